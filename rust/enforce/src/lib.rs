@@ -1,0 +1,1 @@
+//! The limiter table, shared by threads and processes.

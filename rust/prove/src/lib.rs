@@ -1,0 +1,1 @@
+//! The feasibility checker behind every verdict.

@@ -1,0 +1,3 @@
+"""The typed seam to the native core."""
+
+__version__: str

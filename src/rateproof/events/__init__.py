@@ -1,0 +1,31 @@
+"""What clients saw: one row for every request, none sampled.
+
+The hall's common table: `simulate` writes it, `prove` judges it, and people
+read it with any tool that reads Parquet or JSON lines.
+"""
+
+from rateproof.events.files import LogWriter, open_log_writer, read_log
+from rateproof.events.log import (
+    ADMITTED,
+    COLUMNS,
+    REJECTED,
+    REJECTED_STATUSES,
+    UNKNOWN,
+    Event,
+    EventLog,
+    outcome_of,
+)
+
+__all__ = [
+    "ADMITTED",
+    "COLUMNS",
+    "REJECTED",
+    "REJECTED_STATUSES",
+    "UNKNOWN",
+    "Event",
+    "EventLog",
+    "LogWriter",
+    "open_log_writer",
+    "outcome_of",
+    "read_log",
+]

@@ -1,0 +1,124 @@
+"""Parquet, zstd: what DuckDB, Polars and pandas read as it is. Needs pyarrow."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.events.jsonl import event_of
+from rateproof.events.log import BINARY, COLUMNS, FLOAT, INT, REQUIRED, TEXT, Event, EventLog
+
+__all__ = ["ParquetWriter", "available", "read_parquet"]
+
+_METADATA_KEY = b"rateproof_log"
+_ROWS_A_GROUP = 65_536
+
+
+def available() -> bool:
+    """Whether pyarrow is installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InvalidArgument(
+            "Parquet needs pyarrow, which is not installed",
+            "pip install 'rateproof[load]', or name the log *.jsonl",
+        ) from error
+    return pyarrow
+
+
+class ParquetWriter:
+    """Writes row groups of up to 65,536 events; the file is whole when closed."""
+
+    def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        self._pa = pa = _pyarrow()
+        kinds = {INT: pa.int64(), FLOAT: pa.float64(), TEXT: pa.string(), BINARY: pa.binary()}
+        self._schema = pa.schema(
+            [(name, kinds[kind]) for name, kind in COLUMNS.items()],
+            metadata={_METADATA_KEY: json.dumps(dict(metadata)).encode()},
+        )
+        self._path = path
+        self._writer = pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._rows: list[Event] = []
+
+    def write(self, event: Event) -> None:
+        """Append one event."""
+        self._rows.append(event)
+        if len(self._rows) >= _ROWS_A_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the last row group and the footer."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        columns = [[getattr(row, name) for row in self._rows] for name in COLUMNS]
+        arrays = [
+            self._pa.array(column, type=field.type)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        try:
+            self._writer.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
+        except OSError as error:
+            raise CannotWrite(f"cannot write the log {self._path}: {error}") from error
+        self._rows.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_parquet(path: Path) -> EventLog:
+    """Read a whole Parquet log.
+
+    Raises:
+        InvalidArgument: pyarrow is not installed.
+        LogError: not Parquet, cut off, or without the needed columns.
+    """
+    pa = _pyarrow()
+    with open(path, "rb") as probe:
+        if not probe.read(1):
+            return EventLog()
+    try:
+        table = pa.parquet.read_table(path)
+    except pa.ArrowException as error:
+        raise LogError(f"{path} is not a whole Parquet file: {error}") from error
+    missing = [name for name in REQUIRED if name not in table.column_names]
+    if missing:
+        raise LogError(
+            f"{path} has no column {', '.join(missing)}",
+            f"a log needs {', '.join(REQUIRED)}",
+        )
+    log = EventLog()
+    stored = (table.schema.metadata or {}).get(_METADATA_KEY)
+    if stored is not None:
+        log.metadata.update(json.loads(stored))
+    number = 0
+    for batch in table.select([n for n in table.column_names if n in COLUMNS]).to_batches():
+        for row in batch.to_pylist():
+            number += 1
+            try:
+                log.append(event_of(row))
+            except LogError as error:
+                raise LogError(f"{path}, row {number}: {error.message}", error.hint) from error
+    return log

@@ -1,0 +1,74 @@
+"""Real processes for tests, ended by their own id however a test ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+Spawn = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Start a Python program in a group of its own; what is left of it ends with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*args: object, **options: object) -> subprocess.Popen[str]:
+        settings = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "stdin": subprocess.DEVNULL,
+            "cwd": ROOT,
+        }
+        process = subprocess.Popen(
+            [sys.executable, *map(str, args)],
+            text=True,
+            start_new_session=True,
+            **(settings | options),
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+
+
+@pytest.fixture
+def wait_for_port() -> Callable[..., None]:
+    """Block until something accepts connections on a loopback port."""
+
+    def wait(port: int, process: subprocess.Popen[str] | None = None, seconds: float = 15) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if process is not None and process.poll() is not None:
+                raise AssertionError(f"exited with {process.returncode}: {process.communicate()}")
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError(f"nothing listens on {port} after {seconds} s")
+
+    return wait

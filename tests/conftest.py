@@ -1,5 +1,6 @@
 """Real processes for tests, ended by their own id however a test ends."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -47,10 +48,8 @@ def spawn() -> Iterator[Spawn]:
 
     yield start
     for process in started:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.communicate()
 
 

@@ -49,7 +49,7 @@ def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
         if str(path) == "-":
             return JsonlWriter(sys.stdout, metadata)
         if Path(path).suffix == ".jsonl":
-            return JsonlWriter(open(path, "w", encoding="utf-8"), metadata)  # noqa: SIM115
+            return JsonlWriter(Path(path).open("w", encoding="utf-8"), metadata)
         if Path(path).suffix == ".parquet":
             return ParquetWriter(Path(path), metadata)
     except OSError as error:
@@ -68,7 +68,7 @@ def read_log(path: str | Path) -> EventLog:
         if str(path) == "-":
             log = read_jsonl(sys.stdin.buffer, "standard input")
         elif Path(path).suffix == ".jsonl":
-            with open(path, "rb") as file:
+            with Path(path).open("rb") as file:
                 log = read_jsonl(file, str(path))
         elif Path(path).suffix == ".parquet":
             log = read_parquet(Path(path))

@@ -1,5 +1,6 @@
 """The event log in memory: a typed table, stored by column."""
 
+import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -112,7 +113,6 @@ REQUIRED = ("key", "sent_ns", "received_ns", "status")
 """A log needs no more than these columns to be judged."""
 
 _NULL = -(2**63)
-_NAN = float("nan")
 
 
 class _Ints:
@@ -136,11 +136,11 @@ class _Floats:
         self._values = array("d")
 
     def append(self, value: float | None) -> None:
-        self._values.append(_NAN if value is None else value)
+        self._values.append(math.nan if value is None else value)
 
     def __getitem__(self, index: int) -> float | None:
         value = self._values[index]
-        return None if value != value else value
+        return None if math.isnan(value) else value
 
 
 class _Words:

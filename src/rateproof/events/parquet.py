@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,23 +19,19 @@ _ROWS_A_GROUP = 65_536
 
 def available() -> bool:
     """Whether pyarrow is installed."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("pyarrow") is not None
 
 
 def _pyarrow() -> Any:
     try:
-        import pyarrow
+        import pyarrow as pa
         import pyarrow.parquet
     except ImportError as error:
         raise InvalidArgument(
             "Parquet needs pyarrow, which is not installed",
             "pip install 'rateproof[load]', or name the log *.jsonl",
         ) from error
-    return pyarrow
+    return pa
 
 
 class ParquetWriter:
@@ -96,7 +93,7 @@ def read_parquet(path: Path) -> EventLog:
         LogError: not Parquet, cut off, or without the needed columns.
     """
     pa = _pyarrow()
-    with open(path, "rb") as probe:
+    with path.open("rb") as probe:
         if not probe.read(1):
             return EventLog()
     try:

@@ -1,0 +1,58 @@
+# Two commands are enough: `make demo` and `make test`. Everything else is a part of them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STAMP := $(VENV)/.installed
+RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+
+.PHONY: env demo test test-slow lint types imports test-python test-rust bench lock clean
+
+env: $(STAMP)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rateproof needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+# The build tools come from constraints.txt too, so the build is not isolated.
+$(STAMP): pyproject.toml setup.cfg constraints.txt $(RUST) | $(BIN)/python
+	$(PIP) install -c constraints.txt pip setuptools setuptools-rust
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[all]' --group dev
+	@touch $@
+
+demo: env
+	$(BIN)/python scripts/demo.py
+
+test: lint types imports test-rust test-python
+
+test-slow: env
+	$(BIN)/pytest -q -m slow
+
+test-python: env
+	$(BIN)/pytest -q -m 'not slow'
+
+test-rust:
+	@command -v cargo >/dev/null || echo "No cargo on the path: the Rust tests and lints are left out."
+	@if command -v cargo >/dev/null; then cd rust && cargo fmt --check \
+	  && cargo clippy --quiet --locked --all-targets -- -D warnings \
+	  && cargo test --quiet --locked --workspace --exclude rateproof-python; fi
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env
+	$(BIN)/mypy
+	$(BIN)/python scripts/check_stub.py
+
+imports: env
+	$(BIN)/lint-imports --no-logo
+
+# New versions for everybody: names and versions only.
+lock: env
+	$(BIN)/python -m pip install --quiet --upgrade '.[all]' --group dev
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^rateproof' >constraints.txt
+
+clean:
+	rm -rf $(VENV) build rust/target src/*.egg-info src/rateproof/_native*.so

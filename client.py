@@ -1,0 +1,13 @@
+"""Simulate many clients of a rate-limited server: the same as `rateproof simulate`."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("rateproof") is None:
+    sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from rateproof.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["simulate", *sys.argv[1:]]))

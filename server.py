@@ -1,0 +1,13 @@
+"""Serve a rate-limited Flask application: the same as `rateproof serve`."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("rateproof") is None:
+    sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from rateproof.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["serve", *sys.argv[1:]]))

@@ -1,0 +1,13 @@
+"""Test a rate-limited server until stopped: the same as `rateproof test`."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("rateproof") is None:
+    sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from rateproof.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["test", *sys.argv[1:]]))

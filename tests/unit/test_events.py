@@ -1,0 +1,175 @@
+"""Event logs: what is written is what is read, and a broken file is never a verdict."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.events import COLUMNS, Event, EventLog, open_log_writer, outcome_of, read_log
+
+counts = st.integers(0, 2**40)
+events = st.builds(
+    Event,
+    key=st.binary(max_size=20) | st.text(max_size=20).map(str.encode),
+    sent_ns=counts,
+    received_ns=st.none() | st.integers(2**40, 2**41),
+    status=st.none() | st.integers(100, 599),
+    outcome=st.sampled_from(["admitted", "rejected", "unknown"]),
+    run=counts,
+    sequence=counts,
+    intended_ns=st.none() | counts,
+    done_ns=st.none() | counts,
+    error=st.none() | st.text(max_size=10),
+    bytes=counts,
+    retry_after_s=st.none() | st.floats(0, 1e6),
+    ratelimit_remaining=st.none() | counts,
+    ratelimit_reset_s=st.none() | st.floats(0, 1e6),
+)
+EVENT = Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")
+
+
+def log_of(*rows):
+    log = EventLog()
+    log.extend(rows)
+    return log
+
+
+def write(path, rows, metadata=None):
+    with open_log_writer(path, metadata or {}) as writer:
+        for row in rows:
+            writer.write(row)
+    return path
+
+
+def test_the_columns_are_the_fields_of_an_event():
+    assert set(COLUMNS) == {field.name for field in dataclasses.fields(Event)}
+
+
+@given(st.lists(events, max_size=20))
+def test_a_log_gives_back_the_events_in_order(rows):
+    log = log_of(*rows)
+    assert list(log) == rows
+    assert log.column("status") == [row.status for row in rows]
+    assert sum(map(len, log.by_key().values())) == len(rows)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(events, min_size=1, max_size=20))
+def test_a_file_gives_back_every_event_and_the_metadata(tmp_path_factory, suffix, rows):
+    path = tmp_path_factory.mktemp("log") / f"run.{suffix}"
+    metadata = {"seed": 7, "policy": "5 per 5s", "valid": True}
+    write(path, rows, metadata)
+    log = read_log(path)
+    assert list(log) == rows
+    assert log.metadata == metadata
+
+
+@pytest.mark.parametrize("rows", [[], [EVENT] * 70_000])
+def test_parquet_holds_any_number_of_row_groups(tmp_path, rows):
+    path = write(tmp_path / "run.parquet", rows)
+    if rows:
+        assert len(read_log(path)) == len(rows)
+    else:
+        with pytest.raises(LogError, match="has no events"):
+            read_log(path)
+
+
+def test_an_answer_cannot_arrive_before_its_request_was_sent():
+    with pytest.raises(LogError, match="received_ns 4 is before sent_ns 5"):
+        log_of(dataclasses.replace(EVENT, sent_ns=5, received_ns=4))
+    log_of(dataclasses.replace(EVENT, sent_ns=5, received_ns=5))
+
+
+def test_four_columns_are_enough(tmp_path):
+    path = tmp_path / "foreign.jsonl"
+    path.write_text(
+        '{"key": "a", "sent_ns": 1, "received_ns": 2, "status": 200}\n'
+        '{"key_base64": "/w==", "sent_ns": 3, "received_ns": null, "status": null}\n'
+    )
+    first, second = read_log(path)
+    assert (first.key, first.outcome) == (b"a", "admitted")
+    assert (second.key, second.outcome) == (b"\xff", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (200, "admitted"),
+        (302, "admitted"),
+        (404, "admitted"),
+        (429, "rejected"),
+        (503, "rejected"),
+        (500, "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_status_tells_what_the_limiter_decided(status, outcome):
+    assert outcome_of(status) == outcome
+
+
+def test_the_codes_of_a_rejection_can_be_chosen():
+    assert outcome_of(418, rejected={418}) == "rejected"
+    assert outcome_of(429, rejected={418}) == "admitted"
+
+
+LINE = json.dumps({"key": "a", "sent_ns": 1, "received_ns": 2, "status": 200})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "has no events"),
+        ("\n\n", "has no events"),
+        (LINE + "\n" + LINE[:20], "line 2 is cut off"),
+        (LINE[:20] + "\n" + LINE + "\n", "line 1 is not JSON"),
+        ("[1, 2]\n", "line 1 is not a JSON object"),
+        ('{"level": "info", "msg": "hello"}\n', "column key, sent_ns, received_ns, status"),
+        ('{"rateproof_log": 99}\n', "unknown version"),
+        (LINE.replace("200", '"ok"') + "\n", "status is 'ok'"),
+        (LINE.replace("200", "true") + "\n", "status is True"),
+        (LINE.replace('"a"', "null") + "\n", "cannot be null"),
+        (LINE.replace("200}", '200, "outcome": "maybe"}') + "\n", "outcome 'maybe'"),
+        (LINE.replace("2,", "0,") + "\n", "is before sent_ns"),
+        ('{"key_base64": "*", "sent_ns": 1, "received_ns": 2, "status": 1}\n', "not base64"),
+        ("\x00\x01\x02", "cut off"),
+    ],
+)
+def test_a_broken_json_log_says_where_it_breaks(tmp_path, content, problem):
+    path = tmp_path / "log.jsonl"
+    path.write_text(content)
+    with pytest.raises(LogError) as caught:
+        read_log(path)
+    assert problem in str(caught.value)
+
+
+def test_a_parquet_file_that_is_cut_empty_or_foreign_is_no_log(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = write(tmp_path / "run.parquet", [EVENT] * 100)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LogError, match="not a whole Parquet file"):
+        read_log(path)
+    path.write_bytes(b"")
+    with pytest.raises(LogError, match="has no events"):
+        read_log(path)
+    pa.parquet.write_table(pa.table({"x": [1, 2]}), path)
+    with pytest.raises(LogError, match="has no column key, sent_ns, received_ns, status"):
+        read_log(path)
+
+
+def test_names_that_are_no_logs_are_refused(tmp_path):
+    with pytest.raises(InvalidArgument, match=r"run\.csv"):
+        open_log_writer(tmp_path / "run.csv", {})
+    with pytest.raises(InvalidArgument, match=r"run\.csv"):
+        read_log(tmp_path / "run.csv")
+    with pytest.raises(LogError, match="No such file"):
+        read_log(tmp_path / "none.jsonl")
+    for suffix in ("jsonl", "parquet"):
+        with pytest.raises(CannotWrite, match="No such file"):
+            open_log_writer(tmp_path / "nowhere" / f"run.{suffix}", {})

@@ -1,0 +1,94 @@
+//! What one quota says of the k-th admission's instant, given the earlier ones.
+
+/// More jobs than this in one question could overflow the scaled arithmetic.
+pub const MAX_POSITIONS: usize = 1 << 32;
+
+const MAX_RISE: i128 = 1 << 82;
+const MAX_PARTS: i128 = 1 << 52;
+const MAX_SLACK: i128 = 1 << 62;
+
+/// Of `width*j + lag + 1` admissions in a row the last comes at least
+/// `floor(j*rise_num/rise_den) - slack_ns` after the first, for every j.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stair {
+    width: usize,
+    lag: usize,
+    rise_num: i128,
+    rise_den: i128,
+    slack_ns: i128,
+}
+
+impl Stair {
+    /// A stair, or None where a figure is out of bounds.
+    ///
+    /// The bounds keep every product below 2^127: an instant has 63 bits and is
+    /// scaled by `rise_den` (52), a step count has 32 and is scaled by
+    /// `rise_num` (82).
+    pub fn new(
+        width: usize,
+        lag: usize,
+        rise_num: i128,
+        rise_den: i128,
+        slack_ns: i128,
+    ) -> Option<Self> {
+        let fits = width >= 1
+            && (0..MAX_RISE).contains(&rise_num)
+            && (1..MAX_PARTS).contains(&rise_den)
+            && (0..MAX_SLACK).contains(&slack_ns);
+        fits.then_some(Self {
+            width,
+            lag,
+            rise_num,
+            rise_den,
+            slack_ns,
+        })
+    }
+
+    /// Whether so many jobs can climb even one step.
+    pub(crate) fn binds(&self, positions: usize) -> bool {
+        self.width.saturating_add(self.lag) < positions
+    }
+}
+
+/// Earliest instants by position, in O(1) each.
+///
+/// `best[k]` is the largest `T[q] - (q / width)*rise` over q = k, k - width, ...
+pub(crate) struct Bounds {
+    stair: Stair,
+    best: Vec<i128>,
+}
+
+impl Bounds {
+    pub(crate) fn new(stair: Stair, positions: usize) -> Self {
+        Self {
+            stair,
+            best: vec![0; positions],
+        }
+    }
+
+    /// The bound on position `k`, at least `otherwise`.
+    pub(crate) fn earliest(&self, k: usize, otherwise: i128) -> i128 {
+        let stair = &self.stair;
+        // `binds` made sure that the sum does not overflow.
+        let Some(q) = k.checked_sub(stair.lag + stair.width) else {
+            return otherwise;
+        };
+        let scaled = self.best[q] + ((k - stair.lag) / stair.width) as i128 * stair.rise_num;
+        let bound = if stair.rise_den == 1 {
+            scaled
+        } else {
+            scaled.div_euclid(stair.rise_den)
+        };
+        otherwise.max(bound - stair.slack_ns)
+    }
+
+    /// Position `k` was given this instant; what later positions had is void.
+    pub(crate) fn record(&mut self, k: usize, instant_ns: i128) {
+        let stair = &self.stair;
+        let mut scaled = instant_ns * stair.rise_den - (k / stair.width) as i128 * stair.rise_num;
+        if k >= stair.width {
+            scaled = scaled.max(self.best[k - stair.width]);
+        }
+        self.best[k] = scaled;
+    }
+}

@@ -1,0 +1,195 @@
+"""What a policy says of the k-th admission's instant, given the earlier ones.
+
+Every algorithm of `rateproof.policy` keeps a gap that is a staircase: of
+`width*j + lag + 1` admissions in a row, the last comes at least `j*rise` after
+the first, for every j. Only the three figures differ:
+
+    sliding log of N per W        width N   lag 0      rise W
+    window opened by a first hit  width N   lag N-1    rise W
+    window on the epoch, counter  width N   lag N      rise W
+    bucket of B, N per W          width 1   lag B-1    rise W/N
+
+The tolerance, what two clocks may disagree on, is applied here and nowhere else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+
+from rateproof.errors import InvalidArgument
+from rateproof.policy import Policy, Quota
+
+__all__ = ["EXACT", "Bounds", "Model", "Stair", "Tolerance"]
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far the limiter's clock may differ from the clock of the log.
+
+    Args:
+        ppm: how far either clock's rate may be off as the other measures it,
+            in parts per million, 0 or more and below a million.
+        granularity_ns: the step of the limiter's clock, 0 if it is as fine as
+            the log's; 1,000,000 for nginx and HAProxy, which count whole ms.
+
+    Raises:
+        InvalidArgument: a value out of these bounds.
+    """
+
+    ppm: int = 500
+    granularity_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ppm < _MILLION:
+            raise InvalidArgument(f"tolerance {self.ppm} ppm", "0 or more, below 1000000 ppm")
+        if not 0 <= self.granularity_ns < 2**61:
+            raise InvalidArgument(f"granularity {self.granularity_ns} ns", "0 or more nanoseconds")
+
+    def at_most_ns(self, window_ns: int) -> int:
+        """The longest that the limiter's `window_ns` can last on the log's clock.
+
+        W/(1-rho) and not W*(1+rho): it is the larger of the two, so it is safe
+        whichever of the clocks rho was measured against.
+        """
+        rate = _MILLION - self.ppm
+        return -(-window_ns * _MILLION // rate) + self.granularity_ns
+
+
+EXACT = Tolerance(ppm=0)
+"""One clock, read to the nanosecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stair:
+    """Of `width*j + lag + 1` admissions in a row the last is `span_ns(j)` after the first.
+
+    Args:
+        width: admissions a step, 1 or more.
+        lag: admissions before the first step, 0 or more.
+        rise_num: height of a step in ns, over `rise_den`: a fraction, since
+            the step of a bucket need not be whole.
+        rise_den: see `rise_num`.
+        slack_ns: what granularity takes off every span, once.
+    """
+
+    width: int
+    lag: int
+    rise_num: int
+    rise_den: int
+    slack_ns: int
+
+    @classmethod
+    def of(cls, quota: Quota, tolerance: Tolerance = EXACT) -> "Stair":
+        """The gap of a quota, shortened by the tolerance.
+
+        Raises:
+            InvalidArgument: an algorithm for which no gap is known here.
+        """
+        n = quota.limit
+        shapes = {
+            "sliding-log": (n, 0, 1),
+            "first-hit-window": (n, n - 1, 1),
+            "fixed-window": (n, n, 1),
+            "sliding-counter": (n, n, 1),
+            "token-bucket": (1, quota.burst - 1, n),
+        }
+        if quota.algorithm not in shapes:
+            raise InvalidArgument(
+                f"cannot judge algorithm {quota.algorithm!r}", f"one of {', '.join(shapes)}"
+            )
+        width, lag, parts = shapes[quota.algorithm]
+        num = quota.window_ns * (_MILLION - tolerance.ppm)
+        den = parts * _MILLION
+        shared = gcd(num, den)
+        return cls(width, lag, num // shared, den // shared, tolerance.granularity_ns)
+
+    def size(self, steps: int) -> int:
+        """How many admissions in a row are held apart by `steps` steps."""
+        return self.width * steps + self.lag + 1
+
+    def span_ns(self, steps: int) -> int:
+        """The least time they span, rounded down to a whole ns.
+
+        Rounding down keeps it sound for instants between two nanoseconds: if
+        real instants keep a gap x apart, their floors keep floor(x) apart.
+        """
+        return max(0, steps * self.rise_num // self.rise_den - self.slack_ns)
+
+    def gap(self, m: int) -> int:
+        """The least time that `m` admissions in a row may span."""
+        return self.span_ns(max(0, (m - 1 - self.lag) // self.width))
+
+    @property
+    def horizon_ns(self) -> int:
+        """After a pause this long, what came before no longer matters.
+
+        It is the h with gap(a) + h + gap(b) >= gap(a+b) for all a and b, which
+        is 1 + ceil(lag/width) steps; 2 ns and one slack more for the rounding.
+        """
+        steps = 1 - (-self.lag // self.width)
+        return -(-steps * self.rise_num // self.rise_den) + self.slack_ns + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The staircases of all quotas of a policy; all of them hold."""
+
+    stairs: tuple[Stair, ...]
+
+    @classmethod
+    def of(cls, policy: Policy, tolerance: Tolerance = EXACT) -> "Model":
+        """What the policy promises of admissions, shortened by the tolerance."""
+        return cls(tuple(Stair.of(quota, tolerance) for quota in policy.quotas))
+
+    def gap(self, m: int) -> int:
+        """The least time that `m` admissions in a row may span."""
+        return max(stair.gap(m) for stair in self.stairs)
+
+    @property
+    def horizon_ns(self) -> int:
+        """After a pause this long, what came before no longer matters."""
+        return max(stair.horizon_ns for stair in self.stairs)
+
+
+class Bounds:
+    """Earliest instants by position, in O(1) each, for one stair.
+
+    With j steps between positions q and k (k = q + width*j + lag) the bound is
+    T[q] + j*rise - slack. Over all q of one class modulo `width` the largest
+    T[q] - (q // width)*rise is kept as a running maximum, so
+
+        earliest(k) = best[k - lag - width] + ((k - lag) // width)*rise - slack.
+
+    Positions may be recorded again from any k on: `best` at k depends on
+    `best` at k - width alone.
+    """
+
+    __slots__ = ("_best", "_stair")
+
+    def __init__(self, stair: Stair, positions: int) -> None:
+        self._stair = stair
+        self._best: list[int] = [0] * positions
+
+    def earliest(self, k: int, otherwise: int) -> int:
+        """The bound on position `k`; `otherwise` where nothing bounds it."""
+        stair = self._stair
+        q = k - stair.lag - stair.width
+        if q < 0:
+            return otherwise
+        scaled = self._best[q] + (k - stair.lag) // stair.width * stair.rise_num
+        return max(otherwise, scaled // stair.rise_den - stair.slack_ns)
+
+    def record(self, k: int, instant_ns: int) -> None:
+        """Position `k` was given this instant."""
+        stair = self._stair
+        scaled = instant_ns * stair.rise_den - k // stair.width * stair.rise_num
+        if k >= stair.width:
+            scaled = max(scaled, self._best[k - stair.width])
+        self._best[k] = scaled
+
+
+def bounds_of(model: Model, positions: int) -> Sequence[Bounds]:
+    """One `Bounds` for each stair that so many positions can climb at all."""
+    return [Bounds(stair, positions) for stair in model.stairs if stair.size(1) <= positions]

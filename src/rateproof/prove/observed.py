@@ -1,0 +1,99 @@
+"""What a log says of each key: intervals in which decisions were made, by outcome."""
+
+from dataclasses import dataclass, field
+
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
+from rateproof.prove.feasible import Interval
+
+__all__ = ["KeyLog", "observe"]
+
+
+@dataclass(slots=True)
+class KeyLog:
+    """The requests of one key. Rows are positions in the log, parallel to the intervals.
+
+    Args:
+        key: the client's identity.
+        first_sent_ns: when its first request in the log was sent.
+        admitted: intervals of the requests that were admitted.
+        rejected: intervals of the requests that were rejected.
+        unknown: (sent_ns, ended_ns) of the rest; ended_ns is when the client
+            saw it fail or gave up, None where the log does not say. The
+            limiter may have decided later, unless the request never left.
+        admitted_rows: rows of `admitted`.
+        rejected_rows: rows of `rejected`.
+        unknown_rows: rows of `unknown`.
+    """
+
+    key: bytes
+    first_sent_ns: int
+    admitted: list[Interval] = field(default_factory=list)
+    rejected: list[Interval] = field(default_factory=list)
+    unknown: list[tuple[int, int | None]] = field(default_factory=list)
+    admitted_rows: list[int] = field(default_factory=list)
+    rejected_rows: list[int] = field(default_factory=list)
+    unknown_rows: list[int] = field(default_factory=list)
+
+    def attempts(self) -> list[Interval]:
+        """Every request, an unknown one until it ended, or as it was sent."""
+        ended = [(sent_ns, sent_ns if end is None else end) for sent_ns, end in self.unknown]
+        return self.admitted + self.rejected + ended
+
+    def ended_unknowns(self) -> list[Interval]:
+        """The requests of unknown outcome that are known to have ended."""
+        return [(sent_ns, end) for sent_ns, end in self.unknown if end is not None]
+
+    def maybe_admitted(self) -> list[tuple[int, int | None]]:
+        """Every request that may ever have been admitted; unknown ones may be decided any time."""
+        return [*self.admitted, *((sent_ns, None) for sent_ns, _ in self.unknown)]
+
+
+def observe(log: EventLog) -> dict[bytes, KeyLog]:
+    """Sort a log's events by key and outcome.
+
+    Where the limiter is seen to mark its rejections (Retry-After or RateLimit
+    headers on any of them), a 503 without such a mark came from a failing
+    server or a proxy: its outcome is unknown. So is that of a request called
+    admitted or rejected for which there is no answer to bound the decision. A
+    refused connection carried no request: it ended as it was sent.
+    """
+    keys: dict[bytes, KeyLog] = {}
+    names = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", "status")
+    columns = [log.column(name) for name in names]
+    unmarked = _unmarked_rejections(log)
+    for row, (key, sent_ns, received_ns, outcome, done_ns, error, _) in enumerate(
+        zip(*columns, strict=True)
+    ):
+        entry = keys.get(key)
+        if entry is None:
+            entry = keys[key] = KeyLog(key, sent_ns)
+        entry.first_sent_ns = min(entry.first_sent_ns, sent_ns)
+        if received_ns is None or row in unmarked:
+            outcome = UNKNOWN  # noqa: PLW2901
+        if outcome == ADMITTED:
+            entry.admitted.append((sent_ns, received_ns))
+            entry.admitted_rows.append(row)
+        elif outcome == REJECTED:
+            entry.rejected.append((sent_ns, received_ns))
+            entry.rejected_rows.append(row)
+        else:
+            ended_ns = received_ns if received_ns is not None else done_ns
+            refused = error == "refused" and received_ns is None
+            entry.unknown.append((sent_ns, None if refused else ended_ns))
+            entry.unknown_rows.append(row)
+    return keys
+
+
+def _unmarked_rejections(log: EventLog) -> frozenset[int]:
+    """Rows of 503 answers without the marks that the limiter's rejections carry."""
+    names = ("outcome", "status", "retry_after_s", "ratelimit_remaining")
+    rejected = [
+        (row, status, retry_after_s is not None or remaining is not None)
+        for row, (outcome, status, retry_after_s, remaining) in enumerate(
+            zip(*(log.column(name) for name in names), strict=True)
+        )
+        if outcome == REJECTED
+    ]
+    if not any(marked for _, _, marked in rejected):
+        return frozenset()
+    return frozenset(row for row, status, marked in rejected if status == 503 and not marked)

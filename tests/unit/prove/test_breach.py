@@ -1,0 +1,52 @@
+"""A breach: the fewest windows where counting shows it, else a core of which all is needed."""
+
+from dataclasses import replace
+
+from rateproof.policy import Policy
+from rateproof.prove.breach import Breach, find_breach
+from rateproof.prove.feasible import Exhausted, Feasible, Infeasible, feasible
+from rateproof.prove.models import Model
+
+UNCOUNTED = [(0, 200), (300, 300), (600, 600), (200, 400)]
+TWO = Model.of(Policy.parse("2 per 400ns"))
+
+
+def shorter(model, by_ns):
+    return Model(tuple(replace(stair, slack_ns=stair.slack_ns + by_ns) for stair in model.stairs))
+
+
+def test_counting_names_the_fewest_windows_and_their_tightest_requests():
+    jobs = [(0, 0), (10, 10), (20, 20), (5_000, 5_000), (5_001, 5_001), (5_002, 5_002)]
+    assert find_breach(jobs, TWO, 0) == (Breach((3, 4, 5), 0, 1, 398), 0)
+
+
+def test_the_quota_that_is_broken_is_named():
+    model = Model.of(Policy.parse("9 per 400ns; 2 per 100ns"))
+    found, _ = find_breach([(0, 0), (1, 1), (2, 2)], model, 0)
+    assert found == Breach((0, 1, 2), 1, 1, 98)
+
+
+def test_two_windows_are_named_where_one_shows_nothing():
+    """Five in less than two windows of two, no three of them certainly in one."""
+    jobs = [(t, t + 30) for t in (0, 85, 170, 255, 340)]
+    found, _ = find_breach(jobs, Model.of(Policy.parse("2 per 190ns")), 10**6)
+    assert found == Breach((0, 1, 2, 3, 4), 0, 2, 10)
+
+
+def test_the_slack_of_a_searched_core_is_the_most_that_keeps_it_impossible():
+    found, _ = find_breach(UNCOUNTED, TWO, 10**6)
+    assert isinstance(found, Breach)
+    assert (sorted(found.core), found.stair) == ([0, 1, 2, 3], None)
+    assert isinstance(feasible(UNCOUNTED, shorter(TWO, found.slack_ns), 10**6), Infeasible)
+    assert isinstance(feasible(UNCOUNTED, shorter(TWO, found.slack_ns + 1), 10**6), Feasible)
+
+
+def test_one_segment_out_of_budget_does_not_hide_a_breach_in_the_next():
+    jobs = [(0, 1000), (100, 100)]
+    later = [(10_000 + sent, 10_000 + received) for sent, received in UNCOUNTED]
+    one = Model.of(Policy.parse("1 per 400ns"))
+    assert isinstance(find_breach(jobs, one, 0)[0], Exhausted)
+    assert isinstance(find_breach(jobs + later, one, 0)[0], Breach)
+    found, spent = find_breach(jobs, one, 10**6)
+    assert found is None
+    assert spent > 0

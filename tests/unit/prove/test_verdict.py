@@ -1,0 +1,239 @@
+"""Verdicts: what outranks what, and why a log cannot tell."""
+
+import json
+
+import pytest
+
+from rateproof.errors import InvalidArgument
+from rateproof.events import Event, EventLog, outcome_of
+from rateproof.policy import Policy
+from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, Verdict, combine, judge
+from rateproof.prove.verdict import MOST_EVIDENCE
+
+MS = 1_000_000
+FIVE = Policy.parse("5 per 5s")
+
+
+def log_of(*rows, fresh_keys=True, **metadata):
+    """Rows are (sent in ms, status) or (sent, status, more), each a millisecond long."""
+    log = EventLog(metadata={"fresh_keys": fresh_keys, **metadata})
+    for number, (sent, status, *more) in enumerate(rows):
+        values = {
+            "key": b"k",
+            "sent_ns": sent * MS,
+            "received_ns": None if status is None else sent * MS + MS,
+            "status": status,
+            "outcome": outcome_of(status),
+            "sequence": number,
+        }
+        log.append(Event(**(values | (more[0] if more else {}))))
+    return log
+
+
+def burst(count, start=0, status=200):
+    return [(start + i, status) for i in range(count)]
+
+
+def test_five_admitted_and_one_rejected_is_consistent():
+    verdict = judge(log_of(*burst(5), (10, 503)), FIVE)
+    assert (verdict.outcome, verdict.reasons, verdict.causes) == (CONSISTENT, (), ())
+    assert verdict.counts.keys == 1
+    assert (verdict.counts.admitted, verdict.counts.rejected) == (5, 1)
+
+
+def test_six_admitted_are_violated_and_outrank_an_invalid_run():
+    verdict = judge(log_of(*burst(6), valid=False), FIVE)
+    assert verdict.outcome == VIOLATED
+    assert verdict.reasons == ("over-admission: 1 key was admitted too often",)
+    assert verdict.causes == ()
+
+
+def test_only_the_claims_asked_for_are_judged():
+    log = log_of(*burst(6), (10_000, 503))
+    only = {
+        claim: judge(log, FIVE, claims=frozenset({claim})).evidence
+        for claim in ("over-admission", "wrong-rejection")
+    }
+    for claim, evidence in only.items():
+        assert [piece.claim for piece in evidence] == [claim]
+    assert len(judge(log, FIVE).evidence) == 2
+
+
+@pytest.mark.parametrize("claims", [frozenset(), frozenset({"speed"})])
+def test_an_unknown_claim_or_none_is_refused(claims):
+    with pytest.raises(InvalidArgument, match="claims"):
+        judge(log_of(*burst(5)), FIVE, claims=claims)
+
+
+@pytest.mark.parametrize("ppm", [-1, 1_000_000])
+def test_a_senseless_tolerance_is_refused(ppm):
+    with pytest.raises(InvalidArgument, match="ppm"):
+        judge(log_of(*burst(5)), FIVE, tolerance_ppm=ppm)
+
+
+def test_never_stressed_counts_rejected_and_unknown_attempts_too():
+    assert judge(log_of(*burst(5)), FIVE).causes == (Cause.NEVER_STRESSED,)
+    stressed = [
+        log_of(*burst(5), (5, 503)),
+        log_of(*burst(3), *burst(3, 5, None)),
+    ]
+    for log in stressed:
+        assert Cause.NEVER_STRESSED not in judge(log, FIVE).causes
+
+
+def test_five_then_five_more_a_window_later_never_stress():
+    assert judge(log_of(*burst(5), *burst(5, 5_010)), FIVE).causes == (Cause.NEVER_STRESSED,)
+    assert judge(log_of(*burst(5), *burst(5, 4_999)), FIVE).causes == ()
+
+
+def test_only_a_wrong_rejection_claim_needs_no_stress():
+    verdict = judge(log_of(*burst(3)), FIVE, claims=frozenset({"wrong-rejection"}))
+    assert verdict.outcome == CONSISTENT
+
+
+def contended(keys):
+    """For each key a wide interval that must make room for a narrow one inside it."""
+    log = EventLog()
+    for key in range(keys):
+        for sent, received in ((0, 10), (1, 1)):
+            log.append(
+                Event(key=b"%d" % key, sent_ns=sent, received_ns=received, status=200,
+                      outcome="admitted")
+            )  # fmt: skip
+    return log
+
+
+def test_a_search_out_of_budget_is_inconclusive():
+    policy = Policy.parse("1 per 4ns")
+    assert judge(contended(1), policy, budget=0).causes == (Cause.BUDGET_SPENT,)
+    assert judge(contended(1), policy).outcome == CONSISTENT
+
+
+def test_the_budget_is_for_the_whole_log():
+    policy = Policy.parse("1 per 4ns")
+    # Two positions again, once with the tolerance and once without.
+    assert judge(contended(1), policy, budget=4).outcome == CONSISTENT
+    assert judge(contended(9), policy, budget=4).causes == (Cause.BUDGET_SPENT,)
+    assert judge(contended(9), policy, budget=36).outcome == CONSISTENT
+
+
+def test_rejections_without_a_rule_are_named_and_alone_inconclusive():
+    policy = Policy.parse("token-bucket 5 per 5s")
+    log = log_of(*burst(5), (10, 503))
+    verdict = judge(log, policy)
+    assert verdict.outcome == CONSISTENT
+    assert verdict.reasons == (
+        "1 of 1 rejections were not judged: only sliding logs have a rule for them",
+    )
+    alone = judge(log, policy, claims=frozenset({"wrong-rejection"}))
+    assert (alone.outcome, alone.causes) == (INCONCLUSIVE, (Cause.NOT_JUDGED,))
+
+
+def test_a_key_that_may_have_been_used_before_is_judged_a_window_later():
+    early, late = (100, 503), (5_010, 503)
+    log = log_of((0, 200), early, late, fresh_keys=False)
+    verdict = judge(log, FIVE)
+    assert verdict.outcome == VIOLATED
+    assert [event.number for event in verdict.evidence[0].events] == [2]
+    assert verdict.counts.judged == 1
+    assert judge(log_of((0, 200), early, fresh_keys=False), FIVE).counts.judged == 0
+    lost = log_of((0, 200), (1, None), early, late, fresh_keys=False)
+    assert judge(lost, FIVE).counts.judged == 0
+
+
+def test_a_lost_request_excuses_every_later_rejection():
+    log = log_of(*burst(4), (50, None), (1_000_000, 503))
+    assert judge(log, FIVE).outcome == VIOLATED
+    five = log_of((50, None), (51, None), (52, None), (53, None), (54, None), (1_000_000, 503))
+    assert judge(five, FIVE).outcome == INCONCLUSIVE
+
+
+def test_a_refused_connection_carried_no_request():
+    refused = {"error": "refused", "done_ns": 6 * MS}
+    log = log_of(*burst(5), (5, None, refused), (7, 503))
+    assert judge(log, FIVE).outcome == CONSISTENT
+    timeout = log_of(*burst(5), (5, None, refused | {"error": "timeout"}), (7, 503))
+    assert judge(timeout, FIVE).causes == (Cause.UNKNOWN_OUTCOMES,)
+
+
+def test_an_unmarked_503_is_unknown_only_where_rejections_are_marked():
+    marked = {"retry_after_s": 5.0}
+    log = log_of((0, 200), (1, 503), (2, 429, marked), (3, 429))
+    counts = judge(log, FIVE).counts
+    assert (counts.rejected, counts.unknown) == (2, 1)
+    assert judge(log_of((0, 200), (1, 503)), FIVE).counts.rejected == 1
+
+
+def test_evidence_is_capped_and_the_reasons_say_of_how_many():
+    rows = [(i, 200, {"key": b"k%d" % k}) for k in range(MOST_EVIDENCE + 9) for i in range(6)]
+    verdict = judge(log_of(*rows), FIVE)
+    assert len(verdict.evidence) == MOST_EVIDENCE
+    assert verdict.reasons == (f"over-admission: {MOST_EVIDENCE + 9} keys were admitted too often",)
+
+
+def test_pressure_says_how_near_the_log_came():
+    log = log_of(*burst(5), (4_990, 503), (5_002, 200))
+    (pressure,) = judge(log, FIVE).pressure
+    assert (pressure.allowed, pressure.window_ns) == (5, 5_000 * MS)
+    assert pressure.attempts == 6
+    assert pressure.possible == 5
+    assert pressure.provable == 5
+    # The sixth was answered 5.003 s after the first was sent.
+    assert pressure.margin_ns == 3 * MS
+    assert pressure.stressed
+
+
+def test_a_verdict_is_plain_data():
+    for log in (log_of(*burst(6)), log_of(*burst(5))):
+        text = json.dumps(judge(log, FIVE).to_json())
+        assert set(json.loads(text)) == {
+            "outcome", "reasons", "causes", "evidence", "pressure", "counts",
+        }  # fmt: skip
+
+
+def test_a_description_shows_reasons_evidence_and_what_it_rests_on():
+    log = log_of(
+        *(row for k in range(4) for row in [(i, 200, {"key": b"%d" % k}) for i in range(6)])
+    )
+    verdict = judge(log, FIVE)
+    lines = verdict.describe(pieces=3).splitlines()
+    pressure = (
+        "5 per 5s: at most 6 requests, 6 admissions (6 for certain) of one key in any 5s; "
+        "the tightest 6 admissions took 0.006000 s"
+    )
+    reason = "over-admission: 4 keys were admitted too often"
+    assert lines[:3] == ["violated", pressure, reason]
+    for piece in verdict.evidence[:3]:
+        assert piece.sentence() in lines
+        assert set(piece.timeline().splitlines()) <= set(lines)
+    assert verdict.evidence[3].sentence() not in lines
+    assert verdict.counts.sentence() == "24 requests of 4 keys: 24 admitted, 0 rejected, 0 unknown"
+
+
+GOOD = judge(log_of(*burst(5), (9, 503)), FIVE)
+BAD = judge(log_of(*burst(6)), FIVE)
+IDLE = judge(log_of(*burst(2)), FIVE)
+INVALID = judge(log_of(*burst(5), (9, 503), valid=False), FIVE)
+
+
+@pytest.mark.parametrize(
+    ("runs", "outcome", "causes"),
+    [
+        ([], INCONCLUSIVE, (Cause.NO_RUN,)),
+        ([GOOD, GOOD], CONSISTENT, ()),
+        ([GOOD, IDLE], CONSISTENT, ()),
+        ([IDLE, IDLE], INCONCLUSIVE, (Cause.NEVER_STRESSED,)),
+        ([GOOD, INVALID, IDLE], INCONCLUSIVE, (Cause.INVALID_RUN,)),
+        ([IDLE, INVALID, BAD], VIOLATED, ()),
+        ([BAD, GOOD], VIOLATED, ()),
+    ],
+)
+def test_over_several_runs_violated_outranks_inconclusive_and_idle_runs_are_neutral(
+    runs: list[Verdict], outcome, causes
+):
+    verdict = combine(runs)
+    assert (verdict.outcome, verdict.causes) == (outcome, causes)
+    assert verdict.counts.events == sum(run.counts.events for run in runs)
+    assert (verdict.evidence == BAD.evidence) == (outcome == VIOLATED)
+    if runs:
+        assert verdict.pressure[0].attempts == max(run.pressure[0].attempts for run in runs)

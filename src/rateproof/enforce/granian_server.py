@@ -1,0 +1,208 @@
+"""Serving by granian: worker processes that share one port and one store."""
+
+import functools
+import logging
+import os
+import resource
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+from wsgiref.types import WSGIApplication
+
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server import MPServer
+
+from rateproof.enforce.listening import accepts
+from rateproof.errors import RateproofError
+
+if TYPE_CHECKING:
+    from rateproof.enforce.server import ServerSettings
+
+__all__ = ["run"]
+
+_log = logging.getLogger("rateproof")
+
+_START_S = 30.0
+_DRAIN_S = 2
+_POLL_S = 0.01
+_BEAT_S = 0.2
+
+# Of granian's two limits on connections, one is the queue of those not accepted yet, the other
+# that of those open at once in a worker: one more waits until another closes, so a keep-alive
+# client beyond it would starve. Open files bound it anyway.
+_BACKLOG, _CONNECTIONS = 1024, 65_536
+_FILES = 65_536
+_THREADS = 8
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(settings: "ServerSettings", bound: socket.socket, announce: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: with the port resolved.
+        bound: a socket on the address to serve, kept bound so that nobody takes
+            the port before the workers have it.
+        announce: called once connections are accepted.
+
+    Raises:
+        RateproofError: the workers die, or do not accept in 30 s.
+    """
+    ip, port = bound.getsockname()[:2]
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as the workers' sockets have
+    _raise_file_limit()
+    server = _server(ip, port, settings.worker_count)
+    start = _Start(ip, port, announce)
+    server.on_startup(start.watch)
+    try:
+        with _signals(start):
+            server.serve(
+                target_loader=functools.partial(_load, settings, os.getpid()), wrap_loader=False
+            )
+    except SystemExit as stop:  # granian: the workers die as often as they are replaced
+        raise RateproofError(
+            "the worker processes died" if start.ready else "the worker processes did not start",
+            "what they said is above",
+        ) from stop
+    if start.expired:
+        raise RateproofError(f"no worker process accepts connections after {_START_S:.0f} s")
+
+
+def _server(ip: str, port: int, workers: int) -> MPServer:
+    handler = {"class": "logging.StreamHandler", "formatter": "generic"}  # to stderr
+    return MPServer(
+        "rateproof",
+        address=ip,
+        port=port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=workers,
+        blocking_threads=_THREADS,
+        backlog=_BACKLOG,
+        backpressure=_CONNECTIONS,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_DRAIN_S,
+        log_level=LogLevels.error,
+        log_dictconfig={"handlers": {"console": handler, "access": handler}},
+        log_access=False,
+    )
+
+
+class _Start:
+    """Waits in a thread of its own for the port to accept, and ends a start that takes too long."""
+
+    def __init__(self, ip: str, port: int, announce: Callable[[], None]) -> None:
+        self.over = threading.Event()
+        self.ready = False
+        self.expired = False
+        self._address = ip, port
+        self._announce = announce
+        self._interrupted = False
+
+    def interrupt(self, *_: int | FrameType | None) -> None:
+        self._interrupted = True
+
+    def watch(self) -> None:
+        """Called by granian after its signal handlers are in place, before the workers start."""
+        if self._interrupted:
+            _stop_this_process()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_S
+        while not self.over.wait(_POLL_S):
+            if accepts(*self._address):
+                self.ready = True
+                self._announce()
+                return
+            if time.monotonic() > deadline:
+                self.expired = True
+                _stop_this_process()
+                return
+
+
+@contextmanager
+def _signals(start: _Start) -> Iterator[None]:
+    """Lose no signal between here and granian's own handlers, in this process or a worker.
+
+    A forked worker inherits handlers that know nothing of it, and may not run
+    for milliseconds: until it is ready for them, a signal ends it.
+    """
+    before = {number: signal.getsignal(number) for number in (*_SIGNALS, signal.SIGALRM)}
+    for number in _SIGNALS:
+        signal.signal(number, start.interrupt)
+    _beat(lambda *_: None)
+
+    def block() -> None:
+        if not start.over.is_set():
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+    def unblock() -> None:
+        if not start.over.is_set():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def forget() -> None:
+        if not start.over.is_set():
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=forget)
+    try:
+        yield
+    finally:
+        start.over.set()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _beat(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Call `handler` five times a second in the main thread.
+
+    That alone ends a wait: a signal that arrives just before the main thread
+    blocks would otherwise go unnoticed until the next one.
+    """
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, _BEAT_S, _BEAT_S)
+
+
+def _load(settings: "ServerSettings", parent: int) -> WSGIApplication:
+    """What a worker process runs first, and the application that it serves."""
+    from rateproof.enforce.server import application
+
+    # granian mixes the environment into every request: HTTP_X_CLIENT_ID there would become a
+    # header that every client seems to have sent.
+    for name in [name for name in os.environ if name.startswith("HTTP_")]:
+        del os.environ[name]
+    _beat(functools.partial(_follow, parent))
+    return application(settings)
+
+
+def _follow(parent: int, *_: int | FrameType | None) -> None:
+    """Stop with a parent that was killed and could not say so, or the port would stay taken."""
+    if os.getppid() != parent:
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(1))
+        signal.setitimer(signal.ITIMER_REAL, _DRAIN_S)
+        _stop_this_process()
+
+
+def _stop_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _raise_file_limit() -> None:
+    """Ask for as many open files, and so connections, as may be had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):
+            _log.warning("at most %d connections a worker", soft)

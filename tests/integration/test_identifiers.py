@@ -1,0 +1,128 @@
+"""Identifiers that no client should send: answered, counted, and never shown."""
+
+import contextlib
+import os
+import re
+import select
+import socket
+
+import pytest
+
+LONG = b"x" * 65_536
+MARK = b"m4rk"
+
+# What is sent, and whether the server takes it for an identity of its own: the rest counts
+# under the client's address.
+QUERIES = {
+    "empty": (b"", False),
+    "long": (LONG[:60_000], True),
+    "not UTF-8": (b"%ff%fe" + MARK, True),
+    "zero byte": (b"%00" + MARK, True),
+    "line break": (b"a%0d%0aX-Injected:%201" + MARK, True),
+    "escape sequence": (b"%1b[31m" + MARK, True),
+    "every control character": (b"".join(b"%%%02x" % c for c in range(32)) + MARK, True),
+    "broken percent": (b"%zz%" + MARK, True),
+}
+HEADERS = {
+    "empty": b"",
+    "long": LONG,
+    "not UTF-8": b"\xff\xfe" + MARK,
+    "zero byte": b"\x00" + MARK,
+    "bare line feed": b"a\nX-Injected: 1" + MARK,
+    "bare carriage return": b"a\rb" + MARK,
+    "escape sequence": b"\x1b[31m" + MARK,
+    "tab": b"a\tb" + MARK,
+}
+
+
+@pytest.fixture(params=["granian", "bare"])
+def server(request, spawn, hide, store):
+    """A port that is served, and a function that stops it and returns all that it said."""
+    bare = {"RATEPROOF_CORE": "python"} | hide("granian") if request.param == "bare" else {}
+    process = spawn(
+        *("-m", "rateproof", "serve", "--port", 0, "--store", store, "--policy", "2 per 1h"),
+        env=os.environ | bare,
+    )
+    out, err = process.stdout.buffer, process.stderr.buffer
+    said = [b""]
+    while b"listening at" not in said[-1]:
+        said.append(err.readline())
+        assert said[-1], said
+
+    def stop():
+        assert process.poll() is None, "it died"
+        process.terminate()
+        assert process.wait(10) == 0
+        return b"".join([*said, *err, *out])
+
+    return int(re.search(rb":(\d+)\n$", said[-1])[1]), stop
+
+
+def ask(port, target=b"/", *fields):
+    """The whole answer to a request that no well-behaved client could send, as bytes."""
+    head = [b"GET " + target + b" HTTP/1.1", b"Host: a", b"Connection: close", *fields]
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        with contextlib.suppress(ConnectionError):  # refused before it was all sent
+            raw.sendall(b"\r\n".join([*head, b"", b""]))
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while select.select([raw], [], [], 10)[0] and (data := raw.recv(65_536)):
+                answer += data
+    return answer
+
+
+def status(answer):
+    return int(re.match(rb"HTTP/1\.[01] (\d{3}) ", answer)[1])
+
+
+def check_shown_nowhere(text):
+    assert MARK not in text
+    assert b"X-Injected" not in text
+    assert LONG[:100] not in text
+    assert re.search(rb"[^\x20-\x7e\r\n]", text) is None
+
+
+def test_no_identifier_in_a_query_crashes_the_server_or_is_shown(server):
+    port, stop = server
+    for name, (value, own) in QUERIES.items():
+        answers = [ask(port, b"/?clientId=" + value) for _ in range(3)]
+        expected = [200, 200, 503] if own or name == "empty" else [503] * 3
+        assert [status(answer) for answer in answers] == expected, name
+        for answer in answers:
+            check_shown_nowhere(answer)
+    assert status(ask(port, b"/healthz")) == 200
+    check_shown_nowhere(stop())
+
+
+def test_a_target_too_long_or_malformed_is_refused_and_the_server_goes_on(server):
+    port, stop = server
+    assert status(ask(port, b"/?clientId=" + LONG)) == 414
+    assert status(ask(port, b"//%0a" + MARK)) in {404, 308}
+    for raw in (b"\xff\xfe", b"\x00", b"\x1b[31m", b"a\tb", b"a\nb"):
+        answer = ask(port, b"/?clientId=" + raw)
+        # After a line feed the rest is not HTTP: no answer, or one to a request of HTTP/0.9.
+        assert not answer.startswith(b"HTTP/") or status(answer) in {200, 400}
+        check_shown_nowhere(answer)
+    assert status(ask(port, b"/?clientId=after")) == 200
+    check_shown_nowhere(stop())
+
+
+def test_no_identifier_in_a_header_crashes_the_server_or_is_shown(server):
+    """Refused as malformed, taken as it is, or taken for none: the server's parser decides."""
+    port, stop = server
+    for name, value in HEADERS.items():
+        answers = [ask(port, b"/", b"X-Client-Id: " + value) for _ in range(3)]
+        assert {status(answer) for answer in answers} <= {200, 400, 431, 503}, name
+        for answer in answers:
+            check_shown_nowhere(answer)
+    assert status(ask(port, b"/healthz")) == 200
+    assert status(ask(port, b"/?clientId=after")) == 200
+    check_shown_nowhere(stop())
+
+
+def test_identifiers_that_differ_in_one_odd_byte_are_different_clients(server):
+    port, _ = server
+    for value in (b"a", b"a%00", b"a%0a", b"a%ff", b"a%20", b"A"):
+        answers = [ask(port, b"/?clientId=" + value) for _ in range(3)]
+        assert [status(answer) for answer in answers] == [200, 200, 503], value
+    assert status(ask(port, b"/?clientId=%61")) == 503

@@ -1,0 +1,420 @@
+"""The server, as real processes: exact across its workers, honest in its fields, orderly in death."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rateproof.enforce.stores.location import directory_of, remove
+
+NATIVE, REFERENCE, BARE = "native core, granian", "reference core, granian", "bare"
+FLAVOURS = (NATIVE, REFERENCE, BARE)
+
+# Serve as the command line does, with a change made to the application first.
+PROGRAM = """
+import multiprocessing, os, sys, time
+from rateproof import cli
+from rateproof.enforce import server
+
+multiprocessing.set_start_method("fork")  # so that workers inherit the change
+greeting, parent = server.greeting, os.getpid()
+
+def changed():
+    app = greeting()
+    {change}
+    return app
+
+server.greeting = changed
+sys.exit(cli.main(sys.argv[1:]))
+"""
+SLOW = """
+    @app.route("/slow", methods=["POST"])
+    def slow():
+        print("in flight", file=sys.stderr, flush=True)
+        time.sleep(0.7)
+        return "done"
+"""
+BROKEN = """
+    if os.getpid() != parent:
+        raise RuntimeError("this worker is broken")
+"""
+
+
+class Running:
+    """A server that has said that it listens."""
+
+    def __init__(self, process):
+        self.process = process
+        self.said = []
+        while not self.said or "listening at" not in self.said[-1]:
+            line = process.stderr.readline()
+            assert line, f"it ended: {self.said}"
+            self.said.append(line)
+        self.port = int(re.search(r":(\d+)$", self.said[-1])[1])
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+
+    def ask(self, target="/", connection=None, method="GET", **options):
+        """The status, fields and body of one answer."""
+        own = connection or self.connect()
+        try:
+            own.request(method, target, **options)
+            answer = own.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            if connection is None:
+                own.close()
+
+    def status(self, client, **options):
+        return self.ask(f"/?clientId={client}", **options)[0]
+
+    def workers(self):
+        """The processes that it started, from the machine's table of processes."""
+        table = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        ).stdout
+        rows = [line.split() for line in table.splitlines()]
+        return {
+            int(pid)
+            for pid, parent, state in rows
+            if int(parent) == self.process.pid and not state.startswith("Z")
+        }
+
+    def stop(self, number=signal.SIGTERM):
+        """Its exit code, how long it took, and all that it said."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(10)
+        took = time.monotonic() - began
+        self.said += [*self.process.stderr, *self.process.stdout]
+        return code, took, "".join(self.said)
+
+
+@pytest.fixture
+def start(spawn, store, hide):
+    """Start a server of one flavour on a free port and wait until it listens."""
+
+    def started(flavour, *arguments, program=("-m", "rateproof"), wait=True, **variables):
+        core = {"RATEPROOF_CORE": "native" if flavour == NATIVE else "python"}
+        without = hide("granian") if flavour == BARE else {}
+        process = spawn(
+            *program,
+            "serve",
+            *("--port", 0, "--store", store, *arguments),
+            env=os.environ | core | without | variables,
+        )
+        return Running(process) if wait else process
+
+    return started
+
+
+def changed(change):
+    return ("-c", PROGRAM.format(change=change.strip()))
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_five_requests_pass_and_the_sixth_does_not(start, flavour):
+    server = start(flavour)
+    assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
+    assert server.status("b") == 200
+    assert server.ask("/healthz")[::2] == (200, b"ok\n")
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_of_200_concurrent_requests_of_one_client_exactly_five_pass(start, flavour):
+    server = start(flavour, "--workers", 4)
+    for _ in range(3):
+        client = uuid.uuid4().hex
+        together = threading.Barrier(50)
+
+        def ask_four_times(_, client=client, together=together):
+            with contextlib.closing(server.connect()) as connection:
+                connection.connect()
+                together.wait()
+                return [server.status(client, connection=connection) for _ in range(4)]
+
+        began = time.monotonic()
+        with ThreadPoolExecutor(50) as pool:
+            statuses = Counter(itertools.chain(*pool.map(ask_four_times, range(50))))
+        assert time.monotonic() - began < 5, "too slow to tell"
+        assert statuses == {200: 5, 503: 195}
+
+
+@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+def test_both_kinds_of_answer_say_the_same_limit(start, flavour):
+    server = start(flavour, "--status", 429, "--policy", "2 per 5s; 100 per 1m")
+    answers = [server.ask("/?clientId=a") for _ in range(3)]
+    assert [status for status, _, _ in answers] == [200, 200, 429]
+    states = []
+    for _, fields, _ in answers:
+        assert fields["RateLimit-Policy"] == '"2-per-5s";q=2;w=5, "100-per-1m";q=100;w=60'
+        item = r'"{}";r=(\d+);t=(\d+)'
+        form = f"{item.format('2-per-5s')}, {item.format('100-per-1m')}"
+        states.append([int(n) for n in re.fullmatch(form, fields["RateLimit"]).groups()])
+    assert [(state[0], state[2]) for state in states] == [(1, 99), (0, 98), (0, 98)]
+    assert all(1 <= state[1] <= 5 and 55 <= state[3] <= 60 for state in states)
+    _, fields, body = answers[2]
+    assert int(fields["Retry-After"]) == states[2][1]
+    assert fields["Content-Type"] == "application/problem+json"
+    assert fields["Cache-Control"] == "no-store"
+    assert json.loads(body)["violated-policies"] == ["2-per-5s"]
+    assert "Retry-After" not in answers[0][1]
+
+
+@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+def test_a_connection_is_kept_for_many_requests(start, flavour):
+    server = start(flavour)
+    with contextlib.closing(server.connect()) as connection:
+        connection.connect()
+        used = connection.sock
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
+            status, fields, answer = server.ask("/", connection, method)
+            assert status in {200, 503}
+            assert (answer == b"") == (method == "HEAD")
+            assert int(fields["Content-Length"]) > 0
+        assert server.ask("/healthz", connection)[0] == 200
+        assert connection.sock is used
+
+
+def test_where_granian_is_missing_bodies_are_read_and_the_connection_kept(start):
+    server = start(BARE)
+    with contextlib.closing(server.connect()) as connection:
+        connection.connect()
+        used = connection.sock
+        for length in (1, 70_000, 1 << 20):
+            assert server.ask("/", connection, "POST", body=b"x" * length)[0] == 200
+        chunks = iter([b"x" * 1000] * 3)
+        assert server.ask("/", connection, "POST", body=chunks, encode_chunked=True)[0] == 200
+        assert server.ask("/", connection, "POST", body=b"x")[0] == 200
+        assert server.ask("/", connection, "POST", body=b"x")[0] == 503
+        assert connection.sock is used
+
+
+def test_where_granian_is_missing_a_client_that_waits_to_send_is_told_to(start):
+    server = start(BARE)
+    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), 10)) as raw:
+        fields = b"Content-Length: 1\r\nExpect: 100-continue\r\nConnection: close"
+        raw.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n\r\n")
+        assert raw.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        raw.sendall(b"x")
+        answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_where_granian_is_missing_a_body_too_long_to_read_ends_the_connection(start):
+    server = start(BARE)
+    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), 10)) as raw:
+        raw.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
+        answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"Connection: close" in answer
+
+
+def test_without_granian_one_worker_serves_and_says_so(start):
+    server = start(BARE, "--workers", 3)
+    said = "".join(server.said)
+    assert "granian is not installed" in said
+    assert "1 worker process, not 3" in said
+    assert "pip install granian" in said
+    assert ", 1 worker, listening at" in said
+
+
+@pytest.mark.parametrize(("flavour", "core"), [(NATIVE, "native"), (REFERENCE, "python")])
+def test_the_banner_says_what_is_served_and_by_which_core(start, flavour, core):
+    server = start(flavour, "--workers", 2, "--policy", "7 per 9s", "--key", "header:X|ip")
+    assert server.said[-1] == (
+        f"rateproof 0.1.0 ({core} core): 7 per 9s per header:X|ip, 2 workers, "
+        f"listening at http://127.0.0.1:{server.port}\n"
+    )
+    assert ("WARNING" in server.stop()[2]) == (core != "native")
+
+
+def test_without_flask_it_says_how_to_install_it(spawn, hide):
+    process = spawn("-m", "rateproof", "serve", "--port", 0, env=os.environ | hide("flask"))
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 64
+    assert "Flask is not installed" in err
+    assert "pip install flask" in err
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+def test_a_port_in_use_is_named_and_its_server_undisturbed(start, flavour):
+    first = start(flavour)
+    second = start(flavour, "--port", first.port, wait=False)
+    out, err = second.communicate(timeout=10)
+    assert second.returncode == 69
+    assert f"127.0.0.1:{first.port} is already in use" in err
+    assert "Traceback" not in out + err
+    assert first.status("a") == 200
+
+
+def test_an_address_of_another_machine_is_refused(start):
+    process = start(REFERENCE, "--host", "192.0.2.1", wait=False)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 69
+    assert "192.0.2.1" in err
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_though_connections_are_idle(start, flavour, number):
+    server = start(flavour, "--workers", 2) if flavour == NATIVE else start(flavour)
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(contextlib.closing(server.connect()))
+            assert server.ask("/healthz", connection)[0] == 200
+        stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        code, took, said = server.stop(number)
+    assert code == 0
+    assert took < 2
+    assert len(said.splitlines()) == (1 if flavour == NATIVE else 3), said
+    again = start(flavour, "--port", server.port)  # its connections linger in TIME_WAIT
+    assert again.port == server.port
+
+
+@pytest.mark.slow
+def test_a_signal_is_never_lost_however_early_it_comes(start):
+    """Workers that are still starting, and threads about to wait, would miss it."""
+    for moment in range(40):
+        server = start(REFERENCE, "--workers", 4)
+        time.sleep(moment % 20 * 0.002)
+        code, took, _ = server.stop()
+        assert code == 0
+        assert took < 2
+
+
+@pytest.mark.parametrize("flavour", [REFERENCE, BARE])
+def test_a_request_in_flight_is_answered_before_it_ends(start, flavour):
+    server = start(flavour, program=changed(SLOW))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.ask, "/slow", method="POST")
+        while "in flight" not in server.process.stderr.readline():
+            pass
+        code, took, _ = server.stop()
+        assert answer.result()[::2] == (200, b"done")
+    assert code == 0
+    assert took < 2
+
+
+def test_a_request_that_never_ends_does_not_keep_it_alive(start):
+    server = start(REFERENCE)
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nHos")
+        time.sleep(0.2)
+        code, took, _ = server.stop()
+    assert code == 0
+    assert took < 4
+
+
+@pytest.mark.parametrize("flavour", [NATIVE, REFERENCE])
+def test_a_killed_worker_is_replaced_and_loosens_nothing(start, flavour):
+    server = start(flavour, "--workers", 2, "--policy", "5 per 1m")
+    before = server.workers()
+    assert len(before) == 2
+    assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
+    killed = min(before)
+    os.kill(killed, signal.SIGKILL)
+    statuses = set()
+    deadline = time.monotonic() + 10
+    while len(server.workers() - {killed}) < 2 and time.monotonic() < deadline:
+        with contextlib.suppress(ConnectionError):  # it was waiting on the killed worker
+            statuses.add(server.status("a"))
+    for _ in range(20):
+        statuses.add(server.status("a"))
+    assert statuses == {503}
+    assert len(server.workers() - before) == 1
+    code, _, said = server.stop()
+    assert code == 0
+    assert "Unexpected exit from worker" in said
+
+
+def test_workers_that_cannot_start_end_the_server(start):
+    process = start(REFERENCE, "--workers", 2, program=changed(BROKEN), wait=False)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 70
+    assert "this worker is broken" in err
+    assert "error: the worker processes did not start" in err
+    assert "listening at" not in out + err
+
+
+def test_workers_end_with_a_server_that_was_killed(start):
+    server = start(REFERENCE, "--workers", 2)
+    with contextlib.closing(server.connect()) as connection:
+        assert server.ask("/healthz", connection)[0] == 200
+        server.process.kill()
+        server.process.wait()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", server.port)).close()
+            except ConnectionRefusedError:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the workers go on")
+
+
+def test_its_own_environment_is_no_part_of_a_request(start):
+    server = start(REFERENCE, "--key", "header:X-Client-Id|query:clientId", HTTP_X_CLIENT_ID="all")
+    assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
+    assert server.status("b") == 200
+
+
+def test_the_default_store_belongs_to_the_port(spawn, free_port):
+    name = f"server-{free_port}-reference"
+    arguments = ("-m", "rateproof", "serve", "--port", free_port, "--workers", 1)
+    try:
+        for expected in ([200, 200], [503]):  # the second finds what the first admitted
+            server = Running(
+                spawn(
+                    *arguments,
+                    *("--policy", "2 per 1h"),
+                    env=os.environ | {"RATEPROOF_CORE": "python"},
+                )
+            )
+            assert [server.status("a") for _ in expected] == expected
+            assert server.stop()[0] == 0
+    finally:
+        assert remove(name)
+
+
+@pytest.mark.parametrize("packages", [(), ("granian",)])
+def test_the_default_store_of_a_port_that_was_picked_does_not_stay(spawn, hide, packages):
+    server = Running(
+        spawn("-m", "rateproof", "serve", "--port", 0, env=os.environ | hide(*packages))
+    )
+    assert server.status("a") == 200
+    folders = [directory_of(f"server-{server.port}{suffix}") for suffix in ("", "-reference")]
+    assert sum(folder.exists() for folder in folders) == 1
+    assert server.stop()[0] == 0
+    assert not any(folder.exists() for folder in folders)
+
+
+def test_a_store_that_cannot_be_opened_ends_it_before_it_listens(spawn):
+    process = spawn("-m", "rateproof", "serve", "--port", 0, "--store", "redis://nowhere")
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 64
+    assert "redis://nowhere" in err
+    assert "Traceback" not in out + err
+
+
+def test_the_root_script_is_the_command(spawn, store):
+    script = Path(__file__).parents[2] / "server.py"
+    server = Running(spawn(script, "--port", 0, "--store", store))
+    assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]

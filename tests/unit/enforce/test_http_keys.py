@@ -1,0 +1,118 @@
+"""A key says which client sent a request, and nothing a client sends makes two keys collide."""
+
+import itertools
+from urllib.parse import quote_from_bytes
+
+import pytest
+
+from rateproof.enforce.keys import key_of
+from rateproof.keyspec import KeySpec
+
+
+def environ(query="", **variables):
+    return {
+        "QUERY_STRING": query,
+        "REMOTE_ADDR": "192.0.2.7",
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/",
+    } | variables
+
+
+def key(spec, *arguments, **variables):
+    return key_of(environ(*arguments, **variables), KeySpec.parse(spec))
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("clientId=a", b"a"),
+        ("x=1&clientId=a&y=2", b"a"),
+        ("clientId=a&clientId=b", b"a"),
+        ("clientId=a+b%2Bc", b"a b+c"),
+        ("client%49d=a", b"a"),
+        ("clientId=%ff%00%0a%1b", b"\xff\x00\n\x1b"),
+        ("clientId=a=b", b"a=b"),
+        ("clientId=%zz%", b"%zz%"),
+        ("clientId=\xe9", b"\xe9"),
+        ("clientId=%C3%A9", b"\xc3\xa9"),
+    ],
+)
+def test_a_query_value_is_read_as_raw_bytes(query, value):
+    assert key("query:clientId", query) == b"query:clientId=%d:%s" % (len(value), value)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "clientId", "clientId=", "clientId=&clientId=a", "clientid=a", "&&=&", "xclientId=a"],
+)
+def test_a_missing_or_empty_value_counts_under_the_address(query):
+    assert key("query:clientId", query) == b"ip=9:192.0.2.7"
+
+
+def test_the_first_alternative_that_is_present_is_taken():
+    spec = "query:clientId|header:X-Client-Id|ip"
+    header = {"HTTP_X_CLIENT_ID": "h"}
+    assert key(spec, "clientId=q", **header) == b"query:clientId=1:q"
+    assert key(spec, "clientId=", **header) == b"header:x-client-id=1:h"
+    assert key(spec, "clientId=", HTTP_X_CLIENT_ID="") == b"ip=9:192.0.2.7"
+
+
+def test_header_names_are_case_insensitive():
+    assert key("header:x-client-ID", HTTP_X_CLIENT_ID="h") == key(
+        "header:X-CLIENT-id", HTTP_X_CLIENT_ID="h"
+    )
+
+
+def test_headers_with_variables_of_their_own_are_found():
+    assert key("header:Content-Type", CONTENT_TYPE="a/b") == b"header:content-type=3:a/b"
+    assert key("header:Content-Length", CONTENT_LENGTH="7") == b"header:content-length=1:7"
+
+
+@pytest.mark.parametrize(
+    ("cookies", "value"),
+    [("id=a", b"a"), ("x=1; id=a; id=b", b"a"), ("x=1;id=a=b ", b"a=b"), ('id="a b"', b'"a b"')],
+)
+def test_a_cookie_is_found_by_its_exact_name(cookies, value):
+    assert key("cookie:id", HTTP_COOKIE=cookies) == b"cookie:id=%d:%s" % (len(value), value)
+
+
+@pytest.mark.parametrize("cookies", ["", "ID=a", "xid=a", "id", "id=;id=a", ";;="])
+def test_a_cookie_that_is_missing_or_empty_counts_under_the_address(cookies):
+    assert key("cookie:id", HTTP_COOKIE=cookies) == b"ip=9:192.0.2.7"
+
+
+def test_path_method_and_address_are_keys_too():
+    assert key("path", SCRIPT_NAME="/a", PATH_INFO="/b\xff") == b"path=5:/a/b\xff"
+    assert key("path", PATH_INFO="") == b"path=1:/"
+    assert key("method") == b"method=3:GET"
+    assert key("ip", REMOTE_ADDR="::1") == b"ip=3:::1"
+
+
+def test_a_composite_is_skipped_when_a_part_is_missing():
+    spec = "query:a+query:b|method"
+    assert key(spec, "a=1&b=2") == b"query:a=1:1query:b=1:2"
+    assert key(spec, "a=1&b=") == b"method=3:GET"
+
+
+def test_requests_that_know_no_address_share_a_key():
+    assert key_of({}, KeySpec.parse("query:clientId|ip")) == b"ip=0:"
+
+
+def test_a_server_that_decoded_its_strings_does_not_crash_it():
+    assert key("query:a", "a=\u20ac\ud800") == b"query:a=6:\xe2\x82\xac\xed\xa0\x80"
+
+
+def test_different_parts_never_make_equal_keys():
+    """Every pair of values, some made to look like the encoding, under every alternative."""
+    spec = KeySpec.parse("query:a+query:b|query:b|query:a|ip")
+    values = [b"", b"1", b"11", b"=1:1", b"1query:b=1:1", b"query:b=0:", b"\x00", b"1:", b"ip=1:1"]
+    keys = {}
+    for a, b in itertools.product(values, repeat=2):
+        query = f"a={quote_from_bytes(a)}&b={quote_from_bytes(b)}"
+        keys.setdefault(key_of(environ(query), spec), set()).add((a, b))
+    assert [pairs for pairs in keys.values() if len(pairs) > 1] == []
+
+
+def test_a_huge_identifier_is_a_key_like_any_other():
+    assert key("query:a", "a=" + "x" * 65_536) == b"query:a=65536:" + b"x" * 65_536

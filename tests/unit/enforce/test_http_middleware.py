@@ -1,0 +1,164 @@
+"""The middleware decides before the application, and says what it decided."""
+
+import io
+import itertools
+import json
+import logging
+
+import pytest
+
+from rateproof.clock import ManualClock
+from rateproof.enforce import http
+from rateproof.enforce.http import RateLimitMiddleware
+from rateproof.enforce.limiter import Limiter
+from rateproof.errors import InvalidArgument, StoreError
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+
+KEY = KeySpec.parse("query:clientId|ip")
+
+
+class Recorder:
+    """A WSGI application that remembers what reached it."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, environ, start_response):
+        self.seen.append(environ["PATH_INFO"])
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello"]
+
+
+class Broken:
+    """A limiter whose storage always fails."""
+
+    policy = Policy.parse("5 per 5s")
+
+    def hit(self, _):
+        raise StoreError("the disk is on fire")
+
+
+def ask(app, query="clientId=a", method="GET", path="/", **variables):
+    answer = {}
+
+    def start_response(status, fields, exc_info=None):
+        answer.update(status=status, fields=dict(fields), exc_info=exc_info)
+        assert len(fields) == len(answer["fields"]), "a field given twice"
+
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.input": io.BytesIO(),
+    }
+    body = b"".join(app(environ | variables, start_response))
+    return answer["status"], answer["fields"], body
+
+
+@pytest.fixture
+def limiter():
+    with Limiter("2 per 5s", clock=ManualClock()) as limiter:
+        yield limiter
+
+
+def test_a_denial_never_reaches_the_application(limiter):
+    app = Recorder()
+    guarded = RateLimitMiddleware(app, limiter, key=KEY)
+    statuses = [ask(guarded)[0] for _ in range(4)]
+    assert statuses == ["200 OK"] * 2 + ["503 Service Unavailable"] * 2
+    assert len(app.seen) == 2
+
+
+def test_every_limited_answer_says_what_remains(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY, status=429)
+    answers = [ask(guarded) for _ in range(3)]
+    assert [fields["RateLimit"] for _, fields, _ in answers] == [
+        '"default";r=1;t=5',
+        '"default";r=0;t=5',
+        '"default";r=0;t=5',
+    ]
+    assert {fields["RateLimit-Policy"] for _, fields, _ in answers} == {'"default";q=2;w=5'}
+    assert ["Retry-After" in fields for _, fields, _ in answers] == [False, False, True]
+    assert answers[0][1]["Content-Type"] == "text/plain"
+    assert json.loads(answers[2][2])["status"] == 429
+
+
+def test_clients_do_not_share_a_quota(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY)
+    for client in ("a", "b"):
+        assert [ask(guarded, f"clientId={client}")[0][:3] for _ in range(3)] == [
+            "200",
+            "200",
+            "503",
+        ]
+
+
+def test_an_exempt_path_is_neither_limited_nor_counted(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY)
+    for _ in range(9):
+        status, fields, _ = ask(guarded, path="/healthz")
+        assert (status, "RateLimit" in fields) == ("200 OK", False)
+    assert ask(guarded)[1]["RateLimit"] == '"default";r=1;t=5'
+    assert "RateLimit" in ask(guarded, path="/healthz/")[1]
+
+
+def test_the_answer_to_head_has_no_body_but_its_length(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY)
+    full = [ask(guarded) for _ in range(3)][2]
+    status, fields, body = ask(guarded, method="HEAD")
+    assert (status, fields, body) == (full[0], full[1], b"")
+
+
+def test_an_application_that_starts_over_is_passed_its_error(limiter):
+    seen = []
+
+    def app(_, start_response):
+        start_response("200 OK", [])
+        start_response("500 Oops", [], ("kind", "error", "traceback"))
+        return []
+
+    def start_response(status, fields, exc_info=None):
+        seen.append((status, [name for name, _ in fields], exc_info))
+
+    RateLimitMiddleware(app, limiter, key=KEY)({"PATH_INFO": "/"}, start_response)
+    names = ["RateLimit-Policy", "RateLimit"]
+    assert seen == [
+        ("200 OK", names, None),
+        ("500 Oops", names, ("kind", "error", "traceback")),
+    ]
+
+
+def test_a_failed_storage_denies_and_is_logged_once_a_second(monkeypatch, caplog):
+    clock = ManualClock(10**12)
+    monkeypatch.setattr(http, "SystemClock", lambda: clock)
+    app = Recorder()
+    guarded = RateLimitMiddleware(app, Broken(), key=KEY, status=429)
+    with caplog.at_level(logging.ERROR, logger="rateproof"):
+        for _ in range(10):
+            status, fields, body = ask(guarded)
+            clock.advance(250_000_000)
+    assert status == "503 Service Unavailable"
+    assert (fields["Retry-After"], fields["RateLimit-Policy"]) == ("1", '"default";q=5;w=5')
+    assert json.loads(body)["violated-policies"] == []
+    assert app.seen == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 denied without a decision: the disk is on fire",
+        "4 denied without a decision: the disk is on fire",
+        "4 denied without a decision: the disk is on fire",
+    ]
+
+
+@pytest.mark.parametrize("status", [0, 200, 399, 600, -503])
+def test_a_status_that_is_no_error_is_refused(limiter, status):
+    with pytest.raises(InvalidArgument, match=str(status)):
+        RateLimitMiddleware(Recorder(), limiter, key=KEY, status=status)
+
+
+def test_no_identity_appears_in_a_field_or_a_body(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY)
+    for _, accept in itertools.product(range(3), ("text/plain", "application/json")):
+        _, fields, body = ask(guarded, "clientId=s3cr%0d%0aet", HTTP_ACCEPT=accept)
+        assert "s3cr" not in repr(fields)
+        assert b"s3cr" not in body

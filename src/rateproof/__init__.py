@@ -1,0 +1,87 @@
+"""rateproof: HTTP rate limiting you can prove.
+
+A limiter that is exact across threads and processes, a simulator of client
+traffic, and a prover that tells from the clients' side whether a limit held.
+
+    >>> from rateproof import Limiter
+    >>> with Limiter("5 per 5s") as limiter:
+    ...     limiter.hit("client-7").admitted
+    True
+
+Each name is loaded when it is first used, so importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rateproof.clock import Clock, ManualClock, SystemClock
+    from rateproof.enforce import Decision, Limiter, QuotaState
+    from rateproof.errors import (
+        CannotWrite,
+        InvalidArgument,
+        InvalidPolicy,
+        LogError,
+        NeverPossible,
+        RateproofError,
+        StoreError,
+        StoreMismatch,
+        Unreachable,
+    )
+    from rateproof.events import Event, EventLog
+    from rateproof.policy import Policy, Quota
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CannotWrite",
+    "Clock",
+    "Decision",
+    "Event",
+    "EventLog",
+    "InvalidArgument",
+    "InvalidPolicy",
+    "Limiter",
+    "LogError",
+    "ManualClock",
+    "NeverPossible",
+    "Policy",
+    "Quota",
+    "QuotaState",
+    "RateproofError",
+    "StoreError",
+    "StoreMismatch",
+    "SystemClock",
+    "Unreachable",
+    "__version__",
+]
+
+_HOMES = {
+    "rateproof.clock": ("Clock", "ManualClock", "SystemClock"),
+    "rateproof.enforce": ("Decision", "Limiter", "QuotaState"),
+    "rateproof.errors": (
+        "CannotWrite",
+        "InvalidArgument",
+        "InvalidPolicy",
+        "LogError",
+        "NeverPossible",
+        "RateproofError",
+        "StoreError",
+        "StoreMismatch",
+        "Unreachable",
+    ),
+    "rateproof.events": ("Event", "EventLog"),
+    "rateproof.policy": ("Policy", "Quota"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,12 +1,14 @@
 """Where admissions are kept, so that every worker decides on the same ones."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Protocol
 
 from rateproof.core import native as native_module  # a bare `native` is our submodule
 from rateproof.enforce.decision import Answer
-from rateproof.enforce.stores.location import enter, parse_url, remove
+from rateproof.enforce.stores.location import Place, enter, parse_url, remove
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
@@ -119,14 +121,13 @@ def _check(policy: Policy, capacity: int) -> None:
 def _open_native(module: ModuleType, name: str | None, quotas: list[Quota], capacity: int) -> Store:
     from rateproof.enforce.stores.native import NativeStore
 
-    def table(path: str | None, quota: Quota) -> Any:
-        return module.Table(path, quota.limit, quota.window_ns, capacity)
-
-    if name is None:
-        tables = [table(None, quota) for quota in quotas]
-    else:
-        with enter(name) as place:
-            tables = [table(str(place.table(quota, "native")), quota) for quota in quotas]
+    tables = []
+    with ExitStack() as entered:
+        place = None if name is None else entered.enter_context(enter(name))
+        for quota in quotas:
+            with _table_path(place, quota, "native") as path:
+                file = None if path is None else str(path)
+                tables.append(module.Table(file, quota.limit, quota.window_ns, capacity))
     return NativeStore(tables, module.hit_all)
 
 
@@ -139,9 +140,22 @@ def _open_reference(name: str | None, quotas: list[Quota], capacity: int) -> Sto
         place = None if name is None else entered.enter_context(enter(name))
         tables = []
         for quota in quotas:
-            path = None if place is None else place.table(quota, "reference")
-            tables.append(Table(path, quota.limit, quota.window_ns, capacity))
+            with _table_path(place, quota, "reference") as path:
+                tables.append(Table(path, quota.limit, quota.window_ns, capacity))
             opened.callback(tables[-1].close)
         lock = private_lock() if place is None else place.lock.share()
         opened.pop_all()
         return ReferenceStore(lock, tables)
+
+
+@contextmanager
+def _table_path(place: Place | None, quota: Quota, core: str) -> Iterator[Path | None]:
+    """Where the table lies; a file that was not there before goes if opening it fails."""
+    path = None if place is None else place.table(quota, core)
+    new = path is not None and not path.exists()
+    try:
+        yield path
+    except BaseException:
+        if path is not None and new:
+            path.unlink(missing_ok=True)
+        raise

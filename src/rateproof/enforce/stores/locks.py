@@ -11,9 +11,9 @@ Between processes it is a POSIX record lock (`fcntl.lockf`). It belongs to the
   file and not for each `FileLock` asked for, and new in a forked child, where
   the thread that held it does not exist.
 - *All* locks of the process on a file are dropped when *any* of its descriptors
-  of that file is closed. So each file is open once, shared by count, and a
-  descriptor is closed only by who holds the mutex: then no lock is held. The
-  file is one that nothing else opens or maps (`mmap` duplicates descriptors).
+  of that file is closed. So each file is opened once and shared by count, and
+  its last user closes it. It is a file that nothing else opens or maps (`mmap`
+  duplicates descriptors).
 
 Waiting is bounded: a holder that is stopped, not dead, must block nobody.
 """
@@ -25,7 +25,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -124,18 +124,24 @@ def open_lock(path: Path) -> FileLock:
         OSError: the file cannot be opened or created; a symbolic link is refused.
     """
     with _registry_mutex:
+        with suppress(FileNotFoundError):
+            lock = _registry.get(_identity(path.lstat()))
+            if lock is not None:
+                lock.users += 1
+                return lock
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
-        status = os.fstat(descriptor)
-        identity = status.st_dev, status.st_ino
-        lock = _registry.get(identity)
-        if lock is None:
-            lock = _registry[identity] = FileLock(descriptor)
-            return lock
-        lock.users += 1
-        with lock._mutex:  # noqa: SLF001 - closing drops this process's locks: see above
-            os.close(descriptor)
-        return lock
+        identity = _identity(os.fstat(descriptor))
+        if identity in _registry:
+            # Just now put at this path again. The descriptor stays open: see above.
+            _registry[identity].users += 1
+        else:
+            _registry[identity] = FileLock(descriptor)
+        return _registry[identity]
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def private_lock() -> FileLock:

@@ -182,7 +182,6 @@ class Table:
                 _reserve(descriptor, self._size)
                 table = mmap.mmap(descriptor, self._size)
             except (OSError, OverflowError) as error:
-                path.unlink()
                 raise self._too_big(error) from error
             self._initialise(table)
             return table

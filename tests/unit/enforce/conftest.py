@@ -1,0 +1,51 @@
+"""One suite for every core and store: they must agree in everything that a caller sees."""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from uuid import uuid4
+
+import pytest
+
+from rateproof.enforce.limiter import Limiter
+from rateproof.enforce.stores import remove
+
+CORES = ("python", "native")
+
+
+@pytest.fixture
+def shm_name() -> Iterator[str]:
+    """A name in shared memory that no other test has, removed with what lies under it."""
+    name = f"test-{uuid4().hex}"
+    yield name
+    remove(name)
+
+
+@pytest.fixture(params=CORES)
+def core(request, monkeypatch) -> str:
+    """The core that everything in this test opens."""
+    monkeypatch.setenv("RATEPROOF_CORE", request.param)
+    return request.param
+
+
+@pytest.fixture(params=product(CORES, ("memory", "shm")), ids="-".join)
+def open_limiter(request, monkeypatch) -> Iterator[Callable[..., Limiter]]:
+    """Open limiters in one core on stores of one kind, each store new."""
+    core, kind = request.param
+    monkeypatch.setenv("RATEPROOF_CORE", core)
+    opened = []
+    names = []
+
+    def start(policy, **options) -> Limiter:
+        store = "memory://"
+        if kind == "shm":
+            names.append(f"test-{uuid4().hex}")
+            store = f"shm://{names[-1]}"
+        limiter = Limiter(policy, store=store, **options)
+        opened.append(limiter)
+        return limiter
+
+    yield start
+    for limiter in opened:
+        limiter.close()
+    for name in names:
+        remove(name)

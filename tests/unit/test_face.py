@@ -1,0 +1,53 @@
+"""The package's face: what it exports, and that exporting costs nothing."""
+
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import rateproof
+from rateproof import errors
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_all_is_sorted_and_is_what_is_exported():
+    assert list(rateproof.__all__) == sorted(rateproof.__all__)
+    assert set(rateproof.__all__) == {*rateproof._HOME_OF, "__version__"}
+    public = {name for name in dir(rateproof) if name[0].isupper()}
+    assert public - {"TYPE_CHECKING"} == set(rateproof.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("name", rateproof.__all__)
+def test_every_name_leads_to_the_thing_of_that_name(name):
+    thing = getattr(rateproof, name)
+    if name != "__version__":
+        assert thing.__name__ == name
+        home = importlib.import_module(rateproof._HOME_OF[name])
+        assert name in home.__all__
+        assert getattr(home, name) is thing
+
+
+def test_every_error_can_be_caught_by_its_name():
+    assert set(errors.__all__) < set(rateproof.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Limeter'"):
+        _ = rateproof.Limeter
+
+
+def test_the_version_is_that_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert rateproof.__version__ == project["version"]
+
+
+def test_importing_loads_no_other_module_of_the_package():
+    program = "import sys, rateproof; print(*(n for n in sys.modules if n[:9] == 'rateproof'))"
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.split() == ["rateproof"]

@@ -13,16 +13,18 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from rateproof.errors import InvalidArgument, RateproofError
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
-from rateproof.units import format_duration, parse_duration
+from rateproof.units import parse_duration
 
 __all__ = ["main"]
 
 INTERNAL_ERROR, INTERRUPTED = 70, 130
+VERDICT_CODES = {"consistent": 0, "violated": 1, "inconclusive": 2}
 
 DEFAULT_POLICY = "5 per 5s"
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; `sys.argv[1:]` if None.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except SystemExit as stop:  # argparse: --help, --version
@@ -61,6 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("rateproof: internal error: this is a bug, please report it", file=sys.stderr)
         return INTERNAL_ERROR
     return code
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """Write `--duration -1s` as `--duration=-1s`: argparse takes `-1s` for an option."""
+    joined: list[str] = []
+    for argument in argv:
+        valued = joined and joined[-1].startswith("--") and "=" not in joined[-1]
+        if valued and argument[:1] == "-" and argument[1:2].isdigit():
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 class _Parser(argparse.ArgumentParser):
@@ -103,14 +117,13 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     from rateproof.enforce.server import ServerSettings, serve
 
-    workers = arguments.workers or os.cpu_count() or 1
     serve(
         ServerSettings(
             policy=arguments.policy,
             key=arguments.key,
             host=arguments.host,
             port=arguments.port,
-            workers=workers,
+            workers=arguments.workers,
             store=arguments.store,
             status=arguments.status,
         )
@@ -140,6 +153,27 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_simulate)
 
 
+def _simulate(arguments: argparse.Namespace) -> int:
+    from rateproof.simulate.live import ClientSettings, run_client
+
+    return run_client(
+        ClientSettings(
+            url=arguments.url or DEFAULT_URL,
+            clients=arguments.clients,
+            behaviour=arguments.behaviour,
+            rate_per_s=arguments.rate,
+            key=arguments.key,
+            duration_ns=arguments.duration,
+            seed=arguments.seed,
+            timeout_ns=arguments.timeout,
+            max_rate=arguments.max_rate,
+            log=arguments.log,
+            json=arguments.json,
+            yes=arguments.yes,
+        )
+    )
+
+
 def _judging_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--policy", type=_policy, default=DEFAULT_POLICY, help="what is claimed to hold")
@@ -157,11 +191,53 @@ def _test_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_test)
 
 
+def _test(arguments: argparse.Namespace) -> int:
+    from rateproof.hunt import TestSettings, run_test
+    from rateproof.simulate.scenario import fresh_seed
+    from rateproof.simulate.target import Target
+
+    return run_test(
+        TestSettings(
+            target=Target.parse(arguments.url or DEFAULT_URL),
+            policy=arguments.policy,
+            key=arguments.key,
+            seed=fresh_seed() if arguments.seed is None else arguments.seed,
+            claims=_claims(arguments),
+            tolerance_ppm=arguments.tolerance,
+            timeout_ns=arguments.timeout,
+            max_rate=arguments.max_rate,
+            yes=arguments.yes,
+            iterations=arguments.iterations,
+            fail_fast=arguments.fail_fast,
+            out=Path(arguments.out),
+            json_lines=arguments.json,
+        )
+    )
+
+
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", metavar="LOG", help="*.parquet, *.jsonl, or - for stdin")
     _judging_arguments(parser)
     parser.add_argument("--json", action="store_true", help="the verdict as JSON on stdout")
     parser.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from rateproof.events import read_log
+    from rateproof.prove import judge
+
+    verdict = judge(
+        read_log(arguments.log),
+        arguments.policy,
+        claims=_claims(arguments),
+        tolerance_ppm=arguments.tolerance,
+    )
+    print(json.dumps(verdict.to_json()) if arguments.json else verdict.describe())
+    return VERDICT_CODES[verdict.outcome]
+
+
+def _claims(arguments: argparse.Namespace) -> frozenset[str]:
+    return frozenset(CLAIMS if arguments.claim == "all" else {arguments.claim})
 
 
 def _typed(parse: Callable[[str], T]) -> Callable[[str], T]:

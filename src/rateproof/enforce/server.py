@@ -41,8 +41,7 @@ class ServerSettings:
         workers: processes, 1 to 256; None for one a core, or for one only if
             `store` cannot be shared.
         store: where admissions are kept; None for `shm://server-PORT` (on the
-            reference core `shm://server-PORT-reference`), which all workers
-            share. It outlives the server, so that a restart forgives nothing,
+            python core `shm://server-PORT-python`), which all workers share. It outlives the server, so that a restart forgives nothing,
             unless the port was picked.
         status: the code of a denial, 400 to 599.
 
@@ -93,7 +92,7 @@ class ServerSettings:
         """
         if self.store is not None:
             return self.store
-        suffix = "" if active_core() == "native" else "-reference"
+        suffix = "" if active_core() == "native" else "-python"
         return f"shm://server-{self.port}{suffix}"
 
 
@@ -173,7 +172,7 @@ def _run(settings: ServerSettings, bound: socket.socket) -> None:
 def _announce(settings: ServerSettings) -> None:
     core, count = active_core(), settings.worker_count
     slow = (
-        "WARNING: this is the reference core, plain Python and slow; the native one needs "
+        "WARNING: the python core is the slow reference; the native one needs "
         "a Rust toolchain when rateproof is installed\n"
     )
     banner = (

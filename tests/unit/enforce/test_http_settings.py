@@ -60,7 +60,7 @@ def test_the_default_store_derives_from_the_port_and_the_core(monkeypatch):
     monkeypatch.setattr("rateproof.enforce.server.active_core", lambda: "native")
     assert ServerSettings(port=8081).location == "shm://server-8081"
     monkeypatch.setattr("rateproof.enforce.server.active_core", lambda: "python")
-    assert ServerSettings(port=8081).location == "shm://server-8081-reference"
+    assert ServerSettings(port=8081).location == "shm://server-8081-python"
     assert ServerSettings(store="shm://mine").location == "shm://mine"
 
 

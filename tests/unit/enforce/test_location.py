@@ -48,11 +48,10 @@ def test_the_directory_and_its_files_are_for_their_user_only(core, shm_name):
     directory = directory_of(shm_name)
     assert directory.name == f"rateproof-{os.geteuid()}-{shm_name}"
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    suffix = "reference" if core == "python" else core
     assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {
         "lock": 0o600,
-        f"sliding-log-1-5000000000.{suffix}": 0o600,
-        f"sliding-log-2-1.{suffix}": 0o600,
+        f"sliding-log-1-5000000000.{core}": 0o600,
+        f"sliding-log-2-1.{core}": 0o600,
     }
 
 
@@ -111,7 +110,7 @@ def test_a_link_a_file_and_a_directory_open_to_others_are_refused(tmp_path, shm_
     directory.rmdir()
 
 
-@pytest.mark.parametrize("file", ["lock", "sliding-log-1-5000000000.reference"])
+@pytest.mark.parametrize("file", ["lock", "sliding-log-1-5000000000.python"])
 def test_a_link_inside_the_directory_is_not_followed(monkeypatch, tmp_path, shm_name, file):
     monkeypatch.setenv("RATEPROOF_CORE", "python")
     victim = tmp_path / "victim"
@@ -141,7 +140,7 @@ def test_the_two_cores_never_share_a_quota(monkeypatch, shm_name, first, second)
     monkeypatch.setenv("RATEPROOF_CORE", first)
     with Limiter("1 per 5s", store=store):
         monkeypatch.setenv("RATEPROOF_CORE", second)
-        with pytest.raises(StoreMismatch, match=r"native core.*reference core|reference.*native"):
+        with pytest.raises(StoreMismatch, match=r"native core.*python core|python.*native"):
             Limiter("9 per 5s; 1 per 5s", store=store)
         with Limiter("2 per 5s", store=store) as other:
             assert other.hit("a").admitted
@@ -158,8 +157,7 @@ def test_a_table_of_another_capacity_names_both(shm_name):
 def test_a_truncated_or_foreign_table_is_refused_and_left_as_it_is(core, shm_name):
     store = f"shm://{shm_name}"
     Limiter("1 per 5s", store=store).close()
-    suffix = "reference" if core == "python" else core
-    table = directory_of(shm_name) / f"sliding-log-1-5000000000.{suffix}"
+    table = directory_of(shm_name) / f"sliding-log-1-5000000000.{core}"
     whole = table.read_bytes()
     for damaged in (whole[:-8], whole[:4096], whole[:50], b"PAR1" + whole[4:], b"hello"):
         table.write_bytes(damaged)

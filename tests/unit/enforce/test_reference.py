@@ -11,7 +11,7 @@ from rateproof.enforce.stores.location import directory_of
 from rateproof.enforce.stores.reference_table import Table
 from rateproof.errors import StoreMismatch
 
-STORE_FILE = "sliding-log-1-3600000000000.reference"
+STORE_FILE = "sliding-log-1-3600000000000.python"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_layout_of_another_version_names_both(store, table_file):
 
 def test_a_renamed_table_names_both_policies(store, table_file):
     Limiter("2 per hour", store=store).close()
-    (table_file.parent / "sliding-log-2-3600000000000.reference").rename(table_file)
+    (table_file.parent / "sliding-log-2-3600000000000.python").rename(table_file)
     with pytest.raises(StoreMismatch, match=r"a table of 2 per 1h .*, not of 1 per 1h"):
         Limiter("1 per hour", store=store)
 
@@ -74,7 +74,7 @@ def test_blocks_are_reserved_when_the_table_is_made(store, table_file):
 def test_a_file_of_zeros_is_somebody_elses(store, table_file):
     table_file.parent.mkdir(mode=0o700)
     table_file.write_bytes(bytes(4096))
-    with pytest.raises(StoreMismatch, match="is not a table of the reference core"):
+    with pytest.raises(StoreMismatch, match="is not a table of the python core"):
         Limiter("1 per hour", store=store)
 
 

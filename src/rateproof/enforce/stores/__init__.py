@@ -140,7 +140,7 @@ def _open_reference(name: str | None, quotas: list[Quota], capacity: int) -> Sto
         place = None if name is None else entered.enter_context(enter(name))
         tables = []
         for quota in quotas:
-            with _table_path(place, quota, "reference") as path:
+            with _table_path(place, quota, "python") as path:
                 tables.append(Table(path, quota.limit, quota.window_ns, capacity))
             opened.callback(tables[-1].close)
         lock = private_lock() if place is None else place.lock.share()

@@ -24,7 +24,7 @@ from rateproof.policy import Quota
 
 __all__ = ["CORES", "Place", "directory_of", "enter", "parse_url", "remove"]
 
-CORES = ("native", "reference")
+CORES = ("native", "python")
 """Which core a table belongs to: the last part of its file name."""
 
 _MEMORY = "memory://"

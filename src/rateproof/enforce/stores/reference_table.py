@@ -198,7 +198,7 @@ class Table:
             return False
         hint = "close every limiter on this store, then remove it"
         if not found.startswith(_MAGIC):
-            raise StoreMismatch(f"{path} is not a table of the reference core", hint)
+            raise StoreMismatch(f"{path} is not a table of the python core", hint)
         _, ready, version, *values, _, boot = _HEADER.unpack(found.ljust(_HEADER.size, b"\0"))
         if not ready:
             return False

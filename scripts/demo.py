@@ -1,0 +1,84 @@
+"""The demo: a limiter that keeps its promise, one that does not, and the difference proven.
+
+Exits 0 when the tester finds the first consistent and the second violated.
+"""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rateproof import __version__
+from rateproof.core import active_core
+
+ROOT = Path(__file__).parent.parent
+CONSISTENT, VIOLATED = 0, 1
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(port: int, *command: str) -> Iterator[None]:
+    """Run a server while the body runs, from when it accepts connections."""
+    print(f"\n$ python {' '.join(command)} &", flush=True)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=quiet, stderr=quiet)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"demo: {command[0]} does not listen on port {port}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+
+
+def test(port: int, *options: str) -> int:
+    """Run the tester against a port, with its files in a temporary folder."""
+    command = ["tester.py", f"http://127.0.0.1:{port}", *options]
+    print(f"$ python {' '.join(command)}", flush=True)
+    with tempfile.TemporaryDirectory() as out:
+        return subprocess.call([sys.executable, *command, "--out", out], cwd=ROOT)
+
+
+def main() -> int:
+    """Run both halves and compare."""
+    core = active_core()
+    print(f"rateproof {__version__}, {core} core")
+    if core == "python":
+        print("WARNING: this is the slow reference core; install Rust and run make again.")
+
+    print("\n--- 1. our own server, two worker processes: the promise holds")
+    port = free_port()
+    with running(port, "server.py", "--port", str(port), "--workers", "2"):
+        ours = test(port, "--iterations", "3")
+
+    print("\n--- 2. Flask-Limiter with its default strategy: the promise does not hold")
+    port = free_port()
+    app = ("examples/flask_limiter_app.py", "--strategy", "fixed-window", "--port", str(port))
+    with running(port, *app):
+        theirs = test(port, "--iterations", "3", "--fail-fast")
+
+    good = (ours, theirs) == (CONSISTENT, VIOLATED)
+    print(f"\nThe demo {'came out as promised' if good else 'DID NOT come out as promised'}.")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""`test_summary.txt`: every iteration as it ends, and the totals on stop."""
+
+import shlex
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rateproof import __version__
+from rateproof.core import active_core
+from rateproof.errors import CannotWrite
+from rateproof.hunt.iteration import Iteration
+from rateproof.prove import INCONCLUSIVE, Verdict, combine
+
+__all__ = ["NAME", "SummaryFile", "Totals", "describe", "heading"]
+
+NAME = "test_summary.txt"
+
+_INDENT = "  "
+
+
+class SummaryFile:
+    """The file, appended to and flushed: a kill loses at most the iteration in flight.
+
+    Args:
+        folder: where it is; an older file there is continued, never replaced.
+
+    Raises:
+        CannotWrite: at once, not after the first iteration.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / NAME
+        try:
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise CannotWrite(
+                f"cannot write {path}: {error.strerror}", "name a folder that can be: --out DIR"
+            ) from error
+
+    def append(self, text: str) -> None:
+        """Add a block of text and an empty line, and hand both to the system.
+
+        Raises:
+            CannotWrite: the disk is full, or the like.
+        """
+        try:
+            self._file.write(text + "\n\n")
+            self._file.flush()
+        except OSError as error:
+            raise CannotWrite(f"cannot write {self._file.name}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def heading(url: str, policy: str, key: str, seed: int) -> str:
+    """What was started, when, and how to repeat it."""
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return "\n".join(
+        [
+            f"rateproof {__version__} test, {active_core()} core, {now}",
+            f"{_INDENT}target  {url}",
+            f"{_INDENT}policy  {policy}, per {key}",
+            f"{_INDENT}seed    {seed}",
+            f"{_INDENT}command {shlex.join(sys.argv)}",
+        ]
+    )
+
+
+def describe(iteration: Iteration, log: Path) -> str:
+    """What one iteration saw and concluded, as text; its first line is its draw's."""
+    stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
+    outcome, *why = iteration.verdict.describe(pieces=1).splitlines()
+    lines = [
+        f"iteration {iteration.draw.iteration}: {iteration.draw}",
+        *stopped,
+        *str(iteration.summary).splitlines(),
+        f"crashes   {_counts(iteration.crash_counts)}",
+        *(f"          {crash}" for crash in iteration.crashes),
+        f"verdict   {outcome}",
+        *(f"        {line}" for line in why if line),
+        f"log       {log}",
+    ]
+    return f"\n{_INDENT}".join(lines)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "none"
+
+
+class Totals:
+    """All iterations together.
+
+    One that was cut short by a stop and so could not tell is neutral: being
+    stopped is the normal end of a test.
+    """
+
+    def __init__(self) -> None:
+        self.iterations = 0
+        self.requests = 0
+        self.statuses: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.crashes: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self._verdict: Verdict | None = None
+
+    def add(self, iteration: Iteration) -> None:
+        """Count one iteration in."""
+        self.iterations += 1
+        self.requests += iteration.summary.requests
+        self.statuses.update({str(k): v for k, v in iteration.summary.statuses.items()})
+        self.errors.update(iteration.summary.errors)
+        self.crashes.update(iteration.crash_counts)
+        self.outcomes[iteration.verdict.outcome] += 1
+        cut_short = iteration.stopped and iteration.verdict.outcome == INCONCLUSIVE
+        if self._verdict is None or not cut_short:
+            known = [] if self._verdict is None else [self._verdict]
+            self._verdict = combine([*known, iteration.verdict])
+
+    @property
+    def verdict(self) -> str:
+        """Violated if any was; see `rateproof.prove.combine`."""
+        return "inconclusive" if self._verdict is None else self._verdict.outcome
+
+    @property
+    def exit_code(self) -> int:
+        """0 consistent, 1 violated or the server crashed, 2 inconclusive."""
+        if self.verdict == "violated" or self.crashes:
+            return 1
+        return 0 if self.verdict == "consistent" else 2
+
+    def describe(self) -> str:
+        """The totals as text."""
+        return f"\n{_INDENT}".join(
+            [
+                f"total of {self.iterations} iterations",
+                f"requests  {self.requests}",
+                f"codes     {_counts(dict(sorted(self.statuses.items())))}",
+                f"errors    {_counts(dict(self.errors))}",
+                f"crashes   {_counts(dict(self.crashes))}",
+                f"verdicts  {_counts(dict(self.outcomes))}",
+                f"verdict   {self.verdict}",
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for `--json`."""
+        return {
+            "iterations": self.iterations,
+            "requests": self.requests,
+            "statuses": dict(sorted(self.statuses.items())),
+            "errors": dict(self.errors),
+            "crashes": dict(self.crashes),
+            "verdicts": dict(self.outcomes),
+            "verdict": self.verdict,
+        }

@@ -1,0 +1,203 @@
+"""The tester: iteration after iteration until stopped, every one of them recorded."""
+
+import itertools
+import json
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from rateproof.errors import Unreachable
+from rateproof.events import open_log_writer, parquet
+from rateproof.hunt.child import ChildServer
+from rateproof.hunt.explore import Draw, draw
+from rateproof.hunt.iteration import Iteration, run_iteration
+from rateproof.hunt.report.summary import SummaryFile, Totals, describe, heading
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+from rateproof.prove import VIOLATED
+from rateproof.simulate.live import allow_target, allowed_rate
+from rateproof.simulate.scenario import Scenario
+from rateproof.simulate.target import Target
+from rateproof.simulate.transports import require_requests
+
+__all__ = ["TestSettings", "run_test"]
+
+_KEPT_LOGS = 3
+_PATIENCE_S, _PATIENCE_TRIES = 0.5, 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSettings:
+    """What to test, against which claims, and where the results go.
+
+    Args:
+        target: where the requests go.
+        policy: what is claimed to hold there.
+        key: where each client's identity is put.
+        seed: of every draw.
+        claims: `over-admission`, `wrong-rejection`, or both.
+        tolerance_ppm: how far the server's clock may drift from ours.
+        timeout_ns: for one answer.
+        max_rate: requests a second at most; None: as drawn, but 100 to another machine.
+        yes: do not ask before sending to another machine.
+        iterations: how many; None: until stopped.
+        fail_fast: stop at the first violation.
+        out: folder of `test_summary.txt` and of the logs.
+        json_lines: print each iteration and the totals as JSON on stdout.
+    """
+
+    target: Target
+    policy: Policy
+    key: KeySpec
+    seed: int
+    claims: frozenset[str]
+    tolerance_ppm: int
+    timeout_ns: int
+    max_rate: float | None
+    yes: bool
+    iterations: int | None
+    fail_fast: bool
+    out: Path
+    json_lines: bool
+
+
+def run_test(settings: TestSettings) -> int:
+    """Test until stopped by a signal, by the number of iterations, or by `fail_fast`.
+
+    Returns:
+        0 consistent, 1 violated or the server crashed, 2 inconclusive.
+
+    Raises:
+        CannotWrite: the summary cannot be written; before any load is sent.
+        InvalidArgument: another machine, nobody to ask, and not `yes`.
+        Unreachable: nothing listens at the target and no server can be started there.
+    """
+    require_requests()
+    with SummaryFile(settings.out) as summary, ExitStack() as stack:
+        if not allow_target(settings.target, yes=settings.yes):
+            return Totals().exit_code
+        settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
+        stop = stack.enter_context(_stopped_by_signals())
+        child = _server(settings, stack)
+        start = heading(
+            settings.target.url, str(settings.policy), str(settings.key), settings.seed
+        )
+        summary.append(start)
+        _say(start)
+        totals = Totals()
+        logs: deque[Path] = deque()
+        for number in itertools.count(1):
+            iteration = _iterate(settings, number, child, stop)
+            path = _write_log(settings, iteration)
+            _drop_old_logs(logs, path, iteration)
+            totals.add(iteration)
+            text = describe(iteration, path)
+            summary.append(text)
+            _say(text.partition("\n")[2])
+            if settings.json_lines:
+                print(json.dumps(iteration.to_json()), flush=True)
+            failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
+            if stop.is_set() or failed or number == settings.iterations:
+                break
+        summary.append(totals.describe())
+    print(json.dumps(totals.to_json()) if settings.json_lines else totals.describe(), flush=True)
+    return totals.exit_code
+
+
+def _iterate(
+    settings: TestSettings, number: int, child: ChildServer | None, stop: threading.Event
+) -> Iteration:
+    drawn = draw(settings.seed, number, settings.policy)
+    _say(f"iteration {number}: {drawn}")
+    if child is None:
+        _wait_for(settings.target, stop)
+    return run_iteration(
+        drawn,
+        _scenario(settings, drawn),
+        settings.policy,
+        claims=settings.claims,
+        tolerance_ppm=settings.tolerance_ppm,
+        child=child,
+        stop=stop,
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _server(settings: TestSettings, stack: ExitStack) -> ChildServer | None:
+    """Nothing when the target answers; else a server of our own there, where that is possible."""
+    target = settings.target
+    if target.answers():
+        return None
+    if not (target.is_loopback and target.scheme == "http" and target.path == "/"):
+        raise Unreachable(
+            f"nothing listens at {target.url}",
+            "start the server, or name an address of this machine without a path: "
+            "the tester then starts one of its own",
+        )
+    _say(f"nothing listens at {target.url}: starting a server there")
+    return stack.enter_context(ChildServer(target, settings.policy, settings.key))
+
+
+def _scenario(settings: TestSettings, drawn: Draw) -> Scenario:
+    return Scenario(
+        target=settings.target,
+        groups=drawn.groups,
+        seed=drawn.scenario_seed,
+        duration_ns=drawn.duration_ns,
+        key=settings.key.writable,
+        timeout_ns=settings.timeout_ns,
+        max_rate=settings.max_rate,
+        policy=settings.policy,
+    )
+
+
+def _wait_for(target: Target, stop: threading.Event) -> None:
+    """Give a server that went away some time to come back; the loop goes on in any case."""
+    for _ in range(_PATIENCE_TRIES):
+        if target.answers() or stop.wait(_PATIENCE_S):
+            return
+
+
+def _write_log(settings: TestSettings, iteration: Iteration) -> Path:
+    suffix = "parquet" if parquet.available() else "jsonl"
+    path = settings.out / f"test_log_{iteration.draw.iteration:06}.{suffix}"
+    with open_log_writer(path, iteration.log.metadata) as writer:
+        for event in iteration.log:
+            writer.write(event)
+    return path
+
+
+def _drop_old_logs(kept: deque[Path], path: Path, iteration: Iteration) -> None:
+    """Keep the logs that show something, and of the consistent ones the last three."""
+    if iteration.verdict.outcome == "consistent":
+        kept.append(path)
+    while len(kept) > _KEPT_LOGS:
+        kept.popleft().unlink(missing_ok=True)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second SIGINT interrupts for good."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        _say("stopping: requests in flight are awaited")
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

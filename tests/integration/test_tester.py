@@ -1,0 +1,299 @@
+"""The tester: records everything, judges from outside, and survives what it tests."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+SUMMARY = "test_summary.txt"
+QUICK = ("--policy", "5 per 1s", "--seed", 1)
+
+
+@pytest.fixture
+def tester(spawn, tmp_path):
+    """Start tester.py with its files in a temporary folder."""
+
+    def start(port, *arguments, out=tmp_path):
+        url = f"http://127.0.0.1:{port}"
+        return spawn("tester.py", url, "--out", out, *arguments)
+
+    return start
+
+
+@pytest.fixture
+def server(spawn, free_port, wait_for_port):
+    """Start server.py on the free port."""
+
+    def start(policy="5 per 1s"):
+        process = spawn("server.py", "--port", free_port, "--policy", policy, "--workers", 2)
+        wait_for_port(free_port, process)
+        return process
+
+    return start
+
+
+def wait_for_text(path: Path, text: str, seconds: float = 30) -> str:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists() and text in path.read_text():
+            return path.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"{text!r} is not in {path} after {seconds} s")
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def flask_limiter(spawn, wait_for_port, port, strategy):
+    # Its access log would fill a pipe that nobody reads, and stop it.
+    app = spawn(
+        *("examples/flask_limiter_app.py", "--strategy", strategy, "--port", port),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_port(port, app)
+
+
+def fixed_window_is_violated(spawn, wait_for_port, port, out, *, seed):
+    """Flask-Limiter's default strategy is found out within 60 s, with requests and times."""
+    flask_limiter(spawn, wait_for_port, port, "fixed-window")
+    url = f"http://127.0.0.1:{port}"
+    process = spawn("tester.py", url, "--out", out, "--seed", seed, "--fail-fast", "--json")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    *iterations, totals = map(json.loads, output.splitlines())
+    assert totals["verdict"] == "violated"
+    evidence = iterations[-1]["verdict"]["evidence"][0]
+    assert evidence["claim"] == "over-admission"
+    assert evidence["seen"] > evidence["allowed"] == 5
+    times = [(event["sent_ns"], event["received_ns"]) for event in evidence["events"]]
+    assert max(last for _, last in times) - min(first for first, _ in times) < 5_000_000_000
+    text = (out / SUMMARY).read_text()
+    assert evidence["sentence"] in text
+    assert "the policy allows 5" in text
+
+
+def moving_window_is_consistent(spawn, wait_for_port, port, out, *, seed):
+    """The strategy that keeps its promise, in one process, is never called violated."""
+    flask_limiter(spawn, wait_for_port, port, "moving-window")
+    url = f"http://127.0.0.1:{port}"
+    process = spawn("tester.py", url, "--out", out, "--seed", seed, "--iterations", 2, "--json")
+    output, errors = process.communicate(timeout=90)
+    assert json.loads(output.splitlines()[-1])["verdict"] == "consistent", errors
+    assert process.returncode == 0, output
+
+
+def test_flask_limiters_fixed_window_is_violated(spawn, wait_for_port, free_port, tmp_path):
+    fixed_window_is_violated(spawn, wait_for_port, free_port, tmp_path, seed=1)
+
+
+def test_flask_limiters_moving_window_is_consistent(spawn, wait_for_port, free_port, tmp_path):
+    moving_window_is_consistent(spawn, wait_for_port, free_port, tmp_path, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_fixed_window_is_violated_each_time(spawn, wait_for_port, free_port, tmp_path, seed):
+    fixed_window_is_violated(spawn, wait_for_port, free_port, tmp_path, seed=100 + seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_moving_window_is_consistent_each_time(spawn, wait_for_port, free_port, tmp_path, seed):
+    moving_window_is_consistent(spawn, wait_for_port, free_port, tmp_path, seed=100 + seed)
+
+
+def test_our_server_on_two_workers_is_consistent(tester, server, free_port, tmp_path):
+    server()
+    process = tester(free_port, *QUICK, "--iterations", 2)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "verdict   consistent" in output
+    text = (tmp_path / SUMMARY).read_text()
+    for figure in ("requests", "codes", "errors", "crashes", "p50", "p99", "admitted", "rejected"):
+        assert figure in text
+    assert "seed    1" in text
+
+
+def test_the_same_seed_draws_the_same_iterations(tester, server, free_port, tmp_path):
+    server()
+    drawn = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        process = tester(free_port, *QUICK, "--iterations", 2, out=tmp_path / name)
+        process.communicate(timeout=60)
+        lines = (tmp_path / name / SUMMARY).read_text().splitlines()
+        drawn.append([line for line in lines if line.startswith("iteration")])
+    assert len(drawn[0]) == 2
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_checking_the_log_gives_the_verdict_of_the_run(
+    spawn, wait_for_port, free_port, tester, tmp_path, suffix
+):
+    flask_limiter(spawn, wait_for_port, free_port, "fixed-window")
+    output, _ = tester(free_port, "--seed", 3, "--iterations", 1, "--json").communicate(timeout=60)
+    verdict = json.loads(output.splitlines()[0])["verdict"]
+    log = tmp_path / "test_log_000001.parquet"
+    if suffix == "jsonl":
+        convert = (
+            "import sys; from rateproof.events import *; log = read_log(sys.argv[1])\n"
+            "with open_log_writer(sys.argv[2], log.metadata) as w: [w.write(e) for e in log]"
+        )
+        spawn("-c", convert, log, log.with_suffix(".jsonl")).wait()
+        log = log.with_suffix(".jsonl")
+    check = spawn("-m", "rateproof", "check", log, "--policy", "5 per 5s", "--json")
+    again, errors = check.communicate(timeout=60)
+    assert check.returncode == 1, errors
+    assert json.loads(again) == verdict
+    assert verdict["outcome"] == "violated"
+
+
+def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path):
+    process = tester(free_port, *QUICK, "--iterations", 1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "starting a server" in errors
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", free_port)) != 0, "the child was left running"
+    assert "verdict   consistent" in (tmp_path / SUMMARY).read_text()
+
+
+def test_a_server_of_its_own_that_dies_is_a_crash_and_is_restarted(tester, free_port, tmp_path):
+    process = tester(free_port, *QUICK)
+    wait_for_text(tmp_path / SUMMARY, "iteration 1")
+    time.sleep(0.5)
+    (child,) = children(process.pid)
+    os.kill(child, signal.SIGKILL)
+    text = wait_for_text(tmp_path / SUMMARY, "iteration 3")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1, errors
+    second = text[text.index("iteration 2") : text.index("iteration 3")]
+    third = text[text.index("iteration 3") :]
+    assert "killed by signal 9" in second
+    assert "server died: 1" in second
+    assert "crashes   none" in third
+    assert "200:" in third, "the restarted server answers"
+    assert "violated" not in text, "a crash loosens nothing"
+
+
+def test_somebody_elses_server_that_dies_is_a_crash_and_the_loop_goes_on(
+    tester, server, free_port, tmp_path
+):
+    theirs = server()
+    process = tester(free_port, *QUICK)
+    wait_for_text(tmp_path / SUMMARY, "iteration 1")
+    time.sleep(0.5)
+    os.killpg(theirs.pid, signal.SIGKILL)
+    wait_for_text(tmp_path / SUMMARY, "stopped answering")
+    theirs.wait()
+    server()
+    text = wait_for_text(tmp_path / SUMMARY, "iteration 3", seconds=40)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "server died: 1" in text
+    assert "refused" in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_with_totals(tester, server, free_port, tmp_path, number):
+    server()
+    process = tester(free_port, *QUICK)
+    wait_for_text(tmp_path / SUMMARY, "iteration 1")
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=10)
+    assert process.returncode == 0, errors
+    text = (tmp_path / SUMMARY).read_text()
+    assert "stopped   after" in text
+    assert output.startswith("total of 2 iterations")
+    assert output.strip() in text
+
+
+def test_a_kill_loses_at_most_the_iteration_in_flight(tester, server, free_port, tmp_path):
+    server()
+    process = tester(free_port, *QUICK)
+    wait_for_text(tmp_path / SUMMARY, "iteration 2")
+    process.kill()
+    process.communicate()
+    text = (tmp_path / SUMMARY).read_text()
+    assert text.count("verdict   consistent") == 2
+    assert text.endswith("\n\n")
+
+
+def test_a_second_run_continues_the_file(tester, server, free_port, tmp_path):
+    server()
+    (tmp_path / SUMMARY).write_text("what was there\n")
+    tester(free_port, *QUICK, "--iterations", 1).communicate(timeout=60)
+    assert (tmp_path / SUMMARY).read_text().startswith("what was there\n")
+
+
+def test_logs_that_show_nothing_are_dropped_but_for_the_last_three(
+    tester, server, free_port, tmp_path
+):
+    server()
+    tester(free_port, *QUICK, "--iterations", 5).communicate(timeout=60)
+    assert sorted(path.name for path in tmp_path.glob("test_log_*")) == [
+        f"test_log_{number:06}.parquet" for number in (3, 4, 5)
+    ]
+
+
+def test_an_unwritable_summary_is_said_before_any_load_is_sent(tester, tmp_path):
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def count():
+            while True:
+                try:
+                    connections.append(listener.accept())
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=count, daemon=True)
+        thread.start()
+        process = tester(listener.getsockname()[1], out=tmp_path / "nowhere")
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 73
+    assert f"cannot write {tmp_path / 'nowhere' / SUMMARY}" in errors
+    assert "--out" in errors
+    assert connections == []
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "named"),
+    [
+        ("http://127.0.0.1:1/login", 69, "http://127.0.0.1:1/login"),
+        ("ftp://127.0.0.1/", 64, "ftp://127.0.0.1/"),
+        ("127.0.0.1:8080", 64, "http://127.0.0.1:8080"),
+        ("http://", 64, "http://HOST"),
+        ("http://127.0.0.1:99999", 64, "99999"),
+        ("http://no.such.host.invalid/", 64, "--yes"),
+    ],
+)
+def test_a_url_that_cannot_be_tested_is_refused(spawn, tmp_path, url, code, named):
+    process = spawn("tester.py", url, "--out", tmp_path, "--iterations", 1)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == code, errors
+    assert named in errors
+    assert "Traceback" not in errors
+
+
+def test_an_unreachable_host_is_said_so(spawn, tmp_path):
+    process = spawn(
+        *("tester.py", "http://no.such.host.invalid/", "--yes"),
+        *("--out", tmp_path, "--iterations", 1),
+    )
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 69, errors
+    assert "no.such.host.invalid" in errors

@@ -1,0 +1,74 @@
+//! What can go wrong, by the names that Python raises.
+
+use std::fmt;
+
+/// An error of the table: a message that names the bad value, and a hint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// Which branch of the tree it belongs to.
+    pub kind: ErrorKind,
+    /// What is wrong, naming the value.
+    pub message: String,
+    /// What would be accepted, or what to do next.
+    pub hint: String,
+}
+
+/// The branch of `rateproof.errors` that an [`Error`] belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A value that cannot be accepted.
+    InvalidArgument,
+    /// A cost above the limit.
+    NeverPossible,
+    /// The storage failed.
+    StoreError,
+    /// The storage belongs to something else.
+    StoreMismatch,
+}
+
+impl ErrorKind {
+    /// The class of that name in `rateproof.errors`.
+    #[must_use]
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "InvalidArgument",
+            Self::NeverPossible => "NeverPossible",
+            Self::StoreError => "StoreError",
+            Self::StoreMismatch => "StoreMismatch",
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message, hint)
+    }
+
+    pub(crate) fn store(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ErrorKind::StoreError, message, hint)
+    }
+
+    pub(crate) fn mismatch(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ErrorKind::StoreMismatch, message, hint)
+    }
+
+    pub(crate) fn new(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({})", self.message, self.hint)
+    }
+}
+
+impl std::error::Error for Error {}

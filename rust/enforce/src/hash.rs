@@ -1,0 +1,82 @@
+//! From a key to the places where its slot may be.
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
+
+/// Bits of a word that hold the tag; the others count the slot's owners.
+pub(crate) const TAG_BITS: u32 = 48;
+/// The tag's bits in a word.
+pub(crate) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
+
+/// The random key of a table's hash: keys come from attackers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seed(pub(crate) u64, pub(crate) u64);
+
+/// Where a key's slot may be, and how it is told from its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// 48 bits, never 0.
+    pub(crate) tag: u64,
+    /// The two candidate buckets; now and then they are one.
+    ///
+    /// Their sum modulo the number of buckets follows from the tag. So two keys of equal tags
+    /// have both buckets in common or none: they share one slot and one quota, or nothing, and
+    /// neither can find the other's slot while its own history lies elsewhere.
+    pub(crate) buckets: [usize; 2],
+}
+
+impl Place {
+    /// Hashes `key` for a table of `buckets` buckets (1 to 2³²).
+    pub(crate) fn of(key: &[u8], seed: Seed, buckets: usize) -> Self {
+        let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
+        hasher.write(key);
+        let hash = hasher.finish128();
+        Self::from_hash(hash.h1, hash.h2, buckets)
+    }
+
+    fn from_hash(high: u64, low: u64, buckets: usize) -> Self {
+        let tag = (high & TAG_MASK).max(1);
+        let scale = |part: u64| (((part & 0xffff_ffff) * buckets as u64) >> 32) as usize;
+        let first = scale(low);
+        Self {
+            tag,
+            buckets: [first, (scale(tag) + buckets - first) % buckets],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equal_tags_share_both_buckets_or_none(
+            high: u64, low: u64, other: u64, buckets in 1usize..20,
+        ) {
+            let (a, b) = (
+                Place::from_hash(high, low, buckets),
+                Place::from_hash(high, other, buckets),
+            );
+            prop_assert!(a.buckets.iter().all(|bucket| *bucket < buckets));
+            let common = a.buckets.iter().any(|bucket| b.buckets.contains(bucket));
+            let (mut x, mut y) = (a.buckets, b.buckets);
+            x.sort_unstable();
+            y.sort_unstable();
+            prop_assert_eq!(common, x == y);
+        }
+
+        #[test]
+        fn a_tag_is_never_the_empty_word(low: u64, buckets in 1usize..20) {
+            prop_assert_eq!(Place::from_hash(0, low, buckets).tag, 1);
+        }
+    }
+
+    #[test]
+    fn another_seed_is_another_place() {
+        let place = |seed| Place::of(b"client-7", seed, 1 << 20);
+        assert_ne!(place(Seed(1, 2)), place(Seed(1, 3)));
+        assert_eq!(place(Seed(1, 2)), place(Seed(1, 2)));
+    }
+}

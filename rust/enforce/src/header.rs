@@ -1,0 +1,135 @@
+//! The first page of a table: what it is, and whose.
+
+use crate::error::Error;
+use crate::hash::Seed;
+use crate::shape::{HEADER_WORDS, Shape};
+use crate::sync::{AtomicU64, Ordering};
+
+/// "ratetab" and the layout's version, in one word.
+const SIGNATURE: u64 = u64::from_ne_bytes([b'r', b'a', b't', b'e', b't', b'a', b'b', VERSION]);
+const VERSION: u8 = 1;
+
+// The words of the page; the others are kept for later and are 0.
+const WORD_SIGNATURE: usize = 0;
+const WORD_READY: usize = 1;
+const WORD_LIMIT: usize = 2;
+const WORD_WINDOW: usize = 3;
+const WORD_CAPACITY: usize = 4;
+const WORD_SEED: usize = 5;
+const WORD_BOOT: usize = 7;
+/// The latest time at which a slot was reclaimed, as a stamp; 0 before the first.
+pub(crate) const WORD_FLOOR: usize = 9;
+/// How often the lock has been taken.
+pub(crate) const WORD_TURNS: usize = 10;
+
+/// What is to be done with a file that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Never a table, or one whose maker died before it was ready: make it one.
+    Blank,
+    /// A table, but its stamps are of another boot: clear it.
+    Stale,
+    /// A table, ready for use.
+    Ready,
+}
+
+/// The identity of this boot, 0 where there is none to be had.
+pub(crate) fn boot_id() -> (u64, u64) {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
+    let id = u128::from_str_radix(&digits, 16).unwrap_or(0);
+    ((id >> 64) as u64, id as u64)
+}
+
+/// Decides what a file is from its length and its first page (missing bytes read as 0).
+pub(crate) fn inspect(
+    page: &[u64; HEADER_WORDS],
+    length: u64,
+    shape: &Shape,
+    boot: (u64, u64),
+    name: &str,
+) -> Result<State, Error> {
+    let foreign = |what: &str| {
+        Error::mismatch(
+            format!("{name} {what}"),
+            "choose another name, or remove the file while nothing uses it",
+        )
+    };
+    if length == 0 {
+        return Ok(State::Blank);
+    }
+    let signature = page[WORD_SIGNATURE];
+    if signature != SIGNATURE {
+        let [family @ .., version] = signature.to_ne_bytes();
+        return Err(foreign(&if family == SIGNATURE.to_ne_bytes()[..7] {
+            format!("is a table of layout {version}, this core reads layout {VERSION}")
+        } else {
+            "is not a rateproof table of the native core".to_owned()
+        }));
+    }
+    if page[WORD_READY] == 0 {
+        return Ok(State::Blank);
+    }
+    if length < 8 * HEADER_WORDS as u64 {
+        return Err(foreign(&format!("is truncated to {length} bytes")));
+    }
+    let found = (page[WORD_LIMIT], page[WORD_WINDOW], page[WORD_CAPACITY]);
+    let asked = (shape.limit, shape.window_ns, shape.capacity);
+    if found != asked {
+        let text = |(limit, window_ns, capacity)| {
+            format!("limit {limit}, window_ns {window_ns}, capacity {capacity}")
+        };
+        return Err(foreign(&format!(
+            "has {}, but was opened with {}",
+            text(found),
+            text(asked)
+        )));
+    }
+    if length != shape.bytes {
+        return Err(foreign(&format!(
+            "has {length} bytes, a table of its shape has {}",
+            shape.bytes
+        )));
+    }
+    let written = (page[WORD_BOOT], page[WORD_BOOT + 1]);
+    if written != boot && written != (0, 0) && boot != (0, 0) {
+        return Ok(State::Stale);
+    }
+    Ok(State::Ready)
+}
+
+/// Writes the page over cleared words, readiness last.
+pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, boot: (u64, u64)) {
+    let put = |index: usize, value: u64| words[index].store(value, Ordering::Release);
+    put(WORD_SIGNATURE, SIGNATURE);
+    put(WORD_LIMIT, shape.limit);
+    put(WORD_WINDOW, shape.window_ns);
+    put(WORD_CAPACITY, shape.capacity);
+    put(WORD_SEED, seed.0);
+    put(WORD_SEED + 1, seed.1);
+    put(WORD_BOOT, boot.0);
+    put(WORD_BOOT + 1, boot.1);
+    put(WORD_READY, 1);
+}
+
+/// What a file holds from the first moment that it is to become a table.
+///
+/// Written before the file grows, it tells a table whose maker died from a stranger's file.
+pub(crate) fn claim() -> [u8; 8] {
+    SIGNATURE.to_ne_bytes()
+}
+
+/// Unmakes a table: it is blank from the first step on, and all zeros at the end.
+pub(crate) fn clear(words: &[AtomicU64]) {
+    words[WORD_SIGNATURE].store(SIGNATURE, Ordering::Release);
+    words[WORD_READY].store(0, Ordering::Release);
+    for word in &words[WORD_READY..] {
+        word.store(0, Ordering::Release);
+    }
+}
+
+/// The seed of a ready table.
+pub(crate) fn seed(words: &[AtomicU64]) -> Seed {
+    let get = |index: usize| words[index].load(Ordering::Acquire);
+    Seed(get(WORD_SEED), get(WORD_SEED + 1))
+}

@@ -1,0 +1,386 @@
+"""The native table across processes: exact, whoever forks, stops or is killed.
+
+Workers of one key hand in their readings of the clock, so that what they report are the very
+stamps of the table, and every half-open window is checked to the nanosecond. Where slots change
+their owners the table reads the clock itself, and they report bounds.
+"""
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rateproof._native import Table, hit_all
+from rateproof.errors import StoreError
+
+HOUR_NS = 3_600 * 10**9
+BOUND_S = 5  # the table waits 100 ms for a lock; a loaded machine may take longer to say so
+
+# Reports each admission with the bounds of the instant at which it was decided.
+HAMMER = """
+import os, sys, time
+from rateproof._native import Table
+path, limit, window_ns, seconds, costs, churn = sys.argv[1:]
+table = Table(path, int(limit), int(window_ns), 10_000)
+costs, churn = [int(cost) for cost in costs.split(",")], int(churn)
+end = time.monotonic() + float(seconds)
+n = 0
+os.write(2, b"ready\\n")
+while (begin := time.monotonic_ns()) < end * 10**9:
+    n += 1
+    cost = costs[n % len(costs)]
+    admitted, full, *_ = table.hit(b"a", cost, None if churn else begin)
+    if admitted:
+        last = time.monotonic_ns() if churn else begin
+        os.write(1, b"%d %d\\n" % (begin, last) * cost)
+    elif full:
+        os.write(1, b"full\\n")
+    if churn:
+        table.hit(b"%d-%d" % (os.getpid(), n % churn), 1, None)
+"""
+
+# When an admission was decided: not before the first, not after the second.
+Bounds = tuple[int, int]
+
+
+def no_window_holds_more(admitted: list[Bounds], limit: int, window_ns: int) -> bool:
+    """Whether no half-open window of that length certainly holds more than `limit` of them."""
+    ordered = sorted(admitted, key=lambda bounds: bounds[1])
+    runs = (ordered[n : n + limit + 1] for n in range(len(ordered) - limit))
+    return all(run[-1][1] - min(begin for begin, _ in run) >= window_ns for run in runs)
+
+
+def merged(logs: Iterable[list[Bounds]]) -> list[Bounds]:
+    return list(itertools.chain.from_iterable(logs))
+
+
+def bounds_of(output: str) -> list[Bounds]:
+    """The admissions a worker reported; a last line that a kill cut short does not count."""
+    lines = output[: output.rfind("\n") + 1].splitlines()
+    pairs = (line.split() for line in lines if line != "full")
+    return [(int(begin), int(last)) for begin, last in pairs]
+
+
+@contextlib.contextmanager
+def forked(*works: Callable[[], object]) -> Iterator[list[int]]:
+    """Run each work in a child of its own; a child that raises exits with 1."""
+    children = []
+    for work in works:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                work()
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(pid)
+    try:
+        yield children
+    finally:
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def results_of(*works: Callable[[], object]) -> list[object]:
+    """What each work returned in a child of its own."""
+    pipes = [os.pipe() for _ in works]
+
+    def reporting(work: Callable[[], object], end: int) -> Callable[[], object]:
+        return lambda: os.write(end, json.dumps(work()).encode() + b"\n")
+
+    reports = []
+    with forked(*(reporting(work, pipe[1]) for work, pipe in zip(works, pipes, strict=True))):
+        for read_end, write_end in pipes:
+            os.close(write_end)
+            with os.fdopen(read_end) as report:
+                reports.append(json.loads(report.read()))
+    return reports
+
+
+@contextlib.contextmanager
+def lock_held(path: Path) -> Iterator[int]:
+    """A process that holds the table's lock and does nothing else."""
+    read_end, write_end = os.pipe()
+
+    def hold() -> None:
+        descriptor = os.open(path, os.O_RDWR)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(write_end, b"held")
+        signal.pause()
+
+    with forked(hold) as (pid,):
+        assert os.read(read_end, 4) == b"held"
+        yield pid
+    os.close(read_end)
+    os.close(write_end)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
+    """How many hits in a row are admitted."""
+    count = 0
+    while table.hit(key, 1, now_ns)[0]:
+        count += 1
+    return count
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+# Exact across processes
+
+
+def hammered(spawn, path, *, limit, window_ns, seconds, costs="1", churn=0):
+    """Four processes hammer one key; the admissions of each."""
+    arguments = (path, limit, window_ns, seconds, costs, churn)
+    workers = [spawn("-c", HAMMER, *arguments) for _ in range(4)]
+    reports = [worker.communicate(timeout=60) for worker in workers]
+    assert all(worker.returncode == 0 for worker in workers), reports
+    return [bounds_of(out) for out, _ in reports]
+
+
+@pytest.mark.parametrize("limit", [1, 5, 100])
+def test_four_processes_on_one_key_admit_exactly_the_limit(spawn, path, limit):
+    logs = hammered(spawn, path, limit=limit, window_ns=HOUR_NS, seconds=0.3)
+    assert sum(map(len, logs)) == limit
+
+
+@pytest.mark.parametrize("costs", ["1", "1,2,1,3"])
+def test_four_processes_on_one_key_never_exceed_a_window(spawn, path, costs):
+    limit, window_ns, seconds = 5, 20_000_000, 0.8
+    logs = hammered(spawn, path, limit=limit, window_ns=window_ns, seconds=seconds, costs=costs)
+    admitted = merged(logs)
+    assert no_window_holds_more(admitted, limit, window_ns)
+    # They ask all the time, so few windows are left with room.
+    assert len(admitted) > 0.5 * limit * seconds * 1e9 / window_ns
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("costs", ["1", "3", "1,2,1,3"])
+@pytest.mark.parametrize("limit", [3, 9])
+def test_many_seconds_on_one_key_never_exceed_a_window(spawn, path, limit, costs):
+    window_ns = 1_000_000
+    logs = hammered(
+        spawn, path, limit=limit, window_ns=window_ns, seconds=3, costs=costs, churn=20_000
+    )
+    assert no_window_holds_more(merged(logs), limit, window_ns)
+
+
+def test_of_two_processes_that_ask_for_3_of_4_exactly_one_is_admitted(path):
+    Table(str(path), 4, HOUR_NS, 20_000)
+
+    def ask() -> list[bool]:
+        table = Table(str(path), 4, HOUR_NS, 20_000)
+        return [table.hit(b"%d" % n, 3, None)[0] for n in range(4_000)]
+
+    first, second = results_of(ask, ask)
+    assert all(a != b for a, b in zip(first, second, strict=True))
+
+
+def test_several_quotas_across_processes_are_all_or_nothing(path):
+    names = [str(path) + "-loose", str(path) + "-tight"]
+
+    def ask(order: int) -> int:
+        tables = [Table(names[0], 50, HOUR_NS, 100), Table(names[1], 20, HOUR_NS, 100)]
+        return sum(hit_all(tables[::order], b"a", 1, None)[0] for _ in range(200))
+
+    assert sum(results_of(lambda: ask(1), lambda: ask(-1), lambda: ask(1))) == 20
+    assert Table(names[0], 50, HOUR_NS, 100).peek(b"a", 1, None)[2] == 30
+
+
+def open_at_once(path: Path, processes: int = 6) -> None:
+    gate_read, gate_write = os.pipe()
+
+    def work() -> int:
+        os.close(gate_write)
+        os.read(gate_read, 1)  # returns when the last writer is gone
+        return admissions(Table(str(path), 7, HOUR_NS, 1_000), b"a")
+
+    works = [work] * processes
+    releaser = threading.Timer(0.05, os.close, [gate_write])
+    releaser.start()
+    total = sum(results_of(*works))
+    releaser.join()
+    os.close(gate_read)
+    assert total == 7
+
+
+def test_processes_that_make_the_same_table_at_once_share_it(tmp_path):
+    for attempt in range(10):
+        open_at_once(tmp_path / str(attempt))
+
+
+# Forks of a table in memory
+
+
+def test_a_table_in_memory_is_shared_with_forked_children():
+    table = Table(None, 50, HOUR_NS, 100)
+    assert admissions(table, b"mine") == 50
+    work = lambda: [admissions(table, b"a"), admissions(table, b"mine")]  # noqa: E731
+    reports = results_of(work, work, work, work)
+    assert sum(report[0] for report in reports) == 50
+    assert sum(report[1] for report in reports) == 0
+    assert table.hit(b"a", 1, None)[0] is False
+
+
+def test_a_child_forked_while_threads_hold_the_lock_is_not_blocked():
+    table = Table(None, 2, HOUR_NS, 60_000)
+    stop = threading.Event()
+
+    def claim(name: int) -> None:
+        n = 0
+        while not stop.is_set() and n < 12_000:
+            n += 1
+            assert table.hit(b"%d-%d" % (name, n), 2, None)[0]
+
+    def child() -> list[bool]:
+        answers = [table.hit(b"%d-%d" % (os.getpid(), n), 2, None) for n in range(20)]
+        return [admitted and not full for admitted, full, *_ in answers]
+
+    threads = [threading.Thread(target=claim, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        reports = [results_of(child)[0] for _ in range(30)]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert all(map(all, reports))
+
+
+def test_an_idle_child_does_not_inherit_the_lock_of_a_killed_parent(path):
+    """The child lives on with copies of all the descriptors; the parent dies while claiming."""
+    table = Table(str(path), 2, HOUR_NS, 60_000)
+
+    def parent(write_end: int) -> None:
+        mine = Table(str(path), 2, HOUR_NS, 60_000)
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        os.write(write_end, b"%d\n" % child)
+        for n in range(10**9):
+            mine.hit(b"%d" % (n % 5_000), 2, None)
+            mine.reset(b"%d" % (n % 5_000), None)
+
+    for attempt in range(20):
+        read_end, write_end = os.pipe()
+        with forked(lambda end=write_end: parent(end)) as (pid,):
+            child = int(os.read(read_end, 20))
+            time.sleep(random.Random(attempt).random() / 200)
+            kill(pid)
+            try:
+                assert table.hit(b"after-%d" % attempt, 2, None)[:2] == (True, False)
+            finally:
+                os.kill(child, signal.SIGKILL)
+        os.close(read_end)
+        os.close(write_end)
+
+
+# Killed and stopped
+
+
+def killed_at_random(spawn, path, *, kills: int, seed: int) -> None:
+    limit, window_ns = 5, 5_000_000
+    chance = random.Random(seed)
+    arguments = (path, limit, window_ns, 30, "1,2,1,3,1,1", 20_000)
+    reports: list[str] = []
+
+    def start() -> subprocess.Popen[str]:
+        worker = spawn("-c", HAMMER, *arguments)
+        assert worker.stderr.readline() == "ready\n"
+        return worker
+
+    workers = [start() for _ in range(3)]
+    for _ in range(kills):
+        time.sleep(chance.random() / 20)
+        victim = workers.pop(0)
+        victim.kill()
+        reports.append(victim.communicate(timeout=BOUND_S)[0])
+        workers.append(start())
+    died = time.monotonic_ns()
+    time.sleep(0.1)
+    for worker in workers:
+        worker.kill()
+        reports.append(worker.communicate(timeout=BOUND_S)[0])
+    admitted = merged(map(bounds_of, reports))
+    assert no_window_holds_more(admitted, limit, window_ns)
+    assert any(begin > died for begin, _ in admitted), "the others were blocked"
+    assert not any("full" in report for report in reports)
+
+
+def test_kills_at_random_moments_block_nobody_and_loosen_nothing(spawn, path):
+    killed_at_random(spawn, path, kills=12, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_many_kills_block_nobody_and_loosen_nothing(spawn, path, seed):
+    killed_at_random(spawn, path, kills=60, seed=seed)
+
+
+def test_a_killed_holder_of_the_lock_blocks_nobody(path):
+    table = Table(str(path), 2, HOUR_NS, 100)
+    with lock_held(path) as holder:
+        assert table.hit(b"a", 1, None)[:2] == (False, True)
+        kill(holder)
+        assert table.hit(b"a", 1, None)[:2] == (True, False)
+
+
+def test_a_stopped_holder_makes_new_keys_full_within_a_bound_and_no_others(path):
+    table = Table(str(path), 2, HOUR_NS, 100)
+    assert table.hit(b"known", 1, None)[0]
+    with lock_held(path) as holder:
+        os.kill(holder, signal.SIGSTOP)
+        start = time.monotonic()
+        assert table.hit(b"new", 1, None) == (False, True, 0, 100_000_000, 100_000_000)
+        assert table.peek(b"new", 1, None)[:3] == (True, False, 2)
+        with pytest.raises(StoreError, match="lock"):
+            table.reset(b"known", None)
+        assert 0.1 < time.monotonic() - start < BOUND_S
+        assert table.hit(b"known", 1, None)[0] is True
+        assert table.hit(b"known", 1, None)[:2] == (False, False)
+        assert table.hit(b"known", 2, None)[:2] == (False, False)
+        assert hit_all([table, Table(None, 9, 1, 9)], b"known", 1, None)[0] is False
+        os.kill(holder, signal.SIGCONT)
+    assert table.hit(b"new", 1, None)[:2] == (True, False)
+
+
+def test_hit_all_answers_full_for_every_quota_when_a_lock_is_held(path):
+    tables = [Table(None, 2, HOUR_NS, 100), Table(str(path), 2, HOUR_NS, 100)]
+    with lock_held(path):
+        busy = (False, True, 0, 100_000_000, 100_000_000)
+        assert hit_all(tables, b"a", 1, None) == (False, [busy, busy])
+    assert tables[0].peek(b"a", 1, None)[2] == 2
+    assert hit_all(tables, b"a", 2, None)[0] is True
+
+
+def test_other_threads_run_while_one_waits_for_the_lock(path):
+    table = Table(str(path), 2, HOUR_NS, 100)
+    with lock_held(path):
+        waiting = threading.Thread(target=table.hit, args=(b"new", 1, None))
+        waiting.start()
+        rounds = 0
+        while waiting.is_alive():
+            rounds += 1
+            time.sleep(0.001)
+        assert rounds > 10

@@ -1,0 +1,212 @@
+"""The native table's file and arguments: what is made, what is refused, and by what name."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from rateproof._native import Table, hit_all
+from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreMismatch
+
+HOUR_NS = 3_600 * 10**9
+
+# Where words of the header stand, 8 bytes each in the machine's order.
+READY, BOOT = 8, 56
+
+
+def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
+    """How many hits in a row are admitted."""
+    count = 0
+    while table.hit(key, 1, now_ns)[0]:
+        count += 1
+    return count
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+def test_the_file_is_for_its_owner_alone_whatever_the_umask(path):
+    before = os.umask(0)
+    try:
+        Table(str(path), 5, HOUR_NS, 100)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_every_block_of_the_file_is_reserved_when_it_is_made(path):
+    """Else a full file system would be a SIGBUS at some later hit."""
+    Table(str(path), 5, HOUR_NS, 10_000)
+    made = path.stat()
+    assert made.st_blocks * 512 >= made.st_size > 1_000_000
+
+
+def test_what_was_counted_is_there_after_everybody_has_gone(path):
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "named"),
+    [
+        ((6, HOUR_NS, 100), "limit 6"),
+        ((5, 1, 100), "window_ns 1,"),
+        ((5, HOUR_NS, 101), "capacity 101"),
+    ],
+)
+def test_a_table_of_another_shape_is_refused_naming_both(path, shape, named):
+    Table(str(path), 5, HOUR_NS, 100)
+    with pytest.raises(StoreMismatch) as refused:
+        Table(str(path), *shape)
+    assert f"limit 5, window_ns {HOUR_NS}, capacity 100" in str(refused.value)
+    assert named in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("length", [20, 4_095, 4_096, -8, 8])
+def test_a_file_of_another_length_is_refused(path, length):
+    Table(str(path), 5, HOUR_NS, 100)
+    size = path.stat().st_size
+    os.truncate(path, length if length > 8 else size + length)
+    with pytest.raises(StoreMismatch, match="bytes"):
+        Table(str(path), 5, HOUR_NS, 100)
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b"\0" * 8, b"\0" * 10_000, b"SQLite format 3\0" * 999]
+)
+def test_a_stranger_s_file_is_refused_and_left_alone(path, content):
+    path.touch(0o600)
+    path.write_bytes(content)
+    with pytest.raises(StoreMismatch, match="not a rateproof table"):
+        Table(str(path), 5, HOUR_NS, 100)
+    assert path.read_bytes() == content
+
+
+def test_a_table_of_another_layout_is_refused_naming_both(path):
+    Table(str(path), 5, HOUR_NS, 100)
+    content = path.read_bytes()
+    at = 7 if sys.byteorder == "little" else 0
+    path.write_bytes(content[:at] + b"\x63" + content[at + 1 :])
+    with pytest.raises(StoreMismatch, match="layout 99, this core reads layout 1"):
+        Table(str(path), 5, HOUR_NS, 100)
+
+
+@pytest.mark.parametrize("length", [8, 1_000, 10_000_000])
+def test_a_file_whose_maker_died_is_made_again(path, length):
+    Table(str(path), 3, HOUR_NS, 100).hit(b"a", 2, None)
+    content = path.read_bytes()[:length]
+    path.write_bytes(content[:READY] + bytes(8) + content[READY + 8 :])
+    os.truncate(path, length)
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 0
+
+
+def test_stamps_of_another_boot_mean_nothing(path):
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
+    content = path.read_bytes()
+    path.write_bytes(content[:BOOT] + b"another boot, ok" + content[BOOT + 16 :])
+    size = path.stat().st_size
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 0
+    assert path.stat().st_size == size
+
+
+def test_a_file_that_others_may_read_is_refused(path):
+    path.touch()
+    path.chmod(0o640)
+    with pytest.raises(StoreError, match="mode is 0640"):
+        Table(str(path), 5, HOUR_NS, 100)
+
+
+def test_only_a_regular_file_will_do(tmp_path):
+    target = tmp_path / "target"
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(StoreError, match="symbolic link"):
+        Table(str(tmp_path / "link"), 5, HOUR_NS, 100)
+    assert not target.exists()
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    with pytest.raises(StoreError, match="regular file"):
+        Table(str(tmp_path / "fifo"), 5, HOUR_NS, 100)
+    for nowhere in (tmp_path, tmp_path / "none" / "table", "nul\0"):
+        with pytest.raises(StoreError, match="cannot open table"):
+            Table(str(nowhere), 5, HOUR_NS, 100)
+
+
+def test_no_room_for_the_file_is_an_error_at_once(spawn, path):
+    program = f"""
+import resource
+from rateproof._native import Table
+from rateproof.errors import StoreError
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    Table({str(path)!r}, 5, 10**9, 100_000)
+except StoreError as error:
+    print(error)
+"""
+    out, errors = spawn("-c", program).communicate(timeout=20)
+    assert out.startswith("cannot make table"), errors
+    assert "capacity" in out
+    # And what was left behind is no obstacle when there is room.
+    assert admissions(Table(str(path), 5, HOUR_NS, 100_000), b"a") == 5
+
+
+def test_a_table_whose_name_was_removed_still_works_for_those_who_have_it(path):
+    table = Table(str(path), 5, HOUR_NS, 100)
+    path.unlink()
+    assert admissions(table, b"a") == 5
+    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(table, b"a") == 0
+
+
+def test_a_descriptor_that_leads_elsewhere_is_an_error_not_another_lock(spawn, path):
+    """Daemons close descriptors by number; the next file to be opened gets that number."""
+    program = f"""
+import os, pathlib
+from rateproof._native import Table
+from rateproof.errors import StoreError
+path = {str(path)!r}
+table = Table(path, 5, {HOUR_NS}, 100)
+print(table.hit(b"known", 1, None)[0])
+(mine,) = [fd.name for fd in pathlib.Path("/proc/self/fd").iterdir() if os.path.realpath(fd) == path]
+os.dup2(os.open(path + "-other", os.O_CREAT | os.O_RDWR), int(mine))
+try:
+    table.hit(b"new", 1, None)
+except StoreError as error:
+    print(error)
+print(table.hit(b"known", 1, None)[0])
+"""
+    out, errors = spawn("-c", program).communicate(timeout=20)
+    first, error, last = out.splitlines() or [errors] * 3
+    assert (first, last) == ("True", "True")
+    assert error.startswith(f"cannot lock table {path}")
+
+
+def test_arguments_out_of_bounds_are_named():
+    table = Table(None, 5, HOUR_NS, 100)
+    with pytest.raises(InvalidArgument, match="now_ns is -1"):
+        table.hit(b"a", 1, -1)
+    with pytest.raises(InvalidArgument, match=f"now_ns is {2**61}"):
+        table.peek(b"a", 1, 2**61)
+    with pytest.raises(InvalidArgument, match=f"now_ns is {2**80}"):
+        table.reset(b"a", 2**80)
+    with pytest.raises(InvalidArgument, match="cost is 0"):
+        table.hit(b"a", 0, None)
+    with pytest.raises(InvalidArgument, match="cost is too long to show"):
+        table.hit(b"a", 10**5_000, None)
+    with pytest.raises(NeverPossible, match="cost is 6, the limit is 5"):
+        hit_all([table], b"a", 6, None)
+    for shape in [(0, 1, 1), (65_537, 1, 1), (1, 0, 1), (1, 2**60 + 1, 1), (1, 1, 2**26 + 1)]:
+        with pytest.raises(InvalidArgument, match=r" is (0|65537|\d{8,}) "):
+            Table(None, *shape)
+    for tables in [[], [table, table]]:
+        with pytest.raises(InvalidArgument, match="none or one twice"):
+            hit_all(tables, b"a", 1, None)
+    for key, cost in [("a", 1), (b"a", 1.0), (b"a", "1"), (None, 1)]:
+        with pytest.raises(TypeError):
+            table.hit(key, cost, None)
+    assert admissions(table, b"a", 0) == 5

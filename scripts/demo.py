@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +16,17 @@ from rateproof import __version__
 from rateproof.core import active_core
 
 ROOT = Path(__file__).parent.parent
+OUT = ROOT / "build" / "demo"
 CONSISTENT, VIOLATED = 0, 1
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
+def free_port(preferred: int) -> int:
+    """The preferred loopback port, or where that is taken another one."""
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", preferred))
+            return preferred
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
@@ -50,11 +54,12 @@ def running(port: int, *command: str) -> Iterator[None]:
 
 
 def test(port: int, *options: str) -> int:
-    """Run the tester against a port, with its files in a temporary folder."""
+    """Run the tester against a port; what it writes is kept in build/demo."""
+    OUT.mkdir(parents=True, exist_ok=True)
     command = ["tester.py", f"http://127.0.0.1:{port}", *options]
+    command += ["--out", str(OUT.relative_to(ROOT))]
     print(f"$ python {' '.join(command)}", flush=True)
-    with tempfile.TemporaryDirectory() as out:
-        return subprocess.call([sys.executable, *command, "--out", out], cwd=ROOT)
+    return subprocess.call([sys.executable, *command], cwd=ROOT)
 
 
 def main() -> int:
@@ -62,15 +67,15 @@ def main() -> int:
     core = active_core()
     print(f"rateproof {__version__}, {core} core")
     if core == "python":
-        print("WARNING: this is the slow reference core; install Rust and run make again.")
+        print("WARNING: the python core is the slow reference; install Rust and run make again.")
 
     print("\n--- 1. our own server, two worker processes: the promise holds")
-    port = free_port()
+    port = free_port(8080)
     with running(port, "server.py", "--port", str(port), "--workers", "2"):
         ours = test(port, "--iterations", "3")
 
     print("\n--- 2. Flask-Limiter with its default strategy: the promise does not hold")
-    port = free_port()
+    port = free_port(8081)
     app = ("examples/flask_limiter_app.py", "--strategy", "fixed-window", "--port", str(port))
     with running(port, *app):
         theirs = test(port, "--iterations", "3", "--fail-fast")

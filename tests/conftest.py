@@ -9,13 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from rateproof.enforce.stores.location import directory_of
+
 ROOT = Path(__file__).parent.parent
 
 Spawn = Callable[..., subprocess.Popen[str]]
+
+
+def pytest_sessionstart() -> None:
+    """The tests hold both cores against each other, so both must be there."""
+    if find_spec("rateproof._native") is None:
+        pytest.exit("the native core is not built: install Rust, then run `make env`", 2)
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +41,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A loopback port that nobody listened on a moment ago."""
+def free_port() -> Iterator[int]:
+    """A loopback port that nobody listened on; a server's store for it goes after the test."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        port = int(probe.getsockname()[1])
+    yield port
+    for name in (f"server-{port}", f"server-{port}-python"):
+        shutil.rmtree(directory_of(name), ignore_errors=True)
 
 
 @pytest.fixture

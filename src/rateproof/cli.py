@@ -111,6 +111,7 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=_count(1, 256), default=None, help="processes, default: one a core")
     add("--store", default=None, help="default: shm://server-PORT")
     add("--status", type=_count(400, 599), default=503, help="code of a denial: 503 or 429")
+    add("--json", action="store_true", help="where and what it serves as JSON on stdout")
     parser.set_defaults(run=_serve)
 
 
@@ -126,6 +127,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             store=arguments.store,
             status=arguments.status,
+            json=arguments.json,
         )
     )
     return 0

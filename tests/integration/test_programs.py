@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -33,6 +34,17 @@ def test_the_sixth_request_of_a_client_is_denied(server):
         ["sh", "-c", CURL.format(port=server)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "200 200 200 200 200 503"
+
+
+def test_port_0_and_json_tell_a_program_where_the_server_is(spawn):
+    process = spawn("server.py", "--port", 0, "--workers", 2, "--json")
+    facts = json.loads(process.stdout.readline())
+    with urllib.request.urlopen(facts["url"] + "/healthz") as answer:
+        assert answer.status == 200
+    assert facts["workers"] == 2
+    assert facts["policy"] == "5 per 5s"
+    process.send_signal(signal.SIGINT)
+    assert end(process)[0] == 0
 
 
 def test_a_port_in_use_is_named_and_exits_69(spawn, server):

@@ -377,7 +377,7 @@ def test_its_own_environment_is_no_part_of_a_request(start):
 
 
 def test_the_default_store_belongs_to_the_port(spawn, free_port):
-    name = f"server-{free_port}-reference"
+    name = f"server-{free_port}-python"
     arguments = ("-m", "rateproof", "serve", "--port", free_port, "--workers", 1)
     try:
         for expected in ([200, 200], [503]):  # the second finds what the first admitted
@@ -400,7 +400,7 @@ def test_the_default_store_of_a_port_that_was_picked_does_not_stay(spawn, hide, 
         spawn("-m", "rateproof", "serve", "--port", 0, env=os.environ | hide(*packages))
     )
     assert server.status("a") == 200
-    folders = [directory_of(f"server-{server.port}{suffix}") for suffix in ("", "-reference")]
+    folders = [directory_of(f"server-{server.port}{suffix}") for suffix in ("", "-python")]
     assert sum(folder.exists() for folder in folders) == 1
     assert server.stop()[0] == 0
     assert not any(folder.exists() for folder in folders)

@@ -173,3 +173,11 @@ def test_names_that_are_no_logs_are_refused(tmp_path):
     for suffix in ("jsonl", "parquet"):
         with pytest.raises(CannotWrite, match="No such file"):
             open_log_writer(tmp_path / "nowhere" / f"run.{suffix}", {})
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_full_disk_is_said_and_not_swallowed(tmp_path, suffix):
+    path = tmp_path / f"full.{suffix}"
+    path.symlink_to("/dev/full")
+    with pytest.raises(CannotWrite, match="cannot write the log"):
+        write(path, [EVENT] * 1000)

@@ -1,5 +1,6 @@
 """The rate-limited server: a Flask application, exact across its worker processes."""
 
+import json
 import os
 import socket
 import sys
@@ -44,6 +45,7 @@ class ServerSettings:
             python core `shm://server-PORT-python`), which all workers share. It outlives the server, so that a restart forgives nothing,
             unless the port was picked.
         status: the code of a denial, 400 to 599.
+        json: say what is served as one JSON object on stdout, too.
 
     Raises:
         InvalidArgument: a value out of these bounds, or several workers that
@@ -57,6 +59,7 @@ class ServerSettings:
     workers: int | None = None
     store: str | None = None
     status: int = 503
+    json: bool = False
 
     def __post_init__(self) -> None:
         checked_status(self.status)
@@ -171,17 +174,22 @@ def _run(settings: ServerSettings, bound: socket.socket) -> None:
 
 def _announce(settings: ServerSettings) -> None:
     core, count = active_core(), settings.worker_count
+    url = url_of(settings.host, settings.port)
     slow = (
         "WARNING: the python core is the slow reference; the native one needs "
         "a Rust toolchain when rateproof is installed\n"
     )
     banner = (
         f"rateproof {__version__} ({core} core): {settings.policy} per {settings.key}, "
-        f"{count} worker{'s' * (count > 1)}, listening at {url_of(settings.host, settings.port)}\n"
+        f"{count} worker{'s' * (count > 1)}, listening at {url}\n"
     )
     # In one piece, for lines of the workers may come between.
     sys.stderr.write(banner if core == "native" else slow + banner)
     sys.stderr.flush()
+    if settings.json:
+        facts = {"url": url, "core": core, "workers": count, "store": settings.location}
+        facts |= {"policy": str(settings.policy), "key": str(settings.key)}
+        print(json.dumps(facts), flush=True)
 
 
 def _explain_missing_granian(settings: ServerSettings) -> None:

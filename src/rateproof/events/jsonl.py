@@ -7,10 +7,11 @@ other as `key_base64`. Outside the required columns, nulls are left out.
 import base64
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from rateproof.errors import LogError
+from rateproof.errors import CannotWrite, LogError
 from rateproof.events.log import (
     ADMITTED,
     COLUMNS,
@@ -37,10 +38,15 @@ class JsonlWriter:
 
     def __init__(self, stream: TextIO, metadata: Mapping[str, Any]) -> None:
         self._stream = stream
+        self._name = getattr(stream, "name", "standard output")
         self._put({_HEADER: _VERSION, **metadata})
 
     def write(self, event: Event) -> None:
-        """Append one event."""
+        """Append one event.
+
+        Raises:
+            CannotWrite: the disk is full, or the reader of a pipe is gone.
+        """
         row: dict[str, Any] = {}
         for name in COLUMNS:
             value = getattr(event, name)
@@ -51,13 +57,25 @@ class JsonlWriter:
         self._put(row)
 
     def close(self) -> None:
-        """Flush, and close the stream unless it is the terminal's."""
-        self._stream.flush()
-        if self._stream.fileno() > 2:
-            self._stream.close()
+        """Flush, and close the stream unless it is the terminal's.
+
+        Raises:
+            CannotWrite: what was still in memory did not get onto the disk.
+        """
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
+        finally:
+            if self._stream.fileno() > 2:
+                with suppress(OSError):  # tries to flush again
+                    self._stream.close()
 
     def _put(self, row: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(row, separators=(",", ":")) + "\n")
+        try:
+            self._stream.write(json.dumps(row, separators=(",", ":")) + "\n")
+        except OSError as error:
+            raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self

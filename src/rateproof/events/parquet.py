@@ -1,7 +1,8 @@
 """Parquet, zstd: what DuckDB, Polars and pandas read as it is. Needs pyarrow."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -49,17 +50,28 @@ class ParquetWriter:
         self._rows: list[Event] = []
 
     def write(self, event: Event) -> None:
-        """Append one event."""
+        """Append one event.
+
+        Raises:
+            CannotWrite: the disk is full, or the like.
+        """
         self._rows.append(event)
         if len(self._rows) >= _ROWS_A_GROUP:
-            self._flush()
+            self._write_group()
 
     def close(self) -> None:
-        """Write the last row group and the footer."""
-        self._flush()
-        self._writer.close()
+        """Write the last row group and the footer.
 
-    def _flush(self) -> None:
+        Raises:
+            CannotWrite: the disk is full, or the like.
+        """
+        try:
+            self._write_group()
+        finally:
+            with self._as_cannot_write():
+                self._writer.close()
+
+    def _write_group(self) -> None:
         if not self._rows:
             return
         columns = [[getattr(row, name) for row in self._rows] for name in COLUMNS]
@@ -67,11 +79,16 @@ class ParquetWriter:
             self._pa.array(column, type=field.type)
             for column, field in zip(columns, self._schema, strict=True)
         ]
-        try:
+        with self._as_cannot_write():
             self._writer.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
+        self._rows.clear()
+
+    @contextmanager
+    def _as_cannot_write(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise CannotWrite(f"cannot write the log {self._path}: {error}") from error
-        self._rows.clear()
 
     def __enter__(self) -> Self:
         return self

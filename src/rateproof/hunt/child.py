@@ -58,7 +58,9 @@ class ChildServer:
             Unreachable: it ended or did not listen within 20 s; with its last words.
         """
         path = os.pathsep.join(
-            filter(None, [str(Path(rateproof.__file__).parent.parent), os.environ.get("PYTHONPATH")])
+            filter(
+                None, [str(Path(rateproof.__file__).parent.parent), os.environ.get("PYTHONPATH")]
+            )
         )
         self._process = subprocess.Popen(  # noqa: S603  our own program
             self._command,

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -85,16 +86,15 @@ def run_test(settings: TestSettings) -> int:
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
         stop = stack.enter_context(_stopped_by_signals())
         child = _server(settings, stack)
-        start = heading(
-            settings.target.url, str(settings.policy), str(settings.key), settings.seed
-        )
+        start = heading(settings.target.url, str(settings.policy), str(settings.key), settings.seed)
         summary.append(start)
         _say(start)
         totals = Totals()
+        prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
         logs: deque[Path] = deque()
         for number in itertools.count(1):
             iteration = _iterate(settings, number, child, stop)
-            path = _write_log(settings, iteration)
+            path = _write_log(settings.out, prefix, iteration)
             _drop_old_logs(logs, path, iteration)
             totals.add(iteration)
             text = describe(iteration, path)
@@ -167,9 +167,9 @@ def _wait_for(target: Target, stop: threading.Event) -> None:
             return
 
 
-def _write_log(settings: TestSettings, iteration: Iteration) -> Path:
+def _write_log(folder: Path, prefix: str, iteration: Iteration) -> Path:
     suffix = "parquet" if parquet.available() else "jsonl"
-    path = settings.out / f"test_log_{iteration.draw.iteration:06}.{suffix}"
+    path = folder / f"{prefix}_{iteration.draw.iteration:06}.{suffix}"
     with open_log_writer(path, iteration.log.metadata) as writer:
         for event in iteration.log:
             writer.write(event)

@@ -141,7 +141,9 @@ def judge(
                 "for the log does not say that its keys were fresh"
             )
     if found:
-        found.sort(key=lambda piece: (piece.claim, not piece.nested, len(piece.events), piece.span_ns))
+        found.sort(
+            key=lambda piece: (piece.claim, not piece.nested, len(piece.events), piece.span_ns)
+        )
         return Verdict(
             VIOLATED,
             tuple(reasons),

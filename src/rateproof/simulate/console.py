@@ -1,0 +1,166 @@
+"""The person at the terminal: questions, and being asked to stop.
+
+Questions and hints go to stderr: stdout is for data.
+"""
+
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import tty
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rateproof.simulate.scenario import MAX_CLIENTS
+
+__all__ = ["Attention", "ask_clients", "confirm", "say"]
+
+_FORM = f"a whole number from 1 to {MAX_CLIENTS}"
+
+
+def say(text: str = "", end: str = "\n") -> None:
+    """Write to stderr at once: progress, hints and questions."""
+    sys.stderr.write(text + end)
+    sys.stderr.flush()
+
+
+def ask_clients() -> int | None:
+    """Ask for the number of clients until it is one.
+
+    Returns:
+        None at the end of input or on Ctrl-C: nobody wants to run anything.
+    """
+    while True:
+        answer = _ask("How many clients? ")
+        if answer is None:
+            return None
+        text = answer.strip()
+        if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_CLIENTS:
+            return int(text)
+        # repr: what was typed may hold control characters.
+        say(f"{text[:40]!r} is not {_FORM}")
+
+
+def confirm(question: str) -> bool:
+    """Ask yes or no; anything but y or yes, the end of input and Ctrl-C are a no."""
+    answer = _ask(f"{question} [y/N] ")
+    return answer is not None and answer.strip().lower() in {"y", "yes"}
+
+
+def _ask(prompt: str) -> str | None:
+    say(prompt, end="")
+    try:
+        line = sys.stdin.readline()
+    except (KeyboardInterrupt, UnicodeDecodeError) as error:
+        say()
+        return None if isinstance(error, KeyboardInterrupt) else "\N{REPLACEMENT CHARACTER}"
+    if not line:
+        say()
+        return None
+    return line
+
+
+class Attention:
+    """While entered, a key press, Ctrl-C and SIGTERM are notes, not interruptions.
+
+    A terminal gives its keys one by one, without echo, and is put back on
+    exit, however that happens; so are the signal handlers. Entered in another
+    thread than the main one it leaves the signals alone. A signal only sets a
+    flag and writes to a pipe: a handler must not meet a lock that it interrupted.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self._handlers: dict[int, Any] = {}
+        self._terminal: tuple[int, list[Any]] | None = None
+        self._reader = self._writer = -1
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until something happens, for at most `seconds`.
+
+        Returns:
+            Whether somebody has asked to stop, now or before.
+        """
+        sources = [self._reader]
+        if self._terminal is not None and not self.stopping:
+            sources.append(self._terminal[0])
+        ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
+        if self._reader in ready:
+            os.read(self._reader, 4096)
+        if ready and ready != [self._reader]:
+            self._read_keys()
+        return self.stopping
+
+    def wake(self) -> None:
+        """End the `wait` in progress, from any thread."""
+        with suppress(BlockingIOError):  # full of notes that nobody has read yet
+            os.write(self._writer, b".")
+
+    def _read_keys(self) -> None:
+        if self._terminal is None:
+            return
+        try:
+            keys = os.read(self._terminal[0], 4096)
+        except OSError:
+            keys = b""
+        if keys:
+            self.stopping = True
+        else:
+            self._release_terminal()  # hung up: readable for ever, and nothing in it
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.stopping = True
+        self.wake()
+
+    def __enter__(self) -> Self:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        try:
+            if threading.current_thread() is threading.main_thread():
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    self._handlers[number] = signal.signal(number, self._on_signal)
+            self._take_terminal()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._release_terminal()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def _take_terminal(self) -> None:
+        try:
+            descriptor = sys.stdin.fileno()
+            # A job in the background that touched its terminal would be stopped.
+            if not os.isatty(descriptor) or os.tcgetpgrp(descriptor) != os.getpgrp():
+                return
+            before = termios.tcgetattr(descriptor)
+            self._terminal = (descriptor, before)
+            tty.setcbreak(descriptor)
+        except (OSError, ValueError, AttributeError, termios.error):
+            self._release_terminal()
+
+    def _release_terminal(self) -> None:
+        if self._terminal is None:
+            return
+        descriptor, before = self._terminal
+        self._terminal = None
+        try:
+            termios.tcflush(descriptor, termios.TCIFLUSH)
+            termios.tcsetattr(descriptor, termios.TCSANOW, before)
+        except (OSError, termios.error):
+            pass  # the terminal is gone

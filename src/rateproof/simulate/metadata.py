@@ -1,0 +1,39 @@
+"""What is true of a whole run: kept beside its events."""
+
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rateproof.simulate.scenario import Scenario
+
+__all__ = ["clock_identity", "run_metadata"]
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def clock_identity() -> dict[str, Any]:
+    """Which clock the times are readings of.
+
+    Times of two logs may be compared only when name, boot_id and host agree
+    and the boot_id is not None.
+    """
+    try:
+        boot_id: str | None = _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        boot_id = None
+    implementation = time.get_clock_info("monotonic").implementation
+    name = "CLOCK_MONOTONIC" if "CLOCK_MONOTONIC" in implementation else implementation
+    return {"name": name, "boot_id": boot_id, "host": platform.node()}
+
+
+def run_metadata(scenario: Scenario, transport: str) -> dict[str, Any]:
+    """The metadata of a log before its run: clock, generator, scenario, seed, policy."""
+    return {
+        "clock": clock_identity(),
+        "generator": {"transport": transport, "python": sys.version.split()[0]},
+        "scenario": scenario.as_dict(),
+        "seed": scenario.seed,
+        "policy": None if scenario.policy is None else str(scenario.policy),
+    }

@@ -1,0 +1,127 @@
+"""Where the requests go."""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import SplitResult, urlsplit
+
+from rateproof.errors import InvalidArgument
+
+__all__ = ["Target"]
+
+_FORM = "a URL is http://HOST[:PORT][/PATH] (https:// too)"
+_PORTS = {"http": 80, "https": 443}
+
+_URL_BYTES = re.compile(r"[!-~]+")  # visible ASCII: the rest must be percent-encoded
+_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_NUMERIC = re.compile(r"[0-9.]+")
+_BARE = re.compile(r"(localhost|\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\]|[\w.-]+:\d+)([:/?].*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One resource of one server.
+
+    Args:
+        scheme: `http` or `https`.
+        host: a name or an address, in lower case, IPv6 without its brackets.
+        port: 1 to 65535.
+        path: path and query as sent, at least `/`.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = "/"
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read a URL; nothing is looked up or connected to.
+
+        Raises:
+            InvalidArgument: not such a URL, user-info or a fragment in it, or
+                characters that must be percent-encoded.
+        """
+        if not _URL_BYTES.fullmatch(url):
+            raise InvalidArgument(f"URL {url!r}", f"{_FORM}, other characters percent-encoded")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise InvalidArgument(f"URL {url!r}: {error}", _FORM) from None
+        if parts.scheme not in _PORTS or not parts.netloc:
+            missing = _BARE.fullmatch(url) is not None
+            hint = f"write http://{url}" if missing else _FORM
+            raise InvalidArgument(f"URL {url!r} is not a web address", hint)
+        _refuse_extras(parts, url)
+        if port == 0:
+            raise InvalidArgument(f"URL {url!r}: port 0", "a port is 1 to 65535")
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(parts.scheme, _host(parts, url), port or _PORTS[parts.scheme], path)
+
+    @property
+    def url(self) -> str:
+        """The URL that `parse` reads back, its port left out where it is the usual one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether every address of the host is this machine itself.
+
+        Looks a name up. A name with no address, or with one that is not in
+        127.0.0.0/8 and not ::1, is not loopback.
+        """
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except OSError:
+            return False
+        return bool(found) and all(_is_loopback(str(entry[4][0])) for entry in found)
+
+    def answers(self, timeout_s: float = 2.0) -> bool:
+        """Whether a TCP connection can be opened within `timeout_s` seconds per address."""
+        try:
+            socket.create_connection((self.host, self.port), timeout_s).close()
+        except OSError:
+            return False
+        return True
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def _refuse_extras(parts: SplitResult, url: str) -> None:
+    if "@" in parts.netloc:
+        # Not repeated in the message: what stands before the @ may be a password.
+        raise InvalidArgument("the URL has a user name or password in it", _FORM)
+    if "#" in url:
+        raise InvalidArgument(f"URL {url!r} has a fragment", "leave out # and what follows it")
+
+
+def _host(parts: SplitResult, url: str) -> str:
+    host = parts.hostname or ""
+    if parts.netloc.startswith("["):
+        try:
+            address = ipaddress.IPv6Address(host)
+        except ValueError:
+            raise InvalidArgument(f"URL {url!r}: {host!r} is no IPv6 address", _FORM) from None
+        if address.scope_id is not None:
+            raise InvalidArgument(f"URL {url!r}: {host!r} has a zone", f"{_FORM}, without a zone")
+        return str(address)
+    if _NUMERIC.fullmatch(host):
+        try:
+            return str(ipaddress.IPv4Address(host))
+        except ValueError:
+            raise InvalidArgument(f"URL {url!r}: {host!r} is no IPv4 address", _FORM) from None
+    if not _NAME.fullmatch(host) or len(host) > 253:
+        raise InvalidArgument(f"URL {url!r}: {host!r} is no host name", _FORM)
+    return host
+
+
+def _is_loopback(address: str) -> bool:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback

@@ -1,0 +1,57 @@
+"""What the machine must grant before hundreds of connections can be opened."""
+
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rateproof.errors import InvalidArgument
+
+__all__ = ["ensure_descriptors", "small_stacks"]
+
+_STACK_BYTES = 512 * 1024
+_SPARE = 64
+
+_stack_lock = threading.Lock()
+
+
+def ensure_descriptors(connections: int) -> None:
+    """Raise the soft limit of open files where it is too small for so many connections.
+
+    Raises:
+        InvalidArgument: the hard limit is too small as well; says how many are needed.
+    """
+    needed = _open_files() + connections + _SPARE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except (ValueError, OSError):
+            pass  # macOS has a lower limit of its own than it says
+        else:
+            return
+    raise InvalidArgument(
+        f"{connections} connections need {needed} open files, the limit is {max(soft, hard)}",
+        f"use fewer clients, or allow more: ulimit -n {needed}",
+    )
+
+
+def _open_files() -> int:
+    try:
+        return sum(1 for _ in Path("/dev/fd").iterdir())
+    except OSError:
+        return _SPARE
+
+
+@contextmanager
+def small_stacks() -> Iterator[None]:
+    """Threads started meanwhile get 512 KiB of stack: 10,000 of them 5 GiB of addresses."""
+    with _stack_lock:
+        before = threading.stack_size(_STACK_BYTES)
+        try:
+            yield
+        finally:
+            threading.stack_size(before)

@@ -1,0 +1,420 @@
+"""Claims about the interactive client, in a real terminal and without one."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rateproof.events import read_log
+
+DRIVER = textwrap.dedent(
+    """
+    import sys
+    from rateproof.errors import RateproofError
+    from rateproof.keyspec import KeySpec
+    from rateproof.simulate.arrivals import Constant
+    from rateproof.simulate.behaviours import Poisson, Saturate, Think
+    from rateproof.simulate.live import ClientSettings, run_client
+    try:
+        sys.exit(run_client(eval("ClientSettings(" + sys.argv[1] + ")")))
+    except RateproofError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    """
+)
+
+# A server that is alone in its process, so that 500 clients do not share its interpreter.
+SERVER = textwrap.dedent(
+    """
+    import asyncio, sys
+    delay = float(sys.argv[1])
+    async def serve(reader, writer):
+        try:
+            while True:
+                await reader.readuntil(b"\\r\\n\\r\\n")
+                await asyncio.sleep(delay)
+                writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+    async def main():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=2048)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await server.serve_forever()
+    asyncio.run(main())
+    """
+)
+
+
+@pytest.fixture
+def serve(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Start a server that answers 200 after a delay; returns its URL."""
+
+    def start(delay: float = 0) -> str:
+        process = spawn("-c", SERVER, delay)
+        assert process.stdout is not None
+        return f"http://127.0.0.1:{int(process.stdout.readline())}/"
+
+    return start
+
+
+class Terminal:
+    """A program whose stdin and stderr are a terminal; its stdout is a pipe."""
+
+    def __init__(self, settings: str, columns: int = 80, prefix: tuple[str, ...] = ()) -> None:
+        self.master, self.slave = pty.openpty()
+        termios.tcsetwinsize(self.slave, (24, columns))
+        self.modes = termios.tcgetattr(self.slave)
+        self.screen = ""
+
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", DRIVER, settings],
+            stdin=self.slave,
+            stderr=self.slave,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # Ctrl-C is a byte only to a process whose controlling terminal this is.
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - only makes a system call
+            env={
+                key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES"}
+            },
+        )
+
+    def expect(self, pattern: str, seconds: float = 15) -> re.Match[str]:
+        """Read the screen until it shows the pattern beyond what was expected before."""
+        deadline = time.monotonic() + seconds
+        while not (match := re.search(pattern, self.screen)):
+            left = deadline - time.monotonic()
+            assert left > 0, f"{pattern!r} not in {self.screen!r}"
+            self.read(left)
+        self.screen = self.screen[match.end() :]
+        return match
+
+    def read(self, seconds: float) -> None:
+        if select.select([self.master], [], [], seconds)[0]:
+            self.screen += os.read(self.master, 65_536).decode()
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def end(self, seconds: float = 15) -> tuple[int, str]:
+        """Wait for the end; the exit code and everything on stdout."""
+        out, _ = self.process.communicate(timeout=seconds)
+        while select.select([self.master], [], [], 0)[0]:
+            self.read(0)
+        return self.process.returncode, out
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def start(settings: str, **options: Any) -> Terminal:
+        opened.append(Terminal(settings, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+# ------------------------------------------------------------- at a terminal
+
+
+def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}")
+    for nonsense in ("many", "0", "-3", "10001", "2.5", "1e2", "", "9" * 30, "\N{SUPERSCRIPT TWO}"):
+        session.expect(re.escape("How many clients? "))
+        session.type(f"{nonsense}\n")
+        session.expect("is not a whole number from 1 to 10000")
+    session.expect(re.escape("How many clients? "))
+    session.type(" 7 \n")
+    session.expect(r"7 clients to http://127.0.0.1:\d+/, seed \d+; any key or Ctrl-C stops")
+    session.expect(r"\r7 clients  \d+ s  [1-9]\d* requests  \d+/s  [1-9]\d* admitted")
+    assert termios.tcgetattr(session.slave)[3] & (termios.ICANON | termios.ECHO) == 0
+    session.type("x")
+    session.expect("draining")
+    code, out = session.end()
+    assert code == 0
+    assert re.search(r"^clients   7$", out, re.MULTILINE)
+    assert re.search(r"^codes     200: \d+$", out, re.MULTILINE)
+    assert termios.tcgetattr(session.slave) == session.modes
+    assert "Traceback" not in session.screen
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x1b[A", " ", "\n", "\x00"])
+def test_ctrl_c_and_keys_of_any_length_end_it(
+    serve: Callable[..., str], terminal: Callable[..., Terminal], key: str
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=3")
+    session.expect(r"[1-9]\d* requests")
+    session.type(key)
+    code, out = session.end()
+    assert code == 0
+    assert "requests" in out
+    assert "Traceback" not in session.screen
+    assert termios.tcgetattr(session.slave) == session.modes
+
+
+def test_many_ctrl_cs_while_it_drains_cost_nothing(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve(1.0)!r}, clients=5, behaviour='saturate'")
+    session.expect(r"0 s  0 requests")
+    time.sleep(0.3)
+    for _ in range(8):
+        session.type("\x03")
+        time.sleep(0.05)
+    code, out = session.end(5)
+    assert code == 0
+    assert "codes     200: 5" in out
+    assert "Traceback" not in session.screen
+    assert termios.tcgetattr(session.slave) == session.modes
+
+
+@pytest.mark.parametrize("leaving", ["\x04", "\x03"])
+def test_leaving_at_the_question_ends_it_without_a_request(
+    serve: Callable[..., str], terminal: Callable[..., Terminal], leaving: str
+) -> None:
+    session = terminal(f"url={serve()!r}")
+    session.expect(re.escape("How many clients? "))
+    session.type(leaving)
+    assert session.end() == (0, "")
+    assert "Traceback" not in session.screen
+
+
+@pytest.mark.parametrize("columns", [20, 60])
+def test_the_live_line_is_rewritten_in_place_and_never_wider_than_the_terminal(
+    serve: Callable[..., str], terminal: Callable[..., Terminal], columns: int
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=30, duration_ns=2 * 10**9", columns=columns)
+    code, _ = session.end()
+    assert code == 0
+    after_hint = session.screen.partition("stops\r\n")[2]
+    frames = after_hint.rstrip("\r\n").split("\r")[1:]
+    assert len(frames) >= 4
+    assert all(len(frame) < columns for frame in frames)
+    assert "\n" not in after_hint.rstrip("\r\n")
+
+
+def test_the_terminal_is_restored_when_the_run_fails(
+    serve: Callable[..., str], terminal: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    """A log on a full disk fails in the middle of the run."""
+    log = tmp_path / "full.jsonl"
+    log.symlink_to("/dev/full")
+    session = terminal(f"url={serve()!r}, clients=9, behaviour='saturate', log={str(log)!r}")
+    session.expect(r"error: cannot write the log \S+full.jsonl: No space left on device")
+    assert session.end() == (73, "")
+    assert termios.tcgetattr(session.slave) == session.modes
+    assert "Traceback" not in session.screen
+
+
+def test_another_machine_is_asked_about_first_and_no_means_no(
+    terminal: Callable[..., Terminal],
+) -> None:
+    for answer in ("n\n", "\n", "\x04", "\x03", "maybe\n"):
+        session = terminal("url='http://192.0.2.1/', clients=1")
+        session.expect(re.escape("192.0.2.1 is not this machine. Send load to it? [y/N] "))
+        session.type(answer)
+        assert session.end() == (0, "")
+
+
+def test_in_the_background_of_a_terminal_it_is_not_stopped(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    """Setting the modes of a terminal from its background suspends a process."""
+    settings = f"url={serve()!r}, clients=20, duration_ns=2 * 10**9"
+    session = terminal(settings, prefix=("sh", "-c", 'set -m; "$@" & wait $!', "sh"))
+    session.expect(r"[1-9]\d* requests")
+    session.type("x")  # is the shell's, not the client's
+    code, out = session.end()
+    assert code == 0
+    assert "requests" in out
+    assert "draining" not in session.screen
+
+
+# ------------------------------------------------------------- without a terminal
+
+
+def test_without_a_terminal_or_a_number_it_runs_ten_and_says_so(
+    serve: Callable[..., str], spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = spawn("-c", DRIVER, f"url={serve()!r}, duration_ns=2 * 10**9")
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "10 clients" in err.splitlines()[0]
+    assert len(re.findall(r"^10 clients  \d+ s  \d+ requests", err, re.MULTILINE)) in {2, 3, 4}
+    assert "\r" not in err
+    assert "clients   10" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_within_two_seconds_of_the_slowest_request(
+    serve: Callable[..., str], spawn: Callable[..., subprocess.Popen[str]], number: int
+) -> None:
+    process = spawn("-c", DRIVER, f"url={serve(0.5)!r}, clients=50, behaviour='saturate'")
+    assert process.stderr is not None
+    process.stderr.readline()
+    time.sleep(1)
+    before = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert time.monotonic() - before < 0.5 + 2
+    assert process.returncode == 0
+    assert "unknown: 0" in out
+    assert "errors    none" in out
+    assert "Traceback" not in err
+
+
+def test_500_clients_run_and_are_drained(
+    serve: Callable[..., str], spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = spawn("-c", DRIVER, f"url={serve()!r}, clients=500, json=True")
+    assert process.stderr is not None
+    while not re.search(r"[1-9]\d* admitted", process.stderr.readline()):
+        assert process.poll() is None
+    time.sleep(2)
+    before = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert time.monotonic() - before < 4
+    assert process.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["clients"] == 500
+    assert summary["statuses"] == {"200": summary["requests"]}
+    assert summary["errors"] == {}
+    assert summary["audit"]["requests"] == summary["requests"]
+
+
+def test_its_log_holds_every_request_of_the_summary(
+    serve: Callable[..., str], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    log = tmp_path / "run.jsonl"
+    settings = f"url={serve()!r}, clients=5, duration_ns=10**9, json=True, seed=4, log={str(log)!r}"
+    process = spawn("-c", DRIVER, settings)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    events = read_log(log)
+    assert len(events) == json.loads(out)["requests"] > 0
+    assert len(events.by_key()) <= 5
+    assert events.metadata["seed"] == json.loads(out)["seed"] == 4
+
+
+def test_a_log_on_stdout_is_not_mixed_with_the_summary(
+    serve: Callable[..., str], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = spawn("-c", DRIVER, f"url={serve()!r}, clients=20, duration_ns=10**9, log='-'")
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "requests  " in err
+    path = tmp_path / "piped.jsonl"
+    path.write_text(out)
+    assert len(read_log(path)) > 0
+
+
+def test_nothing_listening_is_one_error_that_says_how_to_start_the_server(
+    free_port: int, spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = spawn("-c", DRIVER, f"url='http://127.0.0.1:{free_port}/', clients=3")
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 69
+    assert out == ""
+    assert err.strip() == (
+        f"error: nothing answers at http://127.0.0.1:{free_port}/ "
+        f"(start the server first: python server.py --port {free_port})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ("clients=0", "clients is 0"),
+        ("clients=-1", "clients is -1"),
+        ("clients=0, rate_per_s=5", "clients is 0"),
+        ("clients=5, rate_per_s=0", "rate is 0"),
+        ("clients=10001", "clients is 10001"),
+        ("clients=5, duration_ns=0", "duration_ns is 0"),
+        ("clients=5, max_rate=0", "max_rate is 0"),
+        ("clients=5, timeout_ns=1", "timeout_ns is 1"),
+        ("clients=5, key=KeySpec.parse('ip')", "no place for an identity"),
+        ("clients=5, url='127.0.0.1:8080'", "write http://127.0.0.1:8080"),
+        ("clients=5, url='http://192.0.2.1/'", "give --yes"),
+        ("clients=5, log='log.txt'", "log 'log.txt'"),
+    ],
+)
+def test_a_bad_value_is_named_before_anything_is_sent(
+    serve: Callable[..., str],
+    spawn: Callable[..., subprocess.Popen[str]],
+    settings: str,
+    named: str,
+) -> None:
+    url = "" if "url=" in settings else f"url={serve()!r}, "
+    process = spawn("-c", DRIVER, url + settings)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 64
+    assert named in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_an_unwritable_log_is_said_before_anything_is_sent(
+    serve: Callable[..., str], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "missing" / "log.jsonl"
+    process = spawn("-c", DRIVER, f"url={serve()!r}, clients=3, log={str(path)!r}")
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 73
+    assert str(path) in err
+    assert (out, "seed" in err) == ("", False)
+
+
+def test_a_server_that_dies_is_counted_and_does_not_end_the_run(
+    spawn: Callable[..., subprocess.Popen[str]],
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def die_soon() -> None:
+        for _ in range(2):  # the probe, and the first request
+            connection, _ = listener.accept()
+            connection.close()
+        listener.close()
+
+    threading.Thread(target=die_soon, daemon=True).start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    settings = f"url={url!r}, clients=1, duration_ns=10**9, json=True, behaviour='saturate'"
+    process = spawn("-c", DRIVER, settings)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    errors = json.loads(out)["errors"]
+    assert errors["refused"] >= 2
+    assert sum(errors.values()) == json.loads(out)["outcomes"]["unknown"]

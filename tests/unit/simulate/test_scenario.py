@@ -1,0 +1,155 @@
+"""Claims about scenarios: checked when made, reproducible from the seed, fresh in identity."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rateproof.errors import InvalidArgument
+from rateproof.keyspec import Part
+from rateproof.policy import Policy
+from rateproof.simulate.behaviours import (
+    Answer,
+    Behaviour,
+    Boundary,
+    Burst,
+    Constant,
+    Poisson,
+    Saturate,
+    Think,
+)
+from rateproof.simulate.scenario import Client, Group, Scenario, fresh_seed
+from rateproof.simulate.target import Target
+
+TARGET = Target.parse("http://127.0.0.1:8080/")
+SECOND = 10**9
+
+
+def scenario(*groups: Group, **options: Any) -> Scenario:
+    return Scenario(target=TARGET, groups=groups or (Group(Think()),), **options)
+
+
+def schedule(client: Client, count: int = 50) -> list[int]:
+    plan = client.behaviour.plan(client.rng())
+    found = [next(plan)]
+    while len(found) < count:
+        found.append(plan.send(Answer(found[-1], found[-1] + 1, "admitted")))
+    return found
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [Poisson(SECOND), Constant(SECOND), Boundary(), Burst()],
+    ids=lambda behaviour: behaviour.name,
+)
+def test_the_same_seed_gives_the_same_intended_schedule(behaviour: Behaviour) -> None:
+    one = [schedule(client) for client in scenario(Group(behaviour, 20), seed=5).clients()]
+    two = [schedule(client) for client in scenario(Group(behaviour, 20), seed=5).clients()]
+    other = [schedule(client) for client in scenario(Group(behaviour, 20), seed=6).clients()]
+    assert repr(one).encode() == repr(two).encode()
+    assert one != other
+
+
+def test_clients_of_one_group_have_schedules_of_their_own() -> None:
+    schedules = [tuple(schedule(c)) for c in scenario(Group(Poisson(), 20), seed=5).clients()]
+    assert len(set(schedules)) == 20
+
+
+def test_every_connection_of_a_client_follows_the_same_schedule() -> None:
+    (client,) = scenario(Group(Burst(), connections=8), seed=1).clients()
+    assert schedule(client) == schedule(client)
+
+
+def test_a_re_run_has_fresh_identities_and_a_given_namespace_the_same_ones() -> None:
+    def identities(**options: Any) -> list[bytes]:
+        return [client.identity for client in scenario(Group(Think(), 5), **options).clients()]
+
+    assert not set(identities(seed=1)) & set(identities(seed=1))
+    assert identities(namespace="x") == identities(namespace="x")
+
+
+def test_clients_are_numbered_through_the_groups_and_have_distinct_identities() -> None:
+    made = scenario(Group(Think(), 3), Group(Saturate(), 2, connections=4))
+    clients = list(made.clients())
+    assert [client.number for client in clients] == [0, 1, 2, 3, 4]
+    assert len({client.identity for client in clients}) == 5
+    assert [client.connections for client in clients] == [1, 1, 1, 4, 4]
+    assert made.client_count == 5
+    assert made.connection_count == 11
+
+
+@pytest.mark.parametrize("value", [0, -1, 10_001, 2.0, True, "5", None])
+def test_a_number_of_clients_or_connections_out_of_bounds_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidArgument, match="clients"):
+        Group(Think(), value)
+    with pytest.raises(InvalidArgument, match="connections"):
+        Group(Think(), 1, value)
+
+
+def test_ten_thousand_connections_are_accepted_and_one_more_is_not() -> None:
+    assert scenario(Group(Think(), 5_000, 2)).connection_count == 10_000
+    with pytest.raises(InvalidArgument, match="10001"):
+        scenario(Group(Think(), 5_000, 2), Group(Think()))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("duration_ns", [0, -1, 2**61, 1.5, True]),
+        ("timeout_ns", [0, -1, 999_999, 3_600 * SECOND + 1, 1.5, None]),
+        ("max_rate", [0, -1, float("nan"), float("inf"), 1e7, True, "5"]),
+        ("seed", [-1, 2**63, 1.5, True, "1"]),
+        ("rejected_statuses", [frozenset({99}), frozenset({600}), frozenset({"503"})]),
+        ("namespace", ["", "a b", "ä", "x" * 65]),
+        ("key", [Part("ip"), Part("header", "Content-Length")]),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(InvalidArgument):
+            scenario(**{name: value})
+
+
+def test_the_bounds_themselves_are_accepted() -> None:
+    for options in (
+        {"duration_ns": 1},
+        {"duration_ns": None},
+        {"timeout_ns": 1_000_000},
+        {"timeout_ns": 3_600 * SECOND},
+        {"max_rate": 0.001},
+        {"max_rate": 1e6},
+        {"seed": 0},
+        {"seed": 2**63 - 1},
+    ):
+        scenario(**options)
+
+
+def test_a_scenario_without_groups_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="without clients"):
+        Scenario(target=TARGET, groups=())
+
+
+def test_a_scenario_without_a_seed_has_a_random_one() -> None:
+    assert len({fresh_seed() for _ in range(20)}) > 1
+    assert len({scenario().seed for _ in range(20)}) > 1
+
+
+def test_its_plain_data_names_everything_and_is_json() -> None:
+    made = scenario(Group(Boundary(), 2, 3), seed=9, policy=Policy.parse("5 per 5s"))
+    data = json.loads(json.dumps(made.as_dict()))
+    assert data["url"] == "http://127.0.0.1:8080/"
+    assert data["seed"] == 9
+    assert data["policy"] == "5 per 5s"
+    assert data["key"] == "query:clientId"
+    assert data["groups"] == [
+        {
+            "behaviour": {
+                "name": "boundary",
+                "limit": 5,
+                "window_ns": 5 * SECOND,
+                "edge_ns": SECOND // 10,
+            },
+            "clients": 2,
+            "connections": 3,
+        }
+    ]

@@ -27,8 +27,8 @@ _CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
 
 _SEPARATORS = re.compile(r"[;,|]")
 _QUOTA = re.compile(
-    r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,18})\s*(?:/|\bper\b)\s*"
-    r"(?P<multiple>\d{1,18})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,18}))?\s*",
+    r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,20})\s*(?:/|\bper\b)\s*"
+    r"(?P<multiple>\d{1,20})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,20}))?\s*",
     re.IGNORECASE | re.ASCII,
 )
 _FORM = "a policy reads like '5 per 5s', '100/minute' or '5 per 5s; 1000 per hour'"

@@ -27,7 +27,7 @@ UNIT_NS = {
     for name in names
 }
 
-_DURATION = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([a-z]+)\s*", re.IGNORECASE | re.ASCII)
+_DURATION = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([a-z]+)\s*", re.IGNORECASE | re.ASCII)
 _FORM = "a duration is a number and a unit, such as 10s, 500ms or 2m"
 
 

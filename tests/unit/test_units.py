@@ -1,7 +1,7 @@
 """Durations: text in, integer nanoseconds out, and back without loss."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rateproof.errors import InvalidArgument
@@ -39,5 +39,6 @@ def test_a_duration_beyond_the_range_of_stamps_is_refused():
 
 
 @given(st.integers(0, MAX_DURATION_NS - 1))
+@example(10**18 + 1)  # 19 digits, as many as a duration can have
 def test_the_text_of_a_duration_reads_back_as_itself(ns):
     assert parse_duration(format_duration(ns)) == ns

@@ -4,7 +4,7 @@ The hall's common table: `simulate` writes it, `prove` judges it, and people
 read it with any tool that reads Parquet or JSON lines.
 """
 
-from rateproof.events.files import LogWriter, open_log_writer, read_log
+from rateproof.events.files import open_log_writer, read_log
 from rateproof.events.log import (
     ADMITTED,
     COLUMNS,
@@ -15,6 +15,7 @@ from rateproof.events.log import (
     EventLog,
     outcome_of,
 )
+from rateproof.events.writer import LogWriter
 
 __all__ = [
     "ADMITTED",

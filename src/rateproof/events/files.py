@@ -3,38 +3,17 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
-from rateproof.events.log import Event, EventLog
+from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter, read_parquet
+from rateproof.events.writer import LogWriter
 
-__all__ = ["LogWriter", "open_log_writer", "read_log"]
+__all__ = ["open_log_writer", "read_log"]
 
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
-
-
-class LogWriter(Protocol):
-    """Appends events to a file as they come."""
-
-    def write(self, event: Event) -> None:
-        """Append one event."""
-        ...
-
-    def close(self) -> None:
-        """Finish the file; the log is whole only after this."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:

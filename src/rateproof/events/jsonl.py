@@ -8,8 +8,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from rateproof.errors import CannotWrite, LogError
 from rateproof.events.log import (
@@ -25,6 +24,7 @@ from rateproof.events.log import (
     EventLog,
     outcome_of,
 )
+from rateproof.events.writer import LogWriter
 
 __all__ = ["JsonlWriter", "read_jsonl"]
 
@@ -33,7 +33,7 @@ _VERSION = 1
 _FORM = f"each line is a JSON object with at least {', '.join(REQUIRED)}"
 
 
-class JsonlWriter:
+class JsonlWriter(LogWriter):
     """Writes events to a text stream, a line each, flushed when closed."""
 
     def __init__(self, stream: TextIO, metadata: Mapping[str, Any]) -> None:
@@ -42,11 +42,7 @@ class JsonlWriter:
         self._put({_HEADER: _VERSION, **metadata})
 
     def write(self, event: Event) -> None:
-        """Append one event.
-
-        Raises:
-            CannotWrite: the disk is full, or the reader of a pipe is gone.
-        """
+        """Append one event, as a line."""
         row: dict[str, Any] = {}
         for name in COLUMNS:
             value = getattr(event, name)
@@ -57,7 +53,7 @@ class JsonlWriter:
         self._put(row)
 
     def close(self) -> None:
-        """Flush, and close the stream unless it is the terminal's.
+        """Flush, and close the stream unless it is a standard one.
 
         Raises:
             CannotWrite: what was still in memory did not get onto the disk.
@@ -76,17 +72,6 @@ class JsonlWriter:
             self._stream.write(json.dumps(row, separators=(",", ":")) + "\n")
         except OSError as error:
             raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _key_to_json(key: bytes) -> dict[str, str]:

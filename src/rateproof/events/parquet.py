@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.jsonl import event_of
 from rateproof.events.log import BINARY, COLUMNS, FLOAT, INT, REQUIRED, TEXT, Event, EventLog
+from rateproof.events.writer import LogWriter
 
 __all__ = ["ParquetWriter", "available", "read_parquet"]
 
@@ -35,7 +35,7 @@ def _pyarrow() -> Any:
     return pa
 
 
-class ParquetWriter:
+class ParquetWriter(LogWriter):
     """Writes row groups of up to 65,536 events; the file is whole when closed."""
 
     def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
@@ -50,11 +50,7 @@ class ParquetWriter:
         self._rows: list[Event] = []
 
     def write(self, event: Event) -> None:
-        """Append one event.
-
-        Raises:
-            CannotWrite: the disk is full, or the like.
-        """
+        """Append one event; it gets to the disk with its row group."""
         self._rows.append(event)
         if len(self._rows) >= _ROWS_A_GROUP:
             self._write_group()
@@ -89,17 +85,6 @@ class ParquetWriter:
             yield
         except OSError as error:
             raise CannotWrite(f"cannot write the log {self._path}: {error}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read_parquet(path: Path) -> EventLog:

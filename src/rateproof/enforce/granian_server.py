@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 from wsgiref.types import WSGIApplication
 
 from granian.constants import HTTPModes, Interfaces
@@ -20,9 +19,6 @@ from granian.server import MPServer
 
 from rateproof.enforce.listening import accepts
 from rateproof.errors import RateproofError
-
-if TYPE_CHECKING:
-    from rateproof.enforce.server import ServerSettings
 
 __all__ = ["run"]
 
@@ -42,11 +38,17 @@ _THREADS = 8
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(settings: "ServerSettings", bound: socket.socket, announce: Callable[[], None]) -> None:
+def run(
+    make: Callable[[], WSGIApplication],
+    workers: int,
+    bound: socket.socket,
+    announce: Callable[[], None],
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        settings: with the port resolved.
+        make: makes the application, in each worker process; can be pickled.
+        workers: how many processes.
         bound: a socket on the address to serve, kept bound so that nobody takes
             the port before the workers have it.
         announce: called once connections are accepted.
@@ -57,13 +59,13 @@ def run(settings: "ServerSettings", bound: socket.socket, announce: Callable[[],
     ip, port = bound.getsockname()[:2]
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as the workers' sockets have
     _raise_file_limit()
-    server = _server(ip, port, settings.worker_count)
+    server = _server(ip, port, workers)
     start = _Start(ip, port, announce)
     server.on_startup(start.watch)
     try:
         with _signals(start):
             server.serve(
-                target_loader=functools.partial(_load, settings, os.getpid()), wrap_loader=False
+                target_loader=functools.partial(_load, make, os.getpid()), wrap_loader=False
             )
     except SystemExit as stop:  # granian: the workers die as often as they are replaced
         raise RateproofError(
@@ -173,16 +175,14 @@ def _beat(handler: Callable[[int, FrameType | None], None]) -> None:
     signal.setitimer(signal.ITIMER_REAL, _BEAT_S, _BEAT_S)
 
 
-def _load(settings: "ServerSettings", parent: int) -> WSGIApplication:
+def _load(make: Callable[[], WSGIApplication], parent: int) -> WSGIApplication:
     """What a worker process runs first, and the application that it serves."""
-    from rateproof.enforce.server import application
-
     # granian mixes the environment into every request: HTTP_X_CLIENT_ID there would become a
     # header that every client seems to have sent.
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]
     _beat(functools.partial(_follow, parent))
-    return application(settings)
+    return make()
 
 
 def _follow(parent: int, *_: int | FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """The rate-limited server: a Flask application, exact across its worker processes."""
 
+import functools
 import json
 import os
 import socket
@@ -169,7 +170,8 @@ def _run(settings: ServerSettings, bound: socket.socket) -> None:
         settings = replace(settings, workers=1)
         werkzeug_server.run(application(settings), bound, lambda: _announce(settings))
     else:
-        granian_server.run(settings, bound, lambda: _announce(settings))
+        make = functools.partial(application, settings)
+        granian_server.run(make, settings.worker_count, bound, lambda: _announce(settings))
 
 
 def _announce(settings: ServerSettings) -> None:

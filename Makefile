@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-STAMP := $(VENV)/.installed
+# One stamp a core: installing Rust later builds the native one.
+STAMP := $(VENV)/.installed-$(shell command -v cargo >/dev/null && echo native || echo python)
 RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: env demo test test-slow lint types imports test-python test-rust bench lock clean
+.PHONY: env demo test test-slow lint types imports test-python test-rust lock clean
 
 env: $(STAMP)
 
@@ -17,7 +18,7 @@ $(BIN)/python:
 
 # The build tools come from constraints.txt too, so the build is not isolated.
 $(STAMP): pyproject.toml setup.cfg constraints.txt $(RUST) | $(BIN)/python
-	$(PIP) install -c constraints.txt pip setuptools setuptools-rust
+	$(PIP) install --upgrade -c constraints.txt pip setuptools setuptools-rust
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[all]' --group dev
 	@touch $@
 
@@ -52,7 +53,7 @@ imports: env
 # New versions for everybody: names and versions only.
 lock: env
 	$(BIN)/python -m pip install --quiet --upgrade '.[all]' --group dev
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^rateproof' >constraints.txt
+	$(BIN)/python -m pip freeze --all --exclude-editable >constraints.txt
 
 clean:
 	rm -rf $(VENV) build rust/target src/*.egg-info src/rateproof/_native*.so

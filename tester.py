@@ -7,7 +7,7 @@ from pathlib import Path
 if find_spec("rateproof") is None:
     sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from rateproof.cli import main
+from rateproof.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main(["test", *sys.argv[1:]]))
+    entry(["test", *sys.argv[1:]], program="tester.py")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rateproof.clock import Clock, ManualClock, SystemClock
     from rateproof.enforce import Decision, Limiter, QuotaState
+    from rateproof.enforce.http import RateLimitMiddleware
     from rateproof.errors import (
         CannotWrite,
         InvalidArgument,
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
         StoreMismatch,
         Unreachable,
     )
-    from rateproof.events import Event, EventLog
+    from rateproof.events import Event, EventLog, read_log
+    from rateproof.keyspec import KeySpec
     from rateproof.policy import Policy, Quota
+    from rateproof.prove import Verdict, judge
 
 __version__ = "0.1.0"
 
@@ -41,6 +44,7 @@ __all__ = [
     "EventLog",
     "InvalidArgument",
     "InvalidPolicy",
+    "KeySpec",
     "Limiter",
     "LogError",
     "ManualClock",
@@ -48,17 +52,22 @@ __all__ = [
     "Policy",
     "Quota",
     "QuotaState",
+    "RateLimitMiddleware",
     "RateproofError",
     "StoreError",
     "StoreMismatch",
     "SystemClock",
     "Unreachable",
+    "Verdict",
     "__version__",
+    "judge",
+    "read_log",
 ]
 
 _HOMES = {
     "rateproof.clock": ("Clock", "ManualClock", "SystemClock"),
     "rateproof.enforce": ("Decision", "Limiter", "QuotaState"),
+    "rateproof.enforce.http": ("RateLimitMiddleware",),
     "rateproof.errors": (
         "CannotWrite",
         "InvalidArgument",
@@ -70,8 +79,10 @@ _HOMES = {
         "StoreMismatch",
         "Unreachable",
     ),
-    "rateproof.events": ("Event", "EventLog"),
+    "rateproof.events": ("Event", "EventLog", "read_log"),
+    "rateproof.keyspec": ("KeySpec",),
     "rateproof.policy": ("Policy", "Quota"),
+    "rateproof.prove": ("Verdict", "judge"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,8 +1,6 @@
 """`python -m rateproof`: the command line."""
 
-import sys
-
-from rateproof.cli import main
+from rateproof.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

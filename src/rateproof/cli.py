@@ -9,7 +9,8 @@ was a verdict.
 
 import argparse
 import json
-import os
+import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from typing import NoReturn, TypeVar
 
 from rateproof.errors import InvalidArgument, RateproofError
 from rateproof.keyspec import KeySpec
+from rateproof.output import emit, say
 from rateproof.policy import Policy
 from rateproof.units import parse_duration
 
@@ -30,39 +32,55 @@ DEFAULT_POLICY = "5 per 5s"
 DEFAULT_URL = "http://127.0.0.1:8080"
 SERVER_KEY = "query:clientId|header:X-Client-Id|ip"
 CLIENT_KEY = "query:clientId"
+DEFAULT = "default: %(default)s"
+POLICY_FORM = "such as '5 per 5s' or '5/s; 1000 per hour'"
+KEY_FORM = (
+    "ip, path, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)"
+)
+EXIT_CODES = """\
+exit codes: 0 nothing wrong found, 1 violated or the server crashed, 2 inconclusive,
+64 bad arguments, 65 unreadable log, 69 unreachable or port taken, 70 internal error,
+73 cannot write, 130 interrupted before there was a verdict"""
 CLAIMS = ("over-admission", "wrong-rejection")
+MAX_RATE_HELP = "requests a second at most; default: none, but 100 to another machine"
+BEHAVIOURS = ("think", "saturate", "poisson", "constant", "boundary", "burst", "polite")
 
 T = TypeVar("T")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
     """Run one command and return its exit code; never raises.
 
     Args:
         argv: the arguments after the program's name; `sys.argv[1:]` if None.
+        program: how the person started the command, for help and hints;
+            `rateproof COMMAND` if None.
     """
     try:
-        arguments = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        arguments = _parser(program).parse_args(_joined(sys.argv[1:] if argv is None else argv))
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
     except SystemExit as stop:  # argparse: --help, --version
         return stop.code if isinstance(stop.code, int) else INTERNAL_ERROR
     except RateproofError as error:
-        print(f"rateproof: error: {error.message}", file=sys.stderr)
+        say(f"rateproof: error: {error.message}")
         if error.hint is not None:
-            print(f"\nhint: {error.hint}", file=sys.stderr)
+            say(f"\nhint: {error.hint}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("rateproof: interrupted", file=sys.stderr)
+        say("rateproof: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # `rateproof … | head`: whoever read our data has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception:  # noqa: BLE001  a bug must never look like a verdict
-        traceback.print_exc()
-        print("rateproof: internal error: this is a bug, please report it", file=sys.stderr)
+        say(traceback.format_exc())
+        say("rateproof: internal error: this is a bug, please report it")
         return INTERNAL_ERROR
     return code
+
+
+def entry(argv: Sequence[str] | None = None, *, program: str | None = None) -> NoReturn:
+    """Run one command and end the process with its exit code; arguments as for `main`."""
+    code = main(argv, program=program)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a late Ctrl-C must not change the code
+    sys.exit(code)
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
@@ -87,31 +105,47 @@ class _Version(argparse.Action):
         from rateproof import __version__
         from rateproof.core import active_core
 
-        print(f"rateproof {__version__} ({active_core()} core)")
+        emit(f"rateproof {__version__} ({active_core()} core)")
         parser.exit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str | None = None) -> argparse.ArgumentParser:
     parser = _Parser(prog="rateproof", description="HTTP rate limiting you can prove.")
     parser.add_argument("--version", action=_Version, nargs=0, help="version and active core")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _serve_arguments(commands.add_parser("serve", help="run the rate-limited server"))
-    _simulate_arguments(commands.add_parser("simulate", help="send traffic of many clients"))
-    _test_arguments(commands.add_parser("test", help="test a server until stopped"))
-    _check_arguments(commands.add_parser("check", help="judge an event log"))
+    for verb, what, add_arguments in (
+        ("serve", "Run a rate-limited Flask server until Ctrl-C.", _serve_arguments),
+        (
+            "simulate",
+            "Send the traffic of many clients until a key is pressed.",
+            _simulate_arguments,
+        ),
+        ("test", "Test whether a server's limit holds, until stopped.", _test_arguments),
+        ("check", "Judge an event log.", _check_arguments),
+    ):
+        command = commands.add_parser(
+            verb,
+            prog=program,
+            help=what,
+            description=what,
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_arguments(command)
     return parser
 
 
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--policy", type=_policy, default=DEFAULT_POLICY, help="default: %(default)s")
-    add("--key", type=_key, default=SERVER_KEY, help="where a client's identity is read")
-    add("--host", default="127.0.0.1", help="address to listen on, default: %(default)s")
-    add("--port", type=_count(0, 65_535), default=8080, help="0 picks a free one")
-    add("--workers", type=_count(1, 256), default=None, help="processes, default: one a core")
-    add("--store", default=None, help="default: shm://server-PORT")
-    add("--status", type=_count(400, 599), default=503, help="code of a denial: 503 or 429")
+    add("--policy", type=_policy, default=DEFAULT_POLICY, help=f"{POLICY_FORM}; {DEFAULT}")
+    add("--key", type=_key, default=SERVER_KEY, help=f"where an identity is: {KEY_FORM}; {DEFAULT}")
+    add("--host", default="127.0.0.1", help=f"address to listen on; {DEFAULT}")
+    add("--port", type=_count(0, 65_535), default=8080, help=f"0 picks a free one; {DEFAULT}")
+    add("--workers", type=_count(1, 256), default=None, help="processes; default: one a core")
+    add("--store", default=None, help="memory:// or shm://NAME; default: shm://server-PORT")
+    add("--status", type=_status, default=503, help=f"code of a denial: 503 or 429; {DEFAULT}")
     add("--json", action="store_true", help="where and what it serves as JSON on stdout")
+    add("--with-parent", action="store_true", help="stop when the parent process is gone")
     parser.set_defaults(run=_serve)
 
 
@@ -128,6 +162,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             store=arguments.store,
             status=arguments.status,
             json=arguments.json,
+            with_parent=arguments.with_parent,
         )
     )
     return 0
@@ -135,11 +170,11 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _load_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("url", nargs="?", metavar="URL", default=None, help=f"default: {DEFAULT_URL}")
-    add("--key", type=_key, default=CLIENT_KEY, help="where a client's identity is put")
+    add("url", nargs="?", metavar="URL", default=DEFAULT_URL, help=DEFAULT)
+    add("--key", type=_key, default=CLIENT_KEY, help=f"where identities go: {KEY_FORM}; {DEFAULT}")
     add("--seed", type=_count(0, 2**63 - 1), default=None, help="default: random, and printed")
-    add("--timeout", type=_duration, default="10s", help="for one answer, default: %(default)s")
-    add("--max-rate", type=_rate, default=None, help="requests a second, at most")
+    add("--timeout", type=_duration, default="10s", help=f"for one answer; {DEFAULT}")
+    add("--max-rate", type=_rate, default=None, help=MAX_RATE_HELP)
     add("--yes", action="store_true", help="do not ask before sending to another machine")
     add("--json", action="store_true", help="results as JSON on stdout")
 
@@ -147,11 +182,12 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     _load_arguments(parser)
     add = parser.add_argument
-    add("--clients", type=_count(1, 10_000), default=None, help="asked for when not given")
-    add("--behaviour", default="think", help="how each client sends, default: %(default)s")
+    add("--clients", type=_count(1, 10_000), default=None, help="1 to 10000; asked for if left out")
+    add("--behaviour", default="think", help=f"{', '.join(BEHAVIOURS)}; {DEFAULT}")
+    add("--policy", type=_policy, default=None, help="what attackers aim at and the log notes")
     add("--rate", type=_rate, default=None, help="requests a second of all clients together")
-    add("--duration", type=_duration, default=None, help="default: until a key is pressed")
-    add("--log", default=None, metavar="FILE", help="record every request: *.parquet or *.jsonl")
+    add("--duration", type=_duration, default=None, help="such as 30s; default: until stopped")
+    add("--log", default=None, metavar="FILE", help="every request: *.parquet, *.jsonl or -")
     parser.set_defaults(run=_simulate)
 
 
@@ -160,10 +196,11 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
     return run_client(
         ClientSettings(
-            url=arguments.url or DEFAULT_URL,
+            url=arguments.url,
             clients=arguments.clients,
             behaviour=arguments.behaviour,
             rate_per_s=arguments.rate,
+            policy=arguments.policy,
             key=arguments.key,
             duration_ns=arguments.duration,
             seed=arguments.seed,
@@ -178,9 +215,9 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 def _judging_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--policy", type=_policy, default=DEFAULT_POLICY, help="what is claimed to hold")
-    add("--claim", choices=(*CLAIMS, "all"), default="all", help="default: %(default)s")
-    add("--tolerance", type=_tolerance, default="500ppm", help="how far two clocks may drift")
+    add("--policy", type=_policy, default=DEFAULT_POLICY, help=f"{POLICY_FORM}; {DEFAULT}")
+    add("--claim", choices=(*CLAIMS, "all"), default="all", help=f"what to judge; {DEFAULT}")
+    add("--tolerance", type=_tolerance, default="500ppm", help=f"drift of the clocks; {DEFAULT}")
 
 
 def _test_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,7 +226,8 @@ def _test_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--iterations", type=_count(1, 10**9), default=None, help="default: until stopped")
     add("--fail-fast", action="store_true", help="stop at the first violation")
-    add("--out", default=".", metavar="DIR", help="for test_summary.txt and logs")
+    add("--no-start", action="store_true", help="where nothing listens, start no server: exit 69")
+    add("--out", default=".", metavar="DIR", help=f"for test_summary.txt and logs; {DEFAULT}")
     parser.set_defaults(run=_test)
 
 
@@ -200,7 +238,7 @@ def _test(arguments: argparse.Namespace) -> int:
 
     return run_test(
         TestSettings(
-            target=Target.parse(arguments.url or DEFAULT_URL),
+            target=Target.parse(arguments.url),
             policy=arguments.policy,
             key=arguments.key,
             seed=fresh_seed() if arguments.seed is None else arguments.seed,
@@ -209,6 +247,7 @@ def _test(arguments: argparse.Namespace) -> int:
             timeout_ns=arguments.timeout,
             max_rate=arguments.max_rate,
             yes=arguments.yes,
+            may_start=not arguments.no_start,
             iterations=arguments.iterations,
             fail_fast=arguments.fail_fast,
             out=Path(arguments.out),
@@ -234,7 +273,7 @@ def _check(arguments: argparse.Namespace) -> int:
         claims=_claims(arguments),
         tolerance_ppm=arguments.tolerance,
     )
-    print(json.dumps(verdict.to_json()) if arguments.json else verdict.describe())
+    emit(json.dumps(verdict.to_json()) if arguments.json else verdict.describe())
     return VERDICT_CODES[verdict.outcome]
 
 
@@ -281,6 +320,8 @@ def _duration(text: str) -> int:
 @_typed
 def _rate(text: str) -> float:
     form = "requests a second, above 0 and at most 1000000"
+    if not re.fullmatch(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|nan|inf)", text, re.IGNORECASE):
+        raise InvalidArgument(f"{text!r} is not a rate", form)
     try:
         rate = float(text)
     except ValueError:
@@ -288,6 +329,13 @@ def _rate(text: str) -> float:
     if not 0 < rate <= 1_000_000:  # also refuses nan
         raise InvalidArgument(f"rate {text} is out of range", form)
     return rate
+
+
+@_typed
+def _status(text: str) -> int:
+    if text not in {"429", "503"}:
+        raise InvalidArgument(f"status {text!r} is not for denials", "503 or 429")
+    return int(text)
 
 
 @_typed

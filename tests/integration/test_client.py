@@ -159,7 +159,7 @@ def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
     session.expect(re.escape("How many clients? "))
     session.type(" 7 \n")
     session.expect(r"7 clients to http://127.0.0.1:\d+/, seed \d+; any key or Ctrl-C stops")
-    session.expect(r"\r7 clients  \d+ s  [1-9]\d* requests  \d+/s  [1-9]\d* admitted")
+    session.expect(r"\r7 clients \d+ s: [1-9]\d* sent \d+/s, [1-9]\d* admitted")
     assert termios.tcgetattr(session.slave)[3] & (termios.ICANON | termios.ECHO) == 0
     session.type("x")
     session.expect("draining")
@@ -176,7 +176,7 @@ def test_ctrl_c_and_keys_of_any_length_end_it(
     serve: Callable[..., str], terminal: Callable[..., Terminal], key: str
 ) -> None:
     session = terminal(f"url={serve()!r}, clients=3")
-    session.expect(r"[1-9]\d* requests")
+    session.expect(r"[1-9]\d* sent")
     session.type(key)
     code, out = session.end()
     assert code == 0
@@ -185,11 +185,25 @@ def test_ctrl_c_and_keys_of_any_length_end_it(
     assert termios.tcgetattr(session.slave) == session.modes
 
 
+def test_a_key_still_stops_it_after_it_was_suspended(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=3")
+    session.expect(r"[1-9]\d* sent")
+    session.process.send_signal(signal.SIGSTOP)
+    termios.tcsetattr(session.slave, termios.TCSANOW, session.modes)  # as a shell does
+    session.process.send_signal(signal.SIGCONT)
+    session.expect(r"[1-9]\d* sent")
+    session.type("x")
+    assert session.end()[0] == 0
+    assert termios.tcgetattr(session.slave) == session.modes
+
+
 def test_many_ctrl_cs_while_it_drains_cost_nothing(
     serve: Callable[..., str], terminal: Callable[..., Terminal]
 ) -> None:
     session = terminal(f"url={serve(1.0)!r}, clients=5, behaviour='saturate'")
-    session.expect(r"0 s  0 requests")
+    session.expect(r"0 s: 0 sent")
     time.sleep(0.3)
     for _ in range(8):
         session.type("\x03")
@@ -255,7 +269,7 @@ def test_in_the_background_of_a_terminal_it_is_not_stopped(
     """Setting the modes of a terminal from its background suspends a process."""
     settings = f"url={serve()!r}, clients=20, duration_ns=2 * 10**9"
     session = terminal(settings, prefix=("sh", "-c", 'set -m; "$@" & wait $!', "sh"))
-    session.expect(r"[1-9]\d* requests")
+    session.expect(r"[1-9]\d* sent")
     session.type("x")  # is the shell's, not the client's
     code, out = session.end()
     assert code == 0
@@ -273,7 +287,7 @@ def test_without_a_terminal_or_a_number_it_runs_ten_and_says_so(
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "10 clients" in err.splitlines()[0]
-    assert len(re.findall(r"^10 clients  \d+ s  \d+ requests", err, re.MULTILINE)) in {2, 3, 4}
+    assert len(re.findall(r"^10 clients \d+ s: \d+ sent", err, re.MULTILINE)) in {2, 3, 4}
     assert "\r" not in err
     assert "clients   10" in out
 
@@ -336,7 +350,7 @@ def test_a_log_on_stdout_is_not_mixed_with_the_summary(
     process = spawn("-c", DRIVER, f"url={serve()!r}, clients=20, duration_ns=10**9, log='-'")
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert "requests  " in err
+    assert " sent " in err
     path = tmp_path / "piped.jsonl"
     path.write_text(out)
     assert len(read_log(path)) > 0
@@ -369,7 +383,7 @@ def test_nothing_listening_is_one_error_that_says_how_to_start_the_server(
         ("clients=5, key=KeySpec.parse('ip')", "no place for an identity"),
         ("clients=5, url='127.0.0.1:8080'", "write http://127.0.0.1:8080"),
         ("clients=5, url='http://192.0.2.1/'", "give --yes"),
-        ("clients=5, log='log.txt'", "log 'log.txt'"),
+        ("clients=5, log='log.txt'", "'log.txt' is not the name of a log"),
     ],
 )
 def test_a_bad_value_is_named_before_anything_is_sent(

@@ -181,3 +181,44 @@ def test_a_full_disk_is_said_and_not_swallowed(tmp_path, suffix):
     path.symlink_to("/dev/full")
     with pytest.raises(CannotWrite, match="cannot write the log"):
         write(path, [EVENT] * 1000)
+
+
+def test_times_of_another_tool_are_read_as_nanoseconds(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = tmp_path / "other.parquet"
+    columns = {
+        "key": pa.array(["a"]),
+        "sent_ns": pa.array([1_500], pa.timestamp("us")),
+        "received_ns": pa.array([2_000_001], pa.timestamp("ns")),
+        "status": pa.array([200], pa.int16()),
+    }
+    pa.parquet.write_table(pa.table(columns), path)
+    (event,) = read_log(path)
+    assert (event.sent_ns, event.received_ns, event.status) == (1_500_000, 2_000_001, 200)
+
+
+@pytest.mark.parametrize("metadata", [b"notjson", b"[1]", b"\xff"])
+def test_metadata_that_is_none_is_said(tmp_path, metadata):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = tmp_path / "odd.parquet"
+    columns = {"key": ["a"], "sent_ns": [1], "received_ns": [2], "status": [200]}
+    table = pa.table(columns).replace_schema_metadata({b"rateproof_log": metadata})
+    pa.parquet.write_table(table, path)
+    with pytest.raises(LogError, match="metadata that is no JSON object"):
+        read_log(path)
+
+
+@pytest.mark.parametrize("value", [[1.5], ["x"], [[1]]])
+def test_a_column_of_a_wrong_type_is_said(tmp_path, value):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = tmp_path / "odd.parquet"
+    columns = {"key": ["a"], "sent_ns": value, "received_ns": [2], "status": [200]}
+    pa.parquet.write_table(pa.table(columns), path)
+    with pytest.raises(LogError, match="sent_ns"):
+        read_log(path)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from rateproof.enforce.stores import remove
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -10,4 +12,5 @@ def test_the_examples_in_the_readme_run():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+    remove("my-api")

@@ -118,7 +118,7 @@ def denial(
     detail = f"{_reason(decision)}; try again in {seconds} s"
     problem, title = (
         ("temporary-reduced-capacity", "Temporary Reduced Capacity")
-        if status == _UNAVAILABLE
+        if not violated
         else ("quota-exceeded", "Quota Exceeded")
     )
     if _wants_json(accept):

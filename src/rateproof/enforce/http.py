@@ -58,13 +58,13 @@ class RateLimitMiddleware:
         app: WSGIApplication,
         limiter: Limiter,
         *,
-        key: KeySpec,
+        key: KeySpec | str,
         status: int = 503,
         exempt: Collection[str] = ("/healthz",),
     ) -> None:
         self._app = app
         self._limiter = limiter
-        self._key = key
+        self._key = KeySpec.parse(key) if isinstance(key, str) else key
         self._status = checked_status(status)
         self._exempt = frozenset(exempt)
         self._names = quota_names(limiter.policy)

@@ -3,8 +3,11 @@
 import functools
 import json
 import os
+import signal
 import socket
 import sys
+import threading
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from wsgiref.types import WSGIApplication
@@ -28,6 +31,7 @@ DEFAULT_POLICY = Policy.parse("5 per 5s")
 DEFAULT_KEY = KeySpec.parse("query:clientId|header:X-Client-Id|ip")
 
 _MAX_WORKERS = 256
+_FOLLOW_S = 0.5
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -47,6 +51,7 @@ class ServerSettings:
             unless the port was picked.
         status: the code of a denial, 400 to 599.
         json: say what is served as one JSON object on stdout, too.
+        with_parent: stop when the process that started this one is gone.
 
     Raises:
         InvalidArgument: a value out of these bounds, or several workers that
@@ -61,6 +66,7 @@ class ServerSettings:
     store: str | None = None
     status: int = 503
     json: bool = False
+    with_parent: bool = False
 
     def __post_init__(self) -> None:
         checked_status(self.status)
@@ -149,6 +155,8 @@ def serve(settings: ServerSettings) -> None:
         RateproofError: the workers do not start.
     """
     passing = settings.port == 0 and settings.store is None
+    if settings.with_parent:
+        threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     with bound_socket(settings.host, settings.port) as bound:
         settings = replace(settings, port=bound.getsockname()[1])
         greeting()
@@ -158,6 +166,13 @@ def serve(settings: ServerSettings) -> None:
         finally:
             if passing:  # nobody will ask for this port again, nor for its store
                 remove(settings.location.removeprefix("shm://"))
+
+
+def _follow(parent: int) -> None:
+    """Stop once the parent is gone, however it ended: a killed one cannot say so."""
+    while os.getppid() == parent:
+        time.sleep(_FOLLOW_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _run(settings: ServerSettings, bound: socket.socket) -> None:

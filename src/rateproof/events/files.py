@@ -33,7 +33,7 @@ def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
             return ParquetWriter(Path(path), metadata)
     except OSError as error:
         raise CannotWrite(f"cannot write the log {path}: {error.strerror}") from error
-    raise InvalidArgument(f"log {str(path)!r}", _FORM)
+    raise InvalidArgument(f"{str(path)!r} is not the name of a log", _FORM)
 
 
 def read_log(path: str | Path) -> EventLog:
@@ -52,7 +52,7 @@ def read_log(path: str | Path) -> EventLog:
         elif Path(path).suffix == ".parquet":
             log = read_parquet(Path(path))
         else:
-            raise InvalidArgument(f"log {str(path)!r}", _FORM)
+            raise InvalidArgument(f"{str(path)!r} is not the name of a log", _FORM)
     except OSError as error:
         raise LogError(f"cannot read {path}: {error.strerror or error}") from error
     if not len(log):

@@ -109,11 +109,11 @@ def read_parquet(path: Path) -> EventLog:
             f"a log needs {', '.join(REQUIRED)}",
         )
     log = EventLog()
-    stored = (table.schema.metadata or {}).get(_METADATA_KEY)
-    if stored is not None:
-        log.metadata.update(json.loads(stored))
+    log.metadata.update(_metadata_of(table.schema, path))
     number = 0
-    for batch in table.select([n for n in table.column_names if n in COLUMNS]).to_batches():
+    known = [_plain(pa, table.column(name), name) for name in table.column_names if name in COLUMNS]
+    names = [name for name in table.column_names if name in COLUMNS]
+    for batch in pa.table(known, names=names).to_batches():
         for row in batch.to_pylist():
             number += 1
             try:
@@ -121,3 +121,24 @@ def read_parquet(path: Path) -> EventLog:
             except LogError as error:
                 raise LogError(f"{path}, row {number}: {error.message}", error.hint) from error
     return log
+
+
+def _plain(pa: Any, column: Any, name: str) -> Any:
+    """A column of times, as other tools write them, as integer nanoseconds."""
+    if COLUMNS[name] == INT and (
+        pa.types.is_timestamp(column.type) or pa.types.is_duration(column.type)
+    ):
+        unit = "timestamp" if pa.types.is_timestamp(column.type) else "duration"
+        return column.cast(getattr(pa, unit)("ns")).cast(pa.int64())
+    return column
+
+
+def _metadata_of(schema: Any, path: Path) -> dict[str, Any]:
+    stored = (schema.metadata or {}).get(_METADATA_KEY, b"{}")
+    try:
+        metadata = json.loads(stored)
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise LogError(f"{path} has metadata that is no JSON object: {stored[:40]!r}")
+    return metadata

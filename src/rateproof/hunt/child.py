@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import rateproof
-from rateproof.errors import Unreachable
+from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
@@ -42,6 +42,7 @@ class ChildServer:
             *(sys.executable, "-m", "rateproof", "serve"),
             *("--host", target.host, "--port", str(target.port)),
             *("--policy", str(policy), "--key", str(key), "--workers", str(workers)),
+            "--with-parent",
         ]
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by stop()
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,7 +56,8 @@ class ChildServer:
         """Start it and wait until it accepts connections.
 
         Raises:
-            Unreachable: it ended or did not listen within 20 s; with its last words.
+            InvalidArgument: it refused its settings, such as an algorithm that it does not enforce.
+            Unreachable: it ended or did not listen within 20 s. Both with its last words.
         """
         path = os.pathsep.join(
             filter(
@@ -75,10 +77,14 @@ class ChildServer:
             if self._target.answers(0.2):
                 return
             time.sleep(0.02)
+        refused = self._process.poll() == InvalidArgument.exit_code
         self.stop()
+        words = self._last_words()
+        if refused:
+            raise InvalidArgument("the server that was to be started refuses these settings", words)
         raise Unreachable(
             f"the server that was started for {self._target.url} does not listen",
-            self._last_words() or "start it yourself: python server.py",
+            words or "start it yourself: python server.py",
         )
 
     def died(self) -> str | None:
@@ -127,5 +133,7 @@ class ChildServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._end_group(signal.SIGKILL)
         self.stop()
         self._stderr.close()

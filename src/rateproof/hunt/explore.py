@@ -32,6 +32,7 @@ _DURATION_NS = (2 * SECOND_NS, 30 * SECOND_NS)
 _EDGE_CLIENTS = 12
 _RACERS = 3
 _MOST_RACED = 20_000
+_STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
 
 _EDGE_WINDOW_NS = (4, 3_600 * SECOND_NS)
 
@@ -66,7 +67,10 @@ class Draw:
 
     def __str__(self) -> str:
         rate = "as fast as answered" if self.rate_per_s is None else f"{self.rate_per_s} requests/s"
-        return f"{self.shape}, {self.clients} clients, {rate}, {self.duration_ns / SECOND_NS:.1f} s"
+        return (
+            f"{self.shape}, {self.clients} clients, {rate}, {self.duration_ns / SECOND_NS:.1f} s; "
+            f"with {_EDGE_CLIENTS} at the window's edges and {_RACERS} racing"
+        )
 
 
 def _bursts(interval_ns: int, quota: Quota) -> Behaviour:
@@ -91,13 +95,13 @@ def draw(seed: int, iteration: int, policy: Policy) -> Draw:
 
     Counts and rates are log-uniform, so that few clients are as likely as
     many. Every len(SHAPES) iterations each shape comes once, in an order
-    drawn from the seed.
+    drawn from the seed. Each iteration presses one quota, in turn.
     """
     rng = _stream(seed, iteration, "draw")
     shape = _shape(seed, iteration)
     clients = round(_log_uniform(rng, *_CLIENTS))
     rate_per_s = round(_log_uniform(rng, *_RATE_PER_S), 1)
-    quota = min(policy.quotas, key=lambda quota: quota.window_ns)
+    quota = policy.quotas[(iteration - 1) % len(policy.quotas)]
     low, high = (round(factor * quota.window_ns) for factor in _WINDOWS)
     duration_ns = min(max(rng.randint(low, high), _DURATION_NS[0]), _DURATION_NS[1])
     interval_ns = max(1, round(clients / rate_per_s * SECOND_NS))
@@ -106,8 +110,16 @@ def draw(seed: int, iteration: int, policy: Policy) -> Draw:
         clients = min(clients, 2)  # the generator itself must not be what is measured
     crowd = Group(SHAPES[shape](interval_ns, quota), clients)
     groups = (crowd, *_pressing(quota, duration_ns, rng))
+    if len(policy.quotas) > 1:
+        groups = (_steady(policy), *groups)
     rate = None if saturating else rate_per_s
     return Draw(seed, iteration, shape, clients, rate, duration_ns, groups)
+
+
+def _steady(policy: Policy) -> Group:
+    """Clients who take all that the tighter quotas admit, so that the wider ones fill up."""
+    interval_ns = min(quota.window_ns // quota.limit for quota in policy.quotas) // 2
+    return Group(Constant(max(interval_ns, _STEADY_LEAST_NS)), _STEADY_CLIENTS)
 
 
 def _pressing(quota: Quota, duration_ns: int, rng: Random) -> tuple[Group, ...]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rateproof.errors import Unreachable
+from rateproof.errors import RateproofError
 from rateproof.events import EventLog
 from rateproof.hunt.child import ChildServer
 from rateproof.hunt.explore import Draw
@@ -20,8 +20,12 @@ from rateproof.units import SECOND_NS
 
 __all__ = ["CRASH_ERRORS", "Crash", "Iteration", "run_iteration"]
 
-CRASH_ERRORS = ("refused", "reset", "timeout")
-"""Error kinds of single requests that count as crashes of the server."""
+CRASH_ERRORS = ("refused", "reset", "timeout", "closed")
+"""Error kinds of single requests that count as crashes of the server.
+
+`closed` counts on a fresh connection only: one that was idle may be closed by a
+healthy server just as the next request is sent (RFC 9112, section 9.3.1).
+"""
 
 _WATCH_S = 0.05
 
@@ -52,7 +56,7 @@ class Iteration:
     @property
     def crash_counts(self) -> dict[str, int]:
         """How often each kind of crash was seen, whole-server ones included; no zeros."""
-        counts = {kind: self.summary.errors.get(kind, 0) for kind in CRASH_ERRORS}
+        counts = _crashes_by_kind(self.log)
         counts["server died"] = len(self.crashes)
         return {kind: count for kind, count in counts.items() if count}
 
@@ -71,6 +75,17 @@ class Iteration:
             "crashes": self.crash_counts,
             "verdict": self.verdict.to_json(),
         }
+
+
+def _crashes_by_kind(log: EventLog) -> dict[str, int]:
+    counts = dict.fromkeys(CRASH_ERRORS, 0)
+    used: set[int] = set()
+    columns = map(log.column, ("connection", "error"))
+    for connection, error in zip(*columns, strict=True):
+        if error in counts and (error != "closed" or connection not in used):
+            counts[error] += 1
+        used.add(connection)
+    return counts
 
 
 def run_iteration(
@@ -116,7 +131,7 @@ def _watching(child: ChildServer | None, crashes: list[Crash], started_ns: int) 
             crashes.append(Crash(at_s, f"server {what}"))
             try:
                 child.restart()
-            except Unreachable as error:
+            except RateproofError as error:
                 crashes.append(Crash(at_s, error.message))
 
     def watch() -> None:

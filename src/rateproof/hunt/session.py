@@ -3,7 +3,6 @@
 import itertools
 import json
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -13,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from rateproof.errors import Unreachable
+from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import open_log_writer, parquet
 from rateproof.hunt.child import ChildServer
 from rateproof.hunt.explore import Draw, draw
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.report.summary import SummaryFile, Totals, describe, heading
 from rateproof.keyspec import KeySpec
+from rateproof.output import emit, say
 from rateproof.policy import Policy
 from rateproof.prove import VIOLATED
 from rateproof.simulate.live import allow_target, allowed_rate
@@ -47,6 +47,7 @@ class TestSettings:
         timeout_ns: for one answer.
         max_rate: requests a second at most; None: as drawn, but 100 to another machine.
         yes: do not ask before sending to another machine.
+        may_start: where nothing listens, start a server of our own and test that.
         iterations: how many; None: until stopped.
         fail_fast: stop at the first violation.
         out: folder of `test_summary.txt` and of the logs.
@@ -62,6 +63,7 @@ class TestSettings:
     timeout_ns: int
     max_rate: float | None
     yes: bool
+    may_start: bool
     iterations: int | None
     fail_fast: bool
     out: Path
@@ -86,35 +88,56 @@ def run_test(settings: TestSettings) -> int:
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
         stop = stack.enter_context(_stopped_by_signals())
         child = _server(settings, stack)
-        start = heading(settings.target.url, str(settings.policy), str(settings.key), settings.seed)
+        start = heading(
+            settings.target.url,
+            str(settings.policy),
+            str(settings.key),
+            settings.seed,
+            own=child is not None,
+        )
         summary.append(start)
-        _say(start)
+        say(start)
+        if not parquet.available():
+            say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
         totals = Totals()
-        prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
-        logs: deque[Path] = deque()
-        for number in itertools.count(1):
-            iteration = _iterate(settings, number, child, stop)
-            path = _write_log(settings.out, prefix, iteration)
-            _drop_old_logs(logs, path, iteration)
-            totals.add(iteration)
-            text = describe(iteration, path)
-            summary.append(text)
-            _say(text.partition("\n")[2])
-            if settings.json_lines:
-                print(json.dumps(iteration.to_json()), flush=True)
-            failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
-            if stop.is_set() or failed or number == settings.iterations:
-                break
-        summary.append(totals.describe())
-    print(json.dumps(totals.to_json()) if settings.json_lines else totals.describe(), flush=True)
+        try:
+            _iterate_until_done(settings, summary, totals, child, stop)
+        finally:
+            summary.append(totals.describe())
+    emit(json.dumps(totals.to_json()) if settings.json_lines else totals.describe())
     return totals.exit_code
+
+
+def _iterate_until_done(
+    settings: TestSettings,
+    summary: SummaryFile,
+    totals: Totals,
+    child: ChildServer | None,
+    stop: threading.Event,
+) -> None:
+    prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
+    logs: deque[Path] = deque()
+    for number in itertools.count(1):
+        iteration = _iterate(settings, number, child, stop)
+        totals.add(iteration)
+        path = _log_path(settings.out, prefix, number)
+        text = describe(iteration, path)
+        summary.append(text)
+        say(text.partition("\n")[2])
+        if settings.json_lines:
+            emit(json.dumps(iteration.to_json()))
+        _write_log(path, iteration)
+        _drop_old_logs(logs, path, iteration)
+        failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
+        if stop.is_set() or failed or number == settings.iterations:
+            return
 
 
 def _iterate(
     settings: TestSettings, number: int, child: ChildServer | None, stop: threading.Event
 ) -> Iteration:
     drawn = draw(settings.seed, number, settings.policy)
-    _say(f"iteration {number}: {drawn}")
+    say(f"iteration {number}: {drawn}")
     if child is None:
         _wait_for(settings.target, stop)
     return run_iteration(
@@ -128,22 +151,15 @@ def _iterate(
     )
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _server(settings: TestSettings, stack: ExitStack) -> ChildServer | None:
     """Nothing when the target answers; else a server of our own there, where that is possible."""
     target = settings.target
     if target.answers():
         return None
-    if not (target.is_loopback and target.scheme == "http" and target.path == "/"):
-        raise Unreachable(
-            f"nothing listens at {target.url}",
-            "start the server, or name an address of this machine without a path: "
-            "the tester then starts one of its own",
-        )
-    _say(f"nothing listens at {target.url}: starting a server there")
+    ours = target.is_loopback and target.scheme == "http" and target.path == "/"
+    if not (ours and settings.may_start):
+        raise Unreachable(f"nothing listens at {target.url}", "start the server first")
+    say(f"nothing listens at {target.url}: starting a server there")
     return stack.enter_context(ChildServer(target, settings.policy, settings.key))
 
 
@@ -167,13 +183,20 @@ def _wait_for(target: Target, stop: threading.Event) -> None:
             return
 
 
-def _write_log(folder: Path, prefix: str, iteration: Iteration) -> Path:
+def _log_path(folder: Path, prefix: str, iteration: int) -> Path:
     suffix = "parquet" if parquet.available() else "jsonl"
-    path = folder / f"{prefix}_{iteration.draw.iteration:06}.{suffix}"
-    with open_log_writer(path, iteration.log.metadata) as writer:
-        for event in iteration.log:
-            writer.write(event)
-    return path
+    return folder / f"{prefix}_{iteration:06}.{suffix}"
+
+
+def _write_log(path: Path, iteration: Iteration) -> None:
+    """Write a whole log, or none."""
+    try:
+        with open_log_writer(path, iteration.log.metadata) as writer:
+            for event in iteration.log:
+                writer.write(event)
+    except CannotWrite:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _drop_old_logs(kept: deque[Path], path: Path, iteration: Iteration) -> None:
@@ -192,7 +215,7 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
     def handle(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
-        _say("stopping: requests in flight are awaited")
+        say("stopping: requests in flight are awaited")
         stop.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -11,7 +11,7 @@ from rateproof.prove.pressure import Pressure
 from rateproof.prove.rejections import has_rule
 from rateproof.prove.trial import Doubts, Trial
 
-__all__ = ["Cause", "Counts", "causes_of", "count", "left_out"]
+__all__ = ["Cause", "Counts", "causes_of", "count", "left_out", "only_elsewhere"]
 
 
 class Cause:
@@ -86,9 +86,10 @@ def causes_of(
         causes[Cause.INVALID_RUN] = "the run was not valid: the load was not sent as planned"
     if counts.admitted == 0:
         causes[Cause.NOTHING_ADMITTED] = "nothing was admitted, so nothing shows a limit at work"
-    elif _only_client_errors(trial.log):
+    elif only_elsewhere(trial.log):
         causes[Cause.ONLY_CLIENT_ERRORS] = (
-            "every answer was a client error (such as 401 or 404): the target may not be limited"
+            "every answer was a client error or a redirect (such as 401, 404, 302): "
+            "the target may be another one than was meant"
         )
     if OVER_ADMISSION in claims and not any(p.stressed for p in pressure):
         causes[Cause.NEVER_STRESSED] = (
@@ -109,13 +110,39 @@ def causes_of(
     return causes
 
 
-def _only_client_errors(log: EventLog) -> bool:
+def only_elsewhere(log: EventLog) -> bool:
+    """Whether every answer says that the requests went to the wrong place, and none was limited.
+
+    A login page, a redirect or a wrong path is seldom behind the limiter that
+    is meant, so what it admits shows nothing.
+    """
     statuses = [status for status in log.column("status") if status is not None]
-    return all(400 <= status < 500 for status in statuses) and REJECTED not in log.column("outcome")
+    return (
+        bool(statuses)
+        and all(300 <= status < 500 for status in statuses)
+        and REJECTED not in log.column("outcome")
+    )
 
 
-def left_out(claims: frozenset[str], policy: Policy, counts: Counts) -> list[str]:
+def left_out(
+    claims: frozenset[str], policy: Policy, counts: Counts, pressure: Sequence[Pressure]
+) -> list[str]:
     """What the verdict does not cover."""
+    return [*_unfilled(claims, pressure), *_unjudged(claims, policy, counts)]
+
+
+def _unfilled(claims: frozenset[str], pressure: Sequence[Pressure]) -> list[str]:
+    if OVER_ADMISSION not in claims:
+        return []
+    return [
+        f"'{p.quota}' was never seen full: at most {p.provable} of {p.allowed} admissions "
+        "certainly fell into one window"
+        for p in pressure
+        if p.provable < p.allowed
+    ]
+
+
+def _unjudged(claims: frozenset[str], policy: Policy, counts: Counts) -> list[str]:
     if WRONG_REJECTION not in claims or counts.judged == counts.rejected:
         return []
     left = counts.rejected - counts.judged

@@ -52,9 +52,9 @@ class Pressure:
             took_ns = self.window_ns + self.margin_ns
             margin = f"; the tightest {self.allowed + 1} admissions took {took_ns / 1e9:.6f} s"
         return (
-            f"{self.quota}: at most {self.attempts} requests, {self.possible} admissions "
-            f"({self.provable} for certain) of one key in any {format_duration(self.window_ns)}"
-            f"{margin}"
+            f"{self.quota}: of one key in any {format_duration(self.window_ns)} at most "
+            f"{self.attempts} requests, {self.provable} admissions for certain and "
+            f"{self.possible} possible{margin}"
         )
 
 

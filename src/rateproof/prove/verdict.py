@@ -13,7 +13,7 @@ from typing import Any, Final
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.policy import Policy
-from rateproof.prove.causes import Cause, Counts, causes_of, count, left_out
+from rateproof.prove.causes import Cause, Counts, causes_of, count, left_out, only_elsewhere
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence, readable_key
 from rateproof.prove.models import Tolerance
 from rateproof.prove.pressure import Pressure, hardest, measure
@@ -131,7 +131,7 @@ def judge(
     doubts = Doubts()
     found: list[Evidence] = []
     reasons: list[str] = []
-    if OVER_ADMISSION in claims:
+    if OVER_ADMISSION in claims and not only_elsewhere(log):
         _collect(trial.over_admissions(doubts), found, reasons, OVER_ADMISSION)
     if WRONG_REJECTION in claims:
         wrong = _collect(trial.wrong_rejections(), found, reasons, WRONG_REJECTION)
@@ -156,7 +156,7 @@ def judge(
     if WRONG_REJECTION in claims:
         trial.doubt_wrong_rejection(doubts)
     causes = causes_of(trial, claims, counts, pressure, doubts)
-    notes = left_out(claims, policy, counts)
+    notes = left_out(claims, policy, counts, pressure)
     return Verdict(
         INCONCLUSIVE if causes else CONSISTENT,
         (*causes.values(), *notes),

@@ -14,17 +14,12 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from rateproof.output import say
 from rateproof.simulate.scenario import MAX_CLIENTS
 
-__all__ = ["Attention", "ask_clients", "confirm", "say"]
+__all__ = ["Attention", "ask_clients", "confirm"]
 
 _FORM = f"a whole number from 1 to {MAX_CLIENTS}"
-
-
-def say(text: str = "", end: str = "\n") -> None:
-    """Write to stderr at once: progress, hints and questions."""
-    sys.stderr.write(text + end)
-    sys.stderr.flush()
 
 
 def ask_clients() -> int | None:
@@ -115,6 +110,11 @@ class Attention:
         self.stopping = True
         self.wake()
 
+    def _on_resume(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """After Ctrl-Z and `fg` the shell has put its own modes back: take ours again."""
+        self._take_terminal()
+        self.wake()
+
     def __enter__(self) -> Self:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
@@ -123,6 +123,7 @@ class Attention:
             if threading.current_thread() is threading.main_thread():
                 for number in (signal.SIGINT, signal.SIGTERM):
                     self._handlers[number] = signal.signal(number, self._on_signal)
+                self._handlers[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._on_resume)
             self._take_terminal()
         except BaseException:
             self.__exit__(None, None, None)
@@ -148,8 +149,8 @@ class Attention:
             # A job in the background that touched its terminal would be stopped.
             if not os.isatty(descriptor) or os.tcgetpgrp(descriptor) != os.getpgrp():
                 return
-            before = termios.tcgetattr(descriptor)
-            self._terminal = (descriptor, before)
+            if self._terminal is None:
+                self._terminal = (descriptor, termios.tcgetattr(descriptor))
             tty.setcbreak(descriptor)
         except (OSError, ValueError, AttributeError, termios.error):
             self._release_terminal()

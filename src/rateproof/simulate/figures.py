@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from rateproof.events import ADMITTED, REJECTED, Event
-from rateproof.simulate.console import say
+from rateproof.output import say
 from rateproof.simulate.summary import Summary, nearest_rank
 
 __all__ = ["Figures", "LiveLine"]
@@ -58,8 +58,8 @@ class Figures:
         p50_ns = nearest_rank(recent_ns, 50)
         p50 = "-" if p50_ns is None else f"{p50_ns / 1e6:.1f} ms"
         return (
-            f"{self._clients} clients  {now_s - self._start_s:.0f} s  {requests} requests  "
-            f"{rate:.0f}/s  {admitted} admitted  {rejected} rejected  {errors} errors  p50 {p50}"
+            f"{self._clients} clients {now_s - self._start_s:.0f} s: {requests} sent {rate:.0f}/s, "
+            f"{admitted} admitted {rejected} rejected {errors} errors, p50 {p50}"
         )
 
 

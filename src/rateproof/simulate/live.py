@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.events import REJECTED_STATUSES, Event, EventLog, open_log_writer
 from rateproof.keyspec import KeySpec
+from rateproof.output import emit, say
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Think, make_behaviour
-from rateproof.simulate.console import Attention, ask_clients, confirm, say
+from rateproof.simulate.console import Attention, ask_clients, confirm
 from rateproof.simulate.figures import Figures, LiveLine
 from rateproof.simulate.metadata import run_metadata
 from rateproof.simulate.scenario import Group, Scenario, fresh_seed
@@ -191,9 +192,10 @@ def _report(settings: ClientSettings, summary: Summary, log: EventLog) -> None:
     if settings.json:
         seed, audit = log.metadata.get("seed"), log.metadata.get("audit")
         text = json.dumps(summary.as_dict() | {"seed": seed, "audit": audit})
-    out = sys.stderr if settings.log == "-" else sys.stdout
-    out.write(text + "\n")
-    out.flush()
+    if settings.log == "-":
+        say(text)
+    else:
+        emit(text)
 
 
 def _run(
@@ -205,7 +207,8 @@ def _run(
     stop = threading.Event()
     with ExitStack() as stack:
         if settings.log is not None:
-            metadata = run_metadata(scenario, "threads")
+            # The namespace of the identities is random: no server has seen them before.
+            metadata = run_metadata(scenario, "threads") | {"fresh_keys": True}
             writer = stack.enter_context(open_log_writer(settings.log, metadata))
             observers.append(writer.write)
         runner = _Runner(settings.transport, scenario, stop, observers, attention.wake)

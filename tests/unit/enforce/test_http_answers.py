@@ -105,7 +105,7 @@ def test_a_failed_storage_is_no_fault_of_the_client():
         (429, "quota-exceeded", "429 Too Many Requests"),
         (403, "quota-exceeded", "403 Forbidden"),
         (599, "quota-exceeded", "599 Limited"),
-        (503, "temporary-reduced-capacity", "503 Service Unavailable"),
+        (503, "quota-exceeded", "503 Service Unavailable"),
     ],
 )
 def test_a_problem_names_its_type_and_the_quotas_that_deny(status, kind, line):
@@ -159,7 +159,7 @@ def test_problem_json_goes_to_whoever_accepts_it_as_gladly_as_text(accept):
 def test_everybody_else_gets_a_line_of_text(accept):
     answer = denial(decision(FIVE, (0, S, S)), ("default",), status=503, accept=accept)
     assert dict(answer.fields)["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer.body == b"Temporary Reduced Capacity: at most 5 per 5s; try again in 1 s\n"
+    assert answer.body == b"Quota Exceeded: at most 5 per 5s; try again in 1 s\n"
 
 
 def test_a_denial_is_not_stored_by_caches():

@@ -98,3 +98,10 @@ def test_whatever_the_shape_some_client_means_to_send_more_than_the_limit_at_onc
         while plan.send(None) == first:
             together += 1
         assert together * race.connections > limit
+
+
+def test_each_quota_of_several_is_pressed_in_its_turn():
+    policy = Policy.parse("5 per 1s; 20 per 10s")
+    durations = [draw(3, number, policy).duration_ns for number in range(1, 9)]
+    assert all(ns < 3 * SECOND for ns in durations[::2])
+    assert all(ns >= 13 * SECOND for ns in durations[1::2]), "long enough for the wider window"

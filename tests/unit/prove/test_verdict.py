@@ -198,8 +198,8 @@ def test_a_description_shows_reasons_evidence_and_what_it_rests_on():
     verdict = judge(log, FIVE)
     lines = verdict.describe(pieces=3).splitlines()
     pressure = (
-        "5 per 5s: at most 6 requests, 6 admissions (6 for certain) of one key in any 5s; "
-        "the tightest 6 admissions took 0.006000 s"
+        "5 per 5s: of one key in any 5s at most 6 requests, 6 admissions for certain and "
+        "6 possible; the tightest 6 admissions took 0.006000 s"
     )
     reason = "over-admission: 4 keys were admitted too often"
     assert lines[:3] == ["violated", pressure, reason]
@@ -237,3 +237,24 @@ def test_over_several_runs_violated_outranks_inconclusive_and_idle_runs_are_neut
     assert (verdict.evidence == BAD.evidence) == (outcome == VIOLATED)
     if runs:
         assert verdict.pressure[0].attempts == max(run.pressure[0].attempts for run in runs)
+
+
+@pytest.mark.parametrize("status", [404, 401, 302, 308])
+def test_a_target_that_only_sends_elsewhere_is_no_violation(status):
+    """A wrong path or a login page is seldom behind the limiter that is meant."""
+    verdict = judge(log_of(*((i, status) for i in range(60))), FIVE)
+    assert verdict.outcome == INCONCLUSIVE
+    assert Cause.ONLY_CLIENT_ERRORS in verdict.causes
+
+
+def test_one_real_answer_makes_it_a_violation():
+    verdict = judge(log_of(*((i, 404) for i in range(60)), (60, 200)), FIVE)
+    assert verdict.outcome == VIOLATED
+
+
+def test_a_quota_that_never_filled_up_is_named():
+    policy = Policy.parse("5 per 5s; 1000 per 1h")
+    verdict = judge(log_of(*burst(5), (9, 503)), policy)
+    assert verdict.outcome == CONSISTENT
+    (reason,) = verdict.reasons
+    assert reason.startswith("'1000 per 1h' was never seen full: at most 5 of 1000")

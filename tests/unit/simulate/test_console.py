@@ -102,7 +102,7 @@ def test_in_another_thread_signals_are_left_alone() -> None:
 
 def test_the_live_figures_count_what_was_observed() -> None:
     figures = Figures(3, Summary())
-    assert "3 clients  0 s  0 requests  0/s  0 admitted" in figures.text()
+    assert "3 clients 0 s: 0 sent 0/s, 0 admitted" in figures.text()
     for number in range(10):
         figures.observe(
             Event(
@@ -116,5 +116,5 @@ def test_the_live_figures_count_what_was_observed() -> None:
             )
         )
     text = figures.text()
-    assert "10 requests" in text
-    assert text.endswith("7 admitted  3 rejected  1 errors  p50 5.0 ms")
+    assert ": 10 sent " in text
+    assert text.endswith("7 admitted 3 rejected 1 errors, p50 5.0 ms")

@@ -3,8 +3,10 @@
 import shlex
 import sys
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import wrap
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,13 +21,15 @@ __all__ = ["NAME", "SummaryFile", "Totals", "describe", "heading"]
 NAME = "test_summary.txt"
 
 _INDENT = "  "
+_WIDTH = 90
 
 
 class SummaryFile:
     """The file, appended to and flushed: a kill loses at most the iteration in flight.
 
     Args:
-        folder: where it is; an older file there is continued, never replaced.
+        folder: where it is, made if it is not there; an older file in it is
+            continued, never replaced.
 
     Raises:
         CannotWrite: at once, not after the first iteration.
@@ -34,6 +38,9 @@ class SummaryFile:
     def __init__(self, folder: Path) -> None:
         path = folder / NAME
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # opening a pipe would wait for a reader
+                raise CannotWrite(f"cannot write {path}: not a regular file")
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise CannotWrite(
@@ -61,16 +68,18 @@ class SummaryFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # it tries once more to write what append could not
+            self._file.close()
 
 
-def heading(url: str, policy: str, key: str, seed: int) -> str:
-    """What was started, when, and how to repeat it."""
+def heading(url: str, policy: str, key: str, seed: int, *, own: bool) -> str:
+    """What was started, when, and how to repeat it; `own`: against a server of our own."""
+    whose = " (our own server: nothing listened there)" if own else ""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return "\n".join(
         [
             f"rateproof {__version__} test, {active_core()} core, {now}",
-            f"{_INDENT}target  {url}",
+            f"{_INDENT}target  {url}{whose}",
             f"{_INDENT}policy  {policy}, per {key}",
             f"{_INDENT}seed    {seed}",
             f"{_INDENT}command {shlex.join(sys.argv)}",
@@ -89,10 +98,31 @@ def describe(iteration: Iteration, log: Path) -> str:
         f"crashes   {_counts(iteration.crash_counts)}",
         *(f"          {crash}" for crash in iteration.crashes),
         f"verdict   {outcome}",
-        *(f"        {line}" for line in why if line),
+        *_wrapped(why),
         f"log       {log}",
     ]
     return f"\n{_INDENT}".join(lines)
+
+
+def _wrapped(lines: list[str]) -> list[str]:
+    """Sentences broken where a terminal would break them mid-word; drawings fit as they are."""
+    indent = " " * 10
+    wrapped: list[str] = []
+    for line in filter(None, lines):
+        narrow = len(line) <= _WIDTH
+        wrapped += (
+            [indent + line]
+            if narrow
+            else wrap(
+                line,
+                _WIDTH,
+                initial_indent=indent,
+                subsequent_indent=indent + _INDENT,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+    return wrapped
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -144,7 +174,7 @@ class Totals:
         """The totals as text."""
         return f"\n{_INDENT}".join(
             [
-                f"total of {self.iterations} iterations",
+                f"total of {self.iterations} iteration{'s' * (self.iterations != 1)}",
                 f"requests  {self.requests}",
                 f"codes     {_counts(dict(sorted(self.statuses.items())))}",
                 f"errors    {_counts(dict(self.errors))}",

@@ -92,11 +92,12 @@ class _Run:
             self._start(threads)
             for thread in threads:
                 thread.join()
-        except BaseException:
+        except BaseException as failure:
             self.stop.set()
             self._go.set()
-            for thread in threads:
-                thread.join()
+            if not isinstance(failure, KeyboardInterrupt):  # who interrupts does not want to wait
+                for thread in threads:
+                    thread.join()
             raise
         if self._failure is not None:
             raise self._failure

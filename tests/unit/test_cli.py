@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rateproof import cli
+from rateproof import arguments, cli
 from rateproof.errors import CannotWrite, LogError, Unreachable
 from rateproof.prove import CLAIMS
 from rateproof.simulate.behaviours import BEHAVIOURS
@@ -14,7 +14,7 @@ COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named", "hint"),
+    ("argv", "named", "hint"),
     [
         ([], "COMMAND", "--help"),
         (["fly"], "fly", "--help"),
@@ -57,8 +57,8 @@ COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
         (["check"], "LOG", "--help"),
     ],
 )
-def test_a_bad_argument_exits_64_and_names_the_value_and_the_form(arguments, named, hint, capsys):
-    assert cli.main(arguments) == 64
+def test_a_bad_argument_exits_64_and_names_the_value_and_the_form(argv, named, hint, capsys):
+    assert cli.main(argv) == 64
     captured = capsys.readouterr()
     assert captured.out == ""
     assert named in captured.err
@@ -82,7 +82,7 @@ def test_every_end_has_its_exit_code(error, code, monkeypatch, capfd):
     def fail(_arguments):
         raise error
 
-    monkeypatch.setattr(cli, "_check", fail)
+    monkeypatch.setitem(cli.COMMANDS, "check", fail)
     assert cli.main(["check", "log.jsonl"]) == code
     captured = capfd.readouterr()
     assert ("internal error" in captured.err) == (code == 70)
@@ -108,8 +108,8 @@ def test_help_lists_every_option(command, capsys):
 
 def test_the_help_names_what_the_rooms_have():
     """The names stand in the command line so that --help loads no room."""
-    assert set(cli.BEHAVIOURS) == set(BEHAVIOURS)
-    assert set(cli.CLAIMS) == CLAIMS
+    assert set(arguments.BEHAVIOURS) == set(BEHAVIOURS)
+    assert set(arguments.CLAIMS) == CLAIMS
 
 
 def test_the_module_runs_as_the_command_does():

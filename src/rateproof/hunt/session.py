@@ -2,11 +2,12 @@
 
 import itertools
 import json
+import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -215,8 +216,9 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
     def handle(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
-        say("stopping: requests in flight are awaited")
         stop.set()
+        with suppress(OSError):  # not through sys.stderr, whose lock this may have interrupted
+            os.write(2, b"stopping: requests in flight are awaited\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

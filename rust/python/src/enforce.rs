@@ -46,12 +46,7 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        let (cost, now_ns) = (self.cost(cost)?, reading(now_ns)?);
-        let bytes = key.as_bytes();
-        let answer = patiently(key.py(), |patience| {
-            self.0.hit(bytes, cost, now_ns, patience)
-        })?;
-        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
+        self.ask(core::Table::hit, key, cost, now_ns)
     }
 
     /// What a hit would be told, changing nothing.
@@ -61,12 +56,7 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        let (cost, now_ns) = (self.cost(cost)?, reading(now_ns)?);
-        let bytes = key.as_bytes();
-        let answer = patiently(key.py(), |patience| {
-            self.0.peek(bytes, cost, now_ns, patience)
-        })?;
-        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
+        self.ask(core::Table::peek, key, cost, now_ns)
     }
 
     /// Frees the whole quota of `key`.
@@ -111,9 +101,30 @@ impl Table {
     }
 }
 
+/// `core::Table::hit` or `peek`.
+type Question = fn(
+    &core::Table,
+    &[u8],
+    u64,
+    Option<u64>,
+    Duration,
+) -> Result<Option<core::Answer>, core::Error>;
+
 impl Table {
-    fn cost(&self, cost: &Bound<'_, PyAny>) -> PyResult<u64> {
-        whole(cost, "cost", self.0.limit())
+    fn ask(
+        &self,
+        question: Question,
+        key: &Bound<'_, PyBytes>,
+        cost: &Bound<'_, PyAny>,
+        now_ns: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Told> {
+        let cost = whole(cost, "cost", self.0.limit())?;
+        let now_ns = reading(now_ns)?;
+        let bytes = key.as_bytes();
+        let answer = patiently(key.py(), |patience| {
+            question(&self.0, bytes, cost, now_ns, patience)
+        })?;
+        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
     }
 }
 

@@ -52,7 +52,8 @@ imports: env
 
 # New versions for everybody: names and versions only.
 lock: env
-	$(BIN)/python -m pip install --quiet --upgrade '.[all]' --group dev
+	$(PIP) install --upgrade --upgrade-strategy eager pip setuptools setuptools-rust
+	$(PIP) install --upgrade --upgrade-strategy eager --no-build-isolation -e '.[all]' --group dev
 	$(BIN)/python -m pip freeze --all --exclude-editable >constraints.txt
 
 clean:

@@ -149,11 +149,6 @@ class Policy:
         """
         return cls(tuple(_parse_quota(part, text) for part in _SEPARATORS.split(text)))
 
-    @property
-    def horizon_ns(self) -> int:
-        """How long one admission can matter to later ones, in nanoseconds."""
-        return max(-(-q.burst * q.window_ns // q.limit) for q in self.quotas)
-
     def gap(self, m: int) -> int:
         """The least time in ns that `m` consecutive admissions may span: the declared envelope.
 

@@ -113,12 +113,6 @@ def test_only_a_sliding_log_promises_its_limit_in_any_window(text, worst):
     assert Policy.parse(text).worst_case(5 * SECOND) == worst
 
 
-def test_the_horizon_is_how_long_an_admission_can_matter():
-    assert Policy.parse("5 per 5s").horizon_ns == 5 * SECOND
-    assert Policy.parse("5 per 5s; 100 per 1m").horizon_ns == 60 * SECOND
-    assert Policy.parse("token-bucket 1 per 1s burst 7").horizon_ns == 7 * SECOND
-
-
 def test_questions_without_an_answer_are_refused():
     policy = Policy.parse("5 per 5s")
     with pytest.raises(InvalidArgument, match="gap of 0"):

@@ -47,11 +47,6 @@ class ChildServer:
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by stop()
         self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def pid(self) -> int | None:
-        """The process id of its main process, None when it is not running."""
-        return self._process.pid if self._process else None
-
     def start(self) -> None:
         """Start it and wait until it accepts connections.
 

@@ -21,7 +21,7 @@ class Cause:
     INVALID_RUN: Final = "invalid-run"
     NO_RUN: Final = "no-run"
     NOTHING_ADMITTED: Final = "nothing-admitted"
-    ONLY_CLIENT_ERRORS: Final = "only-client-errors"
+    ONLY_ELSEWHERE: Final = "only-elsewhere"
     UNKNOWN_OUTCOMES: Final = "unknown-outcomes"
     WITHIN_TOLERANCE: Final = "only-within-tolerance"
     BUDGET_SPENT: Final = "budget-spent"
@@ -87,7 +87,7 @@ def causes_of(
     if counts.admitted == 0:
         causes[Cause.NOTHING_ADMITTED] = "nothing was admitted, so nothing shows a limit at work"
     elif only_elsewhere(trial.log):
-        causes[Cause.ONLY_CLIENT_ERRORS] = (
+        causes[Cause.ONLY_ELSEWHERE] = (
             "every answer was a client error or a redirect (such as 401, 404, 302): "
             "the target may be another one than was meant"
         )

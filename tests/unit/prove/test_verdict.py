@@ -244,7 +244,7 @@ def test_a_target_that_only_sends_elsewhere_is_no_violation(status):
     """A wrong path or a login page is seldom behind the limiter that is meant."""
     verdict = judge(log_of(*((i, status) for i in range(60))), FIVE)
     assert verdict.outcome == INCONCLUSIVE
-    assert Cause.ONLY_CLIENT_ERRORS in verdict.causes
+    assert Cause.ONLY_ELSEWHERE in verdict.causes
 
 
 def test_one_real_answer_makes_it_a_violation():

@@ -37,7 +37,9 @@ test-rust:
 	@command -v cargo >/dev/null || echo "No cargo on the path: the Rust tests and lints are left out."
 	@if command -v cargo >/dev/null; then cd rust && cargo fmt --check \
 	  && cargo clippy --quiet --locked --all-targets -- -D warnings \
-	  && cargo test --quiet --locked --workspace --exclude rateproof-python; fi
+	  && cargo test --quiet --locked --workspace --exclude rateproof-python \
+	  && RUSTFLAGS="--cfg loom" cargo test --quiet --locked --release --package rateproof-enforce \
+	    --lib --target-dir target/loom models; fi
 
 lint: env
 	$(BIN)/ruff check .

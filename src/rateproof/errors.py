@@ -5,7 +5,8 @@
     │   ├── InvalidPolicy                   ... in a policy
     │   └── NeverPossible                   a cost that no wait could ever admit
     ├── StoreError                      73  the limiter's storage failed
-    │   └── StoreMismatch                   ... or belongs to something else
+    │   ├── StoreMismatch                   ... or belongs to something else
+    │   └── StoreUnreachable            69  ... or does not answer
     ├── LogError                        65  an event log that cannot be read
     ├── Unreachable                     69  nothing answers, or a port is taken
     └── CannotWrite                     73  an output that cannot be written
@@ -25,6 +26,7 @@ __all__ = [
     "RateproofError",
     "StoreError",
     "StoreMismatch",
+    "StoreUnreachable",
     "Unreachable",
 ]
 
@@ -70,6 +72,12 @@ class StoreError(RateproofError):
 
 class StoreMismatch(StoreError):
     """A table of another layout, policy or core than the one asked for."""
+
+
+class StoreUnreachable(StoreError):
+    """A store behind a network does not answer, or not in time."""
+
+    exit_code = 69
 
 
 class LogError(RateproofError):

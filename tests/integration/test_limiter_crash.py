@@ -54,36 +54,53 @@ def dies(deed: Callable[[], object]) -> bool:
 
 def die_at(limiter: Limiter, store_number: int) -> None:
     countdown = [store_number]
-    for table in limiter._store._tables:
+    for table in limiter._store._tables.values():
         table._words = DeadlyWords(table._words, countdown)
 
 
-def test_dying_while_charging_two_quotas_burns_permits_at_worst(store):
-    deaths, start = 0, 50
+@pytest.mark.parametrize(
+    ("quota", "advance", "words"),
+    [
+        ("sliding-log 5 per 10us", 5_000, 3),
+        ("token-bucket 5 per 10us", 5_000, 1),
+        ("fixed-window 5 per 10us", 5_000, 2),
+        ("first-hit-window 5 per 10us", 10_000, 2),
+        ("sliding-counter 5 per 10us", 5_000, 2),
+        ("sliding-counter 5 per 10us", 25_000, 3),
+    ],
+)
+def test_dying_while_charging_two_quotas_burns_permits_at_worst(store, quota, advance, words):
+    """Of a log those stamped so far; the others charge all with the last word or nothing."""
+    deaths = 0
     while True:
-        clock = ManualClock(start)
-        with Limiter("5 per 10ns; 9 per 20ns", store=store, clock=clock, capacity=1) as limiter:
+        clock = ManualClock(deaths * 100_000 + 5_000)
+        with Limiter(f"{quota}; 9 per 20us", store=store, clock=clock, capacity=1) as limiter:
             limiter.reset("a")
-            limiter.hit("a")
+            limiter.hit("a", cost=2)
+            clock.advance(advance)
+            before = remaining(limiter)
 
             def deed(limiter=limiter, number=deaths):
                 die_at(limiter, number)
                 limiter.hit("a", cost=3)
 
             died = dies(deed)
-            decision = limiter.hit("a")
-            assert not decision.full, "the dead process kept the lock"
-            free = [state.remaining + 1 for state in decision.quotas]
-            assert 1 <= free[0] <= 4
-            assert 5 <= free[1] <= 8
-            if not died:
-                assert free == [1, 5]
-                break
-            deaths += 1
-            clock.advance(20)
-            assert limiter.peek("a").quotas[0].remaining == 5, "a burned permit never came back"
-        start += 100
-    assert deaths == 2 * (2 + 3), "tag, latest and 3 cells in each of two tables"
+            charged = [b - a for b, a in zip(before, remaining(limiter), strict=True)]
+            assert all(0 <= burnt <= 3 for burnt in charged)
+            assert "log" in quota or charged[0] in {0, 3}
+            assert died or charged == [3, 3]
+            clock.advance(limiter.peek("a").reset_after_ns)
+            assert remaining(limiter) == [5, 9], "a burnt permit never came back"
+        if not died:
+            break
+        deaths += 1
+    assert deaths == 2 + words + 3, "latest of both tables, the words of one, 3 cells of the other"
+
+
+def remaining(limiter: Limiter) -> list[int]:
+    decision = limiter.peek("a")
+    assert decision.reason == "quota", "the dead process kept the lock"
+    return [state.remaining for state in decision.quotas]
 
 
 def test_dying_while_taking_over_a_slot_loses_and_revives_nobody(store):
@@ -109,7 +126,7 @@ def test_dying_while_taking_over_a_slot_loses_and_revives_nobody(store):
             left = 2 if died else 1
             assert limiter.peek("new").remaining == left
             assert limiter.hit("new", cost=left).admitted
-            assert limiter.peek("idle").full, "somebody lives in its slot"
+            assert limiter.peek("idle").reason == "full", "somebody lives in its slot"
             clock.advance(49)
             assert limiter.hit("idle", cost=2).admitted, "the others are idle again"
         if not died:

@@ -16,6 +16,11 @@ HOUR_NS = 3_600 * 10**9
 READY, BOOT = 8, 56
 
 
+def sliding_log(path: Path | str | None, limit: int, window_ns: int, capacity: int) -> Table:
+    name = None if path is None else str(path)
+    return Table(name, "sliding-log", limit, window_ns, limit, capacity)
+
+
 def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
     """How many hits in a row are admitted."""
     count = 0
@@ -32,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 def test_the_file_is_for_its_owner_alone_whatever_the_umask(path):
     before = os.umask(0)
     try:
-        Table(str(path), 5, HOUR_NS, 100)
+        sliding_log(path, 5, HOUR_NS, 100)
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -40,14 +45,14 @@ def test_the_file_is_for_its_owner_alone_whatever_the_umask(path):
 
 def test_every_block_of_the_file_is_reserved_when_it_is_made(path):
     """Else a full file system would be a SIGBUS at some later hit."""
-    Table(str(path), 5, HOUR_NS, 10_000)
+    sliding_log(path, 5, HOUR_NS, 10_000)
     made = path.stat()
     assert made.st_blocks * 512 >= made.st_size > 1_000_000
 
 
 def test_what_was_counted_is_there_after_everybody_has_gone(path):
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 0
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 0
 
 
 @pytest.mark.parametrize(
@@ -59,21 +64,21 @@ def test_what_was_counted_is_there_after_everybody_has_gone(path):
     ],
 )
 def test_a_table_of_another_shape_is_refused_naming_both(path, shape, named):
-    Table(str(path), 5, HOUR_NS, 100)
+    sliding_log(path, 5, HOUR_NS, 100)
     with pytest.raises(StoreMismatch) as refused:
-        Table(str(path), *shape)
-    assert f"limit 5, window_ns {HOUR_NS}, capacity 100" in str(refused.value)
+        sliding_log(path, *shape)
+    assert f"sliding-log, limit 5, window_ns {HOUR_NS}, burst 5, capacity 100" in str(refused.value)
     assert named in str(refused.value)
     assert str(path) in str(refused.value)
 
 
 @pytest.mark.parametrize("length", [20, 4_095, 4_096, -8, 8])
 def test_a_file_of_another_length_is_refused(path, length):
-    Table(str(path), 5, HOUR_NS, 100)
+    sliding_log(path, 5, HOUR_NS, 100)
     size = path.stat().st_size
     os.truncate(path, length if length > 8 else size + length)
     with pytest.raises(StoreMismatch, match="bytes"):
-        Table(str(path), 5, HOUR_NS, 100)
+        sliding_log(path, 5, HOUR_NS, 100)
 
 
 @pytest.mark.parametrize(
@@ -83,36 +88,36 @@ def test_a_stranger_s_file_is_refused_and_left_alone(path, content):
     path.touch(0o600)
     path.write_bytes(content)
     with pytest.raises(StoreMismatch, match="not a rateproof table"):
-        Table(str(path), 5, HOUR_NS, 100)
+        sliding_log(path, 5, HOUR_NS, 100)
     assert path.read_bytes() == content
 
 
 def test_a_table_of_another_layout_is_refused_naming_both(path):
-    Table(str(path), 5, HOUR_NS, 100)
+    sliding_log(path, 5, HOUR_NS, 100)
     content = path.read_bytes()
     at = 7 if sys.byteorder == "little" else 0
     path.write_bytes(content[:at] + b"\x63" + content[at + 1 :])
-    with pytest.raises(StoreMismatch, match="layout 99, this core reads layout 1"):
-        Table(str(path), 5, HOUR_NS, 100)
+    with pytest.raises(StoreMismatch, match="layout 99, this core reads layout 2"):
+        sliding_log(path, 5, HOUR_NS, 100)
 
 
 @pytest.mark.parametrize("length", [8, 1_000, 10_000_000])
 def test_a_file_whose_maker_died_is_made_again(path, length):
-    Table(str(path), 3, HOUR_NS, 100).hit(b"a", 2, None)
+    sliding_log(path, 3, HOUR_NS, 100).hit(b"a", 2, None)
     content = path.read_bytes()[:length]
     path.write_bytes(content[:READY] + bytes(8) + content[READY + 8 :])
     os.truncate(path, length)
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 0
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 0
 
 
 def test_stamps_of_another_boot_mean_nothing(path):
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 5
     content = path.read_bytes()
     path.write_bytes(content[:BOOT] + b"another boot, ok" + content[BOOT + 16 :])
     size = path.stat().st_size
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 0
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 0
     assert path.stat().st_size == size
 
 
@@ -120,21 +125,21 @@ def test_a_file_that_others_may_read_is_refused(path):
     path.touch()
     path.chmod(0o640)
     with pytest.raises(StoreError, match="mode is 0640"):
-        Table(str(path), 5, HOUR_NS, 100)
+        sliding_log(path, 5, HOUR_NS, 100)
 
 
 def test_only_a_regular_file_will_do(tmp_path):
     target = tmp_path / "target"
     (tmp_path / "link").symlink_to(target)
     with pytest.raises(StoreError, match="symbolic link"):
-        Table(str(tmp_path / "link"), 5, HOUR_NS, 100)
+        sliding_log(tmp_path / "link", 5, HOUR_NS, 100)
     assert not target.exists()
     os.mkfifo(tmp_path / "fifo", 0o600)
     with pytest.raises(StoreError, match="regular file"):
-        Table(str(tmp_path / "fifo"), 5, HOUR_NS, 100)
+        sliding_log(tmp_path / "fifo", 5, HOUR_NS, 100)
     for nowhere in (tmp_path, tmp_path / "none" / "table", "nul\0"):
         with pytest.raises(StoreError, match="cannot open table"):
-            Table(str(nowhere), 5, HOUR_NS, 100)
+            sliding_log(nowhere, 5, HOUR_NS, 100)
 
 
 def test_no_room_for_the_file_is_an_error_at_once(spawn, path):
@@ -144,7 +149,7 @@ from rateproof._native import Table
 from rateproof.errors import StoreError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    Table({str(path)!r}, 5, 10**9, 100_000)
+    Table({str(path)!r}, "sliding-log", 5, 10**9, 5, 100_000)
 except StoreError as error:
     print(error)
 """
@@ -152,14 +157,14 @@ except StoreError as error:
     assert out.startswith("cannot make table"), errors
     assert "capacity" in out
     # And what was left behind is no obstacle when there is room.
-    assert admissions(Table(str(path), 5, HOUR_NS, 100_000), b"a") == 5
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100_000), b"a") == 5
 
 
 def test_a_table_whose_name_was_removed_still_works_for_those_who_have_it(path):
-    table = Table(str(path), 5, HOUR_NS, 100)
+    table = sliding_log(path, 5, HOUR_NS, 100)
     path.unlink()
     assert admissions(table, b"a") == 5
-    assert admissions(Table(str(path), 5, HOUR_NS, 100), b"a") == 5
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 5
     assert admissions(table, b"a") == 0
 
 
@@ -170,39 +175,47 @@ import os, pathlib
 from rateproof._native import Table
 from rateproof.errors import StoreError
 path = {str(path)!r}
-table = Table(path, 5, {HOUR_NS}, 100)
+table = Table(path, "sliding-log", 5, {HOUR_NS}, 5, 100)
 print(table.hit(b"known", 1, None)[0])
-(mine,) = [fd.name for fd in pathlib.Path("/proc/self/fd").iterdir() if os.path.realpath(fd) == path]
-os.dup2(os.open(path + "-other", os.O_CREAT | os.O_RDWR), int(mine))
+mine = [int(fd.name) for fd in pathlib.Path("/proc/self/fd").iterdir() if os.path.realpath(fd) == path]
+for fd in mine:
+    os.dup2(os.open(path + "-other", os.O_CREAT | os.O_RDWR), fd)
 try:
     table.hit(b"new", 1, None)
 except StoreError as error:
     print(error)
-print(table.hit(b"known", 1, None)[0])
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+print(table.hit(b"known", 1, None)[0], all(map(os.fstat, mine)))
 """
     out, errors = spawn("-c", program).communicate(timeout=20)
     first, error, last = out.splitlines() or [errors] * 3
-    assert (first, last) == ("True", "True")
+    assert (first, last) == ("True", "True True")
     assert error.startswith(f"cannot lock table {path}")
 
 
 def test_arguments_out_of_bounds_are_named():
-    table = Table(None, 5, HOUR_NS, 100)
+    table = sliding_log(None, 5, HOUR_NS, 100)
     with pytest.raises(InvalidArgument, match="now_ns is -1"):
         table.hit(b"a", 1, -1)
-    with pytest.raises(InvalidArgument, match=f"now_ns is {2**61}"):
-        table.peek(b"a", 1, 2**61)
+    with pytest.raises(InvalidArgument, match=f"now_ns is {2**60}"):
+        table.peek(b"a", 1, 2**60)
     with pytest.raises(InvalidArgument, match=f"now_ns is {2**80}"):
-        table.reset(b"a", 2**80)
+        table.census(2**80)
     with pytest.raises(InvalidArgument, match="cost is 0"):
         table.hit(b"a", 0, None)
     with pytest.raises(InvalidArgument, match="cost is too long to show"):
         table.hit(b"a", 10**5_000, None)
     with pytest.raises(NeverPossible, match="cost is 6, the limit is 5"):
         hit_all([table], b"a", 6, None)
-    for shape in [(0, 1, 1), (65_537, 1, 1), (1, 0, 1), (1, 2**60 + 1, 1), (1, 1, 2**26 + 1)]:
+    for shape in [(0, 1, 1), (65_537, 1, 1), (1, 0, 1), (1, 2**59 + 1, 1), (1, 1, 2**26 + 1)]:
         with pytest.raises(InvalidArgument, match=r" is (0|65537|\d{8,}) "):
-            Table(None, *shape)
+            sliding_log(None, *shape)
+    with pytest.raises(InvalidArgument, match='algorithm is "leaky"'):
+        Table(None, "leaky", 5, HOUR_NS, 5, 100)
+    with pytest.raises(InvalidArgument, match="burst is 6 with fixed-window"):
+        Table(None, "fixed-window", 5, HOUR_NS, 6, 100)
     for tables in [[], [table, table]]:
         with pytest.raises(InvalidArgument, match="none or one twice"):
             hit_all(tables, b"a", 1, None)

@@ -1,6 +1,10 @@
-"""Every core and store answers as a plain list of all admissions does."""
+"""Every core and store answers as a plain list of all admissions does, for every algorithm."""
 
 import os
+from bisect import bisect_left
+from collections import defaultdict
+from contextlib import contextmanager
+from fractions import Fraction
 from itertools import product
 from unittest.mock import patch
 from uuid import uuid4
@@ -12,61 +16,154 @@ from hypothesis import strategies as st
 from rateproof.clock import ManualClock
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import remove
-from rateproof.policy import Policy, Quota
+from rateproof.policy import ALGORITHMS, Policy, Quota
 
-VARIANTS = list(product(("python", "native"), ("memory", "shm")))
+# The models: whether `cost` fits at `now`, from the list of the key's admissions alone.
+
+
+def fits_log(quota, admitted, now, cost):
+    return cost + sum(now - quota.window_ns < t for t in admitted) <= quota.limit
+
+
+def fits_bucket(quota, admitted, now, cost):
+    """A bucket with a hole, into which admissions are poured: it must not run over."""
+    drop = -(-quota.window_ns // quota.limit)
+    level, before = 0, 0
+    for t in admitted:
+        level = max(0, level - (t - before)) + drop
+        before = t
+    return max(0, level - (now - before)) + cost * drop <= quota.burst * drop
+
+
+def fits_fixed(quota, admitted, now, cost):
+    start = now - now % quota.window_ns
+    return cost + sum(start <= t for t in admitted) <= quota.limit
+
+
+def fits_first_hit(quota, admitted, now, cost):
+    count, end = 0, 0
+    for t in admitted:
+        if t >= end:
+            count, end = 0, t + quota.window_ns
+            while end % max(1, 2 ** (quota.limit.bit_length() - 2)):
+                end += 1
+        count += 1
+    return cost + (count if now < end else 0) <= quota.limit
+
+
+def fits_counter(quota, admitted, now, cost):
+    window = quota.window_ns
+    start = now - now % window
+    weight = Fraction(start + window - now, window)
+    previous = sum(start - window <= t < start for t in admitted)
+    return cost + weight * previous + sum(start <= t for t in admitted) <= quota.limit
+
+
+FITS = {
+    "sliding-log": fits_log,
+    "token-bucket": fits_bucket,
+    "fixed-window": fits_fixed,
+    "first-hit-window": fits_first_hit,
+    "sliding-counter": fits_counter,
+}
 
 
 class ListOfAdmissions:
-    """The promise itself: at most N admissions in any half-open window of W, for each quota."""
+    """When each quota admitted each key; and answers found by trying.
 
-    def __init__(self, policy):
-        self.quotas = policy.quotas
-        self.admitted_at = {}
+    What fits keeps fitting while nothing is admitted, so bisection finds when it first does.
+    """
 
-    def free(self, key, quota, now_ns):
-        times = self.admitted_at.get(key, [])
-        return quota.limit - sum(t > now_ns - quota.window_ns for t in times)
+    def __init__(self):
+        self.admitted_at = defaultdict(list)
 
-    def wait(self, key, quota, now_ns, count):
-        """The least time after which `count` are free, found by trying when each falls out."""
-        ends = [t + quota.window_ns - now_ns for t in self.admitted_at.get(key, [])]
-        waits = sorted({0, *(end for end in ends if end > 0)})
-        return next(w for w in waits if self.free(key, quota, now_ns + w) >= count)
+    def fits(self, key, quota, now, cost):
+        return FITS[quota.algorithm](quota, self.admitted_at[key, quota], now, cost)
 
-    def peek(self, key, cost, now_ns):
-        admitted = all(self.free(key, quota, now_ns) >= cost for quota in self.quotas)
-        return admitted, self.states(key, cost, now_ns, admitted)
+    def free(self, key, quota, now):
+        return next(n for n in range(quota.burst, -1, -1) if self.fits(key, quota, now, n))
 
-    def hit(self, key, cost, now_ns):
-        admitted, states = self.peek(key, cost, now_ns)
+    def wait(self, key, quota, now, cost):
+        waits = range(2 * quota.window_ns * quota.burst + 8)
+        return bisect_left(waits, 1, key=lambda wait: self.fits(key, quota, now + wait, cost))
+
+    def idle(self, key, quota, now):
+        return self.fits(key, quota, now, quota.burst)
+
+    def peek(self, key, quotas, cost, now):
+        admitted = all(self.fits(key, quota, now, cost) for quota in quotas)
+        return admitted, self.states(key, quotas, cost, now, admitted)
+
+    def hit(self, key, quotas, cost, now):
+        admitted, states = self.peek(key, quotas, cost, now)
         if admitted:
-            self.admitted_at.setdefault(key, []).extend([now_ns] * cost)
-            states = self.states(key, cost, now_ns, admitted)
+            for quota in set(quotas):
+                self.admitted_at[key, quota] += [now] * cost
+            states = self.states(key, quotas, cost, now, admitted)
         return admitted, states
 
-    def states(self, key, cost, now_ns, admitted):
+    def reset(self, key, quotas):
+        for quota in quotas:
+            self.admitted_at[key, quota] = []
+
+    def states(self, key, quotas, cost, now, admitted):
         return [
             (
-                self.free(key, quota, now_ns),
-                0 if admitted else self.wait(key, quota, now_ns, cost),
-                self.wait(key, quota, now_ns, quota.limit),
+                self.free(key, quota, now),
+                0 if admitted else self.wait(key, quota, now, cost),
+                self.wait(key, quota, now, quota.burst),
             )
-            for quota in self.quotas
+            for quota in quotas
         ]
 
 
-quotas = st.builds(Quota, st.integers(1, 6), st.integers(1, 12))
-policies = st.builds(lambda qs: Policy(tuple(qs)), st.lists(quotas, min_size=1, max_size=3))
+def small(algorithm):
+    return st.builds(Quota, st.integers(1, 7), st.integers(1, 12), st.just(algorithm))
+
+
+QUOTAS = {name: small(name) for name in ALGORITHMS} | {
+    "token-bucket": st.builds(
+        lambda limit, interval, rest, burst: Quota(
+            limit, limit * interval + rest, "token-bucket", burst
+        ),
+        st.integers(1, 4),
+        st.sampled_from([1000, 1001]),
+        st.integers(0, 9),
+        st.integers(1, 7),
+    ),
+    "first-hit-window": small("first-hit-window")
+    | st.builds(Quota, st.integers(8, 9), st.integers(4000, 4009), st.just("first-hit-window")),
+}
+
+
+def policies(algorithms):
+    quotas = st.sampled_from(algorithms).flatmap(QUOTAS.__getitem__)
+    return st.lists(quotas, min_size=1, max_size=3).map(lambda found: Policy(tuple(found)))
+
+
+# How far the clock moves: to about when something changes, as the last answer has it.
+moves = st.tuples(st.sampled_from(["", "", "retry", "reset", "window"]), st.integers(-1, 5))
 steps = st.lists(
     st.tuples(
         st.sampled_from(["hit", "hit", "hit", "hit", "peek", "reset"]),
         st.sampled_from([b"", b"a", b"b"]),
-        st.integers(1, 6),
-        st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5, 12]),
+        st.integers(1, 7),
+        moves,
     ),
-    max_size=40,
+    min_size=20,  # else hypothesis draws about five
+    max_size=60,
 )
+
+
+def distance(move, policy, last):
+    to, more = move
+    base = {
+        "": 0,
+        "retry": last and last.retry_after_ns,
+        "reset": last and last.reset_after_ns,
+        "window": max(quota.window_ns for quota in policy.quotas) // 3,
+    }[to]
+    return max(0, (base or 0) + more)
 
 
 def seen(decision):
@@ -75,68 +172,115 @@ def seen(decision):
     assert decision.remaining == min(remaining)
     assert decision.retry_after_ns == max(retry_after)
     assert decision.reset_after_ns == max(reset_after)
-    assert not decision.full
+    assert decision.reason == "quota"
     return decision.admitted, figures
 
 
-@pytest.mark.parametrize(("core", "kind"), VARIANTS, ids=map("-".join, VARIANTS))
-@given(policy=policies, steps=steps, start=st.sampled_from([0, 3, 10**15]))
-@settings(max_examples=150, deadline=None, derandomize=True)
-def test_answers_as_a_list_of_all_admissions_does(core, kind, policy, steps, start):
+@contextmanager
+def opened(core, kind, policy, clock, capacity):
     name = f"test-{uuid4().hex}"
     store = f"shm://{name}" if kind == "shm" else "memory://"
+    try:
+        with (
+            patch.dict(os.environ, RATEPROOF_CORE=core),
+            Limiter(policy, store=store, clock=clock, capacity=capacity) as limiter,
+        ):
+            yield limiter
+    finally:
+        remove(name)
+
+
+EACH_AND_MIXED = [
+    pytest.param(core, kind, algorithms, id=f"{core}-{kind}-{name}")
+    for core, kind in product(("python", "native"), ("memory", "shm"))
+    for name, algorithms in [*((n, [n]) for n in ALGORITHMS), ("mixed", sorted(ALGORITHMS))]
+]
+
+
+@pytest.mark.parametrize(("core", "kind", "algorithms"), EACH_AND_MIXED)
+@given(data=st.data(), steps=steps, start=st.sampled_from([0, 3, 10**15, 2**59]))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_answers_as_a_list_of_all_admissions_does(core, kind, algorithms, data, steps, start):
+    policy = data.draw(policies(algorithms))
     clock = ManualClock(start)
-    model = ListOfAdmissions(policy)
-    largest = min(quota.limit for quota in policy.quotas)
-    try:
-        with (
-            patch.dict(os.environ, RATEPROOF_CORE=core),
-            Limiter(policy, store=store, clock=clock, capacity=256) as limiter,
-        ):
-            for operation, key, wanted, advance in steps:
-                clock.advance(advance)
-                cost = min(wanted, largest)
-                if operation == "reset":
-                    limiter.reset(key)
-                    model.admitted_at.pop(key, None)
-                    continue
-                expected = getattr(model, operation)(key, cost, clock.now_ns())
-                assert seen(getattr(limiter, operation)(key, cost)) == expected
-    finally:
-        remove(name)
+    model = ListOfAdmissions()
+    most = min(quota.burst for quota in policy.quotas)
+    last = None
+    with opened(core, kind, policy, clock, capacity=256) as limiter:
+        for operation, key, wanted, move in steps:
+            clock.advance(distance(move, policy, last))
+            cost = min(wanted, most)
+            if operation == "reset":
+                limiter.reset(key)
+                model.reset(key, policy.quotas)
+                continue
+            expected = getattr(model, operation)(key, policy.quotas, cost, clock.now_ns())
+            last = getattr(limiter, operation)(key, cost)
+            assert seen(last) == expected
 
 
-@pytest.mark.parametrize(("core", "kind"), VARIANTS, ids=map("-".join, VARIANTS))
+@pytest.mark.parametrize(("core", "kind", "algorithms"), EACH_AND_MIXED)
 @given(
-    limit=st.integers(1, 3),
-    steps=st.lists(st.tuples(st.integers(0, 39), st.integers(0, 2)), max_size=150),
+    data=st.data(),
+    steps=st.lists(st.tuples(st.integers(0, 39), st.integers(0, 2)), min_size=60, max_size=200),
 )
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_a_crowded_table_refuses_but_never_forgets_or_invents(core, kind, limit, steps):
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_a_crowded_table_refuses_but_never_forgets_or_invents(core, kind, algorithms, data, steps):
     """Keys come and go over slots for eight: what is not `full` is as if each were alone."""
-    policy = Policy((Quota(limit, 20),))
-    name = f"test-{uuid4().hex}"
-    store = f"shm://{name}" if kind == "shm" else "memory://"
+    quota = data.draw(policies(algorithms)).quotas[0]
     clock = ManualClock()
-    model = ListOfAdmissions(policy)
-    try:
-        with (
-            patch.dict(os.environ, RATEPROOF_CORE=core),
-            Limiter(policy, store=store, clock=clock, capacity=8) as limiter,
-        ):
-            for number, advance in steps:
-                clock.advance(advance)
-                key = b"%d" % number
-                decision = limiter.hit(key)
-                if decision.full:
-                    assert not decision.admitted
-                    live = sum(
-                        model.free(other, policy.quotas[0], clock.now_ns()) < limit
-                        for other in model.admitted_at
-                    )
-                    assert live >= 8, "full while a slot was idle"
-                    assert model.free(key, policy.quotas[0], clock.now_ns()) == limit
-                else:
-                    assert seen(decision) == model.hit(key, 1, clock.now_ns())
-    finally:
-        remove(name)
+    model = ListOfAdmissions()
+    with opened(core, kind, quota, clock, capacity=8) as limiter:
+        for number, tenths in steps:
+            clock.advance(-(-quota.window_ns * tenths // 10))
+            key = b"%d" % number
+            now = clock.now_ns()
+            decision = limiter.hit(key)
+            if decision.reason == "full":
+                assert not decision.admitted
+                live = sum(not model.idle(other, quota, now) for other, _ in [*model.admitted_at])
+                assert live >= 8, "full while a slot was idle"
+                assert model.idle(key, quota, now)
+            else:
+                assert seen(decision) == model.hit(key, [quota], 1, now)
+
+
+class SteppingClock:
+    """A clock that steps back, or that is read long before the reading is used."""
+
+    reading = 10**6
+
+    def now_ns(self):
+        return self.reading
+
+
+def late(states, lag):
+    """Waits that count from a reading which lags behind the time of the decision."""
+    return [(left, *(wait + lag if wait else 0 for wait in waits)) for left, *waits in states]
+
+
+@pytest.mark.parametrize(("core", "kind", "algorithms"), EACH_AND_MIXED)
+@given(
+    data=st.data(),
+    steps=st.lists(
+        st.tuples(st.integers(-9, 12), st.booleans(), st.integers(1, 3)), min_size=20, max_size=60
+    ),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_the_time_of_a_table_never_goes_back(core, kind, algorithms, data, steps):
+    """A reading counts as the latest that any of the tables asked has decided at."""
+    policy = data.draw(policies(algorithms))
+    clock = SteppingClock()
+    model = ListOfAdmissions()
+    latest = dict.fromkeys(policy.quotas, 0)
+    step_ns = -(-min(quota.window_ns for quota in policy.quotas) // 10)
+    with opened(core, kind, policy, clock, capacity=256) as limiter:
+        for tenths, alone, wanted in steps:
+            clock.reading += tenths * step_ns
+            quotas = policy.quotas[:1] if alone else policy.quotas
+            cost = min(wanted, *(quota.burst for quota in quotas))
+            now = max(clock.reading, *(latest[quota] for quota in quotas))
+            latest.update(dict.fromkeys(quotas, now))
+            admitted, states = model.hit(b"a", quotas, cost, now)
+            decision = limiter.hit(b"a", cost, policy=Policy(quotas))
+            assert seen(decision) == (admitted, late(states, now - clock.reading))

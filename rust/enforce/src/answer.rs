@@ -11,63 +11,54 @@ pub struct Answer {
     pub admitted: bool,
     /// Not denied by the quota: there was no room to count the key in, or no lock in time.
     pub full: bool,
-    /// Admissions left after this call; 0 when full.
+    /// Admissions of cost 1 that are left after this call; 0 when full.
     pub remaining: u64,
     /// Until as many admissions as were asked for are possible; 0 when admitted.
     pub retry_after_ns: u64,
-    /// Until the whole quota is free.
+    /// Until the whole quota is free; 0 when it is.
     pub reset_after_ns: u64,
 }
 
 impl Answer {
-    pub(crate) fn admitted(remaining: u64, all_free_at: u64, at: Reading) -> Self {
+    /// What a call is told that took what it asked for; `left` is what it left.
+    pub(crate) fn admitted(left: Survey, at: Reading) -> Self {
         Self {
             admitted: true,
             full: false,
-            remaining,
+            remaining: left.free,
             retry_after_ns: 0,
-            reset_after_ns: all_free_at.saturating_sub(at.caller),
+            reset_after_ns: wait(left.all_free_at, at),
         }
     }
 
-    pub(crate) fn denied(remaining: u64, available_at: u64, all_free_at: u64, at: Reading) -> Self {
+    /// What a call is told that took nothing: whether it would fit.
+    pub(crate) fn looked(found: Survey, at: Reading) -> Self {
         Self {
-            admitted: false,
+            admitted: found.available_at <= at.now,
             full: false,
-            remaining,
-            retry_after_ns: available_at.saturating_sub(at.caller),
-            reset_after_ns: all_free_at.saturating_sub(at.caller),
+            remaining: found.free,
+            retry_after_ns: wait(found.available_at, at),
+            reset_after_ns: wait(found.all_free_at, at),
         }
     }
 
-    /// What `survey` says, as of `at`, of a call of this cost that has taken nothing.
-    pub(crate) fn judged(survey: &Survey, cost: u64, at: Reading) -> Self {
-        if survey.free >= cost {
-            Self::admitted(survey.free, survey.all_free_at, at)
-        } else if survey.available_at <= at.now {
-            // Cells became free between the survey's own reading and this one.
-            Self::admitted(cost, survey.all_free_at, at)
-        } else {
-            Self::denied(survey.free, survey.available_at, survey.all_free_at, at)
-        }
+    /// Whether it is the quota that is in the way.
+    pub(crate) fn denied(&self) -> bool {
+        !self.admitted && !self.full
     }
 
-    /// No slot for the key before the stamp `ready_at`.
+    /// No slot for the key before `ready_at`.
     pub(crate) fn full(ready_at: u64, at: Reading) -> Self {
-        let wait = ready_at.saturating_sub(at.caller);
-        Self {
-            admitted: false,
-            full: true,
-            remaining: 0,
-            retry_after_ns: wait,
-            reset_after_ns: wait,
-        }
+        Self::without_room(wait(ready_at, at))
     }
 
     /// The lock was not to be had in time: asking again after as long a wait makes sense.
     #[must_use]
     pub fn busy() -> Self {
-        let wait = PATIENCE.as_nanos() as u64;
+        Self::without_room(PATIENCE.as_nanos() as u64)
+    }
+
+    fn without_room(wait: u64) -> Self {
         Self {
             admitted: false,
             full: true,
@@ -75,5 +66,14 @@ impl Answer {
             retry_after_ns: wait,
             reset_after_ns: wait,
         }
+    }
+}
+
+/// From the caller's reading on; what is over by the time decided by is over.
+fn wait(until: u64, at: Reading) -> u64 {
+    if until <= at.now {
+        0
+    } else {
+        until - at.caller
     }
 }

@@ -11,7 +11,9 @@ use crate::hash::Seed;
 use crate::header::{self, State};
 use crate::lock;
 use crate::shape::{HEADER_WORDS, Shape};
-use crate::sys::{self, Mapping};
+use crate::spare::Spare;
+use crate::sync::{Mapping, random};
+use crate::sys;
 
 /// How long opening waits for another process that makes or serialises the same table.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,8 +24,8 @@ const ATTEMPTS: u32 = 8;
 /// The identity of a file on this machine; its order is the order in which locks are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
 }
 
 impl FileId {
@@ -41,6 +43,7 @@ pub(crate) struct Backing {
     pub(crate) file: File,
     pub(crate) path: Option<PathBuf>,
     pub(crate) id: FileId,
+    pub(crate) spare: Spare,
 }
 
 impl Backing {
@@ -95,7 +98,7 @@ pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mappi
 }
 
 /// Opens or creates the file, and checks whose it is before anything in it is believed.
-fn named(path: &Path) -> Result<Backing, Error> {
+pub(crate) fn named(path: &Path) -> Result<Backing, Error> {
     let refuse = |what: String| {
         Error::store(
             format!("cannot open table {}: {what}", path.display()),
@@ -128,13 +131,15 @@ fn named(path: &Path) -> Result<Backing, Error> {
     if found.mode() & 0o077 != 0 {
         return Err(refuse(format!("its mode is {:04o}", found.mode() & 0o7777)));
     }
+    let id = FileId {
+        device: found.dev(),
+        inode: found.ino(),
+    };
     Ok(Backing {
         file,
         path: Some(path.to_owned()),
-        id: FileId {
-            device: found.dev(),
-            inode: found.ino(),
-        },
+        id,
+        spare: Spare::new(id),
     })
 }
 
@@ -181,6 +186,7 @@ fn anonymous(shape: &Shape) -> Result<(Backing, Mapping), Error> {
             file,
             path: None,
             id,
+            spare: Spare::new(id),
         })
     };
     let backing = made().map_err(|error: io::Error| {
@@ -204,7 +210,7 @@ fn map(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
 
 fn new_seed() -> Result<Seed, Error> {
     let word = || {
-        getrandom::u64().map_err(|error| {
+        random().map_err(|error| {
             Error::store(
                 format!("no randomness for a table: {error}"),
                 "wait until the machine has started up",

@@ -1,7 +1,8 @@
 //! From a key to the places where its slot may be.
 
-use siphasher::sip128::{Hasher128, SipHasher13};
-use std::hash::Hasher;
+use siphasher::sip::SipHasher13;
+
+use crate::shape::BUCKET;
 
 /// Bits of a word that hold the tag; the others count the slot's owners.
 pub(crate) const TAG_BITS: u32 = 48;
@@ -17,6 +18,8 @@ pub(crate) struct Seed(pub(crate) u64, pub(crate) u64);
 pub(crate) struct Place {
     /// 48 bits, never 0.
     pub(crate) tag: u64,
+    /// Which slot of a bucket it is given first: one that can be guessed before a tag is read.
+    pub(crate) way: usize,
     /// The two candidate buckets; now and then they are one.
     ///
     /// Their sum modulo the number of buckets follows from the tag. So two keys of equal tags
@@ -28,19 +31,24 @@ pub(crate) struct Place {
 impl Place {
     /// Hashes `key` for a table of `buckets` buckets (1 to 2³²).
     pub(crate) fn of(key: &[u8], seed: Seed, buckets: usize) -> Self {
-        let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-        hasher.write(key);
-        let hash = hasher.finish128();
-        Self::from_hash(hash.h1, hash.h2, buckets)
+        let hasher = SipHasher13::new_with_keys(seed.0, seed.1);
+        Self::from_hash(hasher.hash(key), buckets)
     }
 
-    fn from_hash(high: u64, low: u64, buckets: usize) -> Self {
-        let tag = (high & TAG_MASK).max(1);
+    fn from_hash(hash: u64, buckets: usize) -> Self {
+        let tag = (hash & TAG_MASK).max(1);
         let scale = |part: u64| (((part & 0xffff_ffff) * buckets as u64) >> 32) as usize;
-        let first = scale(low);
+        let first = scale(hash >> 32);
+        let second = scale(tag) + buckets - first;
+        let second = if second < buckets {
+            second
+        } else {
+            second - buckets
+        };
         Self {
             tag,
-            buckets: [first, (scale(tag) + buckets - first) % buckets],
+            way: hash as usize % BUCKET,
+            buckets: [first, second],
         }
     }
 }
@@ -52,14 +60,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equal_tags_share_both_buckets_or_none(
-            high: u64, low: u64, other: u64, buckets in 1usize..20,
-        ) {
-            let (a, b) = (
-                Place::from_hash(high, low, buckets),
-                Place::from_hash(high, other, buckets),
-            );
+        fn equal_tags_share_both_buckets_or_none(tag: u64, other: u64, buckets in 1usize..20) {
+            let other = (tag & TAG_MASK) | (other & !TAG_MASK);
+            let (a, b) = (Place::from_hash(tag, buckets), Place::from_hash(other, buckets));
             prop_assert!(a.buckets.iter().all(|bucket| *bucket < buckets));
+            prop_assert_eq!((a.tag, a.way), (b.tag, b.way));
             let common = a.buckets.iter().any(|bucket| b.buckets.contains(bucket));
             let (mut x, mut y) = (a.buckets, b.buckets);
             x.sort_unstable();
@@ -68,8 +73,8 @@ mod tests {
         }
 
         #[test]
-        fn a_tag_is_never_the_empty_word(low: u64, buckets in 1usize..20) {
-            prop_assert_eq!(Place::from_hash(0, low, buckets).tag, 1);
+        fn a_tag_is_never_the_empty_word(hash: u64, buckets in 1usize..20) {
+            prop_assert_eq!(Place::from_hash(hash & !TAG_MASK, buckets).tag, 1);
         }
     }
 

@@ -2,12 +2,13 @@
 
 use crate::error::Error;
 use crate::hash::Seed;
+use crate::quota::{Algorithm, Quota};
 use crate::shape::{HEADER_WORDS, Shape};
 use crate::sync::{AtomicU64, Ordering};
 
 /// "ratetab" and the layout's version, in one word.
 const SIGNATURE: u64 = u64::from_ne_bytes([b'r', b'a', b't', b'e', b't', b'a', b'b', VERSION]);
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 // The words of the page; the others are kept for later and are 0.
 const WORD_SIGNATURE: usize = 0;
@@ -17,10 +18,12 @@ const WORD_WINDOW: usize = 3;
 const WORD_CAPACITY: usize = 4;
 const WORD_SEED: usize = 5;
 const WORD_BOOT: usize = 7;
-/// The latest time at which a slot was reclaimed, as a stamp; 0 before the first.
+/// The latest reading at which a slot was reclaimed or a supplied reading decided at.
 pub(crate) const WORD_FLOOR: usize = 9;
 /// How often the lock has been taken.
 pub(crate) const WORD_TURNS: usize = 10;
+const WORD_ALGORITHM: usize = 11;
+const WORD_BURST: usize = 12;
 
 /// What is to be done with a file that was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,16 +76,11 @@ pub(crate) fn inspect(
     if length < 8 * HEADER_WORDS as u64 {
         return Err(foreign(&format!("is truncated to {length} bytes")));
     }
-    let found = (page[WORD_LIMIT], page[WORD_WINDOW], page[WORD_CAPACITY]);
-    let asked = (shape.limit, shape.window_ns, shape.capacity);
-    if found != asked {
-        let text = |(limit, window_ns, capacity)| {
-            format!("limit {limit}, window_ns {window_ns}, capacity {capacity}")
-        };
+    let found = fingerprint(page);
+    if found.as_deref() != Some(&shape.to_string()) {
         return Err(foreign(&format!(
-            "has {}, but was opened with {}",
-            text(found),
-            text(asked)
+            "has {}, but was opened with {shape}",
+            found.as_deref().unwrap_or("an unknown algorithm")
         )));
     }
     if length != shape.bytes {
@@ -98,12 +96,25 @@ pub(crate) fn inspect(
     Ok(State::Ready)
 }
 
+/// What a page says that its table is of, in the words of a [`Shape`].
+fn fingerprint(page: &[u64; HEADER_WORDS]) -> Option<String> {
+    let quota = Quota {
+        algorithm: *Algorithm::ALL.get(page[WORD_ALGORITHM] as usize)?,
+        limit: page[WORD_LIMIT],
+        window_ns: page[WORD_WINDOW],
+        burst: page[WORD_BURST],
+    };
+    Some(format!("{quota}, capacity {}", page[WORD_CAPACITY]))
+}
+
 /// Writes the page over cleared words, readiness last.
 pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, boot: (u64, u64)) {
     let put = |index: usize, value: u64| words[index].store(value, Ordering::Release);
     put(WORD_SIGNATURE, SIGNATURE);
-    put(WORD_LIMIT, shape.limit);
-    put(WORD_WINDOW, shape.window_ns);
+    put(WORD_ALGORITHM, shape.quota.algorithm as u64);
+    put(WORD_LIMIT, shape.quota.limit);
+    put(WORD_WINDOW, shape.quota.window_ns);
+    put(WORD_BURST, shape.quota.burst);
     put(WORD_CAPACITY, shape.capacity);
     put(WORD_SEED, seed.0);
     put(WORD_SEED + 1, seed.1);

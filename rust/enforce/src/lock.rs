@@ -1,11 +1,12 @@
 //! The lock of a table: released by the kernel, whatever becomes of its holder.
 //!
-//! Every acquisition opens the table's file anew and takes `flock` on that description. So the
-//! lock excludes threads as well as processes, a forked child shares none of it, and no state in
-//! memory can be left behind: the kernel lets go when the holder dies. What remains is a process
-//! that forks in the microseconds in which another of its threads holds the lock, and is killed
-//! within those same microseconds: then the child's copy of the description keeps the lock until
-//! the child runs another program or ends. Everybody else answers `full` for new keys meanwhile.
+//! Every acquisition takes `flock` on a description of the table's file that nobody else uses
+//! meanwhile. So the lock excludes threads as well as processes, a forked child shares none of it
+//! (see `spare.rs`), and no state in memory can be left behind: the kernel lets go when the holder
+//! dies. What remains is a process that forks in the microseconds in which another of its threads
+//! holds the lock, and is killed within those same microseconds: then the child's copy of the
+//! description keeps the lock until the child runs another program or ends. Everybody else answers
+//! `full` for new keys meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::file::{Backing, FileId};
+use crate::spare::forks;
+use crate::sync::{Ordering, fence};
 use crate::sys;
 
 /// How long a call waits while the lock does not change hands before it answers without one.
@@ -36,29 +39,70 @@ const LONGEST_COUNTED: Duration = Duration::from_millis(5);
 
 /// The lock, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Guard(File);
+pub(crate) struct Guard<'a>(Description<'a>);
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // Not left to close: a child that was forked meanwhile has a copy of the description.
-        sys::unlock(&self.0);
+impl<'a> Guard<'a> {
+    /// The kernel's lock orders what its holders do; the fences say so in the language's terms.
+    fn new(description: Description<'a>) -> Self {
+        fence(Ordering::SeqCst);
+        Self(description)
     }
 }
 
-/// A description of a table's file that nobody else shares, and its lock.
-///
-/// Opened before the first of several locks is taken, so that each is held the shorter.
-#[derive(Debug)]
-pub(crate) struct Door<'a> {
-    backing: &'a Backing,
-    file: File,
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        fence(Ordering::SeqCst);
+        // Not left to closing: a child that was forked meanwhile has a copy of the description.
+        sys::unlock(self.0.file());
+    }
 }
+
+/// A description of a table's file that nobody else uses; kept for the next when dropped.
+#[derive(Debug)]
+struct Description<'a> {
+    backing: &'a Backing,
+    /// There until it is dropped.
+    file: Option<File>,
+    forks_before: u64,
+}
+
+impl<'a> Description<'a> {
+    fn open(backing: &'a Backing) -> io::Result<Self> {
+        let forks_before = forks();
+        let file = match backing.spare.take() {
+            Some(file) => file,
+            None => reopen(backing)?,
+        };
+        Ok(Self {
+            backing,
+            file: Some(file),
+            forks_before,
+        })
+    }
+
+    fn file(&self) -> &File {
+        self.file.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl Drop for Description<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.backing.spare.keep(file, self.forks_before);
+        }
+    }
+}
+
+/// What leads to a table's lock. Opened before the first of several locks is taken, so that each
+/// is held the shorter.
+#[derive(Debug)]
+pub(crate) struct Door<'a>(Description<'a>);
 
 impl<'a> Door<'a> {
     /// `None` when the process or the machine has run out of descriptors for now.
     pub(crate) fn open(backing: &'a Backing) -> Result<Option<Self>, Error> {
-        match reopen(backing) {
-            Ok(file) => Ok(Some(Self { backing, file })),
+        match Description::open(backing) {
+            Ok(description) => Ok(Some(Self(description))),
             Err(error) if exhausted(&error) => Ok(None),
             Err(error) => Err(failed(backing, &error)),
         }
@@ -69,10 +113,10 @@ impl<'a> Door<'a> {
         self,
         patience: Duration,
         turns: impl Fn() -> u64,
-    ) -> Result<Option<Guard>, Error> {
+    ) -> Result<Option<Guard<'a>>, Error> {
         for _ in 0..QUICK_TRIES {
             if self.attempt()? {
-                return Ok(Some(Guard(self.file)));
+                return Ok(Some(Guard::new(self.0)));
             }
             std::hint::spin_loop();
         }
@@ -83,7 +127,7 @@ impl<'a> Door<'a> {
             let start = Instant::now();
             std::thread::sleep(sleep);
             if self.attempt()? {
-                return Ok(Some(Guard(self.file)));
+                return Ok(Some(Guard::new(self.0)));
             }
             sleep = (sleep * 2).min(LONGEST_SLEEP);
             let slept = start.elapsed().min(LONGEST_COUNTED);
@@ -98,12 +142,12 @@ impl<'a> Door<'a> {
     }
 
     fn attempt(&self) -> Result<bool, Error> {
-        sys::try_flock(&self.file).map_err(|error| failed(self.backing, &error))
+        sys::try_flock(self.0.file()).map_err(|error| failed(self.0.backing, &error))
     }
 }
 
 /// Opens the door and takes the lock of a table that may not be one yet.
-pub(crate) fn acquire(backing: &Backing, patience: Duration) -> Result<Option<Guard>, Error> {
+pub(crate) fn acquire(backing: &Backing, patience: Duration) -> Result<Option<Guard<'_>>, Error> {
     match Door::open(backing)? {
         Some(door) => door.lock(patience, || 0),
         None => Ok(None),
@@ -161,22 +205,57 @@ fn failed(backing: &Backing, error: &io::Error) -> Error {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::file;
+    use crate::quota::Quota;
     use crate::shape::Shape;
 
     const NOW: Duration = Duration::ZERO;
 
     #[test]
     fn a_copy_of_the_description_in_a_forked_child_does_not_keep_the_lock() {
-        let shape = Shape::new(1, 1, 1).expect("valid");
+        let shape = Shape::new(Quota::sliding_log(1, 1), 1).expect("valid");
         let (backing, _mapping) = file::open(None, &shape).expect("a table");
         let guard = acquire(&backing, NOW).expect("locks").expect("is free");
-        let _copy = guard.0.try_clone().expect("a copy, as a fork would make");
+        let _copy = guard
+            .0
+            .file()
+            .try_clone()
+            .expect("a copy, as a fork would make");
         assert!(acquire(&backing, NOW).expect("locks").is_none());
         drop(guard);
         assert!(acquire(&backing, NOW).expect("locks").is_some());
+    }
+
+    /// How many descriptors of the process lead to the table's file.
+    fn descriptors(backing: &Backing) -> usize {
+        let all = std::fs::read_dir("/proc/self/fd").expect("/proc");
+        let files = all.filter_map(|entry| File::open(entry.ok()?.path()).ok());
+        let ours = |file: &File| FileId::of(file).is_ok_and(|id| id == backing.id);
+        files.filter(ours).count()
+    }
+
+    #[test]
+    fn a_forked_child_has_no_description_that_its_parent_locks() {
+        // In a child, where no other test forks.
+        assert!(sys::survived(|| {
+            let shape = Shape::new(Quota::sliding_log(1, 1), 1).expect("valid");
+            let (backing, _mapping) = file::open(None, &shape).expect("a table");
+            drop(acquire(&backing, NOW).expect("locks").expect("is free"));
+            assert_eq!(
+                descriptors(&backing),
+                2,
+                "its own, and the one that is kept"
+            );
+            assert!(sys::survived(|| assert_eq!(descriptors(&backing), 1)));
+            assert_eq!(descriptors(&backing), 2);
+            // One that is in use while the process forks is not kept.
+            let guard = acquire(&backing, NOW).expect("locks").expect("is free");
+            assert!(sys::survived(|| assert_eq!(descriptors(&backing), 2)));
+            drop(guard);
+            assert_eq!(descriptors(&backing), 1);
+        }));
     }
 }

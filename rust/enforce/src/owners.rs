@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use crate::hash::{Place, TAG_BITS, TAG_MASK};
-use crate::header::WORD_FLOOR;
 use crate::shape::BUCKET;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, Step, without};
 use crate::table::Table;
+use crate::together::decision_time;
 
 /// A slot, and the word by which it was recognised.
 #[derive(Debug, Clone, Copy)]
@@ -18,67 +18,69 @@ pub(crate) struct Found {
 impl Table {
     /// Under the lock: the key's slot, with nothing left in it by the dead; claimed if need be.
     ///
-    /// `Err` carries the stamp at which the first of the slots in the way becomes idle.
+    /// `Err` carries the time at which the first of the slots in the way becomes idle.
     pub(crate) fn locate(&self, place: &Place, supplied: Option<u64>) -> Result<usize, u64> {
         if let Some(found) = self.find(place) {
-            self.cells(found.slot).recover();
+            self.slot(found.slot).recover();
             return Ok(found.slot);
         }
-        self.claim(place, self.read(supplied).now)
+        self.claim(place, decision_time(&[self], supplied).now)
     }
 
-    /// Under the lock: gives the key a slot that is empty, or idle for a whole window.
+    /// Under the lock: gives the key a slot that is empty, or idle.
     ///
     /// Of the two buckets the one with fewer live slots goes first.
     fn claim(&self, place: &Place, now: u64) -> Result<usize, u64> {
         let mut buckets = place.buckets;
         buckets.sort_by_cached_key(|bucket| self.crowd(*bucket, now));
         for bucket in buckets {
-            let empty = slots_of(bucket).find(|slot| self.tag(*slot).load(Ordering::Acquire) == 0);
+            let slots = || (0..BUCKET).map(|way| bucket * BUCKET + (way ^ place.way));
+            let empty = slots().find(|slot| self.unowned(*slot));
             if let Some(slot) = empty {
                 self.publish(slot, place);
                 return Ok(slot);
             }
-            for slot in slots_of(bucket) {
-                if self.cells(slot).idle(now) && self.reclaim(slot, place, now) {
+            for slot in slots() {
+                if self.idle(slot, now) && self.reclaim(slot, place, now) {
                     return Ok(slot);
                 }
             }
         }
-        Err(place
-            .buckets
-            .into_iter()
-            .flat_map(slots_of)
-            .map(|slot| self.cells(slot).survey(now, 1).all_free_at)
-            .min()
-            .unwrap_or(now))
+        let slots = place.buckets.into_iter().flat_map(slots_of);
+        let idle_at = slots.map(|slot| self.slot(slot).busy_until(now)).min();
+        Err(idle_at.unwrap_or(now))
     }
 
     /// Under the lock: how many slots of a bucket are live, once what the dead left is gone.
     ///
-    /// The cells of a slot that was never owned are not looked at: a look would take memory.
+    /// The state of a slot that was never owned is not looked at: a look would take memory.
     fn crowd(&self, bucket: usize, now: u64) -> usize {
         slots_of(bucket)
-            .filter(|slot| self.tag(*slot).load(Ordering::Acquire) != 0)
+            .filter(|slot| !self.unowned(*slot))
             .filter(|slot| {
-                let cells = self.cells(*slot);
-                cells.recover();
-                !cells.idle(now)
+                self.slot(*slot).recover();
+                !self.idle(*slot, now)
             })
             .count()
     }
 
     /// Under the lock: gives an idle slot a new owner, unless somebody has been admitted to it.
-    pub(crate) fn reclaim(&self, slot: usize, place: &Place, now: u64) -> bool {
-        let cells = self.cells(slot);
-        let Some(hold) = cells.seal(now) else {
-            return false;
-        };
-        // Before the new owner shows: whoever sees it decides at this time or later.
-        self.header(WORD_FLOOR).fetch_max(now, Ordering::AcqRel);
-        self.publish(slot, place);
-        cells.release(hold);
-        true
+    pub(crate) fn reclaim(&self, index: usize, place: &Place, now: u64) -> bool {
+        let slot = self.slot(index);
+        let hold = slot.freeze();
+        let idle = self.idle(index, now);
+        if idle {
+            // Before the new owner shows: whoever sees it decides at this time or later.
+            self.raise(now);
+            self.publish(index, place);
+        }
+        slot.thaw(&hold);
+        idle
+    }
+
+    /// Whether nothing that the slot has counted matters any more.
+    fn idle(&self, slot: usize, now: u64) -> bool {
+        self.slot(slot).busy_until(now) <= now
     }
 
     /// Under the lock: the slot belongs to the key from here on.
@@ -103,7 +105,7 @@ impl Table {
 
     /// Whether the slot has had no other owner since it was found.
     pub(crate) fn still(&self, found: Found) -> bool {
-        self.tag(found.slot).load(Ordering::Acquire) == found.word
+        without(Step::Recheck) || self.tag(found.slot).load(Ordering::Acquire) == found.word
     }
 }
 

@@ -1,225 +1,157 @@
-//! One slot's permit cells: the steps of the protocol that touch them.
+//! One slot's state, whatever the algorithm: the steps of the protocol that touch it.
 //!
-//! A cell holds the stamp of the admission that last took its permit. It is *free* at `now` when
-//! `stamp + W ≤ now`. With the top bit set it is *provisional*: the holder of the lock has it in
-//! hand, nobody else may take it, and nobody may be denied because of it.
+//! Two shapes take part: the ring of a sliding log (`log.rs`), and one word for every other
+//! algorithm (`meter.rs` and the rules it goes by). Both can be *frozen* by a holder of the lock:
+//! until it is thawed nobody else changes the slot, and what was there before still counts.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::answer::Answer;
+use crate::bucket::Bucket;
+use crate::clock::Reading;
+use crate::counter::Counter;
+use crate::log::Ring;
+use crate::meter::{Meter, Rule};
+use crate::quota::{Algorithm, Quota};
+use crate::sync::{AtomicU64, Step, without};
+use crate::window::{FirstHit, Fixed};
 
-/// Set in a cell that the holder of the lock has in hand; no stamp reaches this bit.
-const PROVISIONAL: u64 = 1 << 63;
+/// Set in the word that a holder of the lock has frozen; no state reaches this bit.
+pub(crate) const FROZEN: u64 = 1 << 63;
 
-/// The permit cells of one slot.
-#[derive(Clone, Copy)]
-pub(crate) struct Cells<'a> {
-    cells: &'a [AtomicU64],
-    window_ns: u64,
+/// What a holder puts on the word that it freezes.
+pub(crate) fn mark() -> u64 {
+    if without(Step::Mark) { 0 } else { FROZEN }
 }
 
-/// What one attempt to take a single permit saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pass {
-    /// A permit was taken: its cell now holds `now`.
-    pub(crate) taken: bool,
-    /// Cells that are still free.
-    pub(crate) free: u64,
-    /// Some cell was in the hands of a holder of the lock.
-    pub(crate) provisional: bool,
-    /// When the first of the live cells becomes free; `u64::MAX` when none is live.
-    pub(crate) available_at: u64,
-    /// When the last of all cells becomes free.
-    pub(crate) all_free_at: u64,
-}
-
-/// What a look at the cells saw that took nothing.
+/// What a slot has left at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Survey {
-    /// Cells free at the time asked about.
+    /// Admissions of cost 1 that would pass.
     pub(crate) free: u64,
-    /// Some cell was in the hands of a holder of the lock.
-    pub(crate) provisional: bool,
-    /// From when on as many cells as asked for are free.
+    /// When the cost asked about passes if nothing else is admitted; not after now: it does.
     pub(crate) available_at: u64,
-    /// When the last of all cells becomes free.
+    /// When the whole quota is free if nothing else is admitted; not after now: it is, and the
+    /// slot is *idle*: nothing in it matters any more.
     pub(crate) all_free_at: u64,
 }
 
-/// Cells that the holder of the lock has in hand, with the stamps to restore.
-#[derive(Debug, Default)]
-pub(crate) struct Hold(Vec<(usize, u64)>);
+/// What a holder of the lock needs to go on with a slot that it has frozen.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub(crate) cursor: u64,
+    pub(crate) before: u64,
+}
 
-impl Hold {
-    /// How many cells.
-    pub(crate) fn len(&self) -> u64 {
-        self.0.len() as u64
+/// How the slots of a table are kept.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Log { window_ns: u64 },
+    Word(Box<dyn Rule>),
+}
+
+impl Kind {
+    pub(crate) fn of(quota: &Quota) -> Self {
+        match quota.algorithm {
+            Algorithm::SlidingLog => Self::Log {
+                window_ns: quota.window_ns,
+            },
+            Algorithm::TokenBucket => Self::Word(Box::new(Bucket::new(quota))),
+            Algorithm::FixedWindow => Self::Word(Box::new(Fixed::new(quota))),
+            Algorithm::FirstHitWindow => Self::Word(Box::new(FirstHit::new(quota))),
+            Algorithm::SlidingCounter => Self::Word(Box::new(Counter::new(quota))),
+        }
+    }
+
+    pub(crate) fn slot<'a>(&'a self, words: &'a [AtomicU64]) -> Slot<'a> {
+        match self {
+            Self::Log { window_ns } => Slot::Ring(Ring::new(words, *window_ns)),
+            Self::Word(rule) => Slot::Meter(Meter {
+                word: &words[0],
+                rule: &**rule,
+            }),
+        }
     }
 }
 
-impl<'a> Cells<'a> {
-    pub(crate) fn new(cells: &'a [AtomicU64], window_ns: u64) -> Self {
-        Self { cells, window_ns }
-    }
+/// One slot.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot<'a> {
+    Ring(Ring<'a>),
+    Meter(Meter<'a>),
+}
 
-    /// When a cell with this stamp is free. No overflow: a stamp is below 2⁶³, a window ≤ 2⁶⁰.
-    fn free_at(&self, stamp: u64) -> u64 {
-        (stamp & !PROVISIONAL) + self.window_ns
-    }
-
-    fn is_free(&self, stamp: u64, now: u64) -> bool {
-        stamp & PROVISIONAL == 0 && self.free_at(stamp) <= now
-    }
-
-    /// Replaces `old` by `new` in one cell, or says what is there instead.
-    fn swap(cell: &AtomicU64, old: u64, new: u64) -> Result<u64, u64> {
-        cell.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
-    }
-
-    /// Takes one permit at `now` if a cell is free, without the lock.
+impl Slot<'_> {
+    /// Takes `cost` admissions, or says why not; `None` when it takes the lock to decide.
     ///
-    /// Whether it counts is for the caller to find out: the slot may have changed its owner.
-    pub(crate) fn admit(&self, now: u64) -> Pass {
-        let mut pass = Pass {
-            taken: false,
-            free: 0,
-            provisional: false,
-            available_at: u64::MAX,
-            all_free_at: 0,
-        };
-        for cell in self.cells {
-            let mut stamp = cell.load(Ordering::Acquire);
-            while !pass.taken && self.is_free(stamp, now) {
-                match Self::swap(cell, stamp, now) {
-                    Ok(_) => {
-                        pass.taken = true;
-                        stamp = now;
-                    }
-                    Err(other) => stamp = other,
-                }
-            }
-            pass.all_free_at = pass.all_free_at.max(self.free_at(stamp));
-            if stamp & PROVISIONAL != 0 {
-                pass.provisional = true;
-            } else if self.is_free(stamp, now) {
-                pass.free += 1;
-            } else {
-                pass.available_at = pass.available_at.min(self.free_at(stamp));
-            }
-        }
-        pass
-    }
-
-    /// Looks, takes nothing: how many are free at `now`, and when `cost` will be.
-    ///
-    /// `cost` is from 1 to the number of cells. A provisional cell counts as taken at its stamp.
-    pub(crate) fn survey(&self, now: u64, cost: u64) -> Survey {
-        let mut survey = Survey {
-            free: 0,
-            provisional: false,
-            available_at: u64::MAX,
-            all_free_at: 0,
-        };
-        let mut times = Vec::new();
-        for cell in self.cells {
-            let stamp = cell.load(Ordering::Acquire);
-            let free_at = self.free_at(stamp);
-            survey.free += u64::from(self.is_free(stamp, now));
-            survey.provisional |= stamp & PROVISIONAL != 0;
-            survey.all_free_at = survey.all_free_at.max(free_at);
-            if cost == 1 {
-                survey.available_at = survey.available_at.min(free_at);
-            } else {
-                times.push(free_at);
-            }
-        }
-        let rank = (cost as usize).saturating_sub(1);
-        if rank < times.len() {
-            survey.available_at = *times.select_nth_unstable(rank).1;
-        }
-        survey
-    }
-
-    /// Whether every cell is free at `now`.
-    pub(crate) fn idle(&self, now: u64) -> bool {
-        self.cells
-            .iter()
-            .all(|cell| self.is_free(cell.load(Ordering::Acquire), now))
-    }
-
-    /// Under the lock: takes up to `cost` free cells in hand, stamped `now`.
-    pub(crate) fn take(&self, now: u64, cost: u64) -> Hold {
-        let mut hold = Hold::default();
-        for (index, cell) in self.cells.iter().enumerate() {
-            if hold.len() == cost {
-                break;
-            }
-            let mut stamp = cell.load(Ordering::Acquire);
-            while self.is_free(stamp, now) {
-                match Self::swap(cell, stamp, now | PROVISIONAL) {
-                    Ok(_) => {
-                        hold.0.push((index, stamp));
-                        break;
-                    }
-                    Err(other) => stamp = other,
-                }
-            }
-        }
-        hold
-    }
-
-    /// Under the lock: takes every cell in hand, or none when one of them is live at `now`.
-    pub(crate) fn seal(&self, now: u64) -> Option<Hold> {
-        let hold = self.take(now, self.cells.len() as u64);
-        if hold.0.len() == self.cells.len() {
-            return Some(hold);
-        }
-        self.release(hold);
-        None
-    }
-
-    /// Under the lock: what is in hand becomes an admission at `now`, the time it was taken at.
-    ///
-    /// Only the holder of the lock writes to a provisional cell, so a store is enough.
-    pub(crate) fn commit(&self, hold: Hold, now: u64) {
-        for (index, _) in hold.0 {
-            self.cells[index].store(now, Ordering::Release);
+    /// `read` is asked for the time after the state was read. Whether the answer counts is for
+    /// the caller to find out: the slot may have changed its owner.
+    pub(crate) fn admit(&self, cost: u64, read: impl Fn() -> Reading) -> Option<Answer> {
+        match self {
+            Self::Ring(ring) => ring.admit(cost, read),
+            Self::Meter(meter) => meter.admit(cost, read),
         }
     }
 
-    /// Under the lock: puts what is in hand back as it was.
-    pub(crate) fn release(&self, hold: Hold) {
-        for (index, stamp) in hold.0 {
-            self.cells[index].store(stamp, Ordering::Release);
+    /// What `admit` would say, changing nothing.
+    pub(crate) fn look(&self, cost: u64, read: impl Fn() -> Reading) -> Answer {
+        match self {
+            Self::Ring(ring) => ring.look(cost, read),
+            Self::Meter(meter) => meter.look(cost, read),
         }
     }
 
-    /// Under the lock: frees the cells that a holder had in hand when it died.
-    ///
-    /// The stamp to restore died with it. One window before the provisional stamp `p` is no
-    /// earlier (`p` was only put where `stamp + W ≤ p`), and free from `p` on.
+    /// When the whole quota is free; not after `now`: the slot is idle.
+    pub(crate) fn busy_until(&self, now: u64) -> u64 {
+        match self {
+            Self::Ring(ring) => ring.busy_until(),
+            Self::Meter(meter) => meter.busy_until(now),
+        }
+    }
+
+    /// Under the lock: thaws what a holder left frozen when it died.
     pub(crate) fn recover(&self) {
-        for cell in self.cells {
-            let stamp = cell.load(Ordering::Acquire);
-            if stamp & PROVISIONAL != 0 {
-                self.age(cell, stamp, stamp & !PROVISIONAL);
-            }
+        match self {
+            Self::Ring(ring) => ring.recover(),
+            Self::Meter(meter) => meter.recover(),
         }
     }
 
-    /// Under the lock: frees every cell that is live at `now`.
-    ///
-    /// A cell that changes meanwhile was free when this looked and has been taken since: an
-    /// admission after the reset, which stays.
-    pub(crate) fn forget(&self, now: u64) {
-        for cell in self.cells {
-            let stamp = cell.load(Ordering::Acquire);
-            if !self.is_free(stamp, now) {
-                self.age(cell, stamp, now);
-            }
+    /// Under the lock, after `recover`: from here on the slot is in hand.
+    pub(crate) fn freeze(&self) -> Hold {
+        match self {
+            Self::Ring(ring) => ring.freeze(),
+            Self::Meter(meter) => meter.freeze(),
         }
     }
 
-    /// Under the lock: makes a cell free from `now` on, unless it has changed.
-    fn age(&self, cell: &AtomicU64, stamp: u64, now: u64) {
-        let _ = Self::swap(cell, stamp, now.saturating_sub(self.window_ns));
+    /// In hand: what is left at `now`, and when `cost` fits.
+    pub(crate) fn survey(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
+        match self {
+            Self::Ring(ring) => ring.survey(hold, now, cost),
+            Self::Meter(meter) => meter.survey(hold, now, cost),
+        }
+    }
+
+    /// In hand: takes `cost` admissions that fit at `now`, thaws, and says what is left.
+    pub(crate) fn commit(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
+        match self {
+            Self::Ring(ring) => ring.commit(hold, now, cost),
+            Self::Meter(meter) => meter.commit(hold, now, cost),
+        }
+    }
+
+    /// In hand: lets go of the slot as it was.
+    pub(crate) fn thaw(&self, hold: &Hold) {
+        match self {
+            Self::Ring(ring) => ring.thaw(hold),
+            Self::Meter(meter) => meter.thaw(hold),
+        }
+    }
+
+    /// In hand: frees the whole quota, and lets go.
+    pub(crate) fn forget(&self, hold: &Hold) {
+        match self {
+            Self::Ring(ring) => ring.forget(hold),
+            Self::Meter(meter) => meter.forget(),
+        }
     }
 }

@@ -1,18 +1,29 @@
 //! Tests that stop the protocol between two of its steps, as a kill or a scheduler would.
 
-use std::mem::forget;
 use std::time::{Duration, Instant};
 
 use crate::answer::Answer;
-use crate::clock::BIAS;
 use crate::hash::Place;
+use crate::quota::{Algorithm, Quota};
+use crate::slot::Slot;
 use crate::table::Table;
 
-const W: u64 = 1_000;
+const W: u64 = 1_000_000;
 const NONE: Duration = Duration::ZERO;
 
-fn table(limit: u64, capacity: u64) -> Table {
-    Table::open(None, limit, W, capacity).expect("a table in memory")
+/// A table of each algorithm: what follows holds for all of them.
+fn tables(limit: u64) -> impl Iterator<Item = Table> {
+    Algorithm::ALL.into_iter().map(move |algorithm| {
+        let quota = Quota {
+            algorithm,
+            ..Quota::sliding_log(limit, W)
+        };
+        Table::open(None, quota, 1).expect("a table in memory")
+    })
+}
+
+fn log(limit: u64) -> Table {
+    Table::open(None, Quota::sliding_log(limit, W), 1).expect("a table in memory")
 }
 
 fn hit(table: &Table, key: &[u8], cost: u64, now_ns: u64) -> Answer {
@@ -27,10 +38,14 @@ fn admissions(table: &Table, key: &[u8], now_ns: u64) -> u64 {
         .expect("a limit")
 }
 
-/// The key's slot, under no lock: the tests are alone.
-fn slot(table: &Table, key: &[u8], now_ns: u64) -> usize {
-    let place = table.place(key);
-    table.locate(&place, Some(BIAS + now_ns)).expect("room")
+/// The number of the key's slot, under no lock: the tests are alone.
+fn locate(table: &Table, key: &[u8], now_ns: u64) -> usize {
+    table.locate(&table.place(key), Some(now_ns)).expect("room")
+}
+
+/// The key's slot.
+fn slot<'a>(table: &'a Table, key: &[u8], now_ns: u64) -> Slot<'a> {
+    table.slot(locate(table, key, now_ns))
 }
 
 /// Keys enough to own each of the 8 slots of the smallest table, admitted once each.
@@ -43,125 +58,156 @@ fn crowd(table: &Table, now_ns: u64) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn who_dies_with_cells_in_hand_burns_nothing() {
-    let table = table(5, 8);
-    let cells = table.cells(slot(&table, b"a", 10));
-    forget(cells.take(BIAS + 10, 3));
-    assert_eq!(admissions(&table, b"a", 20), 5);
-    assert_eq!(admissions(&table, b"a", 20 + W), 5);
-}
-
-#[test]
-fn who_dies_while_turning_cells_into_stamps_burns_what_is_turned() {
-    let table = table(5, 8);
-    let cells = table.cells(slot(&table, b"a", 10));
-    cells.commit(cells.take(BIAS + 10, 1), BIAS + 10);
-    forget(cells.take(BIAS + 10, 2));
-    assert_eq!(admissions(&table, b"a", 20), 4);
-    assert_eq!(admissions(&table, b"a", 10 + W), 1);
-}
-
-#[test]
-fn nobody_is_denied_because_of_cells_in_hand() {
-    let table = table(3, 8);
-    let cells = table.cells(slot(&table, b"a", 10));
-    let holder = table.lock(NONE).expect("locks").expect("is free");
-    let hold = cells.take(BIAS + 10, 3);
-    for cost in 1..=3 {
-        assert_eq!(table.hit(b"a", cost, Some(20), NONE), Ok(None));
-        assert_eq!(table.peek(b"a", cost, Some(20), NONE), Ok(None));
+fn who_dies_with_a_slot_in_hand_burns_nothing() {
+    for table in tables(5) {
+        slot(&table, b"a", 10).freeze();
+        assert_eq!(admissions(&table, b"a", 20), 5);
+        assert_eq!(admissions(&table, b"a", 20 + 2 * W), 5);
     }
-    cells.release(hold);
-    drop(holder);
-    assert!(hit(&table, b"a", 3, 20).admitted);
 }
 
 #[test]
-fn cells_in_hand_do_not_stop_an_admission_that_needs_none_of_them() {
-    let table = table(3, 8);
-    let cells = table.cells(slot(&table, b"a", 10));
-    let _holder = table.lock(NONE).expect("locks").expect("is free");
-    forget(cells.take(BIAS + 10, 2));
-    assert!(hit(&table, b"a", 1, 20).admitted);
+fn nobody_is_denied_because_of_a_slot_in_hand() {
+    for table in tables(3) {
+        let slot = slot(&table, b"a", 10);
+        let holder = table.lock(NONE).expect("locks").expect("is free");
+        let hold = slot.freeze();
+        for cost in 1..=3 {
+            assert_eq!(table.hit(b"a", cost, Some(20), NONE), Ok(None));
+            let peek = table.peek(b"a", cost, Some(20)).expect("valid");
+            assert!(peek.expect("takes no lock").admitted);
+        }
+        slot.thaw(&hold);
+        drop(holder);
+        assert!(hit(&table, b"a", 3, 20).admitted);
+    }
+}
+
+#[test]
+fn a_denial_waits_for_no_holder() {
+    for table in tables(3) {
+        assert!(hit(&table, b"a", 3, 10).admitted);
+        let _holder = table.lock(NONE).expect("locks").expect("is free");
+        slot(&table, b"a", 10).freeze();
+        for cost in 1..=3 {
+            let answer = table.hit(b"a", cost, Some(20), NONE).expect("valid");
+            assert!(answer.expect("takes no lock").denied());
+        }
+    }
 }
 
 #[test]
 fn who_dies_between_sealing_and_publishing_costs_the_owner_nothing() {
-    let table = table(2, 1);
-    crowd(&table, 10);
-    forget(table.cells(slot(&table, b"k\0", 10)).seal(BIAS + 10 + W));
-    assert_eq!(admissions(&table, b"k\0", 10 + W), 2);
+    for table in tables(2) {
+        crowd(&table, 10);
+        slot(&table, b"k\0", 10).freeze();
+        assert_eq!(admissions(&table, b"k\0", 10 + 2 * W), 2);
+    }
 }
 
 #[test]
 fn who_dies_after_publishing_costs_the_new_owner_nothing() {
-    let table = table(2, 1);
-    crowd(&table, 10);
-    let taken = slot(&table, b"k\0", 10);
-    forget(table.cells(taken).seal(BIAS + 10 + W));
-    table.publish(taken, &table.place(b"new"));
-    assert_eq!(slot(&table, b"new", 10 + W), taken);
-    assert_eq!(admissions(&table, b"new", 10 + W), 2);
-}
-
-#[test]
-fn a_live_cell_keeps_the_slot_and_every_stamp_in_it() {
-    let table = table(3, 1);
-    let cells = table.cells(slot(&table, b"a", 10));
-    assert!(hit(&table, b"a", 1, 10).admitted);
-    assert!(hit(&table, b"a", 1, 500).admitted);
-    let before = cells.survey(BIAS + 500, 3);
-    assert!(cells.seal(BIAS + 10 + W).is_none());
-    assert_eq!(cells.survey(BIAS + 500, 3), before);
+    for table in tables(2) {
+        crowd(&table, 10);
+        let taken = locate(&table, b"k\0", 10);
+        table.slot(taken).freeze();
+        table.publish(taken, &table.place(b"new"));
+        assert_eq!(locate(&table, b"new", 10 + 2 * W), taken);
+        assert_eq!(admissions(&table, b"new", 10 + 2 * W), 2);
+    }
 }
 
 #[test]
 fn who_is_late_for_a_slot_that_was_given_away_is_not_admitted_by_it() {
-    let table = table(2, 1);
-    let keys = crowd(&table, 10);
-    let place = table.place(&keys[0]);
-    let found = table.find(&place).expect("it was admitted");
-    for n in 0u8..8 {
-        assert!(hit(&table, &[b'n', n], 1, 10 + W).admitted);
+    for table in tables(2) {
+        let keys = crowd(&table, 10);
+        let found = table.find(&table.place(&keys[0])).expect("it was admitted");
+        for n in 0u8..8 {
+            assert!(hit(&table, &[b'n', n], 1, 10 + 2 * W).admitted);
+        }
+        // The late one now takes an admission of the new owner, and finds out.
+        let at = crate::clock::read(Some(11 + 2 * W), |_| 0);
+        let answer = table.slot(found.slot).admit(1, || at);
+        assert!(answer.expect("nobody in the way").admitted);
+        assert!(!table.still(found));
     }
-    // The late one now swaps a cell of the new owner, and finds out.
-    let pass = table.cells(found.slot).admit(BIAS + 11 + W);
-    assert!(pass.taken);
-    assert!(!table.still(found));
 }
 
 #[test]
 fn a_slot_that_came_back_to_its_first_owner_is_not_the_slot_that_was_found() {
-    let table = table(2, 1);
-    let keys = crowd(&table, 10);
-    let found = table.find(&table.place(&keys[0])).expect("admitted");
-    let place = |key: &[u8]| table.place(key);
-    assert!(table.reclaim(found.slot, &place(b"other"), BIAS + 10 + W));
-    assert!(table.reclaim(found.slot, &place(&keys[0]), BIAS + 10 + W));
-    assert!(!table.still(found));
+    for table in tables(2) {
+        let keys = crowd(&table, 10);
+        let found = table.find(&table.place(&keys[0])).expect("admitted");
+        let place = |key: &[u8]| table.place(key);
+        assert!(table.reclaim(found.slot, &place(b"other"), 10 + 2 * W));
+        assert!(table.reclaim(found.slot, &place(&keys[0]), 10 + 2 * W));
+        assert!(!table.still(found));
+    }
 }
 
 #[test]
-fn no_cell_is_free_between_sealing_and_publishing() {
-    let table = table(4, 1);
-    let cells = table.cells(slot(&table, b"a", 10));
-    let hold = cells.seal(BIAS + 10).expect("idle");
-    let pass = cells.admit(BIAS + 10 + 5 * W);
-    assert!(!pass.taken && pass.provisional);
-    cells.release(hold);
-    assert!(cells.admit(BIAS + 10).taken);
+fn a_slot_that_counts_something_is_not_given_away() {
+    for table in tables(3) {
+        let place: Place = table.place(b"other");
+        let taken = locate(&table, b"a", 10);
+        assert!(hit(&table, b"a", 1, 10).admitted);
+        let before = table.peek(b"a", 1, Some(10));
+        assert!(!table.reclaim(taken, &place, 10));
+        assert_eq!(table.peek(b"a", 1, Some(10)), before);
+        assert!(table.reclaim(taken, &place, 10 + 2 * W));
+    }
+}
+
+#[test]
+fn a_reading_older_than_a_decision_counts_as_of_the_decision() {
+    let table = log(2);
+    assert!(hit(&table, b"a", 1, 6 * W).admitted);
+    let older = hit(&table, b"b", 1, 5 * W);
+    assert_eq!(older.reset_after_ns, 6 * W + W - 5 * W);
+    // What only looks binds nobody.
+    table.peek(b"a", 1, Some(9 * W)).expect("valid");
+    assert_eq!(hit(&table, b"b", 1, 6 * W).reset_after_ns, W);
+}
+
+#[test]
+fn a_reading_older_than_a_state_never_undoes_what_that_counts() {
+    // One that was supplied, on a table whose others read the clock inside.
+    for table in tables(3) {
+        let slot = slot(&table, b"a", 5 * W);
+        let admit = |now| {
+            let at = crate::clock::read(Some(now), |_| 0);
+            slot.admit(1, || at).expect("nobody in the way")
+        };
+        let (first, older) = (admit(6 * W), admit(6 * W - 1));
+        assert!(first.admitted && older.admitted);
+        assert!(older.reset_after_ns > first.reset_after_ns);
+        assert!(admit(6 * W).admitted);
+        assert!(admit(6 * W - 1).denied());
+        let later = admit(6 * W);
+        assert!(later.denied() && later.reset_after_ns >= W);
+    }
+}
+
+#[test]
+fn a_reading_older_than_a_reclaim_by_the_clock_inside_counts_as_of_the_reclaim() {
+    for table in tables(2) {
+        let slot = locate(&table, b"a", 10);
+        assert!(table.reclaim(slot, &table.place(b"b"), 20 * W));
+        let lifted = hit(&table, b"a", 1, 15 * W);
+        let as_of_then = hit(&table, b"c", 1, 20 * W);
+        assert_eq!(lifted.reset_after_ns, as_of_then.reset_after_ns + 5 * W);
+    }
 }
 
 #[test]
 fn a_reading_older_than_a_reclaim_counts_as_of_the_reclaim() {
-    let table = table(2, 1);
+    let table = log(2);
     for _ in 0..2 {
         assert!(hit(&table, b"a", 1, 600).admitted);
     }
-    // Everybody is idle at 1600; eight others take all slots, that of `a` too, for a moment.
+    // Everybody is idle at 600 + W; eight others take all slots, that of `a` too, for a moment.
     for n in 0u8..8 {
-        let place: Place = table.place(&[b'n', n]);
-        assert!(table.locate(&place, Some(BIAS + 600 + W)).is_ok());
+        locate(&table, &[b'n', n], 600 + W);
     }
     // By its own reading two admissions are still live. They are forgotten, so it is lifted.
     let answer = hit(&table, b"a", 1, 700);
@@ -173,7 +219,7 @@ fn a_reading_older_than_a_reclaim_counts_as_of_the_reclaim() {
 
 #[test]
 fn a_holder_that_stands_still_blocks_only_who_needs_the_lock() {
-    let table = Table::open(None, 3, 1 << 50, 100).expect("a table");
+    let table = Table::open(None, Quota::sliding_log(3, 1 << 50), 100).expect("a table");
     let patience = Duration::from_millis(30);
     let hit = |key: &[u8], cost| table.hit(key, cost, None, patience).expect("valid");
     assert!(hit(b"a", 1).expect("no lock needed").admitted);
@@ -185,7 +231,7 @@ fn a_holder_that_stands_still_blocks_only_who_needs_the_lock() {
     assert!(!hit(b"a", 3).expect("no lock needed").admitted);
     let start = Instant::now();
     assert_eq!(hit(b"new", 1), None);
-    assert_eq!(table.reset(b"a", None, NONE), Ok(false));
+    assert_eq!(table.reset(b"a", NONE), Ok(false));
     assert!(start.elapsed() >= patience);
     assert!(start.elapsed() < patience + Duration::from_secs(2));
 }

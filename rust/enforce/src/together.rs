@@ -7,8 +7,8 @@ use crate::clock::{self, Reading};
 use crate::error::Error;
 use crate::hash::Place;
 use crate::lock::Guard;
-use crate::slot::{Hold, Survey};
-use crate::table::{ROUNDS, Table};
+use crate::slot::{Hold, Slot};
+use crate::table::Table;
 
 /// Takes `cost` admissions of `key` in every table, or in none.
 ///
@@ -19,7 +19,7 @@ use crate::table::{ROUNDS, Table};
 ///
 /// # Errors
 /// `InvalidArgument`: no table, the same table twice, the cost or the time. `NeverPossible`: the
-/// cost is above one of the limits. `StoreError`: no lock can be had.
+/// cost is above one of the bursts. `StoreError`: no lock can be had.
 pub fn hit_all(
     tables: &[&Table],
     key: &[u8],
@@ -43,7 +43,30 @@ pub fn hit_all(
     let Some(_guards) = lock_all(&ordered, patience)? else {
         return Ok(None);
     };
-    Ok(settle(tables, &places, cost, supplied))
+    Ok(Some(settle(tables, &places, cost, supplied)))
+}
+
+/// What `hit_all` would be told, changing nothing, by one reading of the clock or more.
+///
+/// `Ok(None)`: others changed the key all the time; see [`Answer::busy`].
+///
+/// # Errors
+/// `InvalidArgument`, `NeverPossible`: as for [`hit_all`].
+pub fn peek_all(
+    tables: &[&Table],
+    key: &[u8],
+    cost: u64,
+    now_ns: Option<u64>,
+) -> Result<Option<Vec<Answer>>, Error> {
+    for table in tables {
+        table.check_cost(cost)?;
+    }
+    let supplied = clock::supplied(now_ns)?;
+    let looks = tables.iter().map(|table| {
+        let place = table.place(key);
+        table.look(&place, cost, &|| look_time(tables, supplied))
+    });
+    Ok(looks.collect())
 }
 
 /// The tables in the one order in which everybody takes their locks, each once.
@@ -66,21 +89,18 @@ fn deny(
     cost: u64,
     supplied: Option<u64>,
 ) -> Option<Vec<Answer>> {
-    let pairs = || tables.iter().zip(places);
-    pairs().find_map(|(table, place)| table.deny(place, cost, supplied))?;
-    let answers: Option<Vec<Answer>> = pairs()
-        .map(|(table, place)| table.look(place, cost, supplied))
+    let looks = tables.iter().zip(places);
+    let answers: Option<Vec<Answer>> = looks
+        .map(|(table, place)| table.look(place, cost, &|| decision_time(tables, supplied)))
         .collect();
-    // Looked at again, so that all the answers are there; one of them must still deny.
-    answers.filter(|answers| {
-        answers
-            .iter()
-            .any(|answer| !answer.admitted && !answer.full)
-    })
+    answers.filter(|answers| answers.iter().any(Answer::denied))
 }
 
 /// Takes every table's lock.
-fn lock_all(ordered: &[&Table], patience: Duration) -> Result<Option<Vec<Guard>>, Error> {
+fn lock_all<'a>(
+    ordered: &[&'a Table],
+    patience: Duration,
+) -> Result<Option<Vec<Guard<'a>>>, Error> {
     let mut doors = Vec::with_capacity(ordered.len());
     for table in ordered {
         match table.door()? {
@@ -98,80 +118,54 @@ fn lock_all(ordered: &[&Table], patience: Duration) -> Result<Option<Vec<Guard>>
     Ok(Some(guards))
 }
 
-/// Under the locks: decides. `None` when others spoilt every round.
+/// Under the locks: decides, with every slot in hand, by one reading of the clock.
 pub(crate) fn settle(
     tables: &[&Table],
     places: &[Place],
     cost: u64,
     supplied: Option<u64>,
-) -> Option<(bool, Vec<Answer>)> {
-    let read = || clock::read(supplied, || floor(tables));
-    let located: Vec<Result<usize, u64>> = tables
-        .iter()
-        .zip(places)
-        .map(|(table, place)| table.locate(place, supplied))
-        .collect();
-    let slots: Vec<(&Table, usize)> = tables
-        .iter()
-        .zip(&located)
-        .filter_map(|(table, slot)| slot.ok().map(|slot| (*table, slot)))
-        .collect();
-    if slots.len() < tables.len() {
-        let at = read();
-        let judge = |(table, slot): (&&Table, &Result<usize, u64>)| match slot {
-            Ok(slot) => Answer::judged(&table.cells(*slot).survey(at.now, cost), cost, at),
-            Err(ready_at) => Answer::full(*ready_at, at),
-        };
-        return Some((false, tables.iter().zip(&located).map(judge).collect()));
-    }
-    for _ in 0..ROUNDS {
-        let at = read();
-        if take_all(&slots, cost, at) {
-            let told = |survey: &Survey| Answer::admitted(survey.free, survey.all_free_at, at);
-            return Some((
-                true,
-                survey_all(&slots, cost, at).iter().map(told).collect(),
-            ));
+) -> (bool, Vec<Answer>) {
+    let pairs = tables.iter().zip(places);
+    let frozen = pairs.map(|(table, place)| {
+        let slot = table.slot(table.locate(place, supplied)?);
+        Ok((slot, slot.freeze()))
+    });
+    let parts: Vec<Result<(Slot<'_>, Hold), u64>> = frozen.collect();
+    let at = decision_time(tables, supplied);
+    let found = |(slot, hold): &(Slot<'_>, Hold)| slot.survey(hold, at.now, cost);
+    let fits = |part| found(part).available_at <= at.now;
+    let admitted = parts.iter().all(|part| part.as_ref().is_ok_and(fits));
+    let answer = |part: Result<(Slot<'_>, Hold), u64>| match part {
+        Ok((slot, hold)) if admitted => Answer::admitted(slot.commit(&hold, at.now, cost), at),
+        Ok(part) => {
+            let looked = Answer::looked(found(&part), at);
+            part.0.thaw(&part.1);
+            looked
         }
-        let surveys = survey_all(&slots, cost, at);
-        // The clock is read after the last cell: what is denied is denied as of now.
-        let later = read();
-        if surveys.iter().any(|survey| survey.available_at > later.now) {
-            let told = |survey: &Survey| Answer::judged(survey, cost, later);
-            return Some((false, surveys.iter().map(told).collect()));
-        }
-    }
-    None
+        Err(ready_at) => Answer::full(ready_at, at),
+    };
+    (admitted, parts.into_iter().map(answer).collect())
 }
 
-/// Takes the cells in hand, in every slot or in none, and makes them admissions at `at`.
-fn take_all(slots: &[(&Table, usize)], cost: u64, at: Reading) -> bool {
-    let mut holds: Vec<Hold> = Vec::with_capacity(slots.len());
-    for (table, slot) in slots {
-        holds.push(table.cells(*slot).take(at.now, cost));
-        if holds.last().is_some_and(|hold| hold.len() < cost) {
-            break;
+/// The time to decide at, asked for after the states were read.
+///
+/// A supplied reading is no earlier than any that one of the tables has decided at, and from here
+/// on they decide at none that is earlier.
+pub(crate) fn decision_time(tables: &[&Table], supplied: Option<u64>) -> Reading {
+    clock::read(supplied, |reading| {
+        let floors = tables.iter().map(|table| table.floor());
+        let now = floors.fold(reading, u64::max);
+        for table in tables {
+            table.raise(now);
         }
-    }
-    let fits = holds.len() == slots.len() && holds.iter().all(|hold| hold.len() == cost);
-    for ((table, slot), hold) in slots.iter().zip(holds) {
-        let cells = table.cells(*slot);
-        if fits {
-            cells.commit(hold, at.now);
-        } else {
-            cells.release(hold);
-        }
-    }
-    fits
+        now
+    })
 }
 
-fn survey_all(slots: &[(&Table, usize)], cost: u64, at: Reading) -> Vec<Survey> {
-    slots
-        .iter()
-        .map(|(table, slot)| table.cells(*slot).survey(at.now, cost))
-        .collect()
-}
-
-fn floor(tables: &[&Table]) -> u64 {
-    tables.iter().map(|table| table.floor()).max().unwrap_or(0)
+/// The time to look at, which binds nobody: no earlier than any that one of the tables has decided
+/// at.
+pub(crate) fn look_time(tables: &[&Table], supplied: Option<u64>) -> Reading {
+    clock::read(supplied, |_| {
+        tables.iter().map(|table| table.floor()).max().unwrap_or(0)
+    })
 }

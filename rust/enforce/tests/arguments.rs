@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rateproof_enforce::{
-    ErrorKind, MAX_CAPACITY, MAX_LIMIT, MAX_NOW_NS, MAX_WINDOW_NS, Table, hit_all,
+    Algorithm, ErrorKind, MAX_CAPACITY, MAX_LIMIT, MAX_NOW_NS, MAX_WINDOW_NS, Quota, Table, hit_all,
 };
 
-fn refused(limit: u64, window_ns: u64, capacity: u64) -> String {
-    match Table::open(None, limit, window_ns, capacity) {
-        Ok(_) => panic!("opened {limit} {window_ns} {capacity}"),
+fn refused(quota: Quota, capacity: u64) -> String {
+    match Table::open(None, quota, capacity) {
+        Ok(_) => panic!("opened {quota}, {capacity}"),
         Err(error) => {
             assert_eq!(error.kind, ErrorKind::InvalidArgument);
             error.to_string()
@@ -18,19 +18,56 @@ fn refused(limit: u64, window_ns: u64, capacity: u64) -> String {
 
 #[test]
 fn a_shape_out_of_bounds_is_named() {
+    let refused =
+        |limit, window_ns, capacity| refused(Quota::sliding_log(limit, window_ns), capacity);
     assert_eq!(refused(0, 1, 1), "limit is 0 (from 1 to 65536)");
-    assert!(refused(MAX_LIMIT + 1, 1, 1).starts_with("limit is 65537"));
+    assert!(refused(65_537, 1, 1).starts_with("limit is 65537"));
     assert!(refused(1, 0, 1).starts_with("window_ns is 0"));
     assert!(refused(1, MAX_WINDOW_NS + 1, 1).starts_with("window_ns is "));
     assert!(refused(1, 1, 0).starts_with("capacity is 0"));
     assert!(refused(1, 1, MAX_CAPACITY + 1).starts_with("capacity is "));
     assert!(refused(u64::MAX, u64::MAX, u64::MAX).starts_with("limit is "));
-    assert!(refused(MAX_LIMIT, 1, MAX_CAPACITY).contains("bytes"));
+    assert!(refused(65_536, 1, MAX_CAPACITY).contains("bytes"));
+}
+
+#[test]
+fn a_quota_that_its_algorithm_cannot_keep_is_named() {
+    let refused = |algorithm, limit, window_ns, burst| {
+        let quota = Quota {
+            algorithm,
+            limit,
+            window_ns,
+            burst,
+        };
+        refused(quota, 1)
+    };
+    use Algorithm::{FirstHitWindow, FixedWindow, SlidingCounter, SlidingLog, TokenBucket};
+    for algorithm in Algorithm::ALL {
+        let most = algorithm.max_limit();
+        assert!(refused(algorithm, most + 1, 1 << 50, 1).starts_with("limit is "));
+        assert!(refused(algorithm, 1, 1 << 50, MAX_LIMIT + 1).starts_with("burst is "));
+    }
+    for algorithm in [SlidingLog, FixedWindow, FirstHitWindow, SlidingCounter] {
+        assert!(refused(algorithm, 5, 1 << 50, 6).starts_with("burst is 6 with "));
+    }
+    assert!(refused(TokenBucket, 5, 4_999, 5).contains("one a microsecond"));
+    assert!(refused(TokenBucket, 1, MAX_WINDOW_NS, 2).contains("takes too long"));
+    assert!(refused(TokenBucket, 1, MAX_WINDOW_NS, MAX_LIMIT).contains("takes too long"));
+    assert!(refused(FirstHitWindow, 8, 3_999, 8).contains("at least 4000 ns"));
+}
+
+#[test]
+fn an_algorithm_is_known_by_its_name() {
+    for algorithm in Algorithm::ALL {
+        assert_eq!(algorithm.name().parse(), Ok(algorithm));
+    }
+    let error = "leaky".parse::<Algorithm>().expect_err("refused");
+    assert!(error.to_string().contains("sliding-log, token-bucket, "));
 }
 
 #[test]
 fn the_extremes_of_time_do_not_overflow() {
-    let table = Table::open(None, 2, MAX_WINDOW_NS, 8).expect("a table");
+    let table = Table::open(None, Quota::sliding_log(2, MAX_WINDOW_NS), 8).expect("a table");
     let hit = |now| {
         table
             .hit(b"a", 1, Some(now), Duration::ZERO)
@@ -57,7 +94,7 @@ fn the_extremes_of_time_do_not_overflow() {
 
 #[test]
 fn a_cost_that_can_never_fit_is_told_from_one_that_does_not_fit_now() {
-    let table = Table::open(None, 5, 1, 8).expect("a table");
+    let table = Table::open(None, Quota::sliding_log(5, 1), 8).expect("a table");
     let kind = |cost| {
         table
             .hit(b"a", cost, None, Duration::ZERO)
@@ -71,7 +108,7 @@ fn a_cost_that_can_never_fit_is_told_from_one_that_does_not_fit_now() {
 
 #[test]
 fn hit_all_wants_one_or_more_tables_each_once() {
-    let table = Table::open(None, 5, 1, 8).expect("a table");
+    let table = Table::open(None, Quota::sliding_log(5, 1), 8).expect("a table");
     for tables in [&[][..], &[&table, &table]] {
         let error = hit_all(tables, b"a", 1, None, Duration::ZERO).expect_err("refused");
         assert_eq!(error.kind, ErrorKind::InvalidArgument);

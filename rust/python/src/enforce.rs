@@ -5,6 +5,7 @@
 //! start again detached, with patience. Opening a table always detaches: it may wait and write.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::exceptions::PyOverflowError;
@@ -15,11 +16,11 @@ use rateproof_enforce as core;
 use crate::errors::raise;
 
 /// (admitted, full, remaining, retry_after_ns, reset_after_ns)
-type Told = (bool, bool, u64, u64, u64);
+pub(crate) type Told = (bool, bool, u64, u64, u64);
 
 /// A quota shared by threads and processes.
 #[pyclass(frozen, module = "rateproof._native")]
-struct Table(core::Table);
+pub struct Table(pub(crate) Arc<core::Table>);
 
 #[pymethods]
 impl Table {
@@ -27,15 +28,22 @@ impl Table {
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
+        algorithm: &str,
         limit: &Bound<'_, PyAny>,
         window_ns: &Bound<'_, PyAny>,
+        burst: &Bound<'_, PyAny>,
         capacity: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
-        let limit = whole(limit, "limit", core::MAX_LIMIT)?;
-        let window_ns = whole(window_ns, "window_ns", core::MAX_WINDOW_NS)?;
+        let algorithm: core::Algorithm = algorithm.parse().map_err(|error| failed(py, &error))?;
+        let quota = core::Quota {
+            algorithm,
+            limit: whole(limit, "limit", algorithm.max_limit())?,
+            window_ns: whole(window_ns, "window_ns", core::MAX_WINDOW_NS)?,
+            burst: whole(burst, "burst", core::MAX_LIMIT)?,
+        };
         let capacity = whole(capacity, "capacity", core::MAX_CAPACITY)?;
-        py.detach(|| core::Table::open(path.as_deref(), limit, window_ns, capacity))
-            .map(Self)
+        py.detach(|| core::Table::open(path.as_deref(), quota, capacity))
+            .map(|table| Self(Arc::new(table)))
             .map_err(|error| failed(py, &error))
     }
 
@@ -46,7 +54,12 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        self.ask(core::Table::hit, key, cost, now_ns)
+        let (cost, now_ns) = self.question(cost, now_ns)?;
+        let bytes = key.as_bytes();
+        let answer = patiently(key.py(), |patience| {
+            self.0.hit(bytes, cost, now_ns, patience)
+        })?;
+        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
     }
 
     /// What a hit would be told, changing nothing.
@@ -56,37 +69,53 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        self.ask(core::Table::peek, key, cost, now_ns)
+        let (cost, now_ns) = self.question(cost, now_ns)?;
+        let answer = self.0.peek(key.as_bytes(), cost, now_ns);
+        let answer = answer.map_err(|error| failed(key.py(), &error))?;
+        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
     }
 
     /// Frees the whole quota of `key`.
-    fn reset(&self, key: &Bound<'_, PyBytes>, now_ns: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let now_ns = reading(now_ns)?;
-        let (py, bytes) = (key.py(), key.as_bytes());
-        let done = patiently(py, |patience| {
-            let done = self.0.reset(bytes, now_ns, patience)?;
-            Ok(done.then_some(()))
-        })?;
-        done.ok_or_else(|| {
-            raise(
-                py,
-                "StoreError",
-                "cannot reset: the table's lock is held",
-                Some("end or resume the process that holds it, then try again"),
-            )
-        })
+    fn reset(&self, key: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let bytes = key.as_bytes();
+        surely(key.py(), |patience| self.0.reset(bytes, patience))
     }
 
-    /// Admissions in any half-open window.
+    /// Frees the whole quota of every key.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        surely(py, |patience| self.0.clear(patience))
+    }
+
+    /// Keys whose quota is not whole, and slots: it looks at every slot.
+    fn census(&self, py: Python<'_>, now_ns: Option<&Bound<'_, PyAny>>) -> PyResult<(u64, u64)> {
+        let now_ns = reading(now_ns)?;
+        let census = py.detach(|| self.0.census(now_ns));
+        let core::Census { live, slots } = census.map_err(|error| failed(py, &error))?;
+        Ok((live, slots))
+    }
+
+    /// How admissions are counted.
+    #[getter]
+    fn algorithm(&self) -> &'static str {
+        self.0.quota().algorithm.name()
+    }
+
+    /// Admissions a window.
     #[getter]
     fn limit(&self) -> u64 {
-        self.0.limit()
+        self.0.quota().limit
     }
 
     /// The window in nanoseconds.
     #[getter]
     fn window_ns(&self) -> u64 {
-        self.0.window_ns()
+        self.0.quota().window_ns
+    }
+
+    /// The most admissions at once.
+    #[getter]
+    fn burst(&self) -> u64 {
+        self.0.quota().burst
     }
 
     /// Keys that find room at the same time.
@@ -96,35 +125,27 @@ impl Table {
     }
 
     fn __repr__(&self) -> String {
-        let (limit, window_ns, capacity) = (self.limit(), self.window_ns(), self.capacity());
-        format!("Table(limit={limit}, window_ns={window_ns}, capacity={capacity})")
+        let core::Quota {
+            limit,
+            window_ns,
+            burst,
+            ..
+        } = self.0.quota();
+        let (algorithm, capacity) = (self.algorithm(), self.capacity());
+        format!(
+            "Table(algorithm='{algorithm}', limit={limit}, window_ns={window_ns}, \
+             burst={burst}, capacity={capacity})"
+        )
     }
 }
 
-/// `core::Table::hit` or `peek`.
-type Question = fn(
-    &core::Table,
-    &[u8],
-    u64,
-    Option<u64>,
-    Duration,
-) -> Result<Option<core::Answer>, core::Error>;
-
 impl Table {
-    fn ask(
+    fn question(
         &self,
-        question: Question,
-        key: &Bound<'_, PyBytes>,
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Told> {
-        let cost = whole(cost, "cost", self.0.limit())?;
-        let now_ns = reading(now_ns)?;
-        let bytes = key.as_bytes();
-        let answer = patiently(key.py(), |patience| {
-            question(&self.0, bytes, cost, now_ns, patience)
-        })?;
-        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
+    ) -> PyResult<(u64, Option<u64>)> {
+        Ok((whole(cost, "cost", self.0.quota().burst)?, reading(now_ns)?))
     }
 }
 
@@ -136,8 +157,9 @@ fn hit_all(
     cost: &Bound<'_, PyAny>,
     now_ns: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(bool, Vec<Told>)> {
-    let tables: Vec<&core::Table> = tables.iter().map(|table| &table.0).collect();
-    let least = tables.iter().map(|table| table.limit()).min().unwrap_or(1);
+    let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
+    let bursts = tables.iter().map(|table| table.quota().burst);
+    let least = bursts.min().unwrap_or(1);
     let (cost, now_ns) = (whole(cost, "cost", least)?, reading(now_ns)?);
     let bytes = key.as_bytes();
     let answers = patiently(key.py(), |patience| {
@@ -148,8 +170,28 @@ fn hit_all(
     Ok((admitted, answers.iter().map(told).collect()))
 }
 
+/// What `hit_all` would be told, changing nothing: each quota's answer.
+#[pyfunction]
+fn peek_all(
+    tables: Vec<PyRef<'_, Table>>,
+    key: &Bound<'_, PyBytes>,
+    cost: &Bound<'_, PyAny>,
+    now_ns: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Vec<Told>> {
+    let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
+    let bursts = tables.iter().map(|table| table.quota().burst);
+    let (cost, now_ns) = (
+        whole(cost, "cost", bursts.min().unwrap_or(1))?,
+        reading(now_ns)?,
+    );
+    let answers = core::peek_all(&tables, key.as_bytes(), cost, now_ns)
+        .map_err(|error| failed(key.py(), &error))?
+        .unwrap_or_else(|| vec![core::Answer::busy(); tables.len()]);
+    Ok(answers.iter().map(told).collect())
+}
+
 /// Tries at once; only when that is not enough, again without the interpreter and with patience.
-fn patiently<T: Send>(
+pub(crate) fn patiently<T: Send>(
     py: Python<'_>,
     call: impl Fn(Duration) -> Result<Option<T>, core::Error> + Sync,
 ) -> PyResult<Option<T>> {
@@ -160,7 +202,23 @@ fn patiently<T: Send>(
     answer.map_err(|error| failed(py, &error))
 }
 
-fn told(answer: &core::Answer) -> Told {
+/// As `patiently`, for what must be done: a lock that is not to be had is an error.
+fn surely(
+    py: Python<'_>,
+    call: impl Fn(Duration) -> Result<bool, core::Error> + Sync,
+) -> PyResult<()> {
+    let done = patiently(py, |patience| Ok(call(patience)?.then_some(())))?;
+    done.ok_or_else(|| {
+        raise(
+            py,
+            "StoreError",
+            "cannot reset: the table's lock is held",
+            Some("end or resume the process that holds it, then try again"),
+        )
+    })
+}
+
+pub(crate) fn told(answer: &core::Answer) -> Told {
     (
         answer.admitted,
         answer.full,
@@ -196,12 +254,13 @@ fn whole(value: &Bound<'_, PyAny>, name: &str, most: u64) -> PyResult<u64> {
     })
 }
 
-fn failed(py: Python<'_>, error: &core::Error) -> PyErr {
+pub(crate) fn failed(py: Python<'_>, error: &core::Error) -> PyErr {
     raise(py, error.kind.class(), &error.message, Some(&error.hint))
 }
 
 /// Adds this file's classes to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Table>()?;
-    module.add_function(wrap_pyfunction!(hit_all, module)?)
+    module.add_function(wrap_pyfunction!(hit_all, module)?)?;
+    module.add_function(wrap_pyfunction!(peek_all, module)?)
 }

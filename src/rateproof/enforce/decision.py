@@ -1,12 +1,16 @@
 """What a limiter answers: a denial is a value, not an error."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, TypeAlias
 
+from rateproof.core import native
 from rateproof.policy import Quota
 
-__all__ = ["Answer", "Decision", "QuotaState"]
+__all__ = ["Answer", "Decision", "QuotaState", "Reason", "Ruling", "decide"]
+
+Reason: TypeAlias = Literal["quota", "cached", "local", "full", "error", "shadow", "exempt"]
+"""Who decided: see `Decision`."""
 
 
 class Answer(NamedTuple):
@@ -26,6 +30,21 @@ class Answer(NamedTuple):
     remaining: int
     retry_after_ns: int
     reset_after_ns: int
+
+
+class Ruling(NamedTuple):
+    """What a ledger says of one call.
+
+    Args:
+        admitted: it passes; every quota that could be counted was charged.
+        answers: one for each quota of the ledger, in its order: after charging
+            when it passes, as found when it does not.
+        reason: `quota`, `cached`, `local` or `full`.
+    """
+
+    admitted: bool
+    answers: Sequence[Answer]
+    reason: Reason = "quota"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +69,49 @@ class Decision:
             the greatest over the quotas. Waiting exactly this long is enough.
         reset_after_ns: until every quota is all free again, if nothing else is
             admitted: the greatest over the quotas.
-        full: the storage had no room to count this key. `on_full` decided, not
-            the quotas.
         quotas: each quota's own figures, in the order of the policy.
+        reason: who decided. `quota`: the policy. `cached`: the policy, by a
+            denial that this process remembers. `local`: the policy, by the
+            table of this process while the store cannot be reached. `full`:
+            `on_full`, since the store had no room to count this key. `error`:
+            `on_error`, since the store cannot be reached. `shadow`: the policy
+            would have denied it, shadow mode let it pass. `exempt`: nobody, the
+            key is not counted.
     """
 
     admitted: bool
     remaining: int
     retry_after_ns: int
     reset_after_ns: int
-    full: bool
     quotas: tuple[QuotaState, ...]
-
-    @classmethod
-    def of(cls, admitted: bool, answers: Iterable[tuple[Quota, Answer]]) -> Self:  # noqa: FBT001 - reads as one word with its subject
-        """Sum up the answers of all quotas, at least one."""
-        full = False
-        states = []
-        for quota, answer in answers:
-            full = full or answer.full
-            retry_after_ns = 0 if admitted else answer.retry_after_ns
-            states.append(
-                QuotaState(quota, answer.remaining, retry_after_ns, answer.reset_after_ns)
-            )
-        return cls(
-            admitted,
-            min(state.remaining for state in states),
-            max(state.retry_after_ns for state in states),
-            max(state.reset_after_ns for state in states),
-            full,
-            tuple(states),
-        )
+    reason: Reason = "quota"
 
     def __bool__(self) -> bool:
         return self.admitted
+
+
+_module = native()
+if _module is not None:
+    Decision = _module.Decision  # type: ignore[misc]  # the twin that the class above specifies
+
+
+def decide(
+    admitted: bool,  # noqa: FBT001 - reads as one word with its subject
+    answers: Iterable[tuple[Quota, Answer]],
+    reason: Reason = "quota",
+) -> Decision:
+    """Sum up the answers of all quotas, at least one."""
+    states = tuple(
+        QuotaState(
+            quota, found.remaining, 0 if admitted else found.retry_after_ns, found.reset_after_ns
+        )
+        for quota, found in answers
+    )
+    return Decision(
+        admitted,
+        min(state.remaining for state in states),
+        max(state.retry_after_ns for state in states),
+        max(state.reset_after_ns for state in states),
+        states,
+        reason,
+    )

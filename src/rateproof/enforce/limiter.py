@@ -1,17 +1,51 @@
 """The limiter: keys in, decisions out."""
 
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias
 
 from rateproof.clock import Clock, SystemClock
-from rateproof.enforce.decision import Answer, Decision
-from rateproof.enforce.stores import DEFAULT_CAPACITY, distinct_quotas, open_store
-from rateproof.errors import InvalidArgument, NeverPossible
+from rateproof.enforce.counters import Count
+from rateproof.enforce.decision import Answer, Decision, Ruling, decide
+from rateproof.enforce.stores import (
+    DEFAULT_CAPACITY,
+    NETWORK_SCHEMES,
+    Ledger,
+    Store,
+    distinct_quotas,
+    open_store,
+)
+from rateproof.enforce.stores.native import NativeLedger
+from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreUnreachable
 from rateproof.policy import Policy, Quota
 
-__all__ = ["Limiter"]
+if TYPE_CHECKING:
+    from rateproof._native import Gate
 
-_MAX_NOW_NS = 2**61 - 1
+__all__ = ["Key", "Limiter", "PolicyLike", "Stats"]
+
+Key: TypeAlias = str | bytes
+PolicyLike: TypeAlias = str | Quota | Policy
+Exempt: TypeAlias = Collection[Key] | Callable[[bytes], bool]
+
+_MAX_NOW_NS = 2**60 - 1
+_MAX_POLICIES = 1024
+_ERROR_WAIT_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What was decided since the store was made, by all who share it, and how full it is.
+
+    Args:
+        counts: how many of each `Count`.
+        tables: for each quota of the policy (live keys, slots); empty where
+            the store does not know.
+    """
+
+    counts: dict[Count, int]
+    tables: dict[Quota, tuple[int, int]]
 
 
 class Limiter:
@@ -21,16 +55,26 @@ class Limiter:
         policy: such as `"5 per 5s"`, or a `Quota`, or a `Policy`.
         store: where admissions are kept. `memory://`: this process and the
             children it forks. `shm://NAME`: every process of this user on this
-            machine that opens the same name, no service needed.
-        clock: the machine's monotonic clock if None. Limiters that share a
-            store must share a clock.
+            machine that opens the same name, no service needed. `redis://…`:
+            every machine (see `rateproof.enforce.stores.redis`). An open `Store`
+            is shared by the limiters on it, with its tables in memory and its
+            connections, and closed by the first of them that is closed.
+        clock: the store's own clock if None. Limiters that share a store must
+            share a clock.
         on_full: what to decide, uncounted, for a key that the store has no room
             for: `deny` or `admit`. Live keys are never evicted for new ones.
+        on_error: what to decide while the store cannot be reached: `deny`,
+            `admit`, or `local`: by a table of this process alone.
         capacity: how many keys can be live at once, the same for every limiter
-            on the store. Each takes 13 bytes for each admission of each quota.
+            on the store. A sliding log takes 14 bytes for each admission of
+            each key and some more, the others 28 bytes a key.
+        shadow: decide and count, but let everything pass.
+        exempt: keys that pass uncounted, or a function that knows them by their
+            bytes.
+        counters: the store whose counters are added to, if not this one's.
 
     Raises:
-        InvalidArgument: a policy, store, `on_full` or capacity that cannot be.
+        InvalidArgument: one of these cannot be.
         StoreMismatch: the store has this quota in another core or capacity.
         StoreError: the store cannot be opened.
 
@@ -45,43 +89,81 @@ class Limiter:
     >>> limiter.close()
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
         self,
-        policy: str | Quota | Policy,
+        policy: PolicyLike,
         *,
-        store: str = "memory://",
+        store: str | Store = "memory://",
         clock: Clock | None = None,
         on_full: Literal["deny", "admit"] = "deny",
+        on_error: Literal["deny", "admit", "local"] = "deny",
         capacity: int = DEFAULT_CAPACITY,
+        shadow: bool = False,
+        exempt: Exempt = (),
+        counters: str | None = None,
     ) -> None:
         if on_full not in {"deny", "admit"}:
             raise InvalidArgument(f"on_full is {on_full!r}", "'deny' or 'admit'")
-        self._policy = _policy(policy)
-        # None lets the store read the machine's clock where it decides.
+        if on_error not in {"deny", "admit", "local"}:
+            raise InvalidArgument(f"on_error is {on_error!r}", "'deny', 'admit' or 'local'")
+        if clock is not None and isinstance(store, str) and store.startswith(NETWORK_SCHEMES):
+            raise InvalidArgument("a clock for a store that has its own", "the server's decides")
+        # None lets the store read its clock where it decides.
         self._clock = None if type(clock) is SystemClock else clock
         self._skip_full = on_full == "admit"
-        self._max_cost = min(quota.limit for quota in self._policy.quotas)
-        tables = distinct_quotas(self._policy)
-        self._order = [(quota, tables.index(quota)) for quota in self._policy.quotas]
-        self._store = open_store(store, self._policy, capacity)
+        self._admit_on_error = on_error == "admit"
+        self._shadow = shadow
+        self._exempt = exempt if callable(exempt) else frozenset(map(_bytes, exempt)).__contains__
+        self._any_exempt = callable(exempt) or bool(exempt)
+        self._plans: dict[PolicyLike, _Plan] = {}
+        self._gate: Gate | None = None
+        local = on_error == "local"
+        self._store = open_store(store, capacity, local=local) if isinstance(store, str) else store
+        self._counting = self._store if counters is None else open_store(counters)
+        try:
+            self._plan = self._planned(policy)
+            self._counters = self._counting.counters()
+            self._arm()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def policy(self) -> Policy:
-        """What it enforces."""
-        return self._policy
+        """What it enforces, unless a call names another policy."""
+        return self._plan.policy
 
-    def hit(self, key: str | bytes, cost: int = 1) -> Decision:
+    @property
+    def gate(self) -> "Gate | None":
+        """The native core's way to `hit`, where it can do all that this limiter does."""
+        return self._gate
+
+    def prepare(self, policy: PolicyLike) -> None:
+        """Open what calls with this policy need, so that the first one need not.
+
+        Before workers are forked, `memory://` becomes one store of all of them.
+
+        Raises:
+            InvalidArgument: the policy cannot be, or the store cannot enforce it.
+            StoreError: it cannot be opened.
+        """
+        self._planned(policy)
+
+    def hit(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
         """Decide whether a request of `key` may pass, and count it if it may.
 
         Args:
             key: the client's identity. A str counts as its UTF-8 bytes, lone
                 surrogates included; the empty key is a key like others.
             cost: how many admissions it takes, all or nothing; at most the
-                least limit of the policy.
+                least limit of the policy (of a token bucket: its burst).
+            policy: decide by this one instead of the limiter's, such as the
+                plan that the client has booked. Quotas that policies have in
+                common are shared; at most 1,024 policies a limiter.
 
         Raises:
             TypeError: the key is neither str nor bytes, or the cost no int.
-            InvalidArgument: the cost is below 1.
+            InvalidArgument: the cost is below 1, or the policy cannot be.
             NeverPossible: the cost is above a limit, so no wait would help.
             StoreError: the limiter is closed, or its store failed.
 
@@ -93,15 +175,35 @@ class Limiter:
         >>> second.admitted, second.remaining, second.retry_after_ns
         (False, 1, 5000000000)
         """
-        cost = self._checked(cost)
-        decided = self._store.hit(_bytes(key), cost, self._now_ns(), skip_full=self._skip_full)
-        return self._decision(*decided)
+        plan = self._plan if policy is None else self._planned(policy)
+        raw = _bytes(key)
+        plan.check(cost)
+        if self._any_exempt and self._exempt(raw):
+            return self._exempted(plan)
+        now_ns = self._now_ns()
+        try:
+            ruling = plan.ledger.hit(raw, cost, now_ns, skip_full=self._skip_full)
+        except StoreError as error:
+            return self._failed(plan, error)
+        return self._decided(plan, ruling)
 
-    async def ahit(self, key: str | bytes, cost: int = 1) -> Decision:
-        """`hit` for coroutines. It never waits for a network, so it simply decides."""
-        return self.hit(key, cost)
+    async def ahit(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
+        """`hit` for coroutines: where the store waits for a network, others go on."""
+        if self._gate is not None and isinstance(self._plan.ledger, NativeLedger):
+            return self.hit(key, cost, policy=policy)
+        plan = self._plan if policy is None else self._planned(policy)
+        raw = _bytes(key)
+        plan.check(cost)
+        if self._any_exempt and self._exempt(raw):
+            return self._exempted(plan)
+        now_ns = self._now_ns()
+        try:
+            ruling = await plan.ledger.ahit(raw, cost, now_ns, skip_full=self._skip_full)
+        except StoreError as error:
+            return self._failed(plan, error)
+        return self._decided(plan, ruling)
 
-    def peek(self, key: str | bytes, cost: int = 1) -> Decision:
+    def peek(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
         """What `hit` would decide now, counting nothing: `remaining` is what is free.
 
         Raises as `hit` does.
@@ -111,25 +213,57 @@ class Limiter:
         ...     limiter.peek("a").remaining, limiter.peek("a").remaining
         (5, 5)
         """
-        cost = self._checked(cost)
-        decided = self._store.peek(_bytes(key), cost, self._now_ns(), skip_full=self._skip_full)
-        return self._decision(*decided)
+        plan = self._plan if policy is None else self._planned(policy)
+        raw = _bytes(key)
+        plan.check(cost)
+        if self._any_exempt and self._exempt(raw):
+            return plan.untouched("exempt", admitted=True)
+        now_ns = self._now_ns()
+        try:
+            ruling = plan.ledger.peek(raw, cost, now_ns, skip_full=self._skip_full)
+        except StoreUnreachable:
+            return plan.untouched("error", admitted=self._admit_on_error or self._shadow)
+        return self._shadowed(plan.decision(ruling))
 
-    def reset(self, key: str | bytes) -> None:
-        """Forget what was admitted for `key`: all its quotas are free again.
+    def reset(self, key: Key, *, policy: PolicyLike | None = None) -> None:
+        """Forget what was admitted for `key`: all quotas of the policy are free again.
 
         Raises:
             TypeError: the key is neither str nor bytes.
             StoreError: the limiter is closed, or its store failed.
         """
-        self._store.reset(_bytes(key), self._now_ns())
+        plan = self._plan if policy is None else self._planned(policy)
+        plan.ledger.reset(_bytes(key))
+
+    def clear(self, *, policy: PolicyLike | None = None) -> None:
+        """Forget what was admitted for every key: all quotas of the policy are free again.
+
+        Raises:
+            StoreError: the limiter is closed, or its store failed.
+        """
+        plan = self._plan if policy is None else self._planned(policy)
+        plan.ledger.clear()
+
+    def stats(self) -> Stats:
+        """What was decided, and how full the tables of the limiter's own policy are.
+
+        Raises:
+            StoreError: the limiter is closed, or its store failed.
+        """
+        totals = self._counters.totals()
+        ledger = self._plan.ledger
+        tables = dict(zip(ledger.quotas, ledger.census(self._now_ns()), strict=False))
+        return Stats({count: totals[count] for count in Count}, tables)
 
     def close(self) -> None:
         """Let go of the store. Closing twice does no harm; deciding afterwards is an error.
 
         What is in `shm://` stays there for the other processes, and for the next.
         """
+        if self._gate is not None:
+            self._gate.close()
         self._store.close()
+        self._counting.close()
 
     def __enter__(self) -> Self:
         return self
@@ -148,43 +282,134 @@ class Limiter:
         )
 
     def __repr__(self) -> str:
-        return f"Limiter({str(self._policy)!r})"
+        return f"Limiter({str(self.policy)!r})"
 
-    def _checked(self, cost: int) -> int:
-        if not isinstance(cost, int) or isinstance(cost, bool):
-            raise TypeError(f"cost is {type(cost).__name__}, not int")
-        if cost < 1:
-            raise InvalidArgument(f"cost {cost}", "a cost is 1 or more")
-        if cost > self._max_cost:
-            raise NeverPossible(
-                f"cost {cost} is above the limit {self._max_cost} of {str(self._policy)!r}",
-                "no wait would let it pass",
-            )
-        return cost
+    def _arm(self) -> None:
+        """Let the native core answer `hit` by itself where it can do all that is done here."""
+        ledger, counters = self._plan.ledger, self._counters
+        if self._clock is not None or self._any_exempt:
+            return
+        several = len(ledger.quotas) > 1
+        if (several and self._skip_full) or type(self).hit is not Limiter.hit:
+            return
+        self._gate = ledger.gate(
+            counters, self._plan.order, self.hit, skip_full=self._skip_full, shadow=self._shadow
+        )
+        if self._gate is not None:
+            self.hit = self._gate.hit  # type: ignore[assignment, method-assign]
+
+    def _planned(self, policy: PolicyLike) -> "_Plan":
+        if not isinstance(policy, str | Quota | Policy):
+            raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")
+        plan = self._plans.get(policy)
+        if plan is None:
+            if len(self._plans) >= _MAX_POLICIES:
+                raise InvalidArgument(
+                    f"{policy!r} is one policy too many for one limiter",
+                    f"at most {_MAX_POLICIES}: a policy is for many keys",
+                )
+            read = _policy(policy)
+            plan = self._plans[policy] = _Plan(read, self._store.ledger(distinct_quotas(read)))
+        return plan
 
     def _now_ns(self) -> int | None:
         if self._clock is None:
             return None
         now_ns = self._clock.now_ns()
         if not 0 <= now_ns <= _MAX_NOW_NS:
-            raise InvalidArgument(f"the clock reads {now_ns} ns", "0 to 2**61 - 1 can be stored")
+            raise InvalidArgument(f"the clock reads {now_ns} ns", "0 to 2**60 - 1 can be stored")
         return now_ns
 
-    def _decision(self, admitted: bool, answers: list[Answer]) -> Decision:  # noqa: FBT001 - private
-        return Decision.of(admitted, ((quota, answers[index]) for quota, index in self._order))
+    def _decided(self, plan: "_Plan", ruling: Ruling) -> Decision:
+        decision = self._shadowed(plan.decision(ruling))
+        count = self._counters.add
+        count(Count.ADMITTED if decision.admitted else Count.DENIED)
+        near = any(5 * state.remaining < state.quota.burst for state in decision.quotas)
+        if ruling.admitted and ruling.reason != "full" and near:
+            count(Count.NEAR_LIMIT)
+        if ruling.reason == "full":
+            count(Count.FULL)
+        if ruling.reason == "local":
+            count(Count.ERROR)
+        if ruling.reason == "cached":
+            count(Count.CACHED)
+        if decision.reason == "shadow":
+            count(Count.SHADOW)
+        return decision
+
+    def _shadowed(self, decision: Decision) -> Decision:
+        if decision.admitted or not self._shadow:
+            return decision
+        return Decision(
+            admitted=True,
+            remaining=decision.remaining,
+            retry_after_ns=decision.retry_after_ns,
+            reset_after_ns=decision.reset_after_ns,
+            quotas=decision.quotas,
+            reason="shadow",
+        )
+
+    def _exempted(self, plan: "_Plan") -> Decision:
+        self._counters.add(Count.EXEMPT)
+        return plan.untouched("exempt", admitted=True)
+
+    def _failed(self, plan: "_Plan", error: StoreError) -> Decision:
+        self._counters.add(Count.ERROR)
+        if not isinstance(error, StoreUnreachable):
+            raise error
+        admitted = self._admit_on_error or self._shadow
+        self._counters.add(Count.ADMITTED if admitted else Count.DENIED)
+        return plan.untouched("error", admitted=admitted)
 
 
-def _policy(policy: str | Quota | Policy) -> Policy:
+class _Plan:
+    """A policy and what the store keeps of it."""
+
+    def __init__(self, policy: Policy, ledger: Ledger) -> None:
+        self.policy = policy
+        self.ledger = ledger
+        self._most = min(quota.burst for quota in policy.quotas)
+        kept = list(ledger.quotas)
+        self.order = [(quota, kept.index(quota)) for quota in policy.quotas]
+
+    def check(self, cost: int) -> None:
+        if not isinstance(cost, int) or isinstance(cost, bool):
+            raise TypeError(f"cost is {type(cost).__name__}, not int")
+        if cost < 1:
+            raise InvalidArgument(f"cost {cost}", "a cost is 1 or more")
+        if cost > self._most:
+            raise NeverPossible(
+                f"cost {cost} is above the limit {self._most} of {str(self.policy)!r}",
+                "no wait would let it pass",
+            )
+
+    def decision(self, ruling: Ruling) -> Decision:
+        answers = ruling.answers
+        return decide(
+            ruling.admitted,
+            ((quota, answers[index]) for quota, index in self.order),
+            ruling.reason,
+        )
+
+    def untouched(self, reason: Literal["exempt", "error"], *, admitted: bool) -> Decision:
+        """What is said where no store was asked: all quotas free, or nothing known of them."""
+        wait_ns = 0 if admitted else _ERROR_WAIT_NS
+        answers = [
+            Answer(admitted, False, quota.burst if admitted else 0, wait_ns, wait_ns)  # noqa: FBT003 - `full`
+            for quota in self.policy.quotas
+        ]
+        return decide(admitted, zip(self.policy.quotas, answers, strict=True), reason)
+
+
+def _policy(policy: PolicyLike) -> Policy:
     if isinstance(policy, str):
         return Policy.parse(policy)
     if isinstance(policy, Quota):
         return Policy((policy,))
-    if isinstance(policy, Policy):
-        return policy
-    raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")
+    return policy
 
 
-def _bytes(key: str | bytes) -> bytes:
+def _bytes(key: Key) -> bytes:
     if isinstance(key, bytes):
         return key
     if isinstance(key, str):

@@ -26,7 +26,7 @@ def test_admits_the_limit_and_denies_the_next(open_limiter, clock):
     assert [d.remaining for d in decisions] == [4, 3, 2, 1, 0, 0]
     assert [d.retry_after_ns for d in decisions] == [0] * 5 + [5 * S]
     assert {d.reset_after_ns for d in decisions} == {5 * S}
-    assert not any(d.full for d in decisions)
+    assert all(d.reason == "quota" for d in decisions)
 
 
 def test_exactly_one_window_later_is_free_and_one_ns_less_is_not(open_limiter, clock):
@@ -180,7 +180,7 @@ def fill(limiter, prefix=""):
     keys = []
     while True:
         key = f"{prefix}{len(keys)}"
-        if limiter.hit(key).full:
+        if limiter.hit(key).reason == "full":
             return keys
         keys.append(key)
         assert len(keys) < 1000, "a table of capacity 8 never fills"
@@ -191,7 +191,7 @@ def test_a_full_table_denies_new_keys_and_forgets_no_live_one(open_limiter, cloc
     live = fill(limiter)
     for number in range(100):
         decision = limiter.hit(f"new {number}")
-        if decision.full:
+        if decision.reason == "full":
             assert (decision.admitted, decision.remaining) == (False, 0)
             assert decision.retry_after_ns > 0
         else:
@@ -203,9 +203,9 @@ def test_a_full_table_denies_new_keys_and_forgets_no_live_one(open_limiter, cloc
 def test_a_full_table_admits_uncounted_when_told_to(open_limiter, clock):
     limiter = open_limiter("1 per 5s", clock=clock, capacity=8, on_full="admit")
     live = fill(limiter)
-    stranger = next(f"s{n}" for n in range(1000) if limiter.peek(f"s{n}").full)
+    stranger = next(f"s{n}" for n in range(1000) if limiter.peek(f"s{n}").reason == "full")
     for decision in [limiter.hit(stranger), limiter.hit(stranger), limiter.peek(stranger)]:
-        assert (decision.admitted, decision.full, decision.retry_after_ns) == (True, True, 0)
+        assert (decision.admitted, decision.reason, decision.retry_after_ns) == (True, "full", 0)
     assert not any(limiter.hit(key).admitted for key in live)
 
 
@@ -213,9 +213,9 @@ def test_slots_idle_for_exactly_one_window_are_used_again(open_limiter, clock):
     limiter = open_limiter("1 per 5s", clock=clock, capacity=8)
     live = fill(limiter)
     clock.advance(5 * S - 1)
-    stranger = next(f"s{n}" for n in range(1000) if limiter.hit(f"s{n}").full)
+    stranger = next(f"s{n}" for n in range(1000) if limiter.hit(f"s{n}").reason == "full")
     clock.advance(1)
-    assert not limiter.peek(stranger).full
+    assert limiter.peek(stranger).reason == "quota"
     assert limiter.hit(stranger).admitted
     assert not limiter.hit(stranger).admitted
     assert len(live) >= 8
@@ -227,10 +227,10 @@ def test_a_full_table_leaves_the_other_quotas_in_force(open_limiter, clock):
         limiter = open_limiter("1 per 1s; 5 per 100s", clock=clock, capacity=1, on_full=on_full)
         fill(limiter)
         clock.advance(S)
-        stranger = next(f"s{n}" for n in range(1000) if limiter.peek(f"s{n}").full)
+        stranger = next(f"s{n}" for n in range(1000) if limiter.peek(f"s{n}").reason == "full")
         decisions = [limiter.hit(stranger), limiter.hit(stranger)]
         assert [d.admitted for d in decisions] == expected
-        assert all(d.full for d in decisions)
+        assert all(d.reason == "full" for d in decisions)
 
 
 @pytest.mark.parametrize("cost", [1, 3])

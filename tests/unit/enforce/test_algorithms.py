@@ -1,28 +1,122 @@
-"""The specification itself, on stamps without storage."""
+"""The specification by example: "5 per 5s" and its like, by each algorithm."""
 
 import pytest
 
-from rateproof.enforce.algorithms import answer, cells_to_take, wait_ns
+from rateproof.enforce.algorithms import RULES
+from rateproof.policy import ALGORITHMS, Policy
+
+S = 1_000_000_000
 
 
-def test_a_cell_is_busy_until_exactly_one_window_after_its_stamp():
-    assert not answer([10], limit=1, window_ns=5, now_ns=14, cost=1).admitted
-    assert answer([10], limit=1, window_ns=5, now_ns=15, cost=1).admitted
+class Key:
+    """One key under one quota: the state, and the rule that changes it."""
+
+    def __init__(self, text):
+        self.quota = Policy.parse(text).quotas[0]
+        self.rule = RULES[self.quota.algorithm]
+        self.state = (0,) * self.rule.width(self.quota)
+
+    def retry(self, now_ns, cost=1):
+        return self.rule.retry_after_ns(self.quota, self.state, now_ns, cost)
+
+    def hit(self, now_ns, cost=1):
+        """Whether it is admitted."""
+        admitted = self.retry(now_ns, cost) == 0
+        if admitted:
+            self.state = self.rule.charged(self.quota, self.state, now_ns, cost)
+        return admitted
+
+    def remaining(self, now_ns):
+        return self.rule.remaining(self.quota, self.state, now_ns)
+
+    def reset(self, now_ns):
+        return self.rule.reset_after_ns(self.quota, self.state, now_ns)
 
 
-def test_cells_never_taken_are_free():
-    assert answer([], limit=3, window_ns=5, now_ns=0, cost=3) == (True, False, 3, 0, 0)
+def test_every_algorithm_of_a_policy_has_its_rule():
+    assert RULES.keys() == ALGORITHMS.keys()
 
 
-def test_a_stamp_from_the_future_is_busy():
-    """A reader whose clock reading is older than the writer's denies: never looser."""
-    assert answer([20], limit=1, window_ns=5, now_ns=10, cost=1) == (False, False, 0, 15, 15)
+@pytest.mark.parametrize("algorithm", RULES)
+@pytest.mark.parametrize("now", [0, 1, 2**60 - 1])
+def test_a_key_never_seen_has_the_whole_quota_at_any_time(algorithm, now):
+    key = Key(f"{algorithm} 5 per 5s")
+    assert (key.remaining(now), key.reset(now)) == (5, 0)
+    assert key.hit(now, cost=5)
+    assert (key.remaining(now), key.hit(now)) == (0, False)
+    assert max(key.state) < 2**61, "all numbers fit a word"
 
 
-@pytest.mark.parametrize(("count", "wait"), [(1, 0), (2, 2), (3, 4)])
-def test_waits_for_as_many_cells_as_are_missing(count, wait):
-    assert wait_ns([12, 10], limit=3, window_ns=5, now_ns=13, count=count) == wait
+def test_a_log_frees_each_permit_exactly_a_window_after_it_was_taken():
+    key = Key("sliding-log 2 per 5s")
+    assert key.hit(10)
+    assert key.hit(12)
+    assert (key.retry(13), key.retry(13, cost=2), key.reset(13)) == (
+        5 * S - 3,
+        5 * S - 1,
+        5 * S - 1,
+    )
+    assert not key.hit(5 * S + 9)
+    assert key.hit(5 * S + 10)
+    assert not key.hit(5 * S + 11)
 
 
-def test_takes_the_cells_with_the_oldest_stamps():
-    assert cells_to_take([9, 0, 3, 0, 7], cost=3) == [1, 3, 2]
+def test_a_bucket_gets_a_token_back_each_interval_and_holds_no_more_than_its_burst():
+    key = Key("token-bucket 1 per 1s burst 3")
+    assert key.hit(7, cost=3)
+    assert (key.retry(7), key.retry(7, cost=3), key.reset(7)) == (S, 3 * S, 3 * S)
+    assert not key.hit(7 + S - 1)
+    assert key.hit(7 + S)
+    assert key.remaining(100 * S) == 3
+
+
+def test_the_interval_of_a_bucket_is_rounded_up():
+    """A third of a microsecond short of three: never faster than was promised."""
+    key = Key("token-bucket 3 per 10us")
+    assert key.hit(0, cost=3)
+    assert key.retry(0, cost=3) == 3 * 3334
+
+
+def test_a_fixed_window_begins_at_a_multiple_of_its_length():
+    key = Key("fixed-window 5 per 5s")
+    assert key.hit(5 * S - 1, cost=5)
+    assert (key.retry(5 * S - 1), key.reset(5 * S - 1)) == (1, 1)
+    assert key.hit(5 * S, cost=4)
+    assert (key.retry(5 * S), key.retry(5 * S, cost=2), key.reset(5 * S)) == (0, 5 * S, 5 * S)
+
+
+def test_a_first_hit_opens_a_window_and_a_later_one_does_not_extend_it():
+    key = Key("first-hit-window 3 per 5s")
+    assert key.hit(S + 1)
+    assert key.hit(6 * S, cost=2)
+    assert (key.retry(6 * S), key.reset(6 * S)) == (1, 1)
+    assert key.hit(6 * S + 1, cost=3)
+    assert key.retry(6 * S + 1) == 5 * S
+
+
+@pytest.mark.parametrize(("limit", "unit"), [(3, 1), (5, 2), (65_536, 2**15), (10**9, 2**28)])
+def test_the_end_of_an_opened_window_is_rounded_up_to_what_fits_a_word(limit, unit):
+    key = Key(f"first-hit-window {limit} per 1h")
+    assert key.hit(1)
+    longer = key.reset(1) - 3600 * S
+    assert 0 <= longer < unit
+    assert (1 + 3600 * S + longer) % unit == 0
+
+
+def test_a_counter_weighs_the_last_window_by_what_still_overlaps():
+    key = Key("sliding-counter 5 per 5s")
+    assert key.hit(4 * S, cost=5)
+    assert key.retry(5 * S) == S, "all five count at the boundary, and four a second later"
+    assert not key.hit(6 * S - 1)
+    assert key.hit(6 * S)
+    assert (key.remaining(7 * S), key.reset(7 * S)) == (1, 8 * S)
+    assert key.retry(7 * S, cost=4) == 3 * S, "beside the one of this window, when it is the last"
+    assert key.retry(7 * S, cost=5) == 8 * S, "when that one is forgotten"
+
+
+def test_a_counter_forgets_what_is_two_windows_old():
+    key = Key("sliding-counter 5 per 5s")
+    assert key.hit(4 * S, cost=5)
+    assert (key.remaining(10 * S - 1), key.remaining(10 * S)) == (4, 5)
+    assert key.hit(17 * S, cost=5)
+    assert key.hit(28 * S, cost=5)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,7 +22,7 @@ def test_a_name_is_taken_as_it_is(name):
 @pytest.mark.parametrize(
     "url",
     [
-        "", "api", "redis://host/0", "shm:/api", "SHM://api", "memory", "shm://", "shm://a/b",
+        "", "api", "rediss:/api", "shm:/api", "SHM://api", "memory", "shm://", "shm://a/b",
         "shm:///etc", "shm://..", "shm://.hidden", "shm://a b", "shm://é", "shm://a\n",
         "shm://a\0", "shm://" + "x" * 65, "memory://a",
     ],
@@ -50,6 +51,7 @@ def test_the_directory_and_its_files_are_for_their_user_only(core, shm_name):
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {
         "lock": 0o600,
+        f"counters.{core}": 0o600,
         f"sliding-log-1-5000000000.{core}": 0o600,
         f"sliding-log-2-1.{core}": 0o600,
     }
@@ -126,7 +128,7 @@ def test_a_link_inside_the_directory_is_not_followed(monkeypatch, tmp_path, shm_
 @pytest.mark.usefixtures("core")
 def test_without_dev_shm_the_temporary_folder_serves(monkeypatch, tmp_path, shm_name):
     monkeypatch.setattr(location, "_SHM_FOLDER", tmp_path / "missing")
-    monkeypatch.setattr(location.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     with Limiter("1 per 5s", store=f"shm://{shm_name}") as limiter:
         assert directory_of(shm_name).parent == tmp_path
         assert limiter.hit("a").admitted

@@ -168,12 +168,12 @@ def test_a_holder_that_does_not_go_on_blocks_nobody(monkeypatch, shm_name):
         assert process.stdout.readline() == "held\n"
         for decide in (deny.hit, deny.peek):
             decision = decide("a")
-            assert (decision.admitted, decision.full) == (False, True)
-        assert (admit.hit("a").admitted, admit.peek("a").full) == (True, True)
+            assert (decision.admitted, decision.reason) == (False, "full")
+        assert (admit.hit("a").admitted, admit.peek("a").reason) == (True, "full")
         with pytest.raises(StoreError, match="stays locked"):
             deny.reset("a")
         with pytest.raises(StoreError, match="stays locked"):
             Limiter("1 per hour", store=store)
         process.stdin.close()
         process.wait()
-        assert (deny.hit("a").admitted, deny.hit("a").full) == (True, False)
+        assert (deny.hit("a").admitted, deny.hit("a").reason) == (True, "quota")

@@ -10,6 +10,7 @@ from rateproof.enforce.stores import reference_table
 from rateproof.enforce.stores.location import directory_of
 from rateproof.enforce.stores.reference_table import Table
 from rateproof.errors import StoreMismatch
+from rateproof.policy import Quota
 
 STORE_FILE = "sliding-log-1-3600000000000.python"
 
@@ -30,7 +31,7 @@ def test_a_layout_of_another_version_names_both(store, table_file):
     with table_file.open("r+b") as file:
         file.seek(16)
         file.write(struct.pack("=Q", 9))
-    with pytest.raises(StoreMismatch, match="layout version 9, this rateproof has 1"):
+    with pytest.raises(StoreMismatch, match="layout version 9, this rateproof has 2"):
         Limiter("1 per hour", store=store)
 
 
@@ -87,7 +88,7 @@ def test_where_nothing_reserves_blocks_zeros_are_written(monkeypatch, store, tab
 
 def test_a_seed_of_its_own_spreads_the_keys_of_each_table():
     """Which keys collide in one table says nothing of another."""
-    tables = [Table(None, 1, 1, 65_536) for _ in range(2)]
+    tables = [Table(None, Quota(1, 1), 65_536) for _ in range(2)]
     assert tables[0]._home(b"a") != tables[1]._home(b"a")
     for table in tables:
         table.close()
@@ -95,12 +96,12 @@ def test_a_seed_of_its_own_spreads_the_keys_of_each_table():
 
 def test_a_table_is_used_to_its_capacity():
     """Two buckets of eight for each key, 1.6 slots a key: up to the capacity none is refused."""
-    table = Table(None, 1, 10**9, 4096)
+    table = Table(None, Quota(1, 10**9), 4096)
     for number in range(4096):
         key = str(number).encode()
         slot, _ = table.room(key, 5)
         assert slot is not None
-        table.take(slot, key, 1, 5)
+        table.charge(slot, key, 1, 5)
     table.close()
 
 

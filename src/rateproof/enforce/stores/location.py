@@ -3,7 +3,8 @@
     /dev/shm/rateproof-<uid>-<name>/          0700, the temporary folder where there is no /dev/shm
         lock                                  held while anything is opened or removed
         sliding-log-5-5000000000.native       a quota's table: algorithm, limit, window in ns, core
-        sliding-log-1000-3600000000000.native
+        token-bucket-1-1000000000-5.native    ... and the burst, where it is not the limit
+        counters.native                       what was decided, how often
 
 Two cores on one quota would each admit it in full, so a quota has one table:
 opening it with the other core is an error.
@@ -12,9 +13,8 @@ opening it with the other core is an error.
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from rateproof.enforce.stores.locks import FileLock, open_lock
 from rateproof.errors import InvalidArgument, StoreError, StoreMismatch
 from rateproof.policy import Quota
 
-__all__ = ["CORES", "Place", "directory_of", "enter", "parse_url", "remove"]
+__all__ = ["CORES", "Place", "directory_of", "enter", "parse_url", "remove", "stored_quotas"]
 
 CORES = ("native", "python")
 """Which core a table belongs to: the last part of its file name."""
@@ -30,6 +30,7 @@ CORES = ("native", "python")
 _MEMORY = "memory://"
 _SHM = "shm://"
 _SHM_FOLDER = Path("/dev/shm")  # noqa: S108 - ours in it is 0700 and its owner is checked
+_TABLE = re.compile(rf"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?\.(?:{'|'.join(CORES)})")
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _ACCEPTED = "memory:// or shm://NAME"
 
@@ -61,8 +62,11 @@ def directory_of(name: str) -> Path:
     All processes of one user find the same one, provided that they see the same
     /dev/shm or, where there is none, the same temporary folder.
     """
-    usable = _SHM_FOLDER.is_dir() and os.access(_SHM_FOLDER, os.W_OK | os.X_OK)
-    folder = _SHM_FOLDER if usable else Path(tempfile.gettempdir())
+    folder = _SHM_FOLDER
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        import tempfile  # slow to import, and seldom needed
+
+        folder = Path(tempfile.gettempdir())
     return folder / f"rateproof-{os.geteuid()}-{name}"
 
 
@@ -79,7 +83,8 @@ class Place:
         Raises:
             StoreMismatch: the other core has one.
         """
-        stem = f"{quota.algorithm}-{quota.limit}-{quota.window_ns}"
+        burst = "" if quota.burst == quota.limit else f"-{quota.burst}"
+        stem = f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}"
         for other in CORES:
             if other != core and os.path.lexists(self.directory / f"{stem}.{other}"):
                 raise StoreMismatch(
@@ -89,6 +94,22 @@ class Place:
                     " store and remove it",
                 )
         return self.directory / f"{stem}.{core}"
+
+    def counters(self, core: str) -> Path:
+        """The path of this core's counters: whatever each counts, their sum is for all."""
+        return self.directory / f"counters.{core}"
+
+
+def stored_quotas(name: str) -> list[Quota]:
+    """The quotas that have a table in `shm://name`, whoever opened it; none without the store."""
+    found = []
+    with suppress(FileNotFoundError):
+        for file in directory_of(name).iterdir():
+            match = _TABLE.fullmatch(file.name)
+            if match:
+                algorithm, limit, window_ns, burst = match.groups(default="0")
+                found.append(Quota(int(limit), int(window_ns), algorithm, int(burst)))
+    return found
 
 
 @contextmanager

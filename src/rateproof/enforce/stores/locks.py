@@ -20,7 +20,6 @@ Waiting is bounded: a holder that is stopped, not dead, must block nobody.
 
 import fcntl
 import os
-import tempfile
 import threading
 import time
 import weakref
@@ -149,6 +148,8 @@ def private_lock() -> FileLock:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("rateproof-lock", os.MFD_CLOEXEC)
     else:
+        import tempfile  # slow to import, and seldom needed
+
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
     return FileLock(descriptor)

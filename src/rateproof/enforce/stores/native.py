@@ -1,73 +1,143 @@
-"""The native core's tables behind the same face as the reference's."""
+"""The native core's tables: they lock and share by themselves."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from rateproof.enforce.decision import Answer
+from rateproof.enforce.counters import Counters
+from rateproof.enforce.decision import Answer, Decision, Ruling
+from rateproof.enforce.stores.location import Place
+from rateproof.enforce.stores.tables import TableStore
 from rateproof.errors import StoreError
+from rateproof.policy import Quota
 
 if TYPE_CHECKING:
-    from rateproof._native import Table
+    from rateproof._native import Gate, Table
 
-__all__ = ["NativeStore"]
-
-_HitAll = Callable[
-    [Sequence["Table"], bytes, int, int | None],
-    tuple[bool, list[tuple[bool, bool, int, int, int]]],
-]
+__all__ = ["NativeLedger", "NativeStore"]
 
 
-class NativeStore:
-    """All tables of one policy. They lock and share by themselves.
+class NativeStore(TableStore["Table", "NativeLedger"]):
+    """The native core's tables in one place; see `TableStore`.
 
     Args:
-        tables: in the order of the answers.
-        hit_all: the native core's decision over several tables, all or nothing.
+        module: `rateproof._native`.
     """
 
-    def __init__(self, tables: Sequence["Table"], hit_all: _HitAll) -> None:
-        self._tables = tuple(tables)
-        self._hit_all = hit_all
+    core = "native"
 
-    def hit(
-        self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
-    ) -> tuple[bool, list[Answer]]:
-        """Decide, and stamp every table if every table admits; see `Store`."""
+    def __init__(self, module: ModuleType, name: str | None, capacity: int) -> None:
+        super().__init__(name, capacity)
+        self._module = module
+
+    def _open_table(self, path: Path | None, quota: Quota, _: Place | None) -> "Table":
+        table: Table = self._module.Table(
+            None if path is None else str(path),
+            quota.algorithm,
+            quota.limit,
+            quota.window_ns,
+            quota.burst,
+            self._capacity,
+        )
+        return table
+
+    def _open_ledger(self, quotas: Sequence[Quota], tables: Sequence["Table"]) -> "NativeLedger":
+        return NativeLedger(self._module, quotas, tables)
+
+    def _open_counters(self, path: Path | None, _: Place | None) -> Counters:
+        counters: Counters = self._module.Counters(None if path is None else str(path))
+        return counters
+
+    def _release(self) -> None:
+        # Each table unmaps itself when its last decision ends.
+        for ledger in self._ledgers.values():
+            ledger.close()
+
+
+class NativeLedger:
+    """The tables of one policy, decided together; see `Ledger`."""
+
+    def __init__(
+        self, module: ModuleType, quotas: Sequence[Quota], tables: Sequence["Table"]
+    ) -> None:
+        self.quotas = quotas
+        self._tables = tuple(tables)
+        self._hit_all = module.hit_all
+        self._peek_all = module.peek_all
+        self._gate = module.Gate
+
+    def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
+        """Decide, and charge every table if every table admits."""
         tables = self._open_tables()
         if len(tables) == 1:
             answer = Answer(*tables[0].hit(key, cost, now_ns))
-            return answer.admitted or (skip_full and answer.full), [answer]
+            return _ruling(answer.admitted, [answer], skip_full=skip_full)
         admitted, raw = self._hit_all(tables, key, cost, now_ns)
         answers = [Answer(*each) for each in raw]
-        if not skip_full or not any(answer.full for answer in answers):
-            return admitted, answers
         # A full table may find room between the two calls: it is left out all the same.
         rest = [index for index, answer in enumerate(answers) if not answer.full]
-        if not rest:
-            return True, answers
+        if not skip_full or len(rest) in {0, len(answers)}:
+            return _ruling(admitted, answers, skip_full=skip_full)
         admitted, raw = self._hit_all([tables[index] for index in rest], key, cost, now_ns)
         for index, each in zip(rest, raw, strict=True):
             answers[index] = Answer(*each)
         # A table that filled up in between denies this once, which is stricter only.
-        return admitted, answers
+        return Ruling(admitted, answers, "full")
 
-    def peek(
+    async def ahit(
         self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
-    ) -> tuple[bool, list[Answer]]:
-        """What `hit` would decide, changing nothing; see `Store`."""
-        answers = [Answer(*table.peek(key, cost, now_ns)) for table in self._open_tables()]
-        return all(answer.admitted or (skip_full and answer.full) for answer in answers), answers
+    ) -> Ruling:
+        """`hit`, which waits for nothing."""
+        return self.hit(key, cost, now_ns, skip_full=skip_full)
 
-    def reset(self, key: bytes, now_ns: int | None) -> None:
+    def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
+        """What `hit` would decide, changing nothing."""
+        told = self._peek_all(self._open_tables(), key, cost, now_ns)
+        answers = [Answer._make(each) for each in told]
+        admitted = all(answer.admitted or (skip_full and answer.full) for answer in answers)
+        return _ruling(admitted, answers, skip_full=skip_full)
+
+    def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""
         for table in self._open_tables():
-            table.reset(key, now_ns)
+            table.reset(key)
+
+    def clear(self) -> None:
+        """Forget every admission of every key."""
+        for table in self._open_tables():
+            table.clear()
+
+    def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:
+        """For each quota (live keys, slots)."""
+        return [table.census(now_ns) for table in self._open_tables()]
+
+    def gate(
+        self,
+        counters: Counters,
+        order: Sequence[tuple[Quota, int]],
+        otherwise: Callable[..., Decision],
+        *,
+        skip_full: bool,
+        shadow: bool,
+    ) -> "Gate":
+        """`Limiter.hit` in native code; see `Ledger`."""
+        gate: Gate = self._gate(
+            self._open_tables(), counters, order, otherwise, skip_full=skip_full, shadow=shadow
+        )
+        return gate
 
     def close(self) -> None:
-        """Let go of the tables; each unmaps itself when its last decision ends."""
+        """Let go of the tables."""
         self._tables = ()
 
     def _open_tables(self) -> tuple["Table", ...]:
         if not self._tables:
             raise StoreError("the limiter is closed", "open another one")
         return self._tables
+
+
+def _ruling(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - private
+    if not any(answer.full for answer in answers):
+        return Ruling(admitted, answers)
+    return Ruling(admitted or (skip_full and all(a.full for a in answers)), answers, "full")

@@ -1,0 +1,111 @@
+//! A slot of one word: the protocol of the algorithms whose whole state fits into 63 bits.
+//!
+//! The state is read before the clock and replaced by compare-and-swap, so the calls of a slot
+//! take effect one after the other, each at a time no earlier than the one before. With its top
+//! bit set the word is *frozen*: a holder of the lock decides, and what is below is the state
+//! until it has.
+
+use std::fmt::Debug;
+
+use crate::answer::Answer;
+use crate::clock::Reading;
+use crate::slot::{FROZEN, Hold, Survey, mark};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Bits of a word that hold the state.
+pub(crate) const STATE_BITS: u32 = 63;
+
+/// An algorithm as a pure function of its state, 0 at first, the time and the cost.
+///
+/// The cost is from 1 to the burst. Times never go back from call to call.
+pub(crate) trait Rule: Debug + Send + Sync {
+    /// The state after `cost` admissions at `now`; `None` when they do not fit.
+    fn take(&self, state: u64, now: u64, cost: u64) -> Option<u64>;
+
+    /// What the state leaves, and when `cost` fits.
+    fn survey(&self, state: u64, now: u64, cost: u64) -> Survey;
+}
+
+/// The word of one slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Meter<'a> {
+    pub(crate) word: &'a AtomicU64,
+    pub(crate) rule: &'a dyn Rule,
+}
+
+impl Meter<'_> {
+    fn state(&self) -> u64 {
+        self.word.load(Ordering::Acquire) & !FROZEN
+    }
+
+    pub(crate) fn admit(&self, cost: u64, read: impl Fn() -> Reading) -> Option<Answer> {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let at = read();
+            let Some(next) = self.rule.take(word & !FROZEN, at.now, cost) else {
+                let found = self.rule.survey(word & !FROZEN, at.now, cost);
+                return Some(Answer::looked(found, at));
+            };
+            if word & FROZEN != 0 {
+                return None;
+            }
+            if swap(self.word, word, next) {
+                return Some(Answer::admitted(self.rule.survey(next, at.now, 1), at));
+            }
+        }
+    }
+
+    pub(crate) fn look(&self, cost: u64, read: impl Fn() -> Reading) -> Answer {
+        let state = self.state();
+        let at = read();
+        Answer::looked(self.rule.survey(state, at.now, cost), at)
+    }
+
+    pub(crate) fn busy_until(&self, now: u64) -> u64 {
+        self.rule.survey(self.state(), now, 1).all_free_at
+    }
+
+    pub(crate) fn recover(&self) {
+        let word = self.word.load(Ordering::Acquire);
+        if word & FROZEN != 0 {
+            self.word.store(word & !FROZEN, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn freeze(&self) -> Hold {
+        loop {
+            let before = self.word.load(Ordering::Acquire);
+            if swap(self.word, before, before | mark()) {
+                return Hold { cursor: 0, before };
+            }
+        }
+    }
+
+    pub(crate) fn survey(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
+        self.rule.survey(hold.before, now, cost)
+    }
+
+    pub(crate) fn commit(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
+        // Whoever commits has been told that it fits.
+        let next = self
+            .rule
+            .take(hold.before, now, cost)
+            .unwrap_or(hold.before);
+        self.word.store(next, Ordering::Release);
+        self.rule.survey(next, now, 1)
+    }
+
+    pub(crate) fn thaw(&self, hold: &Hold) {
+        self.word.store(hold.before, Ordering::Release);
+    }
+
+    pub(crate) fn forget(&self) {
+        self.word.store(0, Ordering::Release);
+    }
+}
+
+/// Replaces `old` by `new`, unless something else is there.
+pub(crate) fn swap(word: &AtomicU64, old: u64, new: u64) -> bool {
+    word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+        .is_ok()
+}

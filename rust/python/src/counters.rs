@@ -1,0 +1,44 @@
+//! Shared counters for Python.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use rateproof_enforce as core;
+
+use crate::enforce::failed;
+
+/// What was decided, how often; see `rateproof.enforce.counters.Counters`.
+#[pyclass(frozen, module = "rateproof._native")]
+pub struct Counters(pub(crate) Arc<core::Counters>);
+
+#[pymethods]
+impl Counters {
+    #[new]
+    fn new(py: Python<'_>, path: Option<PathBuf>) -> PyResult<Self> {
+        py.detach(|| core::Counters::open(path.as_deref()))
+            .map(|counters| Self(Arc::new(counters)))
+            .map_err(|error| failed(py, &error))
+    }
+
+    /// One more of `which`.
+    fn add(&self, which: usize) -> PyResult<()> {
+        if which >= core::COUNTS {
+            return Err(PyIndexError::new_err("no such counter"));
+        }
+        self.0.add(which);
+        Ok(())
+    }
+
+    /// How many of each.
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.totals())
+    }
+}
+
+/// Adds this file's class to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Counters>()
+}

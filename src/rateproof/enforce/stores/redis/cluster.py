@@ -1,0 +1,117 @@
+"""A Redis or Valkey Cluster, asked by redis-py's own client, which follows its slots."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, cast
+
+from rateproof.enforce.stores.redis.address import Address
+from rateproof.enforce.stores.redis.breaker import Breaker
+from rateproof.enforce.stores.redis.command import Command, Mode
+from rateproof.enforce.stores.redis.lanes import Lanes
+
+__all__ = ["Cluster"]
+
+
+class Cluster:
+    """A Cluster; one node that does not answer leaves the keys of the others alone.
+
+    Args:
+        redis: the module.
+        address: where some of its nodes are.
+
+    Raises:
+        TypeError: an option that redis-py does not have.
+    """
+
+    def __init__(self, redis: Any, address: Address) -> None:
+        self._redis = redis
+        self._address = address
+        options = address.options(redis.connection.parse_url(address.url))
+        redis.ConnectionPool(**options).make_connection()
+        self._options = {
+            name: value
+            for name, value in options.items()
+            if name not in {"host", "port", "db", "connection_class"}
+        }
+        self._options["ssl"] = address.url.startswith("rediss:")
+        self._client: Any = None
+        self._lanes = Lanes(self._make_async)
+        self._breakers: dict[str, Breaker] = {}
+
+    def breaker(self, digest: bytes) -> Breaker:
+        """The breaker of the node that answers for this digest, as far as is known."""
+        return self._breaker_of(self._client, digest)
+
+    def abreaker(self, digest: bytes) -> Breaker:
+        """`breaker` for coroutines."""
+        return self._breaker_of(self._lanes.current().client, digest)
+
+    def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> bytes:
+        """What the script says; see `Server.ask`."""
+        client = self._connected()
+        try:
+            return cast("bytes", _run(client, command.words(digest, mode, cost)))
+        except self._redis.exceptions.NoScriptError:
+            words = command.words(digest, mode, cost, whole=True)
+            return cast("bytes", _run(client, words))
+
+    async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> bytes:
+        """`ask` for coroutines."""
+        client = self._lanes.current().client
+        try:
+            return cast("bytes", await _run(client, command.words(digest, mode, cost)))
+        except self._redis.exceptions.NoScriptError:
+            words = command.words(digest, mode, cost, whole=True)
+            return cast("bytes", await _run(client, words))
+
+    def gate(self) -> asyncio.Semaphore:
+        """How many coroutines of the running loop may ask at once."""
+        return self._lanes.current().gate
+
+    def delete(self, keys: list[bytes]) -> None:
+        """Forget these states, which share a slot."""
+        _run(self._connected(), [b"DEL", *keys])
+
+    def delete_all(self, pattern: bytes) -> None:
+        """Forget the states whose keys match."""
+        client = self._connected()
+        primaries = client.PRIMARIES
+        for key in client.scan_iter(match=pattern, count=1000, target_nodes=primaries):
+            self.delete([key])
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            self._client.close()
+        self._lanes.close()
+
+    def _connected(self) -> Any:
+        # Made when first needed, since making it connects. No lock, which a fork
+        # could leave held: at worst the topology is read twice.
+        if self._client is None:
+            self._client = self._make(self._redis)
+        return self._client
+
+    def _make_async(self) -> Any:
+        return self._make(self._redis.asyncio)
+
+    def _make(self, flavour: Any) -> Any:
+        return flavour.cluster.RedisCluster(
+            startup_nodes=[flavour.cluster.ClusterNode(*node) for node in self._address.nodes],
+            retry=flavour.retry.Retry(self._redis.backoff.NoBackoff(), 0),
+            require_full_coverage=False,
+            **self._options,
+        )
+
+    def _breaker_of(self, client: Any, digest: bytes) -> Breaker:
+        name = ""
+        if client is not None:
+            # Unknown until the topology was read, and for a slot that no node serves.
+            with suppress(self._redis.exceptions.RedisClusterException):
+                name = client.get_node_from_key(b"{%b}" % digest).name
+        return self._breakers.setdefault(name, Breaker())
+
+
+def _run(client: Any, words: list[bytes]) -> Any:
+    name, *rest = words
+    return client.execute_command(name.decode(), *rest)

@@ -1,0 +1,85 @@
+"""What is sent for a decision of one policy, and for a reset."""
+
+from collections.abc import Sequence
+from functools import partial
+from hashlib import blake2b
+from typing import Final, Literal, TypeAlias
+
+from rateproof.enforce.stores.redis.scripts import LAYOUT, figures, fingerprint, script_for
+from rateproof.policy import Quota
+
+__all__ = ["Command", "Mode", "digest_of", "pack"]
+
+Mode: TypeAlias = Literal["hit", "peek"]
+
+_digest = partial(blake2b, digest_size=16)
+_ONE: Final = b"$1\r\n1\r\n"
+
+
+def digest_of(key: bytes) -> bytes:
+    """What stands for a client's key in Redis, so that it is short and chooses no slot."""
+    return _digest(key).hexdigest().encode()
+
+
+def pack(*words: bytes) -> bytes:
+    """A command in the protocol of Redis (RESP)."""
+    return b"*%d\r\n" % len(words) + b"".join(map(_bulk, words))
+
+
+def _bulk(word: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(word), word)
+
+
+class Command:
+    """The decision of one policy, for any key.
+
+    The digest of the key stands between braces, which is all that a Cluster
+    hashes: the states of one key, whatever the quota, lie in one slot.
+
+    Args:
+        prefix: what the names of all keys begin with; free of `%` and braces.
+        quotas: of the policy.
+    """
+
+    def __init__(self, prefix: str, quotas: Sequence[Quota]) -> None:
+        self._script = script_for(quotas)
+        start = f"{prefix}:{LAYOUT}:{{%b}}"
+        self._keys = [f"{start}:{fingerprint(quota)}".encode() for quota in quotas]
+        self._figures = [
+            str(word).encode() for quota in quotas for word in (quota.algorithm, *figures(quota))
+        ]
+        self._forms = {"hit": self._form(b"hit"), "peek": self._form(b"peek")}
+
+    def packed(self, digest: bytes, mode: Mode, cost: int) -> bytes:
+        """The command in the protocol of Redis: by the script's digest."""
+        bulk = _ONE if cost == 1 else _bulk(b"%d" % cost)
+        return self._forms[mode] % (*(digest,) * len(self._keys), bulk)
+
+    def words(self, digest: bytes, mode: Mode, cost: int, *, whole: bool = False) -> list[bytes]:
+        """The command word by word; with the text of the script if `whole`."""
+        script = self._script.text if whole else self._script.sha
+        return [
+            b"EVAL" if whole else b"EVALSHA",
+            script,
+            b"%d" % len(self._keys),
+            *self.keys(digest),
+            mode.encode(),
+            b"%d" % cost,
+            *self._figures,
+        ]
+
+    def keys(self, digest: bytes) -> list[bytes]:
+        """Where Redis keeps the state of each quota."""
+        return [key % digest for key in self._keys]
+
+    def patterns(self) -> list[bytes]:
+        """What matches the keys of each quota, whoever the client."""
+        return self.keys(b"*")
+
+    def _form(self, mode: bytes) -> bytes:
+        """`pack` of `words`, with a place for each digest and for the cost."""
+        keys = [b"$%d\r\n%b\r\n" % (len(key % bytes(32)), key) for key in self._keys]
+        first = [b"EVALSHA", self._script.sha, b"%d" % len(keys)]
+        count = len(first) + len(keys) + 2 + len(self._figures)
+        bulks = [*map(_bulk, first), *keys, _bulk(mode), b"%b", *map(_bulk, self._figures)]
+        return b"*%d\r\n" % count + b"".join(bulks)

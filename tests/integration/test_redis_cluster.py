@@ -1,0 +1,157 @@
+"""A real Cluster of three nodes: keys spread over it, slots that move, nodes that fail."""
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from rateproof.enforce.limiter import Limiter
+from rateproof.enforce.stores.redis.breaker import FAILURES, REST_NS
+from rateproof.enforce.stores.redis.command import digest_of
+
+TIMEOUT_S = 0.2
+
+
+class Nodes:
+    """Three primaries with a third of the slots each; the first can have a replica."""
+
+    def __init__(self, start_valkey, unused_port):
+        self._start_valkey = start_valkey
+        self._unused_port = unused_port
+        self.all = [self.start() for _ in range(3)]
+        for number, node in enumerate(self.all):
+            first, last = number * 16_384 // 3, (number + 1) * 16_384 // 3 - 1
+            node.client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
+            self.meet(node)
+        self.wait_for("cluster_known_nodes", "3")
+        self.wait_for("cluster_state", "ok")
+        places = ",".join(f"127.0.0.1:{node.port}" for node in self.all)
+        self.url = f"redis+cluster://{places}"
+        self.store = f"{self.url}?timeout=5s"  # a busy machine is no outage
+
+    def start(self):
+        node = self._start_valkey(
+            "--cluster-enabled", "yes",
+            "--cluster-port", str(self._unused_port()),
+            "--cluster-node-timeout", "1000",
+            "--cluster-require-full-coverage", "no",
+        )  # fmt: skip
+        node.id = node.client.execute_command("CLUSTER MYID").decode()
+        return node
+
+    def meet(self, node):
+        bus = node.client.config_get("cluster-port")["cluster-port"]
+        self.all[0].client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+
+    def wait_for(self, name, value, nodes=None):
+        deadline = time.monotonic() + 20
+        for node in nodes or self.all:
+            while node.client.execute_command("CLUSTER INFO")[name] != value:
+                assert time.monotonic() < deadline, f"{name} does not become {value}"
+                time.sleep(0.05)
+
+    def slot_of(self, key):
+        digest = digest_of(key.encode())
+        return self.all[0].client.execute_command("CLUSTER KEYSLOT", b"{%b}" % digest)
+
+    def owner_of(self, key):
+        return self.all[self.slot_of(key) * 3 // 16_384]
+
+
+@pytest.fixture
+def nodes(start_valkey, unused_port):
+    return Nodes(start_valkey, unused_port)
+
+
+def test_keys_spread_over_the_nodes_and_each_keeps_its_limit(nodes):
+    async def ask(limiter):
+        return [[(await limiter.ahit(f"a{n}")).admitted for _ in range(3)] for n in range(20)]
+
+    with Limiter("2 per hour; 3 per day", store=nodes.store) as limiter:
+        for number in range(40):
+            key = "}x" * number
+            assert [limiter.hit(key).admitted for _ in range(3)] == [True, True, False]
+        assert asyncio.run(ask(limiter)) == [[True, True, False]] * 20
+        assert [node.client.dbsize() for node in nodes.all] == [
+            2 * sum(nodes.owner_of(key) is node for key in keys()) for node in nodes.all
+        ]
+        limiter.reset("}x")
+        assert limiter.hit("}x").remaining == 1
+        limiter._plan.ledger.clear()
+        assert not any(node.client.dbsize() for node in nodes.all)
+        assert limiter.hit("a0").remaining == 1
+
+
+def keys():
+    return ["}x" * number for number in range(40)] + [f"a{number}" for number in range(20)]
+
+
+def test_a_slot_that_moves_takes_its_admissions_along(nodes):
+    """Asked before, during and after the move, and when only the client does not know yet."""
+    key = "wanderer"
+    slot, source = nodes.slot_of(key), nodes.owner_of(key)
+    target = next(node for node in nodes.all if node is not source)
+    with Limiter("10 per hour", store=nodes.store) as limiter:
+
+        async def ask():
+            return (await limiter.ahit(key)).remaining
+
+        def left():
+            return [limiter.hit(key).remaining, asyncio.run(ask())]
+
+        assert left() == [9, 8]
+        target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
+        source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+        assert left() == [7, 6]
+        (kept,) = source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10)
+        source.client.execute_command(
+            "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", kept
+        )
+        assert left() == [5, 4]
+        for node in (target, source):
+            node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
+        assert left() == [3, 2]
+        assert source.client.dbsize() == 0
+
+
+def test_a_hung_node_leaves_the_keys_of_the_others_alone(nodes):
+    hung = nodes.all[0]
+    lost = [f"k{n}" for n in range(200) if nodes.owner_of(f"k{n}") is hung]
+    served = [f"k{n}" for n in range(200) if nodes.owner_of(f"k{n}") is not hung]
+    with Limiter("1000 per hour", store=f"{nodes.url}?timeout={TIMEOUT_S}s") as limiter:
+        limiter.hit(served[0])
+        hung.send(signal.SIGSTOP)
+        start = time.monotonic()
+        for _ in range(5):
+            for key in lost[:20]:
+                assert limiter.hit(key).reason == "error"
+            for key in served[:20]:
+                assert limiter.hit(key).reason == "quota"
+        spent = time.monotonic() - start
+        tries = FAILURES + spent * 1e9 / REST_NS
+        assert spent < (tries + 1) * 3 * TIMEOUT_S + 2
+        hung.send(signal.SIGCONT)
+
+
+@pytest.mark.slow
+def test_a_failover_forgives_what_had_not_reached_the_replica_and_no_more(nodes):
+    limit = 20
+    primary, replica = nodes.all[0], nodes.start()
+    nodes.meet(replica)
+    nodes.wait_for("cluster_known_nodes", "4", [*nodes.all, replica])
+    replica.client.execute_command("CLUSTER REPLICATE", primary.id)
+    deadline = time.monotonic() + 20
+    while replica.client.info("replication").get("master_link_status") != "up":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    key = next(f"k{n}" for n in range(99) if nodes.owner_of(f"k{n}") is primary)
+    with Limiter(f"{limit} per hour", store=f"{nodes.url}?timeout={TIMEOUT_S}s") as limiter:
+        assert limiter.hit(key, cost=5).admitted
+        reached = replica.client.dbsize()
+        primary.kill()
+        while limiter.hit(key).reason == "error":
+            assert time.monotonic() < deadline + 20
+            time.sleep(0.05)
+        admitted = 1 + sum(limiter.hit(key).admitted for _ in range(2 * limit))
+    assert admitted == (limit - 5 if reached else limit)

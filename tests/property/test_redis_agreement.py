@@ -1,0 +1,219 @@
+"""The script answers as the specification does, and breaks no envelope, at any time of the server."""
+
+from contextlib import closing
+from hashlib import sha1
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rateproof.enforce.algorithms import RULES
+from rateproof.enforce.stores import distinct_quotas
+from rateproof.enforce.stores.redis import command, open_redis
+from rateproof.enforce.stores.redis.scripts import EXACT, Script, figures, script_for
+from rateproof.policy import Policy, Quota
+
+SECOND_US = 1_000_000
+EPOCH_US = 1_800_000_000 * SECOND_US
+
+BOUNDED = settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def told_the_time(quotas):
+    """The script as it is, but for its time, which a list tells: states expire by another."""
+    text = script_for(quotas).text
+    for old, new in [
+        (b'redis.call("TIME")', b'redis.call("LRANGE", "clock", 0, 1)'),
+        (b"return math.ceil((free_at - read) / 1000) + 1", b"return 3600000"),
+    ]:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return Script(text, sha1(text).hexdigest().encode())
+
+
+def whole_us(wait_ns):
+    """A wait as a server that counts in microseconds can say it: not too short."""
+    return -(-wait_ns // 1000) * 1000
+
+
+class Told:
+    """A store whose server's time is told, and that remembers no denial."""
+
+    def __init__(self, valkey, monkeypatch):
+        monkeypatch.setattr(command, "script_for", told_the_time)
+        self.store = open_redis(valkey.store)
+        self.client = valkey.client
+
+    def begin(self, policy):
+        self.client.flushall()
+        self.quotas = distinct_quotas(policy)
+        self.ledger = self.store.ledger(self.quotas)
+        self.now_us = EPOCH_US
+        self.states = {quota: (0,) * RULES[quota.algorithm].width(quota) for quota in self.quotas}
+
+    def ask(self, mode, cost):
+        """Admitted, and each quota's figures, of the server at the time told."""
+        self.client.delete("clock")
+        self.client.rpush("clock", self.now_us // SECOND_US, self.now_us % SECOND_US)
+        self.store.service.denials.clear()
+        ruling = getattr(self.ledger, mode)(b"key", cost, None)
+        assert ruling.reason == "quota"
+        return ruling.admitted, [answer[2:] for answer in ruling.answers]
+
+    def expect(self, mode, cost):
+        """The same of the specification."""
+        now_ns = self.now_us * 1000
+        rules = [(RULES[quota.algorithm], quota) for quota in self.quotas]
+        waits = [rule.retry_after_ns(q, self.states[q], now_ns, cost) for rule, q in rules]
+        admitted = not any(waits)
+        if admitted and mode == "hit":
+            for rule, q in rules:
+                self.states[q] = rule.charged(q, self.states[q], now_ns, cost)
+        return admitted, [
+            (
+                rule.remaining(q, self.states[q], now_ns),
+                whole_us(wait),
+                whole_us(rule.reset_after_ns(q, self.states[q], now_ns)),
+            )
+            for wait, (rule, q) in zip(waits, rules, strict=True)
+        ]
+
+
+@pytest.fixture
+def told(valkey, monkeypatch):
+    told = Told(valkey, monkeypatch)
+    with closing(told.store):
+        yield told
+
+
+# An interval of whole microseconds, so that the core that counts in nanoseconds rounds nothing.
+@st.composite
+def quotas(draw, algorithms=tuple(RULES)):
+    limit = draw(st.integers(1, 6))
+    window_ns = draw(st.integers(1, 130)) * limit * draw(st.sampled_from([1000, 10**9]))
+    algorithm = draw(st.sampled_from(algorithms))
+    burst = draw(st.integers(1, 6)) if algorithm == "token-bucket" else limit
+    return Quota(limit, window_ns, algorithm, burst)
+
+
+policies = st.lists(quotas(), min_size=1, max_size=3).map(lambda some: Policy(tuple(some)))
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["hit", "hit", "hit", "peek"]),
+        st.integers(1, 6),
+        st.one_of(
+            st.integers(0, 3),
+            st.integers(0, 800),
+            st.integers(0, 800 * SECOND_US),
+            st.sampled_from(["wait", "just before"]),
+        ),
+    ),
+    max_size=30,
+)
+
+
+@given(policy=policies, steps=steps)
+@BOUNDED
+def test_it_answers_as_the_specification_does(told, policy, steps):
+    told.begin(policy)
+    largest = min(quota.burst for quota in policy.quotas)
+    wait_us = 1
+    for mode, wanted, advance in steps:
+        if advance == "wait":
+            told.now_us += wait_us
+        elif advance == "just before":
+            told.now_us += wait_us - 1
+        else:
+            told.now_us += advance
+        cost = min(wanted, largest)
+        expected = told.expect(mode, cost)
+        assert told.ask(mode, cost) == expected
+        wait_us = max(1, *(wait // 1000 for _, wait, _ in expected[1]))
+
+
+@st.composite
+def large_quotas(draw):
+    algorithm = draw(st.sampled_from(["token-bucket", "fixed-window", "sliding-counter"]))
+    limit = draw(st.integers(10**5, 2**20 if algorithm == "sliding-counter" else 10**9))
+    if algorithm != "token-bucket":
+        return Quota(limit, draw(st.integers(1, 3600 * SECOND_US)) * 1000, algorithm)
+    window_ns = draw(st.integers(1, 4 * SECOND_US)) * limit * 1000
+    return Quota(limit, min(window_ns, limit * (2**49 // limit) * 1000), algorithm, limit)
+
+
+@given(
+    quota=large_quotas(),
+    steps=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20),
+)
+@BOUNDED
+def test_large_limits_are_exact_to_the_last_unit(told, quota, steps):
+    told.begin(Policy((quota,)))
+    for share, advance in steps:
+        told.now_us += round(quota.window_ns * advance) // 1000
+        cost = max(1, round(quota.burst * share))
+        assert told.ask("hit", cost) == told.expect("hit", cost)
+
+
+@given(
+    limit=st.sampled_from([125, 126, 127, 128, 300]),
+    steps=st.lists(st.tuples(st.integers(1, 300), st.integers(0, 40 * SECOND_US)), max_size=25),
+)
+@BOUNDED
+def test_a_log_of_more_than_a_page_is_one_ring(told, limit, steps):
+    """Both sides of the end of what is read at once, and of the ring."""
+    told.begin(Policy((Quota(limit, 60 * 10**9),)))
+    for wanted, advance in steps:
+        told.now_us += advance
+        cost = min(wanted, limit)
+        assert told.ask("hit", cost) == told.expect("hit", cost)
+
+
+@given(
+    quota=quotas(),
+    steps=st.lists(
+        st.tuples(st.integers(1, 6), st.integers(0, 400), st.sampled_from([0, 0, 0, 1, 60, 500])),
+        min_size=1,
+        max_size=40,
+    ),
+)
+@BOUNDED
+def test_a_clock_that_steps_back_loosens_nothing(told, quota, steps):
+    """However far the server's clock falls behind the true time, no run breaks its envelope."""
+    told.begin(Policy((quota,)))
+    true_s = 0
+    admitted_at = []
+    for wanted, passes, back in steps:
+        true_s += passes
+        told.now_us += (passes - back) * SECOND_US
+        cost = min(wanted, quota.burst)
+        if told.ask("hit", cost)[0]:
+            admitted_at += [true_s * 10**9] * cost
+    for first, start_ns in enumerate(admitted_at):
+        for count, end_ns in enumerate(admitted_at[first:], 1):
+            assert end_ns - start_ns >= quota.gap(count)
+
+
+@given(
+    limit=st.integers(1, 10**9),
+    window_ns=st.integers(1, 2**59),
+    burst=st.integers(1, 10**9),
+)
+def test_no_figure_outgrows_exact_numbers_or_loosens_a_quota(limit, window_ns, burst):
+    if window_ns >= 1000 * limit and burst * -(-window_ns // limit) <= 2**59:
+        size, unit, drain = figures(Quota(limit, window_ns, "token-bucket", burst))
+        assert size == burst
+        assert burst * unit < 2**53
+        assert drain >= 1
+        assert unit * limit * 1000 >= drain * window_ns
+        assert unit * limit * 1000 <= drain * (window_ns + 1000) * (1 + 2**-20)
+    if limit <= 2**20:
+        limit, window, unit = figures(Quota(limit, window_ns, "sliding-counter"))
+        assert window % unit == 0
+        assert limit * window // unit <= EXACT
+        assert window_ns <= window * 1000 <= (window_ns + 1000) * (1 + 2**-30)

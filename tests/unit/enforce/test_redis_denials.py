@@ -1,0 +1,91 @@
+"""Remembered denials: never longer than the server's, never more than memory has room for."""
+
+import pytest
+
+from rateproof.clock import ManualClock
+from rateproof.enforce.decision import Answer
+from rateproof.enforce.stores.redis import denials as module
+from rateproof.enforce.stores.redis.denials import CAPACITY, LONGEST_KEY, Denials
+
+SECOND_NS = 10**9
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = ManualClock(10**12)
+    monkeypatch.setattr(module.time, "monotonic_ns", clock.now_ns)
+    return clock
+
+
+def answer(admitted, remaining, wait_ns, reset_ns):
+    return Answer(
+        admitted=admitted,
+        full=False,
+        remaining=remaining,
+        retry_after_ns=wait_ns,
+        reset_after_ns=reset_ns,
+    )
+
+
+def denied(wait_ns, reset_ns=None):
+    return answer(
+        admitted=False,
+        remaining=0,
+        wait_ns=wait_ns,
+        reset_ns=wait_ns if reset_ns is None else reset_ns,
+    )
+
+
+def free(reset_ns):
+    return answer(admitted=True, remaining=3, wait_ns=0, reset_ns=reset_ns)
+
+
+def test_it_holds_from_the_sending_and_its_waits_from_the_receipt(clock):
+    denials = Denials()
+    sent_ns = clock.now_ns()
+    clock.advance(SECOND_NS)  # a slow answer
+    answers = (denied(5 * SECOND_NS, 9 * SECOND_NS), free(reset_ns=SECOND_NS))
+    denials.keep(b"a", 0, 1, sent_ns, answers)
+    denial = denials.get((b"a", 0))
+    assert denial.until_ns <= sent_ns + 5 * SECOND_NS
+    assert denial.until_ns >= sent_ns + 5 * SECOND_NS * 0.999
+    assert denial.at(clock.now_ns()) == list(answers)
+    assert denial.at(clock.now_ns() + 2 * SECOND_NS) == [
+        denied(3 * SECOND_NS, 7 * SECOND_NS),
+        free(reset_ns=0),
+    ]
+
+
+def test_the_longest_wait_of_all_quotas_is_what_holds(clock):
+    denials = Denials()
+    denials.keep(b"a", 0, 1, clock.now_ns(), (denied(10), denied(2000), denied(30)))
+    assert denials.get((b"a", 0)).until_ns == clock.now_ns() + 1999
+
+
+def test_the_oldest_goes_when_there_are_too_many(clock):
+    denials = Denials()
+    for number in range(CAPACITY + 10):
+        denials.keep(b"%d" % number, 0, 1, clock.now_ns(), (denied(10),))
+    assert len(denials._kept) == CAPACITY
+    assert denials.get((b"9", 0)) is None
+    assert denials.get((b"10", 0)) is not None
+
+
+def test_a_long_key_is_not_kept(clock):
+    denials = Denials()
+    for size in (LONGEST_KEY, LONGEST_KEY + 1):
+        denials.keep(bytes(size), 0, 1, clock.now_ns(), (denied(10),))
+    assert denials.get((bytes(LONGEST_KEY), 0)) is not None
+    assert denials.get((bytes(LONGEST_KEY + 1), 0)) is None
+
+
+def test_a_reset_forgets_the_key_in_all_policies_and_what_is_under_way(clock):
+    denials = Denials()
+    for key in (b"a", b"b"):
+        for ledger in range(3):
+            denials.keep(key, ledger, 1, clock.now_ns(), (denied(10),))
+    before = denials.resets
+    denials.forget(b"a")
+    assert [denials.get((b"a", ledger)) for ledger in range(3)] == [None] * 3
+    assert None not in [denials.get((b"b", ledger)) for ledger in range(3)]
+    assert denials.resets != before

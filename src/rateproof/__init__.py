@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rateproof.clock import Clock, ManualClock, SystemClock
     from rateproof.enforce import Decision, Limiter, QuotaState
-    from rateproof.enforce.http import RateLimitMiddleware
+    from rateproof.enforce.http import AsgiRateLimitMiddleware, ClientAddress, RateLimitMiddleware
     from rateproof.errors import (
         CannotWrite,
         InvalidArgument,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         RateproofError,
         StoreError,
         StoreMismatch,
+        StoreUnreachable,
         Unreachable,
     )
     from rateproof.events import Event, EventLog, read_log
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsgiRateLimitMiddleware",
     "CannotWrite",
+    "ClientAddress",
     "Clock",
     "Decision",
     "Event",
@@ -56,6 +59,7 @@ __all__ = [
     "RateproofError",
     "StoreError",
     "StoreMismatch",
+    "StoreUnreachable",
     "SystemClock",
     "Unreachable",
     "Verdict",
@@ -67,7 +71,7 @@ __all__ = [
 _HOMES = {
     "rateproof.clock": ("Clock", "ManualClock", "SystemClock"),
     "rateproof.enforce": ("Decision", "Limiter", "QuotaState"),
-    "rateproof.enforce.http": ("RateLimitMiddleware",),
+    "rateproof.enforce.http": ("AsgiRateLimitMiddleware", "ClientAddress", "RateLimitMiddleware"),
     "rateproof.errors": (
         "CannotWrite",
         "InvalidArgument",
@@ -77,6 +81,7 @@ _HOMES = {
         "RateproofError",
         "StoreError",
         "StoreMismatch",
+        "StoreUnreachable",
         "Unreachable",
     ),
     "rateproof.events": ("Event", "EventLog", "read_log"),

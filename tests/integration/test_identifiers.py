@@ -58,9 +58,9 @@ def server(request, spawn, hide, store):
     return int(re.search(rb":(\d+)\n$", said[-1])[1]), stop
 
 
-def ask(port, target=b"/", *fields):
+def ask(port, target=b"/", *fields, method=b"GET"):
     """The whole answer to a request that no well-behaved client could send, as bytes."""
-    head = [b"GET " + target + b" HTTP/1.1", b"Host: a", b"Connection: close", *fields]
+    head = [method + b" " + target + b" HTTP/1.1", b"Host: a", b"Connection: close", *fields]
     with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
         with contextlib.suppress(ConnectionError):  # refused before it was all sent
             raw.sendall(b"\r\n".join([*head, b"", b""]))
@@ -126,3 +126,81 @@ def test_identifiers_that_differ_in_one_odd_byte_are_different_clients(server):
         answers = [ask(port, b"/?clientId=" + value) for _ in range(3)]
         assert [status(answer) for answer in answers] == [200, 200, 503], value
     assert status(ask(port, b"/?clientId=%61")) == 503
+
+
+KEYS = """
+from rateproof import ClientAddress, KeySpec
+from rateproof.enforce.http import AsgiRequest, WsgiRequest, key_of
+
+SPECS = ("path", "method", "query:q", "query:z", "header:X-A", "header:Content-Type", "cookie:id")
+BEHIND = (ClientAddress(1), ClientAddress(["127.0.0.0/8"], "Forwarded", ipv6_prefix=64))
+
+def answer(request):
+    keys = [key_of(request, KeySpec.parse(f"{spec}|method")) for spec in SPECS]
+    keys += [key_of(request, KeySpec.parse("ip"), address) for address in BEHIND]
+    return repr(keys).encode()
+
+def wsgi(environ, start_response):
+    body = answer(WsgiRequest(environ))
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    body = answer(AsgiRequest(scope))
+    fields = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+"""
+SERVERS = {
+    "gunicorn": ("gunicorn", "--log-level", "critical", "--bind", "127.0.0.1:{port}", "keys:wsgi"),
+    "granian, WSGI": (
+        "granian",
+        "--no-log",
+        "--interface",
+        "wsgi",
+        "--port",
+        "{port}",
+        "keys:wsgi",
+    ),
+    "granian, ASGI": (
+        "granian",
+        "--no-log",
+        "--interface",
+        "asgi",
+        "--port",
+        "{port}",
+        "keys:asgi",
+    ),
+}
+REQUESTS = (
+    (b"GET", b"/"),
+    (b"PURGE", b"/a%2Fb/%ff/c%20d;x=1//e?q=%ff+a&z=%zz"),
+    (b"GET", b"/?q=&q=1", b"X-A:  a\tb ", b"Cookie: a=1; id = 7 ;id=8"),
+    (b"GET", b"/", b"X-A: a=1:;b", b"Content-Type: a/b", b"X-Forwarded-For: 6.6.6.6, 192.0.2.1"),
+    (b"GET", b"/", b"X-Forwarded-For: 192.0.2.1, junk", b'Forwarded: for="[2001:db8::1]:80"'),
+    (b"GET", b"/", b"Forwarded: for=6.6.6.6, for=192.0.2.1, for=127.0.0.9"),
+)
+
+
+def test_a_request_has_the_same_key_whichever_server_presents_it(
+    spawn, unused_port, wait_for_port, tmp_path
+):
+    (tmp_path / "keys.py").write_text(KEYS)
+    keys = {}
+    for name, command in SERVERS.items():
+        port = unused_port()
+        process = spawn("-m", *(word.format(port=port) for word in command), cwd=tmp_path)
+        wait_for_port(port, process)
+        keys[name] = [
+            ask(port, target, *fields, method=method) for method, target, *fields in REQUESTS
+        ]
+    for answers in zip(*keys.values(), strict=True):
+        assert {status(answer) for answer in answers} == {200}
+        bodies = {answer.partition(b"\r\n\r\n")[2] for answer in answers}
+        assert len(bodies) == 1, bodies

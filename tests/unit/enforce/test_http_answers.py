@@ -7,42 +7,42 @@ import re
 import pytest
 
 from rateproof.clock import ManualClock
-from rateproof.enforce.answers import (
+from rateproof.enforce.decision import Decision, QuotaState
+from rateproof.enforce.http.answers import (
+    announcement,
     denial,
     limit_fields,
-    policy_field,
-    quota_names,
     retry_after_s,
+    x_ratelimit_fields,
 )
-from rateproof.enforce.decision import Decision, QuotaState
 from rateproof.enforce.limiter import Limiter
-from rateproof.policy import Policy
+from rateproof.policy import ALGORITHMS, Policy
 
 S = 1_000_000_000
 FIVE = Policy.parse("5 per 5s")
 TWO = Policy.parse("5 per 5s; 100 per 1m")
 
 
-def decision(policy, *states, full=False):
+def decision(policy, *states, reason="quota"):
     """A decision from (remaining, retry_after_ns, reset_after_ns) for each quota."""
     quotas = tuple(QuotaState(q, *s) for q, s in zip(policy.quotas, states, strict=True))
     retry_after_ns = max(state.retry_after_ns for state in quotas)
     return Decision(
-        retry_after_ns == 0 and not full,
+        reason == "shadow" or (retry_after_ns == 0 and reason == "quota"),
         min(state.remaining for state in quotas),
         retry_after_ns,
         max(state.reset_after_ns for state in quotas),
-        full,
         quotas,
+        reason,
     )
 
 
 def fields(policy, made):
-    return dict(limit_fields(made, quota_names(policy), policy_field(policy)))
+    return dict(limit_fields(made, announcement(policy)))
 
 
 def body(made, policy=FIVE, status=503, accept="application/problem+json"):
-    answer = denial(made, quota_names(policy), status=status, accept=accept)
+    answer = denial(made, announcement(policy), status=status, accept=accept)
     return answer, json.loads(answer.body)
 
 
@@ -62,12 +62,16 @@ def test_several_quotas_are_an_item_each():
 
 
 def test_names_differ_even_when_quotas_do_not():
-    assert quota_names(Policy.parse("5/5s; 5/5s; 5/5s")) == ("5-per-5s", "5-per-5s-2", "5-per-5s-3")
+    assert announcement(Policy.parse("5/5s; 5/5s; 5/5s")).names == (
+        "5-per-5s",
+        "5-per-5s-2",
+        "5-per-5s-3",
+    )
 
 
 @pytest.mark.parametrize(("text", "w"), [("5 per 500ms", 1), ("5 per 1500ms", 2), ("5 per 1ns", 1)])
 def test_a_window_that_is_not_whole_seconds_is_rounded_up(text, w):
-    assert policy_field(Policy.parse(text)) == f'"default";q=5;w={w}'
+    assert announcement(Policy.parse(text)).policy == f'"default";q=5;w={w}'
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_the_last_admission_says_when_all_is_free():
 
 
 def test_a_limiter_without_room_still_says_to_wait():
-    made = decision(FIVE, (0, 0, 0), full=True)
+    made = decision(FIVE, (0, 0, 0), reason="full")
     answer, problem = body(made, status=429)
     assert (answer.status, dict(answer.fields)["Retry-After"]) == (503, "1")
     assert fields(FIVE, made)["RateLimit"] == '"default";r=0;t=1'
@@ -138,7 +142,7 @@ def test_a_problem_names_its_type_and_the_quotas_that_deny(status, kind, line):
     ],
 )
 def test_problem_json_goes_to_whoever_accepts_it_as_gladly_as_text(accept):
-    answer = denial(decision(FIVE, (0, S, S)), ("default",), status=503, accept=accept)
+    answer = denial(decision(FIVE, (0, S, S)), announcement(FIVE), status=503, accept=accept)
     assert dict(answer.fields)["Content-Type"] == "application/problem+json"
     assert json.loads(answer.body)["status"] == 503
 
@@ -157,7 +161,7 @@ def test_problem_json_goes_to_whoever_accepts_it_as_gladly_as_text(accept):
     ],
 )
 def test_everybody_else_gets_a_line_of_text(accept):
-    answer = denial(decision(FIVE, (0, S, S)), ("default",), status=503, accept=accept)
+    answer = denial(decision(FIVE, (0, S, S)), announcement(FIVE), status=503, accept=accept)
     assert dict(answer.fields)["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.body == b"Quota Exceeded: at most 5 per 5s; try again in 1 s\n"
 
@@ -168,22 +172,88 @@ def test_a_denial_is_not_stored_by_caches():
     assert dict(answer.fields)["Content-Length"] == str(len(answer.body))
 
 
-@pytest.mark.parametrize("text", ["5 per 5s", "3 per 700ms; 5 per 2s", "1 per 1ns; 2 per 3s"])
-def test_a_client_that_waits_exactly_retry_after_is_admitted(text):
-    """From hundreds of random phases, with the limiter that the server uses."""
-    seeded = random.Random(text)
+POLICIES = (
+    "5 per 5s",
+    "3 per 700ms; 5 per 2s",
+    "1 per 1ns; 2 per 3s",
+    "token-bucket 3 per 2s burst 4",
+    "token-bucket 7 per 1s",
+    "fixed-window 4 per 3s",
+    "first-hit-window 4 per 3s",
+    "sliding-counter 4 per 3s",
+    "5 per 5s; token-bucket 1 per 700ms burst 2; sliding-counter 9 per 7s",
+)
+
+
+@pytest.mark.parametrize("text", POLICIES)
+def test_a_client_that_waits_exactly_retry_after_is_admitted(text, core):
+    """After thousands of denials at random phases, by each algorithm of each core."""
+    seeded = random.Random(f"{core} {text}")
     clock = ManualClock(10**12)
     denials = 0
     with Limiter(text, clock=clock) as limiter:
-        names, policy = quota_names(limiter.policy), policy_field(limiter.policy)
-        for _ in range(1_500):
-            clock.advance(seeded.choice([0, 1, seeded.randrange(2 * S)]))
-            made = limiter.hit("client")
-            said = limit_fields(made, names, policy)[1][1]
+        most = min(quota.burst for quota in limiter.policy.quotas)
+        announced = announcement(limiter.policy)
+        while denials < 1_000:
+            clock.advance(seeded.choice([0, 1, seeded.randrange(S // 3), seeded.randrange(2 * S)]))
+            cost = seeded.choice([1, 1, 1, most])
+            made = limiter.hit("client", cost)
+            said = limit_fields(made, announced)[1][1]
             waits = [int(t) for r, t in re.findall(r"r=(\d+);t=(\d+)", said) if r == "0"]
             if not made.admitted:
                 denials += 1
-                assert max(waits) == retry_after_s(made)
+                assert cost > 1 or max(waits) == retry_after_s(made)
                 clock.advance(retry_after_s(made) * S)
-                assert limiter.hit("client").admitted
-    assert denials > 100
+                assert limiter.hit("client", cost).admitted
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("token-bucket 1 per 1s burst 5", '"default";q=5;w=5'),
+        ("token-bucket 3 per 2s burst 4", '"default";q=4;w=3'),
+        ("token-bucket 7 per 1s", '"default";q=7;w=1'),
+        ("fixed-window 5 per 5s", '"default";q=5;w=5'),
+        ("first-hit-window 5 per 5s", '"default";q=5;w=5'),
+        ("sliding-counter 5 per 5s", '"default";q=5;w=5'),
+    ],
+)
+def test_a_bucket_is_announced_by_its_burst_and_the_time_in_which_it_fills(text, field):
+    assert announcement(Policy.parse(text)).policy == field
+
+
+def test_names_are_plain_enough_to_stand_in_quotes_and_in_json():
+    algorithms = "; ".join(f"{algorithm} 7 per 1500ms" for algorithm in ALGORITHMS)
+    names = announcement(Policy.parse(f"{algorithms}; token-bucket 1 per 1s burst 5")).names
+    assert all(re.fullmatch(r"[A-Za-z0-9.-]+", name) for name in names)
+
+
+def test_shadow_mode_says_what_would_have_been_denied():
+    made = decision(TWO, (0, 2 * S, 5 * S), (7, 0, 60 * S), reason="shadow")
+    assert fields(TWO, made)["RateLimit"] == '"5-per-5s";r=0;t=2, "100-per-1m";r=7;t=60'
+
+
+def test_what_the_limiter_does_not_know_is_not_said():
+    made = decision(FIVE, (5, 0, 0), reason="error")
+    assert fields(FIVE, made) == {"RateLimit-Policy": '"default";q=5;w=5'}
+    assert fields(FIVE, decision(FIVE, (5, 0, 0), reason="exempt")) == {}
+    assert x_ratelimit_fields(made) == []
+
+
+def test_an_unreachable_storage_is_no_fault_of_the_client():
+    answer, problem = body(decision(FIVE, (0, S, S), reason="error"), status=429)
+    assert (answer.status, problem["violated-policies"]) == (503, [])
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ([(4, 0, 5 * S), (7, 0, 60 * S)], ("5", "4", "1700000006")),
+        ([(4, 0, 5 * S), (3, 0, 60 * S)], ("100", "3", "1700000061")),
+        ([(0, 2 * S, 5 * S), (0, 40 * S, 60 * S)], ("100", "0", "1700000041")),
+        ([(0, 0, 5 * S), (0, 40 * S, 60 * S)], ("100", "0", "1700000041")),
+    ],
+)
+def test_the_older_fields_describe_the_quota_that_matters_most(states, said, monkeypatch):
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_500_000_000)
+    assert tuple(value for _, value in x_ratelimit_fields(decision(TWO, *states))) == said

@@ -1,11 +1,14 @@
-"""A key says which client sent a request, and nothing a client sends makes two keys collide."""
+"""A key says which client sent a request, and nothing a client sends makes two keys collide.
+
+Each key is found twice, in the request as WSGI and as ASGI presents it: they never differ.
+"""
 
 import itertools
 from urllib.parse import quote_from_bytes
 
 import pytest
 
-from rateproof.enforce.keys import key_of
+from rateproof.enforce.http import AsgiRequest, WsgiRequest, key_of
 from rateproof.keyspec import KeySpec
 
 
@@ -19,8 +22,32 @@ def environ(query="", **variables):
     } | variables
 
 
+def scope(environ):
+    """The same request as an ASGI server presents it."""
+    raw = {name: str(value).encode("latin-1") for name, value in environ.items()}
+    names = {name: name.removeprefix("HTTP_") for name in raw if name.startswith("HTTP_")}
+    names |= {name: name for name in raw if name.startswith("CONTENT_")}
+    path = raw["SCRIPT_NAME"] + raw["PATH_INFO"]
+    return {
+        "type": "http",
+        "method": environ["REQUEST_METHOD"],
+        "path": path.decode("utf-8", "replace"),
+        "raw_path": quote_from_bytes(path).encode(),
+        "query_string": raw["QUERY_STRING"],
+        "client": (environ["REMOTE_ADDR"], 4711) if environ["REMOTE_ADDR"] else None,
+        "headers": [
+            (name.lower().replace("_", "-").encode(), raw[variable])
+            for variable, name in names.items()
+        ],
+    }
+
+
 def key(spec, *arguments, **variables):
-    return key_of(environ(*arguments, **variables), KeySpec.parse(spec))
+    found = environ(*arguments, **variables)
+    parsed = KeySpec.parse(spec)
+    by_wsgi = key_of(WsgiRequest(found), parsed)
+    assert key_of(AsgiRequest(scope(found)), parsed) == by_wsgi
+    return by_wsgi
 
 
 @pytest.mark.parametrize(
@@ -96,11 +123,34 @@ def test_a_composite_is_skipped_when_a_part_is_missing():
 
 
 def test_requests_that_know_no_address_share_a_key():
-    assert key_of({}, KeySpec.parse("query:clientId|ip")) == b"ip=0:"
+    assert key_of(WsgiRequest({}), KeySpec.parse("query:clientId|ip")) == b"ip=0:"
+    assert key("query:clientId|ip", REMOTE_ADDR="") == b"ip=0:"
 
 
 def test_a_server_that_decoded_its_strings_does_not_crash_it():
-    assert key("query:a", "a=\u20ac\ud800") == b"query:a=6:\xe2\x82\xac\xed\xa0\x80"
+    decoded = WsgiRequest(environ("a=\u20ac\ud800"))
+    expected = b"query:a=6:\xe2\x82\xac\xed\xa0\x80"
+    assert key_of(decoded, KeySpec.parse("query:a")) == expected
+    bare = AsgiRequest({"type": "http", "path": "/\u20ac", "headers": []})
+    assert key_of(bare, KeySpec.parse("path")) == b"path=4:/\xe2\x82\xac"
+
+
+def test_lines_of_one_field_are_one_value():
+    lines = [(b"x-a", b" one"), (b"cookie", b"a=1"), (b"x-a", b"two\t"), (b"cookie", b"id=7")]
+    request = AsgiRequest({"type": "http", "path": "/", "headers": lines})
+    assert key_of(request, KeySpec.parse("header:X-A")) == b"header:x-a=7:one,two"
+    assert key_of(request, KeySpec.parse("cookie:id")) == b"cookie:id=1:7"
+
+
+def test_a_websocket_is_a_get():
+    request = AsgiRequest({"type": "websocket", "path": "/", "headers": []})
+    assert key_of(request, KeySpec.parse("method")) == b"method=3:GET"
+
+
+def test_an_ipv6_address_has_one_form():
+    for text in ("2001:db8::1", "2001:0DB8:0:0:0:0:0:1", "2001:db8::1%eth0"):
+        assert key("ip", REMOTE_ADDR=text) == b"ip=11:2001:db8::1"
+    assert key("ip", REMOTE_ADDR="::ffff:192.0.2.7") == key("ip", REMOTE_ADDR="192.0.2.7")
 
 
 def test_different_parts_never_make_equal_keys():
@@ -110,7 +160,7 @@ def test_different_parts_never_make_equal_keys():
     keys = {}
     for a, b in itertools.product(values, repeat=2):
         query = f"a={quote_from_bytes(a)}&b={quote_from_bytes(b)}"
-        keys.setdefault(key_of(environ(query), spec), set()).add((a, b))
+        keys.setdefault(key_of(WsgiRequest(environ(query)), spec), set()).add((a, b))
     assert [pairs for pairs in keys.values() if len(pairs) > 1] == []
 
 

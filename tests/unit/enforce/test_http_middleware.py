@@ -8,8 +8,7 @@ import logging
 import pytest
 
 from rateproof.clock import ManualClock
-from rateproof.enforce import http
-from rateproof.enforce.http import RateLimitMiddleware
+from rateproof.enforce.http import ClientAddress, RateLimitMiddleware, failures
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.keyspec import KeySpec
@@ -33,6 +32,7 @@ class Recorder:
 class Broken:
     """A limiter whose storage always fails."""
 
+    gate = None
     policy = Policy.parse("5 per 5s")
 
     def hit(self, _):
@@ -67,12 +67,12 @@ def test_a_denial_never_reaches_the_application(limiter):
     app = Recorder()
     guarded = RateLimitMiddleware(app, limiter, key=KEY)
     statuses = [ask(guarded)[0] for _ in range(4)]
-    assert statuses == ["200 OK"] * 2 + ["503 Service Unavailable"] * 2
+    assert statuses == ["200 OK"] * 2 + ["429 Too Many Requests"] * 2
     assert len(app.seen) == 2
 
 
 def test_every_limited_answer_says_what_remains(limiter):
-    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY, status=429)
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY, status=503)
     answers = [ask(guarded) for _ in range(3)]
     assert [fields["RateLimit"] for _, fields, _ in answers] == [
         '"default";r=1;t=5',
@@ -82,7 +82,7 @@ def test_every_limited_answer_says_what_remains(limiter):
     assert {fields["RateLimit-Policy"] for _, fields, _ in answers} == {'"default";q=2;w=5'}
     assert ["Retry-After" in fields for _, fields, _ in answers] == [False, False, True]
     assert answers[0][1]["Content-Type"] == "text/plain"
-    assert json.loads(answers[2][2])["status"] == 429
+    assert json.loads(answers[2][2])["status"] == 503
 
 
 def test_clients_do_not_share_a_quota(limiter):
@@ -91,7 +91,7 @@ def test_clients_do_not_share_a_quota(limiter):
         assert [ask(guarded, f"clientId={client}")[0][:3] for _ in range(3)] == [
             "200",
             "200",
-            "503",
+            "429",
         ]
 
 
@@ -132,7 +132,7 @@ def test_an_application_that_starts_over_is_passed_its_error(limiter):
 
 def test_a_failed_storage_denies_and_is_logged_once_a_second(monkeypatch, caplog):
     clock = ManualClock(10**12)
-    monkeypatch.setattr(http, "SystemClock", lambda: clock)
+    monkeypatch.setattr(failures, "SystemClock", lambda: clock)
     app = Recorder()
     guarded = RateLimitMiddleware(app, Broken(), key=KEY, status=429)
     with caplog.at_level(logging.ERROR, logger="rateproof"):
@@ -162,3 +162,41 @@ def test_no_identity_appears_in_a_field_or_a_body(limiter):
         _, fields, body = ask(guarded, "clientId=s3cr%0d%0aet", HTTP_ACCEPT=accept)
         assert "s3cr" not in repr(fields)
         assert b"s3cr" not in body
+
+
+def test_a_function_can_say_whose_a_request_is(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=lambda environ: environ.get("user"))
+    assert [ask(guarded, user="ann")[0][:3] for _ in range(3)] == ["200", "200", "429"]
+    assert ask(guarded, user=b"ben")[0] == "200 OK"
+    assert [ask(guarded)[0][:3] for _ in range(3)] == ["200", "200", "429"], "by the address"
+    assert ask(guarded, user="ip=9:127.0.0.1")[0] == "200 OK", "no name is another's address"
+
+
+def test_behind_a_proxy_each_client_of_it_is_one(limiter):
+    behind = ClientAddress(proxies=1)
+    guarded = RateLimitMiddleware(Recorder(), limiter, key="ip", address=behind)
+    for client in ("192.0.2.1", "192.0.2.2"):
+        answers = [ask(guarded, HTTP_X_FORWARDED_FOR=f"10.9.9.{n}, {client}") for n in range(3)]
+        assert [status[:3] for status, _, _ in answers] == ["200", "200", "429"]
+
+
+def test_the_older_fields_come_if_asked_for(limiter, monkeypatch):
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_500_000_000)
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY, x_ratelimit=True)
+    answers = [ask(guarded)[1] for _ in range(3)]
+    names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+    assert [[fields[name] for name in names] for fields in answers] == [
+        ["2", "1", "1700000006"],
+        ["2", "0", "1700000006"],
+        ["2", "0", "1700000006"],
+    ]
+
+
+def test_shadow_mode_lets_pass_and_tells_what_it_would_have_denied():
+    app = Recorder()
+    with Limiter("1 per 5s", shadow=True, clock=ManualClock()) as limiter:
+        guarded = RateLimitMiddleware(app, limiter, key=KEY)
+        answers = [ask(guarded) for _ in range(3)]
+    assert [status for status, _, _ in answers] == ["200 OK"] * 3
+    assert {fields["RateLimit"] for _, fields, _ in answers} == {'"default";r=0;t=5'}
+    assert len(app.seen) == 3

@@ -1,0 +1,316 @@
+"""Limits on the routes of a Flask application."""
+
+from collections.abc import Callable, Collection, Iterable
+from functools import wraps
+from typing import Any, TypeVar, Unpack
+from weakref import WeakSet
+
+import flask
+from flask.sansio.blueprints import Blueprint
+
+from rateproof.enforce.decision import Decision
+from rateproof.enforce.frameworks.account import Account
+from rateproof.enforce.frameworks.decide import SharedLimiter
+from rateproof.enforce.frameworks.flask_errors import Denied, denied_class
+from rateproof.enforce.frameworks.limits import (
+    Charge,
+    Limit,
+    LimiterOptions,
+    LimitFactory,
+    PolicySource,
+)
+from rateproof.enforce.http.addresses import DIRECT, ClientAddress
+from rateproof.enforce.http.failures import Failures
+from rateproof.enforce.http.keys import KeyLike
+from rateproof.enforce.http.request import WsgiRequest
+from rateproof.errors import StoreError
+from rateproof.policy import Policy
+
+__all__ = ["Denied", "RateLimit"]
+
+T = TypeVar("T", bound=Callable[..., Any] | Blueprint)
+FlaskLimit = Limit[flask.Request]
+
+_ACCOUNT = "rateproof.account"
+
+
+class RateLimit:
+    """The extension: limits are declared on it and checked by it.
+
+    A view that has limits of its own is checked when it is called, after all
+    `before_request` functions; any other before those that were registered after
+    `init_app`. The most specific limits hold: those of the view, else those of
+    its blueprint (of nested ones the innermost that has any), else `default`.
+    The limits of `application` hold beside them. Static files are not limited.
+
+    Each route is counted by itself, unless a limit is shared. Functions given for
+    keys, policies, costs and exemptions are called with `flask.request`.
+
+    Args:
+        app: an application to set up at once.
+        key: where a request says whose it is, such as `header:X-Api-Key|ip`, or
+            a function; where neither says anything, the client's address counts.
+        default: the policy of each route without limits, or a function.
+        application: the policy of all routes together, and of requests for which
+            there is none, or a function.
+        store: as for a `Limiter`. None: `RATEPROOF_STORE` of the application's
+            configuration, else `memory://`, which worker processes do not share.
+        status: the code of a denial, 400 to 599.
+        address: how the address of a client is found behind proxies.
+        x_ratelimit: whether answers carry X-RateLimit-* as well.
+        exempt_when: a function that tells whether a request is counted at all.
+        enabled: False: nothing is limited. None: `RATEPROOF_ENABLED` of the
+            application's configuration, else True.
+        options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a
+            `Limiter`.
+
+    Raises:
+        InvalidArgument: one of these cannot be.
+        StoreError: the store cannot be opened.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
+        self,
+        app: flask.Flask | None = None,
+        *,
+        key: KeyLike[flask.Request],
+        default: PolicySource[flask.Request] | None = None,
+        application: PolicySource[flask.Request] | None = None,
+        store: str | None = None,
+        status: int = 429,
+        address: ClientAddress = DIRECT,
+        x_ratelimit: bool = False,
+        exempt_when: Callable[[flask.Request], bool] | None = None,
+        enabled: bool | None = None,
+        **options: Unpack[LimiterOptions],
+    ) -> None:
+        self._make = LimitFactory(
+            key, _view, status=status, address=address, exempt_when=exempt_when
+        )
+        self._store = store
+        self._options = options
+        self._enabled = enabled
+        self._x_ratelimit = x_ratelimit
+        self._failures = Failures()
+        self._mark = f"_rateproof_{id(self)}"
+        self._policies: list[Policy] = []
+        self._limiters: WeakSet[SharedLimiter] = WeakSet()
+        self._blueprints: dict[Blueprint, tuple[FlaskLimit, ...]] = {}
+        self._exempt: set[Blueprint] = set()
+        self._default = self._outer(default, scope=None)
+        self._application = self._outer(application, scope="application")
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Check the requests to an application; each has a limiter of its own.
+
+        Raises:
+            InvalidArgument: a policy or an option cannot be.
+            StoreError: the store cannot be opened.
+        """
+        enabled = self._enabled
+        if enabled is None:
+            enabled = app.config.get("RATEPROOF_ENABLED", True)
+        if not enabled:
+            return
+        store = self._store or app.config.get("RATEPROOF_STORE", "memory://")
+        limiter = SharedLimiter(store, **self._options)
+        for policy in self._policies:
+            limiter.prepare(policy)
+        self._limiters.add(limiter)
+        app.extensions[self._mark] = limiter
+        app.before_request(self._before)
+        app.after_request(self._after)
+
+    def limit(
+        self,
+        policy: PolicySource[flask.Request],
+        *,
+        key: KeyLike[flask.Request] | None = None,
+        cost: int | Callable[[flask.Request], int] = 1,
+        methods: Collection[str] | None = None,
+        per_method: bool = False,
+        exempt_when: Callable[[flask.Request], bool] | None = None,
+        override: bool = True,
+    ) -> Callable[[T], T]:
+        """A decorator of views, below `route`, and of blueprints: each route is counted by itself.
+
+        Several on one view all hold.
+
+        Args:
+            policy: such as `5 per 5s`, or a function that knows; one that says
+                None does not limit the request.
+            key: whose the request is, if not as the extension says.
+            cost: how many admissions a request takes, or a function.
+            methods: those that are limited; None for all.
+            per_method: whether each method is counted by itself.
+            exempt_when: a function that tells whether a request is not counted.
+            override: False: the limits of the blueprint and the default hold
+                beside it.
+
+        Raises:
+            InvalidArgument: the policy or the key cannot be read.
+        """
+        return self._declare(
+            self._make(
+                policy,
+                key=key,
+                cost=cost,
+                methods=methods,
+                per_method=per_method,
+                exempt_when=exempt_when,
+                override=override,
+            )
+        )
+
+    def shared_limit(
+        self,
+        policy: PolicySource[flask.Request],
+        scope: str,
+        *,
+        key: KeyLike[flask.Request] | None = None,
+        cost: int | Callable[[flask.Request], int] = 1,
+        exempt_when: Callable[[flask.Request], bool] | None = None,
+        override: bool = True,
+    ) -> Callable[[T], T]:
+        """`limit` for several views or blueprints that are counted together.
+
+        Args:
+            policy: see `limit`, as for the others.
+            scope: the name under which they are counted.
+            key: see `limit`.
+            cost: see `limit`.
+            exempt_when: see `limit`.
+            override: see `limit`.
+        """
+        return self._declare(
+            self._make(
+                policy, key=key, cost=cost, scope=scope, exempt_when=exempt_when, override=override
+            )
+        )
+
+    def exempt(self, target: T) -> T:
+        """A decorator of views and blueprints that are never limited nor counted."""
+        if isinstance(target, Blueprint):
+            self._exempt.add(target)
+        else:
+            setattr(target, self._mark, None)
+        return target
+
+    def _outer(
+        self, policy: PolicySource[flask.Request] | None, scope: str | None
+    ) -> tuple[FlaskLimit, ...]:
+        if policy is None:
+            return ()
+        limit = self._make(policy, scope=scope)
+        self._expect(limit)
+        return (limit,)
+
+    def _expect(self, limit: FlaskLimit) -> None:
+        if isinstance(limit.policy, Policy):
+            self._policies.append(limit.policy)
+            for limiter in self._limiters:
+                limiter.prepare(limit.policy)
+
+    def _declare(self, limit: FlaskLimit) -> Callable[[T], T]:
+        self._expect(limit)
+
+        def decorate(target: T) -> T:
+            if isinstance(target, Blueprint):
+                self._blueprints[target] = (*self._blueprints.get(target, ()), limit)
+                return target
+            limits = (limit, *(getattr(target, self._mark, None) or ()))
+
+            @wraps(target)
+            def limited(*args: Any, **kwargs: Any) -> Any:
+                self._check(limits)
+                return flask.current_app.ensure_sync(target)(*args, **kwargs)
+
+            setattr(limited, self._mark, limits)
+            return limited  # type: ignore[return-value]  # a function for a function
+
+        return decorate
+
+    def _before(self) -> None:
+        request = _request()
+        endpoint = request.endpoint or ""
+        view = flask.current_app.view_functions.get(endpoint)
+        if not hasattr(view, self._mark) and endpoint.rpartition(".")[2] != "static":
+            self._check(())
+
+    def _check(self, own: Iterable[FlaskLimit]) -> None:
+        app, request = flask.current_app, _request()
+        limiter: SharedLimiter | None = app.extensions.get(self._mark)
+        blueprints = [app.blueprints[name] for name in request.blueprints]
+        if limiter is None or not self._exempt.isdisjoint(blueprints):
+            return
+        account: Account = request.environ.setdefault(_ACCOUNT, Account())
+        declared = [self._blueprints.get(blueprint, ()) for blueprint in blueprints]
+        default = self._default if request.endpoint else ()
+        charges = _charges(request, account, [own, *declared, default])
+        charges += _charges(request, account, [self._application])
+        if charges:
+            self._decide(limiter, charges, request, account)
+
+    def _decide(
+        self,
+        limiter: SharedLimiter,
+        charges: list[Charge],
+        request: flask.Request,
+        account: Account,
+    ) -> None:
+        try:
+            decision = limiter.hit(charges)
+        except StoreError as error:
+            self._failures.log(error)
+            raise self._denied(request, account, None) from error
+        if not decision.admitted:
+            raise self._denied(request, account, decision)
+        account.admit(decision)
+
+    def _denied(
+        self, request: flask.Request, account: Account, decision: Decision | None
+    ) -> Denied:
+        accept = request.headers.get("Accept")
+        answer = account.deny(decision, status=self._make.status, accept=accept)
+        return denied_class(answer.status)(answer, decision)
+
+    def _after(self, response: flask.Response) -> flask.Response:
+        account = flask.request.environ.get(_ACCOUNT)
+        if account is not None:
+            for name, value in account.fields(x_ratelimit=self._x_ratelimit):
+                response.headers[name] = value
+        return response
+
+
+def _charges(
+    request: flask.Request, account: Account, levels: Iterable[Iterable[FlaskLimit]]
+) -> list[Charge]:
+    """What the limits take that hold for a request, the most specific level first.
+
+    What was taken by an earlier check of the same request is not taken again.
+    """
+    charges = []
+    for level in levels:
+        overriding = False
+        for limit in level:
+            if limit not in account.charged:
+                charge = limit.charge(request, request.method, request.endpoint or "")
+                if charge is None:
+                    continue
+                account.charged.add(limit)
+                charges.append(charge)
+            overriding |= limit.override
+        if overriding:
+            break
+    return charges
+
+
+def _request() -> flask.Request:
+    """The request itself: each access by the proxy costs a look-up."""
+    return flask.request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+
+def _view(request: flask.Request) -> WsgiRequest:
+    return WsgiRequest(request.environ)

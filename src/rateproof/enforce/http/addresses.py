@@ -1,0 +1,161 @@
+"""Whose address does a request count under, where proxies stand in front?
+
+Each proxy appends the address that it was connected from to a header field, so
+the last entries were written by those who are trusted and the first by anybody.
+The walk therefore goes from the connection backwards and believes an entry only
+if a trusted hop wrote it: what a client puts in front of that changes nothing.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from rateproof.enforce.http.request import Request
+from rateproof.errors import InvalidArgument
+
+__all__ = ["DIRECT", "ClientAddress"]
+
+_UNIX = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAddress:
+    """How the address of a client is found, and how much of it counts.
+
+    The address of a proxied request is that of the last hop that is not
+    trusted. An entry that is no address ends the walk, as does the end of the
+    field: then it is that of the last hop found, which is a trusted one. IPv4
+    mapped into IPv6 counts as the IPv4 address that it is.
+
+    Args:
+        proxies: which hops are trusted: how many, counted from this server (0:
+            none), or the networks that they are in, such as `["10.0.0.0/8"]`,
+            where `unix:` stands for connections by a Unix socket. A count must
+            be that of the proxies that every request passes: whoever reaches
+            the server past one of them can write an entry that is believed.
+        header: the field that the proxies append to: `X-Forwarded-For`,
+            `Forwarded` (RFC 7239), or another with a list of addresses or one.
+        ipv6_prefix: how many bits of an IPv6 address count, 1 to 128. Of 64
+            all addresses of one site are one client: a site has 2**64 of them.
+
+    Raises:
+        InvalidArgument: one of these cannot be.
+
+    >>> ClientAddress(proxies=["10.0.0.0/8"], ipv6_prefix=64).ipv6_prefix
+    64
+    """
+
+    proxies: int | Collection[str] = 0
+    header: str = "X-Forwarded-For"
+    ipv6_prefix: int = 128
+    _networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.ipv6_prefix <= 128:
+            raise InvalidArgument(f"an ipv6_prefix of {self.ipv6_prefix}", "1 to 128 bits")
+        if isinstance(self.proxies, str):
+            raise InvalidArgument(f"proxies {self.proxies!r}", "a number, or a list of networks")
+        if isinstance(self.proxies, int) and self.proxies < 0:
+            raise InvalidArgument(f"{self.proxies} proxies", "0 or more")
+        listed = () if isinstance(self.proxies, int) else tuple(self.proxies)
+        if listed:
+            object.__setattr__(self, "proxies", listed)
+        networks = tuple(_network(text) for text in listed if text != _UNIX)
+        object.__setattr__(self, "_networks", networks)
+
+    def of(self, request: Request) -> bytes:
+        """The address that a request counts under; empty if it came by a Unix socket.
+
+        A server that names its peer by something else than an address is taken
+        at its word.
+        """
+        hop, passed = request.peer, 0
+        if self.proxies:
+            read = _forwarded if self.header.lower() == "forwarded" else _entry
+            elements = _last_first(request.header(self.header).decode("latin-1"))
+            # An element is looked at only if a trusted hop wrote it: others may be of any kind.
+            while self._trusts(hop, passed):
+                found = read(next(elements, ""))
+                if found is None:
+                    break
+                hop, passed = found, passed + 1
+        return _written(hop, self.ipv6_prefix)
+
+    def _trusts(self, hop: str, passed: int) -> bool:
+        if isinstance(self.proxies, int):
+            return passed < self.proxies
+        if hop in {"", _UNIX}:
+            return _UNIX in self.proxies
+        address = _parsed(hop)
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"{text!r} is not a network of proxies", "such as 10.0.0.0/8, 2001:db8::/32 or unix:"
+        ) from error
+
+
+def _last_first(value: str) -> Iterator[str]:
+    """The elements of a list field, from the last; a comma in quotes separates nothing."""
+    while value:
+        value, _, element = value.rpartition(",")
+        while value and element.count('"') % 2:
+            value, _, more = value.rpartition(",")
+            element = f"{more},{element}"
+        yield element.strip(" \t")
+
+
+def _forwarded(element: str) -> str | None:
+    """The address in an element of Forwarded, such as `for="[2001:db8::1]:4711";proto=http`."""
+    pairs = [pair.partition("=") for pair in element.split(";")]
+    values = [value.strip(" \t") for name, _, value in pairs if name.strip(" \t").lower() == "for"]
+    if len(values) != 1:
+        return None
+    value = values[0]
+    quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return _entry(value[1:-1] if quoted else value)
+
+
+def _entry(text: str) -> str | None:
+    """An address, perhaps with a port: `192.0.2.1:80`, `[2001:db8::1]:80`; None if it is none."""
+    if text.startswith("["):
+        text, bracket, port = text[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
+            return None
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    return None if "%" in text or _parsed(text) is None else text
+
+
+def _written(hop: str, ipv6_prefix: int) -> bytes:
+    # IPv4 has one form only, and what has no colon is no other address.
+    return _ipv6(hop, ipv6_prefix) if ":" in hop else hop.encode("utf-8", "surrogatepass")
+
+
+@lru_cache(4096)
+def _ipv6(hop: str, prefix: int) -> bytes:
+    address = _parsed(hop)
+    if address is None:
+        return hop.encode("utf-8", "surrogatepass")
+    if address.version == 4 or prefix == 128:
+        return str(address).encode()
+    return str(IPv6Network((int(address), prefix), strict=False)).encode()
+
+
+@lru_cache(4096)
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """The address, without a zone; None if it is none."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+DIRECT = ClientAddress()
+"""No proxies: the address that the connection came from."""

@@ -1,0 +1,255 @@
+"""What a limited answer says: header fields, and the body of a denial.
+
+Sources: draft-ietf-httpapi-ratelimit-headers-11 (fields and problem types),
+RFC 9651 (their syntax), RFC 9110 (Retry-After, Accept), RFC 9457 (problem+json).
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import NamedTuple
+
+from rateproof.core import native
+from rateproof.enforce.decision import Decision, QuotaState
+from rateproof.enforce.http.accept import wants_json
+from rateproof.errors import InvalidArgument
+from rateproof.policy import Policy
+
+__all__ = [
+    "Announcement",
+    "Denial",
+    "Fields",
+    "announcement",
+    "checked_status",
+    "denial",
+    "fields_writer",
+    "limit_fields",
+    "retry_after_s",
+    "x_ratelimit_fields",
+]
+
+Fields = list[tuple[str, str]]
+
+_SECOND_NS = 1_000_000_000
+_PROBLEMS = "https://iana.org/assignments/http-problem-types#"
+_UNAVAILABLE = 503
+
+
+def checked_status(status: int) -> int:
+    """The code of a denial, as it is.
+
+    Raises:
+        InvalidArgument: not an error code of HTTP.
+    """
+    if not 400 <= status <= 599:
+        raise InvalidArgument(f"status {status}", "400 to 599; 429 or 503 are meant for denials")
+    return status
+
+
+class Announcement(NamedTuple):
+    """What clients are told of a policy; found by `announcement`.
+
+    Args:
+        names: what each quota is called: `default`, or like `5-per-5s` if several.
+        quotas: each quota as text.
+        policy: the value of RateLimit-Policy.
+    """
+
+    names: tuple[str, ...]
+    quotas: tuple[str, ...]
+    policy: str
+
+
+@lru_cache(1024)
+def announcement(policy: Policy) -> Announcement:
+    """What is told of a policy, such as `"default";q=5;w=5`.
+
+    `q` is how many requests can pass at once and `w` in how many seconds that
+    many are free again: limit and window, and of a token bucket its burst and
+    the time in which it fills, so that q/w is its rate. What is not whole
+    seconds is rounded up: a client that trusts it is never too fast.
+
+    A quota that occurs twice gets a number, for names must differ. They are
+    letters, digits, hyphens and dots.
+    """
+    quotas = tuple(map(str, policy.quotas))
+    names: list[str] = []
+    for text in quotas:
+        name = text.replace(" ", "-")
+        names.append(f"{name}-{len(names) + 1}" if name in names else name)
+    if len(names) == 1:
+        names = ["default"]
+    field = ", ".join(
+        f'"{name}";q={quota.burst};w={_ratio_up(quota.burst * quota.window_ns, quota.limit)}'
+        for name, quota in zip(names, policy.quotas, strict=True)
+    )
+    return Announcement(tuple(names), quotas, field)
+
+
+def limit_fields(decision: Decision, announced: Announcement) -> Fields:
+    """RateLimit-Policy and RateLimit, for every answer that a limiter decided about.
+
+    In RateLimit, `r` is how many requests remain and `t` a number of seconds,
+    rounded up: for a quota that denies, until a request can pass again; for
+    any other, until the whole quota is free. In shadow mode they say what would
+    have been denied. Where the limiter knows nothing, RateLimit is left out, and
+    for a key that is exempt both are.
+
+    Args:
+        decision: what the limiter said.
+        announced: what is told of its policy.
+    """
+    reason = decision.reason
+    if reason == "exempt":
+        return []
+    if reason == "error":
+        return [("RateLimit-Policy", announced.policy)]
+    stopped = not decision.admitted or reason == "shadow"
+    states = ", ".join(
+        [
+            f'"{name}";r={state.remaining};t={_effective_s(state, stopped=stopped)}'
+            for name, state in zip(announced.names, decision.quotas, strict=True)
+        ]
+    )
+    return [("RateLimit-Policy", announced.policy), ("RateLimit", states)]
+
+
+def fields_writer(announced: Announcement) -> Callable[[Decision], Fields]:
+    """`limit_fields` of one policy, by the native core where that made `Decision`."""
+    module = native()
+    if module is None or Decision is not module.Decision:
+        return lambda decision: limit_fields(decision, announced)
+    write: Callable[[Decision], Fields] = module.LimitFields(announced.names, announced.policy).of
+    return write
+
+
+def x_ratelimit_fields(decision: Decision) -> Fields:
+    """X-RateLimit-Limit, -Remaining and -Reset, as Flask-Limiter writes them.
+
+    Of several quotas they describe the one that denies longest, or that has the
+    least remaining. Reset is a Unix time in whole seconds, rounded up: of a quota
+    that denies, when a request can pass again; of any other, when it is all free.
+    """
+    if decision.reason in {"exempt", "error"}:
+        return []
+    state = min(decision.quotas, key=lambda state: (-state.retry_after_ns, state.remaining))
+    wait_ns = state.retry_after_ns or state.reset_after_ns
+    return [
+        ("X-RateLimit-Limit", str(state.quota.burst)),
+        ("X-RateLimit-Remaining", str(state.remaining)),
+        ("X-RateLimit-Reset", str(_ratio_up(time.time_ns() + wait_ns))),
+    ]
+
+
+def retry_after_s(decision: Decision) -> int:
+    """Whole seconds until a request can pass, rounded up, at least 1.
+
+    A client that waits this long from the moment it has the answer is admitted,
+    unless other requests of the same client come first.
+    """
+    return max(1, _ratio_up(decision.retry_after_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """An answer that takes the place of the application's.
+
+    Args:
+        status: its code.
+        line: the code with its reason, as WSGI wants it.
+        fields: all but those of `limit_fields`.
+        body: a problem document, or text.
+        detail: what happened and how long to wait, as the body says it.
+    """
+
+    status: int
+    line: str
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+    detail: str
+
+
+def denial(
+    decision: Decision | None, announced: Announcement, *, status: int, accept: str | None
+) -> Denial:
+    """The answer to a request that may not pass.
+
+    A quota that is used up answers `status`. A limiter that has no room for
+    another client (the reason `full`), or whose storage failed, answers 503
+    whatever `status` is, since the client did nothing wrong, and names no
+    violated policy.
+
+    Args:
+        decision: what the limiter said, or None if it could not decide.
+        announced: what is told of its policy.
+        status: the code for a quota that is used up.
+        accept: the request's Accept field, None if it had none.
+    """
+    problem = wants_json(accept)
+    if decision is None or decision.reason == "error":
+        return _denial((), _UNAVAILABLE, "the limiter's storage failed", 1, problem)
+    seconds = retry_after_s(decision)
+    if decision.reason == "full":
+        return _denial(
+            (), _UNAVAILABLE, "the limiter has no room for another client", seconds, problem
+        )
+    denying = [index for index, state in enumerate(decision.quotas) if state.retry_after_ns]
+    violated = tuple([announced.names[index] for index in denying])
+    reason = "at most " + " and ".join([announced.quotas[index] for index in denying])
+    return _denial(violated, status, reason, seconds, problem)
+
+
+@lru_cache(1024)
+def _denial(
+    violated: tuple[str, ...],
+    status: int,
+    reason: str,
+    seconds: int,
+    problem: bool,  # noqa: FBT001 - a problem document, or text
+) -> Denial:
+    kind, title = (
+        ("quota-exceeded", "Quota Exceeded")
+        if violated
+        else ("temporary-reduced-capacity", "Temporary Reduced Capacity")
+    )
+    detail = f"{reason}; try again in {seconds} s"
+    if problem:
+        members = {
+            "type": _PROBLEMS + kind,
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "violated-policies": violated,
+        }
+        content, text = "application/problem+json", json.dumps(members) + "\n"
+    else:
+        content, text = "text/plain; charset=utf-8", f"{title}: {detail}\n"
+    body = text.encode()
+    fields = (
+        ("Content-Type", content),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("Vary", "Accept"),
+        ("Retry-After", str(seconds)),
+    )
+    return Denial(status, f"{status} {_phrase(status)}", fields, body, detail)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Limited"
+
+
+def _effective_s(state: QuotaState, *, stopped: bool) -> int:
+    denies = stopped and (state.remaining == 0 or state.retry_after_ns > 0)
+    return max(1, _ratio_up(state.retry_after_ns)) if denies else _ratio_up(state.reset_after_ns)
+
+
+def _ratio_up(ns: int, by: int = 1) -> int:
+    """So many ns, divided, in whole seconds rounded up."""
+    return -(-ns // (by * _SECOND_NS))

@@ -1,0 +1,137 @@
+"""A limiter in front of an ASGI application: denials never reach it."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+from rateproof.enforce.http.addresses import DIRECT, ClientAddress
+from rateproof.enforce.http.answers import Denial, Fields
+from rateproof.enforce.http.keys import KeyLike
+from rateproof.enforce.http.middleware import Middleware
+from rateproof.enforce.http.request import AsgiRequest, Scope
+from rateproof.enforce.limiter import Limiter
+from rateproof.errors import StoreError
+
+__all__ = [
+    "TRY_AGAIN_LATER",
+    "AsgiApplication",
+    "AsgiRateLimitMiddleware",
+    "Receive",
+    "Send",
+    "announcing",
+]
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
+TRY_AGAIN_LATER = 1013  # a close code registered for RFC 6455
+
+
+class AsgiRateLimitMiddleware(Middleware[Scope]):
+    """An ASGI application that asks a limiter before each request to another one.
+
+    It decides, counts and answers as `RateLimitMiddleware` does, and finds the
+    same key in the same request: both can share a store. The handshake of a
+    WebSocket is a request, and what is said on it afterwards is not: denied, it
+    is answered as any request is where the server can (extension
+    `websocket.http.response`), and otherwise closed, which clients see as 403.
+    `lifespan` passes.
+
+    Args:
+        app: the application to protect.
+        limiter: asked once for each request, without blocking the event loop.
+        key: where a request says whose it is, or a function of the scope that
+            knows; where neither says anything, the client's address counts.
+        status: the code of a denial, 400 to 599; 429 or 503 are meant for it.
+        exempt: paths within the application (without `root_path`, exactly) that
+            are never counted nor limited.
+        address: how the address of a client is found behind proxies.
+        x_ratelimit: whether answers carry X-RateLimit-Limit, -Remaining and
+            -Reset as well.
+
+    Raises:
+        InvalidArgument: one of these cannot be.
+    """
+
+    def __init__(
+        self,
+        app: AsgiApplication,
+        limiter: Limiter,
+        *,
+        key: KeyLike[Scope],
+        status: int = 429,
+        exempt: Collection[str] = ("/healthz",),
+        address: ClientAddress = DIRECT,
+        x_ratelimit: bool = False,
+    ) -> None:
+        super().__init__(
+            limiter,
+            key=key,
+            view=AsgiRequest,
+            status=status,
+            exempt=exempt,
+            address=address,
+            x_ratelimit=x_ratelimit,
+        )
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection scope (ASGI 3)."""
+        if scope["type"] not in {"http", "websocket"} or _path_within(scope) in self._exempt:
+            await self._app(scope, receive, send)
+            return
+        try:
+            decision = await self._limiter.ahit(self._key(scope))
+        except StoreError as error:
+            await _answer(scope, receive, send, *self._failed(error, _accept(scope)))
+            return
+        if decision.admitted:
+            await self._app(scope, receive, announcing(send, lambda: self._fields(decision)))
+        else:
+            await _answer(scope, receive, send, *self._denied(decision, _accept(scope)))
+
+
+def announcing(send: Send, fields: Callable[[], Fields]) -> Send:
+    """A `send` that adds header fields to the answer, in place of others of their names."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] in _STARTS:
+            added = _encoded(fields())
+            names = {name for name, _ in added}
+            kept = [pair for pair in message.get("headers", ()) if pair[0] not in names]
+            message = {**message, "headers": [*kept, *added]}
+        await send(message)
+
+    return sending
+
+
+async def _answer(
+    scope: Scope, receive: Receive, send: Send, denial: Denial, fields: Iterable[tuple[str, str]]
+) -> None:
+    prefix = ""
+    if scope["type"] == "websocket":
+        await receive()  # the message websocket.connect, which comes first
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+            return
+        prefix = "websocket."
+    start = {"type": f"{prefix}http.response.start", "status": denial.status}
+    body = b"" if scope.get("method") == "HEAD" else denial.body
+    await send({**start, "headers": _encoded(fields)})
+    await send({"type": f"{prefix}http.response.body", "body": body})
+
+
+def _encoded(fields: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in fields]
+
+
+def _path_within(scope: Scope) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root else path
+
+
+def _accept(scope: Scope) -> str | None:
+    return AsgiRequest(scope).header("accept").decode("latin-1") or None

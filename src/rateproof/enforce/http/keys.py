@@ -1,0 +1,193 @@
+"""Whose request is it? The key that a `KeySpec` finds in a request.
+
+A key is the concatenation of the parts of the chosen alternative, each written
+as a netstring under the place it was found in:
+
+    part = kind [":" name] "=" length ":" value        query:clientId=1:a
+
+No name holds "=" and every value carries its length, so two requests have equal
+keys only if the same places held the same bytes: neither composites nor the
+choice of alternative can be made to collide by clever values. What a function
+says is written as a part of the kind `key`, which no specification has.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, cast
+from urllib.parse import unquote_to_bytes
+
+from rateproof.core import native
+from rateproof.enforce.http.addresses import DIRECT, ClientAddress
+from rateproof.enforce.http.request import Request, WsgiRequest, cgi_variable
+from rateproof.keyspec import KeySpec, Part
+
+if TYPE_CHECKING:
+    from rateproof._native import WsgiKey
+
+__all__ = ["KeyLike", "key_of", "key_reader", "part", "plain_reader"]
+
+R = TypeVar("R")
+KeyLike: TypeAlias = str | KeySpec | Callable[[R], str | bytes | None]
+
+
+def key_of(request: Request, keyspec: KeySpec, address: ClientAddress = DIRECT) -> bytes:
+    """The key of the client that sent a request.
+
+    The first alternative of `keyspec` whose parts are all present and not
+    empty; when there is none, the client's address. Values are raw bytes as
+    they arrived (queries percent-decoded, "+" a space): any byte may occur, so
+    a key is for comparing, never for showing. Of a name given more than once
+    in a query or a cookie the first counts; repeated header lines are one value
+    joined by commas. Where nobody knows an address (a Unix socket), all such
+    requests share one key.
+
+    Args:
+        request: a `WsgiRequest` or an `AsgiRequest`.
+        keyspec: where to look.
+        address: how the address of a client is found.
+    """
+    return _found(request, _places(keyspec), address)
+
+
+def key_reader(
+    key: KeyLike[R], view: Callable[[R], Request], address: ClientAddress
+) -> Callable[[R], bytes]:
+    """The function that finds the key of a request in the form that a framework has it in.
+
+    Args:
+        key: a specification, as text or read, or a function of the request. A
+            request about which the function says nothing (None, or something
+            empty) counts under its address.
+        view: what a specification reads of such a request.
+        address: how the address of a client is found.
+
+    Raises:
+        InvalidArgument: the specification cannot be read.
+    """
+    if callable(key):
+        say = key
+
+        def read(request: R) -> bytes:
+            said = say(request)
+            if isinstance(said, str):
+                said = said.encode("utf-8", "surrogatepass")
+            return part("key", said) if said else part("ip", address.of(view(request)))
+
+        return read
+    keyspec = KeySpec.parse(key) if isinstance(key, str) else key
+    places = _places(keyspec)
+    plain = plain_reader(keyspec, view, address)
+    if plain is None:
+        return lambda request: _found(view(request), places, address)
+    read_plain = cast("Callable[[R], bytes | None]", plain.read)
+    return lambda request: read_plain(request) or _found(view(request), places, address)
+
+
+def plain_reader(
+    key: KeyLike[R], view: Callable[[R], Request], address: ClientAddress
+) -> "WsgiKey | None":
+    """The native core's reader of an environ by a specification, where it knows how.
+
+    It leaves requests that are not plain to `key_reader`.
+    """
+    module = native()
+    if module is None or callable(key) or view is not WsgiRequest or address.proxies:
+        return None
+    keyspec = KeySpec.parse(key) if isinstance(key, str) else key
+    alternatives = [
+        [
+            (
+                _label(part),
+                part.kind,
+                cgi_variable(part.name) if part.kind == "header" else part.name,
+            )
+            for part in parts
+        ]
+        for parts in keyspec.alternatives
+    ]
+    reader: WsgiKey = module.WsgiKey(alternatives)
+    return reader
+
+
+def _label(part: Part) -> str:
+    return str(part).lower() if part.kind == "header" else str(part)
+
+
+def part(place: str, value: bytes) -> bytes:
+    """One part of a key, such as `query:clientId=1:a`."""
+    return b"%s=%d:%s" % (place.encode(), len(value), value)
+
+
+class _Place(NamedTuple):
+    text: str
+    name: str
+    read: Callable[[Request, str, ClientAddress], bytes]
+
+
+def _places(keyspec: KeySpec) -> list[list[_Place]]:
+    """Where to look, in the order of preference."""
+    return [
+        [_Place(_label(part), part.name, _READERS[part.kind]) for part in parts]
+        for parts in keyspec.alternatives
+    ]
+
+
+def _found(request: Request, alternatives: list[list[_Place]], address: ClientAddress) -> bytes:
+    for places in alternatives:
+        key = b""
+        for place in places:
+            value = place.read(request, place.name, address)
+            if not value:
+                break
+            key += part(place.text, value)
+        else:
+            return key
+    return part("ip", address.of(request))
+
+
+def _query(request: Request, name: str, _: ClientAddress) -> bytes:
+    wanted = name.encode()
+    for pair in request.query.split(b"&"):
+        found, _eq, value = pair.partition(b"=")
+        if _decoded(found) == wanted:
+            return _decoded(value)
+    return b""
+
+
+def _decoded(text: bytes) -> bytes:
+    plain = b"%" not in text and b"+" not in text
+    return text if plain else unquote_to_bytes(text.replace(b"+", b" "))
+
+
+def _header(request: Request, name: str, _: ClientAddress) -> bytes:
+    return request.header(name)
+
+
+def _cookie(request: Request, name: str, _: ClientAddress) -> bytes:
+    wanted = name.encode()
+    for pair in request.header("cookie").split(b";"):
+        found, _eq, value = pair.partition(b"=")
+        if found.strip(b" \t") == wanted:
+            return value.strip(b" \t")
+    return b""
+
+
+def _ip(request: Request, _: str, address: ClientAddress) -> bytes:
+    return address.of(request)
+
+
+def _path(request: Request, _: str, __: ClientAddress) -> bytes:
+    return request.path
+
+
+def _method(request: Request, _: str, __: ClientAddress) -> bytes:
+    return request.method
+
+
+_READERS: dict[str, Callable[[Request, str, ClientAddress], bytes]] = {
+    "query": _query,
+    "header": _header,
+    "cookie": _cookie,
+    "ip": _ip,
+    "path": _path,
+    "method": _method,
+}

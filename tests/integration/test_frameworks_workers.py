@@ -1,0 +1,128 @@
+"""Applications on four worker processes of a real server: exact, whoever runs them."""
+
+import os
+import threading
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+WORKERS, CONCURRENT = 4, 40
+
+FLASK = """
+import os
+from flask import Flask
+from rateproof.flask import RateLimit
+
+app = Flask(__name__)
+limits = RateLimit(app, key="header:X-Key|ip", store="{store}")
+
+@app.get("/")
+@limits.limit("5 per 30s")
+def hello():
+    return str(os.getpid())
+"""
+FASTAPI = """
+import os
+from fastapi import Depends, FastAPI
+from rateproof.fastapi import RateLimit
+
+app = FastAPI()
+limits = RateLimit(app, key="header:X-Key|ip", store="{store}")
+
+@app.get("/", dependencies=[Depends(limits.limit("5 per 30s"))])
+async def hello() -> int:
+    return os.getpid()
+"""
+WSGI = """
+import os
+from rateproof import Limiter, RateLimitMiddleware
+
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+
+app = RateLimitMiddleware(hello, Limiter("5 per 30s", store="{store}"), key="header:X-Key|ip")
+"""
+ASGI = """
+import os
+from rateproof import AsgiRateLimitMiddleware, Limiter
+
+async def hello(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({{"type": message["type"] + ".complete"}})
+            if message["type"] == "lifespan.shutdown":
+                return
+    fields = [(b"content-type", b"text/plain")]
+    await send({{"type": "http.response.start", "status": 200, "headers": fields}})
+    await send({{"type": "http.response.body", "body": str(os.getpid()).encode()}})
+
+app = AsgiRateLimitMiddleware(hello, Limiter("5 per 30s", store="{store}"), key="header:X-Key|ip")
+"""
+
+GRANIAN = ("-m", "granian", "--workers", WORKERS, "--no-log", "--port")
+APPLICATIONS = {
+    "flask on granian": (FLASK, (*GRANIAN, "{port}", "--interface", "wsgi", "app:app")),
+    "flask on gunicorn": (
+        FLASK,
+        ("-m", "gunicorn", "--workers", WORKERS, "--bind", "127.0.0.1:{port}", "app:app"),
+    ),
+    "fastapi on granian": (FASTAPI, (*GRANIAN, "{port}", "--interface", "asgi", "app:app")),
+    "wsgi on granian": (WSGI, (*GRANIAN, "{port}", "--interface", "wsgi", "app:app")),
+    "asgi on granian": (ASGI, (*GRANIAN, "{port}", "--interface", "asgi", "app:app")),
+}
+
+
+@pytest.fixture
+def serve(spawn, store, free_port, wait_for_port, tmp_path):
+    """Serve one of the applications; its URL."""
+
+    def started(name):
+        source, command = APPLICATIONS[name]
+        (tmp_path / "app.py").write_text(source.format(store=store))
+        arguments = [str(word).format(port=free_port) for word in command]
+        wait_for_port(free_port, spawn(*arguments, cwd=tmp_path))
+        return f"http://127.0.0.1:{free_port}/"
+
+    return started
+
+
+def at_once(url, key):
+    """The answers to concurrent requests of one client, each on a connection of its own."""
+    together = threading.Barrier(CONCURRENT)
+
+    def ask(_):
+        together.wait()
+        return requests.get(url, headers={"X-Key": key}, timeout=20)
+
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        return list(pool.map(ask, range(CONCURRENT)))
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_of_40_concurrent_requests_of_one_client_exactly_five_pass(serve, name):
+    url = serve(name)
+    workers, rounds = set(), 0
+    while rounds < 4 or (len(workers) < 2 and rounds < 50):  # until more than one is up
+        rounds += 1
+        answers = at_once(url, uuid.uuid4().hex)
+        assert Counter(answer.status_code for answer in answers) == {200: 5, 429: 35}
+        workers |= {answer.text for answer in answers if answer.ok}
+        denied = [answer for answer in answers if not answer.ok]
+        assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"default";q=5;w=30'}
+        assert all(1 <= int(answer.headers["Retry-After"]) <= 30 for answer in denied)
+        kinds = {answer.headers["Content-Type"] for answer in denied}
+        assert kinds == {"application/problem+json"}
+    assert len(workers) > 1, "one worker answered everything: nothing was shared"
+
+
+@pytest.mark.parametrize("name", ["flask", "fastapi"])
+def test_a_framework_that_is_missing_is_named(spawn, hide, name):
+    process = spawn("-c", f"import rateproof.{name}", env=os.environ | hide(name))
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert f"(pip install {name})" in said.splitlines()[-1]

@@ -26,6 +26,11 @@ EXIT_CODES = """\
 exit codes: 0 nothing wrong found, 1 violated or the server crashed, 2 inconclusive,
 64 bad arguments, 65 unreadable log, 69 unreachable or port taken, 70 internal error,
 73 cannot write, 130 interrupted before there was a verdict"""
+SERVE_NOTES = """\
+Each setting can also stand in the environment (RATEPROOF_PORT=8081) or in FILE
+(port = 8081); flags win over the environment, and that wins over FILE.
+
+"""
 CLAIMS = ("over-admission", "wrong-rejection")
 MAX_RATE_HELP = "requests a second at most; default: none, but 100 to another machine"
 BEHAVIOURS = ("think", "saturate", "poisson", "constant", "boundary", "burst", "polite")
@@ -92,7 +97,7 @@ def _parser(program: str | None) -> argparse.ArgumentParser:
             prog=program,
             help=what,
             description=what,
-            epilog=EXIT_CODES,
+            epilog=SERVE_NOTES + EXIT_CODES if verb == "serve" else EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_arguments(command)
@@ -100,14 +105,27 @@ def _parser(program: str | None) -> argparse.ArgumentParser:
 
 
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--policy", type=_policy, default=DEFAULT_POLICY, help=f"{POLICY_FORM}; {DEFAULT}")
-    add("--key", type=_key, default=SERVER_KEY, help=f"where an identity is: {KEY_FORM}; {DEFAULT}")
-    add("--host", default="127.0.0.1", help=f"address to listen on; {DEFAULT}")
-    add("--port", type=_count(0, 65_535), default=8080, help=f"0 picks a free one; {DEFAULT}")
-    add("--workers", type=_count(1, 256), default=None, help="processes; default: one a core")
-    add("--store", default=None, help="memory:// or shm://NAME; default: shm://server-PORT")
-    add("--status", type=_status, default=503, help=f"code of a denial: 503 or 429; {DEFAULT}")
+    """Texts only, None where left out: the environment and a file may have them too."""
+    add, switch = parser.add_argument, argparse.BooleanOptionalAction
+    add("--config", metavar="FILE", help="settings in TOML; read again on SIGHUP")
+    add("--policy", help=f"{POLICY_FORM}; default: {DEFAULT_POLICY}")
+    add("--key", help=f"where an identity is: {KEY_FORM}; default: {SERVER_KEY}")
+    add("--host", help="address to listen on; default: 127.0.0.1")
+    add("--port", help="0 picks a free one; default: 8080")
+    add("--workers", help="processes; default: one a core")
+    add("--store", help="memory://, shm://NAME or redis://HOST; default: shm://server-PORT")
+    add("--status", help="code of a denial: 503 or 429; default: 503")
+    add("--on-full", help="when the store has no room for a client: deny (default) or admit")
+    add("--on-error", help="while the store is out of reach: deny (default), admit or local")
+    add("--capacity", help="clients that the store can hold at once; default: 65536")
+    add("--shadow", action=switch, help="decide and count, but let everything pass")
+    add("--exempt", metavar="PATHS", help="paths that are not limited, such as /a,/b")
+    add("--proxies", metavar="HOPS", help="trusted: how many, or networks (10.0.0.0/8,unix:)")
+    add("--proxy-header", metavar="NAME", help="what they write; default: X-Forwarded-For")
+    add("--ipv6-prefix", metavar="BITS", help="of an IPv6 address that count; default: 128")
+    add("--x-ratelimit", action=switch, help="answer with X-RateLimit-* as well")
+    add("--metrics", help="who may read /metrics: loopback (default), any or off")
+    add("--access-log", action=switch, help="a line on stderr for each request")
     add("--json", action="store_true", help="where and what it serves as JSON on stdout")
     add("--with-parent", action="store_true", help="stop when the parent process is gone")
 
@@ -205,13 +223,6 @@ def _rate(text: str) -> float:
     if not 0 < rate <= 1_000_000:  # also refuses nan
         raise InvalidArgument(f"rate {text} is out of range", form)
     return rate
-
-
-@_typed
-def _status(text: str) -> int:
-    if text not in {"429", "503"}:
-        raise InvalidArgument(f"status {text!r} is not for denials", "503 or 429")
-    return int(text)
 
 
 @_typed

@@ -9,10 +9,12 @@ was a verdict.
 
 import argparse
 import json
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -62,22 +64,17 @@ def entry(argv: Sequence[str] | None = None, *, program: str | None = None) -> N
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from rateproof.enforce.server import ServerSettings, serve
+    from rateproof.enforce.server import SettingsSources, serve
 
-    serve(
-        ServerSettings(
-            policy=arguments.policy,
-            key=arguments.key,
-            host=arguments.host,
-            port=arguments.port,
-            workers=arguments.workers,
-            store=arguments.store,
-            status=arguments.status,
-            json=arguments.json,
-            with_parent=arguments.with_parent,
-        )
-    )
+    flags = {name: _text(value) for name, value in vars(arguments).items()}
+    sources = SettingsSources(flags, os.environ)
+    settings = replace(sources.read(), json=arguments.json, with_parent=arguments.with_parent)
+    serve(settings, sources.read if sources.file else None)
     return 0
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

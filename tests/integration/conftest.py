@@ -1,6 +1,11 @@
 """What tests of real servers share: stores of their own, and processes that lack a package."""
 
+import http.client
 import os
+import re
+import signal
+import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +26,57 @@ sys.meta_path.insert(0, Hiding())
 """
 
 
+class Running:
+    """A server that has said that it listens."""
+
+    def __init__(self, process):
+        self.process = process
+        self.said = []
+        while not self.said or "listening at" not in self.said[-1]:
+            line = process.stderr.readline()
+            assert line, f"it ended: {self.said}"
+            self.said.append(line)
+        self.port = int(re.search(r":(\d+)$", self.said[-1])[1])
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+
+    def ask(self, target="/", connection=None, method="GET", **options):
+        """The status, fields and body of one answer."""
+        own = connection or self.connect()
+        try:
+            own.request(method, target, **options)
+            answer = own.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            if connection is None:
+                own.close()
+
+    def status(self, client, **options):
+        return self.ask(f"/?clientId={client}", **options)[0]
+
+    def workers(self):
+        """The processes that it started, from the machine's table of processes."""
+        table = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        ).stdout
+        rows = [line.split() for line in table.splitlines()]
+        return {
+            int(pid)
+            for pid, parent, state in rows
+            if int(parent) == self.process.pid and not state.startswith("Z")
+        }
+
+    def stop(self, number=signal.SIGTERM):
+        """Its exit code, how long it took, and all that it said."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(10)
+        took = time.monotonic() - began
+        self.said += [*self.process.stderr, *self.process.stdout]
+        return code, took, "".join(self.said)
+
+
 @pytest.fixture
 def store() -> Iterator[str]:
     """A store that no other test uses, removed afterwards."""
@@ -39,3 +95,38 @@ def hide(tmp_path: Path) -> Callable[..., dict[str, str]]:
         return {"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path), others]))}
 
     return environment
+
+
+@pytest.fixture
+def listening() -> type[Running]:
+    """What a server process becomes: waits until it says that it listens."""
+    return Running
+
+
+@pytest.fixture
+def start(spawn, store, hide, listening):
+    """Start a server of one flavour on a free port and wait until it listens.
+
+    The flavours: `native core, granian`, `reference core, granian`, and `bare`, without granian.
+    """
+
+    running = []
+
+    def started(flavour, *arguments, program=("-m", "rateproof"), wait=True, **variables):
+        core = {"RATEPROOF_CORE": "native" if flavour[:6] == "native" else "python"}
+        without = hide("granian") if flavour == "bare" else {}
+        process = spawn(
+            *program,
+            "serve",
+            *("--port", 0, "--store", store, *arguments),
+            env=os.environ | core | without | variables,
+        )
+        if not wait:
+            return process
+        running.append(listening(process))
+        return running[-1]
+
+    yield started
+    for server in running:
+        for suffix in ("", "-python"):  # its counters, where its store has none
+            remove(f"server-{server.port}{suffix}")

@@ -1,14 +1,12 @@
 """The server, as real processes: exact across its workers, honest in its fields, orderly in death."""
 
 import contextlib
-import http.client
 import itertools
 import json
 import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 import uuid
@@ -27,17 +25,17 @@ FLAVOURS = (NATIVE, REFERENCE, BARE)
 PROGRAM = """
 import multiprocessing, os, sys, time
 from rateproof import cli
-from rateproof.enforce import server
+from rateproof.enforce.server import worker
 
 multiprocessing.set_start_method("fork")  # so that workers inherit the change
-greeting, parent = server.greeting, os.getpid()
+greeting, parent = worker.greeting, os.getpid()
 
 def changed():
     app = greeting()
     {change}
     return app
 
-server.greeting = changed
+worker.greeting = changed
 sys.exit(cli.main(sys.argv[1:]))
 """
 SLOW = """
@@ -51,75 +49,6 @@ BROKEN = """
     if os.getpid() != parent:
         raise RuntimeError("this worker is broken")
 """
-
-
-class Running:
-    """A server that has said that it listens."""
-
-    def __init__(self, process):
-        self.process = process
-        self.said = []
-        while not self.said or "listening at" not in self.said[-1]:
-            line = process.stderr.readline()
-            assert line, f"it ended: {self.said}"
-            self.said.append(line)
-        self.port = int(re.search(r":(\d+)$", self.said[-1])[1])
-
-    def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-
-    def ask(self, target="/", connection=None, method="GET", **options):
-        """The status, fields and body of one answer."""
-        own = connection or self.connect()
-        try:
-            own.request(method, target, **options)
-            answer = own.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            if connection is None:
-                own.close()
-
-    def status(self, client, **options):
-        return self.ask(f"/?clientId={client}", **options)[0]
-
-    def workers(self):
-        """The processes that it started, from the machine's table of processes."""
-        table = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
-        ).stdout
-        rows = [line.split() for line in table.splitlines()]
-        return {
-            int(pid)
-            for pid, parent, state in rows
-            if int(parent) == self.process.pid and not state.startswith("Z")
-        }
-
-    def stop(self, number=signal.SIGTERM):
-        """Its exit code, how long it took, and all that it said."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        code = self.process.wait(10)
-        took = time.monotonic() - began
-        self.said += [*self.process.stderr, *self.process.stdout]
-        return code, took, "".join(self.said)
-
-
-@pytest.fixture
-def start(spawn, store, hide):
-    """Start a server of one flavour on a free port and wait until it listens."""
-
-    def started(flavour, *arguments, program=("-m", "rateproof"), wait=True, **variables):
-        core = {"RATEPROOF_CORE": "native" if flavour == NATIVE else "python"}
-        without = hide("granian") if flavour == BARE else {}
-        process = spawn(
-            *program,
-            "serve",
-            *("--port", 0, "--store", store, *arguments),
-            env=os.environ | core | without | variables,
-        )
-        return Running(process) if wait else process
-
-    return started
 
 
 def changed(change):
@@ -188,49 +117,6 @@ def test_a_connection_is_kept_for_many_requests(start, flavour):
             assert int(fields["Content-Length"]) > 0
         assert server.ask("/healthz", connection)[0] == 200
         assert connection.sock is used
-
-
-def test_where_granian_is_missing_bodies_are_read_and_the_connection_kept(start):
-    server = start(BARE)
-    with contextlib.closing(server.connect()) as connection:
-        connection.connect()
-        used = connection.sock
-        for length in (1, 70_000, 1 << 20):
-            assert server.ask("/", connection, "POST", body=b"x" * length)[0] == 200
-        chunks = iter([b"x" * 1000] * 3)
-        assert server.ask("/", connection, "POST", body=chunks, encode_chunked=True)[0] == 200
-        assert server.ask("/", connection, "POST", body=b"x")[0] == 200
-        assert server.ask("/", connection, "POST", body=b"x")[0] == 503
-        assert connection.sock is used
-
-
-def test_where_granian_is_missing_a_client_that_waits_to_send_is_told_to(start):
-    server = start(BARE)
-    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), 10)) as raw:
-        fields = b"Content-Length: 1\r\nExpect: 100-continue\r\nConnection: close"
-        raw.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n\r\n")
-        assert raw.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        raw.sendall(b"x")
-        answer = b"".join(iter(lambda: raw.recv(65_536), b""))
-    assert answer.startswith(b"HTTP/1.1 200 OK")
-
-
-def test_where_granian_is_missing_a_body_too_long_to_read_ends_the_connection(start):
-    server = start(BARE)
-    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), 10)) as raw:
-        raw.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
-        answer = b"".join(iter(lambda: raw.recv(65_536), b""))
-    assert answer.startswith(b"HTTP/1.1 200 OK")
-    assert b"Connection: close" in answer
-
-
-def test_without_granian_one_worker_serves_and_says_so(start):
-    server = start(BARE, "--workers", 3)
-    said = "".join(server.said)
-    assert "granian is not installed" in said
-    assert "1 worker process, not 3" in said
-    assert "pip install granian" in said
-    assert ", 1 worker, listening at" in said
 
 
 @pytest.mark.parametrize(("flavour", "core"), [(NATIVE, "native"), (REFERENCE, "python")])
@@ -376,12 +262,12 @@ def test_its_own_environment_is_no_part_of_a_request(start):
     assert server.status("b") == 200
 
 
-def test_the_default_store_belongs_to_the_port(spawn, free_port):
+def test_the_default_store_belongs_to_the_port(spawn, listening, free_port):
     name = f"server-{free_port}-python"
     arguments = ("-m", "rateproof", "serve", "--port", free_port, "--workers", 1)
     try:
         for expected in ([200, 200], [503]):  # the second finds what the first admitted
-            server = Running(
+            server = listening(
                 spawn(
                     *arguments,
                     *("--policy", "2 per 1h"),
@@ -395,8 +281,10 @@ def test_the_default_store_belongs_to_the_port(spawn, free_port):
 
 
 @pytest.mark.parametrize("packages", [(), ("granian",)])
-def test_the_default_store_of_a_port_that_was_picked_does_not_stay(spawn, hide, packages):
-    server = Running(
+def test_the_default_store_of_a_port_that_was_picked_does_not_stay(
+    spawn, listening, hide, packages
+):
+    server = listening(
         spawn("-m", "rateproof", "serve", "--port", 0, env=os.environ | hide(*packages))
     )
     assert server.status("a") == 200
@@ -407,14 +295,14 @@ def test_the_default_store_of_a_port_that_was_picked_does_not_stay(spawn, hide, 
 
 
 def test_a_store_that_cannot_be_opened_ends_it_before_it_listens(spawn):
-    process = spawn("-m", "rateproof", "serve", "--port", 0, "--store", "redis://nowhere")
+    process = spawn("-m", "rateproof", "serve", "--port", 0, "--store", "etcd://nowhere")
     out, err = process.communicate(timeout=10)
     assert process.returncode == 64
-    assert "redis://nowhere" in err
+    assert "etcd://nowhere" in err
     assert "Traceback" not in out + err
 
 
-def test_the_root_script_is_the_command(spawn, store):
+def test_the_root_script_is_the_command(spawn, listening, store):
     script = Path(__file__).parents[2] / "server.py"
-    server = Running(spawn(script, "--port", 0, "--store", store))
+    server = listening(spawn(script, "--port", 0, "--store", store))
     assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]

@@ -17,7 +17,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import MPServer
 
-from rateproof.enforce.listening import accepts
+from rateproof.enforce.server.listening import accepts
 from rateproof.errors import RateproofError
 
 __all__ = ["run"]
@@ -44,7 +44,7 @@ def run(
     bound: socket.socket,
     announce: Callable[[], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM; what SIGHUP does stays as it is.
 
     Args:
         make: makes the application, in each worker process; can be pickled.
@@ -61,6 +61,10 @@ def run(
     _raise_file_limit()
     server = _server(ip, port, workers)
     start = _Start(ip, port, announce)
+    # granian's own answer to it replaces the workers, and drops their connections.
+    server.on_startup(
+        functools.partial(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+    )
     server.on_startup(start.watch)
     try:
         with _signals(start):
@@ -181,6 +185,7 @@ def _load(make: Callable[[], WSGIApplication], parent: int) -> WSGIApplication:
     # header that every client seems to have sent.
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal tells all: the parent is enough
     _beat(functools.partial(_follow, parent))
     return make()
 

@@ -1,0 +1,113 @@
+"""`/metrics`: what was decided and how full the tables are, for Prometheus.
+
+The text exposition format 0.0.4. All comes from the store, not from the process
+that is asked: it is the same whichever worker answers, a worker that dies takes
+nothing with it, and counters go on after a restart on the same store.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from rateproof import __version__
+from rateproof.core import active_core
+from rateproof.enforce.counters import Count
+from rateproof.enforce.limiter import Limiter, Stats
+from rateproof.policy import Policy
+
+__all__ = ["MetricsPage", "exposition"]
+
+_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_COUNTS = {
+    Count.NEAR_LIMIT: ("near_limit", "Admissions that left less than a fifth of a quota."),
+    Count.FULL: ("full", "Decisions by on_full: the store had no room for the client."),
+    Count.ERROR: ("store_errors", "Decisions by on_error, and failures: no store to ask."),
+    Count.SHADOW: ("shadow", "Requests let pass by shadow mode alone."),
+    Count.EXEMPT: ("exempt", "Requests of exempt keys, not counted against any quota."),
+    Count.CACHED: ("cached", "Denials from this machine's memory of earlier ones."),
+}
+
+Sample = tuple[Mapping[str, str], int]
+
+
+class MetricsPage:
+    """A WSGI application with `/metrics` in front of another one.
+
+    Whoever may not see the page meets the other application there. A request
+    from a loopback address that a proxy passed on is not from this machine.
+
+    Args:
+        app: answers everything else.
+        limiter: whose figures to show; it is not asked to decide.
+        peers: who may see them: `loopback` or `any`.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, limiter: Limiter, peers: Literal["loopback", "any"]
+    ) -> None:
+        self._app = app
+        self._limiter = limiter
+        self._may_see: Callable[[WSGIEnvironment], bool] = (
+            (lambda _: True) if peers == "any" else _is_local
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        if environ.get("PATH_INFO") != "/metrics" or not self._may_see(environ):
+            return self._app(environ, start_response)
+        body = exposition(self._limiter.policy, self._limiter.stats()).encode()
+        length = str(len(body))
+        start_response("200 OK", [("Content-Type", _TYPE), ("Content-Length", length)])
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+
+def exposition(policy: Policy, stats: Stats) -> str:
+    """The page.
+
+    Args:
+        policy: what is enforced.
+        stats: of the limiter that enforces it.
+    """
+    return "".join(_lines(policy, stats))
+
+
+def _lines(policy: Policy, stats: Stats) -> Iterator[str]:
+    counts = stats.counts
+    outcomes: list[Sample] = [
+        ({"outcome": "admitted"}, counts[Count.ADMITTED]),
+        ({"outcome": "denied"}, counts[Count.DENIED]),
+    ]
+    yield from _family("decisions_total", "counter", "Decisions, whoever made them.", outcomes)
+    for count, (name, meaning) in _COUNTS.items():
+        yield from _family(f"{name}_total", "counter", meaning, [({}, counts[count])])
+    tables = [({"quota": str(quota)}, *figures) for quota, figures in stats.tables.items()]
+    live = [(labels, keys) for labels, keys, _ in tables]
+    slots = [(labels, slots) for labels, _, slots in tables]
+    yield from _family("live_keys", "gauge", "Keys whose history still matters.", live)
+    yield from _family("table_slots", "gauge", "Keys that a table has places for.", slots)
+    facts = {"version": __version__, "core": active_core(), "policy": str(policy)}
+    yield from _family("info", "gauge", "What is enforced, and by what.", [(facts, 1)])
+
+
+def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> Iterator[str]:
+    yield f"# HELP rateproof_{name} {meaning}\n# TYPE rateproof_{name} {kind}\n"
+    for labels, value in samples:
+        pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        yield f"rateproof_{name}{{{pairs}}} {value}\n" if pairs else f"rateproof_{name} {value}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _is_local(environ: WSGIEnvironment) -> bool:
+    if any(name in environ for name in _FORWARDED):
+        return False
+    try:
+        address = ipaddress.ip_address(environ.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,120 @@
+"""Serving: a port, the limiter behind it, and whichever HTTP server is installed."""
+
+import functools
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from rateproof import __version__
+from rateproof.core import active_core
+from rateproof.enforce.server.board import Board
+from rateproof.enforce.server.listening import bound_socket, url_of
+from rateproof.enforce.server.reload import Reloader
+from rateproof.enforce.server.settings import ServerSettings
+from rateproof.enforce.server.worker import Worker, greeting, limiter_of
+from rateproof.enforce.stores import remove
+from rateproof.output import emit, say
+
+__all__ = ["serve"]
+
+_FOLLOW_S = 0.5
+
+
+def serve(settings: ServerSettings, read: Callable[[], ServerSettings] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; requests in flight are answered first, for 2 s at most.
+
+    Must run in the main thread, which receives signals. Uses granian, or where
+    that is missing Werkzeug in one process, and says so. What is served, and by
+    which core, is printed on stderr once connections are accepted.
+
+    Args:
+        settings: what to serve.
+        read: the settings as they stand now, asked on SIGHUP (see `Reloader`).
+            None: there is nothing to read, and SIGHUP ends the server, too,
+            unless it is ignored from the start.
+
+    Raises:
+        Unreachable: the port is taken, or the host is not this machine.
+        StoreError: the store cannot be opened.
+        InvalidArgument: Flask is not installed.
+        RateproofError: the workers do not start.
+    """
+    picked = settings.port == 0
+    if settings.with_parent:
+        threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    with bound_socket(settings.host, settings.port) as bound:
+        settings = replace(settings, port=bound.getsockname()[1])
+        greeting()
+        limiter_of(settings).close()
+        board = Board()
+        reloader = Reloader(settings, read or (lambda: settings), board)
+        reloader.start()
+        before = signal.getsignal(signal.SIGHUP)
+        if read is not None:
+            signal.signal(signal.SIGHUP, reloader.request)
+        elif before != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _stop)
+        try:
+            _run(settings, board, bound)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+            if picked:  # nobody will ask for this port again, nor for its store
+                remove(settings.own_store.removeprefix("shm://"))
+
+
+def _follow(parent: int) -> None:
+    """Stop once the parent is gone, however it ended: a killed one cannot say so."""
+    while os.getppid() == parent:
+        time.sleep(_FOLLOW_S)
+    _stop()
+
+
+def _stop(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
+    try:
+        from rateproof.enforce.server import granian_server
+    except ImportError:
+        from rateproof.enforce.server import werkzeug_server
+
+        _explain_missing_granian(settings)
+        announce = functools.partial(_announce, replace(settings, workers=1))
+        werkzeug_server.run(Worker(board), bound, announce)
+    else:
+        make, count = functools.partial(Worker, board), settings.worker_count
+        announce = functools.partial(_announce, settings)
+        granian_server.run(make, count, bound, announce)
+
+
+def _announce(settings: ServerSettings) -> None:
+    core, count = active_core(), settings.worker_count
+    url = url_of(settings.host, settings.port)
+    slow = (
+        "WARNING: the python core is the slow reference; the native one needs "
+        "a Rust toolchain when rateproof is installed\n"
+    )
+    banner = (
+        f"rateproof {__version__} ({core} core): {settings.policy} per {settings.key}, "
+        f"{count} worker{'s' * (count > 1)}, listening at {url}"
+    )
+    # In one piece, for lines of the workers may come between.
+    say(banner if core == "native" else slow + banner)
+    if settings.json:
+        facts = {"url": url, "core": core, "workers": count, "store": settings.location}
+        facts |= {"policy": str(settings.policy), "key": str(settings.key)}
+        emit(json.dumps(facts))
+
+
+def _explain_missing_granian(settings: ServerSettings) -> None:
+    asked = f", not {settings.workers}" if (settings.workers or 1) > 1 else ""
+    say(
+        f"granian is not installed: Werkzeug serves with 1 worker process{asked} "
+        "(hint: pip install granian)"
+    )

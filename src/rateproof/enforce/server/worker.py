@@ -1,0 +1,127 @@
+"""What each worker process serves: a greeting behind a limiter that follows the settings."""
+
+import pickle
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from rateproof.enforce.http import RateLimitMiddleware
+from rateproof.enforce.limiter import Limiter
+from rateproof.enforce.server.access_log import AccessLog
+from rateproof.enforce.server.board import Board
+from rateproof.enforce.server.metrics import MetricsPage
+from rateproof.enforce.server.settings import ServerSettings
+from rateproof.enforce.stores import Store, open_store
+from rateproof.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+__all__ = ["Worker", "greeting", "limiter_of", "post"]
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class Worker:
+    """The application of one process, limited as the newest settings on the board say.
+
+    No request that begins after a post is decided by the settings before it;
+    one that is being answered meanwhile ends as it began.
+
+    Args:
+        board: where `post` puts settings; there are some.
+
+    Raises:
+        StoreError: the store cannot be opened.
+        InvalidArgument: Flask is not installed.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._greeting = greeting()
+        self._renewing = threading.Lock()
+        self._mark = board.mark()
+        settings = _posted(board, self._mark)
+        local = settings.on_error == "local"
+        self._store = open_store(settings.location, settings.capacity, local=local)
+        self._app = self._limited(settings)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        if self._board.mark() != self._mark:
+            self._renew()
+        return self._app(environ, start_response)
+
+    def _renew(self) -> None:
+        with self._renewing:
+            mark = self._board.mark()
+            if mark != self._mark:
+                # The limiter before is let go, not closed: it may be deciding.
+                self._app = self._limited(_posted(self._board, mark))
+                self._mark = mark
+
+    def _limited(self, settings: ServerSettings) -> WSGIApplication:
+        limiter = limiter_of(settings, self._store)
+        app: WSGIApplication = RateLimitMiddleware(
+            self._greeting,
+            limiter,
+            key=settings.key,
+            status=settings.status,
+            exempt=("/healthz", *settings.exempt),
+            address=settings.address,
+            x_ratelimit=settings.x_ratelimit,
+        )
+        if settings.metrics != "off":
+            app = MetricsPage(app, limiter, settings.metrics)
+        return AccessLog(app) if settings.access_log else app
+
+
+def post(board: Board, settings: ServerSettings) -> None:
+    """Tell the workers what holds from now on."""
+    board.post(pickle.dumps(settings))
+
+
+def _posted(board: Board, mark: int) -> ServerSettings:
+    settings: ServerSettings = pickle.loads(board.read(mark))  # noqa: S301 - our parent's
+    return settings
+
+
+def limiter_of(settings: ServerSettings, store: Store | None = None) -> Limiter:
+    """The limiter that these settings ask for, on a store that is open or on its own.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
+    return Limiter(
+        settings.policy,
+        store=settings.location if store is None else store,
+        on_full=settings.on_full,
+        on_error=settings.on_error,
+        capacity=settings.capacity,
+        shadow=settings.shadow,
+        counters=settings.counters,
+    )
+
+
+def greeting() -> "Flask":
+    """A Flask application with one page, and `/healthz`.
+
+    Raises:
+        InvalidArgument: Flask is not installed.
+    """
+    try:
+        import flask
+    except ImportError as error:
+        raise InvalidArgument("Flask is not installed", "pip install flask") from error
+    app = flask.Flask("rateproof", static_folder=None)
+
+    @app.route("/", methods=_METHODS)
+    def greet() -> flask.Response:
+        return flask.Response('{"message": "hello"}\n', mimetype="application/json")
+
+    @app.route("/healthz")
+    def health() -> flask.Response:
+        return flask.Response("ok\n", mimetype="text/plain")
+
+    return app

@@ -1,0 +1,132 @@
+"""Reading the settings anew: what is posted, what is said, and what cannot change."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+from werkzeug.test import Client
+
+from rateproof.clock import ManualClock
+from rateproof.enforce.server import ServerSettings
+from rateproof.enforce.server.board import Board
+from rateproof.enforce.server.reload import Reloader
+from rateproof.enforce.server.succession import LAG_NS
+from rateproof.enforce.server.worker import Worker, post
+from rateproof.errors import InvalidArgument
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+
+SECOND = 1_000_000_000
+START = ServerSettings(policy=Policy.parse("5 per 5s"), store="memory://", capacity=100)
+TIGHTER = replace(START, policy=Policy.parse("3 per 5s"))
+
+
+class Desk:
+    """A reloader whose file and clock the test moves, and what its board shows."""
+
+    def __init__(self):
+        self.file = START
+        self.clock = ManualClock(10 * SECOND)
+        self.board = Board()
+        self.reloader = Reloader(START, self._read, self.board, self.clock)
+
+    def _read(self):
+        if isinstance(self.file, Exception):
+            raise self.file
+        return self.file
+
+    def reload(self, file):
+        self.file = file
+        self.reloader.reload()
+
+    @property
+    def shown(self):
+        return pickle.loads(self.board.read(self.board.mark()))
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def test_the_settings_are_posted_before_anything_is_asked(desk):
+    assert desk.shown == START
+
+
+def test_a_changed_quota_is_posted_beside_the_old_one_and_then_alone(desk, capsys):
+    desk.reload(TIGHTER)
+    assert str(desk.shown.policy) == "3 per 5s; 5 per 5s"
+    assert capsys.readouterr().err == (
+        "rateproof: reloaded, changed: policy; 3 per 5s per query:clientId|header:X-Client-Id|ip\n"
+        "rateproof: 5 per 5s holds beside it for another 6 s\n"
+    )
+    desk.clock.advance(5 * SECOND + LAG_NS - 1)
+    desk.reloader.cease()
+    assert str(desk.shown.policy) == "3 per 5s; 5 per 5s"
+    desk.clock.advance(1)
+    desk.reloader.cease()
+    assert desk.shown == TIGHTER
+
+
+def test_settings_that_cannot_be_are_said_and_change_nothing(desk, capsys):
+    before = desk.board.mark()
+    desk.reload(InvalidArgument("port in server.toml: 'x'", "a whole number"))
+    assert desk.board.mark() == before
+    said = capsys.readouterr().err
+    assert "not reloaded" in said
+    assert "port in server.toml: 'x' (a whole number)" in said
+
+
+def test_a_quota_that_the_store_cannot_keep_is_said_and_changes_nothing(desk, capsys):
+    before = desk.board.mark()
+    desk.reload(replace(START, policy=Policy.parse("1000000000 per 5s")))
+    assert desk.board.mark() == before
+    assert "not reloaded" in capsys.readouterr().err
+    desk.reload(TIGHTER)
+    assert str(desk.shown.policy) == "3 per 5s; 5 per 5s"
+
+
+def test_what_only_a_restart_changes_is_said_and_stays(desk, capsys):
+    desk.reload(replace(TIGHTER, port=1, workers=1, store="shm://x", capacity=7, status=429))
+    assert desk.shown == replace(START, policy=desk.shown.policy, status=429)
+    said = capsys.readouterr().err
+    assert "changed: policy, status" in said
+    assert "only a restart changes port, workers, store, capacity" in said
+
+
+def test_nothing_changed_is_said(desk, capsys):
+    desk.reload(START)
+    assert "nothing changed" in capsys.readouterr().err
+    assert desk.shown == START
+
+
+def test_a_worker_follows_with_its_next_request_and_keeps_what_it_counted():
+    board = Board()
+    post(board, START)
+    client = Client(Worker(board))
+
+    def statuses(number):
+        return [client.get("/?clientId=a").status_code for _ in range(number)]
+
+    assert statuses(2) == [200, 200]
+    post(board, replace(TIGHTER, policy=Policy.parse("3 per 5s; 5 per 5s")))
+    assert statuses(4) == [200, 200, 200, 503]
+    post(board, replace(START, shadow=True, exempt=("/",)))
+    answer = client.get("/?clientId=a")
+    assert answer.status_code == 200
+    assert "RateLimit" not in answer.headers
+
+
+def test_a_worker_takes_the_word_of_trusted_proxies_alone():
+    board = Board()
+    post(board, replace(START, proxies=1, key=KeySpec.parse("ip")))
+    client = Client(Worker(board))
+
+    def statuses(address):
+        fields = {"X-Forwarded-For": f"spoofed, {address}"}
+        return [client.get("/", headers=fields).status_code for _ in range(6)]
+
+    assert statuses("192.0.2.1") == statuses("192.0.2.2") == [200] * 5 + [503]
+    post(board, replace(START, key=KeySpec.parse("ip")))
+    assert statuses("192.0.2.3") == [200] * 5 + [503]
+    assert statuses("192.0.2.4") == [503] * 6

@@ -1,0 +1,1 @@
+"""The parts of `enforce.py`: each yields figures."""

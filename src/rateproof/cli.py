@@ -68,6 +68,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     flags = {name: _text(value) for name, value in vars(arguments).items()}
     sources = SettingsSources(flags, os.environ)
+    if sources.warning:
+        say(sources.warning)
     settings = replace(sources.read(), json=arguments.json, with_parent=arguments.with_parent)
     serve(settings, sources.read if sources.file else None)
     return 0

@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from rateproof.enforce.limiter import Limiter
+from rateproof.enforce.stores import open_store
+
 NATIVE, BARE = "native core, granian", "bare"
 
 
@@ -63,3 +66,11 @@ def test_a_reload_keeps_what_the_store_counted(serve, tmp_path):
     assert "reloaded" in server.process.stderr.readline()
     assert [server.status("a") for _ in range(2)] == [200, 503]
     assert [server.status("b") for _ in range(4)] == [200] * 3 + [503]
+
+
+def test_what_is_let_go_leaves_its_remembered_denials_to_no_other(valkey):
+    store = open_store(valkey.store)
+    with Limiter("1 per 1h", store=store) as before:
+        assert [before.hit("a").reason for _ in range(3)] == ["quota", "quota", "cached"]
+        store.retain([])
+        assert Limiter("5 per 1h", store=store).hit("a").admitted

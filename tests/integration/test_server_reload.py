@@ -194,6 +194,14 @@ def test_many_reloads_in_a_row_end_with_the_last(configured):
     assert min(spread(late)) >= 1
 
 
+@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+def test_a_port_that_was_picked_is_not_asked_to_change(configured, flavour):
+    running = configured(flavour, "5 per 1h")
+    for number in (1, 2):
+        running.reload(f"{number} per 1h")
+    assert "only a restart" not in running.server.stop()[2]
+
+
 def test_a_terminal_that_hangs_up_tells_the_workers_too_and_they_stay(configured):
     running = configured(NATIVE, "5 per 1h", "--workers", 2)
     before = running.server.workers()
@@ -207,9 +215,18 @@ def test_a_terminal_that_hangs_up_tells_the_workers_too_and_they_stay(configured
     assert running.server.workers() == before
 
 
+def on_hangup(action):
+    """The program, started by somebody who left it this action for SIGHUP."""
+    script = f"import os, signal, sys; signal.signal(signal.SIGHUP, signal.{action}); "
+    return (
+        "-c",
+        script + "os.execv(sys.executable, [sys.executable, '-m', 'rateproof', *sys.argv[1:]])",
+    )
+
+
 @pytest.mark.parametrize("flavour", [NATIVE, BARE])
 def test_without_a_file_to_read_a_terminal_that_hangs_up_ends_it_in_order(start, flavour):
-    server = start(flavour)
+    server = start(flavour, program=on_hangup("SIG_DFL"))
     os.killpg(server.process.pid, signal.SIGHUP)
     assert server.process.wait(5) == 0
     assert "Traceback" not in server.process.stderr.read()
@@ -217,9 +234,7 @@ def test_without_a_file_to_read_a_terminal_that_hangs_up_ends_it_in_order(start,
 
 @pytest.mark.parametrize("flavour", [NATIVE, BARE])
 def test_without_a_file_to_read_nohup_keeps_it_alive(start, flavour):
-    nohup = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-    program = nohup + "os.execv(sys.executable, [sys.executable, '-m', 'rateproof', *sys.argv[1:]])"
-    server = start(flavour, program=("-c", program))
+    server = start(flavour, program=on_hangup("SIG_IGN"))
     os.killpg(server.process.pid, signal.SIGHUP)
     time.sleep(0.3)
     assert server.status("a") == 200

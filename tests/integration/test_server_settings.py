@@ -42,6 +42,35 @@ def test_a_bad_setting_ends_it_before_it_listens(spawn, arguments, environment, 
     assert "Traceback" not in out + err
 
 
+def test_variables_that_are_no_settings_are_named_and_ignored(start):
+    server = start(NATIVE, RATEPROOF_PROT="1")
+    assert "RATEPROOF_PROT" in server.said[0]
+    assert server.status("a") == 200
+
+
+@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+def test_the_password_of_a_store_is_said_nowhere(start, flavour):
+    server = start(flavour, "--json", "--store", "redis://app:secret@127.0.0.1:1/0", "--access-log")
+    assert server.status("a") == 503
+    assert b"secret" not in server.ask("/metrics")[2]
+    _, _, said = server.stop()
+    assert '"store": "redis://127.0.0.1:1/0"' in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("flavour", "proxies", "warned"), [(NATIVE, 1, True), (NATIVE, 0, False), (BARE, 1, False)]
+)
+def test_of_fields_that_pass_for_those_of_proxies_is_warned_where_they_do(
+    start, flavour, proxies, warned
+):
+    server = start(flavour, "--proxies", proxies, "--key", "ip", "--policy", "1 per 1h")
+    fields = {"X-Forwarded-For": "192.0.2.1"}
+    forged = [server.ask(headers=fields | {"X_Forwarded_For": f"192.0.2.{n}"})[0] for n in (2, 3)]
+    assert ("X_Forwarded_For" in "".join(server.said)) == warned
+    assert (forged == [200, 200]) == warned
+
+
 @pytest.mark.parametrize("flavour", [NATIVE, BARE])
 def test_there_is_no_access_log_unless_asked_for(start, flavour):
     server = start(flavour)

@@ -1,7 +1,9 @@
 """Reading the settings anew: what is posted, what is said, and what cannot change."""
 
 import pickle
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from werkzeug.test import Client
@@ -94,6 +96,28 @@ def test_what_only_a_restart_changes_is_said_and_stays(desk, capsys):
     assert "only a restart changes port, workers, store, capacity" in said
 
 
+def test_a_quota_too_many_is_said_and_changes_nothing(desk, capsys):
+    for limit in range(1, 9):
+        desk.reload(replace(START, policy=Policy.parse(f"{limit} per 1h")))
+    before = desk.board.mark()
+    desk.reload(replace(START, policy=Policy.parse("10 per 1h")))
+    assert desk.board.mark() == before
+    assert "not reloaded, all stays as it was: 9 quotas would hold" in capsys.readouterr().err
+    desk.clock.advance(3601 * SECOND)
+    desk.reload(replace(START, policy=Policy.parse("10 per 1h")))
+    assert str(desk.shown.policy) == "10 per 1h; 8 per 1h"
+
+
+@pytest.mark.parametrize(
+    "change", [{"key": KeySpec.parse("ip")}, {"proxies": 1}, {"ipv6_prefix": 64}]
+)
+def test_that_clients_have_other_identities_is_said(desk, capsys, change):
+    desk.reload(replace(START, status=429))
+    assert "counted anew" not in capsys.readouterr().err
+    desk.reload(replace(START, **change))
+    assert "counted anew" in capsys.readouterr().err
+
+
 def test_nothing_changed_is_said(desk, capsys):
     desk.reload(START)
     assert "nothing changed" in capsys.readouterr().err
@@ -115,6 +139,27 @@ def test_a_worker_follows_with_its_next_request_and_keeps_what_it_counted():
     answer = client.get("/?clientId=a")
     assert answer.status_code == 200
     assert "RateLimit" not in answer.headers
+
+
+@pytest.mark.usefixtures("core")
+def test_a_worker_lets_go_of_tables_that_no_policy_has_any_more(shm_name):
+    board = Board()
+    located = replace(START, store=f"shm://{shm_name}")
+    post(board, located)
+    client = Client(Worker(board))
+    assert client.get("/?clientId=a").status_code == 200
+    for limit in range(10, 30):
+        post(board, replace(located, policy=Policy.parse(f"5 per 5s; {limit} per 5s")))
+        assert client.get(f"/?clientId={limit}").status_code == 200
+    held = Counter(
+        link.name
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if (link := Path(line.split(maxsplit=5)[-1])).parent.name.endswith(shm_name)
+    )
+    tables = {name.partition(".")[0] for name in held if name.startswith("sliding-log")}
+    assert tables == {"sliding-log-5-5000000000", "sliding-log-29-5000000000"}
+    post(board, located)
+    assert client.get("/?clientId=a").headers["RateLimit"].startswith('"default";r=3')
 
 
 def test_a_worker_takes_the_word_of_trusted_proxies_alone():

@@ -61,6 +61,30 @@ def test_the_default_store_derives_from_the_port_and_the_core(monkeypatch):
     assert ServerSettings(store="shm://mine").location == "shm://mine"
 
 
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [
+        (None, "shm://server-8080"),
+        ("memory://", "memory://"),
+        ("redis://app:secret@h:1/2?timeout=1s", "redis://h:1/2"),
+        ("rediss+cluster://:secret@h:1,i:2", "rediss+cluster://h:1,i:2"),
+        ("unix:///run/redis?password=secret@", "unix://..."),
+    ],
+)
+def test_a_store_is_shown_without_its_password(store, shown, monkeypatch):
+    monkeypatch.setattr("rateproof.enforce.server.settings.active_core", lambda: "native")
+    assert ServerSettings(store=store).shown_location == shown
+
+
+@pytest.mark.parametrize(
+    "store", ["redis+sentinel://:secret@h", "redis:secret@h", "redis://:se#cret@h"]
+)
+def test_a_store_that_cannot_be_is_named_without_its_password(store):
+    with pytest.raises(InvalidArgument, match="redis://") as refused:
+        ServerSettings(store=store)
+    assert "cret" not in str(refused.value)
+
+
 def test_settings_reach_a_process_that_does_not_inherit_them():
     settings = ServerSettings(
         policy=Policy.parse("5 per 5s; 9 per 1m"), key=KeySpec.parse("ip+path|header:a"), port=1

@@ -33,7 +33,7 @@ BAD = [
     ("port", "http", "a whole number"),
     ("port", "8_080", "a whole number"),
     ("workers", "0", "from 1 to 256"),
-    ("store", "etcd://x", "memory:// or shm://NAME"),
+    ("store", "etcd://x", "memory://, shm://NAME or redis://HOST"),
     ("store", "shm://a/b", "A-Z a-z 0-9"),
     ("status", "418", "503 or 429"),
     ("on_full", "maybe", "deny, admit"),
@@ -96,6 +96,30 @@ def test_a_bad_value_is_named_with_its_source_and_the_accepted_form(
     assert refused.value.message.startswith(named(form, name))
     assert text in refused.value.message
     assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize(("source", "form"), SOURCES)
+def test_a_bad_option_of_a_store_is_named_with_its_source_and_no_password(source, form, tmp_path):
+    with pytest.raises(InvalidArgument, match="'abc' is not a duration") as refused:
+        source({"store": "redis://:secret@h?timeout=abc"}, tmp_path).read()
+    assert refused.value.message.startswith(named(form, "store"))
+    assert "secret" not in str(refused.value)
+
+
+def test_variables_that_look_like_settings_and_are_none_are_named_with_the_accepted_ones():
+    known = {f"RATEPROOF_{name.upper()}": text for name, text in EVERY.items()}
+    known |= {"RATEPROOF_CORE": "native", "RATEPROOF_CONFIG": "", "OTHER": "1"}
+    assert SettingsSources({}, known).warning is None
+    warning = SettingsSources({}, known | {"RATEPROOF_PROT": "1", "RATEPROOF_port": "2"}).warning
+    assert warning.startswith("WARNING: RATEPROOF_PROT, RATEPROOF_port in the environment")
+    assert all(name.upper() in warning for name in (*EVERY, "config", "core"))
+
+
+@pytest.mark.parametrize("name", ["exempt", "proxies", "policy"])
+def test_an_item_of_a_list_that_would_become_two_is_refused(name, tmp_path):
+    file = written(tmp_path, f"{name} = ['/a,/b', '/c']\n")
+    with pytest.raises(InvalidArgument, match=rf"{name} in .*'/a,/b' has a comma"):
+        SettingsSources({"config": str(file)}, {}).read()
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rateproof.enforce.server.succession import LAG_NS, Succession, memory_ns
+from rateproof.enforce.server.succession import LAG_NS, MAX_LEAVING, Succession, memory_ns
+from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
 SECOND = 1_000_000_000
@@ -41,6 +42,17 @@ def test_quotas_of_several_changes_each_end_in_their_own_time():
     succession = succession.at(succession.next_ns)
     assert succession.in_force == Policy.parse("3 per 5s; 9 per 1h")
     assert succession.next_ns == 3600 * SECOND + LAG_NS
+
+
+def test_no_more_than_eight_quotas_leave_at_once_and_those_that_have_ceased_do_not_count():
+    succession = Succession(HOURLY)
+    for limit in range(1, MAX_LEAVING + 1):
+        succession = succession.after(Policy.parse(f"{limit} per 5s"), 0)
+    assert len(succession.leaving) == MAX_LEAVING
+    with pytest.raises(InvalidArgument, match="9 quotas would hold beside '99 per 5s'"):
+        succession.after(Policy.parse("99 per 5s"), 0)
+    later = succession.after(Policy.parse("99 per 5s"), 5 * SECOND + LAG_NS)
+    assert later.in_force == Policy.parse("99 per 5s; 9 per 1h; 8 per 5s")
 
 
 def test_a_quota_that_comes_back_in_time_never_left():

@@ -17,6 +17,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import MPServer
 
+from rateproof.enforce.server.bodies import BodyReader
 from rateproof.enforce.server.listening import accepts
 from rateproof.errors import RateproofError
 
@@ -35,6 +36,7 @@ _BEAT_S = 0.2
 _BACKLOG, _CONNECTIONS = 1024, 65_536
 _FILES = 65_536
 _THREADS = 8
+_READERS = _THREADS - 2  # others answer while these wait for bodies
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -187,7 +189,7 @@ def _load(make: Callable[[], WSGIApplication], parent: int) -> WSGIApplication:
         del os.environ[name]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal tells all: the parent is enough
     _beat(functools.partial(_follow, parent))
-    return make()
+    return BodyReader(make(), _READERS)
 
 
 def _follow(parent: int, *_: int | FrameType | None) -> None:

@@ -16,6 +16,7 @@ from rateproof.output import say
 __all__ = ["Reloader"]
 
 _SECOND_NS = 1_000_000_000
+_IDENTITY = frozenset({"key", "proxies", "proxy_header", "ipv6_prefix"})
 
 
 class Reloader:
@@ -81,6 +82,8 @@ class Reloader:
         now_ns = self._clock.now_ns()
         what = f"changed: {', '.join(changed)}" if changed else "nothing changed"
         say(f"rateproof: reloaded, {what}; {self._settings.policy} per {self._settings.key}")
+        if _IDENTITY.intersection(changed):
+            say("rateproof: clients that are told apart in another way now are counted anew")
         for quota, end_ns in self._succession.leaving:
             seconds = -(-(end_ns - now_ns) // _SECOND_NS)
             say(f"rateproof: {quota} holds beside it for another {seconds} s")

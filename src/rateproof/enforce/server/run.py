@@ -44,15 +44,16 @@ def serve(settings: ServerSettings, read: Callable[[], ServerSettings] | None = 
         InvalidArgument: Flask is not installed.
         RateproofError: the workers do not start.
     """
-    picked = settings.port == 0
+    asked = settings.port
     if settings.with_parent:
         threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     with bound_socket(settings.host, settings.port) as bound:
         settings = replace(settings, port=bound.getsockname()[1])
+        again = functools.partial(_again, read or (lambda: settings), asked, settings.port)
         greeting()
         limiter_of(settings).close()
         board = Board()
-        reloader = Reloader(settings, read or (lambda: settings), board)
+        reloader = Reloader(settings, again, board)
         reloader.start()
         before = signal.getsignal(signal.SIGHUP)
         if read is not None:
@@ -63,8 +64,14 @@ def serve(settings: ServerSettings, read: Callable[[], ServerSettings] | None = 
             _run(settings, board, bound)
         finally:
             signal.signal(signal.SIGHUP, before)
-            if picked:  # nobody will ask for this port again, nor for its store
+            if asked == 0:  # nobody will ask for this port again, nor for its store
                 remove(settings.own_store.removeprefix("shm://"))
+
+
+def _again(read: Callable[[], ServerSettings], asked: int, port: int) -> ServerSettings:
+    """What is read now, at `port` if it still asks for the one that this was picked for."""
+    settings = read()
+    return replace(settings, port=port) if settings.port == asked else settings
 
 
 def _follow(parent: int) -> None:
@@ -88,6 +95,7 @@ def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
         announce = functools.partial(_announce, replace(settings, workers=1))
         werkzeug_server.run(Worker(board), bound, announce)
     else:
+        _warn_of_underscores(settings)
         make, count = functools.partial(Worker, board), settings.worker_count
         announce = functools.partial(_announce, settings)
         granian_server.run(make, count, bound, announce)
@@ -107,9 +115,17 @@ def _announce(settings: ServerSettings) -> None:
     # In one piece, for lines of the workers may come between.
     say(banner if core == "native" else slow + banner)
     if settings.json:
-        facts = {"url": url, "core": core, "workers": count, "store": settings.location}
+        facts = {"url": url, "core": core, "workers": count, "store": settings.shown_location}
         facts |= {"policy": str(settings.policy), "key": str(settings.key)}
         emit(json.dumps(facts))
+
+
+def _warn_of_underscores(settings: ServerSettings) -> None:
+    if settings.proxies:
+        say(
+            "WARNING: the proxies must drop field names with an underscore: granian takes "
+            f"{settings.proxy_header.replace('-', '_')} for {settings.proxy_header}"
+        )
 
 
 def _explain_missing_granian(settings: ServerSettings) -> None:

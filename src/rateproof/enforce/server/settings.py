@@ -6,8 +6,9 @@ from typing import Literal
 
 from rateproof.core import active_core
 from rateproof.enforce.http import ClientAddress, checked_status
-from rateproof.enforce.stores import DEFAULT_CAPACITY, MAX_CAPACITY, NETWORK_SCHEMES
+from rateproof.enforce.stores import DEFAULT_CAPACITY, MAX_CAPACITY, NETWORK_SCHEMES, shown_url
 from rateproof.enforce.stores.location import parse_url
+from rateproof.enforce.stores.redis.address import parse_address
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
@@ -89,8 +90,9 @@ class ServerSettings:
         _check_one_of("on_full", self.on_full, ("deny", "admit"))
         _check_one_of("on_error", self.on_error, ("deny", "admit", "local"))
         _check_one_of("metrics", self.metrics, ("loopback", "any", "off"))
-        if self.store is not None and not self.store.startswith(NETWORK_SCHEMES):
-            parse_url(self.store)
+        if self.store is not None:
+            read = parse_address if self.store.startswith(NETWORK_SCHEMES) else parse_url
+            read(self.store)
         _ = self.address
         for path in self.exempt:
             if not path.startswith("/"):
@@ -126,6 +128,11 @@ class ServerSettings:
     def location(self) -> str:
         """The store in use."""
         return self.own_store if self.store is None else self.store
+
+    @property
+    def shown_location(self) -> str:
+        """The store in use without credentials, for people."""
+        return shown_url(self.location)
 
     @property
     def address(self) -> ClientAddress:

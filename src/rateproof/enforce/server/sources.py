@@ -96,12 +96,27 @@ class SettingsSources:
             for name in (*_READERS, "config")
             if (text := environment.get(_PREFIX + name.upper()))
         }
+        names = {_PREFIX + name.upper() for name in (*_READERS, "config", "core")}
+        self._strange = sorted(
+            name for name in environment if name.startswith(_PREFIX) and name not in names
+        )
 
     @property
     def file(self) -> Path | None:
         """The TOML file, if one is named."""
         named = (self._environment | self._flags).get("config")
         return None if named is None else Path(named[0])
+
+    @property
+    def warning(self) -> str | None:
+        """What to say of variables that look like settings and are none; None without such."""
+        if not self._strange:
+            return None
+        accepted = ", ".join(name.upper() for name in (*_READERS, "config", "core"))
+        return (
+            f"WARNING: {', '.join(self._strange)} in the environment: no setting, so ignored "
+            f"({_PREFIX} and one of {accepted})"
+        )
 
     def read(self) -> ServerSettings:
         """The settings, the file read anew.
@@ -145,6 +160,11 @@ def _read_file(path: Path) -> dict[str, tuple[str, str]]:
 
 def _text(value: object, name: str, path: Path) -> str:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        for item in value:
+            if "," in item:
+                raise InvalidArgument(
+                    f"{name} in {path}: {item!r} has a comma", "one text for each"
+                )
         return ",".join(value)  # quotas and paths are separated so
     if isinstance(value, bool | int):
         return str(value)

@@ -17,12 +17,16 @@ starts with that.) The price is that a looser policy is felt an old window late.
 
 from dataclasses import dataclass
 
+from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
-__all__ = ["LAG_NS", "Succession", "memory_ns"]
+__all__ = ["LAG_NS", "MAX_LEAVING", "Succession", "memory_ns"]
 
 LAG_NS = 1_000_000_000
 """A decision that began under the policy before has ended this long after the change."""
+
+MAX_LEAVING = 8
+"""Each has a table, is charged by every request, and is announced in every answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,19 @@ class Succession:
         return min((end_ns for _, end_ns in self.leaving), default=None)
 
     def after(self, policy: Policy, now_ns: int) -> "Succession":
-        """The same with `policy` as the newest, in force from now on."""
-        ends = dict(self.leaving)
+        """The same with `policy` as the newest, in force from now on.
+
+        Raises:
+            InvalidArgument: more than 8 quotas would be leaving.
+        """
+        ends = dict(self.at(now_ns).leaving)
         ends |= {quota: now_ns + memory_ns(quota) + LAG_NS for quota in self.policy.quotas}
         leaving = tuple((quota, end) for quota, end in ends.items() if quota not in policy.quotas)
+        if len(leaving) > MAX_LEAVING:
+            raise InvalidArgument(
+                f"{len(leaving)} quotas would hold beside {str(policy)!r}",
+                f"at most {MAX_LEAVING}: wait for some to cease, or restart with the new policy",
+            )
         return Succession(policy, leaving)
 
     def at(self, now_ns: int) -> "Succession":

@@ -13,6 +13,8 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
+from rateproof.enforce.server.bodies import BODY_BYTES
+
 __all__ = ["run"]
 
 _log = logging.getLogger("rateproof")
@@ -20,7 +22,6 @@ _log = logging.getLogger("rateproof")
 _BACKLOG = 1024
 _DRAIN_S = 2.0
 _IDLE_S = 75
-_BODY_BYTES = 1 << 20
 
 
 def run(app: WSGIApplication, bound: socket.socket, announce: Callable[[], None]) -> None:
@@ -130,9 +131,9 @@ def _read_body(environ: WSGIEnvironment) -> bool:
     length = environ.get("CONTENT_LENGTH") or "0"
     try:
         if environ.get("wsgi.input_terminated"):  # chunked
-            body = environ["wsgi.input"].read(_BODY_BYTES + 1)
-            whole = len(body) <= _BODY_BYTES
-        elif length.isdecimal() and len(length) <= 7 and int(length) <= _BODY_BYTES:
+            body = environ["wsgi.input"].read(BODY_BYTES + 1)
+            whole = len(body) <= BODY_BYTES
+        elif length.isdecimal() and len(length) <= 7 and int(length) <= BODY_BYTES:
             body = environ["wsgi.input"].read(int(length))
             whole = len(body) == int(length)
         else:

@@ -1,5 +1,6 @@
 """What each worker process serves: a greeting behind a limiter that follows the settings."""
 
+import gc
 import pickle
 import threading
 from collections.abc import Iterable
@@ -58,8 +59,11 @@ class Worker:
             mark = self._board.mark()
             if mark != self._mark:
                 # The limiter before is let go, not closed: it may be deciding.
-                self._app = self._limited(_posted(self._board, mark))
+                settings = _posted(self._board, mark)
+                self._app = self._limited(settings)
+                self._store.retain(settings.policy.quotas)
                 self._mark = mark
+                gc.collect()  # that limiter is in a cycle with its gate, which holds its tables
 
     def _limited(self, settings: ServerSettings) -> WSGIApplication:
         limiter = limiter_of(settings, self._store)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from rateproof.core import native as native_module  # a bare `native` is our submodule
 from rateproof.enforce.counters import Counters
 from rateproof.enforce.decision import Decision, Ruling
-from rateproof.enforce.stores.location import parse_url, remove
+from rateproof.enforce.stores.location import parse_url, remove, shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
@@ -25,6 +25,7 @@ __all__ = [
     "distinct_quotas",
     "open_store",
     "remove",
+    "shown_url",
 ]
 
 NETWORK_SCHEMES = ("redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
@@ -98,6 +99,11 @@ class Ledger(Protocol):
 class Store(Protocol):
     """A place where admissions are kept, open."""
 
+    @property
+    def local(self) -> bool | None:
+        """Whether tables of this process decide while it cannot be reached; None: it always can."""
+        ...
+
     def ledger(self, quotas: Sequence[Quota]) -> Ledger:
         """What it keeps of these distinct quotas, opened or created; cheap when asked again.
 
@@ -117,6 +123,13 @@ class Store(Protocol):
         """
         ...
 
+    def retain(self, quotas: Sequence[Quota]) -> None:
+        """Let go of what this process holds for any other quotas, once their last decision ends.
+
+        What is in the store stays there.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of everything, once or more often; deciding afterwards is a StoreError."""
         ...
@@ -130,12 +143,14 @@ def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = Fals
             `shm://NAME` for every process of this user on this machine.
         capacity: how many keys can be live at once in each table, 1 to 2**26.
         local: decide by tables of this process while a store behind a network
-            cannot be reached.
+            cannot be reached: for limiters with `on_error="local"`, and only these.
 
     Raises:
         InvalidArgument: one of these is not so.
         StoreError: it cannot be opened.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"store is {type(url).__name__}, not str")
     if not isinstance(capacity, int) or isinstance(capacity, bool):
         raise TypeError(f"capacity is {type(capacity).__name__}, not int")
     if not 1 <= capacity <= MAX_CAPACITY:

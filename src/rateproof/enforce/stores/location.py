@@ -10,6 +10,7 @@ Two cores on one quota would each admit it in full, so a quota has one table:
 opening it with the other core is an error.
 """
 
+import errno
 import os
 import re
 import stat
@@ -22,7 +23,16 @@ from rateproof.enforce.stores.locks import FileLock, open_lock
 from rateproof.errors import InvalidArgument, StoreError, StoreMismatch
 from rateproof.policy import Quota
 
-__all__ = ["CORES", "Place", "directory_of", "enter", "parse_url", "remove", "stored_quotas"]
+__all__ = [
+    "CORES",
+    "Place",
+    "directory_of",
+    "enter",
+    "parse_url",
+    "remove",
+    "shown_url",
+    "stored_quotas",
+]
 
 CORES = ("native", "python")
 """Which core a table belongs to: the last part of its file name."""
@@ -32,7 +42,8 @@ _SHM = "shm://"
 _SHM_FOLDER = Path("/dev/shm")  # noqa: S108 - ours in it is 0700 and its owner is checked
 _TABLE = re.compile(rf"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?\.(?:{'|'.join(CORES)})")
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
-_ACCEPTED = "memory:// or shm://NAME"
+_SCHEME = re.compile(r"[A-Za-z0-9+.-]*://")
+_ACCEPTED = "memory://, shm://NAME or redis://HOST"
 
 
 def parse_url(url: str) -> str | None:
@@ -46,7 +57,7 @@ def parse_url(url: str) -> str | None:
     if url.startswith(_MEMORY):
         raise InvalidArgument(f"store {url!r} names a memory store", "memory:// takes no name")
     if not url.startswith(_SHM):
-        raise InvalidArgument(f"store {url!r} is not known", f"a store is {_ACCEPTED}")
+        raise InvalidArgument(f"store {shown_url(url)!r} is not known", f"a store is {_ACCEPTED}")
     name = url.removeprefix(_SHM)
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
@@ -54,6 +65,18 @@ def parse_url(url: str) -> str | None:
             "a name is 1 to 64 of A-Z a-z 0-9 . _ - and starts with no dot",
         )
     return name
+
+
+def shown_url(url: str) -> str:
+    """The URL of any store without credentials and options, for people.
+
+    >>> shown_url("redis://app:secret@example.org/2?timeout=1s"), shown_url("shm://mine")
+    ('redis://example.org/2', 'shm://mine')
+    """
+    scheme = match[0] if (match := _SCHEME.match(url)) else ""
+    place, _, options = url.removeprefix(scheme).partition("?")
+    # A password may hold any of these characters, where it should have them quoted.
+    return scheme + ("..." if "@" in options else place.rpartition("@")[2])
 
 
 def directory_of(name: str) -> Path:
@@ -158,10 +181,17 @@ def remove(name: str) -> bool:
     if not os.path.lexists(directory):
         return False
     with enter(name):
-        for entry in directory.iterdir():
-            entry.unlink()
-        directory.rmdir()
-    return True
+        while True:
+            for entry in directory.iterdir():
+                entry.unlink(missing_ok=True)
+            try:
+                directory.rmdir()
+            except OSError as error:
+                # Somebody who waits to enter has made the lock's file anew.
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+            else:
+                return True
 
 
 def _make(directory: Path) -> None:

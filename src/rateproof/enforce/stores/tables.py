@@ -4,19 +4,22 @@
 `shm://NAME` in files (see `location`).
 """
 
+import os
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rateproof.enforce.counters import Counters
+from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.location import Place, enter
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
 
-__all__ = ["TableStore", "check_quota"]
+__all__ = ["TableStore", "check_quota", "ruling_of"]
 
 MAX_LOG_LIMIT = 65_536
 MAX_COUNTER_LIMIT = 2**20
@@ -83,11 +86,13 @@ class TableStore(ABC, Generic[T, L]):
     """
 
     core: ClassVar[str]
+    local: ClassVar[None] = None
 
     def __init__(self, name: str | None, capacity: int) -> None:
         self._name = name
         self._capacity = capacity
         self._mutex = threading.Lock()
+        _every_store.add(self)
         self._tables: dict[Quota, T] = {}
         self._ledgers: dict[tuple[Quota, ...], L] = {}
         self._counters: Counters | None = None
@@ -124,6 +129,14 @@ class TableStore(ABC, Generic[T, L]):
                         self._counters = self._open_counters(path, place)
             return self._counters
 
+    def retain(self, quotas: Sequence[Quota]) -> None:
+        """Let go of the tables of other quotas; see `Store`."""
+        with self._mutex:
+            self._ledgers = {
+                kept: ledger for kept, ledger in self._ledgers.items() if set(kept) <= set(quotas)
+            }
+            self._tables = {quota: self._tables[quota] for quota in self._tables if quota in quotas}
+
     def close(self) -> None:
         """Let go of the tables, once or more often."""
         with self._mutex:
@@ -154,6 +167,39 @@ class TableStore(ABC, Generic[T, L]):
     def _entered(self) -> Iterator[Place | None]:
         with ExitStack() as entered:
             yield None if self._name is None else entered.enter_context(enter(self._name))
+
+    def renew_mutex(self) -> None:
+        """In a forked child: the thread that held it does not exist here."""
+        self._mutex = threading.Lock()
+
+
+_every_store: "weakref.WeakSet[TableStore[Any, Any]]" = weakref.WeakSet()
+
+
+def _renew_mutexes() -> None:
+    for store in list(_every_store):
+        store.renew_mutex()
+
+
+os.register_at_fork(after_in_child=_renew_mutexes)
+
+
+def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - one word with its subject
+    """What a ledger says, where some of its tables may have no room for the key.
+
+    With `skip_full` a table without room lets it pass, so where another one
+    denies, that one is the reason, and the wait.
+    """
+    if not any(answer.full for answer in answers):
+        return Ruling(admitted, answers)
+    counted = [answer for answer in answers if not answer.full]
+    if not skip_full or all(answer.admitted for answer in counted):
+        return Ruling(admitted or (skip_full and not counted), answers, "full")
+    waits = [
+        answer._replace(retry_after_ns=0, reset_after_ns=0) if answer.full else answer
+        for answer in answers
+    ]
+    return Ruling(False, waits)  # noqa: FBT003 - `admitted`
 
 
 @contextmanager

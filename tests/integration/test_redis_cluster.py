@@ -9,6 +9,7 @@ import pytest
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores.redis.breaker import FAILURES, REST_NS
 from rateproof.enforce.stores.redis.command import digest_of
+from rateproof.errors import StoreError
 
 TIMEOUT_S = 0.2
 
@@ -58,6 +59,16 @@ class Nodes:
     def owner_of(self, key):
         return self.all[self.slot_of(key) * 3 // 16_384]
 
+    def move_of(self, key):
+        """The key's slot, its node, and another."""
+        source = self.owner_of(key)
+        return self.slot_of(key), source, next(node for node in self.all if node is not source)
+
+    def begin_to_move(self, key):
+        slot, source, target = self.move_of(key)
+        target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
+        source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+
 
 @pytest.fixture
 def nodes(start_valkey, unused_port):
@@ -90,8 +101,7 @@ def keys():
 def test_a_slot_that_moves_takes_its_admissions_along(nodes):
     """Asked before, during and after the move, and when only the client does not know yet."""
     key = "wanderer"
-    slot, source = nodes.slot_of(key), nodes.owner_of(key)
-    target = next(node for node in nodes.all if node is not source)
+    slot, source, target = nodes.move_of(key)
     with Limiter("10 per hour", store=nodes.store) as limiter:
 
         async def ask():
@@ -101,8 +111,7 @@ def test_a_slot_that_moves_takes_its_admissions_along(nodes):
             return [limiter.hit(key).remaining, asyncio.run(ask())]
 
         assert left() == [9, 8]
-        target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
-        source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+        nodes.begin_to_move(key)
         assert left() == [7, 6]
         (kept,) = source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10)
         source.client.execute_command(
@@ -113,6 +122,16 @@ def test_a_slot_that_moves_takes_its_admissions_along(nodes):
             node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
         assert left() == [3, 2]
         assert source.client.dbsize() == 0
+
+
+def test_a_key_of_several_quotas_that_begins_while_its_slot_moves_is_an_outage(nodes):
+    """The node that it moves to takes no new keys but one at a time."""
+    nodes.begin_to_move("a")
+    with Limiter("5 per hour; 6 per day", store=nodes.store) as limiter:
+        assert limiter.hit("a").reason == "error"
+        assert asyncio.run(limiter.ahit("a")).reason == "error"
+        assert limiter.hit("b").reason == "quota"
+        assert limiter.hit("a", policy="5 per hour").reason == "quota"
 
 
 def test_a_hung_node_leaves_the_keys_of_the_others_alone(nodes):
@@ -132,6 +151,48 @@ def test_a_hung_node_leaves_the_keys_of_the_others_alone(nodes):
         tries = FAILURES + spent * 1e9 / REST_NS
         assert spent < (tries + 1) * 3 * TIMEOUT_S + 2
         hung.send(signal.SIGCONT)
+
+
+def test_a_user_with_the_documented_permissions_is_enough(nodes, permissions):
+    """Also while a slot moves, and for both clients; without them that is a mistake."""
+    store = nodes.store.replace("//", "//shop:secret@")
+    for node in nodes.all:
+        rules = permissions("decisions")
+        node.client.execute_command("ACL SETUSER", "shop", "on", ">secret", *rules)
+    assert all("cluster|slots" in told for told in mistakes(store))
+    for node in nodes.all:
+        rules = [*permissions("a Cluster"), *permissions("`clear`")]
+        node.client.execute_command("ACL SETUSER", "shop", *rules)
+    nodes.begin_to_move("a")
+    with Limiter("5 per hour", store=store) as limiter:
+
+        async def ask():
+            return [(await limiter.ahit(key)).remaining for key in "ab"]
+
+        assert [limiter.hit(key).remaining for key in "ab"] == [4, 4]
+        assert asyncio.run(ask()) == [3, 3]
+        limiter.reset("b")
+        limiter.clear()
+        assert limiter.hit("b").remaining == 4
+
+
+def test_a_server_that_is_no_cluster_is_a_mistake(valkey):
+    store = valkey.store.replace("redis://", "redis+cluster://")
+    assert all("cluster support disabled" in told for told in mistakes(store))
+    valkey.kill()
+    with Limiter("5 per hour", store=store) as limiter:
+        assert limiter.hit("a").reason == "error", "a node that is down is an outage"
+
+
+def mistakes(store):
+    """What is raised of a Cluster, whatever is to be decided while there is none."""
+    with Limiter("5 per hour", store=store, on_error="admit") as limiter:
+        with pytest.raises(StoreError) as caught:
+            limiter.hit("a")
+        with pytest.raises(StoreError) as acaught:
+            asyncio.run(limiter.ahit("a"))
+    assert {caught.type, acaught.type} == {StoreError}
+    return str(caught.value), str(acaught.value)
 
 
 @pytest.mark.slow

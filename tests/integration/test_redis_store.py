@@ -3,12 +3,10 @@
 import asyncio
 import os
 import random
-import re
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import redis
@@ -16,6 +14,7 @@ from redis.crc import key_slot
 
 from rateproof.clock import ManualClock
 from rateproof.enforce.limiter import Limiter
+from rateproof.enforce.stores import open_store
 from rateproof.enforce.stores.redis.lanes import AT_ONCE
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import ALGORITHMS
@@ -295,23 +294,47 @@ def test_a_server_over_a_socket_file_is_the_same(start_valkey, tmp_path):
             assert client.dbsize() == 1
 
 
-def test_a_user_with_the_documented_permissions_is_enough(valkey):
-    page = Path(__file__).parents[2] / "docs" / "enforce" / "redis.md"
-    (rules,) = re.findall(r"`(~rateproof.*)`", page.read_text())
-    valkey.client.execute_command("ACL SETUSER", "shop", "on", ">secret", *rules.split())
+def test_a_user_with_the_documented_permissions_is_enough(valkey, permissions):
+    """Each for what it is said to be for, and without it that is a mistake, not an outage."""
+
+    def grant(*rules):
+        valkey.client.execute_command("ACL SETUSER", "shop", "on", ">secret", *rules)
+
+    grant(*permissions("decisions"))
     policies = "; ".join(f"{name} 5 per hour" for name in ALGORITHMS)
-    with Limiter(policies, store=valkey.store.replace("//", "//shop:secret@")) as limiter:
+    store = valkey.store.replace("//", "//shop:secret@")
+    with Limiter(policies, store=store, on_error="admit") as limiter:
         assert [limiter.hit("a", cost=3).admitted for _ in range(2)] == [True, False]
         limiter.reset("a")
         assert limiter.peek("a").remaining == 5
+        with pytest.raises(StoreError, match="'scan'"):
+            limiter.clear()
+        grant(*permissions("`clear`"))
+        limiter.clear()
+    with Limiter(policies, store=store.replace("/0?", "/3?"), on_error="admit") as limiter:
+        with pytest.raises(StoreError, match="'select'"):
+            limiter.hit("a")
+        grant(*permissions("`/DB`"))
+        assert limiter.hit("a").remaining == 4
+
+
+@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize("on_error", ["deny", "admit", "local"])
+def test_a_store_that_was_opened_for_another_on_error_is_refused(valkey, on_error, local):
+    valkey.kill()
+    store = open_store(valkey.url, local=local)
+    if local != (on_error == "local"):
+        with pytest.raises(InvalidArgument, match=f"on_error is '{on_error}'") as caught:
+            Limiter("1 per hour", store=store, on_error=on_error)
+        assert "open_store(url, local=True)" in caught.value.hint
+        return
+    with Limiter("1 per hour", store=store, on_error=on_error) as limiter:
+        assert limiter.hit("a").reason == ("local" if local else "error")
 
 
 def test_a_clock_of_the_callers_own_is_refused(valkey):
-    with (
-        Limiter("1 per hour", store=valkey.store, clock=ManualClock()) as limiter,
-        pytest.raises(InvalidArgument, match="clock"),
-    ):
-        limiter.hit("a")
+    with pytest.raises(InvalidArgument, match="clock"):
+        Limiter("1 per hour", store=valkey.store, clock=ManualClock())
 
 
 def test_a_closed_limiter_says_so_even_of_a_remembered_denial(valkey):

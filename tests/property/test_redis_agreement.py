@@ -199,6 +199,17 @@ def test_a_clock_that_steps_back_loosens_nothing(told, quota, steps):
             assert end_ns - start_ns >= quota.gap(count)
 
 
+def test_after_a_step_back_less_than_nothing_is_told_as_nothing(told):
+    told.begin(Policy.parse("sliding-counter 4 per 60s"))
+    assert told.ask("hit", 4)[0]
+    told.now_us += 105 * SECOND_US
+    assert told.ask("hit", 3) == (True, [(0, 0, 75 * 10**9)])
+    told.now_us -= 40 * SECOND_US
+    admitted, ((left, wait_ns, _),) = told.ask("hit", 1)
+    assert (admitted, left) == (False, 0)
+    assert wait_ns > 0
+
+
 @given(
     limit=st.integers(1, 10**9),
     window_ns=st.integers(1, 2**59),

@@ -1,6 +1,7 @@
 //! Denials that need no round trip; see `rateproof.enforce.stores.redis.denials`.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
@@ -10,45 +11,53 @@ use crate::enforce::{Told, told};
 
 /// How many denials are remembered: the oldest is forgotten for a new one.
 const CAPACITY: usize = 65_536;
-/// Bytes of a key that is remembered.
-const LONGEST_KEY: usize = 1024;
 /// Clocks may differ by one part in so many: a denial is asked again that much early.
 const DRIFT: u64 = 2000;
 
-type Name = (Box<[u8]>, usize);
+/// A digest of the key, which may be long, and the ledger.
+type Name = (u64, u64, usize);
 
 struct Denial {
     cost: u64,
     until_ns: u64,
     received_ns: u64,
     answers: Vec<Answer>,
-    /// Which of the entries of `age` is its own: a denial that is kept again is younger.
-    number: u64,
 }
 
-/// What is remembered, and in which order it came.
+/// What is remembered.
 #[derive(Default)]
 struct Kept {
     denials: HashMap<Name, Denial>,
-    age: VecDeque<(Name, u64)>,
+    /// The names in the order in which they came: of each denial at least once, so that it bounds
+    /// their number, and of those that were forgotten until their turn comes.
+    age: VecDeque<Name>,
     ledgers: usize,
     resets: u64,
-    number: u64,
 }
 
 /// The denials of one store, shared with those who answer by them.
 #[derive(Default)]
-pub struct Memory(Mutex<Kept>);
+pub struct Memory {
+    kept: Mutex<Kept>,
+    /// 128 secret bits: nobody chooses keys that are taken for one another.
+    digests: [RandomState; 2],
+}
 
 impl Memory {
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self, key: &[u8], ledger: usize) -> Name {
+        let [first, second] = &self.digests;
+        (first.hash_one(key), second.hash_one(key), ledger)
     }
 
     /// What is to be answered to a hit of `cost` without asking, if anything is.
     pub fn answers(&self, key: &[u8], ledger: usize, cost: u64) -> Option<Vec<Answer>> {
+        let name = self.name(key, ledger);
         let kept = self.kept();
-        let denial = kept.denials.get(&(key.into(), ledger))?;
+        let denial = kept.denials.get(&name)?;
         let now_ns = core::now_ns();
         if denial.cost != cost || now_ns >= denial.until_ns {
             return None;
@@ -88,9 +97,6 @@ impl Denials {
 
     /// Remembers a denial of `cost`, asked at `sent_ns` and received just now.
     fn keep(&self, key: &[u8], ledger: usize, cost: u64, sent_ns: u64, answers: Vec<Told>) {
-        if key.len() > LONGEST_KEY {
-            return;
-        }
         let answers: Vec<Answer> = answers
             .into_iter()
             .map(
@@ -108,40 +114,32 @@ impl Denials {
             .map(|answer| answer.retry_after_ns)
             .max()
             .unwrap_or(0);
-        let mut kept = self.0.kept();
-        kept.number += 1;
-        kept.ledgers = kept.ledgers.max(ledger + 1);
         let denial = Denial {
             cost,
             until_ns: sent_ns.saturating_add(wait_ns - wait_ns / DRIFT),
             received_ns: core::now_ns(),
             answers,
-            number: kept.number,
         };
-        let name: Name = (key.into(), ledger);
-        let number = kept.number;
-        kept.age.push_back((name.clone(), number));
-        kept.denials.insert(name, denial);
-        while kept.denials.len() > CAPACITY || kept.age.len() > 2 * CAPACITY {
-            let Some((name, number)) = kept.age.pop_front() else {
-                break;
-            };
-            if kept
-                .denials
-                .get(&name)
-                .is_some_and(|denial| denial.number == number)
-            {
-                kept.denials.remove(&name);
-            }
+        let name = self.0.name(key, ledger);
+        let mut kept = self.0.kept();
+        kept.ledgers = kept.ledgers.max(ledger + 1);
+        if kept.denials.insert(name, denial).is_none() {
+            kept.age.push_back(name);
+        }
+        if kept.age.len() > CAPACITY
+            && let Some(oldest) = kept.age.pop_front()
+        {
+            kept.denials.remove(&oldest);
         }
     }
 
     /// Asks again for this key, whatever the ledger.
     fn forget(&self, key: &[u8]) {
+        let (first, second, _) = self.0.name(key, 0);
         let mut kept = self.0.kept();
         kept.resets += 1;
         for ledger in 0..kept.ledgers {
-            kept.denials.remove(&(key.into(), ledger));
+            kept.denials.remove(&(first, second, ledger));
         }
     }
 

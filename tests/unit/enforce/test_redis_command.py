@@ -28,6 +28,34 @@ def test_a_command_in_the_protocol_of_redis():
     assert pack(b"GET", b"", b"a\r\n") == b"*3\r\n$3\r\nGET\r\n$0\r\n\r\n$3\r\na\r\n\r\n"
 
 
+def test_a_reply_is_read_to_the_last_figure():
+    command = Command("rateproof", Policy.parse("5 per 5s; 7 per 1h").quotas)
+    admitted, answers = command.read(b"1 4 0 5000000 6 0 9999999999999999", 1)
+    assert admitted
+    assert answers == (
+        (True, False, 4, 0, 5 * 10**9),
+        (True, False, 6, 0, 9999999999999999000),
+    )
+    admitted, answers = command.read(b"0 5 0 0 0 1 2", 3)
+    assert not admitted
+    assert answers == ((True, False, 5, 0, 0), (False, False, 0, 1000, 2000))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(None, 1, [b"1", 4, 0, 5], "1 4 0 5", [], True),
+        *(b"", b"OK", b"1", b"1 4 0", b"1 4 0 5 6", b"1 4 0 5 4 0 5", b" 1 4 0 5", b"1 4 0 5\n"),
+        *(b"2 4 0 5", b"1 -4 0 5", b"0 4 -1 5", b"1 4 0 1e3", b"1 4 0 inf", b"1 4 0 nan"),
+        *(b"1 6 0 5", b"1 4 0 10000000000000000", "1 4 0 \u0665".encode()),
+    ],
+)
+def test_a_reply_of_another_form_or_out_of_range_is_none(reply):
+    command = Command("rateproof", Policy.parse("5 per 5s").quotas)
+    with pytest.raises(ValueError, match=r"no decision|more left"):
+        command.read(reply, 1)
+
+
 @pytest.mark.parametrize("key", [b"", b"}x", b"{a}", b"\xff" * 2**20])
 def test_what_a_cluster_hashes_is_a_digest_of_the_key(key):
     command = Command("rateproof", Policy.parse("5 per 5s; token-bucket 7 per 1s burst 9").quotas)

@@ -5,7 +5,7 @@ import pytest
 from rateproof.clock import ManualClock
 from rateproof.enforce.decision import Answer
 from rateproof.enforce.stores.redis import denials as module
-from rateproof.enforce.stores.redis.denials import CAPACITY, LONGEST_KEY, Denials
+from rateproof.enforce.stores.redis.denials import CAPACITY, Denials
 
 SECOND_NS = 10**9
 
@@ -46,7 +46,7 @@ def test_it_holds_from_the_sending_and_its_waits_from_the_receipt(clock):
     clock.advance(SECOND_NS)  # a slow answer
     answers = (denied(5 * SECOND_NS, 9 * SECOND_NS), free(reset_ns=SECOND_NS))
     denials.keep(b"a", 0, 1, sent_ns, answers)
-    denial = denials.get((b"a", 0))
+    denial = denials.find(b"a", 0)
     assert denial.until_ns <= sent_ns + 5 * SECOND_NS
     assert denial.until_ns >= sent_ns + 5 * SECOND_NS * 0.999
     assert denial.at(clock.now_ns()) == list(answers)
@@ -59,7 +59,7 @@ def test_it_holds_from_the_sending_and_its_waits_from_the_receipt(clock):
 def test_the_longest_wait_of_all_quotas_is_what_holds(clock):
     denials = Denials()
     denials.keep(b"a", 0, 1, clock.now_ns(), (denied(10), denied(2000), denied(30)))
-    assert denials.get((b"a", 0)).until_ns == clock.now_ns() + 1999
+    assert denials.find(b"a", 0).until_ns == clock.now_ns() + 1999
 
 
 def test_the_oldest_goes_when_there_are_too_many(clock):
@@ -67,16 +67,8 @@ def test_the_oldest_goes_when_there_are_too_many(clock):
     for number in range(CAPACITY + 10):
         denials.keep(b"%d" % number, 0, 1, clock.now_ns(), (denied(10),))
     assert len(denials._kept) == CAPACITY
-    assert denials.get((b"9", 0)) is None
-    assert denials.get((b"10", 0)) is not None
-
-
-def test_a_long_key_is_not_kept(clock):
-    denials = Denials()
-    for size in (LONGEST_KEY, LONGEST_KEY + 1):
-        denials.keep(bytes(size), 0, 1, clock.now_ns(), (denied(10),))
-    assert denials.get((bytes(LONGEST_KEY), 0)) is not None
-    assert denials.get((bytes(LONGEST_KEY + 1), 0)) is None
+    assert denials.find(b"9", 0) is None
+    assert denials.find(b"10", 0) is not None
 
 
 def test_a_reset_forgets_the_key_in_all_policies_and_what_is_under_way(clock):
@@ -86,6 +78,6 @@ def test_a_reset_forgets_the_key_in_all_policies_and_what_is_under_way(clock):
             denials.keep(key, ledger, 1, clock.now_ns(), (denied(10),))
     before = denials.resets
     denials.forget(b"a")
-    assert [denials.get((b"a", ledger)) for ledger in range(3)] == [None] * 3
-    assert None not in [denials.get((b"b", ledger)) for ledger in range(3)]
+    assert [denials.find(b"a", ledger) for ledger in range(3)] == [None] * 3
+    assert None not in [denials.find(b"b", ledger) for ledger in range(3)]
     assert denials.resets != before

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
+from rateproof.enforce.stores.location import shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.units import parse_duration
 
@@ -71,7 +72,7 @@ def parse_address(url: str) -> Address:
     Raises:
         InvalidArgument: it is no such URL; the message has no password.
     """
-    shown = _without_credentials(url)
+    shown = shown_url(url)
     try:
         parts = urlsplit(url.replace(_CLUSTER, "", 1))
         nodes = _nodes(parts) if url.partition(":")[0].endswith(_CLUSTER) else ()
@@ -113,10 +114,3 @@ def _well_formed(parts: SplitResult, *, cluster: bool) -> bool:
         return bool(parts.path)
     databases = r"/?0?" if cluster else r"/?\d*"
     return re.fullmatch(databases, parts.path) is not None
-
-
-def _without_credentials(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    place, _, options = rest.partition("?")
-    # A password may hold any of these characters, where it should have them quoted.
-    return f"{scheme}://..." if "@" in options else f"{scheme}://{place.rpartition('@')[2]}"

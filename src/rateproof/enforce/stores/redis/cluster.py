@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 from rateproof.enforce.stores.redis.address import Address
 from rateproof.enforce.stores.redis.breaker import Breaker
@@ -46,23 +46,19 @@ class Cluster:
         """`breaker` for coroutines."""
         return self._breaker_of(self._lanes.current().client, digest)
 
-    def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> bytes:
+    def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """What the script says; see `Server.ask`."""
         client = self._connected()
-        try:
-            return cast("bytes", _run(client, command.words(digest, mode, cost)))
-        except self._redis.exceptions.NoScriptError:
-            words = command.words(digest, mode, cost, whole=True)
-            return cast("bytes", _run(client, words))
+        with suppress(self._redis.exceptions.NoScriptError):
+            return _run(client, command.words(digest, mode, cost))
+        return _run(client, command.words(digest, mode, cost, whole=True))
 
-    async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> bytes:
+    async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """`ask` for coroutines."""
         client = self._lanes.current().client
-        try:
-            return cast("bytes", await _run(client, command.words(digest, mode, cost)))
-        except self._redis.exceptions.NoScriptError:
-            words = command.words(digest, mode, cost, whole=True)
-            return cast("bytes", await _run(client, words))
+        with suppress(self._redis.exceptions.NoScriptError):
+            return await _run(client, command.words(digest, mode, cost))
+        return await _run(client, command.words(digest, mode, cost, whole=True))
 
     def gate(self) -> asyncio.Semaphore:
         """How many coroutines of the running loop may ask at once."""

@@ -1,10 +1,12 @@
-"""What is sent for a decision of one policy, and for a reset."""
+"""What is sent for a decision of one policy and for a reset, and what is answered."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias
 
+from rateproof.enforce.decision import Answer
 from rateproof.enforce.stores.redis.scripts import LAYOUT, figures, fingerprint, script_for
 from rateproof.policy import Quota
 
@@ -43,6 +45,9 @@ class Command:
 
     def __init__(self, prefix: str, quotas: Sequence[Quota]) -> None:
         self._script = script_for(quotas)
+        self._bursts = [quota.burst for quota in quotas]
+        # Times have up to 16 digits, as 2**53 has: in nanoseconds they fit into 64 bits.
+        self._reply = re.compile(rb"[01](?: \d{1,16}){%d}" % (3 * len(quotas)))
         start = f"{prefix}:{LAYOUT}:{{%b}}"
         self._keys = [f"{start}:{fingerprint(quota)}".encode() for quota in quotas]
         self._figures = [
@@ -67,6 +72,23 @@ class Command:
             b"%d" % cost,
             *self._figures,
         ]
+
+    def read(self, reply: object, cost: int) -> tuple[bool, tuple[Answer, ...]]:
+        """Whether it passes, and the answer of each quota.
+
+        Raises:
+            ValueError: the script does not answer like that.
+        """
+        if not isinstance(reply, bytes) or not self._reply.fullmatch(reply):
+            raise ValueError(f"no decision: {reply!r:.80}")
+        passes, *figures = map(int, reply.split())
+        answers = tuple(
+            Answer(passes == 1 or free >= cost, False, free, wait * 1000, reset * 1000)  # noqa: FBT003 - `full`
+            for free, wait, reset in zip(figures[0::3], figures[1::3], figures[2::3], strict=True)
+        )
+        if any(each.remaining > most for each, most in zip(answers, self._bursts, strict=True)):
+            raise ValueError(f"more left than the limit: {reply!r}")
+        return passes == 1, answers
 
     def keys(self, digest: bytes) -> list[bytes]:
         """Where Redis keeps the state of each quota."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from rateproof.core import native
 from rateproof.enforce.decision import Answer
+from rateproof.enforce.stores.redis.command import digest_of
 
 if TYPE_CHECKING:
     from rateproof import _native
@@ -25,9 +26,6 @@ RawAnswer: TypeAlias = tuple[bool, bool, int, int, int]
 
 CAPACITY: Final = 65_536
 """How many denials are remembered: the oldest is forgotten for a new one."""
-
-LONGEST_KEY: Final = 1024
-"""Bytes of a key that is remembered: keys come from attackers, and memory is bounded."""
 
 _DRIFT: Final = 2000
 """Clocks may differ by one part in so many (500 ppm): a denial is asked again that much early."""
@@ -64,7 +62,7 @@ class Denial(NamedTuple):
 
 
 class Denials:
-    """The denials of one store, by the key and the ledger.
+    """The denials of one store, by a digest of the key, which may be long, and the ledger.
 
     `resets` counts the keys that were reset: what was asked before and answered
     after is not to be remembered.
@@ -74,37 +72,40 @@ class Denials:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[bytes, int], Denial] = OrderedDict()
-        self.get = self._kept.get
         self.resets = 0
         self._ledgers = 0
 
     def answers(self, key: bytes, ledger: int, cost: int) -> Sequence[RawAnswer] | None:
         """What is to be answered to a hit of `cost` without asking, if anything is."""
-        denial = self.get((key, ledger))
+        denial = self.find(key, ledger)
         if denial is None or denial.cost != cost:
             return None
         now_ns = time.monotonic_ns()
         return denial.at(now_ns) if now_ns < denial.until_ns else None
+
+    def find(self, key: bytes, ledger: int) -> Denial | None:
+        """What is remembered of the key, be it over or not."""
+        return self._kept.get((digest_of(key), ledger))
 
     def keep(
         self, key: bytes, ledger: int, cost: int, sent_ns: int, answers: tuple[Answer, ...]
     ) -> None:
         """Remember a denial of `cost`, asked at `sent_ns` and received just now."""
         wait_ns = max(answer.retry_after_ns for answer in answers)
-        if len(key) <= LONGEST_KEY:
-            until_ns = sent_ns + wait_ns - wait_ns // _DRIFT
-            denial = Denial(cost, until_ns, time.monotonic_ns(), answers)
-            self._kept[key, ledger] = denial
-            self._ledgers = max(self._ledgers, ledger + 1)
-            with suppress(KeyError):  # another thread cleared it
-                while len(self._kept) > CAPACITY:
-                    self._kept.popitem(last=False)
+        until_ns = sent_ns + wait_ns - wait_ns // _DRIFT
+        denial = Denial(cost, until_ns, time.monotonic_ns(), answers)
+        self._kept[digest_of(key), ledger] = denial
+        self._ledgers = max(self._ledgers, ledger + 1)
+        with suppress(KeyError):  # another thread cleared it
+            while len(self._kept) > CAPACITY:
+                self._kept.popitem(last=False)
 
     def forget(self, key: bytes) -> None:
         """Ask again for this key, whatever the ledger."""
         self.resets += 1
+        digest = digest_of(key)
         for ledger in range(self._ledgers):
-            self._kept.pop((key, ledger), None)
+            self._kept.pop((digest, ledger), None)
 
     def clear(self) -> None:
         """Ask again for every key."""

@@ -161,13 +161,11 @@ class RedisLedger:
         service.answered(breaker)
         return self._ruling(key, cost, sent_ns, resets, reply)
 
-    def _ruling(self, key: bytes, cost: int, sent_ns: int, resets: int, reply: bytes) -> Ruling:
-        passes, *figures = map(int, reply.split())
-        admitted = passes == 1
-        answers = tuple(
-            Answer(admitted or free >= cost, False, free, wait * 1000, reset * 1000)  # noqa: FBT003 - `full`
-            for free, wait, reset in zip(figures[0::3], figures[1::3], figures[2::3], strict=True)
-        )
+    def _ruling(self, key: bytes, cost: int, sent_ns: int, resets: int, reply: object) -> Ruling:
+        try:
+            admitted, answers = self._command.read(reply, cost)
+        except ValueError as error:
+            raise self._service.mistake(error) from None
         if not admitted and resets == self._denials.resets:
             self._denials.keep(key, self._number, cost, sent_ns, answers)
         return Ruling(admitted, answers)

@@ -5,7 +5,7 @@ round trip.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 from rateproof.enforce.stores.redis.address import Address
 from rateproof.enforce.stores.redis.breaker import Breaker
@@ -40,22 +40,22 @@ class Server:
 
     abreaker = breaker
 
-    def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> bytes:
+    def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """What the script says: in one round trip, and in two where the server lost it."""
         try:
-            return cast("bytes", self._connections.send(command.packed(digest, mode, cost)))
+            return self._connections.send(command.packed(digest, mode, cost))
         except self._no_script:
             whole = pack(*command.words(digest, mode, cost, whole=True))
-            return cast("bytes", self._connections.send(whole))
+            return self._connections.send(whole)
 
-    async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> bytes:
+    async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """`ask` for coroutines."""
         connections = self._lanes.current().client
         try:
-            return cast("bytes", await connections.send(command.packed(digest, mode, cost)))
+            return await connections.send(command.packed(digest, mode, cost))
         except self._no_script:
             whole = pack(*command.words(digest, mode, cost, whole=True))
-            return cast("bytes", await connections.send(whole))
+            return await connections.send(whole)
 
     def gate(self) -> asyncio.Semaphore:
         """How many coroutines of the running loop may ask at once."""

@@ -1,7 +1,7 @@
 """A server or Cluster as the ledgers of a store share it."""
 
 import logging
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rateproof.enforce.stores.redis.address import Address
 from rateproof.enforce.stores.redis.breaker import Breaker
@@ -16,6 +16,16 @@ __all__ = ["Link", "Service"]
 _log = logging.getLogger("rateproof")
 
 Link: TypeAlias = Server | Cluster
+
+_STUMBLES: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What redis-py raises of a reply that no Redis gives."""
 
 
 class Service:
@@ -34,7 +44,7 @@ class Service:
         self.link: Link = (Cluster if address.nodes else Server)(redis, address)
         self.denials = open_denials()
         known = redis.exceptions
-        self.errors = (known.RedisError, known.RedisClusterException, OSError, UnicodeError)
+        self.errors = (known.RedisError, known.RedisClusterException, OSError, *_STUMBLES)
         self._redis = redis
 
     def answered(self, breaker: Breaker) -> None:
@@ -50,6 +60,10 @@ class Service:
         elif breaker.failed():
             _log.warning("%s", found)
         return found
+
+    def mistake(self, error: ValueError) -> StoreError:
+        """What to raise of a reply that is no decision."""
+        return store_error(self._redis, error, self.address)
 
     def resting(self) -> StoreError:
         """What to raise while the breaker lets nobody ask."""

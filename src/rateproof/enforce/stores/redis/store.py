@@ -1,5 +1,6 @@
 """Quotas kept by a Redis or Valkey server, for every machine that reaches it."""
 
+import itertools
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,9 +30,10 @@ class RedisStore:
     def __init__(self, service: Service, beside: "Store", *, local: bool) -> None:
         self.service = service
         self._beside = beside
-        self._local = local
+        self.local = local
         self._mutex = threading.Lock()
         self._ledgers: dict[tuple[Quota, ...], RedisLedger] = {}
+        self._numbers = itertools.count()
         self._closed = False
 
     def ledger(self, quotas: Sequence[Quota]) -> RedisLedger:
@@ -43,14 +45,22 @@ class RedisStore:
             if quotas not in self._ledgers:
                 for quota in quotas:
                     check_quota(quota, capacity=1)
-                local = self._beside.ledger(quotas) if self._local else None
-                number = len(self._ledgers)
+                local = self._beside.ledger(quotas) if self.local else None
+                number = next(self._numbers)  # never twice: denials are remembered by it
                 self._ledgers[quotas] = RedisLedger(self.service, number, quotas, local)
             return self._ledgers[quotas]
 
     def counters(self) -> Counters:
         """Counters of this process and the children that it forks."""
         return self._beside.counters()
+
+    def retain(self, quotas: Sequence[Quota]) -> None:
+        """Let go of ledgers with other quotas, and of their tables; see `Store`."""
+        with self._mutex:
+            self._ledgers = {
+                kept: ledger for kept, ledger in self._ledgers.items() if set(kept) <= set(quotas)
+            }
+            self._beside.retain(quotas)
 
     def close(self) -> None:
         """Let go of the connections, once or more often."""

@@ -17,7 +17,7 @@ local passes, answers = 1, {}
 for i, judge in ipairs(judges) do
   local free, cost_at, all_at = judge(now)
   if free < cost then passes = 0 end
-  answers[3 * i - 2] = free
+  answers[3 * i - 2] = math.max(0, free)
   answers[3 * i - 1] = math.max(0, cost_at - read)
   answers[3 * i] = math.max(0, all_at - read)
 end

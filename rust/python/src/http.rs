@@ -294,17 +294,15 @@ impl LimitFields {
         if reason == Reason::Error {
             return Ok(fields);
         }
-        let stopped = !decision.passes() || reason == Reason::Shadow;
         let mut text = String::with_capacity(32);
         for (name, (remaining, retry_after_ns, reset_after_ns)) in
             self.names.iter().zip(decision.figures(py)?)
         {
-            let denies = stopped && (remaining == 0 || retry_after_ns > 0);
-            let seconds = if denies {
-                retry_after_ns.div_ceil(SECOND_NS).max(1)
-            } else {
-                reset_after_ns.div_ceil(SECOND_NS)
+            let wait_ns = match retry_after_ns {
+                0 => reset_after_ns,
+                wait_ns => wait_ns,
             };
+            let seconds = wait_ns.div_ceil(SECOND_NS).max(u64::from(remaining == 0));
             if !text.is_empty() {
                 text.push_str(", ");
             }

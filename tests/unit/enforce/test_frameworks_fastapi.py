@@ -83,13 +83,27 @@ def test_answers_that_the_application_builds_say_what_remains_too(app, make):
     def built():
         return PlainTextResponse("hello")
 
-    @app.get("/broken", dependencies=[once])
-    def broken():
-        raise RuntimeError
+    client = TestClient(app)
+    assert client.get("/built").headers["RateLimit"] == '"default";r=1;t=5'
+    assert client.get("/none").status_code == 404
+
+
+def test_what_the_server_answers_for_a_route_that_fails_says_nothing(app, make):
+    """It is written further out than any middleware of the application; handled, it is not."""
+    limits = make()
+
+    @app.get("/", dependencies=[Depends(limits.limit("3 per 5s"))])
+    def broken(kind: str):
+        raise {"runtime": RuntimeError, "value": ValueError}[kind]
+
+    @app.exception_handler(ValueError)
+    def handled(*_):
+        return PlainTextResponse("broken", 500)
 
     client = TestClient(app, raise_server_exceptions=False)
-    assert client.get("/built").headers["RateLimit"] == '"default";r=1;t=5'
-    assert (client.get("/broken").status_code, client.get("/none").status_code) == (500, 404)
+    answers = [client.get(f"/?kind={kind}") for kind in ("runtime", "value")]
+    assert [answer.status_code for answer in answers] == [500, 500]
+    assert [answer.headers.get("RateLimit") for answer in answers] == [None, '"default";r=1;t=5']
 
 
 def test_several_dependencies_are_all_announced(app, make, clock):
@@ -164,9 +178,11 @@ def test_methods_can_be_limited_alone_or_counted_apart(app, make):
     limits = make()
     methods = ["GET", "POST"]
     add(app, "/post", limits.limit("1 per 5s", methods=["post"]), methods=methods)
+    add(app, "/one", limits.limit("1 per 5s", methods="post"), methods=methods)
     add(app, "/apart", limits.limit("1 per 5s", per_method=True), methods=methods)
-    assert statuses(app, *["/post"] * 2, method="POST") == [200, 429]
-    assert statuses(app, *["/post"] * 4) == [200] * 4
+    for path in ("/post", "/one"):
+        assert statuses(app, *[path] * 2, method="POST") == [200, 429]
+        assert statuses(app, *[path] * 4) == [200] * 4
     for method in methods:
         assert statuses(app, *["/apart"] * 2, method=method) == [200, 429]
 

@@ -1,10 +1,12 @@
 """A client cannot choose the address that it counts under, whatever it sends."""
 
+from ipaddress import ip_address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rateproof.enforce.http import AsgiRequest, ClientAddress, WsgiRequest
+from rateproof.enforce.http import AsgiRequest, ClientAddress, WsgiRequest, addresses
 from rateproof.errors import InvalidArgument
 
 LAN = ("10.0.0.0/8", "fd00::/8")
@@ -107,6 +109,24 @@ def test_what_a_client_put_in_front_is_not_even_read():
         assert found(reading, Forwarded=sent) == "192.0.2.1"
 
 
+def test_a_long_field_is_read_in_time_that_grows_with_its_length_only():
+    """It would take minutes: everything in the field is to be read, and nothing is found."""
+    reading = ClientAddress(LAN, header="Forwarded")
+    assert found(reading, Forwarded=f'for="{"," * 1_000_000}') == "10.0.0.1"
+    assert found(reading, Forwarded="for=10.0.0.2," * 100_000) == "10.0.0.1"
+    assert found(ClientAddress(LAN), X_Forwarded_For="10.0.0.2," * 100_000 + "10.0.0.3") == (
+        "10.0.0.2"
+    )
+
+
+def test_an_entry_that_is_too_long_for_an_address_is_not_remembered():
+    before = addresses._parsed.cache_info().currsize
+    assert found(ClientAddress(1), X_Forwarded_For="1" * 46) == "10.0.0.1"
+    longest = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"
+    assert found(ClientAddress(1), X_Forwarded_For=longest) == str(ip_address(longest))
+    assert addresses._parsed.cache_info().currsize == before + 1
+
+
 def test_a_field_with_one_address_serves_too():
     assert found(ClientAddress(1, header="X-Real-Ip"), X_Real_Ip="192.0.2.1") == "192.0.2.1"
 
@@ -151,13 +171,26 @@ def test_whatever_a_client_sends_its_address_is_what_the_proxy_saw(sent):
         {"proxies": "10.0.0.0/8"},
         {"proxies": ["10.0.0.1/8"]},
         {"proxies": ["nowhere"]},
+        {"proxies": b"x"},
+        {"proxies": [1]},
+        {"proxies": [None]},
+        {"proxies": None},
+        {"proxies": True},
+        {"proxies": 1.5},
+        {"header": ""},
+        {"header": "X Forwarded For"},
+        {"header": "X-Forwarded-For:"},
+        {"header": None},
         {"ipv6_prefix": 0},
         {"ipv6_prefix": 129},
+        {"ipv6_prefix": "64"},
+        {"ipv6_prefix": True},
     ],
 )
 def test_what_cannot_be_is_named(options):
     with pytest.raises(InvalidArgument) as refused:
         ClientAddress(**options)
     value = next(iter(options.values()))
-    assert str(value[0] if isinstance(value, list) else value) in refused.value.message
+    shown = value[0] if isinstance(value, list) else value
+    assert str(shown) in refused.value.message
     assert refused.value.hint

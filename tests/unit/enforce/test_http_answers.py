@@ -8,6 +8,8 @@ import pytest
 
 from rateproof.clock import ManualClock
 from rateproof.enforce.decision import Decision, QuotaState
+from rateproof.enforce.http import accept as judging
+from rateproof.enforce.http.accept import wants_json
 from rateproof.enforce.http.answers import (
     announcement,
     denial,
@@ -16,6 +18,7 @@ from rateproof.enforce.http.answers import (
     x_ratelimit_fields,
 )
 from rateproof.enforce.limiter import Limiter
+from rateproof.errors import InvalidArgument
 from rateproof.policy import ALGORITHMS, Policy
 
 S = 1_000_000_000
@@ -61,6 +64,17 @@ def test_several_quotas_are_an_item_each():
     }
 
 
+def test_a_policy_can_have_a_name_that_tells_it_from_another():
+    assert announcement(FIVE, "burst").policy == '"burst";q=5;w=5'
+    assert announcement(TWO, "outer").names == ("outer-5-per-5s", "outer-100-per-1m")
+
+
+@pytest.mark.parametrize("name", ["", 'a"b', "a b", "a\n", "é", None, 7])
+def test_a_name_needs_no_quoting(name):
+    with pytest.raises(InvalidArgument, match=r"^name .*letters, digits, dots"):
+        announcement(FIVE, name)
+
+
 def test_names_differ_even_when_quotas_do_not():
     assert announcement(Policy.parse("5/5s; 5/5s; 5/5s")).names == (
         "5-per-5s",
@@ -86,6 +100,12 @@ def test_a_denial_says_the_same_wait_twice_rounded_up(retry_after_ns, seconds):
 
 def test_the_last_admission_says_when_all_is_free():
     assert fields(FIVE, decision(FIVE, (0, 0, 4 * S + 1)))["RateLimit"] == '"default";r=0;t=5'
+
+
+def test_a_used_up_quota_that_does_not_deny_says_when_all_of_it_is_free():
+    """The other one denies a request of cost 3, and is not used up."""
+    made = decision(TWO, (0, 0, 5 * S), (2, 9 * S, 60 * S))
+    assert fields(TWO, made)["RateLimit"] == '"5-per-5s";r=0;t=5, "100-per-1m";r=2;t=9'
 
 
 def test_a_limiter_without_room_still_says_to_wait():
@@ -164,6 +184,14 @@ def test_everybody_else_gets_a_line_of_text(accept):
     answer = denial(decision(FIVE, (0, S, S)), announcement(FIVE), status=503, accept=accept)
     assert dict(answer.fields)["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.body == b"Quota Exceeded: at most 5 per 5s; try again in 1 s\n"
+
+
+def test_an_accept_of_any_length_is_judged_and_a_long_one_not_remembered():
+    wants_json("text/plain")
+    before = judging._judged.cache_info()
+    assert not wants_json("text/plain" + ", image/png" * 1000)
+    assert wants_json("application/json" + ", image/png" * 1000)
+    assert judging._judged.cache_info() == before
 
 
 def test_a_denial_is_not_stored_by_caches():

@@ -24,7 +24,7 @@ class Recorder:
             await receive()
             await send({"type": "websocket.accept"})
             return
-        fields = [(b"content-type", b"text/plain"), (b"ratelimit", b"another's")]
+        fields = [(b"content-type", b"text/plain")]
         await send({"type": "http.response.start", "status": 200, "headers": fields})
         await send({"type": "http.response.body", "body": b"hello"})
 
@@ -121,7 +121,7 @@ def test_an_exempt_path_is_neither_limited_nor_counted(limiter):
     guarded = AsgiRateLimitMiddleware(Recorder(), limiter, key="ip")
     for _ in range(9):
         status, fields, _ = ask(guarded, path="/healthz")
-        assert (status, fields["ratelimit"]) == (200, "another's")
+        assert (status, "ratelimit" in fields) == (200, False)
         assert ask(guarded, path="/mounted/healthz", root_path="/mounted")[0] == 200
     assert [ask(guarded, path="/healthz/")[0] for _ in range(3)] == [200, 200, 429]
 

@@ -1,9 +1,11 @@
 """The middleware decides before the application, and says what it decided."""
 
+import functools
 import io
 import itertools
 import json
 import logging
+import re
 
 import pytest
 
@@ -150,10 +152,22 @@ def test_a_failed_storage_denies_and_is_logged_once_a_second(monkeypatch, caplog
     ]
 
 
-@pytest.mark.parametrize("status", [0, 200, 399, 600, -503])
+@pytest.mark.parametrize("status", [0, 200, 399, 600, -503, "429", 429.5, None, True])
 def test_a_status_that_is_no_error_is_refused(limiter, status):
-    with pytest.raises(InvalidArgument, match=str(status)):
+    with pytest.raises(InvalidArgument, match=f"status {status!r} .*400 to 599"):
         RateLimitMiddleware(Recorder(), limiter, key=KEY, status=status)
+
+
+def test_a_path_alone_is_exempt_and_not_its_letters(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=KEY, exempt="/healthz")
+    assert [ask(guarded, path="/healthz")[0] for _ in range(3)] == ["200 OK"] * 3
+    assert [ask(guarded, path="/")[0][:3] for _ in range(3)] == ["200", "200", "429"]
+
+
+@pytest.mark.parametrize("exempt", [b"/healthz", [b"/healthz"], [7], None, 7])
+def test_what_is_no_path_cannot_be_exempt(limiter, exempt):
+    with pytest.raises(InvalidArgument, match=r"exempt .*a text, or a list of texts"):
+        RateLimitMiddleware(Recorder(), limiter, key=KEY, exempt=exempt)
 
 
 def test_no_identity_appears_in_a_field_or_a_body(limiter):
@@ -170,6 +184,44 @@ def test_a_function_can_say_whose_a_request_is(limiter):
     assert ask(guarded, user=b"ben")[0] == "200 OK"
     assert [ask(guarded)[0][:3] for _ in range(3)] == ["200", "200", "429"], "by the address"
     assert ask(guarded, user="ip=9:127.0.0.1")[0] == "200 OK", "no name is another's address"
+
+
+def test_a_number_is_a_key_as_its_text_is(limiter):
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=lambda environ: environ["user"])
+    assert [ask(guarded, user=user)[0][:3] for user in (0, "0", b"0")] == ["200", "200", "429"]
+
+
+def test_what_no_key_can_be_is_named_with_the_function(limiter):
+    def account_of(environ):
+        return environ["user"]
+
+    guarded = RateLimitMiddleware(Recorder(), limiter, key=account_of)
+    for user, kind in ((True, "bool"), (["a"], "list"), (bytearray(b"a"), "bytearray")):
+        with pytest.raises(TypeError, match=f"account_of returned {kind}, not str, bytes"):
+            ask(guarded, user=user)
+
+
+class Waiting:
+    """An object that is called, and waited for."""
+
+    async def __call__(self, _):
+        return "key"
+
+
+async def waiting(_):
+    return "key"
+
+
+@pytest.mark.parametrize("key", [waiting, Waiting(), functools.partial(waiting)])
+def test_a_coroutine_function_cannot_say_whose_a_request_is(limiter, key):
+    with pytest.raises(InvalidArgument, match=r"is a coroutine function \(a function that answers"):
+        RateLimitMiddleware(Recorder(), limiter, key=key)
+
+
+@pytest.mark.parametrize("key", [None, 5, b"ip", ["ip"]])
+def test_what_is_no_key_is_named_with_what_would_be(limiter, key):
+    with pytest.raises(InvalidArgument, match=f"key {re.escape(repr(key))} .*or a function"):
+        RateLimitMiddleware(Recorder(), limiter, key=key)
 
 
 def test_behind_a_proxy_each_client_of_it_is_one(limiter):

@@ -1,13 +1,13 @@
 """One limiter for the policies of many routes, and one decision about several charges."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Unpack
 
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.frameworks.limits import Charge, LimiterOptions
 from rateproof.enforce.limiter import Limiter
-from rateproof.policy import Policy, Quota
+from rateproof.policy import Policy
 
 __all__ = ["SharedLimiter", "combined"]
 
@@ -24,7 +24,9 @@ class SharedLimiter:
     """
 
     def __init__(self, store: str, **options: Unpack[LimiterOptions]) -> None:
-        self._store = store
+        self.store: object = self if store.startswith("memory:") else store
+        """What is equal for two limiters only if they count together."""
+        self._location = store
         self._options = options
         self._mutex = threading.Lock()
         self._limiter: Limiter | None = None
@@ -47,7 +49,6 @@ class SharedLimiter:
         at first and the one that would be denied is tried first, so only a race
         with another request can leave some made: that is stricter, never looser.
         """
-        charges = _merged(charges)
         limiter = self._opened(charges[0].policy)
         if len(charges) == 1:
             key, cost, policy = charges[0]
@@ -69,7 +70,7 @@ class SharedLimiter:
         if self._limiter is None:
             with self._mutex:
                 if self._limiter is None:
-                    self._limiter = Limiter(policy, store=self._store, **self._options)
+                    self._limiter = Limiter(policy, store=self._location, **self._options)
         return self._limiter
 
 
@@ -87,11 +88,3 @@ def combined(decisions: Sequence[Decision]) -> Decision:
         tuple(state for decision in decisions for state in decision.quotas),
         [*denials, *shadows, *decisions][0].reason,
     )
-
-
-def _merged(charges: Iterable[Charge]) -> list[Charge]:
-    """The same charges, those of one key and cost as one policy: a quota counts once."""
-    quotas: dict[tuple[bytes, int], dict[Quota, None]] = {}
-    for key, cost, policy in charges:
-        quotas.setdefault((key, cost), {}).update(dict.fromkeys(policy.quotas))
-    return [Charge(key, cost, Policy(tuple(each))) for (key, cost), each in quotas.items()]

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.frameworks.account import Account
 from rateproof.enforce.frameworks.decide import SharedLimiter
+from rateproof.enforce.frameworks.fastapi_routes import Outermost, route_name
 from rateproof.enforce.frameworks.limits import (
     Limit,
     LimiterOptions,
@@ -36,6 +37,7 @@ __all__ = ["Denied", "RateLimit"]
 Dependency = Callable[[HTTPConnection], Awaitable[None]]
 
 _ACCOUNT = "rateproof.account"
+_OUTERMOST = "rateproof.outermost"
 
 
 class Denied(HTTPException):
@@ -122,7 +124,7 @@ class RateLimit:
         *,
         key: KeyLike[HTTPConnection] | None = None,
         cost: int | Callable[[HTTPConnection], int] = 1,
-        methods: Collection[str] | None = None,
+        methods: str | Collection[str] | None = None,
         per_method: bool = False,
         exempt_when: Callable[[HTTPConnection], bool] | None = None,
     ) -> Dependency:
@@ -133,12 +135,13 @@ class RateLimit:
                 None does not limit the request.
             key: whose the request is, if not as the instance says.
             cost: how many admissions a request takes, or a function.
-            methods: those that are limited; None for all.
+            methods: those, or the one, that are limited; None for all.
             per_method: whether each method is counted by itself.
             exempt_when: a function that tells whether a request is not counted.
 
         Raises:
-            InvalidArgument: the policy or the key cannot be read.
+            InvalidArgument: one of these cannot be.
+            NeverPossible: the cost is above a limit of the policy.
             StoreError: the store cannot be opened.
         """
         return self._dependency(
@@ -185,18 +188,17 @@ class RateLimit:
         return check
 
     async def _check(self, limit: Limit[HTTPConnection], request: HTTPConnection) -> None:
-        charge = limit.charge(request, request.scope.get("method", "GET"), _route(request))
-        if charge is None:
-            return
-        account = _account(request)
-        try:
-            decision = await self._limiter.ahit(charge)
-        except StoreError as error:
-            self._failures.log(error)
-            raise self._denied(request, account, None) from error
-        if not decision.admitted:
-            raise self._denied(request, account, decision)
-        account.admit(decision)
+        account, route = _found(request)
+        charge = limit.charge(request, request.scope.get("method", "GET"), route)
+        for due in account.due(self._limiter, [charge] if charge else []):
+            try:
+                decision = await self._limiter.ahit(due)
+            except StoreError as error:
+                self._failures.log(error)
+                raise self._denied(request, account, None) from error
+            if not decision.admitted:
+                raise self._denied(request, account, decision)
+            account.admit(self._limiter, [due], decision)
 
     def _denied(
         self, request: HTTPConnection, account: Account, decision: Decision | None
@@ -214,8 +216,12 @@ class _Announcing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
-            account: Account = scope.setdefault(_ACCOUNT, Account())
-            send = announcing(send, lambda: account.fields(x_ratelimit=self._x_ratelimit))
+            account: Account | None = scope.get(_ACCOUNT)
+            if account is None:
+                account = scope[_ACCOUNT] = Account()
+                scope[_OUTERMOST] = Outermost.of(scope)
+                send = announcing(send, account.fields)
+            account.x_ratelimit |= self._x_ratelimit
         await self._app(scope, receive, send)
 
 
@@ -234,21 +240,11 @@ def _view(request: HTTPConnection) -> AsgiRequest:
     return AsgiRequest(request.scope)
 
 
-def _account(request: HTTPConnection) -> Account:
+def _found(request: HTTPConnection) -> tuple[Account, str]:
+    """The account of a request, and the name of its route."""
     account: Account | None = request.scope.get(_ACCOUNT)
     if account is None:
         raise InvalidArgument(
             "RateLimit does not know the application", "RateLimit(app, …) or init_app(app)"
         )
-    return account
-
-
-def _route(request: HTTPConnection) -> str:
-    """What answers a request: the path as it was declared, and the function.
-
-    A path in a router is not the whole one, but two functions differ.
-    """
-    endpoint = request.scope["endpoint"]
-    name = getattr(endpoint, "__qualname__", type(endpoint).__qualname__)
-    path = getattr(request.scope.get("route"), "path", "")
-    return f"{path} {endpoint.__module__}.{name}"
+    return account, route_name(request.scope, request.scope[_OUTERMOST])

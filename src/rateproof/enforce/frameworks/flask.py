@@ -1,17 +1,24 @@
 """Limits on the routes of a Flask application."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, TypeVar, Unpack
 from weakref import WeakSet
 
 import flask
 from flask.sansio.blueprints import Blueprint
+from werkzeug.datastructures import Headers
 
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.frameworks.account import Account
 from rateproof.enforce.frameworks.decide import SharedLimiter
 from rateproof.enforce.frameworks.flask_errors import Denied, denied_class
+from rateproof.enforce.frameworks.flask_requests import (
+    answered_by_flask,
+    charges_of,
+    current_request,
+    is_static,
+)
 from rateproof.enforce.frameworks.limits import (
     Charge,
     Limit,
@@ -21,6 +28,7 @@ from rateproof.enforce.frameworks.limits import (
 )
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.failures import Failures
+from rateproof.enforce.http.joining import joined
 from rateproof.enforce.http.keys import KeyLike
 from rateproof.enforce.http.request import WsgiRequest
 from rateproof.errors import StoreError
@@ -129,7 +137,7 @@ class RateLimit:
         *,
         key: KeyLike[flask.Request] | None = None,
         cost: int | Callable[[flask.Request], int] = 1,
-        methods: Collection[str] | None = None,
+        methods: str | Collection[str] | None = None,
         per_method: bool = False,
         exempt_when: Callable[[flask.Request], bool] | None = None,
         override: bool = True,
@@ -143,14 +151,15 @@ class RateLimit:
                 None does not limit the request.
             key: whose the request is, if not as the extension says.
             cost: how many admissions a request takes, or a function.
-            methods: those that are limited; None for all.
+            methods: those, or the one, that are limited; None for all.
             per_method: whether each method is counted by itself.
             exempt_when: a function that tells whether a request is not counted.
             override: False: the limits of the blueprint and the default hold
                 beside it.
 
         Raises:
-            InvalidArgument: the policy or the key cannot be read.
+            InvalidArgument: one of these cannot be.
+            NeverPossible: the cost is above a limit of the policy.
         """
         return self._declare(
             self._make(
@@ -233,25 +242,32 @@ class RateLimit:
         return decorate
 
     def _before(self) -> None:
-        request = _request()
-        endpoint = request.endpoint or ""
-        view = flask.current_app.view_functions.get(endpoint)
-        if not hasattr(view, self._mark) and endpoint.rpartition(".")[2] != "static":
+        request = current_request()
+        view = flask.current_app.view_functions.get(request.endpoint or "")
+        own = getattr(view, self._mark, ())
+        if own is None or is_static(request.endpoint, view):
+            return
+        if not own or answered_by_flask(request):
             self._check(())
 
-    def _check(self, own: Iterable[FlaskLimit]) -> None:
-        app, request = flask.current_app, _request()
+    def _check(self, own: tuple[FlaskLimit, ...]) -> None:
+        app, request = flask.current_app, current_request()
         limiter: SharedLimiter | None = app.extensions.get(self._mark)
         blueprints = [app.blueprints[name] for name in request.blueprints]
         if limiter is None or not self._exempt.isdisjoint(blueprints):
             return
         account: Account = request.environ.setdefault(_ACCOUNT, Account())
+        account.x_ratelimit |= self._x_ratelimit
+        if own and account.considered.issuperset(own):
+            return
+        account.considered.update(own)
         declared = [self._blueprints.get(blueprint, ()) for blueprint in blueprints]
         default = self._default if request.endpoint else ()
-        charges = _charges(request, account, [own, *declared, default])
-        charges += _charges(request, account, [self._application])
-        if charges:
-            self._decide(limiter, charges, request, account)
+        charges = charges_of(request, [own, *declared, default])
+        charges += charges_of(request, [self._application])
+        due = account.due(limiter, charges)
+        if due:
+            self._decide(limiter, due, request, account)
 
     def _decide(
         self,
@@ -267,7 +283,7 @@ class RateLimit:
             raise self._denied(request, account, None) from error
         if not decision.admitted:
             raise self._denied(request, account, decision)
-        account.admit(decision)
+        account.admit(limiter, charges, decision)
 
     def _denied(
         self, request: flask.Request, account: Account, decision: Decision | None
@@ -277,39 +293,11 @@ class RateLimit:
         return denied_class(answer.status)(answer, decision)
 
     def _after(self, response: flask.Response) -> flask.Response:
-        account = flask.request.environ.get(_ACCOUNT)
-        if account is not None:
-            for name, value in account.fields(x_ratelimit=self._x_ratelimit):
-                response.headers[name] = value
+        account: Account | None = flask.request.environ.get(_ACCOUNT)
+        if account is not None and account.told_on is not response:
+            account.told_on = response
+            response.headers = Headers(joined(list(response.headers), account.fields()))
         return response
-
-
-def _charges(
-    request: flask.Request, account: Account, levels: Iterable[Iterable[FlaskLimit]]
-) -> list[Charge]:
-    """What the limits take that hold for a request, the most specific level first.
-
-    What was taken by an earlier check of the same request is not taken again.
-    """
-    charges = []
-    for level in levels:
-        overriding = False
-        for limit in level:
-            if limit not in account.charged:
-                charge = limit.charge(request, request.method, request.endpoint or "")
-                if charge is None:
-                    continue
-                account.charged.add(limit)
-                charges.append(charge)
-            overriding |= limit.override
-        if overriding:
-            break
-    return charges
-
-
-def _request() -> flask.Request:
-    """The request itself: each access by the proxy costs a look-up."""
-    return flask.request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
 
 def _view(request: flask.Request) -> WsgiRequest:

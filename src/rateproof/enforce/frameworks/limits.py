@@ -7,10 +7,16 @@ from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar
 
 from rateproof.clock import Clock
 from rateproof.enforce.http.addresses import ClientAddress
-from rateproof.enforce.http.answers import checked_status
+from rateproof.enforce.http.checks import (
+    checked_status,
+    checked_texts,
+    is_whole,
+    without_waiting,
+)
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
 from rateproof.enforce.http.request import Request
 from rateproof.enforce.limiter import PolicyLike
+from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy, Quota
 
 __all__ = ["Charge", "Limit", "LimitFactory", "LimiterOptions", "PolicySource"]
@@ -62,6 +68,9 @@ class Limit(Generic[R]):
             request: in the form that the framework has it in.
             method: of the request, in capitals.
             route: the name of what answers it, the same in every worker.
+
+        Raises:
+            InvalidArgument: a function says a cost or a policy that cannot be.
         """
         if self.methods is not None and method not in self.methods:
             return None
@@ -73,7 +82,7 @@ class Limit(Generic[R]):
         place = part("route", route.encode()) if self.scope is None else self._shared
         if self.per_method:
             place += part("method", method.encode())
-        cost = self.cost(request) if callable(self.cost) else self.cost
+        cost = checked_cost(self.cost(request)) if callable(self.cost) else self.cost
         return Charge(place + self.key(request), cost, read_policy(policy))
 
     @property
@@ -107,7 +116,7 @@ class LimitFactory(Generic[R]):
         self._view = view
         self._address = address
         self._key = key_reader(key, view, address)
-        self._exempt_when = exempt_when
+        self._exempt_when = _condition(exempt_when)
         self.status = checked_status(status)
 
     def __call__(
@@ -117,7 +126,7 @@ class LimitFactory(Generic[R]):
         key: KeyLike[R] | None = None,
         cost: int | Callable[[R], int] = 1,
         scope: str | None = None,
-        methods: Collection[str] | None = None,
+        methods: str | Collection[str] | None = None,
         per_method: bool = False,
         exempt_when: Callable[[R], bool] | None = None,
         override: bool = True,
@@ -125,16 +134,26 @@ class LimitFactory(Generic[R]):
         """A limit; see `Limit`.
 
         Raises:
-            InvalidArgument: the policy or the key cannot be read.
+            InvalidArgument: one of these cannot be.
+            NeverPossible: the cost is above a limit of the policy.
         """
+        if callable(policy):
+            without_waiting("policy", policy)
+        else:
+            policy = read_policy(policy)
+        if callable(cost):
+            without_waiting("cost", cost)
+        else:
+            checked_cost(cost, policy)
+        named = None if methods is None else checked_texts("methods", methods)
         return Limit(
-            policy if callable(policy) else read_policy(policy),
+            policy,
             self._key if key is None else key_reader(key, self._view, self._address),
             cost,
             scope,
-            None if methods is None else frozenset(method.upper() for method in methods),
+            None if named is None else frozenset(method.upper() for method in named),
             per_method,
-            self._either(exempt_when),
+            self._either(_condition(exempt_when)),
             override,
         )
 
@@ -143,6 +162,34 @@ class LimitFactory(Generic[R]):
         if always is None or other is None:
             return always or other
         return lambda request: always(request) or other(request)
+
+
+def _condition(exempt_when: Callable[[R], bool] | None) -> Callable[[R], bool] | None:
+    if exempt_when is not None:
+        if not callable(exempt_when):
+            raise InvalidArgument(f"exempt_when {exempt_when!r}", "a function of the request")
+        without_waiting("exempt_when", exempt_when)
+    return exempt_when
+
+
+def checked_cost(cost: int, policy: object = None) -> int:
+    """How many admissions a request takes.
+
+    Args:
+        cost: 1 or more.
+        policy: what it is taken of, where that is known.
+
+    Raises:
+        InvalidArgument: no whole number, or below 1.
+        NeverPossible: above a limit of the policy.
+    """
+    if not is_whole(cost) or cost < 1:
+        raise InvalidArgument(f"cost {cost!r}", "a whole number, 1 or more")
+    if isinstance(policy, Policy) and cost > min(quota.burst for quota in policy.quotas):
+        raise NeverPossible(
+            f"cost {cost} is above a limit of {str(policy)!r}", "no wait would help"
+        )
+    return cost
 
 
 @lru_cache(1024)

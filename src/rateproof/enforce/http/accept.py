@@ -5,8 +5,10 @@ from functools import lru_cache
 
 __all__ = ["wants_json"]
 
+_LONGEST = 256
+"""Characters of an Accept that is remembered: clients choose it, and memory is bounded."""
 
-@lru_cache(128)
+
 def wants_json(accept: str | None) -> bool:
     """Whether problem+json is at least as welcome as plain text.
 
@@ -14,6 +16,13 @@ def wants_json(accept: str | None) -> bool:
     preference, and gets JSON: who meets a limit is a program. Where neither
     is acceptable a short text does the least harm (RFC 9110, section 12.4.1).
     """
+    if accept is not None and len(accept) > _LONGEST:
+        return _judged.__wrapped__(accept)
+    return _judged(accept)
+
+
+@lru_cache(128)
+def _judged(accept: str | None) -> bool:
     weights = _weights(accept) if accept is not None and accept.strip() else {"*/*": 1.0}
     problem = _weight(
         weights, ("application/problem+json", "application/json", "application/*", "*/*")

@@ -11,12 +11,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from rateproof.enforce.http.checks import (
+    checked_token,
+    checked_whole,
+    is_whole,
+)
 from rateproof.enforce.http.request import Request
 from rateproof.errors import InvalidArgument
 
 __all__ = ["DIRECT", "ClientAddress"]
 
 _UNIX = "unix:"
+_LONGEST = 45
+"""Characters of an address: ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +59,15 @@ class ClientAddress:
     _networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.ipv6_prefix <= 128:
-            raise InvalidArgument(f"an ipv6_prefix of {self.ipv6_prefix}", "1 to 128 bits")
-        if isinstance(self.proxies, str):
-            raise InvalidArgument(f"proxies {self.proxies!r}", "a number, or a list of networks")
-        if isinstance(self.proxies, int) and self.proxies < 0:
-            raise InvalidArgument(f"{self.proxies} proxies", "0 or more")
-        listed = () if isinstance(self.proxies, int) else tuple(self.proxies)
-        if listed:
+        checked_whole("ipv6_prefix", self.ipv6_prefix, 1, 128)
+        checked_token("header", self.header)
+        networks: tuple[IPv4Network | IPv6Network, ...] = ()
+        if not isinstance(self.proxies, int):
+            listed = _listed(self.proxies)
             object.__setattr__(self, "proxies", listed)
-        networks = tuple(_network(text) for text in listed if text != _UNIX)
+            networks = tuple(_network(text) for text in listed if text != _UNIX)
+        elif not is_whole(self.proxies) or self.proxies < 0:
+            raise InvalidArgument(f"{self.proxies!r} proxies", "0 or more")
         object.__setattr__(self, "_networks", networks)
 
     def of(self, request: Request) -> bytes:
@@ -91,6 +97,14 @@ class ClientAddress:
         return address is not None and any(address in network for network in self._networks)
 
 
+def _listed(proxies: Collection[str]) -> tuple[str, ...]:
+    """A text alone is refused: it may be meant as a number, or as several networks."""
+    listed = isinstance(proxies, Collection) and not isinstance(proxies, str)
+    if not listed or not all(isinstance(each, str) for each in proxies):
+        raise InvalidArgument(f"proxies {proxies!r}", "a number, or a list of networks")
+    return tuple(proxies)
+
+
 def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
@@ -102,12 +116,15 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 def _last_first(value: str) -> Iterator[str]:
     """The elements of a list field, from the last; a comma in quotes separates nothing."""
-    while value:
-        value, _, element = value.rpartition(",")
-        while value and element.count('"') % 2:
-            value, _, more = value.rpartition(",")
-            element = f"{more},{element}"
-        yield element.strip(" \t")
+    end = start = len(value)
+    quotes = 0
+    while end >= 0:
+        comma = value.rfind(",", 0, start)
+        quotes += value.count('"', comma + 1, start)
+        start = comma
+        if comma < 0 or quotes % 2 == 0:
+            yield value[comma + 1 : end].strip(" \t")
+            end, quotes = comma, 0
 
 
 def _forwarded(element: str) -> str | None:
@@ -129,7 +146,9 @@ def _entry(text: str) -> str | None:
             return None
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    return None if "%" in text or _parsed(text) is None else text
+    if len(text) > _LONGEST or "%" in text or _parsed(text) is None:
+        return None
+    return text
 
 
 def _written(hop: str, ipv6_prefix: int) -> bytes:

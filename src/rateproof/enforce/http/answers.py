@@ -15,7 +15,7 @@ from typing import NamedTuple
 from rateproof.core import native
 from rateproof.enforce.decision import Decision, QuotaState
 from rateproof.enforce.http.accept import wants_json
-from rateproof.errors import InvalidArgument
+from rateproof.enforce.http.checks import checked_name
 from rateproof.policy import Policy
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Denial",
     "Fields",
     "announcement",
-    "checked_status",
     "denial",
     "fields_writer",
     "limit_fields",
@@ -38,22 +37,11 @@ _PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 _UNAVAILABLE = 503
 
 
-def checked_status(status: int) -> int:
-    """The code of a denial, as it is.
-
-    Raises:
-        InvalidArgument: not an error code of HTTP.
-    """
-    if not 400 <= status <= 599:
-        raise InvalidArgument(f"status {status}", "400 to 599; 429 or 503 are meant for denials")
-    return status
-
-
 class Announcement(NamedTuple):
     """What clients are told of a policy; found by `announcement`.
 
     Args:
-        names: what each quota is called: `default`, or like `5-per-5s` if several.
+        names: what each quota is called: as the policy, or like `5-per-5s` if several.
         quotas: each quota as text.
         policy: the value of RateLimit-Policy.
     """
@@ -64,8 +52,11 @@ class Announcement(NamedTuple):
 
 
 @lru_cache(1024)
-def announcement(policy: Policy) -> Announcement:
+def announcement(policy: Policy, name: str = "default") -> Announcement:
     """What is told of a policy, such as `"default";q=5;w=5`.
+
+    A quota that stands alone has the name of the policy. Several are called by
+    their text, after the name unless that is `default`: `outer-5-per-5s`.
 
     `q` is how many requests can pass at once and `w` in how many seconds that
     many are free again: limit and window, and of a token bucket its burst and
@@ -73,18 +64,22 @@ def announcement(policy: Policy) -> Announcement:
     seconds is rounded up: a client that trusts it is never too fast.
 
     A quota that occurs twice gets a number, for names must differ. They are
-    letters, digits, hyphens and dots.
+    letters, digits, hyphens, dots and underscores.
+
+    Raises:
+        InvalidArgument: the name has others.
     """
+    before = "" if checked_name(name) == "default" else f"{name}-"
     quotas = tuple(map(str, policy.quotas))
     names: list[str] = []
     for text in quotas:
-        name = text.replace(" ", "-")
-        names.append(f"{name}-{len(names) + 1}" if name in names else name)
+        called = before + text.replace(" ", "-")
+        names.append(f"{called}-{len(names) + 1}" if called in names else called)
     if len(names) == 1:
-        names = ["default"]
+        names = [name]
     field = ", ".join(
-        f'"{name}";q={quota.burst};w={_ratio_up(quota.burst * quota.window_ns, quota.limit)}'
-        for name, quota in zip(names, policy.quotas, strict=True)
+        f'"{called}";q={quota.burst};w={_ratio_up(quota.burst * quota.window_ns, quota.limit)}'
+        for called, quota in zip(names, policy.quotas, strict=True)
     )
     return Announcement(tuple(names), quotas, field)
 
@@ -107,10 +102,9 @@ def limit_fields(decision: Decision, announced: Announcement) -> Fields:
         return []
     if reason == "error":
         return [("RateLimit-Policy", announced.policy)]
-    stopped = not decision.admitted or reason == "shadow"
     states = ", ".join(
         [
-            f'"{name}";r={state.remaining};t={_effective_s(state, stopped=stopped)}'
+            f'"{name}";r={state.remaining};t={_effective_s(state)}'
             for name, state in zip(announced.names, decision.quotas, strict=True)
         ]
     )
@@ -245,9 +239,10 @@ def _phrase(status: int) -> str:
         return "Limited"
 
 
-def _effective_s(state: QuotaState, *, stopped: bool) -> int:
-    denies = stopped and (state.remaining == 0 or state.retry_after_ns > 0)
-    return max(1, _ratio_up(state.retry_after_ns)) if denies else _ratio_up(state.reset_after_ns)
+def _effective_s(state: QuotaState) -> int:
+    """At least 1 where nothing remains: a table without room may know of no wait."""
+    seconds = _ratio_up(state.retry_after_ns or state.reset_after_ns)
+    return max(1, seconds) if state.remaining == 0 else seconds
 
 
 def _ratio_up(ns: int, by: int = 1) -> int:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.answers import Denial, Fields
+from rateproof.enforce.http.joining import joined
 from rateproof.enforce.http.keys import KeyLike
 from rateproof.enforce.http.middleware import Middleware
 from rateproof.enforce.http.request import AsgiRequest, Scope
@@ -45,11 +46,14 @@ class AsgiRateLimitMiddleware(Middleware[Scope]):
         key: where a request says whose it is, or a function of the scope that
             knows; where neither says anything, the client's address counts.
         status: the code of a denial, 400 to 599; 429 or 503 are meant for it.
-        exempt: paths within the application (without `root_path`, exactly) that
-            are never counted nor limited.
+        exempt: paths within the application, or one (without `root_path`,
+            exactly), that are never counted nor limited.
         address: how the address of a client is found behind proxies.
         x_ratelimit: whether answers carry X-RateLimit-Limit, -Remaining and
             -Reset as well.
+        name: what the policy is called in RateLimit and RateLimit-Policy, which
+            tells it from that of another limiter before or behind this one:
+            letters, digits, dots, hyphens and underscores.
 
     Raises:
         InvalidArgument: one of these cannot be.
@@ -62,9 +66,10 @@ class AsgiRateLimitMiddleware(Middleware[Scope]):
         *,
         key: KeyLike[Scope],
         status: int = 429,
-        exempt: Collection[str] = ("/healthz",),
+        exempt: str | Collection[str] = ("/healthz",),
         address: ClientAddress = DIRECT,
         x_ratelimit: bool = False,
+        name: str = "default",
     ) -> None:
         super().__init__(
             limiter,
@@ -74,6 +79,7 @@ class AsgiRateLimitMiddleware(Middleware[Scope]):
             exempt=exempt,
             address=address,
             x_ratelimit=x_ratelimit,
+            name=name,
         )
         self._app = app
 
@@ -94,14 +100,12 @@ class AsgiRateLimitMiddleware(Middleware[Scope]):
 
 
 def announcing(send: Send, fields: Callable[[], Fields]) -> Send:
-    """A `send` that adds header fields to the answer, in place of others of their names."""
+    """A `send` that adds header fields to the answer; see `joined`."""
 
     async def sending(message: Message) -> None:
         if message["type"] in _STARTS:
-            added = _encoded(fields())
-            names = {name for name, _ in added}
-            kept = [pair for pair in message.get("headers", ()) if pair[0] not in names]
-            message = {**message, "headers": [*kept, *added]}
+            answered = list(map(tuple, message.get("headers", ())))
+            message = {**message, "headers": joined(answered, _encoded(fields()))}
         await send(message)
 
     return sending

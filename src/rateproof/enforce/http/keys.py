@@ -17,7 +17,9 @@ from urllib.parse import unquote_to_bytes
 
 from rateproof.core import native
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
+from rateproof.enforce.http.checks import function_name, is_whole, without_waiting
 from rateproof.enforce.http.request import Request, WsgiRequest, cgi_variable
+from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec, Part
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyLike", "key_of", "key_reader", "part", "plain_reader"]
 
 R = TypeVar("R")
-KeyLike: TypeAlias = str | KeySpec | Callable[[R], str | bytes | None]
+KeyLike: TypeAlias = str | KeySpec | Callable[[R], str | bytes | int | None]
 
 
 def key_of(request: Request, keyspec: KeySpec, address: ClientAddress = DIRECT) -> bytes:
@@ -56,23 +58,25 @@ def key_reader(
     Args:
         key: a specification, as text or read, or a function of the request. A
             request about which the function says nothing (None, or something
-            empty) counts under its address.
+            empty) counts under its address; a number is its decimal text.
         view: what a specification reads of such a request.
         address: how the address of a client is found.
 
     Raises:
-        InvalidArgument: the specification cannot be read.
+        InvalidArgument: the specification cannot be read, or the function is a
+            coroutine function.
     """
     if callable(key):
         say = key
+        without_waiting("key", say)
 
         def read(request: R) -> bytes:
-            said = say(request)
-            if isinstance(said, str):
-                said = said.encode("utf-8", "surrogatepass")
+            said = _said(say, say(request))
             return part("key", said) if said else part("ip", address.of(view(request)))
 
         return read
+    if not isinstance(key, str | KeySpec):
+        raise InvalidArgument(f"key {key!r}", "such as 'header:X-Api-Key|ip', or a function")
     keyspec = KeySpec.parse(key) if isinstance(key, str) else key
     places = _places(keyspec)
     plain = plain_reader(keyspec, view, address)
@@ -80,6 +84,20 @@ def key_reader(
         return lambda request: _found(view(request), places, address)
     read_plain = cast("Callable[[R], bytes | None]", plain.read)
     return lambda request: read_plain(request) or _found(view(request), places, address)
+
+
+def _said(function: Callable[..., object], said: object) -> bytes:
+    """What a function says of a request; empty if nothing."""
+    if said is None or isinstance(said, bytes):
+        return said or b""
+    if isinstance(said, str):
+        return said.encode("utf-8", "surrogatepass")
+    if is_whole(said):
+        return b"%d" % said
+    raise TypeError(
+        f"key function {function_name(function)} returned {type(said).__name__}, "
+        "not str, bytes, int or None"
+    )
 
 
 def plain_reader(

@@ -9,11 +9,11 @@ from rateproof.enforce.http.answers import (
     Denial,
     Fields,
     announcement,
-    checked_status,
     denial,
     fields_writer,
     x_ratelimit_fields,
 )
+from rateproof.enforce.http.checks import checked_status, checked_texts
 from rateproof.enforce.http.failures import Failures
 from rateproof.enforce.http.keys import KeyLike, key_reader
 from rateproof.enforce.http.request import Request
@@ -35,9 +35,10 @@ class Middleware(Generic[R]):
         key: where a request says whose it is, or a function that knows.
         view: what is read of a request.
         status: the code of a denial.
-        exempt: paths that are never counted nor limited.
+        exempt: paths, or one, that are never counted nor limited.
         address: how the address of a client is found.
         x_ratelimit: whether answers carry X-RateLimit-* as well.
+        name: what the policy is called in answers.
 
     Raises:
         InvalidArgument: one of these cannot be.
@@ -50,16 +51,17 @@ class Middleware(Generic[R]):
         key: KeyLike[R],
         view: Callable[[R], Request],
         status: int,
-        exempt: Collection[str],
+        exempt: str | Collection[str],
         address: ClientAddress,
         x_ratelimit: bool,
+        name: str,
     ) -> None:
         self._limiter = limiter
         self._key = key_reader(key, view, address)
         self._status = checked_status(status)
-        self._exempt = frozenset(exempt)
+        self._exempt = frozenset(checked_texts("exempt", exempt))
         self._x_ratelimit = x_ratelimit
-        self._announced = announcement(limiter.policy)
+        self._announced = announcement(limiter.policy, name)
         self._limit_fields = fields_writer(self._announced)
         self._failures = Failures()
 

@@ -8,6 +8,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from rateproof.core import native
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.answers import Denial, Fields
+from rateproof.enforce.http.joining import joined
 from rateproof.enforce.http.keys import KeyLike, plain_reader
 from rateproof.enforce.http.middleware import Middleware
 from rateproof.enforce.http.request import WsgiRequest
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
 __all__ = ["RateLimitMiddleware"]
+
+_LISTS = 2
+"""RateLimit-Policy and RateLimit."""
 
 Written: TypeAlias = tuple[str, Fields, bytes]
 """A denial: status line, all its fields, and body."""
@@ -39,10 +43,13 @@ class RateLimitMiddleware(Middleware[WSGIEnvironment]):
         key: where a request says whose it is, or a function of the environ that
             knows; where neither says anything, the client's address counts.
         status: the code of a denial, 400 to 599; 429 or 503 are meant for it.
-        exempt: paths (PATH_INFO, exactly) that are never counted nor limited.
+        exempt: paths, or one (PATH_INFO, exactly), that are never counted nor limited.
         address: how the address of a client is found behind proxies.
         x_ratelimit: whether answers carry X-RateLimit-Limit, -Remaining and
             -Reset as well.
+        name: what the policy is called in RateLimit and RateLimit-Policy, which
+            tells it from that of another limiter before or behind this one:
+            letters, digits, dots, hyphens and underscores.
 
     Raises:
         InvalidArgument: one of these cannot be.
@@ -55,9 +62,10 @@ class RateLimitMiddleware(Middleware[WSGIEnvironment]):
         *,
         key: KeyLike[WSGIEnvironment],
         status: int = 429,
-        exempt: Collection[str] = ("/healthz",),
+        exempt: str | Collection[str] = ("/healthz",),
         address: ClientAddress = DIRECT,
         x_ratelimit: bool = False,
+        name: str = "default",
     ) -> None:
         super().__init__(
             limiter,
@@ -67,6 +75,7 @@ class RateLimitMiddleware(Middleware[WSGIEnvironment]):
             exempt=exempt,
             address=address,
             x_ratelimit=x_ratelimit,
+            name=name,
         )
         self._app = app
         self._ask = None if x_ratelimit else self._desk(key, address)
@@ -115,4 +124,6 @@ def _start(
     exc_info: "OptExcInfo | None" = None,
     /,
 ) -> Callable[[bytes], object]:
-    return start_response(status, headers + fields, exc_info)
+    # Without the older fields there are only lists, and nothing to look for.
+    all_fields = joined(headers, fields) if len(fields) > _LISTS else headers + fields
+    return start_response(status, all_fields, exc_info)

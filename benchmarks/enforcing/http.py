@@ -15,7 +15,8 @@ from statistics import median
 from enforcing.measuring import Figure, figure, pin, program, ratios
 
 HERE = Path(__file__).parents[1]
-SECONDS = 2
+SECONDS = 1
+TURNS = 2
 CONNECTIONS = 64
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log stderr crit;
@@ -58,8 +59,8 @@ def measure(rounds: int) -> Iterator[Figure]:
             running.enter_context(_run(server))
         pin(1)
         rates = {server.name: [] for server in servers}
-        for _ in range(rounds):
-            for server in servers:
+        for turn in range(TURNS * rounds):
+            for server in servers if turn % 2 else servers[::-1]:
                 rates[server.name].append(_load(wrk, server))
     yield from _figures(rates)
 

@@ -70,7 +70,7 @@ class Table:
 # Every quota admits, or none takes anything; then each quota's own answer.
 def hit_all(
     tables: Sequence[Table], key: bytes, cost: int, now_ns: int | None
-) -> tuple[bool, list[_Answer]]: ...
+) -> tuple[bool, list[_Answer], bool]: ...
 
 # What hit_all would be told, changing nothing.
 def peek_all(
@@ -87,6 +87,14 @@ class Counters:
 # The twin of the class that rateproof.enforce.decision specifies.
 @final
 class Decision:
+    __match_args__ = (
+        "admitted",
+        "remaining",
+        "retry_after_ns",
+        "reset_after_ns",
+        "quotas",
+        "reason",
+    )
     def __new__(
         cls,
         admitted: bool,

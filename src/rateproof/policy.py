@@ -1,7 +1,8 @@
 """What a limiter promises: quotas, their text form, and the envelope they declare.
 
-The text form is a superset of the notation of the `limits` library, so that
-strings written for Flask-Limiter mean the same here:
+The text form contains the notation of the `limits` library, so that strings
+written for Flask-Limiter mean the same here, but for limits and windows of 0
+and windows of 73 years and more, which are refused:
 
     policy    = quota *( (";" / "," / "|") quota )       all must pass
     quota     = [algorithm] limit ("per" / "/") [multiple] unit ["burst" number]
@@ -27,7 +28,7 @@ _CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
 
 _SEPARATORS = re.compile(r"[;,|]")
 _QUOTA = re.compile(
-    r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,20})\s*(?:/|\bper\b)\s*"
+    r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,20})\s*(?:/|per)\s*"
     r"(?P<multiple>\d{1,20})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,20}))?\s*",
     re.IGNORECASE | re.ASCII,
 )
@@ -85,6 +86,12 @@ class Quota:
     burst: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("limit", "window_ns", "burst"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} is {type(value).__name__}, not int")
+        if not isinstance(self.algorithm, str):
+            raise TypeError(f"algorithm is {type(self.algorithm).__name__}, not str")
         if self.algorithm not in ALGORITHMS:
             raise InvalidPolicy(
                 f"unknown algorithm {self.algorithm!r}", f"one of {', '.join(ALGORITHMS)}"
@@ -137,6 +144,8 @@ class Policy:
     quotas: tuple[Quota, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.quotas, tuple) or not all(isinstance(q, Quota) for q in self.quotas):
+            raise TypeError("quotas is no tuple of Quota: Policy.parse reads text")
         if not self.quotas:
             raise InvalidPolicy("a policy without quotas", _FORM)
 

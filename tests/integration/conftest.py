@@ -98,6 +98,19 @@ def hide(tmp_path: Path) -> Callable[..., dict[str, str]]:
 
 
 @pytest.fixture
+def permissions() -> Callable[[str], list[str]]:
+    """What the page on Redis says that a user of the server needs, for something."""
+    page = Path(__file__).parents[2] / "docs" / "enforce" / "redis.md"
+    rules = re.findall(r"^- (?:for|in) (.*): `(\S.*)`$", page.read_text(), re.MULTILINE)
+
+    def found(purpose: str) -> list[str]:
+        ((_, words),) = [each for each in rules if purpose in each[0]]
+        return words.split()
+
+    return found
+
+
+@pytest.fixture
 def listening() -> type[Running]:
     """What a server process becomes: waits until it says that it listens."""
     return Running

@@ -18,10 +18,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from rateproof import Limiter
 from rateproof._native import Table, hit_all
+from rateproof.enforce.stores import remove
+from rateproof.enforce.stores.location import directory_of
 from rateproof.errors import StoreError
 from rateproof.policy import ALGORITHMS, Quota
 
@@ -456,9 +460,24 @@ def test_hit_all_answers_full_for_every_quota_when_a_lock_is_held(path):
     tables = [sliding_log(None, 2, HOUR_NS, 100), sliding_log(path, 2, HOUR_NS, 100)]
     with lock_held(path):
         busy = (False, True, 0, 100_000_000, 100_000_000)
-        assert hit_all(tables, b"a", 1, None) == (False, [busy, busy])
+        assert hit_all(tables, b"a", 1, None) == (False, [busy, busy], True)
     assert tables[0].peek(b"a", 1, None)[2] == 2
     assert hit_all(tables, b"a", 2, None)[0] is True
+
+
+@pytest.mark.parametrize("policy", ["1 per 1h", "5 per 1h; 100 per 1d"])
+def test_a_held_lock_lets_nobody_in_uncounted_whatever_on_full(policy):
+    name = f"test-{uuid4().hex}"
+    try:
+        with Limiter(policy, store=f"shm://{name}", on_full="admit") as limiter:
+            limiter.hit("known")
+            with lock_held(next(directory_of(name).glob("sliding-log-*"))):
+                for key in ("known", "new"):
+                    decisions = [limiter.hit(key) for _ in range(3)]
+                    assert not any(decision.admitted for decision in decisions)
+                assert limiter.hit("new").reason == "full"
+    finally:
+        remove(name)
 
 
 def test_other_threads_run_while_one_waits_for_the_lock(path):

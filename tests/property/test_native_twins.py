@@ -1,8 +1,10 @@
 """What the native core does by itself for every request is what the specification says."""
 
 import pickle
+import resource
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from rateproof.enforce.http.addresses import DIRECT
 from rateproof.enforce.http.answers import announcement, limit_fields
 from rateproof.enforce.http.keys import key_of, plain_reader
 from rateproof.enforce.http.request import WsgiRequest
-from rateproof.enforce.stores.redis.denials import CAPACITY, LONGEST_KEY, Denials
+from rateproof.enforce.stores.redis.denials import CAPACITY, Denials
 
 KEYS = (
     "query:clientId|header:X-Client-Id|ip",
@@ -201,7 +203,7 @@ answers = st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(3, 5)).map
 operations = st.lists(
     st.tuples(
         st.sampled_from(["keep", "keep", "answers", "answers", "forget", "clear"]),
-        st.sampled_from([b"a", b"b", bytes(LONGEST_KEY), bytes(LONGEST_KEY + 1)]),
+        st.sampled_from([b"", b"a", bytes(5000), bytes(5001)]),
         st.integers(0, 2),
         st.integers(1, 2),
         st.lists(answers, min_size=1, max_size=2),
@@ -234,14 +236,38 @@ def rounded(answers):
     return answers and [(*a[:3], round(a[3] / 6e10), round(a[4] / 6e10)) for a in answers]
 
 
-def test_the_oldest_denial_is_forgotten_for_a_new_one():
-    native = _native.Denials()
+@pytest.mark.parametrize("twin", [Denials, _native.Denials])
+def test_the_oldest_denial_is_forgotten_for_a_new_one(twin):
+    denials, said = twin(), (Answer._make(DENIED),)
     for number in range(CAPACITY + 3):
-        native.keep(b"%d" % number, 0, 1, time.monotonic_ns(), [DENIED])
-        native.keep(b"again", 0, 1, time.monotonic_ns(), [DENIED])
-    known = [native.answers(b"%d" % number, 0, 1) is not None for number in (0, 3, CAPACITY)]
-    assert known == [False, False, True]
-    assert native.answers(b"again", 0, 1) is not None
+        denials.keep(b"%d" % number, 0, 1, time.monotonic_ns(), said)
+        denials.keep(b"again", 0, 1, time.monotonic_ns(), said)
+    known = [denials.answers(b"%d" % number, 0, 1) is not None for number in (0, 3, 4, CAPACITY)]
+    assert known == [False, False, True, True]
+    assert denials.answers(b"again", 0, 1) is not None
+
+
+@pytest.mark.parametrize("twin", [Denials, _native.Denials])
+def test_the_denial_of_a_long_key_takes_no_more_memory_than_another(twin):
+    denials, said = twin(), (Answer._make(DENIED),)
+    before = resident_bytes()
+    for number in range(100):
+        denials.keep(b"%d" % number * 2**20, 0, 1, time.monotonic_ns(), said)
+        assert denials.answers(b"%d" % number * 2**20, 0, 1)
+    assert resident_bytes() - before < 20 * 2**20
+
+
+def test_denials_that_are_forgotten_take_no_memory_for_long():
+    native, said = _native.Denials(), (Answer._make(DENIED),)
+    before = resident_bytes()
+    for number in range(20 * CAPACITY):
+        native.keep(b"%d" % number, 0, 1, time.monotonic_ns(), said)
+        native.forget(b"%d" % number)
+    assert resident_bytes() - before < 10 * 2**20
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_a_remembered_denial_ends_in_time():

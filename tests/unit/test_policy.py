@@ -121,3 +121,22 @@ def test_questions_without_an_answer_are_refused():
         policy.worst_case(0)
     with pytest.raises(InvalidPolicy, match="without quotas"):
         Policy(())
+
+
+@pytest.mark.parametrize("text", ["5per minute", "5perminute", "5 per1minute", "5/ 1minute"])
+def test_strings_that_limits_reads_are_read(text):
+    assert Policy.parse(text).quotas == (Quota(5, 60 * 10**9),)
+
+
+@pytest.mark.parametrize(
+    "fields", [(5.5, 10**9), (5, 1e9), (True, 10**9), ("5", 10**9), (5, 10**9, []), (5, 1, None)]
+)
+def test_a_quota_of_other_types_names_the_field(fields):
+    with pytest.raises(TypeError, match=r"limit is|window_ns is|algorithm is"):
+        Quota(*fields)
+
+
+@pytest.mark.parametrize("quotas", ["5 per 5s", ("5 per 5s",), [Quota(5, 5)], None])
+def test_a_policy_of_anything_but_quotas_says_so(quotas):
+    with pytest.raises(TypeError, match="tuple of Quota"):
+        Policy(quotas)

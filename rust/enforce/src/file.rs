@@ -75,8 +75,11 @@ pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mappi
         let backing = named(path)?;
         let guard = lock::acquire(&backing, PATIENCE)?.ok_or_else(|| {
             Error::store(
-                format!("cannot open {}: its lock is held", backing.name()),
-                "end or resume the process that holds it",
+                format!(
+                    "cannot open {}: its lock is held, or no descriptor left",
+                    backing.name()
+                ),
+                "end or resume the process that holds it, or allow more open files",
             )
         })?;
         // Whoever made the file may have removed it again before the lock was ours.

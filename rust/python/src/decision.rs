@@ -110,6 +110,25 @@ impl Decision {
         })
     }
 
+    #[classattr]
+    fn __match_args__() -> (
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+    ) {
+        (
+            "admitted",
+            "remaining",
+            "retry_after_ns",
+            "reset_after_ns",
+            "quotas",
+            "reason",
+        )
+    }
+
     /// Who decided.
     #[getter]
     fn reason(&self) -> &'static str {
@@ -153,8 +172,9 @@ impl Decision {
         other: &Bound<'_, PyAny>,
         how: CompareOp,
     ) -> PyResult<Py<PyAny>> {
-        let Ok(other) = other.cast::<Self>() else {
-            return Ok(py.NotImplemented());
+        let other = match other.cast::<Self>() {
+            Ok(other) if matches!(how, CompareOp::Eq | CompareOp::Ne) => other,
+            _ => return Ok(py.NotImplemented()),
         };
         self.fields(py)?
             .rich_compare(other.get().fields(py)?, how)

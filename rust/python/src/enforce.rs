@@ -83,7 +83,9 @@ impl Table {
 
     /// Frees the whole quota of every key.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        surely(py, |patience| self.0.clear(patience))
+        // It looks at every slot: others may run meanwhile.
+        let cleared = py.detach(|| self.0.clear(core::PATIENCE));
+        done(py, cleared)
     }
 
     /// Keys whose quota is not whole, and slots: it looks at every slot.
@@ -149,14 +151,15 @@ impl Table {
     }
 }
 
-/// Takes `cost` admissions of `key` in every table, or in none.
+/// Takes `cost` admissions of `key` in every table, or in none: whether it did, each quota's
+/// answer, and whether these are for want of the lock.
 #[pyfunction]
 fn hit_all(
     tables: Vec<PyRef<'_, Table>>,
     key: &Bound<'_, PyBytes>,
     cost: &Bound<'_, PyAny>,
     now_ns: Option<&Bound<'_, PyAny>>,
-) -> PyResult<(bool, Vec<Told>)> {
+) -> PyResult<(bool, Vec<Told>, bool)> {
     let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
     let bursts = tables.iter().map(|table| table.quota().burst);
     let least = bursts.min().unwrap_or(1);
@@ -165,9 +168,10 @@ fn hit_all(
     let answers = patiently(key.py(), |patience| {
         core::hit_all(&tables, bytes, cost, now_ns, patience)
     })?;
-    let (admitted, answers) =
-        answers.unwrap_or_else(|| (false, vec![core::Answer::busy(); tables.len()]));
-    Ok((admitted, answers.iter().map(told).collect()))
+    Ok(match answers {
+        Some((admitted, answers)) => (admitted, answers.iter().map(told).collect(), false),
+        None => (false, vec![told(&core::Answer::busy()); tables.len()], true),
+    })
 }
 
 /// What `hit_all` would be told, changing nothing: each quota's answer.
@@ -207,15 +211,20 @@ fn surely(
     py: Python<'_>,
     call: impl Fn(Duration) -> Result<bool, core::Error> + Sync,
 ) -> PyResult<()> {
-    let done = patiently(py, |patience| Ok(call(patience)?.then_some(())))?;
-    done.ok_or_else(|| {
-        raise(
-            py,
-            "StoreError",
-            "cannot reset: the table's lock is held",
-            Some("end or resume the process that holds it, then try again"),
-        )
-    })
+    let outcome = patiently(py, |patience| Ok(call(patience)?.then_some(())))?;
+    done(py, Ok(outcome.is_some()))
+}
+
+fn done(py: Python<'_>, outcome: Result<bool, core::Error>) -> PyResult<()> {
+    if outcome.map_err(|error| failed(py, &error))? {
+        return Ok(());
+    }
+    Err(raise(
+        py,
+        "StoreError",
+        "cannot forget: the table's lock is held",
+        Some("end or resume the process that holds it, then try again"),
+    ))
 }
 
 pub(crate) fn told(answer: &core::Answer) -> Told {

@@ -53,7 +53,7 @@ pub struct Gate {
     most: u64,
     skip_full: bool,
     shadow: bool,
-    /// `Limiter._hit`, which decides everything else.
+    /// `Limiter.hit`, which decides everything else.
     otherwise: Py<PyAny>,
     closed: AtomicBool,
 }
@@ -173,19 +173,21 @@ impl Gate {
     ) -> PyResult<Decision> {
         if let [table] = tables {
             let answer = patiently(py, |patience| table.hit(key, cost, None, patience))?;
-            let answer = answer.unwrap_or_else(Answer::busy);
-            return Ok(match self.order.len() {
-                1 => self.told(py, answer.admitted, &[answer]),
-                times => self.told(py, answer.admitted, &vec![answer; times]),
+            let times = self.order.len();
+            return Ok(match answer {
+                Some(answer) if times == 1 => self.told(py, answer.admitted, &[answer]),
+                Some(answer) => self.told(py, answer.admitted, &vec![answer; times]),
+                None => self.told_busy(py),
             });
         }
         let tables: Vec<&core::Table> = tables.iter().map(Arc::as_ref).collect();
         let ruling = patiently(py, |patience| {
             core::hit_all(&tables, key, cost, None, patience)
         })?;
-        let (admitted, answers) =
-            ruling.unwrap_or_else(|| (false, vec![Answer::busy(); tables.len()]));
-        Ok(self.told(py, admitted, &self.ordered(&answers)))
+        Ok(match ruling {
+            Some((admitted, answers)) => self.told(py, admitted, &self.ordered(&answers)),
+            None => self.told_busy(py),
+        })
     }
 
     /// The answers of tables in the order of the policy.
@@ -199,6 +201,15 @@ impl Gate {
         let reason = self.denied(Reason::Cached);
         let quotas = self.quotas.clone_ref(py);
         Decision::of(false, reason, quotas, &self.ordered(answers))
+    }
+
+    /// A denial for want of the lock, which `on_full` does not decide: the key may be known, and
+    /// its quota used up.
+    fn told_busy(&self, py: Python<'_>) -> Decision {
+        self.counters.add(FULL);
+        let reason = self.denied(Reason::Full);
+        let answers = vec![Answer::busy(); self.order.len()];
+        Decision::of(false, reason, self.quotas.clone_ref(py), &answers)
     }
 
     /// Counts a denial, or what shadow mode makes of it.

@@ -63,6 +63,7 @@ class Limiter:
             share a clock.
         on_full: what to decide, uncounted, for a key that the store has no room
             for: `deny` or `admit`. Live keys are never evicted for new ones.
+            Where a lock is not to be had in time, all who need it are denied.
         on_error: what to decide while the store cannot be reached: `deny`,
             `admit`, or `local`: by a table of this process alone.
         capacity: how many keys can be live at once, the same for every limiter
@@ -102,12 +103,7 @@ class Limiter:
         exempt: Exempt = (),
         counters: str | None = None,
     ) -> None:
-        if on_full not in {"deny", "admit"}:
-            raise InvalidArgument(f"on_full is {on_full!r}", "'deny' or 'admit'")
-        if on_error not in {"deny", "admit", "local"}:
-            raise InvalidArgument(f"on_error is {on_error!r}", "'deny', 'admit' or 'local'")
-        if clock is not None and isinstance(store, str) and store.startswith(NETWORK_SCHEMES):
-            raise InvalidArgument("a clock for a store that has its own", "the server's decides")
+        _check(store, clock, on_full, on_error, exempt)
         # None lets the store read its clock where it decides.
         self._clock = None if type(clock) is SystemClock else clock
         self._skip_full = on_full == "admit"
@@ -159,7 +155,8 @@ class Limiter:
                 least limit of the policy (of a token bucket: its burst).
             policy: decide by this one instead of the limiter's, such as the
                 plan that the client has booked. Quotas that policies have in
-                common are shared; at most 1,024 policies a limiter.
+                common are shared; at most 1,024 policies a limiter, and as many
+                as there are descriptors for their tables.
 
         Raises:
             TypeError: the key is neither str nor bytes, or the cost no int.
@@ -262,6 +259,9 @@ class Limiter:
         """
         if self._gate is not None:
             self._gate.close()
+            # It holds the tables, and this limiter: let it go now, not when cycles are collected.
+            self._gate = None
+            del self.hit
         self._store.close()
         self._counting.close()
 
@@ -316,6 +316,8 @@ class Limiter:
         if self._clock is None:
             return None
         now_ns = self._clock.now_ns()
+        if not isinstance(now_ns, int):
+            raise TypeError(f"the clock reads {type(now_ns).__name__}, not int")
         if not 0 <= now_ns <= _MAX_NOW_NS:
             raise InvalidArgument(f"the clock reads {now_ns} ns", "0 to 2**60 - 1 can be stored")
         return now_ns
@@ -362,6 +364,29 @@ class Limiter:
         return plan.untouched("error", admitted=admitted)
 
 
+def _check(store: object, clock: object, on_full: object, on_error: object, exempt: object) -> None:
+    # In tuples, not in sets: what is asked for may be unhashable.
+    if on_full not in ("deny", "admit"):
+        raise InvalidArgument(f"on_full is {on_full!r}", "'deny' or 'admit'")
+    if on_error not in ("deny", "admit", "local"):
+        raise InvalidArgument(f"on_error is {on_error!r}", "'deny', 'admit' or 'local'")
+    if isinstance(exempt, str | bytes):
+        raise InvalidArgument(f"exempt is {exempt!r}", "a collection of keys, or a function")
+    if not isinstance(store, str) and not hasattr(store, "ledger"):
+        raise TypeError(f"store is {type(store).__name__}, not str or Store")
+    if getattr(store, "local", None) not in (None, on_error == "local"):
+        raise InvalidArgument(
+            f"on_error is {on_error!r} on a store that was opened for another",
+            "open_store(url, local=True) for 'local', and only for that",
+        )
+    if clock is None:
+        return
+    if not callable(getattr(clock, "now_ns", None)):
+        raise TypeError(f"clock is {type(clock).__name__}, not a Clock")
+    if isinstance(store, str) and store.startswith(NETWORK_SCHEMES):
+        raise InvalidArgument("a clock for a store that has its own", "the server's decides")
+
+
 class _Plan:
     """A policy and what the store keeps of it."""
 
@@ -378,8 +403,10 @@ class _Plan:
         if cost < 1:
             raise InvalidArgument(f"cost {cost}", "a cost is 1 or more")
         if cost > self._most:
+            # Python refuses to write out integers of more than 4,300 digits.
+            shown = str(cost) if cost.bit_length() < 10_000 else f"of {cost.bit_length()} bits"
             raise NeverPossible(
-                f"cost {cost} is above the limit {self._most} of {str(self.policy)!r}",
+                f"cost {shown} is above the limit {self._most} of {str(self.policy)!r}",
                 "no wait would let it pass",
             )
 

@@ -230,7 +230,11 @@ def test_a_full_table_leaves_the_other_quotas_in_force(open_limiter, clock):
         stranger = next(f"s{n}" for n in range(1000) if limiter.peek(f"s{n}").reason == "full")
         decisions = [limiter.hit(stranger), limiter.hit(stranger)]
         assert [d.admitted for d in decisions] == expected
-        assert all(d.reason == "full" for d in decisions)
+        # What is let past the full table is denied by the other: its reason, and its wait.
+        assert [d.reason for d in decisions] == ["full", "full" if on_full == "deny" else "quota"]
+        if on_full == "admit":
+            assert decisions[1].retry_after_ns == S
+            assert [state.retry_after_ns for state in decisions[1].quotas] == [S, 0]
 
 
 @pytest.mark.parametrize("cost", [1, 3])

@@ -1,8 +1,12 @@
 """Misuse is named at once, whatever the core."""
 
 import copy
+import gc
+import os
 import pickle
 import resource
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -232,3 +236,75 @@ def test_a_decision_is_true_when_admitted_and_cannot_be_changed(limiter):
 def test_a_limiter_shows_its_policy(limiter):
     assert limiter.policy == Policy.parse("5 per 5h; 3 per 1h")
     assert repr(limiter) == "Limiter('5 per 5h; 3 per 1h')"
+
+
+@pytest.mark.usefixtures("core")
+def test_closing_lets_go_of_descriptors_at_once(shm_name):
+    descriptors = Path("/proc/self/fd")
+    Limiter("5 per 5s", store=f"shm://{shm_name}").close()
+    before = len(list(descriptors.iterdir()))
+    gc.disable()
+    try:
+        for _ in range(20):
+            limiter = Limiter("5 per 5s", store=f"shm://{shm_name}")
+            limiter.hit("a")
+            limiter.close()
+    finally:
+        gc.enable()
+    assert len(list(descriptors.iterdir())) <= before
+
+
+@pytest.mark.usefixtures("core")
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"store": None}, TypeError, "store is NoneType"),
+        ({"store": b"memory://"}, TypeError, "store is bytes"),
+        ({"counters": 5}, TypeError, "store is int"),
+        ({"on_full": []}, InvalidArgument, "on_full"),
+        ({"on_error": {}}, InvalidArgument, "on_error"),
+        ({"exempt": "health-check"}, InvalidArgument, "exempt is 'health-check'"),
+        ({"exempt": b"key"}, InvalidArgument, "exempt"),
+        ({"exempt": [7]}, TypeError, "key is int"),
+        ({"clock": time.monotonic_ns}, TypeError, "clock is builtin_function_or_method"),
+    ],
+)
+def test_an_option_that_cannot_be_is_named(options, error, named):
+    with pytest.raises(error, match=named):
+        Limiter("5 per 5s", **options)
+
+
+@pytest.mark.usefixtures("core")
+def test_a_clock_that_tells_no_whole_nanoseconds_is_named():
+    class Fractional:
+        def now_ns(self):
+            return 1.5
+
+    with Limiter("5 per 5s", clock=Fractional()) as limiter:
+        for ask in (limiter.hit, limiter.peek):
+            with pytest.raises(TypeError, match="clock reads float"):
+                ask("a")
+
+
+def test_a_cost_of_thousands_of_digits_is_never_possible(limiter):
+    with pytest.raises(NeverPossible, match="bits"):
+        limiter.hit("a", 10**5000)
+
+
+@pytest.mark.usefixtures("core")
+def test_a_fork_while_another_thread_opens_a_table_hangs_nobody():
+    with Limiter("5 per 5s") as limiter:
+        limiter._store._mutex.acquire()  # as the other thread has it at the fork
+        child = os.fork()
+        if child == 0:
+            try:
+                limiter.hit("a", policy="6 per 5s")
+                limiter.close()
+            finally:
+                os._exit(0)
+        limiter._store._mutex.release()
+        deadline = time.monotonic() + 10
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            assert time.monotonic() < deadline or os.kill(child, signal.SIGKILL)
+            time.sleep(0.01)
+        assert ended == (child, 0)

@@ -5,6 +5,7 @@ import stat
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -168,3 +169,19 @@ def test_a_truncated_or_foreign_table_is_refused_and_left_as_it_is(core, shm_nam
         assert table.read_bytes() == damaged
     table.write_bytes(whole)
     Limiter("1 per 5s", store=store).close()
+
+
+def test_removing_while_others_open_never_fails(monkeypatch, shm_name):
+    """Somebody who waits to enter makes the lock's file anew, between two steps of removing."""
+    directory = directory_of(shm_name)
+    rmdir = Path.rmdir
+
+    def meanwhile(path):
+        monkeypatch.setattr(Path, "rmdir", rmdir)
+        (path / "lock").touch(mode=0o600)
+        rmdir(path)
+
+    Limiter("5 per 5s", store=f"shm://{shm_name}").close()
+    monkeypatch.setattr(Path, "rmdir", meanwhile)
+    assert remove(shm_name)
+    assert not directory.exists()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rateproof.enforce.counters import Counters
 from rateproof.enforce.decision import Answer, Decision, Ruling
 from rateproof.enforce.stores.location import Place
-from rateproof.enforce.stores.tables import TableStore
+from rateproof.enforce.stores.tables import TableStore, ruling_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
 
@@ -70,20 +70,19 @@ class NativeLedger:
     def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Decide, and charge every table if every table admits."""
         tables = self._open_tables()
-        if len(tables) == 1:
-            answer = Answer(*tables[0].hit(key, cost, now_ns))
-            return _ruling(answer.admitted, [answer], skip_full=skip_full)
-        admitted, raw = self._hit_all(tables, key, cost, now_ns)
-        answers = [Answer(*each) for each in raw]
-        # A full table may find room between the two calls: it is left out all the same.
+        admitted, told, busy = self._hit_all(tables, key, cost, now_ns)
+        answers = [Answer._make(each) for each in told]
         rest = [index for index, answer in enumerate(answers) if not answer.full]
-        if not skip_full or len(rest) in {0, len(answers)}:
-            return _ruling(admitted, answers, skip_full=skip_full)
-        admitted, raw = self._hit_all([tables[index] for index in rest], key, cost, now_ns)
-        for index, each in zip(rest, raw, strict=True):
-            answers[index] = Answer(*each)
+        if busy or not skip_full or len(rest) in {0, len(answers)}:
+            # Without the lock nobody knows whether the key is: `on_full` does not decide.
+            return ruling_of(admitted, answers, skip_full=skip_full and not busy)
+        # A full table may find room between the two calls: it is left out all the same.
+        left = [tables[index] for index in rest]
+        admitted, told, busy = self._hit_all(left, key, cost, now_ns)
+        for index, each in zip(rest, told, strict=True):
+            answers[index] = Answer._make(each)
         # A table that filled up in between denies this once, which is stricter only.
-        return Ruling(admitted, answers, "full")
+        return ruling_of(admitted, answers, skip_full=admitted or not busy)
 
     async def ahit(
         self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
@@ -96,7 +95,7 @@ class NativeLedger:
         told = self._peek_all(self._open_tables(), key, cost, now_ns)
         answers = [Answer._make(each) for each in told]
         admitted = all(answer.admitted or (skip_full and answer.full) for answer in answers)
-        return _ruling(admitted, answers, skip_full=skip_full)
+        return ruling_of(admitted, answers, skip_full=skip_full)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""
@@ -135,9 +134,3 @@ class NativeLedger:
         if not self._tables:
             raise StoreError("the limiter is closed", "open another one")
         return self._tables
-
-
-def _ruling(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - private
-    if not any(answer.full for answer in answers):
-        return Ruling(admitted, answers)
-    return Ruling(admitted or (skip_full and all(a.full for a in answers)), answers, "full")

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rateproof.enforce.counters import Counters
-from rateproof.enforce.decision import Answer, Reason, Ruling
+from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.location import Place
 from rateproof.enforce.stores.locks import PATIENCE_S, FileLock, private_lock
 from rateproof.enforce.stores.reference_counters import ReferenceCounters
 from rateproof.enforce.stores.reference_table import Table
-from rateproof.enforce.stores.tables import TableStore
+from rateproof.enforce.stores.tables import TableStore, ruling_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
 
@@ -31,6 +31,7 @@ class ReferenceStore(TableStore[Table, "ReferenceLedger"]):
     def __init__(self, name: str | None, capacity: int) -> None:
         super().__init__(name, capacity)
         self._lock: FileLock | None = None
+        self._own_counters: ReferenceCounters | None = None
 
     def _open_table(self, path: Path | None, quota: Quota, place: Place | None) -> Table:
         self._share_lock(place)
@@ -40,7 +41,8 @@ class ReferenceStore(TableStore[Table, "ReferenceLedger"]):
         return ReferenceLedger(self._share_lock(None), quotas, tables)
 
     def _open_counters(self, path: Path | None, place: Place | None) -> Counters:
-        return ReferenceCounters(path, self._share_lock(place))
+        self._own_counters = ReferenceCounters(path, self._share_lock(place))
+        return self._own_counters
 
     def _share_lock(self, place: Place | None) -> FileLock:
         if self._lock is None:
@@ -55,6 +57,8 @@ class ReferenceStore(TableStore[Table, "ReferenceLedger"]):
                 ledger.close()
             for table in self._tables.values():
                 table.close()
+            if self._own_counters is not None:
+                self._own_counters.close()
         self._lock.close()
 
 
@@ -76,7 +80,7 @@ class ReferenceLedger:
         """Decide, and charge every table if every table admits; see `Ledger`."""
         with self._lock.held() as held:
             if not held:
-                return Ruling(skip_full, self._all_busy(), "full")
+                return Ruling(False, self._all_busy(), "full")  # noqa: FBT003 - `admitted`
             now_ns, lag_ns = self._now_ns(now_ns)
             for table in self._tables:
                 table.reach(now_ns)
@@ -86,7 +90,7 @@ class ReferenceLedger:
                 for index, (table, slot) in enumerate(zip(self._tables, slots, strict=True)):
                     if slot is not None:
                         answers[index] = table.charge(slot, key, cost, now_ns)
-            return _ruling(admitted, answers, lag_ns)
+            return ruling_of(admitted, _as_read(answers, lag_ns), skip_full=skip_full)
 
     async def ahit(
         self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
@@ -98,10 +102,11 @@ class ReferenceLedger:
         """What `hit` would decide, changing nothing; see `Ledger`."""
         with self._lock.held() as held:
             if not held:
-                return Ruling(skip_full, self._all_busy(), "full")
+                return Ruling(False, self._all_busy(), "full")  # noqa: FBT003 - `admitted`
             now_ns, lag_ns = self._now_ns(now_ns)
             _, answers = self._look(key, cost, now_ns)
-            return _ruling(_passes(answers, skip_full), answers, lag_ns)
+            admitted = _passes(answers, skip_full)
+            return ruling_of(admitted, _as_read(answers, lag_ns), skip_full=skip_full)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key.
@@ -176,11 +181,6 @@ class ReferenceLedger:
 
     def _all_busy(self) -> list[Answer]:
         return [_full(round(PATIENCE_S * 1e9)) for _ in self._tables]
-
-
-def _ruling(admitted: bool, answers: list[Answer], lag_ns: int) -> Ruling:  # noqa: FBT001 - private
-    reason: Reason = "full" if any(found.full for found in answers) else "quota"
-    return Ruling(admitted, _as_read(answers, lag_ns), reason)
 
 
 def _as_read(answers: list[Answer], lag_ns: int) -> list[Answer]:

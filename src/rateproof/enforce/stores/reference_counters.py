@@ -42,12 +42,22 @@ class ReferenceCounters:
     def add(self, which: int) -> None:
         """One more of `which`; see `Counters`."""
         with self._lock.held():
+            self._check_open()
             at = 8 * (_FIRST + Count(which))
             self._map[at : at + 8] = struct.pack("=Q", self._totals()[which] + 1)
 
     def totals(self) -> tuple[int, ...]:
         """How many of each; see `Counters`."""
+        self._check_open()
         return self._totals()
+
+    def close(self) -> None:
+        """Unmap them; a file stays."""
+        self._map.close()
+
+    def _check_open(self) -> None:
+        if self._map.closed:
+            raise StoreError("the limiter is closed", "open another one")
 
     def _totals(self) -> tuple[int, ...]:
         return struct.unpack_from(f"={len(Count)}Q", self._map, 8 * _FIRST)

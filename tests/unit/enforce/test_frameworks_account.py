@@ -1,5 +1,7 @@
 """Whatever limits a request meets, it pays a quota of a key in a store once."""
 
+import contextlib
+
 import flask
 import pytest
 from fastapi import Depends, FastAPI
@@ -8,6 +10,7 @@ from fastapi.testclient import TestClient
 from rateproof import ManualClock
 from rateproof.errors import InvalidArgument
 from rateproof.fastapi import RateLimit as FastApiRateLimit
+from rateproof.flask import Denied
 from rateproof.flask import RateLimit as FlaskRateLimit
 
 
@@ -160,3 +163,18 @@ def test_a_limit_further_down_on_a_flask_view_does_not_bring_in_what_the_view_ov
 
     client = app.test_client()
     assert [client.get("/").status_code for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_flask_view_that_was_denied_to_another_stays_denied_in_the_same_request():
+    app = flask.Flask(__name__)
+    limits = FlaskRateLimit(app, key="ip", clock=ManualClock(10**12))
+    inner = limits.shared_limit("1 per 5s", "all")(lambda: "hello")
+
+    @app.get("/")
+    def outer():
+        with contextlib.suppress(Denied):
+            return inner()
+        return inner()
+
+    client = app.test_client()
+    assert [client.get("/").status_code for _ in range(2)] == [200, 429]

@@ -79,3 +79,12 @@ def test_where_the_whole_is_mounted_does_not_matter(app, once):
     assert twice(app, *paths, root_path="/root") == [[200] * 2, [429] * 2]
     outer = Starlette(routes=[Mount("/{tenant}", app)])
     assert twice(outer, "/one/v1/x/1", "/two/v2/x/1") == [[429] * 2, [429] * 2]
+
+
+def test_nor_by_the_parameter_of_a_mount_in_a_router(app, once):
+    router = APIRouter()
+    router.mount("/{tenant}", made(FastAPI, once))
+    app.include_router(router, prefix="/in")
+    app.include_router(made(APIRouter, once), prefix="/beside")
+    paths = ("/in/one/x/1", "/in/two/x/1", "/beside/x/1")
+    assert twice(app, *paths) == [[200, 429, 200], [429] * 3]

@@ -30,7 +30,7 @@ class Account:
 
     def __init__(self) -> None:
         self.considered: set[object] = set()
-        """Limits that were asked for this request."""
+        """Limits that have let this request pass."""
         self.x_ratelimit = False
         """Whether the answer carries X-RateLimit-* as well."""
         self.told_on: object = None

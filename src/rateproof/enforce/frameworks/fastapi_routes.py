@@ -46,11 +46,8 @@ def _path(scope: Scope) -> str:
     Newer versions of FastAPI have these not in the route, which can be included
     twice, but in what stands for it in each router.
     """
-    route = scope.get("route")
     included = scope.get("fastapi", {}).get("effective_route_context")
-    if getattr(included, "original_route", None) is not route:
-        included = None
-    path: str = getattr(included, "path", "") or getattr(route, "path", "")
+    path: str = getattr(included, "path", "") or getattr(scope.get("route"), "path", "")
     return path
 
 

@@ -260,7 +260,6 @@ class RateLimit:
         account.x_ratelimit |= self._x_ratelimit
         if own and account.considered.issuperset(own):
             return
-        account.considered.update(own)
         declared = [self._blueprints.get(blueprint, ()) for blueprint in blueprints]
         default = self._default if request.endpoint else ()
         charges = charges_of(request, [own, *declared, default])
@@ -268,6 +267,7 @@ class RateLimit:
         due = account.due(limiter, charges)
         if due:
             self._decide(limiter, due, request, account)
+        account.considered.update(own)
 
     def _decide(
         self,

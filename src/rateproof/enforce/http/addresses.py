@@ -11,11 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from rateproof.enforce.http.checks import (
-    checked_token,
-    checked_whole,
-    is_whole,
-)
+from rateproof.enforce.http.checks import checked_token, checked_whole, is_whole
 from rateproof.enforce.http.request import Request
 from rateproof.errors import InvalidArgument
 

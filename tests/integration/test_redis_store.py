@@ -305,6 +305,9 @@ def test_a_user_with_the_documented_permissions_is_enough(valkey, permissions):
     store = valkey.store.replace("//", "//shop:secret@")
     with Limiter(policies, store=store, on_error="admit") as limiter:
         assert [limiter.hit("a", cost=3).admitted for _ in range(2)] == [True, False]
+        with pytest.raises(StoreError, match="'del'"):
+            limiter.reset("a")
+        grant(*permissions("`reset`"))
         limiter.reset("a")
         assert limiter.peek("a").remaining == 5
         with pytest.raises(StoreError, match="'scan'"):

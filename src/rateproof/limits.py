@@ -12,8 +12,11 @@ user on this machine. `storage_options={"capacity": …}` says how many keys can
 live at once in each table, 65,536 if nothing is said: see `docs/enforce/limits.md`.
 """
 
-from limits.aio import storage as aio
-from limits.storage import MovingWindowSupport, SlidingWindowCounterSupport, Storage
+try:
+    from limits.aio import storage as aio
+    from limits.storage import MovingWindowSupport, SlidingWindowCounterSupport, Storage
+except ModuleNotFoundError as error:
+    raise ImportError("rateproof.limits needs the library limits (pip install limits)") from error
 
 from rateproof.enforce.limits_storage import LimitsTables
 from rateproof.enforce.stores import DEFAULT_CAPACITY

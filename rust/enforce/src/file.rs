@@ -58,7 +58,7 @@ impl Backing {
     fn failed(&self, verb: &str, error: &io::Error) -> Error {
         let hint = match error.raw_os_error() {
             Some(libc::ENOSPC | libc::ENOMEM | libc::EFBIG | libc::EDQUOT) => {
-                "a smaller capacity or limit, or more room"
+                "a smaller capacity or limit, a token-bucket, or more room"
             }
             _ => "check that the folder exists and belongs to this user",
         };
@@ -165,7 +165,9 @@ fn settle(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
             }
             sys::reserve(&backing.file, shape.bytes)
         };
-        resize().map_err(|error| backing.failed("make", &error))?;
+        let megabytes = shape.bytes as f64 / 1e6;
+        let verb = format!("reserve {megabytes:.1} MB for");
+        resize().map_err(|error| backing.failed(&verb, &error))?;
     }
     let mapping = map(backing, shape)?;
     if state != State::Ready {

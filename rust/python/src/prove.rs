@@ -49,7 +49,7 @@ fn feasible(
 }
 
 fn times(py: Python<'_>, bytes: &[u8]) -> PyResult<Vec<i64>> {
-    if bytes.len() % 8 != 0 {
+    if !bytes.len().is_multiple_of(8) {
         let message = format!("{} bytes of times", bytes.len());
         return Err(raise(py, "InvalidArgument", &message, Some("8 bytes each")));
     }

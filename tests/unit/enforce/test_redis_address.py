@@ -108,5 +108,5 @@ def test_a_limit_that_no_table_counts_is_refused_here_too():
 
 def test_without_redis_py_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "redis", None)
-    with pytest.raises(InvalidArgument, match=r"pip install 'rateproof\[redis\]'"):
+    with pytest.raises(InvalidArgument, match=r"pip install redis"):
         open_redis("redis://:hush@host")

@@ -38,7 +38,7 @@ def open_redis(url: str, fallback: "Store | None" = None) -> RedisStore:
         import redis.asyncio.cluster
     except ModuleNotFoundError:
         raise InvalidArgument(
-            f"store {address.shown!r} needs the package redis", "pip install 'rateproof[redis]'"
+            f"store {address.shown!r} needs the package redis", "pip install redis"
         ) from None
     try:
         service = Service(redis, address)

@@ -7,11 +7,32 @@ from rateproof import Limiter, RateLimitMiddleware
 _REFUSAL = b"slow down\n"
 _FIELDS = [("Content-Type", "text/plain"), ("Content-Length", str(len(_REFUSAL)))]
 
+_BODY = (
+    b'{"type": "https://iana.org/assignments/http-problem-types#quota-exceeded", "title": '
+    b'"Quota Exceeded", "status": 429, "detail": "at most 5 per 1h; try again in 3600 s", '
+    b'"violated-policies": ["default"]}\n'
+)
+_SAME = [
+    ("Content-Type", "application/problem+json"),
+    ("Content-Length", str(len(_BODY))),
+    ("Cache-Control", "no-store"),
+    ("Vary", "Accept"),
+    ("Retry-After", "3600"),
+    ("RateLimit-Policy", '"default";q=5;w=3600'),
+    ("RateLimit", '"default";r=0;t=3600'),
+]
+
 
 def bare(_environ: object, start_response: object) -> list[bytes]:
     """A constant 503: the ceiling of the server."""
     start_response("503 Service Unavailable", _FIELDS)  # type: ignore[operator]
     return [_REFUSAL]
+
+
+def same(_environ: object, start_response: object) -> list[bytes]:
+    """A constant 503 with the fields and the body of a denial: what is left is deciding."""
+    start_response("503 Service Unavailable", _SAME)  # type: ignore[operator]
+    return [_BODY]
 
 
 def page() -> flask.Flask:
@@ -25,9 +46,9 @@ def page() -> flask.Flask:
     return app
 
 
-def limited(policy: str, capacity: int = 65_536) -> RateLimitMiddleware:
+def limited(policy: str) -> RateLimitMiddleware:
     """The same behind our middleware."""
-    return RateLimitMiddleware(page(), Limiter(policy, capacity=capacity), key="query:clientId|ip")
+    return RateLimitMiddleware(page(), Limiter(policy), key="query:clientId|ip")
 
 
 def flask_limiter() -> flask.Flask:
@@ -48,5 +69,5 @@ def flask_limiter() -> flask.Flask:
 
 plain = page()
 denying = limited("5 per 1h")
-admitting = limited("60000 per 1s", capacity=16)
+admitting = limited("5 per 1us")  # of the usual size, and never used up
 rival = flask_limiter()

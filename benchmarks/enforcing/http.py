@@ -48,7 +48,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     nginx = program("nginx", "apt install nginx")
     gunicorn = program(str(Path(sys.executable).with_name("gunicorn")), "pip install gunicorn")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
-        servers = [*_granian("bare", "denying", "plain", "admitting")]
+        servers = [*_granian("bare", "same", "denying", "plain", "admitting")]
         port = _free_port()
         servers.append(Server("flask-limiter", port, [
             gunicorn, "--worker-class=gthread", "--threads=8", "--workers=1", "--log-level=error",
@@ -69,6 +69,7 @@ def _figures(rates: dict[str, list[float]]) -> Iterator[Figure]:
     denying = rates["denying"]
     for peer, name, wanted in (
         ("bare", "granian, a bare WSGI function that answers 503", ">= 0.9"),
+        ("same", "granian, a bare function that answers with the fields of a denial", None),
         ("flask-limiter", "gunicorn, Flask-Limiter moving-window in memory", ">= 15"),
         ("nginx", "nginx limit_req", None),
     ):

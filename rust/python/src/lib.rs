@@ -8,8 +8,10 @@ mod denials;
 mod enforce;
 mod errors;
 mod gate;
-mod http;
+mod limit_fields;
 mod prove;
+mod wsgi_desk;
+mod wsgi_key;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -19,6 +21,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     denials::register(module)?;
     enforce::register(module)?;
     gate::register(module)?;
-    http::register(module)?;
+    limit_fields::register(module)?;
+    wsgi_desk::register(module)?;
+    wsgi_key::register(module)?;
     prove::register(module)
 }

@@ -1,21 +1,13 @@
-//! The twins of what `rateproof.enforce.http` does for every request: its key, and its fields.
+//! The twin of `rateproof.enforce.http.keys.key_of` over an environ.
 //!
 //! `None` means: ask the specification, in Python. It is for requests that are not plain, such
 //! as those with text that no server should put into an environ.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
-
-use crate::decision::{Decision, Reason};
-use crate::gate::Gate;
-
-const SECOND_NS: u64 = 1_000_000_000;
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 /// Where to look in a WSGI environ for one part of a key.
 enum Place {
@@ -76,7 +68,7 @@ impl WsgiKey {
 }
 
 impl WsgiKey {
-    fn key_of(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Vec<u8>>> {
+    pub fn key_of(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Vec<u8>>> {
         let mut key = Vec::with_capacity(64);
         for parts in &self.alternatives {
             match write_all(parts, environ, &mut key)? {
@@ -262,186 +254,11 @@ fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// The fields of answers; see `rateproof.enforce.http.answers.limit_fields`.
-#[pyclass(frozen, module = "rateproof._native")]
-pub struct LimitFields {
-    names: Vec<String>,
-    policy: Py<PyTuple>,
-}
-
-#[pymethods]
-impl LimitFields {
-    #[new]
-    fn new(py: Python<'_>, names: Vec<String>, policy: &str) -> PyResult<Self> {
-        let policy = ("RateLimit-Policy", policy).into_pyobject(py)?.unbind();
-        Ok(Self { names, policy })
-    }
-
-    /// RateLimit-Policy and RateLimit of a decision.
-    fn of<'py>(&self, py: Python<'py>, decision: &Decision) -> PyResult<Bound<'py, PyList>> {
-        self.fields_of(py, decision)
-    }
-}
-
-impl LimitFields {
-    fn fields_of<'py>(&self, py: Python<'py>, decision: &Decision) -> PyResult<Bound<'py, PyList>> {
-        let fields = PyList::empty(py);
-        let reason = decision.reason_code();
-        if reason == Reason::Exempt {
-            return Ok(fields);
-        }
-        fields.append(&self.policy)?;
-        if reason == Reason::Error {
-            return Ok(fields);
-        }
-        let mut text = String::with_capacity(32);
-        for (name, (remaining, retry_after_ns, reset_after_ns)) in
-            self.names.iter().zip(decision.figures(py)?)
-        {
-            let wait_ns = match retry_after_ns {
-                0 => reset_after_ns,
-                wait_ns => wait_ns,
-            };
-            let seconds = wait_ns.div_ceil(SECOND_NS).max(u64::from(remaining == 0));
-            if !text.is_empty() {
-                text.push_str(", ");
-            }
-            text.push('"');
-            text.push_str(name);
-            text.push_str("\";r=");
-            text.push_str(&remaining.to_string());
-            text.push_str(";t=");
-            text.push_str(&seconds.to_string());
-        }
-        fields.append((pyo3::intern!(py, "RateLimit"), text))?;
-        Ok(fields)
-    }
-}
-
-/// How many answers a desk remembers.
-const MOST_REPEATED: usize = 4096;
-
-/// What it takes to write a denial again: (line, fields, body).
-type Written = (Py<PyString>, Py<PyList>, Py<PyBytes>);
-
-/// Decides about WSGI requests, and writes the answers; see `RateLimitMiddleware`.
-#[pyclass(frozen, module = "rateproof._native")]
-pub struct WsgiDesk {
-    gate: Py<Gate>,
-    key: Py<WsgiKey>,
-    fields: Py<LimitFields>,
-    /// Writes a denial from (decision, Accept): (denial, fields).
-    compose: Py<PyAny>,
-    /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
-    /// in them, for those who accept anything.
-    repeated: Mutex<HashMap<(u64, u64), Written>>,
-}
-
-#[pymethods]
-impl WsgiDesk {
-    #[new]
-    fn new(gate: Py<Gate>, key: Py<WsgiKey>, fields: Py<LimitFields>, compose: Py<PyAny>) -> Self {
-        Self {
-            gate,
-            key,
-            fields,
-            compose,
-            repeated: Mutex::default(),
-        }
-    }
-
-    /// Fields to add if the request may pass, (line, fields, body) if it is denied, None if it is
-    /// for the specification to decide.
-    fn ask<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = environ.py();
-        let gate = self.gate.get();
-        if gate.is_closed() {
-            return Ok(None);
-        }
-        let Some(key) = self.key.get().key_of(environ)? else {
-            return Ok(None);
-        };
-        let Some(decision) = gate.decide(py, &key, 1)? else {
-            return Ok(None);
-        };
-        if decision.passes() {
-            return Ok(Some(self.fields.get().fields_of(py, &decision)?.into_any()));
-        }
-        let accept = environ.get_item(pyo3::intern!(py, "HTTP_ACCEPT"))?;
-        Ok(Some(self.denial(py, decision, accept)?.into_any()))
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.gate)?;
-        visit.call(&self.compose)
-    }
-}
-
-impl WsgiDesk {
-    fn denial<'py>(
-        &self,
-        py: Python<'py>,
-        decision: Decision,
-        accept: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        let seen = (accept.as_ref().is_none_or(accepts_anything))
-            .then(|| decision.seconds_and_remaining())
-            .flatten();
-        let known = |seen| {
-            let repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
-            let written: Option<&Written> = repeated.get(&seen);
-            written.map(|(line, fields, body)| {
-                (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py))
-            })
-        };
-        let written = match seen.and_then(known) {
-            Some(written) => written,
-            None => self.compose(py, decision, accept, seen)?,
-        };
-        let (line, fields, body) = written;
-        // A server may change the list that it is given.
-        let fields = fields.bind(py).get_slice(0, usize::MAX >> 1);
-        (line, fields, body).into_pyobject(py)
-    }
-
-    fn compose(
-        &self,
-        py: Python<'_>,
-        decision: Decision,
-        accept: Option<Bound<'_, PyAny>>,
-        seen: Option<(u64, u64)>,
-    ) -> PyResult<Written> {
-        let composed = self.compose.call1(py, (decision, accept))?;
-        let (denial, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = composed.extract(py)?;
-        let written: Written = (
-            denial.getattr("line")?.extract()?,
-            PyList::new(py, fields.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.unbind(),
-            denial.getattr("body")?.extract()?,
-        );
-        if let Some(seen) = seen {
-            let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
-            if repeated.len() == MOST_REPEATED {
-                repeated.clear();
-            }
-            let (line, fields, body) = &written;
-            let copy = (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py));
-            repeated.insert(seen, copy);
-        }
-        Ok(written)
-    }
-}
-
 fn plain(address: &[u8]) -> bool {
     !address.is_empty() && address.is_ascii() && !address.contains(&b':')
 }
 
-fn accepts_anything(accept: &Bound<'_, PyAny>) -> bool {
-    accept.cast::<PyString>().is_ok_and(|text| text == "*/*")
-}
-
-/// Adds this file's classes to the module.
+/// Adds this file's class to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<WsgiKey>()?;
-    module.add_class::<LimitFields>()?;
-    module.add_class::<WsgiDesk>()
+    module.add_class::<WsgiKey>()
 }

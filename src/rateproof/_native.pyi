@@ -1,10 +1,11 @@
 """The typed seam to the native core."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, final
-from wsgiref.types import WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rateproof.enforce.decision import QuotaState, Reason
+from rateproof.errors import StoreError
 from rateproof.policy import Policy, Quota
 
 __all__ = [
@@ -165,11 +166,14 @@ class WsgiDesk:
         gate: Gate,
         key: WsgiKey,
         fields: LimitFields,
+        exempt: frozenset[str],
+        app: WSGIApplication,
+        *,
         compose: Callable[[Decision, str | None], object],
+        otherwise: WSGIApplication,
+        refuse: Callable[[StoreError, WSGIEnvironment, StartResponse], Iterable[bytes]],
     ) -> WsgiDesk: ...
-    def ask(
-        self, environ: WSGIEnvironment
-    ) -> list[tuple[str, str]] | tuple[str, list[tuple[str, str]], bytes] | None: ...
+    def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
 # The twin of rateproof.enforce.stores.redis.denials.Denials.
 @final

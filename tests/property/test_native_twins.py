@@ -2,6 +2,7 @@
 
 import pickle
 import resource
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from rateproof.enforce.http.answers import announcement, limit_fields
 from rateproof.enforce.http.keys import key_of, plain_reader
 from rateproof.enforce.http.request import WsgiRequest
 from rateproof.enforce.stores.redis.denials import CAPACITY, Denials
+from rateproof.errors import StoreError
 
 KEYS = (
     "query:clientId|header:X-Client-Id|ip",
@@ -171,28 +173,55 @@ def test_a_decision_is_compared_hashed_shown_and_pickled_by_its_fields():
 
 
 def ask(app, environ):
-    """The whole answer to a request."""
+    """The whole answer to a request: what the server is told, and the body."""
     answer = []
     body = b"".join(app(environ, lambda *start: answer.extend(start)))
-    return answer[0], dict(answer[1]), body
+    return answer, body
 
 
-def page(_, start_response):
-    start_response("200 OK", [("X-Page", "1")])
+def page(environ, start_response):
+    """Says 200, or what it is told to: fails, or gives the exception of an error page."""
+    if environ["QUERY_STRING"] == "fail":
+        raise StoreError("not the limiter's")
+    try:
+        [].pop()
+    except IndexError:
+        error = sys.exc_info() if environ["QUERY_STRING"] == "error" else None
+    start_response("200 OK", [("X-Page", "1")], *filter(None, [error]))
     return [b"hello"]
 
 
-@given(accepts=st.lists(st.sampled_from([None, "*/*", "text/plain", "application/json"])))
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_the_middleware_answers_alike_with_and_without_the_native_desk(accepts):
-    with Limiter("2 per 1h") as limiter, Plain("2 per 1h") as plain:
+environs_asked = st.fixed_dictionaries(
+    {
+        "QUERY_STRING": st.sampled_from(["clientId=a", "clientId=a", "", "error"]),
+        "PATH_INFO": st.sampled_from(["/", "/", "/healthz"]),
+        "REQUEST_METHOD": st.sampled_from(["GET", "HEAD"]),
+        "REMOTE_ADDR": st.sampled_from(["127.0.0.1", "::1", "☃"]),
+    },
+    optional={"HTTP_ACCEPT": st.sampled_from(["*/*", "text/plain", "application/json"])},
+)
+
+
+@given(asked=st.lists(environs_asked), policy=st.sampled_from(["2 per 1h", "2 per 1h; 3 per 2h"]))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_the_middleware_answers_alike_with_and_without_the_native_desk(asked, policy):
+    with Limiter(policy) as limiter, Plain(policy) as plain:
         fast = RateLimitMiddleware(page, limiter, key="query:clientId|ip")
         slow = RateLimitMiddleware(page, plain, key="query:clientId|ip")
-        for accept in accepts:
-            environ = {"QUERY_STRING": "clientId=a", "PATH_INFO": "/", "REQUEST_METHOD": "GET"}
-            if accept is not None:
-                environ["HTTP_ACCEPT"] = accept
-            assert ask(fast, environ) == ask(slow, environ)
+        for environ in asked:
+            (said, body), (other, other_body) = ask(fast, environ), ask(slow, environ)
+            assert (said[:2], body) == (other[:2], other_body)
+            errors = [[error[0] for error in start[2:] if error] for start in (said, other)]
+            assert errors[0] == errors[1]
+            said[1].append(("X-Server", "a list of its own"))
+
+
+@pytest.mark.parametrize("kind", [Limiter, Plain])
+def test_an_error_of_the_application_is_not_the_stores(kind):
+    with kind("2 per 1h") as limiter:
+        app = RateLimitMiddleware(page, limiter, key="query:clientId|ip")
+        with pytest.raises(StoreError, match="not the limiter's"):
+            ask(app, {"QUERY_STRING": "fail", "PATH_INFO": "/", "REMOTE_ADDR": "127.0.0.1"})
 
 
 HOUR = 3_600_000_000_000
@@ -271,9 +300,11 @@ def resident_bytes():
 
 
 def test_a_remembered_denial_ends_in_time():
-    native = _native.Denials()
-    native.keep(b"a", 0, 1, time.monotonic_ns() - HOUR, [DENIED])
-    assert native.answers(b"a", 0, 1) is None
+    native, second = _native.Denials(), 10**9
+    for key, ago in ((b"ended", second), (b"lasting", 0)):
+        native.keep(key, 0, 1, time.monotonic_ns() - ago, [(False, False, 0, second, second)])
+    assert native.answers(b"ended", 0, 1) is None
+    assert native.answers(b"lasting", 0, 1) is not None
 
 
 @given(cost=st.integers(1, 3), shadow=st.booleans(), known=st.booleans())

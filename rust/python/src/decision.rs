@@ -207,12 +207,16 @@ impl Decision {
         self.reason
     }
 
-    /// Whole seconds to wait and what remains, if that is all that an answer depends on: a denial
-    /// by the policy's only quota.
+    /// Whole seconds to wait, or until all is free, and what remains, if an answer that admits, or
+    /// one that denies, depends on nothing else: where the policy has one quota.
     pub fn seconds_and_remaining(&self) -> Option<(u64, u64)> {
         let alone = matches!(self.quotas, Quotas::Only(_))
             && matches!(self.reason, Reason::Quota | Reason::Cached);
-        alone.then(|| (self.retry_after_ns.div_ceil(1_000_000_000), self.remaining))
+        let wait_ns = match self.retry_after_ns {
+            0 => self.reset_after_ns,
+            wait_ns => wait_ns,
+        };
+        alone.then(|| (wait_ns.div_ceil(1_000_000_000), self.remaining))
     }
 
     /// What each quota says, in the order of the policy.

@@ -10,6 +10,7 @@ mod errors;
 mod gate;
 mod limit_fields;
 mod prove;
+mod repeated;
 mod wsgi_desk;
 mod wsgi_key;
 

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::decision::{Decision, Reason};
+use crate::repeated::Repeated;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -12,6 +13,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub struct LimitFields {
     names: Vec<String>,
     policy: Py<PyTuple>,
+    /// The fields of admissions by one quota.
+    repeated: Repeated<Py<PyList>>,
 }
 
 #[pymethods]
@@ -19,21 +22,34 @@ impl LimitFields {
     #[new]
     fn new(py: Python<'_>, names: Vec<String>, policy: &str) -> PyResult<Self> {
         let policy = ("RateLimit-Policy", policy).into_pyobject(py)?.unbind();
-        Ok(Self { names, policy })
+        Ok(Self {
+            names,
+            policy,
+            repeated: Repeated::new(),
+        })
     }
 
     /// RateLimit-Policy and RateLimit of a decision.
     fn of<'py>(&self, py: Python<'py>, decision: &Decision) -> PyResult<Bound<'py, PyList>> {
-        self.fields_of(py, decision)
+        self.write(py, decision)
     }
 }
 
 impl LimitFields {
-    pub fn fields_of<'py>(
-        &self,
-        py: Python<'py>,
-        decision: &Decision,
-    ) -> PyResult<Bound<'py, PyList>> {
+    /// The same, in a list that is not to be changed.
+    pub fn shared(&self, py: Python<'_>, decision: &Decision) -> PyResult<Py<PyList>> {
+        let Some(seen) = decision.seconds_and_remaining() else {
+            return Ok(self.write(py, decision)?.unbind());
+        };
+        if let Some(fields) = self.repeated.find(seen, |fields| fields.clone_ref(py)) {
+            return Ok(fields);
+        }
+        let fields = self.write(py, decision)?.unbind();
+        self.repeated.keep(seen, fields.clone_ref(py));
+        Ok(fields)
+    }
+
+    fn write<'py>(&self, py: Python<'py>, decision: &Decision) -> PyResult<Bound<'py, PyList>> {
         let fields = PyList::empty(py);
         let reason = decision.reason_code();
         if reason == Reason::Exempt {

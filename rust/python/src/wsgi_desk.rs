@@ -1,101 +1,203 @@
 //! `RateLimitMiddleware` without a line of Python, for the requests that need no more.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString};
 
 use crate::decision::Decision;
 use crate::gate::Gate;
 use crate::limit_fields::LimitFields;
+use crate::repeated::Repeated;
 use crate::wsgi_key::WsgiKey;
-
-/// How many answers a desk remembers.
-const MOST_REPEATED: usize = 4096;
 
 /// What it takes to write a denial again: (line, fields, body).
 type Written = (Py<PyString>, Py<PyList>, Py<PyBytes>);
 
-/// Decides about WSGI requests, and writes the answers; see `RateLimitMiddleware`.
+/// The same, to be sent.
+type Denied<'py> = (
+    Bound<'py, PyString>,
+    Bound<'py, PyList>,
+    Bound<'py, PyBytes>,
+);
+
+/// Answers WSGI requests; see `RateLimitMiddleware`.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct WsgiDesk {
     gate: Py<Gate>,
     key: Py<WsgiKey>,
     fields: Py<LimitFields>,
+    /// Paths that are never limited.
+    exempt: Py<PyFrozenSet>,
+    /// The application behind the limiter.
+    app: Py<PyAny>,
     /// Writes a denial from (decision, Accept): (denial, fields).
     compose: Py<PyAny>,
+    /// The specification, which answers what is not for us.
+    otherwise: Py<PyAny>,
+    /// Answers in the place of a store that failed: (error, environ, `start_response`).
+    refuse: Py<PyAny>,
     /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
     /// in them, for those who accept anything.
-    repeated: Mutex<HashMap<(u64, u64), Written>>,
+    repeated: Repeated<Written>,
 }
 
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    fn new(gate: Py<Gate>, key: Py<WsgiKey>, fields: Py<LimitFields>, compose: Py<PyAny>) -> Self {
+    #[pyo3(signature = (gate, key, fields, exempt, app, *, compose, otherwise, refuse))]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one a field, named by the caller"
+    )]
+    fn new(
+        gate: Py<Gate>,
+        key: Py<WsgiKey>,
+        fields: Py<LimitFields>,
+        exempt: Py<PyFrozenSet>,
+        app: Py<PyAny>,
+        compose: Py<PyAny>,
+        otherwise: Py<PyAny>,
+        refuse: Py<PyAny>,
+    ) -> Self {
         Self {
             gate,
             key,
             fields,
+            exempt,
+            app,
             compose,
-            repeated: Mutex::default(),
+            otherwise,
+            refuse,
+            repeated: Repeated::new(),
         }
     }
 
-    /// Fields to add if the request may pass, (line, fields, body) if it is denied, None if it is
-    /// for the specification to decide.
-    fn ask<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    /// Answers one request (PEP 3333).
+    fn serve<'py>(
+        &self,
+        environ: &Bound<'py, PyDict>,
+        start_response: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = environ.py();
-        let gate = self.gate.get();
-        if gate.is_closed() {
-            return Ok(None);
+        if let Some(path) = environ.get_item(intern!(py, "PATH_INFO"))?
+            && self.exempt.bind(py).contains(path)?
+        {
+            return self.app.bind(py).call1((environ, start_response));
         }
-        let Some(key) = self.key.get().key_of(environ)? else {
-            return Ok(None);
-        };
-        let Some(decision) = gate.decide(py, &key, 1)? else {
-            return Ok(None);
+        let decision = match self.decide(environ) {
+            Ok(Some(decision)) => decision,
+            Ok(None) => return self.otherwise.bind(py).call1((environ, start_response)),
+            Err(error) if is_store_error(py, &error)? => {
+                let error = error.into_value(py);
+                return self.refuse.bind(py).call1((error, environ, start_response));
+            }
+            Err(error) => return Err(error),
         };
         if decision.passes() {
-            return Ok(Some(self.fields.get().fields_of(py, &decision)?.into_any()));
+            let starting = Starting {
+                start_response: start_response.clone().unbind(),
+                fields: self.fields.get().shared(py, &decision)?,
+            };
+            return self.app.bind(py).call1((environ, starting));
         }
-        let accept = environ.get_item(pyo3::intern!(py, "HTTP_ACCEPT"))?;
-        Ok(Some(self.denial(py, decision, accept)?.into_any()))
+        let accept = environ.get_item(intern!(py, "HTTP_ACCEPT"))?;
+        let (line, fields, body) = self.denial(py, decision, accept)?;
+        start_response.call1((line, fields))?;
+        let method = environ.get_item(intern!(py, "REQUEST_METHOD"))?;
+        let head = method.is_some_and(|method| {
+            method
+                .cast::<PyString>()
+                .is_ok_and(|method| method == "HEAD")
+        });
+        let chunks = PyList::empty(py);
+        if !head {
+            chunks.append(body)?;
+        }
+        Ok(chunks.into_any())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.gate)?;
-        visit.call(&self.compose)
+        visit.call(&self.app)?;
+        visit.call(&self.compose)?;
+        visit.call(&self.otherwise)?;
+        visit.call(&self.refuse)
+    }
+}
+
+/// `start_response` of a request that may pass: adds the fields of its decision.
+#[pyclass(frozen, module = "rateproof._native")]
+struct Starting {
+    start_response: Py<PyAny>,
+    /// Those of other requests as well: not to be changed.
+    fields: Py<PyList>,
+}
+
+#[pymethods]
+impl Starting {
+    #[pyo3(signature = (status, headers, exc_info=None, /))]
+    fn __call__<'py>(
+        &self,
+        status: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyList>,
+        exc_info: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = status.py();
+        let all = headers
+            .as_sequence()
+            .concat(self.fields.bind(py).as_sequence())?;
+        let start_response = self.start_response.bind(py);
+        match exc_info {
+            Some(exc_info) => start_response.call1((status, all, exc_info)),
+            None => start_response.call1((status, all)),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.start_response)
     }
 }
 
 impl WsgiDesk {
+    /// `None` if it is for the specification to decide.
+    fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Decision>> {
+        let gate = self.gate.get();
+        if gate.is_closed() {
+            return Ok(None);
+        }
+        match self.key.get().key_of(environ)? {
+            Some(key) => gate.decide(environ.py(), &key, 1),
+            None => Ok(None),
+        }
+    }
+
     fn denial<'py>(
         &self,
         py: Python<'py>,
         decision: Decision,
         accept: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyTuple>> {
+    ) -> PyResult<Denied<'py>> {
         let seen = (accept.as_ref().is_none_or(accepts_anything))
             .then(|| decision.seconds_and_remaining())
             .flatten();
-        let known = |seen| {
-            let repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
-            let written: Option<&Written> = repeated.get(&seen);
-            written.map(|(line, fields, body)| {
-                (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py))
-            })
+        let copy = |(line, fields, body): &Written| {
+            (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py))
         };
-        let written = match seen.and_then(known) {
+        let written = match seen.and_then(|seen| self.repeated.find(seen, copy)) {
             Some(written) => written,
-            None => self.compose(py, decision, accept, seen)?,
+            None => {
+                let written = self.compose(py, decision, accept)?;
+                if let Some(seen) = seen {
+                    self.repeated.keep(seen, copy(&written));
+                }
+                written
+            }
         };
         let (line, fields, body) = written;
         // A server may change the list that it is given.
         let fields = fields.bind(py).get_slice(0, usize::MAX >> 1);
-        (line, fields, body).into_pyobject(py)
+        Ok((line.into_bound(py), fields, body.into_bound(py)))
     }
 
     fn compose(
@@ -103,26 +205,20 @@ impl WsgiDesk {
         py: Python<'_>,
         decision: Decision,
         accept: Option<Bound<'_, PyAny>>,
-        seen: Option<(u64, u64)>,
     ) -> PyResult<Written> {
         let composed = self.compose.call1(py, (decision, accept))?;
         let (denial, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = composed.extract(py)?;
-        let written: Written = (
+        Ok((
             denial.getattr("line")?.extract()?,
             PyList::new(py, fields.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.unbind(),
             denial.getattr("body")?.extract()?,
-        );
-        if let Some(seen) = seen {
-            let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
-            if repeated.len() == MOST_REPEATED {
-                repeated.clear();
-            }
-            let (line, fields, body) = &written;
-            let copy = (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py));
-            repeated.insert(seen, copy);
-        }
-        Ok(written)
+        ))
     }
+}
+
+fn is_store_error(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    let class = py.import("rateproof.errors")?.getattr("StoreError")?;
+    Ok(error.matches(py, class)?)
 }
 
 fn accepts_anything(accept: &Bound<'_, PyAny>) -> bool {

@@ -20,7 +20,7 @@ from rateproof.enforce.http.request import Request
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import StoreError
 
-__all__ = ["Middleware"]
+__all__ = ["Answer", "Middleware"]
 
 R = TypeVar("R")
 Answer: TypeAlias = tuple[Denial, tuple[tuple[str, str], ...]]

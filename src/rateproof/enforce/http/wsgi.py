@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rateproof.core import native
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
-from rateproof.enforce.http.answers import Denial, Fields
+from rateproof.enforce.http.answers import Fields
 from rateproof.enforce.http.joining import joined
 from rateproof.enforce.http.keys import KeyLike, plain_reader
-from rateproof.enforce.http.middleware import Middleware
+from rateproof.enforce.http.middleware import Answer, Middleware
 from rateproof.enforce.http.request import WsgiRequest
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import StoreError
@@ -22,11 +22,6 @@ __all__ = ["RateLimitMiddleware"]
 
 _LISTS = 2
 """RateLimit-Policy and RateLimit."""
-
-Written: TypeAlias = tuple[str, Fields, bytes]
-"""A denial: status line, all its fields, and body."""
-
-Ask: TypeAlias = Callable[[WSGIEnvironment], Fields | Written | None]
 
 
 class RateLimitMiddleware(Middleware[WSGIEnvironment]):
@@ -78,42 +73,54 @@ class RateLimitMiddleware(Middleware[WSGIEnvironment]):
             name=name,
         )
         self._app = app
-        self._ask = None if x_ratelimit else self._desk(key, address)
+        self._serve = self._desk(key, address) or self._answer
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
+        return self._serve(environ, start_response)
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") in self._exempt:
             return self._app(environ, start_response)
         try:
-            said = None if self._ask is None else self._ask(environ)
-            if said is None:
-                decision = self._limiter.hit(self._key(environ))
-                if decision.admitted:
-                    said = self._fields(decision)
-                else:
-                    said = _written(self._denied(decision, environ.get("HTTP_ACCEPT")))
+            decision = self._limiter.hit(self._key(environ))
         except StoreError as error:
-            said = _written(self._failed(error, environ.get("HTTP_ACCEPT")))
-        if isinstance(said, list):
-            return self._app(environ, partial(_start, start_response, said))
-        line, fields, body = said
-        start_response(line, fields)
-        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+            return self._refuse(error, environ, start_response)
+        if decision.admitted:
+            start = partial(_start, start_response, self._fields(decision))
+            return self._app(environ, start)
+        answer = self._denied(decision, environ.get("HTTP_ACCEPT"))
+        return _send(answer, environ, start_response)
 
-    def _desk(self, key: KeyLike[WSGIEnvironment], address: ClientAddress) -> Ask | None:
-        """The native core's way to all of this, where it knows one; None leaves it to us."""
+    def _refuse(
+        self, error: StoreError, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        answer = self._failed(error, environ.get("HTTP_ACCEPT"))
+        return _send(answer, environ, start_response)
+
+    def _desk(
+        self, key: KeyLike[WSGIEnvironment], address: ClientAddress
+    ) -> WSGIApplication | None:
+        """The native core's way to all of this, where it knows one."""
         module, gate = native(), self._limiter.gate
         read = plain_reader(key, WsgiRequest, address)
-        if module is None or gate is None or read is None:
+        if module is None or gate is None or read is None or self._x_ratelimit:
             return None
         write = module.LimitFields(self._announced.names, self._announced.policy)
-        ask: Ask = module.WsgiDesk(gate, read, write, self._denied).ask
-        return ask
+        desk = module.WsgiDesk(
+            gate, read, write, self._exempt, self._app,
+            compose=self._denied, otherwise=self._answer, refuse=self._refuse,
+        )  # fmt: skip
+        serve: WSGIApplication = desk.serve
+        return serve
 
 
-def _written(answer: tuple[Denial, Iterable[tuple[str, str]]]) -> Written:
+def _send(
+    answer: Answer, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
     denial, fields = answer
-    return denial.line, list(fields), denial.body
+    start_response(denial.line, list(fields))
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [denial.body]
 
 
 def _start(

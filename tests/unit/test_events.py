@@ -1,6 +1,8 @@
 """Event logs: what is written is what is read, and a broken file is never a verdict."""
 
+import contextlib
 import dataclasses
+import io
 import json
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import COLUMNS, Event, EventLog, open_log_writer, outcome_of, read_log
+from rateproof.events.jsonl import JsonlWriter, read_jsonl
 
 counts = st.integers(0, 2**40)
 events = st.builds(
@@ -37,10 +40,17 @@ def log_of(*rows):
     return log
 
 
+def many(length):
+    thousand, log = log_of(*[EVENT] * 1000), EventLog()
+    for _ in range(length // 1000):
+        log.extend(thousand)
+    log.extend([EVENT] * (length % 1000))
+    return log
+
+
 def write(path, rows, metadata=None):
     with open_log_writer(path, metadata or {}) as writer:
-        for row in rows:
-            writer.write(row)
+        writer.write(log_of(*rows))
     return path
 
 
@@ -68,11 +78,28 @@ def test_a_file_gives_back_every_event_and_the_metadata(tmp_path_factory, suffix
     assert log.metadata == metadata
 
 
-@pytest.mark.parametrize("rows", [[], [EVENT] * 70_000])
-def test_parquet_holds_any_number_of_row_groups(tmp_path, rows):
-    path = write(tmp_path / "run.parquet", rows)
-    if rows:
-        assert len(read_log(path)) == len(rows)
+@pytest.mark.parametrize(
+    ("batches", "groups"),
+    [
+        ([], []),
+        ([70_000], [70_000]),
+        ([200_000, 70_000, 9], [270_000, 9]),
+        ([600_000], [300_000] * 2),
+    ],
+)
+def test_parquet_holds_any_number_of_row_groups_and_no_needlessly_small_one(
+    tmp_path, batches, groups
+):
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "run.parquet"
+    with open_log_writer(path, {}) as writer:
+        for length in batches:
+            writer.write(many(length))
+    file = pq.read_metadata(path)
+    assert [file.row_group(number).num_rows for number in range(file.num_row_groups)] == groups
+    if groups:
+        assert len(read_log(path)) == sum(batches)
     else:
         with pytest.raises(LogError, match="has no events"):
             read_log(path)
@@ -136,6 +163,12 @@ LINE = json.dumps({"key": "a", "sent_ns": 1, "received_ns": 2, "status": 200})
         (LINE.replace("2,", "0,") + "\n", "is before sent_ns"),
         ('{"key_base64": "*", "sent_ns": 1, "received_ns": 2, "status": 1}\n', "not base64"),
         ("\x00\x01\x02", "cut off"),
+        (LINE.replace(": 1", f": {2**63}") + "\n", f"sent_ns is {2**63}"),
+        (LINE.replace(": 1", f": {-(2**63)}") + "\n", f"sent_ns is {-(2**63)}"),
+        (LINE.replace("200}", '200, "retry_after_s": 1' + "0" * 400 + "}") + "\n", "retry_after_s"),
+        (LINE.replace("200}", '200, "error": []}') + "\n", "error is []"),
+        (LINE.replace('"a"', "[]") + "\n", "key is []"),
+        (LINE + "\n" + LINE.replace("2,", "true,") + "\n", "line 2: received_ns is True"),
     ],
 )
 def test_a_broken_json_log_says_where_it_breaks(tmp_path, content, problem):
@@ -144,6 +177,31 @@ def test_a_broken_json_log_says_where_it_breaks(tmp_path, content, problem):
     with pytest.raises(LogError) as caught:
         read_log(path)
     assert problem in str(caught.value)
+
+
+@given(st.lists(events, min_size=1, max_size=10), st.integers(0, 9))
+def test_a_row_that_is_not_plain_changes_nothing_for_those_around_it(rows, place):
+    """Rows are made into columns where all of them are plain, and one by one elsewhere."""
+    rows.insert(min(place, len(rows)), dataclasses.replace(EVENT, key=b"\xff"))
+    stream = io.BytesIO()
+    writer = JsonlWriter(stream, "a stream", {})
+    writer.write(log_of(*rows))
+    assert list(read_jsonl(io.BytesIO(stream.getvalue()), "a stream")) == rows
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_file_with_damage_anywhere_is_read_or_refused(tmp_path_factory, suffix, data):
+    folder = tmp_path_factory.mktemp("damaged")
+    rows = [dataclasses.replace(EVENT, sequence=n, error="x" * (n % 3) or None) for n in range(50)]
+    content = bytearray(write(folder / f"run.{suffix}", rows).read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = folder / f"damaged.{suffix}"
+    path.write_bytes(content[: data.draw(st.integers(0, 1)) * 400 or None])
+    with contextlib.suppress(LogError):
+        read_log(path)
 
 
 def test_a_parquet_file_that_is_cut_empty_or_foreign_is_no_log(tmp_path):
@@ -166,8 +224,8 @@ def test_a_parquet_file_that_is_cut_empty_or_foreign_is_no_log(tmp_path):
 def test_names_that_are_no_logs_are_refused(tmp_path):
     with pytest.raises(InvalidArgument, match=r"run\.csv"):
         open_log_writer(tmp_path / "run.csv", {})
-    with pytest.raises(InvalidArgument, match=r"run\.csv"):
-        read_log(tmp_path / "run.csv")
+    with pytest.raises(InvalidArgument, match=r"run\.txt"):
+        read_log(tmp_path / "run.txt")
     with pytest.raises(LogError, match="No such file"):
         read_log(tmp_path / "none.jsonl")
     for suffix in ("jsonl", "parquet"):

@@ -1,77 +1,127 @@
 """JSON lines: a line of metadata, then one object for each event.
 
+Metadata that became known only during the run follows in a line like the first.
+
 Keys are bytes and JSON has none: a key that is UTF-8 is written as `key`, any
 other as `key_base64`. Outside the required columns, nulls are left out.
 """
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+import os
+import select
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, TextIO
+from itertools import islice, repeat
+from math import isnan
+from typing import IO, Any
 
 from rateproof.errors import CannotWrite, LogError
+from rateproof.events.columns import NULL
 from rateproof.events.log import (
-    ADMITTED,
     COLUMNS,
-    FLOAT,
     INT,
-    REJECTED,
     REQUIRED,
     TEXT,
-    UNKNOWN,
-    Event,
     EventLog,
-    outcome_of,
 )
+from rateproof.events.rows import ROW_FORM, json_object, table_of
 from rateproof.events.writer import LogWriter
 
 __all__ = ["JsonlWriter", "read_jsonl"]
 
 _HEADER = "rateproof_log"
 _VERSION = 1
-_FORM = f"each line is a JSON object with at least {', '.join(REQUIRED)}"
+_LINES_A_WRITE = 4_096
+_LINES_A_TABLE = 4_096
 
 
 class JsonlWriter(LogWriter):
-    """Writes events to a text stream, a line each, flushed when closed."""
+    """Writes events to an unbuffered stream of bytes, a line each.
 
-    def __init__(self, stream: TextIO, metadata: Mapping[str, Any]) -> None:
+    Where the disk is full, what is left of the file ends with a whole line.
+
+    Args:
+        stream: what to write to; closed with this, unless it is a standard one.
+        name: of the stream, for messages.
+        metadata: of the log.
+    """
+
+    def __init__(self, stream: IO[bytes], name: str, metadata: Mapping[str, Any]) -> None:
         self._stream = stream
-        self._name = getattr(stream, "name", "standard output")
-        self._put({_HEADER: _VERSION, **metadata})
+        self._name = name
+        self.note(metadata)
 
-    def write(self, event: Event) -> None:
-        """Append one event, as a line."""
-        row: dict[str, Any] = {}
-        for name in COLUMNS:
-            value = getattr(event, name)
-            if name == "key":
-                row |= _key_to_json(value)
-            elif value is not None or name in REQUIRED:
-                row[name] = value
-        self._put(row)
+    def write(self, events: EventLog) -> None:
+        """Append a batch, a line each."""
+        lines = map("".join, zip(*_fragments(events), strict=False))
+        while some := "".join(islice(lines, _LINES_A_WRITE)):
+            self._put(some)
+
+    def note(self, metadata: Mapping[str, Any]) -> None:
+        """Add to the metadata, in a line of its own."""
+        self._put(json.dumps({_HEADER: _VERSION, **metadata}, separators=(",", ":")) + "\n")
 
     def close(self) -> None:
-        """Flush, and close the stream unless it is a standard one.
+        """Close the stream unless it is a standard one.
 
         Raises:
-            CannotWrite: what was still in memory did not get onto the disk.
+            CannotWrite: the file system says only now that it could not write.
         """
         try:
-            self._stream.flush()
-        except OSError as error:
-            raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
-        finally:
             if self._stream.fileno() > 2:
-                with suppress(OSError):  # tries to flush again
-                    self._stream.close()
-
-    def _put(self, row: dict[str, Any]) -> None:
-        try:
-            self._stream.write(json.dumps(row, separators=(",", ":")) + "\n")
+                self._stream.close()
         except OSError as error:
             raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
+
+    def _put(self, lines: str) -> None:
+        data = lines.encode("ascii")
+        written = 0
+        try:
+            while written < len(data):
+                count = self._stream.write(memoryview(data)[written:])
+                if count is None:  # it does not block, and its reader is behind
+                    select.select([], [self._stream], [])
+                written += count or 0
+        except OSError as error:
+            whole = data.rfind(b"\n", 0, written) + 1
+            with suppress(OSError):  # of a pipe nothing can be taken back
+                self._stream.seek(whole - written, os.SEEK_CUR)
+                self._stream.truncate()
+            raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
+
+
+def _fragments(events: EventLog) -> Iterator[Iterable[str]]:
+    """Of each column what it adds to each line, then the end of the line."""
+    yield _worded(events, "key", "{{{}")
+    for name, kind in COLUMNS.items():
+        if name != "key":
+            yield _worded(events, name, ",{}") if kind == TEXT else _numbered(events, name)
+    yield repeat("}\n", len(events))
+
+
+def _numbered(events: EventLog, name: str) -> Iterable[str]:
+    before = f',"{name}":'
+    null = before + "null" if name in REQUIRED else ""
+    if events.same(name) is not None:
+        value = getattr(events[0], name)
+        return repeat(null if value is None else before + json.dumps(value))
+    if COLUMNS[name] == INT:
+        return (null if v == NULL else f"{before}{v}" for v in events.ints(name))
+    return (null if isnan(v) else before + json.dumps(v) for v in events.floats(name))
+
+
+def _worded(events: EventLog, name: str, form: str) -> Iterable[str]:
+    codes, words = events.codes(name)
+    fragment_of = {code: _field(name, words[code], form) for code in set(codes)}
+    return map(fragment_of.__getitem__, codes)
+
+
+def _field(name: str, word: Any, form: str) -> str:
+    if word is None:
+        return ""
+    fields = _key_to_json(word) if name == "key" else {name: word}
+    return form.format(json.dumps(fields)[1:-1].replace('": ', '":', 1))
 
 
 def _key_to_json(key: bytes) -> dict[str, str]:
@@ -89,68 +139,20 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
             of a wrong type, or is cut off; the message gives its number.
     """
     log = EventLog()
-    number = 0
+    rows: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines, 1):
-        where = f"{name}, line {number}"
-        if not line.strip():
+        if line.isspace():
             continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            cut = not line.endswith(b"\n")
-            problem = "is cut off" if cut else "is not JSON"
-            raise LogError(f"{where} {problem}", _FORM) from error
-        if not isinstance(row, dict):
-            raise LogError(f"{where} is not a JSON object", _FORM)
-        if number == 1 and _HEADER in row:
+        row = json_object(line, f"{name}, line {number}", ROW_FORM)
+        if _HEADER in row:
             if row.pop(_HEADER) != _VERSION:
-                raise LogError(f"{where}: unknown version of the format", f"version {_VERSION}")
+                problem = f"{name}, line {number}: unknown version of the format"
+                raise LogError(problem, f"version {_VERSION}")
             log.metadata.update(row)
             continue
-        try:
-            log.append(event_of(row))
-        except LogError as error:
-            raise LogError(f"{where}: {error.message}", error.hint) from error
+        rows[number] = row
+        if len(rows) >= _LINES_A_TABLE:
+            log.extend(table_of(rows, name))
+            rows.clear()
+    log.extend(table_of(rows, name))
     return log
-
-
-def event_of(row: dict[str, Any]) -> Event:
-    """An event from a row of a file, checked.
-
-    Raises:
-        LogError: a missing column or a value of a wrong type.
-    """
-    if "key_base64" in row and "key" not in row:
-        try:
-            row["key"] = base64.b64decode(row.pop("key_base64"), validate=True)
-        except (ValueError, TypeError) as error:
-            raise LogError("key_base64 is not base64") from error
-    elif isinstance(row.get("key"), str):
-        row["key"] = row["key"].encode("utf-8", "surrogatepass")
-    missing = [name for name in REQUIRED if name not in row]
-    if missing:
-        raise LogError(f"column {', '.join(missing)} is missing", _FORM)
-    values = {name: _checked(name, row[name]) for name in COLUMNS if row.get(name) is not None}
-    for name in ("received_ns", "status"):
-        values.setdefault(name, None)
-    values.setdefault("outcome", outcome_of(values["status"]))
-    if "key" not in values or "sent_ns" not in values:
-        raise LogError("key and sent_ns cannot be null", _FORM)
-    if values["outcome"] not in {ADMITTED, REJECTED, UNKNOWN}:
-        raise LogError(
-            f"outcome {values['outcome']!r}", f"one of {ADMITTED}, {REJECTED}, {UNKNOWN}"
-        )
-    return Event(**values)
-
-
-def _checked(name: str, value: Any) -> Any:
-    kind = COLUMNS[name]
-    if kind == INT:
-        fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-    elif kind == FLOAT:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-    else:
-        fits = isinstance(value, str if kind == TEXT else bytes)
-    if not fits:
-        raise LogError(f"{name} is {value!r}", f"{name} holds {kind}")
-    return value

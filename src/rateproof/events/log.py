@@ -1,16 +1,21 @@
 """The event log in memory: a typed table, stored by column."""
 
-import math
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from dataclasses import MISSING, dataclass, field, fields
+from itertools import compress, count, islice
+from operator import lt
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from rateproof.errors import LogError
+from rateproof.errors import InvalidArgument, LogError
+from rateproof.events.columns import NULL, Column, Floats, Ints, Words
+
+if TYPE_CHECKING:
+    from array import array
 
 __all__ = [
     "ADMITTED",
     "COLUMNS",
+    "DEFAULTS",
     "REJECTED",
     "REJECTED_STATUSES",
     "UNKNOWN",
@@ -112,63 +117,26 @@ COLUMNS: Final[Mapping[str, str]] = {
 REQUIRED = ("key", "sent_ns", "received_ns", "status")
 """A log needs no more than these columns to be judged."""
 
-_NULL = -(2**63)
-
-
-class _Ints:
-    """Integers or None, 8 bytes each."""
-
-    def __init__(self) -> None:
-        self._values = array("q")
-
-    def append(self, value: int | None) -> None:
-        self._values.append(_NULL if value is None else value)
-
-    def __getitem__(self, index: int) -> int | None:
-        value = self._values[index]
-        return None if value == _NULL else value
-
-
-class _Floats:
-    """Floats or None, 8 bytes each."""
-
-    def __init__(self) -> None:
-        self._values = array("d")
-
-    def append(self, value: float | None) -> None:
-        self._values.append(math.nan if value is None else value)
-
-    def __getitem__(self, index: int) -> float | None:
-        value = self._values[index]
-        return None if math.isnan(value) else value
-
-
-class _Words:
-    """Repeating text or bytes or None: a number each, and every word once."""
-
-    def __init__(self) -> None:
-        self._codes = array("l")
-        self._words: list[Any] = []
-        self._code_of: dict[Any, int] = {}
-
-    def append(self, value: Any) -> None:
-        code = self._code_of.get(value)
-        if code is None:
-            code = self._code_of[value] = len(self._words)
-            self._words.append(value)
-        self._codes.append(code)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._words[self._codes[index]]
-
-
-_STORAGE = {INT: _Ints, FLOAT: _Floats, TEXT: _Words, BINARY: _Words}
+_STORAGE: Final[Mapping[str, Any]] = {INT: Ints, FLOAT: Floats, TEXT: Words, BINARY: Words}
+_C = TypeVar("_C", bound=Column)
 _FIELDS = tuple(f.name for f in fields(Event))
+
+DEFAULTS: Final[Mapping[str, Any]] = {
+    f.name: f.default for f in fields(Event) if f.default is not MISSING
+}
+"""What a column has in every row where nothing says otherwise."""
+
+
+def _empty() -> dict[str, Any]:
+    return {name: _STORAGE[kind]() for name, kind in COLUMNS.items()}
 
 
 @dataclass(slots=True)
 class EventLog:
     """A table of events, in the order in which they were appended.
+
+    Every answer in it arrived no earlier than its request was sent: whatever adds
+    rows refuses others.
 
     Args:
         metadata: what is true of the whole log: the clock's identity, the
@@ -176,11 +144,43 @@ class EventLog:
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)
-    _columns: dict[str, Any] = field(
-        default_factory=lambda: {name: _STORAGE[kind]() for name, kind in COLUMNS.items()},
-        repr=False,
-    )
+    _columns: dict[str, Any] = field(default_factory=_empty, repr=False)
     _length: int = 0
+
+    @classmethod
+    def from_columns(
+        cls, columns: Mapping[str, Any], length: int, metadata: Mapping[str, Any] | None = None
+    ) -> Self:
+        """A table of `length` rows from whole columns, without an object for each row.
+
+        Args:
+            columns: by name: an integer column as bytes of int64, None being -2**63;
+                a float column as bytes of float64, None being NaN; a text or binary
+                column as a pair of bytes of int32 codes and the list of the words
+                they stand for, each of them once, None allowed among them. Bytes are
+                anything with a buffer, in native order, and are copied. The list is
+                kept: it may grow, and must not be changed otherwise. A column that is
+                not there has the default of `Event` in every row.
+            length: number of rows.
+            metadata: as of the class.
+
+        Raises:
+            InvalidArgument: an unknown column, one that has no default and is not
+                there, one of another length, or a code without a word.
+            LogError: an answer that arrived before its request was sent; the message
+                has the number of its row, counted from 0.
+        """
+        unknown = [name for name in columns if name not in COLUMNS]
+        missing = [name for name in _FIELDS if name not in columns and name not in DEFAULTS]
+        if unknown or missing:
+            problem = f"no column {unknown[0]!r}" if unknown else f"{', '.join(missing)} is missing"
+            raise InvalidArgument(f"a log of columns: {problem}", f"columns: {', '.join(COLUMNS)}")
+        log = cls({} if metadata is None else dict(metadata))
+        for name in COLUMNS:
+            log._columns[name] = _column(name, columns.get(name), length)
+        log._length = length
+        _refuse_early_answers(log.ints("sent_ns"), log.ints("received_ns"))
+        return log
 
     def append(self, event: Event) -> None:
         """Add one row.
@@ -189,19 +189,27 @@ class EventLog:
             LogError: an answer that arrived before its request was sent.
         """
         if event.received_ns is not None and event.received_ns < event.sent_ns:
-            raise LogError(
-                f"event {self._length}: received_ns {event.received_ns} is before "
-                f"sent_ns {event.sent_ns}",
-                "both must be readings of one monotonic clock",
-            )
+            raise _early_answer(self._length, event.sent_ns, event.received_ns)
         for name in _FIELDS:
             self._columns[name].append(getattr(event, name))
         self._length += 1
 
     def extend(self, events: Iterable[Event]) -> None:
-        """Add rows in order."""
-        for event in events:
-            self.append(event)
+        """Add rows in order; those of a log by column, which is fast.
+
+        Raises:
+            LogError: an answer that arrived before its request was sent; the rows
+                before it have been added.
+        """
+        if not isinstance(events, EventLog):
+            for event in events:
+                self.append(event)
+            return
+        length = len(events)
+        theirs = events._columns  # noqa: SLF001 - of the same class
+        for name, column in self._columns.items():
+            column.extend(theirs[name])
+        self._length += length
 
     def __len__(self) -> int:
         return self._length
@@ -212,12 +220,37 @@ class EventLog:
         return Event(**{name: self._columns[name][index] for name in _FIELDS})
 
     def __iter__(self) -> Iterator[Event]:
-        return map(self.__getitem__, range(self._length))
+        rows = zip(*(self._columns[name] for name in _FIELDS), strict=True)
+        for row in islice(rows, self._length):
+            yield Event(**dict(zip(_FIELDS, row, strict=True)))
 
     def column(self, name: str) -> list[Any]:
         """The values of one column, None where there is none."""
-        column = self._columns[name]
-        return [column[index] for index in range(self._length)]
+        return list(self._columns[name])
+
+    def ints(self, name: str) -> "array[int]":
+        """An integer column as it is stored, -2**63 for None; not to be changed."""
+        return self._stored(name, Ints).values()
+
+    def floats(self, name: str) -> "array[float]":
+        """A float column as it is stored, NaN for None; not to be changed."""
+        return self._stored(name, Floats).values()
+
+    def codes(self, name: str) -> "tuple[array[int], list[Any]]":
+        """A text or binary column as it is stored: a code each, and the words; not to be changed.
+
+        The list may have words that no row has, and None where a row has none.
+        """
+        column = self._stored(name, Words)
+        return column.values(), column.words
+
+    def same(self, name: str) -> Any:
+        """What is stored for every row of a column, None where rows may differ or there are none.
+
+        A column in which every row has the same value takes no memory.
+        """
+        column: Column = self._columns[name]
+        return column.same if self._length else None
 
     def by_key(self) -> dict[bytes, list[Event]]:
         """The events of each key, in log order, keys in order of appearance."""
@@ -225,3 +258,38 @@ class EventLog:
         for event in self:
             keys.setdefault(event.key, []).append(event)
         return keys
+
+    def _stored(self, name: str, kind: type[_C]) -> _C:
+        column = self._columns[name]
+        if not isinstance(column, kind):
+            raise InvalidArgument(f"{name} is a column of {COLUMNS[name]}")
+        return column
+
+
+def _column(name: str, given: Any, length: int) -> Any:
+    kind = COLUMNS[name]
+    if given is None:
+        column = _STORAGE[kind]()
+        column.append(DEFAULTS[name], length)
+        return column
+    try:
+        column = Words.coded(*given) if kind in {TEXT, BINARY} else _STORAGE[kind].of(given)
+    except (IndexError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"a log of columns: {name}: {error}") from error
+    if len(column) != length:
+        raise InvalidArgument(f"a log of columns: {name} has {len(column)} rows, not {length}")
+    return column
+
+
+def _refuse_early_answers(sent: "array[int]", received: "array[int]") -> None:
+    """Of the rows in which received_ns is less, those without an answer are fine."""
+    for row in compress(count(), map(lt, received, sent)):
+        if received[row] != NULL:
+            raise _early_answer(row, sent[row], received[row])
+
+
+def _early_answer(row: int, sent_ns: int, received_ns: int) -> LogError:
+    return LogError(
+        f"event {row}: received_ns {received_ns} is before sent_ns {sent_ns}",
+        "both must be readings of one monotonic clock",
+    )

@@ -1,21 +1,28 @@
 """Parquet, zstd: what DuckDB, Polars and pandas read as it is. Needs pyarrow."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rateproof.errors import CannotWrite, InvalidArgument, LogError
-from rateproof.events.jsonl import event_of
-from rateproof.events.log import BINARY, COLUMNS, FLOAT, INT, REQUIRED, TEXT, Event, EventLog
+from rateproof.errors import CannotWrite, InvalidArgument
+from rateproof.events.columns import NULL
+from rateproof.events.log import BINARY, COLUMNS, FLOAT, INT, TEXT, EventLog
+from rateproof.events.reserved import ReservedFile
 from rateproof.events.writer import LogWriter
 
-__all__ = ["ParquetWriter", "available", "read_parquet"]
+__all__ = ["METADATA_KEY", "ParquetWriter", "available", "require_pyarrow"]
 
-_METADATA_KEY = b"rateproof_log"
-_ROWS_A_GROUP = 65_536
+METADATA_KEY = b"rateproof_log"
+_ROWS_A_GROUP = 262_144
+_LEAST_ROWS = 4_096
+_FOOTER_A_GROUP, _SLACK = 4_096, 1 << 17
+"""Bytes for what the footer says of a row group, and for headers of pages and late metadata."""
+
+_DELTA = ("intended_ns", "sent_ns", "received_ns", "done_ns", "sequence")
+"""Columns that change little from row to row; all others repeat few values."""
 
 
 def available() -> bool:
@@ -23,9 +30,15 @@ def available() -> bool:
     return find_spec("pyarrow") is not None
 
 
-def _pyarrow() -> Any:
+def require_pyarrow() -> Any:
+    """The module `pyarrow`, with its parts that are used here.
+
+    Raises:
+        InvalidArgument: it is not installed.
+    """
     try:
         import pyarrow as pa
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise InvalidArgument(
@@ -36,24 +49,40 @@ def _pyarrow() -> Any:
 
 
 class ParquetWriter(LogWriter):
-    """Writes row groups of up to 65,536 events; the file is whole when closed."""
+    """Writes row groups of 262,144 events or a few more as they fill; the file is whole when closed.
+
+    Before a group is encoded, the disk must have room for the largest that it can
+    become and for the footer after it. A full disk is thus noticed while the file can
+    still be closed as a whole one.
+    """
 
     def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
-        self._pa = pa = _pyarrow()
+        self._pa = pa = require_pyarrow()
         kinds = {INT: pa.int64(), FLOAT: pa.float64(), TEXT: pa.string(), BINARY: pa.binary()}
-        self._schema = pa.schema(
-            [(name, kinds[kind]) for name, kind in COLUMNS.items()],
-            metadata={_METADATA_KEY: json.dumps(dict(metadata)).encode()},
+        self._schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+        self._metadata = dict(metadata)
+        self._pending = EventLog()
+        self._groups = 0
+        self._file = ReservedFile(path)
+        self._writer = pa.parquet.ParquetWriter(
+            pa.PythonFile(self._file, mode="w"),
+            self._schema,
+            compression="zstd",
+            use_dictionary=[name for name in COLUMNS if name not in _DELTA],
+            column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+            write_statistics=[*_DELTA, "run", "status"],
+            store_schema=False,
         )
-        self._path = path
-        self._writer = pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
-        self._rows: list[Event] = []
 
-    def write(self, event: Event) -> None:
-        """Append one event; it gets to the disk with its row group."""
-        self._rows.append(event)
-        if len(self._rows) >= _ROWS_A_GROUP:
-            self._write_group()
+    def write(self, events: EventLog) -> None:
+        """Append a batch; it gets to the disk with its row group."""
+        self._pending.extend(events)
+        if len(self._pending) >= _ROWS_A_GROUP:
+            self._write_groups()
+
+    def note(self, metadata: Mapping[str, Any]) -> None:
+        """Add to the metadata, which is written when closed."""
+        self._metadata.update(metadata)
 
     def close(self) -> None:
         """Write the last row group and the footer.
@@ -61,84 +90,66 @@ class ParquetWriter(LogWriter):
         Raises:
             CannotWrite: the disk is full, or the like.
         """
-        try:
-            self._write_group()
-        finally:
-            with self._as_cannot_write():
-                self._writer.close()
-
-    def _write_group(self) -> None:
-        if not self._rows:
+        if self._file.closed:
             return
-        columns = [[getattr(row, name) for row in self._rows] for name in COLUMNS]
-        arrays = [
-            self._pa.array(column, type=field.type)
-            for column, field in zip(columns, self._schema, strict=True)
-        ]
-        with self._as_cannot_write():
-            self._writer.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
-        self._rows.clear()
-
-    @contextmanager
-    def _as_cannot_write(self) -> Iterator[None]:
         try:
-            yield
-        except OSError as error:
-            raise CannotWrite(f"cannot write the log {self._path}: {error}") from error
-
-
-def read_parquet(path: Path) -> EventLog:
-    """Read a whole Parquet log.
-
-    Raises:
-        InvalidArgument: pyarrow is not installed.
-        LogError: not Parquet, cut off, or without the needed columns.
-    """
-    pa = _pyarrow()
-    with path.open("rb") as probe:
-        if not probe.read(1):
-            return EventLog()
-    try:
-        table = pa.parquet.read_table(path)
-    except pa.ArrowException as error:
-        raise LogError(f"{path} is not a whole Parquet file: {error}") from error
-    missing = [name for name in REQUIRED if name not in table.column_names]
-    if missing:
-        raise LogError(
-            f"{path} has no column {', '.join(missing)}",
-            f"a log needs {', '.join(REQUIRED)}",
-        )
-    log = EventLog()
-    log.metadata.update(_metadata_of(table.schema, path))
-    number = 0
-    known = [_plain(pa, table.column(name), name) for name in table.column_names if name in COLUMNS]
-    names = [name for name in table.column_names if name in COLUMNS]
-    for batch in pa.table(known, names=names).to_batches():
-        for row in batch.to_pylist():
-            number += 1
+            self._write_groups()
+        finally:
             try:
-                log.append(event_of(row))
-            except LogError as error:
-                raise LogError(f"{path}, row {number}: {error.message}", error.hint) from error
-    return log
+                self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(self._metadata)})
+                self._writer.close()
+                self._file.close()
+            except OSError as error:
+                raise self._cannot_write(error) from error
 
+    def _write_groups(self) -> None:
+        pending, self._pending = self._pending, EventLog()
+        arrays = [self._array(pending, name) for name in COLUMNS]
+        table = self._pa.Table.from_arrays(arrays, schema=self._schema)
+        size = -(-len(table) // max(1, len(table) // _ROWS_A_GROUP))  # no small rest
+        for start in range(0, len(table), max(1, size)):
+            self._write_group(table.slice(start, size))
 
-def _plain(pa: Any, column: Any, name: str) -> Any:
-    """A column of times, as other tools write them, as integer nanoseconds."""
-    if COLUMNS[name] == INT and (
-        pa.types.is_timestamp(column.type) or pa.types.is_duration(column.type)
-    ):
-        unit = "timestamp" if pa.types.is_timestamp(column.type) else "duration"
-        return column.cast(getattr(pa, unit)("ns")).cast(pa.int64())
-    return column
+    def _write_group(self, table: Any) -> None:
+        """Write rows as one group, or as several where the disk is almost full."""
+        footer = _FOOTER_A_GROUP * (self._groups + 1) + len(json.dumps(self._metadata))
+        try:
+            self._file.reserve(table.nbytes * 9 // 8 + footer + _SLACK)
+        except OSError as error:
+            if len(table) <= _LEAST_ROWS:
+                raise self._cannot_write(error) from error
+            half = len(table) // 2
+            self._write_group(table.slice(0, half))
+            self._write_group(table.slice(half))
+            return
+        try:
+            self._writer.write_table(table, row_group_size=len(table))
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        self._groups += 1
 
+    def _cannot_write(self, error: OSError) -> CannotWrite:
+        problem = os.strerror(error.errno) if error.errno else error
+        return CannotWrite(f"cannot write the log {self._file.name}: {problem}")
 
-def _metadata_of(schema: Any, path: Path) -> dict[str, Any]:
-    stored = (schema.metadata or {}).get(_METADATA_KEY, b"{}")
-    try:
-        metadata = json.loads(stored)
-    except ValueError:
-        metadata = None
-    if not isinstance(metadata, dict):
-        raise LogError(f"{path} has metadata that is no JSON object: {stored[:40]!r}")
-    return metadata
+    def _array(self, log: EventLog, name: str) -> Any:
+        """A column, without a Python object for each row."""
+        pa, kind, type_ = self._pa, COLUMNS[name], self._schema.field(name).type
+        if log.same(name) is not None:
+            return pa.repeat(pa.scalar(getattr(log[0], name), type_), len(log))
+        if kind in {TEXT, BINARY}:
+            codes, words = log.codes(name)
+            buffers = [None, pa.py_buffer(codes)]
+            return pa.array(words, type_).take(
+                pa.Array.from_buffers(pa.int32(), len(codes), buffers)
+            )
+        values = log.ints(name) if kind == INT else log.floats(name)
+        buffers = [None, pa.py_buffer(values)]
+        numbers = pa.Array.from_buffers(type_, len(values), buffers)
+        if kind == INT:
+            there = pa.compute.not_equal(numbers, NULL)
+        else:
+            there = pa.compute.invert(pa.compute.is_nan(numbers))
+        if pa.compute.all(there).as_py():
+            return numbers
+        return pa.Array.from_buffers(type_, len(values), [there.buffers()[1], buffers[1]])

@@ -1,0 +1,184 @@
+"""The columns of a log in memory: typed arrays, or one value while all rows agree."""
+
+import math
+from array import array
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any, ClassVar, Final, Self
+
+__all__ = ["NULL", "Column", "Floats", "Ints", "Words"]
+
+NULL: Final = -(2**63)
+"""What stands for None among integers; among floats it is NaN."""
+
+
+class Column:
+    """Numbers of one type: an array, or one number for all rows while they are equal."""
+
+    __slots__ = ("_length", "_same", "_values")
+    typecode: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._same: Any = 0
+        self._length = 0
+        self._values: array[Any] | None = None
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        """A column from what can be read as bytes of its type, in native order; copied."""
+        column = cls()
+        column._values = array(cls.typecode)
+        column._values.frombytes(memoryview(values).cast("B"))
+        return column
+
+    def __len__(self) -> int:
+        return self._length if self._values is None else len(self._values)
+
+    @property
+    def same(self) -> Any:
+        """The number that all rows are known to have, None where they may differ."""
+        return self._same if self._values is None else None
+
+    def values(self) -> "array[Any]":
+        """The number of every row, as it is stored; not to be changed by the caller."""
+        if self._values is None:
+            self._values = array(self.typecode, [self._same]) * self._length
+        return self._values
+
+    def push(self, number: Any, times: int = 1) -> None:
+        """Add a row, or equal rows, as they are stored."""
+        if self._values is None:
+            if not self._length:
+                self._same = number
+            if number == self._same or (math.isnan(number) and math.isnan(self._same)):
+                self._length += times
+                return
+        values = self.values()
+        if times == 1:
+            values.append(number)
+        else:
+            values.extend(array(self.typecode, [number]) * times)
+
+    def extend(self, other: Self) -> None:
+        """Add the rows of another column."""
+        if other._values is None:
+            self.push(other._same, other._length)
+        else:
+            self.values().extend(other._values)
+
+
+class Ints(Column):
+    """Integers or None, 8 bytes each."""
+
+    __slots__ = ()
+    typecode = "q"
+
+    def append(self, value: int | None, times: int = 1) -> None:
+        """Add one row, or several of the same value."""
+        self.push(NULL if value is None else value, times)
+
+    def __getitem__(self, index: int) -> int | None:
+        value: int = self._same if self._values is None else self._values[index]
+        return None if value == NULL else value
+
+    def __iter__(self) -> Iterator[int | None]:
+        if self._values is None:
+            return repeat(None if self._same == NULL else self._same, self._length)
+        return (None if value == NULL else value for value in self._values)
+
+
+class Floats(Column):
+    """Floats or None, 8 bytes each."""
+
+    __slots__ = ()
+    typecode = "d"
+
+    def append(self, value: float | None, times: int = 1) -> None:
+        """Add one row, or several of the same value."""
+        self.push(math.nan if value is None else value, times)
+
+    def __getitem__(self, index: int) -> float | None:
+        value: float = self._same if self._values is None else self._values[index]
+        return None if math.isnan(value) else value
+
+    def __iter__(self) -> Iterator[float | None]:
+        if self._values is None:
+            return repeat(None if math.isnan(self._same) else self._same, self._length)
+        return (None if value != value else value for value in self._values)  # noqa: PLR0124
+
+
+class Words(Column):
+    """Repeating text or bytes or None: a code of 4 bytes each, and every word once.
+
+    A list of words may be shared with whoever made it, who may add to it and must
+    not change it otherwise; before this column adds to a shared list, it copies it.
+    """
+
+    __slots__ = ("_code_of", "_indexed", "_shared", "words")
+    typecode = "i"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[Any] = []
+        self._shared = False
+        self._code_of: dict[Any, int] = {}
+        self._indexed = 0
+
+    @classmethod
+    def coded(cls, codes: Any, words: list[Any]) -> Self:
+        """A column from bytes of int32 codes, which are copied, and the words they stand for.
+
+        Raises:
+            IndexError: a code without a word.
+        """
+        column = cls.of(codes)
+        column._adopt(words)  # noqa: SLF001 - of the same class
+        values = column.values()
+        if values and not 0 <= min(values) <= max(values) < len(words):
+            raise IndexError(f"a code is not below {len(words)}, the number of words")
+        return column
+
+    def append(self, value: Any, times: int = 1) -> None:
+        """Add one row, or several of the same value."""
+        self.push(self._code(value), times)
+
+    def extend(self, other: Self) -> None:
+        """Add the rows of another column, by words."""
+        if not len(self):
+            self._adopt(other.words)
+            other._shared = True
+        if other.words is self.words:
+            super().extend(other)
+        elif other._values is None:
+            if other._length:
+                self.push(self._code(other.words[other._same]), other._length)
+        else:
+            code_of = {code: self._code(other.words[code]) for code in set(other._values)}
+            self.values().extend(array(self.typecode, map(code_of.__getitem__, other._values)))
+
+    def __getitem__(self, index: int) -> Any:
+        return self.words[self._same if self._values is None else self._values[index]]
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._values is None:
+            return repeat(self.words[self._same] if self._length else None, self._length)
+        return map(self.words.__getitem__, self._values)
+
+    def _adopt(self, words: list[Any]) -> None:
+        self.words, self._shared = words, True
+        self._code_of, self._indexed = {}, 0
+
+    def _code(self, word: Any) -> int:
+        """The code of a word, a new one for a new word."""
+        for code in range(self._indexed, len(self.words)):
+            self._code_of.setdefault(self.words[code], code)
+        self._indexed = len(self.words)
+        code = self._code_of.get(word, -1)
+        if code >= 0:
+            return code
+        if self._shared:
+            self.words, self._shared = list(self.words), False
+        code = self._code_of[word] = len(self.words)
+        self.words.append(word)
+        self._indexed += 1
+        return code

@@ -1,0 +1,165 @@
+"""vegeta's results: `vegeta encode --to json` (or csv) of what an attack wrote."""
+
+import base64
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rateproof.errors import LogError
+from rateproof.events.importers.requests import DEFAULT_KEY, identity_of, in_range, instant_ns
+from rateproof.events.log import Event, EventLog, outcome_of
+from rateproof.events.rows import json_object
+from rateproof.keyspec import KeySpec
+
+__all__ = ["read_vegeta_csv", "read_vegeta_json"]
+
+_FORM = "lines as vegeta encode --to json writes them"
+_CSV_FORM = "lines as vegeta encode --to csv writes them, of 12 columns"
+_CSV_COLUMNS = 12
+_REMAINING = re.compile(r";\s*r=(\d{1,18})(?![\d.])")
+_RESET = re.compile(r";\s*t=(\d{1,18})(?![\d.])")
+
+
+def read_vegeta_json(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
+    """Read vegeta's results, an object each.
+
+    vegeta takes `timestamp` before it prepares a request and finds or opens a connection,
+    and `latency` from then until the answer has been read or the attempt has failed
+    (`Attacker.hit` in vegeta's lib/attack.go). So the decision lies in
+
+        sent_ns     = timestamp
+        received_ns = timestamp + latency
+
+    which is as wide as connecting and reading take. Timestamps within one attack are the
+    wall clock as the attack began plus what has passed on a monotonic clock since, so
+    setting the clock does no harm; results of several attacks share the wall clock only.
+
+    A redirect that vegeta follows is not logged, nor what Go's HTTP client sends again by
+    itself after a kept connection broke: attack with `-redirects -1`, and know that the
+    server may have counted more requests than there are, and a rejection look wrong for
+    it. Headers of requests are not logged: the identity has to be in the URL.
+
+    Args:
+        lines: of the file, as bytes.
+        name: of the file, for messages.
+        key: where in the URL the client's identity lies.
+
+    Raises:
+        LogError: a line that vegeta does not write, or a request without an identity.
+    """
+    rows = (
+        (f"{name}, line {number}", json_object(line, f"{name}, line {number}", _FORM))
+        for number, line in enumerate(lines, 1)
+    )
+    return _log_of(rows, key, _FORM)
+
+
+def read_vegeta_csv(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
+    """Read vegeta's results from `vegeta encode --to csv`, as from JSON.
+
+    Args:
+        lines: of the file, as bytes.
+        name: of the file, for messages.
+        key: where in the URL the client's identity lies.
+
+    Raises:
+        LogError: a line that vegeta does not write, or a request without an identity.
+    """
+    return _log_of(_csv_rows(lines, name), key, _CSV_FORM)
+
+
+def _csv_rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.reader((line.decode("utf-8", "surrogateescape") for line in lines), strict=True)
+    try:
+        for fields in reader:
+            place = f"{name}, line {reader.line_num}"
+            if len(fields) != _CSV_COLUMNS:
+                raise LogError(f"{place} has {len(fields)} columns", _CSV_FORM)
+            yield place, _row_of(fields, place)
+    except csv.Error as error:
+        raise LogError(f"{name}, line {reader.line_num}: {error}", _CSV_FORM) from error
+
+
+def _row_of(fields: list[str], place: str) -> dict[str, Any]:
+    """A line of CSV as an object of JSON; the timestamp is nanoseconds already."""
+    try:
+        timestamp, code, latency, _, bytes_in = map(int, fields[:5])
+        lines = base64.b64decode(fields[11], validate=True).decode("latin-1").splitlines()
+        sequence = int(fields[8])
+    except ValueError as error:
+        raise LogError(f"{place}: {error}", _CSV_FORM) from error
+    return {
+        "timestamp": timestamp,
+        "code": code,
+        "latency": latency,
+        "bytes_in": bytes_in,
+        "error": fields[5],
+        "seq": sequence,
+        "method": fields[9],
+        "url": fields[10],
+        "headers": {name: [value] for name, _, value in (line.partition(":") for line in lines)},
+    }
+
+
+def _log_of(rows: Iterable[tuple[str, dict[str, Any]]], key: KeySpec, form: str) -> EventLog:
+    log = EventLog({"imported_from": "vegeta", "clock": "CLOCK_REALTIME"})
+    for place, row in rows:
+        try:
+            log.append(_event(row, key, form))
+        except LogError as error:
+            raise LogError(f"{place}: {error.message}", error.hint) from error
+    return log
+
+
+def _event(row: dict[str, Any], key: KeySpec, form: str) -> Event:
+    for column in ("seq", "code", "latency", "bytes_in"):
+        value = row.get(column)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+            raise LogError(f"{column} is {value!r}", form)
+    timestamp = row.get("timestamp")
+    sent_ns = in_range(timestamp) if isinstance(timestamp, int) else instant_ns(timestamp)
+    done_ns, status = sent_ns + row["latency"], row["code"] or None
+    headers = _lowered(row.get("headers"))
+    limit = headers.get("ratelimit", "")
+    retry_after = headers.get("retry-after", "")
+    return Event(
+        key=identity_of(key, str(row.get("url")), row.get("method")),
+        sent_ns=sent_ns,
+        received_ns=None if status is None else done_ns,
+        done_ns=done_ns,
+        status=status,
+        outcome=outcome_of(status),
+        sequence=row["seq"],
+        error=_kind_of(str(row.get("error"))) if status is None else None,
+        bytes=row["bytes_in"],
+        retry_after_s=float(retry_after) if re.fullmatch(r"\d{1,18}", retry_after) else None,
+        ratelimit_remaining=int(found[1]) if (found := _REMAINING.search(limit)) else None,
+        ratelimit_reset_s=float(found[1]) if (found := _RESET.search(limit)) else None,
+    )
+
+
+def _lowered(headers: object) -> Mapping[str, str]:
+    """The first value of each header of an answer, by its name in lower case."""
+    if not isinstance(headers, dict):
+        return {}
+    return {
+        name.lower(): values[0].strip()
+        for name, values in headers.items()
+        if isinstance(values, list) and values and isinstance(values[0], str)
+    }
+
+
+def _kind_of(error: str) -> str:
+    """The kind of a failure, by the words of Go's HTTP client."""
+    kinds = {
+        "connection refused": "refused",
+        "connection reset": "reset",
+        "no such host": "dns",
+        "Timeout exceeded": "timeout",
+        "i/o timeout": "timeout",
+        "tls: ": "tls",
+        "x509: ": "tls",
+        "EOF": "closed",
+    }
+    return next((kind for words, kind in kinds.items() if words in error), "other")

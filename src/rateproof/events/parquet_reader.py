@@ -1,0 +1,174 @@
+"""Reading Parquet logs, ours and those of other tools, column by column."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rateproof.errors import InvalidArgument, LogError
+from rateproof.events.columns import NULL
+from rateproof.events.log import (
+    ADMITTED,
+    BINARY,
+    COLUMNS,
+    DEFAULTS,
+    FLOAT,
+    INT,
+    REJECTED,
+    REQUIRED,
+    TEXT,
+    UNKNOWN,
+    EventLog,
+    outcome_of,
+)
+from rateproof.events.parquet import METADATA_KEY, require_pyarrow
+
+__all__ = ["read_parquet"]
+
+_OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
+
+_TYPES: Mapping[str, Callable[[Any], Any]] = {
+    INT: lambda pa: pa.int64(),
+    FLOAT: lambda pa: pa.float64(),
+    TEXT: lambda pa: pa.string(),
+    BINARY: lambda pa: pa.binary(),
+}
+"""By kind: what a column is made into."""
+
+
+def _is_text(types: Any, given: Any) -> bool:
+    return any(
+        is_it(given) for is_it in (types.is_string, types.is_large_string, types.is_string_view)
+    )
+
+
+def _is_bytes(types: Any, given: Any) -> bool:
+    return any(
+        is_it(given) for is_it in (types.is_binary, types.is_large_binary, types.is_binary_view)
+    )
+
+
+_KINDS: Mapping[str, Callable[[Any, Any], bool]] = {
+    INT: lambda types, given: types.is_integer(given),
+    FLOAT: lambda types, given: types.is_floating(given) or types.is_integer(given),
+    TEXT: _is_text,
+    BINARY: lambda types, given: _is_text(types, given) or _is_bytes(types, given),
+}
+"""By kind: whether a column of a file can be made into it."""
+
+
+def read_parquet(path: Path) -> EventLog:
+    """Read a whole Parquet log.
+
+    Columns that are not of a log are left aside. Times may be timestamps or
+    durations, as other tools write them. A missing outcome follows from the status.
+
+    Raises:
+        InvalidArgument: pyarrow is not installed.
+        LogError: not Parquet, cut off, without the needed columns, or with a value
+            that a column cannot hold; the message gives its row, counted from 1.
+    """
+    pa = require_pyarrow()
+    with path.open("rb") as probe:
+        if not probe.read(1):
+            return EventLog()
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            return _read(pa, file, str(path))
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise LogError(f"{path} is not a whole Parquet file: {error}") from error
+
+
+def _read(pa: Any, file: Any, path: str) -> EventLog:
+    schema = file.schema_arrow
+    missing = [name for name in REQUIRED if name not in schema.names]
+    if missing:
+        raise LogError(
+            f"{path} has no column {', '.join(missing)}",
+            f"a log needs {', '.join(REQUIRED)}",
+        )
+    given = {
+        name: _values(pa, file.read([name]).column(0).combine_chunks(), name, path)
+        for name in COLUMNS
+        if name in schema.names
+    }
+    given["outcome"] = _outcomes(pa, given["status"], given.get("outcome"), path)
+    columns: dict[str, Any] = {}
+    for name in list(given):
+        columns[name] = _packed(pa, given.pop(name), name)
+    try:
+        return EventLog.from_columns(columns, file.metadata.num_rows, _metadata_of(schema, path))
+    except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
+        raise LogError(f"{path}: {error.message}", error.hint) from error
+
+
+def _values(pa: Any, values: Any, name: str, path: str) -> Any:
+    """A column as int64, float64, string or binary; nulls where the log may have None."""
+    kind, types = COLUMNS[name], pa.types
+    if types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if types.is_timestamp(values.type) or types.is_duration(values.type):
+        unit = "timestamp" if types.is_timestamp(values.type) else "duration"
+        values = values.cast(getattr(pa, unit)("ns"))
+    elif not types.is_null(values.type) and not _KINDS[kind](types, values.type):
+        _refuse(values.is_valid(), values, f"{name} is {{!r}}", f"{name} holds {kind}", path)
+    values = values.cast(_TYPES[kind](pa))
+    if name in {"key", "sent_ns"}:
+        _refuse(values.is_null(), values, f"{name} is null", "key and sent_ns never are", path)
+    if kind == INT:
+        too_low = pa.compute.equal(values, NULL)
+        _refuse(too_low, values, f"{name} is {{!r}}", "above -2**63", path)
+    default = DEFAULTS.get(name)
+    return values if default is None else values.fill_null(default)
+
+
+def _outcomes(pa: Any, status: Any, outcome: Any, path: str) -> Any:
+    """Outcomes as they are given, and by the status where they are not."""
+    seen = status.unique()
+    by_status = pa.array([outcome_of(code) for code in seen.to_pylist()], pa.string())
+    follows = by_status.take(pa.compute.index_in(status, seen))
+    if outcome is None:
+        return follows
+    known = pa.compute.is_in(outcome, value_set=pa.array(_OUTCOMES))
+    strange = pa.compute.and_not(outcome.is_valid(), known)
+    _refuse(strange, outcome, "outcome {!r}", f"one of {', '.join(_OUTCOMES)}", path)
+    return pa.compute.coalesce(outcome, follows)
+
+
+def _packed(pa: Any, values: Any, name: str) -> Any:
+    """A column in the form that `EventLog.from_columns` takes."""
+    if COLUMNS[name] == INT:
+        return _buffer(values.fill_null(NULL), 8)
+    if COLUMNS[name] == FLOAT:
+        return _buffer(values.fill_null(math.nan), 8)
+    coded = values.dictionary_encode()
+    words = coded.dictionary.to_pylist()
+    return _buffer(coded.indices.fill_null(len(words)).cast(pa.int32()), 4), [*words, None]
+
+
+def _buffer(values: Any, size: int) -> memoryview:
+    """The memory of numbers without nulls."""
+    if not len(values):
+        return memoryview(b"")
+    start = values.offset * size
+    return memoryview(values.buffers()[1])[start : start + len(values) * size]
+
+
+def _refuse(wrong: Any, values: Any, problem: str, hint: str, path: str) -> None:
+    """Raise for the first row that is wrong, if there is one."""
+    row = wrong.index(True).as_py()
+    if row >= 0:
+        problem = problem.format(values[row].as_py())
+        raise LogError(f"{path}, row {row + 1}: {problem}", hint)
+
+
+def _metadata_of(schema: Any, path: str) -> dict[str, Any]:
+    stored = (schema.metadata or {}).get(METADATA_KEY, b"{}")
+    try:
+        metadata = json.loads(stored)
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise LogError(f"{path} has metadata that is no JSON object: {stored[:40]!r}")
+    return metadata

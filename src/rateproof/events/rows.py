@@ -1,0 +1,149 @@
+"""Rows as files have them, one JSON object each, made into a table."""
+
+import base64
+import json
+from array import array
+from collections.abc import Mapping, Sequence
+from math import nan
+from typing import Any
+
+from rateproof.errors import InvalidArgument, LogError
+from rateproof.events.columns import NULL
+from rateproof.events.log import (
+    ADMITTED,
+    COLUMNS,
+    DEFAULTS,
+    FLOAT,
+    INT,
+    REJECTED,
+    REQUIRED,
+    TEXT,
+    UNKNOWN,
+    Event,
+    EventLog,
+    outcome_of,
+)
+
+__all__ = ["ROW_FORM", "event_of", "json_object", "table_of"]
+
+ROW_FORM = f"each line is a JSON object with at least {', '.join(REQUIRED)}"
+
+
+def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
+    """The object that a line holds.
+
+    Raises:
+        LogError: it holds none; `where` and `form` are its place and what it should be.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        problem = "is not JSON" if line.endswith(b"\n") else "is cut off"
+        raise LogError(f"{where} {problem}", form) from error
+    if not isinstance(row, dict):
+        raise LogError(f"{where} is not a JSON object", form)
+    return row
+
+
+def table_of(rows: Mapping[int, dict[str, Any]], name: str) -> EventLog:
+    """The events of rows of a file, by the number of their line.
+
+    Raises:
+        LogError: a row that is no event, named by the file's `name` and its line.
+    """
+    try:
+        return _by_column(list(rows.values()))
+    except (AttributeError, KeyError, TypeError, OverflowError, LogError, InvalidArgument):
+        return _one_by_one(rows, name)
+
+
+def _one_by_one(rows: Mapping[int, dict[str, Any]], name: str) -> EventLog:
+    """Slow, and able to say what is wrong with which row."""
+    log = EventLog()
+    for number, row in rows.items():
+        try:
+            log.append(event_of(row))
+        except LogError as error:
+            raise LogError(f"{name}, line {number}: {error.message}", error.hint) from error
+    return log
+
+
+def _by_column(rows: Sequence[dict[str, Any]]) -> EventLog:
+    """Fast, and content to fail on any row that is not plain."""
+    lists = {name: [row[name] for row in rows] for name in REQUIRED}
+    lists |= {name: [row.get(name) for row in rows] for name in COLUMNS if name not in lists}
+    lists["key"] = [key.encode("utf-8", "surrogatepass") for key in lists["key"]]
+    lists["outcome"] = [
+        outcome_of(status) if outcome is None else outcome
+        for outcome, status in zip(lists["outcome"], lists["status"], strict=True)
+    ]
+    if not {ADMITTED, REJECTED, UNKNOWN}.issuperset(lists["outcome"]):
+        raise TypeError
+    columns = {}
+    for name, values in lists.items():
+        default = DEFAULTS.get(name)
+        if default is not None:
+            values = [default if value is None else value for value in values]  # noqa: PLW2901
+        columns[name] = _packed(COLUMNS[name], values)
+    if NULL in columns["sent_ns"]:
+        raise TypeError
+    return EventLog.from_columns(columns, len(rows))
+
+
+def _packed(kind: str, values: list[Any]) -> Any:
+    if kind == INT:
+        ints = array("q", [NULL if value is None else value for value in values])
+        if bool in map(type, values) or ints.count(NULL) != values.count(None):
+            raise TypeError
+        return ints
+    if kind == FLOAT:
+        if not {int, float, type(None)}.issuperset(map(type, values)):
+            raise TypeError
+        return array("d", [nan if value is None else value for value in values])
+    code_of = {word: code for code, word in enumerate(dict.fromkeys(values))}
+    if not {str if kind == TEXT else bytes, type(None)}.issuperset(map(type, code_of)):
+        raise TypeError
+    return array("i", map(code_of.__getitem__, values)), list(code_of)
+
+
+def event_of(row: dict[str, Any]) -> Event:
+    """An event from a row of a file, checked.
+
+    Raises:
+        LogError: a missing column or a value of a wrong type.
+    """
+    if "key_base64" in row and "key" not in row:
+        try:
+            row["key"] = base64.b64decode(row.pop("key_base64"), validate=True)
+        except (ValueError, TypeError) as error:
+            raise LogError("key_base64 is not base64") from error
+    elif isinstance(row.get("key"), str):
+        row["key"] = row["key"].encode("utf-8", "surrogatepass")
+    missing = [name for name in REQUIRED if name not in row]
+    if missing:
+        raise LogError(f"column {', '.join(missing)} is missing", ROW_FORM)
+    values = {name: _checked(name, row[name]) for name in COLUMNS if row.get(name) is not None}
+    for name in ("received_ns", "status"):
+        values.setdefault(name, None)
+    values.setdefault("outcome", outcome_of(values["status"]))
+    if "key" not in values or "sent_ns" not in values:
+        raise LogError("key and sent_ns cannot be null", ROW_FORM)
+    if values["outcome"] not in {ADMITTED, REJECTED, UNKNOWN}:
+        raise LogError(
+            f"outcome {values['outcome']!r}", f"one of {ADMITTED}, {REJECTED}, {UNKNOWN}"
+        )
+    return Event(**values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    kind = COLUMNS[name]
+    if kind == INT:
+        fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    elif kind == FLOAT:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = fits and (isinstance(value, float) or abs(value) < 2**63)
+    else:
+        fits = isinstance(value, str if kind == TEXT else bytes)
+    if not fits:
+        raise LogError(f"{name} is {value!r}", f"{name} holds {kind}")
+    return value

@@ -1,8 +1,10 @@
 """The typed seam to the native core."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from typing_extensions import Buffer
 
 from rateproof.enforce.decision import QuotaState, Reason
 from rateproof.errors import StoreError
@@ -12,15 +14,21 @@ __all__ = [
     "Counters",
     "Decision",
     "Denials",
+    "Engine",
     "Gate",
     "LimitFields",
     "Table",
+    "Tally",
     "WsgiDesk",
     "WsgiKey",
     "__version__",
     "feasible",
     "hit_all",
+    "parse_ratelimit",
+    "parse_response",
+    "parse_retry_after",
     "peek_all",
+    "program_trace",
 ]
 
 __version__: str
@@ -187,3 +195,68 @@ class Denials:
     ) -> None: ...
     def forget(self, key: bytes) -> None: ...
     def clear(self) -> None: ...
+
+# The twin of rateproof.simulate.summary.tally.Tally. Columns are buffers of int64, codes of int32, in
+# native byte order; a table is counted whole or not at all.
+@final
+class Tally:
+    def __new__(cls) -> Tally: ...
+    def observe(
+        self,
+        columns: Sequence[Buffer],
+        outcomes: Buffer,
+        kinds: bytes,
+        errors: Buffer,
+        words: int,
+    ) -> list[int]: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def connections(self) -> int: ...
+    def outcomes(self) -> list[int]: ...
+    def statuses(self) -> dict[int, int]: ...
+    def span(self) -> tuple[int, int] | None: ...
+    # The least, the greatest, and the count of each bucket that holds something.
+    def buckets(self, which: int, kind: int) -> tuple[int, int, dict[int, int]] | None: ...
+
+# One column: int64 or float64 in native byte order, or int32 codes and the words they stand for.
+_Column: TypeAlias = bytes | tuple[bytes, list[bytes]] | tuple[bytes, list[str | None]]
+
+# The load engine: settings as transports/native.py makes them.
+@final
+class Engine:
+    def __new__(cls, run: Mapping[str, object]) -> Engine: ...
+    @property
+    def start_ns(self) -> int: ...
+    def stop(self) -> None: ...
+    # Ends the run at once: what is in flight is neither awaited nor recorded.
+    def abandon(self) -> None: ...
+    def pause(self, paused: bool) -> None: ...
+    def burst(self) -> None: ...
+    def extra_clients(self, count: int) -> None: ...
+    # The rows that came within timeout_s by column, and how many; None once the run is over.
+    def read(self, timeout_s: float) -> tuple[int, dict[str, _Column]] | None: ...
+    # Waits for the end; the audit's figures.
+    def join(self) -> dict[str, int | float | None]: ...
+
+# The twin of rateproof.simulate.programs.program, run on given answers: (sent_ns, done_ns, outcome,
+# retry_after_ns or -1); a request is (intended_ns, alias, attempt, over_ns).
+def program_trace(
+    code: Sequence[tuple[int, int, int, float]],
+    seed: str,
+    heard: Sequence[tuple[int, int, int, int]],
+) -> list[tuple[int, int, int, int]]: ...
+
+# How the engine reads answers: fault, status, body length, Retry-After, r and t of RateLimit,
+# whether it is complete, whether the connection is reusable, and how many status lines began.
+def parse_response(
+    chunks: Sequence[bytes], head: bool, ended: bool
+) -> tuple[
+    str | None, int | None, int, float | None, int | None, float | None, bool, bool, int
+]: ...
+
+# The twins of rateproof.simulate.transports.headers.
+def parse_retry_after(value: bytes, date: bytes | None = None) -> float | None: ...
+def parse_ratelimit(value: bytes) -> tuple[int | None, float | None]: ...

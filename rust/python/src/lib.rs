@@ -9,8 +9,12 @@ mod enforce;
 mod errors;
 mod gate;
 mod limit_fields;
+mod program;
 mod prove;
 mod repeated;
+mod response;
+mod simulate;
+mod tally;
 mod wsgi_desk;
 mod wsgi_key;
 
@@ -25,5 +29,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     limit_fields::register(module)?;
     wsgi_desk::register(module)?;
     wsgi_key::register(module)?;
+    response::register(module)?;
+    simulate::register(module)?;
+    program::register(module)?;
+    tally::register(module)?;
     prove::register(module)
 }

@@ -1,0 +1,55 @@
+//! Programs of behaviours, run on answers that are given: for the agreement with Python.
+
+use pyo3::prelude::*;
+use rateproof_simulate::outcome::Outcome;
+use rateproof_simulate::program::{Heard, Lane, Program, Send};
+
+use crate::errors::raise;
+
+/// sent_ns, done_ns, number of the outcome, retry_after_ns or -1.
+type HeardFigures = (i64, i64, u8, i64);
+
+/// intended_ns, alias, attempt, over_ns.
+type SendFigures = (i64, u32, u32, i64);
+
+/// Adds this file's functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(program_trace, module)?)
+}
+
+/// The first request of a program and one after each answer, until it ends.
+#[pyfunction]
+fn program_trace(
+    py: Python<'_>,
+    code: Vec<(u8, i64, i64, f64)>,
+    seed: &str,
+    heard: Vec<HeardFigures>,
+) -> PyResult<Vec<SendFigures>> {
+    let refused = |message: &str| raise(py, "InvalidArgument", message, Some("see `Program.code`"));
+    let program = Program::new(&code).map_err(|message| refused(&message))?;
+    let mut answers = Vec::with_capacity(heard.len());
+    for (sent_ns, done_ns, number, retry_after_ns) in heard {
+        let outcome =
+            Outcome::numbered(number).ok_or_else(|| refused(&format!("outcome {number}")))?;
+        answers.push(Heard {
+            sent_ns,
+            done_ns,
+            outcome,
+            retry_after_ns: (retry_after_ns >= 0).then_some(retry_after_ns),
+        });
+    }
+    Ok(py.detach(|| trace(&program, seed, &answers)))
+}
+
+fn trace(program: &Program, seed: &str, answers: &[Heard]) -> Vec<SendFigures> {
+    let figures = |send: Send| (send.intended_ns, send.alias, send.attempt, send.over_ns);
+    let mut lane = Lane::new(seed.as_bytes());
+    let mut sends: Vec<SendFigures> = program.first(&mut lane).map(figures).into_iter().collect();
+    for answer in answers {
+        match program.next(&mut lane, answer) {
+            Some(send) => sends.push(figures(send)),
+            None => break,
+        }
+    }
+    sends
+}

@@ -1,0 +1,233 @@
+//! The load engine for Python: a scenario in, batches of columns out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use rateproof_simulate::audit::Audit;
+use rateproof_simulate::engine;
+use rateproof_simulate::outcome::{ErrorKind, Outcome};
+use rateproof_simulate::program::{Code, Program};
+use rateproof_simulate::rows::Columns;
+use rateproof_simulate::settings::{Group, Settings};
+use rateproof_simulate::tls::{client_config, server_name};
+
+use crate::errors::raise;
+
+/// Adds this file's classes to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()
+}
+
+/// Certificate authorities (None: the system's), whether to go without proof, the server's name.
+type Tls = (Option<PathBuf>, bool, String);
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Run {
+    addresses: Vec<(IpAddr, u16)>,
+    tls: Option<Tls>,
+    before: Vec<u8>,
+    after: Vec<u8>,
+    head_bytes: usize,
+    bodiless: bool,
+    groups: Vec<(Vec<Code>, u32, u32)>,
+    seed: u64,
+    namespace: String,
+    duration_ns: Option<i64>,
+    timeout_ns: i64,
+    connect_timeout_ns: i64,
+    max_connections: usize,
+    pace_ns: Option<i64>,
+    rejected_statuses: Vec<u16>,
+    tolerance_ns: i64,
+    loops: usize,
+}
+
+impl Run {
+    fn settings(self, py: Python<'_>) -> PyResult<Settings> {
+        let refused = |message: &str| raise(py, "InvalidArgument", message, None);
+        let group = |(code, clients, connections): (Vec<Code>, u32, u32)| {
+            let program = Program::new(&code).map_err(|why| refused(&why))?;
+            Ok(Group {
+                program: Arc::new(program),
+                clients,
+                connections,
+            })
+        };
+        let tls = self
+            .tls
+            .map(|(ca_file, insecure, name)| {
+                let config = client_config(ca_file.as_deref(), insecure)?;
+                Ok((config, server_name(&name)?))
+            })
+            .transpose()
+            .map_err(|why: String| refused(&why))?;
+        let groups = self
+            .groups
+            .into_iter()
+            .map(group)
+            .collect::<PyResult<Vec<_>>>()?;
+        let shaped = !groups.is_empty()
+            && groups
+                .iter()
+                .all(|group| group.clients > 0 && group.connections > 0)
+            && !self.addresses.is_empty()
+            && (1..=self.before.len() + 18 + self.after.len()).contains(&self.head_bytes)
+            && (1..=1_024).contains(&self.loops)
+            && self.max_connections >= self.loops;
+        if !shaped {
+            return Err(refused(
+                "a run without clients, addresses, loops or a request",
+            ));
+        }
+        Ok(Settings {
+            addresses: self
+                .addresses
+                .into_iter()
+                .map(|(address, port)| SocketAddr::new(address, port))
+                .collect(),
+            tls,
+            before: self.before,
+            after: self.after,
+            head_bytes: self.head_bytes,
+            bodiless: self.bodiless,
+            groups,
+            seed: self.seed,
+            namespace: self.namespace,
+            duration_ns: self.duration_ns.unwrap_or(i64::MAX),
+            timeout_ns: self.timeout_ns,
+            connect_timeout_ns: self.connect_timeout_ns,
+            max_connections: self.max_connections,
+            pace_ns: self.pace_ns,
+            rejected_statuses: self.rejected_statuses,
+            tolerance_ns: self.tolerance_ns,
+            loops: self.loops,
+        })
+    }
+}
+
+/// A run that goes on.
+#[pyclass(module = "rateproof._native", frozen)]
+struct Engine {
+    engine: engine::Engine,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(py: Python<'_>, run: Run) -> PyResult<Self> {
+        let settings = run.settings(py)?;
+        match py.detach(|| engine::Engine::start(settings)) {
+            Ok(engine) => Ok(Self { engine }),
+            Err(error) => Err(failed(py, &error)),
+        }
+    }
+
+    #[getter]
+    fn start_ns(&self) -> i64 {
+        self.engine.start_ns()
+    }
+
+    fn stop(&self) {
+        self.engine.control().stop();
+    }
+
+    fn abandon(&self) {
+        self.engine.control().abandon();
+    }
+
+    fn pause(&self, paused: bool) {
+        self.engine.control().pause(paused);
+    }
+
+    fn burst(&self) {
+        self.engine.control().burst();
+    }
+
+    fn extra_clients(&self, count: i64) {
+        self.engine.control().extra_clients(count);
+    }
+
+    /// The columns of the rows that came within `timeout_s`; None once the run is over.
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        timeout_s: f64,
+    ) -> PyResult<Option<(usize, Bound<'py, PyDict>)>> {
+        let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
+        let engine = &self.engine;
+        let columns = py.detach(|| {
+            let rows = engine.read(timeout)?;
+            Some(Columns::of(&rows, engine.namespace()))
+        });
+        columns.map(|columns| table(py, &columns)).transpose()
+    }
+
+    /// Waits for the end of the run; the audit's figures.
+    fn join<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let engine = &self.engine;
+        match py.detach(|| engine.join()) {
+            Ok(audit) => figures(py, &audit),
+            Err(error) => Err(failed(py, &error)),
+        }
+    }
+}
+
+fn failed(py: Python<'_>, error: &std::io::Error) -> PyErr {
+    let message = format!("the load engine failed: {error}");
+    raise(py, "RateproofError", &message, None)
+}
+
+fn table<'py>(py: Python<'py>, columns: &Columns) -> PyResult<(usize, Bound<'py, PyDict>)> {
+    let table = PyDict::new(py);
+    for (name, values) in &columns.integers {
+        table.set_item(name, bytes(py, values))?;
+    }
+    for (name, values) in &columns.floats {
+        table.set_item(name, bytes(py, values))?;
+    }
+    let identities: Vec<_> = columns
+        .identities
+        .iter()
+        .map(|identity| PyBytes::new(py, identity))
+        .collect();
+    table.set_item("key", (bytes(py, &columns.keys), identities))?;
+    let outcomes = bytes(py, &columns.outcomes);
+    table.set_item("outcome", (outcomes, Outcome::NAMES.to_vec()))?;
+    let kinds: Vec<_> = ErrorKind::NAMES
+        .iter()
+        .map(|name| (!name.is_empty()).then_some(name))
+        .collect();
+    table.set_item("error", (bytes(py, &columns.errors), kinds))?;
+    Ok((columns.length, table))
+}
+
+/// The memory of numbers, in native byte order.
+fn bytes<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
+    // SAFETY: the callers' i64, f64 and i32 have no padding, and any byte is a valid u8.
+    let bytes =
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+    PyBytes::new(py, bytes)
+}
+
+fn figures<'py>(py: Python<'py>, audit: &Audit) -> PyResult<Bound<'py, PyDict>> {
+    let figures = PyDict::new(py);
+    figures.set_item("requests", audit.lag.count())?;
+    figures.set_item("paced", audit.paced)?;
+    for (name, lag) in [("lag", &audit.lag), ("own_lag", &audit.own_lag)] {
+        for (percent, suffix) in [(50.0, "p50"), (99.0, "p99"), (100.0, "max")] {
+            figures.set_item(format!("{name}_{suffix}_ns"), lag.percentile(percent))?;
+        }
+    }
+    figures.set_item("late", audit.late)?;
+    figures.set_item("dropped", audit.dropped)?;
+    figures.set_item("stalls", audit.stalls)?;
+    figures.set_item("stall_max_ns", audit.stall_max_ns)?;
+    let share = audit.cpu_ns as f64 / audit.wall_ns.max(1) as f64;
+    figures.set_item("cpu_share", (share * 1e3).round() / 1e3)?;
+    Ok(figures)
+}

@@ -1,0 +1,141 @@
+//! The counts of a summary for Python.
+
+use std::collections::BTreeMap;
+
+use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
+use pyo3::prelude::*;
+use rateproof_simulate::tally::{self as core, KINDS, Row, Times};
+
+use crate::errors::raise;
+
+const COLUMNS: usize = 7;
+
+/// The least value, the greatest, and the count of each bucket that holds something.
+type Buckets = (i64, i64, BTreeMap<usize, u64>);
+
+/// Counts in memory that does not grow; see `rateproof.simulate.summary.tally.Counts`.
+#[pyclass(module = "rateproof._native")]
+pub struct Tally(core::Tally);
+
+#[pymethods]
+impl Tally {
+    #[new]
+    fn new() -> Self {
+        Self(core::Tally::new())
+    }
+
+    /// Counts a table of events; how many had each code of an error.
+    fn observe(
+        &mut self,
+        py: Python<'_>,
+        columns: [PyBuffer<i64>; COLUMNS],
+        outcomes: PyBuffer<i32>,
+        kinds: &[u8],
+        errors: PyBuffer<i32>,
+        words: usize,
+    ) -> PyResult<Vec<u64>> {
+        let mut slices: [&[ReadOnlyCell<i64>]; COLUMNS] = [&[]; COLUMNS];
+        for (slice, column) in slices.iter_mut().zip(&columns) {
+            *slice = plain(py, column)?;
+        }
+        let (outcomes, errors) = (plain(py, &outcomes)?, plain(py, &errors)?);
+        let length = outcomes.len();
+        if errors.len() != length || slices.iter().any(|slice| slice.len() != length) {
+            return Err(bad(py, "columns of different lengths"));
+        }
+        let kind_of = |code: i32| {
+            let kind = kinds.get(usize::try_from(code).ok()?)?;
+            Some(usize::from(*kind)).filter(|&kind| kind < KINDS)
+        };
+        // Before anything is counted: a table is counted whole or not at all.
+        let known = |code: &ReadOnlyCell<i32>| (code.get() as u32 as usize) < words;
+        if !outcomes.iter().all(|code| kind_of(code.get()).is_some()) || !errors.iter().all(known) {
+            return Err(bad(py, "a code without a word"));
+        }
+        let mut seen = vec![0; words];
+        let [sent, received, done, intended, status, bytes, connection] = slices;
+        for at in 0..length {
+            let row = Row {
+                sent_ns: sent[at].get(),
+                received_ns: received[at].get(),
+                done_ns: done[at].get(),
+                intended_ns: intended[at].get(),
+                status: status[at].get(),
+                bytes: bytes[at].get(),
+                connection: connection[at].get(),
+            };
+            self.0
+                .add(&row, kind_of(outcomes[at].get()).unwrap_or(KINDS - 1));
+            if let Some(count) = seen.get_mut(errors[at].get() as usize) {
+                *count += 1;
+            }
+        }
+        Ok(seen)
+    }
+
+    #[getter]
+    fn requests(&self) -> u64 {
+        self.0.requests()
+    }
+
+    #[getter]
+    fn bytes(&self) -> i128 {
+        self.0.bytes()
+    }
+
+    #[getter]
+    fn connections(&self) -> u64 {
+        self.0.connections()
+    }
+
+    fn outcomes(&self) -> [u64; KINDS] {
+        self.0.outcomes()
+    }
+
+    fn statuses(&self) -> BTreeMap<i64, u64> {
+        self.0.statuses()
+    }
+
+    fn span(&self) -> Option<(i64, i64)> {
+        self.0.span()
+    }
+
+    /// The least, the greatest and the buckets of times of one kind.
+    fn buckets(&self, py: Python<'_>, which: usize, kind: usize) -> PyResult<Option<Buckets>> {
+        let which = match which {
+            0 => Times::Latency,
+            1 => Times::Response,
+            _ => return Err(bad(py, "no such times")),
+        };
+        if kind >= KINDS {
+            return Err(bad(py, "no such kind of outcome"));
+        }
+        let times = self.0.times(which, kind);
+        Ok(times
+            .range()
+            .map(|(low, high)| (low, high, times.buckets().collect())))
+    }
+}
+
+fn plain<'a, T: Element>(
+    py: Python<'a>,
+    buffer: &'a PyBuffer<T>,
+) -> PyResult<&'a [ReadOnlyCell<T>]> {
+    buffer
+        .as_slice(py)
+        .ok_or_else(|| bad(py, "a column in pieces"))
+}
+
+fn bad(py: Python<'_>, problem: &str) -> PyErr {
+    raise(
+        py,
+        "InvalidArgument",
+        problem,
+        Some("see rateproof.simulate.summary.tally.Counts"),
+    )
+}
+
+/// Adds this file's class to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Tally>()
+}

@@ -1,0 +1,110 @@
+//! What may be asked of a run while it goes on.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mio::Waker;
+
+use crate::clock::monotonic_ns;
+
+/// The wishes of a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// Since when the run's clock stands still; `None` while it goes.
+    pub paused_at_ns: Option<i64>,
+    /// For how long it has stood still in all, before this pause.
+    pub paused_ns: i64,
+    /// How often every client that waits was asked to send at once.
+    pub bursts: u64,
+    /// Clients beyond those of the scenario's last group, negative for fewer.
+    pub extra_clients: i64,
+}
+
+/// Wishes, shared by the loops of a run.
+#[derive(Default)]
+pub struct Control {
+    stop: AtomicBool,
+    abandon: AtomicBool,
+    changes: AtomicU64,
+    wishes: Mutex<Wishes>,
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl Control {
+    /// A loop to wake when something is asked.
+    pub fn add_waker(&self, waker: Waker) {
+        lock(&self.wakers).push(waker);
+    }
+
+    /// Nothing new is sent from now on.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether it was asked to stop.
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Ends the run at once: what is in flight is neither awaited nor recorded.
+    pub fn abandon(&self) {
+        self.abandon.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    /// Whether nobody wants the rest.
+    pub fn abandoned(&self) -> bool {
+        self.abandon.load(Ordering::Acquire)
+    }
+
+    /// Stops the run's clock, or lets it go on.
+    pub fn pause(&self, paused: bool) {
+        self.change(|wishes| match (paused, wishes.paused_at_ns) {
+            (true, None) => wishes.paused_at_ns = Some(monotonic_ns()),
+            (false, Some(since_ns)) => {
+                wishes.paused_ns += monotonic_ns() - since_ns;
+                wishes.paused_at_ns = None;
+            }
+            _ => {}
+        });
+    }
+
+    /// Every client that waits sends its next request now.
+    pub fn burst(&self) {
+        self.change(|wishes| wishes.bursts += 1);
+    }
+
+    /// So many clients more than the scenario says, or fewer.
+    pub fn extra_clients(&self, count: i64) {
+        self.change(|wishes| wishes.extra_clients = count);
+    }
+
+    /// How many changes there were: cheap to ask in every turn of a loop.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// What is wished now.
+    pub fn wishes(&self) -> Wishes {
+        *lock(&self.wishes)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut lock(&self.wishes));
+        self.changes.fetch_add(1, Ordering::Release);
+        self.wake();
+    }
+
+    /// Lets every loop look around.
+    pub fn wake(&self) {
+        for waker in lock(&self.wakers).iter() {
+            // A loop that cannot be woken looks for itself within its longest wait.
+            let _ = waker.wake();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

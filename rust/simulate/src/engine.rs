@@ -1,0 +1,123 @@
+//! A run: event loops on threads of their own, and the rows that they record.
+
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle, panicking};
+use std::time::Duration;
+
+use crate::audit::Audit;
+use crate::control::Control;
+use crate::pacer::Pacer;
+use crate::rows::{Reader, Row, recorders};
+use crate::settings::Settings;
+use crate::worker::{Shared, Worker};
+
+/// A run that goes on.
+pub struct Engine {
+    shared: Arc<Shared>,
+    reader: Mutex<Reader>,
+    threads: Mutex<Vec<JoinHandle<io::Result<Audit>>>>,
+}
+
+impl Engine {
+    /// Starts every loop; requests begin when all of them are ready.
+    ///
+    /// # Errors
+    /// The system has no descriptor or thread left for a loop.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let loops = settings.loops;
+        let shared = Arc::new(Shared {
+            pacer: settings.pace_ns.map(Pacer::new),
+            settings,
+            control: Control::default(),
+            sequences: AtomicI64::new(0),
+            connections: AtomicI64::new(1),
+            active: AtomicI64::new(0),
+            start_ns: AtomicI64::new(0),
+            ready: Barrier::new(loops),
+        });
+        let (recorders, reader) = recorders(loops);
+        let workers = recorders
+            .into_iter()
+            .enumerate()
+            .map(|(number, recorder)| Worker::new(Arc::clone(&shared), number, recorder))
+            .collect::<io::Result<Vec<_>>>()?;
+        let threads = workers
+            .into_iter()
+            .enumerate()
+            .map(|(number, worker)| {
+                let guard = StopOthers(Arc::clone(&shared));
+                Builder::new()
+                    .name(format!("load-{number}"))
+                    .spawn(move || {
+                        let _guard = guard;
+                        worker.run()
+                    })
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        Ok(Self {
+            shared,
+            reader: Mutex::new(reader),
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// What may be asked of it while it goes on.
+    pub fn control(&self) -> &Control {
+        &self.shared.control
+    }
+
+    /// When its clock began, monotonic ns; 0 before that.
+    pub fn start_ns(&self) -> i64 {
+        self.shared.start_ns.load(Ordering::Acquire)
+    }
+
+    /// What makes its identities unique.
+    pub fn namespace(&self) -> &str {
+        &self.shared.settings.namespace
+    }
+
+    /// The next rows; see [`Reader::read`].
+    pub fn read(&self, timeout: Duration) -> Option<Vec<Row>> {
+        self.reader
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .read(timeout)
+    }
+
+    /// Waits for every loop to end, and returns what the run owes to the generator's slowness.
+    ///
+    /// # Errors
+    /// A loop failed: the system's event queue did, or the loop itself.
+    pub fn join(&self) -> io::Result<Audit> {
+        let mut audit = Audit::default();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("an event loop panicked")));
+            audit.add(&ended?);
+        }
+        Ok(audit)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.control().abandon();
+        // Whoever drops it early wants neither rows nor reasons.
+        let _ = self.join();
+    }
+}
+
+/// Ends the run when one of its loops cannot go on: the others would hide that.
+struct StopOthers(Arc<Shared>);
+
+impl Drop for StopOthers {
+    fn drop(&mut self) {
+        if panicking() {
+            self.0.control.stop();
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! One answer after another on one connection.
+
+use super::chunked::Chunks;
+use super::head::{Body, Head, MAX_HEAD, read_head};
+use super::{Fault, Reply};
+
+/// Interim answers before a final one; more are [`Fault::Protocol`].
+const MAX_INTERIM: u32 = 64;
+/// What is kept of the buffer for heads in pieces between answers.
+const KEPT: usize = 4096;
+
+/// Reads the answers of one connection, one request at a time.
+///
+/// However the bytes are cut into pieces, the outcome is the same; where an answer
+/// arrives in one piece, nothing is copied or allocated. [`Fault::Protocol`] is, besides
+/// what is not HTTP: more than 64 KiB of status line and fields, more than 100 fields,
+/// more than 64 interim answers, more than 64 KiB of chunk extensions and trailers.
+/// Interim (1xx) answers are skipped, but for 101, which is final (RFC 9110, section 15.2).
+/// The body's length is that of RFC 9112, section 6.3.
+#[derive(Debug)]
+pub struct Parser {
+    state: State,
+    /// The part of a head that has arrived, where it did not arrive in one piece.
+    partial: Vec<u8>,
+    reply: Option<Reply>,
+    head: bool,
+    starts: u32,
+    persistent: bool,
+    surplus: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Head,
+    Sized(u64),
+    Chunked(Chunks),
+    UntilClose,
+    Complete,
+    Failed(Fault),
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Parser {
+    /// A parser ready for the answer to a request that was not HEAD.
+    pub fn new() -> Self {
+        Self {
+            state: State::Head,
+            partial: Vec::new(),
+            reply: None,
+            head: false,
+            starts: 0,
+            persistent: false,
+            surplus: false,
+        }
+    }
+
+    /// Forgets the last answer: the next bytes are of the answer to the next request.
+    ///
+    /// `head`: its method is HEAD, so its answer has no body.
+    pub fn begin(&mut self, head: bool) {
+        self.state = State::Head;
+        self.partial.clear();
+        self.partial.shrink_to(KEPT);
+        self.reply = None;
+        self.head = head;
+        self.starts = 0;
+        self.persistent = false;
+        self.surplus = false;
+    }
+
+    /// Takes in what has arrived; true once the answer is complete.
+    ///
+    /// A fault stays: whatever is fed after it, it is returned again. Bytes after a
+    /// complete answer only make the connection not reusable.
+    pub fn feed(&mut self, data: &[u8]) -> Result<bool, Fault> {
+        let result = self.take(data);
+        if let Err(fault) = result {
+            self.state = State::Failed(fault);
+        }
+        result
+    }
+
+    /// The peer has closed the connection. Ok where the answer is complete by that, or was.
+    pub fn end(&mut self) -> Result<(), Fault> {
+        match &self.state {
+            State::Complete => {}
+            State::UntilClose => self.state = State::Complete,
+            State::Chunked(chunks) if chunks.ended() => self.state = State::Complete,
+            State::Failed(fault) => return Err(*fault),
+            State::Head => {
+                let nonsense = read_head(&self.partial, self.head).is_err();
+                return self.fail(if nonsense {
+                    Fault::Protocol
+                } else {
+                    Fault::Closed
+                });
+            }
+            State::Sized(_) | State::Chunked(_) => return self.fail(Fault::Closed),
+        }
+        self.persistent = false;
+        Ok(())
+    }
+
+    /// The first byte of a status line has arrived, and no later one is awaited.
+    ///
+    /// False again between an interim answer and the next byte. To stamp the final status
+    /// line's arrival, watch [`Parser::starts`]: one piece may end an interim answer and
+    /// begin the final one.
+    pub fn started(&self) -> bool {
+        !matches!(self.state, State::Head) || !self.partial.is_empty()
+    }
+
+    /// How many status lines have begun, interim ones included.
+    ///
+    /// Whether a status line is the final one is known only some bytes later. The time of
+    /// the piece that raised this figure last is the arrival of the final status line's
+    /// first byte, once there is a reply.
+    pub fn starts(&self) -> u32 {
+        self.starts
+    }
+
+    /// What is known of the answer, once its head is complete; it stays after a fault.
+    pub fn reply(&self) -> Option<&Reply> {
+        self.reply.as_ref()
+    }
+
+    /// The answer is complete and another request may be sent on the connection.
+    ///
+    /// Not so where either side would not keep it (RFC 9112, section 9.3), after surplus
+    /// bytes, after an upgrade, and where Content-Length stood beside Transfer-Encoding.
+    pub fn reusable(&self) -> bool {
+        matches!(self.state, State::Complete) && self.persistent && !self.surplus
+    }
+
+    fn fail(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.state = State::Failed(fault);
+        Err(fault)
+    }
+
+    fn take(&mut self, data: &[u8]) -> Result<bool, Fault> {
+        let rest = match self.state {
+            State::Head => match self.take_head(data)? {
+                None => return Ok(false),
+                Some(rest) => rest,
+            },
+            _ => data,
+        };
+        let Some(reply) = &mut self.reply else {
+            return Err(Fault::Protocol); // after a fault in the head
+        };
+        let (used, complete) = match &mut self.state {
+            State::Sized(left) => {
+                let used = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                reply.count(used)?;
+                *left -= used as u64;
+                (used, *left == 0)
+            }
+            State::Chunked(chunks) => chunks.take(rest, reply)?,
+            State::UntilClose => {
+                reply.count(rest.len())?;
+                (rest.len(), false)
+            }
+            State::Complete => (0, true),
+            State::Failed(fault) => return Err(*fault),
+            State::Head => (0, false),
+        };
+        if complete {
+            self.surplus |= used < rest.len();
+            self.state = State::Complete;
+        }
+        Ok(complete)
+    }
+
+    /// What follows the final head, or None while that is not complete.
+    fn take_head<'a>(&mut self, mut data: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
+        while let Some(first) = data.first() {
+            let before = self.partial.len();
+            if before == 0 {
+                // A line end here belongs to no status line, so it must not count as one.
+                if matches!(first, b'\r' | b'\n') {
+                    return Err(Fault::Protocol);
+                }
+                self.starts += 1;
+            }
+            let piece = &data[..data.len().min(MAX_HEAD - before)];
+            let whole = match before {
+                0 => read_head(piece, self.head).ok().flatten(),
+                _ => None,
+            };
+            let found = match whole {
+                Some(found) => Some(found),
+                None => self.add_partial(piece)?,
+            };
+            let Some((head, length)) = found else {
+                return Ok(None);
+            };
+            self.partial.clear();
+            data = data
+                .get(length.saturating_sub(before)..)
+                .unwrap_or_default();
+            if let Some(head) = head {
+                self.persistent = head.persistent;
+                self.reply = Some(head.reply);
+                self.state = match head.body {
+                    Body::Sized(length) => State::Sized(length),
+                    Body::Chunked => State::Chunked(Chunks::new()),
+                    Body::UntilClose => State::UntilClose,
+                };
+                return Ok(Some(data));
+            }
+            if self.starts > MAX_INTERIM {
+                return Err(Fault::Protocol);
+            }
+        }
+        Ok(None)
+    }
+    /// The same with a piece more, read as far as lines are whole: only so is the outcome the
+    /// same for any pieces, and a server that sends byte by byte costs no time.
+    fn add_partial(&mut self, piece: &[u8]) -> Result<Option<(Option<Head>, usize)>, Fault> {
+        self.partial.extend_from_slice(piece);
+        if let Some(back) = piece.iter().rev().position(|&byte| byte == b'\n') {
+            let lines = &self.partial[..self.partial.len() - back];
+            let found = read_head(lines, self.head)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        match self.partial.len() {
+            MAX_HEAD => Err(Fault::Protocol),
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a program is made of: instructions decoded and checked.
+
+use crate::interval::{Interval, MAX_DURATION_NS};
+use crate::ramps::Ramp;
+use crate::ranks::Zipf;
+
+/// So deep may loops with a count be nested.
+pub(crate) const COUNTERS: usize = 4;
+
+/// As an instruction stands in a list: op, a, b, x.
+pub type Code = (u8, i64, i64, f64);
+
+/// One instruction, its operands checked; `Op` in `program.py` says what each means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Instruction {
+    Send(i64),
+    Wait(Interval),
+    Ramp(Ramp),
+    Resume,
+    Honour(u32),
+    Backoff { base_ns: i64, cap_ns: i64 },
+    Again,
+    Fresh,
+    Rename,
+    Pick(Zipf),
+    Jump(u32),
+    Unless(u32, u8),
+    Count(u8, u32),
+    Loop(u32, u8),
+}
+
+impl Instruction {
+    /// From a line of `Program.code`; None where it has no meaning in a list so long.
+    pub(crate) fn decode((op, a, b, x): Code, length: usize) -> Option<Self> {
+        let target = || u32::try_from(a).ok().filter(|&at| at as usize <= length);
+        let counter = |value: i64| {
+            u8::try_from(value)
+                .ok()
+                .filter(|&at| usize::from(at) < COUNTERS)
+        };
+        let wait = |interval: Interval| interval.checked().map(Instruction::Wait);
+        match op {
+            0 => (0..MAX_DURATION_NS)
+                .contains(&a)
+                .then_some(Instruction::Send(a)),
+            1 => wait(Interval::Constant(a)),
+            2 => wait(Interval::Uniform(a, b)),
+            3 => wait(Interval::Exponential(a)),
+            4 => wait(Interval::LogNormal(a, x)),
+            5 => Ramp::new(a, b, x).map(Instruction::Ramp),
+            6 => Some(Instruction::Resume),
+            7 => target().map(Instruction::Honour),
+            8 => (1 <= a && a <= b && b < MAX_DURATION_NS).then_some(Instruction::Backoff {
+                base_ns: a,
+                cap_ns: b,
+            }),
+            9 => Some(Instruction::Again),
+            10 => Some(Instruction::Fresh),
+            11 => Some(Instruction::Rename),
+            12 => Zipf::new(a, x).map(Instruction::Pick),
+            13 => target().map(Instruction::Jump),
+            14 => Some(Instruction::Unless(
+                target()?,
+                u8::try_from(b).ok().filter(|mask| (1..8).contains(mask))?,
+            )),
+            15 => Some(Instruction::Count(
+                counter(a)?,
+                u32::try_from(b).ok().filter(|&times| times > 0)?,
+            )),
+            16 => Some(Instruction::Loop(target()?, counter(b)?)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the ways between instructions have a cycle that passes no request.
+///
+/// Those ways, less the ones that leave a request, have no cycle exactly if
+/// taking away what nothing leads to, again and again, leaves nothing.
+pub(crate) fn spins(instructions: &[Instruction]) -> bool {
+    let mut arriving = vec![0u32; instructions.len() + 1];
+    for (at, instruction) in instructions.iter().enumerate() {
+        for target in ways(at, instruction).into_iter().flatten() {
+            arriving[target] += 1;
+        }
+    }
+    let mut free: Vec<usize> = (0..instructions.len())
+        .filter(|&at| arriving[at] == 0)
+        .collect();
+    let mut gone = 0;
+    while let Some(at) = free.pop() {
+        gone += 1;
+        for target in ways(at, &instructions[at]).into_iter().flatten() {
+            arriving[target] -= 1;
+            if arriving[target] == 0 && target < instructions.len() {
+                free.push(target);
+            }
+        }
+    }
+    gone < instructions.len()
+}
+
+fn ways(at: usize, instruction: &Instruction) -> [Option<usize>; 2] {
+    match *instruction {
+        Instruction::Send(_) => [None, None],
+        Instruction::Jump(target) => [Some(target as usize), None],
+        Instruction::Honour(target)
+        | Instruction::Unless(target, _)
+        | Instruction::Loop(target, _) => [Some(at + 1), Some(target as usize)],
+        _ => [Some(at + 1), None],
+    }
+}

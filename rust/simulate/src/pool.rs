@@ -1,0 +1,298 @@
+//! The connections of a loop: at most so many, idle ones handed on when there are no more.
+
+use mio::net::TcpStream;
+
+use crate::http::Parser;
+use crate::lane::NONE;
+use crate::stream::Stream;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The socket connects, or TLS shakes hands.
+    Connecting,
+    /// Nothing is in flight.
+    Idle,
+    /// The request is being written.
+    Writing,
+    /// The answer is awaited.
+    Reading,
+}
+
+/// A request in flight; times are monotonic ns.
+#[derive(Clone, Copy)]
+pub struct Flight {
+    /// Number of the request in its run.
+    pub sequence: i64,
+    /// When the schedule wanted it sent.
+    pub intended_ns: i64,
+    /// When it was begun, connecting included.
+    pub begun_ns: i64,
+    /// Before its first byte was written, or the one that completes a dripping head.
+    pub sent_ns: i64,
+    /// After its answer's first byte had come.
+    pub received_ns: i64,
+    /// How many of its bytes are written.
+    pub written: usize,
+    /// How many pieces of it may be written for now.
+    pub pieces: usize,
+}
+
+/// A connection and the request in flight on it.
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Stream,
+    /// Its number in the run.
+    pub number: i64,
+    /// Whose it is.
+    pub lane: u32,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Reads the answers.
+    pub parser: Parser,
+    /// How many of the target's addresses were tried before.
+    pub tried: usize,
+    /// The request in flight, or the last one.
+    pub flight: Flight,
+    /// Whether it serves no other request: the peer ended its side, or sent more than was read.
+    pub spent: bool,
+    /// When it is given up, monotonic ns; `i64::MAX`: never.
+    pub deadline_ns: i64,
+    before: u32,
+    behind: u32,
+}
+
+/// Connections by number, those that idle in the order in which they became so.
+pub struct Pool {
+    slots: Vec<Option<Connection>>,
+    vacant: Vec<u32>,
+    most: usize,
+    longest_idle: u32,
+    latest_idle: u32,
+    // Of each place, the earliest instant at which the loop looks at it again.
+    watched_ns: Vec<i64>,
+}
+
+impl Pool {
+    /// Room for at most `most` connections.
+    pub fn new(most: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            most,
+            longest_idle: NONE,
+            latest_idle: NONE,
+            watched_ns: Vec::new(),
+        }
+    }
+
+    /// Whether another may be opened.
+    pub fn has_room(&self) -> bool {
+        self.slots.len() - self.vacant.len() < self.most
+    }
+
+    /// Whether there are fewer connections than so many lanes could have.
+    pub fn is_scarce(&self, lanes: usize) -> bool {
+        self.most < lanes
+    }
+
+    /// Whether a lane without a connection can get one now, a new one or another's that idles.
+    pub fn can_serve(&self) -> bool {
+        self.has_room() || self.longest_idle != NONE
+    }
+
+    /// The place that the next connection will have, for registering its socket.
+    pub fn next_place(&self) -> u32 {
+        self.vacant
+            .last()
+            .copied()
+            .unwrap_or(self.slots.len() as u32)
+    }
+
+    /// Takes a connection in that begins to connect.
+    pub fn open(
+        &mut self,
+        stream: Stream,
+        number: i64,
+        lane: u32,
+        tried: usize,
+        flight: Flight,
+    ) -> u32 {
+        let connection = Connection {
+            stream,
+            number,
+            lane,
+            phase: Phase::Connecting,
+            parser: Parser::new(),
+            tried,
+            flight,
+            spent: false,
+            deadline_ns: i64::MAX,
+            before: NONE,
+            behind: NONE,
+        };
+        match self.vacant.pop() {
+            Some(place) => {
+                self.slots[place as usize] = Some(connection);
+                place
+            }
+            None => {
+                self.slots.push(Some(connection));
+                self.watched_ns.push(i64::MAX);
+                (self.slots.len() - 1) as u32
+            }
+        }
+    }
+
+    /// The connection at a place, if there is one.
+    pub fn get(&mut self, place: u32) -> Option<&mut Connection> {
+        self.slots.get_mut(place as usize)?.as_mut()
+    }
+
+    /// The connection at a place that is known to be open.
+    pub fn at(&mut self, place: u32) -> &mut Connection {
+        self.slots[place as usize]
+            .as_mut()
+            .expect("whoever knows the place keeps it open")
+    }
+
+    /// Puts a connection behind all others that idle.
+    pub fn idle(&mut self, place: u32) {
+        let before = self.latest_idle;
+        let connection = self.at(place);
+        connection.phase = Phase::Idle;
+        connection.deadline_ns = i64::MAX;
+        (connection.before, connection.behind) = (before, NONE);
+        match before {
+            NONE => self.longest_idle = place,
+            before => self.at(before).behind = place,
+        }
+        self.latest_idle = place;
+    }
+
+    /// Takes an idle connection into use.
+    pub fn wake(&mut self, place: u32) {
+        let connection = self.at(place);
+        let (before, behind) = (connection.before, connection.behind);
+        (connection.before, connection.behind) = (NONE, NONE);
+        match before {
+            NONE => self.longest_idle = behind,
+            before => self.at(before).behind = behind,
+        }
+        match behind {
+            NONE => self.latest_idle = before,
+            behind => self.at(behind).before = before,
+        }
+    }
+
+    /// The connection that has been idle for the longest time, or `NONE`.
+    pub fn longest_idle(&self) -> u32 {
+        self.longest_idle
+    }
+
+    /// Asks to look at a place at an instant; false where an earlier look is down for it.
+    pub fn watch(&mut self, place: u32, instant_ns: i64) -> bool {
+        let watched_ns = &mut self.watched_ns[place as usize];
+        let earlier = instant_ns < *watched_ns;
+        *watched_ns = instant_ns.min(*watched_ns);
+        earlier
+    }
+
+    /// The look that was down for an instant begins; false where an earlier one has replaced it.
+    pub fn unwatch(&mut self, place: u32, instant_ns: i64) -> bool {
+        let watched_ns = &mut self.watched_ns[place as usize];
+        let current = *watched_ns == instant_ns;
+        if current {
+            *watched_ns = i64::MAX;
+        }
+        current
+    }
+
+    /// Closes a connection; one that idles leaves the others' order first.
+    pub fn close(&mut self, place: u32) {
+        if self.at(place).phase == Phase::Idle {
+            self.wake(place);
+        }
+        self.slots[place as usize] = None;
+        self.vacant.push(place);
+    }
+}
+
+/// A socket that begins to connect, without delay of small writes.
+pub fn connect(address: std::net::SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpStream::connect(address)?;
+    // A socket that cannot do without is slower, not wrong.
+    let _ = socket.set_nodelay(true);
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const FLIGHT: Flight = Flight {
+        sequence: 0,
+        intended_ns: 0,
+        begun_ns: 0,
+        sent_ns: 0,
+        received_ns: 0,
+        written: 0,
+        pieces: 0,
+    };
+
+    fn filled(most: usize) -> Pool {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut pool = Pool::new(most);
+        for lane in 0..most as u32 {
+            let place = pool.next_place();
+            let stream = Stream::plain(connect(address).unwrap());
+            assert_eq!(pool.open(stream, 0, lane, 0, FLIGHT), place);
+        }
+        pool
+    }
+
+    #[test]
+    fn the_one_that_idled_longest_is_handed_on_first() {
+        let mut pool = filled(4);
+        assert!(!pool.can_serve());
+        for place in [2, 0, 3, 1] {
+            pool.idle(place);
+        }
+        let mut order = Vec::new();
+        pool.wake(3); // out of the middle
+        while pool.longest_idle() != NONE {
+            let place = pool.longest_idle();
+            pool.wake(place);
+            order.push(place);
+        }
+        assert_eq!(order, [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_closed_one_makes_room_and_leaves_the_order_of_the_others() {
+        let mut pool = filled(3);
+        for place in [0, 1, 2] {
+            pool.idle(place);
+        }
+        pool.close(1);
+        assert!(pool.has_room() && pool.get(1).is_none() && pool.next_place() == 1);
+        pool.wake(0);
+        assert_eq!(pool.longest_idle(), 2);
+        pool.wake(2);
+        assert_eq!(pool.longest_idle(), NONE);
+    }
+
+    #[test]
+    fn only_an_earlier_look_is_put_down_again() {
+        let mut pool = filled(1);
+        assert!(pool.watch(0, 20));
+        assert!(!pool.watch(0, 30), "a look at 20 is down already");
+        assert!(pool.watch(0, 10));
+        assert!(!pool.unwatch(0, 20), "the look at 10 came in its place");
+        assert!(pool.unwatch(0, 10));
+        assert!(pool.watch(0, 30));
+    }
+}

@@ -1,0 +1,297 @@
+//! The twin of `program.py`, which says what every instruction means.
+
+pub use crate::instruction::Code;
+use crate::instruction::{COUNTERS, Instruction, spins};
+use crate::interval::Interval;
+use crate::outcome::Outcome;
+use crate::rng::Rng;
+
+/// Instants beyond are cut to this, 146 years: no sum overflows.
+pub const NEVER_NS: i64 = 1 << 62;
+
+/// A request that a plan asks for; `intended_ns` in the past means at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// When, in ns since the client's start.
+    pub intended_ns: i64,
+    /// Under which identity of the client; 0 is its own.
+    pub alias: u32,
+    /// 0 for a first try, n for its n-th repetition.
+    pub attempt: u32,
+    /// Above 0, the request's header is dripped out over so long.
+    pub over_ns: i64,
+}
+
+/// What a plan learns of the request that it asked for; instants as in `Send`.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// When it was sent.
+    pub sent_ns: i64,
+    /// When its answer was complete or given up.
+    pub done_ns: i64,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What the server asked to wait, if it did.
+    pub retry_after_ns: Option<i64>,
+}
+
+/// What a client does: shared by all lanes of its behaviour.
+#[derive(Debug)]
+pub struct Program {
+    instructions: Vec<Instruction>,
+}
+
+/// What changes while one connection runs a program.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    rng: Rng,
+    cursor_ns: i64,
+    done_ns: i64,
+    retry_after_ns: Option<i64>,
+    counters: [u32; COUNTERS],
+    at: u32,
+    alias: u32,
+    attempt: u32,
+    outcome: Outcome,
+}
+
+impl Lane {
+    /// At the start of any program, with the generator in its initial state.
+    pub fn new(seed: &[u8]) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            cursor_ns: 0,
+            done_ns: 0,
+            retry_after_ns: None,
+            counters: [0; COUNTERS],
+            at: 0,
+            alias: 0,
+            attempt: 0,
+            outcome: Outcome::Admitted,
+        }
+    }
+
+    fn move_to(&mut self, from_ns: i64, by_ns: i64) {
+        self.cursor_ns = from_ns.saturating_add(by_ns).clamp(-NEVER_NS, NEVER_NS);
+    }
+
+    fn back_off(&mut self, base_ns: i64, cap_ns: i64) {
+        let most_ns = match self.attempt {
+            attempt @ 0..62 if base_ns <= cap_ns >> attempt => base_ns << attempt,
+            _ => cap_ns,
+        };
+        let by_ns = Interval::Uniform(0, most_ns).draw(&mut self.rng);
+        self.move_to(self.done_ns, by_ns);
+        self.attempt = self.attempt.saturating_add(1);
+    }
+}
+
+impl Program {
+    /// From a list of instructions, as `Program.code` gives it.
+    ///
+    /// Errors: an op that is not known, an operand out of bounds, a jump to
+    /// nowhere, a loop that could go round without a request and so never end.
+    pub fn new(code: &[Code]) -> Result<Self, String> {
+        if code.len() >= u32::MAX as usize {
+            return Err(format!("{} instructions", code.len()));
+        }
+        let mut instructions = Vec::with_capacity(code.len());
+        for (at, line) in code.iter().enumerate() {
+            let instruction = Instruction::decode(*line, code.len())
+                .ok_or_else(|| format!("instruction {at} is {line:?}, which has no meaning"))?;
+            instructions.push(instruction);
+        }
+        if spins(&instructions) {
+            return Err("a loop without a request: put one on every way round".to_owned());
+        }
+        Ok(Self { instructions })
+    }
+
+    /// The first request of a new lane; None where the plan has none.
+    pub fn first(&self, lane: &mut Lane) -> Option<Send> {
+        self.run(lane)
+    }
+
+    /// The request after the one whose answer is given; None: the plan has ended.
+    pub fn next(&self, lane: &mut Lane, heard: &Heard) -> Option<Send> {
+        lane.done_ns = heard.done_ns;
+        lane.outcome = heard.outcome;
+        lane.retry_after_ns = heard.retry_after_ns;
+        self.run(lane)
+    }
+
+    // Ends: `spins` made sure that between two sends no instruction comes twice.
+    fn run(&self, lane: &mut Lane) -> Option<Send> {
+        while let Some(&now) = self.instructions.get(lane.at as usize) {
+            lane.at += 1;
+            match now {
+                Instruction::Send(over_ns) => {
+                    return Some(Send {
+                        intended_ns: lane.cursor_ns,
+                        alias: lane.alias,
+                        attempt: lane.attempt,
+                        over_ns,
+                    });
+                }
+                Instruction::Wait(interval) => {
+                    let by_ns = interval.draw(&mut lane.rng);
+                    lane.move_to(lane.cursor_ns, by_ns);
+                }
+                Instruction::Ramp(ramp) => match ramp.gap(&mut lane.rng, lane.cursor_ns.max(0)) {
+                    Some(by_ns) => lane.move_to(lane.cursor_ns, by_ns),
+                    None => lane.at = u32::MAX,
+                },
+                Instruction::Resume => lane.move_to(lane.done_ns, 0),
+                Instruction::Honour(target) => {
+                    if let Some(by_ns) = lane.retry_after_ns {
+                        lane.move_to(lane.done_ns, by_ns);
+                        lane.at = target;
+                    }
+                }
+                Instruction::Backoff { base_ns, cap_ns } => lane.back_off(base_ns, cap_ns),
+                Instruction::Again => lane.attempt = lane.attempt.saturating_add(1),
+                Instruction::Fresh => lane.attempt = 0,
+                Instruction::Rename => lane.alias = lane.alias.saturating_add(1),
+                Instruction::Pick(zipf) => lane.alias = zipf.draw(&mut lane.rng) - 1,
+                Instruction::Jump(target) => lane.at = target,
+                Instruction::Unless(target, mask) => {
+                    if mask >> (lane.outcome as u8) & 1 == 0 {
+                        lane.at = target;
+                    }
+                }
+                Instruction::Count(counter, times) => lane.counters[counter as usize] = times,
+                Instruction::Loop(target, counter) => {
+                    let left = &mut lane.counters[counter as usize];
+                    *left = left.saturating_sub(1);
+                    if *left > 0 {
+                        lane.at = target;
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Heard, Lane, NEVER_NS, Program, Send};
+    use crate::outcome::Outcome;
+
+    const SEND: u8 = 0;
+    const CONSTANT: u8 = 1;
+    const RESUME: u8 = 6;
+    const JUMP: u8 = 13;
+    const UNLESS: u8 = 14;
+    const COUNT: u8 = 15;
+    const LOOP: u8 = 16;
+
+    fn heard(done_ns: i64, outcome: Outcome) -> Heard {
+        Heard {
+            sent_ns: done_ns,
+            done_ns,
+            outcome,
+            retry_after_ns: None,
+        }
+    }
+
+    #[test]
+    fn a_lane_is_small() {
+        assert!(size_of::<Lane>() <= 96, "{}", size_of::<Lane>());
+    }
+
+    #[test]
+    fn a_counted_loop_sends_so_often_and_the_plan_ends_for_good() {
+        let program = Program::new(&[
+            (COUNT, 0, 3, 0.0),
+            (CONSTANT, 5, 0, 0.0),
+            (SEND, 7, 0, 0.0),
+            (LOOP, 1, 0, 0.0),
+        ])
+        .expect("sound");
+        let mut lane = Lane::new(b"");
+        let send = |intended_ns| {
+            Some(Send {
+                intended_ns,
+                alias: 0,
+                attempt: 0,
+                over_ns: 7,
+            })
+        };
+        assert_eq!(program.first(&mut lane), send(5));
+        let answer = heard(100, Outcome::Admitted);
+        assert_eq!(program.next(&mut lane, &answer), send(10));
+        assert_eq!(program.next(&mut lane, &answer), send(15));
+        assert_eq!(program.next(&mut lane, &answer), None);
+        assert_eq!(program.next(&mut lane, &answer), None);
+    }
+
+    #[test]
+    fn a_loop_that_could_go_round_without_a_request_is_refused() {
+        let spinning: [&[Code]; 4] = [
+            &[(JUMP, 0, 0, 0.0)],
+            &[(CONSTANT, 1, 0, 0.0), (JUMP, 0, 0, 0.0)],
+            // The send is on one way round only.
+            &[
+                (UNLESS, 2, 1, 0.0),
+                (SEND, 0, 0, 0.0),
+                (RESUME, 0, 0, 0.0),
+                (JUMP, 0, 0, 0.0),
+            ],
+            &[
+                (COUNT, 0, 1 << 31, 0.0),
+                (CONSTANT, 1, 0, 0.0),
+                (LOOP, 1, 0, 0.0),
+            ],
+        ];
+        for code in spinning {
+            assert!(Program::new(code).is_err(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_refused_and_named() {
+        let senseless: [Code; 9] = [
+            (17, 0, 0, 0.0),
+            (SEND, -1, 0, 0.0),
+            (CONSTANT, 0, 0, 0.0),
+            (JUMP, 2, 0, 0.0),
+            (JUMP, -1, 0, 0.0),
+            (UNLESS, 1, 8, 0.0),
+            (COUNT, 4, 1, 0.0),
+            (COUNT, 0, 0, 0.0),
+            (LOOP, 1, -1, 0.0),
+        ];
+        for line in senseless {
+            let error = Program::new(&[line]).expect_err("refused");
+            assert!(error.contains("instruction 0"), "{error}");
+        }
+    }
+
+    #[test]
+    fn instants_are_cut_and_never_overflow() {
+        let program = Program::new(&[
+            (SEND, 0, 0, 0.0),
+            (RESUME, 0, 0, 0.0),
+            (CONSTANT, (1 << 61) - 1, 0, 0.0),
+            (JUMP, 0, 0, 0.0),
+        ])
+        .expect("sound");
+        let mut lane = Lane::new(b"");
+        program.first(&mut lane);
+        for (done_ns, expected) in [(i64::MAX, NEVER_NS), (i64::MIN, -NEVER_NS + (1 << 61) - 1)] {
+            let next = program.next(&mut lane, &heard(done_ns, Outcome::Unknown));
+            assert_eq!(next.map(|send| send.intended_ns), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_lane_of_another_program_has_ended_and_does_no_harm() {
+        let long = Program::new(&[(SEND, 0, 0, 0.0); 3]).expect("sound");
+        let short = Program::new(&[(SEND, 0, 0, 0.0)]).expect("sound");
+        let mut lane = Lane::new(b"");
+        long.first(&mut lane);
+        long.next(&mut lane, &heard(1, Outcome::Admitted));
+        assert_eq!(short.next(&mut lane, &heard(2, Outcome::Admitted)), None);
+    }
+}

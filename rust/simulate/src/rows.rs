@@ -1,0 +1,262 @@
+//! One row for every request, in buffers that a loop fills and its reader empties.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use crate::identity::{Identity, identity_of};
+use crate::outcome::{ErrorKind, Outcome};
+
+/// No value, in a column of integers.
+pub const NULL: i64 = i64::MIN;
+
+/// Rows in a buffer: 200 KiB, which stays in the cache.
+const ROWS: usize = 2_048;
+/// A reader that lags gets this many rows at a time.
+const MOST_AT_ONCE: usize = 1 << 16;
+
+/// One request as its client saw it; times are monotonic ns, `NULL` where there is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Number of the request in its run.
+    pub sequence: i64,
+    /// Number of the client.
+    pub client: u32,
+    /// Which of the client's identities it carried.
+    pub alias: u32,
+    /// 0 for a first try, n for the n-th repetition.
+    pub attempt: u32,
+    /// Number of the event loop.
+    pub worker: u32,
+    /// Number of the connection in the run.
+    pub connection: i64,
+    /// When the schedule wanted it sent.
+    pub intended_ns: i64,
+    /// Before its first byte was written.
+    pub sent_ns: i64,
+    /// After the first byte of the final status line had come.
+    pub received_ns: i64,
+    /// After the whole answer had been read, or was given up.
+    pub done_ns: i64,
+    /// `NULL` where no header section arrived.
+    pub status: i64,
+    /// Of the answer's body.
+    pub bytes: i64,
+    /// NaN where the server did not say.
+    pub retry_after_s: f64,
+    /// `r` of RateLimit.
+    pub ratelimit_remaining: i64,
+    /// `t` of RateLimit, NaN where there is none.
+    pub ratelimit_reset_s: f64,
+    /// What the answer says of the limiter's decision.
+    pub outcome: Outcome,
+    /// What went wrong.
+    pub error: ErrorKind,
+}
+
+/// Where a loop writes its rows: never blocks, never loses one.
+pub struct Recorder {
+    rows: Vec<Row>,
+    full: Sender<Vec<Row>>,
+    empty: Receiver<Vec<Row>>,
+}
+
+impl Recorder {
+    /// Adds a row, and passes the buffer on when it is full.
+    pub fn push(&mut self, row: Row) {
+        self.rows.push(row);
+        if self.rows.len() == ROWS {
+            self.flush();
+        }
+    }
+
+    /// Whether rows wait to be passed on.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Passes on what there is.
+    pub fn flush(&mut self) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let next = self
+            .empty
+            .try_recv()
+            .unwrap_or_else(|_| Vec::with_capacity(ROWS));
+        // A reader that is gone wants no more rows.
+        let _ = self.full.send(std::mem::replace(&mut self.rows, next));
+    }
+}
+
+/// The other end of the recorders of a run.
+pub struct Reader {
+    full: Receiver<Vec<Row>>,
+    empty: Vec<Sender<Vec<Row>>>,
+    turn: usize,
+}
+
+/// The recorders of `loops` event loops, and their reader.
+pub fn recorders(loops: usize) -> (Vec<Recorder>, Reader) {
+    let (full, from_loops) = channel();
+    let mut empty = Vec::with_capacity(loops);
+    let recorders = (0..loops)
+        .map(|_| {
+            let (to_loop, from_reader) = channel();
+            for _ in 0..4 {
+                let _ = to_loop.send(Vec::with_capacity(ROWS));
+            }
+            empty.push(to_loop);
+            Recorder {
+                rows: Vec::with_capacity(ROWS),
+                full: full.clone(),
+                empty: from_reader,
+            }
+        })
+        .collect();
+    let reader = Reader {
+        full: from_loops,
+        empty,
+        turn: 0,
+    };
+    (recorders, reader)
+}
+
+impl Reader {
+    /// Rows in the order of each loop; empty when none came in time, `None` when all loops ended.
+    pub fn read(&mut self, timeout: Duration) -> Option<Vec<Row>> {
+        let mut rows = match self.full.recv_timeout(timeout) {
+            Ok(rows) => rows,
+            Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        while rows.len() < MOST_AT_ONCE {
+            let Ok(mut more) = self.full.try_recv() else {
+                break;
+            };
+            rows.append(&mut more);
+            self.turn = (self.turn + 1) % self.empty.len();
+            let _ = self.empty[self.turn].send(more);
+        }
+        Some(rows)
+    }
+}
+
+/// Rows by column.
+pub struct Columns {
+    /// How many rows.
+    pub length: usize,
+    /// Integers, `NULL` for none.
+    pub integers: Vec<(&'static str, Vec<i64>)>,
+    /// Floats, NaN for none.
+    pub floats: Vec<(&'static str, Vec<f64>)>,
+    /// The identity of each row, by its place in `identities`.
+    pub keys: Vec<i32>,
+    /// Each identity once.
+    pub identities: Vec<Identity>,
+    /// The outcome of each row, by its place in `Outcome::NAMES`.
+    pub outcomes: Vec<i32>,
+    /// The error of each row, by its place in `ErrorKind::NAMES`.
+    pub errors: Vec<i32>,
+}
+
+impl Columns {
+    /// Turns rows around.
+    pub fn of(rows: &[Row], namespace: &str) -> Self {
+        let integers = |of: fn(&Row) -> i64| rows.iter().map(of).collect::<Vec<_>>();
+        let floats = |of: fn(&Row) -> f64| rows.iter().map(of).collect::<Vec<_>>();
+        let mut places: HashMap<(u32, u32), i32> = HashMap::new();
+        let mut identities = Vec::new();
+        let keys = rows
+            .iter()
+            .map(|row| {
+                *places.entry((row.client, row.alias)).or_insert_with(|| {
+                    identities.push(identity_of(namespace, row.client, row.alias));
+                    (identities.len() - 1) as i32
+                })
+            })
+            .collect();
+        Self {
+            length: rows.len(),
+            integers: vec![
+                ("sequence", integers(|row| row.sequence)),
+                ("attempt", integers(|row| i64::from(row.attempt))),
+                ("intended_ns", integers(|row| row.intended_ns)),
+                ("sent_ns", integers(|row| row.sent_ns)),
+                ("received_ns", integers(|row| row.received_ns)),
+                ("done_ns", integers(|row| row.done_ns)),
+                ("status", integers(|row| row.status)),
+                ("bytes", integers(|row| row.bytes)),
+                (
+                    "ratelimit_remaining",
+                    integers(|row| row.ratelimit_remaining),
+                ),
+                ("connection", integers(|row| row.connection)),
+                ("worker", integers(|row| i64::from(row.worker))),
+            ],
+            floats: vec![
+                ("retry_after_s", floats(|row| row.retry_after_s)),
+                ("ratelimit_reset_s", floats(|row| row.ratelimit_reset_s)),
+            ],
+            keys,
+            identities,
+            outcomes: rows.iter().map(|row| row.outcome as i32).collect(),
+            errors: rows.iter().map(|row| row.error as i32).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(sequence: i64) -> Row {
+        Row {
+            sequence,
+            client: (sequence % 3) as u32,
+            alias: 0,
+            attempt: 0,
+            worker: 0,
+            connection: 1,
+            intended_ns: 0,
+            sent_ns: 1,
+            received_ns: NULL,
+            done_ns: 2,
+            status: NULL,
+            bytes: 0,
+            retry_after_s: f64::NAN,
+            ratelimit_remaining: NULL,
+            ratelimit_reset_s: f64::NAN,
+            outcome: Outcome::Unknown,
+            error: ErrorKind::Timeout,
+        }
+    }
+
+    #[test]
+    fn a_reader_that_lags_loses_nothing() {
+        let (mut recorders, mut reader) = recorders(2);
+        let each = 10 * ROWS as i64 + 7;
+        for number in 0..each {
+            recorders[0].push(row(2 * number));
+            recorders[1].push(row(2 * number + 1));
+        }
+        recorders.iter_mut().for_each(Recorder::flush);
+        drop(recorders);
+        let mut seen = Vec::new();
+        while let Some(rows) = reader.read(Duration::from_secs(1)) {
+            seen.extend(rows.iter().map(|row| row.sequence));
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..2 * each).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn columns_hold_each_identity_once() {
+        let rows: Vec<_> = (0..6).map(row).collect();
+        let columns = Columns::of(&rows, "run");
+        assert_eq!(columns.keys, [0, 1, 2, 0, 1, 2]);
+        assert_eq!(columns.identities[1], identity_of("run", 1, 0));
+        assert_eq!(columns.integers[0].1, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(columns.errors, [ErrorKind::Timeout as i32; 6]);
+    }
+}

@@ -1,0 +1,136 @@
+//! What a run is told: a scenario, resolved and checked by the caller.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::program::Program;
+
+/// Clients of one behaviour.
+pub struct Group {
+    /// How each of them behaves.
+    pub program: Arc<Program>,
+    /// How many.
+    pub clients: u32,
+    /// How many connections each of them owns, all on the same plan.
+    pub connections: u32,
+}
+
+/// A run, complete.
+pub struct Settings {
+    /// Where to connect, tried in this order.
+    pub addresses: Vec<SocketAddr>,
+    /// How to speak TLS, and to whom; `None` for plain HTTP.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Bytes of a request before the identity.
+    pub before: Vec<u8>,
+    /// Bytes of a request after the identity.
+    pub after: Vec<u8>,
+    /// Where the header section ends in a whole request, for requests that drip.
+    pub head_bytes: usize,
+    /// Whether answers have no body, as to HEAD.
+    pub bodiless: bool,
+    /// The clients; at least one group of at least one.
+    pub groups: Vec<Group>,
+    /// Of every draw.
+    pub seed: u64,
+    /// What makes the identities unique.
+    pub namespace: String,
+    /// Nothing is sent from this instant of the run on; `i64::MAX`: until stopped.
+    pub duration_ns: i64,
+    /// For a whole request, from its start to the end of its answer.
+    pub timeout_ns: i64,
+    /// For connecting alone, TLS included.
+    pub connect_timeout_ns: i64,
+    /// Open at once in all; at least 1.
+    pub max_connections: usize,
+    /// Between any two requests of all clients together; `None`: no ceiling.
+    pub pace_ns: Option<i64>,
+    /// Status codes by which the limiter says no.
+    pub rejected_statuses: Vec<u16>,
+    /// What a turn of a loop, or a request of its own fault, may be late.
+    pub tolerance_ns: i64,
+    /// Event loops; at least 1.
+    pub loops: usize,
+}
+
+impl Settings {
+    /// Lanes (connections of clients) of all groups but the last.
+    pub fn settled_lanes(&self) -> u64 {
+        self.lanes_of(&self.groups[..self.groups.len() - 1])
+    }
+
+    /// Lanes of all groups.
+    pub fn lanes(&self) -> u64 {
+        self.lanes_of(&self.groups)
+    }
+
+    fn lanes_of(&self, groups: &[Group]) -> u64 {
+        groups
+            .iter()
+            .map(|group| u64::from(group.clients) * u64::from(group.connections))
+            .sum()
+    }
+
+    /// The place of the group and the number of the client of a lane.
+    ///
+    /// Lanes beyond the last group's are those of clients that joined it later.
+    pub fn owner(&self, lane: u64) -> (usize, u32) {
+        let (mut first_lane, mut first_client) = (0, 0);
+        for (place, group) in self.groups.iter().enumerate() {
+            let lanes = u64::from(group.clients) * u64::from(group.connections);
+            if lane < first_lane + lanes || place + 1 == self.groups.len() {
+                let client = (lane - first_lane) / u64::from(group.connections);
+                return (place, first_client + client as u32);
+            }
+            first_lane += lanes;
+            first_client += group.clients;
+        }
+        unreachable!("there is at least one group")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_belong_to_groups_in_order_and_later_ones_to_the_last() {
+        // One request, then the end of the plan: the least program there is.
+        let program = Arc::new(Program::new(&[(0, 0, 0, 0.0)]).unwrap());
+        let group = |clients, connections| Group {
+            program: Arc::clone(&program),
+            clients,
+            connections,
+        };
+        let settings = Settings {
+            addresses: Vec::new(),
+            tls: None,
+            before: Vec::new(),
+            after: Vec::new(),
+            head_bytes: 1,
+            bodiless: false,
+            groups: vec![group(2, 1), group(2, 3)],
+            seed: 0,
+            namespace: "run".into(),
+            duration_ns: i64::MAX,
+            timeout_ns: 1,
+            connect_timeout_ns: 1,
+            max_connections: 8,
+            pace_ns: None,
+            rejected_statuses: Vec::new(),
+            tolerance_ns: 1,
+            loops: 1,
+        };
+        assert_eq!((settings.settled_lanes(), settings.lanes()), (2, 8));
+        let owners: Vec<_> = (0..11).map(|lane| settings.owner(lane)).collect();
+        assert_eq!(owners[..2], [(0, 0), (0, 1)]);
+        assert_eq!(
+            owners[2..8],
+            [(1, 2), (1, 2), (1, 2), (1, 3), (1, 3), (1, 3)]
+        );
+        assert_eq!(owners[8..], [(1, 4), (1, 4), (1, 4)]);
+    }
+}

@@ -1,0 +1,247 @@
+//! What a summary counts, table by table: the twin of `rateproof.simulate.summary.tally`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::histogram::Histogram;
+
+/// What stands in a column of numbers where there is none.
+pub const NULL: i64 = i64::MIN;
+
+/// How many kinds of outcome there are: admitted, rejected, unknown.
+pub const KINDS: usize = 3;
+
+const USUAL_STATUSES: usize = 1_000;
+const BLOCK_BITS: u32 = 12;
+const BLOCK_WORDS: usize = 1 << (BLOCK_BITS - 6);
+
+/// One event, as far as it is counted; times in ns, `NULL` where there is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Before the first byte was written.
+    pub sent_ns: i64,
+    /// After the first byte of the answer.
+    pub received_ns: i64,
+    /// After the whole answer.
+    pub done_ns: i64,
+    /// When the plan wanted it sent.
+    pub intended_ns: i64,
+    /// The HTTP status.
+    pub status: i64,
+    /// Of the body.
+    pub bytes: i64,
+    /// Number of the connection; 0 is none.
+    pub connection: i64,
+}
+
+/// Which times a histogram is of.
+#[derive(Clone, Copy, Debug)]
+pub enum Times {
+    /// From the instant of sending.
+    Latency = 0,
+    /// From the intended instant where that was earlier.
+    Response = 1,
+}
+
+/// Counts in memory that does not grow with the number of events.
+///
+/// Connections are counted exactly, by a bit for each number.
+#[derive(Debug)]
+pub struct Tally {
+    requests: u64,
+    bytes: i128,
+    outcomes: [u64; KINDS],
+    usual_statuses: Vec<u64>,
+    other_statuses: BTreeMap<i64, u64>,
+    span: Option<(i64, i64)>,
+    times: [[Histogram; KINDS]; 2],
+    blocks: HashMap<i64, [u64; BLOCK_WORDS]>,
+    last_connection: i64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tally {
+    /// Nothing counted.
+    pub fn new() -> Self {
+        Self {
+            requests: 0,
+            bytes: 0,
+            outcomes: [0; KINDS],
+            usual_statuses: vec![0; USUAL_STATUSES],
+            other_statuses: BTreeMap::new(),
+            span: None,
+            times: Default::default(),
+            blocks: HashMap::new(),
+            last_connection: 0,
+        }
+    }
+
+    /// Counts one event; `kind` is 0 admitted, 1 rejected or 2 unknown.
+    #[inline]
+    pub fn add(&mut self, row: &Row, kind: usize) {
+        self.requests += 1;
+        self.bytes += i128::from(row.bytes);
+        self.outcomes[kind] += 1;
+        match usize::try_from(row.status) {
+            Ok(status) if status < USUAL_STATUSES => self.usual_statuses[status] += 1,
+            _ if row.status != NULL => *self.other_statuses.entry(row.status).or_insert(0) += 1,
+            _ => {}
+        }
+        if row.connection != self.last_connection {
+            self.note_connection(row.connection);
+        }
+        let answered_ns = if row.done_ns == NULL {
+            row.received_ns
+        } else {
+            row.done_ns
+        };
+        let mut end_ns = row.sent_ns;
+        if answered_ns != NULL {
+            end_ns = answered_ns;
+            self.times[Times::Latency as usize][kind].add(end_ns.saturating_sub(row.sent_ns));
+            if row.intended_ns != NULL {
+                let from_ns = row.sent_ns.min(row.intended_ns);
+                self.times[Times::Response as usize][kind].add(end_ns.saturating_sub(from_ns));
+            }
+        }
+        self.span = Some(match self.span {
+            None => (row.sent_ns, end_ns),
+            Some((first, last)) => (first.min(row.sent_ns), last.max(end_ns)),
+        });
+    }
+
+    /// How many events.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Of all bodies together.
+    pub fn bytes(&self) -> i128 {
+        self.bytes
+    }
+
+    /// How many of each kind.
+    pub fn outcomes(&self) -> [u64; KINDS] {
+        self.outcomes
+    }
+
+    /// How many of each status, those that occurred.
+    pub fn statuses(&self) -> BTreeMap<i64, u64> {
+        let usual = (0..).zip(self.usual_statuses.iter().copied());
+        let mut statuses: BTreeMap<i64, u64> = usual.filter(|&(_, count)| count > 0).collect();
+        statuses.extend(&self.other_statuses);
+        statuses
+    }
+
+    /// The first instant of sending and the last end; None without events.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        self.span
+    }
+
+    /// How many numbers of connections there were; 0 is none.
+    pub fn connections(&self) -> u64 {
+        let words = self.blocks.values().flatten();
+        words.map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// The times of one kind of outcome.
+    pub fn times(&self, which: Times, kind: usize) -> &Histogram {
+        &self.times[which as usize][kind]
+    }
+
+    fn note_connection(&mut self, number: i64) {
+        self.last_connection = number;
+        if number == 0 {
+            return;
+        }
+        let words = self
+            .blocks
+            .entry(number >> BLOCK_BITS)
+            .or_insert([0; BLOCK_WORDS]);
+        let bit = (number & ((1 << BLOCK_BITS) - 1)) as usize;
+        words[bit / 64] |= 1 << (bit % 64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: Row = Row {
+        sent_ns: 100,
+        received_ns: 110,
+        done_ns: 120,
+        intended_ns: 50,
+        status: 200,
+        bytes: 7,
+        connection: 1,
+    };
+
+    #[test]
+    fn everything_is_counted_once_and_apart_by_kind() {
+        let mut tally = Tally::new();
+        tally.add(&ROW, 0);
+        tally.add(
+            &Row {
+                status: 503,
+                connection: 2,
+                sent_ns: 90,
+                ..ROW
+            },
+            1,
+        );
+        let lost = Row {
+            status: NULL,
+            received_ns: NULL,
+            done_ns: NULL,
+            connection: 0,
+            ..ROW
+        };
+        tally.add(&lost, 2);
+        tally.add(
+            &Row {
+                status: 99_999,
+                done_ns: NULL,
+                intended_ns: NULL,
+                ..ROW
+            },
+            0,
+        );
+        assert_eq!((tally.requests(), tally.bytes()), (4, 28));
+        assert_eq!(tally.outcomes(), [2, 1, 1]);
+        assert_eq!(tally.statuses(), [(200, 1), (503, 1), (99_999, 1)].into());
+        assert_eq!(tally.span(), Some((90, 120)));
+        assert_eq!(tally.connections(), 2);
+        assert_eq!(tally.times(Times::Latency, 0).range(), Some((10, 20)));
+        assert_eq!(tally.times(Times::Latency, 1).range(), Some((30, 30)));
+        assert_eq!(tally.times(Times::Latency, 2).range(), None);
+        assert_eq!(tally.times(Times::Response, 0).range(), Some((70, 70)));
+    }
+
+    #[test]
+    fn connections_are_counted_by_number_however_far_apart() {
+        let mut tally = Tally::new();
+        let numbers = (1..=10_000).chain([1 << 40, (1 << 40) + 1, -5, i64::MIN, i64::MAX, 0]);
+        for connection in numbers.clone().chain(numbers) {
+            tally.add(&Row { connection, ..ROW }, 0);
+        }
+        assert_eq!(tally.connections(), 10_005);
+    }
+
+    #[test]
+    fn sent_ahead_of_its_plan_the_response_is_the_latency() {
+        let mut tally = Tally::new();
+        tally.add(
+            &Row {
+                intended_ns: 1_000,
+                ..ROW
+            },
+            0,
+        );
+        assert_eq!(tally.times(Times::Response, 0).range(), Some((20, 20)));
+    }
+}

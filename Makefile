@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMP := $(VENV)/.installed-$(shell command -v cargo >/dev/null && echo native || echo python)
 RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: env demo test test-slow lint types imports test-python test-rust lock clean
+.PHONY: env demo test test-slow lint types imports test-python test-rust fuzz lock clean
 
 env: $(STAMP)
 
@@ -40,6 +40,20 @@ test-rust:
 	  && cargo test --quiet --locked --workspace --exclude rateproof-python \
 	  && RUSTFLAGS="--cfg loom" cargo test --quiet --locked --release --package rateproof-enforce \
 	    --lib --target-dir target/loom models; fi
+
+# Coverage-guided, without a nightly compiler. What is found becomes a unit test.
+FUZZ_SECONDS ?= 600
+FUZZ := rust/target/fuzz
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+
+fuzz:
+	mkdir -p $(FUZZ)/found
+	RUSTFLAGS="--cfg fuzzing $(COVERAGE)" cargo build --quiet --locked --release \
+	  --manifest-path rust/simulate/fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir $(FUZZ)
+	$(FUZZ)/$(FUZZ_HOST)/release/answers -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 \
+	  -print_final_stats=1 -verbosity=1 -dict=rust/simulate/fuzz/answers.dict \
+	  -artifact_prefix=$(FUZZ)/ $(FUZZ)/found rust/simulate/fuzz/corpus
 
 lint: env
 	$(BIN)/ruff check .

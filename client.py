@@ -1,4 +1,7 @@
-"""Simulate many clients of a rate-limited server: the same as `rateproof simulate`."""
+"""Simulate many clients of a rate-limited server: `rateproof simulate` on threads and Requests.
+
+`--transport native` takes the native engine instead.
+"""
 
 import sys
 from importlib.util import find_spec
@@ -10,4 +13,4 @@ if find_spec("rateproof") is None:
 from rateproof.cli import entry
 
 if __name__ == "__main__":
-    entry(["simulate", *sys.argv[1:]], program="client.py")
+    entry(["simulate", "--transport", "threads", *sys.argv[1:]], program="client.py")

@@ -1,15 +1,13 @@
 """The arguments of the command line: their forms, defaults and help. No room is loaded for them."""
 
 import argparse
-import re
-from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
+from rateproof import argument_types
 from rateproof.errors import InvalidArgument
-from rateproof.keyspec import KeySpec
 from rateproof.output import emit
-from rateproof.policy import Policy
-from rateproof.units import parse_duration
 
 __all__ = ["BEHAVIOURS", "CLAIMS", "parse"]
 
@@ -32,10 +30,25 @@ Each setting can also stand in the environment (RATEPROOF_PORT=8081) or in FILE
 
 """
 CLAIMS = ("over-admission", "wrong-rejection")
+TRANSPORTS = ("native", "threads")
 MAX_RATE_HELP = "requests a second at most; default: none, but 100 to another machine"
-BEHAVIOURS = ("think", "saturate", "poisson", "constant", "boundary", "burst", "polite")
-
-T = TypeVar("T")
+BEHAVIOURS = (
+    "think",
+    "saturate",
+    "poisson",
+    "constant",
+    "ramp",
+    "burst",
+    "polite",
+    "backoff",
+    "storm",
+    "boundary",
+    "race",
+    "sybil",
+    "zipf",
+    "herd",
+    "drip",
+)
 
 
 def parse(argv: Sequence[str], program: str | None = None) -> argparse.Namespace:
@@ -69,6 +82,11 @@ class _Parser(argparse.ArgumentParser):
         raise InvalidArgument(message, f"{self.prog} --help")
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
+
+
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from rateproof import __version__
@@ -98,7 +116,8 @@ def _parser(program: str | None) -> argparse.ArgumentParser:
             help=what,
             description=what,
             epilog=SERVE_NOTES + EXIT_CODES if verb == "serve" else EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            usage="%(prog)s [URL] [OPTION ...]" if verb == "simulate" else None,
+            formatter_class=_Help,
         )
         add_arguments(command)
     return parser
@@ -131,106 +150,138 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _load_arguments(parser: argparse.ArgumentParser) -> None:
+    """None where left out: a scenario file may have them too."""
     add = parser.add_argument
-    add("url", nargs="?", metavar="URL", default=DEFAULT_URL, help=DEFAULT)
-    add("--key", type=_key, default=CLIENT_KEY, help=f"where identities go: {KEY_FORM}; {DEFAULT}")
-    add("--seed", type=_count(0, 2**63 - 1), default=None, help="default: random, and printed")
-    add("--timeout", type=_duration, default="10s", help=f"for one answer; {DEFAULT}")
-    add("--max-rate", type=_rate, default=None, help=MAX_RATE_HELP)
+    add("url", nargs="?", metavar="URL", help=f"default: {DEFAULT_URL}")
+    add(
+        "--key",
+        type=argument_types.key,
+        help=f"where identities go: {KEY_FORM}; default: {CLIENT_KEY}",
+    )
+    add(
+        "--seed",
+        metavar="N",
+        type=argument_types.count(0, 2**63 - 1),
+        help="default: random, and printed",
+    )
+    add(
+        "--timeout",
+        metavar="TIME",
+        type=argument_types.duration,
+        help="for one answer; default: 10s",
+    )
+    add("--max-rate", metavar="RATE", type=argument_types.rate, help=MAX_RATE_HELP)
+    add("--transport", metavar="NAME", choices=TRANSPORTS, help="native (default) or threads")
+    add("--cacert", metavar="FILE", help="certificates in PEM to trust instead of the system's")
+    add("--insecure", action="store_true", help="accept any certificate")
     add("--yes", action="store_true", help="do not ask before sending to another machine")
     add("--json", action="store_true", help="results as JSON on stdout")
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
-    _load_arguments(parser)
     add = parser.add_argument
-    add("--clients", type=_count(1, 10_000), default=None, help="1 to 10000; asked for if left out")
-    add("--behaviour", default="think", help=f"{', '.join(BEHAVIOURS)}; {DEFAULT}")
-    add("--policy", type=_policy, default=None, help="what attackers aim at and the log notes")
-    add("--rate", type=_rate, default=None, help="requests a second of all clients together")
-    add("--duration", type=_duration, default=None, help="such as 30s; default: until stopped")
-    add("--log", default=None, metavar="FILE", help="every request: *.parquet, *.jsonl or -")
+    add("--scenario", type=Path, metavar="FILE", help="in TOML; what is given here wins over it")
+    _load_arguments(parser)
+    add(
+        "--clients",
+        metavar="N",
+        type=argument_types.count(1, 1_000_000),
+        help="1 to 1000000; asked for if left out",
+    )
+    add(
+        "--connections",
+        metavar="N",
+        type=argument_types.count(1, 1_000_000),
+        help="of each client; default: 1",
+    )
+    add("--behaviour", metavar="NAME", help=f"{', '.join(BEHAVIOURS)}; default: think")
+    add("--policy", type=argument_types.policy, help="what attackers aim at and the log notes")
+    add(
+        "--rate",
+        metavar="RATE",
+        type=argument_types.rate,
+        help="requests a second of all clients together",
+    )
+    add(
+        "--duration",
+        metavar="TIME",
+        type=argument_types.duration,
+        help="such as 30s; default: until stopped",
+    )
+    add("--method", metavar="NAME", help="of every request, in capital letters; default: GET")
+    add(
+        "--header",
+        action="append",
+        type=argument_types.header,
+        metavar="'NAME: VALUE'",
+        help="one more of every request",
+    )
+    add("--data", type=argument_types.data, metavar="TEXT|@FILE", help="body of every request")
+    add(
+        "--connect-timeout",
+        metavar="TIME",
+        type=argument_types.duration,
+        help="for a connection; default: --timeout",
+    )
+    add(
+        "--max-connections",
+        metavar="N",
+        type=argument_types.count(1, 1_000_000),
+        help="open at once, of all clients",
+    )
+    add(
+        "--threads",
+        metavar="N",
+        type=argument_types.count(1, 1_024),
+        help="that send natively; default: one a core",
+    )
+    add("--log", metavar="FILE", help="every request: *.parquet, *.jsonl or -")
+    add("--plain", action="store_true", help="a line of figures instead of the live view")
 
 
 def _judging_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--policy", type=_policy, default=DEFAULT_POLICY, help=f"{POLICY_FORM}; {DEFAULT}")
+    add(
+        "--policy",
+        type=argument_types.policy,
+        default=DEFAULT_POLICY,
+        help=f"{POLICY_FORM}; {DEFAULT}",
+    )
     add("--claim", choices=(*CLAIMS, "all"), default="all", help=f"what to judge; {DEFAULT}")
-    add("--tolerance", type=_tolerance, default="500ppm", help=f"drift of the clocks; {DEFAULT}")
+    add(
+        "--tolerance",
+        type=argument_types.tolerance,
+        default="500ppm",
+        help=f"drift of the clocks; {DEFAULT}",
+    )
 
 
 def _test_arguments(parser: argparse.ArgumentParser) -> None:
     _load_arguments(parser)
+    parser.set_defaults(url=DEFAULT_URL, key=CLIENT_KEY, timeout="10s")
     _judging_arguments(parser)
     add = parser.add_argument
-    add("--iterations", type=_count(1, 10**9), default=None, help="default: until stopped")
+    add(
+        "--iterations",
+        type=argument_types.count(1, 10**9),
+        default=None,
+        help="default: until stopped",
+    )
     add("--fail-fast", action="store_true", help="stop at the first violation")
     add("--no-start", action="store_true", help="where nothing listens, start no server: exit 69")
     add("--out", default=".", metavar="DIR", help=f"for test_summary.txt and logs; {DEFAULT}")
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("log", metavar="LOG", help="*.parquet, *.jsonl, or - for stdin")
+    parser.add_argument(
+        "log",
+        metavar="LOG",
+        help="*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, or - for stdin",
+    )
+    parser.add_argument(
+        "--key",
+        type=argument_types.key,
+        help=f"where the identity is in a log of k6 or vegeta; default: {CLIENT_KEY}",
+    )
     _judging_arguments(parser)
     parser.add_argument("--json", action="store_true", help="the verdict as JSON on stdout")
-
-
-def _typed(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A type for argparse that keeps our message and hint."""
-
-    def convert(text: str) -> T:
-        try:
-            return parse(text)
-        except InvalidArgument as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
-
-
-_policy = _typed(Policy.parse)
-_key = _typed(KeySpec.parse)
-
-
-def _count(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        form = f"a whole number from {least} to {most}"
-        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20):
-            raise InvalidArgument(f"{text!r} is not a number", form)
-        if not least <= int(text) <= most:
-            raise InvalidArgument(f"{text} is out of range", form)
-        return int(text)
-
-    return _typed(parse)
-
-
-@_typed
-def _duration(text: str) -> int:
-    ns = parse_duration(text)
-    if ns == 0:
-        raise InvalidArgument(f"{text!r} is no time at all", "a duration above 0, such as 10s")
-    return ns
-
-
-@_typed
-def _rate(text: str) -> float:
-    form = "requests a second, above 0 and at most 1000000"
-    if not re.fullmatch(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|nan|inf)", text, re.IGNORECASE):
-        raise InvalidArgument(f"{text!r} is not a rate", form)
-    try:
-        rate = float(text)
-    except ValueError:
-        raise InvalidArgument(f"{text!r} is not a rate", form) from None
-    if not 0 < rate <= 1_000_000:  # also refuses nan
-        raise InvalidArgument(f"rate {text} is out of range", form)
-    return rate
-
-
-@_typed
-def _tolerance(text: str) -> int:
-    form = "parts per million, such as 500ppm, from 0ppm to 100000ppm"
-    digits = text.removesuffix("ppm")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7):
-        raise InvalidArgument(f"{text!r} is not a tolerance", form)
-    if int(digits) > 100_000:
-        raise InvalidArgument(f"tolerance {text} is out of range", form)
-    return int(digits)

@@ -80,12 +80,14 @@ def _text(value: object) -> str | None:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from rateproof.simulate.live import ClientSettings, run_client
+    from rateproof.simulate.client.live import ClientSettings, run_client
 
     return run_client(
         ClientSettings(
+            scenario_file=arguments.scenario,
             url=arguments.url,
             clients=arguments.clients,
+            connections=arguments.connections,
             behaviour=arguments.behaviour,
             rate_per_s=arguments.rate,
             policy=arguments.policy,
@@ -93,10 +95,20 @@ def _simulate(arguments: argparse.Namespace) -> int:
             duration_ns=arguments.duration,
             seed=arguments.seed,
             timeout_ns=arguments.timeout,
+            connect_timeout_ns=arguments.connect_timeout,
             max_rate=arguments.max_rate,
+            max_connections=arguments.max_connections,
+            method=arguments.method,
+            headers=tuple(arguments.header or ()),
+            body=arguments.data,
+            ca_file=arguments.cacert,
+            insecure=arguments.insecure,
+            transport=arguments.transport,
+            threads=arguments.threads,
             log=arguments.log,
             json=arguments.json,
             yes=arguments.yes,
+            plain=arguments.plain,
         )
     )
 
@@ -122,6 +134,9 @@ def _test(arguments: argparse.Namespace) -> int:
             fail_fast=arguments.fail_fast,
             out=Path(arguments.out),
             json_lines=arguments.json,
+            transport=arguments.transport,
+            ca_file=arguments.cacert,
+            insecure=arguments.insecure,
         )
     )
 
@@ -131,7 +146,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from rateproof.prove import judge
 
     verdict = judge(
-        read_log(arguments.log),
+        read_log(arguments.log, arguments.key),
         arguments.policy,
         claims=_claims(arguments),
         tolerance_ppm=arguments.tolerance,

@@ -1,5 +1,6 @@
 """Claims about the interactive client, in a real terminal and without one."""
 
+import codecs
 import contextlib
 import fcntl
 import json
@@ -28,9 +29,7 @@ DRIVER = textwrap.dedent(
     import sys
     from rateproof.errors import RateproofError
     from rateproof.keyspec import KeySpec
-    from rateproof.simulate.arrivals import Constant
-    from rateproof.simulate.behaviours import Poisson, Saturate, Think
-    from rateproof.simulate.live import ClientSettings, run_client
+    from rateproof.simulate.client.live import ClientSettings, run_client
     try:
         sys.exit(run_client(eval("ClientSettings(" + sys.argv[1] + ")")))
     except RateproofError as error:
@@ -73,27 +72,46 @@ def serve(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
     return start
 
 
-class Terminal:
-    """A program whose stdin and stderr are a terminal; its stdout is a pipe."""
+SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
 
-    def __init__(self, settings: str, columns: int = 80, prefix: tuple[str, ...] = ()) -> None:
+BROKEN_VIEW = textwrap.dedent(
+    """
+    from rateproof.simulate.client.view import View
+    def fail(self):
+        raise ZeroDivisionError
+    View._draw = fail
+    """
+)
+
+
+class Terminal:
+    """A program whose stdin and stderr are a terminal; its stdout is a pipe, or the same one."""
+
+    def __init__(
+        self,
+        settings: str,
+        *,
+        columns: int = 80,
+        prefix: tuple[str, ...] = (),
+        whole: bool = False,
+        before: str = "",
+    ) -> None:
         self.master, self.slave = pty.openpty()
         termios.tcsetwinsize(self.slave, (24, columns))
         self.modes = termios.tcgetattr(self.slave)
         self.screen = ""
-
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-c", DRIVER, settings],
+            [*prefix, sys.executable, "-c", before + DRIVER, settings],
             stdin=self.slave,
             stderr=self.slave,
-            stdout=subprocess.PIPE,
+            stdout=self.slave if whole else subprocess.PIPE,
             text=True,
             start_new_session=True,
             # Ctrl-C is a byte only to a process whose controlling terminal this is.
             preexec_fn=_take_terminal,  # noqa: PLW1509 - only makes a system call
-            env={
-                key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES"}
-            },
+            env={key: value for key, value in os.environ.items() if key not in _OWN}
+            | {"TERM": "xterm-256color"},
         )
 
     def expect(self, pattern: str, seconds: float = 15) -> re.Match[str]:
@@ -108,7 +126,7 @@ class Terminal:
 
     def read(self, seconds: float) -> None:
         if select.select([self.master], [], [], seconds)[0]:
-            self.screen += os.read(self.master, 65_536).decode()
+            self.screen += self._decoder.decode(os.read(self.master, 65_536))
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
@@ -126,6 +144,9 @@ class Terminal:
         self.process.communicate()
         os.close(self.master)
         os.close(self.slave)
+
+
+_OWN = {"COLUMNS", "LINES", "NO_COLOR"}
 
 
 def _take_terminal() -> None:
@@ -152,13 +173,25 @@ def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
     serve: Callable[..., str], terminal: Callable[..., Terminal]
 ) -> None:
     session = terminal(f"url={serve()!r}")
-    for nonsense in ("many", "0", "-3", "10001", "2.5", "1e2", "", "9" * 30, "\N{SUPERSCRIPT TWO}"):
+    for nonsense in (
+        "many",
+        "0",
+        "-3",
+        "1000001",
+        "2.5",
+        "1e2",
+        "",
+        "9" * 30,
+        "\N{SUPERSCRIPT TWO}",
+    ):
         session.expect(re.escape("How many clients? "))
         session.type(f"{nonsense}\n")
-        session.expect("is not a whole number from 1 to 10000")
+        session.expect("is not a whole number from 1 to 1000000")
     session.expect(re.escape("How many clients? "))
     session.type(" 7 \n")
-    session.expect(r"7 clients to http://127.0.0.1:\d+/, seed \d+; any key or Ctrl-C stops")
+    session.expect(
+        r"7 clients to http://127.0.0.1:\d+/, seed \d+; \? shows the keys that act, any other key"
+    )
     session.expect(r"\r7 clients \d+ s: [1-9]\d* sent \d+/s, [1-9]\d* admitted")
     assert termios.tcgetattr(session.slave)[3] & (termios.ICANON | termios.ECHO) == 0
     session.type("x")
@@ -240,17 +273,149 @@ def test_the_live_line_is_rewritten_in_place_and_never_wider_than_the_terminal(
     assert "\n" not in after_hint.rstrip("\r\n")
 
 
-def test_the_terminal_is_restored_when_the_run_fails(
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_run_whose_disk_gets_full_is_summed_up_and_fails(
+    serve: Callable[..., str],
+    terminal: Callable[..., Terminal],
+    tmp_path: Path,
+    whole: bool,  # noqa: FBT001
+) -> None:
+    """The log may be 20 kB long: the run fails in the middle."""
+    log = tmp_path / "full.jsonl"
+    settings = f"url={serve()!r}, clients=9, behaviour='saturate', log={str(log)!r}"
+    session = terminal(settings, whole=whole, before=SMALL_DISK)
+    match = session.expect(r"(?s)(.*)error: cannot write the log \S+full.jsonl: File too large")
+    code, out = session.end()
+    assert code == 73
+    told = match[1].rpartition("\x1b[?1049l")[2] if whole else out
+    assert re.search(r"^requests  [1-9]\d* in", told, re.MULTILINE)  # as far as it came
+    assert termios.tcgetattr(session.slave) == session.modes
+    assert "Traceback" not in match[1]
+    assert len(read_log(log)) > 0
+
+
+def test_a_log_on_a_full_disk_fails_before_anything_is_sent(
     serve: Callable[..., str], terminal: Callable[..., Terminal], tmp_path: Path
 ) -> None:
-    """A log on a full disk fails in the middle of the run."""
     log = tmp_path / "full.jsonl"
     log.symlink_to("/dev/full")
     session = terminal(f"url={serve()!r}, clients=9, behaviour='saturate', log={str(log)!r}")
     session.expect(r"error: cannot write the log \S+full.jsonl: No space left on device")
     assert session.end() == (73, "")
     assert termios.tcgetattr(session.slave) == session.modes
-    assert "Traceback" not in session.screen
+
+
+def test_bound_keys_act_without_the_view_as_well(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=20")
+    session.expect(r"[1-9]\d* sent")
+    session.type("+")
+    session.expect(r"2 more\r\n")
+    session.expect(r"\r22 clients ")
+    session.type("-")
+    session.expect(r"2 fewer\r\n")
+    session.type("?")
+    session.expect("any other key  ends the run")
+    session.type("b")
+    session.expect(r"burst\r\n")
+    session.type("p")
+    session.expect(r"paused\r\n")
+    session.type("p")
+    session.expect(r"going on\r\n")
+    session.expect(r"\r20 clients \d+ s: [1-9]\d* sent")
+    assert "draining" not in session.screen
+    session.type("x")
+    session.expect("draining")
+    code, out = session.end()
+    assert code == 0
+    assert "clients   22\n" in out  # at once, at most
+
+
+# ------------------------------------------------------------- the view
+
+SUMMARY = r"\x1b\[\?1049l.*clients   7\r\n"
+"""The screen of before is back when the summary is printed."""
+
+
+@pytest.mark.parametrize("leaving", ["x", "\x03", "\x1b[A", "SIGTERM", "SIGINT"])
+def test_the_view_ends_as_the_line_does_and_leaves_the_summary(
+    serve: Callable[..., str], terminal: Callable[..., Terminal], leaving: str
+) -> None:
+    session = terminal(f"url={serve(0.5)!r}, clients=7, behaviour='saturate'", whole=True)
+    session.expect(r"\x1b\[\?1049h")
+    session.expect("any other key ends")
+    time.sleep(0.7)
+    if leaving.startswith("SIG"):
+        session.process.send_signal(signal.Signals[leaving])
+    else:
+        session.type(leaving)
+    session.expect("draining")
+    match = session.expect(f"(?s){SUMMARY}")
+    assert "Traceback" not in match.group()
+    assert session.end()[0] == 0
+    assert termios.tcgetattr(session.slave) == session.modes
+    assert "unknown: 0" in session.screen
+
+
+def test_the_view_ends_by_itself_when_the_run_is_over(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=7, duration_ns=2 * 10**9", whole=True)
+    session.expect("any other key ends")
+    session.expect(f"(?s){SUMMARY}")
+    assert session.end()[0] == 0
+    assert termios.tcgetattr(session.slave) == session.modes
+
+
+def test_keys_of_the_view_act_on_the_real_run(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=5", whole=True)
+    session.expect("any other key ends")
+    session.type("++")
+    session.expect("1 more")
+    session.type("p")
+    session.expect("paused")
+    session.type("p")
+    session.expect("going on")
+    session.type(" ")
+    session.expect(f"(?s){SUMMARY}")
+    assert session.end()[0] == 0
+
+
+def test_a_view_that_fails_leaves_the_run_to_the_line(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=7", whole=True, before=BROKEN_VIEW)
+    session.expect("the view has failed; the run goes on, Ctrl-C stops")
+    session.expect(r"7 clients \d+ s: [1-9]\d* sent")
+    session.type("\x03")
+    session.expect("draining")
+    session.expect(r"clients   7\r\n")
+    assert session.end()[0] == 0
+    assert termios.tcgetattr(session.slave) == session.modes
+
+
+@pytest.mark.parametrize("settings", ["plain=True", "log='-'"])
+def test_the_view_is_not_shown_where_it_is_not_wanted_or_would_mix_with_data(
+    serve: Callable[..., str], terminal: Callable[..., Terminal], settings: str
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=7, duration_ns=10**9, {settings}", whole=True)
+    session.expect(r"7 clients \d+ s: \d+ sent")
+    assert session.end()[0] == 0
+    assert "\x1b" not in session.screen
+
+
+def test_without_textual_the_line_takes_the_place_of_the_view(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    settings = f"url={serve()!r}, clients=7, duration_ns=10**9"
+    session = terminal(settings, whole=True, before="import sys; sys.modules['textual'] = None")
+    session.expect(r"7 clients \d+ s: \d+ sent")
+    assert session.end()[0] == 0
+    assert "\x1b" not in session.screen
+    assert "clients   7" in session.screen
 
 
 def test_another_machine_is_asked_about_first_and_no_means_no(
@@ -376,13 +541,16 @@ def test_nothing_listening_is_one_error_that_says_how_to_start_the_server(
         ("clients=-1", "clients is -1"),
         ("clients=0, rate_per_s=5", "clients is 0"),
         ("clients=5, rate_per_s=0", "rate is 0"),
-        ("clients=10001", "clients is 10001"),
+        ("clients=1000001", "clients is 1000001"),
         ("clients=5, duration_ns=0", "duration_ns is 0"),
         ("clients=5, max_rate=0", "max_rate is 0"),
         ("clients=5, timeout_ns=1", "timeout_ns is 1"),
         ("clients=5, key=KeySpec.parse('ip')", "no place for an identity"),
         ("clients=5, url='127.0.0.1:8080'", "write http://127.0.0.1:8080"),
         ("clients=5, url='http://192.0.2.1/'", "give --yes"),
+        ("clients=5, connections=0", "connections is 0"),
+        ("clients=5, transport='carrier pigeon'", "unknown transport 'carrier pigeon'"),
+        ("clients=5, transport='threads', threads=2", "threads is 2"),
         ("clients=5, log='log.txt'", "'log.txt' is not the name of a log"),
     ],
 )

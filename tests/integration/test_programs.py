@@ -118,9 +118,9 @@ def test_a_log_that_is_not_there_exits_65(spawn, tmp_path, name):
 
 
 def test_a_log_of_another_kind_is_an_argument_error(spawn, tmp_path):
-    code, _, errors = end(spawn("-m", "rateproof", "check", tmp_path / "run.csv"))
+    code, _, errors = end(spawn("-m", "rateproof", "check", tmp_path / "run.txt"))
     assert code == 64
-    assert "*.parquet or *.jsonl" in errors
+    assert "a log is named *.parquet" in errors
 
 
 def test_a_log_can_be_piped_from_the_simulator_to_the_prover(spawn, server):

@@ -147,7 +147,7 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
     if suffix == "jsonl":
         convert = (
             "import sys; from rateproof.events import *; log = read_log(sys.argv[1])\n"
-            "with open_log_writer(sys.argv[2], log.metadata) as w: [w.write(e) for e in log]"
+            "with open_log_writer(sys.argv[2], log.metadata) as w: w.write(log)"
         )
         spawn("-c", convert, log, log.with_suffix(".jsonl")).wait()
         log = log.with_suffix(".jsonl")

@@ -2,13 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from rateproof import arguments, cli
+from rateproof import argument_types, arguments, cli
 from rateproof.errors import CannotWrite, LogError, Unreachable
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
 from rateproof.prove import CLAIMS
 from rateproof.simulate.behaviours import BEHAVIOURS
+from rateproof.simulate.client import live
+from rateproof.simulate.request import MAX_BODY
+from rateproof.simulate.transports import TRANSPORTS
 
 COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
 
@@ -34,7 +40,10 @@ COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
         (["simulate", "--clients", "-5"], "-5", COUNT),
         (["simulate", "--clients", "1e3"], "1e3", COUNT),
         (["simulate", "--clients", "9" * 30], "9" * 30, COUNT),
-        (["simulate", "--clients", "10001"], "10001", COUNT),
+        (["simulate", "--clients", "1000001"], "1000001", COUNT),
+        (["simulate", "--connections", "0"], "0", COUNT),
+        (["simulate", "--threads", "0"], "0", COUNT),
+        (["simulate", "--max-connections", "none"], "none", COUNT),
         (["simulate", "--rate", "0"], "0", RATE),
         (["simulate", "--rate", "-3"], "-3", RATE),
         (["simulate", "--rate", "nan"], "nan", RATE),
@@ -48,6 +57,23 @@ COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
         (["simulate", "--duration", "10"], "10", DURATION),
         (["simulate", "--duration", "1000000d"], "1000000d", "73 years"),
         (["simulate", "--timeout", "soon"], "soon", DURATION),
+        (["simulate", "--connect-timeout", "0s"], "0s", DURATION),
+        (["simulate", "--header", "Accept"], "Accept", "NAME: VALUE"),
+        (["simulate", "--header", ": x"], ": x", "NAME: VALUE"),
+        (["simulate", "--header", "Host: x"], "Host", "what frames the message"),
+        (["simulate", "--header", "A: b", "--header", "a: c"], "'a' twice", "comma"),
+        (["simulate", "--header", "Ä: x"], "Ä", "letters, digits"),
+        (["simulate", "--data", "@missing.json"], "missing.json", "@FILE"),
+        (["simulate", "--data", "@/"], "'/'", "@FILE"),
+        (["simulate", "--data", "@/dev/zero"], "1048577", "1 MiB"),
+        (["simulate", "--method", "get"], "'get'", "capital letters"),
+        (["simulate", "--behaviour", "fly"], "fly", "saturate"),
+        (["simulate", "--transport", "post"], "post", "native"),
+        (["simulate", "--transport", "threads", "--threads", "2"], "threads is 2", "native"),
+        (["simulate", "--cacert", "ca.pem"], "ca_file", "https://"),
+        (["simulate", "https://h/", "--cacert", "missing.pem"], "missing.pem", "PEM"),
+        (["simulate", "--insecure"], "insecure", "https://"),
+        (["simulate", "--scenario", "missing.toml"], "missing.toml", "scenarios.md"),
         (["test", "--iterations", "0"], "0", COUNT),
         (["test", "--iterations", "1.5"], "1.5", COUNT),
         (["test", "--seed", "-1"], "-1", COUNT),
@@ -100,6 +126,88 @@ def test_a_core_that_does_not_exist_is_refused(monkeypatch, capsys):
     assert "'fast'" in capsys.readouterr().err
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """What the command line makes of its arguments, instead of running them."""
+    seen = []
+    monkeypatch.setattr(live, "run_client", lambda settings: seen.append(settings) or 0)
+
+    def tell(*argv):
+        assert cli.main(["simulate", *map(str, argv)]) == 0
+        return seen.pop()
+
+    return tell
+
+
+def test_simulate_passes_on_what_it_is_told(told, tmp_path):
+    body = tmp_path / "body.bin"
+    body.write_bytes(b"\xff\x00")
+    settings = told(
+        *("https://h/", "--clients", 1_000_000, "--connections", 2, "--behaviour", "poisson"),
+        *("--rate", "0.5", "--policy", "3 per 2s", "--key", "cookie:id", "--duration", "1m"),
+        *("--seed", 7, "--timeout", "3s", "--connect-timeout", "200ms", "--max-rate", 9),
+        *("--max-connections", 50, "--method", "POST", "--data", f"@{body}"),
+        *("--header", "Accept:  text/* ", "--header", "X-Empty:"),
+        *("--cacert", "ca.pem", "--insecure", "--transport", "native", "--threads", 2),
+        *("--log", "run.jsonl", "--json", "--yes", "--plain", "--scenario", "s.toml"),
+    )
+    assert settings == live.ClientSettings(
+        scenario_file=Path("s.toml"),
+        url="https://h/",
+        clients=1_000_000,
+        connections=2,
+        behaviour="poisson",
+        rate_per_s=0.5,
+        policy=Policy.parse("3 per 2s"),
+        key=KeySpec.parse("cookie:id"),
+        duration_ns=60 * 10**9,
+        seed=7,
+        timeout_ns=3 * 10**9,
+        connect_timeout_ns=200 * 10**6,
+        max_rate=9.0,
+        max_connections=50,
+        method="POST",
+        headers=(("Accept", "text/*"), ("X-Empty", "")),
+        body=b"\xff\x00",
+        ca_file="ca.pem",
+        insecure=True,
+        transport="native",
+        threads=2,
+        log="run.jsonl",
+        json=True,
+        yes=True,
+        plain=True,
+    )
+
+
+def test_what_simulate_is_not_told_is_left_to_a_scenario_file(told):
+    assert told() == live.ClientSettings()
+
+
+def test_data_is_bytes_as_they_were_typed(told):
+    assert told("--data", "a=\u00e4").body == b"a=\xc3\xa4"
+    assert told("--data", "").body == b""
+    assert told("--data", "-1").body == b"-1"
+    assert told("--data", "\udcff").body == b"\xff"  # how Python hands on a stray byte
+
+
+def test_the_errors_of_a_scenario_file_are_listed_one_a_line(tmp_path, capsys):
+    path = tmp_path / "scenario.toml"
+    path.write_text("duraton = '3s'\n[[clients]]\ncount = 0\n")
+    assert cli.main(["simulate", "--scenario", str(path)]) == 64
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        f"rateproof: error: scenario {str(path)!r} has 2 errors",
+        "  line 1: duraton: unknown key (did you mean duration?)",
+        "  line 3: clients[0].count: 0 is out of range (a whole number from 1 to 1000000)",
+    ]
+
+
+def test_the_help_of_simulate_is_one_screen(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli.main(["simulate", "--help"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) <= 50
+
+
 @pytest.mark.parametrize("command", ["serve", "simulate", "test", "check"])
 def test_help_lists_every_option(command, capsys):
     assert cli.main([command, "--help"]) == 0
@@ -110,6 +218,8 @@ def test_the_help_names_what_the_rooms_have():
     """The names stand in the command line so that --help loads no room."""
     assert set(arguments.BEHAVIOURS) == set(BEHAVIOURS)
     assert set(arguments.CLAIMS) == CLAIMS
+    assert arguments.TRANSPORTS == TRANSPORTS
+    assert argument_types.MOST_DATA == MAX_BODY
 
 
 def test_the_module_runs_as_the_command_does():

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from random import Random
 
 from rateproof.policy import Policy, Quota
-from rateproof.simulate.arrivals import Exponential, Uniform
 from rateproof.simulate.behaviours import (
     Behaviour,
     Boundary,
@@ -17,6 +16,7 @@ from rateproof.simulate.behaviours import (
     Saturate,
     Think,
 )
+from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 

@@ -13,9 +13,10 @@ from rateproof.hunt.child import ChildServer
 from rateproof.hunt.explore import Draw
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge
+from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.transports.threads import run
+from rateproof.simulate.transports import Transport
 from rateproof.units import SECOND_NS
 
 __all__ = ["CRASH_ERRORS", "Crash", "Iteration", "run_iteration"]
@@ -97,6 +98,7 @@ def run_iteration(
     tolerance_ppm: int,
     child: ChildServer | None,
     stop: threading.Event,
+    transport: Transport,
 ) -> Iteration:
     """Run one iteration to its end, or until `stop` is set.
 
@@ -107,7 +109,8 @@ def run_iteration(
     crashes: list[Crash] = []
     summary = Summary()
     with _watching(child, crashes, started_ns):
-        log = run(scenario, stop=stop, observe=summary.observe)
+        log = transport(scenario, control=Control(stop), observe=summary.observe)
+    summary.conclude(log.metadata)
     elapsed_s = (time.monotonic_ns() - started_ns) / SECOND_NS
     if child is None and not stop.is_set() and not scenario.target.answers():
         crashes.append(Crash(elapsed_s, "server stopped answering"))

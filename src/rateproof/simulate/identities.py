@@ -8,11 +8,12 @@ from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.simulate.target import Target
 
-__all__ = ["check_place", "identity_of", "place_identity"]
+__all__ = ["FRAMING", "IDENTITY_BYTES", "check_place", "identity_of", "place_identity"]
 
-# Headers that frame a message or belong to one connection: an identity there
-# would change what is sent, not who sends it.
-_FRAMING = frozenset(
+IDENTITY_BYTES = 18
+"""How long every identity is."""
+
+FRAMING = frozenset(
     {
         "connection",
         "content-length",
@@ -26,20 +27,29 @@ _FRAMING = frozenset(
         "upgrade",
     }
 )
+"""Headers that frame a message or belong to one connection, in lower case: an
+identity there would change what is sent, not who sends it."""
+
 _HEADER_VALUE = re.compile(rb"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")  # RFC 9110 5.5
 _COOKIE_VALUE = re.compile(rb"[!\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265 4.1.1
 
 
-def identity_of(namespace: str, number: int) -> bytes:
-    """The identity of the client with this number: `c-` and 16 hexadecimal digits.
+def identity_of(namespace: str, number: int, alias: int = 0) -> bytes:
+    """An identity of the client with this number: `c-` and 16 hexadecimal digits.
 
-    A digest of the run's random namespace and the number: it looks random,
-    is the same for every connection of the client, and a new namespace gives
-    identities that no server has seen. Two of n clients collide with
-    probability n**2 / 2**65, below 10**-11 for 10,000.
+    A digest of the run's random namespace, the number and the alias: it looks
+    random, is the same for every connection of the client, and a new
+    namespace gives identities that no server has seen. Two of n identities
+    collide with probability n**2 / 2**65, below 3 * 10**-8 for a million.
+
+    Args:
+        namespace: what makes the run's identities unique.
+        number: of the client in its scenario.
+        alias: 0 for the identity that is its own, 1, 2, ... for those that a
+            client who rotates them takes on.
     """
-    digest = blake2b(f"{namespace}/{number}".encode(), digest_size=8)
-    return b"c-" + digest.hexdigest().encode("ascii")
+    text = f"{namespace}/{number}/{alias}" if alias else f"{namespace}/{number}"
+    return b"c-" + blake2b(text.encode(), digest_size=8).hexdigest().encode("ascii")
 
 
 def check_place(target: Target, part: Part) -> None:
@@ -54,7 +64,7 @@ def check_place(target: Target, part: Part) -> None:
             f"key {str(part)!r} has no place for an identity",
             "name one: query:NAME, header:NAME or cookie:NAME",
         )
-    if part.kind == "header" and part.name.lower() in _FRAMING:
+    if part.kind == "header" and part.name.lower() in FRAMING:
         raise InvalidArgument(f"key {str(part)!r} would break the request", "use another header")
     query = urlsplit(target.url).query
     if part.kind == "query" and part.name in {

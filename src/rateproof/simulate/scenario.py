@@ -4,7 +4,6 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from random import Random
 from typing import Any
 
 from rateproof.errors import InvalidArgument
@@ -14,18 +13,21 @@ from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Behaviour, describe
 from rateproof.simulate.checks import check_count, check_duration, check_rate
 from rateproof.simulate.identities import check_place, identity_of
-from rateproof.simulate.target import Target
+from rateproof.simulate.programs.rng import Rng
+from rateproof.simulate.request import check_body, check_headers, check_method
+from rateproof.simulate.target import Target, check_trust
 from rateproof.units import SECOND_NS
 
 __all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]
 
-MAX_CLIENTS = 10_000
+MAX_CLIENTS = 1_000_000
 """At most as many clients, and connections, in one scenario."""
 
 DEFAULT_KEY = Part("query", "clientId")
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HOUR_NS = 3_600 * SECOND_NS
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 
 
 def fresh_seed() -> int:
@@ -43,8 +45,8 @@ class Group:
 
     Args:
         behaviour: how each of them behaves.
-        clients: how many, 1 to 10,000.
-        connections: how many connections each of them owns, 1 to 10,000. All
+        clients: how many, 1 to 1,000,000.
+        connections: how many connections each of them owns, 1 to 1,000,000. All
             connections of a client follow the same plan: of an open behaviour
             or a pattern they send at the same intended instants.
 
@@ -71,6 +73,7 @@ class Client:
         behaviour: its plan's source.
         connections: how many connections it owns.
         seed: what seeds its randomness.
+        namespace: what makes the identities of its run unique.
     """
 
     number: int
@@ -78,10 +81,15 @@ class Client:
     behaviour: Behaviour
     connections: int
     seed: str
+    namespace: str
 
-    def rng(self) -> Random:
+    def identity_as(self, alias: int) -> bytes:
+        """What its requests carry under an alias; 0 is its own identity."""
+        return identity_of(self.namespace, self.number, alias) if alias else self.identity
+
+    def rng(self) -> Rng:
         """A new generator in the client's initial state: one for each connection."""
-        return Random(self.seed)  # noqa: S311 - reproducible, not secret
+        return Rng(self.seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +101,7 @@ class Scenario:
 
     Args:
         target: where the requests go.
-        groups: one or more groups, together at most 10,000 connections.
+        groups: one or more groups, together at most 1,000,000 connections.
         duration_ns: nothing is sent from this instant on; None: until stopped.
         seed: 0 to 2**63 - 1.
         key: where each client's identity is put.
@@ -102,9 +110,21 @@ class Scenario:
         rejected_statuses: the status codes by which the limiter says no.
         namespace: what makes the identities unique; random if not given.
         policy: what the server promises, where it is known; for the metadata.
+        method: of every request, in capital letters.
+        headers: of every request, beside those that frame it and the key's own.
+        body: of every request, up to 1 MiB.
+        connect_timeout_ns: for a connection and its TLS handshake, within
+            `timeout_ns`; 1 ms to 1 h. None: `timeout_ns` alone.
+        max_connections: open at once in all, 1 to 1,000,000. None: each
+            client's own.
+        ca_file: certificates in PEM to trust instead of the system's.
+        insecure: accept any certificate.
+        lag_tolerance_ns: a run in which the generator itself sent more than 1
+            of 100 requests later than this is invalid; 1 us to 1 h.
 
     Raises:
-        InvalidArgument: out of these bounds, or a key that cannot hold an identity.
+        InvalidArgument: out of these bounds, a key that cannot hold an
+            identity, or certificates for a URL without TLS.
     """
 
     target: Target
@@ -117,6 +137,14 @@ class Scenario:
     rejected_statuses: frozenset[int] = REJECTED_STATUSES
     namespace: str = field(default_factory=_fresh_namespace)
     policy: Policy | None = None
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    connect_timeout_ns: int | None = None
+    max_connections: int | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+    lag_tolerance_ns: int = 10_000_000
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -135,6 +163,20 @@ class Scenario:
                 f"namespace {self.namespace!r}", "1 to 64 letters, digits, '.', '_' or '-'"
             )
         check_place(self.target, self.key)
+        check_method(self.method)
+        check_headers(self.headers, self.key)
+        check_body(self.body)
+        self._check_connections()
+
+    def _check_connections(self) -> None:
+        if self.connect_timeout_ns is not None:
+            check_duration(
+                "connect_timeout_ns", self.connect_timeout_ns, low=1_000_000, high=_HOUR_NS
+            )
+        if self.max_connections is not None:
+            check_count("max_connections", self.max_connections, 1, MAX_CLIENTS)
+        check_duration("lag_tolerance_ns", self.lag_tolerance_ns, low=1_000, high=_HOUR_NS)
+        check_trust(self.target, ca_file=self.ca_file, insecure=self.insecure)
 
     @property
     def client_count(self) -> int:
@@ -157,11 +199,16 @@ class Scenario:
                     behaviour=group.behaviour,
                     connections=group.connections,
                     seed=f"{self.seed}/{number}",
+                    namespace=self.namespace,
                 )
                 number += 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data that describes the run, for metadata and reports."""
+        """Plain data that describes the run, for metadata and reports.
+
+        A body is told by its length, and headers that often hold a secret
+        have the value None: logs are handed around.
+        """
         return {
             "url": self.target.url,
             "groups": [
@@ -180,4 +227,15 @@ class Scenario:
             "rejected_statuses": sorted(self.rejected_statuses),
             "namespace": self.namespace,
             "policy": None if self.policy is None else str(self.policy),
+            "method": self.method,
+            "headers": [
+                [name, None if name.lower() in _SECRET_HEADERS else value]
+                for name, value in self.headers
+            ],
+            "body_bytes": len(self.body),
+            "connect_timeout_ns": self.connect_timeout_ns,
+            "max_connections": self.max_connections,
+            "ca_file": self.ca_file,
+            "insecure": self.insecure,
+            "lag_tolerance_ns": self.lag_tolerance_ns,
         }

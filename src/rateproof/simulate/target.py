@@ -4,14 +4,16 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["Target"]
+__all__ = ["Target", "check_trust"]
 
 _FORM = "a URL is http://HOST[:PORT][/PATH] (https:// too)"
+_PEM = "a readable file of certificates in PEM (-----BEGIN CERTIFICATE-----)"
 _PORTS = {"http": 80, "https": 443}
 
 _URL_BYTES = re.compile(r"[!-~]+")  # visible ASCII: the rest must be percent-encoded
@@ -91,6 +93,45 @@ class Target:
 
     def __str__(self) -> str:
         return self.url
+
+
+def check_trust(target: Target, *, ca_file: str | None, insecure: bool) -> None:
+    """Accept a way to judge the server's certificate that fits the target.
+
+    Args:
+        target: where the requests go.
+        ca_file: certificates in PEM to trust instead of the system's; read here.
+        insecure: any certificate will do.
+
+    Raises:
+        InvalidArgument: either of them without https, both together, or a
+            file that cannot be read or holds no certificate.
+    """
+    for name, given in (("ca_file", ca_file is not None), ("insecure", insecure)):
+        if given and target.scheme != "https":
+            raise InvalidArgument(
+                f"{name} with {target.url!r}", "only an https:// URL has certificates"
+            )
+    if ca_file is None:
+        return
+    if insecure:
+        raise InvalidArgument("ca_file and insecure together", "insecure trusts anybody: leave one")
+    _read_certificates(ca_file)
+
+
+def _read_certificates(path: str) -> None:
+    import ssl
+
+    if not isinstance(path, str) or "\0" in path:
+        raise InvalidArgument(f"ca_file is {path!r}", _PEM)
+    try:
+        if Path(path).exists() and not Path(path).is_file():  # reading a pipe would wait
+            raise InvalidArgument(f"ca_file {path!r} is not a regular file", _PEM)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise InvalidArgument(f"ca_file {path!r} holds no certificate", _PEM) from None
+    except OSError as error:
+        raise InvalidArgument(f"cannot read ca_file {path!r}: {error.strerror}", _PEM) from None
 
 
 def _refuse_extras(parts: SplitResult, url: str) -> None:

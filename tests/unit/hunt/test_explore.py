@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rateproof.hunt.explore import SHAPES, draw
 from rateproof.policy import Policy
+from rateproof.simulate.behaviours import Answer
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 
@@ -89,13 +90,12 @@ def test_whatever_the_shape_some_client_means_to_send_more_than_the_limit_at_onc
     for number in range(1, 2 * len(SHAPES)):
         drawn = draw(11, number, policy)
         race = drawn.groups[-1]
-        plan = race.behaviour.plan(
-            next(iter(Scenario(target=TARGET, groups=(race,), seed=1).clients())).rng()
-        )
+        client = next(iter(Scenario(target=TARGET, groups=(race,), seed=1).clients()))
+        plan = client.behaviour.program().plan(client.rng())
         first = next(plan)
-        assert first < drawn.duration_ns
+        assert first.intended_ns < drawn.duration_ns
         together = 1
-        while plan.send(None) == first:
+        while plan.send(Answer(0, 0, "admitted")) == first:
             together += 1
         assert together * race.connections > limit
 

@@ -1,33 +1,52 @@
 """Claims about behaviours: when each sends next, and that a seed repeats it."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import FrozenInstanceError
 from itertools import islice, pairwise
-from random import Random
 
 import pytest
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
 from rateproof.policy import Policy
-from rateproof.simulate import arrivals
 from rateproof.simulate.behaviours import (
     BEHAVIOURS,
     Answer,
+    Backoff,
     Behaviour,
     Boundary,
     Burst,
     Constant,
+    Drip,
+    Herd,
     Poisson,
     Polite,
+    Race,
+    Ramp,
     Saturate,
+    Send,
+    Storm,
+    Sybil,
     Think,
+    Zipf,
     describe,
     make_behaviour,
 )
+from rateproof.simulate.programs import arrivals
+from rateproof.simulate.programs.rng import Rng
 
 SECOND = 10**9
-OPEN = (Poisson(SECOND), Constant(SECOND), Boundary(5, 5 * SECOND), Burst(6, 6 * SECOND))
+OPEN = (
+    Poisson(SECOND),
+    Constant(SECOND),
+    Boundary(5, 5 * SECOND),
+    Burst(6, 6 * SECOND),
+    Race(6 * SECOND),
+    Ramp(1, 5, 10 * SECOND),
+    Zipf(100, 1.0, SECOND),
+)
+WITHOUT_CHANCE: set[type[Behaviour]] = {Saturate, Herd}
 
 Answering = Callable[[int], Answer]
 
@@ -42,14 +61,26 @@ def slow(intended_ns: int) -> Answer:
     return Answer(intended_ns, intended_ns + 3_600 * SECOND, REJECTED, 10**18)
 
 
-def instants(
-    behaviour: Behaviour, count: int, answer: Answering = quick, seed: int = 1
-) -> list[int]:
-    plan = behaviour.plan(Random(seed))
+def sends(
+    behaviour: Behaviour, count: int, answer: Answering = quick, seed: str = "1"
+) -> list[Send]:
+    plan = behaviour.program().plan(Rng(seed))
     found = [next(plan)]
     while len(found) < count:
-        found.append(plan.send(answer(found[-1])))
+        found.append(plan.send(answer(found[-1].intended_ns)))
     return found
+
+
+def instants(
+    behaviour: Behaviour, count: int, answer: Answering = quick, seed: str = "1"
+) -> list[int]:
+    return [send.intended_ns for send in sends(behaviour, count, answer, seed)]
+
+
+def answered(behaviour: Behaviour, *answers: Answer) -> list[Send]:
+    """What a behaviour asks for when it hears these answers."""
+    plan = behaviour.program().plan(Rng("1"))
+    return [next(plan), *(plan.send(answer) for answer in answers)]
 
 
 def gaps(values: list[int]) -> list[int]:
@@ -66,9 +97,13 @@ def test_the_same_seed_and_answers_give_the_same_instants(kind: type[Behaviour])
     assert instants(kind(), 100) == instants(kind(), 100)
 
 
-@pytest.mark.parametrize("kind", set(BEHAVIOURS.values()) - {Saturate}, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in BEHAVIOURS.values() if kind not in WITHOUT_CHANCE],
+    ids=lambda kind: kind.name,
+)
 def test_another_seed_gives_other_instants(kind: type[Behaviour]) -> None:
-    assert instants(kind(), 3, seed=1) != instants(kind(), 3, seed=2)
+    assert instants(kind(), 3, seed="1") != instants(kind(), 3, seed="2")
 
 
 @pytest.mark.parametrize("behaviour", OPEN, ids=lambda behaviour: behaviour.name)
@@ -80,31 +115,28 @@ def test_open_instants_never_go_back(behaviour: Behaviour) -> None:
 
 def test_think_pauses_between_an_answer_and_the_next_request() -> None:
     pause = arrivals.Uniform(SECOND, 2 * SECOND)
-    plan = Think(pause).plan(Random(3))
-    draws = Random(3)
+    plan = Think(pause).program().plan(Rng("3"))
+    draws = Rng("3")
     first = next(plan)
-    assert first == pause.draw(draws)
-    assert plan.send(Answer(first, first + 7 * SECOND, ADMITTED)) == (
-        first + 7 * SECOND + pause.draw(draws)
-    )
+    assert first.intended_ns == pause.draw(draws)
+    done_ns = first.intended_ns + 7 * SECOND
+    after = plan.send(Answer(first.intended_ns, done_ns, ADMITTED))
+    assert after.intended_ns == done_ns + pause.draw(draws)
 
 
 def test_saturate_sends_as_soon_as_the_answer_is_there() -> None:
-    plan = Saturate().plan(Random(1))
-    assert next(plan) == 0
-    assert plan.send(Answer(0, 123, REJECTED, 5 * SECOND)) == 123
-    assert plan.send(Answer(123, 456, ADMITTED)) == 456
+    told = answered(Saturate(), Answer(0, 123, REJECTED, 5 * SECOND), Answer(123, 456, ADMITTED))
+    assert told == [Send(0), Send(123), Send(456)]
 
 
 def test_saturate_pauses_after_a_failure_so_that_a_dead_server_is_not_hammered() -> None:
-    plan = Saturate(failure_pause_ns=50).plan(Random(1))
-    next(plan)
-    assert plan.send(Answer(0, 1_000, UNKNOWN)) == 1_050
-    assert plan.send(Answer(1_050, 2_000, ADMITTED)) == 2_000
+    answers = Answer(0, 1_000, UNKNOWN), Answer(1_050, 2_000, ADMITTED)
+    assert answered(Saturate(50), *answers) == [Send(0), Send(1_050), Send(2_000)]
+    assert answered(Saturate(0), *answers) == [Send(0), Send(1_000), Send(2_000)]
 
 
 def test_poisson_adds_exponential_gaps_to_its_own_instants() -> None:
-    draws, gap = Random(1), arrivals.Exponential(SECOND)
+    draws, gap = Rng("1"), arrivals.Exponential(SECOND)
     expected, now = [], 0
     for _ in range(50):
         now += gap.draw(draws)
@@ -160,10 +192,12 @@ def test_burst_sends_together_and_then_waits() -> None:
 
 
 def test_polite_waits_out_a_rejection() -> None:
-    plan = Polite(arrivals.Constant(7)).plan(Random(1))
-    assert next(plan) == 7
-    assert plan.send(Answer(7, 100, REJECTED, 5 * SECOND)) == 100 + 5 * SECOND
-    assert plan.send(Answer(100, 200, REJECTED, 0)) == 200
+    told = answered(
+        Polite(arrivals.Constant(7)),
+        Answer(7, 100, REJECTED, 5 * SECOND),
+        Answer(100, 200, REJECTED, 0),
+    )
+    assert told == [Send(7), Send(100 + 5 * SECOND), Send(200)]
 
 
 @pytest.mark.parametrize(
@@ -175,9 +209,106 @@ def test_polite_waits_out_a_rejection() -> None:
     ],
 )
 def test_polite_only_thinks_after_any_other_answer(answer: Answer) -> None:
-    plan = Polite(arrivals.Constant(7)).plan(Random(1))
-    next(plan)
-    assert plan.send(answer) == 107
+    assert answered(Polite(arrivals.Constant(7)), answer) == [Send(7), Send(107)]
+
+
+def test_backoff_pauses_longer_after_each_failure_and_starts_over_once_admitted() -> None:
+    """The k-th repetition comes within base * 2**k of the last answer, and within the cap."""
+    behaviour = Backoff(100, 350, retries=9, pause=arrivals.Constant(7))
+    plan = behaviour.program().plan(Rng("1"))
+    assert next(plan) == Send(7)
+    for attempt, most_ns in enumerate([100, 200, 350, 350], start=1):
+        done_ns = attempt * SECOND
+        outcome = REJECTED if attempt % 2 else UNKNOWN
+        send = plan.send(Answer(0, done_ns, outcome, 10 * SECOND))
+        assert send.attempt == attempt
+        assert 0 <= send.intended_ns - done_ns <= most_ns
+    assert plan.send(Answer(0, 9 * SECOND, ADMITTED)) == Send(9 * SECOND + 7)
+
+
+def test_storm_repeats_at_once_until_admitted() -> None:
+    told = answered(
+        Storm(retries=5, pause=arrivals.Constant(7)),
+        Answer(7, 10, REJECTED, 5 * SECOND),
+        Answer(10, 20, UNKNOWN),
+        Answer(20, 30, ADMITTED),
+        Answer(37, 40, REJECTED),
+    )
+    assert told == [Send(7), Send(10, 0, 1), Send(20, 0, 2), Send(37), Send(40, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Storm(retries=2, pause=arrivals.Constant(7)),
+        Backoff(1, 1, retries=2, pause=arrivals.Constant(7)),
+    ],
+    ids=lambda behaviour: behaviour.name,
+)
+def test_a_request_is_given_up_after_so_many_repetitions(behaviour: Behaviour) -> None:
+    told = answered(behaviour, *(Answer(0, 10 * k, REJECTED) for k in range(1, 6)))
+    assert [send.attempt for send in told] == [0, 1, 2, 0, 1, 2]
+    assert told[3].intended_ns == 37
+
+
+def test_every_connection_of_a_racing_client_releases_at_the_same_instants() -> None:
+    values = instants(Race(SECOND), 5)
+    assert 0 <= values[0] <= SECOND
+    assert gaps(values) == [SECOND] * 4
+    assert values == instants(Race(SECOND), 5, slow)
+
+
+def test_sybil_takes_a_new_identity_after_so_many_requests_and_never_an_old_one() -> None:
+    aliases = [send.alias for send in sends(Sybil(3), 12, slow)]
+    assert aliases == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_zipf_stays_within_its_identities() -> None:
+    assert {send.alias for send in sends(Zipf(3, 0.5, SECOND), 200)} == {0, 1, 2}
+    assert {send.alias for send in sends(Zipf(1, 0.5, SECOND), 50)} == {0}
+
+
+def test_herd_presses_until_rejected_and_comes_back_when_the_server_said() -> None:
+    told = answered(
+        Herd(requests=9, wait_ns=70),
+        Answer(0, 10, ADMITTED),
+        Answer(10, 20, REJECTED, 5 * SECOND),
+        Answer(5 * SECOND + 20, 5 * SECOND + 30, REJECTED),
+        Answer(5 * SECOND + 100, 5 * SECOND + 110, UNKNOWN, 3 * SECOND),
+    )
+    back = 5 * SECOND
+    assert [send.intended_ns for send in told] == [0, 10, back + 20, back + 100, back + 180]
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_herd_waits_after_a_burst_that_was_admitted(requests: int) -> None:
+    told = answered(
+        Herd(requests, wait_ns=1_000), *(Answer(0, 10 * k, ADMITTED) for k in range(1, 7))
+    )
+    waits = [send.intended_ns - 10 * k for k, send in enumerate(told)]
+    assert waits == [0 if k == 0 or k % requests else 1_000 for k in range(7)]
+
+
+def test_drip_asks_for_every_header_to_trickle() -> None:
+    told = answered(Drip(SECOND, arrivals.Constant(7)), Answer(7, 100, ADMITTED))
+    assert told == [Send(7, over_ns=SECOND), Send(107, over_ns=SECOND)]
+
+
+def test_a_ramp_down_to_nothing_ends_its_client() -> None:
+    plan = Ramp(100, 0, SECOND).program().plan(Rng("1"))
+    values = [next(plan).intended_ns]
+    with contextlib.suppress(StopIteration):
+        while len(values) < 1_000:
+            values.append(plan.send(quick(values[-1])).intended_ns)
+    assert 20 < len(values) < 100
+    assert max(values) < SECOND
+
+
+def test_a_ramp_keeps_its_last_rate() -> None:
+    """Within 4 standard deviations of a Poisson count."""
+    values = [value for value in instants(Ramp(0, 100, SECOND), 1_500) if value >= 5 * SECOND]
+    seconds = (values[-1] - values[0]) / SECOND
+    assert abs(len(values) - 100 * seconds) < 4 * (100 * seconds) ** 0.5
 
 
 @pytest.mark.parametrize("kind", BEHAVIOURS.values(), ids=list(BEHAVIOURS))
@@ -214,6 +345,14 @@ def test_a_description_is_plain_data_with_every_parameter() -> None:
         Burst,
         Boundary,
         lambda value: Boundary(5, value),
+        Race,
+        Storm,
+        Sybil,
+        Herd,
+        Drip,
+        Zipf,
+        lambda value: Backoff(retries=value),
+        lambda value: Ramp(over_ns=value),
     ],
 )
 @pytest.mark.parametrize("value", [0, -1, 2**61, 0.5, "1", True])
@@ -230,11 +369,31 @@ def test_an_edge_outside_a_quarter_of_the_window_is_refused(value: int) -> None:
         Boundary(5, SECOND, value)
 
 
+@pytest.mark.parametrize("build", [Think, Polite, Storm, Sybil, Drip, Backoff])
+def test_a_pause_that_is_no_distribution_is_refused(build: Callable[..., Behaviour]) -> None:
+    with pytest.raises(InvalidArgument, match="pause"):
+        build(pause=5)
+
+
+def test_parameters_that_do_not_fit_each_other_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="base_ns <= cap_ns"):
+        Backoff(2, 1)
+    with pytest.raises(InvalidArgument, match="millionth"):
+        Ramp(0, 1e-7)
+    for exponent in (0, -1, 10.1, float("nan"), "1"):
+        with pytest.raises(InvalidArgument, match="exponent"):
+            Zipf(5, exponent)  # type: ignore[arg-type]
+
+
 def test_a_rate_becomes_the_mean_interval() -> None:
     assert make_behaviour("poisson", rate_per_s=4) == Poisson(SECOND // 4)
     assert make_behaviour("constant", rate_per_s=0.5) == Constant(2 * SECOND)
     assert make_behaviour("think", rate_per_s=10) == Think(arrivals.Exponential(SECOND // 10))
     assert make_behaviour("polite", rate_per_s=10) == Polite(arrivals.Exponential(SECOND // 10))
+    assert make_behaviour("storm", rate_per_s=10) == Storm(pause=arrivals.Exponential(SECOND // 10))
+    assert make_behaviour("zipf", rate_per_s=4) == Zipf(mean_interval_ns=SECOND // 4)
+    assert make_behaviour("race", rate_per_s=4) == Race(SECOND // 4)
+    assert make_behaviour("ramp", rate_per_s=4) == Ramp(0, 4)
     assert make_behaviour("burst", rate_per_s=3) == Burst(6, 2 * SECOND - 2)  # 6 * 333333333
 
 
@@ -242,7 +401,17 @@ def test_attackers_aim_at_the_policy() -> None:
     policy = Policy.parse("3 per 2s")
     assert make_behaviour("boundary", policy=policy) == Boundary(3, 2 * SECOND)
     assert make_behaviour("burst", policy=policy) == Burst(4, 2 * SECOND + 2 * SECOND // 5)
+    assert make_behaviour("race", policy=policy) == Race(2 * SECOND + 2 * SECOND // 5)
+    assert make_behaviour("sybil", policy=policy) == Sybil(3)
+    assert make_behaviour("herd", policy=policy) == Herd(4, 2 * SECOND)
     assert make_behaviour("boundary") == Boundary(5, 5 * SECOND)
+
+
+@pytest.mark.parametrize("policy", ["1 per 1ns", "1000000 per 26000 days"])
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_every_behaviour_can_face_the_extremes_of_a_policy(name: str, policy: str) -> None:
+    behaviour = make_behaviour(name, policy=Policy.parse(policy))
+    assert len(sends(behaviour, 3)) == 3
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
@@ -259,12 +428,12 @@ def test_a_rate_out_of_bounds_is_refused(rate: float) -> None:
 def test_an_unknown_name_and_a_rate_that_means_nothing_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="one of think, saturate"):
         make_behaviour("thnik")
-    for name in ("saturate", "boundary"):
+    for name in ("saturate", "boundary", "herd"):
         with pytest.raises(InvalidArgument, match="has no rate"):
             make_behaviour(name, rate_per_s=1)
 
 
 def test_a_plan_does_no_more_than_it_is_asked() -> None:
     """Endless plans are lazy: taking three instants ends."""
-    plan: Iterable[int] = Constant(5).plan(Random(1))
+    plan: Iterable[Send] = Constant(5).program().plan(Rng("1"))
     assert len(list(islice(plan, 3))) == 3

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from rateproof.events import Event
-from rateproof.simulate.console import Attention, ask_clients, confirm
-from rateproof.simulate.figures import Figures
+from rateproof.events import Event, EventLog
+from rateproof.simulate.client.console import Attention, ask_clients, confirm
+from rateproof.simulate.client.figures import Figures
 from rateproof.simulate.summary import Summary
 
 
@@ -28,7 +28,7 @@ def test_the_question_is_asked_again_until_the_answer_is_a_number(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("How many clients? ") == 4
-    assert err.count("is not a whole number from 1 to 10000") == 3
+    assert err.count("is not a whole number from 1 to 1000000\n") == 3
     assert "\x1b" not in err  # what was typed does not act on the terminal
 
 
@@ -103,18 +103,20 @@ def test_in_another_thread_signals_are_left_alone() -> None:
 def test_the_live_figures_count_what_was_observed() -> None:
     figures = Figures(3, Summary())
     assert "3 clients 0 s: 0 sent 0/s, 0 admitted" in figures.text()
-    for number in range(10):
-        figures.observe(
-            Event(
-                key=b"a",
-                sent_ns=0,
-                received_ns=1,
-                done_ns=(number + 1) * 1_000_000,
-                status=200 if number < 7 else 503,
-                outcome="admitted" if number < 7 else "rejected",
-                error="oversized" if number == 0 else None,
-            )
+    table = EventLog()
+    table.extend(
+        Event(
+            key=b"a",
+            sent_ns=0,
+            received_ns=1,
+            done_ns=(number + 1) * 1_000_000,
+            status=200 if number < 7 else 503,
+            outcome="admitted" if number < 7 else "rejected",
+            error="oversized" if number == 0 else None,
         )
+        for number in range(10)
+    )
+    figures.observe(table)
     text = figures.text()
     assert ": 10 sent " in text
     assert text.endswith("7 admitted 3 rejected 1 errors, p50 5.0 ms")

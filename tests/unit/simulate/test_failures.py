@@ -1,5 +1,6 @@
 """Claims about failures: each is named by what went wrong, however it is wrapped."""
 
+import errno
 import http.client
 import socket
 import ssl
@@ -25,7 +26,9 @@ from rateproof.simulate.transports.failures import ERRORS, error_kind
         (urllib3.exceptions.InvalidHeader(), "protocol"),
         (ssl.SSLCertVerificationError(), "tls"),
         (socket.gaierror(), "dns"),
-        (OSError(99, "Cannot assign requested address"), "other"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "local"),
+        (OSError(errno.EMFILE, "Too many open files"), "local"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "other"),
     ],
 )
 def test_a_failure_is_named_bare_and_wrapped(error: Exception, kind: str) -> None:

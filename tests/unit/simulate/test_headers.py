@@ -34,6 +34,15 @@ def test_seconds_are_seconds(value: str, expected: float) -> None:
         "9" * 400,
         "Fri, 99 Xxx 9999",
         "Fri, 31 Dec 99999 23:59:59 GMT",
+        "Fri, 31 Dec 0000 23:59:59 GMT",
+        "Fri, 30 Feb 2024 23:59:59 GMT",
+        "Fri, 31 Dec 1999 24:00:00 GMT",
+        "Fri, 31 Dec 1999 23:60:00 GMT",
+        "Fri, 31 Dec 1999 23:59:61 GMT",
+        "Fri, 31 Dec 1999 23:59:59 +0000",
+        "Fri, 31 Dec 1999 23:59:59",
+        "31 Dec 1999 23:59:59 GMT",
+        "1999-12-31T23:59:59Z",
         "0" * 5_000,
     ],
 )
@@ -45,6 +54,22 @@ def test_a_date_counts_from_the_servers_own_date() -> None:
     until, now = "Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 31 Dec 1999 23:59:49 GMT"
     assert parse_retry_after(until, now) == 10
     assert parse_retry_after(now, until) == 0
+
+
+@pytest.mark.parametrize(
+    ("until", "wait"),
+    [
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 10),
+        ("Friday, 31-Dec-99 23:59:59 GMT", 10),
+        ("Fri Dec 31 23:59:59 1999", 10),
+        ("Sat Jan  1 00:00:00 2000", 11),
+        ("Saturday, 01-Jan-00 00:00:00 GMT", 11),
+        (" Fri, 31 Dec 1999 23:59:60 GMT ", 11),
+        ("Tue, 29 Feb 2000 23:59:49 GMT", 60 * 86_400),
+    ],
+)
+def test_dates_have_the_three_forms_of_http(until: str, wait: float) -> None:
+    assert parse_retry_after(until, "Fri, 31 Dec 1999 23:59:49 GMT") == wait
 
 
 def test_a_date_counts_from_now_where_the_server_has_none() -> None:

@@ -16,6 +16,7 @@ from rateproof.simulate.behaviours import (
     Constant,
     Poisson,
     Saturate,
+    Send,
     Think,
 )
 from rateproof.simulate.scenario import Client, Group, Scenario, fresh_seed
@@ -29,17 +30,18 @@ def scenario(*groups: Group, **options: Any) -> Scenario:
     return Scenario(target=TARGET, groups=groups or (Group(Think()),), **options)
 
 
-def schedule(client: Client, count: int = 50) -> list[int]:
-    plan = client.behaviour.plan(client.rng())
+def schedule(client: Client, count: int = 50) -> list[Send]:
+    plan = client.behaviour.program().plan(client.rng())
     found = [next(plan)]
     while len(found) < count:
-        found.append(plan.send(Answer(found[-1], found[-1] + 1, "admitted")))
+        at_ns = found[-1].intended_ns
+        found.append(plan.send(Answer(at_ns, at_ns + 1, "admitted")))
     return found
 
 
 @pytest.mark.parametrize(
     "behaviour",
-    [Poisson(SECOND), Constant(SECOND), Boundary(), Burst()],
+    [Poisson(SECOND), Constant(SECOND), Boundary(), Burst(), Think()],
     ids=lambda behaviour: behaviour.name,
 )
 def test_the_same_seed_gives_the_same_intended_schedule(behaviour: Behaviour) -> None:
@@ -78,7 +80,7 @@ def test_clients_are_numbered_through_the_groups_and_have_distinct_identities() 
     assert made.connection_count == 11
 
 
-@pytest.mark.parametrize("value", [0, -1, 10_001, 2.0, True, "5", None])
+@pytest.mark.parametrize("value", [0, -1, 1_000_001, 2.0, True, "5", None])
 def test_a_number_of_clients_or_connections_out_of_bounds_is_refused(value: Any) -> None:
     with pytest.raises(InvalidArgument, match="clients"):
         Group(Think(), value)
@@ -86,10 +88,10 @@ def test_a_number_of_clients_or_connections_out_of_bounds_is_refused(value: Any)
         Group(Think(), 1, value)
 
 
-def test_ten_thousand_connections_are_accepted_and_one_more_is_not() -> None:
-    assert scenario(Group(Think(), 5_000, 2)).connection_count == 10_000
-    with pytest.raises(InvalidArgument, match="10001"):
-        scenario(Group(Think(), 5_000, 2), Group(Think()))
+def test_a_million_connections_are_accepted_and_one_more_is_not() -> None:
+    assert scenario(Group(Think(), 500_000, 2)).connection_count == 1_000_000
+    with pytest.raises(InvalidArgument, match="1000001"):
+        scenario(Group(Think(), 500_000, 2), Group(Think()))
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,14 @@ def test_ten_thousand_connections_are_accepted_and_one_more_is_not() -> None:
         ("rejected_statuses", [frozenset({99}), frozenset({600}), frozenset({"503"})]),
         ("namespace", ["", "a b", "ä", "x" * 65]),
         ("key", [Part("ip"), Part("header", "Content-Length")]),
+        ("method", ["get", "", "CONNECT", "A B", None]),
+        ("headers", [(("Host", "x"),), (("A", "x\r\n"),), {"A": "x"}, None]),
+        ("body", ["text", None, b"x" * (2**20 + 1)]),
+        ("connect_timeout_ns", [0, 999_999, 3_600 * SECOND + 1, 1.5]),
+        ("max_connections", [0, 1_000_001, 1.5, True]),
+        ("lag_tolerance_ns", [0, 999, 3_600 * SECOND + 1, None]),
+        ("ca_file", ["any.pem"]),
+        ("insecure", [True]),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(name: str, values: list[Any]) -> None:
@@ -120,8 +130,28 @@ def test_the_bounds_themselves_are_accepted() -> None:
         {"max_rate": 1e6},
         {"seed": 0},
         {"seed": 2**63 - 1},
+        {"connect_timeout_ns": 1_000_000},
+        {"connect_timeout_ns": 3_600 * SECOND},
+        {"max_connections": 1},
+        {"max_connections": 1_000_000},
+        {"lag_tolerance_ns": 1_000},
+        {"lag_tolerance_ns": 3_600 * SECOND},
     ):
         scenario(**options)
+
+
+def test_a_header_that_carries_the_identity_is_refused() -> None:
+    for key, name in [(Part("header", "X-Id"), "x-id"), (Part("cookie", "id"), "Cookie")]:
+        with pytest.raises(InvalidArgument, match="carries the identity"):
+            scenario(key=key, headers=((name, "1"),))
+
+
+def test_an_alias_is_another_identity_and_alias_0_is_the_clients_own() -> None:
+    one, two = scenario(Group(Think(), 2), namespace="x").clients()
+    assert one.identity_as(0) == one.identity
+    found = {client.identity_as(alias) for client in (one, two) for alias in range(50)}
+    assert len(found) == 100
+    assert {len(identity) for identity in found} == {18}
 
 
 def test_a_scenario_without_groups_is_refused() -> None:
@@ -153,3 +183,23 @@ def test_its_plain_data_names_everything_and_is_json() -> None:
             "connections": 3,
         }
     ]
+
+
+def test_its_plain_data_tells_the_request_but_no_secret() -> None:
+    made = scenario(
+        method="POST",
+        headers=(("Accept", "text/*"), ("AUTHORIZATION", "Bearer s3cret"), ("Cookie", "s3cret")),
+        body=b"password=s3cret",
+        connect_timeout_ns=SECOND,
+        max_connections=7,
+    )
+    data = made.as_dict()
+    assert "s3cret" not in json.dumps(data)
+    assert data["method"] == "POST"
+    assert data["headers"] == [["Accept", "text/*"], ["AUTHORIZATION", None], ["Cookie", None]]
+    assert data["body_bytes"] == 15
+    assert data["connect_timeout_ns"] == SECOND
+    assert data["max_connections"] == 7
+    assert data["lag_tolerance_ns"] == SECOND // 100
+    assert data["ca_file"] is None
+    assert data["insecure"] is False

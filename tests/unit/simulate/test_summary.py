@@ -1,14 +1,19 @@
-"""Claims about summaries: exact counts, nearest-rank percentiles, outcomes kept apart."""
+"""Claims about summaries: exact counts, percentiles within 0.1 %, outcomes kept apart."""
 
 import json
 import random
+import tracemalloc
+from array import array
 from typing import Any
 
 import pytest
 
+from rateproof import _native
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
 from rateproof.simulate.summary import Summary, nearest_rank
+from rateproof.simulate.summary import summary as summaries
+from rateproof.simulate.summary.tally import Tally
 
 MS = 1_000_000
 
@@ -69,7 +74,7 @@ def test_everything_is_counted_once() -> None:
     summary = Summary.of(
         [
             event(bytes=10),
-            event(key=b"b", sent_ns=5 * MS, done_ns=7 * MS, bytes=5),
+            event(key=b"b", sent_ns=5 * MS, received_ns=6 * MS, done_ns=7 * MS, bytes=5),
             event(status=503, outcome="rejected", done_ns=4 * MS),
             event(status=None, received_ns=None, outcome="unknown", error="reset", done_ns=3 * MS),
             event(status=200, error="oversized"),
@@ -95,16 +100,15 @@ def test_latencies_of_admissions_are_not_hidden_by_quick_rejections() -> None:
     admitted = [event(done_ns=ms * MS) for ms in range(1, 11)]
     rejected = [event(status=503, outcome="rejected", done_ns=1_000) for _ in range(1_000)]
     summary = Summary.of(admitted + rejected)
-    assert summary.latency_ns("admitted", 50) == 5 * MS
+    assert summary.latency_ns("admitted", 50) == pytest.approx(5 * MS, rel=0.001)
     assert summary.latency_ns("rejected", 99) == 1_000
     assert summary.latency_ns("unknown", 50) is None
-    assert summary.latencies_ns()["admitted"] == {
-        "count": 10,
-        "p50": 5 * MS,
-        "p90": 9 * MS,
-        "p99": 10 * MS,
-        "max": 10 * MS,
-    }
+    figures = summary.latencies_ns()["admitted"]
+    assert list(figures) == ["count", "p50", "p90", "p99", "max"]
+    assert (figures["count"], figures["max"]) == (10, 10 * MS)
+    assert figures["p50"] == pytest.approx(5 * MS, rel=0.001)
+    assert figures["p90"] == pytest.approx(9 * MS, rel=0.001)
+    assert figures["p99"] == 10 * MS
     assert "unknown" not in summary.latencies_ns()
 
 
@@ -113,15 +117,22 @@ def test_a_log_that_only_knows_when_answers_came_has_latencies_until_then() -> N
     assert Summary.of([event(done_ns=None, received_ns=None)]).latencies_ns() == {}
 
 
-def test_a_summary_grows_event_by_event_to_that_of_the_whole_log() -> None:
+def test_a_summary_grows_table_by_table_to_that_of_the_whole_log() -> None:
     log = EventLog()
     grown = Summary()
-    for number in range(50):
-        one = event(
-            key=b"%d" % (number % 7), sent_ns=number, received_ns=2 * number, done_ns=3 * number + 2
-        )
-        log.append(one)
-        grown.observe(one)
+    for size in (1, 0, 30, 19):
+        table = EventLog()
+        for number in range(len(log), len(log) + size):
+            one = event(
+                key=b"%d" % (number % 7),
+                sent_ns=number,
+                received_ns=2 * number,
+                done_ns=3 * number + 2,
+                error="reset" if number % 5 else None,
+            )
+            table.append(one)
+        log.extend(table)
+        grown.observe(table)
     assert grown.as_dict() == Summary.of(log).as_dict()
     assert str(grown) == str(Summary.of(log))
 
@@ -145,3 +156,152 @@ def test_its_table_names_every_figure() -> None:
     for text in ("200: 1, 503: 1", "reset: 1", "admitted: 1, rejected: 1, unknown: 1", "3.000 ms"):
         assert text in table
     assert "errors    none" in str(Summary())
+
+
+# ------------------------------------------------------------- response times
+
+
+def test_a_response_time_counts_from_the_intended_instant() -> None:
+    """A server that stands still for 1 s makes all that were due meanwhile wait: Tene's example."""
+    stalled = [
+        event(sent_ns=1_000 * MS, intended_ns=ms * MS, received_ns=1_001 * MS, done_ns=1_001 * MS)
+        for ms in range(0, 1_000, 10)
+    ]
+    summary = Summary.of(stalled)
+    assert summary.latency_ns("admitted", 99) == 1 * MS
+    assert summary.responses("admitted").percentile(100) == 1_001 * MS
+    assert summary.responses_ns()["admitted"]["p50"] == pytest.approx(501 * MS, rel=0.001)
+    assert "response " in str(summary)
+
+
+def test_response_times_that_are_latencies_are_not_printed_twice() -> None:
+    summary = Summary.of([event(intended_ns=-10, done_ns=5 * MS)])
+    assert summary.as_dict()["response_ns"]["admitted"]["count"] == 1
+    assert "response " not in str(summary)
+    assert Summary.of([event()]).as_dict()["response_ns"] == {}
+
+
+def test_sent_ahead_of_its_plan_a_response_time_is_the_latency() -> None:
+    """A burst asked for by hand sends before the planned instant."""
+    summary = Summary.of([event(intended_ns=50 * MS, done_ns=5 * MS)])
+    assert summary.responses("admitted").max == 5 * MS
+
+
+# ------------------------------------------------------------- validity, connections
+
+
+def test_an_invalid_run_says_so_in_the_first_line_and_in_json() -> None:
+    log = EventLog({"valid": False, "invalid_because": ["it lagged by 12 ms", "no time was left"]})
+    log.append(event())
+    summary = Summary.of(log)
+    assert str(summary).startswith("INVALID: it lagged by 12 ms; no time was left\n")
+    assert summary.as_dict()["valid"] is False
+    assert summary.as_dict()["invalid_because"] == ["it lagged by 12 ms", "no time was left"]
+
+
+def test_what_was_dropped_is_never_silent() -> None:
+    log = EventLog({"valid": True, "remarks": ["3 requests were never sent"]})
+    log.append(event())
+    assert "\nremark    3 requests were never sent\n" in str(Summary.of(log))
+    assert Summary.of(log).as_dict()["remarks"] == ["3 requests were never sent"]
+
+
+@pytest.mark.parametrize("metadata", [{}, {"valid": True, "invalid_because": []}])
+def test_a_run_that_is_not_known_to_be_invalid_is_not_called_so(metadata: dict[str, Any]) -> None:
+    log = EventLog(metadata)
+    log.append(event())
+    assert "INVALID" not in str(Summary.of(log))
+    assert Summary.of(log).as_dict()["valid"] is metadata.get("valid")
+
+
+def test_reconnects_are_counted_where_the_lanes_are_known() -> None:
+    summary = Summary()
+    table = EventLog()
+    table.extend(event(connection=number) for number in (1, 2, 1, 3, 7, 0, 7))
+    summary.observe(table)
+    assert (summary.connections, summary.reconnects) == (4, None)
+    assert "reconnects" not in str(summary)
+    summary.expect(clients=2, lanes=2)
+    assert summary.reconnects == 2
+    assert "4 connections (2 reconnects)" in str(summary)
+    summary.expect(clients=9, lanes=9)
+    assert summary.reconnects == 0
+
+
+# ------------------------------------------------------------- the native twin
+
+
+def drawn_log(count: int, seed: int) -> EventLog:
+    rng = random.Random(seed)
+
+    def sometimes(value: int) -> int | None:
+        return value if rng.random() < 0.8 else None
+
+    log = EventLog()
+    log.append(event(sent_ns=2 - 2**63, received_ns=2**63 - 1, done_ns=2**63 - 1, intended_ns=0))
+    for number in range(count):
+        sent_ns = rng.randrange(-50, 10**12)
+        received_ns = sometimes(sent_ns + rng.randrange(10 ** rng.randrange(1, 12)))
+        log.append(
+            event(
+                key=b"k%d" % rng.randrange(30),
+                sent_ns=sent_ns,
+                received_ns=received_ns,
+                done_ns=sometimes((received_ns or sent_ns) + rng.randrange(-5, 10**6)),
+                intended_ns=sometimes(sent_ns - rng.randrange(-(10**9), 10**9)),
+                status=rng.choice([None, 200, 503, 999, 1_000, 99_999, -3]),
+                outcome=rng.choice(["admitted", "rejected", "unknown"]),
+                error=rng.choice([None, None, "reset", "timeout"]),
+                bytes=rng.randrange(10**12),
+                connection=rng.choice([0, 1, 2, number, number << 20, -number]),
+            )
+        )
+    return log
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_both_cores_count_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [drawn_log(count, seed) for count in (500, 0, 1, 700)]
+    told = []
+    for core in (Tally, _native.Tally):
+        monkeypatch.setattr(summaries, "new_tally", core)
+        summary = Summary(lanes=3)
+        for table in tables:
+            summary.observe(table)
+        told.append((summary.as_dict(), str(summary), summary.keys))
+    assert told[0] == told[1]
+
+
+def test_the_native_tally_refuses_tables_that_do_not_fit_together() -> None:
+    ints, codes = array("q", [1, 2]), array("i", [0, 0])
+    columns = [ints] * 7
+    tally = _native.Tally()
+    for bad in (
+        ([ints] * 6 + [ints[:1]], codes, b"\0", codes, 1),
+        (columns, codes[:1], b"\0", codes, 1),
+        (columns, codes, b"", codes, 1),
+        (columns, codes, b"\3", codes, 1),
+        (columns, codes, b"\0", codes, 0),
+        (columns, codes, b"\0", array("i", [0, -1]), 1),
+    ):
+        with pytest.raises(InvalidArgument):
+            tally.observe(*bad)
+    assert tally.requests == 0
+    assert tally.observe(columns, codes, b"\0", codes, 1) == [2]
+
+
+@pytest.mark.parametrize("core", ["native", "python"])
+def test_memory_does_not_grow_with_the_number_of_events(
+    core: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATEPROOF_CORE", core)
+    summary = Summary(clients=30)
+    log = drawn_log(2_000, 1)
+    summary.observe(log)
+    tracemalloc.start()
+    for _ in range(10):
+        summary.observe(log)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert summary.requests == 11 * len(log)
+    assert kept < 50_000

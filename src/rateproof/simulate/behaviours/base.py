@@ -1,38 +1,34 @@
-"""What a behaviour is: a plan of send instants that hears each answer."""
+"""What a behaviour is: the source of a program that asks for requests and hears each answer."""
 
-from collections.abc import Generator
-from dataclasses import dataclass, fields, is_dataclass
-from random import Random
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Protocol
 
 from rateproof.errors import InvalidArgument
+from rateproof.events import REJECTED, UNKNOWN
+from rateproof.policy import Quota
 from rateproof.simulate.checks import check_rate
-from rateproof.units import SECOND_NS
+from rateproof.simulate.programs.program import Answer, Plan, Program, Send
+from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
-__all__ = ["Answer", "Behaviour", "Plan", "describe", "rate_interval_ns"]
+__all__ = [
+    "FAILURES",
+    "MAX_REQUESTS",
+    "Answer",
+    "Behaviour",
+    "Plan",
+    "Program",
+    "Send",
+    "beyond_window",
+    "describe",
+    "over_limit",
+    "rate_interval_ns",
+]
 
+FAILURES = frozenset({REJECTED, UNKNOWN})
+"""The outcomes after which a client may try again."""
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a plan learns of the request that it asked for.
-
-    Args:
-        sent_ns: when it was sent, ns since the run's start.
-        done_ns: when its answer was complete or given up, ns since the run's start.
-        outcome: `admitted`, `rejected` or `unknown`.
-        retry_after_ns: what the server asked to wait; None if it did not say.
-    """
-
-    sent_ns: int
-    done_ns: int
-    outcome: str
-    retry_after_ns: int | None = None
-
-
-Plan = Generator[int, Answer, None]
-"""Yields when to send the next request, in ns since the run's start (an instant
-in the past means at once), and is sent the `Answer`. A plan that returns ends
-its client."""
+MAX_REQUESTS = 1_000_000
+"""At most as many in one burst, or for one identity."""
 
 
 class Behaviour(Protocol):
@@ -40,12 +36,16 @@ class Behaviour(Protocol):
 
     A closed client derives the next instant from `Answer.done_ns`; an open one
     from its own previous instant, whatever the answers; a pattern just counts.
+
+    A class may say what it makes of what a command line knows, for
+    `make_behaviour`: `at_rate(rate_per_s, quota)`, one client and connection's
+    behaviour at a rate; `against(quota)`, its attack on a quota.
     """
 
     name: ClassVar[str]
 
-    def plan(self, rng: Random) -> Plan:
-        """A fresh plan; the same `rng` state and answers give the same instants."""
+    def program(self) -> Program:
+        """What each connection of a client runs, from the client's start on."""
         ...
 
 
@@ -69,3 +69,13 @@ def rate_interval_ns(rate_per_s: float) -> int:
     if interval_ns >= 2**61:
         raise InvalidArgument(f"rate is {rate_per_s!r} a second", "at least one in 73 years")
     return interval_ns
+
+
+def over_limit(quota: Quota) -> int:
+    """One request more than a quota's limit, and at most `MAX_REQUESTS`."""
+    return min(quota.limit + 1, MAX_REQUESTS)
+
+
+def beyond_window(quota: Quota) -> int:
+    """A quota's window and a fifth more, in ns, below 73 years: what it counted is forgotten."""
+    return min(quota.window_ns + quota.window_ns // 5, MAX_DURATION_NS - 1)

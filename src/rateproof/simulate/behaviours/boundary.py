@@ -1,13 +1,14 @@
 """An attacker who knows the policy and sends around the edges of its window."""
 
 from dataclasses import dataclass
-from random import Random
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.arrivals import Uniform
-from rateproof.simulate.behaviours.base import Plan
-from rateproof.simulate.checks import check_count, check_duration
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program
+from rateproof.simulate.programs.arrivals import MAX_INTERVAL_NS, Constant, Uniform
+from rateproof.simulate.programs.parameters import check_parameters, count, duration
+from rateproof.simulate.programs.steps import Forever, Repeat, Request, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Boundary"]
@@ -37,14 +38,12 @@ class Boundary:
 
     name: ClassVar[str] = "boundary"
 
-    limit: int = 5
-    window_ns: int = 5 * SECOND_NS
-    edge_ns: int = 0
+    limit: int = count(5)
+    window_ns: int = duration(5 * SECOND_NS, low=4)
+    edge_ns: int = duration(0, low=0)
 
     def __post_init__(self) -> None:
-        check_count("limit", self.limit, 1, 1_000_000)
-        check_duration("window_ns", self.window_ns, low=4)
-        check_duration("edge_ns", self.edge_ns, low=0)
+        check_parameters(self)
         if self.edge_ns > self.window_ns // 4:
             raise InvalidArgument(
                 f"edge_ns is {self.edge_ns}",
@@ -53,14 +52,27 @@ class Boundary:
         if self.edge_ns == 0:
             object.__setattr__(self, "edge_ns", max(1, self.window_ns // DEFAULT_EDGES))
 
-    def plan(self, rng: Random) -> Plan:
+    @classmethod
+    def against(cls, quota: Quota) -> Self:
+        """Around the window of the quota, as many as its limit on each side."""
+        return cls(min(quota.limit, MAX_REQUESTS), max(quota.window_ns, 4))
+
+    def program(self) -> Program:
         """Rounds of 2N requests, each from a random phase; answers change nothing."""
-        silence = Uniform(self.window_ns + self.window_ns // 10, 2 * self.window_ns)
-        start_ns = Uniform(0, self.window_ns).draw(rng)
-        while True:
-            yield start_ns
-            for _ in range(self.limit - 1):
-                yield start_ns + self.window_ns - self.edge_ns
-            for _ in range(self.limit):
-                yield start_ns + self.window_ns + self.edge_ns
-            start_ns += self.window_ns + self.edge_ns + silence.draw(rng)
+        window_ns = self.window_ns
+        silence = Uniform(
+            min(window_ns + window_ns // 10, MAX_INTERVAL_NS), min(2 * window_ns, MAX_INTERVAL_NS)
+        )
+        return compiled(
+            Wait(Uniform(0, window_ns)),
+            Forever(
+                (
+                    Request(),
+                    Wait(Constant(window_ns - self.edge_ns)),
+                    Repeat(self.limit - 1, (Request(),)),
+                    Wait(Constant(2 * self.edge_ns)),
+                    Repeat(self.limit, (Request(),)),
+                    Wait(silence),
+                )
+            ),
+        )

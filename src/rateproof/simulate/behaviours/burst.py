@@ -1,12 +1,13 @@
 """On and off: several requests at once, then silence."""
 
 from dataclasses import dataclass
-from random import Random
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from rateproof.simulate.arrivals import Uniform
-from rateproof.simulate.behaviours.base import Plan
-from rateproof.simulate.checks import check_count, check_duration
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, beyond_window, over_limit, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Constant, Uniform
+from rateproof.simulate.programs.parameters import check_parameters, count, duration
+from rateproof.simulate.programs.steps import Forever, Repeat, Request, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Burst"]
@@ -16,9 +17,8 @@ __all__ = ["Burst"]
 class Burst:
     """Bursts at equal distances from a random phase.
 
-    One connection sends the requests of a burst one after the other. A *race*
-    is a group with several connections for each client: every connection of
-    a client has the same plan, so all of them release at the same instants.
+    One connection sends the requests of a burst one after the other; `race`
+    sends them on many connections at once.
     Source: the on/off source of Willinger et al., "Self-Similarity Through
     High-Variability" (SIGCOMM 1995), with constant periods.
 
@@ -32,17 +32,24 @@ class Burst:
 
     name: ClassVar[str] = "burst"
 
-    requests: int = 6
-    every_ns: int = 6 * SECOND_NS
+    requests: int = count(6)
+    every_ns: int = duration(6 * SECOND_NS)
 
     def __post_init__(self) -> None:
-        check_count("requests", self.requests, 1, 1_000_000)
-        check_duration("every_ns", self.every_ns)
+        check_parameters(self)
 
-    def plan(self, rng: Random) -> Plan:
+    @classmethod
+    def against(cls, quota: Quota) -> Self:
+        """One request above the limit, once the window is over and a fifth more."""
+        return cls(over_limit(quota), beyond_window(quota))
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, quota: Quota) -> Self:
+        """The mean over bursts, one request above the limit each, and silence."""
+        return cls(over_limit(quota), over_limit(quota) * rate_interval_ns(rate_per_s))
+
+    def program(self) -> Program:
         """`requests` times the same instant, then `every_ns` later again."""
-        start_ns = Uniform(0, self.every_ns).draw(rng)
-        while True:
-            for _ in range(self.requests):
-                yield start_ns
-            start_ns += self.every_ns
+        phase = Wait(Uniform(0, self.every_ns))
+        together = Repeat(self.requests, (Request(),))
+        return compiled(phase, Forever((together, Wait(Constant(self.every_ns)))))

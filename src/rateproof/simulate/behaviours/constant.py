@@ -1,12 +1,13 @@
 """Open arrivals like clockwork: a poller."""
 
 from dataclasses import dataclass
-from random import Random
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from rateproof.simulate.arrivals import Uniform
-from rateproof.simulate.behaviours.base import Plan
-from rateproof.simulate.checks import check_duration
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.programs import arrivals
+from rateproof.simulate.programs.parameters import check_parameters, duration
+from rateproof.simulate.programs.steps import Forever, Request, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Constant"]
@@ -25,14 +26,18 @@ class Constant:
 
     name: ClassVar[str] = "constant"
 
-    interval_ns: int = SECOND_NS // 2
+    interval_ns: int = duration(SECOND_NS // 2)
 
     def __post_init__(self) -> None:
-        check_duration("interval_ns", self.interval_ns)
+        check_parameters(self)
 
-    def plan(self, rng: Random) -> Plan:
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The rate, exactly but for the rounding of the gap to whole ns."""
+        return cls(rate_interval_ns(rate_per_s))
+
+    def program(self) -> Program:
         """Next instant = previous intended instant + `interval_ns`."""
-        intended_ns = Uniform(0, self.interval_ns).draw(rng)
-        while True:
-            yield intended_ns
-            intended_ns += self.interval_ns
+        phase = arrivals.Uniform(0, self.interval_ns)
+        gap = arrivals.Constant(self.interval_ns)
+        return compiled(Wait(phase), Forever((Request(), Wait(gap))))

@@ -1,12 +1,13 @@
 """Open arrivals at random: many independent users behind one identity."""
 
 from dataclasses import dataclass
-from random import Random
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from rateproof.simulate.arrivals import Exponential
-from rateproof.simulate.behaviours.base import Plan
-from rateproof.simulate.checks import check_duration
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Exponential
+from rateproof.simulate.programs.parameters import check_parameters, duration
+from rateproof.simulate.programs.steps import Forever, Request, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Poisson"]
@@ -26,15 +27,16 @@ class Poisson:
 
     name: ClassVar[str] = "poisson"
 
-    mean_interval_ns: int = SECOND_NS // 2
+    mean_interval_ns: int = duration(SECOND_NS // 2)
 
     def __post_init__(self) -> None:
-        check_duration("mean_interval_ns", self.mean_interval_ns)
+        check_parameters(self)
 
-    def plan(self, rng: Random) -> Plan:
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean rate."""
+        return cls(rate_interval_ns(rate_per_s))
+
+    def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap."""
-        gaps = Exponential(self.mean_interval_ns)
-        intended_ns = 0
-        while True:
-            intended_ns += gaps.draw(rng)
-            yield intended_ns
+        return compiled(Forever((Wait(Exponential(self.mean_interval_ns)), Request())))

@@ -1,12 +1,14 @@
 """Clients that do what Retry-After asks."""
 
 from dataclasses import dataclass, field
-from random import Random
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from rateproof.events import REJECTED
-from rateproof.simulate.arrivals import Exponential, Interval
-from rateproof.simulate.behaviours.base import Plan
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Exponential, Interval
+from rateproof.simulate.programs.parameters import INTERVAL, check_parameters
+from rateproof.simulate.programs.steps import RESUME, Forever, Honour, Request, Wait, When, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Polite"]
@@ -26,14 +28,18 @@ class Polite:
 
     name: ClassVar[str] = "polite"
 
-    pause: Interval = field(default_factory=lambda: Exponential(SECOND_NS // 2))
+    pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
 
-    def plan(self, rng: Random) -> Plan:
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean think time is 1 / rate; answers and waits come on top."""
+        return cls(Exponential(rate_interval_ns(rate_per_s)))
+
+    def program(self) -> Program:
         """Next instant = end of the last answer + Retry-After, or + one draw of `pause`."""
-        next_ns = self.pause.draw(rng)
-        while True:
-            answer = yield next_ns
-            if answer.outcome == REJECTED and answer.retry_after_ns is not None:
-                next_ns = answer.done_ns + answer.retry_after_ns
-            else:
-                next_ns = answer.done_ns + self.pause.draw(rng)
+        think = Wait(self.pause)
+        after = When(frozenset({REJECTED}), (Honour(self.pause),), (RESUME, think))
+        return compiled(think, Forever((Request(), after)))

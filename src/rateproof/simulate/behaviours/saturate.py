@@ -1,12 +1,13 @@
 """Closed users without think time: as fast as the answers come."""
 
 from dataclasses import dataclass
-from random import Random
 from typing import ClassVar
 
 from rateproof.events import UNKNOWN
-from rateproof.simulate.behaviours.base import Plan
-from rateproof.simulate.checks import check_duration
+from rateproof.simulate.behaviours.base import Program
+from rateproof.simulate.programs.arrivals import Constant
+from rateproof.simulate.programs.parameters import check_parameters, duration
+from rateproof.simulate.programs.steps import RESUME, Forever, Request, Step, Wait, When, compiled
 
 __all__ = ["Saturate"]
 
@@ -25,16 +26,14 @@ class Saturate:
 
     name: ClassVar[str] = "saturate"
 
-    failure_pause_ns: int = 100_000_000
+    failure_pause_ns: int = duration(100_000_000, low=0)
 
     def __post_init__(self) -> None:
-        check_duration("failure_pause_ns", self.failure_pause_ns, low=0)
+        check_parameters(self)
 
-    def plan(self, rng: Random) -> Plan:  # noqa: ARG002 - nothing here is random
+    def program(self) -> Program:
         """Next instant = end of the last answer."""
-        next_ns = 0
-        while True:
-            answer = yield next_ns
-            next_ns = answer.done_ns
-            if answer.outcome == UNKNOWN:
-                next_ns += self.failure_pause_ns
+        steps: list[Step] = [Request(), RESUME]
+        if self.failure_pause_ns:
+            steps.append(When(frozenset({UNKNOWN}), (Wait(Constant(self.failure_pause_ns)),)))
+        return compiled(Forever(tuple(steps)))

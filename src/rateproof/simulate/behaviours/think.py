@@ -1,11 +1,13 @@
 """Closed users: send, wait for the answer, think, send again."""
 
 from dataclasses import dataclass, field
-from random import Random
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from rateproof.simulate.arrivals import Exponential, Interval
-from rateproof.simulate.behaviours.base import Plan
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Exponential, Interval
+from rateproof.simulate.programs.parameters import INTERVAL, check_parameters
+from rateproof.simulate.programs.steps import RESUME, Forever, Request, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Think"]
@@ -26,11 +28,16 @@ class Think:
 
     name: ClassVar[str] = "think"
 
-    pause: Interval = field(default_factory=lambda: Exponential(SECOND_NS // 2))
+    pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
 
-    def plan(self, rng: Random) -> Plan:
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean think time is 1 / rate; the answers take their time on top."""
+        return cls(Exponential(rate_interval_ns(rate_per_s)))
+
+    def program(self) -> Program:
         """Next instant = end of the last answer + one draw of `pause`."""
-        free_ns = 0
-        while True:
-            answer = yield free_ns + self.pause.draw(rng)
-            free_ns = answer.done_ns
+        return compiled(Forever((Wait(self.pause), Request(), RESUME)))

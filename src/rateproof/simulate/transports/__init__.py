@@ -1,49 +1,64 @@
 """How requests get onto the wire: one scenario in, one event log out."""
 
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from rateproof.core import native as native_core
 from rateproof.errors import InvalidArgument
-from rateproof.events import Event, EventLog
+from rateproof.events import EventLog
+from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 
-__all__ = ["Transport", "require_requests"]
+__all__ = ["TRANSPORTS", "Transport", "default", "default_name", "named", "require_requests"]
+
+TRANSPORTS = ("native", "threads")
+"""Every transport by name."""
 
 
 class Transport(Protocol):
     """Runs a scenario to its end and records every request of it.
 
     The interval contract: `sent_ns` is taken before the first byte of the
-    request is written, `received_ns` after the first byte of the final status
-    line has arrived, both on CLOCK_MONOTONIC; the server's decision lies
-    between them. Nothing is sent twice: a request whose answer was lost is its
-    own row, outcome `unknown`.
+    request is written (of a header that is dripped: before the byte that
+    completes it), `received_ns` after the first byte of the final status line
+    has arrived, both on CLOCK_MONOTONIC; the server's decision lies between
+    them. Nothing is sent twice: a request whose answer was lost is its own
+    row, outcome `unknown`.
     """
 
     def __call__(
         self,
         scenario: Scenario,
         *,
-        stop: threading.Event,
-        observe: Callable[[Event], None] | None = None,
+        control: Control,
+        observe: Callable[[EventLog], None] | None = None,
         run_number: int = 0,
         keep: bool = True,
     ) -> EventLog:
-        """Run until the duration is over or `stop` is set, then drain.
+        """Run until the duration is over, every plan has ended or `control` stops it; then drain.
+
+        Requests in flight finish. The duration is time of the run: it does
+        not pass while the run is paused.
 
         Args:
             scenario: what to run.
-            stop: set by the caller to end the run: requests in flight finish,
-                nothing new is sent. The transport sets it when the run fails.
-            observe: called with each event as it ends, one at a time, from
-                any thread; what it raises ends the run.
+            control: what is done to the run meanwhile; looked at every 50 ms
+                or more often. The transport stops it when the run fails.
+            observe: called with the events that have ended since its last
+                call, from one thread at a time, at least every 100 ms while
+                there are any, for the last time before this returns; what it
+                raises ends the run.
             run_number: the number of the run in its log.
             keep: False leaves the events out of the log that is returned, for
                 endless runs; its metadata is the same.
 
+        Returns:
+            The log. Its metadata has the `scenario`, `start_ns`, the figures
+            of `audit`, `valid`, `invalid_because` and `remarks` (see
+            `simulate.audit`).
+
         Raises:
-            InvalidArgument: the machine cannot run so many clients.
+            InvalidArgument: the machine or the transport cannot run this.
         """
         ...
 
@@ -60,3 +75,47 @@ def require_requests() -> None:
         raise InvalidArgument(
             "sending requests needs Requests, which is not installed", "pip install requests"
         ) from error
+
+
+def default() -> Transport:
+    """The native transport where it was built and is not switched off, else the one on threads.
+
+    Raises:
+        InvalidArgument: neither can be used; says what to install.
+    """
+    return named(default_name())
+
+
+def default_name() -> str:
+    """The name of the default transport."""
+    return "native" if _has_engine() else "threads"
+
+
+def named(name: str) -> Transport:
+    """A transport that can be used here.
+
+    Args:
+        name: one of `TRANSPORTS`.
+
+    Raises:
+        InvalidArgument: no such transport, or one that needs what is missing here.
+    """
+    if name == "threads":
+        require_requests()
+        from rateproof.simulate.transports.threads import run
+
+        return run
+    if name != "native":
+        raise InvalidArgument(f"unknown transport {name!r}", f"one of {', '.join(TRANSPORTS)}")
+    if not _has_engine():
+        raise InvalidArgument(
+            "the native transport is not there: the native core was not built or is switched off",
+            "use the threads transport, or install where there is a Rust toolchain",
+        )
+    from rateproof.simulate.transports.native import run as native_run
+
+    return native_run
+
+
+def _has_engine() -> bool:
+    return hasattr(native_core(), "Engine")

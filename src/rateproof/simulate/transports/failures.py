@@ -1,5 +1,6 @@
 """What went wrong with a request, in one word. Needs Requests."""
 
+import errno
 import http.client
 import socket
 import ssl
@@ -20,12 +21,14 @@ ERRORS = (
     "tls",
     "dns",
     "oversized",
+    "local",
     "other",
 )
 """Every kind: `refused` no listener; `reset` and `closed` a connection that ended
 before the answer was whole; `timeout`; `protocol` an answer that is not HTTP;
-`tls`; `dns`; `oversized` a body above the bound; `other` the rest, such as no
-route or no local port."""
+`tls`, a certificate that does not verify included; `dns`; `oversized` a body
+above the bound; `local` this machine has no file descriptor or no local port
+left; `other` the rest, such as no route."""
 
 NETWORK_ERRORS: tuple[type[BaseException], ...] = (
     requests.RequestException,
@@ -34,6 +37,8 @@ NETWORK_ERRORS: tuple[type[BaseException], ...] = (
     OSError,
 )
 """What a request may raise because of the network or the server."""
+
+_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
 
 # In order: the first kind that any exception of the chain belongs to.
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
@@ -54,8 +59,10 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def error_kind(error: BaseException) -> str:
-    """Name a failure: refused, reset, closed, timeout, protocol, tls, dns or other."""
+    """Name a failure: one of `ERRORS`, but not `oversized`, which nobody raises."""
     chain = list(_chain(error))
+    if any(isinstance(link, OSError) and link.errno in _LOCAL for link in chain):
+        return "local"
     for kind, name in _KINDS:
         if any(isinstance(link, kind) for link in chain):
             return name

@@ -8,12 +8,37 @@ from pathlib import Path
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["ensure_descriptors", "small_stacks"]
+__all__ = ["MAX_CONNECTIONS", "check_connections", "ensure_descriptors", "small_stacks"]
+
+MAX_CONNECTIONS = 10_000
+"""At most as many connections, each with a thread of its own."""
 
 _STACK_BYTES = 512 * 1024
 _SPARE = 64
 
 _stack_lock = threading.Lock()
+
+
+def check_connections(connections: int, max_connections: int | None) -> None:
+    """Accept a scenario that can be run with a thread for each connection.
+
+    Args:
+        connections: how many it has in all.
+        max_connections: how many of them it wants open at once; None: all.
+
+    Raises:
+        InvalidArgument: too many, or fewer open ones than connections.
+    """
+    if connections > MAX_CONNECTIONS:
+        raise InvalidArgument(
+            f"{connections} connections are too many for the threads transport",
+            f"at most {MAX_CONNECTIONS}, or use the native transport",
+        )
+    if max_connections is not None and max_connections < connections:
+        raise InvalidArgument(
+            f"max_connections is {max_connections}, with {connections} connections in all",
+            "the threads transport has one for each: the native transport can share them",
+        )
 
 
 def ensure_descriptors(connections: int) -> None:

@@ -1,37 +1,27 @@
-"""One connection of one client: a `requests.Session` with sharp stamps.
+"""One connection of one client: a `requests.Session`. Needs Requests."""
 
-The stamps are taken as close to the wire as soundness allows, by subclassing
-urllib3's connection: narrow intervals make sharp verdicts. Needs Requests.
-"""
-
-import http.client
-import io
 import itertools
 import re
-import socket
-import threading
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from types import TracebackType
-from typing import Any, ClassVar, Self
 
 import requests
-import requests.adapters
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from rateproof.simulate.transports.failures import NETWORK_ERRORS, error_kind
+from rateproof.simulate.transports.wire import Adapter, Exchange, current
 from rateproof.units import SECOND_NS
 
-__all__ = ["ClientSession", "Reply"]
+__all__ = ["ClientSession", "Reply", "prepare", "trust"]
 
 MAX_BODY = 1 << 20
 """A longer body is given up: error `oversized`."""
 
 _CHUNK = 1 << 16
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_LENGTH_EXPECTED = frozenset({"PATCH", "POST", "PUT"})
 _HEADERS = {"User-Agent": "rateproof", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -40,8 +30,9 @@ class Reply:
     """What became of one request.
 
     Args:
-        sent_ns: before the first byte was written; where there was no
-            connection to write to, before it was tried.
+        sent_ns: before the first byte was written, of a dripped header before
+            the byte that completes it; where there was no connection to
+            write to, before it was tried.
         received_ns: after the first byte of the final status line had arrived.
         done_ns: after the body, or when the request was given up.
         status: None where no whole answer header arrived.
@@ -61,132 +52,14 @@ class Reply:
     headers: Mapping[str, str]
 
 
-def _declared(status: int, headers: Mapping[str, str]) -> int:
+def _declared(method: str | None, status: int, headers: Mapping[str, str]) -> int:
     """How many bytes of body the header promises at least (RFC 9112, section 6.3)."""
     length = headers.get("Content-Length", "")
-    if status in {204, 304} or "Transfer-Encoding" in headers or not _LENGTH.fullmatch(length):
+    if method == "HEAD" or status in {204, 304}:
+        return 0
+    if "Transfer-Encoding" in headers or not _LENGTH.fullmatch(length):
         return 0
     return int(length)
-
-
-class _Exchange:
-    """The stamps of one request while it is in flight."""
-
-    __slots__ = ("connection", "deadline_ns", "numbers", "received_ns", "sent_ns", "written")
-
-    def __init__(self, numbers: Iterator[int]) -> None:
-        self.numbers = numbers
-        self.connection = 0
-
-    def begin(self, timeout_ns: int) -> None:
-        self.sent_ns = time.monotonic_ns()
-        self.deadline_ns = self.sent_ns + timeout_ns
-        self.received_ns: int | None = None
-        self.written = False
-
-    def left_s(self) -> float:
-        return (self.deadline_ns - time.monotonic_ns()) / SECOND_NS
-
-
-class _Current(threading.local):
-    """The exchange of this thread: urllib3 makes its connections out of our reach."""
-
-    exchange: _Exchange
-
-
-_current = _Current()
-
-
-class _UntilDeadline(io.RawIOBase):
-    """A socket's bytes until the deadline of the whole request.
-
-    A socket's own timeout starts again with each byte: a server that drips
-    would never be given up.
-    """
-
-    def __init__(self, raw: Any, sock: socket.socket) -> None:
-        self._raw = raw
-        self._sock = sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left_s = _current.exchange.left_s()
-        if left_s <= 0:
-            raise TimeoutError("the request took longer than its timeout")
-        self._sock.settimeout(left_s)
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        # The socket counts its open files: it closes with the last of them.
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    """Stamps the arrival of the final status line's first byte."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp: io.BufferedReader = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
-
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            # Returns once a byte is there, and takes none away. The last pass
-            # of this loop is the final status line: 1xx answers are skipped
-            # here, of which http.client itself only knows 100.
-            self.fp.peek(1)
-            _current.exchange.received_ns = time.monotonic_ns()
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 100 <= status < 200 or status == http.client.SWITCHING_PROTOCOLS:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-
-
-class _Stamped:
-    """Stamps the instant before a request's first byte is written."""
-
-    response_class: ClassVar[type[http.client.HTTPResponse]] = _Response
-
-    def connect(self) -> None:
-        exchange = _current.exchange
-        exchange.connection = next(exchange.numbers)
-        super().connect()  # type: ignore[misc]
-
-    def send(self, data: Any) -> None:
-        exchange = _current.exchange
-        if self.sock is None:  # type: ignore[attr-defined]
-            self.connect()
-        if not exchange.written:
-            exchange.written = True
-            exchange.sent_ns = time.monotonic_ns()
-        super().send(data)  # type: ignore[misc]
-
-
-class _HTTP(_Stamped, HTTPConnection):
-    pass
-
-
-class _HTTPS(_Stamped, HTTPSConnection):
-    pass
-
-
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTP
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPS
-
-
-class _Adapter(requests.adapters.HTTPAdapter):
-    """One pooled connection, no retries."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class _Session(requests.Session):
@@ -194,55 +67,98 @@ class _Session(requests.Session):
         """None: a redirect is an answer. Requests would read its whole body to follow it."""
 
 
+def trust(scheme: str, ca_file: str | None, *, insecure: bool) -> ssl.SSLContext | None:
+    """How certificates are judged: by a file's, by the system's, or not at all; one for a run.
+
+    Returns:
+        None where the scheme has no certificates.
+
+    Raises:
+        OSError: the file cannot be read, or holds no certificate.
+    """
+    if scheme != "https":
+        return None
+    context = ssl.create_default_context(cafile=ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def prepare(
+    url: str, headers: Mapping[str, str], *, method: str = "GET", body: bytes = b""
+) -> requests.PreparedRequest:
+    """A request, ready to be sent as often as wanted.
+
+    Args:
+        url: with whatever identity it carries, sent as it is.
+        headers: in order, with whatever identity they carry; they replace the
+            standard ones by name.
+        method: in capital letters.
+        body: sent with its length.
+    """
+    own = {name.lower() for name in headers}
+    lines = {name: value for name, value in _HEADERS.items() if name.lower() not in own}
+    request = requests.PreparedRequest()
+    request.prepare(method=method, url=url, headers=lines | dict(headers), data=body or None)
+    request.url = url  # without Requests' own idea of quoting
+    if not body and method not in _LENGTH_EXPECTED:
+        request.headers.pop("Content-Length", None)
+    return request
+
+
 class ClientSession:
-    """Sends one and the same GET request again and again over one connection.
+    """Sends requests one after the other over one connection.
 
     Environment, proxies, cookies of the server, redirects and retries play no
     part: what is sent is what the scenario says.
 
     Args:
-        url: with whatever identity it carries, sent as it is.
-        headers: extra ones, with whatever identity they carry.
         timeout_ns: for a whole request, connecting included.
+        connect_timeout_ns: for each connection within that; None: the same.
+        context: see `trust`; None where there are no certificates.
         numbers: gives each connection its number; shared by a run.
     """
 
     def __init__(
         self,
-        url: str,
-        headers: Mapping[str, str],
         *,
         timeout_ns: int,
+        connect_timeout_ns: int | None = None,
+        context: ssl.SSLContext | None = None,
         numbers: Iterator[int] | None = None,
     ) -> None:
         self._timeout_ns = timeout_ns
-        self._exchange = _Exchange(itertools.count(1) if numbers is None else numbers)
+        self._connect_ns = min(timeout_ns, connect_timeout_ns or timeout_ns)
+        self._exchange = Exchange(itertools.count(1) if numbers is None else numbers)
         self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        adapter = Adapter(context)
         self._session.adapters.clear()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        self._session.headers.clear()
-        request = requests.Request("GET", url, headers=_HEADERS | dict(headers))
-        self._request = self._session.prepare_request(request)
-        self._request.url = url  # without Requests' own idea of quoting
 
-    def exchange(self) -> Reply:
-        """Send the request and read its answer; never raises for what the network does."""
-        exchange = _current.exchange = self._exchange
-        exchange.begin(self._timeout_ns)
+    def exchange(self, request: requests.PreparedRequest, over_ns: int = 0) -> Reply:
+        """Send a request and read its answer; never raises for what the network does.
+
+        Args:
+            request: what `prepare` made.
+            over_ns: above 0, its header is dripped out over so long.
+        """
+        exchange = current.exchange = self._exchange
+        exchange.begin(self._timeout_ns, self._connect_ns, over_ns)
         status: int | None = None
         error: str | None = None
         headers: Mapping[str, str] = {}
         size = 0
         try:
             response = self._session.send(
-                self._request,
+                request,
                 stream=True,
                 allow_redirects=False,
-                timeout=self._timeout_ns / SECOND_NS,
+                timeout=(self._connect_ns / SECOND_NS, self._timeout_ns / SECOND_NS),
             )
             status, headers = response.status_code, response.headers
             while chunk := response.raw.read(_CHUNK, decode_content=False):
@@ -251,7 +167,7 @@ class ClientSession:
                     error = "oversized"
                     response.close()  # and its connection, with the rest on the way
                     break
-            if error is None and size < _declared(status, headers):
+            if error is None and size < _declared(request.method, status, headers):
                 error = "closed"  # urllib3 before 2 takes a cut body for a whole one
         except NETWORK_ERRORS as failure:
             error = error_kind(failure)
@@ -269,14 +185,3 @@ class ClientSession:
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

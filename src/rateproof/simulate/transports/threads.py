@@ -7,253 +7,304 @@ good for hundreds of clients and about a thousand requests a second.
 import itertools
 import threading
 import time
-from array import array
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rateproof.errors import InvalidArgument
-from rateproof.events import Event, EventLog, outcome_of
-from rateproof.simulate.behaviours import Answer
-from rateproof.simulate.identities import place_identity
+from rateproof.events import Event, EventLog
+from rateproof.simulate.audit import Audit, judgement
+from rateproof.simulate.control import Control
+from rateproof.simulate.identities import identity_of
 from rateproof.simulate.metadata import run_metadata
 from rateproof.simulate.scenario import Client, Scenario
-from rateproof.simulate.summary import nearest_rank
 from rateproof.simulate.transports import require_requests
-from rateproof.simulate.transports.headers import parse_ratelimit, parse_retry_after
-from rateproof.simulate.transports.limits import ensure_descriptors, small_stacks
+from rateproof.simulate.transports.lane import Lane
+from rateproof.simulate.transports.limits import (
+    MAX_CONNECTIONS,
+    check_connections,
+    ensure_descriptors,
+    small_stacks,
+)
 from rateproof.simulate.transports.pacer import Pacer
+from rateproof.simulate.transports.runclock import RunClock
 from rateproof.units import SECOND_NS
 
 if TYPE_CHECKING:
-    from rateproof.simulate.transports.session import Reply
+    import ssl
 
 __all__ = ["run"]
 
-_LONGEST_WAIT_S = 3_600.0
-_MAX_RETRY_AFTER_S = 10**9
+_TURN_NS = 40_000_000
 
 
 def run(
     scenario: Scenario,
     *,
-    stop: threading.Event,
-    observe: Callable[[Event], None] | None = None,
+    control: Control,
+    observe: Callable[[EventLog], None] | None = None,
     run_number: int = 0,
     keep: bool = True,
 ) -> EventLog:
     """Run a scenario; see `Transport` for the arguments and the contract.
 
-    The log's metadata tells, beside the scenario, how far the generator kept
-    its own schedule: `audit.lag_*` is sent - intended, `audit.own_lag_*` the
-    part of it that neither the server nor `max_rate` caused.
+    Clients are taken away from the end of the last group and added there: one
+    that comes back has the identity that it had, and begins its plan anew.
+    Where the machine has no thread or descriptor for one more client,
+    `control` is bound to those that there are.
 
     Raises:
-        InvalidArgument: Requests is missing, or the machine has too few file
-            descriptors or threads for so many connections.
+        InvalidArgument: Requests is missing; more than 10,000 connections, or
+            more than `max_connections`; or the machine has too few file
+            descriptors or threads for so many.
     """
     require_requests()
+    check_connections(scenario.connection_count, scenario.max_connections)
     ensure_descriptors(scenario.connection_count)
-    return _Run(scenario, stop, observe, run_number, keep=keep).run()
+    return _Run(scenario, control, observe, run_number, keep=keep).run()
 
 
 class _Run:
-    """What the threads of one run share."""
+    """What the threads of one run share, and the thread that looks after them."""
 
     def __init__(
         self,
         scenario: Scenario,
-        stop: threading.Event,
-        observe: Callable[[Event], None] | None,
+        control: Control,
+        observe: Callable[[EventLog], None] | None,
         run_number: int,
         *,
         keep: bool,
     ) -> None:
+        from rateproof.simulate.transports import session
+
         self.scenario = scenario
-        self.stop = stop
-        self.log = EventLog(run_metadata(scenario, "threads"))
-        self.sequences = itertools.count()
-        self.connections = itertools.count(1)
+        self.clock = RunClock(0)
         self.pacer = None if scenario.max_rate is None else Pacer(scenario.max_rate)
-        self.start_ns = 0
+        self.sequences = itertools.count()
+        self.run_number = run_number
+        self.bursts = control.bursts
+        self.burst_ns = 0
+        self.stopped_ns: int | None = None
+        self._session = session.ClientSession
+        self._context: ssl.SSLContext | None = session.trust(
+            scenario.target.scheme, scenario.ca_file, insecure=scenario.insecure
+        )
+        self._log = EventLog(run_metadata(scenario, "threads"))
+        self._control = control
         self._observe = observe
-        self._run_number = run_number
         self._keep = keep
-        self._lock = threading.Lock()
+        self._connections = itertools.count(1)
+        self._workers = itertools.count()
+        self._lanes: list[tuple[Lane, threading.Thread]] = []
+        self._cpu_ns = 0
+        self._last_group: list[list[Lane]] = []
+        self._extra = self._least = 0
+        self._lock = threading.Lock()  # of all that follows
+        self._audit = Audit(scenario.lag_tolerance_ns)
+        self._seen = EventLog()
+        self._alive = 0
+        self._failure: BaseException | None = None
         self._ready = threading.Semaphore(0)
         self._go = threading.Event()
-        self._failure: BaseException | None = None
-        self._lags = array("q")
-        self._own_lags = array("q")
-        self._paced = 0
+        self._turn = threading.Event()
 
     def run(self) -> EventLog:
-        threads: list[threading.Thread] = []
         try:
-            self._start(threads)
-            for thread in threads:
-                thread.join()
+            self._start()
+            self._look_after()
+            self._join()
+            self._hand_over()
         except BaseException as failure:
-            self.stop.set()
+            self._control.stop()
             self._go.set()
+            self._poke()
             if not isinstance(failure, KeyboardInterrupt):  # who interrupts does not want to wait
-                for thread in threads:
-                    thread.join()
+                self._join()
             raise
         if self._failure is not None:
             raise self._failure
-        self.log.metadata["start_ns"] = self.start_ns
-        self.log.metadata["audit"] = self._audit()
-        return self.log
+        wall_ns = time.monotonic_ns() - self.clock.start_ns
+        self._bury()
+        self._log.metadata["start_ns"] = self.clock.start_ns
+        self._log.metadata |= judgement(
+            self._audit.figures(self._cpu_ns, wall_ns), self.scenario.lag_tolerance_ns
+        )
+        return self._log
 
-    def _start(self, threads: list[threading.Thread]) -> None:
+    # ------------------------------------------------------------- the threads
+
+    def _start(self) -> None:
         """Start every thread, wait until all are ready, then let them go at once."""
-        workers = itertools.count()
-        with small_stacks():
-            for client in self.scenario.clients():
-                for _ in range(client.connections):
-                    thread = threading.Thread(
-                        target=self._work,
-                        args=(client, next(workers)),
-                        name=f"client-{client.number}",
-                        daemon=True,
-                    )
-                    try:
-                        thread.start()
-                    except RuntimeError as error:
-                        raise InvalidArgument(
-                            f"only {len(threads)} of {self.scenario.connection_count} threads "
-                            "could be started",
-                            "use fewer clients or connections, or raise the limit of processes",
-                        ) from error
-                    threads.append(thread)
-        for _ in threads:
+        last = self.scenario.client_count - self.scenario.groups[-1].clients
+        for client in self.scenario.clients():
+            lanes = self._add(client, 0)
+            if client.number >= last:
+                self._last_group.append(lanes)
+        for _ in self._lanes:
             self._ready.acquire()
-        self.start_ns = time.monotonic_ns()
+        self._bound()
+        self.clock = RunClock(time.monotonic_ns())
         self._go.set()
 
-    def _work(self, client: Client, worker: int) -> None:
+    def _add(self, client: Client, origin_ns: int) -> list[Lane]:
+        lanes: list[Lane] = []
+        with small_stacks():
+            for _ in range(client.connections):
+                session = self._session(
+                    timeout_ns=self.scenario.timeout_ns,
+                    connect_timeout_ns=self.scenario.connect_timeout_ns,
+                    context=self._context,
+                    numbers=self._connections,
+                )
+                lane = Lane(self, client, next(self._workers), session, origin_ns)
+                thread = threading.Thread(
+                    target=self._work, args=(lane,), name=f"client-{client.number}", daemon=True
+                )
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    for started in lanes:
+                        started.retire()
+                    raise InvalidArgument(
+                        f"only {len(self._lanes)} of {self.scenario.connection_count} threads "
+                        "could be started",
+                        "use fewer clients or connections, or raise the limit of processes",
+                    ) from error
+                with self._lock:
+                    self._alive += 1
+                self._lanes.append((lane, thread))
+                lanes.append(lane)
+        return lanes
+
+    def _work(self, lane: Lane) -> None:
         try:
-            lane = _Lane(self, client, worker)
             self._ready.release()
             self._go.wait()
-            with lane.session:
+            if not self.stopping:
                 lane.drive()
         except BaseException as failure:  # noqa: BLE001 - raised again by run()
             with self._lock:
                 self._failure = self._failure or failure
-            self.stop.set()
-            self._ready.release()
+            self._control.stop()
+        finally:
+            lane.close()
+            with self._lock:
+                self._alive -= 1
+                if self._alive == 0 or self._failure is not None:
+                    self._turn.set()
 
-    def elapsed_ns(self) -> int:
-        return time.monotonic_ns() - self.start_ns
+    def _poke(self) -> None:
+        for lane, _ in self._lanes:
+            lane.poke()
 
-    def wait_until(self, instant_ns: int) -> bool:
-        """Sleep until an instant of the run; False when the run ends before it."""
-        duration_ns = self.scenario.duration_ns
-        if duration_ns is not None and max(instant_ns, self.elapsed_ns()) >= duration_ns:
-            return False
-        while (left_ns := instant_ns - self.elapsed_ns()) > 0:
-            if self.stop.wait(min(left_ns / SECOND_NS, _LONGEST_WAIT_S)):
-                return False
-        return not self.stop.is_set()
+    def _join(self) -> None:
+        for _, thread in self._lanes:
+            thread.join()
+
+    def _bury(self) -> None:
+        """Forget the threads that have ended, but not what they used."""
+        lanes, self._lanes = self._lanes, []
+        for lane, thread in lanes:
+            if thread.is_alive():
+                self._lanes.append((lane, thread))
+            else:
+                self._cpu_ns += lane.cpu_ns
+
+    # ------------------------------------------------------------- what lanes say
+
+    @property
+    def stopping(self) -> bool:
+        return self._control.stopping
 
     def record(self, event: Event, lag_ns: int, own_lag_ns: int, *, paced: bool) -> None:
         with self._lock:
-            if self._keep:
-                self.log.append(event)
-            self._lags.append(lag_ns)
-            self._own_lags.append(own_lag_ns)
-            self._paced += paced
-            if self._observe is not None and self._failure is None:
-                try:
-                    self._observe(event)
-                except BaseException as failure:
-                    self._failure = failure  # before the next event, which is not observed
-                    raise
+            self._seen.append(event)
+            self._audit.sent(lag_ns, own_lag_ns, paced=paced)
 
-    @property
-    def run_number(self) -> int:
-        return self._run_number
+    def drop(self, count: int, own_lag_ns: int | None) -> None:
+        with self._lock:
+            self._audit.drop(count, own_lag_ns)
 
-    def _audit(self) -> dict[str, Any]:
-        audit: dict[str, Any] = {"requests": len(self._lags), "paced": self._paced}
-        for name, lags in (("lag", self._lags), ("own_lag", self._own_lags)):
-            ordered = sorted(lags)
-            for percent, suffix in ((50, "p50"), (99, "p99"), (100, "max")):
-                audit[f"{name}_{suffix}_ns"] = nearest_rank(ordered, percent)
-        return audit
+    # ------------------------------------------------------------- the loop
 
+    def _look_after(self) -> None:
+        """Turn after turn, obey the control and hand over what was seen, until no lane is left.
 
-class _Lane:
-    """One connection of one client, on one thread."""
+        The turns do not wait for the control's own event: a handler of signals
+        that sets it may run on this very thread, in the middle of such a wait.
+        """
+        began_ns = time.thread_time_ns()
+        while self._alive:
+            before_ns = time.monotonic_ns()
+            self._turn.wait(_TURN_NS / SECOND_NS)
+            self._turn.clear()
+            late_ns = time.monotonic_ns() - before_ns - _TURN_NS
+            with self._lock:
+                self._audit.turn(late_ns)
+            self._obey()
+            self._hand_over()
+        self._cpu_ns += time.thread_time_ns() - began_ns
 
-    def __init__(self, run: _Run, client: Client, worker: int) -> None:
-        from rateproof.simulate.transports.session import ClientSession
-
-        self._run = run
-        self._client = client
-        self._worker = worker
-        scenario = run.scenario
-        url, headers = place_identity(scenario.target, scenario.key, client.identity)
-        self.session = ClientSession(
-            url, headers, timeout_ns=scenario.timeout_ns, numbers=run.connections
-        )
-
-    def drive(self) -> None:
-        """Follow the client's plan until it or the run ends."""
-        run = self._run
-        plan = self._client.behaviour.plan(self._client.rng())
-        free_ns = 0
-        try:
-            intended_ns = next(plan)
-            while run.wait_until(intended_ns):
-                due_ns = max(intended_ns, free_ns)
-                paced = False
-                if run.pacer is not None:
-                    slot_ns = run.pacer.reserve(run.elapsed_ns())
-                    if not run.wait_until(slot_ns):
-                        return
-                    paced = slot_ns > due_ns
-                    due_ns = max(due_ns, slot_ns)
-                sequence = next(run.sequences)
-                own_lag_ns = run.elapsed_ns() - due_ns
-                reply = self.session.exchange()
-                event = self._event(reply, sequence, intended_ns)
-                lag_ns = reply.sent_ns - run.start_ns - intended_ns
-                run.record(event, lag_ns, own_lag_ns, paced=paced)
-                free_ns = reply.done_ns - run.start_ns
-                intended_ns = plan.send(_answer(event, run.start_ns))
-        except StopIteration:
+    def _hand_over(self) -> None:
+        with self._lock:
+            events, self._seen = self._seen, EventLog()
+        if not len(events):
             return
+        if self._keep:
+            self._log.extend(events)
+        if self._observe is not None:
+            self._observe(events)
 
-    def _event(self, reply: "Reply", sequence: int, intended_ns: int) -> Event:
-        run = self._run
-        remaining, reset_s = parse_ratelimit(reply.headers.get("RateLimit"))
-        return Event(
-            key=self._client.identity,
-            sent_ns=reply.sent_ns,
-            received_ns=reply.received_ns,
-            status=reply.status,
-            outcome=outcome_of(reply.status, run.scenario.rejected_statuses),
-            run=run.run_number,
-            sequence=sequence,
-            intended_ns=run.start_ns + intended_ns,
-            done_ns=reply.done_ns,
-            error=reply.error,
-            bytes=reply.bytes,
-            retry_after_s=parse_retry_after(
-                reply.headers.get("Retry-After"), reply.headers.get("Date")
-            ),
-            ratelimit_remaining=remaining,
-            ratelimit_reset_s=reset_s,
-            connection=reply.connection,
-            worker=self._worker,
-        )
+    def _obey(self) -> None:
+        control, now_ns = self._control, time.monotonic_ns()
+        if control.stopping:
+            if self.stopped_ns is None:
+                self.stopped_ns = self.clock.elapsed_ns(now_ns)
+                self._poke()
+            return
+        changed = False
+        if control.paused != self.clock.paused:
+            (self.clock.pause if control.paused else self.clock.resume)(now_ns)
+            changed = True
+        if control.bursts != self.bursts:
+            self.burst_ns = self.clock.elapsed_ns(now_ns)
+            self.bursts = control.bursts  # after the instant: lanes look at this first
+            changed = True
+        if changed:
+            self._poke()
+        self._adjust(control.extra_clients, self.clock.elapsed_ns(now_ns))
 
+    # ------------------------------------------------------------- more and fewer clients
 
-def _answer(event: Event, start_ns: int) -> Answer:
-    retry_after_ns = None
-    if event.retry_after_s is not None:
-        retry_after_ns = round(min(event.retry_after_s, _MAX_RETRY_AFTER_S) * SECOND_NS)
-    end_ns = event.sent_ns if event.done_ns is None else event.done_ns
-    return Answer(event.sent_ns - start_ns, end_ns - start_ns, event.outcome, retry_after_ns)
+    def _bound(self) -> None:
+        scenario, group = self.scenario, self.scenario.groups[-1]
+        most = min(MAX_CONNECTIONS, scenario.max_connections or MAX_CONNECTIONS)
+        self._least = -min(group.clients, scenario.client_count - 1)
+        spare = (most - scenario.connection_count) // group.connections
+        self._control.bound_clients(self._least, spare)
+
+    def _adjust(self, extra: int, now_ns: int) -> None:
+        """Start and retire clients until there are so many more than the scenario has."""
+        while self._extra > extra:
+            for lane in self._last_group.pop():
+                lane.retire()
+            self._extra -= 1
+        while self._extra < extra:
+            self._bury()
+            scenario, group = self.scenario, self.scenario.groups[-1]
+            number = scenario.client_count + self._extra
+            client = Client(
+                number=number,
+                identity=identity_of(scenario.namespace, number),
+                behaviour=group.behaviour,
+                connections=group.connections,
+                seed=f"{scenario.seed}/{number}",
+                namespace=scenario.namespace,
+            )
+            try:
+                ensure_descriptors(group.connections)
+                self._last_group.append(self._add(client, now_ns))
+            except InvalidArgument:
+                self._control.bound_clients(self._least, self._extra)
+                return
+            self._extra += 1

@@ -61,14 +61,25 @@ def _ask(prompt: str) -> str | None:
 class Attention:
     """While entered, a key press, Ctrl-C and SIGTERM are notes, not interruptions.
 
+    Some keys can be bound: `typed` hands them out, and every other key is a
+    request to stop, as are the signals.
+
     A terminal gives its keys one by one, without echo, and is put back on
     exit, however that happens; so are the signal handlers. Entered in another
     thread than the main one it leaves the signals alone. A signal only sets a
     flag and writes to a pipe: a handler must not meet a lock that it interrupted.
+
+    Args:
+        bound: characters that do not stop; a key that sends several bytes,
+            such as an arrow, is never bound.
+        terminal: False leaves the terminal to somebody else who reads its keys.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bound: str = "", *, terminal: bool = True) -> None:
         self.stopping = False
+        self._bound = bound.encode("ascii")
+        self._typed = ""
+        self._uses_terminal = terminal
         self._handlers: dict[int, Any] = {}
         self._terminal: tuple[int, list[Any]] | None = None
         self._reader = self._writer = -1
@@ -89,6 +100,16 @@ class Attention:
             self._read_keys()
         return self.stopping
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether somebody can press a key: there is a terminal, and it is ours."""
+        return self._terminal is not None
+
+    def typed(self) -> str:
+        """The bound keys that were pressed since the last call, in order."""
+        typed, self._typed = self._typed, ""
+        return typed
+
     def wake(self) -> None:
         """End the `wait` in progress, from any thread."""
         with suppress(BlockingIOError):  # full of notes that nobody has read yet
@@ -101,7 +122,9 @@ class Attention:
             keys = os.read(self._terminal[0], 4096)
         except OSError:
             keys = b""
-        if keys:
+        if keys and all(key in self._bound for key in keys):
+            self._typed += keys.decode("ascii")
+        elif keys:
             self.stopping = True
         else:
             self._release_terminal()  # hung up: readable for ever, and nothing in it
@@ -145,6 +168,8 @@ class Attention:
 
     def _take_terminal(self) -> None:
         try:
+            if not self._uses_terminal:
+                return
             descriptor = sys.stdin.fileno()
             # A job in the background that touched its terminal would be stopped.
             if not os.isatty(descriptor) or os.tcgetpgrp(descriptor) != os.getpgrp():

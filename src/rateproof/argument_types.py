@@ -1,0 +1,107 @@
+"""What the arguments of the command line may be: text in, a value or a reason why not out."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from rateproof.errors import InvalidArgument
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+from rateproof.units import parse_duration
+
+__all__ = ["MOST_DATA", "count", "data", "duration", "header", "key", "policy", "rate", "tolerance"]
+
+MOST_DATA = 1 << 20
+"""Bytes of a body, at most."""
+
+T = TypeVar("T")
+
+
+def _typed(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A type for argparse that keeps our message and hint."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except InvalidArgument as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+policy = _typed(Policy.parse)
+key = _typed(KeySpec.parse)
+
+
+def count(least: int, most: int) -> Callable[[str], int]:
+    """A whole number, both bounds included."""
+
+    def parse(text: str) -> int:
+        form = f"a whole number from {least} to {most}"
+        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20):
+            raise InvalidArgument(f"{text!r} is not a number", form)
+        if not least <= int(text) <= most:
+            raise InvalidArgument(f"{text} is out of range", form)
+        return int(text)
+
+    return _typed(parse)
+
+
+@_typed
+def duration(text: str) -> int:
+    """Nanoseconds, above 0."""
+    ns = parse_duration(text)
+    if ns == 0:
+        raise InvalidArgument(f"{text!r} is no time at all", "a duration above 0, such as 10s")
+    return ns
+
+
+@_typed
+def rate(text: str) -> float:
+    """Requests a second, above 0 and at most a million."""
+    form = "requests a second, above 0 and at most 1000000"
+    if not re.fullmatch(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|nan|inf)", text, re.IGNORECASE):
+        raise InvalidArgument(f"{text!r} is not a rate", form)
+    try:
+        per_s = float(text)
+    except ValueError:
+        raise InvalidArgument(f"{text!r} is not a rate", form) from None
+    if not 0 < per_s <= 1_000_000:  # also refuses nan
+        raise InvalidArgument(f"rate {text} is out of range", form)
+    return per_s
+
+
+@_typed
+def header(text: str) -> tuple[str, str]:
+    """The name and the value of a header; both are checked where the scenario is made."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise InvalidArgument(f"{text!r} is not a header", "NAME: VALUE, such as 'Accept: text/*'")
+    return name, value.strip(" \t")
+
+
+@_typed
+def data(text: str) -> bytes:
+    """The text, or what is in the file of that name behind an @."""
+    if not text.startswith("@"):
+        return text.encode("utf-8", "surrogateescape")
+    try:
+        with Path(text[1:]).open("rb") as file:
+            return file.read(MOST_DATA + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None
+
+
+@_typed
+def tolerance(text: str) -> int:
+    """Parts per million, from 0 to a tenth."""
+    form = "parts per million, such as 500ppm, from 0ppm to 100000ppm"
+    digits = text.removesuffix("ppm")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7):
+        raise InvalidArgument(f"{text!r} is not a tolerance", form)
+    if int(digits) > 100_000:
+        raise InvalidArgument(f"tolerance {text} is out of range", form)
+    return int(digits)

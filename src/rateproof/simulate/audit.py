@@ -1,0 +1,145 @@
+"""How well a generator kept its own schedule, and whether its run counts."""
+
+from typing import Any
+
+from rateproof.simulate.summary.histogram import Histogram
+
+__all__ = ["Audit", "audit_remarks", "judge_audit", "judgement"]
+
+SATURATED = 0.9
+"""A generator on one core has none to spare above this share of it."""
+
+_LAGS = ("lag", "own_lag")
+_RANKS = ((50, "p50"), (99, "p99"), (100, "max"))
+_MS = 1e6
+
+
+class Audit:
+    """Counts what a generator did, request by request, in constant memory.
+
+    `lag` is sent - intended. `own_lag` is the part of it that the generator
+    itself caused: it counts from the instant at which nothing else was in the
+    way, the latest of the intended instant, the end of the same connection's
+    last answer, and the slot that `max_rate` granted. Percentiles are
+    nearest-rank, above the true ones by less than 0.1 %; maxima are exact.
+
+    Not locked.
+
+    Args:
+        tolerance_ns: own lag above it is late, a loop's turn above it a stall.
+    """
+
+    def __init__(self, tolerance_ns: int) -> None:
+        self._tolerance_ns = tolerance_ns
+        self._lags = {name: Histogram() for name in _LAGS}
+        self._requests = 0
+        self._paced = 0
+        self._late = 0
+        self._dropped = 0
+        self._stalls = 0
+        self._stall_max_ns = 0
+
+    def sent(self, lag_ns: int, own_lag_ns: int, *, paced: bool) -> None:
+        """Count a request; `paced`: it waited for a slot of `max_rate`."""
+        self._requests += 1
+        self._paced += paced
+        self._lags["lag"].add(lag_ns)
+        self._overdue(own_lag_ns)
+
+    def drop(self, count: int, own_lag_ns: int | None) -> None:
+        """Count requests that were due before the end and never sent.
+
+        Args:
+            count: how many, of one connection.
+            own_lag_ns: how long nothing but the generator was in the way of
+                the first: a bound from below of the lag that it would have
+                had. None where the server was.
+        """
+        self._dropped += count
+        if own_lag_ns is not None:
+            self._overdue(own_lag_ns)
+
+    def _overdue(self, own_lag_ns: int) -> None:
+        self._lags["own_lag"].add(own_lag_ns)
+        self._late += own_lag_ns > self._tolerance_ns
+
+    def turn(self, late_ns: int) -> None:
+        """Count a turn of the generator's loop that came so much later than it was to."""
+        if late_ns > self._tolerance_ns:
+            self._stalls += 1
+            self._stall_max_ns = max(self._stall_max_ns, late_ns)
+
+    def figures(self, cpu_ns: int, wall_ns: int) -> dict[str, Any]:
+        """Everything that was counted, as the log's `metadata["audit"]`.
+
+        Args:
+            cpu_ns: what the generator's threads used, of all cores together.
+            wall_ns: how long the run took.
+        """
+        figures: dict[str, Any] = {"requests": self._requests, "paced": self._paced}
+        for name, lags in self._lags.items():
+            figures |= {f"{name}_{suffix}_ns": lags.percentile(rank) for rank, suffix in _RANKS}
+        return figures | {
+            "late": self._late,
+            "dropped": self._dropped,
+            "stalls": self._stalls,
+            "stall_max_ns": self._stall_max_ns,
+            "cpu_share": round(cpu_ns / wall_ns, 4) if wall_ns > 0 else 0.0,
+        }
+
+
+def judge_audit(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
+    """Why a run does not count: sentences, none where it does.
+
+    A run counts unless more than 1 of 100 requests were late by the
+    generator's own fault, and at least two: one hiccup does not condemn a
+    short run. Everything else that can be wrong with a generator (stalls, no
+    core to spare, arrivals dropped while the client was free) shows there, and
+    is told as its cause. What the server or `max_rate` held up is no fault of
+    the generator's.
+
+    Args:
+        audit: as `Audit.figures` gives it; the native engine counts the same.
+        tolerance_ns: the scenario's `lag_tolerance_ns`.
+    """
+    own_ns = audit.get("own_lag_p99_ns")
+    if own_ns is None or own_ns <= tolerance_ns or audit["late"] < 2:
+        return []
+    due = audit["requests"] + audit["dropped"]
+    late = f"{audit['late']} of {due} requests by more than {tolerance_ns / _MS:g} ms"
+    reasons = [
+        f"the generator was late by itself: {late}, 1 of 100 by {own_ns / _MS:.1f} ms or more"
+    ]
+    if audit["stalls"]:
+        reasons.append(
+            f"its loop stood still {audit['stalls']} times, "
+            f"for up to {audit['stall_max_ns'] / _MS:.1f} ms"
+        )
+    if audit["cpu_share"] > SATURATED:
+        reasons.append(_saturated(audit))
+    return reasons
+
+
+def audit_remarks(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
+    """What is worth knowing of a run beside its reasons not to count: sentences."""
+    remarks = []
+    if audit["dropped"]:
+        remarks.append(f"{audit['dropped']} requests were due before the end and never sent")
+    if audit["cpu_share"] > SATURATED and not judge_audit(audit, tolerance_ns):
+        remarks.append(_saturated(audit))
+    return remarks
+
+
+def judgement(audit: dict[str, Any], tolerance_ns: int) -> dict[str, Any]:
+    """The entries of a log's metadata: `audit`, `valid`, `invalid_because` and `remarks`."""
+    reasons = judge_audit(audit, tolerance_ns)
+    return {
+        "audit": audit,
+        "valid": not reasons,
+        "invalid_because": reasons,
+        "remarks": audit_remarks(audit, tolerance_ns),
+    }
+
+
+def _saturated(audit: dict[str, Any]) -> str:
+    return f"the generator used {audit['cpu_share'] * 100:.0f} % of a core"

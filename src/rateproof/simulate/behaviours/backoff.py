@@ -1,0 +1,67 @@
+"""Clients that retry, and wait longer each time."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from rateproof.errors import InvalidArgument
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import FAILURES, Program, rate_interval_ns
+from rateproof.simulate.programs import steps
+from rateproof.simulate.programs.arrivals import Exponential, Interval
+from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count, duration
+from rateproof.units import SECOND_NS
+
+__all__ = ["Backoff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A closed user whose request is repeated until it is admitted or given up.
+
+    Before repetition k = 0, 1, ... the pause is uniform from 0 to
+    min(cap, base * 2**k): exponential backoff with full jitter. Source: Brooker,
+    "Exponential Backoff And Jitter", AWS Architecture Blog (2015).
+
+    Args:
+        base_ns: the longest pause before the first repetition.
+        cap_ns: the longest before any, not below `base_ns`.
+        retries: how often a request is repeated at most, 1 to 10**6.
+        pause: think time before each new request.
+
+    Raises:
+        InvalidArgument: out of these bounds.
+    """
+
+    name: ClassVar[str] = "backoff"
+
+    base_ns: int = duration(SECOND_NS // 2)
+    cap_ns: int = duration(20 * SECOND_NS)
+    retries: int = count(10)
+    pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        if self.cap_ns < self.base_ns:
+            raise InvalidArgument(
+                f"cap_ns {self.cap_ns} is below base_ns {self.base_ns}", "base_ns <= cap_ns"
+            )
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean think time is 1 / rate; answers and repetitions come on top."""
+        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
+
+    def program(self) -> Program:
+        """Next instant = end of the last answer + a jittered pause, or + a draw of `pause`."""
+        again = (steps.Backoff(self.base_ns, self.cap_ns), steps.Request())
+        return steps.compiled(
+            steps.Forever(
+                (
+                    steps.FRESH,
+                    steps.Wait(self.pause),
+                    steps.Request(),
+                    steps.While(FAILURES, self.retries, again),
+                    steps.RESUME,
+                )
+            )
+        )

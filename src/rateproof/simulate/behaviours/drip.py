@@ -1,0 +1,47 @@
+"""Clients that take their time to say what they want."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Exponential, Interval
+from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, duration
+from rateproof.simulate.programs.steps import RESUME, Forever, Request, Wait, compiled
+from rateproof.units import SECOND_NS
+
+__all__ = ["Drip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """A closed user whose request header trickles in, byte by byte.
+
+    It holds a connection, and a worker of a server that reads with one thread
+    each, while the limiter has nothing to count yet. Source: Hansen, "Slowloris
+    HTTP DoS" (2009).
+
+    Args:
+        over_ns: from the first byte of the header to its last, 1 ns to 1 h.
+        pause: between an answer and the next request, and before the first.
+
+    Raises:
+        InvalidArgument: out of these bounds.
+    """
+
+    name: ClassVar[str] = "drip"
+
+    over_ns: int = duration(2 * SECOND_NS, high=3_600 * SECOND_NS)
+    pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean pause is 1 / rate; headers and answers take their time on top."""
+        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
+
+    def program(self) -> Program:
+        """Next instant = end of the last answer + a draw of `pause`."""
+        return compiled(Forever((Wait(self.pause), Request(self.over_ns), RESUME)))

@@ -1,0 +1,66 @@
+"""Clients that all come back when the server says, to the instant."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from rateproof.events import ADMITTED, REJECTED
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, over_limit
+from rateproof.simulate.programs.arrivals import Constant
+from rateproof.simulate.programs.parameters import check_parameters, count, duration
+from rateproof.simulate.programs.steps import (
+    RESUME,
+    Forever,
+    Honour,
+    Request,
+    Wait,
+    When,
+    While,
+    compiled,
+)
+from rateproof.units import SECOND_NS
+
+__all__ = ["Herd"]
+
+
+@dataclass(frozen=True, slots=True)
+class Herd:
+    """A burst until rejected, then the wait that the server names, without jitter.
+
+    Every client starts at once and none draws at random, so those that hear
+    the same reset come back together: the thundering herd that
+    draft-ietf-httpapi-ratelimit-headers-11, section 4.1.2, has in mind. Source of
+    the cure it leaves out: Brooker, "Exponential Backoff And Jitter", AWS
+    Architecture Blog (2015).
+
+    Args:
+        requests: how many a connection sends in a burst, 1 to 10**6, one after
+            the other; the first that is not admitted ends the burst.
+        wait_ns: from the last answer to the next burst where that answer names
+            no wait.
+
+    Raises:
+        InvalidArgument: out of these bounds.
+    """
+
+    name: ClassVar[str] = "herd"
+
+    requests: int = count(6)
+    wait_ns: int = duration(5 * SECOND_NS)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @classmethod
+    def against(cls, quota: Quota) -> Self:
+        """Up to one request above the limit; a window of wait where none is named."""
+        return cls(over_limit(quota), quota.window_ns)
+
+    def program(self) -> Program:
+        """Next instant = end of the last answer, or + Retry-After, or + `wait_ns`."""
+        wait = Constant(self.wait_ns)
+        burst: tuple[While, ...] = ()
+        if self.requests > 1:
+            burst = (While(frozenset({ADMITTED}), self.requests - 1, (RESUME, Request())),)
+        after = When(frozenset({REJECTED}), (Honour(wait),), (RESUME, Wait(wait)))
+        return compiled(Forever((Request(), *burst, after)))

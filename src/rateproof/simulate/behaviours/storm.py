@@ -1,0 +1,56 @@
+"""Clients that retry at once: how an overload feeds itself."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import FAILURES, Program, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Exponential, Interval
+from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count
+from rateproof.simulate.programs.steps import (
+    AGAIN,
+    FRESH,
+    RESUME,
+    Forever,
+    Request,
+    Wait,
+    While,
+    compiled,
+)
+from rateproof.units import SECOND_NS
+
+__all__ = ["Storm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """A closed user who repeats a request that was rejected or failed, without a pause.
+
+    The more the server denies, the more it is asked. Source: Bronson et al.,
+    "Metastable Failures in Distributed Systems" (HotOS 2021).
+
+    Args:
+        retries: how often a request is repeated at most, 1 to 10**6.
+        pause: think time before each new request.
+
+    Raises:
+        InvalidArgument: out of these bounds.
+    """
+
+    name: ClassVar[str] = "storm"
+
+    retries: int = count(10)
+    pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean think time is 1 / rate; answers and repetitions come on top."""
+        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
+
+    def program(self) -> Program:
+        """Next instant = end of the last answer, or + a draw of `pause`."""
+        again = While(FAILURES, self.retries, (RESUME, AGAIN, Request()))
+        return compiled(Forever((FRESH, Wait(self.pause), Request(), again, RESUME)))

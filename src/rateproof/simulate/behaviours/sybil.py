@@ -1,0 +1,60 @@
+"""One client, ever new identities."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Exponential, Interval
+from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count
+from rateproof.simulate.programs.steps import (
+    RENAME,
+    RESUME,
+    Forever,
+    Repeat,
+    Request,
+    Wait,
+    compiled,
+)
+from rateproof.units import SECOND_NS
+
+__all__ = ["Sybil"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sybil:
+    """A closed client that throws its identity away after a few requests.
+
+    It is never denied by a limit per identity of at least `requests`, and it
+    fills the limiter's table. Source: Douceur, "The Sybil Attack" (IPTPS 2002).
+
+    Args:
+        requests: how many each identity makes, 1 to 10**6.
+        pause: between an answer and the next request, and before the first.
+
+    Raises:
+        InvalidArgument: out of these bounds.
+    """
+
+    name: ClassVar[str] = "sybil"
+
+    requests: int = count(5)
+    pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @classmethod
+    def against(cls, quota: Quota) -> Self:
+        """As many requests an identity as the limit allows."""
+        return cls(min(quota.limit, MAX_REQUESTS))
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean pause is 1 / rate; the answers take their time on top."""
+        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
+
+    def program(self) -> Program:
+        """Next instant = end of the last answer + a draw; alias = requests so far / `requests`."""
+        one = Repeat(self.requests, (Wait(self.pause), Request(), RESUME))
+        return compiled(Forever((one, RENAME)))

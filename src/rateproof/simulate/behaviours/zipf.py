@@ -1,0 +1,50 @@
+"""One client that speaks for many identities, some far more often than others."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from rateproof.policy import Quota
+from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.programs.arrivals import Exponential
+from rateproof.simulate.programs.parameters import check_parameters, count, duration, number
+from rateproof.simulate.programs.steps import Forever, Pick, Request, Wait, compiled
+from rateproof.units import SECOND_NS
+
+__all__ = ["Zipf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Zipf:
+    """Poisson arrivals, each under one of n identities drawn from Zipf's law.
+
+    P(identity k) is proportional to k**-s: a few hot keys, a long tail. Each
+    client of a group has n identities of its own. Source: Breslau et al.,
+    "Web Caching and Zipf-like Distributions" (INFOCOM 1999).
+
+    Args:
+        identities: n, 1 to 10**6.
+        exponent: s, above 0 and at most 10.
+        mean_interval_ns: the mean gap between intended instants.
+
+    Raises:
+        InvalidArgument: out of these bounds.
+    """
+
+    name: ClassVar[str] = "zipf"
+
+    identities: int = count(1_000, unit="identities")
+    exponent: float = number(1.0, 0, 10, above_low=True)
+    mean_interval_ns: int = duration(SECOND_NS // 2)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @classmethod
+    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
+        """The mean rate over all identities."""
+        return cls(mean_interval_ns=rate_interval_ns(rate_per_s))
+
+    def program(self) -> Program:
+        """Next instant = previous intended instant + an exponential gap; any identity."""
+        gap = Wait(Exponential(self.mean_interval_ns))
+        return compiled(Forever((gap, Pick(self.identities, self.exponent), Request())))

@@ -1,0 +1,1 @@
+"""The interactive client: asks, runs, shows figures, heeds keys, sums up."""

@@ -1,0 +1,260 @@
+"""The figures that a person watches while a run goes on."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Self
+
+from rateproof.events import ADMITTED, REJECTED, EventLog
+from rateproof.simulate.scenario import Scenario
+from rateproof.simulate.summary import Summary, nearest_rank
+from rateproof.simulate.summary.tally import NULL
+from rateproof.units import SECOND_NS
+
+__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse", "Heading", "Lane", "Second"]
+
+_RECENT = 1_000
+_RATE_SPAN_NS = 2 * SECOND_NS
+_SECONDS = 60
+_LANES = 8
+_MARKS = 40
+_SAMPLES = 64
+"""At most so many events of a table are looked at one by one: the view must not slow the run."""
+
+_TAIL = 4_096
+"""The marks of a table come from at most so many of its last events."""
+
+MARK_OF = {ADMITTED: "✓", REJECTED: "\N{MULTIPLICATION SIGN}"}
+FAILED = "!"
+LEGEND = ((MARK_OF[ADMITTED], "admitted"), (MARK_OF[REJECTED], "rejected"), (FAILED, "errors"))
+"""Every mark with the word for it."""
+
+_LAG_SPAN_NS = 10 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a view says of the run above its figures."""
+
+    url: str
+    behaviour: str
+    seed: int
+    lag_tolerance_ns: int
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Self:
+        """Of a scenario; behaviours by name, each once."""
+        names = dict.fromkeys(group.behaviour.name for group in scenario.groups)
+        target, tolerance_ns = str(scenario.target), scenario.lag_tolerance_ns
+        return cls(target, ", ".join(names), scenario.seed, tolerance_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One second of the run: how many requests ended in it, and the median of their latencies."""
+
+    requests: int
+    p50_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What became of the last requests of one client, the latest last.
+
+    A check mark is an admission, a cross a rejection, `!` an error or an answer that says neither.
+    """
+
+    key: str
+    marks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """The figures at one instant.
+
+    Args:
+        clients: how many there are.
+        elapsed_s: since the run's start.
+        requests: that have ended.
+        rate_per_s: of the last 2 s.
+        admitted: of all requests.
+        rejected: of all requests.
+        errors: requests with an error.
+        p50_ns: the median of the last 1,000 latencies.
+        lag_p99_ns: sent - intended, of the last 10 s.
+        seconds: the last 60 that are over, the latest last.
+        lanes: of the 8 clients whose first answers came first.
+    """
+
+    clients: int
+    elapsed_s: float
+    requests: int
+    rate_per_s: float
+    admitted: int
+    rejected: int
+    errors: int
+    p50_ns: int | None
+    lag_p99_ns: int | None
+    seconds: tuple[Second, ...]
+    lanes: tuple[Lane, ...]
+
+
+class Figures:
+    """The live figures of a run, given table by table.
+
+    Totals are exact. The medians, the lag and the marks are of at most 64
+    events of each table, evenly spread: for the eye, not for the record.
+
+    Args:
+        clients: how many the scenario has.
+        summary: what to count in; read it only when the run is over.
+        extra: how many clients more there are by now.
+        now_ns: the clock.
+    """
+
+    def __init__(
+        self,
+        clients: int,
+        summary: Summary,
+        *,
+        extra: Callable[[], int] = lambda: 0,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.finished = False
+        self._clients = clients
+        self._summary = summary
+        self._extra = extra
+        self._now_ns = now_ns
+        self._lock = threading.Lock()
+        self._totals: deque[tuple[int, int]] = deque()
+        self.begin()
+        self._recent_ns: deque[int] = deque(maxlen=_RECENT)
+        self._lags: deque[tuple[int, int]] = deque(maxlen=2 * _RECENT)
+        self._seconds: deque[Second] = deque(maxlen=_SECONDS)
+        self._second = 0
+        self._second_count = 0
+        self._second_ns: list[int] = []
+        self._marks: dict[bytes, deque[str]] = {}
+        self._most = clients
+
+    @property
+    def most_clients(self) -> int:
+        """How many there have been at once."""
+        return self._most
+
+    @property
+    def clients(self) -> int:
+        """How many there are now."""
+        return self._clients + self._extra()
+
+    def begin(self) -> None:
+        """The run starts now, not when the figures were made; before the first event."""
+        self._start_ns = self._now_ns()
+        self._totals.clear()
+        self._totals.append((self._start_ns, 0))
+
+    def finish(self) -> None:
+        """The run is over: nothing more will come."""
+        self.finished = True
+
+    def observe(self, events: EventLog) -> None:
+        """Count a table of events, in the summary too."""
+        with self._lock:
+            now_ns = self._now_ns()
+            self._turn(now_ns)
+            self._summary.observe(events)
+            self._second_count += len(events)
+            self._mark_total(now_ns)
+            self._sample(events, now_ns)
+            self._mark_lanes(events)
+
+    def glimpse(self) -> Glimpse:
+        """The figures now."""
+        with self._lock:
+            now_ns = self._now_ns()
+            self._turn(now_ns)
+            self._mark_total(now_ns)
+            since_ns, before = self._totals[0]
+            summary = self._summary
+            span_ns = now_ns - since_ns
+            requests, outcomes = summary.requests, summary.outcomes
+            return Glimpse(
+                clients=self.clients,
+                elapsed_s=(now_ns - self._start_ns) / SECOND_NS,
+                requests=requests,
+                rate_per_s=(requests - before) * SECOND_NS / span_ns if span_ns > 0 else 0.0,
+                admitted=outcomes[ADMITTED],
+                rejected=outcomes[REJECTED],
+                errors=summary.errors.total(),
+                p50_ns=nearest_rank(sorted(self._recent_ns), 50),
+                lag_p99_ns=nearest_rank(sorted(lag_ns for _, lag_ns in self._lags), 99),
+                seconds=tuple(self._seconds),
+                lanes=tuple(
+                    Lane(_printable(key), "".join(marks)) for key, marks in self._marks.items()
+                ),
+            )
+
+    def text(self) -> str:
+        """The figures now, on one line."""
+        now = self.glimpse()
+        p50 = "-" if now.p50_ns is None else f"{now.p50_ns / 1e6:.1f} ms"
+        return (
+            f"{now.clients} clients {now.elapsed_s:.0f} s: {now.requests} sent "
+            f"{now.rate_per_s:.0f}/s, {now.admitted} admitted {now.rejected} rejected "
+            f"{now.errors} errors, p50 {p50}"
+        )
+
+    def _turn(self, now_ns: int) -> None:
+        """Close the seconds that are over."""
+        self._most = max(self._most, self.clients)
+        while self._lags and now_ns - self._lags[0][0] > _LAG_SPAN_NS:
+            self._lags.popleft()
+        second = (now_ns - self._start_ns) // SECOND_NS
+        if second <= self._second:
+            return
+        p50_ns = median_low(self._second_ns) if self._second_ns else None
+        self._seconds.append(Second(self._second_count, p50_ns))
+        idle = min(second - self._second - 1, _SECONDS)
+        self._seconds.extend([Second(0, None)] * idle)
+        self._second, self._second_count = second, 0
+        self._second_ns.clear()
+
+    def _mark_total(self, now_ns: int) -> None:
+        self._totals.append((now_ns, self._summary.requests))
+        while len(self._totals) > 1 and now_ns - self._totals[1][0] >= _RATE_SPAN_NS:
+            self._totals.popleft()
+
+    def _sample(self, events: EventLog, now_ns: int) -> None:
+        names = ("sent_ns", "done_ns", "status", "intended_ns")
+        step = -(-len(events) // _SAMPLES) or 1
+        columns = (events.ints(name)[::step] for name in names)
+        for sent_ns, done_ns, status, intended_ns in zip(*columns, strict=True):
+            if NULL not in {status, done_ns}:
+                self._recent_ns.append(done_ns - sent_ns)
+                self._second_ns.append(done_ns - sent_ns)
+            if intended_ns != NULL:
+                self._lags.append((now_ns, sent_ns - intended_ns))
+
+    def _mark_lanes(self, events: EventLog) -> None:
+        keys, words = events.codes("key")
+        first = max(0, len(events) - _TAIL)
+        tail = keys[first:]
+        if len(self._marks) < _LANES:
+            for code in dict.fromkeys(tail):
+                if len(self._marks) < _LANES:
+                    self._marks.setdefault(words[code], deque(maxlen=_MARKS))
+        lanes = {code: self._marks[words[code]] for code in set(tail) if words[code] in self._marks}
+        outcomes, kinds = events.codes("outcome")
+        errors, failures = events.codes("error")
+        for at, code in [(at, code) for at, code in enumerate(tail, first) if code in lanes]:
+            failed = failures[errors[at]] is not None
+            lanes[code].append(FAILED if failed else MARK_OF.get(kinds[outcomes[at]], FAILED))
+
+
+def _printable(key: bytes) -> str:
+    """A key as text that does nothing to a terminal."""
+    text = key.decode("utf-8", "replace")
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

@@ -1,0 +1,324 @@
+"""What behaviours are made of: steps, compiled into a flat program."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from rateproof.errors import InvalidArgument
+from rateproof.simulate.checks import check_count, check_duration
+from rateproof.simulate.programs.arrivals import Constant, Exponential, Interval, LogNormal, Uniform
+from rateproof.simulate.programs.program import COUNTERS, OUTCOMES, Instruction, Op, Program
+
+__all__ = [
+    "AGAIN",
+    "FRESH",
+    "RENAME",
+    "RESUME",
+    "Backoff",
+    "Forever",
+    "Honour",
+    "Pick",
+    "Ramp",
+    "Repeat",
+    "Request",
+    "Step",
+    "Wait",
+    "When",
+    "While",
+    "compiled",
+]
+
+
+def compiled(*steps: "Step") -> Program:
+    """The program that does these steps one after the other, then ends.
+
+    Raises:
+        InvalidArgument: loops with a count nested deeper than 4, or a loop
+            that could go round without a request.
+    """
+    code = _Code()
+    code.add(steps)
+    return Program(tuple(code.instructions))
+
+
+class _Code:
+    """Instructions as far as they are written."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self.depth = 0
+
+    @property
+    def here(self) -> int:
+        return len(self.instructions)
+
+    def emit(self, op: Op, a: int = 0, b: int = 0, x: float = 0.0) -> int:
+        self.instructions.append(Instruction(op, a, b, x))
+        return self.here - 1
+
+    def land(self, jump: int) -> None:
+        """Let an earlier jump come to here."""
+        self.instructions[jump] = self.instructions[jump]._replace(a=self.here)
+
+    def add(self, steps: "tuple[Step, ...]") -> None:
+        for step in steps:
+            step.compile(self)
+
+    def begin_count(self, times: int) -> int:
+        """Open a loop of so many rounds; which counter it has."""
+        counter = self.depth
+        if counter == COUNTERS:
+            raise InvalidArgument(
+                f"loops are nested deeper than {COUNTERS}", "take one out, or repeat forever"
+            )
+        self.depth += 1
+        self.emit(Op.COUNT, counter, times)
+        return counter
+
+    def end_count(self, start: int, counter: int) -> None:
+        self.emit(Op.LOOP, start, counter)
+        self.depth -= 1
+
+
+class Step(Protocol):
+    """A part of what a client does."""
+
+    def compile(self, code: _Code) -> None:
+        """Append the step's instructions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Send at the cursor and wait for the answer.
+
+    Args:
+        over_ns: above 0, drip the header out over so long.
+    """
+
+    over_ns: int = 0
+
+    def __post_init__(self) -> None:
+        check_duration("over_ns", self.over_ns, low=0)
+
+    def compile(self, code: _Code) -> None:
+        """A SEND."""
+        code.emit(Op.SEND, self.over_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Move the cursor on by a draw of `interval`."""
+
+    interval: Interval
+
+    def compile(self, code: _Code) -> None:
+        """The instruction of the interval's kind."""
+        match self.interval:
+            case Constant(interval_ns):
+                code.emit(Op.CONSTANT, interval_ns)
+            case Uniform(low_ns, high_ns):
+                code.emit(Op.UNIFORM, low_ns, high_ns)
+            case Exponential(mean_ns):
+                code.emit(Op.EXPONENTIAL, mean_ns)
+            case LogNormal(median_ns, sigma):
+                code.emit(Op.LOGNORMAL, median_ns, x=float(sigma))
+            case other:
+                raise InvalidArgument(
+                    f"interval {other!r}", "Constant, Uniform, Exponential or LogNormal"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """Move the cursor on to the next arrival of a ramp; see `ramp_gap`.
+
+    Args:
+        start: the rate at instant 0, in requests in a million seconds, 0 to 10**12.
+        end: the rate from `over_ns` on; 0: the plan ends there.
+        over_ns: how long the ramp takes, below 2**53 (104 days).
+    """
+
+    start: int
+    end: int
+    over_ns: int
+
+    def __post_init__(self) -> None:
+        check_count("start", self.start, 0, 10**12)
+        check_count("end", self.end, 0, 10**12)
+        check_duration("over_ns", self.over_ns, high=2**53 - 1)
+
+    def compile(self, code: _Code) -> None:
+        """A RAMP."""
+        code.emit(Op.RAMP, self.start, self.end, float(self.over_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A step that is one instruction without operands."""
+
+    op: Op
+
+    def compile(self, code: _Code) -> None:
+        code.emit(self.op)
+
+
+RESUME: Step = _Plain(Op.RESUME)
+"""Set the cursor to the end of the last answer."""
+AGAIN: Step = _Plain(Op.AGAIN)
+"""The next request repeats the last one: one attempt more."""
+FRESH: Step = _Plain(Op.FRESH)
+"""The next request is a first try."""
+RENAME: Step = _Plain(Op.RENAME)
+"""Go on under an identity that was never used before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Honour:
+    """Set the cursor to the end of the last answer + its Retry-After, or + a draw."""
+
+    otherwise: Interval
+
+    def compile(self, code: _Code) -> None:
+        """HONOUR jumps over what is done where there was no Retry-After."""
+        jump = code.emit(Op.HONOUR)
+        code.add((RESUME, Wait(self.otherwise)))
+        code.land(jump)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Set the cursor by exponential backoff with full jitter; one attempt more.
+
+    Args:
+        base_ns: the longest pause after the first try, 1 ns or more.
+        cap_ns: the longest after any, not below `base_ns`.
+    """
+
+    base_ns: int
+    cap_ns: int
+
+    def __post_init__(self) -> None:
+        check_duration("base_ns", self.base_ns)
+        check_duration("cap_ns", self.cap_ns, low=self.base_ns)
+
+    def compile(self, code: _Code) -> None:
+        """A BACKOFF."""
+        code.emit(Op.BACKOFF, self.base_ns, self.cap_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Go on under identity number k of 0 to n - 1, with P(k) ~ (k + 1)**-s.
+
+    Args:
+        n: 1 to 10**6.
+        s: above 0 and at most 10.
+    """
+
+    MAX_S: ClassVar[float] = 10.0
+
+    n: int
+    s: float
+
+    def __post_init__(self) -> None:
+        check_count("n", self.n, 1, 1_000_000)
+        if not 0 < self.s <= self.MAX_S:
+            raise InvalidArgument(f"s is {self.s!r}", f"above 0 and at most {self.MAX_S:g}")
+
+    def compile(self, code: _Code) -> None:
+        """A PICK."""
+        code.emit(Op.PICK, self.n, x=float(self.s))
+
+
+@dataclass(frozen=True, slots=True)
+class Forever:
+    """Do the steps again and again."""
+
+    steps: tuple[Step, ...]
+
+    def compile(self, code: _Code) -> None:
+        """The steps and a JUMP back."""
+        start = code.here
+        code.add(self.steps)
+        code.emit(Op.JUMP, start)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Do the steps `times` times, 0 to 2**31 - 1."""
+
+    times: int
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        check_count("times", self.times, 0, 2**31 - 1)
+
+    def compile(self, code: _Code) -> None:
+        """The steps in a COUNT and a LOOP; nothing for 0 times."""
+        if self.times == 0:
+            return
+        counter = code.begin_count(self.times)
+        start = code.here
+        code.add(self.steps)
+        code.end_count(start, counter)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Do one or the other, as the last outcome is.
+
+    Args:
+        outcomes: one or more of `admitted`, `rejected` and `unknown`.
+        then: for these.
+        otherwise: for any other.
+    """
+
+    outcomes: frozenset[str]
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...] = ()
+
+    def compile(self, code: _Code) -> None:
+        """An UNLESS over `then`, a JUMP over `otherwise`."""
+        skip = code.emit(Op.UNLESS, b=_mask(self.outcomes))
+        code.add(self.then)
+        if not self.otherwise:
+            code.land(skip)
+            return
+        end = code.emit(Op.JUMP)
+        code.land(skip)
+        code.add(self.otherwise)
+        code.land(end)
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Do the steps as long as the last outcome is one of some, `times` times at most.
+
+    Args:
+        outcomes: one or more of `admitted`, `rejected` and `unknown`.
+        times: 1 to 2**31 - 1.
+        steps: what to do.
+    """
+
+    outcomes: frozenset[str]
+    times: int
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        check_count("times", self.times, 1, 2**31 - 1)
+
+    def compile(self, code: _Code) -> None:
+        """A counted loop that an UNLESS leaves."""
+        counter = code.begin_count(self.times)
+        start = code.here
+        leave = code.emit(Op.UNLESS, b=_mask(self.outcomes))
+        code.add(self.steps)
+        code.end_count(start, counter)
+        code.land(leave)
+
+
+def _mask(outcomes: frozenset[str]) -> int:
+    unknown = outcomes - frozenset(OUTCOMES)
+    if unknown or not outcomes:
+        raise InvalidArgument(f"outcomes {sorted(outcomes)}", f"some of {', '.join(OUTCOMES)}")
+    return sum(1 << OUTCOMES.index(outcome) for outcome in outcomes)

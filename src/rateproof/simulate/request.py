@@ -1,0 +1,156 @@
+"""One request as bytes: everything but the identity is fixed before the run."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from rateproof.errors import InvalidArgument
+from rateproof.keyspec import Part
+from rateproof.simulate.identities import FRAMING, IDENTITY_BYTES, place_identity
+from rateproof.simulate.target import Target
+
+if TYPE_CHECKING:
+    from rateproof.simulate.scenario import Scenario
+
+__all__ = ["MAX_BODY", "RequestTemplate", "check_body", "check_headers", "check_method"]
+
+MAX_BODY = 1 << 20
+"""Bytes of a request's body, at most."""
+
+MAX_HEADERS = 100
+_MAX_HEADER_BYTES = 8_192
+
+# RFC 9110 section 9.1 tells methods apart by case; Requests does not, so small letters are out.
+_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,32}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")  # RFC 9110 section 5.6.2, a token
+_HEADER_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")  # section 5.5
+_LENGTH_EXPECTED = frozenset({"PATCH", "POST", "PUT"})  # RFC 9110 section 8.6: even without a body
+_STANDARD = (("User-Agent", "rateproof"), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
+_MARK = b"c-" + b"0" * (IDENTITY_BYTES - 2)
+
+
+def check_method(method: str) -> None:
+    """Accept a method in capital letters, but for CONNECT, which asks for no resource.
+
+    Raises:
+        InvalidArgument: anything else.
+    """
+    if not isinstance(method, str) or not _METHOD.fullmatch(method) or method == "CONNECT":
+        raise InvalidArgument(f"method {method!r}", "such as GET, HEAD or POST, in capital letters")
+
+
+def check_headers(headers: tuple[tuple[str, str], ...], key: Part) -> None:
+    """Accept up to 100 headers of a request, each name once and none that has a writer already.
+
+    Raises:
+        InvalidArgument: a name or a value that RFC 9110 does not allow, a
+            header that frames the message, or one that the key writes.
+    """
+    if not isinstance(headers, tuple) or len(headers) > MAX_HEADERS:
+        raise InvalidArgument(f"headers {headers!r:.80}", f"up to {MAX_HEADERS} names and values")
+    written = {"header": key.name.lower(), "cookie": "cookie"}.get(key.kind)
+    seen: set[str] = set()
+    for name, value in headers:
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidArgument(
+                f"header name {name!r:.80}", "letters, digits and !#$%&'*+-.^_`|~"
+            )
+        lower = name.lower()
+        if lower in FRAMING:
+            raise InvalidArgument(
+                f"header {name!r} is not free", "what frames the message is written by the client"
+            )
+        if lower == written:
+            raise InvalidArgument(
+                f"header {name!r} carries the identity", f"leave it out, or use another key: {key}"
+            )
+        if lower in seen:
+            raise InvalidArgument(f"header {name!r} twice", "join its values with a comma")
+        seen.add(lower)
+        if (
+            not isinstance(value, str)
+            or len(value) > _MAX_HEADER_BYTES
+            or not _HEADER_VALUE.fullmatch(value)
+        ):
+            raise InvalidArgument(
+                f"header {name!r} has the value {value!r:.80}",
+                "up to 8192 characters of Latin-1 on one line, no blank at either end",
+            )
+
+
+def check_body(body: bytes) -> None:
+    """Accept the bytes of a body, up to 1 MiB.
+
+    Raises:
+        InvalidArgument: anything else.
+    """
+    if not isinstance(body, bytes):
+        raise InvalidArgument(f"body is {type(body).__name__}", "bytes")
+    if len(body) > MAX_BODY:
+        raise InvalidArgument(f"a body of {len(body)} bytes", f"at most {MAX_BODY} (1 MiB)")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """A request of HTTP/1.1 (RFC 9112) around the place of its identity.
+
+    `before + identity + after` is all of it. Identities are as long as
+    `IDENTITY_BYTES` and need no escaping anywhere, so that nothing else in
+    the request depends on them.
+
+    Args:
+        before: what stands before the identity.
+        after: what stands after it, the body included.
+        head_bytes: how many bytes of the whole belong to the header section,
+            its empty line included; the rest is the body.
+    """
+
+    before: bytes
+    after: bytes
+    head_bytes: int
+
+    @classmethod
+    def of(cls, scenario: "Scenario") -> Self:
+        """The template of every request of a scenario.
+
+        Host comes first (RFC 9110 section 7.2), then what every client sends,
+        then the scenario's own headers, which replace those by name, then the
+        identity's, then Content-Length. The target's path is sent as it is.
+        """
+        url, identifying = place_identity(scenario.target, scenario.key, _MARK)
+        own = {name.lower() for name, _ in scenario.headers}
+        lines = [
+            ("Host", _authority(scenario.target)),
+            *((name, value) for name, value in _STANDARD if name.lower() not in own),
+            *scenario.headers,
+            *identifying.items(),
+        ]
+        if scenario.body or scenario.method in _LENGTH_EXPECTED:
+            lines.append(("Content-Length", str(len(scenario.body))))
+        path = url.removeprefix(_origin(scenario.target))
+        head = f"{scenario.method} {path} HTTP/1.1\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
+        return cls._split(head.encode("latin-1"), scenario)
+
+    @classmethod
+    def _split(cls, head: bytes, scenario: "Scenario") -> Self:
+        """Cut at the mark: in the query it is the last on its line, in a header the last of all.
+
+        A path or a header of the user's own may hold the same text as the
+        mark; what the client wrote itself comes after it.
+        """
+        line_end = head.index(b"\r\n") if scenario.key.kind == "query" else len(head)
+        at = head.rindex(_MARK, 0, line_end)
+        return cls(head[:at], head[at + IDENTITY_BYTES :] + scenario.body, len(head))
+
+    def fill(self, identity: bytes) -> bytes:
+        """The whole request of one identity, `IDENTITY_BYTES` long."""
+        return self.before + identity + self.after
+
+
+def _origin(target: Target) -> str:
+    return target.url.removesuffix(target.path)
+
+
+def _authority(target: Target) -> str:
+    return _origin(target).removeprefix(f"{target.scheme}://")

@@ -1,0 +1,183 @@
+"""The clients in a scenario file: how many, how each behaves, with which parameters."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from rateproof.errors import InvalidArgument
+from rateproof.policy import Policy
+from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
+from rateproof.simulate.behaviours.catalogue import Parameter, distributions, parameters_of
+from rateproof.simulate.behaviours.named import behaviour_named
+from rateproof.simulate.programs.arrivals import INTERVALS
+from rateproof.simulate.scenario import MAX_CLIENTS, Group
+from rateproof.simulate.scenario_file.kinds import Field, Leaf, Table, duration, number, whole
+
+__all__ = ["CLIENTS", "INTERVAL", "GroupPlan"]
+
+_DEFAULT_BEHAVIOUR = "think"
+
+# Equal to no default, so that what they determine shows.
+_ODD_RATE = 1.7
+_ODD_POLICY = Policy.parse("7 per 3s")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """A group as it stands in a file: what it becomes depends on the policy.
+
+    Args:
+        behaviour: a name from `BEHAVIOURS`.
+        count: how many clients.
+        connections: of each of them.
+        rate_per_s: requests a second of the whole group; None: the behaviour's own.
+        parameters: of the behaviour, where they are not its defaults.
+    """
+
+    behaviour: str
+    count: int
+    connections: int
+    rate_per_s: float | None
+    parameters: Mapping[str, Any]
+
+    def changed(
+        self,
+        *,
+        clients: int | None = None,
+        connections: int | None = None,
+        behaviour: str | None = None,
+        rate_per_s: float | None = None,
+    ) -> Self:
+        """The group as told otherwise; None leaves a value as it is.
+
+        Another behaviour starts from its own defaults, and a rate replaces
+        whatever else tells how often.
+
+        Raises:
+            InvalidArgument: no behaviour has this name.
+        """
+        plan = self
+        if behaviour is not None and behaviour != plan.behaviour:
+            behaviour_named(behaviour)
+            plan = replace(plan, behaviour=behaviour, rate_per_s=None, parameters={})
+        if rate_per_s is not None:
+            told = _told_by_rate(plan.behaviour)
+            kept = {name: value for name, value in plan.parameters.items() if name not in told}
+            plan = replace(plan, rate_per_s=rate_per_s, parameters=kept)
+        return replace(
+            plan,
+            count=plan.count if clients is None else clients,
+            connections=plan.connections if connections is None else connections,
+        )
+
+    def group(self, policy: Policy | None) -> Group:
+        """The group, with attackers who aim at `policy`.
+
+        Raises:
+            InvalidArgument: parameters that do not fit together.
+        """
+        rate = self.rate_per_s
+        if rate is not None:
+            rate /= self.count * self.connections
+        aimed = make_behaviour(self.behaviour, rate_per_s=rate, policy=policy)
+        parameters = _chosen(aimed) | dict(self.parameters)
+        behaviour = BEHAVIOURS[self.behaviour](**parameters)
+        return Group(behaviour, self.count, self.connections)
+
+
+def _chosen(behaviour: Any) -> dict[str, Any]:
+    """A behaviour's parameters, without those that it derives from the others if left out."""
+    plain = type(behaviour)()
+    return {
+        each.name: getattr(behaviour, each.name)
+        for each in fields(behaviour)
+        if getattr(plain, each.name) == each.default
+    }
+
+
+def _told_by_rate(name: str) -> frozenset[str]:
+    """The parameters that a rate determines; empty for a behaviour that has no rate."""
+    try:
+        rated = _chosen(make_behaviour(name, rate_per_s=_ODD_RATE, policy=_ODD_POLICY))
+    except InvalidArgument:
+        return frozenset()
+    plain = BEHAVIOURS[name]()
+    return frozenset(each for each, value in rated.items() if getattr(plain, each) != value)
+
+
+def _group_plan(arguments: dict[str, Any]) -> GroupPlan:
+    rest = dict(arguments)
+    name = rest.pop("behaviour")
+    rate = rest.pop("rate_per_s", None)
+    return GroupPlan(
+        behaviour=name,
+        count=rest.pop("count", 1),
+        connections=rest.pop("connections", 1),
+        rate_per_s=rate,
+        parameters=rest,
+    )
+
+
+def _interval(arguments: dict[str, Any]) -> Any:
+    return INTERVALS[arguments.pop("distribution")](**arguments)
+
+
+def _kind(parameter: Parameter) -> Leaf | Table:
+    bounds = parameter.bounds
+    if bounds.kind == "interval":
+        return INTERVAL
+    if bounds.kind == "duration":
+        return duration(int(bounds.low), int(bounds.high))
+    if bounds.kind == "count":
+        return whole(int(bounds.low), int(bounds.high))
+    return number(bounds.low, bounds.high, open_below=bounds.above_low)
+
+
+def _in_file(doc: str) -> str:
+    """A docstring's line on a parameter, with the names that a file has for others."""
+    return re.sub(r"`(\w+)_ns`", r"`\1`", doc.rstrip("."))
+
+
+def _fields(parameters: Iterable[Parameter]) -> dict[str, Field]:
+    """What somebody writes for parameters: durations are text, so that `_ns` falls away."""
+    return {
+        each.name.removesuffix("_ns"): Field(
+            _kind(each), _in_file(each.doc), each.name, required=each.default is None
+        )
+        for each in parameters
+    }
+
+
+INTERVAL = Table(
+    fields={},
+    make=_interval,
+    name="interval",
+    tag="distribution",
+    variants={name: _fields(parameters) for name, parameters in distributions().items()},
+)
+
+
+def _behaviour_fields(name: str) -> dict[str, Field]:
+    found = _fields(parameters_of(name))
+    told = _told_by_rate(name)
+    if told:
+        found["rate"] = Field(
+            number(0, 1e6, open_below=True),
+            "requests a second of the whole group together",
+            "rate_per_s",
+            excludes=tuple(plain for plain, each in found.items() if each.argument in told),
+        )
+    return found
+
+
+CLIENTS = Table(
+    fields={
+        "count": Field(whole(1, MAX_CLIENTS), "how many clients, 1 if left out", "count"),
+        "connections": Field(whole(1, MAX_CLIENTS), "of each client, 1 if left out", "connections"),
+    },
+    make=_group_plan,
+    tag="behaviour",
+    variants={name: _behaviour_fields(name) for name in BEHAVIOURS},
+    default=_DEFAULT_BEHAVIOUR,
+)

@@ -1,0 +1,203 @@
+"""The native load engine: one event loop a core, every request recorded.
+
+The engine is Rust (`rust/simulate`); here a scenario becomes what it takes,
+and what it recorded becomes batches of events. No Python runs per request.
+"""
+
+import os
+import socket
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rateproof.core import native
+from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.events import EventLog
+from rateproof.simulate.audit import judgement
+from rateproof.simulate.behaviours import rate_interval_ns
+from rateproof.simulate.control import Control
+from rateproof.simulate.metadata import run_metadata
+from rateproof.simulate.request import RequestTemplate
+from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
+from rateproof.simulate.target import Target
+from rateproof.simulate.transports.limits import ensure_descriptors
+
+__all__ = ["run"]
+
+MAX_LOOPS = 256
+
+_LOOK_S = 0.02
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_A_LOOP_HAS = 4  # its queue, alarm and waker, and one to spare
+
+
+def run(
+    scenario: Scenario,
+    *,
+    control: Control,
+    observe: Callable[[EventLog], None] | None = None,
+    run_number: int = 0,
+    keep: bool = True,
+    threads: int | None = None,
+) -> EventLog:
+    """Run a scenario; see `Transport` for the arguments and the contract.
+
+    There are `threads` event loops, 1 to 256, one for each core of this process
+    if None, and never more than there are lanes (connections of clients).
+
+    With `max_connections` below the number of lanes a lane takes over the
+    connection that has idled longest, and waits while none idles; the wait
+    counts as the generator's own lag.
+
+    Raises:
+        InvalidArgument: out of these bounds, no native core, or the machine
+            has too few descriptors or ports for so many connections.
+        Unreachable: the host has no address.
+    """
+    module = native()
+    if module is None:
+        raise InvalidArgument("the native transport needs the native core", "use threads")
+    cores = len(os.sched_getaffinity(0))
+    loops = cores if threads is None else threads
+    if not 1 <= loops <= MAX_LOOPS:
+        raise InvalidArgument(f"threads is {threads!r}", f"a whole number from 1 to {MAX_LOOPS}")
+    lanes = scenario.connection_count
+    most = scenario.max_connections or lanes
+    loops = min(loops, lanes, most)
+    addresses = _addresses(scenario.target)
+    _check_machine(min(most, lanes), loops, addresses)
+    last = scenario.groups[-1]
+    spare = (MAX_CLIENTS - lanes) // last.connections
+    control.bound_clients(-min(last.clients, scenario.client_count - 1), spare)
+    engine = module.Engine(_settings(scenario, addresses, most, loops))
+    log = EventLog(run_metadata(scenario, "native"))
+    log.metadata["generator"]["threads"] = loops
+    try:
+        _drain(engine, control, log if keep else None, observe, run_number)
+        audit = engine.join()
+    except BaseException:
+        control.stop()
+        engine.abandon()  # whoever interrupts does not want to wait
+        raise
+    log.metadata["start_ns"] = engine.start_ns
+    log.metadata |= judgement(audit, scenario.lag_tolerance_ns)
+    return log
+
+
+def _drain(
+    engine: Any,
+    control: Control,
+    log: EventLog | None,
+    observe: Callable[[EventLog], None] | None,
+    run_number: int,
+) -> None:
+    """Hand on what is recorded until the run is over, and what is asked meanwhile."""
+    heeded = _Heeded(engine, control)
+    while True:
+        heeded.look()
+        batch = engine.read(_LOOK_S)
+        if batch is None:
+            return
+        length, columns = batch
+        if not length:
+            continue
+        if run_number:
+            columns["run"] = _constant(run_number, length)
+        events = EventLog.from_columns(columns, length)
+        if log is not None:
+            log.extend(events)
+        if observe is not None:
+            observe(events)
+
+
+def _constant(value: int, length: int) -> bytes:
+    return array("q", [value]).tobytes() * length
+
+
+class _Heeded:
+    """What was passed on to the engine of what a control asks."""
+
+    def __init__(self, engine: Any, control: Control) -> None:
+        self._engine = engine
+        self._control = control
+        self._stopping = self._paused = False
+        self._bursts = self._extra_clients = 0
+
+    def look(self) -> None:
+        control, engine = self._control, self._engine
+        if control.extra_clients != self._extra_clients:
+            self._extra_clients = control.extra_clients
+            engine.extra_clients(self._extra_clients)
+        if control.bursts != self._bursts:
+            self._bursts = control.bursts
+            engine.burst()
+        if control.paused != self._paused:
+            self._paused = control.paused
+            engine.pause(self._paused)
+        if control.stopping and not self._stopping:
+            self._stopping = True
+            engine.stop()
+
+
+def _addresses(target: Target) -> list[tuple[str, int]]:
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unreachable(
+            f"host {target.host} has no address: {error.strerror}", "check the URL"
+        ) from error
+    return list(dict.fromkeys((str(entry[4][0]), target.port) for entry in found))
+
+
+def _check_machine(connections: int, loops: int, addresses: list[tuple[str, int]]) -> None:
+    """Refuse what descriptors or ports cannot carry before anything is sent."""
+    hint = "fewer clients or connections, or share them: --max-connections"
+    try:
+        ensure_descriptors(connections + loops * _A_LOOP_HAS)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message, f"{error.hint}; or {hint}") from error
+    try:
+        low, high = map(int, _PORT_RANGE.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return
+    ports = high - low + 1
+    if connections > ports:
+        host = addresses[0][0]
+        raise InvalidArgument(
+            f"{connections} connections to {host} need as many ports, this machine has {ports}",
+            f"{hint} {ports // 2}",
+        )
+
+
+def _settings(
+    scenario: Scenario, addresses: list[tuple[str, int]], most: int, loops: int
+) -> dict[str, Any]:
+    template = RequestTemplate.of(scenario)
+    target = scenario.target
+    tls = None
+    if target.scheme == "https":
+        tls = (scenario.ca_file, scenario.insecure, target.host)
+    connect_ns = scenario.connect_timeout_ns
+    return {
+        "addresses": addresses,
+        "tls": tls,
+        "before": template.before,
+        "after": template.after,
+        "head_bytes": template.head_bytes,
+        "bodiless": scenario.method == "HEAD",
+        "groups": [
+            (group.behaviour.program().code(), group.clients, group.connections)
+            for group in scenario.groups
+        ],
+        "seed": scenario.seed,
+        "namespace": scenario.namespace,
+        "duration_ns": scenario.duration_ns,
+        "timeout_ns": scenario.timeout_ns,
+        "connect_timeout_ns": scenario.timeout_ns if connect_ns is None else connect_ns,
+        "max_connections": most,
+        "pace_ns": None if scenario.max_rate is None else rate_interval_ns(scenario.max_rate),
+        "rejected_statuses": sorted(scenario.rejected_statuses),
+        "tolerance_ns": scenario.lag_tolerance_ns,
+        "loops": loops,
+    }

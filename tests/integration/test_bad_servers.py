@@ -1,0 +1,482 @@
+"""Whatever a server does, each request is one row with the right error, and the run goes on.
+
+Both transports against real sockets, and servers that do what their script says.
+"""
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from random import Random
+from typing import Any, ClassVar
+
+import pytest
+
+from rateproof.events import EventLog
+from rateproof.simulate.behaviours import Behaviour, Saturate
+from rateproof.simulate.control import Control
+from rateproof.simulate.programs.arrivals import Constant as Every
+from rateproof.simulate.programs.program import Program
+from rateproof.simulate.programs.steps import RESUME, Repeat, Request, Wait, compiled
+from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.target import Target
+
+MS = 1_000_000
+SECOND = 10**9
+MIB = 1 << 20
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+Script = Callable[[socket.socket, bytes], object]
+"""Answers one request; anything but None ends the connection."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """So many requests, each `pause_ns` after the end of the last answer."""
+
+    name: ClassVar[str] = "times"
+
+    count: int
+    pause_ns: int = 0
+
+    def program(self) -> Program:
+        pause = (Wait(Every(self.pause_ns)),) if self.pause_ns else ()
+        return compiled(Repeat(self.count, (Request(), RESUME, *pause)))
+
+
+class Server:
+    """Does to each request what its script says, and remembers the requests."""
+
+    def __init__(self, script: Script, host: str) -> None:
+        self.script = script
+        self.heads: list[bytes] = []
+        self.connections = 0
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=1_024)
+        self.target = Target("http", host, self._listener.getsockname()[1])
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                self._open.add(connection)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        buffered = b""
+        with contextlib.suppress(OSError), connection:
+            while True:
+                while b"\r\n\r\n" not in buffered:
+                    chunk = connection.recv(65_536)
+                    if not chunk:
+                        return
+                    buffered += chunk
+                head, _, buffered = buffered.partition(b"\r\n\r\n")
+                self.heads.append(head)
+                if self.script(connection, head) is not None:
+                    return
+
+    def close(self) -> None:
+        # shutdown wakes the accept that is in progress, close alone does not.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in list(self._open):
+            connection.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def start(script: Script, host: str = "127.0.0.1") -> Server:
+        servers.append(Server(script, host))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(params=["native", "threads"])
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def run(
+    transport: str, target: Target, behaviour: Behaviour, clients: int = 1, **options: Any
+) -> EventLog:
+    scenario = Scenario(target=target, groups=(Group(behaviour, clients),), seed=1, **options)
+    module = import_module(f"rateproof.simulate.transports.{transport}")
+    log: EventLog = module.run(scenario, control=Control())
+    return log
+
+
+# ------------------------------------------------------------- scripts
+
+
+def answering(data: bytes) -> Script:
+    return lambda connection, _head: connection.sendall(data)
+
+
+def closing(*pieces: bytes) -> Script:
+    def script(connection: socket.socket, _head: bytes) -> bool:
+        for piece in pieces:
+            connection.sendall(piece)
+        return True
+
+    return script
+
+
+def resetting(data: bytes = b"") -> Script:
+    def script(connection: socket.socket, _head: bytes) -> bool:
+        connection.sendall(data)
+        time.sleep(0.02)  # what was sent is thrown away by a reset that overtakes the reader
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return True
+
+    return script
+
+
+def stalling(data: bytes = b"") -> Script:
+    def script(connection: socket.socket, _head: bytes) -> None:
+        connection.sendall(data)
+        time.sleep(0.5)
+
+    return script
+
+
+def repeating(first: bytes, piece: bytes, pause_s: float = 0.0) -> Script:
+    """For ever, until the client hangs up."""
+
+    def script(connection: socket.socket, _head: bytes) -> None:
+        connection.sendall(first)
+        while True:
+            connection.sendall(piece)
+            time.sleep(pause_s)
+
+    return script
+
+
+# ------------------------------------------------------------- what goes wrong
+
+LOST = {
+    "closes without a word": (closing(), "closed"),
+    "closes within the status line": (closing(b"HTTP/1.1 20"), "closed"),
+    "closes within the header": (closing(b"HTTP/1.1 200 OK\r\nServer: x\r\n"), "closed"),
+    "closes after an interim answer": (closing(b"HTTP/1.1 103 Hints\r\n\r\n"), "closed"),
+    "resets": (resetting(), "reset"),
+    "resets within the header": (resetting(b"HTTP/1.1 200 OK\r\nServer"), "reset"),
+    "speaks another protocol": (closing(b"SSH-2.0-OpenSSH_9.2\r\n"), "protocol"),
+    "answers bytes of all kinds": (closing(bytes(range(256)) * 8), "protocol"),
+    "says no number": (closing(b"HTTP/1.1 two hundred\r\n\r\n"), "protocol"),
+    "says a wrong version": (closing(b"HTTP/3.7 200 OK\r\n\r\n"), "protocol"),
+    "never ends its status line": (closing(b"HTTP/1.1 200 " + b"O" * 100_000), "protocol"),
+    "has a huge header": (
+        closing(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n"),
+        "protocol",
+    ),
+    "has too many headers": (
+        closing(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1_000 + b"\r\n"),
+        "protocol",
+    ),
+    "has headers without end": (repeating(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 99), "protocol"),
+    "says two lengths": (
+        closing(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy"),
+        "protocol",
+    ),
+    "never answers": (stalling(), "timeout"),
+    "stalls within the header": (stalling(b"HTTP/1.1 200 OK\r\nServer"), "timeout"),
+    "drips its header": (repeating(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", 0.02), "timeout"),
+    "drips interim answers": (repeating(b"", b"HTTP/1.1 100 Go\r\n\r\n", 0.02), "timeout"),
+}
+
+
+@pytest.mark.parametrize(("script", "kind"), LOST.values(), ids=LOST.keys())
+def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
+    serve: Callable[..., Server], transport: str, script: Script, kind: str
+) -> None:
+    server = serve(script)
+    log = run(transport, server.target, Times(2), 3, timeout_ns=250 * MS)
+    assert log.column("error") == [kind] * 6
+    assert log.column("outcome") == ["unknown"] * 6
+    assert log.column("status") == log.column("received_ns") == [None] * 6
+    assert len(server.heads) == server.connections == 6
+    assert len(set(log.column("connection"))) == 6
+    spans = [e.done_ns - e.sent_ns for e in log if e.done_ns]
+    assert len(spans) == 6
+    assert 0 <= min(spans) <= max(spans) < 2 * SECOND
+
+
+def test_interim_answers_without_end_or_pause_are_given_up(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    flood = repeating(b"", b"HTTP/1.1 100 Go\r\n\r\n" * 100)
+    log = run(transport, serve(flood).target, Times(2), timeout_ns=400 * MS)
+    assert set(log.column("error")) <= {"protocol", "timeout"}
+    assert log.column("status") == [None] * 2
+
+
+def test_a_server_that_closes_unread_connections_is_told_apart_from_none(
+    transport: str,
+) -> None:
+    """A close with unread bytes is a reset, before or after the request was written."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        target = Target("http", "127.0.0.1", listener.getsockname()[1])
+        log = run(transport, target, Times(3), 5, timeout_ns=SECOND)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert len(log) == 15
+    assert set(log.column("error")) <= {"closed", "reset"}
+    assert set(log.column("outcome")) == {"unknown"}
+
+
+def test_a_port_without_a_listener_is_refused(transport: str, free_port: int) -> None:
+    target = Target("http", "127.0.0.1", free_port)
+    log = run(transport, target, Saturate(), 3, duration_ns=300 * MS)
+    assert set(log.column("error")) == {"refused"}
+    assert 6 <= len(log) <= 18  # pauses after a failure
+    assert len(set(log.column("connection"))) == len(log)
+    assert set(log.column("received_ns")) == {None}
+
+
+BROKEN_BODIES = {
+    "closes within the body": (
+        closing(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"),
+        "closed",
+    ),
+    "closes within a chunk": (closing(CHUNKED + b"5\r\nab"), "closed"),
+    "closes before the last chunk": (closing(CHUNKED + b"2\r\nab\r\n"), "closed"),
+    "resets within the body": (
+        resetting(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"),
+        "reset",
+    ),
+    "says a chunk of no size": (closing(CHUNKED + b"z\r\nab\r\n0\r\n\r\n"), "protocol"),
+    "stalls within the body": (
+        stalling(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"),
+        "timeout",
+    ),
+    "drips its body": (
+        repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"x", 0.02),
+        "timeout",
+    ),
+    "has a body without end": (repeating(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536), "oversized"),
+    "has chunks without end": (
+        repeating(CHUNKED, b"400\r\n" + b"x" * 1_024 + b"\r\n"),
+        "oversized",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "kind"), BROKEN_BODIES.values(), ids=BROKEN_BODIES.keys())
+def test_an_answer_whose_body_is_lost_keeps_its_status(
+    serve: Callable[..., Server], transport: str, script: Script, kind: str
+) -> None:
+    """The decision was seen; what followed it is an error."""
+    server = serve(script)
+    timeout_ns = 250 * MS if kind == "timeout" else 10 * SECOND
+    log = run(transport, server.target, Times(2), 2, timeout_ns=timeout_ns)
+    assert log.column("error") == [kind] * 4
+    assert log.column("status") == [200] * 4
+    assert log.column("outcome") == ["admitted"] * 4
+    assert None not in log.column("received_ns")
+    assert max(log.column("bytes")) <= MIB + 65_536
+    assert len(server.heads) == server.connections == 4
+
+
+# ------------------------------------------------------------- what is unusual, and right
+
+WHOLE = {
+    "a body of a length": (OK, 2),
+    "no body": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0),
+    "204": (b"HTTP/1.1 204 No Content\r\n\r\n", 0),
+    "304 with a length": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", 0),
+    "301": (b"HTTP/1.1 301 Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", 0),
+    "chunks": (CHUNKED + b"2\r\nok\r\n0\r\n\r\n", 2),
+    "chunks with extensions and trailers": (
+        CHUNKED + b'A;name="v"\r\n0123456789\r\n1\r\nx\r\n0\r\nExpires: 0\r\nX: y\r\n\r\n',
+        11,
+    ),
+    "interim answers first": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" + OK,
+        2,
+    ),
+    "no reason": (b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok", 2),
+    "a large body": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n" + b"x" * 900_000,
+        900_000,
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "size"), WHOLE.values(), ids=WHOLE.keys())
+def test_a_whole_answer_keeps_its_connection(
+    serve: Callable[..., Server], transport: str, answer: bytes, size: int
+) -> None:
+    server = serve(answering(answer))
+    log = run(transport, server.target, Times(4), 2)
+    assert log.column("error") == [None] * 8
+    assert set(log.column("status")) == {int(re.findall(rb"HTTP/1.1 (\d+)", answer)[-1])}
+    assert log.column("bytes") == [size] * 8
+    assert server.connections == len(set(log.column("connection"))) == 2
+    assert len(server.heads) == 8
+    assert not any(head.startswith(b"GET /elsewhere") for head in server.heads)
+
+
+def test_the_answer_to_head_has_no_body_whatever_it_says(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    server = serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"))
+    log = run(transport, server.target, Times(4), method="HEAD", timeout_ns=SECOND)
+    assert log.column("error") == [None] * 4
+    assert server.connections == 1
+    assert all(head.startswith(b"HEAD / ") or b"HEAD /?" in head for head in server.heads)
+
+
+ENDING = {
+    "says that it closes": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+    "ends its body with the connection": b"HTTP/1.1 200 OK\r\n\r\nok",
+    "speaks HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\nok",
+    "speaks HTTP/1.0 with a length": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+}
+
+
+@pytest.mark.parametrize("answer", ENDING.values(), ids=ENDING.keys())
+def test_a_server_that_closes_after_each_answer_is_connected_to_anew_and_it_shows(
+    serve: Callable[..., Server], transport: str, answer: bytes
+) -> None:
+    server = serve(closing(answer))
+    log = run(transport, server.target, Times(5), 3)
+    assert log.column("error") == [None] * 15
+    assert log.column("bytes") == [2] * 15
+    assert server.connections == len(set(log.column("connection"))) == 15
+
+
+def test_clients_that_share_connections_open_no_more_than_allowed(
+    serve: Callable[..., Server],
+) -> None:
+    """Not even where each sends once and is gone; the threads transport shares none."""
+    server = serve(answering(OK))
+    log = run("native", server.target, Times(1), 50, max_connections=3)
+    assert log.column("status") == [200] * 50
+    assert server.connections == len(set(log.column("connection"))) == 3
+
+
+def test_bytes_behind_an_answer_are_never_taken_for_the_next(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    surplus = b"HTTP/1.1 500 Not Yours\r\nContent-Length: 0\r\n\r\n"
+    server = serve(answering(OK + surplus))
+    log = run(transport, server.target, Times(5, 5 * MS), 3)
+    assert log.column("status") == [200] * 15
+    assert log.column("error") == [None] * 15
+    assert len(server.heads) == 15
+    if transport == "native":  # Requests drops such bytes, and may keep the connection
+        assert server.connections == len(set(log.column("connection"))) == 15
+
+
+def test_a_kept_connection_that_the_server_closes_while_idle_costs_no_request(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    server = serve(closing(OK))  # it does not say that it will close
+    log = run(transport, server.target, Times(4, 60 * MS), 3)
+    assert log.column("error") == [None] * 12
+    assert len(server.heads) == 12
+    assert server.connections == len(set(log.column("connection"))) == 12
+
+
+def test_a_request_that_meets_the_close_is_a_row_and_is_not_sent_again(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    """Without a pause either comes first, the close or the next request."""
+    server = serve(closing(OK))
+    log = run(transport, server.target, Times(50), 4)
+    assert len(log) == 200
+    answered = [event for event in log if event.error is None]
+    assert len(answered) == len(server.heads)
+    for event in log:
+        assert event.error in {None, "closed", "reset"}
+        assert (event.outcome == "unknown") is (event.error is not None)
+
+
+def test_ipv6_is_spoken(serve: Callable[..., Server], transport: str) -> None:
+    server = serve(answering(OK), "::1")
+    log = run(transport, server.target, Times(5), 3)
+    assert log.column("status") == [200] * 15
+    assert b"\r\nHost: [::1]:" in server.heads[0]
+
+
+# ------------------------------------------------------------- the run goes on, and ends
+
+
+def test_bad_answers_do_not_spoil_those_around_them(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    """Each client meets every fault, with a good answer after each."""
+    faults = [script for script, kind in (LOST | BROKEN_BODIES).values() if kind != "timeout"]
+    turns: dict[bytes, int] = {}
+
+    def mixed(connection: socket.socket, head: bytes) -> object:
+        found = re.search(rb"clientId=(\S+)", head)
+        assert found
+        turn = turns[found[1]] = turns.get(found[1], -1) + 1
+        return faults[turn // 2](connection, head) if turn % 2 else answering(OK)(connection, head)
+
+    log = run(transport, serve(mixed).target, Times(2 * len(faults)), 8, timeout_ns=20 * SECOND)
+    for events in log.by_key().values():
+        good = events[::2]
+        assert [event.error for event in good] == [None] * len(faults)
+        assert [event.status for event in good] == [200] * len(faults)
+        assert None not in [event.error for event in events[1::2]]
+    assert len(log) == 16 * len(faults)
+
+
+def test_no_answer_of_a_hostile_server_ends_the_run(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    """Whole answers, cut, repeated, with bytes changed and numbers blown up."""
+    rng = Random(5)
+    whole = [answer for answer, size in WHOLE.values() if size < 100]
+    insertions = [b"", b"\r\n", b"\x00", b"\xff", b":", b" ", b"9" * 5_000, b"-1", b"\xc2\xb2"]
+
+    def hostile(connection: socket.socket, _head: bytes) -> object:
+        answer = bytearray(rng.choice(whole))
+        for _ in range(rng.randrange(4)):
+            at = rng.randrange(len(answer))
+            answer[at : at + rng.randrange(3)] = rng.choice(insertions)
+        connection.sendall(answer[: rng.randrange(len(answer))] if rng.random() < 0.2 else answer)
+        return rng.random() < 0.9 or None
+
+    log = run(transport, serve(hostile).target, Times(100), 5, timeout_ns=60 * MS)
+    assert len(log) == 500
+    assert {None, "closed", "protocol", "timeout"} <= set(log.column("error"))
+
+
+def test_a_run_ends_in_time_where_nothing_is_ever_answered(
+    serve: Callable[..., Server], transport: str
+) -> None:
+    """Its end, and then the time that the last request may take."""
+    server = serve(stalling())
+    began = time.monotonic()
+    options = {"duration_ns": 300 * MS, "timeout_ns": 400 * MS}
+    log = run(transport, server.target, Saturate(), 20, **options)
+    assert time.monotonic() - began < 3
+    assert len(log) >= 20
+    assert set(log.column("error")) == {"timeout"}

@@ -1,0 +1,463 @@
+"""Both transports do the same with a scenario, against the same server, on any number of threads."""
+
+import contextlib
+import functools
+import itertools
+import re
+import socketserver
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rateproof.core import native as native_core
+from rateproof.events import EventLog
+from rateproof.keyspec import Part
+from rateproof.simulate.behaviours import (
+    Backoff,
+    Behaviour,
+    Boundary,
+    Burst,
+    Constant,
+    Poisson,
+    Polite,
+    Race,
+    Ramp,
+    Storm,
+    Sybil,
+    Think,
+    Zipf,
+)
+from rateproof.simulate.control import Control
+from rateproof.simulate.identities import identity_of
+from rateproof.simulate.programs.arrivals import Constant as Every
+from rateproof.simulate.programs.arrivals import Uniform
+from rateproof.simulate.programs.program import Answer
+from rateproof.simulate.request import RequestTemplate
+from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.target import Target
+from rateproof.simulate.transports import native, threads
+
+MS = 1_000_000
+SECOND = 10**9
+NAMESPACE = "agreement"
+
+LOOK_NS = 300 * MS
+"""A transport obeys within 50 ms, and on a busy machine a thread needs time to run."""
+
+LONG_NS = 30 * SECOND
+"""By then every run here is over, or has failed."""
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+NO = b"HTTP/1.1 429 No\r\nRetry-After: 0.05\r\nContent-Length: 0\r\n\r\n"
+
+_IDENTITY = re.compile(rb"c-[0-9a-f]{16}")
+_LENGTH = re.compile(rb"Content-Length: (\d+)")
+
+Run = Callable[..., EventLog]
+
+
+class _Requests(socketserver.StreamRequestHandler):
+    """Counts per identity and answers at once."""
+
+    disable_nagle_algorithm = True
+    server: "Server"
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while head := self._head():
+                length = _LENGTH.search(head)
+                body = self.rfile.read(int(length[1])) if length else b""
+                self.wfile.write(self.server.answer(head + b"\r\n" + body))
+
+    def _head(self) -> bytes:
+        """A header section without its empty line; nothing where the client is gone."""
+        lines = []
+        while (line := self.rfile.readline()) != b"\r\n":
+            if not line:
+                return b""
+            lines.append(line)
+        return b"".join(lines)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Admits all, or by turns; knows how often each identity asked, and what it last said."""
+
+    daemon_threads = True
+    request_queue_size = 1_024
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Requests)
+        self.seen: Counter[bytes] = Counter()
+        self.texts: dict[bytes, bytes] = {}
+        self.rejects: Callable[[int], bool] = lambda _turn: False
+        self._lock = threading.Lock()
+
+    def answer(self, text: bytes) -> bytes:
+        found = _IDENTITY.search(text)
+        assert found
+        with self._lock:
+            self.seen[found[0]] += 1
+            self.texts[found[0]] = text
+            return NO if self.rejects(self.seen[found[0]]) else OK
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+TRANSPORTS: dict[str, Run] = {
+    "threads": threads.run,
+    **{f"native on {n}": functools.partial(native.run, threads=n) for n in (1, 2, 3)},
+}
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> Run:
+    return _available(request.param)
+
+
+def _available(name: str) -> Run:
+    if name != "threads" and not hasattr(native_core(), "Engine"):
+        pytest.skip("the native core was not built, or is switched off")
+    return TRANSPORTS[name]
+
+
+def scenario(server: Server, *groups: Group, **options: Any) -> Scenario:
+    return Scenario(
+        target=Target("http", "127.0.0.1", server.server_address[1]),
+        groups=groups,
+        seed=7,
+        namespace=NAMESPACE,
+        **options,
+    )
+
+
+# ------------------------------------------------------------- the schedule
+
+OPEN: dict[str, Behaviour] = {
+    "poisson": Poisson(20 * MS),
+    "constant": Constant(25 * MS),
+    "ramp": Ramp(0.0, 80.0, SECOND),
+    "burst": Burst(4, 100 * MS),
+    "boundary": Boundary(4, 200 * MS),
+    "zipf": Zipf(50, 1.1, 20 * MS),
+}
+
+
+def replay(log: EventLog, wanted: Scenario, number: int) -> tuple[int, int]:
+    """Run a client's plan on the answers in the log: it must ask for exactly the rows there.
+
+    Returns:
+        How many rows there are, and when the plan wants the next one.
+    """
+    client = next(itertools.islice(wanted.clients(), number, None))
+    plan, start_ns = client.behaviour.program().plan(client.rng()), log.metadata["start_ns"]
+    aliases = {client.identity_as(alias): alias for alias in range(100)}
+    events = [event for event in log if event.key in aliases]
+    send = next(plan)
+    for event in sorted(events, key=lambda event: event.sent_ns):
+        assert event.done_ns
+        assert event.intended_ns
+        found = event.intended_ns - start_ns, aliases[event.key], event.attempt
+        assert found == (send.intended_ns, send.alias, send.attempt)
+        after_s = event.retry_after_s
+        retry_after_ns = None if after_s is None else round(after_s * SECOND)
+        sent_ns, done_ns = event.sent_ns - start_ns, event.done_ns - start_ns
+        send = plan.send(Answer(sent_ns, done_ns, event.outcome, retry_after_ns))
+    return len(events), send.intended_ns
+
+
+class Enough:
+    """Ends a run once so many requests of each of so many clients have ended."""
+
+    def __init__(self, clients: int, requests: int) -> None:
+        self.control = Control()
+        self._owners = {
+            identity_of(NAMESPACE, number, alias): number
+            for number in range(clients)
+            for alias in range(100)
+        }
+        self._left = dict.fromkeys(range(clients), requests)
+
+    def __call__(self, events: EventLog) -> None:
+        for key in events.column("key"):
+            self._left[self._owners[key]] -= 1
+        if max(self._left.values()) <= 0:
+            self.control.stop()
+
+
+@pytest.mark.parametrize("behaviour", OPEN.values(), ids=OPEN.keys())
+def test_an_open_schedule_is_the_plan_byte_for_byte_on_any_number_of_threads(
+    server: Server, transport: Run, behaviour: Behaviour
+) -> None:
+    wanted = scenario(server, Group(behaviour, 8), duration_ns=LONG_NS)
+    enough = Enough(8, 12)
+    log = transport(wanted, control=enough.control, observe=enough)
+    for number in range(8):
+        assert replay(log, wanted, number)[0] >= 12
+
+
+def test_every_connection_of_a_racing_client_follows_the_same_plan(
+    server: Server, transport: Run
+) -> None:
+    wanted = scenario(server, Group(Race(60 * MS), 2, 5), duration_ns=LONG_NS)
+    enough = Enough(2, 25)
+    log = transport(wanted, control=enough.control, observe=enough)
+    plans = defaultdict(list)
+    for event in sorted(log, key=lambda event: event.sent_ns):
+        plans[event.key, event.connection].append(event.intended_ns)
+    assert len(plans) == 10
+    for key in {key for key, _ in plans}:
+        ours = [plan for (owner, _), plan in plans.items() if owner == key]
+        longest = max(ours, key=len)
+        assert len(longest) >= 5
+        assert all(plan == longest[: len(plan)] for plan in ours)
+
+
+# ------------------------------------------------------------- what arrives
+
+CLOSED: dict[str, tuple[Behaviour, Callable[[int], bool]]] = {
+    "think": (Think(Every(20 * MS)), lambda _turn: False),
+    "think uniformly": (Think(Uniform(0, 40 * MS)), lambda _turn: False),
+    "polite": (Polite(Every(20 * MS)), lambda turn: turn % 2 == 0),
+    "backoff": (Backoff(10 * MS, 80 * MS, 3, Every(20 * MS)), lambda turn: turn % 5 > 1),
+    "storm": (Storm(2, Every(20 * MS)), lambda turn: turn % 4 > 1),
+    "sybil": (Sybil(3, Every(20 * MS)), lambda turn: turn > 3),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "rejects"), CLOSED.values(), ids=CLOSED.keys())
+def test_a_closed_client_sends_what_its_plan_makes_of_the_answers_until_the_end(
+    server: Server, transport: Run, behaviour: Behaviour, rejects: Callable[[int], bool]
+) -> None:
+    """So both transports send as much as the server's speed allows; it has seen every row."""
+    server.rejects = rejects
+    wanted = scenario(server, Group(behaviour, 8), duration_ns=700 * MS)
+    log = transport(wanted, control=Control())
+    assert Counter(log.column("key")) == server.seen
+    for number in range(8):
+        count, next_ns = replay(log, wanted, number)
+        assert count >= 1
+        assert next_ns > 700 * MS - LOOK_NS
+
+
+def test_repeated_tries_are_numbered_alike(server: Server, transport: Run) -> None:
+    """Two of three rejected: every client's attempts go 0 1 2, 0 1 2, ..."""
+    server.rejects = lambda turn: turn % 3 != 0
+    wanted = scenario(server, Group(Backoff(2 * MS, 8 * MS, 5, Every(10 * MS)), 5))
+    enough = Enough(5, 7)
+    log = transport(wanted, control=enough.control, observe=enough)
+    for events in log.by_key().values():
+        ordered = sorted(events, key=lambda event: event.sent_ns)
+        assert [event.attempt for event in ordered] == [n % 3 for n in range(len(ordered))]
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        (Part("query", "clientId"), {}),
+        (Part("header", "X-Client"), {"method": "HEAD"}),
+        (Part("cookie", "id"), {"method": "DELETE"}),
+        (Part("query", "id"), {"method": "POST"}),
+        (
+            Part("header", "X-Client"),
+            {
+                "method": "PUT",
+                "body": b'{"a": 1}\r\n\x00\xff',
+                "headers": (("Content-Type", "application/json"), ("accept", "text/html")),
+            },
+        ),
+        (Part("query", "id"), {"body": b"x", "headers": (("X-Latin", "caf\xe9"), ("Empty", ""))}),
+    ],
+)
+def test_the_same_bytes_go_onto_the_wire(
+    server: Server, transport: Run, key: Part, options: dict[str, Any]
+) -> None:
+    wanted = scenario(server, Group(Constant(30 * MS), 3), key=key, **options)
+    enough = Enough(3, 1)
+    log = transport(wanted, control=enough.control, observe=enough)
+    template = RequestTemplate.of(wanted)
+    assert len(server.texts) == 3
+    assert server.texts == {identity: template.fill(identity) for identity in server.texts}
+    if options.get("method") == "HEAD":  # whose answers say a length and have no body
+        assert set(log.column("error")) <= {None, "protocol"}
+
+
+# ------------------------------------------------------------- what is done to a run
+
+
+def test_while_paused_nothing_is_sent_and_the_clock_stands_still(
+    server: Server, transport: Run
+) -> None:
+    control = Control()
+    instants: list[int] = []
+    began = threading.Event()
+
+    def act() -> None:
+        began.wait(LONG_NS / SECOND)
+        time.sleep(0.3)
+        for act in (control.pause, control.resume):
+            instants.append(time.monotonic_ns())
+            act()
+            time.sleep(0.7)
+
+    acting = threading.Thread(target=act)
+    acting.start()
+    wanted = scenario(server, Group(Constant(20 * MS), 5), duration_ns=900 * MS)
+    log = transport(wanted, control=control, observe=lambda _events: began.set())
+    acting.join()
+    paused_ns, resumed_ns = instants
+    sent = log.column("sent_ns")
+    assert not [at for at in sent if paused_ns + LOOK_NS < at < resumed_ns]
+    assert min(sent) < paused_ns < resumed_ns < max(sent)
+    for events in log.by_key().values():
+        due = sorted(event.intended_ns for event in events if event.intended_ns)
+        *gaps, pause = sorted(after - before for before, after in itertools.pairwise(due))
+        assert len(due) <= 45  # as many as without the pause
+        assert set(gaps) == {20 * MS}
+        assert abs(pause - 20 * MS - (resumed_ns - paused_ns)) < LOOK_NS
+
+
+def test_a_burst_makes_every_client_that_waits_send_its_next_request(
+    server: Server, transport: Run
+) -> None:
+    control = Control()
+    asked: list[int] = []
+    ended = 0
+
+    def burst() -> None:
+        asked.append(time.monotonic_ns())
+        control.burst()
+
+    def observe(events: EventLog) -> None:
+        nonlocal ended
+        ended += len(events)
+        if ended == 20:
+            burst()
+        elif ended == 40:
+            control.stop()
+
+    threading.Timer(0.3, burst).start()
+    wanted = scenario(server, Group(Think(Every(3_600 * SECOND)), 20), duration_ns=LONG_NS)
+    log = transport(wanted, control=control, observe=observe)
+    assert len(server.seen) == 20
+    assert set(server.seen.values()) == {2}
+    for event in log:
+        assert event.intended_ns
+        assert asked[0] <= event.intended_ns <= event.sent_ns
+    for events in log.by_key().values():
+        late = max(event.intended_ns for event in events if event.intended_ns)
+        assert late >= asked[1]
+
+
+def test_after_a_burst_an_open_plan_goes_on_as_planned(server: Server, transport: Run) -> None:
+    """The burst takes the next request forward, and no other one."""
+    control = Control()
+    seen: list[bytes] = []
+
+    def observe(events: EventLog) -> None:
+        seen.extend(events.column("key"))
+        if len(set(seen)) == 4 and control.bursts == 0:
+            control.burst()
+
+    wanted = scenario(server, Group(Constant(800 * MS), 4), duration_ns=3_000 * MS)
+    log = transport(wanted, control=control, observe=observe)
+    bursts = 0
+    for client in wanted.clients():
+        events = log.by_key()[client.identity]
+        instants = sorted(event.intended_ns for event in events if event.intended_ns)
+        due = [at - log.metadata["start_ns"] for at in instants]
+        first = next(client.behaviour.program().plan(client.rng())).intended_ns
+        ours = [first + turn * 800 * MS for turn in range(4)]
+        taken = [(at, instead) for at, instead in zip(ours, due, strict=False) if at != instead]
+        assert len(due) >= 3
+        assert len(taken) <= 1  # who has one in flight is passed over
+        assert all(instead < at for at, instead in taken)
+        bursts += len(taken)
+    assert bursts >= 1
+
+
+def test_clients_come_and_go_at_the_end_of_the_last_group(server: Server, transport: Run) -> None:
+    control = Control()
+    names = [identity_of(NAMESPACE, number) for number in range(7)]
+    seen: list[bytes] = []
+    came: list[int] = []
+
+    def observe(events: EventLog) -> None:
+        seen.extend(events.column("key"))
+        lately = set(seen[-30:])
+        if control.extra_clients == 0 and lately >= set(names[:4]):
+            came.append(time.monotonic_ns())
+            control.add_clients(3)
+        elif control.extra_clients == 3 and lately >= set(names):
+            control.add_clients(-100)
+        elif control.extra_clients == -3 and lately == {names[0]}:
+            control.add_clients(1)
+        elif control.extra_clients == -2 and names[1] in lately:
+            control.stop()
+
+    groups = Group(Constant(50 * MS), 1), Group(Constant(50 * MS), 3, 2)
+    log = transport(
+        scenario(server, *groups, duration_ns=LONG_NS), control=control, observe=observe
+    )
+    assert control.extra_clients == -2
+    assert set(seen) == set(names)
+    sent = {key: [event.sent_ns for event in events] for key, events in log.by_key().items()}
+    assert min(min(sent[name]) for name in names[4:]) > came[0]
+    late = {name: (max(sent[name]) - max(sent[names[1]])) / MS for name in names[2:]}
+    assert max(late.values()) < 0, late
+
+
+def test_the_last_client_cannot_be_taken_away(server: Server, transport: Run) -> None:
+    control = Control()
+    seen: list[bytes] = []
+
+    def observe(events: EventLog) -> None:
+        seen.extend(events.column("key"))
+        if len(set(seen)) == 3 and control.extra_clients == 0:
+            control.add_clients(-5)
+        elif control.extra_clients < 0 and len(set(seen[-10:])) == 1:
+            control.stop()
+
+    wanted = scenario(server, Group(Constant(20 * MS), 3), duration_ns=LONG_NS)
+    transport(wanted, control=control, observe=observe)
+    assert control.extra_clients == -2
+    assert set(seen[-10:]) == {identity_of(NAMESPACE, 0)}
+
+
+def test_events_come_in_batches_while_the_run_goes_on(server: Server, transport: Run) -> None:
+    seen: list[tuple[int, int, int]] = []
+
+    def observe(events: EventLog) -> None:
+        seen.append((time.monotonic_ns(), min(filter(None, events.column("done_ns"))), len(events)))
+
+    wanted = scenario(server, Group(Constant(10 * MS), 10), duration_ns=700 * MS)
+    log = transport(wanted, control=Control(), observe=observe, keep=False)
+    assert len(log) == 0
+    assert sum(length for *_, length in seen) == sum(server.seen.values())
+    assert log.metadata["audit"]["requests"] == sum(server.seen.values())
+    waits = sorted(now - oldest for now, oldest, _ in seen)
+    assert len(waits) >= 4
+    assert waits[len(waits) // 2] <= LOOK_NS
+
+
+def test_the_audit_has_the_same_figures_in_both(server: Server) -> None:
+    wanted = scenario(server, Group(Constant(20 * MS), 5), duration_ns=300 * MS, max_rate=100)
+    logs = [_available(name)(wanted, control=Control()) for name in ("threads", "native on 2")]
+    one, other = (log.metadata for log in logs)
+    assert one["audit"].keys() == other["audit"].keys()
+    assert one.keys() == other.keys()
+    for log in logs:
+        assert log.metadata["audit"]["requests"] == len(log)
+        assert log.metadata["audit"]["paced"] > 0
+        assert log.metadata["audit"]["dropped"] > 0

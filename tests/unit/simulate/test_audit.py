@@ -1,0 +1,110 @@
+"""Claims about how a generator is judged: by what it did itself, and not by one hiccup."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rateproof.simulate.audit import Audit, audit_remarks, judge_audit, judgement
+
+MS = 1_000_000
+TOLERANCE = 10 * MS
+
+
+def audited(own_lags, *, dropped=(), turns=(), cpu_share=0.1, tolerance=TOLERANCE):
+    audit = Audit(tolerance)
+    for own_lag in own_lags:
+        audit.sent(own_lag + 1_000 * MS, own_lag, paced=False)
+    for count, own_lag in dropped:
+        audit.drop(count, own_lag)
+    for turn in turns:
+        audit.turn(turn)
+    return audit.figures(round(cpu_share * 10**9), 10**9)
+
+
+def test_a_run_without_a_request_counts():
+    figures = audited([])
+    assert figures["own_lag_p99_ns"] is figures["lag_max_ns"] is None
+    assert judge_audit(figures, TOLERANCE) == audit_remarks(figures, TOLERANCE) == []
+
+
+def test_every_figure_is_there():
+    audit = Audit(TOLERANCE)
+    audit.sent(5 * MS, 3 * MS, paced=True)
+    audit.sent(70 * MS, 11 * MS, paced=False)
+    audit.drop(4, None)
+    audit.turn(12 * MS)
+    audit.turn(10 * MS)
+    figures = audit.figures(250, 1_000)
+    assert figures == {
+        "requests": 2,
+        "paced": 1,
+        "lag_p50_ns": figures["lag_p50_ns"],
+        "lag_p99_ns": 70 * MS,
+        "lag_max_ns": 70 * MS,
+        "own_lag_p50_ns": figures["own_lag_p50_ns"],
+        "own_lag_p99_ns": 11 * MS,
+        "own_lag_max_ns": 11 * MS,
+        "late": 1,
+        "dropped": 4,
+        "stalls": 1,
+        "stall_max_ns": 12 * MS,
+        "cpu_share": 0.25,
+    }
+    assert 5 * MS <= figures["lag_p50_ns"] <= 5 * MS * 1.001
+
+
+def test_what_the_server_held_up_is_no_fault_of_the_generator():
+    figures = audited([MS] * 1_000)
+    assert figures["lag_p50_ns"] > 100 * TOLERANCE
+    assert judge_audit(figures, TOLERANCE) == []
+
+
+@given(st.integers(1, 1_000), st.integers(0, 1_000))
+def test_a_run_counts_unless_more_than_one_of_a_hundred_and_at_least_two_are_late(requests, late):
+    late = min(late, requests)
+    figures = audited([12 * MS] * late + [MS] * (requests - late))
+    invalid = late >= 2 and late > requests / 100
+    assert bool(judge_audit(figures, TOLERANCE)) == invalid
+
+
+def test_the_tolerance_itself_is_tolerated():
+    assert judge_audit(audited([TOLERANCE] * 10), TOLERANCE) == []
+    assert judge_audit(audited([TOLERANCE + 1] * 10), TOLERANCE) != []
+
+
+def test_a_request_that_the_generator_never_got_round_to_is_as_late_as_one_that_it_sent():
+    figures = audited([MS] * 10, dropped=[(1, 500 * MS), (1, 500 * MS)])
+    assert figures["dropped"] == 2
+    assert judge_audit(figures, TOLERANCE)
+
+
+def test_requests_dropped_since_the_server_was_busy_are_told_and_do_not_condemn():
+    figures = audited([MS] * 10, dropped=[(90, None)])
+    assert judge_audit(figures, TOLERANCE) == []
+    assert audit_remarks(figures, TOLERANCE) == [
+        "90 requests were due before the end and never sent"
+    ]
+
+
+def test_a_full_core_is_a_remark_while_the_schedule_holds_and_a_cause_when_it_does_not():
+    full = "the generator used 97 % of a core"
+    kept, missed = (audited([lag] * 10, cpu_share=0.97) for lag in (MS, 20 * MS))
+    assert (judge_audit(kept, TOLERANCE), audit_remarks(kept, TOLERANCE)) == ([], [full])
+    assert judge_audit(missed, TOLERANCE)[1:] == [full]
+    assert audit_remarks(missed, TOLERANCE) == []
+
+
+def test_the_reasons_name_the_figures():
+    figures = audited([25 * MS] * 3 + [MS], turns=[40 * MS, 30 * MS])
+    first, second = judge_audit(figures, TOLERANCE)
+    assert "3 of 4 requests by more than 10 ms" in first
+    assert "25.0 ms" in first
+    assert second == "its loop stood still 2 times, for up to 40.0 ms"
+
+
+@pytest.mark.parametrize("lag", [MS, 20 * MS])
+def test_the_log_says_whether_it_is_valid_and_why_not(lag):
+    entries = judgement(audited([lag] * 5), TOLERANCE)
+    assert entries["valid"] is (lag == MS) is not bool(entries["invalid_because"])
+    assert entries["audit"]["requests"] == 5
+    assert entries["remarks"] == []

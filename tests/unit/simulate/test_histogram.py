@@ -1,0 +1,88 @@
+"""Claims about histograms: bounded memory, bounded error, exact extremes, merging is adding."""
+
+import random
+
+import pytest
+
+from rateproof.errors import InvalidArgument
+from rateproof.simulate.summary import nearest_rank
+from rateproof.simulate.summary.histogram import SUB_BUCKETS, Histogram, bucket_of, last_value_of
+
+EDGES = sorted(
+    {value for power in range(64) for off in range(-2, 3) if 0 <= (value := 2**power + off) < 2**63}
+)
+
+
+def lognormal(count: int, seed: int) -> list[int]:
+    rng = random.Random(seed)
+    return [int(rng.lognormvariate(14, 3)) for _ in range(count)]
+
+
+def test_buckets_follow_each_other_without_gap_or_overlap() -> None:
+    for value in [*range(5_000), *EDGES]:
+        bucket = bucket_of(value)
+        last = last_value_of(bucket)
+        assert value <= last
+        assert bucket_of(last) == bucket
+        assert bucket_of(last + 1) == bucket + 1
+
+
+def test_a_bucket_is_narrower_than_a_thousandth_of_its_values() -> None:
+    for value in [*range(1, 5_000), *EDGES]:
+        assert (last_value_of(bucket_of(value)) - value) * SUB_BUCKETS <= value
+
+
+def test_below_2048_every_value_is_exact() -> None:
+    assert [last_value_of(bucket_of(value)) for value in range(2_048)] == list(range(2_048))
+
+
+def test_memory_is_bounded_up_to_the_greatest_time_there_is() -> None:
+    assert bucket_of(2**63 - 1) == 55_295
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_percentile_is_the_nearest_rank_or_above_it_by_less_than_a_thousandth(seed: int) -> None:
+    values = lognormal(3_000, seed)
+    histogram = Histogram.of(values)
+    for percent in (0.01, 1, 25, 50, 90, 99, 99.9, 100):
+        true = nearest_rank(sorted(values), percent)
+        told = histogram.percentile(percent)
+        assert true is not None
+        assert told is not None
+        assert true <= told <= true * 1.001
+    assert histogram.percentile(100) == histogram.max == max(values)
+    assert histogram.min == min(values)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10, 100])
+def test_where_values_are_exact_so_is_every_percentile(count: int) -> None:
+    values = sorted(random.Random(count).choices(range(2_048), k=count))
+    histogram = Histogram.of(values)
+    for percent in (0.5, 1, 10, 25, 33, 50, 90, 99, 99.5, 100):
+        assert histogram.percentile(percent) == nearest_rank(values, percent)
+
+
+def test_merging_parts_is_the_histogram_of_the_whole() -> None:
+    values = lognormal(1_000, 1)
+    merged = Histogram()
+    for part in (values[:1], [], values[1:400], values[400:]):
+        merged.merge(Histogram.of(part))
+    assert merged == Histogram.of(values)
+    assert merged != Histogram.of(values[1:])
+
+
+def test_it_can_be_put_together_again_from_its_parts() -> None:
+    histogram = Histogram.of(lognormal(500, 2))
+    data = histogram.as_dict()
+    assert Histogram.of_buckets(data["min"], data["max"], dict(data["buckets"])) == histogram
+
+
+def test_nothing_has_no_percentile_and_what_is_no_time_counts_as_the_nearest() -> None:
+    assert Histogram().percentile(50) is None
+    assert Histogram.of([-5, 2**63]) == Histogram.of([0, 2**63 - 1])
+
+
+@pytest.mark.parametrize("percent", [0, -1, 100.1])
+def test_a_percentile_out_of_bounds_is_refused(percent: float) -> None:
+    with pytest.raises(InvalidArgument, match="percentile"):
+        Histogram.of([1]).percentile(percent)

@@ -1,0 +1,1 @@
+"""The parts of `simulate.py`: each yields figures."""

@@ -9,7 +9,7 @@ from rateproof import argument_types
 from rateproof.errors import InvalidArgument
 from rateproof.output import emit
 
-__all__ = ["BEHAVIOURS", "CLAIMS", "parse"]
+__all__ = ["BEHAVIOURS", "CLAIMS", "DEFAULT_POLICY", "parse"]
 
 DEFAULT_POLICY = "5 per 5s"
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -171,7 +171,12 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
         help="for one answer; default: 10s",
     )
     add("--max-rate", metavar="RATE", type=argument_types.rate, help=MAX_RATE_HELP)
-    add("--transport", metavar="NAME", choices=TRANSPORTS, help="native (default) or threads")
+    add(
+        "--transport",
+        metavar="NAME",
+        choices=TRANSPORTS,
+        help="native (default, but client.py: threads) or threads",
+    )
     add("--cacert", metavar="FILE", help="certificates in PEM to trust instead of the system's")
     add("--insecure", action="store_true", help="accept any certificate")
     add("--yes", action="store_true", help="do not ask before sending to another machine")
@@ -241,12 +246,6 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _judging_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "--policy",
-        type=argument_types.policy,
-        default=DEFAULT_POLICY,
-        help=f"{POLICY_FORM}; {DEFAULT}",
-    )
     add("--claim", choices=(*CLAIMS, "all"), default="all", help=f"what to judge; {DEFAULT}")
     add(
         "--tolerance",
@@ -259,8 +258,14 @@ def _judging_arguments(parser: argparse.ArgumentParser) -> None:
 def _test_arguments(parser: argparse.ArgumentParser) -> None:
     _load_arguments(parser)
     parser.set_defaults(url=DEFAULT_URL, key=CLIENT_KEY, timeout="10s")
-    _judging_arguments(parser)
     add = parser.add_argument
+    add(
+        "--policy",
+        type=argument_types.policy,
+        default=DEFAULT_POLICY,
+        help=f"{POLICY_FORM}; {DEFAULT}",
+    )
+    _judging_arguments(parser)
     add(
         "--iterations",
         type=argument_types.count(1, 10**9),
@@ -282,6 +287,11 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
         "--key",
         type=argument_types.key,
         help=f"where the identity is in a log of k6 or vegeta; default: {CLIENT_KEY}",
+    )
+    parser.add_argument(
+        "--policy",
+        type=argument_types.policy,
+        help=f"{POLICY_FORM}; default: what the log names, else {DEFAULT_POLICY}",
     )
     _judging_arguments(parser)
     parser.add_argument("--json", action="store_true", help="the verdict as JSON on stdout")

@@ -18,9 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from rateproof.arguments import CLAIMS, parse
-from rateproof.errors import RateproofError
+from rateproof.arguments import CLAIMS, DEFAULT_POLICY, parse
+from rateproof.errors import InvalidArgument, LogError, RateproofError
 from rateproof.output import emit, say
+from rateproof.policy import Policy
 
 __all__ = ["entry", "main"]
 
@@ -145,14 +146,31 @@ def _check(arguments: argparse.Namespace) -> int:
     from rateproof.events import read_log
     from rateproof.prove import judge
 
+    log = read_log(arguments.log, arguments.key)
     verdict = judge(
-        read_log(arguments.log, arguments.key),
-        arguments.policy,
+        log,
+        _policy(arguments.policy, log.metadata.get("policy")),
         claims=_claims(arguments),
         tolerance_ppm=arguments.tolerance,
     )
     emit(json.dumps(verdict.to_json()) if arguments.json else verdict.describe())
     return VERDICT_CODES[verdict.outcome]
+
+
+def _policy(given: Policy | None, noted: object) -> Policy:
+    """What a log is judged by: what was given, else what its metadata names, else the default."""
+    named = None
+    if isinstance(noted, str):
+        try:
+            named = Policy.parse(noted)
+        except InvalidArgument as error:
+            if given is None:
+                raise LogError(f"the log's policy: {error.message}", "give --policy") from error
+    if given is None and named is not None:
+        say(f"policy of the log: {named}")
+    elif given is not None and named is not None and given != named:
+        say(f"hint: the log was made for the policy '{named}', and is judged by '{given}'")
+    return given or named or Policy.parse(DEFAULT_POLICY)
 
 
 def _claims(arguments: argparse.Namespace) -> frozenset[str]:

@@ -542,9 +542,9 @@ def test_nothing_listening_is_one_error_that_says_how_to_start_the_server(
         ("clients=0, rate_per_s=5", "clients is 0"),
         ("clients=5, rate_per_s=0", "rate is 0"),
         ("clients=1000001", "clients is 1000001"),
-        ("clients=5, duration_ns=0", "duration_ns is 0"),
+        ("clients=5, duration_ns=0", "duration is 0s"),
         ("clients=5, max_rate=0", "max_rate is 0"),
-        ("clients=5, timeout_ns=1", "timeout_ns is 1"),
+        ("clients=5, timeout_ns=1", "timeout is 1ns"),
         ("clients=5, key=KeySpec.parse('ip')", "no place for an identity"),
         ("clients=5, url='127.0.0.1:8080'", "write http://127.0.0.1:8080"),
         ("clients=5, url='http://192.0.2.1/'", "give --yes"),
@@ -600,3 +600,139 @@ def test_a_server_that_dies_is_counted_and_does_not_end_the_run(
     errors = json.loads(out)["errors"]
     assert errors["refused"] >= 2
     assert sum(errors.values()) == json.loads(out)["outcomes"]["unknown"]
+
+
+# ------------------------------------------------------------- however it is ended
+
+
+@pytest.fixture
+def hung() -> Iterator[str]:
+    """The URL of a server that takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+@pytest.mark.parametrize("transport", ["threads", "native"])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(("first", "second"), [("x", "y"), ("x", "SIGTERM"), ("SIGINT", "x")])
+def test_who_asks_again_need_not_wait_for_a_server_that_hangs(
+    hung: str,
+    terminal: Callable[..., Terminal],
+    tmp_path: Path,
+    first: str,
+    second: str,
+    whole: bool,  # noqa: FBT001
+    transport: str,
+) -> None:
+    log = tmp_path / "hung.jsonl"
+    settings = (
+        f"url={hung!r}, clients=3, behaviour='saturate', timeout_ns=3600 * 10**9, "
+        f"transport={transport!r}, log={str(log)!r}"
+    )
+    session = terminal(settings, whole=whole)
+    session.expect("any other key")
+    time.sleep(0.7)
+    for ask, answer in ((first, "again to give up"), (second, "giving up what is in flight")):
+        if ask.startswith("SIG"):
+            session.process.send_signal(signal.Signals[ask])
+        else:
+            session.type(ask)
+        session.expect(answer)
+        time.sleep(0.6)
+    code, out = session.end(10)
+    assert code == 0
+    assert "unknown: 3" in (session.screen if whole else out)
+    events = read_log(log)
+    assert [(event.outcome, event.error) for event in events] == [("unknown", "other")] * 3
+    assert events.metadata["complete"] is True
+    assert termios.tcgetattr(session.slave) == session.modes
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_terminal_that_is_closed_does_not_cost_the_log(
+    serve: Callable[..., str],
+    tmp_path: Path,
+    whole: bool,  # noqa: FBT001
+) -> None:
+    log = tmp_path / "closed.parquet"
+    session = Terminal(f"url={serve()!r}, clients=3, log={str(log)!r}", whole=whole)
+    session.expect("any other key")
+    time.sleep(1)
+    os.close(session.slave)
+    os.close(session.master)
+    try:
+        session.process.communicate(timeout=15)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(session.process.pid, signal.SIGKILL)
+    events = read_log(log)
+    assert len(events) > 0
+    assert events.metadata["complete"] is True
+    assert events.metadata["valid"] is not None
+
+
+@pytest.mark.parametrize("stdin", ["<&-", "</dev/null"])
+def test_without_stdin_it_runs_and_asks_nobody(serve: Callable[..., str], stdin: str) -> None:
+    code, out, err = shell(f"url={serve()!r}, duration_ns=3 * 10**8", stdin)
+    assert (code, "clients   10\n" in out) == (0, True)
+    assert "no terminal to ask at: 10 clients" in err
+    code, _, err = shell("url='http://192.0.2.1/', clients=1", stdin)
+    assert (code, "give --yes" in err) == (64, True)
+
+
+def test_a_log_for_a_closed_stdout_cannot_be_written(serve: Callable[..., str]) -> None:
+    code, _, err = shell(f"url={serve()!r}, clients=2, duration_ns=10**8, log='-'", ">&-")
+    assert code == 73
+    assert "standard output is closed" in err
+    assert "Traceback" not in err
+
+
+def test_without_stderr_it_runs(serve: Callable[..., str]) -> None:
+    code, out, _ = shell(f"url={serve()!r}, clients=2, duration_ns=3 * 10**8", "2>&-")
+    assert (code, "clients   2\n" in out) == (0, True)
+
+
+def shell(settings: str, redirection: str, before: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            f'{before} exec "$0" "$@" {redirection}',
+            sys.executable,
+            "-c",
+            DRIVER,
+            settings,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("transport", ["threads", "native"])
+def test_a_run_that_the_machine_cannot_carry_leaves_the_last_log_alone(
+    serve: Callable[..., str], tmp_path: Path, transport: str
+) -> None:
+    log = tmp_path / "old.jsonl"
+    log.write_text("what was measured yesterday\n")
+    settings = f"url={serve()!r}, clients=100, transport={transport!r}, log={str(log)!r}"
+    code, out, err = shell(settings, "", "ulimit -n 64;")
+    assert (code, out) == (64, "")
+    assert "need" in err
+    assert "seed" not in err
+    assert log.read_text() == "what was measured yesterday\n"
+
+
+def test_a_log_says_whether_its_run_came_to_its_end(
+    serve: Callable[..., str], tmp_path: Path
+) -> None:
+    log = tmp_path / "run.jsonl"
+    settings = f"url={serve()!r}, clients=9, behaviour='saturate', log={str(log)!r}"
+    assert shell(f"{settings}, duration_ns=10**8", "")[0] == 0
+    assert json.loads(log.read_text().splitlines()[0])["complete"] is False
+    assert read_log(log).metadata["complete"] is True
+    assert shell(settings, "", "ulimit -f 40;")[0] == 73
+    assert read_log(log).metadata["complete"] is False

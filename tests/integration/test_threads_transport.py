@@ -574,3 +574,131 @@ def test_a_closed_client_drops_nothing(serve: Callable[[Script], Server]) -> Non
         lag_tolerance_ns=10 * SECOND,  # none is left lying for so long
     )
     assert log.metadata["audit"]["dropped"] == 0
+
+
+# ------------------------------------------------------------- giving up
+
+
+def unanswering(
+    serve: Callable[[Script], Server], kind: str
+) -> Iterator[tuple[Target, Behaviour, int]]:
+    """A target that keeps a request of 1 h in flight, and how far that comes."""
+    if kind == "connecting":
+        with full_backlog() as target:
+            yield target, Times(3), 0
+        return
+    silent = serve(lambda _connection, _head: time.sleep(60))
+    yield silent.target(), Times(3, 1_800 * SECOND if kind == "dripping" else 0), 1
+
+
+@contextlib.contextmanager
+def full_backlog() -> Iterator[Target]:
+    """A listener whose queue is full: whoever connects waits."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        yield Target.parse(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+
+
+@pytest.mark.parametrize("kind", ["silent", "dripping", "connecting"])
+def test_an_abandoned_run_ends_within_a_second_and_records_what_it_gives_up(
+    serve: Callable[[Script], Server], kind: str
+) -> None:
+    for target, behaviour, connected in unanswering(serve, kind):
+        control = Control()
+        timer = threading.Timer(0.5, control.abandon)
+        timer.start()
+        before_ns = time.monotonic_ns()
+        log = run(target, behaviour, 5, control=control, timeout_ns=3_600 * SECOND)
+        assert time.monotonic_ns() - before_ns < 2 * SECOND
+        assert len(log) == 5
+        assert sorted(event.sequence for event in log) == list(range(5))
+        for event in log:
+            assert (event.outcome, event.error, event.received_ns) == ("unknown", "other", None)
+            assert event.done_ns is not None
+            assert before_ns < event.sent_ns <= event.done_ns
+            assert event.connection >= connected
+        assert log.metadata["audit"]["requests"] == 5
+        assert [action["what"] for action in log.metadata["control"]] == ["abandon"]
+
+
+def test_answers_that_came_before_a_run_was_abandoned_stay_what_they_are(
+    serve: Callable[[Script], Server],
+) -> None:
+    def second_hangs(connection: socket.socket, _head: bytes) -> None:
+        if len(server.heads) > 1:
+            time.sleep(60)
+        connection.sendall(OK)
+
+    server = serve(second_hangs)
+    control = Control()
+    threading.Timer(0.5, control.abandon).start()
+    log = run(server.target(), Times(9), control=control, timeout_ns=3_600 * SECOND)
+    assert [(event.status, event.error) for event in log] == [(200, None), (None, "other")]
+
+
+# ------------------------------------------------------------- what is told of a run
+
+
+def test_only_a_lane_that_had_a_connection_reconnects(serve: Callable[[Script], Server]) -> None:
+    def third_closes(connection: socket.socket, _head: bytes) -> object:
+        connection.sendall(OK)
+        return True if len(server.heads) % 3 == 0 else None
+
+    server = serve(third_closes)
+    log = run(server.target(), Times(9))
+    assert log.metadata["audit"]["reconnects"] == server.connections - 1 == 2
+    quiet = run(server.target(), Constant(3_600 * SECOND), 9, duration_ns=300 * MS)
+    assert quiet.metadata["audit"]["reconnects"] == 0
+
+
+def test_a_steered_run_says_what_was_done(serve: Callable[[Script], Server]) -> None:
+    server = serve(send_all(OK))
+    control = Control()
+    threading.Timer(0.1, control.burst).start()
+    threading.Timer(0.2, control.add_clients, [2]).start()
+    threading.Timer(0.4, control.stop).start()
+    log = run(server.target(), Think(), control=control)
+    assert [action["what"] for action in log.metadata["control"]] == ["burst", "clients", "stop"]
+    assert all(action["at_ns"] > log.metadata["start_ns"] for action in log.metadata["control"])
+    stopped = Control()
+    stopped.stop()
+    assert "control" not in run(server.target(), Think(), control=stopped).metadata
+
+
+def test_requests_that_never_left_this_machine_are_counted(
+    serve: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_args: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    server = serve(send_all(OK))
+    with monkeypatch.context() as patched:
+        patched.setattr("urllib3.util.connection.socket.socket", none_left)
+        log = run(server.target(), Times(3), 2)
+    assert log.metadata["audit"]["unsent"] == 6
+    assert "this machine had no descriptor or port left" in str(log.metadata["invalid_because"])
+
+
+def test_a_body_that_hangs_is_given_up_and_the_status_that_came_is_kept(
+    serve: Callable[[Script], Server],
+) -> None:
+    """The thread that read it has ended: it was interrupted, not left behind."""
+
+    def half(connection: socket.socket, _head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        time.sleep(60)
+
+    others = set(threading.enumerate())
+    control = Control()
+    threading.Timer(0.4, control.abandon).start()
+    log = run(serve(half).target(), Times(2), 3, control=control, timeout_ns=3_600 * SECOND)
+    seen = [(event.status, event.outcome, event.error, event.bytes) for event in log]
+    assert seen == [(200, "admitted", "other", 4)] * 3
+    started = set(threading.enumerate()) - others
+    assert not [thread for thread in started if thread.name.startswith("client-")]

@@ -8,6 +8,7 @@ import pytest
 
 from rateproof import argument_types, arguments, cli
 from rateproof.errors import CannotWrite, LogError, Unreachable
+from rateproof.events import Event, EventLog, open_log_writer
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import CLAIMS
@@ -227,3 +228,81 @@ def test_the_module_runs_as_the_command_does():
         [sys.executable, "-m", "rateproof", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("rateproof ")
+
+
+def checked(tmp_path, capsys, policy, *flags):
+    """What `check` says of six admissions within a millisecond, by a log with this policy."""
+    log = EventLog()
+    for number in range(6):
+        log.append(
+            Event(
+                key=b"a",
+                sequence=number,
+                sent_ns=number,
+                received_ns=1_000_000,
+                status=200,
+                outcome="admitted",
+            )
+        )
+    path = tmp_path / "run.jsonl"
+    with open_log_writer(path, {"policy": policy, "fresh_keys": True}) as writer:
+        writer.write(log)
+    code = cli.main(["check", str(path), *flags])
+    captured = capsys.readouterr()
+    assert "olicy" not in captured.out.partition("the policy allows")[0]
+    return code, captured.err
+
+
+@pytest.mark.parametrize(
+    ("policy", "flags", "code", "said"),
+    [
+        ("6 per 1s", [], 2, "policy of the log: 6 per 1s\n"),
+        ("4 per 1s", [], 1, "policy of the log: 4 per 1s\n"),
+        (None, [], 1, ""),
+        ("6 per 1s", ["--policy", "6 per 1s"], 2, ""),
+        ("6/s", ["--policy", "6 per 1000ms"], 2, ""),
+        (None, ["--policy", "6 per 1s"], 2, ""),
+        (
+            "6 per 1s",
+            ["--policy", "5 per 5s"],
+            1,
+            "hint: the log was made for the policy '6 per 1s', and is judged by '5 per 5s'\n",
+        ),
+        ("nonsense", ["--policy", "5 per 5s"], 1, ""),
+    ],
+)
+def test_a_log_is_judged_by_its_own_policy_unless_told_otherwise(
+    tmp_path, capsys, policy, flags, code, said
+):
+    assert checked(tmp_path, capsys, policy, *flags) == (code, said)
+
+
+def test_a_policy_of_a_log_that_is_none_is_said(tmp_path, capsys):
+    code, said = checked(tmp_path, capsys, "nonsense")
+    assert code == LogError.exit_code
+    assert "the log's policy: " in said
+    assert "'nonsense'" in said
+    assert "hint: give --policy" in said
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--insecure"],
+        ["--timeout", "1ns"],
+        ["--key", "ip"],
+        ["http://127.0.0.1:9/?clientId=x"],
+        ["--max-rate", "1", "--cacert", "none.pem"],
+    ],
+)
+def test_a_test_that_no_iteration_could_be_run_with_leaves_everything_as_it_was(
+    tmp_path, capsys, flags
+):
+    summary = tmp_path / "test_summary.txt"
+    summary.write_text("what was found yesterday")
+    url = [] if flags[0].startswith("http:") else ["http://127.0.0.1:9"]
+    code = cli.main(["test", *url, *flags, "--no-start", "--out", str(tmp_path)])
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (64, "")
+    assert captured.err.startswith("rateproof: error: ")
+    assert summary.read_text() == "what was found yesterday"

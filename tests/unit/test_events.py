@@ -31,6 +31,7 @@ events = st.builds(
     ratelimit_remaining=st.none() | counts,
     ratelimit_reset_s=st.none() | st.floats(0, 1e6),
 )
+numbered = st.lists(events, min_size=1, max_size=20, unique_by=lambda row: (row.run, row.sequence))
 EVENT = Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")
 
 
@@ -68,14 +69,14 @@ def test_a_log_gives_back_the_events_in_order(rows):
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 @settings(max_examples=30, deadline=None)
-@given(rows=st.lists(events, min_size=1, max_size=20))
+@given(rows=numbered)
 def test_a_file_gives_back_every_event_and_the_metadata(tmp_path_factory, suffix, rows):
     path = tmp_path_factory.mktemp("log") / f"run.{suffix}"
     metadata = {"seed": 7, "policy": "5 per 5s", "valid": True}
     write(path, rows, metadata)
     log = read_log(path)
     assert list(log) == rows
-    assert log.metadata == metadata
+    assert log.metadata == metadata | {"complete": True}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,7 @@ def test_four_columns_are_enough(tmp_path):
         (200, "admitted"),
         (302, "admitted"),
         (404, "admitted"),
+        (408, "unknown"),
         (429, "rejected"),
         (503, "rejected"),
         (500, "unknown"),
@@ -141,6 +143,7 @@ def test_a_status_tells_what_the_limiter_decided(status, outcome):
 def test_the_codes_of_a_rejection_can_be_chosen():
     assert outcome_of(418, rejected={418}) == "rejected"
     assert outcome_of(429, rejected={418}) == "admitted"
+    assert outcome_of(408, rejected={408}) == "rejected"
 
 
 LINE = json.dumps({"key": "a", "sent_ns": 1, "received_ns": 2, "status": 200})
@@ -280,3 +283,107 @@ def test_a_column_of_a_wrong_type_is_said(tmp_path, value):
     pa.parquet.write_table(pa.table(columns), path)
     with pytest.raises(LogError, match="sent_ns"):
         read_log(path)
+
+
+class Killed(BaseException):
+    """What ends a program in the midst of a run."""
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("ends", [Killed(), CannotWrite("the disk is full")])
+def test_a_log_whose_writer_was_ended_says_that_requests_are_missing(tmp_path, suffix, ends):
+    path = tmp_path / f"run.{suffix}"
+    metadata = {"seed": 7, "complete": True}
+    with contextlib.suppress(type(ends)), open_log_writer(path, metadata) as writer:
+        writer.write(log_of(EVENT))
+        raise ends
+    assert read_log(path).metadata == {"seed": 7, "complete": False}
+
+
+def test_lines_whose_reader_left_say_that_requests_are_missing(tmp_path):
+    path = write(tmp_path / "run.jsonl", [EVENT] * 50, {"seed": 7})
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:20]))
+    log = read_log(path)
+    assert (len(log), log.metadata) == (19, {"seed": 7, "complete": False})
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_log_that_is_cut_off_is_so_as_a_copy_too(tmp_path, suffix):
+    copy = write(tmp_path / f"copy.{suffix}", [EVENT], {"complete": False})
+    assert read_log(copy).metadata == {"complete": False}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("complete", [True, False])
+def test_whoever_ran_it_can_say_whether_a_log_is_complete(tmp_path, suffix, complete):
+    path = tmp_path / f"run.{suffix}"
+    with open_log_writer(path, {}) as writer:
+        writer.write(log_of(EVENT))
+        writer.note({"complete": complete})
+    assert read_log(path).metadata == {"complete": complete}
+    if suffix == "jsonl":
+        assert len(path.read_bytes().splitlines()) == 3, "and it is said once"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_request_that_is_there_twice_is_refused(tmp_path, suffix):
+    rows = [dataclasses.replace(EVENT, sequence=n, run=n % 2) for n in (0, 1, 2, 3, 2, 1)]
+    path = write(tmp_path / f"run.{suffix}", rows)
+    with pytest.raises(LogError, match=r"row 5: sequence 2 of run 0 .* second") as caught:
+        read_log(path)
+    assert "two logs in one file?" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("gap", [1, 2**40])
+@pytest.mark.parametrize("low", [-5, 0, 7])
+def test_a_number_that_comes_back_is_found_wherever_numbers_lie(tmp_path, gap, low):
+    numbers = [low + gap * n for n in (3, 0, 1, 2)]
+    rows = [dataclasses.replace(EVENT, sequence=number) for number in numbers]
+    assert len(read_log(write(tmp_path / "run.jsonl", rows))) == 4
+    write(tmp_path / "run.jsonl", [*rows, rows[1]])
+    with pytest.raises(LogError, match=f"row 5: sequence {low} of run 0"):
+        read_log(tmp_path / "run.jsonl")
+
+
+def test_equal_numbers_of_different_runs_and_rows_without_numbers_are_fine(tmp_path):
+    rows = [dataclasses.replace(EVENT, sequence=n, run=run) for run in (0, 1) for n in range(3)]
+    assert len(read_log(write(tmp_path / "runs.jsonl", rows))) == 6
+    assert len(read_log(write(tmp_path / "none.jsonl", [EVENT] * 3))) == 3
+
+
+@pytest.mark.parametrize("name", ["clock", "scenario"])
+def test_two_logs_in_one_file_are_refused(tmp_path, name):
+    one = write(tmp_path / "one.jsonl", [EVENT], {name: {"host": "a"}}).read_bytes()
+    other = write(tmp_path / "other.jsonl", [EVENT], {name: {"host": "b"}}).read_bytes()
+    path = tmp_path / "both.jsonl"
+    path.write_bytes(one + other)
+    with pytest.raises(LogError, match=f"line 4: another {name} than before"):
+        read_log(path)
+
+
+def test_what_a_run_says_again_of_itself_at_its_end_is_fine(tmp_path):
+    path, metadata = tmp_path / "run.jsonl", {"clock": {"host": "a"}, "scenario": {"seed": 1}}
+    with open_log_writer(path, metadata) as writer:
+        writer.write(log_of(EVENT))
+        writer.note(metadata | {"valid": True})
+    assert read_log(path).metadata == metadata | {"valid": True, "complete": True}
+
+
+def test_a_page_of_parquet_that_changed_on_the_disk_is_refused(tmp_path):
+    """A time that is off by a bit reads as well as a true one: the checksum tells."""
+    import pyarrow.parquet as pq
+
+    rows = [
+        dataclasses.replace(EVENT, sent_ns=n * 7919 % 1009, received_ns=2**40 + n)
+        for n in range(4_000)
+    ]
+    path = write(tmp_path / "run.parquet", rows)
+    group = pq.read_metadata(path).row_group(0)
+    content = path.read_bytes()
+    for index in range(group.num_columns):
+        column = group.column(index)
+        start = column.dictionary_page_offset or column.data_page_offset
+        end = start + column.total_compressed_size - 1
+        path.write_bytes(content[:end] + bytes([content[end] ^ 1]) + content[end + 1 :])
+        with pytest.raises(LogError, match=r"is damaged: .*CRC"):
+            read_log(path)

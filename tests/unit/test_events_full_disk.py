@@ -1,5 +1,6 @@
 """A full disk ends a log and does not spoil it: what was written is whole and readable."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -49,9 +50,9 @@ def write_until_full(path: str, *, limit: int = 0, batch: int = 5_000, stdout: i
     return subprocess.run(command, stderr=subprocess.PIPE, stdout=stdout, text=True, check=False)
 
 
-def rows_of(path: Path) -> list[int]:
+def rows_of(path: Path, *, complete: bool = False) -> list[int]:
     log = read_log(path)
-    assert log.metadata == {"seed": 1}
+    assert log.metadata == {"seed": 1, "complete": complete}
     return log.column("sequence")
 
 
@@ -129,7 +130,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(tmp_path):
             file.write(data)
         assert process.wait() == 0
     os.close(reading)
-    assert rows_of(path) == list(range(20_000))
+    assert rows_of(path, complete=True) == list(range(20_000))
 
 
 def test_space_set_aside_is_given_back(tmp_path):
@@ -160,7 +161,8 @@ def test_what_only_the_run_could_tell_is_in_the_metadata(tmp_path, suffix):
         writer.note({"valid": False, "invalid_because": ["the disk was full"]})
     whole = read_log(path)
     assert list(whole) == list(log)
-    assert whole.metadata == {"seed": 1, "valid": False, "invalid_because": ["the disk was full"]}
+    noted = {"seed": 1, "valid": False, "invalid_because": ["the disk was full"]}
+    assert whole.metadata == noted | {"complete": True}
 
 
 def test_a_full_device_is_said_each_time(tmp_path):
@@ -172,3 +174,26 @@ def test_a_full_device_is_said_each_time(tmp_path):
     writer.write(log)
     with pytest.raises(CannotWrite, match="No space left on device"):
         writer.close()
+
+
+def test_a_log_that_loses_its_last_events_when_closed_is_not_called_complete(tmp_path, monkeypatch):
+    def full(_file, _length):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "run.parquet"
+    event = Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")
+    log, last = EventLog(), EventLog()
+    log.extend([event])
+    for _ in range(18):
+        log.extend(log)
+    last.append(event)
+    writer = open_log_writer(path, {"seed": 1})
+    writer.write(log)
+    monkeypatch.setattr(ReservedFile, "reserve", full)
+    writer.write(last)
+    writer.note({"complete": True})
+    with pytest.raises(CannotWrite):
+        writer.close()
+    whole = read_log(path)
+    assert len(whole) == len(log) == 1 << 18
+    assert whole.metadata == {"seed": 1, "complete": False}

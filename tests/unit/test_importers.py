@@ -296,3 +296,38 @@ def test_instants_are_read_to_the_last_digit_in_every_zone():
     assert instant_ns("1970-01-01T00:00:01Z") == 1_000_000_000
     assert instant_ns("1970-01-01T01:00:00.000000001+01:00") == 1
     assert instant_ns("2026-11-24T22:16:18.333860003Z") % 1_000_000_000 == 333_860_003
+
+
+CSV = b"%s,429,5,0,0,,,%s,%s,GET,http://a/?clientId=a,\n"
+
+
+@pytest.mark.parametrize("timestamp", [b"1795558719", b"1795558719152", b"1795558719152550"])
+def test_times_of_csv_in_other_units_than_nanoseconds_are_refused(tmp_path, timestamp):
+    """Read as nanoseconds they put seconds into microseconds, and a limit looks broken."""
+    path = tmp_path / "results.csv"
+    path.write_bytes(CSV % (timestamp, b"", b"0"))
+    problem = f"line 1: timestamp {timestamp.decode()} has {len(timestamp)} digits"
+    with pytest.raises(LogError, match=problem) as caught:
+        read_log(path)
+    assert "microseconds have 16" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("digits", [18, 19])
+def test_times_of_csv_in_nanoseconds_are_read(tmp_path, digits):
+    path = tmp_path / "results.csv"
+    timestamp = b"1795558719152550686"[:digits]
+    path.write_bytes(CSV % (timestamp, b"", b"0"))
+    (event,) = read_log(path)
+    assert event.sent_ns == int(timestamp)
+
+
+def test_results_that_are_there_twice_are_refused():
+    time = b"1795558719152550686"
+    twice = [CSV % (time, b"x", b"4"), CSV % (time, b"x", b"5"), CSV % (time, b"x", b"4")]
+    with pytest.raises(LogError, match="line 3: seq 4 of attack 'x' is there a second time"):
+        read_vegeta_csv(twice, "vegeta")
+    apart = [CSV % (time, b"x", b"4"), CSV % (time, b"y", b"4")]
+    assert len(read_vegeta_csv(apart, "vegeta")) == 2
+    whole = (SAMPLES / "vegeta-consistent.json").read_bytes().splitlines(keepends=True)
+    with pytest.raises(LogError, match="seq 0 of attack '' is there a second time"):
+        read_vegeta_json(whole * 2, "vegeta")

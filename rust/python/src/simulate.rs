@@ -225,7 +225,13 @@ fn figures<'py>(py: Python<'py>, audit: &Audit) -> PyResult<Bound<'py, PyDict>> 
     }
     figures.set_item("late", audit.late)?;
     figures.set_item("dropped", audit.dropped)?;
+    figures.set_item("waited", audit.waited)?;
+    figures.set_item("unsent", audit.unsent)?;
+    figures.set_item("reconnects", audit.reconnects)?;
+    figures.set_item("overrun", audit.overrun)?;
+    figures.set_item("wall_ns", audit.wall_ns)?;
     figures.set_item("stalls", audit.stalls)?;
+    figures.set_item("stalled_ns", audit.stalled_ns)?;
     figures.set_item("stall_max_ns", audit.stall_max_ns)?;
     let share = audit.cpu_ns as f64 / audit.wall_ns.max(1) as f64;
     figures.set_item("cpu_share", (share * 1e3).round() / 1e3)?;

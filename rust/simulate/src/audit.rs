@@ -15,10 +15,20 @@ pub struct Audit {
     pub late: u64,
     /// Requests that were due before the end and never sent.
     pub dropped: u64,
-    /// Turns of a loop above the tolerance.
+    /// Of the late ones, those that waited for one of the connections that were allowed.
+    pub waited: u64,
+    /// Connections opened by lanes that had opened one before.
+    pub reconnects: u64,
+    /// Requests for which the machine had no descriptor or port left.
+    pub unsent: u64,
+    /// How often a loop stood still for longer than the tolerance, at work or waking up.
     pub stalls: u64,
-    /// The longest turn.
+    /// For how long in all.
+    pub stalled_ns: i64,
+    /// For how long at most.
     pub stall_max_ns: i64,
+    /// Rows waited for their reader in such numbers that the run was ended.
+    pub overrun: bool,
     /// Processor time of the loops.
     pub cpu_ns: i64,
     /// Time from the start to the end of the loops, all added up.
@@ -26,6 +36,15 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// Counts a time for which a loop stood still, if it is above the tolerance.
+    pub fn stood_still(&mut self, stall_ns: i64, tolerance_ns: i64) {
+        if stall_ns > tolerance_ns {
+            self.stalls += 1;
+            self.stalled_ns += stall_ns;
+            self.stall_max_ns = self.stall_max_ns.max(stall_ns);
+        }
+    }
+
     /// Adds another loop's.
     pub fn add(&mut self, other: &Self) {
         self.lag.merge(&other.lag);
@@ -33,7 +52,12 @@ impl Audit {
         self.paced += other.paced;
         self.late += other.late;
         self.dropped += other.dropped;
+        self.waited += other.waited;
+        self.reconnects += other.reconnects;
+        self.unsent += other.unsent;
         self.stalls += other.stalls;
+        self.stalled_ns += other.stalled_ns;
+        self.overrun |= other.overrun;
         self.stall_max_ns = self.stall_max_ns.max(other.stall_max_ns);
         self.cpu_ns += other.cpu_ns;
         self.wall_ns += other.wall_ns;

@@ -17,11 +17,24 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Begins the next request of a lane, or queues it for a connection.
+    ///
+    /// What came on its connection while nobody asked would pass for the answer: then, and where
+    /// the peer has ended it, another is opened.
     pub(crate) fn begin(&mut self, lane: u32, elapsed_ns: i64) {
+        let place = self.lanes[lane as usize].connection;
+        if place != NONE && !self.is_silent(place) {
+            self.forget(place);
+        }
+        self.begin_behind(lane, elapsed_ns);
+    }
+
+    /// The same right behind an answer, which was read to its end.
+    pub(crate) fn begin_behind(&mut self, lane: u32, elapsed_ns: i64) {
         let owner = &mut self.lanes[lane as usize];
         let own = owner.connection;
         if own == NONE && !self.pool.can_serve() {
             owner.stage = Stage::Queued;
+            owner.queued = true;
             self.queue.push_back(lane);
             return;
         }
@@ -29,8 +42,10 @@ impl Worker {
         let own_lag_ns = elapsed_ns - owner.ready_ns();
         let intended_ns = owner.intended_ns();
         let drips = owner.send.over_ns > 0;
+        let late = own_lag_ns > self.shared.settings.tolerance_ns;
         self.audit.own_lag.add(own_lag_ns);
-        self.audit.late += u64::from(own_lag_ns > self.shared.settings.tolerance_ns);
+        self.audit.late += u64::from(late);
+        self.audit.waited += u64::from(late && owner.queued);
         let begun_ns = monotonic_ns();
         let flight = Flight {
             sequence: self.shared.sequences.fetch_add(1, Ordering::Relaxed),
@@ -41,14 +56,12 @@ impl Worker {
             written: 0,
             pieces: if drips { 0 } else { PIECES },
         };
-        if own == NONE && self.pool.has_room() {
-            self.connect(lane, 0, flight);
-            return;
-        }
-        let place = if own == NONE {
-            self.take_idle(lane)
-        } else {
+        let place = if own != NONE {
             own
+        } else if self.pool.has_room() {
+            return self.connect(lane, self.address, 0, flight);
+        } else {
+            self.take_idle(lane)
         };
         self.pool.wake(place);
         let connection = self.pool.at(place);
@@ -57,6 +70,12 @@ impl Worker {
         connection.parser.begin(self.shared.settings.bodiless);
         self.expect_by(place, begun_ns + self.shared.settings.timeout_ns);
         self.write_request(place);
+    }
+
+    /// Whether nothing has come on a connection that idles.
+    fn is_silent(&mut self, place: u32) -> bool {
+        let read = self.pool.at(place).stream.read(&mut self.buffer);
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Hands the connection that has been idle for the longest time to a lane.
@@ -69,15 +88,16 @@ impl Worker {
         place
     }
 
-    /// Connects a lane to the first address from the `tried`-th on that can be tried at all.
-    fn connect(&mut self, lane: u32, tried: usize, flight: Flight) {
+    /// Connects a lane to one of the addresses from `first` on, of which it has `tried` some.
+    fn connect(&mut self, lane: u32, first: usize, tried: usize, flight: Flight) {
         let mut failure = ErrorKind::Other;
         for tried in tried..self.shared.settings.addresses.len() {
-            match self.open(lane, tried, flight) {
+            match self.open(lane, (first, tried), flight) {
                 Ok(place) => {
                     let settings = &self.shared.settings;
-                    let patience_ns = settings.timeout_ns.min(settings.connect_timeout_ns);
-                    self.expect_by(place, flight.begun_ns + patience_ns);
+                    let connected_ns = monotonic_ns() + settings.connect_timeout_ns;
+                    let over_ns = flight.begun_ns + settings.timeout_ns;
+                    self.expect_by(place, connected_ns.min(over_ns));
                     return;
                 }
                 Err(error) => failure = kind_of(&error),
@@ -86,9 +106,14 @@ impl Worker {
         self.record(lane, &flight, 0, None, failure, monotonic_ns());
     }
 
-    fn open(&mut self, lane: u32, tried: usize, flight: Flight) -> Result<u32, StreamError> {
+    fn open(
+        &mut self,
+        lane: u32,
+        (first, tried): (usize, usize),
+        flight: Flight,
+    ) -> Result<u32, StreamError> {
         let settings = &self.shared.settings;
-        let address = (self.address + tried) % settings.addresses.len();
+        let address = (first + tried) % settings.addresses.len();
         let socket = connect(settings.addresses[address])?;
         let mut stream = match &settings.tls {
             None => Stream::plain(socket),
@@ -100,9 +125,12 @@ impl Worker {
             Interest::READABLE | Interest::WRITABLE,
         )?;
         let number = self.shared.connections.fetch_add(1, Ordering::Relaxed);
-        let place = self.pool.open(stream, number, lane, tried, flight);
+        let place = self.pool.open(stream, number, lane, (first, tried), flight);
         self.pool.at(place).parser.begin(settings.bodiless);
-        self.lanes[lane as usize].connection = place;
+        let owner = &mut self.lanes[lane as usize];
+        owner.connection = place;
+        self.audit.reconnects += u64::from(tried == 0 && owner.connected);
+        owner.connected = true;
         Ok(place)
     }
 
@@ -111,17 +139,16 @@ impl Worker {
         let connection = self.pool.at(place);
         let socket = connection.stream.socket();
         let failure = match (socket.take_error(), socket.peer_addr()) {
+            // Where nobody listens on a port that is handed out, TCP may connect it to itself.
+            (Ok(None), Ok(peer)) if socket.local_addr().is_ok_and(|own| own == peer) => {
+                Some(io::Error::from(io::ErrorKind::ConnectionRefused))
+            }
             (Ok(None), Ok(_)) => None,
             (Ok(None), Err(error)) if error.kind() == io::ErrorKind::NotConnected => return,
             (Ok(Some(error)) | Err(error), _) | (_, Err(error)) => Some(error),
         };
         if let Some(error) = failure {
-            let (lane, tried, flight) = (connection.lane, connection.tried, connection.flight);
-            if tried + 1 == self.shared.settings.addresses.len() {
-                return self.finish(place, ErrorKind::of(&error), monotonic_ns());
-            }
-            self.forget(place);
-            return self.connect(lane, tried + 1, flight);
+            return self.try_next(place, ErrorKind::of(&error));
         }
         match connection.stream.advance() {
             Ok(true) => {}
@@ -130,9 +157,32 @@ impl Worker {
         }
         connection.phase = Phase::Writing;
         let deadline_ns = connection.flight.begun_ns + self.shared.settings.timeout_ns;
-        self.address = (self.address + connection.tried) % self.shared.settings.addresses.len();
+        self.address = (connection.first + connection.tried) % self.shared.settings.addresses.len();
         self.expect_by(place, deadline_ns);
-        self.write_request(place);
+        match self.pool.at(place).stream.read(&mut self.buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.write_request(place),
+            // It speaks before it is asked: that would pass for the answer.
+            Ok(1..) => self.finish(place, ErrorKind::Protocol, monotonic_ns()),
+            Ok(0) => self.finish(place, ErrorKind::Closed, monotonic_ns()),
+            Err(error) => self.fail(place, error),
+        }
+    }
+
+    /// The address does not answer: the next one, or the end of the request.
+    fn try_next(&mut self, place: u32, failure: ErrorKind) {
+        let addresses = self.shared.settings.addresses.len();
+        let connection = self.pool.at(place);
+        let (lane, first, tried) = (connection.lane, connection.first, connection.tried + 1);
+        let flight = connection.flight;
+        if self.address == (first + tried - 1) % addresses {
+            self.address = (first + tried) % addresses;
+        }
+        let out_of_time = monotonic_ns() >= flight.begun_ns + self.shared.settings.timeout_ns;
+        if tried >= addresses || out_of_time {
+            return self.finish(place, failure, monotonic_ns());
+        }
+        self.forget(place);
+        self.connect(lane, first, tried, flight);
     }
 
     /// Gives a request up at a monotonic instant, unless it is over by then.
@@ -158,9 +208,10 @@ impl Worker {
             };
             match connection.deadline_ns {
                 i64::MAX => {}
-                deadline_ns if deadline_ns <= now_ns => {
-                    self.finish(place, ErrorKind::Timeout, monotonic_ns())
-                }
+                deadline_ns if deadline_ns <= now_ns => match connection.phase {
+                    Phase::Connecting => self.try_next(place, ErrorKind::Timeout),
+                    _ => self.finish(place, ErrorKind::Timeout, monotonic_ns()),
+                },
                 deadline_ns => self.expect_by(place, deadline_ns),
             }
         }

@@ -1,9 +1,9 @@
 //! A run: event loops on threads of their own, and the rows that they record.
 
 use std::io;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Barrier, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle, panicking};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crate::audit::Audit;
@@ -11,6 +11,7 @@ use crate::control::Control;
 use crate::pacer::Pacer;
 use crate::rows::{Reader, Row, recorders};
 use crate::settings::Settings;
+use crate::start::Start;
 use crate::worker::{Shared, Worker};
 
 /// A run that goes on.
@@ -34,8 +35,7 @@ impl Engine {
             sequences: AtomicI64::new(0),
             connections: AtomicI64::new(1),
             active: AtomicI64::new(0),
-            start_ns: AtomicI64::new(0),
-            ready: Barrier::new(loops),
+            start: Start::default(),
         });
         let (recorders, reader) = recorders(loops);
         let workers = recorders
@@ -43,19 +43,25 @@ impl Engine {
             .enumerate()
             .map(|(number, recorder)| Worker::new(Arc::clone(&shared), number, recorder))
             .collect::<io::Result<Vec<_>>>()?;
-        let threads = workers
-            .into_iter()
-            .enumerate()
-            .map(|(number, worker)| {
-                let guard = StopOthers(Arc::clone(&shared));
-                Builder::new()
-                    .name(format!("load-{number}"))
-                    .spawn(move || {
-                        let _guard = guard;
-                        worker.run()
-                    })
-            })
-            .collect::<io::Result<Vec<_>>>()?;
+        let mut threads = Vec::with_capacity(loops);
+        for (number, worker) in workers.into_iter().enumerate() {
+            let others = StopOthers(Some(Arc::clone(&shared)));
+            let spawned = Builder::new()
+                .name(format!("load-{number}"))
+                .spawn(move || {
+                    let audit = worker.run()?;
+                    others.spare();
+                    Ok(audit)
+                });
+            match spawned {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    shared.start.cancel();
+                    return Err(error);
+                }
+            }
+        }
+        shared.start.begin(loops);
         Ok(Self {
             shared,
             reader: Mutex::new(reader),
@@ -70,7 +76,7 @@ impl Engine {
 
     /// When its clock began, monotonic ns; 0 before that.
     pub fn start_ns(&self) -> i64 {
-        self.shared.start_ns.load(Ordering::Acquire)
+        self.shared.start.instant_ns()
     }
 
     /// What makes its identities unique.
@@ -112,12 +118,20 @@ impl Drop for Engine {
 }
 
 /// Ends the run when one of its loops cannot go on: the others would hide that.
-struct StopOthers(Arc<Shared>);
+struct StopOthers(Option<Arc<Shared>>);
+
+impl StopOthers {
+    /// It ended as it should.
+    fn spare(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for StopOthers {
     fn drop(&mut self) {
-        if panicking() {
-            self.0.control.stop();
+        if let Some(shared) = &self.0 {
+            shared.start.cancel();
+            shared.control.stop();
         }
     }
 }

@@ -94,14 +94,14 @@ impl Worker {
 
     /// Lets another piece of a request be written, and puts the lane down for the one after it.
     fn put_down_piece(&mut self, place: u32) {
-        let elapsed_ns = self.elapsed_ns(monotonic_ns());
+        let now_ns = monotonic_ns();
         let connection = self.pool.at(place);
         connection.flight.pieces += 1;
         let (lane, pieces) = (connection.lane, connection.flight.pieces);
         if pieces < PIECES {
             let apart_ns = self.lanes[lane as usize].send.over_ns / (PIECES as i64 - 1);
-            let due_ns = elapsed_ns.saturating_add(apart_ns);
-            self.schedule.put(&mut self.lanes, lane, due_ns);
+            let due_ns = now_ns.saturating_add(apart_ns);
+            self.drips.put(&mut self.lanes, lane, due_ns);
         }
     }
 
@@ -151,7 +151,8 @@ impl Worker {
         self.pool.close(place);
     }
 
-    fn fail(&mut self, place: u32, error: io::Error) {
+    /// The socket failed.
+    pub(crate) fn fail(&mut self, place: u32, error: io::Error) {
         if self.pool.at(place).phase == Phase::Idle {
             return self.forget(place);
         }
@@ -212,6 +213,7 @@ impl Worker {
         self.audit
             .lag
             .add(row.sent_ns - owner.send.over_ns - row.intended_ns);
+        self.audit.unsent += u64::from(error == ErrorKind::Local);
         self.recorder.push(row);
         let asked_ns = row.retry_after_s.clamp(0.0, MOST_RETRY_AFTER_S) * 1e9;
         let origin_ns = owner.origin_ns;

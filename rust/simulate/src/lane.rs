@@ -24,6 +24,8 @@ pub enum Stage {
     Waiting,
     /// Its next request is due, and no connection is free.
     Queued,
+    /// Its next request is due, and the ceiling on the rate holds it back.
+    Held,
     /// Its request is in flight.
     Busy,
     /// It sends nothing any more.
@@ -42,7 +44,7 @@ pub struct Lane {
     pub free_ns: i64,
     /// What the schedule has it down for.
     pub due_ns: i64,
-    /// The slot that the pacer gave its next request; `i64::MIN`: none.
+    /// Since when the pacer's slot of its next request was free; `i64::MIN`: it has none.
     pub slot_ns: i64,
     /// Which of the scenario's groups it belongs to.
     pub group: u32,
@@ -54,6 +56,10 @@ pub struct Lane {
     pub stage: Stage,
     /// It ends after the request in flight.
     pub retired: bool,
+    /// Its next request has waited for a connection.
+    pub queued: bool,
+    /// It has opened a connection before.
+    pub connected: bool,
     identity: Identity,
     identity_alias: u32,
 }
@@ -77,6 +83,8 @@ impl Lane {
             client,
             connection: NONE,
             retired: false,
+            queued: false,
+            connected: false,
             identity: identity_of(&settings.namespace, client, 0),
             identity_alias: 0,
         }

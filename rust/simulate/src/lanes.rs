@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 
 use crate::clock::monotonic_ns;
 use crate::lane::{Lane, NONE, Stage};
-use crate::outcome::Outcome;
+use crate::outcome::{ErrorKind, Outcome};
 use crate::program::Heard;
 use crate::worker::Worker;
 
 /// Requests begun in one turn, before answers are looked at again.
 const STARTS_A_TURN: usize = 256;
-/// Of one lane; nobody needs the figure beyond.
+/// Of one loop, but for one of each lane; nobody needs the figure beyond.
 const MOST_DROPPED: u64 = 100_000;
 
 impl Worker {
@@ -27,7 +27,7 @@ impl Worker {
             match lane.stage {
                 Stage::Ended if !beyond && lane.retired => self.rejoin(index, elapsed_ns),
                 Stage::Busy => lane.retired = beyond,
-                Stage::Waiting | Stage::Queued if beyond => {
+                Stage::Waiting | Stage::Queued | Stage::Held if beyond => {
                     lane.retired = true;
                     self.end(index as u32);
                 }
@@ -89,6 +89,7 @@ impl Worker {
     pub(crate) fn go_on(&mut self, lane: u32, heard: &Heard, done_ns: i64, at_once: bool) {
         let owner = &mut self.lanes[lane as usize];
         owner.slot_ns = i64::MIN;
+        owner.queued = false;
         owner.free_ns = done_ns;
         let program = &self.shared.settings.groups[owner.group as usize].program;
         let next = program.next(&mut owner.plan, heard);
@@ -100,7 +101,7 @@ impl Worker {
         let due = owner.intended_ns() <= done_ns && done_ns < self.shared.settings.duration_ns;
         let free = self.queue.is_empty() && self.paused_at_ns.is_none() && !self.stopping;
         if at_once && due && free && self.shared.pacer.is_none() {
-            self.begin(lane, done_ns);
+            self.begin_behind(lane, done_ns);
         } else {
             self.put_down(lane, done_ns);
         }
@@ -148,8 +149,9 @@ impl Worker {
             };
             let program = &settings.groups[owner.group as usize].program;
             let mut next = Some(owner.send);
+            let most = MOST_DROPPED.saturating_sub(self.audit.dropped).max(1);
             let mut dropped = 0;
-            while dropped < MOST_DROPPED && next.is_some_and(|send| send.intended_ns < end_ns) {
+            while dropped < most && next.is_some_and(|send| send.intended_ns < end_ns) {
                 dropped += 1;
                 next = program.next(&mut owner.plan, &nothing);
             }
@@ -167,7 +169,7 @@ impl Worker {
         for lane in 0..self.lanes.len() as u32 {
             if matches!(
                 self.lanes[lane as usize].stage,
-                Stage::Waiting | Stage::Queued
+                Stage::Waiting | Stage::Queued | Stage::Held
             ) {
                 self.drop(lane, self.stopped_ns);
             }
@@ -180,7 +182,6 @@ impl Worker {
             let owner = &mut self.lanes[lane as usize];
             if owner.stage == Stage::Waiting {
                 owner.send.intended_ns = elapsed_ns - owner.origin_ns;
-                owner.slot_ns = i64::MIN;
                 self.put_down(lane, elapsed_ns);
             }
         }
@@ -188,60 +189,103 @@ impl Worker {
 
     /// Begins what is due.
     pub(crate) fn start_due(&mut self) {
+        // A request in flight finishes, pause or not.
+        while let Some(lane) = self.drips.take(&mut self.lanes, monotonic_ns()) {
+            self.drip(lane);
+        }
         if self.paused_at_ns.is_some() {
             return;
         }
         for _ in 0..STARTS_A_TURN {
             let elapsed_ns = self.elapsed_ns(monotonic_ns());
             let over = elapsed_ns >= self.shared.settings.duration_ns;
-            if !self.queue.is_empty() && (over || self.pool.can_serve()) {
-                self.serve_queue(elapsed_ns, over);
-            } else if let Some(lane) = self.schedule.take(&mut self.lanes, elapsed_ns) {
-                self.come_due(lane, elapsed_ns);
-            } else {
+            if self.serve_held(elapsed_ns, over) || self.serve_queue(elapsed_ns, over) {
+                continue;
+            }
+            let Some(lane) = self.schedule.take(&mut self.lanes, elapsed_ns) else {
                 return;
+            };
+            if over {
+                self.drop(lane, elapsed_ns);
+            } else if self.shared.pacer.is_some() {
+                self.hold(lane);
+            } else {
+                self.begin(lane, elapsed_ns);
             }
         }
     }
 
-    /// Serves the lane that has waited longest for a connection, or ends it.
-    fn serve_queue(&mut self, elapsed_ns: i64, over: bool) {
-        let Some(lane) = self.queue.pop_front() else {
-            return;
+    fn hold(&mut self, lane: u32) {
+        self.lanes[lane as usize].stage = Stage::Held;
+        self.held.push_back(lane);
+    }
+
+    /// Gives the free slot, if there is one, to the lane that has waited longest; false: nothing done.
+    fn serve_held(&mut self, elapsed_ns: i64, over: bool) -> bool {
+        let Some(&lane) = self.held.front() else {
+            return false;
         };
+        let owner = &mut self.lanes[lane as usize];
         // One that ended meanwhile, or joined again, is passed over.
+        if owner.stage != Stage::Held {
+            self.held.pop_front();
+        } else if over {
+            self.held.pop_front();
+            self.drop(lane, elapsed_ns);
+        } else if owner.connection == NONE && !self.pool.can_serve() {
+            // Whoever took a slot first would waste it.
+            self.held.pop_front();
+            owner.stage = Stage::Queued;
+            owner.queued = true;
+            self.queue.push_back(lane);
+        } else {
+            let pacer = self.shared.pacer.as_ref().expect("it holds lanes back");
+            match pacer.take(elapsed_ns) {
+                Err(next_ns) => {
+                    self.slot_ns = next_ns;
+                    return false;
+                }
+                Ok(slot_ns) => {
+                    self.audit.paced += u64::from(slot_ns > owner.ready_ns());
+                    owner.slot_ns = slot_ns;
+                    self.held.pop_front();
+                    self.begin(lane, elapsed_ns);
+                }
+            }
+        }
+        true
+    }
+
+    /// Serves the lane that has waited longest for a connection; false: nothing done.
+    fn serve_queue(&mut self, elapsed_ns: i64, over: bool) -> bool {
+        if !(over || self.pool.can_serve()) {
+            return false;
+        }
+        let Some(lane) = self.queue.pop_front() else {
+            return false;
+        };
         if self.lanes[lane as usize].stage != Stage::Queued {
-            return;
+            return true;
         }
         if over {
             self.drop(lane, elapsed_ns);
+        } else if self.shared.pacer.is_some() {
+            self.lanes[lane as usize].stage = Stage::Held;
+            self.held.push_front(lane);
+            return self.serve_held(elapsed_ns, over);
         } else {
             self.begin(lane, elapsed_ns);
         }
+        true
     }
 
-    fn come_due(&mut self, lane: u32, elapsed_ns: i64) {
-        if self.lanes[lane as usize].stage == Stage::Busy {
-            self.drip(lane);
-            return;
-        }
-        if elapsed_ns >= self.shared.settings.duration_ns {
-            self.drop(lane, elapsed_ns);
-            return;
-        }
-        let slot_ns = self.lanes[lane as usize].slot_ns;
-        if let Some(pacer) = self.shared.pacer.as_ref().filter(|_| slot_ns == i64::MIN) {
-            let slot_ns = pacer.reserve(elapsed_ns);
-            let held_back = slot_ns > self.lanes[lane as usize].ready_ns();
-            self.audit.paced += u64::from(held_back);
-            if held_back {
-                self.lanes[lane as usize].slot_ns = slot_ns;
-            }
-            if slot_ns > elapsed_ns {
-                self.put_down(lane, elapsed_ns);
-                return;
+    /// Gives up what is in flight when nobody wants to wait for it: its outcome is unknown.
+    pub(crate) fn let_go(&mut self) {
+        for lane in 0..self.lanes.len() as u32 {
+            let owner = &self.lanes[lane as usize];
+            if owner.stage == Stage::Busy && owner.connection != NONE {
+                self.finish(owner.connection, ErrorKind::Other, monotonic_ns());
             }
         }
-        self.begin(lane, elapsed_ns);
     }
 }

@@ -27,6 +27,7 @@ mod ranks;
 pub mod rng;
 pub mod rows;
 pub mod settings;
+mod start;
 pub mod stream;
 pub mod tally;
 pub mod tls;

@@ -1,10 +1,11 @@
-//! A ceiling on the rate of all clients together: the twin of `transports/pacer.py`.
+//! A ceiling on the rate of all clients together.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Hands out send slots at equal distances, in the order in which they are asked for.
+/// Grants send slots at equal distances, when their time has come and to whoever asks then.
 ///
-/// Slots that nobody wanted are gone: no burst follows a pause.
+/// A slot that nobody takes is gone, but for one: what a loop is late for one slot it may make up
+/// with the next, so the rate holds on average and no burst follows a pause or a stall.
 pub struct Pacer {
     interval_ns: i64,
     next_ns: AtomicI64,
@@ -19,16 +20,16 @@ impl Pacer {
         }
     }
 
-    /// The next free slot: an instant not before `now_ns`, for this caller alone.
-    pub fn reserve(&self, now_ns: i64) -> i64 {
-        let after = |next_ns: i64| next_ns.max(now_ns).saturating_add(self.interval_ns);
-        let before = self
-            .next_ns
+    /// Takes the slot that is free at `now_ns`, and says since when it was.
+    ///
+    /// # Errors
+    /// The instant at which the next slot is free.
+    pub fn take(&self, now_ns: i64) -> Result<i64, i64> {
+        self.next_ns
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next_ns| {
-                Some(after(next_ns))
+                let after_ns = next_ns.saturating_add(self.interval_ns);
+                (next_ns <= now_ns).then(|| after_ns.max(now_ns))
             })
-            .unwrap_or(now_ns);
-        before.max(now_ns)
     }
 }
 
@@ -37,12 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_apart_and_unused_ones_are_gone() {
+    fn slots_are_apart_and_only_one_that_was_missed_is_made_up_for() {
         let pacer = Pacer::new(10);
+        assert_eq!(pacer.take(0), Ok(0));
+        assert_eq!(pacer.take(3), Err(10));
+        assert_eq!(pacer.take(12), Ok(10));
+        assert_eq!(pacer.take(20), Ok(20), "lateness does not add up");
         assert_eq!(
-            [pacer.reserve(0), pacer.reserve(0), pacer.reserve(3)],
-            [0, 10, 20]
+            [pacer.take(100), pacer.take(100), pacer.take(100)],
+            [Ok(30), Ok(100), Err(110)]
         );
-        assert_eq!([pacer.reserve(100), pacer.reserve(100)], [100, 110]);
     }
 }

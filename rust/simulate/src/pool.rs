@@ -50,7 +50,9 @@ pub struct Connection {
     pub phase: Phase,
     /// Reads the answers.
     pub parser: Parser,
-    /// How many of the target's addresses were tried before.
+    /// Where among the target's addresses the tries for its request began.
+    pub first: usize,
+    /// How many of them were tried before.
     pub tried: usize,
     /// The request in flight, or the last one.
     pub flight: Flight,
@@ -69,6 +71,7 @@ pub struct Pool {
     most: usize,
     longest_idle: u32,
     latest_idle: u32,
+    idle: usize,
     // Of each place, the earliest instant at which the loop looks at it again.
     watched_ns: Vec<i64>,
 }
@@ -82,6 +85,7 @@ impl Pool {
             most,
             longest_idle: NONE,
             latest_idle: NONE,
+            idle: 0,
             watched_ns: Vec::new(),
         }
     }
@@ -89,6 +93,11 @@ impl Pool {
     /// Whether another may be opened.
     pub fn has_room(&self) -> bool {
         self.slots.len() - self.vacant.len() < self.most
+    }
+
+    /// Whether a request is in flight on any of them.
+    pub fn is_busy(&self) -> bool {
+        self.slots.len() - self.vacant.len() > self.idle
     }
 
     /// Whether there are fewer connections than so many lanes could have.
@@ -115,7 +124,7 @@ impl Pool {
         stream: Stream,
         number: i64,
         lane: u32,
-        tried: usize,
+        (first, tried): (usize, usize),
         flight: Flight,
     ) -> u32 {
         let connection = Connection {
@@ -124,6 +133,7 @@ impl Pool {
             lane,
             phase: Phase::Connecting,
             parser: Parser::new(),
+            first,
             tried,
             flight,
             spent: false,
@@ -168,10 +178,12 @@ impl Pool {
             before => self.at(before).behind = place,
         }
         self.latest_idle = place;
+        self.idle += 1;
     }
 
     /// Takes an idle connection into use.
     pub fn wake(&mut self, place: u32) {
+        self.idle -= 1;
         let connection = self.at(place);
         let (before, behind) = (connection.before, connection.behind);
         (connection.before, connection.behind) = (NONE, NONE);
@@ -249,7 +261,7 @@ mod tests {
         for lane in 0..most as u32 {
             let place = pool.next_place();
             let stream = Stream::plain(connect(address).unwrap());
-            assert_eq!(pool.open(stream, 0, lane, 0, FLIGHT), place);
+            assert_eq!(pool.open(stream, 0, lane, (0, 0), FLIGHT), place);
         }
         pool
     }

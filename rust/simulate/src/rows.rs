@@ -1,6 +1,8 @@
 //! One row for every request, in buffers that a loop fills and its reader empties.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ pub const NULL: i64 = i64::MIN;
 const ROWS: usize = 2_048;
 /// A reader that lags gets this many rows at a time.
 const MOST_AT_ONCE: usize = 1 << 16;
+/// So many may wait for it in all: 250 MiB.
+const MOST_WAITING: usize = 1 << 21;
 
 /// One request as its client saw it; times are monotonic ns, `NULL` where there is none.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +63,7 @@ pub struct Recorder {
     rows: Vec<Row>,
     full: Sender<Vec<Row>>,
     empty: Receiver<Vec<Row>>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Recorder {
@@ -75,6 +80,11 @@ impl Recorder {
         self.rows.is_empty()
     }
 
+    /// Whether more rows wait for the reader than may: nothing is lost, but no more must come.
+    pub fn overruns(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > MOST_WAITING
+    }
+
     /// Passes on what there is.
     pub fn flush(&mut self) {
         if self.rows.is_empty() {
@@ -84,6 +94,7 @@ impl Recorder {
             .empty
             .try_recv()
             .unwrap_or_else(|_| Vec::with_capacity(ROWS));
+        self.waiting.fetch_add(self.rows.len(), Ordering::Relaxed);
         // A reader that is gone wants no more rows.
         let _ = self.full.send(std::mem::replace(&mut self.rows, next));
     }
@@ -91,6 +102,7 @@ impl Recorder {
 
 /// The other end of the recorders of a run.
 pub struct Reader {
+    waiting: Arc<AtomicUsize>,
     full: Receiver<Vec<Row>>,
     empty: Vec<Sender<Vec<Row>>>,
     turn: usize,
@@ -99,6 +111,7 @@ pub struct Reader {
 /// The recorders of `loops` event loops, and their reader.
 pub fn recorders(loops: usize) -> (Vec<Recorder>, Reader) {
     let (full, from_loops) = channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
     let mut empty = Vec::with_capacity(loops);
     let recorders = (0..loops)
         .map(|_| {
@@ -111,10 +124,12 @@ pub fn recorders(loops: usize) -> (Vec<Recorder>, Reader) {
                 rows: Vec::with_capacity(ROWS),
                 full: full.clone(),
                 empty: from_reader,
+                waiting: Arc::clone(&waiting),
             }
         })
         .collect();
     let reader = Reader {
+        waiting,
         full: from_loops,
         empty,
         turn: 0,
@@ -138,6 +153,7 @@ impl Reader {
             self.turn = (self.turn + 1) % self.empty.len();
             let _ = self.empty[self.turn].send(more);
         }
+        self.waiting.fetch_sub(rows.len(), Ordering::Relaxed);
         Some(rows)
     }
 }

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -18,6 +18,7 @@ use crate::pacer::Pacer;
 use crate::pool::Pool;
 use crate::rows::Recorder;
 use crate::settings::Settings;
+use crate::start::Start;
 
 const ALARM: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -41,10 +42,8 @@ pub struct Shared {
     pub connections: AtomicI64,
     /// Lanes of all loops that have not ended.
     pub active: AtomicI64,
-    /// When it began, monotonic ns.
-    pub start_ns: AtomicI64,
-    /// Where the loops wait for each other before it begins.
-    pub ready: Barrier,
+    /// Where the loops wait before it begins.
+    pub start: Start,
 }
 
 /// One event loop; times are ns of the run's clock unless they say monotonic.
@@ -55,7 +54,13 @@ pub struct Worker {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) schedule: Schedule,
     pub(crate) pool: Pool,
+    /// Dripping requests in flight, by the monotonic instants of their next pieces.
+    pub(crate) drips: Schedule,
+    /// Lanes that wait for a connection.
     pub(crate) queue: VecDeque<u32>,
+    /// Lanes that wait for a slot, and when the next one is free.
+    pub(crate) held: VecDeque<u32>,
+    pub(crate) slot_ns: i64,
     pub(crate) deadlines: BinaryHeap<Reverse<(i64, u32)>>,
     pub(crate) recorder: Recorder,
     pub(crate) audit: Audit,
@@ -104,7 +109,10 @@ impl Worker {
             lanes: Vec::new(),
             schedule: Schedule::default(),
             pool: Pool::new(share.max(1)),
+            drips: Schedule::default(),
             queue: VecDeque::new(),
+            held: VecDeque::new(),
+            slot_ns: 0,
             deadlines: BinaryHeap::new(),
             recorder,
             audit: Audit::default(),
@@ -130,18 +138,13 @@ impl Worker {
     /// The system's event queue failed.
     pub fn run(mut self) -> io::Result<Audit> {
         self.join_lanes(self.shared.settings.lanes(), 0);
-        if self.shared.ready.wait().is_leader() {
-            self.shared
-                .start_ns
-                .store(monotonic_ns(), Ordering::Release);
-        }
-        self.shared.ready.wait();
-        let (start_ns, cpu_ns) = (
-            self.shared.start_ns.load(Ordering::Acquire),
-            thread_cpu_ns(),
-        );
+        let Some(start_ns) = self.shared.start.wait() else {
+            return Ok(self.audit);
+        };
+        let cpu_ns = thread_cpu_ns();
         self.shift_ns = start_ns;
         let ended = self.turns();
+        self.let_go();
         self.recorder.flush();
         self.audit.cpu_ns = thread_cpu_ns() - cpu_ns;
         self.audit.wall_ns = monotonic_ns() - start_ns;
@@ -150,7 +153,9 @@ impl Worker {
 
     fn turns(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_A_TURN);
+        let tolerance_ns = self.shared.settings.tolerance_ns;
         let mut flushed_ns = monotonic_ns();
+        let (mut asleep_ns, mut beat_ns) = (flushed_ns, 0);
         while (self.active > 0 || !self.is_over()) && !self.shared.control.abandoned() {
             let turned_ns = monotonic_ns();
             self.heed_wishes(turned_ns);
@@ -162,14 +167,28 @@ impl Worker {
             self.give_up(turned_ns);
             self.start_due();
             let now_ns = monotonic_ns();
-            let turn_ns = now_ns - turned_ns;
-            self.audit.stall_max_ns = self.audit.stall_max_ns.max(turn_ns);
-            self.audit.stalls += u64::from(turn_ns > self.shared.settings.tolerance_ns);
+            // Of a wait only what is beyond the heartbeat is known to be the loop's own delay.
+            self.audit
+                .stood_still(now_ns - asleep_ns - beat_ns, tolerance_ns);
+            if self.recorder.overruns() {
+                self.audit.overrun = true;
+                self.shared.control.stop();
+            }
             if now_ns - flushed_ns >= FLUSH_NS {
                 self.recorder.flush();
                 flushed_ns = now_ns;
             }
-            let wait = self.wait_until(now_ns, flushed_ns)?;
+            // While answers may come, the loop wakes so often that it notices when it was kept from it.
+            let awaits = self.pool.is_busy();
+            (asleep_ns, beat_ns) = (
+                now_ns,
+                if awaits {
+                    tolerance_ns / 2
+                } else {
+                    i64::MAX / 2
+                },
+            );
+            let wait = self.wait_until(now_ns, flushed_ns, beat_ns)?;
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -186,15 +205,24 @@ impl Worker {
     }
 
     /// Sets the alarm for what comes next, and returns how long to wait at most.
-    fn wait_until(&mut self, now_ns: i64, flushed_ns: i64) -> io::Result<Duration> {
-        let mut next_ns = i64::MAX;
+    fn wait_until(&mut self, now_ns: i64, flushed_ns: i64, beat_ns: i64) -> io::Result<Duration> {
+        let mut next_ns = now_ns.saturating_add(beat_ns);
         if self.paused_at_ns.is_none() {
-            let due_ns = self.schedule.next_ns(&self.lanes);
-            let end_ns = self.shared.settings.duration_ns;
-            next_ns = self.monotonic_of(due_ns.unwrap_or(end_ns).min(end_ns));
             if !self.queue.is_empty() && self.pool.can_serve() {
                 return Ok(Duration::ZERO);
             }
+            let end_ns = self.shared.settings.duration_ns;
+            let mut due_ns = self.schedule.next_ns(&self.lanes).unwrap_or(i64::MAX);
+            if !self.stopping && self.elapsed_ns(now_ns) < end_ns {
+                due_ns = due_ns.min(end_ns);
+            }
+            if !self.held.is_empty() {
+                due_ns = due_ns.min(self.slot_ns);
+            }
+            next_ns = next_ns.min(self.monotonic_of(due_ns));
+        }
+        if let Some(piece_ns) = self.drips.next_ns(&self.lanes) {
+            next_ns = next_ns.min(piece_ns);
         }
         if let Some(&Reverse((deadline_ns, _))) = self.deadlines.peek() {
             next_ns = next_ns.min(deadline_ns);
@@ -235,7 +263,7 @@ impl Worker {
         self.changes = changes;
         let wishes = self.shared.control.wishes();
         self.paused_at_ns = wishes.paused_at_ns;
-        self.shift_ns = self.shared.start_ns.load(Ordering::Acquire) + wishes.paused_ns;
+        self.shift_ns = self.shared.start.instant_ns() + wishes.paused_ns;
         let elapsed_ns = self.elapsed_ns(now_ns);
         if wishes.extra_clients != self.extra_clients {
             self.extra_clients = wishes.extra_clients;

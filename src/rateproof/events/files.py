@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
 from rateproof.events.log import EventLog
+from rateproof.events.numbering import refuse_repeated
 from rateproof.events.parquet import ParquetWriter
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.writer import LogWriter
@@ -57,13 +58,17 @@ def read_log(path: str | Path, key: KeySpec | None = None) -> EventLog:
 
     Raises:
         InvalidArgument: a name that no log has.
-        LogError: the file is missing, empty, truncated or not an event log.
+        LogError: the file is missing, empty, truncated, damaged or not an event log, or
+            has a request twice, as two logs in one file do.
     """
     try:
         if str(path) == "-":
+            if sys.stdin is None:
+                raise LogError("standard input is closed", "give a file, or pipe a log in")
             log = _read_lines(sys.stdin.buffer, "standard input", key)
         elif Path(path).suffix == ".parquet":
             log = read_parquet(Path(path))
+            refuse_repeated(log, str(path))
         elif Path(path).suffix in _LINES:
             with Path(path).open("rb") as file:
                 log = _read_lines(file, str(path), key)
@@ -88,4 +93,6 @@ def _read_lines(file: BinaryIO, name: str, key: KeySpec | None) -> EventLog:
         return importers.read_vegeta_json(lines, name, key)
     if tool == importers.VEGETA_CSV:
         return importers.read_vegeta_csv(lines, name, key)
-    return read_jsonl(lines, name)
+    log = read_jsonl(lines, name)
+    refuse_repeated(log, name)
+    return log

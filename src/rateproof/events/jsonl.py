@@ -1,6 +1,7 @@
 """JSON lines: a line of metadata, then one object for each event.
 
-Metadata that became known only during the run follows in a line like the first.
+Metadata that became known only during the run follows in a line like the first, and so
+does `"complete": true` after the last event.
 
 Keys are bytes and JSON has none: a key that is UTF-8 is written as `key`, any
 other as `key_base64`. Outside the required columns, nulls are left out.
@@ -25,6 +26,7 @@ from rateproof.events.log import (
     TEXT,
     EventLog,
 )
+from rateproof.events.numbering import TWO_LOGS
 from rateproof.events.rows import ROW_FORM, json_object, table_of
 from rateproof.events.writer import LogWriter
 
@@ -32,6 +34,7 @@ __all__ = ["JsonlWriter", "read_jsonl"]
 
 _HEADER = "rateproof_log"
 _VERSION = 1
+_OF_ONE_RUN = {"clock", "scenario"}
 _LINES_A_WRITE = 4_096
 _LINES_A_TABLE = 4_096
 
@@ -48,9 +51,10 @@ class JsonlWriter(LogWriter):
     """
 
     def __init__(self, stream: IO[bytes], name: str, metadata: Mapping[str, Any]) -> None:
+        super().__init__(metadata)
         self._stream = stream
         self._name = name
-        self.note(metadata)
+        self._put_metadata({**metadata, "complete": False})
 
     def write(self, events: EventLog) -> None:
         """Append a batch, a line each."""
@@ -60,6 +64,10 @@ class JsonlWriter(LogWriter):
 
     def note(self, metadata: Mapping[str, Any]) -> None:
         """Add to the metadata, in a line of its own."""
+        self._due = self._due and "complete" not in metadata
+        self._put_metadata(metadata)
+
+    def _put_metadata(self, metadata: Mapping[str, Any]) -> None:
         self._put(json.dumps({_HEADER: _VERSION, **metadata}, separators=(",", ":")) + "\n")
 
     def close(self) -> None:
@@ -135,8 +143,8 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
     """Read events from lines of bytes; `name` is used in messages.
 
     Raises:
-        LogError: a line that is no JSON object, lacks a column, has a value
-            of a wrong type, or is cut off; the message gives its number.
+        LogError: a line that is no JSON object, lacks a column, has a value of a wrong
+            type, or is cut off, or metadata of another run; the message gives its number.
     """
     log = EventLog()
     rows: dict[int, dict[str, Any]] = {}
@@ -148,6 +156,10 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
             if row.pop(_HEADER) != _VERSION:
                 problem = f"{name}, line {number}: unknown version of the format"
                 raise LogError(problem, f"version {_VERSION}")
+            for named in _OF_ONE_RUN & row.keys() & log.metadata.keys():
+                if row[named] != log.metadata[named]:
+                    problem = f"{name}, line {number}: another {named} than before"
+                    raise LogError(problem, TWO_LOGS)
             log.metadata.update(row)
             continue
         rows[number] = row

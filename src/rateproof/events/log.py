@@ -31,19 +31,23 @@ UNKNOWN: Final = "unknown"
 REJECTED_STATUSES: Final = frozenset({429, 503})
 """Status codes that mean "the limiter said no" unless the policy says otherwise."""
 
+_REQUEST_TIMEOUT = 408
+
 
 def outcome_of(status: int | None, rejected: Iterable[int] = REJECTED_STATUSES) -> str:
     """What an answer says of the limiter's decision.
 
     No answer is `unknown`: the request may have been admitted. A 5xx that is
     not a rejection code is `unknown` too, since a server that fails may or may
-    not have counted. Everything else got past the limiter: `admitted`.
+    not have counted; and so is 408, by which a server may give up a request
+    that it never read in full (RFC 9110, section 15.5.9). Everything else got
+    past the limiter: `admitted`.
     """
     if status is None:
         return UNKNOWN
     if status in rejected:
         return REJECTED
-    return UNKNOWN if status >= 500 else ADMITTED
+    return UNKNOWN if status >= 500 or status == _REQUEST_TIMEOUT else ADMITTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,8 @@ class EventLog:
 
     Args:
         metadata: what is true of the whole log: the clock's identity, the
-            scenario, the seed, the policy, whether the run was valid.
+            scenario, the seed, the policy, whether the run was valid, and whether
+            the log is complete (where it does not say, it is).
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)

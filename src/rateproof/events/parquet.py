@@ -57,10 +57,12 @@ class ParquetWriter(LogWriter):
     """
 
     def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        super().__init__(metadata)
         self._pa = pa = require_pyarrow()
         kinds = {INT: pa.int64(), FLOAT: pa.float64(), TEXT: pa.string(), BINARY: pa.binary()}
         self._schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-        self._metadata = dict(metadata)
+        self._metadata = {**metadata, "complete": False}
+        self._lost = False
         self._pending = EventLog()
         self._groups = 0
         self._file = ReservedFile(path)
@@ -72,6 +74,7 @@ class ParquetWriter(LogWriter):
             column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
             write_statistics=[*_DELTA, "run", "status"],
             store_schema=False,
+            write_page_checksum=True,
         )
 
     def write(self, events: EventLog) -> None:
@@ -81,7 +84,11 @@ class ParquetWriter(LogWriter):
             self._write_groups()
 
     def note(self, metadata: Mapping[str, Any]) -> None:
-        """Add to the metadata, which is written when closed."""
+        """Add to the metadata, which is written when closed.
+
+        Where events were lost, the file says so in any case.
+        """
+        self._due = self._due and "complete" not in metadata
         self._metadata.update(metadata)
 
     def close(self) -> None:
@@ -96,6 +103,8 @@ class ParquetWriter(LogWriter):
             self._write_groups()
         finally:
             try:
+                if self._lost:
+                    self._metadata["complete"] = False
                 self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(self._metadata)})
                 self._writer.close()
                 self._file.close()
@@ -104,11 +113,13 @@ class ParquetWriter(LogWriter):
 
     def _write_groups(self) -> None:
         pending, self._pending = self._pending, EventLog()
+        lost_before, self._lost = self._lost, True
         arrays = [self._array(pending, name) for name in COLUMNS]
         table = self._pa.Table.from_arrays(arrays, schema=self._schema)
         size = -(-len(table) // max(1, len(table) // _ROWS_A_GROUP))  # no small rest
         for start in range(0, len(table), max(1, size)):
             self._write_group(table.slice(start, size))
+        self._lost = lost_before
 
     def _write_group(self, table: Any) -> None:
         """Write rows as one group, or as several where the disk is almost full."""

@@ -66,16 +66,21 @@ def read_parquet(path: Path) -> EventLog:
 
     Raises:
         InvalidArgument: pyarrow is not installed.
-        LogError: not Parquet, cut off, without the needed columns, or with a value
-            that a column cannot hold; the message gives its row, counted from 1.
+        LogError: not Parquet, cut off, damaged (pages of ours have checksums), without
+            the needed columns, or with a value that a column cannot hold; the message
+            gives its row, counted from 1.
     """
     pa = require_pyarrow()
     with path.open("rb") as probe:
         if not probe.read(1):
             return EventLog()
     try:
-        with pa.parquet.ParquetFile(path) as file:
+        with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             return _read(pa, file, str(path))
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise LogError(f"{path} is damaged: {error}") from error
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise LogError(f"{path} is not a whole Parquet file: {error}") from error
 

@@ -11,7 +11,18 @@ __all__ = ["LogWriter"]
 
 
 class LogWriter(ABC):
-    """Appends events to a file as they come; closed at the end of a `with` block."""
+    """Appends events to a file as they come; closed at the end of a `with` block.
+
+    The file's metadata says at first `"complete": false`, so that a log whose writer was
+    killed, or whose reader was gone, tells so. A `with` block that ends without an error
+    makes it true, unless the metadata that was given says that events are missing.
+
+    Args:
+        metadata: of the log, as it is known before the first event.
+    """
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._due = metadata.get("complete", True) is True
 
     @abstractmethod
     def write(self, events: EventLog) -> None:
@@ -25,6 +36,9 @@ class LogWriter(ABC):
     @abstractmethod
     def note(self, metadata: Mapping[str, Any]) -> None:
         """Add to the log's metadata what only the run could tell, such as whether it was valid.
+
+        `"complete"` is one of these: whether the log holds every request of the run. Said
+        here, it is not said again at the end of the `with` block.
 
         Raises:
             CannotWrite: as for `write`.
@@ -47,4 +61,8 @@ class LogWriter(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if kind is None and self._due:
+                self.note({"complete": True})
+        finally:
+            self.close()

@@ -93,11 +93,13 @@ def run_test(settings: TestSettings) -> int:
 
     Raises:
         CannotWrite: the summary cannot be written; before any load is sent.
-        InvalidArgument: another machine, nobody to ask, and not `yes`; or
-            there is nothing to send with, and what to install.
+        InvalidArgument: a value that no iteration could be run with; another machine,
+            nobody to ask, and not `yes`; or there is nothing to send with, and what to
+            install. The first and the last before anything is written or printed.
         Unreachable: nothing listens at the target and no server can be started there.
     """
     transport = named(settings.transport or default_name())
+    _scenario(settings, draw(settings.seed, 1, settings.policy))  # refuses what none could have
     with SummaryFile(settings.out) as summary, ExitStack() as stack:
         if not allow_target(settings.target, yes=settings.yes):
             return Totals().exit_code

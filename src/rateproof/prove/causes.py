@@ -19,6 +19,7 @@ class Cause:
 
     NEVER_STRESSED: Final = "never-stressed"
     INVALID_RUN: Final = "invalid-run"
+    LOG_CUT_OFF: Final = "log-cut-off"
     NO_RUN: Final = "no-run"
     NOTHING_ADMITTED: Final = "nothing-admitted"
     ONLY_ELSEWHERE: Final = "only-elsewhere"
@@ -84,6 +85,11 @@ def causes_of(
     causes = {}
     if trial.log.metadata.get("valid") is False:
         causes[Cause.INVALID_RUN] = "the run was not valid: the load was not sent as planned"
+    if trial.cut_off and WRONG_REJECTION in claims:
+        causes[Cause.LOG_CUT_OFF] = (
+            "the log ends before its run did: requests are missing from it, "
+            "so no rejection was judged"
+        )
     if counts.admitted == 0:
         causes[Cause.NOTHING_ADMITTED] = "nothing was admitted, so nothing shows a limit at work"
     elif only_elsewhere(trial.log):
@@ -125,10 +131,11 @@ def only_elsewhere(log: EventLog) -> bool:
 
 
 def left_out(
-    claims: frozenset[str], policy: Policy, counts: Counts, pressure: Sequence[Pressure]
+    trial: Trial, claims: frozenset[str], counts: Counts, pressure: Sequence[Pressure]
 ) -> list[str]:
     """What the verdict does not cover."""
-    return [*_unfilled(claims, pressure), *_unjudged(claims, policy, counts)]
+    unjudged = [] if trial.cut_off else _unjudged(claims, trial.policy, counts)
+    return [*_unfilled(claims, pressure), *unjudged]
 
 
 def _unfilled(claims: frozenset[str], pressure: Sequence[Pressure]) -> list[str]:

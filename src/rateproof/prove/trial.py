@@ -41,6 +41,7 @@ class Trial:
         budget: positions that may be decided again; counts down.
         keys: the log by key.
         fresh: whether the log says that no key was used before it began.
+        cut_off: whether the log says that requests of its run are missing from it.
     """
 
     log: EventLog
@@ -49,6 +50,7 @@ class Trial:
     budget: int
     keys: dict[bytes, KeyLog] = field(init=False)
     fresh: bool = field(init=False)
+    cut_off: bool = field(init=False)
     _model: Model = field(init=False)
     _longest_ns: int | None = field(init=False)
     _numbered: bool = field(init=False)
@@ -58,6 +60,7 @@ class Trial:
         self.keys = observe(self.log)
         self._model = Model.of(self.policy, self.tolerance)
         self.fresh = self.log.metadata.get("fresh_keys") is True
+        self.cut_off = self.log.metadata.get("complete") is False
         self._longest_ns = self._longest()
         self._numbered = len(self.log) < 2 or any(self.log.column("sequence"))
         self._runs = len(set(self.log.column("run"))) > 1
@@ -96,8 +99,11 @@ class Trial:
         return found
 
     def judged(self, key: KeyLog) -> list[int]:
-        """Which of a key's rejections can be judged: see `covered_from_ns`."""
-        if not has_rule(self.policy):
+        """Which of a key's rejections can be judged: see `covered_from_ns`.
+
+        None of a log that is cut off: a request that is missing may have used up the limit.
+        """
+        if self.cut_off or not has_rule(self.policy):
             return []
         if self.fresh:
             return list(range(len(key.rejected)))

@@ -108,7 +108,9 @@ def judge(
     Args:
         log: requests of any number of keys. `metadata["valid"]` False says
             that the run was not carried out as planned; `metadata["fresh_keys"]`
-            True that no key was used before the log began.
+            True that no key was used before the log began;
+            `metadata["complete"]` False that requests of the run are missing, and
+            then no rejection is judged, for one of these may be its reason.
         policy: what the limiter is said to keep.
         claims: which promises to judge, from `CLAIMS`.
         tolerance_ppm: how far the rate of the limiter's clock may be off.
@@ -156,7 +158,7 @@ def judge(
     if WRONG_REJECTION in claims:
         trial.doubt_wrong_rejection(doubts)
     causes = causes_of(trial, claims, counts, pressure, doubts)
-    notes = left_out(claims, policy, counts, pressure)
+    notes = left_out(trial, claims, counts, pressure)
     return Verdict(
         INCONCLUSIVE if causes else CONSISTENT,
         (*causes.values(), *notes),

@@ -38,6 +38,8 @@ class Audit:
         self._dropped = 0
         self._stalls = 0
         self._stall_max_ns = 0
+        self._stalled_ns = 0
+        self._unsent = 0
 
     def sent(self, lag_ns: int, own_lag_ns: int, *, paced: bool) -> None:
         """Count a request; `paced`: it waited for a slot of `max_rate`."""
@@ -45,6 +47,10 @@ class Audit:
         self._paced += paced
         self._lags["lag"].add(lag_ns)
         self._overdue(own_lag_ns)
+
+    def unsent(self) -> None:
+        """Count a request that was `sent` too, and got no further than this machine."""
+        self._unsent += 1
 
     def drop(self, count: int, own_lag_ns: int | None) -> None:
         """Count requests that were due before the end and never sent.
@@ -67,14 +73,16 @@ class Audit:
         """Count a turn of the generator's loop that came so much later than it was to."""
         if late_ns > self._tolerance_ns:
             self._stalls += 1
+            self._stalled_ns += late_ns
             self._stall_max_ns = max(self._stall_max_ns, late_ns)
 
-    def figures(self, cpu_ns: int, wall_ns: int) -> dict[str, Any]:
+    def figures(self, cpu_ns: int, wall_ns: int, *, reconnects: int = 0) -> dict[str, Any]:
         """Everything that was counted, as the log's `metadata["audit"]`.
 
         Args:
             cpu_ns: what the generator's threads used, of all cores together.
             wall_ns: how long the run took.
+            reconnects: how often a lane opened a connection after another one of its own.
         """
         figures: dict[str, Any] = {"requests": self._requests, "paced": self._paced}
         for name, lags in self._lags.items():
@@ -84,6 +92,12 @@ class Audit:
             "dropped": self._dropped,
             "stalls": self._stalls,
             "stall_max_ns": self._stall_max_ns,
+            "stalled_ns": self._stalled_ns,
+            "waited": 0,  # for a connection: here every lane has its own
+            "unsent": self._unsent,
+            "overrun": False,
+            "reconnects": reconnects,
+            "wall_ns": wall_ns,
             "cpu_share": round(cpu_ns / wall_ns, 4) if wall_ns > 0 else 0.0,
         }
 
@@ -91,33 +105,62 @@ class Audit:
 def judge_audit(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
     """Why a run does not count: sentences, none where it does.
 
-    A run counts unless more than 1 of 100 requests were late by the
-    generator's own fault, and at least two: one hiccup does not condemn a
-    short run. Everything else that can be wrong with a generator (stalls, no
-    core to spare, arrivals dropped while the client was free) shows there, and
-    is told as its cause. What the server or `max_rate` held up is no fault of
-    the generator's.
+    A run does not count when
+
+    - more than 1 of 100 requests were late by the generator's own fault, and
+      at least two: one hiccup does not condemn a short run;
+    - its loops stood still for more than a hundredth of the run, and at least
+      twice: an answer that came meanwhile was read late, so that its latency
+      holds the generator's delay;
+    - more than 1 of 100 requests could not be sent, for want of descriptors
+      or ports;
+    - events came faster than their reader took them.
+
+    What the server or `max_rate` held up is no fault of the generator's.
+    Having no core to spare is told as a cause, and is none by itself.
 
     Args:
         audit: as `Audit.figures` gives it; the native engine counts the same.
+            Figures of an older log may be missing: they are taken for 0.
         tolerance_ns: the scenario's `lag_tolerance_ns`.
     """
+    reasons = [*_late(audit, tolerance_ns), *_stood_still(audit)]
+    unsent = audit.get("unsent", 0)
+    if unsent * 100 > audit["requests"]:
+        reasons.append(
+            f"{unsent} of {audit['requests']} requests were never sent: "
+            "this machine had no descriptor or port left"
+        )
+    if audit.get("overrun", False):
+        reasons.append("events came faster than their reader took them: the run was ended")
+    if reasons and audit["cpu_share"] > SATURATED:
+        reasons.append(_saturated(audit))
+    return reasons
+
+
+def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
     own_ns = audit.get("own_lag_p99_ns")
     if own_ns is None or own_ns <= tolerance_ns or audit["late"] < 2:
         return []
     due = audit["requests"] + audit["dropped"]
+    if audit.get("waited", 0) * 2 >= audit["late"]:
+        told = f"{audit['late']} of {due} requests were late"
+        return [f"{told}: they waited for one of the connections that max_connections allows"]
     late = f"{audit['late']} of {due} requests by more than {tolerance_ns / _MS:g} ms"
-    reasons = [
-        f"the generator was late by itself: {late}, 1 of 100 by {own_ns / _MS:.1f} ms or more"
-    ]
-    if audit["stalls"]:
-        reasons.append(
-            f"its loop stood still {audit['stalls']} times, "
-            f"for up to {audit['stall_max_ns'] / _MS:.1f} ms"
-        )
-    if audit["cpu_share"] > SATURATED:
-        reasons.append(_saturated(audit))
-    return reasons
+    told = f"the generator was late by itself: {late}, 1 of 100 by {own_ns / _MS:.1f} ms or more"
+    if not audit["stalls"] or _stood_still(audit):
+        return [told]
+    most = f"{audit['stall_max_ns'] / _MS:.1f} ms"
+    return [told, f"its loop stood still {audit['stalls']} times, for up to {most}"]
+
+
+def _stood_still(audit: dict[str, Any]) -> list[str]:
+    stalls, stalled_ns = audit["stalls"], audit.get("stalled_ns", 0)
+    if stalls < 2 or stalled_ns * 100 <= audit.get("wall_ns", 0):
+        return []
+    told = f"{stalls} times, {stalled_ns / _MS:.1f} ms in all, for up to"
+    most = f"{audit['stall_max_ns'] / _MS:.1f} ms"
+    return [f"the generator stood still {told} {most}: its own delay is in the latencies"]
 
 
 def audit_remarks(audit: dict[str, Any], tolerance_ns: int) -> list[str]:

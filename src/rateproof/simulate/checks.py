@@ -3,7 +3,7 @@
 import math
 
 from rateproof.errors import InvalidArgument
-from rateproof.units import MAX_DURATION_NS
+from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
 __all__ = ["check_count", "check_duration", "check_rate"]
 
@@ -24,16 +24,22 @@ def check_duration(name: str, value: int, *, low: int = 1, high: int = MAX_DURAT
     """Accept whole nanoseconds from `low` to `high`, both included.
 
     Raises:
-        InvalidArgument: anything else.
+        InvalidArgument: anything else; it is told as people write it, as a
+            duration with a unit, and so is the name, without `_ns`.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidArgument(
-            f"{name} is {value!r}", f"a whole number of nanoseconds from {low} to {high}"
+    name = name.removesuffix("_ns")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgument(f"{name} is {value!r}", "a whole number of nanoseconds")
+    if not low <= value <= high:
+        told = format_duration(value) if value >= 0 else f"{value}ns"
+        most = (
+            "below 73 years" if high == MAX_DURATION_NS - 1 else f"at most {format_duration(high)}"
         )
+        raise InvalidArgument(f"{name} is {told}", f"at least {format_duration(low)}, {most}")
 
 
 def check_rate(name: str, value: float) -> None:
-    """Accept a finite number of events a second, above 0 and up to a million.
+    """Accept a number of events a second: from one in 73 years up to a million.
 
     Raises:
         InvalidArgument: anything else.
@@ -45,3 +51,5 @@ def check_rate(name: str, value: float) -> None:
         or not 0 < value <= MAX_RATE
     ):
         raise InvalidArgument(f"{name} is {value!r} a second", "above 0 and at most 1000000")
+    if SECOND_NS / value >= MAX_DURATION_NS:
+        raise InvalidArgument(f"{name} is {value!r} a second", "at least one in 73 years")

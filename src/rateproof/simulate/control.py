@@ -2,6 +2,8 @@
 
 import sys
 import threading
+import time
+from typing import Any
 
 from rateproof.errors import InvalidArgument
 
@@ -25,10 +27,30 @@ class Control:
         self._bursts = 0
         self._extra = 0
         self._low, self._high = -sys.maxsize, sys.maxsize
+        self._abandoned = False
+        self._actions: list[dict[str, Any]] = []
 
     def stop(self) -> None:
         """End the run for good: requests in flight finish, nothing new is sent."""
+        if not self.stopping:
+            self._note("stop")
         self._stop.set()
+
+    def abandon(self) -> None:
+        """Stop, and do not wait for the requests in flight: they are given up.
+
+        Each of them is a row of the log all the same, with error `other`, and
+        with outcome `unknown` unless its status had arrived.
+        """
+        if not self._abandoned:
+            self._note("abandon")
+        self._abandoned = True
+        self._stop.set()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether requests in flight are to be given up; then the run is stopping too."""
+        return self._abandoned
 
     @property
     def stopping(self) -> bool:
@@ -48,10 +70,14 @@ class Control:
 
         Requests in flight finish. To pause what is paused changes nothing.
         """
+        if not self._paused:
+            self._note("pause")
         self._paused = True
 
     def resume(self) -> None:
         """Go on where `pause` interrupted: every intended instant is later by the pause."""
+        if self._paused:
+            self._note("resume")
         self._paused = False
 
     @property
@@ -68,6 +94,7 @@ class Control:
         """
         with self._lock:
             self._bursts += 1
+        self._note("burst")
 
     @property
     def bursts(self) -> int:
@@ -82,7 +109,7 @@ class Control:
                 `bound_clients`) is left out.
         """
         with self._lock:
-            self._extra = min(max(self._extra + count, self._low), self._high)
+            self._set_extra(self._extra + count)
 
     @property
     def extra_clients(self) -> int:
@@ -104,4 +131,24 @@ class Control:
             )
         with self._lock:
             self._low, self._high = low, high
-            self._extra = min(max(self._extra, low), high)
+            self._set_extra(self._extra)
+
+    @property
+    def actions(self) -> list[dict[str, Any]]:
+        """What was done, in order, for the log of the run: what changed nothing is left out.
+
+        Each has `at_ns`, a reading of the monotonic clock, and `what`: `pause`,
+        `resume`, `burst`, `clients`, `stop` or `abandon`. `clients` has the
+        number of clients more than the scenario's, under the same name.
+        """
+        return [dict(action) for action in self._actions]
+
+    def _set_extra(self, extra: int) -> None:
+        """Called with the lock held."""
+        extra = min(max(extra, self._low), self._high)
+        if extra != self._extra:
+            self._note("clients", clients=extra)
+        self._extra = extra
+
+    def _note(self, what: str, **more: int) -> None:
+        self._actions.append({"at_ns": time.monotonic_ns(), "what": what, **more})

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 
-__all__ = ["clock_identity", "run_metadata"]
+__all__ = ["clock_identity", "control_metadata", "run_metadata"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -37,3 +38,13 @@ def run_metadata(scenario: Scenario, transport: str) -> dict[str, Any]:
         "seed": scenario.seed,
         "policy": None if scenario.policy is None else str(scenario.policy),
     }
+
+
+def control_metadata(control: Control) -> dict[str, Any]:
+    """The metadata of a run that somebody steered: `control`, what was done and when.
+
+    Nothing where nobody did anything, or somebody only ended it.
+    """
+    actions = control.actions
+    steered = any(action["what"] != "stop" for action in actions)
+    return {"control": actions} if steered else {}

@@ -10,13 +10,13 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import REJECTED_STATUSES
 from rateproof.keyspec import Part
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Behaviour, describe
+from rateproof.simulate.behaviours import Behaviour, Drip, describe
 from rateproof.simulate.checks import check_count, check_duration, check_rate
 from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng
 from rateproof.simulate.request import check_body, check_headers, check_method
 from rateproof.simulate.target import Target, check_trust
-from rateproof.units import SECOND_NS
+from rateproof.units import SECOND_NS, format_duration
 
 __all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]
 
@@ -124,7 +124,8 @@ class Scenario:
 
     Raises:
         InvalidArgument: out of these bounds, a key that cannot hold an
-            identity, or certificates for a URL without TLS.
+            identity, certificates for a URL without TLS, or a dripped header
+            that takes as long as the timeout.
     """
 
     target: Target
@@ -177,6 +178,14 @@ class Scenario:
             check_count("max_connections", self.max_connections, 1, MAX_CLIENTS)
         check_duration("lag_tolerance_ns", self.lag_tolerance_ns, low=1_000, high=_HOUR_NS)
         check_trust(self.target, ca_file=self.ca_file, insecure=self.insecure)
+        for group in self.groups:
+            if isinstance(group.behaviour, Drip) and group.behaviour.over_ns >= self.timeout_ns:
+                over, most = map(format_duration, (group.behaviour.over_ns, self.timeout_ns))
+                raise InvalidArgument(
+                    f"drip sends its header over {over}, with a timeout of {most}: "
+                    "no request would be whole",
+                    "a longer timeout, or a shorter over",
+                )
 
     @property
     def client_count(self) -> int:

@@ -148,6 +148,25 @@ def test_a_lost_request_excuses_every_later_rejection():
     assert judge(five, FIVE).outcome == INCONCLUSIVE
 
 
+def test_no_rejection_is_judged_by_a_log_that_is_cut_off():
+    """The request that used up the limit may be one that is missing."""
+    rows = [*burst(2), *burst(6, start=10, status=503)]
+    assert judge(log_of(*rows), FIVE).outcome == VIOLATED
+    assert judge(log_of(*rows, complete=True), FIVE).outcome == VIOLATED
+    cut = judge(log_of(*rows, complete=False), FIVE)
+    assert (cut.outcome, cut.causes, cut.evidence) == (INCONCLUSIVE, (Cause.LOG_CUT_OFF,), ())
+    assert cut.counts.judged == 0
+    assert not any("before the log began" in reason for reason in cut.reasons)
+
+
+def test_a_log_that_is_cut_off_shows_an_over_admission_all_the_same():
+    assert judge(log_of(*burst(6), complete=False), FIVE).outcome == VIOLATED
+    held = log_of(*burst(5), (10, 503), complete=False)
+    assert judge(held, FIVE).causes == (Cause.LOG_CUT_OFF,)
+    over_admission = frozenset({"over-admission"})
+    assert judge(held, FIVE, claims=over_admission).outcome == CONSISTENT
+
+
 def test_a_refused_connection_carried_no_request():
     refused = {"error": "refused", "done_ns": 6 * MS}
     log = log_of(*burst(5), (5, None, refused), (7, 503))

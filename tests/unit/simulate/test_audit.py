@@ -34,7 +34,8 @@ def test_every_figure_is_there():
     audit.drop(4, None)
     audit.turn(12 * MS)
     audit.turn(10 * MS)
-    figures = audit.figures(250, 1_000)
+    audit.unsent()
+    figures = audit.figures(250, 1_000, reconnects=3)
     assert figures == {
         "requests": 2,
         "paced": 1,
@@ -48,6 +49,12 @@ def test_every_figure_is_there():
         "dropped": 4,
         "stalls": 1,
         "stall_max_ns": 12 * MS,
+        "stalled_ns": 12 * MS,
+        "waited": 0,
+        "unsent": 1,
+        "overrun": False,
+        "reconnects": 3,
+        "wall_ns": 1_000,
         "cpu_share": 0.25,
     }
     assert 5 * MS <= figures["lag_p50_ns"] <= 5 * MS * 1.001
@@ -95,7 +102,7 @@ def test_a_full_core_is_a_remark_while_the_schedule_holds_and_a_cause_when_it_do
 
 
 def test_the_reasons_name_the_figures():
-    figures = audited([25 * MS] * 3 + [MS], turns=[40 * MS, 30 * MS])
+    figures = audited([25 * MS] * 3 + [MS], turns=[40 * MS, 30 * MS]) | {"wall_ns": 8 * 10**9}
     first, second = judge_audit(figures, TOLERANCE)
     assert "3 of 4 requests by more than 10 ms" in first
     assert "25.0 ms" in first
@@ -108,3 +115,57 @@ def test_the_log_says_whether_it_is_valid_and_why_not(lag):
     assert entries["valid"] is (lag == MS) is not bool(entries["invalid_because"])
     assert entries["audit"]["requests"] == 5
     assert entries["remarks"] == []
+
+
+def test_late_requests_that_waited_for_a_connection_are_told_so():
+    figures = audited([25 * MS] * 6 + [MS])
+    waited = "they waited for one of the connections that max_connections allows"
+    assert judge_audit(figures | {"waited": 3}, TOLERANCE) == [
+        f"6 of 7 requests were late: {waited}"
+    ]
+    assert "late by itself" in judge_audit(figures | {"waited": 2}, TOLERANCE)[0]
+
+
+@pytest.mark.parametrize(
+    ("turns", "valid"),
+    [
+        ([20 * MS] * 6, False),
+        ([20 * MS] * 5, True),  # a hundredth of the run itself is tolerated
+        ([500 * MS], True),  # one hiccup condemns nothing
+        ([20 * MS, 81 * MS], False),
+    ],
+)
+def test_a_generator_that_stands_still_for_more_than_a_hundredth_is_invalid(turns, valid):
+    figures = audited([MS] * 100, turns=turns) | {"wall_ns": 10 * 10**9}
+    reasons = judge_audit(figures, TOLERANCE)
+    assert (reasons == []) is valid
+    if not valid:
+        assert reasons == [
+            (
+                f"the generator stood still {len(turns)} times, {sum(turns) / MS:.1f} ms in all, "
+                f"for up to {max(turns) / MS:.1f} ms: its own delay is in the latencies"
+            )
+        ]
+
+
+@pytest.mark.parametrize(("unsent", "valid"), [(2, True), (3, False)])
+def test_requests_that_this_machine_could_not_send_condemn_the_run(unsent, valid):
+    figures = audited([MS] * 200) | {"unsent": unsent}
+    told = "3 of 200 requests were never sent: this machine had no descriptor or port left"
+    assert judge_audit(figures, TOLERANCE) == ([] if valid else [told])
+
+
+def test_a_run_whose_reader_was_too_slow_is_invalid():
+    assert judge_audit(audited([MS]) | {"overrun": True}, TOLERANCE) == [
+        "events came faster than their reader took them: the run was ended"
+    ]
+
+
+def test_figures_of_before_are_judged_without_what_they_lack():
+    figures = audited([25 * MS] * 3, turns=[40 * MS, 30 * MS])
+    for name in ("waited", "unsent", "stalled_ns", "overrun", "reconnects", "wall_ns"):
+        del figures[name]
+    assert [reason.split(":")[0] for reason in judge_audit(figures, TOLERANCE)] == [
+        "the generator was late by itself",
+        "its loop stood still 2 times, for up to 40.0 ms",
+    ]

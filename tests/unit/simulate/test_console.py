@@ -9,9 +9,11 @@ import time
 
 import pytest
 
+from rateproof.clock import ManualClock
 from rateproof.events import Event, EventLog
-from rateproof.simulate.client.console import Attention, ask_clients, confirm
+from rateproof.simulate.client.console import Attention, ask_clients, confirm, has_terminal
 from rateproof.simulate.client.figures import Figures
+from rateproof.simulate.control import Control
 from rateproof.simulate.summary import Summary
 
 
@@ -50,7 +52,7 @@ def test_only_yes_is_yes(monkeypatch: pytest.MonkeyPatch, answer: str, expected:
     assert confirm("Sure?") is expected
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_noted_once_and_for_all_and_its_handler_put_back(number: int) -> None:
     before = signal.getsignal(number)
     with Attention() as attention:
@@ -69,6 +71,35 @@ def test_a_signal_is_not_lost_in_a_flood_of_wakings() -> None:
             attention.wake()
         os.kill(os.getpid(), signal.SIGTERM)
         assert attention.wait(5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_asks_again_gives_up_what_is_in_flight_and_one_signal_sent_twice_does_not(
+    number: int,
+) -> None:
+    clock, control = ManualClock(), Control()
+    with Attention(now_ns=clock.now_ns) as attention:
+        attention.obey(control)
+        assert not control.stopping
+        os.kill(os.getpid(), signal.SIGINT)
+        assert attention.wait(5)
+        clock.advance(499_999_999)
+        os.kill(os.getpid(), number)
+        attention.wait(5)
+        attention.obey(control)
+        assert (control.stopping, control.abandoned) == (True, False)
+        clock.advance(1)
+        os.kill(os.getpid(), number)
+        attention.wait(5)
+        attention.obey(control)
+        assert control.abandoned
+
+
+def test_without_stdin_there_is_nobody_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not has_terminal()
+    with Attention() as attention:
+        assert not attention.has_keys
 
 
 def test_waking_is_not_stopping() -> None:

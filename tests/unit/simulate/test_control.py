@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.control import Control
+from rateproof.simulate.metadata import control_metadata
 
 
 def test_a_new_control_asks_for_nothing():
@@ -89,3 +90,49 @@ def test_no_wish_is_lost_when_many_threads_have_some():
         thread.join()
     assert control.bursts == 4_000
     assert control.extra_clients == 4_000
+
+
+def test_to_abandon_is_to_stop_as_well():
+    control = Control()
+    assert not control.abandoned
+    control.stop()
+    assert not control.abandoned
+    control.abandon()
+    assert control.abandoned
+    fresh = Control()
+    fresh.abandon()
+    assert fresh.stopping
+
+
+def test_what_was_done_is_noted_with_its_instant_and_what_changed_nothing_is_not():
+    control = Control()
+    before = time.monotonic_ns()
+    control.resume()
+    control.add_clients(0)
+    control.pause()
+    control.pause()
+    control.burst()
+    control.resume()
+    control.add_clients(5)
+    control.bound_clients(-1, 3)
+    control.add_clients(1)
+    control.stop()
+    control.stop()
+    control.abandon()
+    control.abandon()
+    actions = control.actions
+    assert [action["what"] for action in actions] == (
+        ["pause", "burst", "resume", "clients", "clients", "stop", "abandon"]
+    )
+    assert [action["clients"] for action in actions if "clients" in action] == [5, 3]
+    instants = [before, *(action["at_ns"] for action in actions), time.monotonic_ns()]
+    assert instants == sorted(instants)
+
+
+def test_a_run_that_somebody_only_ended_was_not_steered():
+    control = Control()
+    assert control_metadata(control) == {}
+    control.stop()
+    assert control_metadata(control) == {}
+    control.abandon()
+    assert control_metadata(control) == {"control": control.actions}

@@ -9,15 +9,19 @@ from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import (
+    BEHAVIOURS,
     Answer,
     Behaviour,
     Boundary,
     Burst,
     Constant,
+    Drip,
     Poisson,
     Saturate,
     Send,
     Think,
+    make_behaviour,
+    rate_interval_ns,
 )
 from rateproof.simulate.scenario import Client, Group, Scenario, fresh_seed
 from rateproof.simulate.target import Target
@@ -203,3 +207,33 @@ def test_its_plain_data_tells_the_request_but_no_secret() -> None:
     assert data["lag_tolerance_ns"] == SECOND // 100
     assert data["ca_file"] is None
     assert data["insecure"] is False
+
+
+@pytest.mark.parametrize("rate", [1e-300, 5e-324, 4.3e-10])
+def test_a_rate_below_one_in_73_years_is_refused_wherever_it_stands(rate: float) -> None:
+    with pytest.raises(InvalidArgument, match=r"max_rate is .*at least one in 73 years"):
+        scenario(max_rate=rate)
+    with pytest.raises(InvalidArgument, match=r"rate is .*at least one in 73 years"):
+        rate_interval_ns(rate)
+    for name, kind in BEHAVIOURS.items():
+        if hasattr(kind, "at_rate"):
+            with pytest.raises(InvalidArgument):
+                make_behaviour(name, rate_per_s=rate)
+    assert rate_interval_ns(4.4e-10) < 2**61
+
+
+def test_a_header_dripped_over_the_whole_timeout_is_refused() -> None:
+    slow = Group(Drip(over_ns=3 * SECOND))
+    scenario(slow, timeout_ns=3 * SECOND + 1)
+    with pytest.raises(InvalidArgument, match="over 3s, with a timeout of 3s"):
+        scenario(Group(Think()), slow, timeout_ns=3 * SECOND)
+
+
+def test_durations_are_told_as_people_write_them() -> None:
+    for options, told in (
+        ({"timeout_ns": 7_200 * SECOND}, r"^timeout is 2h \(at least 1ms, at most 1h\)$"),
+        ({"connect_timeout_ns": 0}, r"^connect_timeout is 0s \(at least 1ms, at most 1h\)$"),
+        ({"duration_ns": -1}, r"^duration is -1ns \(at least 1ns, below 73 years\)$"),
+    ):
+        with pytest.raises(InvalidArgument, match=told):
+            scenario(**options)

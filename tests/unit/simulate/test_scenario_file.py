@@ -347,7 +347,7 @@ SUBTLE = [
     (f"headers.a = '1'\nheaders.A = '2'\n{ONE}", "line 1: headers: header 'A' twice"),
     (
         f"{ONE}behaviour = 'boundary'\nwindow = '1s'\nedge = '300ms'",
-        "line 1: clients[0]: edge_ns is 300000000",
+        "line 1: clients[0]: edge is 300ms",
     ),
     (
         f"{ONE}pause = {{ distribution = 'uniform', low = '2s', high = '1s' }}",
@@ -494,3 +494,42 @@ def test_the_example_and_the_mistakes_of_the_page_are_true(files: Files) -> None
     )
     said = page.partition("has 3 errors\n")[2].partition("```")[0]
     assert files.errors(wrong) == [line.strip() for line in said.splitlines()]
+
+
+def test_a_bad_group_hides_no_error_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(
+        "[[clients]]\nbehaviour = 'nobody'\n"
+        "[[clients]]\nbehaviour = 'boundary'\nwindow = '1s'\nedge = '300ms'\n"
+        "[[clients]]\ncount = 900000\nconnections = 2\n"
+    )
+    with pytest.raises(InvalidArgument) as refused:
+        load(path)
+    told = str(refused.value)
+    assert "3 errors" in told
+    assert "line 2: clients[0].behaviour: 'nobody'" in told
+    assert "line 3: clients[1]: edge is 300ms" in told
+    assert "clients: 1800001 connections in all" in told
+
+
+def test_a_policy_that_is_no_policy_is_the_only_error(tmp_path: Path) -> None:
+    """Whether attackers fit it cannot be known."""
+    path = tmp_path / "aimless.toml"
+    path.write_text(
+        "policy = 'many'\n[[clients]]\nbehaviour = 'boundary'\nedge = '2s'\n"  # of 5 s: too far
+    )
+    with pytest.raises(InvalidArgument) as refused:
+        load(path)
+    assert "has an error" in str(refused.value)
+    path.write_text(path.read_text().replace("many", "9 per 20s"))
+    assert load(path).scenario().groups[0].behaviour
+
+
+def test_a_rate_that_is_hardly_any_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "slow.toml"
+    path.write_text(f"seed = 1\nmax_rate = 1e-300\n{ONE}")
+    with pytest.raises(InvalidArgument, match="line 2: max_rate: max_rate is 1e-300"):
+        load(path)
+    path.write_text(f"{ONE}rate = 1e-300\n")
+    with pytest.raises(InvalidArgument, match="73 years"):
+        load(path)

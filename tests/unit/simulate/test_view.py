@@ -15,6 +15,7 @@ from textual.widgets import Static
 from rateproof.clock import ManualClock
 from rateproof.events import Event, EventLog
 from rateproof.simulate.client import watch
+from rateproof.simulate.client.console import Attention
 from rateproof.simulate.client.figures import Figures, Heading
 from rateproof.simulate.client.view import View
 from rateproof.simulate.control import Control
@@ -38,7 +39,7 @@ class Feed:
             extra=lambda: self.control.extra_clients,
             now_ns=self.clock.now_ns,
         )
-        self.stopped = False
+        self.attention = Attention(now_ns=self.clock.now_ns)
 
     def events(self, count: int, **values: Any) -> None:
         table = EventLog()
@@ -49,7 +50,7 @@ class Feed:
 
     @asynccontextmanager
     async def shown(self, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Pilot[None]]:
-        view = View(self.figures, self.control, HEADING, stopping=lambda: self.stopped)
+        view = View(self.figures, self.control, HEADING, attention=self.attention)
         async with view.run_test(size=size) as pilot:
             yield pilot
 
@@ -187,10 +188,46 @@ def test_a_signal_drains_and_a_run_that_ends_by_itself_ends_the_view() -> None:
 
     async def test() -> None:
         async with feed.shown() as pilot:
-            feed.stopped = True
+            feed.attention.ask()
             await until(pilot, lambda: feed.control.stopping)
             feed.figures.finish()
             await until(pilot, lambda: not pilot.app.is_running)
+
+    run(test)
+
+
+@pytest.mark.parametrize("signalled_first", [False, True])
+def test_a_second_key_or_signal_gives_up_what_is_in_flight(
+    signalled_first: bool,  # noqa: FBT001
+) -> None:
+    feed = Feed()
+
+    async def test() -> None:
+        async with feed.shown() as pilot:
+            for number in range(2):
+                if signalled_first is (number == 0):
+                    feed.attention.ask()
+                else:
+                    await pilot.press("x")
+                await until(pilot, lambda: feed.control.stopping)
+                assert number == 1 or not feed.control.abandoned
+                feed.clock.advance(SECOND_NS)
+            await until(pilot, lambda: feed.control.abandoned)
+            await shows(pilot, "giving up what is in flight")
+            feed.figures.finish()
+            await until(pilot, lambda: not pilot.app.is_running)
+
+    run(test)
+
+
+def test_capital_letters_are_the_same_keys() -> None:
+    feed = Feed()
+
+    async def test() -> None:
+        async with feed.shown() as pilot:
+            await pilot.press("B", "P")
+            await until(pilot, lambda: feed.control.paused)
+            assert (feed.control.bursts, feed.control.stopping) == (1, False)
 
     run(test)
 

@@ -13,7 +13,7 @@ K6: Final = "k6"
 VEGETA_JSON: Final = "vegeta-json"
 VEGETA_CSV: Final = "vegeta-csv"
 
-_CSV = re.compile(rb"\d{15,19},\d{1,3},\d+,\d+,\d+,")  # timestamp, code, latency, bytes out, in
+_CSV = re.compile(rb"\d{10,19},\d{1,3},\d+,\d+,\d+,")  # timestamp, code, latency, bytes out, in
 _NO_TEXT = re.compile(rb"[\x00-\x08\xfe\xff]")
 _GZIP = b"\x1f\x8b"
 

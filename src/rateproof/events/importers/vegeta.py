@@ -17,6 +17,9 @@ __all__ = ["read_vegeta_csv", "read_vegeta_json"]
 _FORM = "lines as vegeta encode --to json writes them"
 _CSV_FORM = "lines as vegeta encode --to csv writes them, of 12 columns"
 _CSV_COLUMNS = 12
+_TIMESTAMP_FORM = "nanoseconds since 1970, which have 18 or 19 digits; microseconds have 16"
+_TWICE = "two results in one file? check each by itself, or name attacks apart with -name"
+_LEAST_NS, _MOST_NS = 10**17, 10**19
 _REMAINING = re.compile(r";\s*r=(\d{1,18})(?![\d.])")
 _RESET = re.compile(r";\s*t=(\d{1,18})(?![\d.])")
 
@@ -95,6 +98,7 @@ def _row_of(fields: list[str], place: str) -> dict[str, Any]:
         "latency": latency,
         "bytes_in": bytes_in,
         "error": fields[5],
+        "attack": fields[7],
         "seq": sequence,
         "method": fields[9],
         "url": fields[10],
@@ -104,11 +108,18 @@ def _row_of(fields: list[str], place: str) -> dict[str, Any]:
 
 def _log_of(rows: Iterable[tuple[str, dict[str, Any]]], key: KeySpec, form: str) -> EventLog:
     log = EventLog({"imported_from": "vegeta", "clock": "CLOCK_REALTIME"})
+    seen: set[tuple[str, int]] = set()
     for place, row in rows:
         try:
-            log.append(_event(row, key, form))
+            event = _event(row, key, form)
+            log.append(event)
         except LogError as error:
             raise LogError(f"{place}: {error.message}", error.hint) from error
+        number = str(row.get("attack")), event.sequence
+        if number in seen:
+            problem = f"{place}: seq {number[1]} of attack {number[0]!r} is there a second time"
+            raise LogError(problem, _TWICE)
+        seen.add(number)
     return log
 
 
@@ -118,7 +129,7 @@ def _event(row: dict[str, Any], key: KeySpec, form: str) -> Event:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
             raise LogError(f"{column} is {value!r}", form)
     timestamp = row.get("timestamp")
-    sent_ns = in_range(timestamp) if isinstance(timestamp, int) else instant_ns(timestamp)
+    sent_ns = _since_1970(timestamp) if isinstance(timestamp, int) else instant_ns(timestamp)
     done_ns, status = sent_ns + row["latency"], row["code"] or None
     headers = _lowered(row.get("headers"))
     limit = headers.get("ratelimit", "")
@@ -137,6 +148,14 @@ def _event(row: dict[str, Any], key: KeySpec, form: str) -> Event:
         ratelimit_remaining=int(found[1]) if (found := _REMAINING.search(limit)) else None,
         ratelimit_reset_s=float(found[1]) if (found := _RESET.search(limit)) else None,
     )
+
+
+def _since_1970(timestamp: int) -> int:
+    """Nanoseconds since 1970: read as such, coarser units would make intervals narrower."""
+    if not _LEAST_NS <= timestamp < _MOST_NS:
+        digits = len(str(abs(timestamp)))
+        raise LogError(f"timestamp {timestamp} has {digits} digits", _TIMESTAMP_FORM)
+    return in_range(timestamp)
 
 
 def _lowered(headers: object) -> Mapping[str, str]:

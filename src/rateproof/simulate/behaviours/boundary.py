@@ -9,7 +9,7 @@ from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program
 from rateproof.simulate.programs.arrivals import MAX_INTERVAL_NS, Constant, Uniform
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
 from rateproof.simulate.programs.steps import Forever, Repeat, Request, Wait, compiled
-from rateproof.units import SECOND_NS
+from rateproof.units import SECOND_NS, format_duration
 
 __all__ = ["Boundary"]
 
@@ -46,8 +46,8 @@ class Boundary:
         check_parameters(self)
         if self.edge_ns > self.window_ns // 4:
             raise InvalidArgument(
-                f"edge_ns is {self.edge_ns}",
-                f"at most a quarter of the window, {self.window_ns // 4}",
+                f"edge is {format_duration(self.edge_ns)}",
+                f"at most a quarter of the window, {format_duration(self.window_ns // 4)}",
             )
         if self.edge_ns == 0:
             object.__setattr__(self, "edge_ns", max(1, self.window_ns // DEFAULT_EDGES))

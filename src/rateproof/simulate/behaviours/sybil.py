@@ -29,7 +29,7 @@ class Sybil:
     fills the limiter's table. Source: Douceur, "The Sybil Attack" (IPTPS 2002).
 
     Args:
-        requests: how many each identity makes, 1 to 10**6.
+        requests: how many each identity makes on each connection, 1 to 10**6.
         pause: between an answer and the next request, and before the first.
 
     Raises:
@@ -55,6 +55,6 @@ class Sybil:
         return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
 
     def program(self) -> Program:
-        """Next instant = end of the last answer + a draw; alias = requests so far / `requests`."""
+        """Next instant = end of the last answer + a draw; alias = requests so far / `requests`, by connection."""
         one = Repeat(self.requests, (Wait(self.pause), Request(), RESUME))
         return compiled(Forever((one, RENAME)))

@@ -9,17 +9,26 @@ import signal
 import sys
 import termios
 import threading
+import time
 import tty
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from rateproof.output import say
+from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import MAX_CLIENTS
 
-__all__ = ["Attention", "ask_clients", "confirm"]
+__all__ = ["Attention", "ask_clients", "confirm", "has_terminal"]
 
+_AGAIN_NS = 500_000_000
 _FORM = f"a whole number from 1 to {MAX_CLIENTS}"
+
+
+def has_terminal() -> bool:
+    """Whether there is somebody to ask: stdin is a terminal, and not closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def ask_clients() -> int | None:
@@ -59,10 +68,12 @@ def _ask(prompt: str) -> str | None:
 
 
 class Attention:
-    """While entered, a key press, Ctrl-C and SIGTERM are notes, not interruptions.
+    """While entered, a key press, Ctrl-C, SIGTERM and SIGHUP are notes, not interruptions.
 
-    Some keys can be bound: `typed` hands them out, and every other key is a
-    request to stop, as are the signals.
+    Some keys can be bound: `typed` hands them out, and every other key asks
+    for the end, as do the signals. Whoever asks again, half a second later or
+    more, does not want to wait for what is in flight: what comes sooner is a
+    key held down, or one signal sent twice, as by a terminal that is closed.
 
     A terminal gives its keys one by one, without echo, and is put back on
     exit, however that happens; so are the signal handlers. Entered in another
@@ -73,10 +84,19 @@ class Attention:
         bound: characters that do not stop; a key that sends several bytes,
             such as an arrow, is never bound.
         terminal: False leaves the terminal to somebody else who reads its keys.
+        now_ns: the clock.
     """
 
-    def __init__(self, bound: str = "", *, terminal: bool = True) -> None:
-        self.stopping = False
+    def __init__(
+        self,
+        bound: str = "",
+        *,
+        terminal: bool = True,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.stopping = self.abandoning = False
+        self._now_ns = now_ns
+        self._asked_ns = 0
         self._bound = bound.encode("ascii")
         self._typed = ""
         self._uses_terminal = terminal
@@ -91,7 +111,7 @@ class Attention:
             Whether somebody has asked to stop, now or before.
         """
         sources = [self._reader]
-        if self._terminal is not None and not self.stopping:
+        if self._terminal is not None and not self.abandoning:
             sources.append(self._terminal[0])
         ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
         if self._reader in ready:
@@ -104,6 +124,22 @@ class Attention:
     def has_keys(self) -> bool:
         """Whether somebody can press a key: there is a terminal, and it is ours."""
         return self._terminal is not None
+
+    def ask(self) -> None:
+        """Ask for the end, or once more; also called by a handler of signals."""
+        now_ns = self._now_ns()
+        if not self.stopping:
+            self._asked_ns = now_ns
+            self.stopping = True
+        elif now_ns - self._asked_ns >= _AGAIN_NS:
+            self.abandoning = True
+
+    def obey(self, control: Control) -> None:
+        """Pass on to a run what was asked for."""
+        if self.abandoning:
+            control.abandon()
+        elif self.stopping:
+            control.stop()
 
     def typed(self) -> str:
         """The bound keys that were pressed since the last call, in order."""
@@ -125,12 +161,12 @@ class Attention:
         if keys and all(key in self._bound for key in keys):
             self._typed += keys.decode("ascii")
         elif keys:
-            self.stopping = True
+            self.ask()
         else:
             self._release_terminal()  # hung up: readable for ever, and nothing in it
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.stopping = True
+        self.ask()
         self.wake()
 
     def _on_resume(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -144,7 +180,7 @@ class Attention:
         os.set_blocking(self._writer, False)
         try:
             if threading.current_thread() is threading.main_thread():
-                for number in (signal.SIGINT, signal.SIGTERM):
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     self._handlers[number] = signal.signal(number, self._on_signal)
                 self._handlers[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._on_resume)
             self._take_terminal()

@@ -4,7 +4,7 @@ from rateproof.simulate.control import Control
 
 __all__ = ["BOUND", "HELP", "act"]
 
-BOUND = "+-bp?"
+BOUND = "+-bBpP?"
 """Keys that do something; every other one ends the run."""
 
 HELP = (
@@ -13,6 +13,7 @@ HELP = (
     ("p", "pause, and go on: the clock of the run stands still meanwhile"),
     ("?", "this help"),
     ("any other key", "ends the run: requests in flight finish, nothing new is sent"),
+    ("once more", "gives up what is still in flight"),
 )
 """What each key does."""
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.errors import CannotWrite, InvalidArgument, Unreachable
 from rateproof.events import open_log_writer
 from rateproof.output import emit, say
-from rateproof.simulate.client.console import Attention, ask_clients, confirm
+from rateproof.simulate.client.console import Attention, ask_clients, confirm, has_terminal
 from rateproof.simulate.client.figures import Figures, Heading
 from rateproof.simulate.client.keys import BOUND
 from rateproof.simulate.client.live_line import watch_line
@@ -44,7 +44,7 @@ def allow_target(target: Target, *, yes: bool) -> bool:
     """
     if yes or target.is_loopback:
         return True
-    if not sys.stdin.isatty():
+    if not has_terminal():
         raise InvalidArgument(
             f"{target.host} is not this machine, and there is no terminal to ask at",
             "give --yes to send load there",
@@ -72,7 +72,7 @@ def _require_answer(target: Target) -> None:
 
 
 def run_client(settings: ClientSettings) -> int:
-    """Run clients until a key press, Ctrl-C, SIGTERM or the end of the scenario.
+    """Run clients until a key press, Ctrl-C, SIGTERM, SIGHUP or the end of the scenario.
 
     Progress goes to stderr, the summary to stdout (to stderr when the log is
     `-`). Stopping is the normal end, and so is leaving at a question. A run
@@ -87,6 +87,8 @@ def run_client(settings: ClientSettings) -> int:
         CannotWrite: the log cannot be written.
     """
     settings.transport_in_use()
+    if settings.log == "-" and sys.stdout is None:
+        raise CannotWrite("cannot write the log: standard output is closed")
     draft = settings.scenario()  # every value is checked before the first question
     try:
         if not allow_target(draft.target, yes=settings.yes):
@@ -117,7 +119,7 @@ def _complete(draft: Scenario, settings: ClientSettings) -> Scenario | None:
     groups = draft.groups
     if settings.asks_clients:
         clients: int | None = DEFAULT_CLIENTS
-        if sys.stdin.isatty():
+        if has_terminal():
             clients = ask_clients()
         else:
             say(f"no number of clients and no terminal to ask at: {DEFAULT_CLIENTS} clients")
@@ -148,6 +150,7 @@ def _run(
     viewed: bool,
 ) -> None:
     name, transport = settings.transport_in_use()
+    settings.check()(scenario)
     control = Control()
     figures = Figures(scenario.client_count, summary, extra=lambda: control.extra_clients)
     observers = [figures.observe]
@@ -160,7 +163,7 @@ def _run(
         writer = None
         if settings.log is not None:
             # The namespace of the identities is random: no server has seen them before.
-            before = run_metadata(scenario, name) | {"fresh_keys": True}
+            before = run_metadata(scenario, name) | {"fresh_keys": True, "complete": False}
             writer = stack.enter_context(open_log_writer(settings.log, before))
             observers.append(writer.write)
         runner = Runner(transport, scenario, control, observers, done)
@@ -170,12 +173,12 @@ def _run(
             control.stop()
             if runner.ident is not None:
                 runner.join()
-            summary.expect(figures.most_clients, _lanes(scenario, figures.most_clients))
+            summary.expect(figures.most_clients)
         after = runner.result().metadata
         metadata |= after
         summary.conclude(after)
         if writer is not None:
-            writer.note(after)
+            writer.note(after | {"complete": True})
 
 
 def _watch(
@@ -198,10 +201,3 @@ def _watch(
         watch_view(figures, control, attention, heading, start)
     start()
     watch_line(figures, control, attention, heading)
-
-
-def _lanes(scenario: Scenario, clients: int) -> int:
-    """How many connections may be open at once with so many clients."""
-    more = clients - scenario.client_count
-    lanes = scenario.connection_count + more * scenario.groups[-1].connections
-    return min(lanes, scenario.max_connections or lanes)

@@ -14,7 +14,10 @@ from rateproof.simulate.control import Control
 
 __all__ = ["DRAINING", "LiveLine", "watch_line"]
 
-DRAINING = "draining: requests in flight finish, nothing new is sent"
+DRAINING = (
+    "draining: requests in flight finish, nothing new is sent; again to give up what is in flight"
+)
+GIVING_UP = "giving up what is in flight"
 
 _USUAL_COLUMNS = 80
 
@@ -24,7 +27,7 @@ class LiveLine(ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._in_place = sys.stderr.isatty()
+        self._in_place = sys.stderr is not None and sys.stderr.isatty()
         self.interval_s = 0.2 if self._in_place else 1.0
         self._next_s = 0.0
         self._width = 0
@@ -75,17 +78,20 @@ def watch_line(figures: Figures, control: Control, attention: Attention, heading
             f"{figures.clients} {noun} to {heading.url}, seed {heading.seed}; "
             f"{keys if attention.has_keys else 'Ctrl-C stops'}"
         )
-        drains = False
+        drains = gives_up = False
         while not figures.finished:
             line.show(figures.text)
             stopping = attention.wait(line.interval_s)
             for key in attention.typed():
                 done = act(key, control, figures.clients)
                 line.say(_HELP if done is None else done)
+            attention.obey(control)
             if stopping and not drains:
                 drains = True
-                control.stop()
                 line.say(DRAINING)
+            if attention.abandoning and not gives_up:
+                gives_up = True
+                line.say(GIVING_UP)
         line.show(figures.text, last=True)
 
 

@@ -1,5 +1,6 @@
 """What somebody can tell the client, and the scenario that comes of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from rateproof.simulate.behaviours import Think
 from rateproof.simulate.checks import check_count
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load
-from rateproof.simulate.transports import Transport, default_name, named
+from rateproof.simulate.transports import Transport, checker, default_name, named
 
 __all__ = ["ClientSettings"]
 
@@ -120,6 +121,15 @@ class ClientSettings:
         from rateproof.simulate.transports import native
 
         return name, partial(native.run, threads=self.threads)
+
+    def check(self) -> Callable[[Scenario], object]:
+        """What makes sure that the machine can run a scenario: see `transports.checker`.
+
+        Raises:
+            InvalidArgument: as `transport_in_use`.
+        """
+        name, _ = self.transport_in_use()
+        return checker(name, threads=self.threads)
 
 
 _TOLD = (

@@ -10,6 +10,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Static
 
+from rateproof.simulate.client.console import Attention
 from rateproof.simulate.client.figures import FAILED, LEGEND, MARK_OF, Figures, Glimpse, Heading
 from rateproof.simulate.client.keys import BOUND, HELP, act
 from rateproof.simulate.control import Control
@@ -42,7 +43,7 @@ class View(App[None], inherit_bindings=False):
         control: of the run.
         heading: what stands above the figures.
         start: called once the view is up.
-        stopping: whether somebody outside has asked to stop, as by a signal.
+        attention: who asks from outside, as by a signal; keys ask there too.
     """
 
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
@@ -63,14 +64,14 @@ class View(App[None], inherit_bindings=False):
         heading: Heading,
         *,
         start: Callable[[], None] = lambda: None,
-        stopping: Callable[[], bool] = lambda: False,
+        attention: Attention | None = None,
     ) -> None:
         super().__init__()
         self._figures = figures
         self._control = control
         self._heading = heading
         self._start = start
-        self._stopping = stopping
+        self._attention = attention or Attention()
         names = ("head", "totals", "sparks", "lanes", "bottom")
         self._parts = {name: Static(id=name, markup=False) for name in names}
         self._help = False
@@ -107,16 +108,16 @@ class View(App[None], inherit_bindings=False):
                 self._hushing.stop()
             self._hushing = self.set_timer(_SAID_S, self._hush)
         else:
-            self._control.stop()
+            self._attention.ask()
+            self._attention.obey(self._control)
         self._draw()
 
     def on_paste(self) -> None:
         """What is pasted is keys as well, and not ours."""
-        self._control.stop()
+        self._attention.ask()
 
     def _tick(self) -> None:
-        if self._stopping():
-            self._control.stop()
+        self._attention.obey(self._control)
         if self._figures.finished:
             self.exit()
         else:
@@ -137,8 +138,11 @@ class View(App[None], inherit_bindings=False):
             part.update(content)
 
     def _note(self, now: Glimpse) -> Content:
+        if self._control.abandoned:
+            return Content.styled("giving up what is in flight", "bold $warning")
         if self._control.stopping:
-            return Content.styled("draining: requests in flight finish", "bold $warning")
+            text = "draining: requests in flight finish; again to give up what is in flight"
+            return Content.styled(text, "bold $warning")
         if self._control.paused:
             return Content.styled("paused: p goes on", "bold $warning")
         if now.lag_p99_ns is None:

@@ -48,7 +48,7 @@ def watch_view(
     """
     from rateproof.simulate.client.view import View
 
-    view = View(figures, control, heading, start=start, stopping=lambda: attention.stopping)
+    view = View(figures, control, heading, start=start, attention=attention)
     view.run(mouse=False)
     if not figures.finished:
         say("the view has failed; the run goes on, Ctrl-C stops")

@@ -1,13 +1,14 @@
 """A scenario file: read whole, then turned into scenarios."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
+from rateproof.simulate.checks import check_rate
 from rateproof.simulate.identities import check_place
 from rateproof.simulate.request import check_headers
 from rateproof.simulate.scenario import DEFAULT_KEY, MAX_CLIENTS, Scenario
@@ -129,7 +130,8 @@ def _check_together(values: dict[str, Any], reader: Reader) -> None:
     """Find the values that are good each for itself and bad together."""
     target = values.get("target", Target.parse(DEFAULT_URL))
     key = values.get("key", DEFAULT_KEY)
-    groups = values.get("groups", ())
+    read = reader.items.get(("clients",), [])
+    plans = {number: plan for number, plan in enumerate(read) if plan is not BAD}
 
     def check(place: Place, accept: Callable[[], object]) -> None:
         try:
@@ -144,12 +146,15 @@ def _check_together(values: dict[str, Any], reader: Reader) -> None:
         ("ca_file",) if "ca_file" in values else ("insecure",),
         lambda: check_trust(target, ca_file=values.get("ca_file"), insecure=insecure),
     )
-    for number, plan in enumerate(groups):
-        check(("clients", number), lambda plan=plan: plan.group(values.get("policy")))  # type: ignore[misc]
-    check(("clients",), lambda: _check_total(groups))
+    if "max_rate" in values:
+        check(("max_rate",), lambda: check_rate("max_rate", values["max_rate"]))
+    if not any(path == ("policy",) for path, _ in reader.errors):  # what attackers aim at
+        for number, plan in plans.items():
+            check(("clients", number), lambda plan=plan: plan.group(values.get("policy")))  # type: ignore[misc]
+    check(("clients",), lambda: _check_total(plans.values()))
 
 
-def _check_total(groups: tuple[GroupPlan, ...]) -> None:
+def _check_total(groups: Iterable[GroupPlan]) -> None:
     total = sum(plan.count * plan.connections for plan in groups)
     if total > MAX_CLIENTS:
         raise InvalidArgument(f"{total} connections in all", f"at most {MAX_CLIENTS}")

@@ -32,6 +32,8 @@ class Reader:
 
     def __init__(self) -> None:
         self.errors: list[tuple[Path, str]] = []
+        self.items: dict[Path, list[Any]] = {}
+        """What the items of every array mean, by its path: BAD where one has an error."""
 
     def add(self, path: Path, error: InvalidArgument) -> None:
         """Note an error at a path."""
@@ -62,6 +64,7 @@ class Reader:
             self.errors.append((path, f"{len(value)} items (at least {kind.least})"))
             return BAD
         items = [self.read(kind.item, item, (*path, index)) for index, item in enumerate(value)]
+        self.items[path] = items
         return BAD if BAD in items else kind.make(items)
 
     def _pairs(self, kind: Pairs, value: dict[str, Any], path: Path) -> Any:

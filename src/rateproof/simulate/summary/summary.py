@@ -66,19 +66,18 @@ class Summary:
     Args:
         clients: how many there were, where it is known; else the keys that
             sent a request are counted.
-        lanes: how many connections are open at once at most, where it is
-            known: every further one that was opened is a reconnect.
     """
 
-    def __init__(self, clients: int | None = None, lanes: int | None = None) -> None:
+    def __init__(self, clients: int | None = None) -> None:
         self._clients = clients
-        self._lanes = lanes
         self._tally = new_tally()
         self.errors: Counter[str] = Counter()
         self.keys: set[bytes] = set()
         self.valid: bool | None = None
         self.invalid_because: tuple[str, ...] = ()
         self.remarks: tuple[str, ...] = ()
+        self.reconnects: int | None = None
+        """How often a lane opened a connection after another one of its own; None: not known."""
 
     @classmethod
     def of(cls, events: EventLog | Iterable[Event], clients: int | None = None) -> Self:
@@ -112,16 +111,19 @@ class Summary:
             keys, key_words = events.codes("key")
             self.keys.update(key_words[code] for code in set(keys))
 
-    def expect(self, clients: int, lanes: int) -> None:
-        """Clients and lanes came in while the run went on: how many there have been."""
+    def expect(self, clients: int) -> None:
+        """Clients came in while the run went on: how many there have been."""
         self._clients = clients
-        self._lanes = lanes
 
     def conclude(self, metadata: Mapping[str, Any]) -> None:
-        """Take from a log's metadata whether the run was valid, why not, and what to remark."""
+        """Take from a log's metadata what only the generator knows.
+
+        That is whether the run was valid, why not, what to remark, and the reconnects.
+        """
         self.valid = metadata.get("valid")
         self.invalid_because = tuple(metadata.get("invalid_because") or ())
         self.remarks = tuple(metadata.get("remarks") or ())
+        self.reconnects = (metadata.get("audit") or {}).get("reconnects")
 
     @property
     def requests(self) -> int:
@@ -152,11 +154,6 @@ class Summary:
     def connections(self) -> int:
         """How many connections were opened."""
         return self._tally.connections
-
-    @property
-    def reconnects(self) -> int | None:
-        """How many connections replaced another one; None where the lanes are not known."""
-        return None if self._lanes is None else max(0, self.connections - self._lanes)
 
     @property
     def seconds(self) -> float:

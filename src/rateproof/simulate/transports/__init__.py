@@ -1,6 +1,7 @@
 """How requests get onto the wire: one scenario in, one event log out."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from rateproof.core import native as native_core
@@ -9,7 +10,15 @@ from rateproof.events import EventLog
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 
-__all__ = ["TRANSPORTS", "Transport", "default", "default_name", "named", "require_requests"]
+__all__ = [
+    "TRANSPORTS",
+    "Transport",
+    "checker",
+    "default",
+    "default_name",
+    "named",
+    "require_requests",
+]
 
 TRANSPORTS = ("native", "threads")
 """Every transport by name."""
@@ -37,7 +46,7 @@ class Transport(Protocol):
     ) -> EventLog:
         """Run until the duration is over, every plan has ended or `control` stops it; then drain.
 
-        Requests in flight finish. The duration is time of the run: it does
+        Requests in flight finish, unless `control` abandons them. The duration is time of the run: it does
         not pass while the run is paused.
 
         Args:
@@ -55,7 +64,7 @@ class Transport(Protocol):
         Returns:
             The log. Its metadata has the `scenario`, `start_ns`, the figures
             of `audit`, `valid`, `invalid_because` and `remarks` (see
-            `simulate.audit`).
+            `simulate.audit`), and `control` where somebody steered the run.
 
         Raises:
             InvalidArgument: the machine or the transport cannot run this.
@@ -115,6 +124,27 @@ def named(name: str) -> Transport:
     from rateproof.simulate.transports.native import run as native_run
 
     return native_run
+
+
+def checker(name: str, *, threads: int | None = None) -> Callable[[Scenario], object]:
+    """What makes sure that a transport can run a scenario here; it sends nothing.
+
+    Called before a log is begun: what cannot be run destroys none.
+
+    Args:
+        name: of a transport that `named` has given.
+        threads: of the native one; as many as it finds good if None.
+
+    Returns:
+        A function of a scenario that raises what the transport itself would.
+    """
+    if name == "threads":
+        from rateproof.simulate.transports.threads import check
+
+        return check
+    from rateproof.simulate.transports.native import check as native_check
+
+    return partial(native_check, threads=threads)
 
 
 def _has_engine() -> bool:

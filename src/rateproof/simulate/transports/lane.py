@@ -3,7 +3,7 @@
 import functools
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rateproof.events import UNKNOWN, Event, outcome_of
 from rateproof.simulate.behaviours import Answer, Plan, Send
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rateproof.simulate.transports.session import ClientSession, Reply
 
-__all__ = ["Lane", "LaneRun"]
+__all__ = ["Flight", "Lane", "LaneRun"]
 
 _LONGEST_WAIT_S = 3_600.0
 _MAX_RETRY_AFTER_S = 10**9
@@ -46,13 +46,35 @@ class LaneRun(Protocol):
         """Whether nothing new is to be sent."""
         ...
 
-    def record(self, event: Event, lag_ns: int, own_lag_ns: int, *, paced: bool) -> None:
-        """Take what a lane saw."""
+    def record(self, lane: "Lane", event: Event) -> None:
+        """Take what became of a lane's `flight`, which is over."""
         ...
 
     def drop(self, count: int, own_lag_ns: int | None) -> None:
         """Take what a lane could not send in time."""
         ...
+
+
+class Flight(NamedTuple):
+    """A request while nobody knows what becomes of it.
+
+    Args:
+        identity: what it carries.
+        sequence: its number in the run.
+        send: what the plan asked for.
+        intended_ns: when it was to be sent, in ns of the run.
+        begun_ns: monotonic; it is sent later.
+        own_lag_ns: how late the generator itself began it.
+        paced: whether it waited for a slot of `max_rate`.
+    """
+
+    identity: bytes
+    sequence: int
+    send: Send
+    intended_ns: int
+    begun_ns: int
+    own_lag_ns: int
+    paced: bool
 
 
 class Lane:
@@ -83,6 +105,24 @@ class Lane:
         self._retired = False
         self._request = functools.lru_cache(_IDENTITIES_KEPT)(self._prepare)
         self.cpu_ns = 0
+        self.flight: Flight | None = None
+
+    @property
+    def reconnects(self) -> int:
+        """How often it has opened a connection after another one."""
+        return self._session.reconnects
+
+    def abort(self) -> None:
+        """Give up its request in flight; what can be interrupted ends at once."""
+        self._session.abort()
+
+    def given_up(self, flight: Flight) -> Event:
+        """The row of a request that nobody waits for any more."""
+        from rateproof.simulate.transports.session import Reply
+
+        sent_ns = max(flight.begun_ns, self._session.sent_ns)
+        done_ns, connection = time.monotonic_ns(), self._session.connection
+        return self._event(Reply(sent_ns, None, done_ns, None, "other", 0, connection, {}), flight)
 
     def poke(self) -> None:
         """Let it see that something has changed."""
@@ -112,12 +152,14 @@ class Lane:
                     paced = slot_ns > due_ns
                     due_ns = max(due_ns, slot_ns)
                 identity, request = self._request(send.alias)
-                own_lag_ns = self._now_ns() - due_ns
+                begun_ns = time.monotonic_ns()
+                own_lag_ns = run.clock.elapsed_ns(begun_ns) - due_ns
                 sequence = next(run.sequences)
-                reply = self._session.exchange(request, send.over_ns)
-                event = self._event(reply, identity, sequence, send.attempt, intended_ns)
-                lag_ns = run.clock.elapsed_ns(reply.sent_ns) - send.over_ns - intended_ns
-                run.record(event, lag_ns, own_lag_ns, paced=paced)
+                self.flight = flight = Flight(
+                    identity, sequence, send, intended_ns, begun_ns, own_lag_ns, paced
+                )
+                event = self._event(self._session.exchange(request, send.over_ns), flight)
+                run.record(self, event)
                 answer = self._answer(event)
                 free_ns = self._origin_ns + answer.done_ns
                 send = plan.send(answer)
@@ -197,21 +239,19 @@ class Lane:
             body=scenario.body,
         )
 
-    def _event(
-        self, reply: "Reply", identity: bytes, sequence: int, attempt: int, intended_ns: int
-    ) -> Event:
+    def _event(self, reply: "Reply", flight: Flight) -> Event:
         run = self._run
         remaining, reset_s = parse_ratelimit(reply.headers.get("RateLimit"))
         return Event(
-            key=identity,
+            key=flight.identity,
             sent_ns=reply.sent_ns,
             received_ns=reply.received_ns,
             status=reply.status,
             outcome=outcome_of(reply.status, run.scenario.rejected_statuses),
             run=run.run_number,
-            sequence=sequence,
-            attempt=attempt,
-            intended_ns=run.clock.monotonic_ns(intended_ns),
+            sequence=flight.sequence,
+            attempt=flight.send.attempt,
+            intended_ns=run.clock.monotonic_ns(flight.intended_ns),
             done_ns=reply.done_ns,
             error=reply.error,
             bytes=reply.bytes,

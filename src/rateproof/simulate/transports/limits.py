@@ -1,14 +1,21 @@
 """What the machine must grant before hundreds of connections can be opened."""
 
 import resource
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["MAX_CONNECTIONS", "check_connections", "ensure_descriptors", "small_stacks"]
+__all__ = [
+    "MAX_CONNECTIONS",
+    "check_connections",
+    "ensure_descriptors",
+    "small_stacks",
+    "spare_descriptors",
+]
 
 MAX_CONNECTIONS = 10_000
 """At most as many connections, each with a thread of its own."""
@@ -62,6 +69,18 @@ def ensure_descriptors(connections: int) -> None:
         f"{connections} connections need {needed} open files, the limit is {max(soft, hard)}",
         f"use fewer clients, or allow more: ulimit -n {needed}",
     )
+
+
+def spare_descriptors(connections: int) -> int:
+    """How many more connections could be opened beside so many; raises the soft limit for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(0, soft - _open_files() - connections - _SPARE)
 
 
 def _open_files() -> int:

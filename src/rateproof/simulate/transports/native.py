@@ -6,9 +6,11 @@ and what it recorded becomes batches of events. No Python runs per request.
 
 import os
 import socket
+import threading
 from array import array
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rateproof.core import native
@@ -17,13 +19,13 @@ from rateproof.events import EventLog
 from rateproof.simulate.audit import judgement
 from rateproof.simulate.behaviours import rate_interval_ns
 from rateproof.simulate.control import Control
-from rateproof.simulate.metadata import run_metadata
+from rateproof.simulate.metadata import control_metadata, run_metadata
 from rateproof.simulate.request import RequestTemplate
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.target import Target
-from rateproof.simulate.transports.limits import ensure_descriptors
+from rateproof.simulate.transports.limits import ensure_descriptors, spare_descriptors
 
-__all__ = ["run"]
+__all__ = ["check", "run"]
 
 MAX_LOOPS = 256
 
@@ -55,50 +57,80 @@ def run(
             has too few descriptors or ports for so many connections.
         Unreachable: the host has no address.
     """
-    module = native()
-    if module is None:
-        raise InvalidArgument("the native transport needs the native core", "use threads")
-    cores = len(os.sched_getaffinity(0))
-    loops = cores if threads is None else threads
-    if not 1 <= loops <= MAX_LOOPS:
-        raise InvalidArgument(f"threads is {threads!r}", f"a whole number from 1 to {MAX_LOOPS}")
-    lanes = scenario.connection_count
-    most = scenario.max_connections or lanes
-    loops = min(loops, lanes, most)
-    addresses = _addresses(scenario.target)
-    _check_machine(min(most, lanes), loops, addresses)
-    last = scenario.groups[-1]
-    spare = (MAX_CLIENTS - lanes) // last.connections
-    control.bound_clients(-min(last.clients, scenario.client_count - 1), spare)
+    module = _module()
+    loops, addresses = check(scenario, threads)
+    lanes, last = scenario.connection_count, scenario.groups[-1]
+    most = scenario.max_connections or MAX_CLIENTS
+    spare = MAX_CLIENTS - lanes
+    if scenario.max_connections is None:
+        spare = min(spare, spare_descriptors(lanes + loops * _A_LOOP_HAS))
+    control.bound_clients(-min(last.clients, scenario.client_count - 1), spare // last.connections)
     engine = module.Engine(_settings(scenario, addresses, most, loops))
     log = EventLog(run_metadata(scenario, "native"))
     log.metadata["generator"]["threads"] = loops
+    over = threading.Event()
+    obedience = threading.Thread(target=_obey, args=(engine, control, over), daemon=True)
+    obedience.start()
     try:
-        _drain(engine, control, log if keep else None, observe, run_number)
+        _drain(engine, log if keep else None, observe, run_number)
         audit = engine.join()
     except BaseException:
         control.stop()
         engine.abandon()  # whoever interrupts does not want to wait
         raise
+    finally:
+        over.set()
+        obedience.join()
     log.metadata["start_ns"] = engine.start_ns
     log.metadata |= judgement(audit, scenario.lag_tolerance_ns)
+    log.metadata |= control_metadata(control)
     return log
+
+
+def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tuple[str, int]]]:
+    """Make sure that a scenario can be run here; nothing is sent.
+
+    Returns:
+        How many event loops it would have, and the addresses of its target.
+
+    Raises:
+        InvalidArgument, Unreachable: see `run`.
+    """
+    _module()
+    cores = len(os.sched_getaffinity(0))
+    loops = cores if threads is None else threads
+    if not 1 <= loops <= MAX_LOOPS:
+        raise InvalidArgument(f"threads is {threads!r}", f"a whole number from 1 to {MAX_LOOPS}")
+    most = scenario.max_connections or MAX_CLIENTS
+    loops = min(loops, most)
+    addresses = _addresses(scenario.target)
+    _check_machine(min(most, scenario.connection_count), loops, addresses)
+    return loops, addresses
+
+
+def _module() -> ModuleType:
+    module = native()
+    if module is None:
+        raise InvalidArgument("the native transport needs the native core", "use threads")
+    return module
+
+
+def _obey(engine: Any, control: Control, over: threading.Event) -> None:
+    """Pass on what is asked, however busy whoever takes the events is."""
+    heeded = _Heeded(engine, control)
+    while not over.is_set():
+        heeded.look()
+        over.wait(_LOOK_S)
 
 
 def _drain(
     engine: Any,
-    control: Control,
     log: EventLog | None,
     observe: Callable[[EventLog], None] | None,
     run_number: int,
 ) -> None:
-    """Hand on what is recorded until the run is over, and what is asked meanwhile."""
-    heeded = _Heeded(engine, control)
-    while True:
-        heeded.look()
-        batch = engine.read(_LOOK_S)
-        if batch is None:
-            return
+    """Hand on what is recorded until the run is over."""
+    while (batch := engine.read(_LOOK_S)) is not None:
         length, columns = batch
         if not length:
             continue
@@ -121,7 +153,7 @@ class _Heeded:
     def __init__(self, engine: Any, control: Control) -> None:
         self._engine = engine
         self._control = control
-        self._stopping = self._paused = False
+        self._stopping = self._paused = self._abandoned = False
         self._bursts = self._extra_clients = 0
 
     def look(self) -> None:
@@ -138,6 +170,9 @@ class _Heeded:
         if control.stopping and not self._stopping:
             self._stopping = True
             engine.stop()
+        if control.abandoned and not self._abandoned:
+            self._abandoned = True
+            engine.abandon()
 
 
 def _addresses(target: Target) -> list[tuple[str, int]]:

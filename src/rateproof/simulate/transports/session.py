@@ -171,6 +171,8 @@ class ClientSession:
                 error = "closed"  # urllib3 before 2 takes a cut body for a whole one
         except NETWORK_ERRORS as failure:
             error = error_kind(failure)
+        if error is not None and exchange.aborted:
+            error = "other"
         return Reply(
             sent_ns=exchange.sent_ns,
             received_ns=exchange.received_ns if status is not None else None,
@@ -181,6 +183,25 @@ class ClientSession:
             connection=exchange.connection,
             headers=headers,
         )
+
+    def abort(self) -> None:
+        """Give up what is in flight, from any thread: error `other`; nothing more is sent."""
+        self._exchange.abort()
+
+    @property
+    def sent_ns(self) -> int:
+        """When the request in flight was sent, as far as that is known; see `Reply`."""
+        return self._exchange.sent_ns
+
+    @property
+    def connection(self) -> int:
+        """The number of the connection in use."""
+        return self._exchange.connection
+
+    @property
+    def reconnects(self) -> int:
+        """How often it has opened a connection after another one."""
+        return self._exchange.reconnects
 
     def close(self) -> None:
         """Close the connection."""

@@ -15,10 +15,10 @@ from rateproof.events import Event, EventLog
 from rateproof.simulate.audit import Audit, judgement
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
-from rateproof.simulate.metadata import run_metadata
+from rateproof.simulate.metadata import control_metadata, run_metadata
 from rateproof.simulate.scenario import Client, Scenario
 from rateproof.simulate.transports import require_requests
-from rateproof.simulate.transports.lane import Lane
+from rateproof.simulate.transports.lane import Flight, Lane
 from rateproof.simulate.transports.limits import (
     MAX_CONNECTIONS,
     check_connections,
@@ -32,9 +32,10 @@ from rateproof.units import SECOND_NS
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["run"]
+__all__ = ["check", "run"]
 
 _TURN_NS = 40_000_000
+_GIVING_UP_NS = 500_000_000
 
 
 def run(
@@ -57,10 +58,19 @@ def run(
             more than `max_connections`; or the machine has too few file
             descriptors or threads for so many.
     """
+    check(scenario)
+    return _Run(scenario, control, observe, run_number, keep=keep).run()
+
+
+def check(scenario: Scenario) -> None:
+    """Make sure that a scenario can be run here, as far as that can be known; nothing is sent.
+
+    Raises:
+        InvalidArgument: see `run`.
+    """
     require_requests()
     check_connections(scenario.connection_count, scenario.max_connections)
     ensure_descriptors(scenario.connection_count)
-    return _Run(scenario, control, observe, run_number, keep=keep).run()
 
 
 class _Run:
@@ -96,13 +106,14 @@ class _Run:
         self._connections = itertools.count(1)
         self._workers = itertools.count()
         self._lanes: list[tuple[Lane, threading.Thread]] = []
-        self._cpu_ns = 0
+        self._cpu_ns = self._reconnects = 0
         self._last_group: list[list[Lane]] = []
         self._extra = self._least = 0
         self._lock = threading.Lock()  # of all that follows
         self._audit = Audit(scenario.lag_tolerance_ns)
         self._seen = EventLog()
         self._alive = 0
+        self._gave_up = False
         self._failure: BaseException | None = None
         self._ready = threading.Semaphore(0)
         self._go = threading.Event()
@@ -112,7 +123,10 @@ class _Run:
         try:
             self._start()
             self._look_after()
-            self._join()
+            if self._control.abandoned:
+                self._give_up()
+            else:
+                self._join()
             self._hand_over()
         except BaseException as failure:
             self._control.stop()
@@ -125,10 +139,11 @@ class _Run:
             raise self._failure
         wall_ns = time.monotonic_ns() - self.clock.start_ns
         self._bury()
+        reconnects = self._reconnects + sum(lane.reconnects for lane, _ in self._lanes)
+        figures = self._audit.figures(self._cpu_ns, wall_ns, reconnects=reconnects)
         self._log.metadata["start_ns"] = self.clock.start_ns
-        self._log.metadata |= judgement(
-            self._audit.figures(self._cpu_ns, wall_ns), self.scenario.lag_tolerance_ns
-        )
+        self._log.metadata |= judgement(figures, self.scenario.lag_tolerance_ns)
+        self._log.metadata |= control_metadata(self._control)
         return self._log
 
     # ------------------------------------------------------------- the threads
@@ -209,6 +224,15 @@ class _Run:
                 self._lanes.append((lane, thread))
             else:
                 self._cpu_ns += lane.cpu_ns
+                self._reconnects += lane.reconnects
+
+    def _give_up(self) -> None:
+        """Record what the threads that cannot be interrupted wait for; they end by themselves."""
+        with self._lock:
+            self._gave_up = True
+            for lane, _ in self._lanes:
+                if lane.flight is not None:
+                    self._take(lane.flight, lane.given_up(lane.flight))
 
     # ------------------------------------------------------------- what lanes say
 
@@ -216,10 +240,19 @@ class _Run:
     def stopping(self) -> bool:
         return self._control.stopping
 
-    def record(self, event: Event, lag_ns: int, own_lag_ns: int, *, paced: bool) -> None:
+    def record(self, lane: Lane, event: Event) -> None:
         with self._lock:
-            self._seen.append(event)
-            self._audit.sent(lag_ns, own_lag_ns, paced=paced)
+            if lane.flight is not None and not self._gave_up:
+                self._take(lane.flight, event)
+                lane.flight = None
+
+    def _take(self, flight: Flight, event: Event) -> None:
+        """Called with the lock held."""
+        lag_ns = self.clock.elapsed_ns(event.sent_ns) - flight.send.over_ns - flight.intended_ns
+        self._seen.append(event)
+        self._audit.sent(lag_ns, flight.own_lag_ns, paced=flight.paced)
+        if event.error == "local":
+            self._audit.unsent()
 
     def drop(self, count: int, own_lag_ns: int | None) -> None:
         with self._lock:
@@ -233,8 +266,15 @@ class _Run:
         The turns do not wait for the control's own event: a handler of signals
         that sets it may run on this very thread, in the middle of such a wait.
         """
-        began_ns = time.thread_time_ns()
+        began_ns, abandoned_ns = time.thread_time_ns(), None
         while self._alive:
+            if self._control.abandoned:
+                now_ns = time.monotonic_ns()
+                abandoned_ns = now_ns if abandoned_ns is None else abandoned_ns
+                if now_ns - abandoned_ns > _GIVING_UP_NS:
+                    break
+                for lane, _ in self._lanes:
+                    lane.abort()
             before_ns = time.monotonic_ns()
             self._turn.wait(_TURN_NS / SECOND_NS)
             self._turn.clear()

@@ -4,6 +4,7 @@ The stamps are taken as close to the wire as soundness allows: narrow
 intervals make sharp verdicts.
 """
 
+import contextlib
 import http.client
 import io
 import re
@@ -24,6 +25,7 @@ from rateproof.units import SECOND_NS
 __all__ = ["Adapter", "Exchange", "current"]
 
 _DRIP_NS = 1_000_000
+_LONGEST_SLEEP_S = 0.1
 _LONGEST_LINE = 1 << 16
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\r?\n")  # RFC 9112, section 7.1
 
@@ -32,19 +34,40 @@ class Exchange:
     """The stamps of one request while it is in flight."""
 
     __slots__ = (
+        "aborted",
         "connect_by_ns",
         "connection",
         "deadline_ns",
         "numbers",
+        "opened",
         "over_ns",
         "received_ns",
+        "reconnects",
         "sent_ns",
+        "sock",
         "written",
     )
 
     def __init__(self, numbers: Iterator[int]) -> None:
         self.numbers = numbers
         self.connection = 0
+        self.sent_ns = 0
+        self.aborted = False
+        self.opened = False
+        self.reconnects = 0
+        self.sock: socket.socket | None = None
+
+    def abort(self) -> None:
+        """Give up what is in flight, from any thread, and send nothing more.
+
+        What blocks in a read or a write ends at once; a connection that is
+        still being opened does not.
+        """
+        self.aborted = True
+        if self.sock is not None:
+            # Not the method of a TLS socket, which changes what its reader is using.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def begin(self, timeout_ns: int, connect_ns: int, over_ns: int) -> None:
         """Start the time of a new request."""
@@ -60,7 +83,10 @@ class Exchange:
 
         Raises:
             TimeoutError: there are none.
+            ConnectionAbortedError: it was given up.
         """
+        if self.aborted:
+            raise ConnectionAbortedError("the request was given up")
         left_ns = (deadline_ns or self.deadline_ns) - time.monotonic_ns()
         if left_ns <= 0:
             raise TimeoutError("the request took longer than its timeout")
@@ -158,6 +184,9 @@ class _Stamped:
         exchange = current.exchange
         exchange.connection = next(exchange.numbers)
         super().connect()  # type: ignore[misc]
+        exchange.reconnects += exchange.opened
+        exchange.opened = True
+        exchange.sock = self.sock  # type: ignore[attr-defined]
         self.sock.settimeout(exchange.left_s())  # type: ignore[attr-defined]
 
     def _new_conn(self) -> socket.socket:
@@ -178,6 +207,7 @@ class _Stamped:
         if exchange.written:
             super().send(data)  # type: ignore[misc]
             return
+        exchange.left_s()
         exchange.written = True
         exchange.sent_ns = time.monotonic_ns()
         # http.client writes the whole header section by its first call.
@@ -192,8 +222,8 @@ class _Stamped:
         count = max(1, min(last, exchange.over_ns // _DRIP_NS))
         for piece in range(count + 1):
             due_ns = begin_ns + exchange.over_ns * piece // count
-            wait_s = (due_ns - time.monotonic_ns()) / SECOND_NS
-            time.sleep(max(0.0, min(wait_s, exchange.left_s())))
+            while (wait_s := (due_ns - time.monotonic_ns()) / SECOND_NS) > 0:
+                time.sleep(min(wait_s, exchange.left_s(), _LONGEST_SLEEP_S))
             self.sock.settimeout(exchange.left_s())  # type: ignore[attr-defined]
             if piece < count:
                 super().send(head[last * piece // count : last * (piece + 1) // count])  # type: ignore[misc]

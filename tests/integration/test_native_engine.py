@@ -1,0 +1,170 @@
+"""Claims about the native engine alone: steering, its own slowness, what is not an answer."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+
+import pytest
+
+from rateproof.simulate import Group, Scenario, Target
+from rateproof.simulate.behaviours import Constant, Saturate
+from rateproof.simulate.control import Control
+from rateproof.simulate.transports import native
+
+MS = 10**6
+SECOND = 10**9
+
+
+@contextmanager
+def serving(answer) -> Iterator[int]:
+    """A server with a thread a connection: `answer(socket)` after each request's empty line."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+
+    def serve(connection: socket.socket) -> None:
+        with connection, suppress(OSError), connection.makefile("rb") as lines:
+            for line in lines:
+                if line == b"\r\n":
+                    answer(connection)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def reply(connection: socket.socket) -> None:
+    """Says in `r` of RateLimit when it decided."""
+    decided = time.monotonic_ns()
+    head = f'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nRateLimit: "t";r={decided};t=0\r\n\r\n'
+    connection.sendall(head.encode())
+
+
+def scenario(port: int, behaviour, clients: int, **more) -> Scenario:
+    target = Target.parse(f"http://127.0.0.1:{port}/")
+    return Scenario(target=target, groups=(Group(behaviour, clients),), seed=1, **more)
+
+
+def test_it_stops_at_once_however_long_the_observer_takes():
+    control = Control()
+
+    def observe(_events) -> None:
+        control.stop()
+        time.sleep(1)
+
+    with serving(reply) as port:
+        before = time.monotonic_ns()
+        log = native.run(scenario(port, Saturate(), 4), control=control, observe=observe)
+    first_batch = before + 500 * MS
+    assert max(log.column("sent_ns")) < first_batch
+
+
+def test_clients_that_come_later_have_connections_of_their_own():
+    def slowly(connection: socket.socket) -> None:
+        time.sleep(0.05)
+        reply(connection)
+
+    control = Control()
+    threading.Timer(0.3, control.add_clients, args=(15,)).start()
+    with serving(slowly) as port:
+        wanted = scenario(port, Saturate(), 1, duration_ns=SECOND)
+        log = native.run(wanted, control=control)
+    assert len(set(log.column("connection"))) == 16
+    assert len(log) > 100  # 16 lanes for 0.7 s at 20 a second each; one alone has 20
+    assert log.metadata["control"][0]["what"] == "clients"
+
+
+def test_a_burst_does_not_use_up_the_slots_of_the_ceiling():
+    control = Control()
+    for at in (0.3, 0.5, 0.7):
+        threading.Timer(at, control.burst).start()
+    with serving(reply) as port:
+        wanted = scenario(port, Saturate(), 50, duration_ns=1_500 * MS, max_rate=40)
+        log = native.run(wanted, control=control)
+    assert 50 <= len(log) <= 62
+    sent = sorted(log.column("sent_ns"))
+    assert max(after - before for before, after in pairwise(sent)) < 250 * MS
+
+
+def test_a_pause_leaves_no_burst_above_the_ceiling_behind():
+    control = Control()
+    threading.Timer(0.3, control.pause).start()
+    threading.Timer(1.0, control.resume).start()
+    with serving(reply) as port:
+        wanted = scenario(port, Saturate(), 50, duration_ns=SECOND, max_rate=100)
+        log = native.run(wanted, control=control)
+    sent = sorted(log.column("sent_ns"))
+    assert max(sum(at <= other < at + 100 * MS for other in sent) for at in sent) <= 14
+
+
+def test_waiting_for_the_last_answers_costs_no_processor_time():
+    with serving(lambda _connection: None) as port:
+        wanted = scenario(port, Saturate(), 4, duration_ns=200 * MS, timeout_ns=2 * SECOND)
+        log = native.run(wanted, control=Control(), threads=1)
+    assert log.column("error") == ["timeout"] * 4
+    assert log.metadata["audit"]["cpu_share"] < 0.3
+
+
+def test_what_comes_unasked_is_no_answer_to_the_next_request():
+    def twice(connection: socket.socket) -> None:
+        reply(connection)
+        time.sleep(0.01)
+        reply(connection)
+
+    with serving(twice) as port:
+        wanted = scenario(port, Constant(40 * MS), 5, duration_ns=SECOND)
+        log = native.run(wanted, control=Control())
+    rows = list(log)
+    assert len(rows) > 80
+    for row in rows:
+        assert row.sent_ns <= row.ratelimit_remaining <= row.received_ns
+    assert log.metadata["audit"]["reconnects"] > 70
+
+
+FROZEN = """
+import sys
+from rateproof.simulate import Group, Scenario, Target
+from rateproof.simulate.behaviours import Saturate
+from rateproof.simulate.control import Control
+from rateproof.simulate.transports import native
+wanted = Scenario(
+    target=Target.parse(sys.argv[1]), groups=(Group(Saturate(), 4),), duration_ns=2 * 10**9
+)
+log = native.run(wanted, control=Control(), observe=lambda _: print(flush=True), keep=False)
+print(log.metadata["valid"], *log.metadata["invalid_because"])
+"""
+
+
+def test_a_generator_that_is_kept_from_running_says_that_its_run_does_not_count():
+    with serving(reply) as port:
+        generator = subprocess.Popen(
+            [sys.executable, "-c", FROZEN, f"http://127.0.0.1:{port}/"], stdout=subprocess.PIPE
+        )
+        generator.stdout.readline()
+        for _ in range(10):
+            generator.send_signal(signal.SIGSTOP)
+            time.sleep(0.05)
+            generator.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+        output, _ = generator.communicate(timeout=30)
+    last = output.decode().strip().splitlines()[-1]
+    assert last.startswith("False")
+    assert "stood still" in last
+
+
+@pytest.mark.parametrize("threads", [0, 257, -1])
+def test_threads_out_of_bounds_are_refused(threads):
+    with pytest.raises(Exception, match="threads is"):
+        native.check(scenario(1, Saturate(), 1), threads)

@@ -1,7 +1,7 @@
 """The typed seam to the native core."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias, final
+from typing import TypeAlias, TypedDict, final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from typing_extensions import Buffer
@@ -29,6 +29,8 @@ __all__ = [
     "parse_retry_after",
     "peek_all",
     "program_trace",
+    "rows_of",
+    "screen",
 ]
 
 __version__: str
@@ -42,6 +44,31 @@ def feasible(
     stairs: Sequence[tuple[int, int, int, int, int]],
     budget: int,
 ) -> tuple[str, list[int], int]: ...
+
+# What `prove.screen` makes a survey of. A figure of pressure is (attempts, possible, provable,
+# tightest_ns, stressed, code of the key); a suspect is (code of its key, tolerated, exact,
+# unknown, wrong): see `prove.survey.Suspect`.
+class _Screened(TypedDict):
+    keys: int
+    admitted: int
+    rejected: int
+    unknown: int
+    judged: int
+    longest_ns: int | None
+    marked: bool
+    pressure: list[tuple[int, int, int, int | None, bool, int | None]]
+    wrong_if_exact: bool
+    wrong_if_unknown: bool
+    suspects: list[tuple[int, int | None, int | None, int | None, bool]]
+
+# A number for all rows, or a buffer of int64, float64 or int32 codes in native byte order.
+# None: a log of more than 2**61 ns, 2**32 rows, or in which a request was sent at no time.
+def screen(
+    columns: Mapping[str, object], rules: Mapping[str, object], threads: int
+) -> _Screened | None: ...
+
+# The rows that have each of these codes, as bytes of int64.
+def rows_of(key: int | Buffer, rows: int, wanted: Sequence[int]) -> list[bytes]: ...
 
 # Admitted, full, remaining, retry_after_ns, reset_after_ns: in this order.
 _Answer: TypeAlias = tuple[bool, bool, int, int, int]

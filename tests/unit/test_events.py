@@ -207,6 +207,15 @@ def test_a_file_with_damage_anywhere_is_read_or_refused(tmp_path_factory, suffix
         read_log(path)
 
 
+def test_a_column_of_a_parquet_file_that_says_nothing_takes_no_memory(tmp_path):
+    events = [dataclasses.replace(EVENT, run=0, worker=n, error=None) for n in range(3)]
+    log = read_log(write(tmp_path / "run.parquet", events))
+    assert log.same("run") == 0
+    assert log.same("error") == 0
+    assert log.same("worker") is None
+    assert list(log) == events
+
+
 def test_a_parquet_file_that_is_cut_empty_or_foreign_is_no_log(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet

@@ -130,6 +130,15 @@ def test_raw_views_have_marks_for_nothing():
         log.ints("key")
 
 
+def test_a_column_can_be_read_of_some_rows():
+    log = EventLog.from_columns(FOUR, 2)
+    assert log.column("received_ns", [1, 0, 1]) == [None, 3, None]
+    assert log.column("key", [1]) == [b"b"]
+    assert log.words("key") == [b"a", b"b"]
+    with pytest.raises(InvalidArgument, match="status is a column of int"):
+        log.words("status")
+
+
 def test_a_column_of_equal_values_takes_no_memory_until_one_differs():
     log = log_of([Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")] * 9)
     assert log.same("status") == 200

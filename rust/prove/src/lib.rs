@@ -1,11 +1,24 @@
-//! The feasibility checker behind every verdict.
+//! The feasibility checker behind every verdict, and a screen of whole logs.
 //!
-//! The twin of `rateproof.prove.feasible`, which is the specification: the same
+//! `feasible` is the twin of `rateproof.prove.feasible`, which is the specification: the same
 //! inputs give the same answer, the same witness and the same count of work.
-//! `docs/theory.md`, section 2, proves the algorithm.
+//! `docs/theory.md`, section 2, proves the algorithm. `screen` says which keys of a log need
+//! no search, and what is to be known of the others.
 
+mod clearance;
+mod examine;
+mod groups;
+mod occupancy;
+mod pressure;
+mod screen;
 mod search;
+mod seen;
 mod stair;
+mod windows;
 
+pub use groups::{Counting, Groups, Placing};
+pub use pressure::Pressure;
+pub use screen::{Clearance, Report, Rules, Suspect, Window, screen};
 pub use search::{Answer, feasible};
+pub use seen::{Kind, Row};
 pub use stair::{MAX_POSITIONS, Stair};

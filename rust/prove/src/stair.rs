@@ -48,6 +48,31 @@ impl Stair {
     pub(crate) fn binds(&self, positions: usize) -> bool {
         self.width.saturating_add(self.lag) < positions
     }
+
+    /// Whether there are admissions before the first step.
+    pub(crate) fn lags(&self) -> bool {
+        self.lag > 0
+    }
+
+    /// How many admissions in a row are held apart by so many steps.
+    pub(crate) fn size(&self, steps: usize) -> usize {
+        self.width
+            .saturating_mul(steps)
+            .saturating_add(self.lag)
+            .saturating_add(1)
+    }
+
+    /// The least time in ns that they span, rounded down.
+    pub(crate) fn span_ns(&self, steps: usize) -> i128 {
+        (steps as i128 * self.rise_num / self.rise_den - self.slack_ns).max(0)
+    }
+
+    /// After a pause this long, in ns, what came before no longer matters.
+    pub(crate) fn horizon_ns(&self) -> i128 {
+        let steps = 1 + self.lag.div_ceil(self.width) as i128;
+        // Rounded up; 2 ns and one slack more for the rounding of the spans.
+        (steps * self.rise_num + self.rise_den - 1) / self.rise_den + self.slack_ns + 2
+    }
 }
 
 /// Earliest instants by position, in O(1) each.
@@ -74,6 +99,10 @@ impl Bounds {
             return otherwise;
         };
         let scaled = self.best[q] + ((k - stair.lag) / stair.width) as i128 * stair.rise_num;
+        // floor(scaled / den) - slack <= otherwise, without a division.
+        if scaled < (otherwise + stair.slack_ns + 1) * stair.rise_den {
+            return otherwise;
+        }
         let bound = if stair.rise_den == 1 {
             scaled
         } else {

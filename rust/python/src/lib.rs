@@ -13,6 +13,8 @@ mod program;
 mod prove;
 mod repeated;
 mod response;
+mod screen;
+mod seen_columns;
 mod simulate;
 mod tally;
 mod wsgi_desk;
@@ -33,5 +35,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     simulate::register(module)?;
     program::register(module)?;
     tally::register(module)?;
-    prove::register(module)
+    prove::register(module)?;
+    screen::register(module)
 }

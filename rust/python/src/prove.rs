@@ -6,7 +6,7 @@ use rateproof_prove::{Answer, MAX_POSITIONS, Stair};
 use crate::errors::raise;
 
 /// width, lag, rise_num, rise_den, slack_ns.
-type StairFigures = (usize, usize, i128, i128, i128);
+pub type StairFigures = (usize, usize, i128, i128, i128);
 
 /// Adds this file's functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -57,7 +57,7 @@ fn times(py: Python<'_>, bytes: &[u8]) -> PyResult<Vec<i64>> {
     Ok(bytes.chunks_exact(8).map(number).collect())
 }
 
-fn stair(py: Python<'_>, figures: StairFigures) -> PyResult<Stair> {
+pub fn stair(py: Python<'_>, figures: StairFigures) -> PyResult<Stair> {
     let (width, lag, rise_num, rise_den, slack_ns) = figures;
     Stair::new(width, lag, rise_num, rise_den, slack_ns).ok_or_else(|| {
         raise(

@@ -229,9 +229,10 @@ class EventLog:
         for row in islice(rows, self._length):
             yield Event(**dict(zip(_FIELDS, row, strict=True)))
 
-    def column(self, name: str) -> list[Any]:
-        """The values of one column, None where there is none."""
-        return list(self._columns[name])
+    def column(self, name: str, rows: Iterable[int] | None = None) -> list[Any]:
+        """The values of one column, of these rows or of all; None where there is none."""
+        column = self._columns[name]
+        return list(column) if rows is None else [column[row] for row in rows]
 
     def ints(self, name: str) -> "array[int]":
         """An integer column as it is stored, -2**63 for None; not to be changed."""
@@ -246,8 +247,11 @@ class EventLog:
 
         The list may have words that no row has, and None where a row has none.
         """
-        column = self._stored(name, Words)
-        return column.values(), column.words
+        return self._stored(name, Words).values(), self.words(name)
+
+    def words(self, name: str) -> list[Any]:
+        """The words that the codes of a text or binary column stand for; not to be changed."""
+        return self._stored(name, Words).words
 
     def same(self, name: str) -> Any:
         """What is stored for every row of a column, None where rows may differ or there are none.

@@ -101,7 +101,9 @@ def _read(pa: Any, file: Any, path: str) -> EventLog:
     given["outcome"] = _outcomes(pa, given["status"], given.get("outcome"), path)
     columns: dict[str, Any] = {}
     for name in list(given):
-        columns[name] = _packed(pa, given.pop(name), name)
+        values = given.pop(name)
+        if not _is_default(pa, values, name):  # such a column takes no memory
+            columns[name] = _packed(pa, values, name)
     try:
         return EventLog.from_columns(columns, file.metadata.num_rows, _metadata_of(schema, path))
     except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
@@ -139,6 +141,15 @@ def _outcomes(pa: Any, status: Any, outcome: Any, path: str) -> Any:
     strange = pa.compute.and_not(outcome.is_valid(), known)
     _refuse(strange, outcome, "outcome {!r}", f"one of {', '.join(_OUTCOMES)}", path)
     return pa.compute.coalesce(outcome, follows)
+
+
+def _is_default(pa: Any, values: Any, name: str) -> bool:
+    """Whether every row has what a log has where nothing says otherwise."""
+    default = DEFAULTS.get(name)
+    if default is None:
+        return name in DEFAULTS and bool(values.null_count == len(values))
+    ends: dict[str, Any] = pa.compute.min_max(values).as_py()
+    return ends == {"min": default, "max": default}
 
 
 def _packed(pa: Any, values: Any, name: str) -> Any:

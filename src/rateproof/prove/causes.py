@@ -1,17 +1,21 @@
 """Why a log cannot tell, and how much a verdict rests on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from rateproof.events import REJECTED, EventLog
+from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.pressure import Pressure
 from rateproof.prove.rejections import has_rule
+from rateproof.prove.survey import Counts
 from rateproof.prove.trial import Doubts, Trial
 
-__all__ = ["Cause", "Counts", "causes_of", "count", "left_out", "only_elsewhere"]
+if TYPE_CHECKING:
+    from array import array
+
+__all__ = ["Cause", "causes_of", "left_out", "only_elsewhere"]
 
 
 class Cause:
@@ -27,51 +31,6 @@ class Cause:
     WITHIN_TOLERANCE: Final = "only-within-tolerance"
     BUDGET_SPENT: Final = "budget-spent"
     NOT_JUDGED: Final = "not-judged"
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much a verdict rests on.
-
-    Args:
-        keys: different keys.
-        events: requests.
-        admitted: requests known to be admitted.
-        rejected: requests known to be rejected by the limiter.
-        unknown: the rest.
-        judged: rejections that could be judged, under a policy that has a rule
-            and where the log goes back far enough.
-    """
-
-    keys: int = 0
-    events: int = 0
-    admitted: int = 0
-    rejected: int = 0
-    unknown: int = 0
-    judged: int = 0
-
-    def sentence(self) -> str:
-        """The figures in one line."""
-        return (
-            f"{self.events} requests of {self.keys} {'key' if self.keys == 1 else 'keys'}: "
-            f"{self.admitted} admitted, {self.rejected} rejected, {self.unknown} unknown"
-        )
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
-
-
-def count(trial: Trial) -> Counts:
-    """What is in the log."""
-    keys = trial.keys.values()
-    return Counts(
-        keys=len(keys),
-        events=len(trial.log),
-        admitted=sum(len(key.admitted) for key in keys),
-        rejected=sum(len(key.rejected) for key in keys),
-        unknown=sum(len(key.unknown) for key in keys),
-        judged=sum(len(trial.judged(key)) for key in keys),
-    )
 
 
 def causes_of(
@@ -122,12 +81,19 @@ def only_elsewhere(log: EventLog) -> bool:
     A login page, a redirect or a wrong path is seldom behind the limiter that
     is meant, so what it admits shows nothing.
     """
-    statuses = [status for status in log.column("status") if status is not None]
-    return (
-        bool(statuses)
-        and all(300 <= status < 500 for status in statuses)
-        and REJECTED not in log.column("outcome")
-    )
+    statuses = (status for status in _stored(log, "status", log.ints) if status != NULL)
+    if not all(300 <= status < 500 for status in statuses):
+        return False
+    rejected = {code for code, word in enumerate(log.words("outcome")) if word == REJECTED}
+    answered = any(status != NULL for status in _stored(log, "status", log.ints))
+    codes = _stored(log, "outcome", lambda name: log.codes(name)[0])
+    return answered and rejected.isdisjoint(codes)
+
+
+def _stored(log: EventLog, name: str, each: Callable[[str], "array[int]"]) -> Sequence[int]:
+    """The numbers of a column, one where all rows have the same."""
+    same = log.same(name)
+    return each(name) if same is None else [same]
 
 
 def left_out(

@@ -93,7 +93,7 @@ def _native_search(jobs: Sequence[Interval], model: Model, budget: int) -> Answe
     kind, values, spent = _native.feasible(
         array("q", (sent_ns for sent_ns, _ in jobs)).tobytes(),
         array("q", (received_ns for _, received_ns in jobs)).tobytes(),
-        [(s.width, s.lag, s.rise_num, s.rise_den, s.slack_ns) for s in model.stairs],
+        model.figures(),
         max(0, budget),
     )
     if kind == "exhausted":

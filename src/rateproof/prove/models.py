@@ -143,6 +143,10 @@ class Model:
         """What the policy promises of admissions, shortened by the tolerance."""
         return cls(tuple(Stair.of(quota, tolerance) for quota in policy.quotas))
 
+    def figures(self) -> list[tuple[int, int, int, int, int]]:
+        """The stairs as the native core takes them."""
+        return [(s.width, s.lag, s.rise_num, s.rise_den, s.slack_ns) for s in self.stairs]
+
     def gap(self, m: int) -> int:
         """The least time that `m` admissions in a row may span."""
         return max(stair.gap(m) for stair in self.stairs)

@@ -1,11 +1,16 @@
 """What a log says of each key: intervals in which decisions were made, by outcome."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.prove.feasible import Interval
 
 __all__ = ["KeyLog", "observe"]
+
+_MARKS = ("status", "retry_after_s", "ratelimit_remaining")
+_NAMES = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
+_UNMARKED = [503, None, None]
 
 
 @dataclass(slots=True)
@@ -48,7 +53,9 @@ class KeyLog:
         return [*self.admitted, *((sent_ns, None) for sent_ns, _ in self.unknown)]
 
 
-def observe(log: EventLog) -> dict[bytes, KeyLog]:
+def observe(
+    log: EventLog, rows: Sequence[int] | None = None, *, marked: bool | None = None
+) -> dict[bytes, KeyLog]:
     """Sort a log's events by key and outcome.
 
     Where the limiter is seen to mark its rejections (Retry-After or RateLimit
@@ -56,19 +63,27 @@ def observe(log: EventLog) -> dict[bytes, KeyLog]:
     server or a proxy: its outcome is unknown. So is that of a request called
     admitted or rejected for which there is no answer to bound the decision. A
     refused connection carried no request: it ended as it was sent.
+
+    Args:
+        log: what clients saw.
+        rows: which of its rows, in order; all of them if None.
+        marked: whether the limiter is seen to mark its rejections, anywhere in
+            the log; None if that is not known yet.
     """
     keys: dict[bytes, KeyLog] = {}
-    names = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", "status")
-    columns = [log.column(name) for name in names]
-    unmarked = _unmarked_rejections(log)
-    for row, (key, sent_ns, received_ns, outcome, done_ns, error, _) in enumerate(
-        zip(*columns, strict=True)
+    if marked is None:
+        marked = _marks_rejections(log)
+    columns = [log.column(name, rows) for name in _NAMES]
+    numbers = range(len(log)) if rows is None else rows
+    for row, key, sent_ns, received_ns, outcome, done_ns, error, *marks in zip(
+        numbers, *columns, strict=True
     ):
         entry = keys.get(key)
         if entry is None:
             entry = keys[key] = KeyLog(key, sent_ns)
         entry.first_sent_ns = min(entry.first_sent_ns, sent_ns)
-        if received_ns is None or row in unmarked:
+        unmarked = marked and outcome == REJECTED and marks == _UNMARKED
+        if received_ns is None or unmarked:
             outcome = UNKNOWN  # noqa: PLW2901
         if outcome == ADMITTED:
             entry.admitted.append((sent_ns, received_ns))
@@ -84,16 +99,10 @@ def observe(log: EventLog) -> dict[bytes, KeyLog]:
     return keys
 
 
-def _unmarked_rejections(log: EventLog) -> frozenset[int]:
-    """Rows of 503 answers without the marks that the limiter's rejections carry."""
-    names = ("outcome", "status", "retry_after_s", "ratelimit_remaining")
-    rejected = [
-        (row, status, retry_after_s is not None or remaining is not None)
-        for row, (outcome, status, retry_after_s, remaining) in enumerate(
-            zip(*(log.column(name) for name in names), strict=True)
-        )
-        if outcome == REJECTED
-    ]
-    if not any(marked for _, _, marked in rejected):
-        return frozenset()
-    return frozenset(row for row, status, marked in rejected if status == 503 and not marked)
+def _marks_rejections(log: EventLog) -> bool:
+    """Whether any rejection carries the marks of the limiter's own."""
+    names = ("outcome", "retry_after_s", "ratelimit_remaining")
+    return any(
+        outcome == REJECTED and (retry_after_s is not None or remaining is not None)
+        for outcome, retry_after_s, remaining in zip(*map(log.column, names), strict=True)
+    )

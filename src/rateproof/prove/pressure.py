@@ -9,7 +9,7 @@ from rateproof.prove.observed import KeyLog
 from rateproof.prove.windows import most_nested, most_touching, tightest_nests
 from rateproof.units import format_duration
 
-__all__ = ["Pressure", "hardest", "measure"]
+__all__ = ["Pressure", "hardest", "measure", "unpressed"]
 
 # Steps of a staircase beyond the first are tried too: for a sliding log the
 # first decides, for the others it nearly always does.
@@ -58,13 +58,19 @@ class Pressure:
         )
 
 
-def measure(keys: Iterable[KeyLog], policy: Policy) -> tuple[Pressure, ...]:
-    """The pressure on each quota, in policy order."""
-    stairs = [Stair.of(quota) for quota in policy.quotas]
-    totals = [
+def unpressed(policy: Policy) -> list[Pressure]:
+    """Of which nothing was asked, one for each quota in policy order."""
+    stairs = map(Stair.of, policy.quotas)
+    return [
         Pressure(str(quota), stair.size(1) - 1, stair.span_ns(1))
         for quota, stair in zip(policy.quotas, stairs, strict=True)
     ]
+
+
+def measure(keys: Iterable[KeyLog], policy: Policy) -> tuple[Pressure, ...]:
+    """The pressure on each quota, in policy order."""
+    stairs = [Stair.of(quota) for quota in policy.quotas]
+    totals = unpressed(policy)
     for key in keys:
         attempts = key.attempts()
         totals = [

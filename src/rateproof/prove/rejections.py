@@ -14,8 +14,16 @@ from dataclasses import dataclass
 from rateproof.policy import Policy
 from rateproof.prove.feasible import Interval
 from rateproof.prove.models import EXACT, Tolerance
+from rateproof.prove.observed import KeyLog
 
-__all__ = ["Occupancy", "WrongRejection", "covered_from_ns", "has_rule", "wrong_rejections"]
+__all__ = [
+    "Occupancy",
+    "WrongRejection",
+    "covered_from_ns",
+    "has_rule",
+    "judged",
+    "wrong_rejections",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,29 @@ def covered_from_ns(
     """
     windows = [tolerance.at_most_ns(quota.window_ns) for quota in policy.quotas]
     return first_sent_ns + longest_ns + max(windows)
+
+
+def judged(
+    key: KeyLog, policy: Policy, tolerance: Tolerance, *, fresh: bool, longest_ns: int | None
+) -> list[int]:
+    """Which of a key's rejections can be judged, by index.
+
+    Args:
+        key: its requests.
+        policy: what was promised of it.
+        tolerance: how much longer the limiter's window may last on this clock.
+        fresh: whether the key was not in use before the log began.
+        longest_ns: the longest time from sending to answer in the log; None
+            where an answer was lost.
+    """
+    if not has_rule(policy):
+        return []
+    if fresh:
+        return list(range(len(key.rejected)))
+    if longest_ns is None:
+        return []
+    from_ns = covered_from_ns(key.first_sent_ns, longest_ns, policy, tolerance)
+    return [i for i, (sent_ns, _) in enumerate(key.rejected) if sent_ns >= from_ns]
 
 
 def wrong_rejections(

@@ -1,16 +1,20 @@
 """One log before one policy: what is found against each claim, key by key."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
+from functools import cached_property
 
 from rateproof.events import EventLog
+from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.breach import Breach, find_breach
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence, Witness
 from rateproof.prove.feasible import Exhausted, Interval
 from rateproof.prove.models import EXACT, Model, Stair, Tolerance
-from rateproof.prove.observed import KeyLog, observe
-from rateproof.prove.rejections import WrongRejection, covered_from_ns, has_rule, wrong_rejections
+from rateproof.prove.observed import KeyLog
+from rateproof.prove.rejections import WrongRejection, judged, wrong_rejections
+from rateproof.prove.screen import screened
+from rateproof.prove.survey import Survey, cut_off, fresh, survey
 
 __all__ = ["Doubts", "Trial"]
 
@@ -30,7 +34,7 @@ class Doubts:
     exhausted: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class Trial:
     """Everything needed to judge one log.
 
@@ -39,7 +43,8 @@ class Trial:
         policy: what was promised.
         tolerance: what clocks may disagree on.
         budget: positions that may be decided again; counts down.
-        keys: the log by key.
+        claims: what will be asked; see `verdict.CLAIMS`.
+        survey: what is known of the log before anything is searched.
         fresh: whether the log says that no key was used before it began.
         cut_off: whether the log says that requests of its run are missing from it.
     """
@@ -48,34 +53,42 @@ class Trial:
     policy: Policy
     tolerance: Tolerance
     budget: int
-    keys: dict[bytes, KeyLog] = field(init=False)
+    claims: InitVar[frozenset[str]]
+    survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
     _model: Model = field(init=False)
-    _longest_ns: int | None = field(init=False)
-    _numbered: bool = field(init=False)
-    _runs: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.keys = observe(self.log)
+    def __post_init__(self, claims: frozenset[str]) -> None:
+        self.survey = screened(
+            self.log, self.policy, self.tolerance, over_admission=OVER_ADMISSION in claims
+        ) or survey(self.log, self.policy, self.tolerance)
         self._model = Model.of(self.policy, self.tolerance)
-        self.fresh = self.log.metadata.get("fresh_keys") is True
-        self.cut_off = self.log.metadata.get("complete") is False
-        self._longest_ns = self._longest()
-        self._numbered = len(self.log) < 2 or any(self.log.column("sequence"))
-        self._runs = len(set(self.log.column("run"))) > 1
+        self.fresh = fresh(self.log)
+        self.cut_off = cut_off(self.log)
 
-    def _longest(self) -> int | None:
-        """The longest way from sending to answer; None where an answer was lost."""
-        keys = self.keys.values()
-        if any(key.unknown for key in keys):
-            return None
-        known = (job for key in keys for job in (*key.admitted, *key.rejected))
-        return max((received_ns - sent_ns for sent_ns, received_ns in known), default=None)
+    @cached_property
+    def _numbered(self) -> bool:
+        """Whether the rows have numbers of their own."""
+        same = self.log.same("sequence")
+        if len(self.log) < 2 or same is not None:
+            return len(self.log) < 2 or same not in {0, NULL}
+        return any(number not in {0, NULL} for number in self.log.ints("sequence"))
+
+    @cached_property
+    def _runs(self) -> bool:
+        """Whether there are several runs."""
+        if self.log.same("run") is not None:
+            return False
+        runs = self.log.ints("run")
+        return any(run != runs[0] for run in runs)
 
     def over_admissions(self, doubts: Doubts) -> Iterator[Evidence]:
         """One piece of evidence for each key that certainly got too much."""
-        for key in self.keys.values():
+        for suspect in self.survey.suspects:
+            if self._clears(suspect.tolerated):
+                continue
+            key = suspect.load()
             found = self._breach(key.admitted, self._model, doubts)
             if found is not None:
                 yield self._over_admission(key, found)
@@ -83,12 +96,26 @@ class Trial:
     def doubt_over_admission(self, doubts: Doubts) -> None:
         """Note what would have been a breach; for a log that has none."""
         exact = Model.of(self.policy, EXACT)
-        for key in self.keys.values():
-            if not doubts.tolerance and self.tolerance != EXACT:
-                doubts.tolerance = self._breach(key.admitted, exact, doubts) is not None
-            if not doubts.unknowns and (ended := key.ended_unknowns()):
-                jobs = key.admitted + ended
-                doubts.unknowns = self._breach(jobs, self._model, doubts) is not None
+        for suspect in self.survey.suspects:
+            in_doubt = not doubts.tolerance and self.tolerance != EXACT
+            if in_doubt and not self._clears(suspect.exact):
+                found = self._breach(suspect.load().admitted, exact, doubts)
+                doubts.tolerance = found is not None
+            if not doubts.unknowns and not self._clears(suspect.unknown):
+                key = suspect.load()
+                if ended := key.ended_unknowns():
+                    found = self._breach(key.admitted + ended, self._model, doubts)
+                    doubts.unknowns = found is not None
+
+    def _clears(self, cost: int | None) -> bool:
+        """Whether a search is known to find nothing; its cost is then paid as if it had been made.
+
+        Without the means it would give up on the way, so it must be made.
+        """
+        if cost is None or cost > max(0, self.budget):
+            return False
+        self.budget -= cost
+        return True
 
     def _breach(self, jobs: Sequence[Interval], model: Model, doubts: Doubts) -> Breach | None:
         found, spent = find_breach(jobs, model, self.budget)
@@ -98,23 +125,12 @@ class Trial:
             return None
         return found
 
-    def judged(self, key: KeyLog) -> list[int]:
-        """Which of a key's rejections can be judged: see `covered_from_ns`.
-
-        None of a log that is cut off: a request that is missing may have used up the limit.
-        """
-        if self.cut_off or not has_rule(self.policy):
-            return []
-        if self.fresh:
-            return list(range(len(key.rejected)))
-        if self._longest_ns is None:
-            return []
-        from_ns = covered_from_ns(key.first_sent_ns, self._longest_ns, self.policy, self.tolerance)
-        return [i for i, (sent_ns, _) in enumerate(key.rejected) if sent_ns >= from_ns]
-
     def wrong_rejections(self) -> Iterator[Evidence]:
         """One piece of evidence for each key that was certainly rejected without need."""
-        for key in self.keys.values():
+        for suspect in self.survey.suspects:
+            if not suspect.wrong:
+                continue
+            key = suspect.load()
             wrong = self._wrong(key, key.maybe_admitted(), self.tolerance)
             if wrong:
                 # The emptiest window is the plainest evidence.
@@ -122,7 +138,12 @@ class Trial:
 
     def doubt_wrong_rejection(self, doubts: Doubts) -> None:
         """Note what would have been a wrong rejection; for a log that has none."""
-        for key in self.keys.values():
+        survey = self.survey
+        if survey.wrong_if_exact is not None and survey.wrong_if_unknown is not None:
+            doubts.tolerance |= self.tolerance != EXACT and survey.wrong_if_exact
+            doubts.unknowns |= survey.wrong_if_unknown
+            return
+        for key in (suspect.load() for suspect in survey.suspects):
             if not doubts.tolerance and self.tolerance != EXACT:
                 doubts.tolerance = bool(self._wrong(key, key.maybe_admitted(), EXACT))
             if not doubts.unknowns and key.unknown:
@@ -134,11 +155,19 @@ class Trial:
         admissions: Sequence[tuple[int, int | None]],
         tolerance: Tolerance,
     ) -> list[WrongRejection]:
-        judged = self.judged(key)
-        rejections = [key.rejected[i] for i in judged]
+        if self.cut_off:
+            return []
+        indices = judged(
+            key,
+            self.policy,
+            self.tolerance,
+            fresh=self.fresh,
+            longest_ns=self.survey.longest_ns,
+        )
+        rejections = [key.rejected[i] for i in indices]
         found = wrong_rejections(rejections, admissions, self.policy, tolerance)
         return [
-            WrongRejection(judged[wrong.index], wrong.quota, wrong.most, wrong.counted)
+            WrongRejection(indices[wrong.index], wrong.quota, wrong.most, wrong.counted)
             for wrong in found
         ]
 
@@ -187,7 +216,7 @@ class Trial:
 
     def _run_of(self, rows: Sequence[int]) -> int | None:
         runs = {self.log[row].run for row in rows}
-        return runs.pop() if self._runs and len(runs) == 1 else None
+        return runs.pop() if len(runs) == 1 and self._runs else None
 
     def _witness(self, row: int) -> Witness:
         event = self.log[row]

@@ -13,10 +13,11 @@ from typing import Any, Final
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.policy import Policy
-from rateproof.prove.causes import Cause, Counts, causes_of, count, left_out, only_elsewhere
+from rateproof.prove.causes import Cause, causes_of, left_out, only_elsewhere
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence, readable_key
 from rateproof.prove.models import Tolerance
-from rateproof.prove.pressure import Pressure, hardest, measure
+from rateproof.prove.pressure import Pressure, hardest
+from rateproof.prove.survey import Counts
 from rateproof.prove.trial import Doubts, Trial
 
 __all__ = [
@@ -127,9 +128,8 @@ def judge(
     if not claims or not claims <= CLAIMS:
         named = ", ".join(sorted(claims)) or "none"
         raise InvalidArgument(f"claims: {named}", f"one or more of {', '.join(sorted(CLAIMS))}")
-    trial = Trial(log, policy, Tolerance(tolerance_ppm, granularity_ns), budget)
-    pressure = measure(trial.keys.values(), policy)
-    counts = count(trial)
+    trial = Trial(log, policy, Tolerance(tolerance_ppm, granularity_ns), budget, claims)
+    pressure, counts = trial.survey.pressure, trial.survey.counts
     doubts = Doubts()
     found: list[Evidence] = []
     reasons: list[str] = []

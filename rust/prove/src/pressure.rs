@@ -1,0 +1,111 @@
+//! How hard a log pressed on one quota: the figures of `rateproof.prove.pressure`.
+
+use crate::seen::{Seen, TIME_LIMIT};
+use crate::stair::Stair;
+use crate::windows::{most_nested, most_touching, tightest_nest};
+
+/// Steps that are tried of a staircase that lags.
+const STEPS: usize = 16;
+
+/// The requests of one key, each list sorted.
+pub(crate) struct Asked<'a> {
+    /// When each request was sent, however answered.
+    pub starts: &'a [i64],
+    /// When each had ended.
+    pub ends: &'a [i64],
+    /// The admitted ones.
+    pub admitted: &'a [Seen],
+    /// Whether no interval of these lies strictly within another.
+    pub flat: bool,
+}
+
+/// The most that any one key asked of one quota. Keys are numbers in order of appearance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Most requests that may lie in one window.
+    pub attempts: usize,
+    /// Most admissions that may lie in it.
+    pub possible: usize,
+    /// Most admissions that certainly lie in it.
+    pub provable: usize,
+    /// The least time in ns in which more were admitted than are allowed, if ever.
+    pub tightest_ns: Option<i64>,
+    /// Whether any key may have asked for more than was allowed.
+    pub stressed: bool,
+    /// The first key with that tightest time, or else with the most attempts, if any.
+    pub key: Option<usize>,
+}
+
+impl Pressure {
+    /// Adds what a key asked. Keys are added in order, some of them left out.
+    pub(crate) fn add(&mut self, key: usize, stair: &Stair, asked: &Asked<'_>) {
+        let window = window(stair, 1);
+        // Figures that cannot exceed those there are not worth counting.
+        let mut figures = Pressure {
+            key: Some(key),
+            ..Pressure::default()
+        };
+        if asked.starts.len() > self.attempts {
+            figures.attempts = most_touching(asked.starts, asked.ends, window);
+        }
+        if !self.stressed {
+            figures.stressed = may_climb(asked, stair);
+        }
+        if asked.admitted.len() > self.possible {
+            let mut ends: Vec<i64> = asked.admitted.iter().map(|seen| seen.end).collect();
+            let starts: Vec<i64> = asked.admitted.iter().map(|seen| seen.sent).collect();
+            if !asked.flat {
+                ends.sort_unstable();
+            }
+            figures.possible = most_touching(&starts, &ends, window);
+        }
+        if asked.admitted.len() > self.provable {
+            figures.provable = most_nested(asked.admitted, asked.flat, window);
+        }
+        figures.tightest_ns = tightest_nest(asked.admitted, asked.flat, stair.size(1));
+        self.join(&figures);
+    }
+
+    /// The most of both; `key` as if keys had been added one after the other.
+    pub(crate) fn join(&mut self, other: &Self) {
+        let lead = match (self.tightest_ns, other.tightest_ns) {
+            (None, None) if self.attempts == other.attempts => self.earlier(other),
+            (None, None) if self.attempts > other.attempts => self.key,
+            (Some(mine), Some(theirs)) if mine == theirs => self.earlier(other),
+            (Some(mine), Some(theirs)) if mine < theirs => self.key,
+            (Some(_), None) => self.key,
+            _ => other.key,
+        };
+        self.key = lead;
+        self.tightest_ns = match (self.tightest_ns, other.tightest_ns) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+        self.attempts = self.attempts.max(other.attempts);
+        self.possible = self.possible.max(other.possible);
+        self.provable = self.provable.max(other.provable);
+        self.stressed |= other.stressed;
+    }
+
+    /// The key that comes first of two with equal figures; no key's figures are equal to none.
+    fn earlier(&self, other: &Self) -> Option<usize> {
+        if self.attempts == 0 && self.tightest_ns.is_none() {
+            return None;
+        }
+        self.key.min(other.key)
+    }
+}
+
+fn window(stair: &Stair, steps: usize) -> i64 {
+    i64::try_from(stair.span_ns(steps)).map_or(TIME_LIMIT, |span| span.min(TIME_LIMIT))
+}
+
+/// Whether the attempts may break the stair at any of its first steps.
+fn may_climb(asked: &Asked<'_>, stair: &Stair) -> bool {
+    let last = if stair.lags() { STEPS } else { 1 };
+    (1..=last)
+        .take_while(|&steps| stair.size(steps) <= asked.starts.len())
+        .any(|steps| {
+            most_touching(asked.starts, asked.ends, window(stair, steps)) >= stair.size(steps)
+        })
+}

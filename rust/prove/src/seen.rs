@@ -1,0 +1,47 @@
+//! One request as the prover sees it.
+
+/// What stands for the end of a request that is not known to have ended.
+pub(crate) const NEVER: i64 = -1;
+
+/// Times of a whole log are below this, and windows are cut down to it: no sum overflows.
+pub(crate) const TIME_LIMIT: i64 = 1 << 61;
+
+/// How a request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It passed the limiter.
+    Admitted,
+    /// The limiter refused it.
+    Rejected,
+    /// The log does not show which.
+    Unknown,
+}
+
+/// One row of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The code of its key.
+    pub key: usize,
+    /// How it was answered.
+    pub kind: Kind,
+    /// When it was sent.
+    pub sent_ns: i64,
+    /// When it was answered or had failed; None where the log does not say.
+    pub end_ns: Option<i64>,
+}
+
+/// The interval of one request, in ns from the earliest instant of its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seen {
+    /// When it was sent.
+    pub sent: i64,
+    /// When it was answered or had failed, or `NEVER`.
+    pub end: i64,
+}
+
+/// Sorts by sending time; logs nearly always are.
+pub(crate) fn in_order(requests: &mut [Seen]) {
+    if !requests.is_sorted() {
+        requests.sort();
+    }
+}

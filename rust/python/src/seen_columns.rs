@@ -1,0 +1,170 @@
+//! The columns of a log as the prover reads them, without an object for a row.
+
+use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
+use pyo3::prelude::*;
+use rateproof_prove::{Kind, Row};
+
+use crate::errors::raise;
+
+/// What stands for None among integers; among floats it is NaN.
+const NULL: i64 = i64::MIN;
+
+/// The answer of a server that fails, unless the limiter marked it.
+const UNAVAILABLE: i64 = 503;
+
+/// One value for all rows, or a buffer with one for each.
+pub enum Column<T: Element> {
+    Same(T),
+    Each(PyBuffer<T>),
+}
+
+impl<'a, 'py, T: Element + FromPyObject<'a, 'py>> FromPyObject<'a, 'py> for Column<T> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match given.extract() {
+            Ok(value) => Ok(Self::Same(value)),
+            Err(_) => Ok(Self::Each(PyBuffer::get(&given)?)),
+        }
+    }
+}
+
+/// The same, to read from.
+#[derive(Clone, Copy)]
+pub enum Values<'a, T: Element> {
+    Same(T),
+    Each(&'a [ReadOnlyCell<T>]),
+}
+
+impl<T: Element + Copy> Column<T> {
+    pub fn values<'a>(&'a self, py: Python<'a>, rows: usize) -> PyResult<Values<'a, T>> {
+        match self {
+            Self::Same(value) => Ok(Values::Same(*value)),
+            Self::Each(buffer) => match buffer.as_slice(py) {
+                Some(cells) if cells.len() == rows => Ok(Values::Each(cells)),
+                _ => Err(bad(py, "a column in pieces or of another length")),
+            },
+        }
+    }
+}
+
+impl<T: Element + Copy> Values<'_, T> {
+    #[inline]
+    pub fn at(&self, row: usize) -> T {
+        match self {
+            Self::Same(value) => *value,
+            Self::Each(cells) => cells[row].get(),
+        }
+    }
+}
+
+/// The columns of a log. `kinds` has 0 admitted, 1 rejected or 2 unknown for each code of an
+/// outcome, `refused` whether a code of an error says that nothing was sent.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Columns {
+    pub rows: usize,
+    pub keys: usize,
+    key: Column<i32>,
+    outcome: Column<i32>,
+    kinds: Vec<u8>,
+    error: Column<i32>,
+    refused: Vec<u8>,
+    sent_ns: Column<i64>,
+    received_ns: Column<i64>,
+    done_ns: Column<i64>,
+    status: Column<i64>,
+    retry_after_s: Column<f64>,
+    ratelimit_remaining: Column<i64>,
+}
+
+/// A log to read row by row; `rateproof.prove.observed` says what a row means.
+pub struct Table<'a> {
+    pub rows: usize,
+    key: Values<'a, i32>,
+    outcome: Values<'a, i32>,
+    kinds: &'a [u8],
+    error: Values<'a, i32>,
+    refused: &'a [u8],
+    sent_ns: Values<'a, i64>,
+    received_ns: Values<'a, i64>,
+    done_ns: Values<'a, i64>,
+    status: Values<'a, i64>,
+    retry_after_s: Values<'a, f64>,
+    ratelimit_remaining: Values<'a, i64>,
+    /// Whether the limiter is seen to mark its rejections.
+    pub marked: bool,
+}
+
+impl Columns {
+    pub fn table<'a>(&'a self, py: Python<'a>) -> PyResult<Table<'a>> {
+        let rows = self.rows;
+        let mut table = Table {
+            rows,
+            key: self.key.values(py, rows)?,
+            outcome: self.outcome.values(py, rows)?,
+            kinds: &self.kinds,
+            error: self.error.values(py, rows)?,
+            refused: &self.refused,
+            sent_ns: self.sent_ns.values(py, rows)?,
+            received_ns: self.received_ns.values(py, rows)?,
+            done_ns: self.done_ns.values(py, rows)?,
+            status: self.status.values(py, rows)?,
+            retry_after_s: self.retry_after_s.values(py, rows)?,
+            ratelimit_remaining: self.ratelimit_remaining.values(py, rows)?,
+            marked: false,
+        };
+        table.marked =
+            (0..rows).any(|row| table.has_mark(row) && table.kind(row) == Kind::Rejected);
+        Ok(table)
+    }
+}
+
+impl Table<'_> {
+    /// A row; None where it was sent at no time, or has a code without a word.
+    pub fn row(&self, row: usize, keys: usize) -> Option<Row> {
+        let sent_ns = self.sent_ns.at(row);
+        let received_ns = self.received_ns.at(row);
+        let key = self.key.at(row) as u32 as usize;
+        let mut kind = self.kind(row);
+        if received_ns == NULL || (self.marked && self.lacks_mark(row, kind)) {
+            kind = Kind::Unknown;
+        }
+        let end_ns = match received_ns {
+            NULL if self.refused.get(self.error.at(row) as u32 as usize) == Some(&1) => None,
+            NULL => Some(self.done_ns.at(row)).filter(|&end_ns| end_ns != NULL),
+            _ => Some(received_ns),
+        };
+        (key < keys && sent_ns != NULL).then_some(Row {
+            key,
+            kind,
+            sent_ns,
+            end_ns,
+        })
+    }
+
+    fn kind(&self, row: usize) -> Kind {
+        match self.kinds.get(self.outcome.at(row) as u32 as usize) {
+            Some(0) => Kind::Admitted,
+            Some(1) => Kind::Rejected,
+            _ => Kind::Unknown,
+        }
+    }
+
+    fn has_mark(&self, row: usize) -> bool {
+        !self.retry_after_s.at(row).is_nan() || self.ratelimit_remaining.at(row) != NULL
+    }
+
+    fn lacks_mark(&self, row: usize, kind: Kind) -> bool {
+        kind == Kind::Rejected && self.status.at(row) == UNAVAILABLE && !self.has_mark(row)
+    }
+}
+
+fn bad(py: Python<'_>, problem: &str) -> PyErr {
+    raise(
+        py,
+        "InvalidArgument",
+        problem,
+        Some("one value for each row"),
+    )
+}

@@ -1,0 +1,131 @@
+"""What is in a log, and which of its keys have to be looked at: the reference, which names all."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rateproof.events import EventLog
+from rateproof.policy import Policy
+from rateproof.prove.models import Tolerance
+from rateproof.prove.observed import KeyLog, observe
+from rateproof.prove.pressure import Pressure, measure
+from rateproof.prove.rejections import judged
+
+__all__ = ["Counts", "Survey", "Suspect", "cut_off", "fresh", "survey"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a verdict rests on.
+
+    Args:
+        keys: different keys.
+        events: requests.
+        admitted: requests known to be admitted.
+        rejected: requests known to be rejected by the limiter.
+        unknown: the rest.
+        judged: rejections that could be judged, under a policy that has a rule
+            and where the log goes back far enough.
+    """
+
+    keys: int = 0
+    events: int = 0
+    admitted: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    judged: int = 0
+
+    def sentence(self) -> str:
+        """The figures in one line."""
+        return (
+            f"{self.events} requests of {self.keys} {'key' if self.keys == 1 else 'keys'}: "
+            f"{self.admitted} admitted, {self.rejected} rejected, {self.unknown} unknown"
+        )
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A key against which something may be found.
+
+    The three costs are positions that a search for over-admission would decide
+    again to find nothing; None where only the search can tell.
+
+    Args:
+        load: gives its requests.
+        tolerated: the cost under the tolerance.
+        exact: the cost had the clocks agreed.
+        unknown: the cost had the unknown requests that ended been admitted.
+        wrong: whether any of its rejections may be wrong.
+    """
+
+    load: Callable[[], KeyLog]
+    tolerated: int | None = None
+    exact: int | None = None
+    unknown: int | None = None
+    wrong: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of a log before anything is searched.
+
+    Args:
+        counts: what is in it.
+        pressure: how hard it pressed, one for each quota in policy order.
+        longest_ns: the longest way from sending to answer; None where an
+            answer was lost, or there is none.
+        suspects: the keys to look at, in order of appearance.
+        wrong_if_exact: whether a rejection of any key would be wrong, had the
+            clocks agreed; None if that is not known yet.
+        wrong_if_unknown: the same, had no unknown request been admitted.
+    """
+
+    counts: Counts
+    pressure: tuple[Pressure, ...]
+    longest_ns: int | None
+    suspects: Sequence[Suspect]
+    wrong_if_exact: bool | None = None
+    wrong_if_unknown: bool | None = None
+
+
+def fresh(log: EventLog) -> bool:
+    """Whether the log says that no key was in use before it began."""
+    return log.metadata.get("fresh_keys") is True
+
+
+def cut_off(log: EventLog) -> bool:
+    """Whether the log says that requests of its run are missing: no rejection is judged then."""
+    return log.metadata.get("complete") is False
+
+
+def survey(log: EventLog, policy: Policy, tolerance: Tolerance) -> Survey:
+    """Count and measure a log, with an object for each event; every key is a suspect."""
+    keys = observe(log).values()
+    longest_ns = _longest(keys)
+    can_judge = partial(
+        judged, policy=policy, tolerance=tolerance, fresh=fresh(log), longest_ns=longest_ns
+    )
+    counts = Counts(
+        keys=len(keys),
+        events=len(log),
+        admitted=sum(len(key.admitted) for key in keys),
+        rejected=sum(len(key.rejected) for key in keys),
+        unknown=sum(len(key.unknown) for key in keys),
+        judged=0 if cut_off(log) else sum(len(can_judge(key)) for key in keys),
+    )
+    suspects = [Suspect(partial(_same, key)) for key in keys]
+    return Survey(counts, measure(keys, policy), longest_ns, suspects)
+
+
+def _same(key: KeyLog) -> KeyLog:
+    return key
+
+
+def _longest(keys: Collection[KeyLog]) -> int | None:
+    if any(key.unknown for key in keys):
+        return None
+    known = (job for key in keys for job in (*key.admitted, *key.rejected))
+    return max((received_ns - sent_ns for sent_ns, received_ns in known), default=None)

@@ -109,7 +109,7 @@ class Terminal:
             text=True,
             start_new_session=True,
             # Ctrl-C is a byte only to a process whose controlling terminal this is.
-            preexec_fn=_take_terminal,  # noqa: PLW1509 - only makes a system call
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - only makes system calls
             env={key: value for key, value in os.environ.items() if key not in _OWN}
             | {"TERM": "xterm-256color"},
         )
@@ -151,6 +151,8 @@ _OWN = {"COLUMNS", "LINES", "NO_COLOR"}
 
 def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Whoever runs the tests in the background of a shell ignores Ctrl-C, and so would we.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -72,9 +72,8 @@ def test_a_disk_without_space_keeps_what_was_written(tmp_path, suffix, size):
     """A small disk that only the writing process sees, and that goes away with it."""
     (tmp_path / "disk").mkdir()
     mount = f'mount -t tmpfs -o size={size} tmpfs "$1"'
-    unshare = ["unshare", "--mount", "sh", "-c"]
-    if subprocess.run([*unshare, mount, "sh", str(tmp_path / "disk")], check=False).returncode:
-        pytest.skip("only who may mount can make a small disk")
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    unshare = ["unshare", *as_root, "--mount", "sh", "-c"]
     script = f'{mount} && "$2" -c "$3" "$1/run" 0 5000; status=$?; cp "$1/run" "$4"; exit $status'
     path = tmp_path / f"run.{suffix}"
     script = script.replace("/run", f"/run.{suffix}")

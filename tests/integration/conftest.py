@@ -1,10 +1,13 @@
 """What tests of real servers share: stores of their own, and processes that lack a package."""
 
+import contextlib
 import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from rateproof.enforce.stores.location import remove
+from rateproof.simulate.target import Target
 
 _HIDING = """
 import sys
@@ -143,3 +147,68 @@ def start(spawn, store, hide, listening):
     for server in running:
         for suffix in ("", "-python"):  # its counters, where its store has none
             remove(f"server-{server.port}{suffix}")
+
+
+class ScriptedServer:
+    """Does to each request what its script says, and remembers the requests.
+
+    A script is called with the connection and the header section of a request; anything
+    but None ends the connection.
+    """
+
+    def __init__(self, script: Callable[[socket.socket, bytes], object], host: str) -> None:
+        self.script = script
+        self.heads: list[bytes] = []
+        self.connections = 0
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=1_024)
+        self.host, self.port = host, self._listener.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def target(self, path: str = "/") -> Target:
+        return Target("http", self.host, self.port, path)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                self._open.add(connection)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        buffered = b""
+        with contextlib.suppress(OSError), connection:
+            while True:
+                while b"\r\n\r\n" not in buffered:
+                    chunk = connection.recv(65_536)
+                    if not chunk:
+                        return
+                    buffered += chunk
+                head, _, buffered = buffered.partition(b"\r\n\r\n")
+                self.heads.append(head)
+                if self.script(connection, head) is not None:
+                    return
+
+    def close(self) -> None:
+        # shutdown wakes the accept that is in progress, close alone does not.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in list(self._open):
+            connection.close()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    servers: list[ScriptedServer] = []
+
+    def start(script: Callable[[socket.socket, bytes], object], host: str = "127.0.0.1"):
+        servers.append(ScriptedServer(script, host))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

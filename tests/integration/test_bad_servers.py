@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from random import Random
@@ -49,64 +49,6 @@ class Times:
     def program(self) -> Program:
         pause = (Wait(Every(self.pause_ns)),) if self.pause_ns else ()
         return compiled(Repeat(self.count, (Request(), RESUME, *pause)))
-
-
-class Server:
-    """Does to each request what its script says, and remembers the requests."""
-
-    def __init__(self, script: Script, host: str) -> None:
-        self.script = script
-        self.heads: list[bytes] = []
-        self.connections = 0
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family, backlog=1_024)
-        self.target = Target("http", host, self._listener.getsockname()[1])
-        self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                self._open.add(connection)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        buffered = b""
-        with contextlib.suppress(OSError), connection:
-            while True:
-                while b"\r\n\r\n" not in buffered:
-                    chunk = connection.recv(65_536)
-                    if not chunk:
-                        return
-                    buffered += chunk
-                head, _, buffered = buffered.partition(b"\r\n\r\n")
-                self.heads.append(head)
-                if self.script(connection, head) is not None:
-                    return
-
-    def close(self) -> None:
-        # shutdown wakes the accept that is in progress, close alone does not.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in list(self._open):
-            connection.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    servers: list[Server] = []
-
-    def start(script: Script, host: str = "127.0.0.1") -> Server:
-        servers.append(Server(script, host))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 @pytest.fixture(params=["native", "threads"])
@@ -205,10 +147,10 @@ LOST = {
 
 @pytest.mark.parametrize(("script", "kind"), LOST.values(), ids=LOST.keys())
 def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
-    serve: Callable[..., Server], transport: str, script: Script, kind: str
+    scripted: Callable[..., Any], transport: str, script: Script, kind: str
 ) -> None:
-    server = serve(script)
-    log = run(transport, server.target, Times(2), 3, timeout_ns=250 * MS)
+    server = scripted(script)
+    log = run(transport, server.target(), Times(2), 3, timeout_ns=250 * MS)
     assert log.column("error") == [kind] * 6
     assert log.column("outcome") == ["unknown"] * 6
     assert log.column("status") == log.column("received_ns") == [None] * 6
@@ -220,10 +162,10 @@ def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
 
 
 def test_interim_answers_without_end_or_pause_are_given_up(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
     flood = repeating(b"", b"HTTP/1.1 100 Go\r\n\r\n" * 100)
-    log = run(transport, serve(flood).target, Times(2), timeout_ns=400 * MS)
+    log = run(transport, scripted(flood).target(), Times(2), timeout_ns=400 * MS)
     assert set(log.column("error")) <= {"protocol", "timeout"}
     assert log.column("status") == [None] * 2
 
@@ -287,12 +229,12 @@ BROKEN_BODIES = {
 
 @pytest.mark.parametrize(("script", "kind"), BROKEN_BODIES.values(), ids=BROKEN_BODIES.keys())
 def test_an_answer_whose_body_is_lost_keeps_its_status(
-    serve: Callable[..., Server], transport: str, script: Script, kind: str
+    scripted: Callable[..., Any], transport: str, script: Script, kind: str
 ) -> None:
     """The decision was seen; what followed it is an error."""
-    server = serve(script)
+    server = scripted(script)
     timeout_ns = 250 * MS if kind == "timeout" else 10 * SECOND
-    log = run(transport, server.target, Times(2), 2, timeout_ns=timeout_ns)
+    log = run(transport, server.target(), Times(2), 2, timeout_ns=timeout_ns)
     assert log.column("error") == [kind] * 4
     assert log.column("status") == [200] * 4
     assert log.column("outcome") == ["admitted"] * 4
@@ -328,10 +270,10 @@ WHOLE = {
 
 @pytest.mark.parametrize(("answer", "size"), WHOLE.values(), ids=WHOLE.keys())
 def test_a_whole_answer_keeps_its_connection(
-    serve: Callable[..., Server], transport: str, answer: bytes, size: int
+    scripted: Callable[..., Any], transport: str, answer: bytes, size: int
 ) -> None:
-    server = serve(answering(answer))
-    log = run(transport, server.target, Times(4), 2)
+    server = scripted(answering(answer))
+    log = run(transport, server.target(), Times(4), 2)
     assert log.column("error") == [None] * 8
     assert set(log.column("status")) == {int(re.findall(rb"HTTP/1.1 (\d+)", answer)[-1])}
     assert log.column("bytes") == [size] * 8
@@ -341,10 +283,10 @@ def test_a_whole_answer_keeps_its_connection(
 
 
 def test_the_answer_to_head_has_no_body_whatever_it_says(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
-    server = serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"))
-    log = run(transport, server.target, Times(4), method="HEAD", timeout_ns=SECOND)
+    server = scripted(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"))
+    log = run(transport, server.target(), Times(4), method="HEAD", timeout_ns=SECOND)
     assert log.column("error") == [None] * 4
     assert server.connections == 1
     assert all(head.startswith(b"HEAD / ") or b"HEAD /?" in head for head in server.heads)
@@ -360,31 +302,31 @@ ENDING = {
 
 @pytest.mark.parametrize("answer", ENDING.values(), ids=ENDING.keys())
 def test_a_server_that_closes_after_each_answer_is_connected_to_anew_and_it_shows(
-    serve: Callable[..., Server], transport: str, answer: bytes
+    scripted: Callable[..., Any], transport: str, answer: bytes
 ) -> None:
-    server = serve(closing(answer))
-    log = run(transport, server.target, Times(5), 3)
+    server = scripted(closing(answer))
+    log = run(transport, server.target(), Times(5), 3)
     assert log.column("error") == [None] * 15
     assert log.column("bytes") == [2] * 15
     assert server.connections == len(set(log.column("connection"))) == 15
 
 
 def test_clients_that_share_connections_open_no_more_than_allowed(
-    serve: Callable[..., Server],
+    scripted: Callable[..., Any],
 ) -> None:
     """Not even where each sends once and is gone; the threads transport shares none."""
-    server = serve(answering(OK))
-    log = run("native", server.target, Times(1), 50, max_connections=3)
+    server = scripted(answering(OK))
+    log = run("native", server.target(), Times(1), 50, max_connections=3)
     assert log.column("status") == [200] * 50
     assert server.connections == len(set(log.column("connection"))) == 3
 
 
 def test_bytes_behind_an_answer_are_never_taken_for_the_next(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
     surplus = b"HTTP/1.1 500 Not Yours\r\nContent-Length: 0\r\n\r\n"
-    server = serve(answering(OK + surplus))
-    log = run(transport, server.target, Times(5, 5 * MS), 3)
+    server = scripted(answering(OK + surplus))
+    log = run(transport, server.target(), Times(5, 5 * MS), 3)
     assert log.column("status") == [200] * 15
     assert log.column("error") == [None] * 15
     assert len(server.heads) == 15
@@ -393,21 +335,21 @@ def test_bytes_behind_an_answer_are_never_taken_for_the_next(
 
 
 def test_a_kept_connection_that_the_server_closes_while_idle_costs_no_request(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
-    server = serve(closing(OK))  # it does not say that it will close
-    log = run(transport, server.target, Times(4, 60 * MS), 3)
+    server = scripted(closing(OK))  # it does not say that it will close
+    log = run(transport, server.target(), Times(4, 60 * MS), 3)
     assert log.column("error") == [None] * 12
     assert len(server.heads) == 12
     assert server.connections == len(set(log.column("connection"))) == 12
 
 
 def test_a_request_that_meets_the_close_is_a_row_and_is_not_sent_again(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
     """Without a pause either comes first, the close or the next request."""
-    server = serve(closing(OK))
-    log = run(transport, server.target, Times(50), 4)
+    server = scripted(closing(OK))
+    log = run(transport, server.target(), Times(50), 4)
     assert len(log) == 200
     answered = [event for event in log if event.error is None]
     assert len(answered) == len(server.heads)
@@ -416,9 +358,9 @@ def test_a_request_that_meets_the_close_is_a_row_and_is_not_sent_again(
         assert (event.outcome == "unknown") is (event.error is not None)
 
 
-def test_ipv6_is_spoken(serve: Callable[..., Server], transport: str) -> None:
-    server = serve(answering(OK), "::1")
-    log = run(transport, server.target, Times(5), 3)
+def test_ipv6_is_spoken(scripted: Callable[..., Any], transport: str) -> None:
+    server = scripted(answering(OK), "::1")
+    log = run(transport, server.target(), Times(5), 3)
     assert log.column("status") == [200] * 15
     assert b"\r\nHost: [::1]:" in server.heads[0]
 
@@ -427,7 +369,7 @@ def test_ipv6_is_spoken(serve: Callable[..., Server], transport: str) -> None:
 
 
 def test_bad_answers_do_not_spoil_those_around_them(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
     """Each client meets every fault, with a good answer after each."""
     faults = [script for script, kind in (LOST | BROKEN_BODIES).values() if kind != "timeout"]
@@ -439,7 +381,9 @@ def test_bad_answers_do_not_spoil_those_around_them(
         turn = turns[found[1]] = turns.get(found[1], -1) + 1
         return faults[turn // 2](connection, head) if turn % 2 else answering(OK)(connection, head)
 
-    log = run(transport, serve(mixed).target, Times(2 * len(faults)), 8, timeout_ns=20 * SECOND)
+    log = run(
+        transport, scripted(mixed).target(), Times(2 * len(faults)), 8, timeout_ns=20 * SECOND
+    )
     for events in log.by_key().values():
         good = events[::2]
         assert [event.error for event in good] == [None] * len(faults)
@@ -449,7 +393,7 @@ def test_bad_answers_do_not_spoil_those_around_them(
 
 
 def test_no_answer_of_a_hostile_server_ends_the_run(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
     """Whole answers, cut, repeated, with bytes changed and numbers blown up."""
     rng = Random(5)
@@ -464,19 +408,19 @@ def test_no_answer_of_a_hostile_server_ends_the_run(
         connection.sendall(answer[: rng.randrange(len(answer))] if rng.random() < 0.2 else answer)
         return rng.random() < 0.9 or None
 
-    log = run(transport, serve(hostile).target, Times(100), 5, timeout_ns=60 * MS)
+    log = run(transport, scripted(hostile).target(), Times(100), 5, timeout_ns=60 * MS)
     assert len(log) == 500
     assert {None, "closed", "protocol", "timeout"} <= set(log.column("error"))
 
 
 def test_a_run_ends_in_time_where_nothing_is_ever_answered(
-    serve: Callable[..., Server], transport: str
+    scripted: Callable[..., Any], transport: str
 ) -> None:
     """Its end, and then the time that the last request may take."""
-    server = serve(stalling())
+    server = scripted(stalling())
     began = time.monotonic()
     options = {"duration_ns": 300 * MS, "timeout_ns": 400 * MS}
-    log = run(transport, server.target, Saturate(), 20, **options)
+    log = run(transport, server.target(), Saturate(), 20, **options)
     assert time.monotonic() - began < 3
     assert len(log) >= 20
     assert set(log.column("error")) == {"timeout"}

@@ -34,69 +34,6 @@ Script = Callable[[socket.socket, bytes], object]
 """Answers one request; anything but None ends the connection."""
 
 
-class Server:
-    """A server that does to each request what its script says, and remembers the requests."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.heads: list[bytes] = []
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1_024)
-        self.port = self._listener.getsockname()[1]
-        self._open: set[socket.socket] = set()
-        self._closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def target(self, path: str = "/") -> Target:
-        return Target.parse(f"http://127.0.0.1:{self.port}{path}")
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.add(connection)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        buffered = b""
-        with contextlib.suppress(OSError), connection:
-            while True:
-                while b"\r\n\r\n" not in buffered:
-                    chunk = connection.recv(65_536)
-                    if not chunk:
-                        return
-                    buffered += chunk
-                head, _, buffered = buffered.partition(b"\r\n\r\n")
-                self.heads.append(head)
-                if self.script(connection, head) is not None:
-                    return
-
-    def close(self) -> None:
-        # shutdown wakes the accept that is in progress, close alone does not.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in list(self._open):
-            connection.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Script], Server]]:
-    servers: list[Server] = []
-
-    def start(script: Script) -> Server:
-        servers.append(Server(script))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
 @dataclass(frozen=True)
 class Times:
     """A fixed number of requests, one after the other, each header dripped over `over_ns`."""
@@ -135,7 +72,7 @@ def run(
 
 
 def test_intervals_are_narrow_where_the_server_is_quick(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
     """Connecting and the body are outside: half of the intervals are below 15 ms."""
 
@@ -144,7 +81,7 @@ def test_intervals_are_narrow_where_the_server_is_quick(
         time.sleep(0.02)
         connection.sendall(OK[-2:])
 
-    log = run(serve(slow_body).target(), Times(30))
+    log = run(scripted(slow_body).target(), Times(30))
     widths = sorted(event.received_ns - event.sent_ns for event in log if event.received_ns)
     assert widths[15] < 15 * MS
     bodies = sorted(e.done_ns - e.received_ns for e in log if e.done_ns and e.received_ns)
@@ -154,19 +91,19 @@ def test_intervals_are_narrow_where_the_server_is_quick(
 # ------------------------------------------------------------- what is sent
 
 
-def test_the_path_is_sent_as_it_was_written(serve: Callable[[Script], Server]) -> None:
+def test_the_path_is_sent_as_it_was_written(scripted: Callable[..., Any]) -> None:
     """Requests would send /a~b/c for it."""
-    server = serve(send_all(OK))
+    server = scripted(send_all(OK))
     run(server.target("/a%7Eb/./%2E%2E/c?x=%41"), Times(1))
     assert server.heads[0].startswith(b"GET /a%7Eb/./%2E%2E/c?x=%41&clientId=c-")
 
 
 def test_environment_and_cookies_of_the_server_play_no_part(
-    serve: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
+    scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    server = serve(
+    server = scripted(
         send_all(b"HTTP/1.1 200 OK\r\nSet-Cookie: s=1; Path=/\r\nContent-Length: 0\r\n\r\n")
     )
     log = run(server.target(), Times(3))
@@ -174,8 +111,8 @@ def test_environment_and_cookies_of_the_server_play_no_part(
     assert not any(b"ookie" in head for head in server.heads)
 
 
-def test_a_redirect_is_an_answer_and_is_not_followed(serve: Callable[[Script], Server]) -> None:
-    server = serve(send_all(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
+def test_a_redirect_is_an_answer_and_is_not_followed(scripted: Callable[..., Any]) -> None:
+    server = scripted(send_all(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
     log = run(server.target(), Times(3))
     assert log.column("status") == [302, 302, 302]
     assert log.column("outcome") == ["admitted"] * 3
@@ -183,22 +120,22 @@ def test_a_redirect_is_an_answer_and_is_not_followed(serve: Callable[[Script], S
 
 
 def test_one_connection_is_kept_and_a_new_one_has_a_new_number(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
-    kept = serve(send_all(OK))
+    kept = scripted(send_all(OK))
     log = run(kept.target(), Times(5), clients=3)
     assert kept.connections == 3
     assert {len({e.connection for e in events}) for events in log.by_key().values()} == {1}
     assert sorted(set(log.column("connection"))) == [1, 2, 3]
 
-    ending = serve(closing(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+    ending = scripted(closing(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
     log = run(ending.target(), Times(5), clients=3)
     assert ending.connections == 15
     assert sorted(log.column("connection")) == list(range(1, 16))
 
 
-def test_what_the_server_says_of_its_limit_is_recorded(serve: Callable[[Script], Server]) -> None:
-    server = serve(
+def test_what_the_server_says_of_its_limit_is_recorded(scripted: Callable[..., Any]) -> None:
+    server = scripted(
         send_all(
             b"HTTP/1.1 429 Too Many\r\nRetry-After: 3\r\nContent-Length: 4\r\n"
             b'RateLimit: "default";r=0;t=3\r\n\r\nwait'
@@ -209,8 +146,8 @@ def test_what_the_server_says_of_its_limit_is_recorded(serve: Callable[[Script],
     assert (event.retry_after_s, event.ratelimit_remaining, event.ratelimit_reset_s) == (3, 0, 3)
 
 
-def test_nonsense_in_those_headers_is_left_out(serve: Callable[[Script], Server]) -> None:
-    server = serve(
+def test_nonsense_in_those_headers_is_left_out(scripted: Callable[..., Any]) -> None:
+    server = scripted(
         send_all(
             b"HTTP/1.1 503 X\r\nRetry-After: \xff\xfe soon\r\nContent-Length: 0\r\n"
             b"RateLimit: r=99999999999999999999999;;;\r\n\r\n"
@@ -221,8 +158,8 @@ def test_nonsense_in_those_headers_is_left_out(serve: Callable[[Script], Server]
     assert event.retry_after_s is event.ratelimit_remaining is event.ratelimit_reset_s is None
 
 
-def test_the_rejecting_codes_are_the_scenarios(serve: Callable[[Script], Server]) -> None:
-    server = serve(send_all(b"HTTP/1.1 420 Calm\r\nContent-Length: 0\r\n\r\n"))
+def test_the_rejecting_codes_are_the_scenarios(scripted: Callable[..., Any]) -> None:
+    server = scripted(send_all(b"HTTP/1.1 420 Calm\r\nContent-Length: 0\r\n\r\n"))
     (event,) = run(server.target(), Times(1), rejected_statuses=frozenset({420}))
     assert event.outcome == "rejected"
 
@@ -266,10 +203,10 @@ def closing(data: bytes) -> Script:
     ],
 )
 def test_an_answer_whose_body_is_lost_keeps_its_status(
-    serve: Callable[[Script], Server], script: Script, kind: str
+    scripted: Callable[..., Any], script: Script, kind: str
 ) -> None:
     """The decision was seen; what followed it is an error."""
-    server = serve(script)
+    server = scripted(script)
     log = run(server.target(), Times(2), timeout_ns=250 * MS if kind == "timeout" else 5 * SECOND)
     assert log.column("error") == [kind] * 2
     assert set(log.column("status")) <= {200, 302}
@@ -291,22 +228,22 @@ def test_a_name_that_is_not_known_is_a_dns_error(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_run_ends_with_its_duration_and_sends_nothing_after_it(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
-    log = run(serve(send_all(OK)).target(), Constant(20 * MS), clients=5, duration_ns=300 * MS)
+    log = run(scripted(send_all(OK)).target(), Constant(20 * MS), clients=5, duration_ns=300 * MS)
     start_ns = log.metadata["start_ns"]
     assert 5 * 8 <= len(log) <= 5 * 16
     assert all(event.intended_ns - start_ns < 300 * MS for event in log if event.intended_ns)
     assert all(event.sent_ns - start_ns < 800 * MS for event in log)
 
 
-def test_stop_ends_every_wait_at_once(serve: Callable[[Script], Server]) -> None:
+def test_stop_ends_every_wait_at_once(scripted: Callable[..., Any]) -> None:
     """A hundred clients that would think for an hour are gone within seconds."""
     control = Control()
     threading.Timer(0.2, control.stop).start()
     before = time.monotonic()
     log = run(
-        serve(send_all(OK)).target(), Think(Every(3_600 * SECOND)), clients=100, control=control
+        scripted(send_all(OK)).target(), Think(Every(3_600 * SECOND)), clients=100, control=control
     )
     assert time.monotonic() - before < 3
     assert len(log) == 0
@@ -314,7 +251,7 @@ def test_stop_ends_every_wait_at_once(serve: Callable[[Script], Server]) -> None
 
 
 def test_requests_in_flight_finish_and_nothing_new_is_sent(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
     control = Control()
 
@@ -323,14 +260,16 @@ def test_requests_in_flight_finish_and_nothing_new_is_sent(
         time.sleep(0.3)
         connection.sendall(OK)
 
-    server = serve(slow)
+    server = scripted(slow)
     log = run(server.target(), Saturate(), clients=10, control=control)
     assert 1 <= len(log) == len(server.heads) <= 10
     assert set(log.column("status")) == {200}
 
 
-def test_max_rate_holds_over_all_clients(serve: Callable[[Script], Server]) -> None:
-    log = run(serve(send_all(OK)).target(), Saturate(), clients=20, duration_ns=SECOND, max_rate=40)
+def test_max_rate_holds_over_all_clients(scripted: Callable[..., Any]) -> None:
+    log = run(
+        scripted(send_all(OK)).target(), Saturate(), clients=20, duration_ns=SECOND, max_rate=40
+    )
     sent = sorted(log.column("sent_ns"))
     assert 20 <= len(log) <= 40
     # A slot is a lower bound of its send: 20 sends span 19 intervals less the first one's delay.
@@ -339,9 +278,9 @@ def test_max_rate_holds_over_all_clients(serve: Callable[[Script], Server]) -> N
     assert log.metadata["audit"]["paced"] > 0
 
 
-def test_a_polite_client_returns_when_it_was_told_to(serve: Callable[[Script], Server]) -> None:
+def test_a_polite_client_returns_when_it_was_told_to(scripted: Callable[..., Any]) -> None:
     answer = b"HTTP/1.1 503 No\r\nRetry-After: 0.25\r\nContent-Length: 0\r\n\r\n"
-    log = run(serve(send_all(answer)).target(), Polite(Every(MS)), duration_ns=900 * MS)
+    log = run(scripted(send_all(answer)).target(), Polite(Every(MS)), duration_ns=900 * MS)
     events = list(log)
     assert len(events) in {2, 3, 4}
     for before, after in itertools.pairwise(events):
@@ -351,9 +290,9 @@ def test_a_polite_client_returns_when_it_was_told_to(serve: Callable[[Script], S
 
 
 def test_rows_have_their_own_sequence_numbers_and_the_runs(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
-    scenario = Scenario(target=serve(send_all(OK)).target(), groups=(Group(Times(20), 10),))
+    scenario = Scenario(target=scripted(send_all(OK)).target(), groups=(Group(Times(20), 10),))
     log = threads.run(scenario, control=Control(), run_number=7)
     assert sorted(log.column("sequence")) == list(range(200))
     assert set(log.column("run")) == {7}
@@ -361,9 +300,9 @@ def test_rows_have_their_own_sequence_numbers_and_the_runs(
 
 
 def test_the_metadata_says_whose_clock_it_was_and_how_late_the_generator(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
-    log = run(serve(send_all(OK)).target(), Constant(20 * MS), clients=3, duration_ns=200 * MS)
+    log = run(scripted(send_all(OK)).target(), Constant(20 * MS), clients=3, duration_ns=200 * MS)
     assert log.metadata["clock"]["name"]
     assert log.metadata["seed"] == 1
     assert log.metadata["scenario"]["groups"][0]["behaviour"]["interval_ns"] == 20 * MS
@@ -375,7 +314,7 @@ def test_the_metadata_says_whose_clock_it_was_and_how_late_the_generator(
 
 
 def test_a_slow_server_is_not_taken_for_a_slow_generator(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
     """Requests wait for an answer, so they are late; the generator itself is not."""
 
@@ -383,14 +322,14 @@ def test_a_slow_server_is_not_taken_for_a_slow_generator(
         time.sleep(0.1)
         connection.sendall(OK)
 
-    log = run(serve(slow).target(), Constant(10 * MS), duration_ns=600 * MS)
+    log = run(scripted(slow).target(), Constant(10 * MS), duration_ns=600 * MS)
     audit = log.metadata["audit"]
     assert audit["lag_max_ns"] > 200 * MS
     assert audit["own_lag_max_ns"] < audit["lag_max_ns"] / 2
 
 
 def test_events_are_observed_one_at_a_time_and_need_not_be_kept(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
     seen: list[Event] = []
     inside = threading.Lock()
@@ -401,14 +340,14 @@ def test_events_are_observed_one_at_a_time_and_need_not_be_kept(
         seen.extend(events)
         inside.release()
 
-    log = run(serve(send_all(OK)).target(), Times(10), clients=20, observe=observe, keep=False)
+    log = run(scripted(send_all(OK)).target(), Times(10), clients=20, observe=observe, keep=False)
     assert len(seen) == 200
     assert len(log) == 0
     assert log.metadata["audit"]["requests"] == 200
 
 
 def test_what_an_observer_raises_ends_the_run_and_comes_out(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
     seen: list[EventLog] = []
 
@@ -418,12 +357,18 @@ def test_what_an_observer_raises_ends_the_run_and_comes_out(
 
     control = Control()
     with pytest.raises(OSError, match="No space left"):
-        run(serve(send_all(OK)).target(), Saturate(), clients=10, observe=observe, control=control)
+        run(
+            scripted(send_all(OK)).target(),
+            Saturate(),
+            clients=10,
+            observe=observe,
+            control=control,
+        )
     assert control.stopping
     assert len(seen) == 1
 
 
-def test_a_behaviour_that_fails_is_not_swallowed(serve: Callable[[Script], Server]) -> None:
+def test_a_behaviour_that_fails_is_not_swallowed(scripted: Callable[..., Any]) -> None:
     class Broken:
         name = "broken"
 
@@ -435,10 +380,10 @@ def test_a_behaviour_that_fails_is_not_swallowed(serve: Callable[[Script], Serve
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run(serve(send_all(OK)).target(), Broken(), clients=3)
+        run(scripted(send_all(OK)).target(), Broken(), clients=3)
 
 
-def test_a_plan_that_ends_ends_its_client(serve: Callable[[Script], Server]) -> None:
+def test_a_plan_that_ends_ends_its_client(scripted: Callable[..., Any]) -> None:
     answers: list[Answer] = []
 
     class Once:
@@ -450,7 +395,7 @@ def test_a_plan_that_ends_ends_its_client(serve: Callable[[Script], Server]) -> 
         def plan(self, _rng: Rng) -> Plan:
             answers.append((yield Send(0)))
 
-    assert len(run(serve(send_all(OK)).target(), Once(), clients=1)) == 1
+    assert len(run(scripted(send_all(OK)).target(), Once(), clients=1)) == 1
     assert answers[0].outcome == "admitted"
     assert 0 <= answers[0].sent_ns <= answers[0].done_ns < SECOND
 
@@ -464,7 +409,7 @@ def test_without_requests_the_error_says_how_to_install_it(
 
 
 def test_threads_that_cannot_be_started_are_an_error_and_leave_none_behind(
-    serve: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
+    scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
     started: list[threading.Thread] = []
@@ -476,7 +421,7 @@ def test_threads_that_cannot_be_started_are_an_error_and_leave_none_behind(
             started.append(thread)
         start(thread)
 
-    server = serve(send_all(OK))
+    server = scripted(send_all(OK))
     monkeypatch.setattr(threading.Thread, "start", limited)
     with pytest.raises(InvalidArgument, match="only 5 of 20 threads"):
         run(server.target(), Saturate(), clients=20)
@@ -488,9 +433,9 @@ def test_threads_that_cannot_be_started_are_an_error_and_leave_none_behind(
 
 
 def test_more_connections_than_it_can_have_threads_are_refused_before_anything_is_sent(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
-    server = serve(send_all(OK))
+    server = scripted(send_all(OK))
     with pytest.raises(InvalidArgument, match="10001 connections are too many") as caught:
         run(server.target(), Times(1), clients=10_001)
     assert "native transport" in str(caught.value.hint)
@@ -528,7 +473,7 @@ def test_a_connection_that_is_not_made_in_its_own_time_is_given_up() -> None:
 
 
 def test_a_client_that_cannot_be_added_is_not_counted(
-    serve: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
+    scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control, ended = Control(), 0
 
@@ -544,19 +489,21 @@ def test_a_client_that_cannot_be_added_is_not_counted(
         elif ended >= 40:
             control.stop()
 
-    log = run(serve(send_all(OK)).target(), Constant(10 * MS), 2, control=control, observe=observe)
+    log = run(
+        scripted(send_all(OK)).target(), Constant(10 * MS), 2, control=control, observe=observe
+    )
     assert control.extra_clients == 0
     assert len(set(log.column("key"))) == 2
 
 
-def test_what_was_due_and_never_sent_is_counted(serve: Callable[[Script], Server]) -> None:
+def test_what_was_due_and_never_sent_is_counted(scripted: Callable[..., Any]) -> None:
     """A server that takes 200 ms for each of 50 a second: most are never sent."""
 
     def slow(connection: socket.socket, _head: bytes) -> None:
         time.sleep(0.2)
         connection.sendall(OK)
 
-    log = run(serve(slow).target(), Constant(20 * MS), duration_ns=500 * MS)
+    log = run(scripted(slow).target(), Constant(20 * MS), duration_ns=500 * MS)
     audit = log.metadata["audit"]
     assert audit["dropped"] + len(log) == 25
     assert len(log) <= 3
@@ -565,9 +512,9 @@ def test_what_was_due_and_never_sent_is_counted(serve: Callable[[Script], Server
     ]
 
 
-def test_a_closed_client_drops_nothing(serve: Callable[[Script], Server]) -> None:
+def test_a_closed_client_drops_nothing(scripted: Callable[..., Any]) -> None:
     log = run(
-        serve(send_all(OK)).target(),
+        scripted(send_all(OK)).target(),
         Saturate(),
         clients=5,
         duration_ns=200 * MS,
@@ -579,15 +526,13 @@ def test_a_closed_client_drops_nothing(serve: Callable[[Script], Server]) -> Non
 # ------------------------------------------------------------- giving up
 
 
-def unanswering(
-    serve: Callable[[Script], Server], kind: str
-) -> Iterator[tuple[Target, Behaviour, int]]:
+def unanswering(scripted: Callable[..., Any], kind: str) -> Iterator[tuple[Target, Behaviour, int]]:
     """A target that keeps a request of 1 h in flight, and how far that comes."""
     if kind == "connecting":
         with full_backlog() as target:
             yield target, Times(3), 0
         return
-    silent = serve(lambda _connection, _head: time.sleep(60))
+    silent = scripted(lambda _connection, _head: time.sleep(60))
     yield silent.target(), Times(3, 1_800 * SECOND if kind == "dripping" else 0), 1
 
 
@@ -607,9 +552,9 @@ def full_backlog() -> Iterator[Target]:
 
 @pytest.mark.parametrize("kind", ["silent", "dripping", "connecting"])
 def test_an_abandoned_run_ends_within_a_second_and_records_what_it_gives_up(
-    serve: Callable[[Script], Server], kind: str
+    scripted: Callable[..., Any], kind: str
 ) -> None:
-    for target, behaviour, connected in unanswering(serve, kind):
+    for target, behaviour, connected in unanswering(scripted, kind):
         control = Control()
         timer = threading.Timer(0.5, control.abandon)
         timer.start()
@@ -628,14 +573,14 @@ def test_an_abandoned_run_ends_within_a_second_and_records_what_it_gives_up(
 
 
 def test_answers_that_came_before_a_run_was_abandoned_stay_what_they_are(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
     def second_hangs(connection: socket.socket, _head: bytes) -> None:
         if len(server.heads) > 1:
             time.sleep(60)
         connection.sendall(OK)
 
-    server = serve(second_hangs)
+    server = scripted(second_hangs)
     control = Control()
     threading.Timer(0.5, control.abandon).start()
     log = run(server.target(), Times(9), control=control, timeout_ns=3_600 * SECOND)
@@ -645,20 +590,20 @@ def test_answers_that_came_before_a_run_was_abandoned_stay_what_they_are(
 # ------------------------------------------------------------- what is told of a run
 
 
-def test_only_a_lane_that_had_a_connection_reconnects(serve: Callable[[Script], Server]) -> None:
+def test_only_a_lane_that_had_a_connection_reconnects(scripted: Callable[..., Any]) -> None:
     def third_closes(connection: socket.socket, _head: bytes) -> object:
         connection.sendall(OK)
         return True if len(server.heads) % 3 == 0 else None
 
-    server = serve(third_closes)
+    server = scripted(third_closes)
     log = run(server.target(), Times(9))
     assert log.metadata["audit"]["reconnects"] == server.connections - 1 == 2
     quiet = run(server.target(), Constant(3_600 * SECOND), 9, duration_ns=300 * MS)
     assert quiet.metadata["audit"]["reconnects"] == 0
 
 
-def test_a_steered_run_says_what_was_done(serve: Callable[[Script], Server]) -> None:
-    server = serve(send_all(OK))
+def test_a_steered_run_says_what_was_done(scripted: Callable[..., Any]) -> None:
+    server = scripted(send_all(OK))
     control = Control()
     threading.Timer(0.1, control.burst).start()
     threading.Timer(0.2, control.add_clients, [2]).start()
@@ -672,12 +617,12 @@ def test_a_steered_run_says_what_was_done(serve: Callable[[Script], Server]) -> 
 
 
 def test_requests_that_never_left_this_machine_are_counted(
-    serve: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
+    scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left(*_args: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    server = serve(send_all(OK))
+    server = scripted(send_all(OK))
     with monkeypatch.context() as patched:
         patched.setattr("urllib3.util.connection.socket.socket", none_left)
         log = run(server.target(), Times(3), 2)
@@ -686,7 +631,7 @@ def test_requests_that_never_left_this_machine_are_counted(
 
 
 def test_a_body_that_hangs_is_given_up_and_the_status_that_came_is_kept(
-    serve: Callable[[Script], Server],
+    scripted: Callable[..., Any],
 ) -> None:
     """The thread that read it has ended: it was interrupted, not left behind."""
 
@@ -697,7 +642,7 @@ def test_a_body_that_hangs_is_given_up_and_the_status_that_came_is_kept(
     others = set(threading.enumerate())
     control = Control()
     threading.Timer(0.4, control.abandon).start()
-    log = run(serve(half).target(), Times(2), 3, control=control, timeout_ns=3_600 * SECOND)
+    log = run(scripted(half).target(), Times(2), 3, control=control, timeout_ns=3_600 * SECOND)
     seen = [(event.status, event.outcome, event.error, event.bytes) for event in log]
     assert seen == [(200, "admitted", "other", 4)] * 3
     started = set(threading.enumerate()) - others

@@ -156,7 +156,7 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--key",
         type=argument_types.key,
-        help=f"where identities go: {KEY_FORM}; default: {CLIENT_KEY}",
+        help=f"where identities go: query:, header: or cookie:NAME; default: {CLIENT_KEY}",
     )
     add(
         "--seed",
@@ -237,7 +237,7 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--threads",
         metavar="N",
-        type=argument_types.count(1, 1_024),
+        type=argument_types.count(1, 256),
         help="that send natively; default: one a core",
     )
     add("--log", metavar="FILE", help="every request: *.parquet, *.jsonl or -")

@@ -269,11 +269,13 @@ class Engine:
     def join(self) -> dict[str, int | float | None]: ...
 
 # The twin of rateproof.simulate.programs.program, run on given answers: (sent_ns, done_ns, outcome,
-# retry_after_ns or -1); a request is (intended_ns, alias, attempt, over_ns).
+# retry_after_ns or -1); a request is (intended_ns, alias, attempt, over_ns); place is the number of
+# the connection and how many its client has.
 def program_trace(
     code: Sequence[tuple[int, int, int, float]],
     seed: str,
     heard: Sequence[tuple[int, int, int, int]],
+    place: tuple[int, int],
 ) -> list[tuple[int, int, int, int]]: ...
 
 # How the engine reads answers: fault, status, body length, Retry-After, r and t of RateLimit,

@@ -48,6 +48,7 @@ BEHAVIOURS = (
     "zipf",
     "herd",
     "drip",
+    "schedule",
 )
 
 

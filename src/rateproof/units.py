@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["MAX_DURATION_NS", "UNIT_NS", "format_duration", "parse_duration"]
+__all__ = ["MAX_DURATION_NS", "UNIT_NS", "format_duration", "format_seconds", "parse_duration"]
 
 SECOND_NS = 1_000_000_000
 
@@ -71,3 +71,16 @@ def format_duration(ns: int) -> str:
         if ns % UNIT_NS[name] == 0:
             return f"{ns // UNIT_NS[name]}{name}"
     return f"{ns}ns"
+
+
+def format_seconds(ns: int) -> str:
+    """An instant or a duration in seconds, exact, as people write it in a sentence.
+
+    >>> format_seconds(4_900_000_000)
+    '4.9 s'
+    >>> format_seconds(0)
+    '0 s'
+    """
+    whole, part = divmod(abs(ns), SECOND_NS)
+    decimals = f".{part:09}".rstrip("0") if part else ""
+    return f"{'-' * (ns < 0)}{whole}{decimals} s"

@@ -26,6 +26,7 @@ from rateproof.simulate.behaviours import (
     Polite,
     Race,
     Ramp,
+    Schedule,
     Storm,
     Sybil,
     Think,
@@ -219,6 +220,36 @@ def test_every_connection_of_a_racing_client_follows_the_same_plan(
         longest = max(ours, key=len)
         assert len(longest) >= 5
         assert all(plan == longest[: len(plan)] for plan in ours)
+
+
+def test_the_connections_of_a_client_share_the_requests_of_a_timetable(
+    server: Server, transport: Run
+) -> None:
+    wanted = scenario(server, Group(Schedule(((0, 7), (60 * MS, 2))), 3, 5), duration_ns=SECOND)
+    log = transport(wanted, control=Control())
+    sent = Counter((event.key, event.intended_ns - log.metadata["start_ns"]) for event in log)
+    keys = {event.key for event in log}
+    assert sent == {(key, at_ns): n for key in keys for at_ns, n in ((0, 7), (60 * MS, 2))}
+    for key in keys:
+        first = [e for e in log if e.key == key and e.intended_ns == log.metadata["start_ns"]]
+        assert sorted(Counter(event.connection for event in first).values()) == [1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("ahead_ns", [-SECOND, 200 * MS])
+def test_a_run_begins_at_the_instant_that_it_is_told_or_at_once(
+    server: Server, transport: Run, ahead_ns: int
+) -> None:
+    called_ns = time.monotonic_ns()
+    wanted = scenario(
+        server, Group(Schedule(((0, 2),)), 4), duration_ns=SECOND, start_ns=called_ns + ahead_ns
+    )
+    log = transport(wanted, control=Control())
+    start_ns = log.metadata["start_ns"]
+    assert len(log) == 8
+    assert all(event.sent_ns >= event.intended_ns == start_ns >= called_ns for event in log)
+    assert ahead_ns < 0 or start_ns == called_ns + ahead_ns
+    offset_ns = time.time_ns() - time.monotonic_ns()
+    assert abs(log.metadata["epoch_ns"] - start_ns - offset_ns) < SECOND
 
 
 # ------------------------------------------------------------- what arrives

@@ -56,9 +56,14 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.builds(steps.Forever, asking),
         st.builds(steps.Repeat, st.integers(0, 3), asking),
+        st.builds(steps.Shared, st.integers(1, 9), asking),
         st.builds(steps.While, outcome_sets, st.integers(1, 3), asking),
         st.builds(steps.When, outcome_sets, several, several),
     )
+
+
+def one_of_so_many(connections: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(0, connections - 1), st.just(connections))
 
 
 programs = st.lists(st.recursive(plain, _nested, max_leaves=20), min_size=1, max_size=6)
@@ -77,10 +82,13 @@ def answers_of(seed: str, count: int) -> list[Answer]:
     return heard
 
 
+ALONE = (0, 1)
+
+
 def interpreted(
-    program: Program, seed: str, heard: Sequence[Answer]
+    program: Program, seed: str, heard: Sequence[Answer], place: tuple[int, int] = ALONE
 ) -> list[tuple[int, int, int, int]]:
-    plan = program.plan(Rng(seed))
+    plan = program.plan(Rng(seed), *place)
     sends: list[tuple[int, int, int, int]] = []
     with contextlib.suppress(StopIteration):
         sends.append(next(plan))
@@ -89,7 +97,9 @@ def interpreted(
     return sends
 
 
-def native(program: Program, seed: str, heard: Sequence[Answer]) -> list[tuple[int, int, int, int]]:
+def native(
+    program: Program, seed: str, heard: Sequence[Answer], place: tuple[int, int] = ALONE
+) -> list[tuple[int, int, int, int]]:
     figures = [
         (
             answer.sent_ns,
@@ -99,21 +109,21 @@ def native(program: Program, seed: str, heard: Sequence[Answer]) -> list[tuple[i
         )
         for answer in heard
     ]
-    return _native.program_trace(program.code(), seed, figures)
+    return _native.program_trace(program.code(), seed, figures, place)
 
 
 @settings(max_examples=150, deadline=None)
-@given(programs, st.text(max_size=8))
-@example([steps.Forever((steps.Backoff(1, LONGEST), steps.Request()))], "")
+@given(programs, st.text(max_size=8), st.integers(1, 5).flatmap(one_of_so_many))
+@example([steps.Forever((steps.Backoff(1, LONGEST), steps.Request()))], "", ALONE)
 def test_random_programs_ask_for_the_same_requests_in_both_languages(
-    parts: list[steps.Step], seed: str
+    parts: list[steps.Step], seed: str, place: tuple[int, int]
 ) -> None:
     try:
         program = steps.compiled(*parts)
     except InvalidArgument:
         return  # nested too deep
     heard = answers_of(seed, 100)
-    assert native(program, seed, heard) == interpreted(program, seed, heard)
+    assert native(program, seed, heard, place) == interpreted(program, seed, heard, place)
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
@@ -131,7 +141,7 @@ def test_every_behaviour_asks_for_the_same_thousand_requests_in_both_languages(n
 )
 def test_a_hundred_thousand_draws_are_the_same_to_the_nanosecond(interval: Any) -> None:
     program = steps.compiled(steps.Forever((steps.RESUME, steps.Wait(interval), steps.Request())))
-    traced = _native.program_trace(program.code(), "1/0", [(0, 0, 0, -1)] * 99_999)
+    traced = _native.program_trace(program.code(), "1/0", [(0, 0, 0, -1)] * 99_999, ALONE)
     rng = Rng("1/0")
     assert [send[0] for send in traced] == [interval.draw(rng) for _ in range(100_000)]
 
@@ -158,7 +168,7 @@ def test_the_native_interpreter_refuses_nonsense_or_runs_it_to_its_end(
 ) -> None:
     """No panic, no hang, whatever the list: an error that names it, or instants within bounds."""
     try:
-        sends = _native.program_trace(code, seed, heard)
+        sends = _native.program_trace(code, seed, heard, ALONE)
     except InvalidArgument:
         return
     assert len(sends) <= len(heard) + 1
@@ -167,4 +177,4 @@ def test_the_native_interpreter_refuses_nonsense_or_runs_it_to_its_end(
 
 def test_the_native_interpreter_refuses_an_outcome_that_does_not_exist() -> None:
     with pytest.raises(InvalidArgument, match="outcome 3"):
-        _native.program_trace([(0, 0, 0, 0.0)], "", [(0, 0, 3, -1)])
+        _native.program_trace([(0, 0, 0, 0.0)], "", [(0, 0, 3, -1)], ALONE)

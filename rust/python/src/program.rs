@@ -24,6 +24,7 @@ fn program_trace(
     code: Vec<(u8, i64, i64, f64)>,
     seed: &str,
     heard: Vec<HeardFigures>,
+    place: (u32, u32),
 ) -> PyResult<Vec<SendFigures>> {
     let refused = |message: &str| raise(py, "InvalidArgument", message, Some("see `Program.code`"));
     let program = Program::new(&code).map_err(|message| refused(&message))?;
@@ -38,12 +39,12 @@ fn program_trace(
             retry_after_ns: (retry_after_ns >= 0).then_some(retry_after_ns),
         });
     }
-    Ok(py.detach(|| trace(&program, seed, &answers)))
+    let lane = Lane::new(seed.as_bytes(), place.0, place.1.max(1));
+    Ok(py.detach(|| trace(&program, lane, &answers)))
 }
 
-fn trace(program: &Program, seed: &str, answers: &[Heard]) -> Vec<SendFigures> {
+fn trace(program: &Program, mut lane: Lane, answers: &[Heard]) -> Vec<SendFigures> {
     let figures = |send: Send| (send.intended_ns, send.alias, send.attempt, send.over_ns);
-    let mut lane = Lane::new(seed.as_bytes());
     let mut sends: Vec<SendFigures> = program.first(&mut lane).map(figures).into_iter().collect();
     for answer in answers {
         match program.next(&mut lane, answer) {

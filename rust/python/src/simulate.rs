@@ -44,6 +44,7 @@ struct Run {
     pace_ns: Option<i64>,
     rejected_statuses: Vec<u16>,
     tolerance_ns: i64,
+    start_ns: i64,
     loops: usize,
 }
 
@@ -105,6 +106,7 @@ impl Run {
             pace_ns: self.pace_ns,
             rejected_statuses: self.rejected_statuses,
             tolerance_ns: self.tolerance_ns,
+            start_ns: self.start_ns,
             loops: self.loops,
         })
     }

@@ -37,6 +37,7 @@ impl Engine {
             active: AtomicI64::new(0),
             start: Start::default(),
         });
+        let start_ns = shared.settings.start_ns;
         let (recorders, reader) = recorders(loops);
         let workers = recorders
             .into_iter()
@@ -61,7 +62,7 @@ impl Engine {
                 }
             }
         }
-        shared.start.begin(loops);
+        shared.start.begin(loops, start_ns);
         Ok(Self {
             shared,
             reader: Mutex::new(reader),

@@ -27,6 +27,7 @@ pub(crate) enum Instruction {
     Unless(u32, u8),
     Count(u8, u32),
     Loop(u32, u8),
+    Share(u8, u32),
 }
 
 impl Instruction {
@@ -68,6 +69,10 @@ impl Instruction {
                 u32::try_from(b).ok().filter(|&times| times > 0)?,
             )),
             16 => Some(Instruction::Loop(target()?, counter(b)?)),
+            17 => Some(Instruction::Share(
+                counter(a)?,
+                u32::try_from(b).ok().filter(|&times| times < u32::MAX)?,
+            )),
             _ => None,
         }
     }

@@ -67,9 +67,10 @@ pub struct Lane {
 impl Lane {
     /// A lane that joins now; it has ended where its plan has nothing to send.
     pub fn join(settings: &Settings, number: u64, now_ns: i64) -> Self {
-        let (group, client) = settings.owner(number);
+        let (group, client, connection) = settings.owner(number);
         let seed = format!("{}/{client}", settings.seed);
-        let mut plan = program::Lane::new(seed.as_bytes());
+        let connections = settings.groups[group].connections;
+        let mut plan = program::Lane::new(seed.as_bytes(), connection, connections);
         let first = settings.groups[group].program.first(&mut plan);
         Self {
             plan,

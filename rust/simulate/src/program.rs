@@ -52,14 +52,20 @@ pub struct Lane {
     at: u32,
     alias: u32,
     attempt: u32,
+    connection: u32,
+    connections: u32,
     outcome: Outcome,
 }
 
 impl Lane {
     /// At the start of any program, with the generator in its initial state.
-    pub fn new(seed: &[u8]) -> Self {
+    ///
+    /// `connection` is its number among the `connections` of its client, 1 or more of them.
+    pub fn new(seed: &[u8], connection: u32, connections: u32) -> Self {
         Self {
             rng: Rng::new(seed),
+            connection,
+            connections,
             cursor_ns: 0,
             done_ns: 0,
             retry_after_ns: None,
@@ -73,6 +79,10 @@ impl Lane {
 
     fn move_to(&mut self, from_ns: i64, by_ns: i64) {
         self.cursor_ns = from_ns.saturating_add(by_ns).clamp(-NEVER_NS, NEVER_NS);
+    }
+
+    fn share(&self, of: u32) -> u32 {
+        of / self.connections + u32::from(self.connection < of % self.connections)
     }
 
     fn back_off(&mut self, base_ns: i64, cap_ns: i64) {
@@ -160,6 +170,9 @@ impl Program {
                     }
                 }
                 Instruction::Count(counter, times) => lane.counters[counter as usize] = times,
+                Instruction::Share(counter, times) => {
+                    lane.counters[counter as usize] = 1 + lane.share(times);
+                }
                 Instruction::Loop(target, counter) => {
                     let left = &mut lane.counters[counter as usize];
                     *left = left.saturating_sub(1);
@@ -185,6 +198,7 @@ mod tests {
     const UNLESS: u8 = 14;
     const COUNT: u8 = 15;
     const LOOP: u8 = 16;
+    const SHARE: u8 = 17;
 
     fn heard(done_ns: i64, outcome: Outcome) -> Heard {
         Heard {
@@ -197,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_lane_is_small() {
-        assert!(size_of::<Lane>() <= 96, "{}", size_of::<Lane>());
+        assert!(size_of::<Lane>() <= 104, "{}", size_of::<Lane>());
     }
 
     #[test]
@@ -209,7 +223,7 @@ mod tests {
             (LOOP, 1, 0, 0.0),
         ])
         .expect("sound");
-        let mut lane = Lane::new(b"");
+        let mut lane = Lane::new(b"", 0, 1);
         let send = |intended_ns| {
             Some(Send {
                 intended_ns,
@@ -251,8 +265,11 @@ mod tests {
 
     #[test]
     fn what_has_no_meaning_is_refused_and_named() {
-        let senseless: [Code; 9] = [
-            (17, 0, 0, 0.0),
+        let senseless: [Code; 12] = [
+            (SHARE, 4, 1, 0.0),
+            (SHARE, 0, -1, 0.0),
+            (SHARE, 0, i64::from(u32::MAX), 0.0),
+            (18, 0, 0, 0.0),
             (SEND, -1, 0, 0.0),
             (CONSTANT, 0, 0, 0.0),
             (JUMP, 2, 0, 0.0),
@@ -277,7 +294,7 @@ mod tests {
             (JUMP, 0, 0, 0.0),
         ])
         .expect("sound");
-        let mut lane = Lane::new(b"");
+        let mut lane = Lane::new(b"", 0, 1);
         program.first(&mut lane);
         for (done_ns, expected) in [(i64::MAX, NEVER_NS), (i64::MIN, -NEVER_NS + (1 << 61) - 1)] {
             let next = program.next(&mut lane, &heard(done_ns, Outcome::Unknown));
@@ -289,7 +306,7 @@ mod tests {
     fn a_lane_of_another_program_has_ended_and_does_no_harm() {
         let long = Program::new(&[(SEND, 0, 0, 0.0); 3]).expect("sound");
         let short = Program::new(&[(SEND, 0, 0, 0.0)]).expect("sound");
-        let mut lane = Lane::new(b"");
+        let mut lane = Lane::new(b"", 0, 1);
         long.first(&mut lane);
         long.next(&mut lane, &heard(1, Outcome::Admitted));
         assert_eq!(short.next(&mut lane, &heard(2, Outcome::Admitted)), None);

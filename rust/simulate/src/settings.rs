@@ -52,6 +52,8 @@ pub struct Settings {
     pub rejected_statuses: Vec<u16>,
     /// What a turn of a loop, or a request of its own fault, may be late.
     pub tolerance_ns: i64,
+    /// The monotonic instant at which the run begins; one that has passed means at once.
+    pub start_ns: i64,
     /// Event loops; at least 1.
     pub loops: usize,
 }
@@ -74,16 +76,18 @@ impl Settings {
             .sum()
     }
 
-    /// The place of the group and the number of the client of a lane.
+    /// The place of the group and the number of the client of a lane, and which of its
+    /// client's connections the lane is.
     ///
     /// Lanes beyond the last group's are those of clients that joined it later.
-    pub fn owner(&self, lane: u64) -> (usize, u32) {
+    pub fn owner(&self, lane: u64) -> (usize, u32, u32) {
         let (mut first_lane, mut first_client) = (0, 0);
         for (place, group) in self.groups.iter().enumerate() {
             let lanes = u64::from(group.clients) * u64::from(group.connections);
             if lane < first_lane + lanes || place + 1 == self.groups.len() {
                 let client = (lane - first_lane) / u64::from(group.connections);
-                return (place, first_client + client as u32);
+                let connection = (lane - first_lane) % u64::from(group.connections);
+                return (place, first_client + client as u32, connection as u32);
             }
             first_lane += lanes;
             first_client += group.clients;
@@ -122,15 +126,14 @@ mod tests {
             pace_ns: None,
             rejected_statuses: Vec::new(),
             tolerance_ns: 1,
+            start_ns: 0,
             loops: 1,
         };
         assert_eq!((settings.settled_lanes(), settings.lanes()), (2, 8));
         let owners: Vec<_> = (0..11).map(|lane| settings.owner(lane)).collect();
-        assert_eq!(owners[..2], [(0, 0), (0, 1)]);
-        assert_eq!(
-            owners[2..8],
-            [(1, 2), (1, 2), (1, 2), (1, 3), (1, 3), (1, 3)]
-        );
-        assert_eq!(owners[8..], [(1, 4), (1, 4), (1, 4)]);
+        assert_eq!(owners[..2], [(0, 0, 0), (0, 1, 0)]);
+        assert_eq!(owners[2..5], [(1, 2, 0), (1, 2, 1), (1, 2, 2)]);
+        assert_eq!(owners[5..8], [(1, 3, 0), (1, 3, 1), (1, 3, 2)]);
+        assert_eq!(owners[8..], [(1, 4, 0), (1, 4, 1), (1, 4, 2)]);
     }
 }

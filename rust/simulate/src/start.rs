@@ -33,8 +33,9 @@ impl Start {
         (!state.cancelled).then_some(state.start_ns)
     }
 
-    /// Waits until so many loops are ready, and lets them go.
-    pub fn begin(&self, loops: usize) {
+    /// Waits until so many loops are ready, and lets them go: the start is now, or at the
+    /// monotonic instant given where that is still to come.
+    pub fn begin(&self, loops: usize, not_before_ns: i64) {
         let mut state = self.state();
         while state.waiting < loops && !state.cancelled {
             state = self
@@ -42,7 +43,7 @@ impl Start {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        state.start_ns = monotonic_ns();
+        state.start_ns = monotonic_ns().max(not_before_ns);
         self.changed.notify_all();
     }
 

@@ -84,6 +84,7 @@ fn settings(addresses: Vec<SocketAddr>, clients: u32, max_connections: usize) ->
         pace_ns: None,
         rejected_statuses: vec![503],
         tolerance_ns: 10_000_000,
+        start_ns: 0,
         loops: 2,
     }
 }

@@ -9,7 +9,7 @@ from typing import Any
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 
-__all__ = ["clock_identity", "control_metadata", "run_metadata"]
+__all__ = ["clock_identity", "control_metadata", "run_metadata", "start_metadata"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -38,6 +38,15 @@ def run_metadata(scenario: Scenario, transport: str) -> dict[str, Any]:
         "seed": scenario.seed,
         "policy": None if scenario.policy is None else str(scenario.policy),
     }
+
+
+def start_metadata(start_ns: int) -> dict[str, Any]:
+    """When the run began: `start_ns` on its own clock, `epoch_ns` in Unix time.
+
+    The second is read from a clock that may be set while the run goes on: good
+    for the phase of windows that a server counts from the epoch, no more.
+    """
+    return {"start_ns": start_ns, "epoch_ns": time.time_ns() - time.monotonic_ns() + start_ns}
 
 
 def control_metadata(control: Control) -> dict[str, Any]:

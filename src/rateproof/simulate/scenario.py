@@ -16,7 +16,7 @@ from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng
 from rateproof.simulate.request import check_body, check_headers, check_method
 from rateproof.simulate.target import Target, check_trust
-from rateproof.units import SECOND_NS, format_duration
+from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
 __all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]
 
@@ -121,6 +121,8 @@ class Scenario:
         insecure: accept any certificate.
         lag_tolerance_ns: a run in which the generator itself sent more than 1
             of 100 requests later than this is invalid; 1 us to 1 h.
+        start_ns: the instant of CLOCK_MONOTONIC at which the run begins; None,
+            or one that has passed by then: as soon as everything is ready.
 
     Raises:
         InvalidArgument: out of these bounds, a key that cannot hold an
@@ -146,6 +148,7 @@ class Scenario:
     ca_file: str | None = None
     insecure: bool = False
     lag_tolerance_ns: int = 10_000_000
+    start_ns: int | None = None
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -177,6 +180,8 @@ class Scenario:
         if self.max_connections is not None:
             check_count("max_connections", self.max_connections, 1, MAX_CLIENTS)
         check_duration("lag_tolerance_ns", self.lag_tolerance_ns, low=1_000, high=_HOUR_NS)
+        if self.start_ns is not None:
+            check_count("start_ns", self.start_ns, 0, MAX_DURATION_NS - 1)
         check_trust(self.target, ca_file=self.ca_file, insecure=self.insecure)
         for group in self.groups:
             if isinstance(group.behaviour, Drip) and group.behaviour.over_ns >= self.timeout_ns:

@@ -25,6 +25,7 @@ from rateproof.simulate.behaviours import (
     Race,
     Ramp,
     Saturate,
+    Schedule,
     Send,
     Storm,
     Sybil,
@@ -46,7 +47,7 @@ OPEN = (
     Ramp(1, 5, 10 * SECOND),
     Zipf(100, 1.0, SECOND),
 )
-WITHOUT_CHANCE: set[type[Behaviour]] = {Saturate, Herd}
+WITHOUT_CHANCE: set[type[Behaviour]] = {Saturate, Herd, Schedule}
 
 Answering = Callable[[int], Answer]
 
@@ -66,8 +67,9 @@ def sends(
 ) -> list[Send]:
     plan = behaviour.program().plan(Rng(seed))
     found = [next(plan)]
-    while len(found) < count:
-        found.append(plan.send(answer(found[-1].intended_ns)))
+    with contextlib.suppress(StopIteration):
+        while len(found) < count:
+            found.append(plan.send(answer(found[-1].intended_ns)))
     return found
 
 

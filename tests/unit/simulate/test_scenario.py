@@ -113,6 +113,7 @@ def test_a_million_connections_are_accepted_and_one_more_is_not() -> None:
         ("body", ["text", None, b"x" * (2**20 + 1)]),
         ("connect_timeout_ns", [0, 999_999, 3_600 * SECOND + 1, 1.5]),
         ("max_connections", [0, 1_000_001, 1.5, True]),
+        ("start_ns", [-1, 2**61, 1.0, True]),
         ("lag_tolerance_ns", [0, 999, 3_600 * SECOND + 1, None]),
         ("ca_file", ["any.pem"]),
         ("insecure", [True]),
@@ -139,6 +140,8 @@ def test_the_bounds_themselves_are_accepted() -> None:
         {"max_connections": 1},
         {"max_connections": 1_000_000},
         {"lag_tolerance_ns": 1_000},
+        {"start_ns": 0},
+        {"start_ns": 2**61 - 1},
         {"lag_tolerance_ns": 3_600 * SECOND},
     ):
         scenario(**options)

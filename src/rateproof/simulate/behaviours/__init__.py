@@ -26,10 +26,12 @@ from rateproof.simulate.behaviours.polite import Polite
 from rateproof.simulate.behaviours.race import Race
 from rateproof.simulate.behaviours.ramp import Ramp
 from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.behaviours.storm import Storm
 from rateproof.simulate.behaviours.sybil import Sybil
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.behaviours.zipf import Zipf
+from rateproof.simulate.programs.timetable import Timed, Timetable
 
 __all__ = [
     "BEHAVIOURS",
@@ -49,10 +51,13 @@ __all__ = [
     "Race",
     "Ramp",
     "Saturate",
+    "Schedule",
     "Send",
     "Storm",
     "Sybil",
     "Think",
+    "Timed",
+    "Timetable",
     "Zipf",
     "describe",
     "distributions",

@@ -7,6 +7,7 @@ from rateproof.events import REJECTED, UNKNOWN
 from rateproof.policy import Quota
 from rateproof.simulate.checks import check_rate
 from rateproof.simulate.programs.program import Answer, Plan, Program, Send
+from rateproof.simulate.programs.timetable import Timetable
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
 __all__ = [
@@ -50,6 +51,8 @@ class Behaviour(Protocol):
 
 def describe(value: Any) -> Any:
     """A behaviour (or a part of one) as plain data, for metadata and reports."""
+    if isinstance(value, Timetable):
+        return str(value)
     if not is_dataclass(value):
         return value
     name = {"name": value.name} if hasattr(value, "name") else {}

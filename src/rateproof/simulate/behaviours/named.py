@@ -16,6 +16,7 @@ from rateproof.simulate.behaviours.polite import Polite
 from rateproof.simulate.behaviours.race import Race
 from rateproof.simulate.behaviours.ramp import Ramp
 from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.behaviours.storm import Storm
 from rateproof.simulate.behaviours.sybil import Sybil
 from rateproof.simulate.behaviours.think import Think
@@ -46,6 +47,7 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
         Zipf,
         Herd,
         Drip,
+        Schedule,
     )
 }
 """Every behaviour by name; each can be made without arguments."""

@@ -10,11 +10,13 @@ from typing import Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.checks import check_count, check_duration
+from rateproof.simulate.programs.timetable import Timetable
 from rateproof.units import MAX_DURATION_NS
 
 __all__ = [
     "DURATION",
     "INTERVAL",
+    "TIMETABLE",
     "Bounds",
     "bounds_of",
     "check_parameters",
@@ -29,7 +31,7 @@ class Bounds:
     """What a field accepts.
 
     Args:
-        kind: `count`, `duration`, `number` or `interval`.
+        kind: `count`, `duration`, `number`, `interval` or `timetable`.
         unit: `ns`, `requests`, `1/s` or so; empty where there is none.
         low: the least value; an interval has no bounds of its own.
         high: the greatest.
@@ -51,6 +53,9 @@ class Bounds:
         if self.kind == "interval":
             if not isinstance(getattr(value, "name", None), str) or not hasattr(value, "draw"):
                 raise InvalidArgument(f"{name} is {value!r}", "a distribution of intervals")
+            return
+        if self.kind == "timetable":
+            Timetable.of(value)
             return
         low, high = self.low, self.high
         if self.kind == "count":
@@ -87,6 +92,9 @@ def number(
 
 DURATION = {"bounds": Bounds("duration", "ns", 1, MAX_DURATION_NS - 1)}
 """The metadata of a field that holds whole nanoseconds from 1 on, without a default."""
+
+TIMETABLE = {"bounds": Bounds("timetable")}
+"""The metadata of a field that holds pairs: an instant in ns, and how many requests."""
 
 INTERVAL = {"bounds": Bounds("interval", "ns")}
 """The metadata of a field that holds a distribution of intervals."""

@@ -121,6 +121,8 @@ class Op(IntEnum):
     """Counter a = b."""
     LOOP = 16
     """Counter b -= 1; go to a if it is not yet 0."""
+    SHARE = 17
+    """Counter a = 1 + this connection's share of b requests of its client."""
 
 
 class Instruction(NamedTuple):
@@ -173,9 +175,15 @@ class Program:
         """The instructions as plain tuples (op, a, b, x), for the native twin."""
         return [(int(op), a, b, x) for op, a, b, x in self.instructions]
 
-    def plan(self, rng: Rng) -> Plan:
-        """A fresh plan; the same `rng` state and answers give the same requests."""
-        lane = _Lane(rng)
+    def plan(self, rng: Rng, connection: int = 0, connections: int = 1) -> Plan:
+        """A fresh plan; the same arguments and answers give the same requests.
+
+        Args:
+            rng: what it draws from.
+            connection: the number of the connection among its client's, from 0.
+            connections: how many its client owns.
+        """
+        lane = _Lane(rng, connection, connections)
         while lane.at < len(self.instructions):
             now = self.instructions[lane.at]
             lane.at += 1
@@ -190,10 +198,22 @@ class Program:
 class _Lane:
     """What changes while a program runs."""
 
-    __slots__ = ("alias", "at", "attempt", "counters", "cursor_ns", "last", "rng")
+    __slots__ = (
+        "alias",
+        "at",
+        "attempt",
+        "connection",
+        "connections",
+        "counters",
+        "cursor_ns",
+        "last",
+        "rng",
+    )
 
-    def __init__(self, rng: Rng) -> None:
+    def __init__(self, rng: Rng, connection: int, connections: int) -> None:
         self.rng = rng
+        self.connection = connection
+        self.connections = connections
         self.at = 0
         self.cursor_ns = 0
         self.last = Answer(0, 0, ADMITTED)
@@ -247,6 +267,10 @@ class _Lane:
     def count(self, now: Instruction) -> None:
         self.counters[now.a] = now.b
 
+    def share(self, now: Instruction) -> None:
+        each, over = divmod(now.b, self.connections)
+        self.counters[now.a] = 1 + each + (self.connection < over)
+
     def loop(self, now: Instruction) -> None:
         self.counters[now.b] -= 1
         if self.counters[now.b] > 0:
@@ -266,6 +290,7 @@ _ACTS: dict[int, Callable[[_Lane, Instruction], None]] = {
     Op.UNLESS: _Lane.unless,
     Op.COUNT: _Lane.count,
     Op.LOOP: _Lane.loop,
+    Op.SHARE: _Lane.share,
 }
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Ramp",
     "Repeat",
     "Request",
+    "Shared",
     "Step",
     "Wait",
     "When",
@@ -63,7 +64,7 @@ class _Code:
         for step in steps:
             step.compile(self)
 
-    def begin_count(self, times: int) -> int:
+    def begin_count(self, times: int, op: Op = Op.COUNT) -> int:
         """Open a loop of so many rounds; which counter it has."""
         counter = self.depth
         if counter == COUNTERS:
@@ -71,7 +72,7 @@ class _Code:
                 f"loops are nested deeper than {COUNTERS}", "take one out, or repeat forever"
             )
         self.depth += 1
-        self.emit(Op.COUNT, counter, times)
+        self.emit(op, counter, times)
         return counter
 
     def end_count(self, start: int, counter: int) -> None:
@@ -260,6 +261,33 @@ class Repeat:
         counter = code.begin_count(self.times)
         start = code.here
         code.add(self.steps)
+        code.end_count(start, counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Do the steps `times` times in all, dealt evenly to the connections of the client.
+
+    Of n connections the first `times` modulo n do them once more than the others.
+
+    Args:
+        times: 1 to 2**31 - 1.
+        steps: what to do.
+    """
+
+    times: int
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        check_count("times", self.times, 1, 2**31 - 1)
+
+    def compile(self, code: _Code) -> None:
+        """A SHARE, then a counted loop that is entered at its end: the share may be 0."""
+        counter = code.begin_count(self.times, Op.SHARE)
+        enter = code.emit(Op.JUMP)
+        start = code.here
+        code.add(self.steps)
+        code.land(enter)
         code.end_count(start, counter)
 
 

@@ -11,8 +11,9 @@ from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.behaviours.catalogue import Parameter, distributions, parameters_of
 from rateproof.simulate.behaviours.named import behaviour_named
 from rateproof.simulate.programs.arrivals import INTERVALS
+from rateproof.simulate.programs.timetable import Timetable
 from rateproof.simulate.scenario import MAX_CLIENTS, Group
-from rateproof.simulate.scenario_file.kinds import Field, Leaf, Table, duration, number, whole
+from rateproof.simulate.scenario_file.kinds import Field, Leaf, Table, duration, number, text, whole
 
 __all__ = ["CLIENTS", "INTERVAL", "GroupPlan"]
 
@@ -127,6 +128,8 @@ def _kind(parameter: Parameter) -> Leaf | Table:
     bounds = parameter.bounds
     if bounds.kind == "interval":
         return INTERVAL
+    if bounds.kind == "timetable":
+        return text(Timetable.parse, pattern=r"^\s*[0-9]+\s+[Aa][Tt]\s")
     if bounds.kind == "duration":
         return duration(int(bounds.low), int(bounds.high))
     if bounds.kind == "count":

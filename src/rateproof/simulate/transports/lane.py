@@ -83,6 +83,7 @@ class Lane:
     Args:
         run: what all lanes share.
         client: whose connection it is.
+        number: of the connection among its client's, from 0.
         worker: the number of its thread.
         session: its connection.
         origin_ns: the run's age when the client came, which is 0 of its plan.
@@ -92,12 +93,15 @@ class Lane:
         self,
         run: LaneRun,
         client: Client,
+        number: int,
         worker: int,
+        *,
         session: "ClientSession",
         origin_ns: int,
     ) -> None:
         self._run = run
         self._client = client
+        self._number = number
         self._worker = worker
         self._session = session
         self._origin_ns = origin_ns
@@ -136,7 +140,8 @@ class Lane:
     def drive(self) -> None:
         """Send what the plan asks for, one request after the other."""
         run = self._run
-        plan = self._client.behaviour.program().plan(self._client.rng())
+        client = self._client
+        plan = client.behaviour.program().plan(client.rng(), self._number, client.connections)
         free_ns = 0
         try:
             send = next(plan)

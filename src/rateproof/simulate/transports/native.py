@@ -19,7 +19,7 @@ from rateproof.events import EventLog
 from rateproof.simulate.audit import judgement
 from rateproof.simulate.behaviours import rate_interval_ns
 from rateproof.simulate.control import Control
-from rateproof.simulate.metadata import control_metadata, run_metadata
+from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.request import RequestTemplate
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.target import Target
@@ -81,7 +81,7 @@ def run(
     finally:
         over.set()
         obedience.join()
-    log.metadata["start_ns"] = engine.start_ns
+    log.metadata |= start_metadata(engine.start_ns)
     log.metadata |= judgement(audit, scenario.lag_tolerance_ns)
     log.metadata |= control_metadata(control)
     return log
@@ -234,5 +234,6 @@ def _settings(
         "pace_ns": None if scenario.max_rate is None else rate_interval_ns(scenario.max_rate),
         "rejected_statuses": sorted(scenario.rejected_statuses),
         "tolerance_ns": scenario.lag_tolerance_ns,
+        "start_ns": scenario.start_ns or 0,
         "loops": loops,
     }

@@ -15,7 +15,7 @@ from rateproof.events import Event, EventLog
 from rateproof.simulate.audit import Audit, judgement
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
-from rateproof.simulate.metadata import control_metadata, run_metadata
+from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.scenario import Client, Scenario
 from rateproof.simulate.transports import require_requests
 from rateproof.simulate.transports.lane import Flight, Lane
@@ -141,7 +141,7 @@ class _Run:
         self._bury()
         reconnects = self._reconnects + sum(lane.reconnects for lane, _ in self._lanes)
         figures = self._audit.figures(self._cpu_ns, wall_ns, reconnects=reconnects)
-        self._log.metadata["start_ns"] = self.clock.start_ns
+        self._log.metadata |= start_metadata(self.clock.start_ns)
         self._log.metadata |= judgement(figures, self.scenario.lag_tolerance_ns)
         self._log.metadata |= control_metadata(self._control)
         return self._log
@@ -158,20 +158,27 @@ class _Run:
         for _ in self._lanes:
             self._ready.acquire()
         self._bound()
-        self.clock = RunClock(time.monotonic_ns())
+        self.clock = RunClock(max(time.monotonic_ns(), self.scenario.start_ns or 0))
         self._go.set()
 
     def _add(self, client: Client, origin_ns: int) -> list[Lane]:
         lanes: list[Lane] = []
         with small_stacks():
-            for _ in range(client.connections):
+            for number in range(client.connections):
                 session = self._session(
                     timeout_ns=self.scenario.timeout_ns,
                     connect_timeout_ns=self.scenario.connect_timeout_ns,
                     context=self._context,
                     numbers=self._connections,
                 )
-                lane = Lane(self, client, next(self._workers), session, origin_ns)
+                lane = Lane(
+                    self,
+                    client,
+                    number,
+                    next(self._workers),
+                    session=session,
+                    origin_ns=origin_ns,
+                )
                 thread = threading.Thread(
                     target=self._work, args=(lane,), name=f"client-{client.number}", daemon=True
                 )

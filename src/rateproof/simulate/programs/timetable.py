@@ -1,0 +1,82 @@
+"""A timetable: so many requests at each of a few instants; its text form."""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
+
+from rateproof.errors import InvalidArgument
+from rateproof.simulate.checks import check_count, check_duration
+from rateproof.units import format_seconds, parse_duration
+
+__all__ = ["Timed", "Timetable"]
+
+_MOST_STEPS = 10_000
+_MOST_REQUESTS = 1_000_000
+_FORM = "a schedule reads like '1 at 0s, 4 at 4.9s, 2 at 5.1s'"
+_STEP = re.compile(r"\s*(\d{1,20})\s+at\s+(\S.*)", re.IGNORECASE | re.ASCII)
+
+
+class Timed(NamedTuple):
+    """One step of a timetable.
+
+    Args:
+        at_ns: when, from the start of the client.
+        requests: how many, 1 to 10**6.
+    """
+
+    at_ns: int
+    requests: int
+
+
+class Timetable(tuple[Timed, ...]):
+    """1 to 10,000 steps, each later than the one before.
+
+    >>> str(Timetable.parse("1 at 0s, 4 at 4900ms"))
+    '1 at 0 s, 4 at 4.9 s'
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, steps: Iterable[Any]) -> Self:
+        """From pairs of an instant in ns and a number of requests.
+
+        Raises:
+            InvalidArgument: no step, too many, or out of order; requests out of bounds.
+        """
+        try:
+            table = cls(Timed(*step) for step in steps)
+        except TypeError:
+            raise InvalidArgument(f"steps {steps!r}", "pairs of an instant and a number") from None
+        check_count("steps of a schedule", len(table), 1, _MOST_STEPS)
+        for step in table:
+            check_duration("instant of a step", step.at_ns, low=0)
+            check_count("requests of a step", step.requests, 1, _MOST_REQUESTS)
+        for one, other in pairwise(table):
+            if one.at_ns >= other.at_ns:
+                raise InvalidArgument(
+                    f"a step at {format_seconds(other.at_ns)} after one at "
+                    f"{format_seconds(one.at_ns)}",
+                    "steps in order, one for each instant",
+                )
+        return table
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the text form: `N at TIME`, joined by commas; `str` gives it back.
+
+        Raises:
+            InvalidArgument: another form, naming the part; or as `of`.
+        """
+        return cls.of(_parse_step(part, text) for part in text.split(","))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{step.requests} at {format_seconds(step.at_ns)}" for step in self)
+
+
+def _parse_step(part: str, text: str) -> Timed:
+    match = _STEP.fullmatch(part)
+    if match is None:
+        raise InvalidArgument(f"{part.strip()!r} in {text!r} is no step of a schedule", _FORM)
+    return Timed(parse_duration(match[2]), int(match[1]))

@@ -8,7 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMP := $(VENV)/.installed-$(shell command -v cargo >/dev/null && echo native || echo python)
 RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
-.PHONY: env demo test test-slow lint types imports test-python test-rust fuzz lock clean
+# Times that `make league` runs every row.
+RUNS ?= 1
+
+.PHONY: env demo league test test-slow lint types imports test-python test-rust fuzz lock clean
 
 env: $(STAMP)
 
@@ -24,6 +27,9 @@ $(STAMP): pyproject.toml setup.cfg constraints.txt $(RUST) | $(BIN)/python
 
 demo: env
 	$(BIN)/python scripts/demo.py
+
+league: env
+	$(BIN)/python -m league --runs $(RUNS)
 
 test: lint types imports test-rust test-python
 
@@ -73,4 +79,4 @@ lock: env
 	$(BIN)/python -m pip freeze --all --exclude-editable >constraints.txt
 
 clean:
-	rm -rf $(VENV) build rust/target src/*.egg-info src/rateproof/_native*.so
+	rm -rf $(VENV) .league build rust/target src/*.egg-info src/rateproof/_native*.so

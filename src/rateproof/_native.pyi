@@ -22,6 +22,8 @@ __all__ = [
     "WsgiDesk",
     "WsgiKey",
     "__version__",
+    "broken_promises",
+    "explain",
     "feasible",
     "hit_all",
     "parse_ratelimit",
@@ -31,6 +33,7 @@ __all__ = [
     "program_trace",
     "rows_of",
     "screen",
+    "search_windows",
 ]
 
 __version__: str
@@ -45,9 +48,36 @@ def feasible(
     budget: int,
 ) -> tuple[str, list[int], int]: ...
 
+# The twin of `prove.families.search._search`. Times as for `feasible`; a family is (algorithm,
+# limit, window_ns, ppm, granularity_ns). Returns ("explained", [], spent),
+# ("infeasible", core, spent) or ("exhausted", [], spent).
+def search_windows(
+    sent: bytes,
+    received: bytes,
+    family: tuple[str, int, int, int, int],
+    budget: int,
+) -> tuple[str, list[int], int]: ...
+
+# The twin of `prove.joint._run`. Of admissions, rejections and others: pairs of signed 64-bit
+# ns in native byte order, from 0 to below 2**61; a log is (limit, low_ns, high_ns). Returns
+# ("explained", instants, spent), ("unexplained", [], spent) or ("exhausted", [], spent).
+def explain(
+    requests: Sequence[bytes],
+    denied_count: bool,
+    quotas: Sequence[tuple[int, int, int]],
+    budget: int,
+) -> tuple[str, list[int], int]: ...
+
+# The twin of `prove.promises` over a whole log: statements that were judged, by rule; how many were
+# broken; and rule, said and seen of the first of these. None where the reference is to look.
+def broken_promises(
+    columns: Mapping[str, object], asked: Mapping[str, object]
+) -> tuple[list[int], int, list[tuple[int, int, int]]] | None: ...
+
 # What `prove.screen` makes a survey of. A figure of pressure is (attempts, possible, provable,
-# tightest_ns, stressed, code of the key); a suspect is (code of its key, tolerated, exact,
-# unknown, wrong): see `prove.survey.Suspect`.
+# tightest_ns, stressed, code of the key); a leader is (code of its key, index of the quota,
+# rank), the least rank first; a suspect is (code of its key, tolerated, exact, unknown, wrong):
+# see `prove.survey.Suspect`.
 class _Screened(TypedDict):
     keys: int
     admitted: int
@@ -57,9 +87,12 @@ class _Screened(TypedDict):
     longest_ns: int | None
     marked: bool
     pressure: list[tuple[int, int, int, int | None, bool, int | None]]
+    closest: list[tuple[int, int, int]]
+    densest: list[tuple[int, int, int]]
+    busiest: list[tuple[int, int, int]]
     wrong_if_exact: bool
     wrong_if_unknown: bool
-    suspects: list[tuple[int, int | None, int | None, int | None, bool]]
+    suspects: list[tuple[int, int | None, int | None, int | None, bool, int | None]]
 
 # A number for all rows, or a buffer of int64, float64 or int32 codes in native byte order.
 # None: a log of more than 2**61 ns, 2**32 rows, or in which a request was sent at no time.

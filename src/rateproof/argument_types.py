@@ -11,10 +11,23 @@ from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.units import parse_duration
 
-__all__ = ["MOST_DATA", "count", "data", "duration", "header", "key", "policy", "rate", "tolerance"]
+__all__ = [
+    "MOST_DATA",
+    "count",
+    "data",
+    "duration",
+    "granularity",
+    "header",
+    "key",
+    "policy",
+    "rate",
+    "tolerance",
+]
 
 MOST_DATA = 1 << 20
 """Bytes of a body, at most."""
+
+_MOST_GRANULARITY_NS = parse_duration("1h")
 
 T = TypeVar("T")
 
@@ -93,6 +106,15 @@ def data(text: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None
+
+
+@_typed
+def granularity(text: str) -> int:
+    """Nanoseconds, 0 for a clock as fine as ours, at most an hour."""
+    ns = parse_duration(text)
+    if ns > _MOST_GRANULARITY_NS:
+        raise InvalidArgument(f"granularity {text} is out of range", "a time from 0s to 1h")
+    return ns
 
 
 @_typed

@@ -9,7 +9,7 @@ from rateproof import argument_types
 from rateproof.errors import InvalidArgument
 from rateproof.output import emit
 
-__all__ = ["BEHAVIOURS", "CLAIMS", "DEFAULT_POLICY", "parse"]
+__all__ = ["BEHAVIOURS", "CLAIMS", "DEFAULT_POLICY", "claims_of", "parse"]
 
 DEFAULT_POLICY = "5 per 5s"
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -29,7 +29,7 @@ Each setting can also stand in the environment (RATEPROOF_PORT=8081) or in FILE
 (port = 8081); flags win over the environment, and that wins over FILE.
 
 """
-CLAIMS = ("over-admission", "wrong-rejection")
+CLAIMS = ("over-admission", "wrong-rejection", "headers", "limit", "all")
 TRANSPORTS = ("native", "threads")
 MAX_RATE_HELP = "requests a second at most; default: none, but 100 to another machine"
 BEHAVIOURS = (
@@ -78,6 +78,13 @@ def _joined(argv: Sequence[str]) -> list[str]:
     return joined
 
 
+def claims_of(arguments: argparse.Namespace) -> frozenset[str]:
+    """What `--claim` asks to be judged."""
+    from rateproof.prove.claims import CLAIM_SETS
+
+    return CLAIM_SETS[arguments.claim]
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InvalidArgument(message, f"{self.prog} --help")
@@ -110,6 +117,7 @@ def _parser(program: str | None) -> argparse.ArgumentParser:
         ),
         ("test", "Test whether a server's limit holds, until stopped.", _test_arguments),
         ("check", "Judge an event log.", _check_arguments),
+        ("probe", "Infer the policy that a server enforces.", _probe_arguments),
     ):
         command = commands.add_parser(
             verb,
@@ -150,7 +158,7 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     add("--with-parent", action="store_true", help="stop when the parent process is gone")
 
 
-def _load_arguments(parser: argparse.ArgumentParser) -> None:
+def _sending_arguments(parser: argparse.ArgumentParser) -> None:
     """None where left out: a scenario file may have them too."""
     add = parser.add_argument
     add("url", nargs="?", metavar="URL", help=f"default: {DEFAULT_URL}")
@@ -158,12 +166,6 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
         "--key",
         type=argument_types.key,
         help=f"where identities go: query:, header: or cookie:NAME; default: {CLIENT_KEY}",
-    )
-    add(
-        "--seed",
-        metavar="N",
-        type=argument_types.count(0, 2**63 - 1),
-        help="default: random, and printed",
     )
     add(
         "--timeout",
@@ -178,10 +180,29 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
         choices=TRANSPORTS,
         help="native (default, but client.py: threads) or threads",
     )
+    add("--method", metavar="NAME", help="of every request, in capital letters; default: GET")
+    add(
+        "--header",
+        action="append",
+        type=argument_types.header,
+        metavar="'NAME: VALUE'",
+        help="one more of every request",
+    )
+    add("--data", type=argument_types.data, metavar="TEXT|@FILE", help="body of every request")
     add("--cacert", metavar="FILE", help="certificates in PEM to trust instead of the system's")
     add("--insecure", action="store_true", help="accept any certificate")
     add("--yes", action="store_true", help="do not ask before sending to another machine")
     add("--json", action="store_true", help="results as JSON on stdout")
+
+
+def _load_arguments(parser: argparse.ArgumentParser) -> None:
+    _sending_arguments(parser)
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=argument_types.count(0, 2**63 - 1),
+        help="default: random, and printed",
+    )
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -214,15 +235,6 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
         type=argument_types.duration,
         help="such as 30s; default: until stopped",
     )
-    add("--method", metavar="NAME", help="of every request, in capital letters; default: GET")
-    add(
-        "--header",
-        action="append",
-        type=argument_types.header,
-        metavar="'NAME: VALUE'",
-        help="one more of every request",
-    )
-    add("--data", type=argument_types.data, metavar="TEXT|@FILE", help="body of every request")
     add(
         "--connect-timeout",
         metavar="TIME",
@@ -247,13 +259,30 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _judging_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--claim", choices=(*CLAIMS, "all"), default="all", help=f"what to judge; {DEFAULT}")
+    add(
+        "--claim",
+        choices=CLAIMS,
+        default="limit",
+        help=f"what to judge: limit is the first two; {DEFAULT}",
+    )
+    add("--count-denied", action="store_true", help="denied requests use up the limit too")
     add(
         "--tolerance",
         type=argument_types.tolerance,
         default="500ppm",
         help=f"drift of the clocks; {DEFAULT}",
     )
+    add(
+        "--granularity",
+        metavar="TIME",
+        type=argument_types.granularity,
+        default="0s",
+        help=f"step of the server's clock: 1ms for nginx and HAProxy; {DEFAULT}",
+    )
+
+
+def _junit_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="the result as JUnit XML")
 
 
 def _test_arguments(parser: argparse.ArgumentParser) -> None:
@@ -273,16 +302,48 @@ def _test_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="default: until stopped",
     )
+    add(
+        "--duration",
+        metavar="TIME",
+        type=argument_types.duration,
+        help="stop after it, such as 5m; default: until stopped",
+    )
     add("--fail-fast", action="store_true", help="stop at the first violation")
+    add("--no-shrink", action="store_true", help="look for no shortest schedule of a violation")
+    add(
+        "--schedule",
+        metavar="STEPS",
+        help="send just this on 6 fresh clients, once: '1 at 0s, 4 at 4.9s, 2 at 5.1s'",
+    )
+    add(
+        "--connections",
+        metavar="N",
+        type=argument_types.count(1, 10_000),
+        help="of each client of the schedule; default: 1",
+    )
+    add("--others", metavar="STEPS", help="other clients meanwhile, such as '2000 at 0.5s'")
+    add("--phase", metavar="TIME", help="Unix time modulo the window as the schedule begins")
+    add(
+        "--start",
+        metavar="COMMAND",
+        help="start this server for the test: 'gunicorn app:app --bind {host}:{port}'",
+    )
+    add(
+        "--nemesis",
+        metavar="DEEDS",
+        default="none",
+        help=f"to a server started here: all, or some of kill,pause,restart; {DEFAULT}",
+    )
     add("--no-start", action="store_true", help="where nothing listens, start no server: exit 69")
-    add("--out", default=".", metavar="DIR", help=f"for test_summary.txt and logs; {DEFAULT}")
+    add("--out", default=".", metavar="DIR", help=f"for test_summary.txt, report, logs; {DEFAULT}")
+    _junit_argument(parser)
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "log",
         metavar="LOG",
-        help="*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, or - for stdin",
+        help="*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, evidence, or - for stdin",
     )
     parser.add_argument(
         "--key",
@@ -295,4 +356,31 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{POLICY_FORM}; default: what the log names, else {DEFAULT_POLICY}",
     )
     _judging_arguments(parser)
+    parser.set_defaults(tolerance=None, granularity=None)  # evidence has its own
+    parser.add_argument("--by-key", action="store_true", help="a line for each key instead")
+    parser.add_argument(
+        "--evidence", type=Path, metavar="DIR", help="where it is written, or FILE.json for one"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="an HTML page; needs bokeh")
+    _junit_argument(parser)
     parser.add_argument("--json", action="store_true", help="the verdict as JSON on stdout")
+
+
+def _probe_arguments(parser: argparse.ArgumentParser) -> None:
+    _sending_arguments(parser)
+    parser.set_defaults(url=DEFAULT_URL, key=CLIENT_KEY, timeout="10s")
+    add = parser.add_argument
+    add(
+        "--max-requests",
+        metavar="N",
+        type=argument_types.count(2, 100_000),
+        default=250,
+        help=f"in all; {DEFAULT}",
+    )
+    add(
+        "--max-time",
+        metavar="TIME",
+        type=argument_types.duration,
+        default="60s",
+        help=f"about; no longer window is looked for; {DEFAULT}",
+    )

@@ -8,7 +8,6 @@ was a verdict.
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,17 +15,18 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from rateproof.arguments import CLAIMS, DEFAULT_POLICY, parse
-from rateproof.errors import InvalidArgument, LogError, RateproofError
-from rateproof.output import emit, say
-from rateproof.policy import Policy
+from rateproof.arguments import claims_of, parse
+from rateproof.errors import InvalidArgument, RateproofError
+from rateproof.output import say
+
+if TYPE_CHECKING:
+    from rateproof.hunt.recipe import Recipe
 
 __all__ = ["entry", "main"]
 
 INTERNAL_ERROR, INTERRUPTED = 70, 130
-VERDICT_CODES = {"consistent": 0, "violated": 1, "inconclusive": 2}
 
 
 def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
@@ -116,25 +116,91 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 def _test(arguments: argparse.Namespace) -> int:
     from rateproof.hunt import TestSettings, run_test
+    from rateproof.hunt.nemesis import parse_deeds
+    from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
     from rateproof.simulate.scenario import fresh_seed
     from rateproof.simulate.target import Target
 
+    recipe = _recipe(arguments)
+    reporters: list[Reporter] = [HtmlReport(Path(arguments.out))]
+    if arguments.junit is not None:
+        reporters.append(JUnitReport(arguments.junit, claims_of(arguments)))
     return run_test(
         TestSettings(
             target=Target.parse(arguments.url),
             policy=arguments.policy,
             key=arguments.key,
             seed=fresh_seed() if arguments.seed is None else arguments.seed,
-            claims=_claims(arguments),
+            claims=claims_of(arguments),
             tolerance_ppm=arguments.tolerance,
+            granularity_ns=arguments.granularity,
+            denied_count=arguments.count_denied,
             timeout_ns=arguments.timeout,
             max_rate=arguments.max_rate,
             yes=arguments.yes,
             may_start=not arguments.no_start,
-            iterations=arguments.iterations,
+            iterations=arguments.iterations or (1 if recipe else None),
+            duration_ns=arguments.duration,
+            start=arguments.start,
+            nemesis=parse_deeds(arguments.nemesis),
             fail_fast=arguments.fail_fast,
+            shrink=not arguments.no_shrink,
+            recipe=recipe,
             out=Path(arguments.out),
             json_lines=arguments.json,
+            method=arguments.method or "GET",
+            headers=tuple(arguments.header or ()),
+            body=arguments.data or b"",
+            transport=arguments.transport,
+            ca_file=arguments.cacert,
+            insecure=arguments.insecure,
+        ),
+        reporters,
+    )
+
+
+def _recipe(arguments: argparse.Namespace) -> "Recipe | None":
+    """What is to be run instead of what would be drawn."""
+    from rateproof.hunt.recipe import Phase, Recipe
+    from rateproof.simulate.behaviours import Schedule
+
+    if arguments.schedule is None:
+        for name in ("connections", "others", "phase"):
+            if getattr(arguments, name) is not None:
+                raise InvalidArgument(f"--{name} without --schedule", "it belongs to a schedule")
+        return None
+    window_ns = arguments.policy.quotas[0].window_ns
+    return Recipe(
+        Schedule.parse(arguments.schedule),
+        connections=arguments.connections or 1,
+        others=None if arguments.others is None else Schedule.parse(arguments.others),
+        phase=None if arguments.phase is None else Phase.parse(arguments.phase, window_ns),
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from rateproof.checking import check
+
+    return check(arguments)
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from rateproof.hunt.probe import ProbeSettings, run_probe
+    from rateproof.simulate.target import Target
+
+    return run_probe(
+        ProbeSettings(
+            target=Target.parse(arguments.url),
+            key=arguments.key,
+            max_requests=arguments.max_requests,
+            max_time_ns=arguments.max_time,
+            timeout_ns=arguments.timeout,
+            max_rate=arguments.max_rate,
+            method=arguments.method or "GET",
+            headers=tuple(arguments.header or ()),
+            body=arguments.data or b"",
+            yes=arguments.yes,
+            json=arguments.json,
             transport=arguments.transport,
             ca_file=arguments.cacert,
             insecure=arguments.insecure,
@@ -142,44 +208,10 @@ def _test(arguments: argparse.Namespace) -> int:
     )
 
 
-def _check(arguments: argparse.Namespace) -> int:
-    from rateproof.events import read_log
-    from rateproof.prove import judge
-
-    log = read_log(arguments.log, arguments.key)
-    verdict = judge(
-        log,
-        _policy(arguments.policy, log.metadata.get("policy")),
-        claims=_claims(arguments),
-        tolerance_ppm=arguments.tolerance,
-    )
-    emit(json.dumps(verdict.to_json()) if arguments.json else verdict.describe())
-    return VERDICT_CODES[verdict.outcome]
-
-
-def _policy(given: Policy | None, noted: object) -> Policy:
-    """What a log is judged by: what was given, else what its metadata names, else the default."""
-    named = None
-    if isinstance(noted, str):
-        try:
-            named = Policy.parse(noted)
-        except InvalidArgument as error:
-            if given is None:
-                raise LogError(f"the log's policy: {error.message}", "give --policy") from error
-    if given is None and named is not None:
-        say(f"policy of the log: {named}")
-    elif given is not None and named is not None and given != named:
-        say(f"hint: the log was made for the policy '{named}', and is judged by '{given}'")
-    return given or named or Policy.parse(DEFAULT_POLICY)
-
-
-def _claims(arguments: argparse.Namespace) -> frozenset[str]:
-    return frozenset(CLAIMS if arguments.claim == "all" else {arguments.claim})
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "simulate": _simulate,
     "test": _test,
     "check": _check,
+    "probe": _probe,
 }

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from typing import TextIO
 
 from rateproof.errors import CannotWrite
 
@@ -15,7 +16,7 @@ def say(text: str = "", end: str = "\n") -> None:
     Nobody there to read them is no reason to stop.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(text + end)
+        _write(sys.stderr, text + end)
         sys.stderr.flush()
 
 
@@ -31,13 +32,22 @@ def emit(text: str) -> None:
     if sys.stdout is None:
         raise CannotWrite("cannot write the result: standard output is closed")
     try:
-        sys.stdout.write(text + "\n")
+        _write(sys.stdout, text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         _discard()
     except OSError as error:
         _discard()
         raise CannotWrite(f"cannot write the result: {error.strerror}") from error
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write what the stream's encoding has; the rest in ASCII."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        plain = text.replace("\N{HORIZONTAL ELLIPSIS}", "...")
+        stream.write(plain.encode("ascii", "backslashreplace").decode("ascii"))
 
 
 def _discard() -> None:

@@ -7,7 +7,7 @@ and windows of 73 years and more, which are refused:
     policy    = quota *( (";" / "," / "|") quota )       all must pass
     quota     = [algorithm] limit ("per" / "/") [multiple] unit ["burst" number]
     algorithm = "sliding-log" / "token-bucket" / "fixed-window"
-              / "first-hit-window" / "sliding-counter"
+              / "first-hit-window" / "sliding-counter" / "leaky-queue"
     unit      = ns us ms s m h d, or second, minute, hour, day, month, year (s)
 """
 
@@ -44,6 +44,12 @@ def _token_bucket(quota: "Quota", m: int) -> int:
     return max(0, -(-(m - quota.burst) * quota.window_ns // quota.limit))
 
 
+def _leaky_queue(quota: "Quota", m: int) -> int:
+    # Requests leave the queue one in window / limit; its length, the burst, delays and forbids
+    # nothing more of when they leave.
+    return -(-(m - 1) * quota.window_ns // quota.limit)
+
+
 def _epoch_window(quota: "Quota", m: int) -> int:
     # m admissions touch at least ceil(m/N) windows; all but the two at the ends are spanned.
     return quota.window_ns * max(0, -(-m // quota.limit) - 2)
@@ -59,8 +65,15 @@ ALGORITHMS: dict[str, Callable[["Quota", int], int]] = {
     "fixed-window": _epoch_window,
     "first-hit-window": _first_hit_window,
     "sliding-counter": _epoch_window,
+    "leaky-queue": _leaky_queue,
 }
-"""The known algorithms, each with the gap that every run of it keeps."""
+"""The known algorithms, each with the gap that every run of it keeps.
+
+All are judged; `leaky-queue`, which holds requests back as nginx does without
+`nodelay`, is not enforced here.
+"""
+
+_WITH_BURST = {"token-bucket", "leaky-queue"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +86,8 @@ class Quota:
             are half-open: exactly `window_ns` later is a new window.
         algorithm: a name from `ALGORITHMS`. Only `sliding-log` promises at
             most `limit` in *any* window.
-        burst: the size of a token bucket; `limit` if not given, and always
-            `limit` for the other algorithms.
+        burst: the size of a token bucket, or how many a leaky queue holds;
+            `limit` if not given, and always `limit` for the other algorithms.
 
     Raises:
         InvalidPolicy: a value out of these bounds.
@@ -102,9 +115,10 @@ class Quota:
             raise InvalidPolicy(
                 f"window {self.window_ns} ns", "a window is above 0 and below 73 years"
             )
-        if self.algorithm != "token-bucket" and self.burst not in {0, self.limit}:
+        if self.algorithm not in _WITH_BURST and self.burst not in {0, self.limit}:
             raise InvalidPolicy(
-                f"burst {self.burst} with {self.algorithm}", "only a token-bucket has a burst"
+                f"burst {self.burst} with {self.algorithm}",
+                "only a token-bucket and a leaky-queue have a burst",
             )
         if not 0 <= self.burst <= MAX_LIMIT:
             raise InvalidPolicy(f"burst {self.burst}", f"a burst is 1 to {MAX_LIMIT}")

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,11 @@ import pytest
 
 from rateproof.enforce.stores.location import remove
 from rateproof.simulate.target import Target
+
+_CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+collect_ignore = [] if _CHROMIUM else ["test_report_browser.py"]
 
 _HIDING = """
 import sys
@@ -79,6 +85,12 @@ class Running:
         took = time.monotonic() - began
         self.said += [*self.process.stderr, *self.process.stdout]
         return code, took, "".join(self.said)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """A browser, where there is one; what needs it is not collected elsewhere."""
+    return _CHROMIUM
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from uuid import uuid4
 
 import pytest
 
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import remove
-from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.policy import Policy, Quota
 
 # Arguments: core, store, policy, capacity, keys, greatest cost, seconds. Each line of the
 # output is an admission: key, cost and the instants between which it was decided. It starts
@@ -104,7 +105,7 @@ def test_four_processes_admit_exactly_the_limit(core, spawn, shm_name):
         }
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_four_processes_keep_to_the_envelope_in_any_window(core, algorithm, spawn, shm_name):
     """And what falls out of the window is admitted anew, so that the limit is used up."""
     policy = f"{algorithm} 20 per 50ms"
@@ -120,8 +121,8 @@ def test_four_processes_keep_to_the_envelope_in_any_window(core, algorithm, spaw
 
 @pytest.mark.parametrize(
     ("policy", "capacity"),
-    [("40 per hour; 60 per day", 64), *((f"{name} 4 per 20ms", 8) for name in ALGORITHMS)],
-    ids=["long-windows", *(f"slots-taken-over-{name}" for name in ALGORITHMS)],
+    [("40 per hour; 60 per day", 64), *((f"{name} 4 per 20ms", 8) for name in RULES)],
+    ids=["long-windows", *(f"slots-taken-over-{name}" for name in RULES)],
 )
 def test_killed_processes_block_nobody_and_loosen_nothing(core, spawn, shm_name, policy, capacity):
     store = f"shm://{shm_name}"

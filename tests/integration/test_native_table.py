@@ -24,10 +24,11 @@ import pytest
 
 from rateproof import Limiter
 from rateproof._native import Table, hit_all
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.stores import remove
 from rateproof.enforce.stores.location import directory_of
 from rateproof.errors import StoreError
-from rateproof.policy import ALGORITHMS, Quota
+from rateproof.policy import Quota
 
 HOUR_NS = 3_600 * 10**9
 AGES_NS = 2**58  # nothing comes back, and a test does not lie across a multiple of it
@@ -181,14 +182,14 @@ def test_four_processes_on_one_key_admit_exactly_the_limit(spawn, path, limit):
     assert sum(map(len, logs)) == limit
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_every_algorithm_admits_exactly_the_limit_at_first(spawn, path, algorithm):
     logs = hammered(spawn, path, Quota(7, AGES_NS, algorithm), seconds=0.2, costs="1,2")
     assert sum(map(len, logs)) == 7
 
 
 @pytest.mark.parametrize("costs", ["1", "1,2,1,3"])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_four_processes_on_one_key_never_break_the_envelope(spawn, path, algorithm, costs):
     quota = Quota(5, 20_000_000, algorithm)
     admitted = merged(hammered(spawn, path, quota, seconds=0.8, costs=costs))
@@ -200,7 +201,7 @@ def test_four_processes_on_one_key_never_break_the_envelope(spawn, path, algorit
 @pytest.mark.slow
 @pytest.mark.parametrize("costs", ["1", "3", "1,2,1,3"])
 @pytest.mark.parametrize("limit", [3, 9])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_many_seconds_on_one_key_never_break_the_envelope(spawn, path, algorithm, limit, costs):
     quota = Quota(limit, 1_000_000, algorithm)
     logs = hammered(spawn, path, quota, seconds=3, costs=costs, churn=20_000)
@@ -397,7 +398,7 @@ def test_kills_at_random_moments_block_nobody_and_loosen_nothing(spawn, path, al
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_many_kills_block_nobody_and_loosen_nothing(spawn, path, algorithm, seed):
     killed_at_random(spawn, path, Quota(5, 5_000_000, algorithm), kills=60, seed=seed)
 

@@ -62,6 +62,8 @@ def test_the_wheel_carries_types_and_the_native_core(clone, environment, tmp_pat
     names = zipfile.ZipFile(wheel).namelist()
     assert "rateproof/py.typed" in names
     assert "rateproof/_native.pyi" in names
+    for asset in ("page.html", "page.css", "page.js"):
+        assert f"rateproof/hunt/report/assets/{asset}" in names
     assert not [name for name in names if name.startswith("tests")]
     run(environment, "-m", "pip", "install", "--quiet", wheel)
     assert "(native core)" in run(environment, "-m", "rateproof", "--version", cwd=tmp_path)

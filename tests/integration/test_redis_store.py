@@ -13,11 +13,11 @@ import redis
 from redis.crc import key_slot
 
 from rateproof.clock import ManualClock
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import open_store
 from rateproof.enforce.stores.redis.lanes import AT_ONCE
 from rateproof.errors import InvalidArgument, StoreError
-from rateproof.policy import ALGORITHMS
 
 # Arguments: store, policy, seconds. Hits one key with two threads as fast as it can; each line is
 # an admission: the instants between which it was decided.
@@ -301,7 +301,7 @@ def test_a_user_with_the_documented_permissions_is_enough(valkey, permissions):
         valkey.client.execute_command("ACL SETUSER", "shop", "on", ">secret", *rules)
 
     grant(*permissions("decisions"))
-    policies = "; ".join(f"{name} 5 per hour" for name in ALGORITHMS)
+    policies = "; ".join(f"{name} 5 per hour" for name in RULES)
     store = valkey.store.replace("//", "//shop:secret@")
     with Limiter(policies, store=store, on_error="admit") as limiter:
         assert [limiter.hit("a", cost=3).admitted for _ in range(2)] == [True, False]

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rateproof.clock import ManualClock
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
-from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.policy import Policy, Quota
 
 S = 1_000_000_000
 CORES = pytest.mark.parametrize("core", ["python", "native"])
@@ -76,7 +77,7 @@ def most_in(times, window_ns):
 
 
 @CORES
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 @given(data=st.data(), arrivals=arrivals, start=st.integers(0, 10_000))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_no_run_breaks_the_envelope_of_its_quota(core, algorithm, data, arrivals, start):

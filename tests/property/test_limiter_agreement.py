@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rateproof.clock import ManualClock
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import remove
-from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.policy import Policy, Quota
 
 # The models: whether `cost` fits at `now`, from the list of the key's admissions alone.
 
@@ -121,7 +122,7 @@ def small(algorithm):
     return st.builds(Quota, st.integers(1, 7), st.integers(1, 12), st.just(algorithm))
 
 
-QUOTAS = {name: small(name) for name in ALGORITHMS} | {
+QUOTAS = {name: small(name) for name in RULES} | {
     "token-bucket": st.builds(
         lambda limit, interval, rest, burst: Quota(
             limit, limit * interval + rest, "token-bucket", burst
@@ -193,7 +194,7 @@ def opened(core, kind, policy, clock, capacity):
 EACH_AND_MIXED = [
     pytest.param(core, kind, algorithms, id=f"{core}-{kind}-{name}")
     for core, kind in product(("python", "native"), ("memory", "shm"))
-    for name, algorithms in [*((n, [n]) for n in ALGORITHMS), ("mixed", sorted(ALGORITHMS))]
+    for name, algorithms in [*((n, [n]) for n in RULES), ("mixed", sorted(RULES))]
 ]
 
 

@@ -112,6 +112,7 @@ def judged_alike(seeds: range, monkeypatch) -> dict[str, int]:
             tolerance_ppm=rng.choice((0, 500, 100_000, 300_000)),
             granularity_ns=rng.choice((0, 0, 1, 5)),
             budget=rng.choice((5_000_000, 5_000_000, 0, 7, 60)),
+            denied_count=rng.random() < 0.2,
         )  # fmt: skip
         for name in (verdict.outcome, *verdict.causes):
             seen[name] = seen.get(name, 0) + 1
@@ -123,6 +124,49 @@ def test_random_logs_are_judged_alike(monkeypatch):
     assert min(seen[name] for name in ("consistent", "violated", "inconclusive")) > 100, seen
     assert min(seen[name] for name in ("budget-spent", "unknown-outcomes")) > 10, seen
     assert seen["only-within-tolerance"] > 10, seen
+
+
+def beyond_the_gap(rng: random.Random, quotas: int) -> tuple[EventLog, Policy]:
+    """A few keys with about as much as windows of any phase take, rarely lost or rejected."""
+    limit, window = rng.randint(1, 4), rng.choice((20, 1_000))
+    names = ("fixed-window", "first-hit-window", "sliding-counter", "sliding-log")
+    policy = Policy(tuple(Quota(limit, window, name) for name in rng.sample(names, quotas)))
+    lost = rng.choice((0, 0, 0.1))
+    log = EventLog({"fresh_keys": rng.random() < 0.8, "complete": rng.random() < 0.9})
+    for number in range(rng.choice((1, 3))):
+        now, pace = rng.randrange(window), rng.choice((0.7, 1, 1.3)) * limit / window
+        for _ in range(rng.choice((4, 8, 30))):
+            now += int(rng.expovariate(pace))
+            event = Event(
+                key=b"%d" % number, sent_ns=now, received_ns=now + rng.randrange(window // 5 + 1),
+                status=200, outcome=ADMITTED,
+            )  # fmt: skip
+            if rng.random() < lost:
+                unknown = {"status": 500, "outcome": UNKNOWN}
+                event = replace(
+                    event, **rng.choice(({"outcome": REJECTED, "status": 429}, unknown))
+                )
+            log.append(event)
+    return log, policy
+
+
+def test_what_only_a_search_for_phases_finds_is_judged_alike(monkeypatch):
+    found = {"breach": 0, "tolerance": 0, "unknown": 0, "spent": 0}
+    for seed in range(1_000):
+        rng = random.Random(seed)
+        log, policy = beyond_the_gap(rng, rng.choice((1, 1, 2)))
+        verdict = both(
+            log, policy, monkeypatch,
+            claims=frozenset({OVER_ADMISSION}),
+            tolerance_ppm=rng.choice((0, 500, 50_000)),
+            granularity_ns=rng.choice((0, 0, 1)),
+            budget=rng.choice((5_000_000, 60, 0)),
+        )  # fmt: skip
+        found["breach"] += any(not piece.nested for piece in verdict.evidence)
+        found["tolerance"] += "only-within-tolerance" in verdict.causes
+        found["unknown"] += "unknown-outcomes" in verdict.causes
+        found["spent"] += "budget-spent" in verdict.causes
+    assert min(found.values()) > 2, found
 
 
 @pytest.mark.slow

@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof.clock import ManualClock
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.server.succession import LAG_NS, Succession, memory_ns
 from rateproof.enforce.stores import open_store
-from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.policy import Policy, Quota
 
 SECOND = 1_000_000_000
 HITS = 60
@@ -52,7 +53,7 @@ def test_no_window_around_a_change_holds_more_than_either_policy_allows(
         assert most(admitted, new.window_ns) <= max(old.limit, new.limit)
 
 
-@given(quotas, st.sampled_from(sorted(ALGORITHMS)), st.integers(1, 9), pauses)
+@given(quotas, st.sampled_from(sorted(RULES)), st.integers(1, 9), pauses)
 def test_a_quota_remembers_no_admission_for_longer_than_is_said(quota, algorithm, burst, pauses):
     burst = burst if algorithm == "token-bucket" else quota.limit
     quota = Quota(quota.limit, quota.window_ns, algorithm, burst)

@@ -11,7 +11,7 @@ from rateproof.errors import CannotWrite, LogError, Unreachable
 from rateproof.events import Event, EventLog, open_log_writer
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
-from rateproof.prove import CLAIMS
+from rateproof.prove.claims import CLAIM_SETS
 from rateproof.simulate.behaviours import BEHAVIOURS
 from rateproof.simulate.client import live
 from rateproof.simulate.request import MAX_BODY
@@ -81,6 +81,8 @@ COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
         (["test", "--claim", "everything"], "everything", "over-admission"),
         (["check", "x.jsonl", "--tolerance", "1%"], "1%", "parts per million"),
         (["check", "x.jsonl", "--tolerance", "200000ppm"], "200000ppm", "parts per million"),
+        (["check", "x.jsonl", "--granularity", "1"], "'1'", "a number and a unit"),
+        (["test", "--granularity", "2h"], "2h", "from 0s to 1h"),
         (["check"], "LOG", "--help"),
     ],
 )
@@ -218,7 +220,7 @@ def test_help_lists_every_option(command, capsys):
 def test_the_help_names_what_the_rooms_have():
     """The names stand in the command line so that --help loads no room."""
     assert set(arguments.BEHAVIOURS) == set(BEHAVIOURS)
-    assert set(arguments.CLAIMS) == CLAIMS
+    assert set(arguments.CLAIMS) == set(CLAIM_SETS)
     assert arguments.TRANSPORTS == TRANSPORTS
     assert argument_types.MOST_DATA == MAX_BODY
 

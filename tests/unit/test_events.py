@@ -130,6 +130,7 @@ def test_four_columns_are_enough(tmp_path):
         (302, "admitted"),
         (404, "admitted"),
         (408, "unknown"),
+        (0, "unknown"),
         (429, "rejected"),
         (503, "rejected"),
         (500, "unknown"),

@@ -92,6 +92,20 @@ def test_adding_a_table_leaves_it_as_it_was(first, second):
     assert list(two) == second
 
 
+@given(logs, st.data())
+def test_rows_that_are_taken_are_a_log_of_their_own(rows, data):
+    log = EventLog.from_columns(columns_of(rows), len(rows), {"seed": 1})
+    places = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=9) if rows else st.just([]))
+    taken = log.take(places)
+    assert list(taken) == [rows[place] for place in places]
+    assert taken.metadata == {"seed": 1}
+    if rows:
+        other = dataclasses.replace(rows[0], key=b"new")
+        taken.append(other)
+        assert list(taken)[-1] == other
+    assert list(log) == rows
+
+
 def test_columns_that_are_not_there_have_the_defaults_of_an_event():
     first, second = EventLog.from_columns(FOUR, 2)
     assert first == Event(key=b"a", sent_ns=1, received_ns=3, status=200, outcome="admitted")

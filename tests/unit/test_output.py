@@ -1,13 +1,14 @@
 """Output: a reader who has gone changes no exit code, and a full disk is an error of its own."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-VERDICT_1 = (
-    '{"key": "a", "sent_ns": 0, "received_ns": 1, "status": 200}\n' * 6
-    + '{"key": "a", "sent_ns": 2, "received_ns": 3, "status": 503}\n'
+VERDICT_1 = "".join(
+    f'{{"key": "a", "sent_ns": {at}, "received_ns": {at + 900_000}, "status": {status}}}\n'
+    for at, status in zip(range(0, 7_000_000, 1_000_000), [200] * 6 + [503], strict=True)
 )
 
 
@@ -16,11 +17,12 @@ def check(tmp_path):
     """Run `rateproof check` on a violated log in a shell, with redirections."""
     (tmp_path / "log.jsonl").write_text(VERDICT_1)
 
-    def run(redirection, *options):
+    def run(redirection, *options, environment=()):
         command = f"{sys.executable} -m rateproof check log.jsonl {' '.join(options)} {redirection}"
         return subprocess.run(
             ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
             cwd=tmp_path,
+            env={**os.environ, **dict(environment)},
             capture_output=True,
             text=True,
             check=False,
@@ -43,3 +45,11 @@ def test_a_result_that_cannot_be_written_is_73(check, redirection):
     assert done.returncode == 73
     assert "cannot write the result" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_without_unicode_gets_the_whole_verdict(check):
+    assert "#0 \N{HORIZONTAL ELLIPSIS} #5" in check("").stdout
+    for encoding in ("ascii", "latin-1", "cp437"):
+        ended = check("", environment={"PYTHONIOENCODING": encoding})
+        assert ended.returncode == 1
+        assert "requests #0 ... #5 were all decided" in ended.stdout

@@ -107,6 +107,7 @@ def test_the_worst_case_is_the_largest_count_that_fits_into_a_half_open_window(p
         ("first-hit-window 5 per 5s", 9),
         ("sliding-counter 5 per 5s", 10),
         ("token-bucket 1 per 1s burst 5", 9),
+        ("leaky-queue 1 per 1s burst 4", 5),
     ],
 )
 def test_only_a_sliding_log_promises_its_limit_in_any_window(text, worst):

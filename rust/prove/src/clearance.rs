@@ -1,5 +1,7 @@
 //! Whether a search would find nothing against a key, and what it would spend on that.
 
+use crate::families::{Family, Job, Windows, search_sorted};
+use crate::screen::Clearance;
 use crate::search::{Answer, feasible};
 use crate::seen::Seen;
 use crate::stair::{Bounds, Stair};
@@ -37,6 +39,24 @@ pub(crate) fn clearance_out_of_turn(jobs: &[Seen], flat: bool, stairs: &[Stair])
         match feasible(&sent, &due, stairs, FIRST_BUDGET * part.len() as u64) {
             Answer::Feasible { spent: more, .. } => spent += more,
             Answer::Infeasible { .. } | Answer::Exhausted { .. } => return None,
+        }
+    }
+    Some(spent)
+}
+
+/// The looks that searches over the windows spend before they find that the jobs can be explained;
+/// None where one finds otherwise, or not within its first budget.
+///
+/// `whole`: these are all hits that were ever counted. Jobs are in order.
+pub(crate) fn windows_clearance(jobs: &[Job], families: &[Family], whole: bool) -> Clearance {
+    let budget = FIRST_BUDGET * jobs.len() as u64;
+    let mut spent = 0;
+    for family in families {
+        if whole || family.monotone() {
+            match search_sorted(jobs, family, budget) {
+                Windows::Explained { spent: more } => spent += more,
+                Windows::Infeasible { .. } | Windows::Exhausted { .. } => return None,
+            }
         }
     }
     Some(spent)

@@ -1,11 +1,14 @@
 //! One key after the other, in memory that is used again.
 
-use crate::clearance::{clearance, clearance_out_of_turn, in_turn};
+use crate::clearance::{clearance, clearance_out_of_turn, in_turn, windows_clearance};
+use crate::families::{Family, Job};
 use crate::groups::{Chunk, Counts};
-use crate::occupancy::{Full, any_wrong};
+use crate::leaders::Leader;
+use crate::occupancy::{Full, Taken, any_wrong};
+use crate::overlaps::{Requests, explained};
 use crate::pressure::{Asked, Pressure};
-use crate::screen::{Report, Rules, Suspect};
-use crate::seen::{NEVER, Seen, TIME_LIMIT, in_order};
+use crate::screen::{Clearance, Rejections, Report, Rules, Suspect};
+use crate::seen::{NEVER, Seen, in_order};
 
 /// What one thread found so far, and its working memory.
 pub(crate) struct Examiner<'a> {
@@ -50,7 +53,7 @@ impl<'a> Examiner<'a> {
             in_order(kind);
         }
         let flat = admitted.is_sorted_by_key(|seen| seen.end);
-        self.press(number, admitted, rejected, unknown, flat);
+        self.press([number, code], admitted, rejected, unknown, flat);
         let mut suspect = Suspect {
             number,
             code,
@@ -58,24 +61,47 @@ impl<'a> Examiner<'a> {
             exact: Some(0),
             unknown: Some(0),
             wrong: false,
+            joint: Some(0),
         };
         if self.rules.over {
             self.search(admitted, unknown, flat, &mut suspect);
+            // Of several quotas, one may have counted what another rejected.
+            let counted = self.rules.exact.len() > 1 && !rejected.is_empty();
+            let whole = self.rules.whole && unknown.is_empty() && !counted;
+            self.search_windows(admitted, unknown, whole, &mut suspect);
         }
-        if !self.rules.windows.is_empty() {
-            let judged = &rejected[self.unjudged(rejected, first)..];
-            self.report.judged += judged.len();
-            suspect.wrong = self.rejections(judged, admitted, unknown);
+        if let Some(rules) = &self.rules.rejections {
+            let known_ns = self.longest_ns.map(|longest_ns| first + longest_ns);
+            let unjudged = self.unjudged(rejected, known_ns, rules);
+            if unjudged < rejected.len() {
+                self.report.judged += rejected.len() - unjudged;
+                let key = Key {
+                    admitted,
+                    rejected,
+                    unknown,
+                    unjudged,
+                    empty: known_ns.filter(|_| !self.rules.fresh),
+                };
+                suspect.wrong = self.rejections(&key, rules);
+                if !suspect.wrong && !rules.logs.is_empty() {
+                    suspect.joint = self.together(&key, rules);
+                }
+            }
         }
-        let cleared = [suspect.tolerated, suspect.exact, suspect.unknown];
-        if suspect.wrong || cleared != [Some(0); 3] {
+        let cleared = [
+            suspect.tolerated,
+            suspect.exact,
+            suspect.unknown,
+            suspect.joint,
+        ];
+        if suspect.wrong || cleared != [Some(0); 4] {
             self.report.suspects.push(suspect);
         }
     }
 
     fn press(
         &mut self,
-        number: usize,
+        [number, code]: [usize; 2],
         admitted: &[Seen],
         rejected: &[Seen],
         unknown: &[Seen],
@@ -103,9 +129,23 @@ impl<'a> Examiner<'a> {
             admitted,
             flat,
         };
-        for (pressure, stair) in self.report.pressure.iter_mut().zip(&self.rules.exact) {
-            pressure.add(number, stair, &asked);
+        let report = &mut self.report;
+        let leader = |rank, quota| Leader {
+            rank,
+            number,
+            code,
+            quota,
+        };
+        let (mut got, mut asks) = (None, None);
+        for (quota, stair) in self.rules.exact.iter().enumerate() {
+            let margins = report.pressure[quota].add(number, stair, &asked);
+            got = earlier(got, margins.got_ns.map(|rank| leader(rank, quota)));
+            asks = earlier(asks, margins.asked_ns.map(|rank| leader(rank, quota)));
         }
+        got.into_iter().for_each(|got| report.closest.add(got));
+        asks.into_iter().for_each(|asks| report.densest.add(asks));
+        let requests = i64::try_from(asked.starts.len()).expect("fewer than 2^32 rows");
+        report.busiest.add(leader(-requests, 0));
     }
 
     /// The searches for over-admission.
@@ -131,56 +171,127 @@ impl<'a> Examiner<'a> {
         }
     }
 
+    /// The searches for over-admission that come after those found nothing.
+    fn search_windows(
+        &mut self,
+        admitted: &[Seen],
+        unknown: &[Seen],
+        whole: bool,
+        found: &mut Suspect,
+    ) {
+        let rules = self.rules;
+        let Some(least) = rules.exact_families.iter().map(Family::limit).min() else {
+            return;
+        };
+        if admitted.len() + unknown.len() <= least {
+            return;
+        }
+        let jobs =
+            |seen: &[Seen]| -> Vec<Job> { seen.iter().map(|seen| (seen.sent, seen.end)).collect() };
+        let tolerated = rules.tolerated_families.as_ref();
+        let more = |cost: Clearance, jobs: &[Job], families: &[Family], whole: bool| {
+            Some(cost? + windows_clearance(jobs, families, whole)?)
+        };
+        let known = jobs(admitted);
+        let families = tolerated.unwrap_or(&rules.exact_families);
+        found.tolerated = more(found.tolerated, &known, families, whole);
+        if tolerated.is_some() {
+            found.exact = more(found.exact, &known, &rules.exact_families, whole);
+        }
+        if unknown.iter().any(|seen| seen.end != NEVER) {
+            found.unknown = more(found.unknown, &jobs(&self.jobs), families, false);
+        }
+    }
+
     /// How many rejections come too early to be judged: see `covered_from_ns`.
-    fn unjudged(&self, rejected: &[Seen], first: i64) -> usize {
+    fn unjudged(&self, rejected: &[Seen], known_ns: Option<i64>, rules: &Rejections) -> usize {
         if self.rules.fresh {
             return 0;
         }
-        let Some(longest_ns) = self.longest_ns else {
+        let Some(known_ns) = known_ns else {
             return rejected.len();
         };
-        let windows = self.rules.windows.iter().map(|window| window.tolerated_ns);
-        let from = i128::from(first) + i128::from(longest_ns) + windows.max().unwrap_or(0);
+        let from = i128::from(known_ns) + rules.horizon_ns;
         rejected.partition_point(|seen| i128::from(seen.sent) < from)
     }
 
     /// Whether any of the rejections is wrong; notes what would be.
-    fn rejections(&mut self, judged: &[Seen], admitted: &[Seen], unknown: &[Seen]) -> bool {
-        let rules = self.rules;
-        if judged.is_empty() {
-            return false;
-        }
-        self.ends.clear();
-        self.ends.extend(admitted.iter().map(|seen| seen.end));
-        self.ends.sort();
-        self.starts.clear();
-        self.starts.extend(admitted.iter().map(|seen| seen.sent));
-        let exact = || quotas(rules, |window| window.exact_ns);
-        let tolerated = || quotas(rules, |window| window.tolerated_ns);
-        let (starts, ends, jobs) = (&mut self.starts, &self.ends, &mut self.jobs);
-        if unknown.is_empty() {
-            // A longer window holds more, so what is right in the shorter one is right.
-            let doubt = any_wrong(judged, starts, ends, exact(), jobs);
+    fn rejections(&mut self, key: &Key<'_>, rules: &Rejections) -> bool {
+        let judged = &key.rejected[key.unjudged..];
+        self.take(key, rules);
+        let mut wrong = |starts: &[i64], quotas: &[Full]| {
+            let taken = Taken {
+                starts,
+                ends: &self.ends,
+                empty: key.empty,
+            };
+            any_wrong(judged, taken, quotas, &mut self.jobs)
+        };
+        if key.unknown.is_empty() {
+            // By the other clock more are in use, so what is right by this one is right.
+            let doubt = wrong(&self.starts, &rules.exact);
             self.report.wrong_if_exact |= doubt;
-            return doubt && any_wrong(judged, starts, ends, tolerated(), jobs);
+            return doubt && wrong(&self.starts, &rules.tolerated);
         }
-        let doubt = any_wrong(judged, starts, ends, tolerated(), jobs);
+        let doubt = wrong(&self.starts, &rules.tolerated);
         self.report.wrong_if_unknown |= doubt;
-        starts.extend(unknown.iter().map(|seen| seen.sent));
-        starts.sort();
-        let doubt = any_wrong(judged, starts, ends, exact(), jobs);
+        self.starts.extend(key.unknown.iter().map(|seen| seen.sent));
+        self.starts.sort();
+        let doubt = wrong(&self.starts, &rules.exact);
         self.report.wrong_if_exact |= doubt;
-        doubt && any_wrong(judged, starts, ends, tolerated(), jobs)
+        doubt && wrong(&self.starts, &rules.tolerated)
+    }
+
+    /// Notes when the requests that certainly used up a quota were sent and ended.
+    fn take(&mut self, key: &Key<'_>, rules: &Rejections) {
+        let denied = if rules.denied_count {
+            key.rejected
+        } else {
+            &[]
+        };
+        let all = || key.admitted.iter().chain(denied);
+        self.starts.clear();
+        self.starts.extend(all().map(|seen| seen.sent));
+        self.ends.clear();
+        self.ends.extend(all().map(|seen| seen.end));
+        // Stable sorts merge the runs that they find.
+        self.starts.sort();
+        self.ends.sort();
+    }
+
+    /// What searches over orders of decisions spend to explain all rejections.
+    fn together(&mut self, key: &Key<'_>, rules: &Rejections) -> Clearance {
+        if !key.unknown.is_empty() {
+            self.take(key, rules);
+        }
+        let requests = Requests {
+            admitted: key.admitted,
+            rejected: key.rejected,
+            unjudged: key.unjudged,
+            unknown_from: key.unknown.first().map(|seen| seen.sent),
+            starts: &self.starts,
+            ends: &self.ends,
+            denied_count: rules.denied_count,
+        };
+        explained(&requests, &rules.logs)
     }
 }
 
-/// The quotas of the policy, for windows that last so long.
-fn quotas(
-    rules: &Rules,
-    lasts: impl Fn(&crate::screen::Window) -> i128,
-) -> impl Iterator<Item = Full> {
-    rules.windows.iter().map(move |window| Full {
-        limit: window.limit,
-        window: i64::try_from(lasts(window)).map_or(TIME_LIMIT, |ns| ns.min(TIME_LIMIT)),
-    })
+/// The requests of one key, each kind in order.
+struct Key<'a> {
+    admitted: &'a [Seen],
+    rejected: &'a [Seen],
+    unknown: &'a [Seen],
+    /// How many of the rejections come too early to be judged.
+    unjudged: usize,
+    /// When a bucket may have been empty, before which nothing is known.
+    empty: Option<i64>,
+}
+
+/// The lesser of two, where there are two.
+fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }

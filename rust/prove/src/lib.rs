@@ -7,18 +7,28 @@
 
 mod clearance;
 mod examine;
+mod families;
 mod groups;
+mod joint;
+mod leaders;
 mod occupancy;
+mod overlaps;
 mod pressure;
+mod promises;
 mod screen;
 mod search;
 mod seen;
 mod stair;
 mod windows;
 
+pub use families::{Algorithm, Family, Windows, search_windows};
 pub use groups::{Counting, Groups, Placing};
+pub use joint::{Log, Piece, explain};
+pub use leaders::{Leader, Leaders};
+pub use occupancy::Full;
 pub use pressure::Pressure;
-pub use screen::{Clearance, Report, Rules, Suspect, Window, screen};
+pub use promises::{Broken, Promises, Terms, Told, UNKNOWN_END};
+pub use screen::{Clearance, Rejections, Report, Rules, Suspect, screen};
 pub use search::{Answer, feasible};
 pub use seen::{Kind, Row};
 pub use stair::{MAX_POSITIONS, Stair};

@@ -36,9 +36,17 @@ pub struct Pressure {
     pub key: Option<usize>,
 }
 
+/// How much longer than the window it took a key to get, and to ask for, more than is allowed.
+pub(crate) struct Margins {
+    /// Of the tightest admissions, from the first sent to the last answered.
+    pub got_ns: Option<i64>,
+    /// Of as many requests, from one that was sent to as many later one that had ended.
+    pub asked_ns: Option<i64>,
+}
+
 impl Pressure {
     /// Adds what a key asked. Keys are added in order, some of them left out.
-    pub(crate) fn add(&mut self, key: usize, stair: &Stair, asked: &Asked<'_>) {
+    pub(crate) fn add(&mut self, key: usize, stair: &Stair, asked: &Asked<'_>) -> Margins {
         let window = window(stair, 1);
         // Figures that cannot exceed those there are not worth counting.
         let mut figures = Pressure {
@@ -64,6 +72,12 @@ impl Pressure {
         }
         figures.tightest_ns = tightest_nest(asked.admitted, asked.flat, stair.size(1));
         self.join(&figures);
+        let ends = asked.ends.iter().skip(stair.size(1) - 1);
+        let spans = asked.starts.iter().zip(ends).map(|(sent, end)| end - sent);
+        Margins {
+            got_ns: figures.tightest_ns.map(|tightest| tightest - window),
+            asked_ns: spans.min().map(|span| span - window),
+        }
     }
 
     /// The most of both; `key` as if keys had been added one after the other.

@@ -8,19 +8,27 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::examine::Examiner;
+use crate::families::Family;
 use crate::groups::Groups;
+use crate::joint::Log;
+use crate::leaders::Leaders;
+use crate::occupancy::Full;
 use crate::pressure::Pressure;
 use crate::stair::Stair;
 
-/// A sliding log, for the judgement of rejections.
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    /// How many admissions fill it.
-    pub limit: usize,
-    /// How long it lasts, in ns.
-    pub exact_ns: i128,
-    /// The longest that it may last by another clock, in ns.
-    pub tolerated_ns: i128,
+/// How rejections are judged.
+#[derive(Clone, Debug)]
+pub struct Rejections {
+    /// What fills each quota.
+    pub exact: Vec<Full>,
+    /// The same, by another clock.
+    pub tolerated: Vec<Full>,
+    /// After how long nothing matters any more, in ns.
+    pub horizon_ns: i128,
+    /// Whether denied requests use up the quotas too.
+    pub denied_count: bool,
+    /// The quotas for a search over orders of decisions; none if there is none.
+    pub logs: Vec<Log>,
 }
 
 /// What is asked of every key.
@@ -30,8 +38,14 @@ pub struct Rules {
     pub exact: Vec<Stair>,
     /// The same, shortened by the tolerance; None where there is none.
     pub tolerated: Option<Vec<Stair>>,
-    /// The quotas by which rejections are judged; none if they are not judged.
-    pub windows: Vec<Window>,
+    /// The quotas of which their gap does not say everything.
+    pub exact_families: Vec<Family>,
+    /// The same with the tolerance; None where there is none.
+    pub tolerated_families: Option<Vec<Family>>,
+    /// Whether the log has all that the limiter ever counted, but for unknown outcomes.
+    pub whole: bool,
+    /// How rejections are judged; None if they are not.
+    pub rejections: Option<Rejections>,
     /// Whether no key was in use before the log began.
     pub fresh: bool,
     /// Whether over-admission is asked for.
@@ -56,6 +70,8 @@ pub struct Suspect {
     pub unknown: Clearance,
     /// Whether a rejection is certainly wrong.
     pub wrong: bool,
+    /// Can all rejections be explained together?
+    pub joint: Clearance,
 }
 
 /// What was found.
@@ -63,6 +79,12 @@ pub struct Suspect {
 pub struct Report {
     /// One for each quota.
     pub pressure: Vec<Pressure>,
+    /// The keys that came closest to more than is allowed, by how much longer it took.
+    pub closest: Leaders,
+    /// The keys that asked for more than is allowed in the least time.
+    pub densest: Leaders,
+    /// The keys with the most requests.
+    pub busiest: Leaders,
     /// Rejections that could be judged.
     pub judged: usize,
     /// Whether a rejection would be wrong, had the clocks agreed.
@@ -78,6 +100,9 @@ impl Report {
         for (mine, theirs) in self.pressure.iter_mut().zip(&other.pressure) {
             mine.join(theirs);
         }
+        self.closest.join(other.closest);
+        self.densest.join(other.densest);
+        self.busiest.join(other.busiest);
         self.judged += other.judged;
         self.wrong_if_exact |= other.wrong_if_exact;
         self.wrong_if_unknown |= other.wrong_if_unknown;

@@ -1,7 +1,8 @@
 //! The screen against plain counting, on random logs.
 
 use rateproof_prove::{
-    Answer, Counting, Groups, Kind, Report, Row, Rules, Stair, Window, feasible, screen,
+    Answer, Counting, Full, Groups, Kind, Log, Rejections, Report, Row, Rules, Stair, feasible,
+    screen,
 };
 
 /// xorshift64*: the same logs in every run.
@@ -21,14 +22,27 @@ const WINDOW: i64 = 20;
 
 fn rules() -> Rules {
     let stair = |rise: i64| Stair::new(LIMIT, 0, rise.into(), 1, 0).unwrap();
+    let full = |lasts| Full::Window {
+        limit: LIMIT,
+        lasts,
+    };
     Rules {
         exact: vec![stair(WINDOW)],
         tolerated: Some(vec![stair(WINDOW - 2)]),
-        windows: vec![Window {
-            limit: LIMIT,
-            exact_ns: WINDOW.into(),
-            tolerated_ns: (WINDOW + 2).into(),
-        }],
+        exact_families: Vec::new(),
+        tolerated_families: None,
+        whole: true,
+        rejections: Some(Rejections {
+            exact: vec![full(WINDOW)],
+            tolerated: vec![full(WINDOW + 2)],
+            horizon_ns: (WINDOW + 2).into(),
+            denied_count: false,
+            logs: vec![Log {
+                limit: LIMIT,
+                low_ns: WINDOW - 2,
+                high_ns: WINDOW + 2,
+            }],
+        }),
         fresh: true,
         over: true,
     }

@@ -7,9 +7,11 @@ mod decision;
 mod denials;
 mod enforce;
 mod errors;
+mod families;
 mod gate;
 mod limit_fields;
 mod program;
+mod promises;
 mod prove;
 mod repeated;
 mod response;
@@ -35,6 +37,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     simulate::register(module)?;
     program::register(module)?;
     tally::register(module)?;
+    promises::register(module)?;
     prove::register(module)?;
+    families::register(module)?;
     screen::register(module)
 }

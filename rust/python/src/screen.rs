@@ -3,10 +3,12 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_prove::{
-    Clearance, Counting, Groups, Kind, MAX_POSITIONS, Row, Rules, Window, screen as screen_groups,
+    Clearance, Counting, Full, Groups, Kind, Leaders, MAX_POSITIONS, Rejections, Row, Rules,
+    screen as screen_groups,
 };
 
-use crate::prove::{StairFigures, stair};
+use crate::families::{FamilyFigures, family};
+use crate::prove::{StairFigures, cut, logs, stair};
 use crate::seen_columns::{Column, Columns, Table};
 
 /// Rows that are read at a time; in between, other threads of Python may run.
@@ -15,8 +17,11 @@ const BLOCK: usize = 1 << 16;
 /// attempts, possible, provable, tightest_ns, stressed, code of the key.
 type PressureFigures = (usize, usize, usize, Option<i64>, bool, Option<usize>);
 
-/// Code of the key, then tolerated, exact, unknown and wrong of `Suspect`.
-type SuspectFigures = (usize, Clearance, Clearance, Clearance, bool);
+/// Code of the key, index of the quota and rank of `Leader`.
+type LeaderFigures = (usize, usize, i64);
+
+/// Code of the key, then tolerated, exact, unknown, wrong and joint of `Suspect`.
+type SuspectFigures = (usize, Clearance, Clearance, Clearance, bool, Clearance);
 
 /// Adds this file's functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -29,7 +34,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 struct Asked {
     exact: Vec<StairFigures>,
     tolerated: Option<Vec<StairFigures>>,
-    windows: Vec<(usize, i128, i128)>,
+    exact_families: Vec<FamilyFigures>,
+    tolerated_families: Option<Vec<FamilyFigures>>,
+    whole: bool,
+    rejections: Option<AskedOfRejections>,
     fresh: bool,
     over: bool,
 }
@@ -37,18 +45,65 @@ struct Asked {
 impl Asked {
     fn rules(self, py: Python<'_>) -> PyResult<Rules> {
         let stairs = |all: Vec<StairFigures>| all.into_iter().map(|one| stair(py, one)).collect();
-        let window = |(limit, exact_ns, tolerated_ns)| Window {
-            limit,
-            exact_ns,
-            tolerated_ns,
-        };
+        let families =
+            |all: Vec<FamilyFigures>| all.into_iter().map(|one| family(py, one)).collect();
         Ok(Rules {
             exact: stairs(self.exact)?,
             tolerated: self.tolerated.map(stairs).transpose()?,
-            windows: self.windows.into_iter().map(window).collect(),
+            exact_families: families(self.exact_families)?,
+            tolerated_families: self.tolerated_families.map(families).transpose()?,
+            whole: self.whole,
+            rejections: self.rejections.map(AskedOfRejections::rules),
             fresh: self.fresh,
             over: self.over,
         })
+    }
+}
+
+/// What fills a quota: limit and how long each counts, or limit, gain, cost and slack of a bucket.
+#[derive(FromPyObject)]
+enum FullFigures {
+    Window(usize, i128),
+    Bucket(usize, i128, i128, i128),
+}
+
+impl FullFigures {
+    fn full(self) -> Full {
+        match self {
+            Self::Window(limit, lasts) => Full::Window {
+                limit,
+                lasts: cut(lasts),
+            },
+            Self::Bucket(limit, gain, cost, slack) => Full::Bucket {
+                limit,
+                gain,
+                cost,
+                slack,
+            },
+        }
+    }
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct AskedOfRejections {
+    exact: Vec<FullFigures>,
+    tolerated: Vec<FullFigures>,
+    horizon_ns: i128,
+    denied_count: bool,
+    logs: Vec<(usize, i128, i128)>,
+}
+
+impl AskedOfRejections {
+    fn rules(self) -> Rejections {
+        let all = |figures: Vec<FullFigures>| figures.into_iter().map(FullFigures::full).collect();
+        Rejections {
+            exact: all(self.exact),
+            tolerated: all(self.tolerated),
+            horizon_ns: self.horizon_ns,
+            denied_count: self.denied_count,
+            logs: logs(self.logs),
+        }
     }
 }
 
@@ -62,6 +117,9 @@ struct Screened {
     longest_ns: Option<i64>,
     marked: bool,
     pressure: Vec<PressureFigures>,
+    closest: Vec<LeaderFigures>,
+    densest: Vec<LeaderFigures>,
+    busiest: Vec<LeaderFigures>,
     wrong_if_exact: bool,
     wrong_if_unknown: bool,
     suspects: Vec<SuspectFigures>,
@@ -102,6 +160,7 @@ fn screen(
             suspect.exact,
             suspect.unknown,
             suspect.wrong,
+            suspect.joint,
         )
     });
     Ok(Some(Screened {
@@ -113,10 +172,19 @@ fn screen(
         longest_ns: groups.longest_ns(),
         marked,
         pressure: pressure.collect(),
+        closest: leaders(&report.closest),
+        densest: leaders(&report.densest),
+        busiest: leaders(&report.busiest),
         wrong_if_exact: report.wrong_if_exact,
         wrong_if_unknown: report.wrong_if_unknown,
         suspects: suspects.collect(),
     }))
+}
+
+fn leaders(leaders: &Leaders) -> Vec<LeaderFigures> {
+    (leaders.iter())
+        .map(|leader| (leader.code, leader.quota, leader.rank))
+        .collect()
 }
 
 fn grouped(py: Python<'_>, table: &Table<'_>, keys: usize) -> PyResult<Option<Groups>> {

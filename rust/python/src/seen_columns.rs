@@ -9,6 +9,9 @@ use crate::errors::raise;
 /// What stands for None among integers; among floats it is NaN.
 const NULL: i64 = i64::MIN;
 
+/// Longer than any log lasts.
+const LONGEST_NS: f64 = (1_i64 << 61) as f64;
+
 /// The answer of a server that fails, unless the limiter marked it.
 const UNAVAILABLE: i64 = 503;
 
@@ -76,6 +79,7 @@ pub struct Columns {
     status: Column<i64>,
     retry_after_s: Column<f64>,
     ratelimit_remaining: Column<i64>,
+    ratelimit_reset_s: Column<f64>,
 }
 
 /// A log to read row by row; `rateproof.prove.observed` says what a row means.
@@ -92,6 +96,7 @@ pub struct Table<'a> {
     status: Values<'a, i64>,
     retry_after_s: Values<'a, f64>,
     ratelimit_remaining: Values<'a, i64>,
+    ratelimit_reset_s: Values<'a, f64>,
     /// Whether the limiter is seen to mark its rejections.
     pub marked: bool,
 }
@@ -112,6 +117,7 @@ impl Columns {
             status: self.status.values(py, rows)?,
             retry_after_s: self.retry_after_s.values(py, rows)?,
             ratelimit_remaining: self.ratelimit_remaining.values(py, rows)?,
+            ratelimit_reset_s: self.ratelimit_reset_s.values(py, rows)?,
             marked: false,
         };
         table.marked =
@@ -141,6 +147,20 @@ impl Table<'_> {
             sent_ns,
             end_ns,
         })
+    }
+
+    /// What the header fields of an answer say: Retry-After and `t` in ns, and between them `r`.
+    pub fn told(&self, row: usize) -> [Option<i64>; 3] {
+        let ns = |seconds: f64| {
+            let cut = (seconds.max(0.0) * 1e9).min(LONGEST_NS);
+            (!seconds.is_nan()).then(|| cut.round_ties_even() as i64)
+        };
+        let remaining = self.ratelimit_remaining.at(row);
+        [
+            ns(self.retry_after_s.at(row)),
+            (remaining != NULL).then_some(remaining),
+            ns(self.ratelimit_reset_s.at(row)),
+        ]
     }
 
     fn kind(&self, row: usize) -> Kind {

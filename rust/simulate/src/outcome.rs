@@ -16,11 +16,11 @@ impl Outcome {
     /// Every outcome's name, by its number.
     pub const NAMES: [&str; 3] = ["admitted", "rejected", "unknown"];
 
-    /// The outcome of an answer: a rejected status, another 5xx or 408, or the rest.
+    /// The outcome of an answer: a rejected status, another 5xx or 408 or no status, or the rest.
     pub fn of(status: u16, rejected: &[u16]) -> Self {
         if rejected.contains(&status) {
             Self::Rejected
-        } else if status >= 500 || status == 408 {
+        } else if !(100..500).contains(&status) || status == 408 {
             Self::Unknown
         } else {
             Self::Admitted
@@ -102,6 +102,7 @@ mod tests {
         assert_eq!(of(429), Outcome::Rejected);
         assert_eq!(of(503), Outcome::Rejected);
         assert_eq!(of(500), Outcome::Unknown);
+        assert_eq!(of(0), Outcome::Unknown);
         assert_eq!(
             of(408),
             Outcome::Unknown,

@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any, ClassVar, Final, Self
 
@@ -44,6 +44,14 @@ class Column:
         if self._values is None:
             self._values = array(self.typecode, [self._same]) * self._length
         return self._values
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """A column of these rows."""
+        if self._values is None:
+            column = type(self)()
+            column.push(self._same, len(rows))
+            return column
+        return self.of(array(self.typecode, map(self._values.__getitem__, rows)))
 
     def push(self, number: Any, times: int = 1) -> None:
         """Add a row, or equal rows, as they are stored."""
@@ -141,6 +149,13 @@ class Words(Column):
     def append(self, value: Any, times: int = 1) -> None:
         """Add one row, or several of the same value."""
         self.push(self._code(value), times)
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """A column of these rows, with the same words."""
+        column = super().take(rows)
+        column._adopt(self.words)  # noqa: SLF001 - of the same class
+        self._shared = True
+        return column
 
     def extend(self, other: Self) -> None:
         """Add the rows of another column, by words."""

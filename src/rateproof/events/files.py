@@ -1,10 +1,11 @@
 """Event logs on disk: the format follows from the file's name."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
@@ -15,7 +16,7 @@ from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.writer import LogWriter
 from rateproof.keyspec import KeySpec
 
-__all__ = ["open_log_writer", "read_log"]
+__all__ = ["open_lines", "open_log_writer", "read_lines", "read_log"]
 
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
 _LINES = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
@@ -61,38 +62,59 @@ def read_log(path: str | Path, key: KeySpec | None = None) -> EventLog:
         LogError: the file is missing, empty, truncated, damaged or not an event log, or
             has a request twice, as two logs in one file do.
     """
+    if str(path) != "-" and Path(path).suffix == ".parquet":
+        try:
+            log = read_parquet(Path(path))
+        except OSError as error:
+            raise LogError(f"cannot read {path}: {error.strerror or error}") from error
+        refuse_repeated(log, str(path))
+        return _refuse_empty(log, str(path))
+    with open_lines(path) as (lines, name):
+        return read_lines(lines, name, key)
+
+
+@contextmanager
+def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
+    """The lines of a file, and its name for messages; `-` is standard input.
+
+    Raises:
+        InvalidArgument: a name that no log in lines has.
+        LogError: the file cannot be read, now or on the way.
+    """
     try:
         if str(path) == "-":
             if sys.stdin is None:
                 raise LogError("standard input is closed", "give a file, or pipe a log in")
-            log = _read_lines(sys.stdin.buffer, "standard input", key)
-        elif Path(path).suffix == ".parquet":
-            log = read_parquet(Path(path))
-            refuse_repeated(log, str(path))
+            yield sys.stdin.buffer, "standard input"
         elif Path(path).suffix in _LINES:
             with Path(path).open("rb") as file:
-                log = _read_lines(file, str(path), key)
+                yield file, str(path)
         else:
             raise InvalidArgument(f"{str(path)!r} is not the name of a log", _READ_FORM)
     except OSError as error:
         raise LogError(f"cannot read {path}: {error.strerror or error}") from error
-    if not len(log):
-        raise LogError(f"{path} has no events", "a log needs at least one request")
-    return log
 
 
-def _read_lines(file: BinaryIO, name: str, key: KeySpec | None) -> EventLog:
+def read_lines(lines: Iterator[bytes], name: str, key: KeySpec | None = None) -> EventLog:
+    """Read a whole log from its lines: see `read_log`."""
     from rateproof.events import importers
 
-    first = file.readline()
-    lines = chain([first] if first else [], file)
+    first = next(lines, b"")
+    lines = chain([first] if first else [], lines)
     tool, key = importers.recognise(first, name), key or importers.DEFAULT_KEY
     if tool == importers.K6:
-        return importers.read_k6(lines, name, key)
-    if tool == importers.VEGETA_JSON:
-        return importers.read_vegeta_json(lines, name, key)
-    if tool == importers.VEGETA_CSV:
-        return importers.read_vegeta_csv(lines, name, key)
-    log = read_jsonl(lines, name)
-    refuse_repeated(log, name)
+        log = importers.read_k6(lines, name, key)
+    elif tool == importers.VEGETA_JSON:
+        log = importers.read_vegeta_json(lines, name, key)
+    elif tool == importers.VEGETA_CSV:
+        log = importers.read_vegeta_csv(lines, name, key)
+    else:
+        log = read_jsonl(lines, name)
+        refuse_repeated(log, name)
+    return _refuse_empty(log, name)
+
+
+def _refuse_empty(log: EventLog, name: str) -> EventLog:
+    if not len(log):
+        raise LogError(f"{name} has no events", "a log needs at least one request")
     return log

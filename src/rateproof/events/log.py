@@ -1,6 +1,6 @@
 """The event log in memory: a typed table, stored by column."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import compress, count, islice
 from operator import lt
@@ -37,13 +37,14 @@ _REQUEST_TIMEOUT = 408
 def outcome_of(status: int | None, rejected: Iterable[int] = REJECTED_STATUSES) -> str:
     """What an answer says of the limiter's decision.
 
-    No answer is `unknown`: the request may have been admitted. A 5xx that is
+    No answer is `unknown`: the request may have been admitted. So is what is no
+    status, such as the 0 by which some tools mean no answer. A 5xx that is
     not a rejection code is `unknown` too, since a server that fails may or may
     not have counted; and so is 408, by which a server may give up a request
     that it never read in full (RFC 9110, section 15.5.9). Everything else got
     past the limiter: `admitted`.
     """
-    if status is None:
+    if status is None or status < 100:
         return UNKNOWN
     if status in rejected:
         return REJECTED
@@ -260,6 +261,11 @@ class EventLog:
         """
         column: Column = self._columns[name]
         return column.same if self._length else None
+
+    def take(self, rows: "Sequence[int]") -> Self:
+        """The rows with these numbers, in this order, with the same metadata."""
+        columns = {name: column.take(rows) for name, column in self._columns.items()}
+        return type(self)(dict(self.metadata), columns, len(rows))
 
     def by_key(self) -> dict[bytes, list[Event]]:
         """The events of each key, in log order, keys in order of appearance."""

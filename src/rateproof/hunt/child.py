@@ -1,18 +1,21 @@
-"""A server of our own to test: a child process, restarted when it dies."""
+"""A server started to be tested: a child process, started again when it dies."""
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import rateproof
 from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.hunt.workers import Worker, Workers, visible
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
@@ -21,52 +24,97 @@ __all__ = ["ChildServer"]
 
 _START_S = 20.0
 _STOP_S = 5.0
+_LOOK_S = 0.05
+
+_COMMAND = "a program and its arguments, such as 'gunicorn app:app --bind {host}:{port}'"
 
 
 class ChildServer:
-    """`rateproof serve` as a child, in a process group of its own.
+    """A program that serves, as a child in a process group of its own.
 
     The group matters: a server whose main process was killed leaves workers
     behind that still hold the port, and they must go before a new one can start.
 
     Args:
         target: where it is to listen.
-        policy: what it is to enforce.
-        key: where it is to read a client's identity.
-        workers: how many processes it is to use.
+        command: the program and its arguments; no shell reads them.
+        environment: variables beside those of this process.
     """
 
-    def __init__(self, target: Target, policy: Policy, key: KeySpec, workers: int = 2) -> None:
+    def __init__(
+        self, target: Target, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         self._target = target
-        self._command = [
+        self._command = list(command)
+        self._environment = os.environ | (environment or {})
+        self._stderr = tempfile.TemporaryFile("a+")  # noqa: SIM115  closed by __exit__
+        self._process: subprocess.Popen[bytes] | None = None
+        self._workers = Workers(target.port)
+
+    @classmethod
+    def ours(cls, target: Target, policy: Policy, key: KeySpec, workers: int = 2) -> Self:
+        """`rateproof serve`.
+
+        Args:
+            target: where it is to listen.
+            policy: what it is to enforce.
+            key: where it is to read a client's identity.
+            workers: how many processes it is to use.
+        """
+        command = [
             *(sys.executable, "-m", "rateproof", "serve"),
             *("--host", target.host, "--port", str(target.port)),
             *("--policy", str(policy), "--key", str(key), "--workers", str(workers)),
             "--with-parent",
         ]
-        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by stop()
-        self._process: subprocess.Popen[bytes] | None = None
+        ours = str(Path(rateproof.__file__).parent.parent)
+        paths = filter(None, [ours, os.environ.get("PYTHONPATH")])
+        return cls(target, command, {"PYTHONPATH": os.pathsep.join(paths)})
+
+    @classmethod
+    def of(cls, target: Target, command: str) -> Self:
+        """Any program that serves HTTP in the foreground.
+
+        Args:
+            target: where it will listen.
+            command: the program and its arguments, quoted as for a shell, which
+                does not see them. `{host}` and `{port}` stand for the target's.
+
+        Raises:
+            InvalidArgument: empty, or a quote that is not closed.
+        """
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise InvalidArgument(f"command {command!r}: {error}", _COMMAND) from None
+        if not words:
+            raise InvalidArgument(f"command {command!r} is empty", _COMMAND)
+        places = (("{host}", target.host), ("{port}", str(target.port)))
+        for place, value in places:
+            words = [word.replace(place, value) for word in words]
+        return cls(target, words)
 
     def start(self) -> None:
         """Start it and wait until it accepts connections.
 
         Raises:
-            InvalidArgument: it refused its settings, such as an algorithm that it does not enforce.
-            Unreachable: it ended or did not listen within 20 s. Both with its last words.
+            InvalidArgument: there is no such program, or it refused its settings,
+                such as an algorithm that it does not enforce.
+            Unreachable: it ended or did not listen within 20 s. With its last words.
         """
-        path = os.pathsep.join(
-            filter(
-                None, [str(Path(rateproof.__file__).parent.parent), os.environ.get("PYTHONPATH")]
+        self._stderr.truncate(0)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  what the user named
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                start_new_session=True,
             )
-        )
-        self._process = subprocess.Popen(  # noqa: S603  our own program
-            self._command,
-            env=os.environ | {"PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            start_new_session=True,
-        )
+        except OSError as error:
+            what = f"cannot start {self._command[0]!r}: {error.strerror}"
+            raise InvalidArgument(what, _COMMAND) from None
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self._process.poll() is None:
             if self._target.answers(0.2):
@@ -79,7 +127,7 @@ class ChildServer:
             raise InvalidArgument("the server that was to be started refuses these settings", words)
         raise Unreachable(
             f"the server that was started for {self._target.url} does not listen",
-            words or "start it yourself: python server.py",
+            words or f"its command was {self}",
         )
 
     def died(self) -> str | None:
@@ -88,6 +136,25 @@ class ChildServer:
         if code is None:
             return None
         return f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not been ended; it may have died by itself since."""
+        return self._process is not None
+
+    def answers(self) -> bool:
+        """Whether it accepts connections, as far as can be told within 50 ms."""
+        return self._target.answers(_LOOK_S)
+
+    def workers(self) -> list[Worker]:
+        """The processes that serve, the longest known first; none where the system hides them."""
+        if self._process is None or not visible():
+            return []
+        return self._workers.look(self._process.pid)
+
+    def departed(self) -> list[Worker]:
+        """Workers that ended since it was last asked, the whole server excepted."""
+        return self._workers.departed()
 
     def restart(self) -> None:
         """End what is left of it and start it again.
@@ -112,11 +179,19 @@ class ChildServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
         self._process.wait()
+        self._workers.forget()
         self._process = None
+        # The workers end a moment later, and what starts next must not be taken for them.
+        deadline = time.monotonic() + _STOP_S
+        while self.answers() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _last_words(self) -> str:
         self._stderr.seek(0)
         return " / ".join(self._stderr.read().strip().splitlines()[-3:])
+
+    def __str__(self) -> str:
+        return shlex.join(self._command)
 
     def __enter__(self) -> Self:
         self.start()

@@ -2,16 +2,17 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from rateproof.errors import RateproofError
 from rateproof.events import EventLog
-from rateproof.hunt.child import ChildServer
 from rateproof.hunt.explore import Draw
-from rateproof.policy import Policy
+from rateproof.hunt.nemesis import Deed
+from rateproof.hunt.settings import TestSettings
+from rateproof.hunt.watch import Crash, Watch
 from rateproof.prove import Verdict, judge
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
@@ -25,26 +26,29 @@ CRASH_ERRORS = ("refused", "reset", "timeout", "closed")
 """Error kinds of single requests that count as crashes of the server.
 
 `closed` counts on a fresh connection only: one that was idle may be closed by a
-healthy server just as the next request is sent (RFC 9112, section 9.3.1).
+healthy server just as the next request is sent (RFC 9112, section 9.3.1). Where
+nothing at all was answered, only `refused` counts: what listens there may be no
+HTTP server, and the verdict says what it does.
 """
 
-_WATCH_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """The server failed as a whole, `at_s` seconds into the iteration."""
-
-    at_s: float
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.what} at {self.at_s:.1f} s"
+# A deed may still show this long after the server has recovered from it.
+_AFTER_NS = SECOND_NS // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """What one iteration drew, saw and concluded."""
+    """What one iteration drew, did, saw and concluded.
+
+    Args:
+        draw: its traffic.
+        log: every request of it.
+        summary: its figures.
+        crashes: what the server, or a worker of it, died of, but for what was done to it.
+        verdict: on the log.
+        elapsed_s: how long it took.
+        stopped: whether it was cut short.
+        nemesis: what was done to the server on purpose, in order.
+    """
 
     draw: Draw
     log: EventLog
@@ -53,12 +57,16 @@ class Iteration:
     verdict: Verdict
     elapsed_s: float
     stopped: bool
+    nemesis: tuple[Deed, ...] = ()
 
     @property
     def crash_counts(self) -> dict[str, int]:
-        """How often each kind of crash was seen, whole-server ones included; no zeros."""
-        counts = _crashes_by_kind(self.log)
-        counts["server died"] = len(self.crashes)
+        """How often each kind of crash was seen, whole-server ones included; no zeros.
+
+        What the nemesis caused is none of the server's.
+        """
+        counts: Counter[str] = Counter(_failures(self.log, self.nemesis))
+        counts.update(f"{crash.whose} died" for crash in self.crashes)
         return {kind: count for kind, count in counts.items() if count}
 
     def to_json(self) -> dict[str, Any]:
@@ -74,29 +82,36 @@ class Iteration:
             "stopped": self.stopped,
             **self.summary.as_dict(),
             "crashes": self.crash_counts,
+            "nemesis": [deed.to_json() for deed in self.nemesis],
             "verdict": self.verdict.to_json(),
         }
 
 
-def _crashes_by_kind(log: EventLog) -> dict[str, int]:
-    counts = dict.fromkeys(CRASH_ERRORS, 0)
-    used: set[int] = set()
-    columns = map(log.column, ("connection", "error"))
-    for connection, error in zip(*columns, strict=True):
-        if error in counts and (error != "closed" or connection not in used):
-            counts[error] += 1
-        used.add(connection)
+def _failures(log: EventLog, deeds: Sequence[Deed]) -> dict[str, int]:
+    """Errors that a healthy server does not show, by kind, but for those that a deed explains."""
+    answered = any(status is not None for status in log.column("status"))
+    counts = dict.fromkeys(CRASH_ERRORS if answered else ("refused",), 0)
+    spans = [(deed.at_ns, deed.until_ns and deed.until_ns + _AFTER_NS) for deed in deeds]
+    healthy: dict[int, int] = {}
+    columns = map(log.column, ("connection", "error", "sent_ns", "done_ns"))
+    for connection, error, sent_ns, done_ns in zip(*columns, strict=True):
+        if error in counts and (error != "closed" or connection not in healthy):
+            # An idle connection may have been broken at any time since its last answer.
+            since_ns = healthy.get(connection, sent_ns)
+            counts[error] += not any(
+                at_ns <= done_ns and (until_ns is None or since_ns <= until_ns)
+                for at_ns, until_ns in spans
+            )
+        healthy[connection] = done_ns
     return counts
 
 
 def run_iteration(
     draw: Draw,
     scenario: Scenario,
-    policy: Policy,
+    settings: TestSettings,
     *,
-    claims: frozenset[str],
-    tolerance_ppm: int,
-    child: ChildServer | None,
+    watch: Watch | None,
     stop: threading.Event,
     transport: Transport,
 ) -> Iteration:
@@ -104,48 +119,36 @@ def run_iteration(
 
     A child that dies meanwhile is recorded and started again at once: its
     limiter's state is in shared memory, so the promise goes on across the crash.
+
+    Args:
+        draw: the traffic, as drawn.
+        scenario: the same, as sent.
+        settings: what is claimed to hold, and how it is judged.
+        watch: over the server, where it is ours to look after; not used before.
+        stop: ends the iteration early.
+        transport: what sends.
     """
     started_ns = time.monotonic_ns()
-    crashes: list[Crash] = []
     summary = Summary()
-    with _watching(child, crashes, started_ns):
+    with nullcontext() if watch is None else watch:
         log = transport(scenario, control=Control(stop), observe=summary.observe)
+    crashes = [] if watch is None else watch.crashes
+    deeds = [] if watch is None else watch.deeds
     summary.conclude(log.metadata)
     elapsed_s = (time.monotonic_ns() - started_ns) / SECOND_NS
-    if child is None and not stop.is_set() and not scenario.target.answers():
+    if watch is None and not stop.is_set() and not scenario.target.answers():
         crashes.append(Crash(elapsed_s, "server stopped answering"))
     log.metadata |= {"iteration": draw.iteration, "fresh_keys": True}
-    verdict = judge(log, policy, claims=claims, tolerance_ppm=tolerance_ppm)
-    return Iteration(draw, log, summary, tuple(crashes), verdict, elapsed_s, stop.is_set())
-
-
-@contextmanager
-def _watching(child: ChildServer | None, crashes: list[Crash], started_ns: int) -> Iterator[None]:
-    """Note every death of the child while the body runs, and start it again."""
-    if child is None:
-        yield
-        return
-    over = threading.Event()
-
-    def note() -> None:
-        what = child.died()
-        if what is not None:
-            at_s = (time.monotonic_ns() - started_ns) / SECOND_NS
-            crashes.append(Crash(at_s, f"server {what}"))
-            try:
-                child.restart()
-            except RateproofError as error:
-                crashes.append(Crash(at_s, error.message))
-
-    def watch() -> None:
-        while not over.wait(_WATCH_S):
-            note()
-
-    watcher = threading.Thread(target=watch, name="watch-server")
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-        note()
+    if deeds:
+        log.metadata["nemesis"] = [deed.to_json() for deed in deeds]
+    verdict = judge(
+        log,
+        settings.policy,
+        claims=settings.claims,
+        tolerance_ppm=settings.tolerance_ppm,
+        granularity_ns=settings.granularity_ns,
+        denied_count=settings.denied_count,
+    )
+    return Iteration(
+        draw, log, summary, tuple(crashes), verdict, elapsed_s, stop.is_set(), tuple(deeds)
+    )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rateproof.prove.families.family import Family
+from rateproof.prove.families.search import search
 from rateproof.prove.feasible import (
     Exhausted,
     Infeasible,
@@ -29,7 +31,7 @@ class Breach:
     Args:
         core: their indices, by sending time.
         stair: index of the quota whose gap they break; None when no window
-            holds them all and only the search over all choices shows it.
+            holds them all and only a search over all choices shows it.
         steps: how many steps of it they climb.
         slack_ns: by how much every gap could be shorter and still be broken.
     """
@@ -41,19 +43,50 @@ class Breach:
 
 
 def find_breach(
-    jobs: Sequence[Interval], model: Model, budget: int
+    jobs: Sequence[Interval], model: Model, budget: int, *, whole: bool = False
 ) -> tuple[Breach | Exhausted | None, int]:
-    """The most readable proof that the jobs break the model's gaps, if they do.
+    """The most readable proof that the jobs break the model, if they do.
 
     Args:
         jobs: intervals of the admissions of one key.
-        model: the gaps.
+        model: the gaps, and the families of which a gap does not say everything.
         budget: see `feasible`.
+        whole: whether these are all hits that the limiter ever counted of the
+            key; without that some families cannot be searched.
 
     Returns:
         The breach, or None (they can be explained), or `Exhausted`; and what
         was spent of the budget.
     """
+    found, spent = _find_by_gaps(jobs, model, budget)
+    exhausted = isinstance(found, Exhausted)
+    if isinstance(found, Breach):
+        return found, spent
+    for family in model.families:
+        if not (whole or family.monotone):
+            continue
+        answer = search(jobs, family, budget - spent)
+        spent += answer.spent
+        if isinstance(answer, Infeasible):
+            return Breach(_family_core(jobs, family, answer.core), None, 0, 0), spent
+        exhausted |= isinstance(answer, Exhausted)
+    return (Exhausted(spent) if exhausted else None), spent
+
+
+def _family_core(
+    jobs: Sequence[Interval], family: Family, core: tuple[int, ...]
+) -> tuple[int, ...]:
+    """By sending time: a minimal core, or where nothing can be left out, all of it."""
+    if not family.monotone:
+        return tuple(sorted(core, key=lambda i: (*jobs[i], i)))
+    return minimal_core(
+        jobs, core, lambda fewer, left: search(fewer, family, left), _MINIMISE_BUDGET
+    )
+
+
+def _find_by_gaps(
+    jobs: Sequence[Interval], model: Model, budget: int
+) -> tuple[Breach | Exhausted | None, int]:
     found = _nested(jobs, model, 1)
     if found is not None:
         return found, 0
@@ -90,7 +123,9 @@ def _find_in_segment(
         return answer, spent
     if not isinstance(answer, Infeasible):
         return None, spent
-    core = minimal_core(jobs, model, answer.core, _MINIMISE_BUDGET)
+    core = minimal_core(
+        jobs, answer.core, lambda fewer, left: feasible(fewer, model, left), _MINIMISE_BUDGET
+    )
     return Breach(core, None, 0, _slack_ns([jobs[i] for i in core], model)), spent
 
 

@@ -1,10 +1,8 @@
 """Why a log cannot tell, and how much a verdict rests on."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
-from rateproof.events import REJECTED, EventLog
-from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.pressure import Pressure
@@ -12,10 +10,7 @@ from rateproof.prove.rejections import has_rule
 from rateproof.prove.survey import Counts
 from rateproof.prove.trial import Doubts, Trial
 
-if TYPE_CHECKING:
-    from array import array
-
-__all__ = ["Cause", "causes_of", "left_out", "only_elsewhere"]
+__all__ = ["Cause", "causes_of", "left_out"]
 
 
 class Cause:
@@ -31,6 +26,9 @@ class Cause:
     WITHIN_TOLERANCE: Final = "only-within-tolerance"
     BUDGET_SPENT: Final = "budget-spent"
     NOT_JUDGED: Final = "not-judged"
+    NO_HEADERS: Final = "no-headers"
+    TOO_COARSE: Final = "too-coarse"
+    NOT_SHOWN: Final = "not-shown"
 
 
 def causes_of(
@@ -49,13 +47,6 @@ def causes_of(
             "the log ends before its run did: requests are missing from it, "
             "so no rejection was judged"
         )
-    if counts.admitted == 0:
-        causes[Cause.NOTHING_ADMITTED] = "nothing was admitted, so nothing shows a limit at work"
-    elif only_elsewhere(trial.log):
-        causes[Cause.ONLY_ELSEWHERE] = (
-            "every answer was a client error or a redirect (such as 401, 404, 302): "
-            "the target may be another one than was meant"
-        )
     if OVER_ADMISSION in claims and not any(p.stressed for p in pressure):
         causes[Cause.NEVER_STRESSED] = (
             "never stressed: no key can have sent more than the policy allows"
@@ -73,27 +64,6 @@ def causes_of(
     if claims == {WRONG_REJECTION} and counts.rejected and not counts.judged:
         causes[Cause.NOT_JUDGED] = "no rejection could be judged"
     return causes
-
-
-def only_elsewhere(log: EventLog) -> bool:
-    """Whether every answer says that the requests went to the wrong place, and none was limited.
-
-    A login page, a redirect or a wrong path is seldom behind the limiter that
-    is meant, so what it admits shows nothing.
-    """
-    statuses = (status for status in _stored(log, "status", log.ints) if status != NULL)
-    if not all(300 <= status < 500 for status in statuses):
-        return False
-    rejected = {code for code, word in enumerate(log.words("outcome")) if word == REJECTED}
-    answered = any(status != NULL for status in _stored(log, "status", log.ints))
-    codes = _stored(log, "outcome", lambda name: log.codes(name)[0])
-    return answered and rejected.isdisjoint(codes)
-
-
-def _stored(log: EventLog, name: str, each: Callable[[str], "array[int]"]) -> Sequence[int]:
-    """The numbers of a column, one where all rows have the same."""
-    same = log.same(name)
-    return each(name) if same is None else [same]
 
 
 def left_out(
@@ -120,7 +90,7 @@ def _unjudged(claims: frozenset[str], policy: Policy, counts: Counts) -> list[st
         return []
     left = counts.rejected - counts.judged
     if not has_rule(policy):
-        why = "only sliding logs have a rule for them"
+        why = "there is no rule for all quotas of the policy"
     else:
         why = "requests of the same keys before the log began may be the cause"
     return [f"{left} of {counts.rejected} rejections were not judged: {why}"]

@@ -14,9 +14,10 @@ section 2, proves what is only stated here.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from typing import Protocol
 
 from rateproof import core
 from rateproof.prove.models import Model, bounds_of
@@ -59,6 +60,15 @@ class Exhausted:
 
 
 Answer = Feasible | Infeasible | Exhausted
+
+
+class Asked(Protocol):
+    """What came of a question about jobs; `Infeasible` if they are that."""
+
+    @property
+    def spent(self) -> int:
+        """Its cost."""
+        ...
 
 
 def feasible(jobs: Sequence[Interval], model: Model, budget: int) -> Answer:
@@ -219,18 +229,21 @@ def segments(jobs: Sequence[Interval], model: Model) -> list[list[int]]:
 
 
 def minimal_core(
-    jobs: Sequence[Interval], model: Model, core: Sequence[int], budget: int
+    jobs: Sequence[Interval],
+    core: Sequence[int],
+    ask: Callable[[Sequence[Interval], int], Asked],
+    budget: int,
 ) -> tuple[int, ...]:
     """Delete what is not needed from an infeasible core.
 
-    Infeasibility is monotone (gaps never shrink as admissions are added), so
+    Where infeasibility is monotone (adding admissions never makes them possible),
     one pass over single jobs leaves a core of which every job is needed; wider
     strokes before it are only for speed.
 
     Args:
         jobs: the jobs that `core` indexes.
-        model: the gaps.
         core: indices of jobs that are infeasible by themselves.
+        ask: whether some jobs are infeasible, within a budget.
         budget: how many job placements to spend; what is left when it is
             spent is still infeasible, but perhaps not minimal.
     """
@@ -242,7 +255,7 @@ def minimal_core(
             if budget <= 0:
                 return tuple(kept)
             fewer = kept[:start] + kept[start + stroke :]
-            answer = feasible([jobs[i] for i in fewer], model, budget)
+            answer = ask([jobs[i] for i in fewer], budget)
             budget -= len(fewer) + answer.spent
             if isinstance(answer, Infeasible):
                 # Nothing outside the smaller core was needed.

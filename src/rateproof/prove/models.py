@@ -8,6 +8,7 @@ the first, for every j. Only the three figures differ:
     window opened by a first hit  width N   lag N-1    rise W
     window on the epoch, counter  width N   lag N      rise W
     bucket of B, N per W          width 1   lag B-1    rise W/N
+    leaky queue, N per W          width 1   lag 0      rise W/N
 
 The tolerance, what two clocks may disagree on, is applied here and nowhere else.
 """
@@ -18,47 +19,10 @@ from math import gcd
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
+from rateproof.prove.families.family import Family
+from rateproof.prove.tolerance import EXACT, MILLION, Tolerance
 
 __all__ = ["EXACT", "Bounds", "Model", "Stair", "Tolerance"]
-
-_MILLION = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How far the limiter's clock may differ from the clock of the log.
-
-    Args:
-        ppm: how far either clock's rate may be off as the other measures it,
-            in parts per million, 0 or more and below a million.
-        granularity_ns: the step of the limiter's clock, 0 if it is as fine as
-            the log's; 1,000,000 for nginx and HAProxy, which count whole ms.
-
-    Raises:
-        InvalidArgument: a value out of these bounds.
-    """
-
-    ppm: int = 500
-    granularity_ns: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ppm < _MILLION:
-            raise InvalidArgument(f"tolerance {self.ppm} ppm", "0 or more, below 1000000 ppm")
-        if not 0 <= self.granularity_ns < 2**61:
-            raise InvalidArgument(f"granularity {self.granularity_ns} ns", "0 or more nanoseconds")
-
-    def at_most_ns(self, window_ns: int) -> int:
-        """The longest that the limiter's `window_ns` can last on the log's clock.
-
-        W/(1-rho) and not W*(1+rho): it is the larger of the two, so it is safe
-        whichever of the clocks rho was measured against.
-        """
-        rate = _MILLION - self.ppm
-        return -(-window_ns * _MILLION // rate) + self.granularity_ns
-
-
-EXACT = Tolerance(ppm=0)
-"""One clock, read to the nanosecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +58,15 @@ class Stair:
             "fixed-window": (n, n, 1),
             "sliding-counter": (n, n, 1),
             "token-bucket": (1, quota.burst - 1, n),
+            "leaky-queue": (1, 0, n),
         }
         if quota.algorithm not in shapes:
             raise InvalidArgument(
                 f"cannot judge algorithm {quota.algorithm!r}", f"one of {', '.join(shapes)}"
             )
         width, lag, parts = shapes[quota.algorithm]
-        num = quota.window_ns * (_MILLION - tolerance.ppm)
-        den = parts * _MILLION
+        num = quota.window_ns * (MILLION - tolerance.ppm)
+        den = parts * MILLION
         shared = gcd(num, den)
         return cls(width, lag, num // shared, den // shared, tolerance.granularity_ns)
 
@@ -134,18 +99,32 @@ class Stair:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The staircases of all quotas of a policy; all of them hold."""
+    """The staircases of all quotas of a policy; all of them hold.
+
+    Args:
+        stairs: one for each quota.
+        families: the quotas of which their gap does not say everything.
+    """
 
     stairs: tuple[Stair, ...]
+    families: tuple[Family, ...] = ()
 
     @classmethod
     def of(cls, policy: Policy, tolerance: Tolerance = EXACT) -> "Model":
         """What the policy promises of admissions, shortened by the tolerance."""
-        return cls(tuple(Stair.of(quota, tolerance) for quota in policy.quotas))
+        families = (Family.of(quota, tolerance) for quota in policy.quotas)
+        return cls(
+            tuple(Stair.of(quota, tolerance) for quota in policy.quotas),
+            tuple(family for family in families if family is not None),
+        )
 
     def figures(self) -> list[tuple[int, int, int, int, int]]:
         """The stairs as the native core takes them."""
         return [(s.width, s.lag, s.rise_num, s.rise_den, s.slack_ns) for s in self.stairs]
+
+    def family_figures(self) -> list[tuple[str, int, int, int, int]]:
+        """The families as the native core takes them."""
+        return [family.figures() for family in self.families]
 
     def gap(self, m: int) -> int:
         """The least time that `m` admissions in a row may span."""

@@ -1,12 +1,13 @@
 """What a log says of each key: intervals in which decisions were made, by outcome."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.prove.feasible import Interval
 
-__all__ = ["KeyLog", "observe"]
+__all__ = ["KeyLog", "observe", "observe_each"]
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
@@ -97,6 +98,24 @@ def observe(
             entry.unknown.append((sent_ns, None if refused else ended_ns))
             entry.unknown_rows.append(row)
     return keys
+
+
+def observe_each(log: EventLog) -> Iterator[KeyLog]:
+    """The requests of one key after the other, in order of appearance.
+
+    As `observe` has them all, and without room for an object for each event.
+    """
+    if not len(log):
+        return
+    marked = _marks_rejections(log)
+    rows_of: dict[int, array[int]] = {}
+    for row, code in enumerate(log.codes("key")[0]):
+        rows = rows_of.get(code)
+        if rows is None:
+            rows = rows_of[code] = array("q")
+        rows.append(row)
+    for rows in rows_of.values():
+        yield from observe(log, rows, marked=marked).values()
 
 
 def _marks_rejections(log: EventLog) -> bool:

@@ -7,38 +7,31 @@ others are looked at one by one.
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from typing import Any
 
 from rateproof import core
-from rateproof.events import ADMITTED, REJECTED, EventLog
-from rateproof.events.log import COLUMNS, FLOAT, INT
+from rateproof.events import EventLog
 from rateproof.policy import Policy
+from rateproof.prove.calls import ClosestCall, first_of_each
+from rateproof.prove.columns import columns_of, stored
 from rateproof.prove.models import EXACT, Model, Tolerance
 from rateproof.prove.observed import KeyLog, observe
 from rateproof.prove.pressure import Pressure, unpressed
-from rateproof.prove.rejections import has_rule
-from rateproof.prove.survey import Counts, Survey, Suspect, cut_off, fresh
+from rateproof.prove.rejections import Judgement
+from rateproof.prove.survey import Counts, Survey, Suspect
 
 __all__ = ["screened"]
 
-_NAMES = (
-    "key",
-    "outcome",
-    "error",
-    "sent_ns",
-    "received_ns",
-    "done_ns",
-    "status",
-    "retry_after_s",
-    "ratelimit_remaining",
-)
-_KINDS = {ADMITTED: 0, REJECTED: 1}
-
 
 def screened(
-    log: EventLog, policy: Policy, tolerance: Tolerance, *, over_admission: bool
+    log: EventLog,
+    policy: Policy,
+    tolerance: Tolerance,
+    judgement: Judgement,
+    *,
+    over_admission: bool,
 ) -> Survey | None:
     """Survey a log natively.
 
@@ -46,6 +39,7 @@ def screened(
         log: what clients saw.
         policy: what was promised.
         tolerance: what clocks may disagree on.
+        judgement: how its rejections are judged.
         over_admission: whether it will be searched for over-admission.
 
     Returns:
@@ -56,21 +50,24 @@ def screened(
     if native is None or not len(log):
         return None
     same_clock = tolerance == EXACT
+    exact, tolerated = Model.of(policy, EXACT), Model.of(policy, tolerance)
     rules = {
-        "exact": Model.of(policy, EXACT).figures(),
-        "tolerated": None if same_clock else Model.of(policy, tolerance).figures(),
-        "windows": [
-            (quota.limit, quota.window_ns, tolerance.at_most_ns(quota.window_ns))
-            for quota in policy.quotas
-            if has_rule(policy) and not cut_off(log)
-        ],
-        "fresh": fresh(log),
+        "exact": exact.figures(),
+        "tolerated": None if same_clock else tolerated.figures(),
+        "exact_families": exact.family_figures(),
+        "tolerated_families": None if same_clock else tolerated.family_figures(),
+        "whole": judgement.fresh and not judgement.cut_off,
+        "rejections": _rejections(judgement, tolerance),
+        "fresh": judgement.fresh,
         "over": over_admission,
     }
-    found = native.screen(_columns(log), rules, len(os.sched_getaffinity(0)))
+    found = native.screen(columns_of(log), rules, len(os.sched_getaffinity(0)))
     if found is None:
         return None
-    rows = _Rows(log, [suspect[0] for suspect in found["suspects"]], marked=found["marked"])
+    suspects = [suspect[0] for suspect in found["suspects"]]
+    orders = (found["densest"], found["closest"], found["busiest"])
+    pressed = first_of_each(*([code for code, *_ in order] for order in orders))
+    rows = _Rows(log, list(dict.fromkeys([*suspects, *pressed])), marked=found["marked"])
     words = log.words("key")
     return Survey(
         counts=Counts(
@@ -87,32 +84,31 @@ def screened(
         ),
         longest_ns=found["longest_ns"],
         suspects=[
-            Suspect(partial(rows.key_log, number), *costs)
-            for number, (_, *costs) in enumerate(found["suspects"])
+            Suspect(partial(rows.key_log, code), *costs) for code, *costs in found["suspects"]
         ],
         wrong_if_exact=found["wrong_if_exact"],
         wrong_if_unknown=found["wrong_if_unknown"],
+        closest=tuple(
+            ClosestCall.of(words[code], policy, quota, margin_ns)
+            for code, quota, margin_ns in found["closest"]
+        ),
+        pressed=[partial(rows.key_log, code) for code in pressed],
     )
 
 
-def _columns(log: EventLog) -> dict[str, Any]:
-    """What of a log is judged, as it is stored: one number for all rows, or a buffer."""
-    return {name: _stored(log, name) for name in _NAMES} | {
-        "rows": len(log),
-        "keys": len(log.words("key")),
-        "kinds": bytes(_KINDS.get(word, 2) for word in log.words("outcome")),
-        "refused": bytes(word == "refused" for word in log.words("error")),
+def _rejections(judgement: Judgement, tolerance: Tolerance) -> dict[str, Any] | None:
+    """How rejections are judged; None if they are not."""
+    rules = judgement.rules(tolerance)
+    if not rules:
+        return None
+    logs = judgement.logs(tolerance)
+    return {
+        "exact": [astuple(rule) for rule in judgement.rules(EXACT)],
+        "tolerated": [astuple(rule) for rule in rules],
+        "horizon_ns": max(rule.horizon_ns for rule in rules),
+        "denied_count": judgement.denied_count,
+        "logs": [astuple(log) for log in logs],
     }
-
-
-def _stored(log: EventLog, name: str) -> Any:
-    same = log.same(name)
-    if same is not None:
-        return same
-    kind = COLUMNS[name]
-    if kind == INT:
-        return log.ints(name)
-    return log.floats(name) if kind == FLOAT else log.codes(name)[0]
 
 
 def _pressure(total: Pressure, words: Sequence[bytes], figures: Sequence[Any]) -> Pressure:
@@ -129,21 +125,22 @@ def _pressure(total: Pressure, words: Sequence[bytes], figures: Sequence[Any]) -
 
 
 class _Rows:
-    """The rows of suspects, sought when the first of them is looked at."""
+    """The rows of some keys, sought when the first of them is looked at."""
 
     def __init__(self, log: EventLog, codes: list[int], *, marked: bool) -> None:
         self._log = log
         self._codes = codes
         self._marked = marked
-        self._rows: list[bytes] | None = None
+        self._rows: dict[int, bytes] | None = None
 
-    def key_log(self, number: int) -> KeyLog:
-        """The requests of one suspect."""
+    def key_log(self, code: int) -> KeyLog:
+        """The requests of the key with this code."""
         if self._rows is None:
             from rateproof import _native
 
-            key = _stored(self._log, "key")
-            self._rows = _native.rows_of(key, len(self._log), self._codes)
-        rows = memoryview(self._rows[number]).cast("q")
+            key = stored(self._log, "key")
+            found = _native.rows_of(key, len(self._log), self._codes)
+            self._rows = dict(zip(self._codes, found, strict=True))
+        rows = memoryview(self._rows[code]).cast("q")
         (key_log,) = observe(self._log, rows, marked=self._marked).values()
         return key_log

@@ -1,17 +1,32 @@
 """What is in a log, and which of its keys have to be looked at: the reference, which names all."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
-from rateproof.events import EventLog
+from rateproof.events import REJECTED, EventLog
+from rateproof.events.columns import NULL
 from rateproof.policy import Policy
+from rateproof.prove.calls import ClosestCall, rank
 from rateproof.prove.models import Tolerance
 from rateproof.prove.observed import KeyLog, observe
 from rateproof.prove.pressure import Pressure, measure
-from rateproof.prove.rejections import judged
+from rateproof.prove.rejections import Judgement
 
-__all__ = ["Counts", "Survey", "Suspect", "cut_off", "fresh", "survey"]
+if TYPE_CHECKING:
+    from array import array
+
+__all__ = [
+    "Counts",
+    "Survey",
+    "Suspect",
+    "cut_off",
+    "fresh",
+    "only_elsewhere",
+    "survey",
+    "survey_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class Counts:
 class Suspect:
     """A key against which something may be found.
 
-    The three costs are positions that a search for over-admission would decide
+    The first three costs are positions that a search for over-admission would decide
     again to find nothing; None where only the search can tell.
 
     Args:
@@ -59,6 +74,8 @@ class Suspect:
         exact: the cost had the clocks agreed.
         unknown: the cost had the unknown requests that ended been admitted.
         wrong: whether any of its rejections may be wrong.
+        joint: the cost of explaining all of its rejections together, a search
+            over orders of decisions; None where it is to be made.
     """
 
     load: Callable[[], KeyLog]
@@ -66,6 +83,7 @@ class Suspect:
     exact: int | None = None
     unknown: int | None = None
     wrong: bool = True
+    joint: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +99,8 @@ class Survey:
         wrong_if_exact: whether a rejection of any key would be wrong, had the
             clocks agreed; None if that is not known yet.
         wrong_if_unknown: the same, had no unknown request been admitted.
+        closest: the keys that came closest to more than is allowed.
+        pressed: give the requests of the keys that pressed hardest.
     """
 
     counts: Counts
@@ -89,6 +109,8 @@ class Survey:
     suspects: Sequence[Suspect]
     wrong_if_exact: bool | None = None
     wrong_if_unknown: bool | None = None
+    closest: tuple[ClosestCall, ...] = ()
+    pressed: Sequence[Callable[[], KeyLog]] = ()
 
 
 def fresh(log: EventLog) -> bool:
@@ -101,23 +123,55 @@ def cut_off(log: EventLog) -> bool:
     return log.metadata.get("complete") is False
 
 
-def survey(log: EventLog, policy: Policy, tolerance: Tolerance) -> Survey:
+def only_elsewhere(log: EventLog) -> bool:
+    """Whether every answer says that the requests went to the wrong place, and none was limited.
+
+    A login page, a redirect or a wrong path is seldom behind the limiter that
+    is meant, so what it admits shows nothing.
+    """
+    statuses = (status for status in _stored(log, "status", log.ints) if status != NULL)
+    if not all(300 <= status < 500 for status in statuses):
+        return False
+    rejected = {code for code, word in enumerate(log.words("outcome")) if word == REJECTED}
+    answered = any(status != NULL for status in _stored(log, "status", log.ints))
+    codes = _stored(log, "outcome", lambda name: log.codes(name)[0])
+    return answered and rejected.isdisjoint(codes)
+
+
+def _stored(log: EventLog, name: str, each: Callable[[str], "array[int]"]) -> Sequence[int]:
+    """The numbers of a column, one where all rows have the same."""
+    same = log.same(name)
+    return each(name) if same is None else [same]
+
+
+def survey(log: EventLog, policy: Policy, tolerance: Tolerance, judgement: Judgement) -> Survey:
     """Count and measure a log, with an object for each event; every key is a suspect."""
-    keys = observe(log).values()
-    longest_ns = _longest(keys)
-    can_judge = partial(
-        judged, policy=policy, tolerance=tolerance, fresh=fresh(log), longest_ns=longest_ns
-    )
+    keys = list(observe(log).values())
+    return survey_of(keys, policy, tolerance, replace(judgement, longest_ns=_longest(keys)))
+
+
+def survey_of(
+    keys: Sequence[KeyLog], policy: Policy, tolerance: Tolerance, judgement: Judgement
+) -> Survey:
+    """Count and measure some keys of a log, of which `judgement` knows what concerns them all."""
     counts = Counts(
         keys=len(keys),
-        events=len(log),
+        events=sum(len(key.admitted) + len(key.rejected) + len(key.unknown) for key in keys),
         admitted=sum(len(key.admitted) for key in keys),
         rejected=sum(len(key.rejected) for key in keys),
         unknown=sum(len(key.unknown) for key in keys),
-        judged=0 if cut_off(log) else sum(len(can_judge(key)) for key in keys),
+        judged=sum(len(judgement.judged(key, tolerance)) for key in keys),
     )
     suspects = [Suspect(partial(_same, key)) for key in keys]
-    return Survey(counts, measure(keys, policy), longest_ns, suspects)
+    closest, pressed = rank(keys, policy)
+    return Survey(
+        counts,
+        measure(keys, policy),
+        judgement.longest_ns,
+        suspects,
+        closest=closest,
+        pressed=pressed,
+    )
 
 
 def _same(key: KeyLog) -> KeyLog:

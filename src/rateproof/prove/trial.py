@@ -1,20 +1,24 @@
 """One log before one policy: what is found against each claim, key by key."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import InitVar, dataclass, field
-from functools import cached_property
+from collections.abc import Collection, Iterator, Sequence
+from copy import copy
+from dataclasses import InitVar, dataclass, field, replace
 
 from rateproof.events import EventLog
-from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.breach import Breach, find_breach
-from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence, Witness
+from rateproof.prove.evidence import OVER_ADMISSION, Evidence
+from rateproof.prove.exhibits import Exhibits
 from rateproof.prove.feasible import Exhausted, Interval
-from rateproof.prove.models import EXACT, Model, Stair, Tolerance
+from rateproof.prove.headers import Headers, headers_of
+from rateproof.prove.models import EXACT, Model, Tolerance
 from rateproof.prove.observed import KeyLog
-from rateproof.prove.rejections import WrongRejection, judged, wrong_rejections
+from rateproof.prove.overlaps import Part
+from rateproof.prove.rejections import Judgement, WrongRejection
 from rateproof.prove.screen import screened
-from rateproof.prove.survey import Survey, cut_off, fresh, survey
+from rateproof.prove.sensitivity import Sensitivity, sensitivity
+from rateproof.prove.survey import Survey, cut_off, fresh, survey, survey_of
+from rateproof.prove.together import find_together
 
 __all__ = ["Doubts", "Trial"]
 
@@ -44,6 +48,7 @@ class Trial:
         tolerance: what clocks may disagree on.
         budget: positions that may be decided again; counts down.
         claims: what will be asked; see `verdict.CLAIMS`.
+        denied_count: whether the limiter is said to count denied requests too.
         survey: what is known of the log before anything is searched.
         fresh: whether the log says that no key was used before it began.
         cut_off: whether the log says that requests of its run are missing from it.
@@ -54,34 +59,42 @@ class Trial:
     tolerance: Tolerance
     budget: int
     claims: InitVar[frozenset[str]]
+    denied_count: bool = False
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
+    _judgement: Judgement = field(init=False)
     _model: Model = field(init=False)
+    _exhibits: Exhibits = field(init=False)
 
     def __post_init__(self, claims: frozenset[str]) -> None:
-        self.survey = screened(
-            self.log, self.policy, self.tolerance, over_admission=OVER_ADMISSION in claims
-        ) or survey(self.log, self.policy, self.tolerance)
-        self._model = Model.of(self.policy, self.tolerance)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
+        judgement = Judgement(self.policy, self.fresh, self.cut_off, denied_count=self.denied_count)
+        asked = (self.log, self.policy, self.tolerance, judgement)
+        self.survey = screened(*asked, over_admission=OVER_ADMISSION in claims) or survey(*asked)
+        self._judgement = replace(judgement, longest_ns=self.survey.longest_ns)
+        self._model = Model.of(self.policy, self.tolerance)
+        self._exhibits = Exhibits(self.log, self.policy)
 
-    @cached_property
-    def _numbered(self) -> bool:
-        """Whether the rows have numbers of their own."""
-        same = self.log.same("sequence")
-        if len(self.log) < 2 or same is not None:
-            return len(self.log) < 2 or same not in {0, NULL}
-        return any(number not in {0, NULL} for number in self.log.ints("sequence"))
+    def of_key(self, key: KeyLog, budget: int) -> "Trial":
+        """The same of one of its keys alone; what concerns the whole log stays."""
+        trial = copy(self)
+        trial.budget = budget
+        trial.survey = survey_of([key], self.policy, self.tolerance, self._judgement)
+        return trial
 
-    @cached_property
-    def _runs(self) -> bool:
-        """Whether there are several runs."""
-        if self.log.same("run") is not None:
-            return False
-        runs = self.log.ints("run")
-        return any(run != runs[0] for run in runs)
+    def headers(self) -> Headers | None:
+        """What became of what the limiter said in header fields."""
+        if self.cut_off:
+            return None
+        return headers_of(
+            self.log,
+            self.policy,
+            self.tolerance,
+            known_after_ns=0 if self.fresh else self.survey.longest_ns,
+            denied_count=self.denied_count,
+        )
 
     def over_admissions(self, doubts: Doubts) -> Iterator[Evidence]:
         """One piece of evidence for each key that certainly got too much."""
@@ -89,9 +102,9 @@ class Trial:
             if self._clears(suspect.tolerated):
                 continue
             key = suspect.load()
-            found = self._breach(key.admitted, self._model, doubts)
+            found = self._breach(key, key.admitted, self._model, doubts)
             if found is not None:
-                yield self._over_admission(key, found)
+                yield self._exhibits.over_admission(key, found)
 
     def doubt_over_admission(self, doubts: Doubts) -> None:
         """Note what would have been a breach; for a log that has none."""
@@ -99,12 +112,13 @@ class Trial:
         for suspect in self.survey.suspects:
             in_doubt = not doubts.tolerance and self.tolerance != EXACT
             if in_doubt and not self._clears(suspect.exact):
-                found = self._breach(suspect.load().admitted, exact, doubts)
+                key = suspect.load()
+                found = self._breach(key, key.admitted, exact, doubts)
                 doubts.tolerance = found is not None
             if not doubts.unknowns and not self._clears(suspect.unknown):
                 key = suspect.load()
                 if ended := key.ended_unknowns():
-                    found = self._breach(key.admitted + ended, self._model, doubts)
+                    found = self._breach(key, key.admitted + ended, self._model, doubts)
                     doubts.unknowns = found is not None
 
     def _clears(self, cost: int | None) -> bool:
@@ -117,13 +131,23 @@ class Trial:
         self.budget -= cost
         return True
 
-    def _breach(self, jobs: Sequence[Interval], model: Model, doubts: Doubts) -> Breach | None:
-        found, spent = find_breach(jobs, model, self.budget)
+    def _breach(
+        self, key: KeyLog, jobs: Sequence[Interval], model: Model, doubts: Doubts
+    ) -> Breach | None:
+        # Of several quotas, one may have counted what another rejected.
+        counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
+        whole = self.fresh and not self.cut_off and not counted
+        found, spent = find_breach(jobs, model, self.budget, whole=whole)
         self.budget -= spent
         if isinstance(found, Exhausted):
             doubts.exhausted += 1
             return None
         return found
+
+    def sensitivity(self, *, windows: bool) -> tuple[Sensitivity, ...]:
+        """The least excess that the keys which pressed hardest could have shown."""
+        keys = (load() for load in self.survey.pressed)
+        return sensitivity(keys, self.policy, self.tolerance, windows=windows)
 
     def wrong_rejections(self) -> Iterator[Evidence]:
         """One piece of evidence for each key that was certainly rejected without need."""
@@ -131,10 +155,47 @@ class Trial:
             if not suspect.wrong:
                 continue
             key = suspect.load()
-            wrong = self._wrong(key, key.maybe_admitted(), self.tolerance)
+            wrong = self._wrong(key, self.tolerance)
             if wrong:
                 # The emptiest window is the plainest evidence.
                 yield self._wrong_rejection(key, min(wrong, key=lambda w: (w.most, w.index)))
+
+    def wrong_together(self, doubts: Doubts) -> Iterator[Evidence]:
+        """One piece of evidence for each key of which not all rejections can be explained.
+
+        For a log against which nothing plainer was found.
+        """
+        for suspect in self.survey.suspects:
+            if self._clears(suspect.joint):
+                continue
+            key = suspect.load()
+            found, spent = self._together(key, self._judgement)
+            self.budget -= spent
+            if isinstance(found, Exhausted):
+                doubts.exhausted += 1
+            elif found is not None:
+                yield self._wrong_together(key, found)
+
+    def right_if_denied_count(self, keys: Collection[bytes]) -> bool:
+        """Whether the rejections of these keys are explained if denied requests use quotas too."""
+        judgement = replace(self._judgement, denied_count=True)
+        if self.denied_count or not judgement.rules(self.tolerance):
+            return False
+        for key in (suspect.load() for suspect in self.survey.suspects):
+            if key.key not in keys:
+                continue
+            judged = judgement.judged(key, self.tolerance)
+            if judgement.wrong(key, judged, self.tolerance):
+                return False
+            if self._together(key, judgement)[0] is not None:
+                return False
+        return True
+
+    def _together(self, key: KeyLog, judgement: Judgement) -> tuple[Part | Exhausted | None, int]:
+        logs = judgement.logs(self.tolerance)
+        judged = judgement.judged(key, self.tolerance)
+        count = judgement.denied_count
+        return find_together(key, judged, logs, max(0, self.budget), denied_count=count)
 
     def doubt_wrong_rejection(self, doubts: Doubts) -> None:
         """Note what would have been a wrong rejection; for a log that has none."""
@@ -145,85 +206,35 @@ class Trial:
             return
         for key in (suspect.load() for suspect in survey.suspects):
             if not doubts.tolerance and self.tolerance != EXACT:
-                doubts.tolerance = bool(self._wrong(key, key.maybe_admitted(), EXACT))
+                doubts.tolerance = bool(self._wrong(key, EXACT))
             if not doubts.unknowns and key.unknown:
-                doubts.unknowns = bool(self._wrong(key, key.admitted, self.tolerance))
+                doubts.unknowns = bool(self._wrong(key, self.tolerance, unknown=False))
 
     def _wrong(
-        self,
-        key: KeyLog,
-        admissions: Sequence[tuple[int, int | None]],
-        tolerance: Tolerance,
+        self, key: KeyLog, tolerance: Tolerance, *, unknown: bool = True
     ) -> list[WrongRejection]:
-        if self.cut_off:
-            return []
-        indices = judged(
-            key,
-            self.policy,
-            self.tolerance,
-            fresh=self.fresh,
-            longest_ns=self.survey.longest_ns,
-        )
-        rejections = [key.rejected[i] for i in indices]
-        found = wrong_rejections(rejections, admissions, self.policy, tolerance)
-        return [
-            WrongRejection(indices[wrong.index], wrong.quota, wrong.most, wrong.counted)
-            for wrong in found
-        ]
-
-    def _over_admission(self, key: KeyLog, found: Breach) -> Evidence:
-        jobs = [key.admitted[i] for i in found.core]
-        quota = self.policy.quotas[found.stair or 0]
-        stair = Stair.of(quota)
-        steps = max(1, found.steps)
-        rows = [key.admitted_rows[i] for i in found.core]
-        return Evidence(
-            claim=OVER_ADMISSION,
-            key=key.key,
-            run=self._run_of(rows),
-            events=tuple(map(self._witness, rows)),
-            span_ns=max(end for _, end in jobs) - min(sent for sent, _ in jobs),
-            allowed=stair.size(steps) - 1,
-            seen=len(jobs),
-            window_ns=stair.span_ns(steps),
-            slack_ns=found.slack_ns,
-            nested=found.stair is not None,
-            policy=str(self.policy),
-        )
+        indices = self._judgement.judged(key, self.tolerance)
+        return self._judgement.wrong(key, indices, tolerance, unknown=unknown)
 
     def _wrong_rejection(self, key: KeyLog, wrong: WrongRejection) -> Evidence:
-        quota = self.policy.quotas[wrong.quota]
-        rows = [*key.admitted_rows, *key.unknown_rows]
-        counted = sorted((rows[i] for i in wrong.counted), key=self._sent_ns)
-        rejected = key.rejected_rows[wrong.index]
-        sent_ns, received_ns = key.rejected[wrong.index]
-        return Evidence(
-            claim=WRONG_REJECTION,
-            key=key.key,
-            run=self._run_of([*counted, rejected]),
-            events=tuple(map(self._witness, [*counted, rejected])),
-            span_ns=received_ns - sent_ns,
-            allowed=quota.limit,
+        return self._exhibits.wrong_rejection(
+            key,
+            self._judgement.counted(key, wrong, self.tolerance),
+            [key.rejected_rows[wrong.index]],
+            quota=wrong.quota,
+            rule=self._judgement.rules(EXACT)[wrong.quota],
             seen=wrong.most,
-            window_ns=quota.window_ns,
-            slack_ns=0,
-            nested=False,
-            policy=str(self.policy),
         )
 
-    def _sent_ns(self, row: int) -> int:
-        return self.log[row].sent_ns
-
-    def _run_of(self, rows: Sequence[int]) -> int | None:
-        runs = {self.log[row].run for row in rows}
-        return runs.pop() if len(runs) == 1 and self._runs else None
-
-    def _witness(self, row: int) -> Witness:
-        event = self.log[row]
-        return Witness(
-            number=event.sequence if self._numbered else row,
-            sent_ns=event.sent_ns,
-            received_ns=event.received_ns,
-            status=event.status,
-            outcome=event.outcome,
+    def _wrong_together(self, key: KeyLog, found: Part) -> Evidence:
+        others = [key.rejected_rows[i] for i in found.others]
+        quotas = self.policy.quotas
+        longest = max(range(len(quotas)), key=lambda quota: quotas[quota].window_ns)
+        return self._exhibits.wrong_rejection(
+            key,
+            [key.admitted_rows[i] for i in found.admitted] + others,
+            [key.rejected_rows[i] for i in found.rejected],
+            quota=longest,
+            rule=self._judgement.rules(EXACT)[longest],
+            seen=None,
         )

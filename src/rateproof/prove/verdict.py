@@ -5,25 +5,20 @@ violated      none does; the evidence is the smallest part that shows it
 inconclusive  the log cannot tell, and the reasons say why
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from rateproof.errors import InvalidArgument
-from rateproof.events import EventLog
-from rateproof.policy import Policy
-from rateproof.prove.causes import Cause, causes_of, left_out, only_elsewhere
-from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence, readable_key
-from rateproof.prove.models import Tolerance
+from rateproof.prove.calls import ClosestCall, closest_of
+from rateproof.prove.causes import Cause
+from rateproof.prove.evidence import Evidence, readable_key
+from rateproof.prove.headers import Headers, all_headers
 from rateproof.prove.pressure import Pressure, hardest
+from rateproof.prove.sensitivity import Sensitivity, best
 from rateproof.prove.survey import Counts
-from rateproof.prove.trial import Doubts, Trial
 
 __all__ = [
-    "CLAIMS",
     "CONSISTENT",
-    "DEFAULT_BUDGET",
     "INCONCLUSIVE",
     "MOST_EVIDENCE",
     "VIOLATED",
@@ -31,21 +26,18 @@ __all__ = [
     "Counts",
     "Verdict",
     "combine",
-    "judge",
 ]
 
 CONSISTENT: Final = "consistent"
 VIOLATED: Final = "violated"
 INCONCLUSIVE: Final = "inconclusive"
 
-CLAIMS: Final = frozenset({OVER_ADMISSION, WRONG_REJECTION})
-"""What can be claimed of a limiter and judged: never too many, never a rejection without need."""
-
-DEFAULT_BUDGET: Final = 5_000_000
-"""Positions that may be decided again over a whole log: seconds, not minutes."""
-
 MOST_EVIDENCE: Final = 16
 """Pieces of evidence in a verdict; the reasons say of how many."""
+
+
+_SILENT: Final = {Cause.NEVER_STRESSED, Cause.TOO_COARSE}
+"""Causes that say nothing against other runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +52,14 @@ class Verdict:
         causes: names from `Cause`, none unless inconclusive.
         pressure: how hard the log pressed, one for each quota in policy order.
         counts: what was in the log.
+        closest: the keys that came closest to more than is allowed, at most
+            `MOST_CALLS`, the closest first.
+        sensitivity: the least excess over each quota, in policy order, that the
+            log could have shown; none where it was violated or not asked for.
+        diagnosis: names from `Diagnosis`: what the target seems to do instead of what
+            was declared; the first reasons are their sentences.
+        headers: what became of what the answers' header fields said; None where
+            there were none. It does not change the outcome unless that was asked for.
     """
 
     outcome: str
@@ -68,6 +68,10 @@ class Verdict:
     causes: tuple[str, ...] = ()
     pressure: tuple[Pressure, ...] = ()
     counts: Counts = field(default_factory=Counts)
+    closest: tuple[ClosestCall, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
+    diagnosis: tuple[str, ...] = ()
+    headers: Headers | None = None
 
     def describe(self, pieces: int = 1) -> str:
         """The verdict for people: what it is, how hard it was pressed, why, and what shows it.
@@ -75,123 +79,44 @@ class Verdict:
         Args:
             pieces: how many pieces of evidence are shown at most, each with its drawing.
         """
-        lines = [self.outcome, *(pressure.sentence() for pressure in self.pressure), *self.reasons]
+        found, others = self.reasons[: len(self.diagnosis)], self.reasons[len(self.diagnosis) :]
+        lines = [self.outcome, *found, *(pressure.sentence() for pressure in self.pressure)]
+        if self.closest and not self.evidence:
+            lines.append("closest calls: " + "; ".join(call.sentence() for call in self.closest))
+        lines += [*(shown.sentence() for shown in self.sensitivity), *others]
+        if self.headers is not None:
+            lines += [line for line in self.headers.describe() if line not in self.reasons]
         for piece in self.evidence[:pieces]:
             lines += [piece.sentence(), *piece.timeline().splitlines()]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        pressure = [{name: getattr(p, name) for name in p.__slots__} for p in self.pressure]
-        for row in pressure:
-            row["key"] = readable_key(row["key"])
         return {
             "outcome": self.outcome,
             "reasons": list(self.reasons),
             "causes": list(self.causes),
+            "diagnosis": list(self.diagnosis),
             "evidence": [piece.to_json() for piece in self.evidence],
-            "pressure": pressure,
-            "counts": {name: getattr(self.counts, name) for name in self.counts.__slots__},
+            "pressure": [{**asdict(one), "key": readable_key(one.key)} for one in self.pressure],
+            "counts": asdict(self.counts),
+            "closest": [call.to_json() for call in self.closest],
+            "sensitivity": [asdict(one) for one in self.sensitivity],
+            "headers": None if self.headers is None else self.headers.to_json(),
         }
-
-
-def judge(
-    log: EventLog,
-    policy: Policy,
-    *,
-    claims: frozenset[str] = CLAIMS,
-    tolerance_ppm: int = 500,
-    granularity_ns: int = 0,
-    budget: int = DEFAULT_BUDGET,
-) -> Verdict:
-    """Judge what clients saw against what a policy promises each key.
-
-    Args:
-        log: requests of any number of keys. `metadata["valid"]` False says
-            that the run was not carried out as planned; `metadata["fresh_keys"]`
-            True that no key was used before the log began;
-            `metadata["complete"]` False that requests of the run are missing, and
-            then no rejection is judged, for one of these may be its reason.
-        policy: what the limiter is said to keep.
-        claims: which promises to judge, from `CLAIMS`.
-        tolerance_ppm: how far the rate of the limiter's clock may be off.
-        granularity_ns: the step of the limiter's clock.
-        budget: how many positions the search may decide again, over the whole
-            log, before it gives up.
-
-    Returns:
-        A verdict. A violation outranks every reason to doubt the run.
-
-    Raises:
-        InvalidArgument: an unknown claim, none, or a bad tolerance.
-    """
-    if not claims or not claims <= CLAIMS:
-        named = ", ".join(sorted(claims)) or "none"
-        raise InvalidArgument(f"claims: {named}", f"one or more of {', '.join(sorted(CLAIMS))}")
-    trial = Trial(log, policy, Tolerance(tolerance_ppm, granularity_ns), budget, claims)
-    pressure, counts = trial.survey.pressure, trial.survey.counts
-    doubts = Doubts()
-    found: list[Evidence] = []
-    reasons: list[str] = []
-    if OVER_ADMISSION in claims and not only_elsewhere(log):
-        _collect(trial.over_admissions(doubts), found, reasons, OVER_ADMISSION)
-    if WRONG_REJECTION in claims:
-        wrong = _collect(trial.wrong_rejections(), found, reasons, WRONG_REJECTION)
-        if wrong and not trial.fresh:
-            reasons.append(
-                "this assumes that no request before the log took longer than any in it, "
-                "for the log does not say that its keys were fresh"
-            )
-    if found:
-        found.sort(
-            key=lambda piece: (piece.claim, not piece.nested, len(piece.events), piece.span_ns)
-        )
-        return Verdict(
-            VIOLATED,
-            tuple(reasons),
-            tuple(islice(found, MOST_EVIDENCE)),
-            pressure=pressure,
-            counts=counts,
-        )
-    if OVER_ADMISSION in claims:
-        trial.doubt_over_admission(doubts)
-    if WRONG_REJECTION in claims:
-        trial.doubt_wrong_rejection(doubts)
-    causes = causes_of(trial, claims, counts, pressure, doubts)
-    notes = left_out(trial, claims, counts, pressure)
-    return Verdict(
-        INCONCLUSIVE if causes else CONSISTENT,
-        (*causes.values(), *notes),
-        causes=tuple(causes),
-        pressure=pressure,
-        counts=counts,
-    )
-
-
-def _collect(
-    pieces: Iterable[Evidence], found: list[Evidence], reasons: list[str], claim: str
-) -> bool:
-    """Add the pieces and a reason that counts them; whether there were any."""
-    collected = list(pieces)
-    if collected:
-        noun = "key was" if len(collected) == 1 else "keys were"
-        what = "admitted too often" if claim == OVER_ADMISSION else "rejected without need"
-        reasons.append(f"{claim}: {len(collected)} {noun} {what}")
-        found.extend(collected)
-    return bool(collected)
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """One verdict over several runs under one policy.
 
-    Violated if any is. Runs that merely never stressed the limiter are neutral
+    Violated if any is. Runs that merely could not have shown anything are neutral
     unless all are. Otherwise inconclusive if any is, for its reasons.
     """
     if not verdicts:
         return Verdict(INCONCLUSIVE, ("no run was judged",), causes=(Cause.NO_RUN,))
     counts = sum((verdict.counts for verdict in verdicts), Counts())
     pressure = hardest(verdict.pressure for verdict in verdicts)
-    telling = [v for v in verdicts if v.causes != (Cause.NEVER_STRESSED,)] or list(verdicts)
+    telling = [v for v in verdicts if not v.causes or set(v.causes) - _SILENT] or list(verdicts)
     for outcome in (VIOLATED, INCONCLUSIVE, CONSISTENT):
         decisive = [verdict for verdict in telling if verdict.outcome == outcome]
         if decisive:
@@ -200,5 +125,14 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
     causes = dict.fromkeys(cause for verdict in decisive for cause in verdict.causes)
     evidence = [piece for verdict in decisive for piece in verdict.evidence]
     return Verdict(
-        outcome, tuple(reasons), tuple(evidence[:MOST_EVIDENCE]), tuple(causes), pressure, counts
+        outcome,
+        tuple(reasons),
+        tuple(evidence[:MOST_EVIDENCE]),
+        tuple(causes),
+        pressure,
+        counts,
+        closest_of(call for verdict in verdicts for call in verdict.closest),
+        best(verdict.sensitivity for verdict in verdicts) if outcome != VIOLATED else (),
+        headers=all_headers(verdict.headers for verdict in verdicts),
+        diagnosis=tuple(dict.fromkeys(name for one in decisive for name in one.diagnosis)),
     )

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from rateproof.clock import ManualClock
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.decision import Decision, QuotaState
 from rateproof.enforce.http import accept as judging
 from rateproof.enforce.http.accept import wants_json
@@ -19,7 +20,7 @@ from rateproof.enforce.http.answers import (
 )
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import InvalidArgument
-from rateproof.policy import ALGORITHMS, Policy
+from rateproof.policy import Policy
 
 S = 1_000_000_000
 FIVE = Policy.parse("5 per 5s")
@@ -251,7 +252,7 @@ def test_a_bucket_is_announced_by_its_burst_and_the_time_in_which_it_fills(text,
 
 
 def test_names_are_plain_enough_to_stand_in_quotes_and_in_json():
-    algorithms = "; ".join(f"{algorithm} 7 per 1500ms" for algorithm in ALGORITHMS)
+    algorithms = "; ".join(f"{algorithm} 7 per 1500ms" for algorithm in RULES)
     names = announcement(Policy.parse(f"{algorithms}; token-bucket 1 per 1s burst 5")).names
     assert all(re.fullmatch(r"[A-Za-z0-9.-]+", name) for name in names)
 

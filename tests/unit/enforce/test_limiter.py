@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from rateproof.clock import ManualClock, SystemClock
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores.location import directory_of
 from rateproof.errors import InvalidArgument, InvalidPolicy, NeverPossible, StoreError
-from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.policy import Policy, Quota
 
 
 @pytest.fixture(params=[ManualClock, lambda: None], ids=["given", "own"])
@@ -67,7 +68,7 @@ def test_a_clock_out_of_bounds_is_named(reading):
 
 
 @pytest.mark.usefixtures("core")
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_the_last_readings_of_a_clock_and_the_longest_window_fit_together(algorithm):
     clock = ManualClock(2**60 - 2)
     with Limiter(Quota(1, 2**59, algorithm), clock=clock) as limiter:
@@ -89,6 +90,7 @@ def test_the_last_readings_of_a_clock_and_the_longest_window_fit_together(algori
         (Quota(2, 1999, "token-bucket"), "once a microsecond", "1000000 per second"),
         (Quota(1, 2**58, "token-bucket", 3), "18 years to refill", "smaller burst"),
         (Quota(8, 3999, "first-hit-window"), "too short", "at least 4000 ns"),
+        (Quota(1, 10**9, "leaky-queue", 4), "judged but not enforced", "one of sliding-log"),
     ],
 )
 def test_a_quota_that_no_table_counts_is_refused_with_the_bound(quota, problem, accepted):

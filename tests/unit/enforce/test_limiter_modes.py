@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 
 from rateproof.clock import ManualClock
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import InvalidArgument, InvalidPolicy, NeverPossible, StoreError
-from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.policy import Policy, Quota
 
 HOUR = 3600 * 10**9
 FULL = pytest.mark.parametrize("on_full", ["deny", "admit"])
@@ -89,11 +90,11 @@ def test_a_limiter_knows_a_bounded_number_of_policies(open_limiter, clock):
     assert limiter.hit("a", policy=texts[-1]).remaining == 3
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_every_algorithm_is_charged_with_all_the_others_or_not_at_all(
     open_limiter, clock, algorithm
 ):
-    others = "; ".join(f"{name} 9 per 700d" for name in ALGORITHMS if name != algorithm)
+    others = "; ".join(f"{name} 9 per 700d" for name in RULES if name != algorithm)
     limiter = open_limiter(f"{others}; {algorithm} 4 per 700d", clock=clock)
     assert limiter.hit("a", cost=3).admitted
     denial = limiter.hit("a", cost=3)
@@ -227,7 +228,7 @@ def test_all_who_open_a_name_count_together_and_the_counts_stay(shm_name, clock)
         assert counts(later) == expected
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES)
 def test_the_census_counts_keys_that_are_bound(open_limiter, algorithm):
     clock = ManualClock()
     limiter = open_limiter(f"{algorithm} 5 per 1h; 9 per 9d", clock=clock, capacity=100)

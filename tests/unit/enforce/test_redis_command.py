@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.stores.redis.command import Command, digest_of, pack
 from rateproof.enforce.stores.redis.scripts import script_for
-from rateproof.policy import ALGORITHMS, Policy
+from rateproof.policy import Policy
 
 POLICIES = [
     "5 per 5s",
@@ -71,7 +72,7 @@ def test_quotas_that_differ_have_states_of_their_own():
         "5 per 5s",
         "5 per 5000001us",
         "6 per 5s",
-        *(f"{name} 5 per 5s" for name in ALGORITHMS),
+        *(f"{name} 5 per 5s" for name in RULES),
     ]
     texts += ["token-bucket 5 per 5s burst 6"]
     keys = {

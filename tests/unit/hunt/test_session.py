@@ -1,12 +1,13 @@
-"""The tester's files: a log is whole or not there."""
+"""The tester's files: a log is whole or not there, and every report ends."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from rateproof.errors import CannotWrite
+from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import Event, EventLog, read_log
 from rateproof.hunt import session
+from rateproof.hunt.report.summary import Totals
 
 
 @pytest.fixture
@@ -31,3 +32,33 @@ def test_a_log_that_fits_is_whole(tmp_path, iteration, suffix):
     path = tmp_path / f"log.{suffix}"
     session._write_log(path, iteration)
     assert len(read_log(path)) == 5_000
+
+
+class Recorder:
+    """A reporter that remembers how it ended, or cannot end."""
+
+    def __init__(self, error=None):
+        self.error, self.ended = error, 0
+
+    def end(self):
+        self.ended += 1
+        if self.error is not None:
+            raise self.error
+
+
+def test_every_report_ends_whatever_breaks_and_knows_why_the_test_did():
+    full = CannotWrite("cannot write: no space left")
+    reporters, totals = [Recorder(), Recorder(full), Recorder()], Totals()
+    with pytest.raises(CannotWrite), session._ended(reporters, totals):
+        raise Unreachable("the server is gone", "start it")
+    assert [reporter.ended for reporter in reporters] == [1, 1, 1]
+    assert totals.failed == "the server is gone (start it)"
+    assert "failed    the server is gone" in totals.describe()
+
+
+def test_a_test_that_ends_in_order_has_not_failed():
+    totals = Totals()
+    with session._ended([], totals):
+        pass
+    assert totals.failed is None
+    assert "failed" not in totals.describe()

@@ -47,6 +47,7 @@ def test_scattered_requests_are_named_each_and_many_are_counted():
     assert "requests #1, #3 and #9 were all" in piece(1, 3, 9).sentence()
     assert "13 requests from #0 to #24 were all" in piece(*range(0, 26, 2)).sentence()
     assert "request #7 was" not in piece(7).sentence()
+    assert "requests #1, #2 and #4611686018427387904 were" in piece(1, 2, 2**62).sentence()
 
 
 def test_a_run_is_named_where_there_are_several():
@@ -78,21 +79,21 @@ def test_a_wrong_rejection_says_how_empty_the_window_was(seen, held):
 def test_a_drawing_has_a_line_for_each_request_and_a_window():
     lines = piece(8, 9, 10, window_ns=200 * MS, slack_ns=126_500_000).timeline(60).split("\n")
     assert lines == [
-        " #8   0.000 s |",
-        " #9   0.036 s         |",
-        "#10   0.073 s                 |",
-        "       window [-------------------------------------------)",
-        "              200 ms, 0.126 s to spare",
+        " #8     0.000 s 200 |",
+        " #9     0.036 s 200        |",
+        "#10     0.073 s 200               |",
+        "         window     [--------------------------------------)",
+        "                    200 ms, 0.126 s to spare",
     ]
 
 
 def test_a_window_much_longer_than_the_requests_is_cut_off():
     lines = piece(8, 9, 10).timeline(60).split("\n")
-    assert [line[14:] for line in lines] == [
+    assert [line[20:] for line in lines] == [
         "|",
-        " " * 21 + "[]",
-        " " * 43 + "[]",
-        "[" + "-" * 43 + ">",
+        " " * 19 + "|",
+        " " * 38 + "[]",
+        "[" + "-" * 38 + ">",
         "5 s, 4.926 s to spare",
     ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from rateproof.events import EventLog, read_log
 from rateproof.policy import Policy
-from rateproof.prove import Verdict, judge
+from rateproof.prove import CLAIMS, Verdict, judge
 
 HISTORIES = Path(__file__).parents[2] / "histories"
 NAMES = sorted(path.name for path in HISTORIES.glob("*.jsonl"))
@@ -16,7 +16,13 @@ each_core = pytest.mark.parametrize("core", ["native", "python"])
 
 def of(name: str) -> tuple[EventLog, Verdict]:
     log = read_log(HISTORIES / name)
-    return log, judge(log, Policy.parse(log.metadata["policy"]))
+    verdict = judge(
+        log,
+        Policy.parse(log.metadata["policy"]),
+        claims=frozenset(log.metadata.get("claims", CLAIMS)),
+        denied_count=log.metadata.get("denied_count", False),
+    )
+    return log, verdict
 
 
 def test_there_are_histories():
@@ -34,7 +40,10 @@ def test_is_judged_as_it_should_be(name, core, monkeypatch):
     assert list(verdict.causes) == expected.get("causes", [])
     assert verdict.counts.unknown == expected.get("unknown", verdict.counts.unknown)
     assert verdict.counts.judged == expected.get("judged", verdict.counts.judged)
-    if verdict.outcome == "violated":
+    assert expected.get("reason", "") in "; ".join(verdict.reasons)
+    if "headers" in expected:
+        assert [finding.rule for finding in verdict.headers.findings] == expected["headers"]
+    if verdict.outcome == "violated" and "headers" not in expected:
         assert {len(piece.events) for piece in verdict.evidence} == {expected["requests"]}
         assert len(verdict.evidence) == expected.get("pieces", len(verdict.evidence))
         claims = {piece.claim for piece in verdict.evidence}
@@ -50,7 +59,7 @@ def test_evidence_alone_is_judged_violated_again(name):
     for piece in verdict.evidence:
         if piece.claim == "over-admission":
             numbers = {event.number for event in piece.events}
-            alone = EventLog()
+            alone = EventLog({"fresh_keys": True})
             alone.extend(event for event in log if event.sequence in numbers)
             again = judge(alone, Policy.parse(log.metadata["policy"]))
             assert again.outcome == "violated"

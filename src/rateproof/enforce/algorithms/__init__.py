@@ -64,4 +64,4 @@ RULES: dict[str, Rule] = {
     "first-hit-window": first_hit_window,
     "sliding-counter": sliding_counter,
 }
-"""The rule of each algorithm in `rateproof.policy.ALGORITHMS`."""
+"""The rule of each algorithm in `rateproof.policy.ALGORITHMS` that is enforced."""

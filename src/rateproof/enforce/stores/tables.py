@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.counters import Counters
 from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.location import Place, enter
@@ -36,6 +37,11 @@ def check_quota(quota: Quota, capacity: int) -> None:
     Raises:
         InvalidArgument: it cannot, naming the bound.
     """
+    if quota.algorithm not in RULES:
+        raise InvalidArgument(
+            f"{str(quota)!r} can be judged but not enforced: nothing here delays requests",
+            f"one of {', '.join(RULES)}",
+        )
     for algorithm, most in (("sliding-log", MAX_LOG_LIMIT), ("sliding-counter", MAX_COUNTER_LIMIT)):
         if quota.algorithm == algorithm and quota.limit > most:
             raise InvalidArgument(

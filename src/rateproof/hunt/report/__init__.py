@@ -1,1 +1,20 @@
-"""What a test leaves for people to read."""
+"""What a test leaves for people and for programs to read.
+
+`test_summary.txt` is the plain text of everything; `test_report.html` shows it on a
+page; JUnit XML tells continuous integration.
+"""
+
+from rateproof.hunt.report.html import HtmlReport, require_bokeh, write_page
+from rateproof.hunt.report.junit import JUnitReport, write_junit
+from rateproof.hunt.report.reporter import Reporter
+from rateproof.hunt.report.subject import Subject
+
+__all__ = [
+    "HtmlReport",
+    "JUnitReport",
+    "Reporter",
+    "Subject",
+    "require_bokeh",
+    "write_junit",
+    "write_page",
+]

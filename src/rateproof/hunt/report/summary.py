@@ -1,22 +1,22 @@
 """`test_summary.txt`: every iteration as it ends, and the totals on stop."""
 
-import shlex
-import sys
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import wrap
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rateproof import __version__
-from rateproof.core import active_core
 from rateproof.errors import CannotWrite
 from rateproof.hunt.iteration import Iteration
-from rateproof.prove import INCONCLUSIVE, Verdict, combine
+from rateproof.hunt.report.conclusion import Conclusion
+from rateproof.hunt.report.subject import Subject
+from rateproof.prove import Verdict, combine
 
-__all__ = ["NAME", "SummaryFile", "Totals", "describe", "heading"]
+if TYPE_CHECKING:
+    from rateproof.hunt.reproduction import Reproduction
+
+__all__ = ["NAME", "SummaryFile", "Totals", "describe"]
 
 NAME = "test_summary.txt"
 
@@ -59,6 +59,19 @@ class SummaryFile:
         except OSError as error:
             raise CannotWrite(f"cannot write {self._file.name}: {error.strerror}") from error
 
+    def begin(self, subject: Subject, totals: "Totals") -> None:
+        """See `Reporter`."""
+        self._totals = totals
+        self.append(str(subject))
+
+    def add(self, iteration: Iteration, log: Path) -> None:
+        """See `Reporter`."""
+        self.append(describe(iteration, log))
+
+    def end(self) -> None:
+        """See `Reporter`."""
+        self.append(self._totals.describe())
+
     def __enter__(self) -> Self:
         return self
 
@@ -72,21 +85,6 @@ class SummaryFile:
             self._file.close()
 
 
-def heading(url: str, policy: str, key: str, seed: int, *, own: bool) -> str:
-    """What was started, when, and how to repeat it; `own`: against a server of our own."""
-    whose = " (our own server: nothing listened there)" if own else ""
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return "\n".join(
-        [
-            f"rateproof {__version__} test, {active_core()} core, {now}",
-            f"{_INDENT}target  {url}{whose}",
-            f"{_INDENT}policy  {policy}, per {key}",
-            f"{_INDENT}seed    {seed}",
-            f"{_INDENT}command {shlex.join(sys.argv)}",
-        ]
-    )
-
-
 def describe(iteration: Iteration, log: Path) -> str:
     """What one iteration saw and concluded, as text; its first line is its draw's."""
     stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
@@ -97,11 +95,18 @@ def describe(iteration: Iteration, log: Path) -> str:
         *str(iteration.summary).splitlines(),
         f"crashes   {_counts(iteration.crash_counts)}",
         *(f"          {crash}" for crash in iteration.crashes),
+        *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis))),
         f"verdict   {outcome}",
         *_wrapped(why),
         f"log       {log}",
     ]
     return f"\n{_INDENT}".join(lines)
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    """A text behind a label, broken as `_wrapped` breaks it; nothing if there is none."""
+    lines = _wrapped([text])
+    return [label + line.lstrip() if place == 0 else line for place, line in enumerate(lines)]
 
 
 def _wrapped(lines: list[str]) -> list[str]:
@@ -130,20 +135,18 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 class Totals:
-    """All iterations together.
-
-    One that was cut short by a stop and so could not tell is neutral: being
-    stopped is the normal end of a test.
-    """
+    """All iterations together. `failed`: what ended the test out of order, None if nothing did."""
 
     def __init__(self) -> None:
+        self.failed: str | None = None
         self.iterations = 0
         self.requests = 0
         self.statuses: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.crashes: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
-        self._verdict: Verdict | None = None
+        self.reproductions: list[Reproduction] = []
+        self._conclusion = Conclusion()
 
     def add(self, iteration: Iteration) -> None:
         """Count one iteration in."""
@@ -153,15 +156,17 @@ class Totals:
         self.errors.update(iteration.summary.errors)
         self.crashes.update(iteration.crash_counts)
         self.outcomes[iteration.verdict.outcome] += 1
-        cut_short = iteration.stopped and iteration.verdict.outcome == INCONCLUSIVE
-        if self._verdict is None or not cut_short:
-            known = [] if self._verdict is None else [self._verdict]
-            self._verdict = combine([*known, iteration.verdict])
+        self._conclusion.add(iteration.verdict, stopped=iteration.stopped)
+
+    @property
+    def combined(self) -> Verdict:
+        """Of all iterations together: see `rateproof.prove.combine`."""
+        return self._conclusion.verdict or combine([])
 
     @property
     def verdict(self) -> str:
-        """Violated if any was; see `rateproof.prove.combine`."""
-        return "inconclusive" if self._verdict is None else self._verdict.outcome
+        """Violated if any was."""
+        return self.combined.outcome
 
     @property
     def exit_code(self) -> int:
@@ -181,6 +186,8 @@ class Totals:
                 f"crashes   {_counts(dict(self.crashes))}",
                 f"verdicts  {_counts(dict(self.outcomes))}",
                 f"verdict   {self.verdict}",
+                *(line for each in self.reproductions for line in each.describe().splitlines()),
+                *([] if self.failed is None else [f"failed    {self.failed}"]),
             ]
         )
 
@@ -194,4 +201,5 @@ class Totals:
             "crashes": dict(self.crashes),
             "verdicts": dict(self.outcomes),
             "verdict": self.verdict,
+            "reproductions": [each.to_json() for each in self.reproductions],
         }

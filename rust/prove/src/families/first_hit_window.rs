@@ -1,0 +1,160 @@
+//! Windows opened by their first hit: which hits may have opened them?
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::work::{Spent, Work};
+use super::{Family, Found, Job};
+
+/// How many are decided, how many were sent by then, and which of these are not decided.
+type State = (usize, usize, Vec<usize>);
+
+/// Searches each part before which there was no window; `each` is told what came of it.
+pub(super) fn openings(
+    jobs: &[Job],
+    family: &Family,
+    mut budget: u64,
+    mut each: impl FnMut(Found, u64) -> ControlFlow<()>,
+) {
+    let most = family.most_ns();
+    let mut begin = 0;
+    let mut latest = jobs.first().map_or(0, |job| job.1);
+    for end in 1..=jobs.len() {
+        let next = jobs.get(end);
+        if let Some(job) = next.filter(|job| i128::from(job.0) < i128::from(latest) + most) {
+            latest = latest.max(job.1);
+            continue;
+        }
+        if end - begin > family.limit {
+            let mut work = Work::new(end - begin, budget);
+            let found = unopened(&jobs[begin..end], family, &mut work)
+                .map(|looked| looked.map(|looked| (begin..begin + looked).collect()));
+            if each(found, work.spent()).is_break() {
+                return;
+            }
+            budget = budget.saturating_sub(work.spent());
+        }
+        begin = end;
+        latest = next.map_or(latest, |job| job.1);
+    }
+}
+
+/// How many of the jobs already fit no windows; None if all fit.
+fn unopened(jobs: &[Job], family: &Family, work: &mut Work) -> Result<Option<usize>, Spent> {
+    let mut search = Search::new(jobs, family);
+    let mut states: BTreeMap<State, i128> = BTreeMap::from([((0, 0, Vec::new()), search.sent[0])]);
+    while let Some((state, earliest)) = states.pop_first() {
+        if search.windows(&state, earliest, &mut states, work)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(search.looked))
+}
+
+/// All ways to go on from a state. Each decides a job, so those with fewer go first.
+struct Search {
+    limit: usize,
+    least: i128,
+    most: i128,
+    sent: Vec<i128>,
+    due: Vec<i128>,
+    /// The earliest due of the jobs from each on.
+    soonest: Vec<i128>,
+    looked: usize,
+}
+
+impl Search {
+    fn new(jobs: &[Job], family: &Family) -> Self {
+        let due: Vec<i128> = jobs.iter().map(|job| job.1.into()).collect();
+        let mut soonest = due.clone();
+        soonest.push(1 << 63);
+        for job in (0..due.len()).rev() {
+            soonest[job] = soonest[job].min(soonest[job + 1]);
+        }
+        Self {
+            limit: family.limit,
+            least: family.least_ns().max(1),
+            most: family.most_ns(),
+            sent: jobs.iter().map(|job| job.0.into()).collect(),
+            due,
+            soonest,
+            looked: 0,
+        }
+    }
+
+    /// Adds the states after the next window, and when that ends; whether all jobs are decided.
+    fn windows(
+        &mut self,
+        (_, sent, left): &State,
+        mut earliest: i128,
+        states: &mut BTreeMap<State, i128>,
+        work: &mut Work,
+    ) -> Result<bool, Spent> {
+        if left.is_empty() {
+            earliest = earliest.max(self.sent[*sent]);
+        }
+        let dues = left.iter().map(|&job| self.due[job]);
+        let latest = dues.fold(self.soonest[*sent], i128::min);
+        for ends in self.ends(*sent, left, earliest, latest) {
+            let by_then = sent + self.sent[*sent..].partition_point(|&sent| sent < ends);
+            self.looked = self.looked.max(by_then);
+            let mut jobs: Vec<usize> = left.iter().copied().chain(*sent..by_then).collect();
+            jobs.sort_by_key(|&job| (self.due[job], job));
+            work.add(1 + jobs.len())?;
+            let Some(choices) = self.choices(jobs, ends) else {
+                break;
+            };
+            for mut waiting in choices {
+                work.add(waiting.len())?;
+                waiting.sort_unstable();
+                let decided = by_then - waiting.len();
+                if decided == self.sent.len() {
+                    return Ok(true);
+                }
+                let earliest = states.entry((decided, by_then, waiting)).or_insert(ends);
+                *earliest = ends.min(*earliest);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The instants at which the window may end, the first of all between which nothing changes.
+    fn ends(&self, sent: usize, left: &[usize], earliest: i128, latest: i128) -> Vec<i128> {
+        let (first, last) = (earliest + self.least, latest + self.most);
+        let until = sent + self.sent[sent..].partition_point(|&sent| sent < last);
+        let mut changes = vec![first];
+        for job in left.iter().copied().chain(sent..until) {
+            let (sent, due) = (self.sent[job], self.due[job]);
+            changes.extend([due + 1, sent + 1, sent + self.least]);
+        }
+        changes.retain(|instant| (first..=last).contains(instant));
+        changes.sort_unstable();
+        changes.dedup();
+        changes
+    }
+
+    /// What a window may leave undecided; None if it must take too many, as any longer one.
+    fn choices(&self, mut may: Vec<usize>, ends: i128) -> Option<Vec<Vec<usize>>> {
+        let opens = ends - self.least;
+        let due = may.partition_point(|&job| self.due[job] < ends);
+        if due > self.limit {
+            return None;
+        }
+        let mut must = may.drain(..due);
+        let opened = must.any(|job| self.sent[job] <= opens);
+        drop(must);
+        let mut taken = due;
+        if !opened {
+            let Some(opener) = may.iter().position(|&job| self.sent[job] <= opens) else {
+                return Some(Vec::new());
+            };
+            may.remove(opener);
+            taken += 1;
+        }
+        if taken > self.limit {
+            return Some(Vec::new());
+        }
+        let most = may.len().min(self.limit - taken);
+        Some((0..=most).map(|more| may[more..].to_vec()).collect())
+    }
+}

@@ -1,0 +1,158 @@
+//! The search over windows against every phase and every choice of instants.
+
+use rateproof_prove::{Algorithm, Family, Windows, search_windows};
+
+/// xorshift64*: the same instances in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> i64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        ((self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % bound) as i64
+    }
+}
+
+const ALGORITHMS: [Algorithm; 3] = [
+    Algorithm::FixedWindow,
+    Algorithm::SlidingCounter,
+    Algorithm::FirstHitWindow,
+];
+
+/// Whether the limiter admits hits at all these instants.
+fn admits(algorithm: Algorithm, instants: &[i64], limit: i64, window: i64, phase: i64) -> bool {
+    let (mut begin, mut previous, mut count) = (None, 0, 0);
+    instants.iter().all(|&instant| {
+        let opened = match (algorithm, begin) {
+            (Algorithm::FirstHitWindow, Some(begin)) if instant < begin + window => begin,
+            (Algorithm::FirstHitWindow, _) => instant,
+            _ => instant - (instant - phase).rem_euclid(window),
+        };
+        if begin != Some(opened) {
+            let next = begin.is_some_and(|begin| opened == begin + window);
+            previous = if next { count } else { 0 };
+            (begin, count) = (Some(opened), 0);
+        }
+        let weight = match algorithm {
+            Algorithm::SlidingCounter => previous * (opened + window - instant) / window,
+            _ => 0,
+        };
+        count += 1;
+        weight + count <= limit
+    })
+}
+
+fn exists(jobs: &[(i64, i64)], chosen: &mut Vec<i64>, works: &dyn Fn(&[i64]) -> bool) -> bool {
+    let Some(&(sent, received)) = jobs.get(chosen.len()) else {
+        let mut sorted = chosen.clone();
+        sorted.sort_unstable();
+        return works(&sorted);
+    };
+    (sent..=received).any(|instant| {
+        chosen.push(instant);
+        let found = exists(jobs, chosen, works);
+        chosen.pop();
+        found
+    })
+}
+
+/// A counter may have begun anew where two admissions may be a window apart.
+fn unbroken(jobs: &[(i64, i64)], window: i64) -> bool {
+    let mut sorted = jobs.to_vec();
+    sorted.sort_unstable();
+    jobs.iter().all(|job| job.1 - job.0 < window)
+        && sorted.windows(2).all(|pair| pair[1].1 - pair[0].0 < window)
+}
+
+#[test]
+fn answers_like_trying_every_phase_and_every_choice() {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut impossible = [0; 3];
+    for number in 0..30_000 {
+        let algorithm = ALGORITHMS[number % 3];
+        let (limit, window) = (1 + random.below(3), 2 + random.below(6));
+        let span = (1 + random.below(3)) * window;
+        let jobs: Vec<(i64, i64)> = (0..limit + 1 + random.below(3))
+            .map(|_| {
+                let sent = random.below(span as u64);
+                (sent, sent + [0, 0, 0, 1, 1, 2, 3][random.below(7) as usize])
+            })
+            .collect();
+        let phases = if algorithm == Algorithm::FirstHitWindow {
+            1
+        } else {
+            window
+        };
+        let works = |instants: &[i64]| {
+            (0..phases).any(|phase| admits(algorithm, instants, limit, window, phase))
+        };
+        let possible = exists(&jobs, &mut Vec::new(), &works);
+        let (sent, received): (Vec<i64>, Vec<i64>) = jobs.iter().copied().unzip();
+        let family = Family::new(algorithm, limit as usize, window, 0, 0).unwrap();
+        match search_windows(&sent, &received, &family, u64::MAX) {
+            Windows::Explained { .. } => {
+                let exact = algorithm != Algorithm::SlidingCounter || unbroken(&jobs, window);
+                assert!(possible || !exact, "{family:?} {jobs:?}");
+            }
+            Windows::Infeasible { .. } => {
+                impossible[number % 3] += 1;
+                assert!(!possible, "{family:?} {jobs:?}");
+            }
+            Windows::Exhausted { .. } => panic!("no budget was set"),
+        }
+    }
+    assert!(
+        impossible.iter().all(|&found| found > 1_000),
+        "{impossible:?}"
+    );
+}
+
+#[test]
+fn gives_up_when_the_budget_is_spent() {
+    // Many that may all wait for the next window: as many ways to leave some waiting.
+    let sent: Vec<i64> = (0..400).collect();
+    let received: Vec<i64> = sent.iter().map(|sent| sent + 990).collect();
+    let family = Family::new(Algorithm::FirstHitWindow, 250, 1_000, 0, 0).unwrap();
+    let answer = search_windows(&sent, &received, &family, 0);
+    assert!(matches!(answer, Windows::Exhausted { spent } if spent > 0));
+}
+
+#[test]
+fn nothing_fits_any_windows() {
+    for algorithm in ALGORITHMS {
+        let family = Family::new(algorithm, 1, 1, 0, 0).unwrap();
+        let answer = search_windows(&[], &[], &family, 0);
+        assert_eq!(answer, Windows::Explained { spent: 0 });
+    }
+}
+
+#[test]
+fn times_at_the_ends_of_their_range_are_searched() {
+    for algorithm in ALGORITHMS {
+        let family = Family::new(algorithm, 1, (1 << 61) - 1, 100_000, (1 << 61) - 1).unwrap();
+        let (sent, received) = ([i64::MIN, 0, i64::MAX], [i64::MIN, i64::MAX, i64::MAX]);
+        let answer = search_windows(&sent, &received, &family, u64::MAX);
+        assert!(matches!(answer, Windows::Explained { .. }));
+    }
+}
+
+#[test]
+fn a_family_out_of_bounds_is_refused() {
+    let family = |limit, window_ns, ppm, granularity_ns| {
+        Family::new(
+            Algorithm::FixedWindow,
+            limit,
+            window_ns,
+            ppm,
+            granularity_ns,
+        )
+    };
+    assert!(family(1, 1, 100_000, 0).is_some());
+    assert!(family(0, 1, 0, 0).is_none());
+    assert!(family(1, 0, 0, 0).is_none());
+    assert!(family(1, 1 << 61, 0, 0).is_none());
+    assert!(family(1, 1, 100_001, 0).is_none());
+    assert!(family(1, 1, -1, 0).is_none());
+    assert!(family(1, 1, 0, 1 << 61).is_none());
+}

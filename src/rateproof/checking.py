@@ -1,0 +1,198 @@
+"""`rateproof check`: a log, or a piece of evidence, is read, judged and told of."""
+
+import argparse
+import json
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from rateproof.arguments import DEFAULT_POLICY, claims_of
+from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.events import EventLog
+from rateproof.events.files import open_lines, read_lines, read_log
+from rateproof.events.impossible import refuse_impossible
+from rateproof.keyspec import KeySpec
+from rateproof.output import emit, say
+from rateproof.policy import Policy
+from rateproof.prove import Verdict, judge, judge_keys, verify
+from rateproof.prove.evidence import Document, is_document, to_document
+from rateproof.prove.tolerance import Tolerance
+from rateproof.units import format_duration
+
+__all__ = ["VERDICT_CODES", "check"]
+
+VERDICT_CODES: Final = {"consistent": 0, "violated": 1, "inconclusive": 2}
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Run the command; the exit code of what was found.
+
+    Raises:
+        LogError: neither a log nor evidence, or one that is damaged.
+        InvalidArgument: what is asked for cannot be done with it.
+        CannotWrite: a file that was asked for cannot be written.
+    """
+    if arguments.report is not None:
+        from rateproof.hunt.report import require_bokeh
+
+        require_bokeh()  # before the work, not after it
+    found = _read(arguments.log, arguments.key)
+    if isinstance(found, EventLog):
+        refuse_impossible(found, arguments.log)
+        return _check_log(arguments, found)
+    return _check_evidence(arguments, found)
+
+
+def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
+    """A log, or the plain data of a piece of evidence: the content says which it is."""
+    if Path(path).suffix == ".parquet":
+        return read_log(path, key)
+    with open_lines(path) as (lines, name):
+        begun = []
+        for line in lines:
+            begun.append(line)
+            if not line.isspace():
+                break
+        data = _object(b"".join(begun))
+        if data is None and begun and begun[-1].lstrip().startswith(b"{"):
+            # Not a log in lines: that begins with a whole object.
+            begun += lines
+            data = _object(b"".join(begun))
+        return data if is_document(data) else read_lines(chain(begun, lines), name, key)
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    """The JSON object that a text is, None if it is none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any]) -> int:
+    name = "standard input" if arguments.log == "-" else arguments.log
+    for flag, given in (
+        ("--by-key", arguments.by_key),
+        ("--evidence", arguments.evidence),
+        ("--report", arguments.report),
+        ("--junit", arguments.junit),
+        ("--policy", arguments.policy),
+        ("--tolerance", arguments.tolerance),
+        ("--granularity", arguments.granularity),
+        ("--count-denied", arguments.count_denied),
+    ):
+        if given is not None and given is not False:
+            raise InvalidArgument(
+                f"{flag} with {name}, which is evidence", "evidence is judged by what it says"
+            )
+    try:
+        verdict = verify(Document.read(data))
+    except LogError as error:
+        raise LogError(f"{name}: {error.message}", error.hint) from error
+    _tell(arguments, verdict)
+    return VERDICT_CODES[verdict.outcome]
+
+
+def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
+    policy, claims = _policy(arguments.policy, log.metadata.get("policy")), claims_of(arguments)
+    tolerance, counted = _tolerance(arguments), arguments.count_denied
+    verdict = judge(
+        log,
+        policy,
+        claims=claims,
+        tolerance_ppm=tolerance.ppm,
+        granularity_ns=tolerance.granularity_ns,
+        denied_count=counted,
+    )
+    if arguments.report is not None or arguments.junit is not None:
+        _report(arguments, log, policy, verdict, tolerance)
+    if arguments.evidence is not None:
+        _write_evidence(arguments.evidence, verdict, tolerance, log, denied_count=counted)
+    if arguments.by_key:
+        for key in judge_keys(
+            log,
+            policy,
+            claims=claims,
+            tolerance_ppm=tolerance.ppm,
+            granularity_ns=tolerance.granularity_ns,
+            denied_count=counted,
+        ):
+            emit(json.dumps(key.to_json()) if arguments.json else key.sentence())
+        say(verdict.outcome)
+    else:
+        _tell(arguments, verdict)
+    return VERDICT_CODES[verdict.outcome]
+
+
+def _tolerance(arguments: argparse.Namespace) -> Tolerance:
+    ppm, granularity_ns = arguments.tolerance, arguments.granularity
+    return Tolerance(Tolerance().ppm if ppm is None else ppm, granularity_ns or 0)
+
+
+def _tell(arguments: argparse.Namespace, verdict: Verdict) -> None:
+    emit(json.dumps(verdict.to_json()) if arguments.json else verdict.describe())
+
+
+def _policy(given: Policy | None, noted: object) -> Policy:
+    """What a log is judged by: what was given, else what its metadata names, else the default."""
+    named = None
+    if isinstance(noted, str):
+        try:
+            named = Policy.parse(noted)
+        except InvalidArgument as error:
+            if given is None:
+                raise LogError(f"the log's policy: {error.message}", "give --policy") from error
+    if given is None and named is not None:
+        say(f"policy of the log: {named}")
+    elif given is not None and named is not None and given != named:
+        say(f"hint: the log was made for the policy '{named}', and is judged by '{given}'")
+    return given or named or Policy.parse(DEFAULT_POLICY)
+
+
+def _report(
+    arguments: argparse.Namespace,
+    log: EventLog,
+    policy: Policy,
+    verdict: Verdict,
+    tolerance: Tolerance,
+) -> None:
+    from rateproof.hunt.report import Subject, write_junit, write_page
+
+    seed = log.metadata.get("seed")
+    subject = Subject(
+        verb="check",
+        target=arguments.log,
+        policy=str(policy),
+        key=None if arguments.key is None else str(arguments.key),
+        seed=seed if isinstance(seed, int) else None,
+        settings={
+            "Claims": ", ".join(sorted(claims_of(arguments))),
+            "Tolerance": f"{tolerance.ppm} ppm",
+            "Granularity": format_duration(tolerance.granularity_ns),
+        },
+    )
+    if arguments.report is not None:
+        write_page(arguments.report, subject, log, verdict)
+    if arguments.junit is not None:
+        write_junit(arguments.junit, subject, verdict, claims_of(arguments))
+
+
+def _write_evidence(
+    where: Path, verdict: Verdict, tolerance: Tolerance, log: EventLog, *, denied_count: bool
+) -> None:
+    """Each piece as a document and as a drawing; only the first where one file is named."""
+    alone = where.suffix == ".json"
+    pieces = verdict.evidence[:1] if alone else verdict.evidence
+    try:
+        for number, piece in enumerate(pieces, 1):
+            path = where if alone else where / f"evidence-{number}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            document = to_document(piece, tolerance, log.metadata, denied_count=denied_count)
+            path.write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
+            path.with_suffix(".svg").write_text(piece.svg(), encoding="utf-8")
+            say(f"evidence: {path} and {path.with_suffix('.svg').name}")
+    except OSError as error:
+        raise CannotWrite(f"cannot write evidence to {where}: {error.strerror}") from error
+    if not pieces:
+        say("no evidence to write: nothing was found to be violated")

@@ -1,0 +1,89 @@
+"""What no client can have seen, in a log that can be read.
+
+Times must be readings of one clock in nanoseconds. A log in seconds looks as if
+all had happened within a moment, and rows of two clocks as if they lay years
+apart: either would be judged, and wrongly.
+"""
+
+from itertools import compress, count
+from operator import sub
+from typing import Final
+
+from rateproof.errors import LogError
+from rateproof.events.columns import NULL
+from rateproof.events.log import EventLog
+from rateproof.events.numbering import TWO_LOGS
+
+__all__ = ["refuse_impossible"]
+
+_YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
+_MOST_YEARS: Final = 20
+_LEAST_NS: Final = 1_000
+_COARSE_NS: Final = 1_000_000
+
+_FORM: Final = "sent_ns and received_ns are whole nanoseconds of one clock, from 0 on"
+
+
+def refuse_impossible(log: EventLog, name: str) -> None:
+    """Refuse a log with times or statuses that no client can have seen.
+
+    Args:
+        log: the events of a file.
+        name: of the file, for messages, which count rows from 1.
+
+    Raises:
+        LogError: a time below 0; times more than 20 years apart, as those of a clock that
+            counts from 1970 and of one that counts from the start of a machine are; an
+            answer less than a microsecond after its request, as in seconds or milliseconds;
+            a status that is none of HTTP; a row that is there twice, where rows have no
+            numbers and the clock is fine enough to tell.
+    """
+    if len(log):
+        _refuse_times(log, name)
+        _refuse_statuses(log, name)
+        _refuse_equal_rows(log, name)
+
+
+def _refuse_times(log: EventLog, name: str) -> None:
+    sent, received = log.ints("sent_ns"), log.ints("received_ns")
+    first_ns, last_ns = min(sent), max(sent)
+    if first_ns < 0:
+        raise LogError(f"{name}, row {sent.index(first_ns) + 1}: sent_ns is {first_ns}", _FORM)
+    if last_ns - first_ns > _MOST_YEARS * _YEAR_NS:
+        raise LogError(
+            f"{name}: sent_ns is {first_ns} in row {sent.index(first_ns) + 1} and {last_ns} in "
+            f"row {sent.index(last_ns) + 1}, {(last_ns - first_ns) // _YEAR_NS} years apart: "
+            "readings of two clocks?",
+            _FORM,
+        )
+    took = map(sub, received, sent)
+    for row in compress(count(), map(_LEAST_NS.__gt__, took)):
+        if received[row] != NULL:
+            raise LogError(
+                f"{name}, row {row + 1}: received_ns is {received[row] - sent[row]} ns after "
+                f"sent_ns {sent[row]}, and no answer comes that fast: times in another unit?",
+                f"{_FORM}; where a clock is coarser, received_ns is rounded up",
+            )
+
+
+def _refuse_statuses(log: EventLog, name: str) -> None:
+    statuses = log.ints("status")
+    strange = [status for status in set(statuses) if status != NULL and not 100 <= status <= 999]
+    if strange:
+        row = min(map(statuses.index, strange))
+        raise LogError(
+            f"{name}, row {row + 1}: status is {statuses[row]}",
+            "an HTTP status has three digits; null where no answer came",
+        )
+
+
+def _refuse_equal_rows(log: EventLog, name: str) -> None:
+    """Two requests of a client may be sent in one millisecond, but not in one nanosecond."""
+    if any(log.ints("sequence")) or not any(map(_COARSE_NS.__rmod__, log.ints("sent_ns"))):
+        return
+    seen: set[tuple[int, ...]] = set()
+    columns = [log.ints(column) for column in ("run", "sent_ns", "received_ns", "status")]
+    for row, values in enumerate(zip(log.codes("key")[0], *columns, strict=True)):
+        if values in seen:
+            raise LogError(f"{name}, row {row + 1} is there a second time, all of it", TWO_LOGS)
+        seen.add(values)

@@ -1,0 +1,262 @@
+"""What could be left out of a recipe, or made simpler: every single edit, and what is simpler."""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
+from typing import Any
+
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.simulate.behaviours import Schedule
+
+__all__ = ["Draft", "Edit", "edits", "size"]
+
+_GRIDS = (50, 100, 1_000)
+"""Into how many parts a window is divided where instants are rounded, coarse to fine."""
+
+_EIGHTHS = 8
+_MOST_FREE = 3
+_MOST_ALONE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A recipe under work: its steps keep their places, those left out have no requests.
+
+    Args:
+        instants: of every step, in ns.
+        counts: how many requests each has, 0 or more.
+        connections: see `Recipe`.
+        others: see `Recipe`.
+        phase: see `Recipe`.
+    """
+
+    instants: tuple[int, ...]
+    counts: tuple[int, ...]
+    connections: int = 1
+    others: Schedule | None = None
+    phase: Phase | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "Draft":
+        """The draft whose `recipe` is this one."""
+        instants, counts = zip(*recipe.schedule.steps, strict=True)
+        return cls(instants, counts, recipe.connections, recipe.others, recipe.phase)
+
+    def kept(self) -> list[int]:
+        """The places of the steps that have requests."""
+        return [place for place, count in enumerate(self.counts) if count]
+
+    def recipe(self) -> Recipe | None:
+        """What it says, from its first request on; None if there is none, or no order."""
+        steps = [(self.instants[place], self.counts[place]) for place in self.kept()]
+        if not steps or any(b <= a for (a, _), (b, _) in pairwise(steps)):
+            return None
+        first_ns, last_ns = steps[0][0], steps[-1][0]
+        others = _between(self.others, first_ns, last_ns)
+        if self.others is not None and others is None:
+            return None
+        phase = self.phase
+        if phase is not None:
+            phase = replace(phase, at_ns=(phase.at_ns + first_ns) % phase.of_ns)
+        schedule = Schedule(tuple((at_ns - first_ns, count) for at_ns, count in steps))
+        return Recipe(schedule, self.connections, others, phase)
+
+
+def _between(others: Schedule | None, first_ns: int, last_ns: int) -> Schedule | None:
+    """Those who come before the last request, none earlier than the first."""
+    counts: dict[int, int] = {}
+    for at_ns, count in others.steps if others else ():
+        after_ns = max(0, at_ns - first_ns)
+        if after_ns < last_ns - first_ns:
+            counts[after_ns] = counts.get(after_ns, 0) + count
+    return Schedule(tuple(sorted(counts.items()))) if counts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One simplification, which can be made of any draft of the same steps.
+
+    Args:
+        what: which part it sets; two edits of one part exclude each other.
+        value: to what.
+        apply: makes a draft with this part set.
+    """
+
+    what: tuple[str, int]
+    value: Hashable
+    apply: Callable[[Draft], Draft] = field(compare=False)
+
+    def implied_by(self, failed: "Edit") -> bool:
+        """Whether it leaves out at least what a failed edit of the same part left out."""
+        if self.what != failed.what:
+            return False
+        mine, theirs = self.value, failed.value
+        if self.what[0] == "count" and isinstance(mine, int) and isinstance(theirs, int):
+            return mine <= theirs
+        return mine == theirs
+
+
+def _part(name: str, value: Any) -> Edit:
+    """One of the parts that a draft has by name."""
+    return Edit((name, 0), value, lambda draft: replace(draft, **{name: value}))
+
+
+def _count(place: int, count: int) -> Edit:
+    def apply(draft: Draft) -> Draft:
+        counts = (count if at == place else known for at, known in enumerate(draft.counts))
+        return replace(draft, counts=tuple(counts))
+
+    return Edit(("count", place), count, apply)
+
+
+def _keep(kept: frozenset[int]) -> Edit:
+    def apply(draft: Draft) -> Draft:
+        counts = (count if at in kept else 0 for at, count in enumerate(draft.counts))
+        return replace(draft, counts=tuple(counts))
+
+    return Edit(("keep", 0), kept, apply)
+
+
+def _move(place: int, into: int, most: int) -> Edit:
+    """So many requests of a step, or all it has, sent with another."""
+
+    def apply(draft: Draft) -> Draft:
+        counts = list(draft.counts)
+        moved = min(most, counts[place])
+        counts[into] += moved
+        counts[place] -= moved
+        return replace(draft, counts=tuple(counts))
+
+    return Edit(("move", place), (into, most), apply)
+
+
+def edits(draft: Draft, window_ns: int, hint: frozenset[int] = frozenset()) -> Iterator[Edit]:
+    """Every single edit that may make a draft simpler.
+
+    Args:
+        draft: what is to be simplified.
+        window_ns: instants are rounded to parts of it.
+        hint: places of the steps that probably suffice.
+    """
+    kept = draft.kept()
+    yield from _surroundings(draft, draft.instants[kept[0]])
+    yield from _selections(kept, hint)
+    for place in kept:
+        for count in _fewer(draft.counts[place]):
+            yield _count(place, count)
+    for one, other in pairwise(kept):
+        yield _move(one, other, draft.counts[one])
+        for left in _fewer(draft.counts[other]):
+            yield _move(other, one, draft.counts[other] - left)
+    most = min(draft.connections, max(draft.counts))
+    for connections in dict.fromkeys((1, 2, most // 2, most - 1)):
+        if 1 <= connections < most:
+            yield _part("connections", connections)
+    for instants in _rounded(draft, kept, window_ns):
+        yield _part("instants", instants)
+
+
+def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
+    """Fewer others; any beginning, or a round one."""
+    if draft.others is not None:
+        yield _part("others", None)
+        yield _part("others", _halved(draft.others))
+    if draft.phase is not None:
+        yield _part("phase", None)
+        for phase in _rounded_phases(draft.phase, first_ns):
+            yield _part("phase", phase)
+
+
+def _halved(others: Schedule) -> Schedule:
+    return Schedule(tuple((at_ns, max(1, count // 2)) for at_ns, count in others.steps))
+
+
+def _rounded_phases(phase: Phase, first_ns: int) -> Iterator[Phase]:
+    """Beginnings nearby that are on the coarsest grid, for the first request at `first_ns`."""
+    grid_ns = max(1, phase.of_ns // _GRIDS[0])
+    below_ns = (phase.at_ns + first_ns) // grid_ns * grid_ns
+    for at_ns in (below_ns, below_ns + grid_ns):
+        yield replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns)
+
+
+def _selections(kept: Sequence[int], hint: frozenset[int]) -> Iterator[Edit]:
+    """Whole ranges of steps left out: all but the hint, halves and quarters."""
+    if hint and hint < frozenset(kept):
+        yield _keep(hint)
+    parts = 2
+    while parts <= min(len(kept) - 1, _EIGHTHS):
+        for part in range(parts):
+            gone = kept[part * len(kept) // parts : (part + 1) * len(kept) // parts]
+            yield _keep(frozenset(kept) - frozenset(gone))
+            yield _keep(frozenset(gone))
+        parts *= 2
+
+
+def _fewer(count: int) -> list[int]:
+    """Fewer requests: none, one less, and eighths of what there are."""
+    return sorted(
+        {0, 1, count - 1, *(count * part // _EIGHTHS for part in range(_EIGHTHS))} - {count}
+    )
+
+
+def _rounded(draft: Draft, kept: Sequence[int], window_ns: int) -> Iterator[tuple[int, ...]]:
+    """The instants on ever finer grids, each rounded down or up while they are few.
+
+    Two requests exactly a window apart are left out: latency would decide about them.
+    """
+    first_ns = draft.instants[kept[0]]
+    free = kept[1:]
+    for parts in _GRIDS:
+        grid_ns = window_ns // parts
+        if grid_ns == 0:
+            return
+        for way in _ways(len(free)):
+            instants = list(draft.instants)
+            for place, up in zip(free, way, strict=True):
+                if up is not None:
+                    after_ns = draft.instants[place] - first_ns
+                    instants[place] = first_ns + (after_ns // grid_ns + up) * grid_ns
+            chosen = [instants[place] for place in kept]
+            apart = {b - a for i, a in enumerate(chosen) for b in chosen[i + 1 :]}
+            if all(ns % window_ns for ns in apart):
+                yield tuple(instants)
+
+
+def _ways(count: int) -> Iterator[tuple[int | None, ...]]:
+    """Of each of so many instants: 0 to round it down, 1 to round it up, None to leave it."""
+    if count <= _MOST_FREE:
+        yield from product((0, 1), repeat=count)
+        return
+    for up in (0, 1):
+        yield (up,) * count
+        for alone in range(count if count <= _MOST_ALONE else 0):
+            yield tuple(up if place == alone else None for place in range(count))
+
+
+def size(recipe: Recipe, window_ns: int) -> tuple[object, ...]:
+    """What makes a recipe simpler, the most important first: less is simpler.
+
+    Other clients, an aligned beginning, requests, steps, connections, how odd
+    the instants are, and requests of the last steps.
+    """
+    steps = recipe.schedule.steps
+    instants = [at_ns for at_ns, _ in steps]
+    if recipe.phase is not None:
+        instants.append(recipe.phase.at_ns)
+    return (
+        recipe.other_clients,
+        recipe.phase is not None,
+        recipe.requests,
+        len(steps),
+        recipe.connections,
+        sum(_oddness(at_ns, window_ns) for at_ns in instants),
+        [requests for _, requests in steps[::-1]],
+    )
+
+
+def _oddness(at_ns: int, window_ns: int) -> int:
+    """How many grids do not have the instant."""
+    for number, parts in enumerate(_GRIDS):
+        if at_ns % max(1, window_ns // parts) == 0:
+            return number
+    return len(_GRIDS)

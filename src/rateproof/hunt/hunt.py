@@ -1,0 +1,145 @@
+"""The hunt: what to send next, run and judged, learnt from, and shrunk where it found something."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rateproof.hunt.child import ChildServer
+from rateproof.hunt.crashes import CRASH, shrunk_crash
+from rateproof.hunt.explore import Draw, draw
+from rateproof.hunt.iteration import Iteration, run_iteration
+from rateproof.hunt.leads import Lead, Leads
+from rateproof.hunt.nemesis import Stroke, aftermath_ns, plan, witnesses
+from rateproof.hunt.recipe import Phase
+from rateproof.hunt.reproduction import Reproduction
+from rateproof.hunt.settings import TestSettings
+from rateproof.hunt.shrinking import outcome_of, scheduled, shrunk_violations
+from rateproof.hunt.watch import Watch
+from rateproof.output import say
+from rateproof.simulate.scenario import Scenario
+from rateproof.simulate.target import Target
+from rateproof.simulate.transports import Transport
+
+__all__ = ["Hunt", "first_scenario"]
+
+_PATIENCE_S, _PATIENCE_TRIES = 0.5, 20
+
+
+class Hunt:
+    """Iteration after iteration against one target; each learns from those before.
+
+    Args:
+        settings: what is tested.
+        child: the server, where it is ours to look after.
+        stop: ends an iteration, or a search for the shortest schedule, early.
+        transport: what sends.
+    """
+
+    def __init__(
+        self,
+        settings: TestSettings,
+        child: ChildServer | None,
+        stop: threading.Event,
+        transport: Transport,
+    ) -> None:
+        self.settings = settings
+        self._child = child
+        self.stop = stop
+        self._transport = transport
+        self._leads = Leads()
+        self._shrunk: set[str] = set()
+
+    def iterate(self, number: int) -> Iteration:
+        """Draw, run and judge an iteration, and learn from it."""
+        settings = self.settings
+        drawn, phase = _drawn(settings, number, self._leads.best())
+        say(f"iteration {number}: {drawn}")
+        if self._child is None:
+            _wait_for(settings.target, self.stop)
+        iteration = run_iteration(
+            drawn,
+            _scenario(settings, drawn, phase),
+            settings,
+            watch=None if self._child is None else Watch(self._child, _strokes(settings, drawn)),
+            stop=self.stop,
+            transport=self._transport,
+        )
+        self._leads.learn(drawn.attacks, iteration.log, settings.policy)
+        return iteration
+
+    def reproductions(self, iteration: Iteration) -> tuple[Reproduction, ...]:
+        """The schedule that was to be run; else the shortest for each new violation or crash."""
+        settings = self.settings
+        if settings.recipe is not None:
+            return (outcome_of(settings.recipe, iteration, settings),)
+        if not settings.shrink:
+            return ()
+        found = shrunk_violations(iteration, settings, self._shrunk, self._transport, self.stop)
+        if iteration.nemesis:
+            found = self._without_nemesis(found)
+        if not iteration.crashes or self._child is None or CRASH in self._shrunk:
+            return found
+        self._shrunk.add(CRASH)
+        crash = shrunk_crash(iteration, settings, self._child, self._transport, self.stop)
+        return found if crash is None else (*found, crash)
+
+    def _without_nemesis(self, found: Sequence[Reproduction]) -> tuple[Reproduction, ...]:
+        """Those that happen with no nemesis about; the others have no schedule of their own."""
+        for each in found:
+            if not each.tries.accepted:
+                say(f"the {each.kind} does not happen again without the nemesis")
+                self._shrunk.discard(each.kind)
+        return tuple(each for each in found if each.tries.accepted)
+
+
+def first_scenario(settings: TestSettings) -> Scenario:
+    """What the first iteration sends.
+
+    Raises:
+        InvalidArgument: a value with which no iteration could be run.
+    """
+    return _scenario(settings, *_drawn(settings, 1))
+
+
+def _drawn(
+    settings: TestSettings, number: int, lead: Lead | None = None
+) -> tuple[Draw, Phase | None]:
+    """What an iteration sends, and where it is to begin in windows from the epoch."""
+    if settings.recipe is not None:
+        return scheduled(settings.recipe, number, settings)
+    drawn = draw(settings.seed, number, settings.policy, lead=lead, max_rate=settings.max_rate)
+    if settings.nemesis:
+        quota = settings.policy.quotas[0]
+        group = witnesses(quota)
+        drawn = replace(
+            drawn,
+            groups=(*drawn.groups, group),
+            duration_ns=drawn.duration_ns + aftermath_ns(quota),
+            note=f"{drawn.note}; {group.clients} witnesses",
+        )
+    return drawn, None
+
+
+def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
+    if not settings.nemesis:
+        return ()
+    quota, duration_ns = settings.policy.quotas[0], drawn.duration_ns
+    if settings.recipe is None:
+        duration_ns -= aftermath_ns(quota)
+    return plan(drawn.seed, drawn.iteration, duration_ns, quota.window_ns, settings.nemesis)
+
+
+def _scenario(settings: TestSettings, drawn: Draw, phase: Phase | None) -> Scenario:
+    return settings.scenario(
+        drawn.groups,
+        seed=drawn.scenario_seed,
+        duration_ns=drawn.duration_ns,
+        start_ns=None if phase is None else phase.next_ns(),
+    )
+
+
+def _wait_for(target: Target, stop: threading.Event) -> None:
+    """Give a server that went away some time to come back; the loop goes on in any case."""
+    for _ in range(_PATIENCE_TRIES):
+        if target.answers() or stop.wait(_PATIENCE_S):
+            return

@@ -1,0 +1,90 @@
+"""What the server says of its limit in words: hypotheses, believed never."""
+
+import http.client
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rateproof.errors import Unreachable
+from rateproof.simulate.identities import place_identity
+from rateproof.simulate.scenario import Scenario
+from rateproof.simulate.target import Target
+from rateproof.units import SECOND_NS
+
+__all__ = ["Hello", "say_hello"]
+
+_POLICY = re.compile(r";[ \t]*w[ \t]*=[ \t]*(\d{1,9})(?!\d)", re.ASCII)
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+_TELLING = ("ratelimit-policy", "ratelimit", "retry-after")
+_TELLING_PREFIX = "x-ratelimit-"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """One plain answer.
+
+    Args:
+        status: its status.
+        location: where it redirects to, if it does.
+        claims: its headers that speak of a limit.
+        hints_ns: windows named in them.
+    """
+
+    status: int
+    location: str = ""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    hints_ns: tuple[int, ...] = ()
+
+
+def say_hello(scenario: Scenario) -> Hello:
+    """Ask once, with a fresh identity.
+
+    Raises:
+        Unreachable: no answer, or none that is HTTP.
+    """
+    identity = next(iter(scenario.clients())).identity
+    url, identifying = place_identity(scenario.target, scenario.key, identity)
+    target = Target.parse(url)
+    connection = _connection(scenario, target)
+    try:
+        connection.request(
+            scenario.method,
+            target.path,
+            body=scenario.body or None,
+            headers={"User-Agent": "rateproof"} | dict(scenario.headers) | identifying,
+        )
+        answer = connection.getresponse()
+        fields = {name.lower(): value for name, value in answer.getheaders()}
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(
+            f"nothing answers at {scenario.target.url}: {error or type(error).__name__}",
+            "start the server first, or check the URL",
+        ) from error
+    finally:
+        connection.close()
+    claims = {
+        name: value[:200]
+        for name, value in fields.items()
+        if name in _TELLING or name.startswith(_TELLING_PREFIX)
+    }
+    return Hello(answer.status, fields.get("location", ""), claims, _hints_ns(claims))
+
+
+def _connection(scenario: Scenario, target: Target) -> http.client.HTTPConnection:
+    timeout_s = scenario.timeout_ns / SECOND_NS
+    if target.scheme == "http":
+        return http.client.HTTPConnection(target.host, target.port, timeout=timeout_s)
+    context = ssl.create_default_context(cafile=scenario.ca_file)
+    if scenario.insecure:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(target.host, target.port, timeout=timeout_s, context=context)
+
+
+def _hints_ns(claims: Mapping[str, str]) -> tuple[int, ...]:
+    """Windows of RateLimit-Policy, and waits that are windows if the limit was just used up."""
+    found = [int(seconds) for seconds in _POLICY.findall(claims.get("ratelimit-policy", ""))]
+    retry_after = claims.get("retry-after", "")
+    if _SECONDS.fullmatch(retry_after):
+        found.append(int(retry_after))
+    return tuple(sorted({seconds * SECOND_NS for seconds in found if seconds}))

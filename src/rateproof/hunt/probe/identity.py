@@ -1,0 +1,166 @@
+"""By what a limiter tells clients apart, and how many counters it keeps.
+
+A client is saturated; then one thing about its request is varied at a time. Who is admitted
+again is somebody else to the limiter: what was varied is in its key, or outside its reach.
+"""
+
+import http.client
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from rateproof.hunt.probe.families import windows_of
+from rateproof.hunt.probe.infer import Kind
+from rateproof.hunt.probe.seen import Seen
+from rateproof.hunt.probe.sender import HttpSender, fresh_namespace
+from rateproof.simulate.identities import place_identity
+from rateproof.simulate.scenario import Scenario
+from rateproof.simulate.target import Target
+
+__all__ = ["IN_KEY", "NOT_IN_KEY", "Dimension", "Workers", "dimensions", "workers"]
+
+IN_KEY, NOT_IN_KEY, UNTOLD = "in the key", "not in the key", "could not be told"
+OTHER_ADDRESS: Final = "127.0.0.2"
+_TRIES = 3
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """Something about a request, and whether the limiter's key depends on it.
+
+    Args:
+        name: what was varied.
+        verdict: `in the key`, `not in the key` or `could not be told`.
+    """
+
+    name: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """A burst on fresh connections, all at once.
+
+    Args:
+        sent: how many requests were answered.
+        admitted: how many of them were admitted.
+        counters: at least so many independent counters there are.
+    """
+
+    sent: int
+    admitted: int
+    counters: int
+
+
+def dimensions(sender: HttpSender, limit: int, most_requests: int) -> list[Dimension]:
+    """Vary one thing after the other, as far as the requests go.
+
+    Args:
+        sender: what reaches the server.
+        limit: how many saturate a client.
+        most_requests: in all.
+    """
+    base = replace(sender.scenario, namespace=fresh_namespace())
+    end = sender.requests + most_requests
+    found: list[Dimension] = []
+    for name, varied in _variants(base):
+        if sender.requests + _TRIES * (limit + 4) > end:
+            break
+        found.append(Dimension(name, _verdict(sender, base, varied, limit)))
+    if (
+        base.target.is_loopback
+        and base.target.scheme == "http"
+        and sender.requests + limit + 3 <= end
+    ):
+        found.append(Dimension("address", _other_address(sender, base, limit)))
+    return found
+
+
+def _variants(base: Scenario) -> Iterator[tuple[str, Scenario]]:
+    """The name of what is varied, and the request that differs in it alone."""
+    yield str(base.key), replace(base, namespace=fresh_namespace())
+    yield "connection", base  # each request that is asked for has one of its own
+    path, mark, query = base.target.path.partition("?")
+    longer = path.rstrip("/") + "/rateproof-probe"
+    yield "path", replace(base, target=replace(base.target, path=longer + mark + query))
+    more = f"{path}?{query}&" if query else f"{path}?"
+    yield "query", replace(base, target=replace(base.target, path=f"{more}rateproof-probe=1"))
+    yield "method", replace(base, method="HEAD" if base.method == "GET" else "GET", body=b"")
+    for header, value in (("User-Agent", "probe"), ("X-Forwarded-For", "192.0.2.7")):
+        if header.lower() != base.key.name.lower():
+            others = tuple(
+                (name, text) for name, text in base.headers if name.lower() != header.lower()
+            )
+            yield f"header:{header}", replace(base, headers=(*others, (header, value)))
+
+
+def _verdict(sender: HttpSender, base: Scenario, varied: Scenario, limit: int) -> str:
+    """Denied like the saturated client, or admitted where that is still denied."""
+    for _ in range(_TRIES):
+        if not _saturated(sender, base, limit):
+            return UNTOLD
+        answer = sender.ask(varied)
+        if not answer:
+            return UNTOLD
+        if not answer[0].admitted:
+            return NOT_IN_KEY
+        if varied is base:
+            continue  # is it the connection, or has the limit come back meanwhile?
+        control = sender.ask(base)
+        if control and not control[0].admitted:
+            return IN_KEY
+    return IN_KEY if varied is base else UNTOLD
+
+
+def _saturated(sender: HttpSender, base: Scenario, limit: int) -> bool:
+    history = sender.ask(base, most=limit + 2)
+    return bool(history) and not history[-1].admitted
+
+
+def _other_address(sender: HttpSender, base: Scenario, limit: int) -> str:
+    """The same request from another address of this machine, where that can be had."""
+    if not _saturated(sender, base, limit):
+        return UNTOLD
+    identity = next(iter(base.clients())).identity
+    url, headers = place_identity(base.target, base.key, identity)
+    target = Target.parse(url)
+    connection = http.client.HTTPConnection(
+        target.host, target.port, timeout=_TIMEOUT_S, source_address=(OTHER_ADDRESS, 0)
+    )
+    try:
+        connection.request(base.method, target.path, headers=dict(base.headers) | headers)
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return UNTOLD
+    finally:
+        connection.close()
+    sender.statuses[status] += 1
+    return NOT_IN_KEY if status in base.rejected_statuses else IN_KEY
+
+
+def workers(sender: HttpSender, kind: Kind, most: int) -> Workers:
+    """Send at once on fresh connections: one counter admits so many, the rest are others'.
+
+    Args:
+        sender: what reaches the server.
+        kind: how it limits.
+        most: how many requests.
+    """
+    history = sender.send([((0, most),)], 0, connections=most)[0]
+    admitted = [seen for seen in history if seen.admitted]
+    if not admitted:
+        return Workers(len(history), 0, 1)
+    burst = Seen(
+        min(seen.sent_ns for seen in admitted),
+        max(seen.received_ns for seen in admitted),
+        admitted=True,
+    )
+    span_ns = burst.received_ns - burst.sent_ns
+    if kind.family.algorithm == "token-bucket":
+        most_each = kind.limit + -(-span_ns // kind.low_ns)
+    elif kind.family.phased:
+        most_each = kind.limit * max(len(windows_of(burst, box)) for box in kind.boxes)
+    else:
+        most_each = kind.limit * max(1, -(-span_ns // kind.low_ns))
+    return Workers(len(history), len(admitted), -(-len(admitted) // most_each))

@@ -1,0 +1,174 @@
+"""A finding as text and as plain data."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rateproof.hunt.probe.course import Round
+from rateproof.hunt.probe.finding import Finding, quota_of
+from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY
+from rateproof.hunt.probe.infer import Kind
+from rateproof.units import SECOND_NS, format_duration
+
+__all__ = ["describe", "to_json"]
+
+_MS_NS = 1_000_000
+_NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
+_WIDTH = 14
+
+
+def describe(finding: Finding) -> str:
+    """The policy first, then what stands behind it."""
+    lines = [_headline(finding), ""]
+    for name, texts in (
+        ("window", _window(finding)),
+        ("counters", _counters(finding)),
+        ("key", _key(finding)),
+        ("not told apart", _alike(finding)),
+        ("left out", _forgotten(finding)),
+        ("headers say", _claims(finding)),
+        ("answers", _answers(finding)),
+    ):
+        lines += [f"{name if not n else '':{_WIDTH}} {text}" for n, text in enumerate(texts)]
+    if finding.course.rounds:
+        rows = [("admitted", "of so many requests on a fresh key")]
+        rows += [(_counts(tried), _steps(tried)) for tried in finding.course.rounds]
+        width = max(_WIDTH, *(len(counts) for counts, _ in rows))
+        lines += ["", *(f"{counts:{width}} {steps}" for counts, steps in rows)]
+    took_s = finding.elapsed_ns / SECOND_NS
+    return "\n".join([*lines, "", f"{finding.requests} requests in {took_s:.1f} s"])
+
+
+def to_json(finding: Finding) -> dict[str, Any]:
+    """Plain data, for `--json`."""
+    course, workers = finding.course, finding.workers
+    return {
+        "url": finding.url,
+        "policy": str(finding.quota) if finding.quota else None,
+        "summary": _headline(finding),
+        "limit": course.limit or None,
+        "candidates": [
+            {
+                "family": kind.family.name,
+                "policy": str(quota_of(kind, delaying=finding.delaying)),
+                "window_low_ns": kind.low_ns,
+                "window_high_ns": kind.high_ns,
+                "pinned": kind.guess.pinned,
+            }
+            for kind in finding.kinds
+        ],
+        "delaying": finding.delaying,
+        "keys": len(course.keys),
+        "keys_left_out": course.forgotten,
+        "counters_at_least": workers.counters if workers else None,
+        "key": {each.name: each.verdict for each in finding.dimensions},
+        "headers": dict(finding.hello.claims),
+        "statuses": {str(status): count for status, count in finding.statuses.items()},
+        "evidence": [
+            {"steps": [list(step) for step in tried.steps], "admitted": list(tried.admitted)}
+            for tried in course.rounds
+        ],
+        "requests": finding.requests,
+        "elapsed_ns": finding.elapsed_ns,
+    }
+
+
+def _headline(finding: Finding) -> str:
+    course = finding.course
+    took_s = finding.elapsed_ns / SECOND_NS
+    if finding.kinds:
+        kind = finding.kinds[0]
+        about = "" if finding.inferred else "about "
+        apart = "" if kind.family.algorithm == kind.family.name else f" ({kind.family.name})"
+        return f"{about}{quota_of(kind, delaying=finding.delaying)}{apart}"
+    if course.field is not None:
+        return f"{course.limit} at once, by no rule that is known here"
+    if course.limit:
+        return (
+            f"{course.limit} at once, and none for the next {course.held_ns / SECOND_NS:.3g} s: "
+            "the window is longer than that"
+        )
+    if course.keys[-1:] and course.keys[-1] and not course.keys[-1][0].admitted:
+        return "every request was denied: by something other than the key, or a limit used up"
+    return f"no limit seen up to {finding.requests} requests in {took_s:.1f} s"
+
+
+def _window(finding: Finding) -> Iterator[str]:
+    for kind in finding.kinds[:1]:
+        what = "one token in" if kind.family.algorithm == "token-bucket" else "from"
+        yield f"{what} {kind.low_ns / SECOND_NS:.4g} s to {kind.high_ns / SECOND_NS:.4g} s"
+
+
+def _counters(finding: Finding) -> Iterator[str]:
+    if (workers := finding.workers) is not None:
+        several = workers.counters > 1
+        yield (
+            f"{f'at least {workers.counters} independent ones' if several else 'one'}: "
+            f"{workers.admitted} of {workers.sent} admitted at once on as many connections"
+        )
+
+
+def _key(finding: Finding) -> Iterator[str]:
+    if finding.workers is not None and finding.workers.counters > 1:
+        yield "not looked for: it takes one counter"
+    within = [each.name for each in finding.dimensions if each.verdict == IN_KEY]
+    without = [each.name for each in finding.dimensions if each.verdict == NOT_IN_KEY]
+    if finding.key in without:
+        by = f"by {' and '.join(within)}, " if within else ""
+        yield f"limits {by}not by {finding.key}"
+    elif within:
+        yield f"limits by {', '.join(within)} (or does not limit there)"
+    if others := [name for name in without if name != finding.key]:
+        yield f"not by {', '.join(others)}"
+
+
+def _alike(finding: Finding) -> Iterator[str]:
+    for kind in finding.kinds[1:]:
+        yield f"{quota_of(kind, delaying=finding.delaying)} ({kind.family.name})"
+    for kind in finding.kinds[:1]:
+        if not finding.delaying:
+            yield from _identical(kind)
+        if most := max((sum(tried.admitted) for tried in finding.course.rounds), default=0):
+            yield f"any wider limit: no key was admitted more than {most} times"
+
+
+def _identical(kind: Kind) -> Iterator[str]:
+    match kind.family.algorithm:
+        case "token-bucket":
+            yield "token bucket, GCRA and leaky meter are one"
+        case "fixed-window":
+            yield "a clock's windows, and a refill of the whole limit at the same instants, are one"
+
+
+def _forgotten(finding: Finding) -> Iterator[str]:
+    if count := finding.course.forgotten:
+        yield f"{count} keys that nothing explains, as after a pause of the server: begun anew"
+
+
+def _claims(finding: Finding) -> Iterator[str]:
+    for name, value in finding.hello.claims.items():
+        yield f"{name}: {value} (not relied on)"
+
+
+def _answers(finding: Finding) -> Iterator[str]:
+    statuses = set(finding.statuses)
+    for status in sorted(status for status in statuses if status is not None):
+        if 300 <= status < 400:
+            to = f" to {finding.hello.location}" if finding.hello.location else ""
+            yield f"{finding.statuses[status]} were redirects{to} ({status})"
+        elif status in _NOT_THE_LIMITERS:
+            yield f"{finding.statuses[status]} said that this {_NOT_THE_LIMITERS[status]} ({status})"
+        elif status >= 500 and status != 503:
+            yield f"{finding.statuses[status]} were errors of the server ({status})"
+    if None in statuses:
+        yield f"{finding.statuses[None]} requests got none"
+
+
+def _counts(tried: Round) -> str:
+    return ", ".join(map(str, tried.admitted))
+
+
+def _steps(tried: Round) -> str:
+    return ", ".join(
+        f"{count} at {format_duration(round(at_ns / _MS_NS) * _MS_NS)}"
+        for at_ns, count in tried.steps
+    )

@@ -1,0 +1,119 @@
+"""Everything that was found, on one page that needs no network.
+
+The page forbids itself every connection and every script but its own (Content
+Security Policy, by hash), so that not even a key could make it do anything.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from bokeh.resources import Resources
+from jinja2 import Environment, StrictUndefined
+
+from rateproof import __version__
+from rateproof.hunt.report.charts import latency_chart, timeline_chart, traffic_chart
+from rateproof.hunt.report.findings import Findings
+from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED
+from rateproof.prove.wording import readable_key, spaced
+
+__all__ = ["page"]
+
+_MARKS: Final = {CONSISTENT: "✓", VIOLATED: "✗", INCONCLUSIVE: "?"}
+_MEANINGS: Final = {
+    CONSISTENT: "Everything that was seen can be explained by a limiter that keeps the policy.",
+    VIOLATED: "No limiter that keeps the policy could have answered so.",
+    INCONCLUSIVE: "What was seen cannot tell whether the policy was kept.",
+}
+_MOST_REASONS: Final = 8
+_MOST_REPRODUCTIONS: Final = 8
+
+
+def page(findings: Findings) -> str:
+    """The whole page as it is to be written."""
+    verdict, subject = findings.verdict, findings.subject
+    library, program = _library(), _file("page.js")
+    return (
+        _environment()
+        .from_string(_file("page.html"))
+        .render(
+            content_security=_content_security(library, program),
+            style=_file("page.css"),
+            library=library,
+            program=program,
+            charts=_charts(findings),
+            subject=subject,
+            facts=_facts(findings),
+            settings=list(subject.settings.items()),
+            verdict=verdict,
+            mark=_MARKS[verdict.outcome],
+            marks=_MARKS,
+            meaning=_MEANINGS[verdict.outcome],
+            most_reasons=_MOST_REASONS,
+            crashes=", ".join(f"{kind}: {n}" for kind, n in findings.totals.crashes.items()),
+            failed=findings.totals.failed,
+            reproductions=findings.totals.reproductions[-_MOST_REPRODUCTIONS:],
+            clips=findings.clips,
+            rates=findings.rates,
+            totals=findings.rates.totals,
+            latencies=findings.summary.latencies_ns(),
+            incidents=findings.incidents,
+            rows=findings.rows,
+            iterations=findings.totals.iterations,
+        )
+    )
+
+
+def _charts(findings: Findings) -> dict[str, Any]:
+    """By the place on the page where each belongs."""
+    charts = {}
+    for number, clip in enumerate(findings.clips, 1):
+        charts[f"client-{number}"] = timeline_chart(clip)
+    if findings.rates.totals:
+        charts["traffic-chart"] = traffic_chart(findings.rates, findings.incidents)
+    if findings.summary.latencies_ns():
+        charts["latency-chart"] = latency_chart(findings.summary)
+    return charts
+
+
+def _facts(findings: Findings) -> list[tuple[str, str]]:
+    subject, counts = findings.subject, findings.verdict.counts
+    whose = ", our own server: nothing listened there" if subject.own else ""
+    facts = [("URL" if subject.verb == "test" else "Log", subject.target + whose)]
+    facts.append(("Policy", subject.policy))
+    facts += [("Identity in", subject.key)] if subject.key else []
+    facts += [("Seed", str(subject.seed))] if subject.seed is not None else []
+    return [
+        *facts,
+        ("Seen", counts.sentence()),
+        ("When", subject.started),
+        ("With", f"rateproof {__version__}, {subject.core} core"),
+    ]
+
+
+def _content_security(*scripts: str) -> str:
+    hashes = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
+
+
+@cache
+def _library() -> str:
+    return "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw)
+
+
+@cache
+def _file(name: str) -> str:
+    return (files("rateproof.hunt.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    """Escapes everything but what is its own; a misspelt name is an error, not nothing."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"spaced": spaced, "key": readable_key}
+    # A chart's parts are named before they are referred to: the order of its keys matters.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    return environment

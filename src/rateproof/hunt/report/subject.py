@@ -1,0 +1,70 @@
+"""What was tested, when, and with what."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rateproof import __version__
+from rateproof.core import active_core
+
+__all__ = ["Subject"]
+
+_INDENT = "  "
+
+
+def _command() -> str:
+    """How this process was started, without the folder of the program."""
+    program, *arguments = sys.argv
+    name = Path(program).name
+    return shlex.join(
+        [*(["python", "-m", "rateproof"] if name == "__main__.py" else [name]), *arguments]
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What every report begins with.
+
+    Args:
+        verb: the command, `test` or `check`.
+        target: the URL that was tested, or the log that was judged.
+        policy: the policy's text.
+        key: where each client's identity was put; None where it is not known.
+        seed: of every draw; None where nothing was drawn.
+        own: a server of our own was started there.
+        settings: what else it was told, by name as it is shown.
+        command: how it was started.
+        core: `native` or `python`.
+        started: when, in UTC.
+    """
+
+    verb: str
+    target: str
+    policy: str
+    key: str | None = None
+    seed: int | None = None
+    own: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    command: str = field(default_factory=_command)
+    core: str = field(default_factory=active_core)
+    started: str = field(default_factory=_now)
+
+    def __str__(self) -> str:
+        """The heading of the plain summary."""
+        whose = " (our own server: nothing listened there)" if self.own else ""
+        return "\n".join(
+            [
+                f"rateproof {__version__} {self.verb}, {self.core} core, {self.started}",
+                f"{_INDENT}target  {self.target}{whose}",
+                f"{_INDENT}policy  {self.policy}, per {self.key}",
+                f"{_INDENT}seed    {self.seed}",
+                f"{_INDENT}command {self.command}",
+            ]
+        )

@@ -1,0 +1,101 @@
+"""What the answers say of the target as a whole, where none of them shows a limiter at work."""
+
+from collections import Counter
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from rateproof.events import EventLog
+from rateproof.events.columns import NULL
+
+__all__ = ["failing_throughout", "statuses", "why_elsewhere", "why_nothing_admitted"]
+
+_ERRORS = {
+    "refused": "nothing listens there",
+    "dns": "the name of the host is not known",
+    "tls": "no TLS connection came about: does that port speak TLS, and is its certificate trusted?",
+    "protocol": "what comes back is not HTTP: does that port speak another protocol, or TLS "
+    "(https://)?",
+    "closed": "it hangs up without an answer: does that port speak another protocol, or TLS "
+    "(https://)?",
+    "reset": "it hangs up without an answer: does that port speak another protocol, or TLS "
+    "(https://)?",
+    "timeout": "it takes longer than the timeout",
+}
+
+_ELSEWHERE = {
+    400: "it does not accept such requests (does that port speak TLS, https://?)",
+    401: "it asks for credentials first",
+    403: "it lets nobody in",
+    404: "there is nothing at that address",
+    405: "that address does not accept the method",
+    407: "a proxy asks for credentials first",
+    410: "there is nothing at that address",
+}
+
+_MARKS = ("retry_after_s", "ratelimit_remaining")
+
+
+def statuses(log: EventLog) -> Counter[int | None]:
+    """How often each status was answered; None: no answer."""
+    same = log.same("status")
+    tally = Counter(log.ints("status")) if same is None else Counter({same: len(log)})
+    return Counter({None if status == NULL else status: n for status, n in tally.items()})
+
+
+def failing_throughout(log: EventLog) -> bool:
+    """Whether every answer was a 503 that no limiter marked as its own: a server that is down."""
+    if not statuses(log).keys() <= {None, 503}:
+        return False
+    return all(value is None for name in _MARKS for value in log.column(name))
+
+
+def why_nothing_admitted(log: EventLog) -> str:
+    """Why there is no admission, in a log that has none."""
+    answers = statuses(log)
+    lost = answers.pop(None, 0)
+    if not answers:
+        errors = Counter(filter(None, log.column("error")))
+        kind = errors.most_common(1)[0][0] if errors else ""
+        return f"no request was answered ({_tally(errors)})" + _behind(_ERRORS.get(kind))
+    if failing_throughout(log):
+        return (
+            "every answer was 503, without a mark of a limiter (Retry-After, RateLimit): "
+            "the server may be down"
+        )
+    if all(status >= 500 for status in filter(None, answers)) and 503 not in answers:
+        return f"every answer was a failure of the server ({_tally(answers)})"
+    if len(answers) == 1 and not lost:
+        return f"every answer was {_named(*answers)}: it never admits anything"
+    answers[None] = lost
+    return f"nothing was admitted ({_tally(+answers)}), so nothing shows a limit at work"
+
+
+def why_elsewhere(log: EventLog) -> str:
+    """What answers say that are all client errors or redirects, none of them of a limiter."""
+    answers = statuses(log)
+    answers.pop(None, None)
+    if all(300 <= status < 400 for status in filter(None, answers)):
+        what, why = "a redirect", "redirects are not followed; test the address that they lead to"
+    else:
+        what = "a client error or a redirect"
+        common = answers.most_common(1)[0][0]
+        why = _ELSEWHERE.get(common or 0, "the target may be another one than was meant")
+    many = f"{what} ({_tally(answers)})"
+    named = _named(*answers) if len(answers) == 1 else many
+    return f"every answer was {named}: {why}"
+
+
+def _behind(why: str | None) -> str:
+    return "" if why is None else f": {why}"
+
+
+def _named(status: int | None) -> str:
+    try:
+        return f"{status} ({HTTPStatus(status or 0).phrase})"
+    except ValueError:
+        return str(status)
+
+
+def _tally(counts: Mapping[str, int] | Mapping[int | None, int]) -> str:
+    most_first = sorted(counts.items(), key=lambda entry: -entry[1])
+    return ", ".join(f"{'no answer' if what is None else what}: {n}" for what, n in most_first)

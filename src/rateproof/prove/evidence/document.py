@@ -1,0 +1,252 @@
+"""Evidence as a document that stands alone: whoever has it can judge its requests again.
+
+Nothing in it is trusted but what was seen, what was promised, and what is
+openly assumed: `verify` takes the requests as a log and judges that.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeGuard
+
+from rateproof import __version__
+from rateproof.errors import InvalidArgument, LogError
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
+from rateproof.policy import Policy
+from rateproof.prove.claims import OVER_ADMISSION, WRONG_REJECTION
+from rateproof.prove.evidence.evidence import Evidence
+from rateproof.prove.tolerance import Tolerance
+from rateproof.prove.wording import spaced
+
+__all__ = ["FORMAT", "Document", "is_document", "to_document"]
+
+FORMAT: Final = "rateproof-evidence/1"
+_FAMILY: Final = "rateproof-evidence/"
+
+_SOURCE: Final = (
+    "seed",
+    "iteration",
+    "scenario",
+    "start_ns",
+    "epoch_ns",
+    "clock",
+    "generator",
+    "control",
+    "nemesis",
+)
+"""What of a log's metadata says how it came about."""
+
+_OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
+_MOST: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a document says that counts.
+
+    Args:
+        claim: the promise that is said to be broken.
+        policy: what the limiter is said to keep.
+        tolerance: what the clocks may disagree on.
+        denied_count: whether denied requests are said to use up the quota too.
+        key: the client's identity.
+        run: the run of the log that the requests are from, None if it had one.
+        log: the requests, and that nothing else is known or assumed of the key.
+    """
+
+    claim: str
+    policy: Policy
+    tolerance: Tolerance
+    denied_count: bool
+    key: bytes
+    run: int | None
+    log: EventLog
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Self:
+        """Read a document; what is in it beyond what counts is left aside.
+
+        Raises:
+            LogError: another version, or a field that is missing or has no such value;
+                the message names it.
+        """
+        fields = _Fields(data)
+        if data.get("format") != FORMAT:
+            raise LogError(f"format is {data.get('format')!r}", FORMAT)
+        claim = fields.one_of("claim", (OVER_ADMISSION, WRONG_REJECTION))
+        key = fields.base64("key_base64")
+        log = EventLog(metadata={"fresh_keys": True})
+        numbers: set[int] = set()
+        for at, request in enumerate(fields.objects("requests")):
+            event = _event(_Fields(request, f"requests[{at}]."), key)
+            if event.sequence in numbers:
+                problem = f"requests[{at}].number {event.sequence} is there a second time"
+                raise LogError(problem, "each request has a number of its own")
+            numbers.add(event.sequence)
+            log.append(event)
+        try:
+            policy = Policy.parse(fields.text("policy"))
+            tolerance = Tolerance(fields.whole("tolerance_ppm"), fields.whole("granularity_ns"))
+        except InvalidArgument as error:
+            raise LogError(error.message, error.hint) from error
+        denied_count, run = fields.flag("denied_count"), fields.maybe_whole("run")
+        return cls(claim, policy, tolerance, denied_count, key, run, log)
+
+    def assumptions(self) -> list[str]:
+        """What has to be true for the requests to show what is claimed, in words."""
+        granularity = ""
+        if self.tolerance.granularity_ns:
+            granularity = (
+                f", and the limiter's has steps of {spaced(self.tolerance.granularity_ns)}"
+            )
+        told = [
+            "each request was decided between sent_ns and received_ns, both of one clock",
+            f"the rates of the two clocks differ by {self.tolerance.ppm} ppm at most{granularity}",
+            "all requests count under this key, each as one",
+        ]
+        if self.claim == WRONG_REJECTION:
+            what = "sent" if self.denied_count else "admitted"
+            told.append(
+                f"no other request of this key was {what} in the {self._matters()}: "
+                "the log is complete, and nobody else used the key"
+            )
+        elif any(quota.algorithm == "first-hit-window" for quota in self.policy.quotas):
+            told.append("the key was not in use before, and these are all its requests")
+        if self.denied_count:
+            told.append("denied requests use up the quota too")
+        return told
+
+    def _matters(self) -> str:
+        """What other requests would have to have been there for the rejection to be right."""
+        quotas = self.policy.quotas
+        # After the time that it takes to fill, a bucket is full, whatever was before.
+        fill_ns = [
+            q.burst * q.window_ns // q.limit for q in quotas if q.algorithm == "token-bucket"
+        ]
+        windows_ns = [
+            q.window_ns * (2 if q.algorithm == "sliding-counter" else 1)
+            for q in quotas
+            if q.algorithm != "token-bucket"
+        ]
+        since = "these, nor since" if fill_ns else "the rejection"
+        return f"{spaced(max(fill_ns + windows_ns))} before {since}"
+
+
+def is_document(data: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+    """Whether plain data says of itself that it is evidence, of this version or another."""
+    return data is not None and str(data.get("format", "")).startswith(_FAMILY)
+
+
+def to_document(
+    evidence: Evidence,
+    tolerance: Tolerance,
+    metadata: Mapping[str, Any],
+    *,
+    denied_count: bool = False,
+) -> dict[str, Any]:
+    """The document of a piece of evidence, as plain data.
+
+    Args:
+        evidence: what was found.
+        tolerance: by which it was judged.
+        metadata: of the log that it is from: seed, scenario and clock are kept.
+        denied_count: whether denied requests were said to use up the quota too.
+    """
+    plain = evidence.to_json()
+    requests = plain.pop("events")
+    figures = ("span_ns", "allowed", "seen", "window_ns", "slack_ns", "nested")
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "rateproof": __version__,
+        "claim": evidence.claim,
+        "sentence": evidence.sentence(),
+        "policy": evidence.policy,
+        "tolerance_ppm": tolerance.ppm,
+        "granularity_ns": tolerance.granularity_ns,
+        "denied_count": denied_count,
+        "key": plain["key"],
+        "key_base64": plain["key_base64"],
+        "run": evidence.run,
+        "requests": requests,
+        "figures": {name: plain[name] for name in figures},
+        "source": {name: metadata[name] for name in _SOURCE if name in metadata},
+    }
+    return document | {"assumptions": Document.read(document).assumptions()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """The fields of an object, each checked as it is read."""
+
+    data: Mapping[str, Any]
+    where: str = ""
+
+    def _get(self, name: str, form: str, fits: "type | tuple[type, ...]") -> Any:
+        if name not in self.data:
+            raise LogError(f"{self.where}{name} is missing", form)
+        value = self.data[name]
+        if not isinstance(value, fits) or (isinstance(value, bool) and fits is not bool):
+            raise self.wrong(name, form)
+        return value
+
+    def wrong(self, name: str, form: str) -> LogError:
+        return LogError(f"{self.where}{name} is {self.data.get(name)!r:.60}", form)
+
+    def text(self, name: str) -> str:
+        value: str = self._get(name, "text", str)
+        return value
+
+    def one_of(self, name: str, accepted: tuple[str, ...]) -> str:
+        form = f"one of {', '.join(accepted)}"
+        value: str = self._get(name, form, str)
+        if value not in accepted:
+            raise self.wrong(name, form)
+        return value
+
+    def flag(self, name: str) -> bool:
+        value: bool = self._get(name, "true or false", bool)
+        return value
+
+    def whole(self, name: str, least: int = -_MOST, most: int = _MOST) -> int:
+        form = f"a whole number from {least} to {most}"
+        value: int = self._get(name, form, int)
+        if not least <= value <= most:
+            raise self.wrong(name, form)
+        return value
+
+    def maybe_whole(self, name: str, least: int = -_MOST, most: int = _MOST) -> int | None:
+        if name in self.data and self.data[name] is None:
+            return None
+        return self.whole(name, least, most)
+
+    def base64(self, name: str) -> bytes:
+        value: str = self._get(name, "base64", str)
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise self.wrong(name, "base64") from error
+
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        form = "a list of one object or more"
+        value: list[dict[str, Any]] = self._get(name, form, list)
+        if not value or not all(isinstance(one, dict) for one in value):
+            raise self.wrong(name, form)
+        return value
+
+
+def _event(fields: _Fields, key: bytes) -> Event:
+    outcome = fields.one_of("outcome", _OUTCOMES)
+    sent_ns, received_ns = fields.whole("sent_ns"), fields.maybe_whole("received_ns")
+    if received_ns is None and outcome != UNKNOWN:
+        raise fields.wrong("received_ns", f"a time, for the request was {outcome}")
+    if received_ns is not None and received_ns < sent_ns:
+        raise fields.wrong("received_ns", f"no less than sent_ns, {sent_ns}")
+    return Event(
+        key=key,
+        sent_ns=sent_ns,
+        received_ns=received_ns,
+        status=fields.maybe_whole("status", 0, 999),
+        outcome=outcome,
+        sequence=fields.whole("number"),
+    )

@@ -1,0 +1,145 @@
+"""Evidence: the few requests that no correct limiter could have answered so."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rateproof.prove.claims import WRONG_REJECTION
+from rateproof.prove.evidence import drawing, timeline
+from rateproof.prove.wording import key_to_json, names, readable_key, seconds, spaced
+
+__all__ = ["Evidence", "Witness"]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One request of the evidence, as its client saw it.
+
+    Args:
+        number: the sequence number within its run, or the row in the log
+            where the log does not number requests.
+        sent_ns: see `rateproof.events.Event`.
+        received_ns: None if no answer came.
+        status: the HTTP status, None if no answer came.
+        outcome: `admitted`, `rejected` or `unknown`.
+    """
+
+    number: int
+    sent_ns: int
+    received_ns: int | None
+    status: int | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a claim is false.
+
+    Args:
+        claim: `over-admission` or `wrong-rejection`.
+        key: the client they belong to.
+        run: the run they belong to, None where the log has one run only.
+        events: the requests, by sending time; for a wrong rejection those
+            without reason come last.
+        span_ns: from the first sent to the last received of those that count.
+        allowed: how many may lie in the window.
+        seen: how many certainly do (over-admission), or at most can (wrong
+            rejection; where not `nested`, how many events precede the rejected).
+        window_ns: the window; below 2 windows for 2N+1 requests, and so on.
+        slack_ns: by how much the windows could be shorter and the claim still
+            be false; 0 where that was not measured.
+        nested: whether all requests lie within the window whenever they were
+            decided; if not, every choice of instants fails for one reason or another.
+        policy: the policy's text.
+        quota: the text of the quota of it that they are held to.
+    """
+
+    claim: str
+    key: bytes
+    run: int | None
+    events: tuple[Witness, ...]
+    span_ns: int
+    allowed: int
+    seen: int
+    window_ns: int
+    slack_ns: int
+    nested: bool
+    policy: str
+    quota: str = ""
+
+    def sentence(self) -> str:
+        """The evidence in one sentence."""
+        where = f"key {readable_key(self.key)}"
+        if self.run is not None:
+            where += f", run {self.run}"
+        if self.claim == WRONG_REJECTION:
+            return f"{where}: {self._rejected()}"
+        window = spaced(self.window_ns)
+        which = names([event.number for event in self.events])
+        if self.nested:
+            return (
+                f"{where}: {which} were all decided within {seconds(self.span_ns, up=True)}: "
+                f"{self.seen} in less than {window}, the policy allows {self.allowed}"
+            )
+        phases = any(name in self.policy for name in ("fixed-window", "sliding-counter"))
+        wherever = " and wherever windows begin" if phases else ""
+        return (
+            f"{where}: {which} cannot all have been admitted under '{self.policy}', whenever "
+            f"between sending and answer each was decided{wherever}"
+        )
+
+    def _rejected(self) -> str:
+        if not self.nested:
+            rejected = [event.number for event in self.events[self.seen :]]
+            were = "was" if len(rejected) == 1 else "were"
+            return (
+                f"{names([event.number for event in self.events])} cannot all have been answered "
+                f"so under '{self.policy}', whenever between sending and answer each was decided: "
+                f"{names(rejected)} {were} rejected without need"
+            )
+        refused = f"request #{self.events[-1].number} was rejected, but"
+        if self.quota.startswith("token-bucket"):
+            left = self.allowed - self.seen
+            return (
+                f"{refused} the bucket of {self.allowed} held at least "
+                f"{left} {'token' if left == 1 else 'tokens'}"
+            )
+        held = "none" if self.seen == 0 else f"at most {self.seen}"
+        return (
+            f"{refused} the {spaced(self.window_ns)} before it held {held} of the "
+            f"{self.allowed} that the policy allows"
+        )
+
+    def timeline(self, width: int = 78) -> str:
+        """A drawing in text: see `rateproof.prove.evidence.timeline.draw`."""
+        return timeline.draw(self, width)
+
+    def svg(self) -> str:
+        """A drawing in SVG: see `rateproof.prove.evidence.drawing.draw_svg`."""
+        return drawing.draw_svg(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the key in base64 (exact) and as readable text (escaped, cut)."""
+        return {
+            "claim": self.claim,
+            "sentence": self.sentence(),
+            **key_to_json(self.key),
+            "run": self.run,
+            "policy": self.policy,
+            "quota": self.quota,
+            "span_ns": self.span_ns,
+            "allowed": self.allowed,
+            "seen": self.seen,
+            "window_ns": self.window_ns,
+            "slack_ns": self.slack_ns,
+            "nested": self.nested,
+            "events": [
+                {
+                    "number": event.number,
+                    "sent_ns": event.sent_ns,
+                    "received_ns": event.received_ns,
+                    "status": event.status,
+                    "outcome": event.outcome,
+                }
+                for event in self.events
+            ],
+        }

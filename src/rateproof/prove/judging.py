@@ -1,0 +1,230 @@
+"""One log, or one key of it, before one policy: the way from what was seen to the verdict."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from rateproof.errors import InvalidArgument
+from rateproof.events import EventLog
+from rateproof.policy import Policy
+from rateproof.prove.causes import Cause, causes_of, left_out
+from rateproof.prove.claims import CLAIM_SETS, HEADERS
+from rateproof.prove.diagnosis import Finding, diagnose
+from rateproof.prove.division import divided
+from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence
+from rateproof.prove.headers import Headers
+from rateproof.prove.runs import APART, by_run
+from rateproof.prove.tolerance import Tolerance
+from rateproof.prove.trial import Doubts, Trial
+from rateproof.prove.verdict import (
+    CONSISTENT,
+    INCONCLUSIVE,
+    MOST_EVIDENCE,
+    VIOLATED,
+    Verdict,
+    combine,
+)
+
+__all__ = ["ALL_CLAIMS", "CLAIMS", "DEFAULT_BUDGET", "checked", "judge", "verdict_of"]
+
+CLAIMS: Final = CLAIM_SETS["limit"]
+"""What can be claimed of a limiter and judged: never too many, never a rejection without need."""
+
+ALL_CLAIMS: Final = CLAIM_SETS["all"]
+"""Beside these, that what the limiter says in header fields comes true."""
+
+DEFAULT_BUDGET: Final = 5_000_000
+"""Positions that may be decided again over a whole log: seconds, not minutes."""
+
+
+def judge(
+    log: EventLog,
+    policy: Policy,
+    *,
+    claims: frozenset[str] = CLAIMS,
+    tolerance_ppm: int = 500,
+    granularity_ns: int = 0,
+    budget: int = DEFAULT_BUDGET,
+    denied_count: bool = False,
+) -> Verdict:
+    """Judge what clients saw against what a policy promises each key.
+
+    Args:
+        log: requests of any number of keys. `metadata["valid"]` False says
+            that the run was not carried out as planned; `metadata["fresh_keys"]`
+            True that no key was used before the log began;
+            `metadata["complete"]` False that requests of the run are missing, and
+            then no rejection is judged, for one of these may be its reason.
+        policy: what the limiter is said to keep.
+        claims: which promises to judge, from `ALL_CLAIMS`.
+        tolerance_ppm: how far the rate of the limiter's clock may be off.
+        granularity_ns: the step of the limiter's clock.
+        budget: how many positions the search may decide again, over the whole
+            log, before it gives up.
+        denied_count: whether the limiter is said to count denied requests too.
+            Over-admission is the same; a rejection may then be due to earlier ones.
+
+    Returns:
+        A verdict. A violation outranks every reason to doubt the run.
+
+    Raises:
+        InvalidArgument: an unknown claim, none, or a bad tolerance.
+    """
+    checked(claims)
+    limit = claims - {HEADERS}
+    if runs := by_run(log):
+        one = partial(
+            judge,
+            policy=policy,
+            claims=frozenset({OVER_ADMISSION}),
+            tolerance_ppm=tolerance_ppm,
+            granularity_ns=granularity_ns,
+            budget=budget // len(runs),
+        )
+        apart = _apart({run: one(part) for run, part in runs.items()}, limit)
+        return _held_to_headers(apart, None, claims)
+    trial = Trial(
+        log, policy, Tolerance(tolerance_ppm, granularity_ns), budget, limit, denied_count
+    )
+    findings = diagnose(log, trial.survey.pressure, trial.survey.counts)
+    return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
+
+
+def checked(claims: frozenset[str]) -> None:
+    """Refuse claims that nothing can be judged by.
+
+    Raises:
+        InvalidArgument: an unknown claim, or none.
+    """
+    if not claims or not claims <= ALL_CLAIMS:
+        named = ", ".join(sorted(claims)) or "none"
+        raise InvalidArgument(f"claims: {named}", f"one or more of {', '.join(sorted(ALL_CLAIMS))}")
+
+
+def verdict_of(
+    trial: Trial, claims: frozenset[str], findings: Sequence[Finding], *, whole: bool = True
+) -> Verdict:
+    """The verdict of a trial.
+
+    Args:
+        trial: what was seen and promised, of a log or of one of its keys.
+        claims: which promises to judge.
+        findings: what was found of the log as a whole.
+        whole: whether the trial is of the whole log: then it is asked, too, what
+            it is that was violated, and which windows would have been seen to be
+            too short.
+    """
+    pressure, counts = trial.survey.pressure, trial.survey.counts
+    doubts = Doubts()
+    asked = claims.difference(*(finding.unjudged for finding in findings))
+    found, reasons = _violations(trial, asked, doubts)
+    if found:
+        if found[0].claim == OVER_ADMISSION and counts.rejected and not findings and whole:
+            findings = divided(trial.log, pressure)
+        found.sort(
+            key=lambda piece: (piece.claim, not piece.nested, len(piece.events), piece.span_ns)
+        )
+        return Verdict(
+            VIOLATED,
+            (*(finding.sentence for finding in findings), *reasons),
+            tuple(islice(found, MOST_EVIDENCE)),
+            pressure=pressure,
+            counts=counts,
+            closest=trial.survey.closest,
+            diagnosis=tuple(finding.name for finding in findings),
+        )
+    shown = trial.sensitivity(windows=whole) if OVER_ADMISSION in claims else ()
+    if OVER_ADMISSION in asked:
+        trial.doubt_over_admission(doubts)
+    if WRONG_REJECTION in asked:
+        trial.doubt_wrong_rejection(doubts)
+    causes = {finding.name: finding.sentence for finding in findings}
+    causes |= causes_of(trial, claims, counts, pressure, doubts)
+    if shown and not causes and all(one.excess is None for one in shown):
+        causes[Cause.TOO_COARSE] = (
+            "no excess could have been shown: had every request been admitted, that could be "
+            "explained too"
+        )
+    notes = left_out(trial, claims, counts, pressure)
+    return Verdict(
+        INCONCLUSIVE if causes else CONSISTENT,
+        (*causes.values(), *notes),
+        causes=tuple(causes),
+        diagnosis=tuple(finding.name for finding in findings),
+        pressure=pressure,
+        counts=counts,
+        closest=trial.survey.closest,
+        sensitivity=shown,
+    )
+
+
+def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozenset[str]) -> Verdict:
+    """The verdict with what became of the header fields; part of it where that was asked for."""
+    verdict = replace(verdict, headers=headers)
+    if HEADERS not in claims:
+        return verdict
+    if headers is not None and headers.broken:
+        known = verdict.reasons if verdict.outcome == VIOLATED else ()
+        reasons = (*known, headers.sentence())
+        return replace(verdict, outcome=VIOLATED, reasons=reasons, causes=())
+    if verdict.outcome == VIOLATED or (headers is not None and any(headers.judged)):
+        return verdict
+    return replace(
+        verdict,
+        outcome=INCONCLUSIVE,
+        reasons=("no header field said anything that was put to the test", *verdict.reasons),
+        causes=(*verdict.causes, Cause.NO_HEADERS),
+    )
+
+
+def _apart(verdicts: Mapping[int, Verdict], claims: frozenset[str]) -> Verdict:
+    """One verdict over runs that know nothing of each other, judged for over-admission."""
+    named = [
+        replace(verdict, evidence=tuple(replace(piece, run=run) for piece in verdict.evidence))
+        for run, verdict in verdicts.items()
+    ]
+    total = combine(named)
+    total = replace(total, counts=replace(total.counts, judged=0))
+    if OVER_ADMISSION not in claims:
+        return Verdict(INCONCLUSIVE, (APART,), causes=(Cause.NOT_JUDGED,), counts=total.counts)
+    if claims == CLAIMS and total.counts.rejected:
+        return replace(total, reasons=(*total.reasons, APART))
+    return total
+
+
+def _violations(
+    trial: Trial, asked: frozenset[str], doubts: Doubts
+) -> tuple[list[Evidence], list[str]]:
+    """What is certainly false of what is asked, and the reasons that say so."""
+    found: list[Evidence] = []
+    reasons: list[str] = []
+    if OVER_ADMISSION in asked:
+        _collect(trial.over_admissions(doubts), found, reasons, OVER_ADMISSION)
+    if WRONG_REJECTION in asked:
+        wrong = _collect(trial.wrong_rejections(), found, reasons, WRONG_REJECTION)
+        if not found:
+            wrong = _collect(trial.wrong_together(doubts), found, reasons, WRONG_REJECTION)
+        if wrong and not trial.fresh:
+            reasons.append(
+                "this assumes that no request before the log took longer than any in it, "
+                "for the log does not say that its keys were fresh"
+            )
+        keys = {piece.key for piece in found if piece.claim == WRONG_REJECTION}
+        if wrong and trial.right_if_denied_count(keys):
+            reasons.append("explained if denied requests count too: --count-denied")
+    return found, reasons
+
+
+def _collect(
+    pieces: Iterable[Evidence], found: list[Evidence], reasons: list[str], claim: str
+) -> bool:
+    """Add the pieces and a reason that counts them; whether there were any."""
+    collected = list(pieces)
+    if collected:
+        noun = "key was" if len(collected) == 1 else "keys were"
+        what = "admitted too often" if claim == OVER_ADMISSION else "rejected without need"
+        reasons.append(f"{claim}: {len(collected)} {noun} {what}")
+        found.extend(collected)
+    return bool(collected)

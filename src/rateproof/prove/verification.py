@@ -1,0 +1,52 @@
+"""Evidence judged again, by its requests alone."""
+
+from dataclasses import replace
+from typing import Final
+
+from rateproof.prove.causes import Cause
+from rateproof.prove.claims import OVER_ADMISSION
+from rateproof.prove.evidence import Document
+from rateproof.prove.judging import DEFAULT_BUDGET
+from rateproof.prove.trial import Doubts, Trial
+from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Verdict
+
+__all__ = ["verify"]
+
+_NOT_SHOWN: Final = (
+    "these requests do not show it: some choice of instants, each between sending and answer, "
+    "keeps the policy"
+)
+
+
+def verify(document: Document, budget: int = DEFAULT_BUDGET) -> Verdict:
+    """Whether the requests of a document show what it claims, under what it openly assumes.
+
+    Its sentence and figures play no part.
+
+    Returns:
+        Violated with evidence found anew, or inconclusive.
+    """
+    claims = frozenset({document.claim})
+    trial = Trial(
+        document.log,
+        document.policy,
+        document.tolerance,
+        budget,
+        claims,
+        denied_count=document.denied_count,
+    )
+    doubts = Doubts()
+    if document.claim == OVER_ADMISSION:
+        found = list(trial.over_admissions(doubts))
+    else:
+        found = list(trial.wrong_rejections()) or list(trial.wrong_together(doubts))
+    pressure, counts = trial.survey.pressure, trial.survey.counts
+    assuming = tuple(f"assuming that {one}" for one in document.assumptions())
+    if not found:
+        why, cause = _NOT_SHOWN, Cause.NOT_SHOWN
+        if doubts.exhausted:
+            why, cause = "the search gave up: budget spent", Cause.BUDGET_SPENT
+        reasons = (f"{document.claim} of '{document.policy}' is claimed: {why}", *assuming)
+        return Verdict(INCONCLUSIVE, reasons, causes=(cause,), pressure=pressure, counts=counts)
+    evidence = tuple(replace(piece, run=document.run) for piece in found)
+    return Verdict(VIOLATED, assuming, evidence, pressure=pressure, counts=counts)

@@ -1,0 +1,69 @@
+"""Keys, numbers and times as people read them.
+
+Keys are chosen by whoever sends requests: they are shown escaped and cut.
+"""
+
+import base64
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import pairwise
+
+from rateproof.units import format_duration
+
+__all__ = ["brief", "key_to_json", "names", "readable_key", "seconds", "spaced"]
+
+_KEY_WIDTH = 40
+_SECOND = Decimal(1_000_000_000)
+_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
+
+
+def readable_key(key: bytes) -> str:
+    """A key as safe text: printable ASCII as it is, the rest in hex, cut at 40 characters."""
+    shown = [
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\x{byte:02x}"
+        for byte in key[: _KEY_WIDTH + 1]
+    ]
+    if sum(map(len, shown)) <= _KEY_WIDTH:
+        return f"'{''.join(shown)}'"
+    while sum(map(len, shown)) > _KEY_WIDTH - 3:
+        shown.pop()
+    return f"'{''.join(shown)}...'"
+
+
+def key_to_json(key: bytes) -> dict[str, str]:
+    """A key in base64 (exact) and as readable text."""
+    return {"key": readable_key(key), "key_base64": base64.b64encode(key).decode("ascii")}
+
+
+def names(numbers: Sequence[int]) -> str:
+    """`requests #4 … #9` when they are consecutive, else each, else how many."""
+    ordered = sorted(numbers)
+    # Numbers come from a log, and may be any: no list of all between them is made.
+    if len(ordered) > 2 and all(b - a == 1 for a, b in pairwise(ordered)):
+        return f"requests #{ordered[0]} … #{ordered[-1]}"
+    if len(ordered) > 12:
+        return f"{len(ordered)} requests from #{ordered[0]} to #{ordered[-1]}"
+    *most, last = (f"#{number}" for number in ordered)
+    return f"requests {', '.join(most)} and {last}" if most else f"request {last}"
+
+
+def seconds(ns: int, *, up: bool) -> str:
+    """Seconds to a millisecond, or finer below 10 ms; rounded away from overstating."""
+    step = Decimal("0.001") if ns >= 10_000_000 else Decimal("0.000001")
+    rounded = (ns / _SECOND).quantize(step, ROUND_CEILING if up else ROUND_FLOOR)
+    return f"{rounded.normalize():f} s"
+
+
+def brief(ns: int) -> str:
+    """A time to three figures in the unit that suits it, rounded up: `4.89 ms`."""
+    unit, name = next((u, n) for u, n in _UNITS if ns >= u or ns == 0)
+    whole = Decimal(ns) / unit
+    step = Decimal(1).scaleb(min(0, whole.adjusted() - 2))
+    return f"{whole.quantize(step, ROUND_CEILING).normalize():f} {name}"
+
+
+def spaced(ns: int) -> str:
+    """A time as people write it: `5 s`."""
+    text = format_duration(ns)
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return f"{number} {text.removeprefix(number)}"

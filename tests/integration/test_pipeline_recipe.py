@@ -1,0 +1,42 @@
+"""The recipe of docs/hunt/pipelines.md, run as it stands against an application that leaks."""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+PAGE = Path(__file__).parents[2] / "docs" / "hunt" / "pipelines.md"
+
+SHOP = """
+import flask
+from flask_limiter import Limiter
+
+app = flask.Flask("shop")
+by_key = Limiter(lambda: flask.request.headers["X-Api-Key"], app=app, strategy="moving-window", storage_uri="memory://")
+app.post("/login")(by_key.limit("5 per 5 seconds")(lambda: "welcome"))
+"""
+
+
+@pytest.mark.slow
+def test_gitlabs_recipe_finds_the_leak_of_four_workers_and_tells_gitlab(spawn, tmp_path, free_port):
+    *_, recipe = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (job,) = yaml.safe_load(recipe).values()
+    (command,) = [line for line in job["script"] if line.startswith("rateproof")]
+    command = command.replace(":8000", f":{free_port}")
+    (tmp_path / "shop.py").write_text(SHOP)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    arguments = shlex.split(command)[1:]
+    process = spawn("-m", "rateproof", *arguments, cwd=tmp_path, env=os.environ | {"PATH": path})
+    _, errors = process.communicate(timeout=110)
+    assert process.returncode == 1, errors
+    cases = ET.parse(tmp_path / job["artifacts"]["reports"]["junit"]).getroot().iter("testcase")
+    failed = [case for case in cases if case.find("failure") is not None]
+    assert [case.get("name").partition(":")[0] for case in failed] == ["over-admission"]
+    assert "repeat    rateproof test" in failed[0].find("failure").text
+    (kept,) = job["artifacts"]["paths"]
+    assert (tmp_path / kept / "test_report.html").is_file()

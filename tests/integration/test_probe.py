@@ -1,0 +1,271 @@
+"""The probe against real servers: what it says of them, and how it ends."""
+
+import json
+import threading
+from collections import defaultdict
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from subprocess import DEVNULL
+from time import monotonic_ns
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from rateproof import cli
+
+MS = 1_000_000
+FLASK_LIMITER = """
+from flask import Flask, request
+from flask_limiter import Limiter
+
+app = Flask(__name__)
+Limiter(
+    lambda: request.args.get("clientId", ""),
+    app=app,
+    default_limits=["5 per 1 second"],
+    strategy="{strategy}",
+    storage_uri="memory://",
+)
+app.get("/")(lambda: "ok")
+"""
+
+
+class Quota:
+    """A sliding log of a limit in a window, for each key by itself."""
+
+    def __init__(self, limit, window_ms):
+        self.limit, self.window_ns = limit, window_ms * MS
+        self.lock, self.stamps = threading.Lock(), defaultdict(list)
+
+    def admits(self, key):
+        with self.lock:
+            now_ns = monotonic_ns()
+            live = [stamp for stamp in self.stamps[key] if stamp + self.window_ns > now_ns]
+            admitted = len(live) < self.limit
+            self.stamps[key] = [*live, now_ns] if admitted else live
+            return admitted
+
+
+class Unlimited:
+    def admits(self, _key):
+        return True
+
+
+def client_id(handler):
+    return parse_qs(urlsplit(handler.path).query).get("clientId", [""])[0]
+
+
+def address(handler):
+    return handler.client_address[0]
+
+
+def everybody(_handler):
+    return ""
+
+
+@contextmanager
+def serving(limiter, key=client_id, status=200, headers=()):
+    """A server on the loopback that limits by `key`, in this process; yields its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self):
+            admitted = limiter.admits(key(self))
+            self.send_response(status if admitted else 429)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 256
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def probe(capsys):
+    """The exit code and the text of a probe."""
+
+    def run(url, *arguments):
+        code = cli.main(["probe", url, *map(str, arguments)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_the_policy_comes_first_then_key_and_evidence(probe):
+    with serving(Quota(3, 200)) as url:
+        code, text, _ = probe(url)
+    assert code == 0
+    first, *rest = text.splitlines()
+    assert first == "3 per 200ms"
+    assert any("limits by query:clientId" in line for line in rest)
+    assert any(line.split() == ["3", "4", "at", "0s"] for line in rest)
+    assert "requests in" in rest[-1]
+
+
+def test_no_limit_is_said_with_how_much_was_tried(probe):
+    with serving(Unlimited()) as url:
+        code, text, _ = probe(url, "--max-requests", 40)
+    assert code == 2
+    assert text.startswith("no limit seen up to 40 requests in ")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "needs credentials (401)"), (404, "is not there (404)")],
+)
+def test_answers_that_no_limiter_gave_are_named(status, words, probe):
+    with serving(Unlimited(), status=status) as url:
+        code, text, _ = probe(url, "--max-requests", 20)
+    assert code == 2
+    assert "no limit seen" in text
+    assert words in text
+
+
+def test_a_redirect_is_named_with_where_it_leads(probe):
+    with serving(Unlimited(), status=302, headers=[("Location", "/login")]) as url:
+        code, text, _ = probe(url, "--max-requests", 20)
+    assert code == 2
+    assert "redirects to /login (302)" in text
+
+
+def test_nobody_listening_exits_69(probe, unused_port):
+    code, text, words = probe(f"http://127.0.0.1:{unused_port()}/")
+    assert code == 69
+    assert text == ""
+    assert "nothing answers" in words
+
+
+def test_a_limit_by_address_is_told_from_one_by_the_key(probe):
+    with serving(Quota(3, 200), key=address) as url:
+        code, text, _ = probe(url)
+    assert "limits by address, not by query:clientId" in text
+    assert text.startswith("3 per 200ms\n")
+    assert code == 0
+
+
+def test_a_limit_on_everybody_together_is_not_taken_for_one_by_the_key(probe):
+    with serving(Quota(3, 200), key=everybody) as url:
+        _, text, _ = probe(url)
+    assert "not by query:clientId" in text
+    assert "limits by" not in text.replace("limits not by", "")
+
+
+def test_headers_that_lie_mislead_nobody(probe):
+    lies = [("RateLimit-Policy", '"default";q=100;w=7'), ("X-RateLimit-Limit", "100")]
+    with serving(Quota(3, 200), headers=lies) as url:
+        code, text, _ = probe(url)
+    assert code == 0
+    assert text.startswith("3 per 200ms\n")
+    assert '"default";q=100;w=7 (not relied on)' in text
+
+
+def test_a_window_beyond_the_time_is_no_policy(probe):
+    with serving(Quota(3, 3_600_000)) as url:
+        code, text, _ = probe(url, "--max-time", "500ms")
+    assert code == 2
+    assert text.startswith("3 at once, and none for the next 0.")
+
+
+def test_counters_of_several_workers_are_counted(probe):
+    turn, lock = count(), threading.Lock()
+
+    def worker(handler):
+        with lock:
+            if not hasattr(handler, "worker"):
+                handler.worker = next(turn) % 4
+        return client_id(handler), handler.worker
+
+    with serving(Quota(3, 200), key=worker) as url:
+        _, text, _ = probe(url)
+    (line,) = [line for line in text.splitlines() if line.startswith("counters")]
+    assert line.split(":")[0].endswith("at least 4 independent ones")
+    assert "not looked for: it takes one counter" in text
+
+
+def test_json_has_the_policy_and_the_evidence_within_the_requests(probe):
+    with serving(Quota(3, 200)) as url:
+        code, text, _ = probe(url, "--json", "--max-requests", 160)
+    found = json.loads(text)
+    assert code == 0
+    assert found["policy"] == "3 per 200ms"
+    assert found["key"]["query:clientId"] == "in the key"
+    assert found["requests"] <= 160
+    assert found["evidence"][0] == {"steps": [[0, 4]], "admitted": [3]}
+
+
+def test_a_window_of_our_server_is_found_out(probe, start):
+    server = start("native core, granian", "--policy", "first-hit-window 4 per 300ms")
+    code, text, _ = probe(f"http://127.0.0.1:{server.port}/")
+    assert code == 0
+    assert text.startswith("first-hit-window 4 per 300ms\n")
+    assert "one: 4 of 48 admitted" in text
+
+
+def test_a_place_that_the_server_does_not_look_at_is_told(probe, start):
+    server = start("native core, granian", "--policy", "3 per 200ms", "--key", "header:X-Client-Id")
+    code, text, _ = probe(f"http://127.0.0.1:{server.port}/", "--key", "header:X-Other")
+    assert "limits by address, not by header:X-Other" in text
+    assert code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "5 per 1s",
+        "token-bucket 5 per 1s",
+        "fixed-window 5 per 1s",
+        "first-hit-window 5 per 1s",
+        "sliding-counter 5 per 1s",
+    ],
+)
+def test_every_algorithm_of_our_server_is_found_out(policy, probe, start):
+    server = start("native core, granian", "--policy", policy)
+    code, text, _ = probe(f"http://127.0.0.1:{server.port}/")
+    assert code == 0
+    assert text.splitlines()[0] == policy
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("strategy", "found"),
+    [
+        ("fixed-window", "first-hit-window 5 per 1s"),
+        ("moving-window", "5 per 1s"),
+        ("sliding-window-counter", "sliding-counter 5 per 1s"),
+    ],
+)
+def test_every_strategy_of_flask_limiter_is_found_out(
+    strategy, found, probe, tmp_path, spawn, unused_port, wait_for_port
+):
+    (tmp_path / "limited.py").write_text(FLASK_LIMITER.format(strategy=strategy))
+    port = unused_port()
+    options = ("--threads", 32, "--keep-alive", 75, "--bind", f"127.0.0.1:{port}")
+    process = spawn("-m", "gunicorn", *options, "limited:app", cwd=tmp_path, stderr=DEVNULL)
+    wait_for_port(port, process)
+    code, text, _ = probe(f"http://127.0.0.1:{port}/")
+    assert code == 0
+    assert text.startswith(found)

@@ -1,0 +1,159 @@
+"""The pytest plugin against real servers, and as its users meet it: in a pytest of its own."""
+
+import itertools
+import signal
+import subprocess
+import sys
+
+import flask
+import pytest
+from flask_limiter import Limiter
+
+from rateproof.errors import InvalidArgument, InvalidPolicy, Unreachable
+
+KEY = "header:X-Api-Key"
+
+USERS = """
+import flask
+from flask_limiter import Limiter
+
+def login(strategy):
+    app = flask.Flask("shop")
+    by_key = Limiter(lambda: flask.request.headers["X-Api-Key"], app=app, strategy=strategy, storage_uri="memory://")
+    app.post("/login")(by_key.limit("5 per second")(lambda: "welcome"))
+    return app
+
+def test_login_is_limited(rateproof):
+    url = rateproof.serve(login("fixed-window"))
+    rateproof.assert_holds(f"{url}/login", "5 per 1s", key="header:X-Api-Key", method="POST")
+"""
+
+
+def limited(strategy="moving-window", route="/", **options):
+    app = flask.Flask("test")
+    by_key = Limiter(
+        lambda: flask.request.headers["X-Api-Key"],
+        app=app,
+        strategy=strategy,
+        storage_uri="memory://",
+    )
+    app.route(route, **options)(by_key.limit("5 per second")(lambda: "welcome"))
+    return app
+
+
+@pytest.fixture
+def users_pytest(spawn, tmp_path):
+    """Run pytest on what a user has written."""
+
+    def run(text, *arguments):
+        (tmp_path / "test_shop.py").write_text(text)
+        options = ["-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'temp'}", *arguments]
+        return spawn("-m", "pytest", *options, cwd=tmp_path)
+
+    return run
+
+
+def test_a_limit_that_leaks_fails_with_evidence_schedule_and_command(users_pytest, tmp_path):
+    output, errors = users_pytest(USERS).communicate(timeout=100)
+    assert "1 failed" in output, output + errors
+    said = [line.removeprefix("E").strip() for line in output.splitlines() if line[:1] == "E"]
+    assert "/login: does not hold" in said[0]
+    assert "in less than 1 s, the policy allows 5" in said[1]
+    assert any(line.startswith("window") for line in said)
+    assert any(line.startswith("schedule ") for line in said)
+    (repeat,) = [line for line in said if line.startswith("repeat ")]
+    for words in ("rateproof test http://127.0.0.1:", "'5 per 1s'", KEY, "--method POST"):
+        assert words in repeat
+    (log,) = [line.split()[1] for line in said if line.startswith("log ")]
+    assert (tmp_path / "temp") in [*(type(tmp_path)(log)).parents]
+    assert type(tmp_path)(log).is_file()
+    assert "testing.py" not in output, "the traceback ends in the user's own line"
+
+
+def test_a_limit_that_holds_passes_and_returns_its_verdict(rateproof):
+    url = rateproof.serve(limited(route="/login", methods=["POST"]))
+    verdict = rateproof.assert_holds(
+        f"{url}/login",
+        "5 per 1s",
+        key=KEY,
+        method="POST",
+        body="{}",
+        headers={"Accept": "*/*"},
+        iterations=2,
+    )
+    assert verdict.outcome == "consistent"
+    assert verdict.pressure[0].stressed
+
+
+def test_our_own_server_holds(rateproof, spawn, free_port, wait_for_port):
+    policy = "5 per 1s"
+    server = spawn("server.py", "--port", free_port, "--policy", policy, "--workers", 2)
+    wait_for_port(free_port, server)
+    verdict = rateproof.assert_holds(f"http://127.0.0.1:{free_port}/", policy, iterations=2)
+    assert verdict.outcome == "consistent"
+
+
+def test_what_cannot_be_told_fails_unless_that_is_allowed(rateproof):
+    app = flask.Flask("locked")
+    app.route("/")(lambda: ("who are you?", 401))
+    url, options = rateproof.serve(app), {"iterations": 1, "duration": "500ms"}
+    with pytest.raises(AssertionError, match="it could not be told whether it holds"):
+        rateproof.assert_holds(url, "5 per 1s", **options)
+    verdict = rateproof.assert_holds(url, "5 per 1s", allow_inconclusive=True, **options)
+    assert verdict.outcome == "inconclusive"
+
+
+def test_a_server_that_breaks_connections_fails_as_crashed(rateproof, scripted):
+    answered = itertools.count()
+
+    def script(connection, _head):
+        if next(answered) >= 5:
+            return "end"
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return None
+
+    server = scripted(script)
+    with pytest.raises(AssertionError, match="the server crashed"):
+        rateproof.assert_holds(
+            server.target().url, iterations=1, duration="500ms", allow_inconclusive=True
+        )
+
+
+def test_mistakes_are_told_before_anything_is_sent(rateproof, unused_port):
+    url = f"http://127.0.0.1:{unused_port()}/"
+    with pytest.raises(Unreachable):
+        rateproof.assert_holds(url)
+    with pytest.raises(InvalidPolicy):
+        rateproof.assert_holds(url, "5 per fortnight")
+    with pytest.raises(InvalidArgument, match="claim 'both'"):
+        rateproof.assert_holds(url, claim="both")
+    with pytest.raises(InvalidArgument, match="at least one of them"):
+        rateproof.assert_holds(url, iterations=None)
+    for wrong in ({"iterations": 0}, {"max_rate": -1}, {"method": "get it"}, {"timeout": "soon"}):
+        with pytest.raises(InvalidArgument):
+            rateproof.assert_holds(url, **wrong)
+    with pytest.raises(TypeError, match=r"no option 'polcy'.*it has key, claim"):
+        rateproof.assert_holds(url, polcy="5 per 5s")
+    with pytest.raises(InvalidArgument, match="not this machine"):
+        rateproof.assert_holds("http://192.0.2.1/")
+
+
+def test_an_interrupt_ends_pytest_and_not_only_the_iteration(users_pytest):
+    process = users_pytest(USERS.replace("fixed-window", "moving-window"), "-s")
+    while "iteration 1" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode == 2, output
+    assert "KeyboardInterrupt" in output
+
+
+def test_having_the_plugin_costs_pytest_nothing_until_it_is_used():
+    loaded = (
+        "import sys, pytest; before = set(sys.modules); import rateproof.testing;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.split() == ["rateproof", "rateproof.testing"]

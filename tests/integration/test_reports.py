@@ -1,0 +1,91 @@
+"""What a test and a check leave on the disk: the page and the JUnit XML."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+HISTORIES = Path(__file__).parents[1] / "histories"
+
+
+@pytest.fixture
+def tester(spawn, free_port, tmp_path):
+    """Start tester.py on a server of its own, with its files in a temporary folder."""
+
+    def start(*arguments, **variables):
+        return spawn(
+            *("tester.py", f"http://127.0.0.1:{free_port}", "--policy", "5 per 1s", "--seed", 1),
+            *("--out", tmp_path, "--junit", tmp_path / "ci" / "junit.xml", *arguments),
+            env=os.environ | variables,
+        )
+
+    return start
+
+
+def tags(path):
+    cases = ET.parse(path).getroot().iter("testcase")
+    return {c.get("name").partition(":")[0]: next((e.tag for e in c), None) for c in cases}
+
+
+def test_a_test_leaves_a_page_and_junit_of_its_verdict(tester, tmp_path):
+    process = tester("--iterations", 2)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, output + errors
+    page = (tmp_path / "test_report.html").read_text()
+    assert "<h1>✓ Consistent</h1>" in page
+    assert "2 of 2:" in page
+    passed = {"over-admission": None, "wrong-rejection": None, "server health": None}
+    assert tags(tmp_path / "ci" / "junit.xml") == passed
+
+
+def test_a_test_that_is_killed_leaves_no_pass_behind(tester, tmp_path):
+    process, path = tester(), tmp_path / "ci" / "junit.xml"
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert tags(path) == {"over-admission": "error", "wrong-rejection": "error"}
+
+
+def test_a_duration_ends_a_test_in_order(tester):
+    began = time.monotonic()
+    process = tester("--duration", "3s")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, output + errors
+    assert 3 < time.monotonic() - began < 20
+    assert "total of" in output
+
+
+def test_without_bokeh_a_test_says_so_and_goes_on(tester, tmp_path, hide):
+    process = tester("--iterations", 1, **hide("bokeh"))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert errors.count("bokeh is not installed: no test_report.html") == 1
+    assert not (tmp_path / "test_report.html").exists()
+    assert (tmp_path / "test_summary.txt").exists()
+
+
+def test_a_log_can_be_shown_on_a_page_of_its_own(spawn, tmp_path):
+    log = HISTORIES / "flask-limiter-fixed-window.jsonl"
+    page, junit = tmp_path / "page.html", tmp_path / "junit.xml"
+    process = spawn("-m", "rateproof", "check", log, "--report", page, "--junit", junit)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 1, errors
+    assert output.startswith("violated")
+    assert "<h1>✗ Violated</h1>" in page.read_text()
+    assert tags(junit) == {"over-admission": "failure", "wrong-rejection": "skipped"}
+
+
+def test_without_bokeh_a_page_that_was_asked_for_is_refused(spawn, tmp_path, hide):
+    log = HISTORIES / "flask-limiter-fixed-window.jsonl"
+    command = ("-m", "rateproof", "check", log, "--report", tmp_path / "page.html")
+    process = spawn(*command, env=os.environ | hide("bokeh"))
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (64, "")
+    assert "--report needs bokeh" in errors
+    assert "hint: pip install bokeh" in errors

@@ -1,0 +1,317 @@
+"""Targets that are not what was declared: each is named in words, and none is called consistent."""
+
+import json
+import re
+import socket
+import ssl
+import struct
+import sys
+import threading
+import time
+from collections import defaultdict
+from contextlib import suppress
+from importlib import import_module
+
+import pytest
+import trustme
+
+from rateproof.policy import Policy
+from rateproof.prove import judge
+from rateproof.simulate.behaviours import Burst
+from rateproof.simulate.control import Control
+from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.target import Target
+
+MS = 1_000_000
+POLICY = Policy.parse("5 per 500ms")
+WINDOW_S = 0.5
+GROUPS = (Group(Burst(6, 230 * MS), clients=6), Group(Burst(4, 600 * MS), 4, connections=6))
+
+
+def answer(status: int, body: bytes = b"ok\n", fields: bytes = b"") -> bytes:
+    length = b"Content-Length: %d\r\n" % len(body)
+    return b"HTTP/1.1 %d Said\r\n" % status + length + fields + b"\r\n" + body
+
+
+class Log:
+    """At most 5 in any half second, for whatever it is asked by."""
+
+    def __init__(self, limit: int = 5) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._times = defaultdict(list)
+
+    def admits(self, key: object) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            times = self._times[key] = [t for t in self._times[key] if t > now - WINDOW_S]
+            if len(times) < self._limit:
+                times.append(now)
+                return True
+        return False
+
+
+def client_of(head: bytes) -> bytes:
+    return re.search(rb"clientId=([^ &]+)", head)[1]
+
+
+def limiting(key_of, refusal: bytes):
+    log = Log()
+
+    def script(connection, head):
+        connection.sendall(answer(200) if log.admits(key_of(connection, head)) else refusal)
+
+    return script
+
+
+def saying(data: bytes):
+    return lambda connection, _head: connection.sendall(data)
+
+
+def hanging_up(_connection, _head):
+    return True
+
+
+def resetting(connection, _head):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return True
+
+
+def counters(count: int):
+    """So many that do not know of each other; each connection stays with one."""
+    logs = [Log() for _ in range(count)]
+
+    def script(connection, head):
+        log = logs[connection.getpeername()[1] // 2 % count]
+        connection.sendall(answer(200 if log.admits(client_of(head)) else 429))
+
+    return script
+
+
+def run(target: Target, **options):
+    """What its log is judged to be, after a second of bursts."""
+    settings = {"duration_ns": 700 * MS, "timeout_ns": 5_000 * MS, "seed": 1} | options
+    scenario = Scenario(target=target, groups=GROUPS, policy=POLICY, **settings)
+    native = import_module("rateproof.simulate.transports.native")
+    log = native.run(scenario, control=Control())
+    log.metadata["fresh_keys"] = True
+    return judge(log, POLICY)
+
+
+by_key = lambda _connection, head: client_of(head)  # noqa: E731
+by_nothing = lambda _connection, _head: None  # noqa: E731
+by_connection = lambda connection, head: (connection.getpeername(), client_of(head))  # noqa: E731
+
+LOGIN = b"<html><form action=/login>Who are you?</form></html>"
+
+STRANGE = {
+    "not limited": (saying(answer(200)), "violated", "no limit seen: none of"),
+    "a login page for everybody": (
+        saying(answer(200, LOGIN)),
+        "violated",
+        f"every answer was 200, {len(LOGIN)} bytes long: is this the page that is meant",
+    ),
+    "limits all together": (
+        limiting(by_nothing, answer(429)),
+        "violated",
+        "limits all clients together (by address?) rather than by query:clientId",
+    ),
+    "limits each connection": (
+        limiting(by_connection, answer(429)),
+        "violated",
+        "each connection seems to have a limit of its own",
+    ),
+    "rejects by another status": (
+        limiting(by_key, answer(403)),
+        "inconclusive",
+        "403 seems to be how this target rejects",
+    ),
+    "redirects": (
+        saying(answer(302, fields=b"Location: /login\r\n")),
+        "inconclusive",
+        "every answer was 302 (Found): redirects are not followed",
+    ),
+    "redirects for good": (
+        saying(answer(307, fields=b"Location: https://example.com/\r\n")),
+        "inconclusive",
+        "every answer was 307 (Temporary Redirect)",
+    ),
+    "wants credentials": (saying(answer(401)), "inconclusive", "it asks for credentials first"),
+    "lets nobody in": (saying(answer(403)), "inconclusive", "it lets nobody in"),
+    "has no such page": (saying(answer(404)), "inconclusive", "there is nothing at that address"),
+    "fails": (saying(answer(500)), "inconclusive", "every answer was a failure of the server (500"),
+    "is down behind a proxy": (
+        saying(answer(503)),
+        "inconclusive",
+        "without a mark of a limiter (Retry-After, RateLimit): the server may be down",
+    ),
+    "never admits": (
+        saying(answer(429)),
+        "violated",
+        "every answer was 429 (Too Many Requests): it never admits anything",
+    ),
+    "hangs up": (hanging_up, "inconclusive", "it hangs up without an answer"),
+    "resets": (resetting, "inconclusive", "it hangs up without an answer"),
+    "speaks another protocol": (
+        saying(b"220 mail.example.com ESMTP\r\n"),
+        "inconclusive",
+        "what comes back is not HTTP",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "outcome", "words"), STRANGE.values(), ids=STRANGE.keys())
+def test_a_strange_target_is_named(scripted, script, outcome, words):
+    verdict = run(scripted(script).target())
+    assert words in " ".join(verdict.reasons)
+    assert verdict.outcome == outcome
+
+
+def test_a_target_that_keeps_its_promise_has_no_diagnosis(scripted):
+    verdict = run(scripted(limiting(by_key, answer(429))).target())
+    assert verdict.diagnosis == ()
+    assert verdict.outcome != "violated"
+
+
+def test_counters_that_do_not_know_of_each_other_are_counted_from_below(scripted):
+    verdict = run(scripted(counters(2)).target())
+    assert verdict.outcome == "violated"
+    assert verdict.diagnosis == ("several-counters",)
+    assert "the target looks like 2 or more counters" in " ".join(verdict.reasons)
+
+
+def test_a_target_that_answers_too_late_is_inconclusive(scripted):
+    script = lambda _connection, _head: time.sleep(0.6)  # noqa: E731
+    verdict = run(scripted(script).target(), timeout_ns=200 * MS)
+    assert verdict.outcome == "inconclusive"
+    assert "it takes longer than the timeout" in " ".join(verdict.reasons)
+
+
+@pytest.fixture
+def listening_port():
+    """A port whose connections are served by a function, each in a thread."""
+    listeners = []
+
+    def start(serve):
+        listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        listeners.append(listener)
+
+        def accept():
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        return listener.getsockname()[1]
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+@pytest.fixture
+def tls_port(listening_port):
+    """Where a server speaks TLS, and then HTTP."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    def serve(connection):
+        with (
+            suppress(OSError),
+            connection,
+            context.wrap_socket(connection, server_side=True) as secured,
+        ):
+            while secured.recv(65_536):
+                secured.sendall(answer(200))
+
+    return listening_port(serve)
+
+
+def test_http_to_a_port_that_speaks_tls_is_inconclusive(tls_port):
+    verdict = run(Target("http", "127.0.0.1", tls_port))
+    assert verdict.outcome == "inconclusive"
+    assert "TLS (https://)?" in " ".join(verdict.reasons)
+
+
+def test_https_to_a_port_that_does_not_speak_tls_is_inconclusive(listening_port):
+    def serve(connection):
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(answer(400))
+
+    verdict = run(Target("https", "127.0.0.1", listening_port(serve)))
+    assert verdict.outcome == "inconclusive"
+    assert "does that port speak TLS" in " ".join(verdict.reasons)
+
+
+def test_a_certificate_that_is_not_trusted_is_inconclusive(tls_port):
+    verdict = run(Target("https", "127.0.0.1", tls_port))
+    assert verdict.outcome == "inconclusive"
+    assert "is its certificate trusted" in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "words"),
+    [
+        (saying(answer(200)), 1, "no limit seen"),
+        (hanging_up, 2, "it hangs up without an answer"),
+    ],
+    ids=["not limited", "hangs up"],
+)
+def test_the_tester_and_a_check_of_its_log_say_the_same(
+    spawn, scripted, tmp_path, script, code, words
+):
+    url = scripted(script).target().url
+    options = ("--policy", "5 per 500ms", "--seed", 1, "--iterations", 1, "--out", tmp_path)
+    process = spawn("-m", "rateproof", "test", url, *options, "--json")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert words in " ".join(errors.split())
+    verdict = json.loads(output.splitlines()[0])["verdict"]
+    (log,) = tmp_path.glob("test_log_*.parquet")
+    check = spawn("-m", "rateproof", "check", log, "--json")
+    again, errors = check.communicate(timeout=60)
+    assert check.returncode == code, errors
+    assert json.loads(again)["reasons"] == verdict["reasons"]
+
+
+LIMITED = """
+from flask import Flask, request
+from flask_limiter import Limiter
+
+app = Flask(__name__)
+Limiter({key}, app=app, storage_uri="memory://", strategy="{strategy}", default_limits=["5/second"])
+
+@app.route("/")
+def hello():
+    return "hello"
+"""
+CLIENT, ADDRESS = 'lambda: request.args["clientId"]', "lambda: request.remote_addr"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("key", "strategy", "workers", "name", "words"),
+    [
+        (ADDRESS, "moving-window", 1, "other-key", "limits all clients together"),
+        (ADDRESS, "fixed-window", 1, "other-key", "limits all clients together"),
+        (CLIENT, "moving-window", 4, "several-counters", "or more counters that do not know"),
+    ],
+)
+def test_what_flask_limiter_does_is_named(
+    spawn, free_port, tmp_path, key, strategy, workers, name, words
+):
+    (tmp_path / "limited.py").write_text(LIMITED.format(key=key, strategy=strategy))
+    gunicorn = f"{sys.executable} -m gunicorn limited:app --threads 8 --workers {workers}"
+    process = spawn(
+        *("-m", "rateproof", "test", f"http://127.0.0.1:{free_port}", "--policy", "5 per 1s"),
+        *("--start", f"{gunicorn} --bind {{host}}:{{port}} --no-control-socket", "--no-shrink"),
+        *("--seed", 1, "--iterations", 1, "--out", tmp_path, "--json"),
+        cwd=tmp_path,
+    )
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert name in json.loads(output.splitlines()[0])["verdict"]["diagnosis"], errors
+    assert words in " ".join(errors.split())

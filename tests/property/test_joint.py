@@ -1,0 +1,166 @@
+"""The search over orders of decisions against every choice of instants."""
+
+import random
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from rateproof import core
+from rateproof.events import Event, EventLog, outcome_of
+from rateproof.policy import Policy, Quota
+from rateproof.prove import VIOLATED, judge
+from rateproof.prove.feasible import Exhausted
+from rateproof.prove.joint import Explained, Log, Piece, Unexplained, explain, logs_of
+from rateproof.prove.models import Tolerance
+
+PLENTY = 10**6
+
+
+def keeps(admissions, rejections, others, logs, denied_count):
+    """Whether these instants keep every log and give each rejection a full one.
+
+    Of rejections at one instant the first counts none of the others.
+    """
+    ordered = sorted(admissions)
+    for log in logs:
+        spans = zip(ordered, ordered[log.limit :], strict=False)
+        if any(last - first < log.low_ns for first, last in spans):
+            return False
+
+    def held(at, log):
+        since = at - log.high_ns
+        count = sum(since <= t <= at for t in admissions)
+        if denied_count:
+            count += sum(since <= t <= at for t in others)
+            count += sum(since <= t < at for t in rejections)
+        return count
+
+    return all(any(held(at, log) >= log.limit for log in logs) for at in rejections)
+
+
+def split(instants, piece):
+    first = len(piece.admissions)
+    last = first + len(piece.rejections)
+    return instants[:first], instants[first:last], instants[last:]
+
+
+def brute(piece, logs) -> bool:
+    intervals = (*piece.admissions, *piece.rejections, *piece.others)
+    return any(
+        keeps(*split(instants, piece), logs, piece.denied_count)
+        for instants in product(*(range(sent, received + 1) for sent, received in intervals))
+    )
+
+
+def interval(rng, last=9, longest=3):
+    sent = rng.randrange(last)
+    return sent, sent + rng.randint(0, longest)
+
+
+def some_logs(rng):
+    for _ in range(rng.choice((1, 1, 2))):
+        window = rng.randint(1, 6)
+        low, high = max(0, window - rng.choice((0, 0, 1))), window + rng.choice((0, 0, 1))
+        yield Log(rng.randint(1, 3), low, high)
+
+
+def some_piece(rng, most=(4, 2, 1), **shape):
+    denied_count = rng.random() < 0.3
+    admissions, rejections, others = (
+        [interval(rng, **shape) for _ in range(rng.randint(0, count))] for count in most
+    )
+    return Piece(admissions, rejections, others if denied_count else [], denied_count)
+
+
+def agree(rng, instances):
+    explained = 0
+    for _ in range(instances):
+        piece, logs = some_piece(rng), list(some_logs(rng))
+        answer = explain(piece, logs, PLENTY)
+        assert isinstance(answer, Explained if brute(piece, logs) else Unexplained), (piece, logs)
+        if isinstance(answer, Explained):
+            explained += 1
+            intervals = (*piece.admissions, *piece.rejections, *piece.others)
+            for instant, (sent, received) in zip(answer.instants, intervals, strict=True):
+                assert sent <= instant <= received
+            assert keeps(*split(answer.instants, piece), logs, piece.denied_count)
+    return explained
+
+
+def test_it_finds_instants_exactly_where_there_are_some():
+    explained = agree(random.Random(1), 20_000)
+    assert 3_000 < explained < 17_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(6))
+def test_it_finds_instants_exactly_where_there_are_some_at_length(seed):
+    assert agree(random.Random(100 + seed), 50_000) > 10_000
+
+
+@pytest.mark.skipif(core.native() is None, reason="the native core is not built")
+def test_the_native_search_answers_and_spends_as_the_reference(monkeypatch):
+    rng = random.Random(2)
+    spent = 0
+    for _ in range(3_000):
+        most, last, longest = rng.choice((((4, 2, 1), 9, 3), ((9, 9, 4), 30, 20)))
+        piece, logs = some_piece(rng, most, last=last, longest=longest), list(some_logs(rng))
+        budget = rng.choice((0, 5, 50, 500, 5_000))
+        native = explain(piece, logs, budget)
+        with monkeypatch.context() as context:
+            context.setenv("RATEPROOF_CORE", "python")
+            assert explain(piece, logs, budget) == native, (piece, logs, budget)
+        spent += isinstance(native, Exhausted)
+    assert spent > 300
+
+
+def test_the_logs_of_a_policy_allow_for_both_clocks():
+    policy = Policy.parse("3 per 1000000ns; 5 per 2000000ns")
+    assert logs_of(policy) == (Log(3, 1_000_000, 1_000_000), Log(5, 2_000_000, 2_000_000))
+    assert logs_of(policy, Tolerance(500, 7))[0] == Log(3, 999_493, 1_000_508)
+    assert logs_of(Policy.parse("3 per 1s; fixed-window 5 per 9s")) == ()
+
+
+def log_of(piece: Piece) -> EventLog:
+    log = EventLog(metadata={"fresh_keys": True})
+    rows = [*((job, 200) for job in piece.admissions), *((job, 503) for job in piece.rejections)]
+    for number, ((sent, received), status) in enumerate(rows):
+        log.append(
+            Event(key=b"k", sequence=number, sent_ns=sent, received_ns=received, status=status,
+                  outcome=outcome_of(status))
+        )  # fmt: skip
+    return log
+
+
+def test_a_verdict_rests_on_it_where_nothing_plainer_was_found(monkeypatch):
+    """Called violated is only what no choice explains, and nearly all of that.
+
+    Where denials count, two at one instant may each be taken for the reason of the other.
+    """
+    rng = random.Random(3)
+    together = missed = 0
+    for _ in range(2_500):
+        quotas = tuple(
+            Quota(rng.randint(1, 3), rng.randint(1, 6)) for _ in range(rng.choice((1, 2)))
+        )
+        policy = Policy(quotas)
+        piece = replace(some_piece(rng, (4, 3, 0)), denied_count=rng.random() < 0.3)
+        log = log_of(piece)
+        verdict = judge(log, policy, tolerance_ppm=0, denied_count=piece.denied_count)
+        explained = brute(piece, logs_of(policy))
+        if verdict.outcome == VIOLATED:
+            assert not explained, (policy, piece, verdict)
+        if piece.admissions and not piece.denied_count:
+            missed += not explained and verdict.outcome != VIOLATED
+        together += any(
+            piece.claim == "wrong-rejection" and not piece.nested for piece in verdict.evidence
+        )
+        if core.native() is not None:
+            with monkeypatch.context() as context:
+                context.setenv("RATEPROOF_CORE", "python")
+                again = judge(log, policy, tolerance_ppm=0, denied_count=piece.denied_count)
+            assert again == verdict, (policy, piece)
+    assert together > 10
+    assert missed <= together // 5

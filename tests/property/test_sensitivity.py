@@ -1,0 +1,231 @@
+"""What a log is said to have been able to show, it does show once it is really there.
+
+The limiters that go wrong here are written out again, independently of the package.
+"""
+
+import random
+
+import pytest
+
+from rateproof.events import Event, EventLog
+from rateproof.policy import Policy
+from rateproof.prove import CONSISTENT, VIOLATED, combine, judge
+
+MS = 1_000_000
+W = 5_000 * MS
+OVER = frozenset({"over-admission"})
+
+
+def middle(request):
+    return sum(request) // 2
+
+
+def requests_of(rng, pace_ms, longest_ms, count=60):
+    """Intervals (sent, received) of one client, at random, some of them overlapping."""
+    now, requests = 0, []
+    for _ in range(count):
+        now += rng.randrange(1, 2 * pace_ms * MS)
+        requests.append((now, now + rng.randrange(MS, longest_ms * MS)))
+    return requests
+
+
+def limited(requests, limit, window):
+    """A log of a sliding log of this limit and window that decides in the middle of each."""
+    admitted, events = [], []
+    for number, request in enumerate(sorted(requests, key=lambda r: (middle(r), r))):
+        instant = middle(request)
+        room = sum(instant - window < before for before in admitted) < limit
+        if room:
+            admitted.append(instant)
+        events.append(
+            Event(
+                key=b"k",
+                sent_ns=request[0],
+                received_ns=request[1],
+                status=200 if room else 429,
+                outcome="admitted" if room else "rejected",
+                sequence=number,
+            )
+        )
+    log = EventLog({"fresh_keys": True})
+    log.extend(events)
+    return log
+
+
+def judged(requests, limit, window, text="5 per 5s"):
+    return judge(limited(requests, limit, window), Policy.parse(text), claims=OVER)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_an_excess_that_could_have_been_shown_is_called_violated_and_less_is_not(seed):
+    rng = random.Random(seed)
+    requests = requests_of(rng, rng.choice((20, 200, 700)), rng.choice((2, 200, 5_000, 12_000)))
+    verdict = judged(requests, 5, W)
+    assert verdict.outcome != VIOLATED
+    (shown,) = verdict.sensitivity
+    if shown.excess is None:
+        assert judged(requests, 60, W).outcome != VIOLATED
+        return
+    assert judged(requests, 5 + shown.excess, W).outcome == VIOLATED
+    assert judged(requests, 5 + shown.excess - 1, W).outcome != VIOLATED
+    if shown.short_ns is not None:
+        assert judged(requests, 5, W - shown.short_ns).outcome == VIOLATED
+        assert judged(requests, 5, W - shown.short_ns + W // 2_048 + 1).outcome != VIOLATED
+
+
+def test_logs_differ_in_what_they_could_have_shown():
+    """Else the property above would hold of nothing."""
+    rng = random.Random(1)
+    quick = judged(requests_of(rng, 200, 2), 5, W).sensitivity[0]
+    slow = judged(requests_of(rng, 700, 12_000), 5, W).sensitivity[0]
+    assert quick.excess == 1
+    assert quick.short_ns < W // 20
+    assert slow.excess is None or slow.excess > 1
+
+
+def test_a_shorter_window_than_the_tolerance_covers_is_never_promised():
+    requests = requests_of(random.Random(2), 100, 2, 400)
+    for ppm in (0, 500, 20_000):
+        log = limited(requests, 5, W)
+        verdict = judge(log, Policy.parse("5 per 5s"), claims=OVER, tolerance_ppm=ppm)
+        assert verdict.sensitivity[0].short_ns > W * ppm // 1_000_000
+
+
+def test_answers_that_took_longer_than_the_window_can_show_nothing():
+    requests = [(i * MS, i * MS + W + 40 * MS) for i in range(10)]
+    verdict = judged(requests, 5, W)
+    assert verdict.causes == ("too-coarse",)
+    assert verdict.sensitivity[0].sentence() == "5 per 5s: this log could not have shown any excess"
+
+
+def test_of_several_runs_the_most_telling_counts():
+    rng = random.Random(3)
+    slow, quick = (
+        judged(requests_of(rng, p, longest), 5, W) for p, longest in ((700, 4_000), (200, 2))
+    )
+    assert combine([slow, quick]).sensitivity == quick.sensitivity
+    assert combine([quick, slow]).closest[0] == min(
+        quick.closest + slow.closest, key=lambda call: call.margin_ns
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token-bucket 1 per 1s burst 5",
+        "leaky-queue 5 per 5s",
+        "fixed-window 5 per 5s",
+        "first-hit-window 5 per 5s",
+        "sliding-counter 5 per 5s",
+        "5 per 5s; 20 per 60s",
+    ],
+)
+def test_every_algorithm_and_every_quota_has_a_figure(text):
+    """A burst at many instants, of which much more than any of them allows is asked."""
+    rng = random.Random(4)
+    requests = [
+        (at + i * MS, at + i * MS + MS + rng.randrange(MS))
+        for at in range(0, 12 * W, W // 3)
+        for i in range(20)
+    ]
+    policy = Policy.parse(text)
+    admitted_never = [
+        Event(key=b"k", sent_ns=s, received_ns=r, status=429, outcome="rejected", sequence=i)
+        for i, (s, r) in enumerate(requests)
+    ]
+    log = EventLog()
+    log.extend(admitted_never)
+    shown = judge(log, policy, claims=OVER).sensitivity
+    assert [one.quota for one in shown] == list(map(str, policy.quotas))
+    assert all(one.excess is not None for one in shown)
+
+
+def test_the_keys_that_pressed_hardest_are_asked_wherever_they_are():
+    """One client of five hundred pressed, in the midst of them."""
+    rng = random.Random(6)
+    log = EventLog({"fresh_keys": True})
+    for number in range(500):
+        requests = requests_of(rng, 100, 2, 200) if number == 250 else [(0, MS), (W, W + MS)]
+        for event in limited(requests, 5, W):
+            log.append(
+                Event(**{n: getattr(event, n) for n in event.__slots__} | {"key": b"%d" % number})
+            )
+    verdict = judge(log, Policy.parse("5 per 5s"), claims=OVER)
+    assert verdict.outcome == CONSISTENT
+    assert verdict.sensitivity[0].excess == 1
+    assert [call.key for call in verdict.closest] == [b"250"]
+
+
+@pytest.mark.parametrize(
+    "text", ["3 per 1s", "2 per 1s; 5 per 3s", "token-bucket 2 per 1s burst 4"]
+)
+def test_both_cores_name_the_same_keys_of_many(text, monkeypatch):
+    """Also where keys are equal: then those that appear first."""
+    rng = random.Random(8)
+    log = EventLog({"fresh_keys": True})
+    for number in range(60):
+        now = 0
+        for _ in range(rng.randrange(1, 20)):
+            now += rng.choice((10, 300, 400))
+            status = rng.choice((200, 200, 429))
+            log.append(
+                Event(
+                    key=b"%d" % number,
+                    sent_ns=now * MS,
+                    received_ns=(now + 5) * MS,
+                    status=status,
+                    outcome={200: "admitted", 429: "rejected"}[status],
+                    sequence=len(log) + 1,
+                )
+            )
+    policy = Policy.parse(text)
+    native = judge(log, policy, tolerance_ppm=100_000)
+    monkeypatch.setenv("RATEPROOF_CORE", "python")
+    assert judge(log, policy, tolerance_ppm=100_000) == native
+    assert len(native.closest) == 5
+
+
+def windowed(requests, limit, window, phase, *, weighs):
+    """A log of windows that begin at `phase`; a counter adds a share of the one before."""
+    admitted, log = {}, EventLog({"fresh_keys": True})
+    for number, request in enumerate(sorted(requests, key=lambda r: (middle(r), r))):
+        cell, into = divmod(middle(request) + phase, window)
+        used = admitted.get(cell, 0)
+        if weighs:
+            used += admitted.get(cell - 1, 0) * (window - into) // window
+        if used < limit:
+            admitted[cell] = admitted.get(cell, 0) + 1
+        log.append(
+            Event(
+                key=b"k",
+                sent_ns=request[0],
+                received_ns=request[1],
+                status=200 if used < limit else 429,
+                outcome="admitted" if used < limit else "rejected",
+                sequence=number,
+            )
+        )
+    return log
+
+
+@pytest.mark.parametrize("algorithm", ["fixed-window", "sliding-counter"])
+def test_windows_on_the_epoch_show_their_excess_wherever_they_begin(algorithm):
+    policy, weighs = Policy.parse(f"{algorithm} 5 per 5s"), algorithm == "sliding-counter"
+    told = 0
+    for seed in range(8):
+        rng = random.Random(seed)
+        requests = requests_of(rng, rng.choice((20, 200, 700)), rng.choice((2, 200)), 80)
+        right = windowed(requests, 5, W, rng.randrange(W), weighs=weighs)
+        verdict = judge(right, policy, claims=OVER)
+        assert verdict.outcome != VIOLATED
+        (shown,) = verdict.sensitivity
+        for eighth in range(8):
+            phase = W * eighth // 8
+            wrong = windowed(requests, 5 + shown.excess, W, phase, weighs=weighs)
+            assert judge(wrong, policy, claims=OVER).outcome == VIOLATED
+            if shown.short_ns is not None:
+                window = W - shown.short_ns
+                short = windowed(requests, 5, window, window * eighth // 8, weighs=weighs)
+                assert judge(short, policy, claims=OVER).outcome == VIOLATED
+        told += shown.excess == 1
+    assert told > 2

@@ -1,0 +1,72 @@
+"""Logs and iterations to report on."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from rateproof.events import Event, EventLog
+from rateproof.hunt.report.subject import Subject
+from rateproof.policy import Policy
+from rateproof.prove import judge
+from rateproof.simulate.summary import Summary
+
+ATTACK = b"</script><img src=http://evil.example/x onerror=alert(1)>$$\\x$$"
+SECOND = 1_000_000_000
+POLICY = Policy.parse("5 per 5s")
+
+
+@pytest.fixture
+def log_of():
+    """A log of one key's requests at some seconds; the last of them are rejected, or lost."""
+
+    def make(*at_s, key=b"a", rejected=(), lost=(), error="timeout", log=None):
+        log = EventLog({"fresh_keys": True, "valid": True}) if log is None else log
+        steps = [
+            *((s, 200) for s in at_s),
+            *((s, 429) for s in rejected),
+            *((s, None) for s in lost),
+        ]
+        for second, status in sorted(steps, key=lambda step: step[0]):
+            sent_ns = round(second * SECOND)
+            log.append(
+                Event(
+                    key=key,
+                    sequence=len(log) + 1,
+                    sent_ns=sent_ns,
+                    received_ns=None if status is None else sent_ns + 1_000_000,
+                    done_ns=sent_ns + 1_000_000,
+                    status=status,
+                    outcome={200: "admitted", 429: "rejected", None: "unknown"}[status],
+                    error=error if status is None else None,
+                )
+            )
+        return log
+
+    return make
+
+
+@pytest.fixture
+def subject():
+    return Subject(verb="test", target="http://127.0.0.1:1/", policy="5 per 5s", key="ip", seed=7)
+
+
+@pytest.fixture
+def iteration_of():
+    """What a test makes of a log, as far as reports look at it."""
+
+    def make(log, number=1, *, stopped=False, crashes=(), nemesis=()):
+        counts = {"server died": len(crashes)} if crashes else {}
+        return SimpleNamespace(
+            draw=SimpleNamespace(iteration=number, __str__=lambda _: "steady"),
+            log=log,
+            summary=Summary.of(log),
+            crashes=crashes,
+            crash_counts=counts,
+            nemesis=nemesis,
+            verdict=judge(log, POLICY),
+            elapsed_s=1.0,
+            stopped=stopped,
+            finding=None,
+        )
+
+    return make

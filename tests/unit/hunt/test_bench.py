@@ -1,0 +1,99 @@
+"""Recipes side by side: who has a seat, when each begins, and what came of each."""
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rateproof.events import Event, EventLog
+from rateproof.hunt.bench import Bench, judged_alone
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.hunt.shrink import Tries
+from rateproof.policy import Policy
+from rateproof.simulate.behaviours import Schedule
+
+SECOND = 1_000_000_000
+FIVE = Recipe(Schedule(((0, 5), (SECOND, 1))))
+POLICY = Policy.parse("5 per 5s")
+
+
+def starts(bench):
+    return [group.behaviour.steps[0][0] for group in bench.groups[: len(bench.owners)]]
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(st.integers(1, 40), st.integers(3, 9), st.none() | st.floats(10, 1_000))
+def test_clients_that_may_begin_any_time_are_never_more_than_a_server_can_answer(
+    count, tries, max_rate
+):
+    bench = Bench.of([FIVE] * count, tries, max_rate=max_rate)
+    assert bench.owners.count(0) == tries
+    assert len(bench.owners) == count * tries
+    rate = 500 if max_rate is None else min(500, max_rate)
+    ordered = sorted(starts(bench))
+    pairs = itertools.pairwise(ordered)
+    assert all(b - a >= 5 / rate * SECOND - 2 for a, b in pairs)
+
+
+def test_a_recipe_alone_is_spread_over_the_phases_of_the_window():
+    begun = starts(Bench.of([FIVE], 5, spread_ns=5 * SECOND))
+    assert begun == [0, SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND]
+
+
+def test_those_bound_to_a_phase_begin_in_it_and_only_as_many_as_go_together():
+    window = 5 * SECOND
+    bound = [Recipe(FIVE.schedule, phase=Phase(at * SECOND, window)) for at in (4, 4, 1, 2, 3, 0)]
+    bench = Bench.of([*bound, FIVE], 3)
+    assert bench.phase == bound[0].phase
+    by_recipe = dict(zip(bench.owners, starts(bench), strict=True))
+    assert by_recipe == {0: 0, 1: 0, 2: 2 * SECOND, 3: 3 * SECOND, 6: by_recipe[6]}
+    assert 3 * 5 * len(bound[:4]) <= 64
+
+
+def test_the_first_has_a_seat_whatever_its_size():
+    huge = Recipe(Schedule(((0, 900),)), phase=Phase(0, SECOND))
+    assert Bench.of([huge, huge], 3).owners == (0, 0, 0)
+
+
+def test_others_come_once_with_all_the_clients():
+    recipe = Recipe(Schedule(((0, 5), (SECOND, 5))), others=Schedule(((1, 100),)))
+    bench = Bench.of([recipe, recipe], 3)
+    assert starts(bench) == [0] * 6
+    crowd = bench.groups[len(bench.owners) :]
+    assert sum(group.clients * group.behaviour.identities for group in crowd) == 100
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(st.integers(1, 30), st.none() | st.floats(10, 1_000))
+def test_a_run_lasts_until_everything_is_sent(count, max_rate):
+    bench = Bench.of([FIVE] * count, 3, max_rate=max_rate)
+    last = max(group.behaviour.steps[-1][0] for group in bench.groups)
+    sent = 18 * count
+    assert bench.duration_ns > last + (0 if max_rate is None else sent / max_rate * SECOND)
+
+
+def test_the_tally_counts_for_each_recipe_its_own_clients():
+    huge = Recipe(Schedule(((0, 900),)), phase=Phase(0, SECOND))
+    bench = Bench.of([huge, huge, FIVE], 3)
+    assert bench.owners == (0, 0, 0, 2, 2, 2)
+    tally = bench.tally([True, True, False, False, False, True])
+    assert tally == [Tries(2, 3), None, Tries(1, 3)]
+
+
+def test_each_key_is_judged_as_if_it_were_alone():
+    log = EventLog()
+    for at in range(6):
+        log.append(event(b"guilty", at * 1_000))
+        log.append(event(b"innocent", at * 2 * SECOND))
+    verdicts = judged_alone(
+        log,
+        [b"innocent", b"guilty", b"absent"],
+        POLICY,
+        claims=frozenset({"over-admission"}),
+        tolerance_ppm=500,
+    )
+    assert [verdict.outcome == "violated" for verdict in verdicts] == [False, True, False]
+
+
+def event(key, sent_ns):
+    return Event(key=key, sent_ns=sent_ns, received_ns=sent_ns + 10, status=200, outcome="admitted")

@@ -1,0 +1,80 @@
+"""The command that repeats a schedule: a shell that runs it gets the same test again."""
+
+import shlex
+
+import pytest
+
+from rateproof import cli
+from rateproof.hunt.command import repeat_command
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.hunt.reproduction import Reproduction
+from rateproof.hunt.shrink import Tries
+from rateproof.simulate.behaviours import Schedule
+
+SECOND = 1_000_000_000
+RECIPE = Recipe(
+    Schedule(((0, 1), (SECOND, 2))),
+    connections=2,
+    others=Schedule(((5, 9),)),
+    phase=Phase(3, SECOND),
+)
+DEFAULTS = ["http://127.0.0.1:8081/"]
+EVERYTHING = [
+    *("https://example.test/a?b=c", "--policy", "5 per 1s; 20 per 10s"),
+    *("--key", "header:X-Client", "--claim", "over-admission", "--tolerance", "1000ppm"),
+    *("--timeout", "2500ms", "--method", "POST", "--header", "Accept: a 'b'", "--data", "x y"),
+    *("--max-rate", "33.5", "--transport", "threads", "--cacert", "a file.pem", "--insecure"),
+    *("--start", "serve --port {port}", "--count-denied"),
+]
+NOT_REPEATED = {"seed", "iterations", "fail_fast", "out", "yes", "recipe", "json_lines", "shrink"}
+
+
+@pytest.fixture
+def settings_of(monkeypatch):
+    """What a command line would have a test do."""
+
+    def read(words):
+        seen = []
+        monkeypatch.setattr("rateproof.hunt.run_test", lambda settings, *_: seen.append(settings))
+        cli._test(cli.parse(["test", *words]))
+        return seen[0]
+
+    return read
+
+
+@pytest.mark.parametrize("given", [DEFAULTS, EVERYTHING], ids=["defaults", "everything"])
+def test_it_gives_the_settings_and_the_recipe_again(settings_of, given):
+    before = settings_of(given)
+    program, verb, *words = shlex.split(shlex.join(repeat_command(before, RECIPE)))
+    assert (program, verb) == ("rateproof", "test")
+    after = settings_of(words)
+    assert after.recipe == RECIPE
+    assert after.iterations == 1
+    for name in before.__slots__:
+        if name not in NOT_REPEATED:
+            assert getattr(after, name) == getattr(before, name), name
+
+
+def test_it_says_no_more_than_it_must(settings_of):
+    recipe = Recipe(Schedule(((0, 6),)))
+    command = repeat_command(settings_of(DEFAULTS), recipe)
+    assert shlex.join(command) == (
+        "rateproof test http://127.0.0.1:8081/ --policy '5 per 5s' --schedule '6 at 0 s'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tries", "complete", "words"),
+    [
+        (Tries(6, 6), True, "over-admission with 6 of 6 fresh clients\n"),
+        (Tries(4, 6), False, "4 of 6 fresh clients; the smallest found in the time there was\n"),
+        (Tries(1, 6), False, "1 of 6 fresh clients: it does not reliably happen again\n"),
+        (Tries(0, 6), None, "0 of 6 fresh clients\n"),
+    ],
+)
+def test_how_often_it_happened_is_said(tries, complete, words):
+    found = Reproduction("over-admission", RECIPE, tries, complete, ["rateproof", "test", "a b"])
+    assert words in found.describe()
+    assert found.describe().endswith("repeat    rateproof test 'a b'")
+    assert found.to_json()["reproduced"] == tries.reproduced
+    assert found.to_json()["schedule"] == "1 at 0 s, 2 at 1 s"

@@ -1,0 +1,114 @@
+"""Recipes: what they refuse, what they say, and that what they say can be read again."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rateproof.arguments import parse
+from rateproof.cli import _recipe
+from rateproof.errors import InvalidArgument
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.scenario import Scenario
+from rateproof.simulate.target import Target
+
+SECOND = 1_000_000_000
+TARGET = Target.parse("http://127.0.0.1:8080")
+
+schedules = st.dictionaries(st.integers(0, 10**12), st.integers(1, 1_000), min_size=1).map(
+    lambda steps: Schedule(tuple(sorted(steps.items())))
+)
+phases = st.integers(1, 10**12).flatmap(
+    lambda of_ns: st.integers(0, of_ns - 1).map(lambda at_ns: Phase(at_ns, of_ns))
+)
+
+
+@st.composite
+def recipes(draw):
+    schedule = draw(schedules)
+    last_ns = schedule.steps[-1][0]
+    others = None
+    if last_ns and draw(st.booleans()):
+        others = Schedule(((draw(st.integers(0, last_ns - 1)), draw(st.integers(1, 5_000))),))
+    phase = draw(st.none() | phases)
+    return Recipe(schedule, draw(st.integers(1, 100)), others, phase)
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(recipes())
+def test_its_options_give_the_recipe_again(recipe):
+    assert _recipe(parse(["test", *recipe.options()])) == recipe
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(recipes())
+def test_it_makes_a_scenario_of_one_client_and_the_others(recipe):
+    scenario = Scenario(target=TARGET, groups=(recipe.client(), *recipe.crowd()), seed=1)
+    client, *lanes = scenario.clients()
+    assert client.connections == recipe.connections
+    sent = 0
+    for lane in lanes:
+        sent += lane.behaviour.identities
+    assert sent == recipe.other_clients
+
+
+def test_every_other_client_has_a_name_of_its_own():
+    recipe = Recipe(Schedule(((0, 1), (SECOND, 1))), others=Schedule(((5, 37),)))
+    scenario = Scenario(target=TARGET, groups=tuple(recipe.crowd()), seed=1)
+    names = [
+        lane.identity_as(alias)
+        for lane in scenario.clients()
+        for alias in range(lane.behaviour.identities)
+    ]
+    assert len(set(names)) == len(names) == 37
+
+
+def test_it_is_told_in_a_sentence():
+    recipe = Recipe(
+        Schedule(((0, 1), (4_900_000_000, 4), (5_100_000_000, 2))),
+        connections=3,
+        others=Schedule(((SECOND, 2_000),)),
+        phase=Phase(4 * SECOND, 5 * SECOND),
+    )
+    assert str(recipe) == (
+        "1 at 0 s, 4 at 4.9 s, 2 at 5.1 s; on 3 connections; meanwhile other clients: "
+        "2000 at 1 s; from Unix time modulo 5 s = 4 s on"
+    )
+
+
+def test_connections_that_would_have_nothing_to_send_are_left_out():
+    assert Recipe(Schedule(((0, 3), (5, 7))), connections=50).connections == 7
+
+
+def test_others_who_come_too_late_to_matter_are_refused():
+    with pytest.raises(InvalidArgument, match="others at 2 s"):
+        Recipe(Schedule(((0, 1), (SECOND, 1))), others=Schedule(((2 * SECOND, 9),)))
+
+
+@pytest.mark.parametrize("text", ["5s", "6s", "1s of 1s", "soon", "", "1s of", "-1s", "1s of 0s"])
+def test_a_phase_outside_its_window_is_refused(text):
+    with pytest.raises(InvalidArgument):
+        Phase.parse(text, 5 * SECOND)
+
+
+def test_a_phase_may_name_its_window():
+    assert Phase.parse("4.9s", 5 * SECOND) == Phase(4_900_000_000, 5 * SECOND)
+    assert Phase.parse("7 s of 1m", 5 * SECOND) == Phase(7 * SECOND, 60 * SECOND)
+
+
+@pytest.mark.parametrize("option", ["connections", "others", "phase"])
+def test_what_belongs_to_a_schedule_is_refused_without_one(option):
+    value = {"connections": "2", "others": "9 at 1s", "phase": "1s"}[option]
+    with pytest.raises(InvalidArgument, match=f"--{option} without --schedule"):
+        _recipe(parse(["test", f"--{option}", value]))
+
+
+def test_the_next_instant_of_a_phase_is_soon_and_right():
+    phase = Phase(300_000_000, SECOND)
+    import time
+
+    offset_ns = time.time_ns() - time.monotonic_ns()
+    next_ns = phase.next_ns()
+    ahead_ns = next_ns - time.monotonic_ns()
+    assert 0 < ahead_ns < 1.3 * SECOND
+    assert abs((next_ns + offset_ns) % SECOND - phase.at_ns) < 5_000_000

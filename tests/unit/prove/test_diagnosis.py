@@ -1,0 +1,230 @@
+"""What a log says of how its target limits: never said of one that keeps its promise."""
+
+from random import Random
+
+import pytest
+
+from rateproof.events import Event, EventLog, outcome_of
+from rateproof.policy import Policy
+from rateproof.prove import judge
+
+MS = 1_000_000
+FIVE = Policy.parse("5 per 1s")
+ONLY = {claim: frozenset({claim}) for claim in ("over-admission", "wrong-rejection")}
+
+
+def log_of(*rows, fresh=True, **metadata):
+    """Rows of (key, ms, status) or (key, ms, status, more)."""
+    log = EventLog({"fresh_keys": fresh, "scenario": {"key": "header:X-Key"}} | metadata)
+    for number, (key, at_ms, status, *more) in enumerate(rows):
+        received_ns = None if status is None else at_ms * MS + MS
+        event = Event(
+            key=key.encode(),
+            sequence=number + 1,
+            sent_ns=at_ms * MS,
+            received_ns=received_ns,
+            done_ns=at_ms * MS + MS,
+            status=status,
+            outcome=outcome_of(status),
+            **(more[0] if more else {}),
+        )
+        log.append(event)
+    return log
+
+
+def times(key, count, status, at_ms=0, **more):
+    return [(key, at_ms + 2 * i, status, more) for i in range(count)]
+
+
+def test_more_than_twice_the_limit_and_nothing_rejected_is_no_limit():
+    verdict = judge(log_of(*times("a", 11, 200, bytes=17)), FIVE)
+    assert (verdict.outcome, verdict.diagnosis) == ("violated", ("no-limit",))
+    assert "none of 11 requests was rejected" in verdict.reasons[0]
+    assert "admitted 11 times within 1s" in verdict.reasons[0]
+    assert "every answer was 200, 17 bytes long" in verdict.reasons[0]
+
+
+def test_twice_the_limit_may_be_a_window_of_another_kind():
+    assert judge(log_of(*times("a", 10, 200)), FIVE).diagnosis == ()
+
+
+def test_no_limit_is_not_consistent_for_one_who_asks_for_rejections_only():
+    verdict = judge(log_of(*times("a", 11, 200)), FIVE, claims=ONLY["wrong-rejection"])
+    assert (verdict.outcome, verdict.causes) == ("inconclusive", ("no-limit",))
+
+
+ALL_TOGETHER = [*times("a", 5, 200), *times("b", 3, 429, 20), *times("c", 3, 429, 40)]
+
+
+def test_one_limit_for_all_is_told_from_a_limit_for_each():
+    verdict = judge(log_of(*ALL_TOGETHER), FIVE)
+    assert (verdict.outcome, verdict.diagnosis) == ("violated", ("other-key",))
+    assert verdict.reasons[0] == (
+        "the target limits all clients together (by address?) rather than by header:X-Key: 2 of 3 "
+        "keys were rejected before anything of theirs was admitted, and all keys together never "
+        "had more than 5 admitted in 1s"
+    )
+
+
+def test_one_limit_for_all_is_not_consistent_for_one_who_asks_for_admissions_only():
+    log = log_of(*ALL_TOGETHER, ("a", 60, 429))
+    verdict = judge(log, FIVE, claims=ONLY["over-admission"])
+    assert (verdict.outcome, verdict.causes) == ("inconclusive", ("other-key",))
+
+
+def test_a_limit_by_something_else_is_not_called_one_for_all_where_all_had_more():
+    rows = [row for n in range(3) for row in times(f"k{n}", 5, 200, n)]
+    verdict = judge(log_of(*rows, *times("b", 3, 429, 20), *times("c", 3, 429, 40)), FIVE)
+    assert verdict.diagnosis == ("other-key",)
+    assert "limits by something else than header:X-Key, such as the address" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [*times("a", 5, 200), *times("a", 3, 429, 20), *times("b", 1, 429, 30)],
+        [*times("a", 5, 200), ("b", 20, None), ("b", 30, 429), ("c", 20, None), ("c", 30, 429)],
+    ],
+    ids=["one key", "requests were lost before"],
+)
+def test_rejections_that_something_else_explains_do_not_show_another_key(rows):
+    assert judge(log_of(*rows), FIVE).diagnosis == ()
+
+
+def test_keys_that_may_have_been_in_use_before_do_not_show_another_key():
+    assert judge(log_of(*ALL_TOGETHER, fresh=False), FIVE).diagnosis == ()
+
+
+def on(connection, key, admitted, rejected=0, at_ms=0):
+    rows = times(key, admitted, 200, at_ms, connection=connection)
+    return rows + times(key, rejected, 429, at_ms + 2 * admitted, connection=connection)
+
+
+def test_a_limit_for_each_connection_is_told():
+    log = log_of(*on(1, "a", 5, 2), *on(2, "a", 5, 2, at_ms=1), *on(3, "b", 5, 1))
+    verdict = judge(log, FIVE)
+    assert (verdict.outcome, verdict.diagnosis) == ("violated", ("own-limit-per-connection",))
+
+
+def test_connections_one_after_the_other_may_have_met_a_server_that_forgot():
+    log = log_of(*on(1, "a", 5, 2), *on(2, "a", 5, 2, at_ms=100), *on(3, "b", 5, 1))
+    verdict = judge(log, FIVE)
+    assert (verdict.outcome, verdict.diagnosis) == ("violated", ())
+
+
+def spread(key, connections, each, refused, at_ms):
+    """One key on many connections at once: each admits some, and rejects some."""
+    lanes = [on(ord(key) * 100 + n, key, each, refused, at_ms + n) for n in range(connections)]
+    return [row for lane in lanes for row in lane]
+
+
+def test_counters_that_do_not_know_of_each_other_are_told_from_below():
+    rows = [*spread("a", 4, 3, 1, 0), *spread("b", 4, 3, 1, 400)]
+    verdict = judge(log_of(*rows), FIVE)
+    assert verdict.diagnosis == ("several-counters",)
+    assert "looks like 3 or more counters" in verdict.reasons[0]
+
+
+def test_bursts_that_one_window_edge_could_divide_do_not_show_several_counters():
+    rows = [*spread("a", 4, 3, 1, 0), *spread("b", 4, 3, 1, 1_000)]
+    verdict = judge(log_of(*rows), FIVE)
+    assert (verdict.outcome, verdict.diagnosis) == ("violated", ())
+
+
+REFUSED = [*times("a", 5, 200), *times("a", 3, 403, 20), *times("b", 3, 200)]
+
+
+def test_another_status_that_comes_only_after_the_limit_is_no_violation():
+    verdict = judge(log_of(*REFUSED), FIVE)
+    assert (verdict.outcome, verdict.causes) == ("inconclusive", ("other-status",))
+    assert "403 seems to be how this target rejects" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("b", 30, 403), ("a", 30, 404), ("c", 30, 429)],
+    ids=["too early", "two of them", "it rejects as it should"],
+)
+def test_another_status_that_comes_otherwise_counts_as_admitted(more):
+    verdict = judge(log_of(*REFUSED, more), FIVE)
+    assert verdict.outcome == "violated"
+    assert "other-status" not in verdict.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "words"),
+    [
+        (200, "violated", "no limit seen"),
+        (302, "inconclusive", "every answer was 302 (Found): redirects are not followed"),
+        (400, "inconclusive", "it does not accept such requests"),
+        (401, "inconclusive", "it asks for credentials first"),
+        (404, "inconclusive", "there is nothing at that address"),
+        (418, "inconclusive", "the target may be another one than was meant"),
+        (429, "violated", "every answer was 429 (Too Many Requests): it never admits anything"),
+        (499, "inconclusive", "every answer was 499"),
+        (500, "inconclusive", "every answer was a failure of the server (500: 12)"),
+        (503, "inconclusive", "the server may be down"),
+        (599, "inconclusive", "every answer was a failure of the server (599: 12)"),
+    ],
+)
+def test_one_status_for_everything_is_named(status, outcome, words):
+    verdict = judge(log_of(*times("a", 12, status)), FIVE)
+    assert words in verdict.reasons[0]
+    assert verdict.outcome == outcome
+
+
+def test_several_statuses_are_counted():
+    verdict = judge(log_of(*times("a", 3, 302), *times("b", 9, 404)), FIVE)
+    assert "a client error or a redirect (404: 9, 302: 3)" in verdict.reasons[0]
+    assert "there is nothing at that address" in verdict.reasons[0]
+
+
+def test_a_503_with_the_mark_of_a_limiter_is_a_rejection_and_not_a_server_that_is_down():
+    verdict = judge(log_of(*times("a", 12, 503, retry_after_s=1.0)), FIVE)
+    assert verdict.outcome == "violated"
+    assert (
+        "every answer was 503 (Service Unavailable): it never admits anything"
+        in (verdict.reasons[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("refused", "nothing listens there"),
+        ("dns", "the name of the host is not known"),
+        ("tls", "does that port speak TLS"),
+        ("protocol", "what comes back is not HTTP"),
+        ("closed", "it hangs up without an answer"),
+        ("timeout", "it takes longer than the timeout"),
+    ],
+)
+def test_a_target_that_answers_nothing_is_described_by_how_it_does_not(error, words):
+    verdict = judge(log_of(*times("a", 12, None, error=error)), FIVE)
+    assert verdict.outcome == "inconclusive"
+    assert f"no request was answered ({error}: 12): " in verdict.reasons[0]
+    assert words in verdict.reasons[0]
+
+
+def a_limiter_that_keeps_its_promise(rng):
+    """Any clients on any connections, with requests lost now and then."""
+    rows, admitted = [], {}
+    at_ms = 0
+    for _ in range(rng.randint(1, 400)):
+        at_ms += rng.choice((0, 1, 3, 40))
+        key = f"k{rng.randrange(rng.choice((1, 3, 30)))}"
+        times_of = admitted[key] = [t for t in admitted.get(key, ()) if t > at_ms - 1_000]
+        passes = len(times_of) < 5
+        if passes:
+            times_of.append(at_ms)
+        lost = rng.random() < 0.05
+        status = None if lost else 200 if passes else 429
+        rows.append((key, at_ms, status, {"connection": rng.randrange(8)}))
+    return rows
+
+
+def test_nothing_is_ever_found_against_a_limiter_that_keeps_its_promise():
+    for seed in range(300):
+        verdict = judge(log_of(*a_limiter_that_keeps_its_promise(Random(seed))), FIVE)
+        assert set(verdict.diagnosis) <= {"nothing-admitted"}, seed
+        assert verdict.outcome != "violated", seed

@@ -1,0 +1,318 @@
+"""Evidence on its own: judged again by its requests, whatever else stands in the document."""
+
+import io
+import json
+from importlib import resources
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+
+from rateproof import cli
+from rateproof.errors import LogError
+from rateproof.events import Event, EventLog, read_log
+from rateproof.policy import Policy
+from rateproof.prove import INCONCLUSIVE, VIOLATED, judge, verify
+from rateproof.prove.evidence import Document, to_document
+from rateproof.prove.tolerance import Tolerance
+
+MS = 1_000_000
+HISTORIES = Path(__file__).parents[2] / "histories"
+VIOLATIONS = sorted(
+    path for path in HISTORIES.glob("*.jsonl") if '"verdict":"violated"' in path.read_text()
+)
+SCHEMA = json.loads(
+    resources.files("rateproof.prove.evidence").joinpath("evidence.schema.json").read_text()
+)
+
+
+def six(key=b"client-7", apart_ms=1):
+    log = EventLog({"seed": 7, "fresh_keys": True})
+    for number in range(6):
+        sent_ns = number * apart_ms * MS
+        log.append(
+            Event(
+                key=key,
+                sent_ns=sent_ns,
+                received_ns=sent_ns + MS,
+                status=200,
+                outcome="admitted",
+                sequence=number,
+            )
+        )
+    return log
+
+
+FIVE_HUNDRED = Tolerance()
+
+
+def document_of(log, policy="5 per 5s", piece=0, tolerance=FIVE_HUNDRED):
+    verdict = judge(
+        log,
+        Policy.parse(policy),
+        tolerance_ppm=tolerance.ppm,
+        granularity_ns=tolerance.granularity_ns,
+    )
+    return to_document(verdict.evidence[piece], tolerance, log.metadata)
+
+
+@pytest.mark.parametrize("path", VIOLATIONS, ids=lambda path: path.stem)
+def test_every_recorded_violation_is_one_by_its_document_alone(path):
+    log = read_log(path)
+    for piece in range(len(judge(log, Policy.parse(log.metadata["policy"])).evidence)):
+        document = json.loads(json.dumps(document_of(log, log.metadata["policy"], piece)))
+        jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+        verdict = verify(Document.read(document))
+        assert verdict.outcome == VIOLATED
+        assert verdict.evidence[0].sentence() == document["sentence"]
+
+
+def test_a_document_says_what_it_rests_on_and_where_it_is_from():
+    document = document_of(six(), tolerance=Tolerance(100, 2 * MS))
+    assert document["format"] == "rateproof-evidence/1"
+    assert document["source"] == {"seed": 7}
+    assert document["assumptions"][1] == (
+        "the rates of the two clocks differ by 100 ppm at most, and the limiter's has steps of 2 ms"
+    )
+    assert "figures" in document
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda d: d["requests"].pop(),
+        lambda d: d["requests"][5].update(sent_ns=5_100 * MS, received_ns=5_101 * MS),
+        lambda d: d["requests"][5].update(outcome="rejected", status=503),
+        lambda d: d["requests"][5].update(outcome="unknown", received_ns=None, status=None),
+        lambda d: d.update(policy="6 per 5s"),
+        lambda d: d.update(policy="5 per 5ms"),
+        lambda d: d.update(claim="wrong-rejection"),
+        lambda d: d.update(granularity_ns=6_000 * MS),
+    ],
+)
+def test_requests_that_do_not_show_it_are_found_out_whatever_the_sentence_says(tamper):
+    document = document_of(six())
+    tamper(document)
+    verdict = verify(Document.read(document))
+    assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, ("not-shown",))
+    assert "these requests do not show it" in verdict.reasons[0]
+
+
+def test_figures_and_sentence_play_no_part():
+    document = document_of(six())
+    for name in ("sentence", "figures", "assumptions", "key", "source", "rateproof"):
+        document[name] = "nonsense"
+    verdict = verify(Document.read(document))
+    assert verdict.outcome == VIOLATED
+    assert "6 in less than 5 s" in verdict.evidence[0].sentence()
+
+
+def test_a_wrong_rejection_assumes_that_nothing_is_missing():
+    log = six()
+    assumptions = document_of(read_log(HISTORIES / "denials-counted.jsonl"), "5 per 5s")[
+        "assumptions"
+    ]
+    assert any("the log is complete" in one for one in assumptions)
+    assert not any("the log is complete" in one for one in document_of(log)["assumptions"])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("format",), "rateproof-evidence/2", "format is 'rateproof-evidence/2'"),
+        (("claim",), "fraud", "claim is 'fraud'"),
+        (("policy",), "nonsense", "'nonsense' is not a policy"),
+        (("policy",), None, "policy is None"),
+        (("tolerance_ppm",), -1, "tolerance -1 ppm"),
+        (("tolerance_ppm",), True, "tolerance_ppm is True"),
+        (("granularity_ns",), 0.5, "granularity_ns is 0.5"),
+        (("denied_count",), 1, "denied_count is 1"),
+        (("key_base64",), "*", "key_base64 is '*'"),
+        (("run",), "first", "run is 'first'"),
+        (("requests",), [], "requests is []"),
+        (("requests",), [1], "requests is [1]"),
+        (("requests", 2, "sent_ns"), "x", "requests[2].sent_ns is 'x'"),
+        (("requests", 2, "sent_ns"), 2**63, "requests[2].sent_ns is"),
+        (("requests", 2, "received_ns"), 0, "requests[2].received_ns is 0"),
+        (("requests", 2, "received_ns"), None, "requests[2].received_ns is None"),
+        (("requests", 2, "status"), 1000, "requests[2].status is 1000"),
+        (("requests", 2, "outcome"), "passed", "requests[2].outcome is 'passed'"),
+        (("requests", 2, "number"), 1, "requests[2].number 1 is there a second time"),
+    ],
+)
+def test_a_malformed_field_is_named(path, value, named):
+    document = document_of(six())
+    *way, last = path
+    place = document
+    for step in way:
+        place = place[step]
+    place[last] = value
+    with pytest.raises(LogError) as caught:
+        Document.read(document)
+    assert named in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", [*SCHEMA["required"], "requests[1].outcome"])
+def test_a_field_that_is_missing_is_named(name):
+    document = document_of(six())
+    place = document["requests"][1] if "." in name else document
+    del place[name.rpartition(".")[2]]
+    with pytest.raises(LogError, match="format is None" if name == "format" else "is missing"):
+        Document.read(document)
+
+
+# The drawing
+
+
+def svg(text):
+    return ET.fromstring(text)
+
+
+def bars(drawing, outcome):
+    """The bars of requests: those with a title of their own."""
+    return [
+        bar
+        for bar in drawing.iter("{http://www.w3.org/2000/svg}rect")
+        if bar.get("class") == outcome and len(bar)
+    ]
+
+
+def test_a_drawing_has_a_bar_for_each_request_by_outcome():
+    log = read_log(HISTORIES / "denials-counted.jsonl")
+    (piece,) = judge(log, Policy.parse("5 per 5s")).evidence
+    drawing = svg(piece.svg())
+    for outcome in ("admitted", "rejected", "unknown"):
+        assert len(bars(drawing, outcome)) == sum(e.outcome == outcome for e in piece.events)
+
+
+def test_bars_and_window_lie_where_the_times_do():
+    (piece,) = judge(six(apart_ms=990), Policy.parse("5 per 5s")).evidence
+    drawing = svg(piece.svg())
+    left = [float(bar.get("x")) for bar in bars(drawing, "admitted")]
+    window = drawing.find(".//{http://www.w3.org/2000/svg}rect[@class='window']")
+    scale = float(window.get("width")) / 5_000
+    assert left[0] == float(window.get("x"))
+    for number, x in enumerate(left):
+        assert x - left[0] == pytest.approx(990 * number * scale, abs=0.2)
+    slack = drawing.find(".//{http://www.w3.org/2000/svg}rect[@class='slack']")
+    assert float(slack.get("width")) == pytest.approx(piece.slack_ns / 1e6 * scale, abs=0.2)
+
+
+@pytest.mark.parametrize("key", [b"</svg><script>alert(1)</script>", b'"&\x00\x1b\xff', b""])
+def test_a_key_cannot_break_out_of_a_drawing(key):
+    (piece,) = judge(six(key), Policy.parse("5 per 5s")).evidence
+    text = piece.svg()
+    drawing = svg(text)
+    assert not list(drawing.iter("{http://www.w3.org/2000/svg}script"))
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_drawing_of_a_thousand_requests_shows_the_first_and_the_last():
+    log = EventLog()
+    for number in range(1_001):
+        log.append(
+            Event(
+                key=b"k",
+                sent_ns=number * MS,
+                received_ns=number * MS + MS,
+                status=200,
+                outcome="admitted",
+                sequence=number + 1,
+            )
+        )
+    (piece,) = judge(log, Policy.parse("1000 per 1h")).evidence
+    drawing = svg(piece.svg())
+    assert len(bars(drawing, "admitted")) == 100
+    texts = ["".join(text.itertext()) for text in drawing.iter()]
+    assert "901 more" in texts
+    assert {"#1", "#1001"} <= set(texts)
+    lines = piece.timeline().splitlines()
+    assert len(lines) == 27
+    assert "... 977 more ..." in lines[16]
+
+
+# The command
+
+
+@pytest.fixture
+def violated(tmp_path):
+    path = tmp_path / "log.jsonl"
+    rows = [
+        {"key": "</svg>", "sent_ns": i * MS, "received_ns": i * MS + MS, "status": 200}
+        for i in range(6)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_check_writes_evidence_that_check_verifies(violated, tmp_path, capsys):
+    assert cli.main(["check", str(violated), "--evidence", str(tmp_path / "found")]) == 1
+    written = tmp_path / "found" / "evidence-1.json"
+    assert sorted(tmp_path.joinpath("found").iterdir()) == [written, written.with_suffix(".svg")]
+    svg(written.with_suffix(".svg").read_text())
+    capsys.readouterr()
+    assert cli.main(["check", str(written)]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("violated\n")
+    assert "assuming that all requests count under this key" in said
+
+
+def test_evidence_is_known_by_its_content_whatever_the_form_and_on_standard_input(
+    violated, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "one.json"
+    assert cli.main(["check", str(violated), "--evidence", str(path)]) == 1
+    document = json.loads(path.read_text())
+    for text in (
+        json.dumps(document),
+        json.dumps(document) + "\n",
+        json.dumps(document, indent=4, sort_keys=True),
+        "\n\n" + json.dumps(document, indent=1),
+    ):
+        other = tmp_path / "other.jsonl"
+        other.write_text(text)
+        capsys.readouterr()
+        assert cli.main(["check", str(other), "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["outcome"] == "violated"
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+        assert cli.main(["check", "-"]) == 1
+
+
+def test_evidence_that_shows_nothing_or_is_malformed_has_its_exit_code(violated, tmp_path, capsys):
+    path = tmp_path / "one.json"
+    cli.main(["check", str(violated), "--evidence", str(path)])
+    document = json.loads(path.read_text())
+    document["requests"].pop()
+    path.write_text(json.dumps(document, indent=1))
+    assert cli.main(["check", str(path)]) == 2
+    assert "these requests do not show it" in capsys.readouterr().out
+    document["requests"][0]["sent_ns"] = "soon"
+    path.write_text(json.dumps(document, indent=1))
+    assert cli.main(["check", str(path)]) == 65
+    assert f"{path}: requests[0].sent_ns is 'soon'" in capsys.readouterr().err
+    path.write_text(json.dumps(document, indent=1)[:100])
+    assert cli.main(["check", str(path)]) == 65
+
+
+def test_evidence_is_judged_by_what_it_says(violated, tmp_path, capsys):
+    path = tmp_path / "one.json"
+    cli.main(["check", str(violated), "--evidence", str(path)])
+    for flags in (["--policy", "9 per 5s"], ["--by-key"], ["--tolerance", "0ppm"]):
+        assert cli.main(["check", str(path), *flags]) == 64
+        assert f"{flags[0]} with {path}" in capsys.readouterr().err
+
+
+def test_evidence_that_cannot_be_written_is_said(violated, capsys):
+    assert cli.main(["check", str(violated), "--evidence", str(violated / "x")]) == 73
+    assert "cannot write evidence" in capsys.readouterr().err
+
+
+def test_without_a_violation_there_is_no_evidence_to_write(tmp_path, capsys):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"key": "a", "sent_ns": 1, "received_ns": 9999, "status": 200}\n')
+    assert cli.main(["check", str(path), "--evidence", str(tmp_path / "found")]) == 2
+    assert not (tmp_path / "found").exists()
+    assert "no evidence to write" in capsys.readouterr().err

@@ -1,0 +1,238 @@
+"""`rateproof check` on bad logs: clear words, the right exit code, never a wrong verdict."""
+
+import itertools
+import json
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rateproof import cli
+
+MS = 1_000_000
+S = 1_000 * MS
+ROW = {"key": "alice", "sent_ns": 10 * MS, "received_ns": 11 * MS, "status": 200}
+
+
+def rows(*offsets, status=200, **more):
+    """A request of one client at each offset in ms, answered half a millisecond later."""
+    return [
+        {
+            "key": "alice",
+            "sent_ns": at * MS + 1,
+            "received_ns": at * MS + MS // 2,
+            "status": status,
+            **more,
+        }
+        for at in offsets
+    ]
+
+
+SIX = rows(*range(6))
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    def run(lines, *flags, name="log.jsonl"):
+        path = tmp_path / name
+        if isinstance(lines, bytes):
+            path.write_bytes(lines)
+        elif path.suffix == ".parquet":
+            pq.write_table(lines, path)
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in lines))
+        code = cli.main(["check", str(path), "--policy", "5 per 5s", *flags])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize("missing", ["key", "sent_ns", "received_ns", "status"])
+@pytest.mark.parametrize("kind", ["lines", "table"])
+def test_a_column_that_is_missing_is_named_with_what_is_needed(check, missing, kind):
+    whole = [{name: value for name, value in row.items() if name != missing} for row in SIX]
+    log = whole if kind == "lines" else pa.Table.from_pylist(whole)
+    code, out, err = check(log, name="log.jsonl" if kind == "lines" else "log.parquet")
+    assert (code, out) == (65, "")
+    assert missing in err
+    assert "key, sent_ns, received_ns, status" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"received_ns": 9 * MS}, "received_ns 9000000 is before sent_ns 10000000"),
+        ({"received_ns": -1}, "received_ns -1 is before sent_ns 10000000"),
+        ({"sent_ns": -1}, "row 7: sent_ns is -1"),
+        ({"sent_ns": 1_790_000_000 * S, "received_ns": 1_790_000_000 * S + MS}, "56 years apart"),
+        ({"sent_ns": 60, "received_ns": 60}, "row 7: received_ns is 0 ns after sent_ns 60"),
+        ({"status": 0}, "row 7: status is 0"),
+        ({"status": -200}, "row 7: status is -200"),
+        ({"status": 2000}, "row 7: status is 2000"),
+        ({"status": "200"}, "status is '200'"),
+        ({"status": 200.0}, "status is 200.0"),
+        ({"sent_ns": "0.5"}, "sent_ns is '0.5'"),
+        ({"sent_ns": 0.5}, "sent_ns is 0.5"),
+        ({"sent_ns": float("nan")}, "sent_ns is nan"),
+        ({"sent_ns": None}, "cannot be null"),
+        ({"received_ns": 2**63}, f"received_ns is {2**63}"),
+        ({"received_ns": [1]}, "received_ns is [1]"),
+        ({"key": 7}, "key is 7"),
+        ({"key": None}, "cannot be null"),
+        ({"outcome": "denied"}, "outcome 'denied'"),
+        ({"run": "a"}, "run is 'a'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_the_accepted_form(check, change, named):
+    code, out, err = check([*SIX, ROW | change])
+    assert (code, out) == (65, "")
+    assert named in err
+    assert "hint: " in err
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "named"),
+    [
+        ("sent_ns", pa.array([0.5] * 6), "row 1: sent_ns is 0.5"),
+        ("sent_ns", pa.array([float("nan")] * 6), "row 1: sent_ns is nan"),
+        ("sent_ns", pa.array(["1"] * 6), "row 1: sent_ns is '1'"),
+        ("sent_ns", pa.array([None] * 6, pa.int64()), "row 1: sent_ns is null"),
+        ("received_ns", pa.array([2**63] * 6, pa.uint64()), str(2**63)),
+        ("received_ns", pa.array([0] * 6), "received_ns 0 is before sent_ns 1"),
+        ("status", pa.array(["200"] * 6), "row 1: status is '200'"),
+        ("status", pa.array([0] * 6), "row 1: status is 0"),
+        ("key", pa.array([1] * 6), "row 1: key is 1"),
+        ("key", pa.array([None] * 6, pa.string()), "row 1: key is null"),
+    ],
+)
+def test_a_value_of_a_table_that_cannot_be_is_named(check, column, values, named):
+    table = pa.Table.from_pylist(SIX)
+    at = table.column_names.index(column)
+    code, out, err = check(table.set_column(at, column, values), name="log.parquet")
+    assert (code, out) == (65, "")
+    assert named in err
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b'{"rateproof_log": 1}\n'])
+def test_a_log_of_no_requests_is_said(check, content):
+    code, _, err = check(content)
+    assert code == 65
+    assert "has no events" in err
+
+
+@pytest.mark.parametrize("kept", [1, 40, -20, -1])
+def test_a_table_that_is_cut_off_is_said(check, tmp_path, kept):
+    pq.write_table(pa.Table.from_pylist(SIX), tmp_path / "whole.parquet")
+    code, _, err = check((tmp_path / "whole.parquet").read_bytes()[:kept], name="log.parquet")
+    assert code == 65
+    assert "is not a whole Parquet file" in err
+
+
+def test_lines_that_are_cut_off_are_said(check):
+    whole = "".join(json.dumps(row) + "\n" for row in SIX).encode()
+    code, _, err = check(whole[:-20])
+    assert code == 65
+    assert "line 6 is cut off" in err
+
+
+def test_a_second_row_of_the_same_number_is_said(check):
+    numbered = [row | {"sequence": number} for number, row in enumerate(SIX, 1)]
+    code, _, err = check([*numbered, numbered[2]])
+    assert code == 65
+    assert "row 7: sequence 3 of run 0 is there a second time" in err
+
+
+def test_a_row_without_a_number_that_is_there_twice_is_said(check):
+    """Three requests, written twice, are no six."""
+    code, _, err = check([*SIX[:3], *SIX[:3]])
+    assert code == 65
+    assert "row 4 is there a second time" in err
+
+
+def test_equal_rows_of_a_clock_that_counts_milliseconds_are_requests_of_their_own(check):
+    row = ROW | {"received_ns": 12 * MS}
+    assert check([row] * 6)[0] == 1
+    assert check([row] * 5)[0] == 2
+
+
+def test_another_clock_in_the_same_file_is_said(check):
+    clock = {"name": "CLOCK_MONOTONIC", "boot_id": "a", "host": "x"}
+    heads = [{"rateproof_log": 1, "clock": clock | {"boot_id": boot}} for boot in "ab"]
+    code, _, err = check([heads[0], *SIX[:3], heads[1], *SIX[3:]])
+    assert code == 65
+    assert "another clock than before" in err
+
+
+def test_times_in_seconds_are_no_burst(check):
+    """Six requests, ten seconds apart each, would all lie in one window of nanoseconds."""
+    seconds = [row | {"sent_ns": 10 * i, "received_ns": 10 * i + 1} for i, row in enumerate(SIX)]
+    code, out, err = check(seconds)
+    assert (code, out) == (65, "")
+    assert "times in another unit?" in err
+
+
+def test_rows_in_any_order_are_judged_alike(check):
+    rng = random.Random(5)
+    right = [*rows(*range(5)), *rows(5, 6, status=429), *rows(*range(5_010, 5_015))]
+    for log, code in ((SIX, 1), (right, 0)):
+        for _ in range(10):
+            assert check(rng.sample(log, len(log)), "--json")[0] == code
+
+
+def test_two_runs_of_other_clients_are_judged_as_one_log(check):
+    other = [row | {"key": "bob", "run": 1} for row in SIX]
+    code, out, _ = check([*SIX, *other], "--json")
+    assert code == 1
+    assert [piece["run"] for piece in json.loads(out)["evidence"]] == [0, 1]
+
+
+def test_runs_whose_clock_began_again_are_judged_apart(check):
+    """Five admissions each, at the same times by the clock: ten in a window that never was."""
+    five = rows(*range(5))
+    rejected = rows(7, 8, status=429)
+    runs = [[row | {"run": run} for row in (*five, *rejected)] for run in (0, 1)]
+    code, out, _ = check(list(itertools.chain(*runs)))
+    assert code == 0
+    assert "each run was judged by itself, and no rejection" in out
+    code, out, _ = check([*runs[0], *(row | {"run": 1} for row in SIX)], "--json")
+    assert code == 1
+    assert [piece["run"] for piece in json.loads(out)["evidence"]] == [1]
+
+
+def test_a_rejection_is_not_judged_where_another_run_may_be_its_reason(check):
+    log = [*rows(*range(5)), *rows(9_000, status=429, run=1)]
+    assert check(log, "--claim", "wrong-rejection")[0] == 2
+    assert check(log)[0] == 2
+
+
+@pytest.mark.parametrize("status", [418, 403, 999])
+def test_a_status_that_is_no_rejection_of_the_policy_gives_no_consistent_verdict(check, status):
+    code, out, _ = check([*rows(*range(5)), *rows(*range(6, 30), status=status)])
+    assert code in {1, 2}
+    if status != 999:
+        assert str(status) in out
+
+
+def test_a_window_longer_than_the_log_is_never_stressed(check):
+    code, out, _ = check(rows(*range(30)), "--policy", "100 per hour")
+    assert code == 2
+    assert "never stressed" in out
+
+
+def test_a_policy_finer_than_the_intervals_cannot_be_judged(check):
+    slow = [row | {"received_ns": row["sent_ns"] + 80 * MS} for row in rows(0, 10, 60, 70)]
+    code, out, _ = check(slow, "--policy", "2 per 50ms")
+    assert code == 2
+    assert "no excess could have been shown" in out
+
+
+@pytest.mark.parametrize(
+    ("policy", "named"),
+    [("sieve 5 per 5s", "unknown algorithm 'sieve'"), ("5 per 0s", "window 0 ns")],
+)
+def test_a_policy_without_a_rule_is_a_bad_argument(check, policy, named):
+    code, _, err = check(SIX, "--policy", policy)
+    assert code == 64
+    assert named in err

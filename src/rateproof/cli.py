@@ -116,8 +116,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 def _test(arguments: argparse.Namespace) -> int:
     from rateproof.hunt import TestSettings, run_test
-    from rateproof.hunt.nemesis import parse_deeds
     from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
+    from rateproof.hunt.server.nemesis import parse_deeds
     from rateproof.simulate.scenario import fresh_seed
     from rateproof.simulate.target import Target
 

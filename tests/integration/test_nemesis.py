@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from rateproof.errors import InvalidArgument, Unreachable
-from rateproof.hunt.child import ChildServer
-from rateproof.hunt.nemesis import Stroke
-from rateproof.hunt.watch import Watch
+from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.server.nemesis import Stroke
+from rateproof.hunt.server.watch import Watch
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target

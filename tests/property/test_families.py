@@ -10,11 +10,11 @@ import pytest
 
 from rateproof import core
 from rateproof.policy import Policy
-from rateproof.prove.breach import Breach, find_breach
-from rateproof.prove.families.family import SEARCHED, Explained, Family
-from rateproof.prove.families.search import _native_search, _search, search
-from rateproof.prove.families.sliding_counter import earliest
-from rateproof.prove.feasible import Exhausted, Feasible, Infeasible, Interval, feasible
+from rateproof.prove.admissions.breach import Breach, find_breach
+from rateproof.prove.admissions.families.family import SEARCHED, Explained, Family
+from rateproof.prove.admissions.families.search import _native_search, _search, search
+from rateproof.prove.admissions.families.sliding_counter import earliest
+from rateproof.prove.admissions.feasible import Exhausted, Feasible, Infeasible, Interval, feasible
 from rateproof.prove.models import Model, Stair
 from rateproof.prove.tolerance import EXACT, Tolerance
 

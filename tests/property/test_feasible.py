@@ -8,7 +8,7 @@ import pytest
 
 from rateproof import core
 from rateproof.policy import ALGORITHMS, Policy, Quota
-from rateproof.prove.feasible import (
+from rateproof.prove.admissions.feasible import (
     Answer,
     Exhausted,
     Feasible,
@@ -19,8 +19,8 @@ from rateproof.prove.feasible import (
     minimal_core,
     segments,
 )
+from rateproof.prove.admissions.windows import most_nested, most_touching, tightest_nests
 from rateproof.prove.models import EXACT, Bounds, Model, Stair, Tolerance
-from rateproof.prove.windows import most_nested, most_touching, tightest_nests
 
 ENDLESS = 10**12
 SEARCHES = [_search] if core.native() is None else [_search, _native_search]

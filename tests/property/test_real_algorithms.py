@@ -26,8 +26,8 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, VIOLATED, Verdict, judge
-from rateproof.prove.families.family import Explained, Family
-from rateproof.prove.families.search import search
+from rateproof.prove.admissions.families.family import Explained, Family
+from rateproof.prove.admissions.families.search import search
 from rateproof.prove.tolerance import Tolerance
 
 MS = 1_000_000

@@ -7,10 +7,10 @@ from itertools import product
 import pytest
 
 from rateproof.policy import Policy, Quota
-from rateproof.prove.fullness import BucketRule, WindowRule, rules_of
 from rateproof.prove.models import EXACT, Tolerance
 from rateproof.prove.observed import KeyLog
-from rateproof.prove.rejections import Judgement, covered_from_ns, has_rule
+from rateproof.prove.rejections.fullness import BucketRule, WindowRule, rules_of
+from rateproof.prove.rejections.rules import Judgement, covered_from_ns, has_rule
 
 NEVER = 10**6
 LAST = 14

@@ -6,7 +6,7 @@ from collections import OrderedDict, defaultdict, deque
 import pytest
 
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrink import Tries, shrink
+from rateproof.hunt.shrink.shrink import Tries, shrink
 from rateproof.simulate.behaviours import Schedule
 
 SECOND = 1_000_000_000

@@ -1,4 +1,4 @@
-//! Which statements of header fields did not come true: the twin of `rateproof.prove.promises`.
+//! Which statements of header fields did not come true: the twin of `rateproof.prove.headers.promises`.
 
 use crate::seen::{Kind, TIME_LIMIT};
 

@@ -1,4 +1,4 @@
-//! Counting what fell into one window: the twins of `rateproof.prove.windows`.
+//! Counting what fell into one window: the twins of `rateproof.prove.admissions.windows`.
 
 use std::collections::BinaryHeap;
 

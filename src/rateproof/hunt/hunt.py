@@ -4,17 +4,17 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rateproof.hunt.child import ChildServer
-from rateproof.hunt.crashes import CRASH, shrunk_crash
-from rateproof.hunt.explore import Draw, draw
+from rateproof.hunt.explore.explore import Draw, draw
+from rateproof.hunt.explore.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
-from rateproof.hunt.leads import Lead, Leads
-from rateproof.hunt.nemesis import Stroke, aftermath_ns, plan, witnesses
 from rateproof.hunt.recipe import Phase
-from rateproof.hunt.reproduction import Reproduction
+from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
+from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
-from rateproof.hunt.shrinking import outcome_of, scheduled, shrunk_violations
-from rateproof.hunt.watch import Watch
+from rateproof.hunt.shrink.crashes import CRASH, shrunk_crash
+from rateproof.hunt.shrink.reproduction import Reproduction
+from rateproof.hunt.shrink.shrinking import outcome_of, scheduled, shrunk_violations
 from rateproof.output import say
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rateproof.events import EventLog
-from rateproof.hunt.explore import Draw
-from rateproof.hunt.nemesis import Deed
+from rateproof.hunt.explore.explore import Draw
+from rateproof.hunt.server.nemesis import Deed
+from rateproof.hunt.server.watch import Crash, Watch
 from rateproof.hunt.settings import TestSettings
-from rateproof.hunt.watch import Crash, Watch
 from rateproof.prove import Verdict, judge
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario

@@ -15,14 +15,14 @@ from types import FrameType
 
 from rateproof.errors import CannotWrite
 from rateproof.events import open_log_writer, parquet
-from rateproof.hunt.child import ChildServer
 from rateproof.hunt.hunt import Hunt, first_scenario
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.summary import SummaryFile, Totals, describe
+from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.server.starting import server_for
 from rateproof.hunt.settings import TestSettings
-from rateproof.hunt.starting import server_for
 from rateproof.output import emit, say
 from rateproof.prove import VIOLATED
 from rateproof.simulate.client.live import allow_target, allowed_rate

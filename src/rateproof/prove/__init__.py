@@ -5,13 +5,13 @@ would be circular. `docs/theory.md` derives what is used here.
 """
 
 from rateproof.prove.by_key import KeyVerdict, judge_keys
-from rateproof.prove.calls import ClosestCall
 from rateproof.prove.claims import HEADERS
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence, Witness
-from rateproof.prove.headers import Headers
+from rateproof.prove.headers.headers import Headers
 from rateproof.prove.judging import ALL_CLAIMS, CLAIMS, DEFAULT_BUDGET, judge
-from rateproof.prove.pressure import Pressure
-from rateproof.prove.sensitivity import Sensitivity
+from rateproof.prove.pressure.calls import ClosestCall
+from rateproof.prove.pressure.pressure import Pressure
+from rateproof.prove.pressure.sensitivity import Sensitivity
 from rateproof.prove.verdict import (
     CONSISTENT,
     INCONCLUSIVE,

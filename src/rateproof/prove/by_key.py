@@ -8,7 +8,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.policy import Policy
 from rateproof.prove.claims import HEADERS, OVER_ADMISSION
-from rateproof.prove.diagnosis import diagnose
+from rateproof.prove.diagnosis.diagnosis import diagnose
 from rateproof.prove.judging import CLAIMS, DEFAULT_BUDGET, checked, verdict_of
 from rateproof.prove.observed import observe_each
 from rateproof.prove.runs import APART, by_run

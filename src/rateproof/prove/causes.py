@@ -5,8 +5,8 @@ from typing import Final
 
 from rateproof.policy import Policy
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION
-from rateproof.prove.pressure import Pressure
-from rateproof.prove.rejections import has_rule
+from rateproof.prove.pressure.pressure import Pressure
+from rateproof.prove.rejections.rules import has_rule
 from rateproof.prove.survey import Counts
 from rateproof.prove.trial import Doubts, Trial
 

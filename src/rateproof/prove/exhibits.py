@@ -7,11 +7,11 @@ from functools import cached_property
 from rateproof.events import EventLog
 from rateproof.events.columns import NULL
 from rateproof.policy import Policy
-from rateproof.prove.breach import Breach
+from rateproof.prove.admissions.breach import Breach
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence, Witness
-from rateproof.prove.fullness import Rule, WindowRule
 from rateproof.prove.models import Stair
 from rateproof.prove.observed import KeyLog
+from rateproof.prove.rejections.fullness import Rule, WindowRule
 
 __all__ = ["Exhibits"]
 

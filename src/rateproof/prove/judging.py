@@ -11,10 +11,10 @@ from rateproof.events import EventLog
 from rateproof.policy import Policy
 from rateproof.prove.causes import Cause, causes_of, left_out
 from rateproof.prove.claims import CLAIM_SETS, HEADERS
-from rateproof.prove.diagnosis import Finding, diagnose
-from rateproof.prove.division import divided
+from rateproof.prove.diagnosis.diagnosis import Finding, diagnose
+from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence
-from rateproof.prove.headers import Headers
+from rateproof.prove.headers.headers import Headers
 from rateproof.prove.runs import APART, by_run
 from rateproof.prove.tolerance import Tolerance
 from rateproof.prove.trial import Doubts, Trial

@@ -19,7 +19,7 @@ from math import gcd
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
-from rateproof.prove.families.family import Family
+from rateproof.prove.admissions.families.family import Family
 from rateproof.prove.tolerance import EXACT, MILLION, Tolerance
 
 __all__ = ["EXACT", "Bounds", "Model", "Stair", "Tolerance"]

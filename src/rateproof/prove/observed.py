@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
-from rateproof.prove.feasible import Interval
+from rateproof.prove.admissions.feasible import Interval
 
 __all__ = ["KeyLog", "observe", "observe_each"]
 

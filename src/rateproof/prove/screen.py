@@ -14,12 +14,12 @@ from typing import Any
 from rateproof import core
 from rateproof.events import EventLog
 from rateproof.policy import Policy
-from rateproof.prove.calls import ClosestCall, first_of_each
 from rateproof.prove.columns import columns_of, stored
 from rateproof.prove.models import EXACT, Model, Tolerance
 from rateproof.prove.observed import KeyLog, observe
-from rateproof.prove.pressure import Pressure, unpressed
-from rateproof.prove.rejections import Judgement
+from rateproof.prove.pressure.calls import ClosestCall, first_of_each
+from rateproof.prove.pressure.pressure import Pressure, unpressed
+from rateproof.prove.rejections.rules import Judgement
 from rateproof.prove.survey import Counts, Survey, Suspect
 
 __all__ = ["screened"]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from rateproof.events import REJECTED, EventLog
 from rateproof.events.columns import NULL
 from rateproof.policy import Policy
-from rateproof.prove.calls import ClosestCall, rank
 from rateproof.prove.models import Tolerance
 from rateproof.prove.observed import KeyLog, observe
-from rateproof.prove.pressure import Pressure, measure
-from rateproof.prove.rejections import Judgement
+from rateproof.prove.pressure.calls import ClosestCall, rank
+from rateproof.prove.pressure.pressure import Pressure, measure
+from rateproof.prove.rejections.rules import Judgement
 
 if TYPE_CHECKING:
     from array import array

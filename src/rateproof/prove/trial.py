@@ -6,19 +6,19 @@ from dataclasses import InitVar, dataclass, field, replace
 
 from rateproof.events import EventLog
 from rateproof.policy import Policy
-from rateproof.prove.breach import Breach, find_breach
+from rateproof.prove.admissions.breach import Breach, find_breach
+from rateproof.prove.admissions.feasible import Exhausted, Interval
 from rateproof.prove.evidence import OVER_ADMISSION, Evidence
 from rateproof.prove.exhibits import Exhibits
-from rateproof.prove.feasible import Exhausted, Interval
-from rateproof.prove.headers import Headers, headers_of
+from rateproof.prove.headers.headers import Headers, headers_of
 from rateproof.prove.models import EXACT, Model, Tolerance
 from rateproof.prove.observed import KeyLog
-from rateproof.prove.overlaps import Part
-from rateproof.prove.rejections import Judgement, WrongRejection
+from rateproof.prove.pressure.sensitivity import Sensitivity, sensitivity
+from rateproof.prove.rejections.overlaps import Part
+from rateproof.prove.rejections.rules import Judgement, WrongRejection
+from rateproof.prove.rejections.together import find_together
 from rateproof.prove.screen import screened
-from rateproof.prove.sensitivity import Sensitivity, sensitivity
 from rateproof.prove.survey import Survey, cut_off, fresh, survey, survey_of
-from rateproof.prove.together import find_together
 
 __all__ = ["Doubts", "Trial"]
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from rateproof.prove.calls import ClosestCall, closest_of
 from rateproof.prove.causes import Cause
 from rateproof.prove.evidence import Evidence, readable_key
-from rateproof.prove.headers import Headers, all_headers
-from rateproof.prove.pressure import Pressure, hardest
-from rateproof.prove.sensitivity import Sensitivity, best
+from rateproof.prove.headers.headers import Headers, all_headers
+from rateproof.prove.pressure.calls import ClosestCall, closest_of
+from rateproof.prove.pressure.pressure import Pressure, hardest
+from rateproof.prove.pressure.sensitivity import Sensitivity, best
 from rateproof.prove.survey import Counts
 
 __all__ = [

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rateproof.events import Event, EventLog
-from rateproof.hunt.bench import Bench, judged_alone
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrink import Tries
+from rateproof.hunt.shrink.bench import Bench, judged_alone
+from rateproof.hunt.shrink.shrink import Tries
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Schedule
 

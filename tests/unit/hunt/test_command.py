@@ -5,10 +5,10 @@ import shlex
 import pytest
 
 from rateproof import cli
-from rateproof.hunt.command import repeat_command
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.reproduction import Reproduction
-from rateproof.hunt.shrink import Tries
+from rateproof.hunt.shrink.command import repeat_command
+from rateproof.hunt.shrink.reproduction import Reproduction
+from rateproof.hunt.shrink.shrink import Tries
 from rateproof.simulate.behaviours import Schedule
 
 SECOND = 1_000_000_000

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof.hunt.attacks import attack
-from rateproof.hunt.explore import SHAPES, draw
-from rateproof.hunt.leads import Lead
+from rateproof.hunt.explore.attacks import attack
+from rateproof.hunt.explore.explore import SHAPES, draw
+from rateproof.hunt.explore.leads import Lead
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Answer
 from rateproof.simulate.scenario import Scenario
@@ -44,7 +44,7 @@ def test_equal_seeds_draw_equal_iterations(seed, iteration, policy):
 
 def test_a_draw_is_the_same_in_another_process():
     program = (
-        "from rateproof.hunt.explore import draw; from rateproof.policy import Policy;"
+        "from rateproof.hunt.explore.explore import draw; from rateproof.policy import Policy;"
         "d = draw(7, 3, Policy.parse('5 per 5s')); print(d, d.scenario_seed)"
     )
     here = draw(7, 3, POLICY)
@@ -123,7 +123,7 @@ def test_the_opening_book_covers_every_family_of_faults_in_three_iterations(seed
 @given(seeds)
 def test_edges_are_pressed_at_many_phases(seed):
     starts = [at for attack in draw(seed, 2, POLICY).attacks for at in attack.starts]
-    assert len(set(starts)) == len(starts) == 24
+    assert len(set(starts)) == len(starts) == 30
 
 
 def test_each_quota_of_several_is_pressed_in_its_turn():

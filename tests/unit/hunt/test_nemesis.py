@@ -5,7 +5,7 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
 from rateproof.hunt import iteration
-from rateproof.hunt.nemesis import DEEDS, Deed, aftermath_ns, parse_deeds, plan, witnesses
+from rateproof.hunt.server.nemesis import DEEDS, Deed, aftermath_ns, parse_deeds, plan, witnesses
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Constant
 from rateproof.simulate.scenario import Group

@@ -4,7 +4,7 @@ import pytest
 
 from rateproof.events import Event, EventLog
 from rateproof.hunt.recipe import Phase
-from rateproof.hunt.retrace import retrace
+from rateproof.hunt.shrink.retrace import retrace
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.simulate.identities import identity_of

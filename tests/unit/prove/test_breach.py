@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from rateproof.policy import Policy
-from rateproof.prove.breach import Breach, find_breach
-from rateproof.prove.feasible import Exhausted, Feasible, Infeasible, feasible
+from rateproof.prove.admissions.breach import Breach, find_breach
+from rateproof.prove.admissions.feasible import Exhausted, Feasible, Infeasible, feasible
 from rateproof.prove.models import Model
 
 UNCOUNTED = [(0, 200), (300, 300), (600, 600), (200, 400)]

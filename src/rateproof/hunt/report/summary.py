@@ -14,7 +14,7 @@ from rateproof.hunt.report.subject import Subject
 from rateproof.prove import Verdict, combine
 
 if TYPE_CHECKING:
-    from rateproof.hunt.reproduction import Reproduction
+    from rateproof.hunt.shrink.reproduction import Reproduction
 
 __all__ = ["NAME", "SummaryFile", "Totals", "describe"]
 

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from rateproof.hunt.nemesis import Deed
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.findings import Findings
 from rateproof.hunt.report.page import page
 from rateproof.hunt.report.summary import Totals
-from rateproof.hunt.reproduction import Reproduction
-from rateproof.hunt.shrink import Tries
+from rateproof.hunt.server.nemesis import Deed
+from rateproof.hunt.shrink.reproduction import Reproduction
+from rateproof.hunt.shrink.shrink import Tries
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.simulate.behaviours import Schedule

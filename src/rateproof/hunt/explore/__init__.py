@@ -1,0 +1,1 @@
+"""What to try next: attacks, drawn and refined."""

@@ -1,0 +1,1 @@
+"""A server of our own under test: started, watched, and harmed on purpose."""

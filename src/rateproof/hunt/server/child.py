@@ -1,0 +1,209 @@
+"""A server started to be tested: a child process, started again when it dies."""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import rateproof
+from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.hunt.server.workers import Worker, Workers, visible
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+from rateproof.simulate.target import Target
+
+__all__ = ["ChildServer"]
+
+_START_S = 20.0
+_STOP_S = 5.0
+_LOOK_S = 0.05
+
+_COMMAND = "a program and its arguments, such as 'gunicorn app:app --bind {host}:{port}'"
+
+
+class ChildServer:
+    """A program that serves, as a child in a process group of its own.
+
+    The group matters: a server whose main process was killed leaves workers
+    behind that still hold the port, and they must go before a new one can start.
+
+    Args:
+        target: where it is to listen.
+        command: the program and its arguments; no shell reads them.
+        environment: variables beside those of this process.
+    """
+
+    def __init__(
+        self, target: Target, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._target = target
+        self._command = list(command)
+        self._environment = os.environ | (environment or {})
+        self._stderr = tempfile.TemporaryFile("a+")  # noqa: SIM115  closed by __exit__
+        self._process: subprocess.Popen[bytes] | None = None
+        self._workers = Workers(target.port)
+
+    @classmethod
+    def ours(cls, target: Target, policy: Policy, key: KeySpec, workers: int = 2) -> Self:
+        """`rateproof serve`.
+
+        Args:
+            target: where it is to listen.
+            policy: what it is to enforce.
+            key: where it is to read a client's identity.
+            workers: how many processes it is to use.
+        """
+        command = [
+            *(sys.executable, "-m", "rateproof", "serve"),
+            *("--host", target.host, "--port", str(target.port)),
+            *("--policy", str(policy), "--key", str(key), "--workers", str(workers)),
+            "--with-parent",
+        ]
+        ours = str(Path(rateproof.__file__).parent.parent)
+        paths = filter(None, [ours, os.environ.get("PYTHONPATH")])
+        return cls(target, command, {"PYTHONPATH": os.pathsep.join(paths)})
+
+    @classmethod
+    def of(cls, target: Target, command: str) -> Self:
+        """Any program that serves HTTP in the foreground.
+
+        Args:
+            target: where it will listen.
+            command: the program and its arguments, quoted as for a shell, which
+                does not see them. `{host}` and `{port}` stand for the target's.
+
+        Raises:
+            InvalidArgument: empty, or a quote that is not closed.
+        """
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise InvalidArgument(f"command {command!r}: {error}", _COMMAND) from None
+        if not words:
+            raise InvalidArgument(f"command {command!r} is empty", _COMMAND)
+        places = (("{host}", target.host), ("{port}", str(target.port)))
+        for place, value in places:
+            words = [word.replace(place, value) for word in words]
+        return cls(target, words)
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections.
+
+        Raises:
+            InvalidArgument: there is no such program, or it refused its settings,
+                such as an algorithm that it does not enforce.
+            Unreachable: it ended or did not listen within 20 s. With its last words.
+        """
+        self._stderr.truncate(0)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  what the user named
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
+        except OSError as error:
+            what = f"cannot start {self._command[0]!r}: {error.strerror}"
+            raise InvalidArgument(what, _COMMAND) from None
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if self._target.answers(0.2):
+                return
+            time.sleep(0.02)
+        refused = self._process.poll() == InvalidArgument.exit_code
+        self.stop()
+        words = self._last_words()
+        if refused:
+            raise InvalidArgument("the server that was to be started refuses these settings", words)
+        raise Unreachable(
+            f"the server that was started for {self._target.url} does not listen",
+            words or f"its command was {self}",
+        )
+
+    def died(self) -> str | None:
+        """How it ended, if it did so by itself since it was started: else None."""
+        code = None if self._process is None else self._process.poll()
+        if code is None:
+            return None
+        return f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not been ended; it may have died by itself since."""
+        return self._process is not None
+
+    def answers(self) -> bool:
+        """Whether it accepts connections, as far as can be told within 50 ms."""
+        return self._target.answers(_LOOK_S)
+
+    def workers(self) -> list[Worker]:
+        """The processes that serve, the longest known first; none where the system hides them."""
+        if self._process is None or not visible():
+            return []
+        return self._workers.look(self._process.pid)
+
+    def departed(self) -> list[Worker]:
+        """Workers that ended since it was last asked, the whole server excepted."""
+        return self._workers.departed()
+
+    def restart(self) -> None:
+        """End what is left of it and start it again.
+
+        Raises:
+            Unreachable: as `start`.
+        """
+        self._end_group(signal.SIGKILL)
+        self.start()
+
+    def stop(self) -> None:
+        """End it: politely, and after 5 s by force. Harmless when it is not running."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
+        self._end_group(signal.SIGKILL)
+
+    def _end_group(self, number: int) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+        self._process.wait()
+        self._workers.forget()
+        self._process = None
+        # The workers end a moment later, and what starts next must not be taken for them.
+        deadline = time.monotonic() + _STOP_S
+        while self.answers() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0)
+        return " / ".join(self._stderr.read().strip().splitlines()[-3:])
+
+    def __str__(self) -> str:
+        return shlex.join(self._command)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._end_group(signal.SIGKILL)
+        self.stop()
+        self._stderr.close()

@@ -1,0 +1,68 @@
+"""Which server is tested: one that listens already, one of a given command, or one of our own."""
+
+from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.server.workers import visible
+from rateproof.keyspec import KeySpec
+from rateproof.output import say
+from rateproof.policy import Policy
+from rateproof.simulate.target import Target
+
+__all__ = ["server_for"]
+
+
+def server_for(
+    target: Target,
+    policy: Policy,
+    key: KeySpec,
+    *,
+    command: str | None,
+    may_start: bool,
+    nemesis: bool,
+) -> ChildServer | None:
+    """The server to start for a test; None to test the one that listens at the target.
+
+    Args:
+        target: where it is to be tested.
+        policy: what a server of our own is to enforce.
+        key: where that is to read identities.
+        command: starts the server to test; None: one of our own where nothing listens.
+        may_start: whether one of our own may be started.
+        nemesis: whether something is to be done to it, so that it must be started here.
+
+    Raises:
+        InvalidArgument: a command that cannot be one, or for another machine; a nemesis
+            for a server that was not started here, or on a system that hides its processes.
+        Unreachable: something listens where the command is to, or nothing where no
+            server can be started.
+    """
+    if nemesis and not visible():
+        raise InvalidArgument("a nemesis", "only Linux shows which processes are a server's")
+    if command is not None:
+        return _named(target, command)
+    if target.answers():
+        if nemesis:
+            raise InvalidArgument(
+                f"a nemesis for {target.url}, where a server listens that was not started here",
+                "stop it and name its command: --start 'gunicorn app:app --bind {host}:{port}'",
+            )
+        return None
+    ours = target.is_loopback and target.scheme == "http" and target.path == "/"
+    if not (ours and may_start):
+        raise Unreachable(f"nothing listens at {target.url}", "start the server first")
+    say(f"nothing listens at {target.url}: starting a server there")
+    return ChildServer.ours(target, policy, key)
+
+
+def _named(target: Target, command: str) -> ChildServer:
+    if not target.is_loopback:
+        raise InvalidArgument(
+            f"a command to serve {target.url}", "what is started here is tested on the loopback"
+        )
+    child = ChildServer.of(target, command)
+    if target.answers():
+        raise Unreachable(
+            f"something listens at {target.url} already", "stop it, or leave out --start"
+        )
+    say(f"starting {child}")
+    return child

@@ -1,0 +1,1 @@
+"""From something found to the shortest schedule that does it again."""

@@ -1,0 +1,1 @@
+"""Over-admission: could these admissions have kept the policy?"""

@@ -1,0 +1,1 @@
+"""What a target seems to do instead of what was declared."""

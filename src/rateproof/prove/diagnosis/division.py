@@ -1,0 +1,155 @@
+"""Whether a limiter is there several times over: for each connection, or for each worker."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from rateproof.events import EventLog
+from rateproof.prove.admissions.feasible import Interval
+from rateproof.prove.admissions.windows import most_nested
+from rateproof.prove.diagnosis.diagnosis import (
+    MOST_OF_ANY,
+    Diagnosis,
+    Finding,
+    is_long,
+    known_since_ns,
+)
+from rateproof.prove.observed import KeyLog, observe
+from rateproof.prove.pressure.pressure import Pressure
+from rateproof.units import format_duration
+
+__all__ = ["divided"]
+
+_LEAST_BURSTS = 2
+_PARTS = 4
+
+
+def divided(log: EventLog, pressure: Sequence[Pressure]) -> list[Finding]:
+    """Explain that keys were admitted too often by a limiter that is there several times over.
+
+    Args:
+        log: what clients saw; some key was admitted too often, and something rejected.
+        pressure: how hard it pressed on each quota.
+    """
+    if is_long(log):
+        return []
+    quota, since_ns = pressure[0], known_since_ns(log, pressure)
+    connections = log.column("connection")
+    keys = [_Lanes.of(key, connections) for key in observe(log).values()]
+    return list(_per_connection(keys, quota) or _several(keys, quota, since_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lanes:
+    """The requests of one key, and which connections they went over.
+
+    Args:
+        key: its requests.
+        admitted: those that were admitted, by connection.
+        rejected: those that were rejected, by connection.
+    """
+
+    key: KeyLog
+    admitted: dict[int, list[Interval]]
+    rejected: dict[int, list[Interval]]
+
+    @classmethod
+    def of(cls, key: KeyLog, connections: Sequence[int]) -> "_Lanes":
+        lanes = cls(key, {}, {})
+        for intervals, rows, by in (
+            (key.admitted, key.admitted_rows, lanes.admitted),
+            (key.rejected, key.rejected_rows, lanes.rejected),
+        ):
+            for interval, row in zip(intervals, rows, strict=True):
+                by.setdefault(connections[row], []).append(interval)
+        return lanes
+
+
+def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Finding]:
+    """Whether each connection had a limit of its own."""
+    most = [most_nested(lanes.key.admitted, quota.window_ns) for lanes in keys]
+    over = [lanes for lanes, times in zip(keys, most, strict=True) if times > quota.allowed]
+    # One counter with windows can do as much where two of them meet, on any connections.
+    more = max(most) > MOST_OF_ANY * quota.allowed
+    telling = more or any(lanes.rejected for lanes in over)
+    if not (over and telling and all(_kept_by_connection(lanes, quota) for lanes in over)):
+        return []
+    sentence = (
+        "each connection seems to have a limit of its own, or a worker: no connection of the "
+        f"{len(over)} keys that were admitted too often had more than {quota.allowed} in "
+        f"{format_duration(quota.window_ns)} itself, and none was rejected before it had"
+    )
+    return [Finding(Diagnosis.OWN_LIMIT_PER_CONNECTION, sentence)]
+
+
+def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> list[Finding]:
+    """Whether there are several counters, and at least how many."""
+    bursts = [burst for lanes in keys if (burst := _burst(lanes.key, quota, since_ns))]
+    if len(bursts) < _LEAST_BURSTS or _common_phase(bursts, quota.window_ns):
+        return []
+    size = max(size for size, _ in bursts)
+    sentence = (
+        f"the target looks like {-(-size // quota.allowed)} or more counters that do not know of "
+        f"each other, such as worker processes: the first requests of {len(bursts)} keys were "
+        f"admitted too often at once, up to {size} times"
+    )
+    return [Finding(Diagnosis.SEVERAL_COUNTERS, sentence)]
+
+
+def _kept_by_connection(lanes: _Lanes, quota: Pressure) -> bool:
+    """Whether every connection of a key kept the limit, and was full when it was rejected."""
+    own = lanes.admitted
+    if any(most_nested(jobs, quota.window_ns) > quota.allowed for jobs in own.values()):
+        return False
+    if not any(_together(one, other, quota) for one, other in combinations(own.values(), 2)):
+        return False
+    for connection, rejected in lanes.rejected.items():
+        sent = sorted(sent_ns for sent_ns, _ in own.get(connection, ()))
+        received = sorted(received_ns for _, received_ns in own.get(connection, ()))
+        for sent_ns, received_ns in rejected:
+            before = bisect_right(sent, received_ns)
+            expired = bisect_left(received, sent_ns - quota.window_ns)
+            if before - expired < quota.allowed:
+                return False
+    return True
+
+
+def _together(one: list[Interval], other: list[Interval], quota: Pressure) -> bool:
+    """Whether two connections were of use at the same time, and had more than the limit together.
+
+    Of one after the other the second may have met a server that has lost its memory.
+    """
+    latest_begin_ns = max(min(one), min(other))[0]
+    first_end_ns = min(max(end for _, end in one), max(end for _, end in other))
+    return (
+        latest_begin_ns < first_end_ns
+        and most_nested([*one, *other], quota.window_ns) > quota.allowed
+    )
+
+
+def _burst(key: KeyLog, quota: Pressure, since_ns: int | None) -> tuple[int, Interval] | None:
+    """A key's first requests, in a quarter of the window, if more were admitted than any could.
+
+    Any: a window that the first of them opened, or a bucket that was full.
+
+    Returns:
+        How many were admitted, and within what time more than any could.
+    """
+    first_ns = key.first_sent_ns
+    if since_ns is not None and first_ns < since_ns:
+        return None
+    until_ns = first_ns + quota.window_ns // _PARTS
+    ends = sorted(received_ns for _, received_ns in key.admitted if received_ns < until_ns)
+    any_could = quota.allowed + quota.allowed // _PARTS + 1
+    return (len(ends), (first_ns, ends[any_could])) if len(ends) > any_could else None
+
+
+def _common_phase(bursts: Sequence[tuple[int, Interval]], window_ns: int) -> bool:
+    """Whether the edges of windows that are common to all keys could divide every burst in two."""
+    (_, (first_ns, end_ns)), *others = bursts
+    low, high = 0, end_ns - first_ns
+    for _, (start_ns, end_ns) in others:
+        offset = (start_ns - first_ns + window_ns // 2) % window_ns - window_ns // 2
+        low, high = max(low, offset), min(high, offset + end_ns - start_ns)
+    return low <= high

@@ -1,0 +1,1 @@
+"""Header honesty: did what the answers say come true?"""

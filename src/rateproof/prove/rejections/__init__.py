@@ -1,0 +1,1 @@
+"""Wrong rejections: did any quota have to be full?"""

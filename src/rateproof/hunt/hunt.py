@@ -47,6 +47,7 @@ class Hunt:
         self.stop = stop
         self._transport = transport
         self._leads = Leads()
+        self._known = False
         self._shrunk: set[str] = set()
 
     def iterate(self, number: int) -> Iteration:
@@ -63,7 +64,9 @@ class Hunt:
             watch=None if self._child is None else Watch(self._child, _strokes(settings, drawn)),
             stop=self.stop,
             transport=self._transport,
+            known=self._known,
         )
+        self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         return iteration
 

@@ -25,11 +25,13 @@ __all__ = ["CRASH_ERRORS", "Crash", "Iteration", "run_iteration"]
 CRASH_ERRORS = ("refused", "reset", "timeout", "closed")
 """Error kinds of single requests that count as crashes of the server.
 
-`closed` counts on a fresh connection only: one that was idle may be closed by a
-healthy server just as the next request is sent (RFC 9112, section 9.3.1). Where
-nothing at all was answered, only `refused` counts: what listens there may be no
-HTTP server, and the verdict says what it does.
+`closed` and `reset` count on a fresh connection only: one that was idle may be
+closed by a healthy server just as the next request is sent (RFC 9112, section
+9.3.1). Where nothing was ever answered, only `refused` counts: what listens there
+may be no HTTP server, and the verdict says what it does.
 """
+
+_MAY_BE_IDLENESS = frozenset({"closed", "reset"})
 
 # A deed may still show this long after the server has recovered from it.
 _AFTER_NS = SECOND_NS // 2
@@ -48,6 +50,7 @@ class Iteration:
         elapsed_s: how long it took.
         stopped: whether it was cut short.
         nemesis: what was done to the server on purpose, in order.
+        known: whether the target had answered requests before.
     """
 
     draw: Draw
@@ -58,6 +61,12 @@ class Iteration:
     elapsed_s: float
     stopped: bool
     nemesis: tuple[Deed, ...] = ()
+    known: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the target has ever answered a request."""
+        return self.known or _answered(self.log)
 
     @property
     def crash_counts(self) -> dict[str, int]:
@@ -65,7 +74,7 @@ class Iteration:
 
         What the nemesis caused is none of the server's.
         """
-        counts: Counter[str] = Counter(_failures(self.log, self.nemesis))
+        counts: Counter[str] = Counter(_failures(self.log, self.nemesis, known=self.known))
         counts.update(f"{crash.whose} died" for crash in self.crashes)
         return {kind: count for kind, count in counts.items() if count}
 
@@ -87,15 +96,18 @@ class Iteration:
         }
 
 
-def _failures(log: EventLog, deeds: Sequence[Deed]) -> dict[str, int]:
+def _answered(log: EventLog) -> bool:
+    return any(status is not None for status in log.column("status"))
+
+
+def _failures(log: EventLog, deeds: Sequence[Deed], *, known: bool = False) -> dict[str, int]:
     """Errors that a healthy server does not show, by kind, but for those that a deed explains."""
-    answered = any(status is not None for status in log.column("status"))
-    counts = dict.fromkeys(CRASH_ERRORS if answered else ("refused",), 0)
+    counts = dict.fromkeys(CRASH_ERRORS if known or _answered(log) else ("refused",), 0)
     spans = [(deed.at_ns, deed.until_ns and deed.until_ns + _AFTER_NS) for deed in deeds]
     healthy: dict[int, int] = {}
     columns = map(log.column, ("connection", "error", "sent_ns", "done_ns"))
     for connection, error, sent_ns, done_ns in zip(*columns, strict=True):
-        if error in counts and (error != "closed" or connection not in healthy):
+        if error in counts and not (error in _MAY_BE_IDLENESS and connection in healthy):
             # An idle connection may have been broken at any time since its last answer.
             since_ns = healthy.get(connection, sent_ns)
             counts[error] += not any(
@@ -114,6 +126,7 @@ def run_iteration(
     watch: Watch | None,
     stop: threading.Event,
     transport: Transport,
+    known: bool = False,
 ) -> Iteration:
     """Run one iteration to its end, or until `stop` is set.
 
@@ -127,6 +140,7 @@ def run_iteration(
         watch: over the server, where it is ours to look after; not used before.
         stop: ends the iteration early.
         transport: what sends.
+        known: whether the target has answered requests before.
     """
     started_ns = time.monotonic_ns()
     summary = Summary()
@@ -150,5 +164,5 @@ def run_iteration(
         denied_count=settings.denied_count,
     )
     return Iteration(
-        draw, log, summary, tuple(crashes), verdict, elapsed_s, stop.is_set(), tuple(deeds)
+        draw, log, summary, tuple(crashes), verdict, elapsed_s, stop.is_set(), tuple(deeds), known
     )

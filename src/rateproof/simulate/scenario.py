@@ -18,7 +18,7 @@ from rateproof.simulate.request import check_body, check_headers, check_method
 from rateproof.simulate.target import Target, check_trust
 from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
-__all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]
+__all__ = ["MAX_CLIENTS", "SECRET_HEADERS", "Client", "Group", "Scenario", "fresh_seed"]
 
 MAX_CLIENTS = 1_000_000
 """At most as many clients, and connections, in one scenario."""
@@ -27,7 +27,8 @@ DEFAULT_KEY = Part("query", "clientId")
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HOUR_NS = 3_600 * SECOND_NS
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+"""Headers whose values are never written down, in lower case."""
 
 
 def fresh_seed() -> int:
@@ -243,7 +244,7 @@ class Scenario:
             "policy": None if self.policy is None else str(self.policy),
             "method": self.method,
             "headers": [
-                [name, None if name.lower() in _SECRET_HEADERS else value]
+                [name, None if name.lower() in SECRET_HEADERS else value]
                 for name, value in self.headers
             ],
             "body_bytes": len(self.body),

@@ -63,6 +63,13 @@ def test_it_says_no_more_than_it_must(settings_of):
     )
 
 
+def test_a_secret_is_left_to_whoever_repeats_it(settings_of):
+    settings = settings_of([*DEFAULTS, "--header", "AUTHORIZATION: Bearer s3cret"])
+    command = shlex.join(repeat_command(settings, RECIPE))
+    assert "s3cret" not in command
+    assert "--header 'AUTHORIZATION: [not shown]'" in command
+
+
 @pytest.mark.parametrize(
     ("tries", "complete", "words"),
     [

@@ -114,7 +114,7 @@ KILL = deed("kill", 2, 2.5, worker=1, pid=7)
         ((1, "reset", 1.9, 2.1), "in flight"),
         ((1, "refused", 2.2, 2.2), "not yet recovered"),
         ((1, "refused", 2.9, 2.9), "just recovered"),
-        ((0, "reset", 5, 5), "idle since before"),
+        ((0, "timeout", 5, 9), "idle since before"),
     ],
 )
 def test_an_error_that_a_deed_explains_is_no_crash(row, why):
@@ -139,10 +139,19 @@ def test_a_deed_that_never_ends_explains_all_that_follows():
     assert iteration._failures(log_of(HEALTHY, *rows), [gone])["refused"] == 0
 
 
-def test_where_nothing_is_answered_only_a_refusal_is_a_crash():
+@pytest.mark.parametrize("error", ["closed", "reset"])
+def test_only_a_fresh_connection_that_breaks_shows_a_crash(error):
+    """A healthy server may close one that idled just as the next request is sent."""
+    fresh, used = (1, error, 5, 5), (0, error, 5, 5)
+    assert iteration._failures(log_of(HEALTHY, fresh), [])[error] == 1
+    assert iteration._failures(log_of(HEALTHY, used), [])[error] == 0
+
+
+def test_where_nothing_was_ever_answered_only_a_refusal_is_a_crash():
     rows = [(1, "timeout", 0, 1), (2, "closed", 1, 2), (3, "refused", 2, 2)]
     assert iteration._failures(log_of(*rows), []) == {"refused": 1}
     assert iteration._failures(log_of(HEALTHY, *rows), [])["timeout"] == 1
+    assert iteration._failures(log_of(*rows), [], known=True)["timeout"] == 1
 
 
 @pytest.mark.parametrize(

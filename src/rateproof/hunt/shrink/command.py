@@ -4,6 +4,7 @@ from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
 from rateproof.prove.claims import CLAIM_SETS
+from rateproof.simulate.scenario import SECRET_HEADERS
 from rateproof.units import format_duration
 
 __all__ = ["repeat_command"]
@@ -24,7 +25,7 @@ def repeat_command(settings: TestSettings, recipe: Recipe) -> list[str]:
         ("--granularity", format_duration(granularity_ns) if granularity_ns else None),
         ("--timeout", None if timeout == _TIMEOUT else timeout),
         ("--method", None if method == _METHOD else method),
-        *(("--header", f"{name}: {value}") for name, value in settings.headers),
+        *(("--header", f"{name}: {_shown(name, value)}") for name, value in settings.headers),
         ("--data", settings.body.decode("utf-8", "surrogateescape") or None),
         ("--max-rate", None if settings.max_rate is None else f"{settings.max_rate:g}"),
         ("--transport", settings.transport),
@@ -35,6 +36,11 @@ def repeat_command(settings: TestSettings, recipe: Recipe) -> list[str]:
     flags = (("--insecure", settings.insecure), ("--count-denied", settings.denied_count))
     alone = [flag for flag, given in flags if given]
     return ["rateproof", "test", settings.target.url, *given, *alone, *recipe.options()]
+
+
+def _shown(name: str, value: str) -> str:
+    """Secrets are left to whoever repeats it: commands are handed around."""
+    return "[not shown]" if name.lower() in SECRET_HEADERS else value
 
 
 def _claim(claims: frozenset[str]) -> str | None:

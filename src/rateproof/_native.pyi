@@ -92,7 +92,9 @@ class _Screened(TypedDict):
     busiest: list[tuple[int, int, int]]
     wrong_if_exact: bool
     wrong_if_unknown: bool
-    suspects: list[tuple[int, int | None, int | None, int | None, bool, int | None]]
+    suspects: list[
+        tuple[int, tuple[int, int] | None, int | None, int | None, int | None, bool, int | None]
+    ]
 
 # A number for all rows, or a buffer of int64, float64 or int32 codes in native byte order.
 # None: a log of more than 2**61 ns, 2**32 rows, or in which a request was sent at no time.

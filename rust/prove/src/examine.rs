@@ -9,6 +9,8 @@ use crate::overlaps::{Requests, explained};
 use crate::pressure::{Asked, Pressure};
 use crate::screen::{Clearance, Rejections, Report, Rules, Suspect};
 use crate::seen::{NEVER, Seen, in_order};
+use crate::stair::Stair;
+use crate::windows::tightest_nest;
 
 /// What one thread found so far, and its working memory.
 pub(crate) struct Examiner<'a> {
@@ -62,6 +64,7 @@ impl<'a> Examiner<'a> {
             unknown: Some(0),
             wrong: false,
             joint: Some(0),
+            broken: None,
         };
         if self.rules.over {
             self.search(admitted, unknown, flat, &mut suspect);
@@ -159,6 +162,9 @@ impl<'a> Examiner<'a> {
                 Some(stairs) => clearance(admitted, flat, stairs),
                 None => found.exact.replace(0),
             };
+        }
+        if found.tolerated.is_none() {
+            found.broken = broken(admitted, flat, tolerated);
         }
         if unknown.iter().any(|seen| seen.end != NEVER) {
             self.jobs.clear();
@@ -294,4 +300,15 @@ fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
+}
+
+/// From when to when the tightest nests reach that break a stair at its first step.
+fn broken(admitted: &[Seen], flat: bool, stairs: &[Stair]) -> Option<(i64, i64)> {
+    stairs
+        .iter()
+        .filter_map(|stair| {
+            let (span, sent) = tightest_nest(admitted, flat, stair.size(1))?;
+            (i128::from(span) < stair.span_ns(1)).then_some((sent, sent + span))
+        })
+        .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
 }

@@ -72,9 +72,9 @@ impl Counting {
                 counts,
                 requests: vec![Seen::default(); at],
                 total: self.total,
+                first_ns: self.first_ns,
                 longest_ns: self.longest_ns.filter(|_| !lost),
             },
-            first_ns: self.first_ns,
         })
     }
 }
@@ -83,16 +83,16 @@ impl Counting {
 pub struct Placing {
     next: Vec<Counts>,
     groups: Groups,
-    first_ns: i64,
 }
 
 impl Placing {
     /// Places one row.
     pub fn place(&mut self, row: &Row) {
         let at = &mut self.next[row.key][row.kind as usize];
+        let first_ns = self.groups.first_ns;
         self.groups.requests[*at] = Seen {
-            sent: row.sent_ns - self.first_ns,
-            end: row.end_ns.map_or(NEVER, |end_ns| end_ns - self.first_ns),
+            sent: row.sent_ns - first_ns,
+            end: row.end_ns.map_or(NEVER, |end_ns| end_ns - first_ns),
         };
         *at += 1;
     }
@@ -109,6 +109,8 @@ pub struct Groups {
     pub(crate) counts: Vec<Counts>,
     pub(crate) requests: Vec<Seen>,
     total: Counts,
+    /// The earliest instant, from which times are counted here.
+    pub(crate) first_ns: i64,
     /// The longest way from sending to answer; None where an answer was lost.
     pub(crate) longest_ns: Option<i64>,
 }

@@ -70,7 +70,8 @@ impl Pressure {
         if asked.admitted.len() > self.provable {
             figures.provable = most_nested(asked.admitted, asked.flat, window);
         }
-        figures.tightest_ns = tightest_nest(asked.admitted, asked.flat, stair.size(1));
+        let tightest = tightest_nest(asked.admitted, asked.flat, stair.size(1));
+        figures.tightest_ns = tightest.map(|(span, _)| span);
         self.join(&figures);
         let ends = asked.ends.iter().skip(stair.size(1) - 1);
         let spans = asked.starts.iter().zip(ends).map(|(sent, end)| end - sent);

@@ -72,6 +72,8 @@ pub struct Suspect {
     pub wrong: bool,
     /// Can all rejections be explained together?
     pub joint: Clearance,
+    /// From when to when, in ns, the windows reach that certainly hold too much.
+    pub broken: Option<(i64, i64)>,
 }
 
 /// What was found.
@@ -140,6 +142,10 @@ pub fn screen(groups: &mut Groups, rules: &Rules, threads: usize) -> Report {
     report
         .suspects
         .sort_unstable_by_key(|suspect| suspect.number);
+    let first_ns = groups.first_ns;
+    for suspect in &mut report.suspects {
+        suspect.broken = (suspect.broken).map(|(from, to)| (first_ns + from, first_ns + to));
+    }
     for pressure in &mut report.pressure {
         pressure.key = pressure.key.map(|number| groups.codes[number]);
     }

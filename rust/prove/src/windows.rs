@@ -55,15 +55,16 @@ pub(crate) fn most_nested(requests: &[Seen], flat: bool, window: i64) -> usize {
     most
 }
 
-/// The least time in which `size` requests were all sent and answered; they are in order.
-pub(crate) fn tightest_nest(requests: &[Seen], flat: bool, size: usize) -> Option<i64> {
+/// The least time in which `size` requests were all sent and answered, and when the first of
+/// them was sent; they are in order.
+pub(crate) fn tightest_nest(requests: &[Seen], flat: bool, size: usize) -> Option<(i64, i64)> {
     if size > requests.len() {
         return None;
     }
     if flat {
         let closing = &requests[size - 1..];
         return (requests.iter().zip(closing))
-            .map(|(opens, closes)| closes.end - opens.sent)
+            .map(|(opens, closes)| (closes.end - opens.sent, opens.sent))
             .min();
     }
     // Of the requests sent since, the `size` smallest ends; the largest of these closes the nest.
@@ -75,8 +76,8 @@ pub(crate) fn tightest_nest(requests: &[Seen], flat: bool, size: usize) -> Optio
             ends.pop();
         }
         if let Some(&closes) = ends.peek().filter(|_| ends.len() == size) {
-            let span = closes - request.sent;
-            tightest = Some(tightest.map_or(span, |least: i64| least.min(span)));
+            let nest = (closes - request.sent, request.sent);
+            tightest = Some(tightest.map_or(nest, |least: (i64, i64)| least.min(nest)));
         }
     }
     tightest

@@ -20,8 +20,18 @@ type PressureFigures = (usize, usize, usize, Option<i64>, bool, Option<usize>);
 /// Code of the key, index of the quota and rank of `Leader`.
 type LeaderFigures = (usize, usize, i64);
 
-/// Code of the key, then tolerated, exact, unknown, wrong and joint of `Suspect`.
-type SuspectFigures = (usize, Clearance, Clearance, Clearance, bool, Clearance);
+/// Code of the key and broken of `Suspect`, then its tolerated, exact, unknown, wrong and joint.
+type SuspectFigures = (
+    usize,
+    Broken,
+    Clearance,
+    Clearance,
+    Clearance,
+    bool,
+    Clearance,
+);
+
+type Broken = Option<(i64, i64)>;
 
 /// Adds this file's functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -156,6 +166,7 @@ fn screen(
     let suspects = report.suspects.into_iter().map(|suspect| {
         (
             suspect.code,
+            suspect.broken,
             suspect.tolerated,
             suspect.exact,
             suspect.unknown,

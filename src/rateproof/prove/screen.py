@@ -84,7 +84,12 @@ def screened(
         ),
         longest_ns=found["longest_ns"],
         suspects=[
-            Suspect(partial(rows.key_log, code), *costs) for code, *costs in found["suspects"]
+            Suspect(
+                partial(rows.key_log, code),
+                None if broken is None else partial(rows.key_log, code, broken),
+                *costs,
+            )
+            for code, broken, *costs in found["suspects"]
         ],
         wrong_if_exact=found["wrong_if_exact"],
         wrong_if_unknown=found["wrong_if_unknown"],
@@ -133,14 +138,23 @@ class _Rows:
         self._marked = marked
         self._rows: dict[int, bytes] | None = None
 
-    def key_log(self, code: int) -> KeyLog:
-        """The requests of the key with this code."""
+    def key_log(self, code: int, within: tuple[int, int] | None = None) -> KeyLog:
+        """The requests of the key with this code.
+
+        Args:
+            code: of the key.
+            within: only those sent and answered from one instant to another.
+        """
         if self._rows is None:
             from rateproof import _native
 
             key = stored(self._log, "key")
             found = _native.rows_of(key, len(self._log), self._codes)
             self._rows = dict(zip(self._codes, found, strict=True))
-        rows = memoryview(self._rows[code]).cast("q")
+        rows: Sequence[int] = memoryview(self._rows[code]).cast("q")
+        if within is not None:
+            first_ns, last_ns = within
+            sent, received = self._log.ints("sent_ns"), self._log.ints("received_ns")
+            rows = [r for r in rows if first_ns <= sent[r] and first_ns <= received[r] <= last_ns]
         (key_log,) = observe(self._log, rows, marked=self._marked).values()
         return key_log

@@ -70,6 +70,8 @@ class Suspect:
 
     Args:
         load: gives its requests.
+        broken: gives those among which a window certainly holds too many; None
+            where no such window is known.
         tolerated: the cost under the tolerance.
         exact: the cost had the clocks agreed.
         unknown: the cost had the unknown requests that ended been admitted.
@@ -79,6 +81,7 @@ class Suspect:
     """
 
     load: Callable[[], KeyLog]
+    broken: Callable[[], KeyLog] | None = None
     tolerated: int | None = None
     exact: int | None = None
     unknown: int | None = None

@@ -101,7 +101,7 @@ class Trial:
         for suspect in self.survey.suspects:
             if self._clears(suspect.tolerated):
                 continue
-            key = suspect.load()
+            key = (suspect.broken or suspect.load)()
             found = self._breach(key, key.admitted, self._model, doubts)
             if found is not None:
                 yield self._exhibits.over_admission(key, found)

@@ -234,7 +234,8 @@ def open_at_once(path: Path, processes: int = 6) -> None:
     gate_read, gate_write = os.pipe()
 
     def work() -> int:
-        os.close(gate_write)
+        with contextlib.suppress(OSError):  # already closed where forking took so long
+            os.close(gate_write)
         os.read(gate_read, 1)  # returns when the last writer is gone
         return admissions(sliding_log(path, 7, HOUR_NS, 1_000), b"a")
 

@@ -17,8 +17,10 @@ by `make league`{dates}.
 
 - *More than 5?* is what the limiter's source says, whatever was seen. Where it says *either*, theory
   and a clock in milliseconds differ by so little that both verdicts can be right.
-- *Found* counts the runs in which more than 5 were proven, and *worst seen* is the most admissions of
-  one client that certainly lay in less than 5 seconds; in brackets the most that the source allows.
+- *Found* counts the runs in which more than 5 were proven; rows were run more or less often. *Worst seen* is
+  the most admissions of one client that certainly lay in less than 5 seconds by our clock; in brackets the most
+  that the source allows. Where it says *either*, 6 may be seen in a hair less than 5 seconds and yet be no
+  violation found, for the verdict leaves clocks a tolerance.
 - *Schedule* is the shortest traffic of one client that was found to show it again, and with how many of
   the fresh clients who tried it did. Where the limiter's windows follow the clock, that is a matter of luck.
 - *Needless*: a rejection was seen that "5 in any 5 s" does not call for, or calls for only if denied

@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
@@ -13,6 +13,7 @@ from rateproof.units import parse_duration
 
 __all__ = [
     "MOST_DATA",
+    "Data",
     "count",
     "data",
     "duration",
@@ -95,14 +96,21 @@ def header(text: str) -> tuple[str, str]:
     return name, value.strip(" \t")
 
 
+class Data(NamedTuple):
+    """A body, and the file that it was read from; None: it was given as text."""
+
+    body: bytes = b""
+    file: str | None = None
+
+
 @_typed
-def data(text: str) -> bytes:
+def data(text: str) -> Data:
     """The text, or what is in the file of that name behind an @."""
     if not text.startswith("@"):
-        return text.encode("utf-8", "surrogateescape")
+        return Data(text.encode("utf-8", "surrogateescape"))
     try:
         with Path(text[1:]).open("rb") as file:
-            return file.read(MOST_DATA + 1)
+            return Data(file.read(MOST_DATA + 1), text[1:])
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None

@@ -82,7 +82,7 @@ def claims_of(arguments: argparse.Namespace) -> frozenset[str]:
     """What `--claim` asks to be judged."""
     from rateproof.prove.claims import CLAIM_SETS
 
-    return CLAIM_SETS[arguments.claim]
+    return CLAIM_SETS[arguments.claim or "limit"]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -263,21 +263,21 @@ def _judging_arguments(parser: argparse.ArgumentParser) -> None:
         "--claim",
         choices=CLAIMS,
         default="limit",
-        help=f"what to judge: limit is the first two; {DEFAULT}",
+        help="what to judge: limit is the first two; default: limit",
     )
     add("--count-denied", action="store_true", help="denied requests use up the limit too")
     add(
         "--tolerance",
         type=argument_types.tolerance,
         default="500ppm",
-        help=f"drift of the clocks; {DEFAULT}",
+        help="drift of the clocks; default: 500ppm",
     )
     add(
         "--granularity",
         metavar="TIME",
         type=argument_types.granularity,
         default="0s",
-        help=f"step of the server's clock: 1ms for nginx and HAProxy; {DEFAULT}",
+        help="step of the server's clock: 1ms for nginx and HAProxy; default: 0s",
     )
 
 
@@ -356,7 +356,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{POLICY_FORM}; default: what the log names, else {DEFAULT_POLICY}",
     )
     _judging_arguments(parser)
-    parser.set_defaults(tolerance=None, granularity=None)  # evidence has its own
+    parser.set_defaults(claim=None, tolerance=None, granularity=None)  # evidence has its own
     parser.add_argument("--by-key", action="store_true", help="a line for each key instead")
     parser.add_argument(
         "--evidence", type=Path, metavar="DIR", help="where it is written, or FILE.json for one"

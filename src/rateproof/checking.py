@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -10,12 +11,13 @@ from rateproof.arguments import DEFAULT_POLICY, claims_of
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog
 from rateproof.events.files import open_lines, read_lines, read_log
+from rateproof.events.importers import OURS, recognise
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
-from rateproof.output import emit, say
+from rateproof.output import columns, emit, fold, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
-from rateproof.prove.evidence import Document, is_document, to_document
+from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
 from rateproof.prove.tolerance import Tolerance
 from rateproof.units import format_duration
 
@@ -36,16 +38,18 @@ def check(arguments: argparse.Namespace) -> int:
         from rateproof.hunt.report import require_bokeh
 
         require_bokeh()  # before the work, not after it
+    name = "standard input" if arguments.log == "-" else printable(arguments.log)
     found = _read(arguments.log, arguments.key)
     if isinstance(found, EventLog):
-        refuse_impossible(found, arguments.log)
+        refuse_impossible(found, name)
         return _check_log(arguments, found)
-    return _check_evidence(arguments, found)
+    return _check_evidence(arguments, found, name)
 
 
 def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
     """A log, or the plain data of a piece of evidence: the content says which it is."""
     if Path(path).suffix == ".parquet":
+        _hint_of(key)
         return read_log(path, key)
     with open_lines(path) as (lines, name):
         begun = []
@@ -58,7 +62,18 @@ def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
             # Not a log in lines: that begins with a whole object.
             begun += lines
             data = _object(b"".join(begun))
-        return data if is_document(data) else read_lines(chain(begun, lines), name, key)
+        if is_document(data):
+            if not all(map(bytes.isspace, lines)):
+                raise LogError(f"{name}: more follows the evidence", "one document in a file")
+            return data
+        if recognise(begun[0] if begun else b"", name) == OURS:
+            _hint_of(key)
+        return read_lines(chain(begun, lines), name, key)
+
+
+def _hint_of(key: KeySpec | None) -> None:
+    if key is not None:
+        say(f"hint: --key {key} plays no part: this log has identities in its column key")
 
 
 def _object(text: bytes) -> dict[str, Any] | None:
@@ -70,14 +85,15 @@ def _object(text: bytes) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any]) -> int:
-    name = "standard input" if arguments.log == "-" else arguments.log
+def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: str) -> int:
     for flag, given in (
         ("--by-key", arguments.by_key),
         ("--evidence", arguments.evidence),
         ("--report", arguments.report),
         ("--junit", arguments.junit),
         ("--policy", arguments.policy),
+        ("--claim", arguments.claim),
+        ("--key", arguments.key),
         ("--tolerance", arguments.tolerance),
         ("--granularity", arguments.granularity),
         ("--count-denied", arguments.count_denied),
@@ -105,19 +121,22 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
         granularity_ns=tolerance.granularity_ns,
         denied_count=counted,
     )
-    if arguments.report is not None or arguments.junit is not None:
-        _report(arguments, log, policy, verdict, tolerance)
-    if arguments.evidence is not None:
-        _write_evidence(arguments.evidence, verdict, tolerance, log, denied_count=counted)
+    keys = None
     if arguments.by_key:
-        for key in judge_keys(
+        keys = judge_keys(
             log,
             policy,
             claims=claims,
             tolerance_ppm=tolerance.ppm,
             granularity_ns=tolerance.granularity_ns,
             denied_count=counted,
-        ):
+        )
+    if arguments.report is not None or arguments.junit is not None:
+        _report(arguments, log, policy, verdict, tolerance)
+    if arguments.evidence is not None:
+        _write_evidence(arguments.evidence, verdict, tolerance, log, denied_count=counted)
+    if keys is not None:
+        for key in keys:
             emit(json.dumps(key.to_json()) if arguments.json else key.sentence())
         say(verdict.outcome)
     else:
@@ -131,7 +150,14 @@ def _tolerance(arguments: argparse.Namespace) -> Tolerance:
 
 
 def _tell(arguments: argparse.Namespace, verdict: Verdict) -> None:
-    emit(json.dumps(verdict.to_json()) if arguments.json else verdict.describe())
+    emit(json.dumps(verdict.to_json()) if arguments.json else _text(verdict))
+
+
+def _text(verdict: Verdict) -> str:
+    """As wide as the terminal; a line a sentence for files and programs."""
+    width = columns(sys.stdout)
+    text = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH))
+    return "\n".join(part for line in text.splitlines() for part in fold(line, width))
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:
@@ -162,7 +188,7 @@ def _report(
     seed = log.metadata.get("seed")
     subject = Subject(
         verb="check",
-        target=arguments.log,
+        target=printable(arguments.log),
         policy=str(policy),
         key=None if arguments.key is None else str(arguments.key),
         seed=seed if isinstance(seed, int) else None,
@@ -191,8 +217,10 @@ def _write_evidence(
             document = to_document(piece, tolerance, log.metadata, denied_count=denied_count)
             path.write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
             path.with_suffix(".svg").write_text(piece.svg(), encoding="utf-8")
-            say(f"evidence: {path} and {path.with_suffix('.svg').name}")
+            drawing = printable(path.with_suffix(".svg").name)
+            say(f"evidence: {printable(str(path))} and {drawing}")
     except OSError as error:
-        raise CannotWrite(f"cannot write evidence to {where}: {error.strerror}") from error
+        name = printable(str(where))
+        raise CannotWrite(f"cannot write evidence to {name}: {error.strerror}") from error
     if not pieces:
         say("no evidence to write: nothing was found to be violated")

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from rateproof.argument_types import Data
 from rateproof.arguments import claims_of, parse
 from rateproof.errors import InvalidArgument, RateproofError
 from rateproof.output import say
@@ -101,7 +102,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             max_connections=arguments.max_connections,
             method=arguments.method,
             headers=tuple(arguments.header or ()),
-            body=arguments.data,
+            body=None if arguments.data is None else arguments.data.body,
             ca_file=arguments.cacert,
             insecure=arguments.insecure,
             transport=arguments.transport,
@@ -121,7 +122,7 @@ def _test(arguments: argparse.Namespace) -> int:
     from rateproof.simulate.scenario import fresh_seed
     from rateproof.simulate.target import Target
 
-    recipe = _recipe(arguments)
+    recipe, body = _recipe(arguments), arguments.data or Data()
     reporters: list[Reporter] = [HtmlReport(Path(arguments.out))]
     if arguments.junit is not None:
         reporters.append(JUnitReport(arguments.junit, claims_of(arguments)))
@@ -150,7 +151,8 @@ def _test(arguments: argparse.Namespace) -> int:
             json_lines=arguments.json,
             method=arguments.method or "GET",
             headers=tuple(arguments.header or ()),
-            body=arguments.data or b"",
+            body=body.body,
+            body_file=body.file,
             transport=arguments.transport,
             ca_file=arguments.cacert,
             insecure=arguments.insecure,
@@ -188,24 +190,28 @@ def _probe(arguments: argparse.Namespace) -> int:
     from rateproof.hunt.probe import ProbeSettings, run_probe
     from rateproof.simulate.target import Target
 
-    return run_probe(
-        ProbeSettings(
-            target=Target.parse(arguments.url),
-            key=arguments.key,
-            max_requests=arguments.max_requests,
-            max_time_ns=arguments.max_time,
-            timeout_ns=arguments.timeout,
-            max_rate=arguments.max_rate,
-            method=arguments.method or "GET",
-            headers=tuple(arguments.header or ()),
-            body=arguments.data or b"",
-            yes=arguments.yes,
-            json=arguments.json,
-            transport=arguments.transport,
-            ca_file=arguments.cacert,
-            insecure=arguments.insecure,
-        )
+    settings = ProbeSettings(
+        target=Target.parse(arguments.url),
+        key=arguments.key,
+        max_requests=arguments.max_requests,
+        max_time_ns=arguments.max_time,
+        timeout_ns=arguments.timeout,
+        max_rate=arguments.max_rate,
+        method=arguments.method or "GET",
+        headers=tuple(arguments.header or ()),
+        body=arguments.data.body if arguments.data else b"",
+        yes=arguments.yes,
+        json=arguments.json,
+        transport=arguments.transport,
+        ca_file=arguments.cacert,
+        insecure=arguments.insecure,
     )
+    # It ends as for Ctrl-C.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run_probe(settings)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

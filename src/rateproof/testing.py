@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import pytest
@@ -102,15 +103,22 @@ class RateproofFixture:
             AssertionError: the limit does not hold, the server crashed, or it
                 could not be told whether the limit holds.
             TypeError: an option that there is not.
-            InvalidArgument: a value that cannot be accepted.
+            InvalidArgument: a value that cannot be accepted, or another machine without
+                `yes`: nobody is asked.
             Unreachable: nothing answers at the URL.
         """
         __tracebackhide__ = True
+        from rateproof.errors import RateproofError
         from rateproof.hunt import run_test
 
         heard = _Heard()
-        settings = _settings(url, policy, self.folder, options)
-        run_test(settings, [heard], threading.Event())
+        try:
+            settings = _settings(url, policy, self.folder, options)
+            run_test(settings, [heard], threading.Event())
+        except RateproofError as error:
+            # What a user did is told in the user's own line. Frames of ours would only
+            # hide that, and pytest shows their arguments, which may hold secrets.
+            raise error.with_traceback(None) from None
         failure = heard.failure(allow_inconclusive=options.get("allow_inconclusive", False))
         if failure is not None:
             raise AssertionError(failure)
@@ -189,21 +197,61 @@ def _violation(verdict: "Verdict") -> list[str]:
     return [piece.sentence(), piece.timeline(), *verdict.reasons]
 
 
-def _settings(url: str, policy: str, folder: Path, options: Options) -> "TestSettings":
+_TEXT = (str,), "a text"
+_SWITCH = (bool,), "True or False"
+_FORMS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "url": _TEXT,
+    "policy": _TEXT,
+    "key": _TEXT,
+    "claim": _TEXT,
+    "duration": ((str, NoneType), "a text, such as '30s'"),
+    "shrink": _SWITCH,
+    "method": _TEXT,
+    "headers": ((Mapping,), "a mapping of names to values"),
+    "body": ((str, bytes), "text or bytes"),
+    "timeout": ((str,), "a text, such as '10s'"),
+    "granularity": ((str,), "a text, such as '1ms'"),
+    "count_denied": _SWITCH,
+    "yes": _SWITCH,
+    "allow_inconclusive": _SWITCH,
+}
+"""The types of what is no number: numbers are checked with their range."""
+
+
+def _check_types(url: str, policy: str, options: Options) -> None:
+    """Accept values of the types that `Options` says.
+
+    Raises:
+        TypeError: an option that there is not.
+        InvalidArgument: a value of another type.
+    """
+    __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
-    from rateproof.hunt import TestSettings
-    from rateproof.keyspec import KeySpec
-    from rateproof.policy import Policy
-    from rateproof.prove.claims import CLAIM_SETS
-    from rateproof.simulate.checks import check_count
-    from rateproof.simulate.scenario import fresh_seed
-    from rateproof.simulate.target import Target
-    from rateproof.units import parse_duration
 
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
         known = ", ".join(Options.__annotations__)
         raise TypeError(f"assert_holds has no option {unknown[0]!r}; it has {known}")
+    given: dict[str, object] = {"url": url, "policy": policy, **options}
+    for name, (types, form) in _FORMS.items():
+        if name in given and not isinstance(given[name], types):
+            # The value of a header or a body may be a secret.
+            raise InvalidArgument(f"{name} is of type {type(given[name]).__name__}", form)
+
+
+def _settings(url: str, policy: str, folder: Path, options: Options) -> "TestSettings":
+    __tracebackhide__ = True
+    from rateproof.errors import InvalidArgument
+    from rateproof.hunt import TestSettings
+    from rateproof.keyspec import KeySpec
+    from rateproof.policy import Policy
+    from rateproof.prove.claims import CLAIM_SETS
+    from rateproof.simulate.checks import check_count, check_rate
+    from rateproof.simulate.scenario import fresh_seed
+    from rateproof.simulate.target import Target
+    from rateproof.units import parse_duration
+
+    _check_types(url, policy, options)
     claim, duration = options.get("claim", "limit"), options.get("duration")
     if claim not in CLAIM_SETS:
         raise InvalidArgument(f"claim {claim!r}", f"one of {', '.join(CLAIM_SETS)}")
@@ -212,20 +260,29 @@ def _settings(url: str, policy: str, folder: Path, options: Options) -> "TestSet
         raise InvalidArgument("iterations=None and no duration", "at least one of them")
     if iterations is not None:
         check_count("iterations", iterations, 1, 10**9)
-    body = options.get("body", b"")
-    seed = options.get("seed")
+    body, seed = options.get("body", b""), options.get("seed")
+    tolerance_ppm = options.get("tolerance_ppm", 500)
+    check_count("tolerance_ppm", tolerance_ppm, 0, 100_000)
+    if (max_rate := options.get("max_rate")) is not None:
+        check_rate("max_rate", max_rate)
+    if seed is None:
+        seed = fresh_seed()
+    check_count("seed", seed, 0, 2**63 - 1)
+    target = Target.parse(url)
+    if not (options.get("yes", False) or target.is_loopback):
+        raise InvalidArgument(f"{target.host} is not this machine", "yes=True to send load there")
     return TestSettings(
-        target=Target.parse(url),
+        target=target,
         policy=Policy.parse(policy),
         key=KeySpec.parse(options.get("key", "query:clientId")),
-        seed=fresh_seed() if seed is None else seed,
+        seed=seed,
         claims=CLAIM_SETS[claim],
-        tolerance_ppm=options.get("tolerance_ppm", 500),
+        tolerance_ppm=tolerance_ppm,
         granularity_ns=parse_duration(options.get("granularity", "0s")),
         denied_count=options.get("count_denied", False),
         timeout_ns=parse_duration(options.get("timeout", "10s")),
-        max_rate=options.get("max_rate"),
-        yes=options.get("yes", False),
+        max_rate=max_rate,
+        yes=True,
         may_start=False,
         iterations=iterations,
         duration_ns=None if duration is None else parse_duration(duration),
@@ -235,8 +292,18 @@ def _settings(url: str, policy: str, folder: Path, options: Options) -> "TestSet
         json_lines=False,
         method=options.get("method", "GET"),
         headers=tuple(options.get("headers", {}).items()),
-        body=body.encode() if isinstance(body, str) else body,
+        body=_encoded(body) if isinstance(body, str) else body,
     )
+
+
+def _encoded(body: str) -> bytes:
+    __tracebackhide__ = True
+    from rateproof.errors import InvalidArgument
+
+    try:
+        return body.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument("body is no text that UTF-8 has", "bytes, or other text") from None
 
 
 @contextmanager

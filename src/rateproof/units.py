@@ -1,11 +1,18 @@
-"""Durations as text: `10s`, `500ms`, `2m`; inside, integer nanoseconds."""
+"""Durations as text: `10s`, `500ms`, `2m`; inside, integer nanoseconds. Counts as text."""
 
 import re
 from fractions import Fraction
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["MAX_DURATION_NS", "UNIT_NS", "format_duration", "format_seconds", "parse_duration"]
+__all__ = [
+    "MAX_DURATION_NS",
+    "UNIT_NS",
+    "counted",
+    "format_duration",
+    "format_seconds",
+    "parse_duration",
+]
 
 SECOND_NS = 1_000_000_000
 
@@ -84,3 +91,8 @@ def format_seconds(ns: int) -> str:
     whole, part = divmod(abs(ns), SECOND_NS)
     decimals = f".{part:09}".rstrip("0") if part else ""
     return f"{'-' * (ns < 0)}{whole}{decimals} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 request`, `2 requests`: for nouns that take an s."""
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -1,6 +1,7 @@
 """The probe against real servers: what it says of them, and how it ends."""
 
 import json
+import signal
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -149,11 +150,64 @@ def test_a_redirect_is_named_with_where_it_leads(probe):
     assert "redirects to /login (302)" in text
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_it(number, spawn):
+    with serving(Quota(3, 60_000)) as url:
+        process = spawn("-m", "rateproof", "probe", url, "--max-time", "60s")
+        process.stderr.readline()
+        process.send_signal(number)
+        output, words = process.communicate(timeout=20)
+    assert process.returncode == 130, words
+    assert output == ""
+
+
 def test_nobody_listening_exits_69(probe, unused_port):
     code, text, words = probe(f"http://127.0.0.1:{unused_port()}/")
     assert code == 69
     assert text == ""
     assert "nothing answers" in words
+
+
+def hanging_up(_connection, _head):
+    return "end"
+
+
+def silent(_connection, _head):
+    return None
+
+
+def saying(data):
+    def script(connection, _head):
+        connection.sendall(data)
+        return "end"
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (hanging_up, "it hangs up without an answer"),
+        (silent, "it takes longer than the timeout"),
+        (saying(b"\x1b[2J\x9b1m 220 mail ready\r\n\r\n"), "what comes back is not HTTP"),
+        (saying(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 70_000), "65536 bytes when reading header"),
+    ],
+    ids=["closed", "timeout", "protocol", "header too long"],
+)
+def test_one_who_listens_and_does_not_answer_is_not_to_be_started(script, words, probe, scripted):
+    code, text, said = probe(scripted(script).target().url, "--timeout", "200ms")
+    assert code == 69
+    assert text == ""
+    assert words in said
+    assert "start the server" not in said
+    assert said.replace("\n", "").isprintable()
+
+
+def test_https_to_a_port_that_does_not_speak_tls_is_named(probe, scripted):
+    server = scripted(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    code, _, said = probe(f"https://127.0.0.1:{server.port}/", "--timeout", "200ms")
+    assert code == 69
+    assert "start the server" not in said
 
 
 def test_a_limit_by_address_is_told_from_one_by_the_key(probe):

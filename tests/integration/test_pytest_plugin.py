@@ -157,3 +157,59 @@ def test_having_the_plugin_costs_pytest_nothing_until_it_is_used():
         [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
     ).stdout
     assert output.split() == ["rateproof", "rateproof.testing"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout": 10},
+        {"policy": 5},
+        {"key": 5},
+        {"headers": ["x"]},
+        {"body": 5},
+        {"claim": []},
+        {"duration": 5},
+        {"yes": 1},
+        {"tolerance_ppm": -1},
+        {"tolerance_ppm": "500"},
+        {"seed": -1},
+        {"max_rate": "5"},
+    ],
+    ids=str,
+)
+def test_a_value_of_another_kind_is_refused_by_its_name(rateproof, unused_port, wrong):
+    (name,) = wrong
+    with pytest.raises(InvalidArgument, match=f"^{name} is ") as refused:
+        rateproof.assert_holds(f"http://127.0.0.1:{unused_port()}/", **wrong)
+    assert refused.value.hint
+
+
+def test_nobody_is_asked_at_the_terminal(rateproof, monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("rateproof.simulate.client.console._ask", lambda _: pytest.fail("asked"))
+    with pytest.raises(InvalidArgument, match=r"192\.0\.2\.1 is not this machine \(yes=True"):
+        rateproof.assert_holds("http://192.0.2.1/")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("", "rateproof.errors.Unreachable: nothing listens at http://127.0.0.1:"),
+        (", body='\\ud800'", "rateproof.errors.InvalidArgument: body is no text"),
+        (", timeout='soon'", "rateproof.errors.InvalidArgument: 'soon' is not a duration"),
+        (", header='x'", "TypeError: assert_holds has no option 'header'"),
+    ],
+)
+def test_a_mistake_is_told_in_the_users_own_line_and_tells_no_secret(
+    users_pytest, unused_port, mistake, said
+):
+    port = unused_port()
+    output, errors = users_pytest(
+        "def test_it(rateproof):\n"
+        "    rateproof.assert_holds(\n"
+        f"        'http://127.0.0.1:{port}/', headers={{'X-Token': 's3' + 'cret'}}{mistake})\n"
+    ).communicate(timeout=60)
+    assert f"E       {said}" in output, output + errors
+    assert "testing.py" not in output
+    assert "rateproof/hunt" not in output
+    assert "s3cret" not in output + errors

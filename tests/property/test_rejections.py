@@ -1,6 +1,7 @@
 """The rules for wrong rejections against every choice of instants and outcomes."""
 
 import random
+import time
 from dataclasses import replace
 from itertools import product
 
@@ -10,6 +11,7 @@ from rateproof.policy import Policy, Quota
 from rateproof.prove.models import EXACT, Tolerance
 from rateproof.prove.observed import KeyLog
 from rateproof.prove.rejections.fullness import BucketRule, WindowRule, rules_of
+from rateproof.prove.rejections.peaks import Peaks
 from rateproof.prove.rejections.rules import Judgement, covered_from_ns, has_rule
 
 NEVER = 10**6
@@ -260,3 +262,23 @@ def test_a_long_log_is_judged_in_far_less_than_quadratic_time(policy):
     rejected = [(i, i + 40_000) for i in range(0, 40_000, 2)] + [(-100_000, -90_000)]
     found = wrong_rejections(rejected, admitted, Policy.parse(policy))
     assert [wrong.index for wrong in found] == [20_000]
+
+
+def test_the_greatest_of_any_stretch_is_found_at_its_first_place():
+    rng = random.Random(8)
+    for _ in range(2_000):
+        values = [rng.randrange(5) for _ in range(rng.randint(1, 40))]
+        low, high = sorted(rng.sample(range(len(values) + 1), 2))
+        most = max(values[low:high])
+        assert Peaks(values).first(low, high) == (most, values.index(most, low))
+
+
+def test_many_wrong_rejections_under_way_together_cost_far_less_than_quadratic_time():
+    """Each may have been decided at any start: 128 million looks if each is looked at for each."""
+    jobs = [(i, 10**9 + i) for i in range(16_000)]
+    policy = Policy((Quota(len(jobs), 10**6),))
+    began = time.process_time()
+    wrong = wrong_rejections(jobs[::2], jobs[1::2], policy)
+    assert len(wrong) == 8_000
+    assert {one.most for one in wrong} == {8_000}
+    assert time.process_time() - began < 5

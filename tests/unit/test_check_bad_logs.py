@@ -67,6 +67,16 @@ def test_a_column_that_is_missing_is_named_with_what_is_needed(check, missing, k
         ({"received_ns": -1}, "received_ns -1 is before sent_ns 10000000"),
         ({"sent_ns": -1}, "row 7: sent_ns is -1"),
         ({"sent_ns": 1_790_000_000 * S, "received_ns": 1_790_000_000 * S + MS}, "56 years apart"),
+        (
+            {"received_ns": 1_790_000_000 * S},
+            "received_ns is 1790000000000000000 in row 7, 56 years",
+        ),
+        ({"received_ns": 2**63 - 1}, "292 years apart"),
+        ({"done_ns": 1_790_000_000 * S}, "done_ns is 1790000000000000000 in row 7, 56 years"),
+        ({"ratelimit_remaining": -1}, "row 7: ratelimit_remaining is -1"),
+        ({"ratelimit_reset_s": -0.5}, "row 7: ratelimit_reset_s is -0.5"),
+        ({"retry_after_s": -2}, "row 7: retry_after_s is -2"),
+        ({"retry_after_s": float("inf")}, "row 7: retry_after_s is inf"),
         ({"sent_ns": 60, "received_ns": 60}, "row 7: received_ns is 0 ns after sent_ns 60"),
         ({"status": 0}, "row 7: status is 0"),
         ({"status": -200}, "row 7: status is -200"),
@@ -165,6 +175,105 @@ def test_another_clock_in_the_same_file_is_said(check):
     assert "another clock than before" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("policy", "5 per 5s", "9 per 5s"),
+        ("fresh_keys", False, True),
+        ("fresh_keys", True, False),
+        ("scenario", {"seed": 1}, {"seed": 2}),
+    ],
+)
+def test_metadata_that_is_true_of_a_whole_run_does_not_change_on_the_way(check, name, one, other):
+    code, out, err = check(
+        [{"rateproof_log": 1, name: one}, *SIX, {"rateproof_log": 1, name: other}]
+    )
+    assert (code, out) == (65, "")
+    assert f"line 8: another {name} than before" in err
+    assert check([{"rateproof_log": 1, name: one}, *SIX, {"rateproof_log": 1, name: one}])[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *itertools.product(("complete", "valid", "fresh_keys"), (0, 1, None, "no", [], {})),
+        ("policy", 5),
+    ],
+)
+@pytest.mark.parametrize("kind", ["lines", "table"])
+def test_metadata_of_a_wrong_type_is_named_with_the_accepted_form(check, name, value, kind):
+    if kind == "lines":
+        code, out, err = check([{"rateproof_log": 1, name: value}, *SIX])
+    else:
+        noted = {"rateproof_log": json.dumps({name: value})}
+        table = pa.Table.from_pylist(SIX).replace_schema_metadata(noted)
+        code, out, err = check(table, name="log.parquet")
+    assert (code, out) == (65, "")
+    assert f"{name} is {value!r}" in err
+    assert "hint: text" in err if name == "policy" else "hint: true or false" in err
+
+
+def test_an_outcome_is_believed_unless_the_scenario_says_otherwise(check):
+    """What a rejection looks like is up to the limiter: 403 may be one, and 429 none."""
+    by_403 = [*rows(*range(5)), *rows(6, 7, status=403, outcome="rejected")]
+    by_429 = [*rows(5, status=429, outcome="admitted"), *rows(*range(5))]
+    assert check(by_403)[0] == 0
+    code, out, _ = check(by_429)
+    assert code == 2
+    assert "6 admissions for certain" in out
+    ours = {"rateproof_log": 1, "scenario": {"rejected_statuses": [429, 503]}}
+    code, out, err = check([ours, *by_403])
+    assert (code, out) == (65, "")
+    assert "row 6: the outcome of status 403 is rejected" in err
+    assert "[429, 503] as rejected_statuses" in err
+    code, out, err = check([ours, *by_429])
+    assert (code, out) == (65, "")
+    assert "row 1: the outcome of status 429 is admitted" in err
+    assert check([ours | {"scenario": {"rejected_statuses": [403]}}, *by_403])[0] == 0
+
+
+@pytest.mark.parametrize("content", [b"\0" * 99, b"[" * 100_000, b"]", b"nonsense"])
+def test_what_never_was_a_log_is_not_called_cut_off(check, content):
+    code, out, err = check(content)
+    assert (code, out) == (65, "")
+    assert "line 1 is not JSON" in err
+
+
+def test_a_name_is_one_line_without_commands_to_the_terminal(check):
+    for content in (b"?", b"", json.dumps(ROW | {"status": 7}).encode()):
+        code, _, err = check(content, name="a\x1b[31m\nb\udcff.jsonl")
+        assert code == 65
+        assert r"a\x1b[31m\nb\xff.jsonl" in err
+
+
+def test_a_log_whose_name_is_no_utf_8_is_judged_and_reported(check, tmp_path):
+    report, junit = tmp_path / "r\udcff.html", tmp_path / "j\udcff.xml"
+    code, _, err = check(
+        SIX, "--report", str(report), "--junit", str(junit), name="log\udcff.jsonl"
+    )
+    assert (code, err) == (1, "")
+    assert r"log\xff.jsonl" in report.read_text("utf-8")
+    assert r"log\xff.jsonl" in junit.read_text("utf-8")
+    pq.write_table(pa.Table.from_pylist(SIX), tmp_path / "plain.parquet")
+    (tmp_path / "plain.parquet").rename(tmp_path / "log\udcff.parquet")
+    assert cli.main(["check", str(tmp_path / "log\udcff.parquet")]) == 1
+
+
+@pytest.mark.parametrize("flag", ["--report", "--junit", "--evidence"])
+def test_a_name_that_is_too_long_cannot_be_written(check, tmp_path, flag):
+    code, _, err = check(SIX, flag, str(tmp_path / ("x" * 300)))
+    assert code == 73
+    assert "File name too long" in err
+
+
+def test_a_key_that_plays_no_part_is_said(check):
+    for log, name in ((SIX, "log.jsonl"), (pa.Table.from_pylist(SIX), "log.parquet")):
+        code, _, err = check(log, "--key", "header:X", name=name)
+        assert code == 1
+        assert "--key header:X plays no part" in err
+        assert "plays no part" not in check(log, name=name)[2]
+
+
 def test_times_in_seconds_are_no_burst(check):
     """Six requests, ten seconds apart each, would all lie in one window of nanoseconds."""
     seconds = [row | {"sent_ns": 10 * i, "received_ns": 10 * i + 1} for i, row in enumerate(SIX)]
@@ -236,3 +345,11 @@ def test_a_policy_without_a_rule_is_a_bad_argument(check, policy, named):
     code, _, err = check(SIX, "--policy", policy)
     assert code == 64
     assert named in err
+
+
+def test_a_file_that_is_not_there_is_named_before_the_library_that_would_read_it(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("rateproof.events.parquet_reader.require_pyarrow", None)
+    assert cli.main(["check", str(tmp_path / "nosuch.parquet")]) == 65
+    assert "nosuch.parquet: No such file" in capsys.readouterr().err

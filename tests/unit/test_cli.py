@@ -217,6 +217,14 @@ def test_help_lists_every_option(command, capsys):
     assert "--policy" in capsys.readouterr().out
 
 
+def test_the_help_of_check_says_what_holds_where_nothing_is_said(capsys):
+    assert cli.main(["check", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "default: 500ppm" in told
+    assert "default: 0s" in told
+    assert "None" not in told
+
+
 def test_the_help_names_what_the_rooms_have():
     """The names stand in the command line so that --help loads no room."""
     assert set(arguments.BEHAVIOURS) == set(BEHAVIOURS)

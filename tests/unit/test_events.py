@@ -166,7 +166,7 @@ LINE = json.dumps({"key": "a", "sent_ns": 1, "received_ns": 2, "status": 200})
         (LINE.replace("200}", '200, "outcome": "maybe"}') + "\n", "outcome 'maybe'"),
         (LINE.replace("2,", "0,") + "\n", "is before sent_ns"),
         ('{"key_base64": "*", "sent_ns": 1, "received_ns": 2, "status": 1}\n', "not base64"),
-        ("\x00\x01\x02", "cut off"),
+        ("\x00\x01\x02", "line 1 is not JSON"),
         (LINE.replace(": 1", f": {2**63}") + "\n", f"sent_ns is {2**63}"),
         (LINE.replace(": 1", f": {-(2**63)}") + "\n", f"sent_ns is {-(2**63)}"),
         (LINE.replace("200}", '200, "retry_after_s": 1' + "0" * 400 + "}") + "\n", "retry_after_s"),

@@ -155,7 +155,7 @@ def test_what_only_the_run_could_tell_is_in_the_metadata(tmp_path, suffix):
     path = tmp_path / f"run.{suffix}"
     log = EventLog()
     log.append(Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted"))
-    with open_log_writer(path, {"seed": 1, "valid": None}) as writer:
+    with open_log_writer(path, {"seed": 1, "valid": True}) as writer:
         writer.write(log)
         writer.note({"valid": False, "invalid_because": ["the disk was full"]})
     whole = read_log(path)

@@ -1,8 +1,12 @@
 """Output: a reader who has gone changes no exit code, and a full disk is an error of its own."""
 
+import fcntl
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -29,6 +33,26 @@ def check(tmp_path):
         )
 
     return run
+
+
+def in_a_terminal(folder, width):
+    """The lines that `check` prints to a terminal of that width."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    with os.fdopen(leader, "rb", buffering=0) as terminal, os.fdopen(follower, "wb") as stdout:
+        command = [sys.executable, "-m", "rateproof", "check", "log.jsonl"]
+        done = subprocess.run(command, cwd=folder, stdout=stdout, stderr=-1, check=False)
+        assert done.returncode == 1
+        return terminal.read(65_536).decode().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_goes_to_a_terminal_fits_it_and_breaks_no_word(check, tmp_path, width):
+    whole = check("").stdout
+    lines = in_a_terminal(tmp_path, width)
+    assert max(map(len, lines)) <= width < max(map(len, whole.splitlines()))
+    said = [line for line in lines if not line.startswith((" #", "#", "  ")) or line[2].isalpha()]
+    assert {word for line in said for word in line.split()} <= set(whole.split())
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

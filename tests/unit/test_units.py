@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rateproof.errors import InvalidArgument
-from rateproof.units import MAX_DURATION_NS, format_duration, parse_duration
+from rateproof.units import MAX_DURATION_NS, counted, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,7 @@ def test_a_duration_beyond_the_range_of_stamps_is_refused():
 @example(10**18 + 1)  # 19 digits, as many as a duration can have
 def test_the_text_of_a_duration_reads_back_as_itself(ns):
     assert parse_duration(format_duration(ns)) == ns
+
+
+def test_one_is_singular_and_all_other_numbers_are_plural():
+    assert [counted(number, "key") for number in (0, 1, 2)] == ["0 keys", "1 key", "2 keys"]

@@ -15,6 +15,9 @@ const LONGEST_NS: f64 = (1_i64 << 61) as f64;
 /// The answer of a server that fails, unless the limiter marked it.
 const UNAVAILABLE: i64 = 503;
 
+/// An answer of no other than a limiter: a mark by itself.
+const LIMITED: i64 = 429;
+
 /// One value for all rows, or a buffer with one for each.
 pub enum Column<T: Element> {
     Same(T),
@@ -62,12 +65,14 @@ impl<T: Element + Copy> Values<'_, T> {
 }
 
 /// The columns of a log. `kinds` has 0 admitted, 1 rejected or 2 unknown for each code of an
-/// outcome, `refused` whether a code of an error says that nothing was sent.
+/// outcome, `refused` whether a code of an error says that nothing was sent, `marked` whether
+/// the limiter marks its rejections, where that is not to be seen from the log.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Columns {
     pub rows: usize,
     pub keys: usize,
+    marked: Option<bool>,
     key: Column<i32>,
     outcome: Column<i32>,
     kinds: Vec<u8>,
@@ -120,8 +125,11 @@ impl Columns {
             ratelimit_reset_s: self.ratelimit_reset_s.values(py, rows)?,
             marked: false,
         };
-        table.marked =
-            (0..rows).any(|row| table.has_mark(row) && table.kind(row) == Kind::Rejected);
+        let seen = |row| {
+            let marked = table.has_mark(row) || table.status.at(row) == LIMITED;
+            marked && table.kind(row) == Kind::Rejected
+        };
+        table.marked = (self.marked).unwrap_or_else(|| (0..rows).any(seen));
         Ok(table)
     }
 }

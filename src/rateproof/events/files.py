@@ -15,6 +15,7 @@ from rateproof.events.parquet import ParquetWriter
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.writer import LogWriter
 from rateproof.keyspec import KeySpec
+from rateproof.output import printable
 
 __all__ = ["open_lines", "open_log_writer", "read_lines", "read_log"]
 
@@ -63,12 +64,13 @@ def read_log(path: str | Path, key: KeySpec | None = None) -> EventLog:
             has a request twice, as two logs in one file do.
     """
     if str(path) != "-" and Path(path).suffix == ".parquet":
+        name = printable(str(path))
         try:
             log = read_parquet(Path(path))
         except OSError as error:
-            raise LogError(f"cannot read {path}: {error.strerror or error}") from error
-        refuse_repeated(log, str(path))
-        return _refuse_empty(log, str(path))
+            raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+        refuse_repeated(log, name)
+        return _refuse_empty(log, name)
     with open_lines(path) as (lines, name):
         return read_lines(lines, name, key)
 
@@ -88,11 +90,12 @@ def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
             yield sys.stdin.buffer, "standard input"
         elif Path(path).suffix in _LINES:
             with Path(path).open("rb") as file:
-                yield file, str(path)
+                yield file, printable(str(path))
         else:
             raise InvalidArgument(f"{str(path)!r} is not the name of a log", _READ_FORM)
     except OSError as error:
-        raise LogError(f"cannot read {path}: {error.strerror or error}") from error
+        problem = f"cannot read {printable(str(path))}: {error.strerror or error}"
+        raise LogError(problem) from error
 
 
 def read_lines(lines: Iterator[bytes], name: str, key: KeySpec | None = None) -> EventLog:

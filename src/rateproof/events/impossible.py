@@ -6,12 +6,13 @@ apart: either would be judged, and wrongly.
 """
 
 from itertools import compress, count
+from math import inf, isnan
 from operator import sub
 from typing import Final
 
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
-from rateproof.events.log import EventLog
+from rateproof.events.log import ADMITTED, REJECTED, EventLog
 from rateproof.events.numbering import TWO_LOGS
 
 __all__ = ["refuse_impossible"]
@@ -35,27 +36,35 @@ def refuse_impossible(log: EventLog, name: str) -> None:
         LogError: a time below 0; times more than 20 years apart, as those of a clock that
             counts from 1970 and of one that counts from the start of a machine are; an
             answer less than a microsecond after its request, as in seconds or milliseconds;
-            a status that is none of HTTP; a row that is there twice, where rows have no
-            numbers and the clock is fine enough to tell.
+            a status that is none of HTTP; an outcome that is contrary to the statuses by
+            which the log's scenario is rejected; a header field below 0; a row that is there
+            twice, where rows have no numbers and the clock is fine enough to tell.
     """
     if len(log):
         _refuse_times(log, name)
         _refuse_statuses(log, name)
+        _refuse_outcomes(log, name)
+        _refuse_negative(log, name)
         _refuse_equal_rows(log, name)
 
 
 def _refuse_times(log: EventLog, name: str) -> None:
     sent, received = log.ints("sent_ns"), log.ints("received_ns")
-    first_ns, last_ns = min(sent), max(sent)
+    first_ns = min(sent)
     if first_ns < 0:
         raise LogError(f"{name}, row {sent.index(first_ns) + 1}: sent_ns is {first_ns}", _FORM)
-    if last_ns - first_ns > _MOST_YEARS * _YEAR_NS:
-        raise LogError(
-            f"{name}: sent_ns is {first_ns} in row {sent.index(first_ns) + 1} and {last_ns} in "
-            f"row {sent.index(last_ns) + 1}, {(last_ns - first_ns) // _YEAR_NS} years apart: "
-            "readings of two clocks?",
-            _FORM,
-        )
+    for column in ("sent_ns", "received_ns", "done_ns"):
+        if log.same(column) == NULL:
+            continue
+        times = log.ints(column)
+        last_ns = max(times)
+        if last_ns - first_ns > _MOST_YEARS * _YEAR_NS:
+            raise LogError(
+                f"{name}: sent_ns is {first_ns} in row {sent.index(first_ns) + 1} and {column} is "
+                f"{last_ns} in row {times.index(last_ns) + 1}, "
+                f"{(last_ns - first_ns) // _YEAR_NS} years apart: readings of two clocks?",
+                _FORM,
+            )
     took = map(sub, received, sent)
     for row in compress(count(), map(_LEAST_NS.__gt__, took)):
         if received[row] != NULL:
@@ -75,6 +84,36 @@ def _refuse_statuses(log: EventLog, name: str) -> None:
             f"{name}, row {row + 1}: status is {statuses[row]}",
             "an HTTP status has three digits; null where no answer came",
         )
+
+
+def _refuse_outcomes(log: EventLog, name: str) -> None:
+    """Which statuses are rejections is up to the limiter: only the scenario can say otherwise."""
+    scenario = log.metadata.get("scenario")
+    rejections = scenario.get("rejected_statuses") if isinstance(scenario, dict) else None
+    if not isinstance(rejections, list):
+        return
+    statuses, (codes, words) = log.ints("status"), log.codes("outcome")
+    for status, code in set(zip(statuses, codes, strict=True)):
+        contrary = ADMITTED if status in rejections else REJECTED
+        if status != NULL and words[code] == contrary:
+            row = list(zip(statuses, codes, strict=True)).index((status, code))
+            raise LogError(
+                f"{name}, row {row + 1}: the outcome of status {status} is {contrary}",
+                f"the log's scenario has {rejections} as rejected_statuses",
+            )
+
+
+def _refuse_negative(log: EventLog, name: str) -> None:
+    for column in ("ratelimit_remaining", "ratelimit_reset_s", "retry_after_s"):
+        same = log.same(column)
+        if same is not None and (same == NULL or isnan(same)):
+            continue
+        for row, value in enumerate(log.column(column)):
+            if value is not None and not 0 <= value < inf:
+                raise LogError(
+                    f"{name}, row {row + 1}: {column} is {value}",
+                    "0 or more; null where the answer had no such field",
+                )
 
 
 def _refuse_equal_rows(log: EventLog, name: str) -> None:

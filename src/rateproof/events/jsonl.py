@@ -26,7 +26,7 @@ from rateproof.events.log import (
     TEXT,
     EventLog,
 )
-from rateproof.events.numbering import TWO_LOGS
+from rateproof.events.metadata import add_metadata
 from rateproof.events.rows import ROW_FORM, json_object, table_of
 from rateproof.events.writer import LogWriter
 
@@ -34,7 +34,6 @@ __all__ = ["JsonlWriter", "read_jsonl"]
 
 _HEADER = "rateproof_log"
 _VERSION = 1
-_OF_ONE_RUN = {"clock", "scenario"}
 _LINES_A_WRITE = 4_096
 _LINES_A_TABLE = 4_096
 
@@ -144,7 +143,8 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
 
     Raises:
         LogError: a line that is no JSON object, lacks a column, has a value of a wrong
-            type, or is cut off, or metadata of another run; the message gives its number.
+            type, or is cut off, or metadata of a wrong type or of another run; the message
+            gives its number.
     """
     log = EventLog()
     rows: dict[int, dict[str, Any]] = {}
@@ -156,11 +156,7 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
             if row.pop(_HEADER) != _VERSION:
                 problem = f"{name}, line {number}: unknown version of the format"
                 raise LogError(problem, f"version {_VERSION}")
-            for named in _OF_ONE_RUN & row.keys() & log.metadata.keys():
-                if row[named] != log.metadata[named]:
-                    problem = f"{name}, line {number}: another {named} than before"
-                    raise LogError(problem, TWO_LOGS)
-            log.metadata.update(row)
+            add_metadata(log.metadata, row, f"{name}, line {number}")
             continue
         rows[number] = row
         if len(rows) >= _LINES_A_TABLE:

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.columns import NULL
@@ -22,7 +22,9 @@ from rateproof.events.log import (
     EventLog,
     outcome_of,
 )
+from rateproof.events.metadata import add_metadata
 from rateproof.events.parquet import METADATA_KEY, require_pyarrow
+from rateproof.output import printable
 
 __all__ = ["read_parquet"]
 
@@ -70,19 +72,23 @@ def read_parquet(path: Path) -> EventLog:
             the needed columns, or with a value that a column cannot hold; the message
             gives its row, counted from 1.
     """
-    pa = require_pyarrow()
-    with path.open("rb") as probe:
-        if not probe.read(1):
+    with path.open("rb") as file:  # first: what is missing is the file, not a library
+        if not file.read(1):
             return EventLog()
+        return _read_open(require_pyarrow(), file, printable(str(path)))
+
+
+def _read_open(pa: Any, raw: IO[bytes], name: str) -> EventLog:
     try:
-        with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            return _read(pa, file, str(path))
+        # A path would have to be UTF-8 to be opened by pyarrow.
+        with pa.parquet.ParquetFile(raw, page_checksum_verification=True) as file:
+            return _read(pa, file, name)
     except OSError as error:
         if error.errno is not None:
             raise
-        raise LogError(f"{path} is damaged: {error}") from error
+        raise LogError(f"{name} is damaged: {error}") from error
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise LogError(f"{path} is not a whole Parquet file: {error}") from error
+        raise LogError(f"{name} is not a whole Parquet file: {error}") from error
 
 
 def _read(pa: Any, file: Any, path: str) -> EventLog:
@@ -187,4 +193,6 @@ def _metadata_of(schema: Any, path: str) -> dict[str, Any]:
         metadata = None
     if not isinstance(metadata, dict):
         raise LogError(f"{path} has metadata that is no JSON object: {stored[:40]!r}")
-    return metadata
+    checked: dict[str, Any] = {}
+    add_metadata(checked, metadata, f"{path}, metadata")
+    return checked

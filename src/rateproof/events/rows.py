@@ -38,7 +38,8 @@ def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        problem = "is not JSON" if line.endswith(b"\n") else "is cut off"
+        begun = line.lstrip().startswith(b"{") and not line.endswith(b"\n")
+        problem = "is cut off" if begun else "is not JSON"
         raise LogError(f"{where} {problem}", form) from error
     if not isinstance(row, dict):
         raise LogError(f"{where} is not a JSON object", form)

@@ -1,5 +1,6 @@
 """The hunt: what to send next, run and judged, learnt from, and shrunk where it found something."""
 
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +13,16 @@ from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
+from rateproof.hunt.shrink.command import repeat_command
 from rateproof.hunt.shrink.crashes import CRASH, shrunk_crash
 from rateproof.hunt.shrink.reproduction import Reproduction
-from rateproof.hunt.shrink.shrinking import outcome_of, scheduled, shrunk_violations
-from rateproof.output import say
+from rateproof.hunt.shrink.shrinking import (
+    outcome_of,
+    scheduled,
+    shrunk_violations,
+    told_if_cut_short,
+)
+from rateproof.output import columns, fold, say
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import Transport
@@ -54,7 +61,7 @@ class Hunt:
         """Draw, run and judge an iteration, and learn from it."""
         settings = self.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
-        say(f"iteration {number}: {drawn}")
+        say("\n".join(fold(f"iteration {number}: {drawn}", columns(sys.stderr))))
         if self._child is None:
             _wait_for(settings.target, self.stop)
         iteration = run_iteration(
@@ -66,6 +73,8 @@ class Hunt:
             transport=self._transport,
             known=self._known,
         )
+        if settings.recipe is not None:
+            iteration = told_if_cut_short(settings.recipe, iteration)
         self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         return iteration
@@ -79,20 +88,24 @@ class Hunt:
             return ()
         found = shrunk_violations(iteration, settings, self._shrunk, self._transport, self.stop)
         if iteration.nemesis:
-            found = self._without_nemesis(found)
+            found = self._with_nemesis(found, iteration.draw.iteration)
         if not iteration.crashes or self._child is None or CRASH in self._shrunk:
             return found
         self._shrunk.add(CRASH)
         crash = shrunk_crash(iteration, settings, self._child, self._transport, self.stop)
         return found if crash is None else (*found, crash)
 
-    def _without_nemesis(self, found: Sequence[Reproduction]) -> tuple[Reproduction, ...]:
-        """Those that happen with no nemesis about; the others have no schedule of their own."""
+    def _with_nemesis(self, found: Sequence[Reproduction], number: int) -> tuple[Reproduction, ...]:
+        """What does not happen without the nemesis is repeated by the iteration as a whole."""
+        command = repeat_command(self.settings, None, iterations=number)
+        told = []
         for each in found:
-            if not each.tries.accepted:
-                say(f"the {each.kind} does not happen again without the nemesis")
+            if each.tries.accepted:
+                told.append(each)
+            else:
                 self._shrunk.discard(each.kind)
-        return tuple(each for each in found if each.tries.accepted)
+                told.append(replace(each, recipe=None, command=command))
+        return tuple(told)
 
 
 def first_scenario(settings: TestSettings) -> Scenario:

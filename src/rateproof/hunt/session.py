@@ -2,16 +2,14 @@
 
 import itertools
 import json
-import os
-import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from rateproof.errors import CannotWrite
 from rateproof.events import open_log_writer, parquet
@@ -23,7 +21,8 @@ from rateproof.hunt.report.summary import SummaryFile, Totals, describe
 from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.server.starting import server_for
 from rateproof.hunt.settings import TestSettings
-from rateproof.output import emit, say
+from rateproof.hunt.signals import NO_VERDICT, Signals
+from rateproof.output import columns, emit, say
 from rateproof.prove import VIOLATED
 from rateproof.simulate.client.live import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
@@ -44,7 +43,8 @@ def run_test(
     Args:
         settings: what to test, and how.
         reporters: what hears of it, besides `test_summary.txt`.
-        stop: ends it when it is set; None: SIGINT and SIGTERM do.
+        stop: ends it when it is set; None: SIGINT and SIGTERM do. A second of them ends
+            it at once, with the verdict so far.
 
     Returns:
         0 consistent, 1 violated or the server crashed, 2 inconclusive.
@@ -54,6 +54,8 @@ def run_test(
         InvalidArgument: a value that no iteration could be run with; another machine,
             nobody to ask, and not `yes`; or there is nothing to send with, and what to
             install. The first and the last before anything is written or printed.
+        KeyboardInterrupt: a signal came before any request was sent, or a second one before
+            the first verdict; or it was stopped before a server that it starts listened.
         Unreachable: nothing listens at the target and no server can be started there.
     """
     transport = named(settings.transport or default_name())
@@ -62,8 +64,10 @@ def run_test(
         if not allow_target(settings.target, yes=settings.yes):
             return Totals().exit_code
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
-        stop = stop or stack.enter_context(_stopped_by_signals())
-        child = _server(settings, stack)
+        signals = Signals(stop or threading.Event())
+        if stop is None:
+            stack.enter_context(signals.handled())
+        child = _server(settings, stack, signals.stop)
         subject = _subject(settings, own=child is not None and settings.start is None)
         reporters = [summary, *reporters]
         totals = Totals()
@@ -72,13 +76,14 @@ def run_test(
         say(str(subject))
         if not parquet.available():
             say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
-        stack.enter_context(_stopped_after(settings.duration_ns, stop))
-        with _ended(reporters, totals):
-            _iterate_until_done(Hunt(settings, child, stop, transport), summary, reporters, totals)
-    if settings.json_lines:
-        emit(json.dumps({"type": "totals"} | totals.to_json()))
-    else:
-        emit(totals.describe())
+        stack.enter_context(_stopped_after(settings.duration_ns, signals.stop))
+        hunt = Hunt(settings, child, signals.stop, transport)
+        with _ended(reporters, totals), _verdict_so_far(signals, totals):
+            _iterate_until_done(hunt, signals, summary, reporters, totals)
+        if settings.json_lines:
+            emit(json.dumps({"type": "totals"} | totals.to_json()))
+        else:
+            emit(totals.describe())
     return totals.exit_code
 
 
@@ -118,23 +123,43 @@ def _ended(reporters: Sequence[Reporter], totals: Totals) -> Iterator[None]:
             raise
 
 
+@contextmanager
+def _verdict_so_far(signals: Signals, totals: Totals) -> Iterator[None]:
+    """Let signals end the body with the verdict so far, where there is one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (signals.seen and totals.requests):
+            raise
+    else:
+        if signals.seen and not totals.requests:
+            raise KeyboardInterrupt(NO_VERDICT)
+    finally:
+        signals.ignore()
+
+
 def _iterate_until_done(
-    hunt: Hunt, summary: SummaryFile, reporters: Sequence[Reporter], totals: Totals
+    hunt: Hunt,
+    signals: Signals,
+    summary: SummaryFile,
+    reporters: Sequence[Reporter],
+    totals: Totals,
 ) -> None:
     settings = hunt.settings
     prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
     logs: deque[Path] = deque()
     for number in itertools.count(1):
         iteration = hunt.iterate(number)
-        totals.add(iteration)
         path = _log_path(settings.out, prefix, number)
-        for reporter in reporters:
-            reporter.add(iteration, path)
-        say(describe(iteration, path).partition("\n")[2])
-        if settings.json_lines:
-            emit(json.dumps({"type": "iteration"} | iteration.to_json()))
-        _write_log(path, iteration)
-        _drop_old_logs(logs, path, iteration)
+        with signals.held():
+            totals.add(iteration)
+            for reporter in reporters:
+                reporter.add(iteration, path)
+            say(describe(iteration, path, columns(sys.stderr)).partition("\n")[2])
+            if settings.json_lines:
+                emit(json.dumps({"type": "iteration"} | iteration.to_json()))
+            _write_log(path, iteration)
+            _drop_old_logs(logs, path, iteration)
         for reproduction in hunt.reproductions(iteration):
             totals.reproductions.append(reproduction)
             summary.append(reproduction.describe())
@@ -147,7 +172,7 @@ def _iterate_until_done(
             return
 
 
-def _server(settings: TestSettings, stack: ExitStack) -> ChildServer | None:
+def _server(settings: TestSettings, stack: ExitStack, stop: threading.Event) -> ChildServer | None:
     child = server_for(
         settings.target,
         settings.policy,
@@ -156,7 +181,10 @@ def _server(settings: TestSettings, stack: ExitStack) -> ChildServer | None:
         may_start=settings.may_start,
         nemesis=bool(settings.nemesis),
     )
-    return None if child is None else stack.enter_context(child)
+    if child is not None:
+        stack.push(child)
+        child.start(stop)
+    return child
 
 
 def _log_path(folder: Path, prefix: str, iteration: int) -> Path:
@@ -195,23 +223,3 @@ def _stopped_after(duration_ns: int | None, stop: threading.Event) -> Iterator[N
     finally:
         timer.cancel()
         timer.join()
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second SIGINT interrupts for good."""
-    stop = threading.Event()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        with suppress(OSError):  # not through sys.stderr, whose lock this may have interrupted
-            os.write(2, b"stopping: requests in flight are awaited\n")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

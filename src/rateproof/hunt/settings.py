@@ -38,6 +38,7 @@ class TestSettings:
         method: of every request, in capital letters.
         headers: of every request, beside those that frame it and the key's own.
         body: of every request.
+        body_file: the file that was named for it; None: it was given as such.
         start: a command that serves at the target, started and ended by this test;
             None: see `may_start`.
         nemesis: what is done to a server that was started here, see `plan`.
@@ -75,6 +76,7 @@ class TestSettings:
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    body_file: str | None = None
     start: str | None = None
     nemesis: tuple[str, ...] = ()
     shrink: bool = True

@@ -1,12 +1,13 @@
 """Each key of a log by itself: what happened to it, and how hard it pressed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.policy import Policy
+from rateproof.prove.causes import Cause
 from rateproof.prove.claims import HEADERS, OVER_ADMISSION
 from rateproof.prove.diagnosis.diagnosis import diagnose
 from rateproof.prove.judging import CLAIMS, DEFAULT_BUDGET, checked, verdict_of
@@ -14,8 +15,9 @@ from rateproof.prove.observed import observe_each
 from rateproof.prove.runs import APART, by_run
 from rateproof.prove.tolerance import Tolerance
 from rateproof.prove.trial import Trial
-from rateproof.prove.verdict import VIOLATED, Verdict
+from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Verdict
 from rateproof.prove.wording import key_to_json, readable_key
+from rateproof.units import counted
 
 __all__ = ["KeyVerdict", "judge_keys"]
 
@@ -53,7 +55,7 @@ class KeyVerdict:
         who = readable_key(self.key) + ("" if self.run is None else f", run {self.run}")
         told = [
             f"{who}: {', '.join((verdict.outcome, *verdict.causes))}",
-            f"{counts.events} requests, {counts.admitted} admitted",
+            f"{counted(counts.events, 'request')}, {counts.admitted} admitted",
         ]
         if verdict.closest:
             told.append(f"{verdict.closest[0].allowed + 1} in {self._took_ns / 1e9:.6f} s")
@@ -109,23 +111,30 @@ def judge_keys(
         denied_count: as for `judge`.
 
     Raises:
-        InvalidArgument: an unknown claim, none, or a bad tolerance; rejections alone, where
-            keys are in several runs and none can be judged.
+        InvalidArgument: an unknown claim, none, or a bad tolerance; header fields alone.
     """
-    claims -= {HEADERS}
     checked(claims)
+    if claims == {HEADERS}:
+        raise InvalidArgument(
+            "header fields are judged over the whole log, not key by key",
+            "--claim headers without --by-key, or --by-key with another claim",
+        )
+    claims -= {HEADERS}
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
-    runs: list[tuple[int | None, EventLog]] = [(None, log)]
-    if apart := by_run(log):
-        if OVER_ADMISSION not in claims:
-            raise InvalidArgument("claims: wrong-rejection", APART)
-        runs, claims = list(apart.items()), frozenset({OVER_ADMISSION})
-    verdicts = (
-        key
-        for run, part in runs
-        for key in _each(Trial(part, policy, tolerance, budget, claims, denied_count), claims, run)
-    )
+    verdicts: list[KeyVerdict] = []
+    for run, part in (by_run(log) or {None: log}).items():
+        asked = claims if run is None else claims & {OVER_ADMISSION}
+        trial = Trial(part, policy, tolerance, budget, asked, denied_count)
+        found = _each(trial, asked, run)
+        verdicts += found if asked else map(_unjudged, found)
     return sorted(verdicts, key=_rank)
+
+
+def _unjudged(key: KeyVerdict) -> KeyVerdict:
+    verdict = replace(
+        key.verdict, outcome=INCONCLUSIVE, reasons=(APART,), causes=(Cause.NOT_JUDGED,)
+    )
+    return replace(key, verdict=verdict)
 
 
 def _each(whole: Trial, claims: frozenset[str], run: int | None) -> Iterator[KeyVerdict]:

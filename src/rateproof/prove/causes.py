@@ -29,6 +29,7 @@ class Cause:
     NO_HEADERS: Final = "no-headers"
     TOO_COARSE: Final = "too-coarse"
     NOT_SHOWN: Final = "not-shown"
+    CUT_SHORT: Final = "cut-short"
 
 
 def causes_of(
@@ -61,8 +62,9 @@ def causes_of(
         causes[Cause.UNKNOWN_OUTCOMES] = (
             f"{counts.unknown} requests of unknown outcome decide whether this is a violation"
         )
-    if claims == {WRONG_REJECTION} and counts.rejected and not counts.judged:
-        causes[Cause.NOT_JUDGED] = "no rejection could be judged"
+    if claims == {WRONG_REJECTION} and not counts.judged:
+        could = "could be judged" if counts.rejected else "was seen, so none was judged"
+        causes[Cause.NOT_JUDGED] = f"no rejection {could}"
     return causes
 
 

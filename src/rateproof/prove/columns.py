@@ -4,6 +4,7 @@ from typing import Any
 
 from rateproof.events import ADMITTED, REJECTED, EventLog
 from rateproof.events.log import COLUMNS, FLOAT, INT
+from rateproof.prove.observed import marks_told
 
 __all__ = ["columns_of", "stored"]
 
@@ -25,6 +26,7 @@ _KINDS = {ADMITTED: 0, REJECTED: 1}
 def columns_of(log: EventLog) -> dict[str, Any]:
     """What of a log is judged, as it is stored: one number for all rows, or a buffer."""
     return {name: stored(log, name) for name in _NAMES} | {
+        "marked": marks_told(log),
         "rows": len(log),
         "keys": len(log.words("key")),
         "kinds": bytes(_KINDS.get(word, 2) for word in log.words("outcome")),

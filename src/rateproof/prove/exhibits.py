@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rateproof.events import EventLog
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.admissions.breach import Breach
@@ -39,7 +39,7 @@ class Exhibits:
             claim=OVER_ADMISSION,
             key=key.key,
             run=self._run_of(rows),
-            events=tuple(map(self._witness, rows)),
+            events=tuple(self._witness(row, ADMITTED) for row in rows),
             span_ns=max(end for _, end in jobs) - min(sent for sent, _ in jobs),
             allowed=stair.size(steps) - 1,
             seen=len(jobs),
@@ -73,7 +73,10 @@ class Exhibits:
         kept = self.policy.quotas[quota]
         refill_ns = kept.burst * kept.window_ns // kept.limit
         rows = [*sorted(counted, key=self._sent_ns), *sorted(rejected, key=self._sent_ns)]
-        events = tuple(map(self._witness, rows))
+        outcomes = dict.fromkeys(key.unknown_rows, UNKNOWN) | dict.fromkeys(
+            key.rejected_rows, REJECTED
+        )
+        events = tuple(self._witness(row, outcomes.get(row, ADMITTED)) for row in rows)
         refused = events[-len(rejected) :]
         last_ns = max(event.received_ns or event.sent_ns for event in refused)
         return Evidence(
@@ -114,12 +117,12 @@ class Exhibits:
         runs = {self.log[row].run for row in rows}
         return runs.pop() if len(runs) == 1 and self._runs else None
 
-    def _witness(self, row: int) -> Witness:
+    def _witness(self, row: int, outcome: str) -> Witness:
         event = self.log[row]
         return Witness(
             number=event.sequence if self._numbered else row,
             sent_ns=event.sent_ns,
             received_ns=event.received_ns,
             status=event.status,
-            outcome=event.outcome,
+            outcome=outcome,
         )

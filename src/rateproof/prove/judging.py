@@ -1,13 +1,12 @@
 """One log, or one key of it, before one policy: the way from what was seen to the verdict."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from typing import Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.events import EventLog
+from rateproof.events import ADMITTED, EventLog
 from rateproof.policy import Policy
 from rateproof.prove.causes import Cause, causes_of, left_out
 from rateproof.prove.claims import CLAIM_SETS, HEADERS
@@ -73,23 +72,27 @@ def judge(
         InvalidArgument: an unknown claim, none, or a bad tolerance.
     """
     checked(claims)
-    limit = claims - {HEADERS}
-    if runs := by_run(log):
-        one = partial(
-            judge,
-            policy=policy,
-            claims=frozenset({OVER_ADMISSION}),
-            tolerance_ppm=tolerance_ppm,
-            granularity_ns=granularity_ns,
-            budget=budget // len(runs),
-        )
-        apart = _apart({run: one(part) for run, part in runs.items()}, limit)
-        return _held_to_headers(apart, None, claims)
-    trial = Trial(
-        log, policy, Tolerance(tolerance_ppm, granularity_ns), budget, limit, denied_count
-    )
-    findings = diagnose(log, trial.survey.pressure, trial.survey.counts)
-    return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
+    tolerance = Tolerance(tolerance_ppm, granularity_ns)
+    parts = by_run(log)
+    share = budget // max(1, len(parts))
+
+    def one(part: EventLog, claims: frozenset[str], *, admits: bool = False) -> Verdict:
+        limit = claims - {HEADERS}
+        trial = Trial(part, policy, tolerance, share, limit, denied_count)
+        pressure, counts = trial.survey.pressure, trial.survey.counts
+        # A limiter that admits other keys is not one that never admits anything.
+        findings = [] if admits and not counts.admitted else diagnose(part, pressure, counts)
+        return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
+
+    if not parts:
+        return one(log, claims)
+    alone = parts.pop(None, None)
+    over = frozenset({OVER_ADMISSION})
+    apart = [_in_run(one(part, over), part) for part in parts.values()]
+    if alone is None:
+        return _held_to_headers(_together(None, apart, claims), None, claims)
+    admits = ADMITTED in log.words("outcome")
+    return _together(_in_run(one(alone, claims, admits=admits), alone), apart, claims)
 
 
 def checked(claims: frozenset[str]) -> None:
@@ -179,19 +182,32 @@ def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozense
     )
 
 
-def _apart(verdicts: Mapping[int, Verdict], claims: frozenset[str]) -> Verdict:
-    """One verdict over runs that know nothing of each other, judged for over-admission."""
-    named = [
-        replace(verdict, evidence=tuple(replace(piece, run=run) for piece in verdict.evidence))
-        for run, verdict in verdicts.items()
-    ]
-    total = combine(named)
-    total = replace(total, counts=replace(total.counts, judged=0))
+def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
+    """The verdict, its evidence with the run that it is of, where the part has one only."""
+    runs = set(part.ints("run"))
+    if len(runs) > 1:
+        return verdict
+    (run,) = runs
+    return replace(verdict, evidence=tuple(replace(piece, run=run) for piece in verdict.evidence))
+
+
+def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset[str]) -> Verdict:
+    """One verdict over runs that know nothing of each other.
+
+    Args:
+        alone: on the keys that are in one run only; None if there are none.
+        apart: of each run, on its requests of the others, for over-admission alone.
+        claims: which promises were to be judged.
+    """
+    total = combine(apart if alone is None else [alone, *apart])
+    counts = total.counts
+    unjudged = any(verdict.counts.rejected for verdict in apart)
     if OVER_ADMISSION not in claims:
-        return Verdict(INCONCLUSIVE, (APART,), causes=(Cause.NOT_JUDGED,), counts=total.counts)
-    if claims == CLAIMS and total.counts.rejected:
-        return replace(total, reasons=(*total.reasons, APART))
-    return total
+        if alone is None:
+            return Verdict(INCONCLUSIVE, (APART,), causes=(Cause.NOT_JUDGED,), counts=counts)
+        total = alone
+    told = (APART,) if WRONG_REJECTION in claims and unjudged else ()
+    return replace(total, counts=counts, reasons=(*total.reasons, *told))
 
 
 def _violations(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.prove.admissions.feasible import Interval
 
-__all__ = ["KeyLog", "observe", "observe_each"]
+__all__ = ["KeyLog", "marks_rejections", "marks_told", "observe", "observe_each"]
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
 _UNMARKED = [503, None, None]
+_LIMITED = 429
 
 
 @dataclass(slots=True)
@@ -60,8 +61,8 @@ def observe(
     """Sort a log's events by key and outcome.
 
     Where the limiter is seen to mark its rejections (Retry-After or RateLimit
-    headers on any of them), a 503 without such a mark came from a failing
-    server or a proxy: its outcome is unknown. So is that of a request called
+    headers on any of them, or the status 429), a 503 without these headers came
+    from a failing server or a proxy: its outcome is unknown. So is that of a request called
     admitted or rejected for which there is no answer to bound the decision. A
     refused connection carried no request: it ended as it was sent.
 
@@ -73,7 +74,7 @@ def observe(
     """
     keys: dict[bytes, KeyLog] = {}
     if marked is None:
-        marked = _marks_rejections(log)
+        marked = marks_rejections(log)
     columns = [log.column(name, rows) for name in _NAMES]
     numbers = range(len(log)) if rows is None else rows
     for row, key, sent_ns, received_ns, outcome, done_ns, error, *marks in zip(
@@ -107,7 +108,7 @@ def observe_each(log: EventLog) -> Iterator[KeyLog]:
     """
     if not len(log):
         return
-    marked = _marks_rejections(log)
+    marked = marks_rejections(log)
     rows_of: dict[int, array[int]] = {}
     for row, code in enumerate(log.codes("key")[0]):
         rows = rows_of.get(code)
@@ -118,10 +119,17 @@ def observe_each(log: EventLog) -> Iterator[KeyLog]:
         yield from observe(log, rows, marked=marked).values()
 
 
-def _marks_rejections(log: EventLog) -> bool:
-    """Whether any rejection carries the marks of the limiter's own."""
-    names = ("outcome", "retry_after_s", "ratelimit_remaining")
+def marks_rejections(log: EventLog) -> bool:
+    """Whether the log says so of its limiter, or any rejection carries marks of the limiter's own."""
+    if (told := marks_told(log)) is not None:
+        return told
     return any(
-        outcome == REJECTED and (retry_after_s is not None or remaining is not None)
-        for outcome, retry_after_s, remaining in zip(*map(log.column, names), strict=True)
+        outcome == REJECTED and (status == _LIMITED or said != [None, None])
+        for outcome, status, *said in zip(*map(log.column, ("outcome", *_MARKS)), strict=True)
     )
+
+
+def marks_told(log: EventLog) -> bool | None:
+    """What the metadata of a log says of it: of a part of one, it is known from the whole."""
+    told = log.metadata.get("marked_rejections")
+    return told if isinstance(told, bool) else None

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from rateproof.prove.causes import Cause
-from rateproof.prove.evidence import Evidence, readable_key
+from rateproof.prove.evidence import DRAWING_WIDTH, Evidence, readable_key
 from rateproof.prove.headers.headers import Headers, all_headers
 from rateproof.prove.pressure.calls import ClosestCall, closest_of
 from rateproof.prove.pressure.pressure import Pressure, hardest
@@ -36,7 +36,7 @@ MOST_EVIDENCE: Final = 16
 """Pieces of evidence in a verdict; the reasons say of how many."""
 
 
-_SILENT: Final = {Cause.NEVER_STRESSED, Cause.TOO_COARSE}
+_SILENT: Final = {Cause.NEVER_STRESSED, Cause.TOO_COARSE, Cause.NOT_JUDGED}
 """Causes that say nothing against other runs."""
 
 
@@ -73,21 +73,22 @@ class Verdict:
     diagnosis: tuple[str, ...] = ()
     headers: Headers | None = None
 
-    def describe(self, pieces: int = 1) -> str:
+    def describe(self, pieces: int = 1, width: int = DRAWING_WIDTH) -> str:
         """The verdict for people: what it is, how hard it was pressed, why, and what shows it.
 
         Args:
             pieces: how many pieces of evidence are shown at most, each with its drawing.
+            width: characters a line of a drawing; sentences are a line each.
         """
         found, others = self.reasons[: len(self.diagnosis)], self.reasons[len(self.diagnosis) :]
         lines = [self.outcome, *found, *(pressure.sentence() for pressure in self.pressure)]
         if self.closest and not self.evidence:
             lines.append("closest calls: " + "; ".join(call.sentence() for call in self.closest))
         lines += [*(shown.sentence() for shown in self.sensitivity), *others]
+        for piece in self.evidence[:pieces]:
+            lines += [piece.sentence(), *piece.timeline(width).splitlines()]
         if self.headers is not None:
             lines += [line for line in self.headers.describe() if line not in self.reasons]
-        for piece in self.evidence[:pieces]:
-            lines += [piece.sentence(), *piece.timeline().splitlines()]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.simulate.identities import FRAMING, IDENTITY_BYTES, place_identity
 from rateproof.simulate.target import Target
+from rateproof.simulate.withheld import shown_header
 
 if TYPE_CHECKING:
     from rateproof.simulate.scenario import Scenario
@@ -72,8 +73,9 @@ def check_headers(headers: tuple[tuple[str, str], ...], key: Part) -> None:
             or len(value) > _MAX_HEADER_BYTES
             or not _HEADER_VALUE.fullmatch(value)
         ):
+            shown = shown_header(name, value) if isinstance(value, str) else value
             raise InvalidArgument(
-                f"header {name!r} has the value {value!r:.80}",
+                f"header {name!r} has the value {shown!r:.80}",
                 "up to 8192 characters of Latin-1 on one line, no blank at either end",
             )
 

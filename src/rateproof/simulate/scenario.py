@@ -16,9 +16,10 @@ from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng
 from rateproof.simulate.request import check_body, check_headers, check_method
 from rateproof.simulate.target import Target, check_trust
+from rateproof.simulate.withheld import shown_header
 from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
-__all__ = ["MAX_CLIENTS", "SECRET_HEADERS", "Client", "Group", "Scenario", "fresh_seed"]
+__all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]
 
 MAX_CLIENTS = 1_000_000
 """At most as many clients, and connections, in one scenario."""
@@ -27,8 +28,6 @@ DEFAULT_KEY = Part("query", "clientId")
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HOUR_NS = 3_600 * SECOND_NS
-SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
-"""Headers whose values are never written down, in lower case."""
 
 
 def fresh_seed() -> int:
@@ -221,8 +220,8 @@ class Scenario:
     def as_dict(self) -> dict[str, Any]:
         """Plain data that describes the run, for metadata and reports.
 
-        A body is told by its length, and headers that often hold a secret
-        have the value None: logs are handed around.
+        A body is told by its length, and headers as `shown_header` has them:
+        logs are handed around.
         """
         return {
             "url": self.target.url,
@@ -243,10 +242,7 @@ class Scenario:
             "namespace": self.namespace,
             "policy": None if self.policy is None else str(self.policy),
             "method": self.method,
-            "headers": [
-                [name, None if name.lower() in SECRET_HEADERS else value]
-                for name, value in self.headers
-            ],
+            "headers": [[name, shown_header(name, value)] for name, value in self.headers],
             "body_bytes": len(self.body),
             "connect_timeout_ns": self.connect_timeout_ns,
             "max_connections": self.max_connections,

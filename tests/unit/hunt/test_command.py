@@ -1,10 +1,13 @@
 """The command that repeats a schedule: a shell that runs it gets the same test again."""
 
+import json
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from rateproof import cli
+from rateproof.hunt.command_line import command_line
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.shrink.command import repeat_command
 from rateproof.hunt.shrink.reproduction import Reproduction
@@ -63,11 +66,56 @@ def test_it_says_no_more_than_it_must(settings_of):
     )
 
 
-def test_a_secret_is_left_to_whoever_repeats_it(settings_of):
-    settings = settings_of([*DEFAULTS, "--header", "AUTHORIZATION: Bearer s3cret"])
-    command = shlex.join(repeat_command(settings, RECIPE))
-    assert "s3cret" not in command
-    assert "--header 'AUTHORIZATION: [not shown]'" in command
+@pytest.mark.parametrize("name", ["AUTHORIZATION", "Cookie", "X-Token", "Accept-Token", "Referer"])
+def test_a_secret_is_left_to_whoever_repeats_it(settings_of, name):
+    settings = settings_of([*DEFAULTS, "--header", f"{name}: Bearer s3cret"])
+    found = Reproduction("crash", RECIPE, Tries(6, 6), None, repeat_command(settings, RECIPE))
+    for told in (found.repeat, found.describe(), json.dumps(found.to_json())):
+        assert "s3cret" not in told
+        assert f"--header '{name}: [not shown]'" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--header", "X-Token: s3cret"],
+        ["--header=X-Token: s3cret"],
+        ["--header", "X-Token:s3cret", "--header", "authorization:\ts3cret"],
+        ["--hea", "X-Token: s3cret"],
+        ["--heade=X-Token: s3cret"],
+        ["--header", "Bearer s3cret"],
+    ],
+)
+def test_what_was_typed_is_shown_without_its_secrets(words):
+    shown = command_line(["rateproof", "test", *words, "--data", "as typed"])
+    assert "s3cret" not in shown
+    assert "[not shown]" in shown
+    assert shown.endswith("--data 'as typed'")
+
+
+def test_headers_that_never_hold_a_secret_are_shown_as_they_were_typed():
+    words = ["test", "--header", "Accept: text/*", "--header=User-Agent:me", "--help"]
+    assert command_line(words) == shlex.join(words)
+
+
+def test_a_word_that_is_no_text_is_escaped_so_that_any_file_can_hold_it():
+    assert command_line(["--data", "\udcff\udcfe"]).encode() == rb"--data '\udcff\udcfe'"
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"a\0b", b"@hello", b'{"a": "\n"}'])
+def test_a_body_from_a_file_is_repeated_from_there(settings_of, tmp_path, body):
+    file = tmp_path / "body"
+    file.write_bytes(body)
+    words = repeat_command(settings_of([*DEFAULTS, "--data", f"@{file}"]), RECIPE)
+    assert words[words.index("--data") + 1] == f"@{file}"
+    assert settings_of(words[2:]).body == body
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"a\0b", b"@hello"])
+def test_a_body_that_no_word_can_be_is_told_by_its_length(settings_of, body):
+    settings = replace(settings_of(DEFAULTS), body=body)
+    words = repeat_command(settings, RECIPE)
+    assert words[words.index("--data") + 1] == f"[not shown: {len(body)} bytes]"
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ def test_each_key_has_its_own_verdict_and_those_that_pressed_hardest_come_first(
     assert found[-1].verdict.causes == ("never-stressed",)
 
 
+def test_one_request_is_not_requests():
+    (once,) = judge_keys(log_of({b"once": burst(1)}), FIVE)
+    assert "1 request, 1 admitted" in once.sentence()
+
+
 def test_a_line_has_the_figures():
     over, nearer, *_, idle = judge_keys(log_of(KEYS), FIVE)
     assert nearer.sentence() == (
@@ -140,6 +145,11 @@ def test_an_unknown_claim_is_refused():
         judge_keys(log_of(KEYS), FIVE, claims=frozenset({"speed"}))
 
 
+def test_header_fields_alone_are_not_judged_key_by_key():
+    with pytest.raises(InvalidArgument, match="over the whole log, not key by key"):
+        judge_keys(log_of(KEYS), FIVE, claims=frozenset({"headers"}))
+
+
 def test_keys_in_several_runs_are_told_apart():
     log = EventLog({"fresh_keys": True})
     for run in (0, 1):
@@ -150,8 +160,14 @@ def test_keys_in_several_runs_are_told_apart():
     found = judge_keys(log, FIVE)
     assert [(key.run, key.verdict.outcome) for key in found] == [(1, VIOLATED), (0, INCONCLUSIVE)]
     assert found[0].sentence().startswith("'a', run 1: violated")
-    with pytest.raises(InvalidArgument, match="no rejection"):
-        judge_keys(log, FIVE, claims=frozenset({"wrong-rejection"}))
+    of_rejections = frozenset({"wrong-rejection"})
+    found = judge_keys(log, FIVE, claims=of_rejections)
+    whole = judge(log, FIVE, claims=of_rejections)
+    assert sorted(key.run for key in found) == [0, 1]
+    for key in found:
+        assert (key.verdict.outcome, key.verdict.causes) == (INCONCLUSIVE, ("not-judged",))
+        assert key.verdict.reasons == whole.reasons
+    assert (whole.outcome, whole.causes) == (INCONCLUSIVE, ("not-judged",))
 
 
 def test_check_lists_a_line_for_each_key(tmp_path, capsys):

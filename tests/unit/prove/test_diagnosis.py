@@ -50,7 +50,7 @@ def test_twice_the_limit_may_be_a_window_of_another_kind():
 
 def test_no_limit_is_not_consistent_for_one_who_asks_for_rejections_only():
     verdict = judge(log_of(*times("a", 11, 200)), FIVE, claims=ONLY["wrong-rejection"])
-    assert (verdict.outcome, verdict.causes) == ("inconclusive", ("no-limit",))
+    assert (verdict.outcome, verdict.causes) == ("inconclusive", ("no-limit", "not-judged"))
 
 
 ALL_TOGETHER = [*times("a", 5, 200), *times("b", 3, 429, 20), *times("c", 3, 429, 40)]
@@ -228,3 +228,14 @@ def test_nothing_is_ever_found_against_a_limiter_that_keeps_its_promise():
         verdict = judge(log_of(*a_limiter_that_keeps_its_promise(Random(seed))), FIVE)
         assert set(verdict.diagnosis) <= {"nothing-admitted"}, seed
         assert verdict.outcome != "violated", seed
+
+
+def test_a_log_without_requests_says_so():
+    verdict = judge(log_of(), FIVE)
+    assert verdict.outcome == "inconclusive"
+    assert "no request was sent" in verdict.describe()
+
+
+def test_one_byte_is_not_bytes():
+    reasons = judge(log_of(*times("a", 11, 200, bytes=1)), FIVE).reasons
+    assert "every answer was 200, 1 byte long" in reasons[0]

@@ -99,10 +99,11 @@ def test_a_window_much_longer_than_the_requests_is_cut_off():
 
 
 def test_a_drawing_keeps_within_its_width():
-    for width in (40, 78, 200):
+    for width in (28, 40, 78, 200):
         for changes in ({}, {"claim": "wrong-rejection"}, {"window_ns": 1}, {"window_ns": 9**20}):
             text = piece(1, 20, 300, **changes).timeline(width)
             assert max(map(len, text.split("\n")[:-1])) <= width
+        assert max(map(len, piece(1, 20, 300).timeline(width).split("\n"))) <= width
 
 
 def test_an_answer_that_never_came_is_drawn_open():

@@ -16,6 +16,7 @@ from rateproof.events import Event, EventLog, read_log
 from rateproof.policy import Policy
 from rateproof.prove import INCONCLUSIVE, VIOLATED, judge, verify
 from rateproof.prove.evidence import Document, to_document
+from rateproof.prove.observed import observe
 from rateproof.prove.tolerance import Tolerance
 
 MS = 1_000_000
@@ -300,9 +301,29 @@ def test_evidence_that_shows_nothing_or_is_malformed_has_its_exit_code(violated,
 def test_evidence_is_judged_by_what_it_says(violated, tmp_path, capsys):
     path = tmp_path / "one.json"
     cli.main(["check", str(violated), "--evidence", str(path)])
-    for flags in (["--policy", "9 per 5s"], ["--by-key"], ["--tolerance", "0ppm"]):
+    for flags in (
+        ["--policy", "9 per 5s"],
+        ["--by-key"],
+        ["--tolerance", "0ppm"],
+        ["--claim", "limit"],
+        ["--key", "ip"],
+    ):
         assert cli.main(["check", str(path), *flags]) == 64
         assert f"{flags[0]} with {path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("more", ["garbage", "{}", "\0"])
+def test_nothing_follows_the_evidence(violated, tmp_path, capsys, indent, more):
+    path = tmp_path / "one.json"
+    cli.main(["check", str(violated), "--evidence", str(path)])
+    text = json.dumps(json.loads(path.read_text()), indent=indent) + "\n"
+    path.write_text(text + more)
+    capsys.readouterr()
+    assert cli.main(["check", str(path)]) == 65
+    assert capsys.readouterr().out == ""
+    path.write_text(text + "\n \n")
+    assert cli.main(["check", str(path)]) == 1
 
 
 def test_evidence_that_cannot_be_written_is_said(violated, capsys):
@@ -316,3 +337,32 @@ def test_without_a_violation_there_is_no_evidence_to_write(tmp_path, capsys):
     assert cli.main(["check", str(path), "--evidence", str(tmp_path / "found")]) == 2
     assert not (tmp_path / "found").exists()
     assert "no evidence to write" in capsys.readouterr().err
+
+
+def test_what_was_doubted_in_the_log_is_not_believed_in_the_document():
+    """The 503 has none of the limiter's marks: it may have been admitted, it was not rejected."""
+    log = read_log(HISTORIES / "rejected-after-a-crash.jsonl")
+    document = document_of(log, log.metadata["policy"])
+    outcomes = [request["outcome"] for request in document["requests"]]
+    assert outcomes == ["admitted", "admitted", "unknown", "rejected"]
+    (piece,) = verify(Document.read(document)).evidence
+    assert piece.sentence() == document["sentence"]
+
+
+def test_what_was_believed_in_the_log_is_not_doubted_in_the_document():
+    """The 503 has a mark, which no document holds; of denied requests, a 429 is there beside it."""
+    log = EventLog({"fresh_keys": True})
+    for number, (status, retry_after_s) in enumerate(((200, None), (429, None), (503, 1.0))):
+        sent_ns = number * MS
+        log.append(
+            Event(
+                key=b"a", sent_ns=sent_ns, received_ns=sent_ns + MS, status=status,
+                outcome="admitted" if status == 200 else "rejected", sequence=number,
+                retry_after_s=retry_after_s,
+            )
+        )  # fmt: skip
+    assert len(observe(log)[b"a"].rejected) == 2
+    (piece,) = judge(log, Policy.parse("7 per 5s"), denied_count=True).evidence
+    document = to_document(piece, FIVE_HUNDRED, log.metadata, denied_count=True)
+    assert {request["status"] for request in document["requests"]} == {200, 429, 503}
+    assert len(observe(Document.read(document).log)[b"a"].rejected) == 2

@@ -8,6 +8,7 @@ from rateproof import cli
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, HEADERS, VIOLATED, combine, judge
+from rateproof.prove.headers.headers import Headers
 
 HISTORIES = Path(__file__).parents[2] / "histories"
 S = 1_000_000_000
@@ -64,6 +65,17 @@ def test_a_finding_is_told_in_a_sentence_and_is_a_note_by_default(rows, sentence
     assert not any("headers" in reason for reason in noted.reasons)
 
 
+def test_findings_of_one_rule_are_told_once_with_their_number_and_after_the_evidence():
+    rows = [(at / 10, 200, None, 9, 9) for at in range(5)]
+    rows += [(at, 429, 1, 0, 9) for at in (1, 2.5, 4)]
+    lines = judge(log_of(*rows), FIXED).describe().splitlines()
+    drawn = next(place for place, line in enumerate(lines) if "window     [" in line)
+    told = [place for place, line in enumerate(lines) if "said Retry-After" in line]
+    assert len(told) == 1
+    assert told[0] > drawn
+    assert lines[told[0]].endswith("in between (1 more like it)")
+
+
 def test_rounded_up_to_the_second_is_honest():
     rows = [
         (0, 200, None, 1, 10),
@@ -86,6 +98,20 @@ def test_a_wait_that_a_lost_request_may_have_prolonged_proves_nothing():
         Event(key=b"k", sequence=9, sent_ns=2 * S, received_ns=None, status=None, outcome="unknown")
     )
     assert judge(log, FIXED).headers.judged[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("judged", "broken", "words"),
+    [
+        (1, 0, "0 of 1 statement that was put to the test was false"),
+        (1, 1, "1 of 1 statement that was put to the test was false"),
+        (2, 0, "0 of 2 statements that were put to the test were false"),
+        (2, 1, "1 of 2 statements that were put to the test was false"),
+        (2, 2, "2 of 2 statements that were put to the test were false"),
+    ],
+)
+def test_the_figures_are_a_sentence(judged, broken, words):
+    assert Headers((judged,), broken, ()).sentence() == f"headers: {words}"
 
 
 def test_runs_are_added():

@@ -87,9 +87,9 @@ def test_five_then_five_more_a_window_later_never_stress():
     assert judge(log_of(*burst(5), *burst(5, 4_990)), FIVE).outcome == VIOLATED
 
 
-def test_only_a_wrong_rejection_claim_needs_no_stress():
+def test_who_asks_for_wrong_rejections_only_learns_nothing_where_none_was_made():
     verdict = judge(log_of(*burst(3)), FIVE, claims=frozenset({"wrong-rejection"}))
-    assert verdict.outcome == CONSISTENT
+    assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, (Cause.NOT_JUDGED,))
 
 
 def contended(keys):
@@ -234,6 +234,7 @@ GOOD = judge(log_of(*burst(5), (9, 503)), FIVE)
 BAD = judge(log_of(*burst(6)), FIVE)
 IDLE = judge(log_of(*burst(2)), FIVE)
 INVALID = judge(log_of(*burst(5), (9, 503), valid=False), FIVE)
+UNREJECTED = judge(log_of(*burst(5)), FIVE, claims=frozenset({"wrong-rejection"}))
 
 
 @pytest.mark.parametrize(
@@ -243,6 +244,8 @@ INVALID = judge(log_of(*burst(5), (9, 503), valid=False), FIVE)
         ([GOOD, GOOD], CONSISTENT, ()),
         ([GOOD, IDLE], CONSISTENT, ()),
         ([IDLE, IDLE], INCONCLUSIVE, (Cause.NEVER_STRESSED,)),
+        ([GOOD, UNREJECTED], CONSISTENT, ()),
+        ([UNREJECTED], INCONCLUSIVE, (Cause.NOT_JUDGED,)),
         ([GOOD, INVALID, IDLE], INCONCLUSIVE, (Cause.INVALID_RUN,)),
         ([IDLE, INVALID, BAD], VIOLATED, ()),
         ([BAD, GOOD], VIOLATED, ()),

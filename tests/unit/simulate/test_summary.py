@@ -225,6 +225,9 @@ def test_reconnects_are_those_that_the_generator_counted() -> None:
     assert "reconnects" not in str(summary)
     summary.conclude({"audit": {"reconnects": 2}})
     assert "4 connections (2 reconnects)" in str(summary)
+    summary.conclude({"audit": {"reconnects": 1}})
+    assert "4 connections (1 reconnect)" in str(summary)
+    summary.conclude({"audit": {"reconnects": 2}})
     assert summary.as_dict()["reconnects"] == 2
 
 

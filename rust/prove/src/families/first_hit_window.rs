@@ -101,11 +101,13 @@ impl Search {
             let mut jobs: Vec<usize> = left.iter().copied().chain(*sent..by_then).collect();
             jobs.sort_by_key(|&job| (self.due[job], job));
             work.add(1 + jobs.len())?;
-            let Some(choices) = self.choices(jobs, ends) else {
+            let Some((may, count)) = self.choices(jobs, ends) else {
                 break;
             };
-            for mut waiting in choices {
-                work.add(waiting.len())?;
+            for taken in 0..count {
+                // Paid before it is there: what is held in memory is bounded by the budget.
+                work.add(may.len() - taken)?;
+                let mut waiting = may[taken..].to_vec();
                 waiting.sort_unstable();
                 let decided = by_then - waiting.len();
                 if decided == self.sent.len() {
@@ -133,8 +135,9 @@ impl Search {
         changes
     }
 
-    /// What a window may leave undecided; None if it must take too many, as any longer one.
-    fn choices(&self, mut may: Vec<usize>, ends: i128) -> Option<Vec<Vec<usize>>> {
+    /// What may wait, and in how many ways: each leaves one fewer of it undecided, from the
+    /// first on. None if the window must take too many, as any longer one.
+    fn choices(&self, mut may: Vec<usize>, ends: i128) -> Option<(Vec<usize>, usize)> {
         let opens = ends - self.least;
         let due = may.partition_point(|&job| self.due[job] < ends);
         if due > self.limit {
@@ -146,15 +149,15 @@ impl Search {
         let mut taken = due;
         if !opened {
             let Some(opener) = may.iter().position(|&job| self.sent[job] <= opens) else {
-                return Some(Vec::new());
+                return Some((may, 0));
             };
             may.remove(opener);
             taken += 1;
         }
         if taken > self.limit {
-            return Some(Vec::new());
+            return Some((may, 0));
         }
         let most = may.len().min(self.limit - taken);
-        Some((0..=most).map(|more| may[more..].to_vec()).collect())
+        Some((may, most + 1))
     }
 }

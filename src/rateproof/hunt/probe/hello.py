@@ -2,11 +2,14 @@
 
 import http.client
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rateproof.errors import Unreachable
+from rateproof.output import printable
+from rateproof.prove.diagnosis.answers import UNANSWERED
 from rateproof.simulate.identities import place_identity
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
@@ -18,6 +21,18 @@ _POLICY = re.compile(r";[ \t]*w[ \t]*=[ \t]*(\d{1,9})(?!\d)", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 _TELLING = ("ratelimit-policy", "ratelimit", "retry-after")
 _TELLING_PREFIX = "x-ratelimit-"
+
+# As `error_kind` names them; in order, for some are kinds of others.
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (http.client.LineTooLong, "other"),  # it says itself what is too long
+    (http.client.RemoteDisconnected, "closed"),
+    (http.client.HTTPException, "protocol"),
+    (ConnectionRefusedError, "refused"),
+    (ConnectionError, "reset"),
+    (socket.gaierror, "dns"),
+    (ssl.SSLError, "tls"),
+    (TimeoutError, "timeout"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +72,7 @@ def say_hello(scenario: Scenario) -> Hello:
         answer = connection.getresponse()
         fields = {name.lower(): value for name, value in answer.getheaders()}
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(
-            f"nothing answers at {scenario.target.url}: {error or type(error).__name__}",
-            "start the server first, or check the URL",
-        ) from error
+        raise _unanswered(scenario.target, error) from error
     finally:
         connection.close()
     claims = {
@@ -69,6 +81,14 @@ def say_hello(scenario: Scenario) -> Hello:
         if name in _TELLING or name.startswith(_TELLING_PREFIX)
     }
     return Hello(answer.status, fields.get("location", ""), claims, _hints_ns(claims))
+
+
+def _unanswered(target: Target, error: Exception) -> Unreachable:
+    """What to say, in the words of a test: who listens, but in another language, must not start."""
+    kind = next((name for kinds, name in _KINDS if isinstance(error, kinds)), "other")
+    why = UNANSWERED.get(kind, printable(str(error) or type(error).__name__))
+    hint = "start the server first, or check the URL" if kind == "refused" else None
+    return Unreachable(f"nothing answers at {target.url}: {why}", hint)
 
 
 def _connection(scenario: Scenario, target: Target) -> http.client.HTTPConnection:

@@ -7,7 +7,8 @@ from rateproof.hunt.probe.course import Round
 from rateproof.hunt.probe.finding import Finding, quota_of
 from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY
 from rateproof.hunt.probe.infer import Kind
-from rateproof.units import SECOND_NS, format_duration
+from rateproof.output import printable
+from rateproof.units import SECOND_NS, counted, format_duration
 
 __all__ = ["describe", "to_json"]
 
@@ -78,8 +79,7 @@ def _headline(finding: Finding) -> str:
     if finding.kinds:
         kind = finding.kinds[0]
         about = "" if finding.inferred else "about "
-        apart = "" if kind.family.algorithm == kind.family.name else f" ({kind.family.name})"
-        return f"{about}{quota_of(kind, delaying=finding.delaying)}{apart}"
+        return f"{about}{_named(kind, finding)}"
     if course.field is not None:
         return f"{course.limit} at once, by no rule that is known here"
     if course.limit:
@@ -90,6 +90,12 @@ def _headline(finding: Finding) -> str:
     if course.keys[-1:] and course.keys[-1] and not course.keys[-1][0].admitted:
         return "every request was denied: by something other than the key, or a limit used up"
     return f"no limit seen up to {finding.requests} requests in {took_s:.1f} s"
+
+
+def _named(kind: Kind, finding: Finding) -> str:
+    """The policy, and the family where that says more."""
+    apart = "" if kind.family.algorithm == kind.family.name else f" ({kind.family.name})"
+    return f"{quota_of(kind, delaying=finding.delaying)}{apart}"
 
 
 def _window(finding: Finding) -> Iterator[str]:
@@ -123,7 +129,7 @@ def _key(finding: Finding) -> Iterator[str]:
 
 def _alike(finding: Finding) -> Iterator[str]:
     for kind in finding.kinds[1:]:
-        yield f"{quota_of(kind, delaying=finding.delaying)} ({kind.family.name})"
+        yield _named(kind, finding)
     for kind in finding.kinds[:1]:
         if not finding.delaying:
             yield from _identical(kind)
@@ -141,26 +147,29 @@ def _identical(kind: Kind) -> Iterator[str]:
 
 def _forgotten(finding: Finding) -> Iterator[str]:
     if count := finding.course.forgotten:
-        yield f"{count} keys that nothing explains, as after a pause of the server: begun anew"
+        yield f"{counted(count, 'key')} that nothing explains, as after a pause of the server: begun anew"
 
 
 def _claims(finding: Finding) -> Iterator[str]:
     for name, value in finding.hello.claims.items():
-        yield f"{name}: {value} (not relied on)"
+        yield f"{printable(name)}: {printable(value)} (not relied on)"
 
 
 def _answers(finding: Finding) -> Iterator[str]:
     statuses = set(finding.statuses)
     for status in sorted(status for status in statuses if status is not None):
         if 300 <= status < 400:
-            to = f" to {finding.hello.location}" if finding.hello.location else ""
-            yield f"{finding.statuses[status]} were redirects{to} ({status})"
+            location = printable(finding.hello.location)
+            to = f" to {location}" if location else ""
+            yield f"{counted(finding.statuses[status], 'redirect')}{to} ({status})"
         elif status in _NOT_THE_LIMITERS:
-            yield f"{finding.statuses[status]} said that this {_NOT_THE_LIMITERS[status]} ({status})"
+            answers = counted(finding.statuses[status], "answer")
+            yield f"{answers} said that this {_NOT_THE_LIMITERS[status]} ({status})"
         elif status >= 500 and status != 503:
-            yield f"{finding.statuses[status]} were errors of the server ({status})"
+            errors = counted(finding.statuses[status], "error")
+            yield f"{errors} of the server ({status})"
     if None in statuses:
-        yield f"{finding.statuses[None]} requests got none"
+        yield f"{counted(finding.statuses[None], 'request')} got none"
 
 
 def _counts(tried: Round) -> str:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from rateproof.errors import CannotWrite
+from rateproof.output import printable
 
 __all__ = ["write_whole"]
 
@@ -17,15 +18,25 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         CannotWrite: there is no room, no right to, or something that is no regular file.
     """
-    if path.exists() and not path.is_file():  # a device must not be replaced by a file
-        raise CannotWrite(f"cannot write {path}: not a regular file")
-    path = path.resolve()
+    name = printable(str(path))
+    try:
+        if path.exists() and not path.is_file():  # a device must not be replaced by a file
+            raise CannotWrite(f"cannot write {name}: not a regular file")
+        path = path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, text)
+    except (OSError, RuntimeError) as error:  # the latter: a loop of links
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CannotWrite(f"cannot write {name}: {reason}") from error
+
+
+def _replace(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
+        # A name that is not UTF-8 may be part of the text: it is shown escaped.
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
         draft.replace(path)
-    except OSError as error:
+    except OSError:
         with contextlib.suppress(OSError):
             draft.unlink()
-        raise CannotWrite(f"cannot write {path}: {error.strerror}") from error
+        raise

@@ -15,8 +15,9 @@ from jinja2 import Environment, StrictUndefined
 
 from rateproof import __version__
 from rateproof.hunt.report.charts import latency_chart, timeline_chart, traffic_chart
+from rateproof.hunt.report.conclusion import of_claim
 from rateproof.hunt.report.findings import Findings
-from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED
+from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict
 from rateproof.prove.wording import readable_key, spaced
 
 __all__ = ["page"]
@@ -27,6 +28,7 @@ _MEANINGS: Final = {
     VIOLATED: "No limiter that keeps the policy could have answered so.",
     INCONCLUSIVE: "What was seen cannot tell whether the policy was kept.",
 }
+_HEADERS_ONLY: Final = "What the answers' headers said is not what the limiter did."
 _MOST_REASONS: Final = 8
 _MOST_REPRODUCTIONS: Final = 8
 
@@ -50,7 +52,7 @@ def page(findings: Findings) -> str:
             verdict=verdict,
             mark=_MARKS[verdict.outcome],
             marks=_MARKS,
-            meaning=_MEANINGS[verdict.outcome],
+            meaning=_meaning(verdict),
             most_reasons=_MOST_REASONS,
             crashes=", ".join(f"{kind}: {n}" for kind, n in findings.totals.crashes.items()),
             failed=findings.totals.failed,
@@ -64,6 +66,13 @@ def page(findings: Findings) -> str:
             iterations=findings.totals.iterations,
         )
     )
+
+
+def _meaning(verdict: Verdict) -> str:
+    """What the outcome says; of a limiter whose headers lied, nothing is said of what it admits."""
+    if verdict.outcome == VIOLATED and not any(of_claim(verdict, claim) for claim in CLAIMS):
+        return _HEADERS_ONLY
+    return _MEANINGS[verdict.outcome]
 
 
 def _charts(findings: Findings) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What was tested, when, and with what."""
 
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from rateproof import __version__
 from rateproof.core import active_core
+from rateproof.hunt.command_line import command_line
 
 __all__ = ["Subject"]
 
@@ -16,10 +16,10 @@ _INDENT = "  "
 
 
 def _command() -> str:
-    """How this process was started, without the folder of the program."""
+    """How this process was started, without the folder of the program and without secrets."""
     program, *arguments = sys.argv
     name = Path(program).name
-    return shlex.join(
+    return command_line(
         [*(["python", "-m", "rateproof"] if name == "__main__.py" else [name]), *arguments]
     )
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from textwrap import wrap
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +10,9 @@ from rateproof.errors import CannotWrite
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.conclusion import Conclusion
 from rateproof.hunt.report.subject import Subject
+from rateproof.output import fold
 from rateproof.prove import Verdict, combine
+from rateproof.prove.evidence import DRAWING_WIDTH
 
 if TYPE_CHECKING:
     from rateproof.hunt.shrink.reproduction import Reproduction
@@ -21,6 +22,7 @@ __all__ = ["NAME", "SummaryFile", "Totals", "describe"]
 NAME = "test_summary.txt"
 
 _INDENT = "  "
+_LABEL = " " * 10
 _WIDTH = 90
 
 
@@ -85,49 +87,43 @@ class SummaryFile:
             self._file.close()
 
 
-def describe(iteration: Iteration, log: Path) -> str:
-    """What one iteration saw and concluded, as text; its first line is its draw's."""
+def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
+    """What one iteration saw and concluded, as text; its first line is its draw's, and whole.
+
+    Args:
+        iteration: the iteration.
+        log: where its log is.
+        width: characters a line of sentences and drawings; None: 90.
+    """
+    room = (width or _WIDTH) - len(_INDENT)
+    drawing = min(DRAWING_WIDTH, room - len(_LABEL))
     stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
-    outcome, *why = iteration.verdict.describe(pieces=1).splitlines()
+    outcome, *why = iteration.verdict.describe(width=drawing).splitlines()
     lines = [
         f"iteration {iteration.draw.iteration}: {iteration.draw}",
         *stopped,
         *str(iteration.summary).splitlines(),
         f"crashes   {_counts(iteration.crash_counts)}",
         *(f"          {crash}" for crash in iteration.crashes),
-        *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis))),
+        *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis)), room),
         f"verdict   {outcome}",
-        *_wrapped(why),
+        *_wrapped(why, room),
         f"log       {log}",
     ]
     return f"\n{_INDENT}".join(lines)
 
 
-def _labelled(label: str, text: str) -> list[str]:
+def _labelled(label: str, text: str, room: int) -> list[str]:
     """A text behind a label, broken as `_wrapped` breaks it; nothing if there is none."""
-    lines = _wrapped([text])
+    lines = _wrapped([text], room)
     return [label + line.lstrip() if place == 0 else line for place, line in enumerate(lines)]
 
 
-def _wrapped(lines: list[str]) -> list[str]:
+def _wrapped(lines: list[str], room: int) -> list[str]:
     """Sentences broken where a terminal would break them mid-word; drawings fit as they are."""
-    indent = " " * 10
-    wrapped: list[str] = []
-    for line in filter(None, lines):
-        narrow = len(line) <= _WIDTH
-        wrapped += (
-            [indent + line]
-            if narrow
-            else wrap(
-                line,
-                _WIDTH,
-                initial_indent=indent,
-                subsequent_indent=indent + _INDENT,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )
-    return wrapped
+    return [
+        part for line in filter(None, lines) for part in fold(_LABEL + line, room, _LABEL + _INDENT)
+    ]
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import rateproof
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.hunt.server.workers import Worker, Workers, visible
 from rateproof.keyspec import KeySpec
+from rateproof.output import printable
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 
@@ -94,10 +96,14 @@ class ChildServer:
             words = [word.replace(place, value) for word in words]
         return cls(target, words)
 
-    def start(self) -> None:
+    def start(self, stop: threading.Event | None = None) -> None:
         """Start it and wait until it accepts connections.
 
+        Args:
+            stop: ends it, and the wait, when it is set.
+
         Raises:
+            KeyboardInterrupt: it was stopped before it accepted any.
             InvalidArgument: there is no such program, or it refused its settings,
                 such as an algorithm that it does not enforce.
             Unreachable: it ended or did not listen within 20 s. With its last words.
@@ -119,6 +125,9 @@ class ChildServer:
         while time.monotonic() < deadline and self._process.poll() is None:
             if self._target.answers(0.2):
                 return
+            if stop is not None and stop.is_set():
+                self._end_group(signal.SIGKILL)
+                raise KeyboardInterrupt
             time.sleep(0.02)
         refused = self._process.poll() == InvalidArgument.exit_code
         self.stop()
@@ -188,7 +197,7 @@ class ChildServer:
 
     def _last_words(self) -> str:
         self._stderr.seek(0)
-        return " / ".join(self._stderr.read().strip().splitlines()[-3:])
+        return printable(" / ".join(self._stderr.read().strip().splitlines()[-3:]))
 
     def __str__(self) -> str:
         return shlex.join(self._command)

@@ -10,6 +10,8 @@ from rateproof.simulate.target import Target
 
 __all__ = ["server_for"]
 
+_START = "--start 'gunicorn app:app --bind {host}:{port}'"
+
 
 def server_for(
     target: Target,
@@ -44,12 +46,13 @@ def server_for(
         if nemesis:
             raise InvalidArgument(
                 f"a nemesis for {target.url}, where a server listens that was not started here",
-                "stop it and name its command: --start 'gunicorn app:app --bind {host}:{port}'",
+                f"stop it and name its command: {_START}",
             )
         return None
     ours = target.is_loopback and target.scheme == "http" and target.path == "/"
     if not (ours and may_start):
-        raise Unreachable(f"nothing listens at {target.url}", "start the server first")
+        hint = f"name its command: {_START}" if nemesis else "start the server first"
+        raise Unreachable(f"nothing listens at {target.url}", hint)
     say(f"nothing listens at {target.url}: starting a server there")
     return ChildServer.ours(target, policy, key)
 

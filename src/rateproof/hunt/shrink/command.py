@@ -4,7 +4,6 @@ from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
 from rateproof.prove.claims import CLAIM_SETS
-from rateproof.simulate.scenario import SECRET_HEADERS
 from rateproof.units import format_duration
 
 __all__ = ["repeat_command"]
@@ -12,8 +11,17 @@ __all__ = ["repeat_command"]
 _KEY, _METHOD, _TOLERANCE, _TIMEOUT = "query:clientId", "GET", "500ppm", "10s"
 
 
-def repeat_command(settings: TestSettings, recipe: Recipe) -> list[str]:
-    """The words of the command that runs a recipe against the same target."""
+def repeat_command(
+    settings: TestSettings, recipe: Recipe | None, *, iterations: int | None = None
+) -> list[str]:
+    """The words of the command that runs a recipe against the same target.
+
+    Args:
+        settings: what was tested.
+        recipe: None: what is drawn from the seed.
+        iterations: up to the one that is to be repeated with its nemesis, if there was one;
+            None: without a nemesis.
+    """
     key, method = str(settings.key), settings.method
     granularity_ns = settings.granularity_ns
     tolerance, timeout = f"{settings.tolerance_ppm}ppm", format_duration(settings.timeout_ns)
@@ -25,22 +33,35 @@ def repeat_command(settings: TestSettings, recipe: Recipe) -> list[str]:
         ("--granularity", format_duration(granularity_ns) if granularity_ns else None),
         ("--timeout", None if timeout == _TIMEOUT else timeout),
         ("--method", None if method == _METHOD else method),
-        *(("--header", f"{name}: {_shown(name, value)}") for name, value in settings.headers),
-        ("--data", settings.body.decode("utf-8", "surrogateescape") or None),
+        *(("--header", f"{name}: {value}") for name, value in settings.headers),
+        ("--data", _data(settings)),
         ("--max-rate", None if settings.max_rate is None else f"{settings.max_rate:g}"),
         ("--transport", settings.transport),
         ("--cacert", settings.ca_file),
         ("--start", settings.start),
     ]
+    if iterations is not None and settings.nemesis:
+        options += [
+            ("--nemesis", ",".join(settings.nemesis)),
+            ("--seed", str(settings.seed)),
+            ("--iterations", str(iterations)),
+        ]
     given = [word for name, value in options if value is not None for word in (name, value)]
     flags = (("--insecure", settings.insecure), ("--count-denied", settings.denied_count))
     alone = [flag for flag, given in flags if given]
-    return ["rateproof", "test", settings.target.url, *given, *alone, *recipe.options()]
+    what = [] if recipe is None else recipe.options()
+    return ["rateproof", "test", settings.target.url, *given, *alone, *what]
 
 
-def _shown(name: str, value: str) -> str:
-    """Secrets are left to whoever repeats it: commands are handed around."""
-    return "[not shown]" if name.lower() in SECRET_HEADERS else value
+def _data(settings: TestSettings) -> str | None:
+    """What gives the body again, where a word can: else how long it is."""
+    if settings.body_file is not None:
+        return f"@{settings.body_file}"
+    if not settings.body:
+        return None
+    text = settings.body.decode("utf-8", "replace")
+    is_word = text.encode() == settings.body and text[0] != "@" and "\0" not in text
+    return text if is_word else f"[not shown: {len(settings.body)} bytes]"
 
 
 def _claim(claims: frozenset[str]) -> str | None:

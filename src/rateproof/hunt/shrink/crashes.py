@@ -134,23 +134,24 @@ def shrunk_crash(
     transport: Transport,
     stop: threading.Event,
 ) -> Reproduction | None:
-    """The shortest schedule that crashes the server again; None if it was stopped before.
+    """The shortest schedule that crashes the server again; None if nothing was sent before.
 
     Args:
         iteration: in which it crashed.
         settings: what is tested.
         child: the server.
         transport: what sends.
-        stop: ends the search with the shortest so far.
+        stop: ends the search with the shortest so far, or with what the busiest client sent.
     """
     say(f"shrinking the crash: {iteration.crashes[0]}")
     oracle = Crashes(settings, child, transport, stop)
     start, window_ns = None, settings.policy.quotas[0].window_ns
     for recipe in suspects(iteration.log, iteration.crashes[0].at_ns):
-        tries = oracle.tried(recipe, 1)
-        if tries is None:
-            return None
         start = start or recipe
+        tries = None if stop.is_set() else oracle.tried(recipe, 1)
+        if tries is None:
+            command = repeat_command(settings, start)
+            return Reproduction(CRASH, start, Tries(0, 0), complete=False, command=command)
         if tries.accepted:
             start = recipe
             break

@@ -1,10 +1,10 @@
 """What a hunt hands to people: the shortest schedule, how often it worked, the command for it."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rateproof.hunt.command_line import command_line
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.shrink.shrink import Tries
 
@@ -17,38 +17,49 @@ class Reproduction:
 
     Args:
         kind: what it shows: a claim that is violated, or `crash`.
-        recipe: what a client sends.
-        tries: how many fresh clients sent it, and for how many of them it happened.
+        recipe: what a client sends; None where no recipe shows it without the nemesis.
+        tries: how many fresh clients sent all of it, and for how many of them it happened.
         complete: whether it is known that nothing simpler does the same; None where
             nothing simpler was looked for.
         command: the words that make a shell repeat it.
     """
 
     kind: str
-    recipe: Recipe
+    recipe: Recipe | None
     tries: Tries
     complete: bool | None
     command: Sequence[str]
 
     @property
     def repeat(self) -> str:
-        """The command, quoted for a shell."""
-        return shlex.join(self.command)
+        """The command, quoted for a shell, without secrets."""
+        return command_line(self.command)
 
     def describe(self) -> str:
         """It as text, three lines."""
         return "\n".join(
             [
-                f"schedule  {self.recipe}",
+                f"schedule  {self.what}",
                 f"          {self.how_often()}",
                 f"repeat    {self.repeat}",
             ]
         )
 
+    @property
+    def what(self) -> str:
+        """The schedule in words, or what is to be repeated as a whole."""
+        return "the iteration with its nemesis" if self.recipe is None else str(self.recipe)
+
     def how_often(self) -> str:
         """How reliably it works, in words."""
         reproduced, tries = self.tries.reproduced, self.tries.tries
+        if not tries and self.complete is None:
+            return f"{self.kind}: cut short, no client had sent all of it"
+        if not tries:
+            return f"{self.kind}, as it was seen; stopped before it was tried again"
         often = f"{self.kind} with {reproduced} of {tries} fresh clients"
+        if self.recipe is None:
+            return f"{often} without the nemesis"
         if self.complete is None:
             return often
         if not self.tries.accepted:
@@ -57,12 +68,14 @@ class Reproduction:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
+        recipe = self.recipe
+        others, phase = (None, None) if recipe is None else (recipe.others, recipe.phase)
         return {
             "kind": self.kind,
-            "schedule": str(self.recipe.schedule),
-            "connections": self.recipe.connections,
-            "others": None if self.recipe.others is None else str(self.recipe.others),
-            "phase": None if self.recipe.phase is None else str(self.recipe.phase),
+            "schedule": None if recipe is None else str(recipe.schedule),
+            "connections": None if recipe is None else recipe.connections,
+            "others": None if others is None else str(others),
+            "phase": None if phase is None else str(phase),
             "reproduced": self.tries.reproduced,
             "tries": self.tries.tries,
             "complete": self.complete,

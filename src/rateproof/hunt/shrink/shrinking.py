@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rateproof.events import EventLog
 from rateproof.hunt.explore.explore import SCHEDULE, Draw
@@ -11,18 +11,18 @@ from rateproof.hunt.explore.leads import keys_of
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.settings import TestSettings
-from rateproof.hunt.shrink.bench import Bench, judged_alone
+from rateproof.hunt.shrink.bench import Bench, judged_alone, rows_of
 from rateproof.hunt.shrink.command import repeat_command
 from rateproof.hunt.shrink.reproduction import Reproduction
 from rateproof.hunt.shrink.retrace import Trace, retrace
 from rateproof.hunt.shrink.shrink import CONFIRMATIONS, LEAST_TRIES, Tries, shrink
 from rateproof.output import say
-from rateproof.prove import VIOLATED, Verdict
+from rateproof.prove import INCONCLUSIVE, VIOLATED, Cause, Verdict
 from rateproof.simulate.control import Control
 from rateproof.simulate.transports import Transport
-from rateproof.units import SECOND_NS
+from rateproof.units import SECOND_NS, counted
 
-__all__ = ["Violations", "outcome_of", "scheduled", "shrunk_violations"]
+__all__ = ["Violations", "outcome_of", "scheduled", "shrunk_violations", "told_if_cut_short"]
 
 _PATIENCE_NS = 60 * SECOND_NS
 _LEAST_SPANS = 4
@@ -50,16 +50,46 @@ def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw
 
 
 def outcome_of(recipe: Recipe, iteration: Iteration, settings: TestSettings) -> Reproduction:
-    """How often a recipe that was run as it is violated the policy, or crashed the server."""
+    """How often a recipe that was run as it is violated the policy, or crashed the server.
+
+    A client that could not send all of it, and for whom nothing happened, did not try it.
+    """
     alone = _alone(iteration.log, iteration.draw.clients, settings, settings.claims)
+    ended = _ended(recipe, iteration)
     claims = sorted({piece.claim for verdict in alone for piece in verdict.evidence})
-    happened = sum(verdict.outcome == VIOLATED for verdict in alone)
+    violated = [verdict.outcome == VIOLATED for verdict in alone]
+    happened, tried = sum(violated), sum(map(max, violated, ended))
     if iteration.crashes:
         claims.append("crash")
         happened = max(happened, min(len(iteration.crashes), len(alone)))
-    tries = Tries(happened, len(alone))
-    command = repeat_command(settings, recipe)
+        tried = len(alone)
+    command = repeat_command(settings, recipe, iterations=iteration.draw.iteration)
+    tries = Tries(happened, tried)
     return Reproduction(", ".join(claims) or "no violation", recipe, tries, None, command)
+
+
+def told_if_cut_short(recipe: Recipe, iteration: Iteration) -> Iteration:
+    """The iteration; inconclusive where nothing was found and nobody had sent all of the recipe."""
+    verdict, ended = iteration.verdict, _ended(recipe, iteration)
+    if verdict.outcome == VIOLATED or iteration.crashes or any(ended):
+        return iteration
+    why = f"the schedule was cut short: none of {len(ended)} clients had sent all of it"
+    found = len(verdict.diagnosis)
+    return replace(
+        iteration,
+        verdict=replace(
+            verdict,
+            outcome=INCONCLUSIVE,
+            reasons=(*verdict.reasons[:found], why, *verdict.reasons[found:]),
+            causes=(*verdict.causes, Cause.CUT_SHORT),
+        ),
+    )
+
+
+def _ended(recipe: Recipe, iteration: Iteration) -> list[bool]:
+    """Whether each client sent all that it was to send."""
+    keys = keys_of(iteration.log, iteration.draw.clients)
+    return [len(rows) >= recipe.requests for rows in rows_of(iteration.log, keys).values()]
 
 
 def _alone(
@@ -126,7 +156,7 @@ def shrunk_violations(
         settings: what is tested.
         known: claims whose violation has been shrunk; new ones are added.
         transport: what sends.
-        stop: ends the search with the shortest so far.
+        stop: ends the search with the shortest so far, or with what was seen.
     """
     found = []
     for claim in sorted({piece.claim for piece in iteration.verdict.evidence} - known):
@@ -144,7 +174,10 @@ def _of_claim(
     transport: Transport,
     stop: threading.Event,
 ) -> Reproduction | None:
-    """The shortest schedule for the violation of one claim; None if nothing could be tried."""
+    """The shortest schedule for the violation of one claim; None if there is nothing to try.
+
+    Where it was stopped before anything was tried, the schedule that was seen.
+    """
     traces = retrace(iteration.log, iteration.verdict, settings.policy, claim)
     shrunk: list[Reproduction] = []
     # What raced may need all its requests: where the fewest do not suffice, the most are tried.
@@ -152,6 +185,10 @@ def _of_claim(
         if not stop.is_set() and not any(each.tries.accepted for each in shrunk):
             shrunk.append(_shrunk(trace, settings, transport, stop))
     tried = [each for each in shrunk if each.tries.tries]
+    if traces and not tried:
+        seen = traces[0].recipe
+        command = repeat_command(settings, seen)
+        return Reproduction(claim, seen, Tries(0, 0), complete=False, command=command)
     return max(tried, key=lambda each: each.tries.reproduced / each.tries.tries, default=None)
 
 
@@ -159,9 +196,8 @@ def _shrunk(
     trace: Trace, settings: TestSettings, transport: Transport, stop: threading.Event
 ) -> Reproduction:
     claim, recipe = trace.evidence.claim, trace.recipe
-    say(
-        f"shrinking the {claim}: {recipe.requests} requests at {len(recipe.schedule.steps)} instants"
-    )
+    instants = counted(len(recipe.schedule.steps), "instant")
+    say(f"shrinking the {claim}: {counted(recipe.requests, 'request')} at {instants}")
     spans_ns = _LEAST_SPANS * (recipe.span_ns + trace.window_ns)
     until_ns = time.monotonic_ns() + max(_PATIENCE_NS, spans_ns)
     shrunk = shrink(

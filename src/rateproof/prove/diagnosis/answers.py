@@ -7,9 +7,9 @@ from http import HTTPStatus
 from rateproof.events import EventLog
 from rateproof.events.columns import NULL
 
-__all__ = ["failing_throughout", "statuses", "why_elsewhere", "why_nothing_admitted"]
+__all__ = ["UNANSWERED", "failing_throughout", "statuses", "why_elsewhere", "why_nothing_admitted"]
 
-_ERRORS = {
+UNANSWERED = {
     "refused": "nothing listens there",
     "dns": "the name of the host is not known",
     "tls": "no TLS connection came about: does that port speak TLS, and is its certificate trusted?",
@@ -21,6 +21,7 @@ _ERRORS = {
     "(https://)?",
     "timeout": "it takes longer than the timeout",
 }
+"""What a kind of error says of the target, where no request was answered."""
 
 _ELSEWHERE = {
     400: "it does not accept such requests (does that port speak TLS, https://?)",
@@ -53,10 +54,12 @@ def why_nothing_admitted(log: EventLog) -> str:
     """Why there is no admission, in a log that has none."""
     answers = statuses(log)
     lost = answers.pop(None, 0)
+    if not lost and not answers:
+        return "no request was sent"
     if not answers:
         errors = Counter(filter(None, log.column("error")))
         kind = errors.most_common(1)[0][0] if errors else ""
-        return f"no request was answered ({_tally(errors)})" + _behind(_ERRORS.get(kind))
+        return f"no request was answered ({_tally(errors)})" + _behind(UNANSWERED.get(kind))
     if failing_throughout(log):
         return (
             "every answer was 503, without a mark of a limiter (Retry-After, RateLimit): "

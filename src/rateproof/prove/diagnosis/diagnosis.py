@@ -22,7 +22,7 @@ from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.observed import KeyLog, observe
 from rateproof.prove.pressure.pressure import Pressure
 from rateproof.prove.survey import Counts, fresh, only_elsewhere
-from rateproof.units import format_duration
+from rateproof.units import counted, format_duration
 
 __all__ = ["MOST_OF_ANY", "Diagnosis", "Finding", "diagnose", "is_long", "known_since_ns"]
 
@@ -99,7 +99,7 @@ def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]
         return
     answers = ", ".join(str(status or "none") for status in statuses(log))
     lengths = set(log.ints("bytes"))
-    same = f", {max(lengths)} bytes long" if len(lengths) == 1 and max(lengths) else ""
+    same = f", {counted(max(lengths), 'byte')} long" if len(lengths) == 1 and max(lengths) else ""
     yield Finding(
         Diagnosis.NO_LIMIT,
         f"no limit seen: none of {len(log)} requests was rejected, though one key was admitted "

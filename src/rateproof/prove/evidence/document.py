@@ -76,7 +76,8 @@ class Document:
             raise LogError(f"format is {data.get('format')!r}", FORMAT)
         claim = fields.one_of("claim", (OVER_ADMISSION, WRONG_REJECTION))
         key = fields.base64("key_base64")
-        log = EventLog(metadata={"fresh_keys": True})
+        # Outcomes are as they were judged in the whole log: no 503 is doubted again.
+        log = EventLog(metadata={"fresh_keys": True, "marked_rejections": False})
         numbers: set[int] = set()
         for at, request in enumerate(fields.objects("requests")):
             event = _event(_Fields(request, f"requests[{at}]."), key)

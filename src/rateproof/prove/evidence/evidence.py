@@ -1,13 +1,16 @@
 """Evidence: the few requests that no correct limiter could have answered so."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rateproof.prove.claims import WRONG_REJECTION
 from rateproof.prove.evidence import drawing, timeline
 from rateproof.prove.wording import key_to_json, names, readable_key, seconds, spaced
 
-__all__ = ["Evidence", "Witness"]
+__all__ = ["DRAWING_WIDTH", "Evidence", "Witness"]
+
+DRAWING_WIDTH: Final = 78
+"""Characters a line of a drawing in text, where nobody says how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Evidence:
             f"{self.allowed} that the policy allows"
         )
 
-    def timeline(self, width: int = 78) -> str:
+    def timeline(self, width: int = DRAWING_WIDTH) -> str:
         """A drawing in text: see `rateproof.prove.evidence.timeline.draw`."""
         return timeline.draw(self, width)
 

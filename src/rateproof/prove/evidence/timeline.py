@@ -15,6 +15,7 @@ __all__ = ["draw"]
 _MOST_LINES: Final = 24
 _OFFSET, _STATUS = 11, 3
 _FINE_NS: Final = 20_000_000
+_LEAST_WIDTH: Final = 28
 
 
 def draw(evidence: "Evidence", width: int) -> str:
@@ -27,11 +28,11 @@ def draw(evidence: "Evidence", width: int) -> str:
 
     Args:
         evidence: what to draw.
-        width: characters a line, at least 40.
+        width: characters a line, at least 28.
     """
     frame = Frame.of(evidence)
     pad = max(len(f"#{event.number}") for event in evidence.events)
-    columns = max(40, width) - pad - _OFFSET - _STATUS - 3
+    columns = max(_LEAST_WIDTH, width) - pad - _OFFSET - _STATUS - 3
     start_ns = min(event.sent_ns for event in evidence.events)
     digits = 6 if max(event.sent_ns for event in evidence.events) - start_ns < _FINE_NS else 3
 
@@ -62,13 +63,17 @@ def _bar(frame: Frame, event: "Witness", width: int) -> str:
 def _bracket(evidence: "Evidence", frame: Frame, pad: int, width: int) -> list[str]:
     left, right = frame.place(frame.opens_ns, width), frame.place(frame.closes_ns, width)
     closing = ">" if frame.is_cut else ")"
-    slack = f", {seconds(evidence.slack_ns, up=False)} to spare" if evidence.slack_ns else ""
+    label = spaced(evidence.window_ns)
+    if evidence.slack_ns:
+        label += f", {seconds(evidence.slack_ns, up=False)} to spare"
+    margin = pad + _OFFSET + _STATUS + 3
+    begins = max(0, min(margin, margin + width + 1 - len(label)))
     behind = " " * (_STATUS + 2)
     return [
-        f"{'':>{pad}} {'window':>{_OFFSET}}{behind}"[: pad + _OFFSET + _STATUS + 3]
+        f"{'':>{pad}} {'window':>{_OFFSET}}{behind}"[:margin]
         + " " * left
         + "["
         + "-" * (right - left - 1)
         + closing,
-        f"{'':>{pad + _OFFSET + _STATUS + 3}}{spaced(evidence.window_ns)}{slack}",
+        " " * begins + label,
     ]

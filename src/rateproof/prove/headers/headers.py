@@ -1,5 +1,6 @@
 """Header honesty: what a limiter said in Retry-After and RateLimit, against what then happened."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,7 +22,6 @@ __all__ = ["MOST_FINDINGS", "Finding", "Headers", "all_headers", "headers_of"]
 MOST_FINDINGS: Final = 16
 """Findings that are told of; the figures say of how many."""
 
-_TOLD = 3
 _HARD_RESET = {"fixed-window", "first-hit-window"}
 _Found = tuple[Sequence[int], int, Sequence[Broken]]
 
@@ -89,23 +89,30 @@ class Headers:
     assumed: bool = False
 
     def describe(self) -> list[str]:
-        """The figures, and the first findings, a line each; nothing where nothing was tested."""
+        """The figures, and a finding by each rule that was broken; nothing where nothing was tested."""
         if not sum(self.judged):
             return []
-        return [self.sentence(), *(finding.sentence() for finding in self.findings[:_TOLD])]
+        by_rule = Counter(finding.rule for finding in self.findings)
+        first = {finding.rule: finding for finding in reversed(self.findings)}
+        least = "at least " if self.broken > len(self.findings) else ""
+        return [
+            self.sentence(),
+            *(
+                first[rule].sentence()
+                + (f" ({least}{count - 1} more like it)" if count > 1 else "")
+                for rule, count in by_rule.items()
+            ),
+        ]
 
     def sentence(self) -> str:
         """The figures in one line."""
         tested = sum(self.judged)
-        what = "statement" if tested == 1 else "statements"
-        were = "was" if self.broken == 1 else "were"
+        what = "statement that was" if tested == 1 else "statements that were"
+        were = "was" if 1 in (tested, self.broken) else "were"
         assumed = ""
         if self.broken and self.assumed:
             assumed = ", if no request before the log took longer than any in it"
-        return (
-            f"headers: {self.broken} of {tested} {what} that were put to the test {were} false"
-            f"{assumed}"
-        )
+        return f"headers: {self.broken} of {tested} {what} put to the test {were} false{assumed}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -13,10 +13,12 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from rateproof.policy import Policy, Quota
 from rateproof.prove.models import EXACT, Tolerance
+from rateproof.prove.rejections.peaks import Peaks
 
 __all__ = ["BucketRule", "Occupancy", "Rule", "WindowRule", "rules_of"]
 
@@ -77,9 +79,17 @@ class Occupancy(ABC):
         return self.used_at(self._busiest(first_ns, last_ns))
 
     def _busiest(self, first_ns: int, last_ns: int) -> int:
+        """The first instant of [first_ns, last_ns] at which most of it may have been in use."""
         low = bisect_right(self._starts, first_ns)
         high = bisect_right(self._starts, last_ns)
-        return max([first_ns, *self._starts[low:high]], key=self.used_at)
+        if low == high:
+            return first_ns
+        used, start = self._peaks.first(low, high)
+        return self._starts[start] if used > self.used_at(first_ns) else first_ns
+
+    @cached_property
+    def _peaks(self) -> Peaks:
+        return Peaks([self.used_at(start_ns) for start_ns in self._starts])
 
     def _since(self, earliest_ns: int, instant_ns: int) -> tuple[int, ...]:
         return tuple(

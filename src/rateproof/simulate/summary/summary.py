@@ -8,7 +8,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.simulate.summary.histogram import Histogram
 from rateproof.simulate.summary.tally import COLUMNS, LATENCY, RESPONSE, new_tally
-from rateproof.units import SECOND_NS
+from rateproof.units import SECOND_NS, counted
 
 __all__ = ["PERCENTILES", "Summary", "nearest_rank"]
 
@@ -242,7 +242,8 @@ class Summary:
                 0, "INVALID: " + ("; ".join(self.invalid_because) or "it does not say why")
             )
         if self.reconnects:
-            lines.append(f"opened    {self.connections} connections ({self.reconnects} reconnects)")
+            opened, again = (self.connections, "connection"), (self.reconnects, "reconnect")
+            lines.append(f"opened    {counted(*opened)} ({counted(*again)})")
         lines += [f"remark    {sentence}" for sentence in self.remarks]
         latencies, responses = self.latencies_ns(), self.responses_ns()
         lines += _table("latency", latencies)

@@ -51,6 +51,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
         write_whole(tmp_path / name, "text")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "loop"])
+def test_a_name_that_leads_nowhere_cannot_be_written(tmp_path, name):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(CannotWrite, match="cannot write"):
+        write_whole(tmp_path / name, "text")
+
+
+def test_a_name_that_is_no_utf_8_is_shown_escaped(tmp_path):
+    write_whole(tmp_path / "r\udcff", "of log\udcff")
+    assert (tmp_path / "r\udcff").read_text("utf-8") == "of log\\udcff"
+
+
 def test_a_device_is_never_replaced_by_a_file(tmp_path):
     device = tmp_path / "null"
     device.symlink_to("/dev/null")

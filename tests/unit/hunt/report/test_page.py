@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.shrink.reproduction import Reproduction
 from rateproof.hunt.shrink.shrink import Tries
 from rateproof.policy import Policy
-from rateproof.prove import judge
+from rateproof.prove import VIOLATED, judge
 from rateproof.simulate.behaviours import Schedule
 
 ATTACK = b"</script><img src=http://evil.example/x onerror=alert(1)>$$\\x$$"
@@ -212,3 +213,19 @@ def test_a_test_that_did_not_end_in_order_says_so(subject):
     findings = Findings(subject, Totals())
     findings.totals.failed = "no space left on device"
     assert "did not end in order: no space left" in Reader(page(findings)).text
+
+
+def test_headers_that_lied_are_not_held_against_the_limit(subject, log_of):
+    log = log_of(*range(5))
+    verdict = judge(log, Policy.parse("5 per 5s"))
+    reasons = ("headers: 1 of 1 statements that were put to the test was false",)
+    for more, words in (
+        ((), "What the answers' headers said"),
+        (
+            ("wrong-rejection: 1 request",),
+            "No limiter that keeps the policy",
+        ),
+    ):
+        findings = Findings(subject, Totals())
+        findings.add_log(log, replace(verdict, outcome=VIOLATED, reasons=(*more, *reasons)))
+        assert words in Reader(page(findings)).text

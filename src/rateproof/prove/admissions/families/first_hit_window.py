@@ -73,8 +73,11 @@ class _Search:
             choices = self._choices(jobs, ends_ns)
             if choices is None:
                 return
-            for waiting in choices:
-                work.add(len(waiting))
+            may, count = choices
+            for taken in range(count):
+                # Paid before it is there: what is held in memory is bounded by the budget.
+                work.add(len(may) - taken)
+                waiting = may[taken:]
                 after = (by_then - len(waiting), by_then, tuple(sorted(waiting)))
                 yield after, ends_ns
 
@@ -87,8 +90,10 @@ class _Search:
             changes |= {self._due[job] + 1, self._sent[job] + 1, self._sent[job] + self._least}
         return sorted(instant for instant in changes if first <= instant <= last)
 
-    def _choices(self, jobs: list[int], ends_ns: int) -> list[list[int]] | None:
-        """What a window may leave undecided; None if it must take too many, as any longer one.
+    def _choices(self, jobs: list[int], ends_ns: int) -> tuple[list[int], int] | None:
+        """What may wait, and in how many ways: each leaves one fewer of it undecided, from the first on.
+
+        None if the window must take too many, as any longer one.
 
         Some job of the window is decided as it opens: at the latest `least` before
         its end, or else as the most urgent of all is due, which then must be in it.
@@ -102,7 +107,7 @@ class _Search:
         if not any(self._sent[job] <= opens_ns for job in must):
             opener = next((job for job in may if self._sent[job] <= opens_ns), None)
             if opener is None:
-                return []
+                return [], 0
             may.remove(opener)
             must.append(opener)
-        return [may[taken:] for taken in range(min(len(may), self._limit - len(must)) + 1)]
+        return may, min(len(may), self._limit - len(must)) + 1

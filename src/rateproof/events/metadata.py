@@ -1,0 +1,37 @@
+"""What a log's metadata may say, and what of it no later line may change."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rateproof.errors import LogError
+from rateproof.events.numbering import TWO_LOGS
+
+__all__ = ["add_metadata"]
+
+_FLAGS: Final = ("complete", "fresh_keys", "valid")
+_OF_ONE_RUN: Final = ("clock", "scenario", "policy", "fresh_keys")
+
+
+def add_metadata(known: dict[str, Any], more: Mapping[str, Any], where: str) -> None:
+    """Add to what is known of a log.
+
+    Args:
+        known: what was said before.
+        more: what is said now.
+        where: for messages.
+
+    Raises:
+        LogError: a value of a wrong type, by which the log would be judged as if nothing
+            had been said; or another value than before of what is true of a whole run.
+    """
+    for name in _FLAGS:
+        if name in more and not isinstance(more[name], bool):
+            raise LogError(f"{where}: {name} is {more[name]!r:.60}", "true or false")
+    policy = more.get("policy")
+    if policy is not None and not isinstance(policy, str):
+        raise LogError(f"{where}: policy is {policy!r:.60}", "text, such as '5 per 5s', or null")
+    for name in _OF_ONE_RUN:
+        before = known.get(name)
+        if before is not None and name in more and more[name] != before:
+            raise LogError(f"{where}: another {name} than before", TWO_LOGS)
+    known.update(more)

@@ -1,0 +1,14 @@
+"""What every report begins with."""
+
+from rateproof.hunt.report.junit import Case, junit_xml
+from rateproof.hunt.report.subject import Subject
+
+
+def test_the_command_is_as_it_was_typed_but_for_its_secrets(monkeypatch):
+    words = ["test", "--header", "X-Token: s3cret", "--header=Accept: text/*"]
+    monkeypatch.setattr("sys.argv", ["/opt/bin/rateproof", *words])
+    subject = Subject(verb="test", target="http://127.0.0.1:1/", policy="5 per 5s")
+    shown = "rateproof test --header 'X-Token: [not shown]' '--header=Accept: text/*'"
+    assert subject.command == shown
+    assert f"command {shown}" in str(subject)
+    assert "s3cret" not in junit_xml(subject, [Case("over-admission")], 1.0)

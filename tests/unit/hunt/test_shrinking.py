@@ -1,0 +1,148 @@
+"""Schedules that were cut short, and searches that were stopped: nothing is said that was not seen."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from rateproof import hunt
+from rateproof.events import Event, EventLog
+from rateproof.hunt.hunt import Hunt
+from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.recipe import Recipe
+from rateproof.hunt.server.watch import Crash
+from rateproof.hunt.shrink.crashes import shrunk_crash
+from rateproof.hunt.shrink.shrink import Tries
+from rateproof.hunt.shrink.shrinking import outcome_of, shrunk_violations, told_if_cut_short
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+from rateproof.prove import judge
+from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.identities import identity_of
+from rateproof.simulate.summary import Summary
+from rateproof.simulate.target import Target
+
+SECOND = 1_000_000_000
+NAMESPACE = "n"
+RECIPE = Recipe(Schedule.parse("6 at 0s, 5 at 3s"))
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return hunt.TestSettings(
+        target=Target.parse("http://127.0.0.1:1/"),
+        policy=Policy.parse("7 per 5s"),
+        key=KeySpec.parse("query:clientId"),
+        seed=7,
+        claims=frozenset({"over-admission"}),
+        tolerance_ppm=500,
+        timeout_ns=SECOND,
+        max_rate=None,
+        yes=True,
+        may_start=False,
+        iterations=None,
+        fail_fast=False,
+        out=tmp_path,
+        json_lines=False,
+        nemesis=("kill",),
+    )
+
+
+@pytest.fixture
+def iteration_of(settings):
+    """The iteration in which clients were admitted so many requests each, a millisecond apart."""
+
+    def make(*requests, crashes=(), nemesis=()):
+        scenario = {"namespace": NAMESPACE}
+        log = EventLog({"fresh_keys": True, "valid": True, "scenario": scenario})
+        for number, count in enumerate(requests):
+            for place in range(count):
+                at_ns = place * 1_000_000
+                log.append(
+                    Event(
+                        key=identity_of(NAMESPACE, number),
+                        sequence=place + 1,
+                        sent_ns=at_ns,
+                        received_ns=at_ns + 500_000,
+                        done_ns=at_ns + 500_000,
+                        status=200,
+                        outcome="admitted",
+                    )
+                )
+        draw = SimpleNamespace(clients=len(requests), iteration=3)
+        verdict = judge(log, settings.policy, claims=settings.claims)
+        return Iteration(
+            draw,
+            log,
+            Summary.of(log),
+            tuple(crashes),
+            verdict,
+            elapsed_s=1.0,
+            stopped=True,
+            nemesis=tuple(nemesis),
+        )
+
+    return make
+
+
+def stopped():
+    event = threading.Event()
+    event.set()
+    return event
+
+
+def never_sent(*_, **__):
+    raise AssertionError("stopped before it was sent")
+
+
+def test_a_client_who_was_stopped_tried_nothing(iteration_of, settings):
+    cut = iteration_of(6, 6, 6)
+    assert outcome_of(RECIPE, cut, settings).tries == Tries(0, 0)
+    assert "cut short" in outcome_of(RECIPE, cut, settings).how_often()
+    assert outcome_of(Recipe(Schedule.parse("6 at 0s")), cut, settings).tries == Tries(0, 3)
+    assert outcome_of(RECIPE, iteration_of(6, 8, 11), settings).tries == Tries(2, 2)
+
+
+def test_a_schedule_that_nobody_finished_is_inconclusive_and_says_that_it_was_cut_short(
+    iteration_of,
+):
+    told = told_if_cut_short(RECIPE, iteration_of(6, 6)).verdict
+    assert told.outcome == "inconclusive"
+    assert told.reasons[0] == ("the schedule was cut short: none of 2 clients had sent all of it")
+    assert "cut-short" in told.causes
+
+
+@pytest.mark.parametrize("schedule", ["6 at 0s", "9 at 0s"])
+def test_what_was_finished_or_violated_stands_as_it_is(iteration_of, schedule):
+    iteration = iteration_of(6, 8 if schedule[0] == "9" else 6)
+    assert told_if_cut_short(Recipe(Schedule.parse(schedule)), iteration) is iteration
+
+
+def test_a_search_that_was_stopped_before_it_tried_gives_what_was_seen(iteration_of, settings):
+    (found,) = shrunk_violations(iteration_of(9), settings, set(), never_sent, stopped())
+    assert found.tries == Tries(0, 0)
+    assert found.recipe.requests == 8
+    assert "stopped before it was tried again" in found.describe()
+    assert "--schedule" in found.repeat
+
+
+def test_a_crash_whose_search_was_stopped_gives_what_was_seen(iteration_of, settings):
+    crashed = iteration_of(4, crashes=[Crash(0.1, "server died", at_ns=SECOND)])
+    found = shrunk_crash(crashed, settings, None, never_sent, stopped())
+    assert found.recipe.requests == 4
+    assert "stopped before it was tried again" in found.describe()
+
+
+def test_what_takes_the_nemesis_is_repeated_with_it_its_seed_and_as_many_iterations(
+    iteration_of, settings
+):
+    under_it = iteration_of(9, nemesis=["killed"])
+    (found,) = Hunt(settings, None, stopped(), never_sent).reproductions(under_it)
+    assert found.repeat.endswith("--nemesis kill --seed 7 --iterations 3")
+    assert found.to_json()["schedule"] is None
+    assert "schedule  the iteration with its nemesis\n" in found.describe()
+
+
+def test_a_schedule_under_a_nemesis_is_repeated_with_it(iteration_of, settings):
+    found = outcome_of(RECIPE, iteration_of(11), settings)
+    assert "--nemesis kill --seed 7 --iterations 3 --schedule" in found.repeat

@@ -1,0 +1,40 @@
+"""Starting a server to test: the wait can be stopped, and hints lead somewhere."""
+
+import sys
+import threading
+import time
+
+import pytest
+
+from rateproof.errors import Unreachable
+from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.server.starting import server_for
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+from rateproof.simulate.target import Target
+
+
+@pytest.fixture
+def target(free_port):
+    return Target.parse(f"http://127.0.0.1:{free_port}/x")
+
+
+def test_a_stop_ends_the_wait_for_a_server_that_does_not_listen(target):
+    stop = threading.Event()
+    child = ChildServer.of(target, f"{sys.executable} -c 'import time; time.sleep(60)'")
+    threading.Timer(0.2, stop.set).start()
+    began_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        child.start(stop)
+    assert time.monotonic() - began_s < 5
+    assert not child.running
+
+
+@pytest.mark.parametrize(
+    ("nemesis", "hint"), [(True, "--start 'gunicorn"), (False, "start the server first")]
+)
+def test_where_nothing_listens_the_hint_is_one_that_is_accepted(target, nemesis, hint):
+    key, policy = KeySpec.parse("query:clientId"), Policy.parse("5 per 5s")
+    with pytest.raises(Unreachable) as refused:
+        server_for(target, policy, key, command=None, may_start=True, nemesis=nemesis)
+    assert hint in refused.value.hint

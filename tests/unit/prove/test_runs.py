@@ -1,0 +1,89 @@
+"""Several runs in one log: keys that are in one only are judged as in any, the others run by run."""
+
+import pytest
+
+from rateproof.events import Event, EventLog
+from rateproof.policy import Policy
+from rateproof.prove import ALL_CLAIMS, INCONCLUSIVE, VIOLATED, judge, judge_keys
+
+MS = 1_000_000
+FIVE = Policy.parse("5 per 5s")
+REJECTIONS = frozenset({"wrong-rejection"})
+
+
+@pytest.fixture(autouse=True, params=["native", "python"])
+def _core(request, monkeypatch):
+    if request.param == "python":
+        monkeypatch.setenv("RATEPROOF_CORE", "python")
+
+
+def log_of(*requests, **metadata):
+    """Requests as (run, key, sent in ms, status, more fields), answered a millisecond later."""
+    log = EventLog({"fresh_keys": True, **metadata})
+    for number, (run, key, sent, status, *more) in enumerate(requests):
+        log.append(
+            Event(
+                key=key, sent_ns=int(sent * MS), received_ns=int((sent + 1) * MS), status=status,
+                outcome="admitted" if status == 200 else "rejected", run=run, sequence=number,
+                **dict(*more),
+            )
+        )  # fmt: skip
+    return log
+
+
+ALONE = [(0, b"a", 1_000, 429), (0, b"b", 1_001, 200), (1, b"b", 1, 200)]
+
+
+def test_a_window_may_have_been_opened_in_another_run():
+    """Of run 1 alone no windows of 2 per 5 s fit; one that ends at 6 s does, opened in run 0."""
+    policy = Policy.parse("first-hit-window 2 per 5s")
+    first, *later = [(run, b"a", sent, 200) for run, sent in ((0, 1_000), (1, 5_900), (1, 6_100))]
+    log = log_of(first, *later, (1, b"a", 6_100.1, 200))
+    assert judge(log_of(*later, (1, b"a", 6_100.1, 200)), policy).outcome == VIOLATED
+    assert judge(log, policy).outcome == INCONCLUSIVE
+    assert {key.verdict.outcome for key in judge_keys(log, policy)} == {INCONCLUSIVE}
+
+
+def test_a_rejection_of_a_key_that_is_in_one_run_only_is_judged():
+    verdict = judge(log_of(*ALONE), FIVE)
+    assert verdict.outcome == VIOLATED
+    assert [(piece.key, piece.run) for piece in verdict.evidence] == [(b"a", 0)]
+    assert verdict.counts.judged == 1
+    assert judge(log_of(*ALONE), FIVE, claims=REJECTIONS).evidence == verdict.evidence
+    worst, *others = judge_keys(log_of(*ALONE), FIVE, claims=REJECTIONS)
+    assert (worst.key, worst.verdict.outcome) == (b"a", VIOLATED)
+    assert {key.verdict.causes for key in others} == {("not-judged",)}
+
+
+def test_a_rejection_of_a_key_that_is_in_several_runs_is_not_judged():
+    log = log_of(*ALONE, (1, b"a", 2, 200))
+    verdict = judge(log, FIVE, claims=REJECTIONS)
+    assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, ("not-judged",))
+
+
+def test_that_denied_requests_count_is_not_forgotten():
+    sent = [(0, b"a", at + i, status) for at, status in ((0, 200), (4_000, 429)) for i in range(5)]
+    log = log_of(*sent, (0, b"a", 5_050, 429), (0, b"b", 0, 200), (1, b"b", 1, 200))
+    assert judge(log, FIVE).outcome == VIOLATED
+    assert judge(log, FIVE, denied_count=True).outcome != VIOLATED
+
+
+def test_header_fields_of_a_key_that_is_in_one_run_only_are_judged():
+    told = {"retry_after_s": 1.0}
+    filled = [(0, b"a", i, 200) for i in range(5)]
+    log = log_of(
+        *filled,
+        (0, b"a", 6, 429, told),
+        (0, b"a", 2_000, 429),
+        (0, b"b", 0, 200),
+        (1, b"b", 0, 200),
+    )
+    verdict = judge(log, FIVE, claims=ALL_CLAIMS)
+    assert [finding.rule for finding in verdict.headers.findings] == ["retry-after-too-short"]
+    assert verdict.outcome == VIOLATED
+
+
+def test_how_a_limiter_marks_its_rejections_is_known_from_all_runs():
+    """The 503 alone would be a wrong rejection; the other key's 429 shows that it is none."""
+    log = log_of((0, b"a", 1, 503), (0, b"b", 2, 429), (1, b"b", 2, 200))
+    assert judge(log, FIVE).outcome == INCONCLUSIVE

@@ -20,7 +20,7 @@ from rateproof.core import active_core
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARTS = ("whole", "overlap", "hunting", "probe")
+PARTS = ("whole", "overlap", "long_key", "hunting", "probe")
 
 
 def main() -> None:

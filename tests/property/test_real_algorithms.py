@@ -7,7 +7,6 @@ the `limits` library, as black boxes.
 """
 
 import random
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,9 +25,6 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, VIOLATED, Verdict, judge
-from rateproof.prove.admissions.families.family import Explained, Family
-from rateproof.prove.admissions.families.search import search
-from rateproof.prove.tolerance import Tolerance
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -359,27 +355,3 @@ def test_one_more_than_the_limit_is_found_though_the_gap_allows_it(name):
         beyond += any(not piece.nested for piece in verdict.evidence)
     assert found >= 25
     assert beyond >= 8
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["fixed window", "first-hit window", "rounded counter"])
-def test_a_million_admissions_of_one_key_take_ten_times_as_long_as_a_hundred_thousand(name):
-    """Not more than twice that: long logs stay linear."""
-    text, make = SIMULATED[name]
-    rng = random.Random(name)
-    decide = make(5, rng)
-    jobs, now = [], 0
-    while len(jobs) < 1_000_000:
-        now += int(rng.expovariate(1) * W / 15)
-        if decide(b"k", now) is not None:
-            jobs.append((now - rng.randrange(3 * MS), now + rng.randrange(3 * MS)))
-    algorithm = text.partition(" ")[0]
-    family = Family(algorithm, 5, W, Tolerance(PPM))
-    took = []
-    for admissions in (100_000, 1_000_000):
-        started = time.process_time()
-        answer = search(jobs[:admissions], family, 10**6)
-        took.append(time.process_time() - started)
-        assert isinstance(answer, Explained)
-    assert took[1] < 20 * took[0]

@@ -375,7 +375,7 @@ def test_a_behaviour_that_fails_is_not_swallowed(scripted: Callable[..., Any]) -
         def program(self) -> "Broken":
             return self
 
-        def plan(self, _rng: Rng) -> Plan:
+        def plan(self, _rng: Rng, *_place: int) -> Plan:
             yield Send(0)
             raise ZeroDivisionError
 
@@ -392,7 +392,7 @@ def test_a_plan_that_ends_ends_its_client(scripted: Callable[..., Any]) -> None:
         def program(self) -> "Once":
             return self
 
-        def plan(self, _rng: Rng) -> Plan:
+        def plan(self, _rng: Rng, *_place: int) -> Plan:
             answers.append((yield Send(0)))
 
     assert len(run(scripted(send_all(OK)).target(), Once(), clients=1)) == 1

@@ -100,7 +100,6 @@ def test_it_finds_instants_exactly_where_there_are_some_at_length(seed):
     assert agree(random.Random(100 + seed), 50_000) > 10_000
 
 
-@pytest.mark.skipif(core.native() is None, reason="the native core is not built")
 def test_the_native_search_answers_and_spends_as_the_reference(monkeypatch):
     rng = random.Random(2)
     spent = 0

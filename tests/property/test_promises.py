@@ -6,7 +6,6 @@ from math import ceil
 
 import pytest
 
-from rateproof import core
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import HEADERS, INCONCLUSIVE, VIOLATED, judge
@@ -193,7 +192,6 @@ def test_a_field_that_is_off_is_found_out_and_only_that(rule):
     assert found > 30
 
 
-@pytest.mark.skipif(core.native() is None, reason="the native core is not built")
 def test_the_native_core_finds_the_same(monkeypatch):
     for seed in range(300):
         rng = random.Random(seed)

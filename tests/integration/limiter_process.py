@@ -1,0 +1,45 @@
+"""What the little limiters of these tests share: 5 in any second for each clientId, in memory."""
+
+import threading
+import time
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+LIMIT, WINDOW_S = 5, 1.0
+
+lock = threading.Lock()
+admitted = defaultdict(list)
+
+
+def has_room(client):
+    """Whether a request of this client passes; if so it is counted."""
+    with lock:
+        now = time.monotonic()
+        times = admitted[client] = [t for t in admitted[client] if t > now - WINDOW_S]
+        passes = len(times) < LIMIT
+        if passes:
+            times.append(now)
+    return passes
+
+
+def serve(port, passes):
+    """Answer for ever: 200 where `passes(client)`, else 429."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self):
+            (client,) = parse_qs(urlsplit(self.path).query)["clientId"]
+            self.send_response(200 if passes(client) else 429)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 512
+
+    Server(("127.0.0.1", port), Handler).serve_forever()

@@ -182,11 +182,11 @@ def test_a_server_that_does_not_come_back_is_a_crash_and_the_next_watch_tries_ag
     """It starts only where a file is."""
     allowed = tmp_path / "allowed"
     allowed.touch()
-    code = f"import sys, runpy; from pathlib import Path; Path({str(allowed)!r}).exists() or sys.exit(3)"
     program = tmp_path / "once.py"
     program.write_text(
-        f"{code}\nsys.argv = ['', {str(free_port)!r}, 'forgets']\n"
-        f"runpy.run_path({str(FORGETFUL)!r}, run_name='__main__')\n"
+        "import os, sys\n"
+        f"os.path.exists({str(allowed)!r}) or sys.exit(3)\n"
+        f"os.execv(sys.executable, [sys.executable, {str(FORGETFUL)!r}, '{free_port}', 'forgets'])\n"
     )
     with ChildServer.of(target_of(free_port), python(str(program))) as child:
         allowed.unlink()

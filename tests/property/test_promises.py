@@ -9,6 +9,8 @@ import pytest
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import HEADERS, INCONCLUSIVE, VIOLATED, judge
+from rateproof.prove.headers.headers import headers_of
+from rateproof.prove.tolerance import Tolerance
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -205,6 +207,46 @@ def test_the_native_core_finds_the_same(monkeypatch):
         with monkeypatch.context() as context:
             context.setenv("RATEPROOF_CORE", "python")
             assert judge(log, policy, denied_count=denied_count).headers == native, seed
+
+
+def a_strange_log(rng):
+    """Rows in any order, at few instants, that say anything."""
+    seconds = (None, -1.0, 0.0, 0.5, 1.0, 2.0, 3.000000001, 1e9, 1e300)
+    log = EventLog()
+    for number in range(rng.randint(1, 40)):
+        sent = rng.randrange(12) * S // 2
+        outcome = rng.choice(("admitted", "rejected", "rejected", "unknown"))
+        lost = outcome == "unknown"
+        log.append(
+            Event(
+                key=rng.choice((b"k", b"l", b"m")), sequence=number, sent_ns=sent,
+                received_ns=None if lost else sent + rng.choice((0, 1, S // 2, 9 * S)),
+                status=None if lost else 200 if outcome == "admitted" else 429, outcome=outcome,
+                retry_after_s=rng.choice(seconds), ratelimit_reset_s=rng.choice(seconds),
+                ratelimit_remaining=rng.choice((None, 0, 1, 2, 5, 2**62)),
+            )
+        )  # fmt: skip
+    return log
+
+
+def test_the_native_core_finds_the_same_in_logs_of_any_order_that_say_anything(monkeypatch):
+    judged = [0, 0, 0, 0]
+    for seed in range(1_000):
+        rng = random.Random(seed)
+        log = a_strange_log(rng)
+        policy = Policy.parse(rng.choice(("5 per 5s", "fixed-window 3 per 5s")))
+        tolerance = Tolerance(rng.choice((0, 500, 999_999)), rng.choice((0, MS, S, 2**61 - 1)))
+        how = {
+            "known_after_ns": rng.choice((None, 0, 1, S, 2**62)),
+            "denied_count": rng.random() < 0.3,
+        }
+        native = headers_of(log, policy, tolerance, **how)
+        with monkeypatch.context() as context:
+            context.setenv("RATEPROOF_CORE", "python")
+            assert headers_of(log, policy, tolerance, **how) == native, seed
+        if native is not None:
+            judged = [a + b for a, b in zip(judged, native.judged, strict=True)]
+    assert min(judged) > 50, judged
 
 
 def test_a_log_without_the_fields_is_inconclusive_if_they_are_asked_for():

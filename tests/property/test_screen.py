@@ -8,7 +8,7 @@ import pytest
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, read_log
 from rateproof.policy import Policy, Quota
-from rateproof.prove import CLAIMS, OVER_ADMISSION, WRONG_REJECTION, Verdict, judge
+from rateproof.prove import CLAIMS, OVER_ADMISSION, WRONG_REJECTION, Verdict, judge, screen
 
 pytest.importorskip("rateproof._native", reason="the native core is not built")
 
@@ -66,7 +66,9 @@ def random_log(rng: random.Random, policy: Policy) -> EventLog:
             outcome = rng.choice((ADMITTED, REJECTED))
             if right:
                 outcome = decide(rng, admitted, now, policy)
-            status = {ADMITTED: rng.choice((200, 404)), REJECTED: rng.choice((429, 503))}[outcome]
+            status = {ADMITTED: rng.choice((200, 404)), REJECTED: rng.choice((403, 429, 503))}[
+                outcome
+            ]
             if failing and rng.random() < 0.1:
                 status, outcome = 503, REJECTED
             event = Event(
@@ -182,3 +184,33 @@ def test_recorded_logs_are_judged_alike(path, ppm, monkeypatch):
     log = read_log(path)
     for policy in {log.metadata["policy"], "5 per 5s", "token-bucket 3 per 2s", "fixed-window 4/s"}:
         both(log, Policy.parse(policy), monkeypatch, tolerance_ppm=ppm)
+
+
+def test_the_requests_of_a_key_that_is_asked_for_again_are_made_objects_once(monkeypatch):
+    """A key may have most of a long log, and be searched with the tolerance and without."""
+    made = []
+    seen = screen.observe
+
+    def counted(log, rows, *, marked):
+        made.append(len(rows))
+        return seen(log, rows, marked=marked)
+
+    monkeypatch.setattr(screen, "observe", counted)
+    policy = Policy.parse("first-hit-window 600 per 500us")
+    log = EventLog({"fresh_keys": True})
+    for number in range(1_000):
+        answered_ns = 10**6 + number
+        log.append(
+            Event(
+                key=b"k",
+                sequence=number + 1,
+                sent_ns=number,
+                received_ns=answered_ns,
+                done_ns=answered_ns,
+                status=200,
+                outcome=ADMITTED,
+            )
+        )
+    verdict = judge(log, policy, budget=1_000)
+    assert "budget-spent" in verdict.causes
+    assert made == [1_000]

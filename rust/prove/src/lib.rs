@@ -6,6 +6,7 @@
 //! no search, and what is to be known of the others.
 
 mod clearance;
+mod cursor;
 mod examine;
 mod families;
 mod groups;
@@ -13,6 +14,7 @@ mod joint;
 mod leaders;
 mod occupancy;
 mod overlaps;
+mod places;
 mod pressure;
 mod promises;
 mod screen;
@@ -27,7 +29,7 @@ pub use joint::{Log, Piece, explain};
 pub use leaders::{Leader, Leaders};
 pub use occupancy::Full;
 pub use pressure::Pressure;
-pub use promises::{Broken, Promises, Terms, Told, UNKNOWN_END};
+pub use promises::{Broken, Promises, Said, Terms, Told, UNKNOWN_END};
 pub use screen::{Clearance, Rejections, Report, Rules, Suspect, screen};
 pub use search::{Answer, feasible};
 pub use seen::{Kind, Row};

@@ -1,21 +1,30 @@
 //! Which statements of header fields did not come true: the twin of `rateproof.prove.headers.promises`.
 
+use crate::cursor::Cursor;
+use crate::places::{Place, Places};
 use crate::seen::{Kind, TIME_LIMIT};
 
 const SECOND_NS: i64 = 1_000_000_000;
-const MILLION: i128 = 1_000_000;
+const MILLION: i64 = 1_000_000;
 
-/// A request of a key, and what its answer says; None for a field that is missing.
+/// A request of a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Told {
     /// When it was sent, in ns from the earliest instant of its log.
     pub sent: i64,
-    /// When it was answered; the end of time for a request of unknown outcome.
+    /// When it was answered; `UNKNOWN_END` for a request of unknown outcome.
     pub end: i64,
+    /// Its place in the log.
+    pub row: u32,
     /// How it was answered.
     pub kind: Kind,
-    /// Its place in the log.
-    pub row: usize,
+    /// Whether its answer says anything; the others need not be asked what.
+    pub says: bool,
+}
+
+/// What an answer says; None for a field that is missing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said {
     /// How long a rejected client is to wait, in ns.
     pub retry_after: Option<i64>,
     /// How many more may pass.
@@ -41,18 +50,29 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Whether a request may have used up the quota.
+    pub(crate) fn uses(&self, answer: &Told) -> bool {
+        answer.kind != Kind::Rejected || self.denied_count
+    }
+
+    /// How long that many ns of the limiter's clock last at most.
     fn at_most(&self, said: i64) -> i64 {
-        let rate = MILLION - i128::from(self.ppm);
-        let lasts = (i128::from(said) * MILLION + rate - 1) / rate;
-        let lasts = lasts + i128::from(self.granularity_ns);
-        i64::try_from(lasts).map_or(TIME_LIMIT, |ns| ns.min(TIME_LIMIT))
+        let rate = MILLION - i64::from(self.ppm);
+        // said * MILLION / rate, rounded up, without a wider integer.
+        let (whole, rest) = (said / rate, said % rate);
+        whole
+            .saturating_mul(MILLION)
+            .saturating_add((rest * MILLION + rate - 1) / rate)
+            .saturating_add(self.granularity_ns)
+            .min(TIME_LIMIT)
     }
 
     /// How long that many rounded-up seconds of the limiter's clock last at least.
     fn at_least(&self, said: i64) -> i64 {
-        let short = i128::from((said - SECOND_NS).max(0));
-        let lasts = short * (MILLION - i128::from(self.ppm)) / MILLION;
-        (lasts - i128::from(self.granularity_ns)).max(0) as i64
+        let rate = MILLION - i64::from(self.ppm);
+        let short = (said - SECOND_NS).max(0);
+        let lasts = short / MILLION * rate + short % MILLION * rate / MILLION;
+        (lasts - self.granularity_ns).max(0)
     }
 }
 
@@ -62,13 +82,13 @@ pub struct Broken {
     /// Which of the rules.
     pub rule: usize,
     /// Row of the answer that says it.
-    pub said: usize,
+    pub said: u32,
     /// Row of the answer that gives it the lie.
-    pub seen: usize,
+    pub seen: u32,
 }
 
 /// What was found of some keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Promises {
     /// Statements that later answers put to the test, by rule.
     pub judged: [u64; 4],
@@ -76,31 +96,38 @@ pub struct Promises {
     pub broken: u64,
     /// The first of those.
     pub first: Vec<Broken>,
+    places: Places,
 }
 
 impl Promises {
     /// Adds what is found of a key; at most `most` statements are kept.
     ///
-    /// `known`: by when all requests that are not in the log had been decided; None if there
-    /// were none.
-    pub fn add(&mut self, answers: &mut [Told], terms: Terms, known: Option<i64>, most: usize) {
+    /// `said`: what the answer of a row says. `known`: by when all requests that are not in the
+    /// log had been decided; None if there were none.
+    pub fn add(
+        &mut self,
+        answers: &mut [Told],
+        said: impl Fn(u32) -> Said,
+        terms: Terms,
+        known: Option<i64>,
+        most: usize,
+    ) {
+        if !answers.iter().any(|answer| answer.says) {
+            return;
+        }
         answers.sort_unstable_by_key(|answer| (answer.sent, answer.end, answer.row));
-        let key = Key::new(answers, terms, known);
-        for said in answers.iter().filter(|said| said.end != UNKNOWN_END) {
-            let looked = [
-                key.too_short(said),
-                key.too_long(said),
-                key.too_high(said),
-                key.too_low(said),
-            ];
-            for (rule, seen) in looked.into_iter().enumerate() {
-                let Some((seen, broken)) = seen else { continue };
+        self.places.rebuild(answers, terms);
+        let mut key = Key::new(answers, terms, known, &self.places);
+        for answer in answers.iter().filter(|answer| answer.says) {
+            let looked = key.looks(answer, &said(answer.row));
+            for (rule, look) in looked.into_iter().enumerate() {
+                let Some((seen, broken)) = look else { continue };
                 self.judged[rule] += 1;
                 self.broken += u64::from(broken);
                 if broken && self.first.len() < most {
                     self.first.push(Broken {
                         rule,
-                        said: said.row,
+                        said: answer.row,
                         seen,
                     });
                 }
@@ -110,148 +137,107 @@ impl Promises {
 }
 
 /// The row of an answer that put a statement to the test, and whether it belies it.
-type Look = Option<(usize, bool)>;
+type Look = Option<(u32, bool)>;
 
-/// The requests of a key by sending time, and what may have used up the quota.
+/// The requests of a key by sending time, and where in them the last searches ended.
 struct Key<'a> {
     all: &'a [Told],
     terms: Terms,
     known: Option<i64>,
-    used_starts: Vec<i64>,
-    used_ends: Vec<i64>,
-    admitted: Answered,
-    rejected: Answered,
-    admitted_ends: Vec<i64>,
+    places: &'a Places,
+    answered: Cursor,
+    waited: Cursor,
+    until: Cursor,
+    gone: Cursor,
+    over: Cursor,
 }
 
 impl<'a> Key<'a> {
-    fn new(all: &'a [Told], terms: Terms, known: Option<i64>) -> Self {
-        let used = || all.iter().filter(|answer| uses(answer, terms));
-        let sorted = |ends: &mut dyn Iterator<Item = i64>| {
-            let mut ends: Vec<i64> = ends.collect();
-            ends.sort();
-            ends
-        };
-        let admitted = Answered::new(all, Kind::Admitted);
+    fn new(all: &'a [Told], terms: Terms, known: Option<i64>, places: &'a Places) -> Self {
         Self {
             all,
             terms,
             known,
-            used_starts: used().map(|answer| answer.sent).collect(),
-            used_ends: sorted(
-                &mut used()
-                    .map(|answer| answer.end)
-                    .filter(|&end| end != UNKNOWN_END),
-            ),
-            admitted_ends: sorted(&mut admitted.ends.iter().copied()),
-            admitted,
-            rejected: Answered::new(all, Kind::Rejected),
+            places,
+            answered: Cursor::default(),
+            waited: Cursor::default(),
+            until: Cursor::default(),
+            gone: Cursor::default(),
+            over: Cursor::default(),
         }
+    }
+
+    /// What came of each statement, by rule.
+    fn looks(&mut self, answer: &Told, said: &Said) -> [Look; 4] {
+        let after = (self.answered).seek(self.all, |other| other.sent <= answer.end);
+        let after = self.places.all[after];
+        let complete = self.known.is_none_or(|known| answer.sent >= known);
+        let wait = (said.retry_after).filter(|_| answer.kind == Kind::Rejected);
+        let remaining = said.remaining;
+        [
+            (wait.filter(|_| complete)).and_then(|wait| self.too_short(answer, wait)),
+            wait.and_then(|wait| self.too_long(answer, wait, after)),
+            (remaining.filter(|&remaining| remaining != 0 && complete))
+                .and_then(|remaining| self.too_high(answer, remaining, after)),
+            (remaining.zip(said.reset).filter(|_| self.terms.hard_reset))
+                .and_then(|(remaining, reset)| self.too_low(answer, remaining, reset, after)),
+        ]
     }
 
     /// How many others may have used up the quota after the answer was decided.
-    fn since(&self, said: &Told, until: i64) -> i64 {
-        let sent = self.used_starts.partition_point(|&start| start <= until);
-        let gone = self.used_ends.partition_point(|&end| end < said.sent);
-        sent as i64 - gone as i64 - i64::from(uses(said, self.terms))
+    fn since(&mut self, answer: &Told, until: i64) -> i64 {
+        let sent = self.until.seek(self.all, |other| other.sent <= until);
+        let gone = (self.gone).seek(&self.places.used_ends, |&end| end < answer.sent);
+        let sent = i64::from(self.places.all[sent].used);
+        sent - gone as i64 - i64::from(self.terms.uses(answer))
     }
 
-    fn complete(&self, said: &Told) -> bool {
-        self.known.is_none_or(|known| said.sent >= known)
-    }
-
-    fn too_short(&self, said: &Told) -> Look {
-        let wait = said.retry_after?;
-        if said.kind != Kind::Rejected || !self.complete(said) {
-            return None;
-        }
-        let waited = said.end + self.terms.at_most(wait);
-        let seen = (self.all).get(self.all.partition_point(|answer| answer.sent < waited))?;
-        if seen.end == UNKNOWN_END || self.since(said, seen.end) > i64::from(uses(seen, self.terms))
+    fn too_short(&mut self, answer: &Told, wait: i64) -> Look {
+        let waited = answer.end + self.terms.at_most(wait);
+        let seen = self.waited.seek(self.all, |other| other.sent < waited);
+        let seen = self.all.get(seen)?;
+        if seen.end == UNKNOWN_END
+            || self.since(answer, seen.end) > i64::from(self.terms.uses(seen))
         {
             return None;
         }
         Some((seen.row, seen.kind == Kind::Rejected))
     }
 
-    fn too_long(&self, said: &Told) -> Look {
-        let wait = said.retry_after?;
-        if said.kind != Kind::Rejected {
-            return None;
-        }
-        let over = said.sent + self.terms.at_least(wait);
-        let before = |answered: &Answered| answered.next(said.end).filter(|&(end, _)| end < over);
-        match (before(&self.admitted), before(&self.rejected)) {
-            (Some((_, row)), _) => Some((row, true)),
-            (None, denied) => denied.map(|(_, row)| (row, false)),
+    fn too_long(&self, answer: &Told, wait: i64, after: Place) -> Look {
+        let over = answer.sent + self.terms.at_least(wait);
+        let before = |next| self.at(next).filter(|next| next.end < over);
+        match (before(after.next_admitted), before(after.next_rejected)) {
+            (Some(passed), _) => Some((passed.row, true)),
+            (None, denied) => denied.map(|denied| (denied.row, false)),
         }
     }
 
-    fn too_high(&self, said: &Told) -> Look {
-        let remaining = said.remaining.filter(|&remaining| remaining != 0)?;
-        if !self.complete(said) {
-            return None;
-        }
-        if let Some((end, row)) = self.rejected.next(said.end) {
+    fn too_high(&mut self, answer: &Told, remaining: i64, after: Place) -> Look {
+        if let Some(denied) = self.at(after.next_rejected) {
             let own = i64::from(self.terms.denied_count);
-            if self.since(said, end) - own < remaining {
-                return Some((row, true));
+            if self.since(answer, denied.end) - own < remaining {
+                return Some((denied.row, true));
             }
         }
-        self.admitted.next(said.end).map(|(_, row)| (row, false))
+        self.at(after.next_admitted)
+            .map(|passed| (passed.row, false))
     }
 
-    fn too_low(&self, said: &Told) -> Look {
-        let (remaining, reset) = (said.remaining?, said.reset?);
-        if !self.terms.hard_reset {
-            return None;
-        }
-        let over = said.sent + self.terms.at_least(reset);
-        let before = self
-            .admitted
-            .starts
-            .partition_point(|&start| start <= said.end);
-        let passed = self.admitted_ends.partition_point(|&end| end < over) as i64 - before as i64;
+    fn too_low(&mut self, answer: &Told, remaining: i64, reset: i64, after: Place) -> Look {
+        let over = answer.sent + self.terms.at_least(reset);
+        let ended = self
+            .over
+            .seek(&self.places.admitted_ends, |&end| end < over);
+        let passed = ended as i64 - i64::from(after.admitted);
         if passed <= 0 {
             return None;
         }
-        let (_, row) = self.admitted.earliest[before];
-        Some((row, passed > remaining))
-    }
-}
-
-fn uses(answer: &Told, terms: Terms) -> bool {
-    answer.kind != Kind::Rejected || terms.denied_count
-}
-
-/// The answers of a kind by sending time.
-struct Answered {
-    starts: Vec<i64>,
-    ends: Vec<i64>,
-    /// From each on, the end and the row of the one that was answered first.
-    earliest: Vec<(i64, usize)>,
-}
-
-impl Answered {
-    fn new(all: &[Told], kind: Kind) -> Self {
-        let of_kind = || all.iter().filter(|answer| answer.kind == kind);
-        let mut earliest: Vec<(i64, usize)> =
-            of_kind().map(|answer| (answer.end, answer.row)).collect();
-        for at in (1..earliest.len()).rev() {
-            if earliest[at].0 < earliest[at - 1].0 {
-                earliest[at - 1] = earliest[at];
-            }
-        }
-        Self {
-            starts: of_kind().map(|answer| answer.sent).collect(),
-            ends: of_kind().map(|answer| answer.end).collect(),
-            earliest,
-        }
+        let first = self.at(after.next_admitted)?;
+        Some((first.row, passed > remaining))
     }
 
-    /// Of those sent later, the end and the row of the one that was answered first.
-    fn next(&self, after: i64) -> Option<(i64, usize)> {
-        let at = self.starts.partition_point(|&start| start <= after);
-        self.earliest.get(at).copied()
+    fn at(&self, place: u32) -> Option<&'a Told> {
+        self.all.get(place as usize)
     }
 }

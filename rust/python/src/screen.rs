@@ -3,16 +3,13 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_prove::{
-    Clearance, Counting, Full, Groups, Kind, Leaders, MAX_POSITIONS, Rejections, Row, Rules,
+    Clearance, Counting, Full, Groups, Kind, Leaders, MAX_POSITIONS, Rejections, Rules,
     screen as screen_groups,
 };
 
 use crate::families::{FamilyFigures, family};
 use crate::prove::{StairFigures, cut, logs, stair};
 use crate::seen_columns::{Column, Columns, Table};
-
-/// Rows that are read at a time; in between, other threads of Python may run.
-const BLOCK: usize = 1 << 16;
 
 /// attempts, possible, provable, tightest_ns, stressed, code of the key.
 type PressureFigures = (usize, usize, usize, Option<i64>, bool, Option<usize>);
@@ -203,34 +200,14 @@ fn grouped(py: Python<'_>, table: &Table<'_>, keys: usize) -> PyResult<Option<Gr
         return Ok(None);
     }
     let mut counting = Counting::new(keys);
-    if !each(py, table, keys, |row| counting.count(row))? {
+    if !table.each(py, keys, |_, row| counting.count(row))? {
         return Ok(None);
     }
     let Some(mut placing) = counting.place() else {
         return Ok(None);
     };
-    each(py, table, keys, |row| placing.place(row))?;
+    table.each(py, keys, |_, row| placing.place(row))?;
     Ok(Some(placing.finish()))
-}
-
-/// Shows every row, or stops at the first that is none.
-fn each(
-    py: Python<'_>,
-    table: &Table<'_>,
-    keys: usize,
-    mut show: impl FnMut(&Row),
-) -> PyResult<bool> {
-    for start in (0..table.rows).step_by(BLOCK) {
-        for row in start..table.rows.min(start + BLOCK) {
-            let Some(row) = table.row(row, keys) else {
-                return Ok(false);
-            };
-            show(&row);
-        }
-        py.detach(|| ());
-        py.check_signals()?;
-    }
-    Ok(true)
 }
 
 /// The rows of each of the keys with these codes, as bytes of 64-bit integers.

@@ -2,9 +2,12 @@
 
 use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
 use pyo3::prelude::*;
-use rateproof_prove::{Kind, Row};
+use rateproof_prove::{Kind, Row, Said};
 
 use crate::errors::raise;
+
+/// Rows that are read at a time; in between, other threads of Python may run.
+pub const BLOCK: usize = 1 << 16;
 
 /// What stands for None among integers; among floats it is NaN.
 const NULL: i64 = i64::MIN;
@@ -12,11 +15,9 @@ const NULL: i64 = i64::MIN;
 /// Longer than any log lasts.
 const LONGEST_NS: f64 = (1_i64 << 61) as f64;
 
-/// The answer of a server that fails, unless the limiter marked it.
+/// The answer of a server that fails, unless the limiter marked it; any other by which it says
+/// no is a mark by itself.
 const UNAVAILABLE: i64 = 503;
-
-/// An answer of no other than a limiter: a mark by itself.
-const LIMITED: i64 = 429;
 
 /// One value for all rows, or a buffer with one for each.
 pub enum Column<T: Element> {
@@ -126,8 +127,8 @@ impl Columns {
             marked: false,
         };
         let seen = |row| {
-            let marked = table.has_mark(row) || table.status.at(row) == LIMITED;
-            marked && table.kind(row) == Kind::Rejected
+            let other = ![NULL, UNAVAILABLE].contains(&table.status.at(row));
+            (other || table.says(row)) && table.kind(row) == Kind::Rejected
         };
         table.marked = (self.marked).unwrap_or_else(|| (0..rows).any(seen));
         Ok(table)
@@ -136,6 +137,7 @@ impl Columns {
 
 impl Table<'_> {
     /// A row; None where it was sent at no time, or has a code without a word.
+    #[inline(always)] // It is half of what a screen costs, and returned through memory otherwise.
     pub fn row(&self, row: usize, keys: usize) -> Option<Row> {
         let sent_ns = self.sent_ns.at(row);
         let received_ns = self.received_ns.at(row);
@@ -157,18 +159,43 @@ impl Table<'_> {
         })
     }
 
-    /// What the header fields of an answer say: Retry-After and `t` in ns, and between them `r`.
-    pub fn told(&self, row: usize) -> [Option<i64>; 3] {
+    /// Shows every row by number, or stops at the first that is none.
+    pub fn each(
+        &self,
+        py: Python<'_>,
+        keys: usize,
+        mut show: impl FnMut(usize, &Row),
+    ) -> PyResult<bool> {
+        for start in (0..self.rows).step_by(BLOCK) {
+            for at in start..self.rows.min(start + BLOCK) {
+                let Some(row) = self.row(at, keys) else {
+                    return Ok(false);
+                };
+                show(at, &row);
+            }
+            py.detach(|| ());
+            py.check_signals()?;
+        }
+        Ok(true)
+    }
+
+    /// Whether the answer of a row has a header field that can be held against others.
+    pub fn says(&self, row: usize) -> bool {
+        !self.retry_after_s.at(row).is_nan() || self.ratelimit_remaining.at(row) != NULL
+    }
+
+    /// What the header fields of an answer say.
+    pub fn said(&self, row: usize) -> Said {
         let ns = |seconds: f64| {
             let cut = (seconds.max(0.0) * 1e9).min(LONGEST_NS);
             (!seconds.is_nan()).then(|| cut.round_ties_even() as i64)
         };
         let remaining = self.ratelimit_remaining.at(row);
-        [
-            ns(self.retry_after_s.at(row)),
-            (remaining != NULL).then_some(remaining),
-            ns(self.ratelimit_reset_s.at(row)),
-        ]
+        Said {
+            retry_after: ns(self.retry_after_s.at(row)),
+            remaining: (remaining != NULL).then_some(remaining),
+            reset: ns(self.ratelimit_reset_s.at(row)),
+        }
     }
 
     fn kind(&self, row: usize) -> Kind {
@@ -179,12 +206,8 @@ impl Table<'_> {
         }
     }
 
-    fn has_mark(&self, row: usize) -> bool {
-        !self.retry_after_s.at(row).is_nan() || self.ratelimit_remaining.at(row) != NULL
-    }
-
     fn lacks_mark(&self, row: usize, kind: Kind) -> bool {
-        kind == Kind::Rejected && self.status.at(row) == UNAVAILABLE && !self.has_mark(row)
+        kind == Kind::Rejected && self.status.at(row) == UNAVAILABLE && !self.says(row)
     }
 }
 

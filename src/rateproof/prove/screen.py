@@ -130,13 +130,17 @@ def _pressure(total: Pressure, words: Sequence[bytes], figures: Sequence[Any]) -
 
 
 class _Rows:
-    """The rows of some keys, sought when the first of them is looked at."""
+    """The rows of some keys, sought when the first of them is looked at.
+
+    The last key is kept: it is asked for again, and one may have most of the log.
+    """
 
     def __init__(self, log: EventLog, codes: list[int], *, marked: bool) -> None:
         self._log = log
         self._codes = codes
         self._marked = marked
         self._rows: dict[int, bytes] | None = None
+        self._last: tuple[tuple[int, tuple[int, int] | None], KeyLog] | None = None
 
     def key_log(self, code: int, within: tuple[int, int] | None = None) -> KeyLog:
         """The requests of the key with this code.
@@ -145,6 +149,12 @@ class _Rows:
             code: of the key.
             within: only those sent and answered from one instant to another.
         """
+        if self._last is None or self._last[0] != (code, within):
+            self._last = None  # never two of them at once
+            self._last = (code, within), self._observed(code, within)
+        return self._last[1]
+
+    def _observed(self, code: int, within: tuple[int, int] | None) -> KeyLog:
         if self._rows is None:
             from rateproof import _native
 

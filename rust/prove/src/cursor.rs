@@ -1,0 +1,43 @@
+//! Searches that begin where the last one ended.
+
+/// A place in a sorted slice that moves little from one search to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor(usize);
+
+impl Cursor {
+    /// What `sorted.partition_point(before)` finds; it takes as long as the logarithm of the way.
+    pub fn seek<T>(&mut self, sorted: &[T], before: impl Fn(&T) -> bool) -> usize {
+        let mut low = self.0.min(sorted.len());
+        let mut high = low;
+        let mut step = 1;
+        while high < sorted.len() && before(&sorted[high]) {
+            low = high + 1;
+            high += step;
+            step *= 2;
+        }
+        while low > 0 && !before(&sorted[low - 1]) {
+            high = low - 1;
+            low = high.saturating_sub(step);
+            step *= 2;
+        }
+        let high = high.min(sorted.len());
+        self.0 = low + sorted[low..high].partition_point(before);
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn it_finds_the_partition_point_wherever_it_begins() {
+        for length in 0..12 {
+            let sorted: Vec<usize> = (0..length).map(|number| number / 2).collect();
+            for (start, sought) in (0..20).flat_map(|start| (0..8).map(move |to| (start, to))) {
+                let found = Cursor(start).seek(&sorted, |&number| number < sought);
+                assert_eq!(found, sorted.partition_point(|&number| number < sought));
+            }
+        }
+    }
+}

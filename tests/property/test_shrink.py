@@ -1,12 +1,17 @@
 """Shrinking against simulated limiters: it finds the shortest schedules that are known."""
 
+import itertools
 import random
 from collections import OrderedDict, defaultdict, deque
+from dataclasses import replace
 
 import pytest
 
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrink.shrink import Tries, shrink
+from rateproof.hunt.shrink.canonical import canonical
+from rateproof.hunt.shrink.oracle import Tries
+from rateproof.hunt.shrink.shrink import shrink
+from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Schedule
 
 SECOND = 1_000_000_000
@@ -125,6 +130,44 @@ class Simulated:
         ]
 
 
+class Whole:
+    """A bucket of N whose clock knows whole seconds only: it is full again at the next one."""
+
+    def __init__(self, _rng):
+        self.second, self.level = None, N
+
+    def hit(self, at, _key, _lane):
+        if at // SECOND != self.second:
+            self.second, self.level = at // SECOND, N
+        self.level -= 1
+        return self.level >= 0
+
+
+class Chance:
+    """An oracle for which 7 at once suffice in two of three tries, whenever they come."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+
+    def __call__(self, candidates, tries):
+        return [
+            Tries(sum(self.rng.random() < (each.requests > N) * 2 / 3 for _ in range(tries)), tries)
+            for each in candidates
+        ]
+
+
+BOOK = canonical(Policy.parse("5 per 5s"), W, N + 1)
+
+
+def saturating(seed, seconds=1.5):
+    """What a client did who sent as fast as it was answered."""
+    rng, at, steps = random.Random(seed), 0, []
+    while at < seconds * SECOND:
+        steps.append((at, rng.randrange(1, 60)))
+        at += rng.randrange(50_000_000, 150_000_000)
+    return Recipe(Schedule(tuple(steps)), phase=Phase(rng.randrange(W), W))
+
+
 def seconds(*steps):
     return Schedule(tuple((round(at * SECOND), count) for at, count in steps))
 
@@ -215,9 +258,10 @@ def test_nothing_below_the_least_is_tried():
     assert min(candidate.requests for candidate in oracle.asked) >= N + 1
 
 
-def test_what_does_not_happen_again_is_told_as_it_is():
-    start = Recipe(seconds((0, 5), (2, 5)))
-    shrunk, oracle = reduced(Log, start, 1)
+@pytest.mark.parametrize("book", [[], BOOK])
+def test_what_does_not_happen_again_is_told_as_it_is(book):
+    start = Recipe(seconds((0, 5), (2, 5)), phase=Phase(1, W))
+    shrunk, oracle = reduced(Log, start, 1, book=book)
     assert shrunk.recipe == start
     assert shrunk.tries.reproduced == 0
     assert shrunk.tries.tries >= 3
@@ -239,16 +283,84 @@ def test_what_only_may_happen_is_given_for_what_may_but_not_for_what_always_does
     assert shrink(Recipe(seconds((0, 10))), mostly, window_ns=W).recipe.requests == least
 
 
-def test_an_end_of_time_leaves_the_smallest_so_far():
-    rounds = iter([True, True, False, False, False])
+def test_an_end_of_time_leaves_the_smallest_so_far_confirmed():
+    rounds = iter([True, True, False])
     start = Recipe(seconds((0, 1), (4.9, 4), (5.1, 9)))
     shrunk, oracle = reduced(FirstHit, start, 1, go_on=lambda: next(rounds))
     assert shrunk.recipe.requests < start.requests
     assert not shrunk.complete
-    assert oracle.rounds == 3
+    assert shrunk.tries == Tries(6, 6)
+    assert oracle.rounds == 4
 
 
 def test_a_stop_during_the_first_tries_leaves_nothing_tried():
     start = Recipe(seconds((0, 1), (4.9, 4), (5.1, 9)))
     shrunk = shrink(start, lambda candidates, _: [None] * len(candidates), window_ns=W)
     assert shrunk.tries == Tries(0, 0)
+
+
+@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize(
+    ("kind", "shortest"),
+    [
+        (Bucket, "5 at 0 s, 1 at 1.1 s"),
+        (Epoch, "5 at 0 s, 1 at 4.9 s"),
+        (Whole, "5 at 0 s, 1 at 1.1 s"),
+    ],
+)
+def test_what_saturating_clients_found_is_told_as_one_would_tell_it(kind, shortest, seed):
+    """A token bucket and GCRA decide alike."""
+    shrunk, oracle = reduced(kind, saturating(seed), seed, book=BOOK)
+    assert str(shrunk.recipe) == shortest
+    assert shrunk.tries.tries >= 6
+    assert shrunk.complete
+    assert oracle.rounds <= 5
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_others_who_change_nothing_are_not_told(seed):
+    start = replace(saturating(seed), others=seconds((0.5, 4_000)))
+    shrunk, oracle = reduced(Bucket, start, seed, book=BOOK)
+    assert str(shrunk.recipe) == "5 at 0 s, 1 at 1.1 s"
+    assert oracle.rounds <= 5
+
+
+def test_the_book_has_what_theory_names_for_any_quota_and_nothing_below_the_least():
+    book = canonical(Policy.parse("10 per 1s, 100 per 60s, 100 per 1h"), 1 * SECOND, 11)
+    told = [str(recipe) for recipe in book]
+    assert "10 at 0 s, 1 at 0.11 s" in told, "a bucket refills one in a tenth of the window"
+    assert "10 at 0 s, 1 at 0.98 s" in told
+    assert "1 at 0 s, 9 at 0.98 s, 2 at 1.02 s" in told
+    assert "11 at 0 s; on 11 connections" in told
+    assert all(recipe.requests >= 11 for recipe in book)
+    book = canonical(Policy.parse("100 per 60s"), 60 * SECOND, 150)
+    assert min(recipe.requests for recipe in book) == 150
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_schedule_that_needs_its_phase_keeps_it(seed):
+    start = Recipe(seconds((0, 5), (0.23, 5)), phase=Phase(W - 123_456_789, W))
+    shrunk, _ = reduced(Epoch, start, seed)
+    assert shrunk.recipe.phase is not None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_phase_that_changes_nothing_is_not_told(seed):
+    """Four shards: which of them a connection gets is chance, and so is what is reproduced."""
+    rng = random.Random(seed)
+    start = Recipe(seconds((0, 7)), connections=7, phase=Phase(rng.randrange(W), W))
+    for book in (BOOK, []):
+        oracle = Chance(seed)
+        shrunk = shrink(start, oracle, window_ns=W, least=N + 1, book=book)
+        assert shrunk.recipe.phase is None
+
+
+@pytest.mark.parametrize("mine", range(7))
+@pytest.mark.parametrize("theirs", range(7))
+def test_rarer_is_what_chance_alone_would_do_in_one_of_ten_cases(mine, theirs):
+    outcomes = [
+        sum(chosen < 6 for chosen in drawn) <= mine
+        for drawn in itertools.combinations(range(12), mine + theirs)
+    ]
+    rare = sum(outcomes) / len(outcomes) <= 0.1
+    assert Tries(mine, 6).rarer(Tries(theirs, 6)) == rare

@@ -10,8 +10,8 @@ from rateproof import cli
 from rateproof.hunt.command_line import command_line
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.shrink.command import repeat_command
+from rateproof.hunt.shrink.oracle import Tries
 from rateproof.hunt.shrink.reproduction import Reproduction
-from rateproof.hunt.shrink.shrink import Tries
 from rateproof.simulate.behaviours import Schedule
 
 SECOND = 1_000_000_000
@@ -27,7 +27,7 @@ EVERYTHING = [
     *("--key", "header:X-Client", "--claim", "over-admission", "--tolerance", "1000ppm"),
     *("--timeout", "2500ms", "--method", "POST", "--header", "Accept: a 'b'", "--data", "x y"),
     *("--max-rate", "33.5", "--transport", "threads", "--cacert", "a file.pem", "--insecure"),
-    *("--start", "serve --port {port}", "--count-denied"),
+    *("--start", "serve --port {port}", "--count-denied", "--rejected", "503,403"),
 ]
 NOT_REPEATED = {"seed", "iterations", "fail_fast", "out", "yes", "recipe", "json_lines", "shrink"}
 

@@ -1,6 +1,7 @@
 """Schedules that were cut short, and searches that were stopped: nothing is said that was not seen."""
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.server.watch import Crash
 from rateproof.hunt.shrink.crashes import shrunk_crash
-from rateproof.hunt.shrink.shrink import Tries
+from rateproof.hunt.shrink.oracle import Tries
 from rateproof.hunt.shrink.shrinking import outcome_of, shrunk_violations, told_if_cut_short
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
@@ -126,6 +127,20 @@ def test_a_search_that_was_stopped_before_it_tried_gives_what_was_seen(iteration
     assert "--schedule" in found.repeat
 
 
+def test_a_search_in_long_windows_waits_for_a_minute_of_them_at_most(iteration_of, settings):
+    settings = replace(settings, policy=Policy.parse("7 per 1h"))
+    durations_ns = []
+
+    def send(scenario, *, control):
+        assert not control.stopping
+        durations_ns.append(scenario.duration_ns)
+        return EventLog({"scenario": {"namespace": NAMESPACE}})
+
+    (found,) = shrunk_violations(iteration_of(9), settings, set(), send, threading.Event())
+    assert found.tries == Tries(0, 6)
+    assert max(durations_ns) < 120 * SECOND
+
+
 def test_a_crash_whose_search_was_stopped_gives_what_was_seen(iteration_of, settings):
     crashed = iteration_of(4, crashes=[Crash(0.1, "server died", at_ns=SECOND)])
     found = shrunk_crash(crashed, settings, None, never_sent, stopped())
@@ -140,7 +155,41 @@ def test_what_takes_the_nemesis_is_repeated_with_it_its_seed_and_as_many_iterati
     (found,) = Hunt(settings, None, stopped(), never_sent).reproductions(under_it)
     assert found.repeat.endswith("--nemesis kill --seed 7 --iterations 3")
     assert found.to_json()["schedule"] is None
-    assert "schedule  the iteration with its nemesis\n" in found.describe()
+    assert "schedule  the iteration as a whole\n" in found.describe()
+
+
+@pytest.mark.parametrize("nemesis", [(), ("kill",)])
+def test_without_shrinking_each_kind_of_violation_is_repeated_from_its_seed_once(
+    iteration_of, settings, nemesis
+):
+    settings = replace(settings, shrink=False, nemesis=nemesis)
+    crash = Crash(0.1, "server died", at_ns=SECOND)
+    seen = Hunt(settings, None, threading.Event(), never_sent)
+    (found,) = seen.reproductions(iteration_of(9))
+    (crashed,) = seen.reproductions(iteration_of(9, crashes=[crash]))
+    assert seen.reproductions(iteration_of(9, crashes=[crash])) == ()
+    assert [found.kind, crashed.kind] == ["over-admission", "crash"]
+    deeds = " --nemesis kill" if nemesis else ""
+    for each in (found, crashed):
+        assert each.repeat.endswith(
+            f"--claim over-admission --timeout 1s{deeds} --seed 7 --iterations 3"
+        )
+        assert "as it was seen: no shortest schedule" in each.describe()
+
+
+def test_a_violation_that_no_schedule_can_show_is_repeated_from_its_seed(iteration_of, settings):
+    """Header fields that lie are no matter of one client's schedule."""
+    settings = replace(settings, claims=frozenset({"headers"}), nemesis=())
+    seen = iteration_of(5)
+    lie = replace(seen.verdict, outcome="violated", reasons=("headers: 1 of 2 were false",))
+    (found,) = Hunt(settings, None, stopped(), never_sent).reproductions(replace(seen, verdict=lie))
+    assert found.kind == "headers"
+    assert found.repeat.endswith("--claim headers --timeout 1s --seed 7 --iterations 3")
+
+
+def test_what_keeps_its_promise_has_nothing_to_repeat(iteration_of, settings):
+    settings = replace(settings, shrink=False)
+    assert Hunt(settings, None, stopped(), never_sent).reproductions(iteration_of(5)) == ()
 
 
 def test_a_schedule_under_a_nemesis_is_repeated_with_it(iteration_of, settings):

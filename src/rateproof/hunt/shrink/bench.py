@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rateproof.events import EventLog
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrink.shrink import Tries
+from rateproof.hunt.shrink.oracle import Tries
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge
 from rateproof.simulate.scenario import Group
@@ -15,6 +15,7 @@ __all__ = ["Bench", "judged_alone", "rows_of"]
 
 _RATE_PER_S = 500.0
 _MOST_TOGETHER = 64
+_LEAST_SENDING_NS = 10 * SECOND_NS
 _GRACE_NS = SECOND_NS
 
 
@@ -50,8 +51,9 @@ class Bench:
         """Seat as many recipes as there is room for; the first always has some.
 
         Clients that may begin at any time do so one after the other, so that a
-        server that answers 500 requests a second is not behind. Those that are
-        bound to a phase or to others begin together, 64 requests at most.
+        server that answers 500 requests a second is not behind, and those beside
+        the first take 10 s at most, or as long as a schedule. Those that are bound
+        to a phase or to others begin together, 64 requests at most.
 
         Args:
             recipes: all with the same others.
@@ -64,8 +66,10 @@ class Bench:
         others = recipes[0].others
         phase = next((recipe.phase for recipe in recipes if recipe.phase), None)
         bound = [n for n, recipe in enumerate(recipes) if recipe.phase or others]
-        bound = _roomy(recipes, bound, tries)
+        bound = _roomy(recipes, bound, tries, _MOST_TOGETHER)
         free = [n for n, recipe in enumerate(recipes) if not (recipe.phase or others)]
+        longest_ns = max(spread_ns, *(recipe.span_ns for recipe in recipes), _LEAST_SENDING_NS)
+        free = _roomy(recipes, free, tries, rate * longest_ns / SECOND_NS)
         seats = [(n, _shift_ns(recipes[n].phase, phase)) for n in bound for _ in range(tries)]
         at_ns = 0
         for turn in range(tries):
@@ -97,13 +101,13 @@ class Bench:
         ]
 
 
-def _roomy(recipes: Sequence[Recipe], bound: Sequence[int], tries: int) -> list[int]:
-    """As many of the bound recipes as can go together, and the first of them in any case."""
+def _roomy(recipes: Sequence[Recipe], numbers: Sequence[int], tries: int, most: float) -> list[int]:
+    """As many of some recipes as have so many requests at most, and the first in any case."""
     chosen: list[int] = []
     together = 0
-    for number in bound:
+    for number in numbers:
         together += tries * recipes[number].largest
-        if chosen and together > _MOST_TOGETHER:
+        if chosen and together > most:
             break
         chosen.append(number)
     return chosen

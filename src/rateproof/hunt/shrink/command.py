@@ -1,5 +1,6 @@
 """The command that repeats a recipe: the settings it needs, where they are not the usual ones."""
 
+from rateproof.events import REJECTED_STATUSES, listed
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
@@ -19,11 +20,11 @@ def repeat_command(
     Args:
         settings: what was tested.
         recipe: None: what is drawn from the seed.
-        iterations: up to the one that is to be repeated with its nemesis, if there was one;
-            None: without a nemesis.
+        iterations: up to the one that is to be repeated, with its nemesis if there was one;
+            None: the recipe alone, without a nemesis.
     """
     key, method = str(settings.key), settings.method
-    granularity_ns = settings.granularity_ns
+    granularity_ns, rejected = settings.granularity_ns, settings.rejected_statuses
     tolerance, timeout = f"{settings.tolerance_ppm}ppm", format_duration(settings.timeout_ns)
     options = [
         ("--policy", str(settings.policy)),
@@ -35,14 +36,15 @@ def repeat_command(
         ("--method", None if method == _METHOD else method),
         *(("--header", f"{name}: {value}") for name, value in settings.headers),
         ("--data", _data(settings)),
+        ("--rejected", None if rejected == REJECTED_STATUSES else listed(rejected)),
         ("--max-rate", None if settings.max_rate is None else f"{settings.max_rate:g}"),
         ("--transport", settings.transport),
         ("--cacert", settings.ca_file),
         ("--start", settings.start),
     ]
-    if iterations is not None and settings.nemesis:
+    if iterations is not None and (settings.nemesis or recipe is None):
         options += [
-            ("--nemesis", ",".join(settings.nemesis)),
+            ("--nemesis", ",".join(settings.nemesis) or None),
             ("--seed", str(settings.seed)),
             ("--iterations", str(iterations)),
         ]

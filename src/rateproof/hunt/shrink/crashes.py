@@ -18,8 +18,9 @@ from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.shrink.bench import Bench
 from rateproof.hunt.shrink.command import repeat_command
 from rateproof.hunt.shrink.edits import size
+from rateproof.hunt.shrink.oracle import Tries
 from rateproof.hunt.shrink.reproduction import Reproduction
-from rateproof.hunt.shrink.shrink import Tries, shrink
+from rateproof.hunt.shrink.shrink import shrink
 from rateproof.output import say
 from rateproof.simulate.behaviours import Schedule
 from rateproof.simulate.control import Control

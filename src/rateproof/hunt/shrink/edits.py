@@ -8,7 +8,7 @@ from typing import Any
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.simulate.behaviours import Schedule
 
-__all__ = ["Draft", "Edit", "edits", "size"]
+__all__ = ["Draft", "Edit", "bulk", "edits", "size"]
 
 _GRIDS = (50, 100, 1_000)
 """Into how many parts a window is divided where instants are rounded, coarse to fine."""
@@ -159,7 +159,6 @@ def edits(draft: Draft, window_ns: int, hint: frozenset[int] = frozenset()) -> I
 def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
     """Fewer others; any beginning, or a round one."""
     if draft.others is not None:
-        yield _part("others", None)
         yield _part("others", _halved(draft.others))
     if draft.phase is not None:
         yield _part("phase", None)
@@ -200,7 +199,7 @@ def _fewer(count: int) -> list[int]:
 
 
 def _rounded(draft: Draft, kept: Sequence[int], window_ns: int) -> Iterator[tuple[int, ...]]:
-    """The instants on ever finer grids, each rounded down or up while they are few.
+    """The instants on ever finer grids, each rounded up or down while they are few.
 
     Two requests exactly a window apart are left out: latency would decide about them.
     """
@@ -225,30 +224,36 @@ def _rounded(draft: Draft, kept: Sequence[int], window_ns: int) -> Iterator[tupl
 def _ways(count: int) -> Iterator[tuple[int | None, ...]]:
     """Of each of so many instants: 0 to round it down, 1 to round it up, None to leave it."""
     if count <= _MOST_FREE:
-        yield from product((0, 1), repeat=count)
+        yield from product((1, 0), repeat=count)
         return
-    for up in (0, 1):
+    for up in (1, 0):
         yield (up,) * count
         for alone in range(count if count <= _MOST_ALONE else 0):
             yield tuple(up if place == alone else None for place in range(count))
 
 
-def size(recipe: Recipe, window_ns: int) -> tuple[object, ...]:
-    """What makes a recipe simpler, the most important first: less is simpler.
+def bulk(recipe: Recipe) -> tuple[int, ...]:
+    """What a recipe takes, the most important first: less is simpler.
 
-    Other clients, an aligned beginning, requests, steps, connections, how odd
-    the instants are, and requests of the last steps.
+    Other clients, an aligned beginning, requests, steps, and connections.
     """
+    return (
+        recipe.other_clients,
+        recipe.phase is not None,
+        recipe.requests,
+        len(recipe.schedule.steps),
+        recipe.connections,
+    )
+
+
+def size(recipe: Recipe, window_ns: int) -> tuple[object, ...]:
+    """Its bulk; then how odd the instants are, and requests of the last steps."""
     steps = recipe.schedule.steps
     instants = [at_ns for at_ns, _ in steps]
     if recipe.phase is not None:
         instants.append(recipe.phase.at_ns)
     return (
-        recipe.other_clients,
-        recipe.phase is not None,
-        recipe.requests,
-        len(steps),
-        recipe.connections,
+        *bulk(recipe),
         sum(_oddness(at_ns, window_ns) for at_ns in instants),
         [requests for _, requests in steps[::-1]],
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from rateproof.hunt.command_line import command_line
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.shrink.shrink import Tries
+from rateproof.hunt.shrink.oracle import Tries
 
 __all__ = ["Reproduction"]
 
@@ -17,7 +17,7 @@ class Reproduction:
 
     Args:
         kind: what it shows: a claim that is violated, or `crash`.
-        recipe: what a client sends; None where no recipe shows it without the nemesis.
+        recipe: what a client sends; None where none is known to show it (without the nemesis).
         tries: how many fresh clients sent all of it, and for how many of them it happened.
         complete: whether it is known that nothing simpler does the same; None where
             nothing simpler was looked for.
@@ -48,15 +48,13 @@ class Reproduction:
     @property
     def what(self) -> str:
         """The schedule in words, or what is to be repeated as a whole."""
-        return "the iteration with its nemesis" if self.recipe is None else str(self.recipe)
+        return "the iteration as a whole" if self.recipe is None else str(self.recipe)
 
     def how_often(self) -> str:
         """How reliably it works, in words."""
         reproduced, tries = self.tries.reproduced, self.tries.tries
-        if not tries and self.complete is None:
-            return f"{self.kind}: cut short, no client had sent all of it"
         if not tries:
-            return f"{self.kind}, as it was seen; stopped before it was tried again"
+            return f"{self.kind}{self._untried()}"
         often = f"{self.kind} with {reproduced} of {tries} fresh clients"
         if self.recipe is None:
             return f"{often} without the nemesis"
@@ -65,6 +63,13 @@ class Reproduction:
         if not self.tries.accepted:
             return f"{often}: it does not reliably happen again"
         return often if self.complete else f"{often}; the smallest found in the time there was"
+
+    def _untried(self) -> str:
+        if self.complete is not None:
+            return ", as it was seen; stopped before it was tried again"
+        if self.recipe is None:
+            return ", as it was seen: no shortest schedule of it is known"
+        return ": cut short, no client had sent all of it"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""

@@ -3,67 +3,23 @@
 Delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating
 Failure-Inducing Input", 2002) in rounds: all single edits are tried at once,
 and those that were accepted are tried together in the next round, because a
-round costs the time of a schedule however many candidates it has.
+round costs the time of a schedule however many candidates it has. Beside the start,
+short schedules that are known to show much are tried: what saturating clients
+did has hundreds of requests, which take long to leave out.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.shrink.edits import Draft, Edit, edits, size
+from rateproof.hunt.shrink.edits import Draft, Edit, bulk, edits, size
+from rateproof.hunt.shrink.oracle import CONFIRMATIONS, LEAST_TRIES, Oracle, Tries
 
-__all__ = ["CONFIRMATIONS", "LEAST_TRIES", "Oracle", "Shrunk", "Tries", "shrink"]
-
-LEAST_TRIES = 3
-"""Fresh clients that try a candidate, at least."""
-
-CONFIRMATIONS = 6
-"""Fresh clients that try what is told in the end."""
+__all__ = ["Shrunk", "shrink"]
 
 _MOST_ROUNDS = 12
 _MOST_CANDIDATES = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Tries:
-    """How often a recipe did what it was tried for.
-
-    Args:
-        reproduced: in how many tries.
-        tries: how many there were.
-    """
-
-    reproduced: int
-    tries: int
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it did in most of them."""
-        return 2 * self.reproduced > self.tries
-
-    @property
-    def always(self) -> bool:
-        """Whether it did in all of them."""
-        return self.reproduced == self.tries > 0
-
-
-class Oracle(Protocol):
-    """Tries recipes on fresh clients; what counts as reproduced is its own affair."""
-
-    def __call__(self, candidates: Sequence[Recipe], tries: int) -> Sequence[Tries | None]:
-        """Try each recipe.
-
-        Args:
-            candidates: all with the same others.
-            tries: of each, at least.
-
-        Returns:
-            One for each candidate; None for one that was not tried, for lack of
-            room beside the others or because the run was stopped. The first is
-            always tried, but for a stop.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +42,27 @@ def shrink(
     oracle: Oracle,
     *,
     window_ns: int,
+    book: Sequence[Recipe] = (),
     least: int = 1,
     hint: frozenset[int] = frozenset(),
     go_on: Callable[[], bool] = lambda: True,
 ) -> Shrunk:
     """The smallest recipe that can be found to do in most tries what `start` did once.
 
-    A start with a phase keeps it only if it is reproduced more often so.
+    It has a phase only if it is clearly reproduced more often so.
 
     Args:
         start: what is known to have done it.
         oracle: tries candidates.
         window_ns: instants are rounded to parts of it.
+        book: recipes without others or phase that may do it as well.
         least: requests below which it is certain that nothing is reproduced.
         hint: places of the steps of `start` that probably suffice.
-        go_on: asked before each round; False ends it with the smallest so far.
+        go_on: asked before each round; False ends it with the smallest so far,
+            once that is confirmed.
     """
     search = _Search(oracle, window_ns, least, hint, go_on)
-    search.begin(start)
+    search.begin(start, book)
     search.reduce()
     while not search.confirmed():
         search.reduce()
@@ -138,14 +97,21 @@ class _Search:
         self._given_up: set[Recipe] = set()
         self._complete = False
 
-    def begin(self, start: Recipe) -> None:
-        """Try the start with its phase and without: what is reproduced more often is reduced."""
-        starts = list(dict.fromkeys((replace(start, phase=None), start)))
-        results = zip(starts, self._try(starts, CONFIRMATIONS), strict=True)
-        tried = [_Accepted(Draft.of(recipe), recipe, each) for recipe, each in results if each]
-        untried = _Accepted(Draft.of(start), start, Tries(0, 0))
-        self._first = max(tried, key=lambda each: each.tries.reproduced, default=untried)
-        self._trail = [self._first] if self._first.tries.accepted else []
+    def begin(self, start: Recipe, book: Sequence[Recipe]) -> None:
+        """Choose what is reduced: the start, without what it needs not, or one of the book."""
+        self._first = _Accepted(Draft.of(start), start, Tries(0, 0))
+        for seen in dict.fromkeys((replace(start, others=None), start)):
+            starts = [replace(seen, phase=None), seen]
+            tried = self._tried([*starts, *(() if seen.others else book)])
+            best = self._surest(tried)
+            if best is None or best.tries.reproduced == 0:
+                best = next((each for each in tried if each.recipe == start), self._first)
+            self._first = best
+            if best.tries.accepted:
+                self._trail = [best]
+                if best.recipe not in starts:
+                    self._hint = frozenset()
+                return
 
     def reduce(self) -> None:
         """Round after round, until nothing is accepted any more."""
@@ -160,18 +126,25 @@ class _Search:
                 self._failed, self._refused, fresh = [], set(), True
 
     def confirmed(self) -> bool:
-        """Whether many tries bear out the last that was accepted; if not, it is given up."""
-        if len(self._trail) <= 1 or not self._go_on():
+        """Whether many tries bear out the last that was accepted, and that its phase is needed.
+
+        If not, it is given up.
+        """
+        if len(self._trail) <= 1 or (self._given_up and not self._go_on()):
             return True
         last = self._trail[-1]
-        (tries,) = self._try([last.recipe], CONFIRMATIONS)
-        if tries is None:
+        tried = self._tried([last.recipe, replace(last.recipe, phase=None)])
+        best = self._surest(tried)
+        if best is None:
             return True
-        if tries.accepted:
-            self._trail[-1] = last._replace(tries=tries)
-            return True
-        self._given_up.add(last.recipe)
         self._trail.pop()
+        if best.tries.accepted:
+            draft = replace(last.draft, phase=best.recipe.phase)
+            self._trail.append(best._replace(draft=draft))
+            if best.recipe == last.recipe:
+                return True
+            self._failed, self._refused = [], set()
+        self._given_up.add(last.recipe)
         self._complete = False
         return False
 
@@ -242,6 +215,36 @@ class _Search:
             parts.setdefault(edit.what, edit)
         chosen = list(parts.values())
         return [chosen[:count] for count in range(len(chosen), 1, -1)]
+
+    def _tried(self, recipes: Sequence[Recipe]) -> list[_Accepted]:
+        """What came of recipes that were tried often enough to be compared."""
+        recipes = list(dict.fromkeys(recipes))
+        results = zip(recipes, self._try(recipes, CONFIRMATIONS), strict=True)
+        return [_Accepted(Draft.of(recipe), recipe, each) for recipe, each in results if each]
+
+    def _surest(self, tried: Sequence[_Accepted]) -> _Accepted | None:
+        """The simplest of those that are reproduced most often; a phase has to earn its place.
+
+        Where it is not plain that it does, both are tried again.
+        """
+        ranked = sorted(tried, key=self._rank)
+        best = next(iter(ranked), None)
+        free = next((each for each in ranked if each.recipe.phase is None), None)
+        if best and free and best is not free and not free.tries.rarer(best.tries):
+            again = self._try([best.recipe, free.recipe], CONFIRMATIONS)
+            best, free = (
+                each._replace(tries=each.tries + more if more else each.tries)
+                for each, more in zip((best, free), again, strict=True)
+            )
+            if not free.tries.rarer(best.tries):
+                return free
+        return best
+
+    def _rank(self, tried: _Accepted) -> tuple[object, ...]:
+        """How often, how much, and how long it takes; then how odd, for that can be mended."""
+        recipe, window_ns = tried.recipe, self._window_ns
+        tenths = recipe.span_ns * 10 // window_ns
+        return (-tried.tries.reproduced, bulk(recipe), tenths, size(recipe, window_ns))
 
     def _try(self, recipes: Sequence[Recipe], tries: int) -> Sequence[Tries | None]:
         self._rounds -= 1

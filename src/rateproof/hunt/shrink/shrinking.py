@@ -12,10 +12,12 @@ from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.shrink.bench import Bench, judged_alone, rows_of
+from rateproof.hunt.shrink.canonical import canonical
 from rateproof.hunt.shrink.command import repeat_command
+from rateproof.hunt.shrink.oracle import CONFIRMATIONS, LEAST_TRIES, Tries
 from rateproof.hunt.shrink.reproduction import Reproduction
 from rateproof.hunt.shrink.retrace import Trace, retrace
-from rateproof.hunt.shrink.shrink import CONFIRMATIONS, LEAST_TRIES, Tries, shrink
+from rateproof.hunt.shrink.shrink import shrink
 from rateproof.output import say
 from rateproof.prove import INCONCLUSIVE, VIOLATED, Cause, Verdict
 from rateproof.simulate.control import Control
@@ -126,7 +128,9 @@ class Violations:
 
     def __call__(self, candidates: Sequence[Recipe], tries: int) -> list[Tries | None]:
         """See `Oracle`."""
-        spread_ns = self.window_ns if tries > LEAST_TRIES else 0
+        if self.stop.is_set():
+            return [None] * len(candidates)
+        spread_ns = min(self.window_ns, _PATIENCE_NS) if tries > LEAST_TRIES else 0
         max_rate = self.settings.max_rate
         bench = Bench.of(candidates, tries, spread_ns=spread_ns, max_rate=max_rate)
         scenario = self.settings.scenario(
@@ -200,10 +204,13 @@ def _shrunk(
     say(f"shrinking the {claim}: {counted(recipe.requests, 'request')} at {instants}")
     spans_ns = _LEAST_SPANS * (recipe.span_ns + trace.window_ns)
     until_ns = time.monotonic_ns() + max(_PATIENCE_NS, spans_ns)
+    longest_ns = max(recipe.span_ns, min(trace.window_ns * 11 // 10, _PATIENCE_NS))
+    book = canonical(settings.policy, trace.window_ns, trace.least)
     shrunk = shrink(
         recipe,
         Violations(settings, claim, trace.window_ns, transport, stop),
         window_ns=trace.window_ns,
+        book=[each for each in book if each.span_ns <= longest_ns],
         least=trace.least,
         hint=trace.hint,
         go_on=lambda: not stop.is_set() and time.monotonic_ns() < until_ns,

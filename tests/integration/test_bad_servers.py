@@ -124,16 +124,16 @@ LOST = {
     "answers bytes of all kinds": (closing(bytes(range(256)) * 8), "protocol"),
     "says no number": (closing(b"HTTP/1.1 two hundred\r\n\r\n"), "protocol"),
     "says a wrong version": (closing(b"HTTP/3.7 200 OK\r\n\r\n"), "protocol"),
-    "never ends its status line": (closing(b"HTTP/1.1 200 " + b"O" * 100_000), "protocol"),
+    "never ends its status line": (closing(b"HTTP/1.1 200 " + b"O" * 100_000), "oversized"),
     "has a huge header": (
         closing(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n"),
-        "protocol",
+        "oversized",
     ),
     "has too many headers": (
         closing(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1_000 + b"\r\n"),
-        "protocol",
+        "oversized",
     ),
-    "has headers without end": (repeating(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 99), "protocol"),
+    "has headers without end": (repeating(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 99), "oversized"),
     "says two lengths": (
         closing(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy"),
         "protocol",

@@ -53,7 +53,7 @@ pub enum ErrorKind {
     Protocol,
     /// The peer's certificate or its way of speaking TLS.
     Tls,
-    /// A body above the bound.
+    /// A body or a head above the bound.
     Oversized,
     /// No descriptor or no port left on this machine.
     Local,

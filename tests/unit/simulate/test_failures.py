@@ -23,6 +23,8 @@ from rateproof.simulate.transports.failures import ERRORS, error_kind
         (TimeoutError(), "timeout"),
         (requests.ReadTimeout(), "timeout"),
         (http.client.BadStatusLine("x"), "protocol"),
+        (http.client.LineTooLong("header line"), "oversized"),
+        (http.client.HTTPException("got more than 100 headers"), "oversized"),
         (urllib3.exceptions.InvalidHeader(), "protocol"),
         (ssl.SSLCertVerificationError(), "tls"),
         (socket.gaierror(), "dns"),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use httparse::{Header, ParserConfig, Response, Status};
+use httparse::{Error, Header, ParserConfig, Response, Status};
 
 use super::fields::{parse_ratelimit, parse_retry_after};
 use super::{Fault, Reply};
@@ -43,6 +43,7 @@ pub fn read_head(seen: &[u8], head: bool) -> Result<Option<(Option<Head>, usize)
     let length = match config.parse_response_with_uninit_headers(&mut response, seen, &mut fields) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
+        Err(Error::TooManyHeaders) => return Err(Fault::Oversized),
         Err(_) => return Err(Fault::Protocol),
     };
     let status = response.code.filter(|&code| code >= 100);

@@ -20,7 +20,7 @@ pub enum Fault {
     Protocol,
     /// The peer closed the connection before the answer was whole.
     Closed,
-    /// Its body is longer than [`MAX_BODY`].
+    /// Its body is longer than [`MAX_BODY`], or its head is beyond a bound of [`Parser`].
     Oversized,
 }
 

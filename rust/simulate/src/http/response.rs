@@ -13,8 +13,9 @@ const KEPT: usize = 4096;
 ///
 /// However the bytes are cut into pieces, the outcome is the same; where an answer
 /// arrives in one piece, nothing is copied or allocated. [`Fault::Protocol`] is, besides
-/// what is not HTTP: more than 64 KiB of status line and fields, more than 100 fields,
-/// more than 64 interim answers, more than 64 KiB of chunk extensions and trailers.
+/// what is not HTTP: more than 64 interim answers, more than 64 KiB of chunk extensions and
+/// trailers. [`Fault::Oversized`] is, besides a body: more than 64 KiB of status line and fields,
+/// more than 100 fields.
 /// Interim (1xx) answers are skipped, but for 101, which is final (RFC 9110, section 15.2).
 /// The body's length is that of RFC 9112, section 6.3.
 #[derive(Debug)]
@@ -93,12 +94,8 @@ impl Parser {
             State::Chunked(chunks) if chunks.ended() => self.state = State::Complete,
             State::Failed(fault) => return Err(*fault),
             State::Head => {
-                let nonsense = read_head(&self.partial, self.head).is_err();
-                return self.fail(if nonsense {
-                    Fault::Protocol
-                } else {
-                    Fault::Closed
-                });
+                let fault = read_head(&self.partial, self.head).err();
+                return self.fail(fault.unwrap_or(Fault::Closed));
             }
             State::Sized(_) | State::Chunked(_) => return self.fail(Fault::Closed),
         }
@@ -144,6 +141,7 @@ impl Parser {
 
     fn take(&mut self, data: &[u8]) -> Result<bool, Fault> {
         let rest = match self.state {
+            State::Failed(fault) => return Err(fault),
             State::Head => match self.take_head(data)? {
                 None => return Ok(false),
                 Some(rest) => rest,
@@ -151,7 +149,7 @@ impl Parser {
             _ => data,
         };
         let Some(reply) = &mut self.reply else {
-            return Err(Fault::Protocol); // after a fault in the head
+            return Ok(false); // never: what is no longer a head has a reply
         };
         let (used, complete) = match &mut self.state {
             State::Sized(left) => {
@@ -166,8 +164,7 @@ impl Parser {
                 (rest.len(), false)
             }
             State::Complete => (0, true),
-            State::Failed(fault) => return Err(*fault),
-            State::Head => (0, false),
+            State::Failed(_) | State::Head => (0, false),
         };
         if complete {
             self.surplus |= used < rest.len();
@@ -231,7 +228,10 @@ impl Parser {
             }
         }
         match self.partial.len() {
-            MAX_HEAD => Err(Fault::Protocol),
+            MAX_HEAD => {
+                let fault = read_head(&self.partial, self.head).err();
+                Err(fault.unwrap_or(Fault::Oversized))
+            }
             _ => Ok(None),
         }
     }

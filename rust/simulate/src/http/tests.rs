@@ -337,15 +337,17 @@ fn heads_are_bounded() {
         format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4)).into_bytes()
     };
     assert_eq!(read(&padded(1 << 16)), Ok((204, 0, true)));
-    assert_eq!(read(&padded((1 << 16) + 1)), Err(Fault::Protocol));
+    assert_eq!(read(&padded((1 << 16) + 1)), Err(Fault::Oversized));
     let mut parser = Parser::new();
     assert_eq!(
         parser.feed(&padded(1 << 20)[..1 << 16]),
-        Err(Fault::Protocol)
+        Err(Fault::Oversized)
     );
     let many = |count| format!("HTTP/1.1 204 X\r\n{}\r\n", "A: b\r\n".repeat(count)).into_bytes();
     assert_eq!(read(&many(100)), Ok((204, 0, true)));
-    assert_eq!(read(&many(101)), Err(Fault::Protocol));
+    assert_eq!(read(&many(101)), Err(Fault::Oversized));
+    let nonsense = vec![b'x'; 1 << 16];
+    assert_eq!(read(&nonsense), Err(Fault::Protocol));
 }
 
 #[test]

@@ -27,7 +27,7 @@ ERRORS = (
 """Every kind: `refused` no listener; `reset` and `closed` a connection that ended
 before the answer was whole; `timeout`; `protocol` an answer that is not HTTP;
 `tls`, a certificate that does not verify included; `dns`; `oversized` a body
-above the bound; `local` this machine has no file descriptor or no local port
+or a header section above the bound; `local` this machine has no file descriptor or no local port
 left; `other` the rest, such as no route."""
 
 NETWORK_ERRORS: tuple[type[BaseException], ...] = (
@@ -52,6 +52,7 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "timeout"),
     (requests.Timeout, "timeout"),
     (http.client.IncompleteRead, "closed"),
+    (http.client.LineTooLong, "oversized"),
     (http.client.HTTPException, "protocol"),
     (urllib3.exceptions.ProtocolError, "protocol"),
     (urllib3.exceptions.InvalidHeader, "protocol"),
@@ -59,10 +60,12 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def error_kind(error: BaseException) -> str:
-    """Name a failure: one of `ERRORS`, but not `oversized`, which nobody raises."""
+    """Name a failure: one of `ERRORS`; that a body is `oversized` nobody raises."""
     chain = list(_chain(error))
     if any(isinstance(link, OSError) and link.errno in _LOCAL for link in chain):
         return "local"
+    if any(type(link) is http.client.HTTPException for link in chain):
+        return "oversized"  # bare, it says only that there are more fields than it takes
     for kind, name in _KINDS:
         if any(isinstance(link, kind) for link in chain):
             return name

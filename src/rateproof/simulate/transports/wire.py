@@ -171,7 +171,7 @@ class _Response(http.client.HTTPResponse):
             raise http.client.IncompleteRead(b"")
         match = _CHUNK_SIZE.fullmatch(line)
         if match is None:
-            raise http.client.HTTPException(f"a chunk of size {line[:32]!r}")
+            raise http.client.UnknownTransferEncoding(f"a chunk of size {line[:32]!r}")
         return int(match[1], 16)
 
 

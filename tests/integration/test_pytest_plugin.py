@@ -1,9 +1,13 @@
 """The pytest plugin against real servers, and as its users meet it: in a pytest of its own."""
 
 import itertools
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections import defaultdict
 
 import flask
 import pytest
@@ -67,7 +71,7 @@ def test_a_limit_that_leaks_fails_with_evidence_schedule_and_command(users_pytes
     (log,) = [line.split()[1] for line in said if line.startswith("log ")]
     assert (tmp_path / "temp") in [*(type(tmp_path)(log)).parents]
     assert type(tmp_path)(log).is_file()
-    assert "testing.py" not in output, "the traceback ends in the user's own line"
+    assert "rateproof/testing" not in output, "the traceback ends in the user's own line"
 
 
 def test_a_limit_that_holds_passes_and_returns_its_verdict(rateproof):
@@ -83,6 +87,23 @@ def test_a_limit_that_holds_passes_and_returns_its_verdict(rateproof):
     )
     assert verdict.outcome == "consistent"
     assert verdict.pressure[0].stressed
+
+
+def test_a_limit_that_rejects_by_another_status_holds_where_that_is_said(rateproof, scripted):
+    lock, times = threading.Lock(), defaultdict(list)
+
+    def script(connection, head):
+        client = re.search(rb"clientId=([^ &]+)", head)[1]
+        with lock:
+            now = time.monotonic()
+            live = times[client] = [stamp for stamp in times[client] if stamp > now - 1]
+            said = b"403 Forbidden" if len(live) >= 5 else b"200 OK"
+            if len(live) < 5:
+                live.append(now)
+        connection.sendall(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")
+
+    url = scripted(script).target().url
+    assert rateproof.assert_holds(url, "5 per 1s", rejected=[403], iterations=1).counts.rejected
 
 
 def test_our_own_server_holds(rateproof, spawn, free_port, wait_for_port):
@@ -132,6 +153,9 @@ def test_mistakes_are_told_before_anything_is_sent(rateproof, unused_port):
     for wrong in ({"iterations": 0}, {"max_rate": -1}, {"method": "get it"}, {"timeout": "soon"}):
         with pytest.raises(InvalidArgument):
             rateproof.assert_holds(url, **wrong)
+    for rejected in ([], 403, "403", [99], ["403"], [[403]], [403.0]):
+        with pytest.raises(InvalidArgument, match="rejected"):
+            rateproof.assert_holds(url, rejected=rejected)
     with pytest.raises(TypeError, match=r"no option 'polcy'.*it has key, claim"):
         rateproof.assert_holds(url, polcy="5 per 5s")
     with pytest.raises(InvalidArgument, match="not this machine"):
@@ -156,7 +180,7 @@ def test_having_the_plugin_costs_pytest_nothing_until_it_is_used():
     output = subprocess.run(
         [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
     ).stdout
-    assert output.split() == ["rateproof", "rateproof.testing"]
+    assert output.split() == ["rateproof", "rateproof.testing", "rateproof.testing.plugin"]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +234,6 @@ def test_a_mistake_is_told_in_the_users_own_line_and_tells_no_secret(
         f"        'http://127.0.0.1:{port}/', headers={{'X-Token': 's3' + 'cret'}}{mistake})\n"
     ).communicate(timeout=60)
     assert f"E       {said}" in output, output + errors
-    assert "testing.py" not in output
+    assert "rateproof/testing" not in output
     assert "rateproof/hunt" not in output
     assert "s3cret" not in output + errors

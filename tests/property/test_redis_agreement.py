@@ -12,6 +12,7 @@ from rateproof.enforce.stores import distinct_quotas
 from rateproof.enforce.stores.redis import command, open_redis
 from rateproof.enforce.stores.redis.scripts import EXACT, Script, figures, script_for
 from rateproof.policy import Policy, Quota
+from rateproof.testing import StoreAgreement, StoreRaces
 
 SECOND_US = 1_000_000
 EPOCH_US = 1_800_000_000 * SECOND_US
@@ -36,6 +37,11 @@ def told_the_time(quotas):
     return Script(text, sha1(text).hexdigest().encode())
 
 
+def set_clock(client, now_us):
+    client.delete("clock")
+    client.rpush("clock", now_us // SECOND_US, now_us % SECOND_US)
+
+
 def whole_us(wait_ns):
     """A wait as a server that counts in microseconds can say it: not too short."""
     return -(-wait_ns // 1000) * 1000
@@ -58,8 +64,7 @@ class Told:
 
     def ask(self, mode, cost):
         """Admitted, and each quota's figures, of the server at the time told."""
-        self.client.delete("clock")
-        self.client.rpush("clock", self.now_us // SECOND_US, self.now_us % SECOND_US)
+        set_clock(self.client, self.now_us)
         self.store.service.denials.clear()
         ruling = getattr(self.ledger, mode)(b"key", cost, None)
         assert ruling.reason == "quota"
@@ -84,57 +89,46 @@ class Told:
         ]
 
 
+class TestRedis(StoreAgreement):
+    """The script decides as the reference does, by a server whose clock the tests set."""
+
+    step_ns = 1000
+    shared = True
+
+    @pytest.fixture(autouse=True)
+    def server(self, start_valkey, monkeypatch):
+        monkeypatch.setattr(command, "script_for", told_the_time)
+        self.valkey = start_valkey()
+
+    def open_store(self, name, capacity):  # noqa: ARG002 - it has room for every key
+        return open_redis(f"{self.valkey.store}&prefix={name}")
+
+    def remove_store(self, name):  # noqa: ARG002 - one at a time
+        self.valkey.client.flushall()
+
+    def tell_time(self, store, now_ns):
+        set_clock(self.valkey.client, now_ns // 1000)
+        store.service.denials.clear()
+
+
+class TestRedisRaces(StoreRaces):
+    """The server as it is, with what is remembered of its denials."""
+
+    shared = True
+
+    @pytest.fixture(autouse=True)
+    def server(self, start_valkey):
+        self.valkey = start_valkey()
+
+    def open_store(self, name, capacity):  # noqa: ARG002 - it has room for every key
+        return open_redis(f"{self.valkey.store}&prefix={name}")
+
+
 @pytest.fixture
 def told(valkey, monkeypatch):
     told = Told(valkey, monkeypatch)
     with closing(told.store):
         yield told
-
-
-# An interval of whole microseconds, so that the core that counts in nanoseconds rounds nothing.
-@st.composite
-def quotas(draw, algorithms=tuple(RULES)):
-    limit = draw(st.integers(1, 6))
-    window_ns = draw(st.integers(1, 130)) * limit * draw(st.sampled_from([1000, 10**9]))
-    algorithm = draw(st.sampled_from(algorithms))
-    burst = draw(st.integers(1, 6)) if algorithm == "token-bucket" else limit
-    return Quota(limit, window_ns, algorithm, burst)
-
-
-policies = st.lists(quotas(), min_size=1, max_size=3).map(lambda some: Policy(tuple(some)))
-
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(["hit", "hit", "hit", "peek"]),
-        st.integers(1, 6),
-        st.one_of(
-            st.integers(0, 3),
-            st.integers(0, 800),
-            st.integers(0, 800 * SECOND_US),
-            st.sampled_from(["wait", "just before"]),
-        ),
-    ),
-    max_size=30,
-)
-
-
-@given(policy=policies, steps=steps)
-@BOUNDED
-def test_it_answers_as_the_specification_does(told, policy, steps):
-    told.begin(policy)
-    largest = min(quota.burst for quota in policy.quotas)
-    wait_us = 1
-    for mode, wanted, advance in steps:
-        if advance == "wait":
-            told.now_us += wait_us
-        elif advance == "just before":
-            told.now_us += wait_us - 1
-        else:
-            told.now_us += advance
-        cost = min(wanted, largest)
-        expected = told.expect(mode, cost)
-        assert told.ask(mode, cost) == expected
-        wait_us = max(1, *(wait // 1000 for _, wait, _ in expected[1]))
 
 
 @st.composite
@@ -172,31 +166,6 @@ def test_a_log_of_more_than_a_page_is_one_ring(told, limit, steps):
         told.now_us += advance
         cost = min(wanted, limit)
         assert told.ask("hit", cost) == told.expect("hit", cost)
-
-
-@given(
-    quota=quotas(),
-    steps=st.lists(
-        st.tuples(st.integers(1, 6), st.integers(0, 400), st.sampled_from([0, 0, 0, 1, 60, 500])),
-        min_size=1,
-        max_size=40,
-    ),
-)
-@BOUNDED
-def test_a_clock_that_steps_back_loosens_nothing(told, quota, steps):
-    """However far the server's clock falls behind the true time, no run breaks its envelope."""
-    told.begin(Policy((quota,)))
-    true_s = 0
-    admitted_at = []
-    for wanted, passes, back in steps:
-        true_s += passes
-        told.now_us += (passes - back) * SECOND_US
-        cost = min(wanted, quota.burst)
-        if told.ask("hit", cost)[0]:
-            admitted_at += [true_s * 10**9] * cost
-    for first, start_ns in enumerate(admitted_at):
-        for count, end_ns in enumerate(admitted_at[first:], 1):
-            assert end_ns - start_ns >= quota.gap(count)
 
 
 def test_after_a_step_back_less_than_nothing_is_told_as_nothing(told):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rateproof
-from rateproof import errors
+from rateproof import errors, testing
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -33,6 +33,14 @@ def test_every_name_leads_to_the_thing_of_that_name(name):
 
 def test_every_error_can_be_caught_by_its_name():
     assert set(errors.__all__) < set(rateproof.__all__)
+
+
+def test_every_name_for_tests_is_there():
+    assert list(testing.__all__) == sorted(testing.__all__)
+    for name in testing.__all__:
+        assert getattr(testing, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'StoreAgreemnt'"):
+        _ = testing.StoreAgreemnt
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -1,0 +1,62 @@
+"""What a failed assertion says: the evidence, or why it could not be told."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rateproof.prove import INCONCLUSIVE, VIOLATED
+
+if TYPE_CHECKING:
+    from rateproof.hunt.iteration import Iteration
+    from rateproof.hunt.report import Subject
+    from rateproof.hunt.report.summary import Totals
+    from rateproof.prove import Verdict
+
+__all__ = ["Heard"]
+
+
+class Heard:
+    """A `Reporter` that keeps what a failure has to say."""
+
+    def __init__(self) -> None:
+        self._violated: tuple[Iteration, Path] | None = None
+        self._crashes: list[str] = []
+
+    def begin(self, subject: "Subject", totals: "Totals") -> None:
+        """See `Reporter`."""
+        self._subject, self.totals = subject, totals
+
+    def add(self, iteration: "Iteration", log: Path) -> None:
+        """See `Reporter`."""
+        if self._violated is None and iteration.verdict.outcome == VIOLATED:
+            self._violated = iteration, log
+        self._crashes += [str(crash) for crash in iteration.crashes]
+
+    def end(self) -> None:
+        """See `Reporter`."""
+
+    def failure(self, *, allow_inconclusive: bool) -> str | None:
+        """Why the assertion fails, None if it holds."""
+        lines: list[str] = []
+        verdict = self.totals.combined
+        if self._violated is not None:
+            iteration, log = self._violated
+            lines += ["does not hold", *_violation(iteration.verdict)]
+            lines += [each.describe() for each in self.totals.reproductions]
+            lines.append(f"log       {log}")
+        if self.totals.crashes:
+            counts = ", ".join(f"{kind}: {n}" for kind, n in self.totals.crashes.items())
+            lines += [f"the server crashed ({counts})", *self._crashes]
+        elif verdict.outcome == INCONCLUSIVE and not allow_inconclusive:
+            lines += ["it could not be told whether it holds", *verdict.reasons]
+        if not lines:
+            return None
+        lines.append(f"seed      {self._subject.seed}")
+        first, *rest = lines
+        return "\n".join([f"'{self._subject.policy}' at {self._subject.target}: {first}", *rest])
+
+
+def _violation(verdict: "Verdict") -> list[str]:
+    if not verdict.evidence:
+        return list(verdict.reasons)
+    piece = verdict.evidence[0]
+    return [piece.sentence(), piece.timeline(), *verdict.reasons]

@@ -1,0 +1,164 @@
+"""Random schedules for a store, and what the reference store decides on them."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from rateproof.enforce.decision import Ruling
+from rateproof.enforce.stores import Ledger, Store, distinct_quotas
+from rateproof.enforce.stores.reference import ReferenceStore
+from rateproof.policy import Policy, Quota
+
+__all__ = [
+    "Ledgers",
+    "Step",
+    "Steps",
+    "draw_quotas",
+    "draw_steps",
+    "reference_store",
+    "round_up",
+    "shortest",
+]
+
+Operation: TypeAlias = Literal["hit", "ahit", "peek", "reset", "clear"]
+
+_KEYS = (b"", b"a", b"a\0", b"\xff}{")
+_STARTS_NS = (0, 3, 10**15, 2**59)
+
+
+_OPERATIONS: Mapping[Operation, float] = {"hit": 20, "ahit": 3, "peek": 5, "reset": 2, "clear": 0.3}
+"""How often each is drawn."""
+
+
+class Step(NamedTuple):
+    """One call of a ledger.
+
+    Args:
+        operation: which.
+        key: of the client; `clear` needs none.
+        cost: of a hit or a peek.
+        now_ns: when, never before the step before.
+        opener: who calls, of those that opened the store by its name: 0 or 1.
+        alone: of the ledger of the first quota only, not of all.
+    """
+
+    operation: Operation
+    key: bytes
+    cost: int
+    now_ns: int
+    opener: int
+    alone: bool
+
+    def __str__(self) -> str:
+        what = {"reset": f"reset {self.key!r}", "clear": "clear"}.get(
+            self.operation, f"{self.operation} {self.key!r} cost {self.cost}"
+        )
+        quotas = " (first quota alone)" if self.alone else ""
+        return f"{what} at {self.now_ns} ns by opener {self.opener}{quotas}"
+
+
+Steps = Sequence[Step]
+
+
+class Ledgers:
+    """The ledgers that the steps of a schedule are taken by.
+
+    Args:
+        store: open; who made it closes it.
+        quotas: of the policy, distinct.
+    """
+
+    def __init__(self, store: Store, quotas: Sequence[Quota]) -> None:
+        self._of: dict[bool, Ledger] = {
+            alone: store.ledger(quotas[: 1 if alone else None]) for alone in (False, True)
+        }
+
+    def take(self, step: Step, now_ns: int | None) -> Ruling | None:
+        """What the step is answered; None for those that answer nothing."""
+        ledger = self._of[step.alone]
+        match step.operation:
+            case "hit":
+                return ledger.hit(step.key, step.cost, now_ns)
+            case "ahit":
+                return asyncio.run(ledger.ahit(step.key, step.cost, now_ns))
+            case "peek":
+                return ledger.peek(step.key, step.cost, now_ns)
+            case "reset":
+                ledger.reset(step.key)
+            case "clear":
+                ledger.clear()
+        return None
+
+
+def reference_store() -> ReferenceStore:
+    """A store that is the specification, with room for every key of a schedule."""
+    return ReferenceStore(None, 256)
+
+
+def draw_quotas(draw: random.Random, algorithms: Sequence[str], step_ns: int) -> list[Quota]:
+    """One to three quotas, with limits up to 9 and windows of a few steps to some seconds."""
+    drawn = [_draw_quota(draw, draw.choice(algorithms), step_ns) for _ in range(draw.randint(1, 3))]
+    return distinct_quotas(Policy(tuple(drawn)))
+
+
+def _draw_quota(draw: random.Random, algorithm: str, step_ns: int) -> Quota:
+    limit = draw.randint(1, 9)
+    least = 1000 * limit if algorithm == "token-bucket" else 1
+    if algorithm == "first-hit-window" and limit > 7:  # a shorter one is refused
+        least = 4000
+    steps = least + draw.choice([draw.randint(0, 12), draw.randint(0, 10**6), 10**9])
+    if step_ns > 1:
+        steps *= limit  # so that a bucket refills by whole steps
+    burst = draw.randint(1, 9) if algorithm == "token-bucket" else limit
+    return Quota(limit, steps * step_ns, algorithm, burst)
+
+
+def draw_steps(
+    draw: random.Random, quotas: Sequence[Quota], openers: int, step_ns: int
+) -> list[Step]:
+    """A schedule that moves, or not, to about when something changes by the last answer."""
+    store = reference_store()
+    ledgers = Ledgers(store, quotas)
+    most = min(quota.burst for quota in quotas)
+    now_ns = round_up(draw.choice(_STARTS_NS), step_ns)
+    waits_ns = [0]
+    steps: list[Step] = []
+    for _ in range(draw.randint(20, 60)):
+        ahead_ns = draw.choice([0, 0, *waits_ns, quotas[-1].window_ns // 3])
+        now_ns += max(0, round_up(ahead_ns, step_ns) + draw.randint(-1, 4) * step_ns)
+        step = Step(
+            operation=draw.choices([*_OPERATIONS], [*_OPERATIONS.values()])[0],
+            key=draw.choice(_KEYS),
+            cost=min(most, draw.randint(1, 9)),
+            now_ns=now_ns,
+            opener=draw.randrange(openers),
+            alone=draw.random() < 0.1,
+        )
+        steps.append(step)
+        ruling = ledgers.take(step, now_ns)
+        if ruling is not None:
+            waits_ns = [a.retry_after_ns for a in ruling.answers]
+            waits_ns += [a.reset_after_ns for a in ruling.answers]
+    store.close()
+    return steps
+
+
+def round_up(ns: int, step_ns: int) -> int:
+    """The least whole number of steps that is not shorter."""
+    return -(-ns // step_ns) * step_ns
+
+
+def shortest(steps: Steps, fails: Callable[[Steps], bool]) -> Steps:
+    """Leave out what can be while it still fails: halves, quarters, down to single steps."""
+    size = len(steps) // 2
+    while size:
+        start = 0
+        while start < len(steps):
+            fewer = [*steps[:start], *steps[start + size :]]
+            if fails(fewer):
+                steps = fewer
+            else:
+                start += size
+        size //= 2
+    return steps

@@ -1,0 +1,129 @@
+"""What a store must keep while several ask at once, by the time of the machine."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from rateproof.enforce.algorithms import RULES
+from rateproof.enforce.limiter import Limiter
+from rateproof.events import ADMITTED, Event, EventLog
+from rateproof.policy import Policy
+from rateproof.prove import OVER_ADMISSION, VIOLATED, judge
+from rateproof.testing.store_suite import StoreSuite
+from rateproof.testing.workers import Meeting, in_processes, in_threads
+
+__all__ = ["StoreRaces"]
+
+T = TypeVar("T")
+
+_ROUNDS = 400
+_ADMISSIONS = 15
+_PATIENCE_NS = 20_000_000_000
+_RACED = [
+    *(f"{algorithm} 5 per day" for algorithm in RULES),
+    "9 per hour; token-bucket 5 per day; fixed-window 7 per 20m; sliding-counter 8 per 9h",
+]
+
+
+class StoreRaces(StoreSuite):
+    """Claims for a store that is asked by several at once: derive a class of tests from it.
+
+    pytest collects a class whose name begins with `Test`; it needs `open_store`. Time is the
+    machine's: nobody has to be able to set the store's clock.
+    """
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Let processes race where they share."""
+        if "workers" in metafunc.fixturenames:
+            metafunc.parametrize(
+                "workers", ["threads", "processes"] if self.shared else ["threads"]
+            )
+
+    @pytest.mark.parametrize("policy", _RACED)
+    def test_of_two_hits_at_once_that_do_not_both_fit_one_is_admitted(
+        self, workers: str, policy: str
+    ) -> None:
+        """In each round, of a key of its own, a hit of cost 3 by both where 4 or 5 are left."""
+
+        def race(me: int, limiter: Limiter, meeting: Meeting) -> list[bool]:
+            won = []
+            for number in range(1, _ROUNDS + 1):
+                if me == 0 and number % 2:
+                    limiter.hit(str(number))
+                meeting.wait(me, number)
+                won.append(limiter.hit(str(number), cost=3).admitted)
+            return won
+
+        for number, (one, other) in enumerate(
+            zip(*self._at_once(workers, policy, race), strict=True)
+        ):
+            if one + other != 1:
+                raise AssertionError(
+                    f"in round {number + 1} {'both' if one else 'none'} were admitted"
+                )
+
+    @pytest.mark.parametrize("algorithm", RULES)
+    def test_never_more_than_the_policy_allows_in_any_window(
+        self, workers: str, algorithm: str
+    ) -> None:
+        """Judged by what callers saw; and what falls out of the window is admitted anew."""
+        policy = f"{algorithm} 5 per 50ms"
+
+        def hammer(me: int, limiter: Limiter, meeting: Meeting) -> list[tuple[int, int]]:
+            meeting.wait(me, 1)
+            admitted: list[tuple[int, int]] = []
+            end_ns = time.monotonic_ns() + _PATIENCE_NS
+            while len(admitted) < _ADMISSIONS:
+                asked_ns = time.monotonic_ns()
+                if limiter.hit("a").admitted:
+                    admitted.append((asked_ns, time.monotonic_ns()))
+                elif asked_ns > end_ns:
+                    raise AssertionError(f"{len(admitted)} admitted of '{policy}' in 20 s")
+            return admitted
+
+        admitted = [each for seen in self._at_once(workers, policy, hammer) for each in seen]
+        log = EventLog()
+        for sent_ns, received_ns in sorted(admitted):
+            log.append(
+                Event(
+                    key=b"a",
+                    sent_ns=sent_ns,
+                    received_ns=received_ns,
+                    status=200,
+                    outcome=ADMITTED,
+                )
+            )
+        verdict = judge(log, Policy.parse(policy), claims=frozenset({OVER_ADMISSION}))
+        if verdict.outcome == VIOLATED:
+            evidence = [f"{each.sentence()}\n{each.timeline()}" for each in verdict.evidence[:1]]
+            raise AssertionError(
+                "\n".join([f"{policy!r} does not hold", *evidence, *verdict.reasons])
+            )
+
+    def _at_once(
+        self, workers: str, policy: str, work: Callable[[int, Limiter, Meeting], list[T]]
+    ) -> list[list[T]]:
+        """What two workers return, each with a limiter on one store."""
+        meeting = Meeting()
+
+        def join(me: int, limiter: Limiter) -> list[T]:
+            try:
+                return work(me, limiter, meeting)
+            finally:
+                meeting.leave(me)
+
+        with self._fresh_name() as name:
+
+            def opened() -> Limiter:
+                return Limiter(policy, store=self.open_store(name, 2 * _ROUNDS))
+
+            def alone(me: int) -> list[T]:
+                with opened() as limiter:
+                    return join(me, limiter)
+
+            if workers == "processes":
+                return in_processes(alone)
+            with opened() as limiter:
+                return in_threads(lambda me: join(me, limiter))

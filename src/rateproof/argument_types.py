@@ -22,6 +22,7 @@ __all__ = [
     "key",
     "policy",
     "rate",
+    "statuses",
     "tolerance",
 ]
 
@@ -114,6 +115,19 @@ def data(text: str) -> Data:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None
+
+
+@_typed
+def statuses(text: str) -> frozenset[int]:
+    """Status codes, each once."""
+    form = "status codes from 100 to 599, each once, such as 403 or 429,503"
+    codes = [code.strip() for code in text.split(",")]
+    for place, code in enumerate(codes):
+        if not re.fullmatch("[1-5][0-9][0-9]", code):
+            raise InvalidArgument(f"{text!r}: {code!r} is not a status code", form)
+        if code in codes[:place]:
+            raise InvalidArgument(f"{text!r}: {code} is there twice", form)
+    return frozenset(map(int, codes))
 
 
 @_typed

@@ -31,6 +31,7 @@ Each setting can also stand in the environment (RATEPROOF_PORT=8081) or in FILE
 """
 CLAIMS = ("over-admission", "wrong-rejection", "headers", "limit", "all")
 TRANSPORTS = ("native", "threads")
+REJECTED_HELP = "status codes by which the limiter says no, such as 403; default: 429,503"
 MAX_RATE_HELP = "requests a second at most; default: none, but 100 to another machine"
 BEHAVIOURS = (
     "think",
@@ -173,6 +174,7 @@ def _sending_arguments(parser: argparse.ArgumentParser) -> None:
         type=argument_types.duration,
         help="for one answer; default: 10s",
     )
+    add("--rejected", metavar="STATUSES", type=argument_types.statuses, help=REJECTED_HELP)
     add("--max-rate", metavar="RATE", type=argument_types.rate, help=MAX_RATE_HELP)
     add(
         "--transport",
@@ -354,6 +356,12 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
         "--policy",
         type=argument_types.policy,
         help=f"{POLICY_FORM}; default: what the log names, else {DEFAULT_POLICY}",
+    )
+    parser.add_argument(
+        "--rejected",
+        metavar="STATUSES",
+        type=argument_types.statuses,
+        help="such as 403: outcomes follow from statuses anew; default: what the log notes",
     )
     _judging_arguments(parser)
     parser.set_defaults(claim=None, tolerance=None, granularity=None)  # evidence has its own

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rateproof.arguments import DEFAULT_POLICY, claims_of
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
-from rateproof.events import EventLog
+from rateproof.events import EventLog, derived, listed, noted_statuses
 from rateproof.events.files import open_lines, read_lines, read_log
 from rateproof.events.importers import OURS, recognise
 from rateproof.events.impossible import refuse_impossible
@@ -41,6 +41,8 @@ def check(arguments: argparse.Namespace) -> int:
     name = "standard input" if arguments.log == "-" else printable(arguments.log)
     found = _read(arguments.log, arguments.key)
     if isinstance(found, EventLog):
+        if arguments.rejected is not None:
+            found = _rejecting(found, arguments.rejected)
         refuse_impossible(found, name)
         return _check_log(arguments, found)
     return _check_evidence(arguments, found, name)
@@ -85,6 +87,16 @@ def _object(text: bytes) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
+def _rejecting(log: EventLog, rejected: frozenset[int]) -> EventLog:
+    noted = noted_statuses(log)
+    if noted not in (None, rejected):
+        say(
+            f"hint: the log was made with {listed(noted)} for rejections, and is judged with "
+            f"{listed(rejected)}"
+        )
+    return derived(log, rejected)
+
+
 def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: str) -> int:
     for flag, given in (
         ("--by-key", arguments.by_key),
@@ -97,6 +109,7 @@ def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: s
         ("--tolerance", arguments.tolerance),
         ("--granularity", arguments.granularity),
         ("--count-denied", arguments.count_denied),
+        ("--rejected", arguments.rejected),
     ):
         if given is not None and given is not False:
             raise InvalidArgument(
@@ -185,7 +198,7 @@ def _report(
 ) -> None:
     from rateproof.hunt.report import Subject, write_junit, write_page
 
-    seed = log.metadata.get("seed")
+    seed, noted = log.metadata.get("seed"), noted_statuses(log)
     subject = Subject(
         verb="check",
         target=printable(arguments.log),
@@ -196,6 +209,7 @@ def _report(
             "Claims": ", ".join(sorted(claims_of(arguments))),
             "Tolerance": f"{tolerance.ppm} ppm",
             "Granularity": format_duration(tolerance.granularity_ns),
+            "Rejected by": "the log's outcomes" if noted is None else listed(noted),
         },
     )
     if arguments.report is not None:

@@ -99,6 +99,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             timeout_ns=arguments.timeout,
             connect_timeout_ns=arguments.connect_timeout,
             max_rate=arguments.max_rate,
+            rejected_statuses=arguments.rejected,
             max_connections=arguments.max_connections,
             method=arguments.method,
             headers=tuple(arguments.header or ()),
@@ -116,6 +117,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
+    from rateproof.events import REJECTED_STATUSES
     from rateproof.hunt import TestSettings, run_test
     from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
     from rateproof.hunt.server.nemesis import parse_deeds
@@ -138,6 +140,7 @@ def _test(arguments: argparse.Namespace) -> int:
             denied_count=arguments.count_denied,
             timeout_ns=arguments.timeout,
             max_rate=arguments.max_rate,
+            rejected_statuses=arguments.rejected or REJECTED_STATUSES,
             yes=arguments.yes,
             may_start=not arguments.no_start,
             iterations=arguments.iterations or (1 if recipe else None),
@@ -187,6 +190,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _probe(arguments: argparse.Namespace) -> int:
+    from rateproof.events import REJECTED_STATUSES
     from rateproof.hunt.probe import ProbeSettings, run_probe
     from rateproof.simulate.target import Target
 
@@ -197,6 +201,7 @@ def _probe(arguments: argparse.Namespace) -> int:
         max_time_ns=arguments.max_time,
         timeout_ns=arguments.timeout,
         max_rate=arguments.max_rate,
+        rejected_statuses=arguments.rejected or REJECTED_STATUSES,
         method=arguments.method or "GET",
         headers=tuple(arguments.header or ()),
         body=arguments.data.body if arguments.data else b"",

@@ -73,9 +73,11 @@ def fixed_window_is_violated(spawn, wait_for_port, port, out, *, seed):
     )
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
-    *iterations, totals = map(json.loads, output.splitlines())
+    *_, iteration, reproduction, totals = map(json.loads, output.splitlines())
     assert totals["verdict"] == "violated"
-    evidence = iterations[-1]["verdict"]["evidence"][0]
+    number = iteration["iteration"]
+    assert f"--seed {seed} --iterations {number}" in reproduction["repeat"]
+    evidence = iteration["verdict"]["evidence"][0]
     assert evidence["claim"] == "over-admission"
     assert evidence["seen"] > evidence["allowed"] == 5
     times = [(event["sent_ns"], event["received_ns"]) for event in evidence["events"]]
@@ -146,7 +148,8 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
     flask_limiter(spawn, wait_for_port, free_port, "fixed-window")
     process = tester(free_port, "--seed", 3, "--iterations", 2, "--no-shrink", "--json")
     output, _ = process.communicate(timeout=60)
-    verdict = json.loads(output.splitlines()[1])["verdict"]
+    lines = map(json.loads, output.splitlines())
+    verdict = next(line["verdict"] for line in lines if line.get("iteration") == 2)
     (log,) = tmp_path.glob("test_log_*_000002.parquet")
     if suffix == "jsonl":
         convert = (

@@ -30,6 +30,7 @@ def rows(*offsets, status=200, **more):
 
 
 SIX = rows(*range(6))
+FLAGS = ("complete", "valid", "fresh_keys", "marked_rejections")
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_metadata_that_is_true_of_a_whole_run_does_not_change_on_the_way(check, 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *itertools.product(("complete", "valid", "fresh_keys"), (0, 1, None, "no", [], {})),
+        *itertools.product(FLAGS, (0, 1, 3, None, "no", "yes", [], {})),
         ("policy", 5),
     ],
 )

@@ -18,6 +18,7 @@ from rateproof.simulate.request import MAX_BODY
 from rateproof.simulate.transports import TRANSPORTS
 
 COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
+STATUSES = "status codes from 100 to 599, each once, such as 403 or 429,503"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,15 @@ COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
         (["simulate", "--transport", "threads", "--threads", "2"], "threads is 2", "native"),
         (["simulate", "--cacert", "ca.pem"], "ca_file", "https://"),
         (["simulate", "https://h/", "--cacert", "missing.pem"], "missing.pem", "PEM"),
+        (["simulate", "--rejected", "200x"], "'200x'", STATUSES),
+        (["simulate", "--rejected", "99"], "'99'", STATUSES),
+        (["simulate", "--rejected", "600"], "'600'", STATUSES),
+        (["simulate", "--rejected", ""], "''", STATUSES),
+        (["test", "--rejected", "403,"], "'403,': ''", STATUSES),
+        (["test", "--rejected", "-403"], "'-403'", STATUSES),
+        (["probe", "--rejected", "403 429"], "'403 429'", STATUSES),
+        (["probe", "--rejected", "\u0664\u0660\u0663"], "is not a status code", STATUSES),
+        (["check", "x.jsonl", "--rejected", "403, 429,403"], "403 is there twice", STATUSES),
         (["simulate", "--insecure"], "insecure", "https://"),
         (["simulate", "--scenario", "missing.toml"], "missing.toml", "scenarios.md"),
         (["test", "--iterations", "0"], "0", COUNT),
@@ -215,6 +225,14 @@ def test_the_help_of_simulate_is_one_screen(monkeypatch, capsys):
 def test_help_lists_every_option(command, capsys):
     assert cli.main([command, "--help"]) == 0
     assert "--policy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["simulate", "test", "probe"])
+def test_the_statuses_of_a_rejection_are_a_set_wherever_requests_are_sent(command, capsys):
+    read = arguments.parse([command, "--rejected", "503, 200,100,599"])
+    assert read.rejected == {100, 200, 503, 599}
+    assert cli.main([command, "--help"]) == 0
+    assert "default: 429,503" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_help_of_check_says_what_holds_where_nothing_is_said(capsys):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -244,6 +245,20 @@ def test_names_that_are_no_logs_are_refused(tmp_path):
     for suffix in ("jsonl", "parquet"):
         with pytest.raises(CannotWrite, match="No such file"):
             open_log_writer(tmp_path / "nowhere" / f"run.{suffix}", {})
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_name_that_cannot_be_written_is_one_line_without_commands_to_the_terminal(
+    tmp_path, suffix
+):
+    told = rf"a\x1b[31m\nb\xff.{suffix}"
+    nowhere = tmp_path / "nowhere" / f"a\x1b[31m\nb\udcff.{suffix}"
+    with pytest.raises(CannotWrite, match=re.escape(told)):
+        open_log_writer(nowhere, {})
+    path = tmp_path / nowhere.name
+    path.symlink_to("/dev/full")
+    with pytest.raises(CannotWrite, match=re.escape(told)):
+        write(path, [EVENT] * 1000)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])

@@ -15,6 +15,7 @@ from rateproof.events.log import (
     EventLog,
     outcome_of,
 )
+from rateproof.events.outcomes import derived, listed, noted_statuses, rejected_statuses
 from rateproof.events.writer import LogWriter
 
 __all__ = [
@@ -26,7 +27,11 @@ __all__ = [
     "Event",
     "EventLog",
     "LogWriter",
+    "derived",
+    "listed",
+    "noted_statuses",
     "open_log_writer",
     "outcome_of",
     "read_log",
+    "rejected_statuses",
 ]

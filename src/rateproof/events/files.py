@@ -32,6 +32,7 @@ def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
             Parquet without pyarrow.
         CannotWrite: the file cannot be created.
     """
+    name = printable(str(path))
     try:
         if str(path) == "-":
             sys.stdout.flush()
@@ -39,11 +40,11 @@ def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
             stream = getattr(buffer, "raw", buffer)
             return JsonlWriter(stream, "standard output", metadata)
         if Path(path).suffix == ".jsonl":
-            return JsonlWriter(Path(path).open("wb", buffering=0), str(path), metadata)
+            return JsonlWriter(Path(path).open("wb", buffering=0), name, metadata)
         if Path(path).suffix == ".parquet":
             return ParquetWriter(Path(path), metadata)
     except OSError as error:
-        raise CannotWrite(f"cannot write the log {path}: {error.strerror}") from error
+        raise CannotWrite(f"cannot write the log {name}: {error.strerror}") from error
     raise InvalidArgument(f"{str(path)!r} is not the name of a log", _FORM)
 
 

@@ -14,6 +14,7 @@ from rateproof.errors import LogError
 from rateproof.events.columns import NULL
 from rateproof.events.log import ADMITTED, REJECTED, EventLog
 from rateproof.events.numbering import TWO_LOGS
+from rateproof.events.outcomes import noted_statuses
 
 __all__ = ["refuse_impossible"]
 
@@ -88,9 +89,8 @@ def _refuse_statuses(log: EventLog, name: str) -> None:
 
 def _refuse_outcomes(log: EventLog, name: str) -> None:
     """Which statuses are rejections is up to the limiter: only the scenario can say otherwise."""
-    scenario = log.metadata.get("scenario")
-    rejections = scenario.get("rejected_statuses") if isinstance(scenario, dict) else None
-    if not isinstance(rejections, list):
+    rejections = noted_statuses(log)
+    if rejections is None:
         return
     statuses, (codes, words) = log.ints("status"), log.codes("outcome")
     for status, code in set(zip(statuses, codes, strict=True)):
@@ -99,7 +99,8 @@ def _refuse_outcomes(log: EventLog, name: str) -> None:
             row = list(zip(statuses, codes, strict=True)).index((status, code))
             raise LogError(
                 f"{name}, row {row + 1}: the outcome of status {status} is {contrary}",
-                f"the log's scenario has {rejections} as rejected_statuses",
+                f"the log's scenario has {sorted(rejections)} as rejected_statuses; --rejected "
+                "lets outcomes follow from others",
             )
 
 

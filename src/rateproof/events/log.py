@@ -267,6 +267,19 @@ class EventLog:
         columns = {name: column.take(rows) for name, column in self._columns.items()}
         return type(self)(dict(self.metadata), columns, len(rows))
 
+    def with_column(self, name: str, values: Any) -> Self:
+        """The same rows and metadata with another column; the rest is shared: do not add rows.
+
+        Args:
+            name: of the column.
+            values: as of `from_columns`.
+
+        Raises:
+            InvalidArgument: a column of another length, or a code without a word.
+        """
+        column = _column(name, values, self._length)
+        return type(self)(dict(self.metadata), self._columns | {name: column}, self._length)
+
     def by_key(self) -> dict[bytes, list[Event]]:
         """The events of each key, in log order, keys in order of appearance."""
         keys: dict[bytes, list[Event]] = {}

@@ -8,7 +8,7 @@ from rateproof.events.numbering import TWO_LOGS
 
 __all__ = ["add_metadata"]
 
-_FLAGS: Final = ("complete", "fresh_keys", "valid")
+_FLAGS: Final = ("complete", "fresh_keys", "marked_rejections", "valid")
 _OF_ONE_RUN: Final = ("clock", "scenario", "policy", "fresh_keys")
 
 

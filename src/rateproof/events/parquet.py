@@ -12,6 +12,7 @@ from rateproof.events.columns import NULL
 from rateproof.events.log import BINARY, COLUMNS, FLOAT, INT, TEXT, EventLog
 from rateproof.events.reserved import ReservedFile
 from rateproof.events.writer import LogWriter
+from rateproof.output import printable
 
 __all__ = ["METADATA_KEY", "ParquetWriter", "available", "require_pyarrow"]
 
@@ -141,7 +142,7 @@ class ParquetWriter(LogWriter):
 
     def _cannot_write(self, error: OSError) -> CannotWrite:
         problem = os.strerror(error.errno) if error.errno else error
-        return CannotWrite(f"cannot write the log {self._file.name}: {problem}")
+        return CannotWrite(f"cannot write the log {printable(self._file.name)}: {problem}")
 
     def _array(self, log: EventLog, name: str) -> Any:
         """A column, without a Python object for each row."""

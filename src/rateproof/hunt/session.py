@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rateproof.errors import CannotWrite
-from rateproof.events import open_log_writer, parquet
+from rateproof.events import listed, open_log_writer, parquet
 from rateproof.hunt.hunt import Hunt, first_scenario
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.reporter import Reporter
@@ -92,6 +92,7 @@ def _subject(settings: TestSettings, *, own: bool) -> Subject:
         "Claims": ", ".join(sorted(settings.claims)),
         "Tolerance": f"{settings.tolerance_ppm} ppm",
         "Granularity": format_duration(settings.granularity_ns),
+        "Rejected by": listed(settings.rejected_statuses),
         "Method": settings.method,
         "Timeout": format_duration(settings.timeout_ns),
         "Most requests a second": None if settings.max_rate is None else f"{settings.max_rate:g}",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rateproof.events import REJECTED_STATUSES
 from rateproof.hunt.recipe import Recipe
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
@@ -31,6 +32,7 @@ class TestSettings:
         granularity_ns: the step of the server's clock.
         timeout_ns: for one answer.
         max_rate: requests a second at most; None: as drawn, but 100 to another machine.
+        rejected_statuses: the status codes by which the limiter says no.
         yes: do not ask before sending to another machine.
         may_start: where nothing listens, start a server of our own and test that.
         iterations: how many; None: until stopped.
@@ -67,6 +69,7 @@ class TestSettings:
     fail_fast: bool
     out: Path
     json_lines: bool
+    rejected_statuses: frozenset[int] = REJECTED_STATUSES
     transport: str | None = None
     ca_file: str | None = None
     insecure: bool = False
@@ -106,6 +109,7 @@ class TestSettings:
             key=self.key.writable,
             timeout_ns=self.timeout_ns,
             max_rate=self.max_rate,
+            rejected_statuses=self.rejected_statuses,
             policy=self.policy,
             lag_tolerance_ns=_LAG_TOLERANCE_NS,
             ca_file=self.ca_file,

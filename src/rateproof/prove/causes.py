@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from rateproof.policy import Policy
+from rateproof.prove.diagnosis.answers import perhaps_rejected
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.pressure.pressure import Pressure
 from rateproof.prove.rejections.rules import has_rule
 from rateproof.prove.survey import Counts
 from rateproof.prove.trial import Doubts, Trial
+from rateproof.units import format_duration
 
 __all__ = ["Cause", "causes_of", "left_out"]
 
@@ -49,8 +51,9 @@ def causes_of(
             "so no rejection was judged"
         )
     if OVER_ADMISSION in claims and not any(p.stressed for p in pressure):
+        most = ", ".join(f"{p.allowed} in any {format_duration(p.window_ns)}" for p in pressure)
         causes[Cause.NEVER_STRESSED] = (
-            "never stressed: no key can have sent more than the policy allows"
+            f"never stressed: no key can have sent more than the policy allows ({most})"
         )
     if doubts.exhausted:
         causes[Cause.BUDGET_SPENT] = f"the search gave up {doubts.exhausted} times: budget spent"
@@ -61,10 +64,11 @@ def causes_of(
     if doubts.unknowns:
         causes[Cause.UNKNOWN_OUTCOMES] = (
             f"{counts.unknown} requests of unknown outcome decide whether this is a violation"
+            f"{perhaps_rejected(trial.log, counts)}"
         )
     if claims == {WRONG_REJECTION} and not counts.judged:
         could = "could be judged" if counts.rejected else "was seen, so none was judged"
-        causes[Cause.NOT_JUDGED] = f"no rejection {could}"
+        causes[Cause.NOT_JUDGED] = f"no rejection {could}{perhaps_rejected(trial.log, counts)}"
     return causes
 
 

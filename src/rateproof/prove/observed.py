@@ -12,7 +12,7 @@ __all__ = ["KeyLog", "marks_rejections", "marks_told", "observe", "observe_each"
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
 _UNMARKED = [503, None, None]
-_LIMITED = 429
+_NO_MARK = (None, 503)
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def observe(
     """Sort a log's events by key and outcome.
 
     Where the limiter is seen to mark its rejections (Retry-After or RateLimit
-    headers on any of them, or the status 429), a 503 without these headers came
+    headers on any of them, or another status than 503), a 503 without these headers came
     from a failing server or a proxy: its outcome is unknown. So is that of a request called
     admitted or rejected for which there is no answer to bound the decision. A
     refused connection carried no request: it ended as it was sent.
@@ -124,7 +124,7 @@ def marks_rejections(log: EventLog) -> bool:
     if (told := marks_told(log)) is not None:
         return told
     return any(
-        outcome == REJECTED and (status == _LIMITED or said != [None, None])
+        outcome == REJECTED and (status not in _NO_MARK or said != [None, None])
         for outcome, status, *said in zip(*map(log.column, ("outcome", *_MARKS)), strict=True)
     )
 

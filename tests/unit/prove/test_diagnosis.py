@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from rateproof.events import Event, EventLog, outcome_of
+from rateproof.events import Event, EventLog, derived, outcome_of
 from rateproof.policy import Policy
 from rateproof.prove import judge
 
@@ -138,6 +138,74 @@ def test_another_status_that_comes_only_after_the_limit_is_no_violation():
     verdict = judge(log_of(*REFUSED), FIVE)
     assert (verdict.outcome, verdict.causes) == ("inconclusive", ("other-status",))
     assert "403 seems to be how this target rejects" in verdict.reasons[0]
+    assert (
+        "as admitted, since only 429 or 503 is taken for a rejection: --rejected 403"
+        in (verdict.reasons[0])
+    )
+
+
+def test_the_statuses_that_are_named_are_those_in_force():
+    log = derived(log_of(*times("a", 5, 200), *times("a", 3, 429, 20)), {403})
+    verdict = judge(log, FIVE)
+    assert (verdict.outcome, verdict.causes) == ("inconclusive", ("other-status",))
+    assert "429 seems to be how" in verdict.reasons[0]
+    assert "since only 403 is taken for a rejection: --rejected 429" in verdict.reasons[0]
+    assert judge(derived(log, {429}), FIVE).outcome == "consistent"
+
+
+def test_a_failure_that_comes_only_after_the_limit_may_be_a_rejection():
+    log = log_of(*times("a", 5, 200), *times("a", 3, 509, 20))
+    verdict = judge(log, FIVE)
+    assert (verdict.outcome, verdict.causes) == (
+        "inconclusive",
+        ("other-status", "unknown-outcomes"),
+    )
+    assert "as unknown, since only 429 or 503 is taken" in verdict.reasons[0]
+    assert judge(derived(log, {509}), FIVE).outcome == "consistent"
+
+
+def test_a_failure_that_may_be_a_rejection_excuses_no_admission():
+    log = log_of(*times("a", 6, 200), *times("a", 3, 509, 20))
+    assert judge(log, FIVE).outcome == "violated"
+
+
+def test_failures_without_a_rejection_may_be_some():
+    log = log_of(*times("a", 3, 200), *times("a", 5, 509, 20))
+    verdict = judge(log, FIVE)
+    assert verdict.causes == ("unknown-outcomes",)
+    assert "if the target rejects by 509: --rejected 509" in " ".join(verdict.reasons)
+    told = judge(log_of(*times("b", 5, 200), ("b", 30, 429), *times("a", 6, 500)), FIVE)
+    assert "--rejected" not in " ".join(told.reasons)
+
+
+@pytest.mark.parametrize(
+    ("claim", "cause"), [("over-admission", "too-coarse"), ("wrong-rejection", "not-judged")]
+)
+def test_a_log_without_rejections_that_cannot_tell_may_have_some(claim, cause):
+    pressed = [*times("a", 5, 200), ("a", 1_000, 200)]
+    log = log_of(*pressed, *times("b", 3, 200), ("b", 30, 403))
+    verdict = judge(log, FIVE, claims=ONLY[claim])
+    assert (verdict.outcome, verdict.causes) == ("inconclusive", (cause,))
+    assert verdict.reasons[0].endswith("; if the target rejects by 403: --rejected 403")
+    assert "--rejected" not in judge(log_of(*pressed), FIVE, claims=ONLY[claim]).reasons[0]
+    assert judge(derived(log, {403}), FIVE).outcome == "violated"
+
+
+def test_evidence_that_rests_on_another_status_says_so():
+    log = log_of(*times("a", 3, 200), *times("a", 3, 403, 20), ("b", 0, 429))
+    verdict = judge(log, FIVE)
+    assert verdict.outcome == "violated"
+    told = "this takes 403 for admitted; if the target rejects by 403: --rejected 403,429,503"
+    assert told in verdict.reasons
+    assert "--rejected" not in " ".join(judge(log_of(*times("a", 6, 200)), FIVE).reasons)
+
+
+def test_only_what_is_a_rejection_is_no_failure_of_the_server():
+    rejected = judge(derived(log_of(*times("a", 12, 509)), {509}), FIVE)
+    assert (rejected.outcome, rejected.diagnosis) == ("violated", ("nothing-admitted",))
+    assert "every answer was 509: it never admits anything" in rejected.reasons[0]
+    log = derived(log_of(*times("a", 12, 503, retry_after_s=1.0)), {403})
+    assert "every answer was a failure of the server (503: 12)" in judge(log, FIVE).reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +274,7 @@ def test_a_target_that_answers_nothing_is_described_by_how_it_does_not(error, wo
     assert words in verdict.reasons[0]
 
 
-def a_limiter_that_keeps_its_promise(rng):
+def a_limiter_that_keeps_its_promise(rng, losing=0.05):
     """Any clients on any connections, with requests lost now and then."""
     rows, admitted = [], {}
     at_ms = 0
@@ -217,7 +285,7 @@ def a_limiter_that_keeps_its_promise(rng):
         passes = len(times_of) < 5
         if passes:
             times_of.append(at_ms)
-        lost = rng.random() < 0.05
+        lost = rng.random() < losing
         status = None if lost else 200 if passes else 429
         rows.append((key, at_ms, status, {"connection": rng.randrange(8)}))
     return rows
@@ -228,6 +296,24 @@ def test_nothing_is_ever_found_against_a_limiter_that_keeps_its_promise():
         verdict = judge(log_of(*a_limiter_that_keeps_its_promise(Random(seed))), FIVE)
         assert set(verdict.diagnosis) <= {"nothing-admitted"}, seed
         assert verdict.outcome != "violated", seed
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 408, 500, 509])
+def test_a_limiter_is_judged_alike_whichever_status_it_is_said_to_reject_by(status):
+    """And where that is not said, it is not called consistent."""
+    outcomes = set()
+    for seed in range(30):
+        rows = a_limiter_that_keeps_its_promise(Random(seed), losing=0)
+        if status == 200:
+            rows = [(*row[:2], {200: 201}.get(row[2], row[2]), *row[3:]) for row in rows]
+        other = [(*row[:2], {429: status}.get(row[2], row[2]), *row[3:]) for row in rows]
+        plain, said = judge(log_of(*rows), FIVE), judge(derived(log_of(*other), {status}), FIVE)
+        assert said.outcome == plain.outcome, seed
+        assert (said.counts, said.diagnosis) == (plain.counts, plain.diagnosis), seed
+        outcomes.add(said.outcome)
+        if plain.counts.rejected:
+            assert judge(log_of(*other), FIVE).outcome != "consistent", seed
+    assert "consistent" in outcomes
 
 
 def test_a_log_without_requests_says_so():

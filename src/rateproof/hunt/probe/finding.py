@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rateproof.hunt.probe.course import Course
 from rateproof.hunt.probe.hello import Hello
-from rateproof.hunt.probe.identity import Dimension, Workers
+from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension, Workers
 from rateproof.hunt.probe.infer import Kind
 from rateproof.policy import Quota
 
@@ -42,6 +42,7 @@ class Finding:
         dimensions: what the limiter's key depends on, as far as it was tried.
         hello: the first answer, and what its headers say of a limit.
         statuses: how often each status was answered.
+        rejected_statuses: by which of them the limiter is said to say no.
         requests: how many were sent.
         elapsed_ns: how long it took.
     """
@@ -55,6 +56,7 @@ class Finding:
     dimensions: Sequence[Dimension]
     hello: Hello
     statuses: Counter[int | None]
+    rejected_statuses: frozenset[int]
     requests: int
     elapsed_ns: int
 
@@ -67,6 +69,22 @@ class Finding:
     def inferred(self) -> bool:
         """Whether there is a policy to name: one that explains all, its window known closely."""
         return bool(self.kinds) and self.kinds[0].guess.pinned
+
+    @property
+    def shared(self) -> bool:
+        """Whether a fresh identity was denied once others had used the limit up.
+
+        And whether nothing else that was varied is in the key either.
+        """
+        told = {each.name: each.verdict for each in self.dimensions}
+        return told.get(self.key) == NOT_IN_KEY and IN_KEY not in told.values()
+
+    @property
+    def limit(self) -> int | None:
+        """The most that a fresh key is admitted at once; None where that is not known."""
+        if self.shared and not self.inferred:  # no identity is a fresh key
+            return None
+        return self.course.limit or None
 
     @property
     def exit_code(self) -> int:

@@ -24,9 +24,11 @@ _TELLING_PREFIX = "x-ratelimit-"
 
 # As `error_kind` names them; in order, for some are kinds of others.
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
-    (http.client.LineTooLong, "other"),  # it says itself what is too long
+    (http.client.LineTooLong, "oversized"),
     (http.client.RemoteDisconnected, "closed"),
-    (http.client.HTTPException, "protocol"),
+    (http.client.BadStatusLine, "protocol"),
+    (http.client.UnknownProtocol, "protocol"),
+    (http.client.HTTPException, "oversized"),  # bare: more fields than it takes
     (ConnectionRefusedError, "refused"),
     (ConnectionError, "reset"),
     (socket.gaierror, "dns"),

@@ -5,9 +5,10 @@ from typing import Any
 
 from rateproof.hunt.probe.course import Round
 from rateproof.hunt.probe.finding import Finding, quota_of
-from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY
+from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
 from rateproof.hunt.probe.infer import Kind
 from rateproof.output import printable
+from rateproof.prove.diagnosis.answers import declines, if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
 __all__ = ["describe", "to_json"]
@@ -46,7 +47,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
         "url": finding.url,
         "policy": str(finding.quota) if finding.quota else None,
         "summary": _headline(finding),
-        "limit": course.limit or None,
+        "limit": finding.limit,
         "candidates": [
             {
                 "family": kind.family.name,
@@ -63,6 +64,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
         "counters_at_least": workers.counters if workers else None,
         "key": {each.name: each.verdict for each in finding.dimensions},
         "headers": dict(finding.hello.claims),
+        "rejected_statuses": sorted(finding.rejected_statuses),
         "statuses": {str(status): count for status, count in finding.statuses.items()},
         "evidence": [
             {"steps": [list(step) for step in tried.steps], "admitted": list(tried.admitted)}
@@ -76,6 +78,8 @@ def to_json(finding: Finding) -> dict[str, Any]:
 def _headline(finding: Finding) -> str:
     course = finding.course
     took_s = finding.elapsed_ns / SECOND_NS
+    if finding.shared and not finding.inferred:
+        return f"{_shared(finding)}: which it is could not be told"
     if finding.kinds:
         kind = finding.kinds[0]
         about = "" if finding.inferred else "about "
@@ -118,13 +122,21 @@ def _key(finding: Finding) -> Iterator[str]:
         yield "not looked for: it takes one counter"
     within = [each.name for each in finding.dimensions if each.verdict == IN_KEY]
     without = [each.name for each in finding.dimensions if each.verdict == NOT_IN_KEY]
-    if finding.key in without:
+    if finding.shared:
+        yield f"{_shared(finding)}: not by {finding.key}"
+    elif finding.key in without:
         by = f"by {' and '.join(within)}, " if within else ""
         yield f"limits {by}not by {finding.key}"
     elif within:
         yield f"limits by {', '.join(within)} (or does not limit there)"
     if others := [name for name in without if name != finding.key]:
         yield f"not by {', '.join(others)}"
+
+
+def _shared(finding: Finding) -> str:
+    """From one address alone, a limit by address looks the same."""
+    varied = any(each == Dimension("address", NOT_IN_KEY) for each in finding.dimensions)
+    return f"the limit seems to be shared by all clients{'' if varied else ', or by all of one address'}"
 
 
 def _alike(finding: Finding) -> Iterator[str]:
@@ -156,8 +168,8 @@ def _claims(finding: Finding) -> Iterator[str]:
 
 
 def _answers(finding: Finding) -> Iterator[str]:
-    statuses = set(finding.statuses)
-    for status in sorted(status for status in statuses if status is not None):
+    statuses = {status for status in finding.statuses if status is not None}
+    for status in sorted(statuses - finding.rejected_statuses):
         if 300 <= status < 400:
             location = printable(finding.hello.location)
             to = f" to {location}" if location else ""
@@ -165,11 +177,14 @@ def _answers(finding: Finding) -> Iterator[str]:
         elif status in _NOT_THE_LIMITERS:
             answers = counted(finding.statuses[status], "answer")
             yield f"{answers} said that this {_NOT_THE_LIMITERS[status]} ({status})"
-        elif status >= 500 and status != 503:
+        elif status >= 500:
             errors = counted(finding.statuses[status], "error")
             yield f"{errors} of the server ({status})"
-    if None in statuses:
+    if None in finding.statuses:
         yield f"{counted(finding.statuses[None], 'request')} got none"
+    declining = set(filter(declines, statuses))
+    if declining < statuses and finding.rejected_statuses.isdisjoint(statuses) and declining:
+        yield if_rejected(declining)
 
 
 def _counts(tried: Round) -> str:

@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import dataclass, replace
 
-from rateproof.events import ADMITTED, outcome_of
+from rateproof.events import ADMITTED, REJECTED_STATUSES, outcome_of
 from rateproof.hunt.probe.course import Budget, run_course
 from rateproof.hunt.probe.finding import Finding
 from rateproof.hunt.probe.hello import say_hello
@@ -40,6 +40,7 @@ class ProbeSettings:
         max_time_ns: about; no window longer than that is looked for.
         timeout_ns: for one answer.
         max_rate: requests a second at most; None: no limit, but 100 to another machine.
+        rejected_statuses: the status codes by which the limiter says no.
         method: of every request.
         headers: of every request.
         body: of every request.
@@ -56,6 +57,7 @@ class ProbeSettings:
     max_time_ns: int = 60 * SECOND_NS
     timeout_ns: int = 10 * SECOND_NS
     max_rate: float | None = None
+    rejected_statuses: frozenset[int] = REJECTED_STATUSES
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -117,7 +119,9 @@ def probe(settings: ProbeSettings) -> Finding:
     if sender.delaying:  # nobody stays full for as long as the answers take
         told = [Dimension(str(scenario.key), NOT_IN_KEY if course.shared else IN_KEY)]
     elif course.limit and not (seen and seen.counters > 1):  # one that is full hides no other
-        told = dimensions(sender, course.limit, settings.max_requests - sender.requests)
+        # Where all share one limit, what was left of it for a fresh identity may be less.
+        most = course.limit if kinds else max(course.limit, course.burst)
+        told = dimensions(sender, most, settings.max_requests - sender.requests)
     return Finding(
         url=settings.target.url,
         key=str(scenario.key),
@@ -128,6 +132,7 @@ def probe(settings: ProbeSettings) -> Finding:
         dimensions=told,
         hello=hello,
         statuses=sender.statuses,
+        rejected_statuses=scenario.rejected_statuses,
         requests=sender.requests,
         elapsed_ns=time.monotonic_ns() - began_ns,
     )
@@ -140,6 +145,7 @@ def _scenario(settings: ProbeSettings) -> Scenario:
         key=settings.key.writable,
         timeout_ns=settings.timeout_ns,
         max_rate=settings.max_rate,
+        rejected_statuses=settings.rejected_statuses,
         method=settings.method,
         headers=settings.headers,
         body=settings.body,

@@ -14,7 +14,7 @@ from bokeh.models import DataRange1d, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation, Legend, LegendItem
 from bokeh.plotting import ColumnDataSource, figure
 
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, outcome_of
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN
 from rateproof.hunt.report.clip import Clip, Request
 from rateproof.hunt.report.findings import Incident
 from rateproof.hunt.report.rates import OTHER, Rates
@@ -94,14 +94,10 @@ def _bands(rates: Rates) -> list[tuple[str, str, list[float]]]:
     """Label, outcome and requests a second, the admitted at the bottom; the rare ones together."""
     totals = list(rates.totals)
     own = [label for label in totals if label != OTHER][:_MOST_BANDS]
-    bands = [(label, _outcome(label), rates.per_s(label).tolist()) for label in own]
+    bands = [(label, rates.outcomes[label], rates.per_s(label).tolist()) for label in own]
     bands.sort(key=lambda band: _OUTCOMES.index(band[1]))
     rest = [rates.per_s(label) for label in totals if label not in own]
     return [*bands, (OTHER, UNKNOWN, sum(rest[1:], rest[0]).tolist())] if rest else bands
-
-
-def _outcome(label: str) -> str:
-    return outcome_of(int(label)) if label.isdecimal() else UNKNOWN
 
 
 def latency_chart(summary: Summary) -> dict[str, Any]:

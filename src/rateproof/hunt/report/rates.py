@@ -33,12 +33,14 @@ def plain(word: str) -> str:
 class Rates:
     """Requests by the time at which they were sent and by what came of them.
 
-    A label is a status code, or the kind of error where no answer came.
+    A label is a status code, or the kind of error where no answer came; `outcomes`
+    has what the first request of each was taken for.
     """
 
     def __init__(self) -> None:
         self.origin_ns = 0
         self.width_ns = _FIRST_WIDTH_NS
+        self.outcomes: dict[str, str] = {}
         self._counts: dict[str, Ints] = {}
 
     def add(self, log: EventLog) -> None:
@@ -52,9 +54,12 @@ class Rates:
             self._merge()
         bins = np.maximum(sent - self.origin_ns, 0) // self.width_ns
         answers, words = _answers(log)
+        codes, outcomes = log.codes("outcome")
         for label, of_label in self._labelled(answers, words).items():
             counts = self._counts.setdefault(label, np.zeros(BINS, np.int64))
-            counts += np.bincount(bins[of_label[answers]], minlength=BINS)
+            rows = of_label[answers]
+            counts += np.bincount(bins[rows], minlength=BINS)
+            self.outcomes.setdefault(label, outcomes[codes[int(rows.argmax())]])
 
     @property
     def totals(self) -> Mapping[str, int]:

@@ -10,7 +10,7 @@ from rateproof.errors import CannotWrite
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.conclusion import Conclusion
 from rateproof.hunt.report.subject import Subject
-from rateproof.output import fold
+from rateproof.output import fold, printable
 from rateproof.prove import Verdict, combine
 from rateproof.prove.evidence import DRAWING_WIDTH
 
@@ -39,14 +39,16 @@ class SummaryFile:
 
     def __init__(self, folder: Path) -> None:
         path = folder / NAME
+        self._name = printable(str(path))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if path.exists() and not path.is_file():  # opening a pipe would wait for a reader
-                raise CannotWrite(f"cannot write {path}: not a regular file")
+                raise CannotWrite(f"cannot write {self._name}: not a regular file")
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise CannotWrite(
-                f"cannot write {path}: {error.strerror}", "name a folder that can be: --out DIR"
+                f"cannot write {self._name}: {error.strerror}",
+                "name a folder that can be: --out DIR",
             ) from error
 
     def append(self, text: str) -> None:
@@ -59,7 +61,7 @@ class SummaryFile:
             self._file.write(text + "\n\n")
             self._file.flush()
         except OSError as error:
-            raise CannotWrite(f"cannot write {self._file.name}: {error.strerror}") from error
+            raise CannotWrite(f"cannot write {self._name}: {error.strerror}") from error
 
     def begin(self, subject: Subject, totals: "Totals") -> None:
         """See `Reporter`."""
@@ -108,7 +110,7 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
         *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis)), room),
         f"verdict   {outcome}",
         *_wrapped(why, room),
-        f"log       {log}",
+        f"log       {printable(str(log))}",
     ]
     return f"\n{_INDENT}".join(lines)
 

@@ -1,13 +1,23 @@
 """What the answers say of the target as a whole, where none of them shows a limiter at work."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
-from rateproof.events import EventLog
+from rateproof.events import EventLog, listed, rejected_statuses
 from rateproof.events.columns import NULL
+from rateproof.prove.survey import Counts
 
-__all__ = ["UNANSWERED", "failing_throughout", "statuses", "why_elsewhere", "why_nothing_admitted"]
+__all__ = [
+    "UNANSWERED",
+    "declines",
+    "failing_throughout",
+    "if_rejected",
+    "perhaps_rejected",
+    "statuses",
+    "why_elsewhere",
+    "why_nothing_admitted",
+]
 
 UNANSWERED = {
     "refused": "nothing listens there",
@@ -20,6 +30,7 @@ UNANSWERED = {
     "reset": "it hangs up without an answer: does that port speak another protocol, or TLS "
     "(https://)?",
     "timeout": "it takes longer than the timeout",
+    "oversized": "its header section is larger than 64 kB, or has more than 100 fields",
 }
 """What a kind of error says of the target, where no request was answered."""
 
@@ -41,6 +52,25 @@ def statuses(log: EventLog) -> Counter[int | None]:
     same = log.same("status")
     tally = Counter(log.ints("status")) if same is None else Counter({same: len(log)})
     return Counter({None if status == NULL else status: n for status, n in tally.items()})
+
+
+def declines(status: int | None) -> bool:
+    """Whether an answer gives something else than what was asked for."""
+    return status is not None and status >= 300
+
+
+def if_rejected(doubted: Collection[int], known: Collection[int] = ()) -> str:
+    """What to do if these statuses are rejections, beside those that are known to be."""
+    return f"if the target rejects by {listed(doubted)}: --rejected {listed({*doubted, *known})}"
+
+
+def perhaps_rejected(log: EventLog, counts: Counts) -> str:
+    """What to add to why a log cannot tell, where none of the requests counted was rejected."""
+    if counts.rejected:
+        return ""
+    known = rejected_statuses(log)
+    doubted = {status for status in statuses(log) if status and declines(status)} - known
+    return f"; {if_rejected(doubted)}" if doubted else ""
 
 
 def failing_throughout(log: EventLog) -> bool:
@@ -65,7 +95,8 @@ def why_nothing_admitted(log: EventLog) -> str:
             "every answer was 503, without a mark of a limiter (Retry-After, RateLimit): "
             "the server may be down"
         )
-    if all(status >= 500 for status in filter(None, answers)) and 503 not in answers:
+    failures = all(status >= 500 for status in filter(None, answers))
+    if failures and rejected_statuses(log).isdisjoint(answers):
         return f"every answer was a failure of the server ({_tally(answers)})"
     if len(answers) == 1 and not lost:
         return f"every answer was {_named(*answers)}: it never admits anything"

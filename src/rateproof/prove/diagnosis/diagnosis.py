@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rateproof.events import EventLog
+from rateproof.events import EventLog, rejected_statuses
 from rateproof.prove.admissions.windows import most_nested
 from rateproof.prove.diagnosis.answers import (
+    declines,
     failing_throughout,
     statuses,
     why_elsewhere,
@@ -110,32 +111,49 @@ def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]
 
 def _other_status(log: EventLog, quota: Pressure) -> list[Finding]:
     """A status from 300 on that each key was answered only once it had been admitted its fill."""
-    if is_long(log) or not any(map(_declines, statuses(log))):
+    if is_long(log) or not any(map(declines, statuses(log))):
         return []
     answers = log.column("status")
     refusing: Counter[int] = Counter()
+    passed = False
     for key in observe(log).values():
-        said = [
-            (*job, answers[row]) for job, row in zip(key.admitted, key.admitted_rows, strict=True)
-        ]
-        sent = sorted(sent_ns for sent_ns, _, status in said if not _declines(status))
-        refused = [(end_ns, status) for _, end_ns, status in said if _declines(status)]
-        if any(bisect_right(sent, end_ns) < quota.allowed for end_ns, _ in refused):
+        refused = _refused(key, answers, quota.allowed)
+        if refused is None:
             return []
-        refusing.update(status for _, status in refused)
+        refusing.update(refused)
+        passed |= any(declines(answers[row]) for row in key.admitted_rows)
     if len(refusing) != 1:
         return []
     ((status, times),) = refusing.items()
+    known = " or ".join(map(str, sorted(rejected_statuses(log))))
     sentence = (
         f"{status} seems to be how this target rejects: it was the answer {times} times, and only "
-        f"to keys that had been answered otherwise {quota.allowed} times before; it counts "
-        "as admitted, since only 429 and 503 are taken for rejections"
+        f"to keys that had been answered otherwise {quota.allowed} times before; it counts as "
+        f"{'admitted' if passed else 'unknown'}, since only {known} is taken for a rejection: "
+        f"--rejected {status}"
     )
-    return [Finding(Diagnosis.OTHER_STATUS, sentence, frozenset({OVER_ADMISSION}))]
+    # Of what passed, it is not known whether it was admitted; what is unknown counts as neither.
+    return [
+        Finding(Diagnosis.OTHER_STATUS, sentence, frozenset({OVER_ADMISSION} if passed else ()))
+    ]
 
 
-def _declines(status: int | None) -> bool:
-    return status is not None and status >= 300
+def _refused(key: KeyLog, answers: Sequence[int | None], allowed: int) -> list[int] | None:
+    """The statuses that decline, where each came after so many others; None if one came before."""
+    sent = sorted(
+        sent_ns
+        for (sent_ns, _), row in zip(key.admitted, key.admitted_rows, strict=True)
+        if not declines(answers[row])
+    )
+    refused = []
+    ended = (*key.admitted, *key.unknown)
+    for (_, end_ns), row in zip(ended, (*key.admitted_rows, *key.unknown_rows), strict=True):
+        status = answers[row]
+        if status is not None and declines(status):
+            if end_ns is None or bisect_right(sent, end_ns) < allowed:
+                return None
+            refused.append(status)
+    return refused
 
 
 def _other_key(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]:

@@ -18,5 +18,9 @@ from rateproof.hunt.probe.report import _answers
     ],
 )
 def test_each_kind_is_counted(statuses, line):
-    hello = SimpleNamespace(location="/login")
-    assert list(_answers(SimpleNamespace(statuses=statuses, hello=hello))) == [line]
+    found = SimpleNamespace(
+        statuses=statuses,
+        rejected_statuses=frozenset({429, 503}),
+        hello=SimpleNamespace(location="/login"),
+    )
+    assert list(_answers(found)) == [line]

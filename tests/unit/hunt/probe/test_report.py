@@ -3,12 +3,15 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from rateproof.hunt.probe.course import Course
 from rateproof.hunt.probe.families import FAMILIES
 from rateproof.hunt.probe.finding import Finding
 from rateproof.hunt.probe.hello import Hello
+from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
 from rateproof.hunt.probe.infer import Kind
-from rateproof.hunt.probe.report import describe
+from rateproof.hunt.probe.report import describe, to_json
 from rateproof.units import SECOND_NS
 
 
@@ -23,6 +26,7 @@ def finding(hello):
         dimensions=(),
         hello=hello,
         statuses=Counter({302: 1}),
+        rejected_statuses=frozenset({429}),
         requests=1,
         elapsed_ns=1,
     )
@@ -36,6 +40,52 @@ def test_nothing_that_a_server_says_acts_on_a_terminal():
     assert r"x-ratelimit-\x1b[2J" in text
     assert r": 5\x1b[2J\x9b1m\u202e\r (not relied on)" in text
     assert r"/login\x1b[2J" in text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "rejected", "words"),
+    [
+        ({200: 3, 403: 2, 509: 1}, 429, "if the target rejects by 403,509: --rejected 403,509"),
+        ({200: 3, 403: 2}, 403, None),
+        ({403: 2}, 429, None),
+        ({200: 3, None: 1}, 429, None),
+        ({200: 3, 403: 2, 429: 1}, 429, None),
+    ],
+)
+def test_a_status_that_may_be_a_rejection_is_told_where_none_was_seen(statuses, rejected, words):
+    asked = replace(
+        finding(Hello(200)), statuses=Counter(statuses), rejected_statuses=frozenset({rejected})
+    )
+    told = describe(asked)
+    assert words in told if words else "--rejected" not in told
+    assert ("forbidden (403)" in told) == (403 in statuses and rejected != 403)
+
+
+def shared(*told, limit=1):
+    """A finding of no policy, where fresh identities are denied once others used the limit up."""
+    dimensions = tuple(Dimension(*each) for each in (("query:clientId", NOT_IN_KEY), *told))
+    return replace(finding(Hello(200)), course=Course(limit=limit), dimensions=dimensions)
+
+
+def test_a_limit_that_all_clients_share_is_said_to_be_so_and_without_a_number_unless_it_is_known():
+    """What a few clients were admitted, while others used the same limit up, is none."""
+    found = shared(("address", NOT_IN_KEY), limit=7)
+    first, *rest = describe(found).splitlines()
+    assert first == "the limit seems to be shared by all clients: which it is could not be told"
+    assert "7" not in describe(found)
+    assert to_json(found)["limit"] is None
+    known = replace(found, kinds=(Kind(FAMILIES[0], 7, 5 * SECOND_NS, 5 * SECOND_NS, []),))
+    first, *rest = describe(known).splitlines()
+    assert "7 per 5s" in first
+    assert any("seems to be shared by all clients" in line for line in rest)
+    assert to_json(known)["limit"] == 7
+
+
+def test_from_one_address_a_limit_by_address_looks_like_one_that_all_share():
+    assert "shared by all clients, or by all of one address:" in describe(shared())
+    by_address = describe(shared(("address", IN_KEY)))
+    assert "shared by" not in by_address
+    assert "limits by address, not by query:clientId" in by_address
 
 
 def test_a_family_is_named_once_and_only_where_the_policy_does_not_name_it():

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from rateproof.events import Event, EventLog
+from rateproof.events import Event, EventLog, derived
 from rateproof.hunt.report.rates import BINS, MOST_LABELS, OTHER, Rates
 
 
@@ -54,6 +54,14 @@ def test_every_request_is_counted_in_the_bin_of_its_time(seed):
     }
     assert counted == wanted
     assert rates.used == max(number for _, number in wanted) + 1 <= BINS
+
+
+def test_an_answer_is_what_its_log_takes_it_for():
+    rates = Rates()
+    log = log_of([(0, 403, None), (1, 429, None), (2, 200, None), (3, None, "reset")])
+    rates.add(derived(log, {403}))
+    told = {"403": "rejected", "429": "admitted", "200": "admitted", "reset": "unknown"}
+    assert rates.outcomes == told
 
 
 def test_what_a_log_calls_its_errors_cannot_make_it_grow():

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rateproof.hunt.report.summary import describe
+from rateproof.errors import CannotWrite
+from rateproof.hunt.report.summary import NAME, SummaryFile, describe
 
 
 @pytest.mark.parametrize(("width", "fits"), [(None, 90), (80, 80), (40, 40), (200, 200)])
@@ -24,3 +25,13 @@ def test_sentences_are_wrapped_at_words_and_drawings_are_narrow_enough(
         *said,
         "log",
     }
+
+
+def test_names_are_one_line_without_commands_to_the_terminal(log_of, iteration_of, tmp_path):
+    folder = tmp_path / "a\x1b[31m\nb\udcff"
+    iteration = iteration_of(log_of(0.0))
+    assert describe(iteration, folder / "log").endswith(r"a\x1b[31m\nb\xff/log")
+    (folder / NAME).mkdir(parents=True)
+    with pytest.raises(CannotWrite) as caught:
+        SummaryFile(folder)
+    assert rf"a\x1b[31m\nb\xff/{NAME}: not a regular file" in str(caught.value)

@@ -1,0 +1,64 @@
+"""By which statuses a log's limiter says no, and outcomes that follow from others."""
+
+from array import array
+from collections.abc import Collection
+from typing import Final
+
+from rateproof.events.columns import NULL
+from rateproof.events.log import (
+    ADMITTED,
+    REJECTED,
+    REJECTED_STATUSES,
+    UNKNOWN,
+    EventLog,
+    outcome_of,
+)
+
+__all__ = ["derived", "listed", "noted_statuses", "rejected_statuses"]
+
+_OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
+
+
+def noted_statuses(log: EventLog) -> frozenset[int] | None:
+    """The statuses by which the limiter says no, as the log's scenario has them; None: it has none."""
+    scenario = log.metadata.get("scenario")
+    noted = scenario.get("rejected_statuses") if isinstance(scenario, dict) else None
+    if not isinstance(noted, list) or not all(isinstance(status, int) for status in noted):
+        return None
+    return frozenset(noted)
+
+
+def rejected_statuses(log: EventLog) -> frozenset[int]:
+    """The statuses by which the limiter says no: those noted, or else 429 and 503.
+
+    A log of another tool with outcomes of its own may have gone by others.
+    """
+    noted = noted_statuses(log)
+    return REJECTED_STATUSES if noted is None else noted
+
+
+def listed(statuses: Collection[int]) -> str:
+    """Statuses as `--rejected` takes them: `429,503`."""
+    return ",".join(map(str, sorted(statuses)))
+
+
+def derived(log: EventLog, rejected: Collection[int]) -> EventLog:
+    """The same log with the outcome of every row as it follows from its status.
+
+    Outcomes that it had are given up. The statuses are noted where a scenario has them.
+
+    Args:
+        log: what clients saw.
+        rejected: the statuses by which the limiter says no; see `outcome_of`.
+    """
+    statuses = log.ints("status")
+    code_of = {
+        status: _OUTCOMES.index(outcome_of(None if status == NULL else status, rejected))
+        for status in set(statuses)
+    }
+    codes = array("i", map(code_of.__getitem__, statuses))
+    scenario = log.metadata.get("scenario")
+    noted = scenario if isinstance(scenario, dict) else {}
+    told = log.with_column("outcome", (codes, list(_OUTCOMES)))
+    told.metadata["scenario"] = noted | {"rejected_statuses": sorted(rejected)}
+    return told

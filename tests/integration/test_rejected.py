@@ -1,0 +1,142 @@
+"""A limiter that says no by 403, or by 509: judged rightly where that is said, never consistent where not."""
+
+import json
+import threading
+from collections import defaultdict
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from rateproof import cli
+
+LIMIT, WINDOW_S = 5, 1.0
+
+
+@contextmanager
+def rejecting_by(status):
+    """A server on the loopback that admits 5 in any second of each client; yields its URL."""
+    lock, stamps = threading.Lock(), defaultdict(list)
+
+    def admits(client):
+        with lock:
+            now = monotonic()
+            live = [stamp for stamp in stamps[client] if stamp + WINDOW_S > now]
+            stamps[client] = live + [now] * (len(live) < LIMIT)
+            return len(live) < LIMIT
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self):
+            (client,) = parse_qs(urlsplit(self.path).query)["clientId"]
+            self.send_response(200 if admits(client) else status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 1024
+
+        def handle_error(self, *_):
+            pass  # clients that are done reset what they kept
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def run(spawn, tmp_path):
+    """The exit code and what a command of ours writes on both streams."""
+
+    def run(command, url, *options):
+        out = ("--out", tmp_path) if command == "test" else ()
+        process = spawn("-m", "rateproof", command, url, *options, *out)
+        output, errors = process.communicate(timeout=60)
+        return process.returncode, output, " ".join(errors.split())
+
+    return run
+
+
+def schedule(policy, steps):
+    return ("--policy", policy, "--seed", 1, "--schedule", steps)
+
+
+@pytest.mark.parametrize("status", [403, 509])
+def test_a_limiter_that_rejects_by_another_status_is_consistent_only_where_that_is_said(
+    run, tmp_path, status
+):
+    steps = schedule("5 per 1s", "5 at 0s, 3 at 0.4s")
+    with rejecting_by(status) as url:
+        code, output, errors = run("test", url, *steps, "--json")
+        assert code == 2, errors
+        assert json.loads(output.splitlines()[0])["verdict"]["diagnosis"] == ["other-status"]
+        assert f"taken for a rejection: --rejected {status}" in errors
+        code, _, errors = run("test", url, *steps, "--rejected", status)
+        assert code == 0, errors
+    for log in tmp_path.glob("test_log_*.parquet"):
+        options = ("--policy", "5 per 1s", "--rejected", str(status))
+        assert cli.main(["check", str(log), *options]) == 0
+
+
+def test_what_the_hunt_draws_finds_nothing_against_it(run):
+    options = ("--policy", "5 per 1s", "--seed", 1, "--iterations", 1)
+    with rejecting_by(403) as url:
+        code, _, errors = run("test", url, *options, "--rejected", "403")
+    assert code == 0, errors
+
+
+def test_a_violation_is_repeated_with_the_statuses(run):
+    with rejecting_by(403) as url:
+        code, _, errors = run(
+            "test", url, *schedule("4 per 1s", "6 at 0s"), "--rejected", "429,403"
+        )
+    assert code == 1, errors
+    assert f"rateproof test {url} --policy '4 per 1s' --rejected 403,429 --schedule" in errors
+
+
+def test_a_stricter_limiter_is_not_called_too_generous_without_a_word(run):
+    with rejecting_by(403) as url:
+        code, _, errors = run("test", url, *schedule("8 per 1s", "9 at 0s"))
+    assert code == 1
+    assert "this takes 403 for admitted; if the target rejects by 403: --rejected 403" in errors
+
+
+def test_the_probe_names_the_limit_where_the_status_is_said(run):
+    with rejecting_by(403) as url:
+        code, output, errors = run("probe", url, "--rejected", "403")
+        assert code == 0, errors
+        assert output.startswith("5 per 1s\n")
+        assert "403" not in output
+        code, output, _ = run("probe", url, "--max-requests", 40)
+        assert code == 2
+        assert output.startswith("no limit seen up to 40 requests in ")
+        assert "if the target rejects by 403: --rejected 403" in output
+
+
+def test_simulate_counts_as_rejected_what_the_flag_names_and_not_what_the_file_does(run, tmp_path):
+    file = tmp_path / "scenario.toml"
+    file.write_text("rejected = [429]\n[[clients]]\nbehaviour = 'saturate'\n")
+    options = ("--scenario", file, "--duration", "400ms", "--json", "--rejected", "403")
+    with rejecting_by(403) as url:
+        code, output, errors = run("simulate", url, *options)
+    assert code == 0, errors
+    outcomes = json.loads(output)["outcomes"]
+    assert outcomes["admitted"] == 5
+    assert outcomes["rejected"] > 0
+    assert outcomes["unknown"] == 0

@@ -213,4 +213,4 @@ def test_a_limit_on_the_rate_holds_while_it_shrinks(scripted, hunt):
     assert "--max-rate 50" in found["repeat"]
     times.sort()
     assert len(times) > 150
-    assert all(b - a > 0.9 for a, b in zip(times, times[50:], strict=False))
+    assert all(b - a > 0.8 for a, b in zip(times, times[50:], strict=False)), "but for a stall"

@@ -268,8 +268,13 @@ def test_a_limiter_that_forgets_is_violated_and_what_was_done_is_told(tester, tm
     assert code == 1
     assert lines[-1]["verdict"] == "violated"
     assert lines[-1]["crashes"] == {}
-    claims = {e["claim"] for line in lines[:-1] for e in line["verdict"]["evidence"]}
+    iterations = [line for line in lines if line["type"] == "iteration"]
+    claims = {e["claim"] for line in iterations for e in line["verdict"]["evidence"]}
     assert claims == {"over-admission"}
+    (found,) = [line for line in lines if line["type"] == "reproduction"]
+    assert found["schedule"] is None
+    assert f"--nemesis kill,restart --seed 1 --iterations {found['iteration']}" in found["repeat"]
+    assert found["repeat"] in errors
     assert "nemesis   " in errors
     text = (tmp_path / "test_summary.txt").read_text()
     assert "killed the server" in text or "restarted the server" in text

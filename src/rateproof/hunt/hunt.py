@@ -9,12 +9,14 @@ from rateproof.hunt.explore.explore import Draw, draw
 from rateproof.hunt.explore.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase
+from rateproof.hunt.report.conclusion import of_claim
 from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.shrink.command import repeat_command
 from rateproof.hunt.shrink.crashes import CRASH, shrunk_crash
+from rateproof.hunt.shrink.oracle import Tries
 from rateproof.hunt.shrink.reproduction import Reproduction
 from rateproof.hunt.shrink.shrinking import (
     outcome_of,
@@ -23,6 +25,7 @@ from rateproof.hunt.shrink.shrinking import (
     told_if_cut_short,
 )
 from rateproof.output import columns, fold, say
+from rateproof.prove import VIOLATED
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import Transport
@@ -56,6 +59,7 @@ class Hunt:
         self._leads = Leads()
         self._known = False
         self._shrunk: set[str] = set()
+        self._told: set[str] = set()
 
     def iterate(self, number: int) -> Iteration:
         """Draw, run and judge an iteration, and learn from it."""
@@ -80,12 +84,25 @@ class Hunt:
         return iteration
 
     def reproductions(self, iteration: Iteration) -> tuple[Reproduction, ...]:
-        """The schedule that was to be run; else the shortest for each new violation or crash."""
+        """The schedule that was to be run; else the shortest for each new violation or crash.
+
+        Where there is none, or none was to be looked for, the iteration as a whole.
+        """
         settings = self.settings
         if settings.recipe is not None:
             return (outcome_of(settings.recipe, iteration, settings),)
-        if not settings.shrink:
-            return ()
+        found = self._shortest(iteration) if settings.shrink else ()
+        new = _kinds(iteration, settings) - self._shrunk - self._told
+        new -= {each.kind for each in found}
+        self._told |= new
+        return (*found, *(self._as_a_whole(kind, iteration) for kind in sorted(new)))
+
+    def _as_a_whole(self, kind: str, iteration: Iteration) -> Reproduction:
+        command = repeat_command(self.settings, None, iterations=iteration.draw.iteration)
+        return Reproduction(kind, None, Tries(0, 0), complete=None, command=command)
+
+    def _shortest(self, iteration: Iteration) -> tuple[Reproduction, ...]:
+        settings = self.settings
         found = shrunk_violations(iteration, settings, self._shrunk, self._transport, self.stop)
         if iteration.nemesis:
             found = self._with_nemesis(found, iteration.draw.iteration)
@@ -106,6 +123,15 @@ class Hunt:
                 self._shrunk.discard(each.kind)
                 told.append(replace(each, recipe=None, command=command))
         return tuple(told)
+
+
+def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
+    """The claims that an iteration violates, and `crash`."""
+    verdict = iteration.verdict
+    kinds = {CRASH} if iteration.crashes else set()
+    if verdict.outcome == VIOLATED:
+        kinds |= {claim for claim in settings.claims if of_claim(verdict, claim) is not None}
+    return kinds
 
 
 def first_scenario(settings: TestSettings) -> Scenario:

@@ -14,7 +14,7 @@ import pytest
 from rateproof import core
 from rateproof.policy import Policy
 from rateproof.prove.admissions.breach import Breach, find_breach
-from rateproof.prove.admissions.families.family import SEARCHED, Explained, Family
+from rateproof.prove.admissions.families.family import SEARCHED, Explained, Family, Work
 from rateproof.prove.admissions.families.search import _native_search, _search, search
 from rateproof.prove.admissions.families.sliding_counter import earliest
 from rateproof.prove.admissions.feasible import Exhausted, Feasible, Infeasible, Interval, feasible
@@ -195,6 +195,19 @@ def test_the_native_search_answers_exactly_as_the_reference(seed, instances):
     assert kinds >= {*wanted, ("sliding-counter", Exhausted)}
 
 
+def test_a_budget_that_does_not_suffice_is_noticed_before_anything_is_made_of_it(monkeypatch):
+    """Overlapping hits may wait in as many ways as a window has room, each with nearly all of them."""
+    paid = []
+    add = Work.add
+    monkeypatch.setattr(Work, "add", lambda work, looks: paid.append(looks) or add(work, looks))
+    jobs = [(sent, 10**6 + sent) for sent in range(2_000)]
+    family = Family("first-hit-window", 1_200, 500_000, Tolerance())
+    answers = [searched(jobs, family, 10_000) for searched in SEARCHES]
+    assert isinstance(answers[0], Exhausted)
+    assert answers == [answers[0]] * len(SEARCHES)
+    assert len(paid) <= 4  # of the first ends of the first window
+
+
 def test_leaving_out_admissions_never_breaks_a_fixed_window_or_a_sliding_counter():
     """But a window opened by its first hit: {0, 4.9, 5.1, 5.1} is possible, and not without 0."""
     rng = random.Random(4)
@@ -292,7 +305,9 @@ def test_only_a_key_of_which_all_is_known_is_searched_for_windows_opened_by_a_hi
     model = Model.of(Policy.parse("first-hit-window 2 per 50ns"), EXACT)
     jobs = [(49, 49), (51, 51), (51, 51)]
     assert find_breach(jobs, model, 0) == (None, 0)
-    assert find_breach(jobs, model, 0, whole=True)[0] == Breach((0, 1, 2), None, 0, 0)
+    assert find_breach(jobs, model, 0, whole=True)[0] == Breach(
+        (0, 1, 2), None, 0, 0, complete=True
+    )
     assert find_breach([(0, 0), *jobs], model, 0, whole=True) == (None, 0)
 
 

@@ -104,9 +104,9 @@ impl Search {
             let Some((may, count)) = self.choices(jobs, ends) else {
                 break;
             };
+            // All are paid before any is there: what is held in memory is bounded by the budget.
+            work.add(count * may.len() - count * count.saturating_sub(1) / 2)?;
             for taken in 0..count {
-                // Paid before it is there: what is held in memory is bounded by the budget.
-                work.add(may.len() - taken)?;
                 let mut waiting = may[taken..].to_vec();
                 waiting.sort_unstable();
                 let decided = by_then - waiting.len();

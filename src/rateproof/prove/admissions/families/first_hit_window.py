@@ -74,9 +74,9 @@ class _Search:
             if choices is None:
                 return
             may, count = choices
+            # All are paid before any is there: what is held in memory is bounded by the budget.
+            work.add(count * len(may) - count * (count - 1) // 2)
             for taken in range(count):
-                # Paid before it is there: what is held in memory is bounded by the budget.
-                work.add(len(may) - taken)
                 waiting = may[taken:]
                 after = (by_then - len(waiting), by_then, tuple(sorted(waiting)))
                 yield after, ends_ns

@@ -8,6 +8,7 @@ import pytest
 
 from rateproof import core
 from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.prove.admissions.cores import minimal_core
 from rateproof.prove.admissions.feasible import (
     Answer,
     Exhausted,
@@ -16,7 +17,6 @@ from rateproof.prove.admissions.feasible import (
     Interval,
     _native_search,
     _search,
-    minimal_core,
     segments,
 )
 from rateproof.prove.admissions.windows import most_nested, most_touching, tightest_nests
@@ -171,9 +171,10 @@ def test_every_job_of_a_minimal_core_is_needed():
             lambda few, budget, model=model: _search(few, model, budget),
             ENDLESS,
         )
-        assert isinstance(_search([jobs[i] for i in least], model, ENDLESS), Infeasible)
-        for left_out in least:
-            rest = [jobs[i] for i in least if i != left_out]
+        assert least.minimal
+        assert isinstance(_search([jobs[i] for i in least.jobs], model, ENDLESS), Infeasible)
+        for left_out in least.jobs:
+            rest = [jobs[i] for i in least.jobs if i != left_out]
             assert isinstance(_search(rest, model, ENDLESS), Feasible), (jobs, model, least)
 
 

@@ -31,7 +31,8 @@ class KeyVerdict:
     Args:
         key: the client's identity.
         run: the run that it is of, None where runs need not be told apart.
-        verdict: as on a whole log, but that of windows which are too short nothing is said.
+        verdict: as on a whole log, but that of windows which are too short nothing is said,
+            and that evidence may hold requests that are not needed.
     """
 
     key: bytes

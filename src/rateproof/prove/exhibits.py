@@ -47,6 +47,8 @@ class Exhibits:
             slack_ns=found.slack_ns,
             nested=found.stair is not None,
             policy=str(self.policy),
+            minimal=found.minimal,
+            complete=found.complete,
         )
 
     def wrong_rejection(
@@ -92,6 +94,8 @@ class Exhibits:
             nested=seen is not None,
             policy=str(self.policy),
             quota=str(kept),
+            complete=True,
+            without_need=len(rejected),
         )
 
     @cached_property

@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.events import ADMITTED, EventLog
+from rateproof.events import ADMITTED, EventLog, listed, rejected_statuses
 from rateproof.policy import Policy
 from rateproof.prove.causes import Cause, causes_of, left_out
 from rateproof.prove.claims import CLAIM_SETS, HEADERS
+from rateproof.prove.diagnosis.answers import declines, if_rejected, perhaps_rejected
 from rateproof.prove.diagnosis.diagnosis import Finding, diagnose
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence
@@ -127,7 +128,7 @@ def verdict_of(
         if found[0].claim == OVER_ADMISSION and counts.rejected and not findings and whole:
             findings = divided(trial.log, pressure)
         found.sort(
-            key=lambda piece: (piece.claim, not piece.nested, len(piece.events), piece.span_ns)
+            key=lambda piece: (piece.claim, len(piece.events), -piece.slack_ns, piece.span_ns)
         )
         return Verdict(
             VIOLATED,
@@ -148,7 +149,7 @@ def verdict_of(
     if shown and not causes and all(one.excess is None for one in shown):
         causes[Cause.TOO_COARSE] = (
             "no excess could have been shown: had every request been admitted, that could be "
-            "explained too"
+            f"explained too{perhaps_rejected(trial.log, counts)}"
         )
     notes = left_out(trial, claims, counts, pressure)
     return Verdict(
@@ -218,6 +219,7 @@ def _violations(
     reasons: list[str] = []
     if OVER_ADMISSION in asked:
         _collect(trial.over_admissions(doubts), found, reasons, OVER_ADMISSION)
+        reasons += _perhaps_rejected(found, trial)
     if WRONG_REJECTION in asked:
         wrong = _collect(trial.wrong_rejections(), found, reasons, WRONG_REJECTION)
         if not found:
@@ -231,6 +233,16 @@ def _violations(
         if wrong and trial.right_if_denied_count(keys):
             reasons.append("explained if denied requests count too: --count-denied")
     return found, reasons
+
+
+def _perhaps_rejected(found: Sequence[Evidence], trial: Trial) -> list[str]:
+    """What may be amiss with evidence of too many, some of whose answers look like refusals."""
+    events = (event for piece in found for event in piece.events if event.outcome == ADMITTED)
+    doubted = {event.status for event in events if event.status and declines(event.status)}
+    if not doubted:
+        return []
+    known = rejected_statuses(trial.log) if trial.survey.counts.rejected else ()
+    return [f"this takes {listed(doubted)} for admitted; {if_rejected(doubted, known)}"]
 
 
 def _collect(

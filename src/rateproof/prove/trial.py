@@ -6,9 +6,9 @@ from dataclasses import InitVar, dataclass, field, replace
 
 from rateproof.events import EventLog
 from rateproof.policy import Policy
-from rateproof.prove.admissions.breach import Breach, find_breach
+from rateproof.prove.admissions.breach import MOST_EFFORT, Breach, find_breach
 from rateproof.prove.admissions.feasible import Exhausted, Interval
-from rateproof.prove.evidence import OVER_ADMISSION, Evidence
+from rateproof.prove.evidence import MOST_EVIDENCE, OVER_ADMISSION, Evidence
 from rateproof.prove.exhibits import Exhibits
 from rateproof.prove.headers.headers import Headers, headers_of
 from rateproof.prove.models import EXACT, Model, Tolerance
@@ -49,9 +49,11 @@ class Trial:
         budget: positions that may be decided again; counts down.
         claims: what will be asked; see `verdict.CLAIMS`.
         denied_count: whether the limiter is said to count denied requests too.
+        only: rows of the rejections to judge; None for all.
         survey: what is known of the log before anything is searched.
         fresh: whether the log says that no key was used before it began.
         cut_off: whether the log says that requests of its run are missing from it.
+        effort: job placements that are spent on leaving requests out of a piece of evidence.
     """
 
     log: EventLog
@@ -60,17 +62,21 @@ class Trial:
     budget: int
     claims: InitVar[frozenset[str]]
     denied_count: bool = False
+    only: InitVar[frozenset[int] | None] = None
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
+    effort: int = field(init=False, default=MOST_EFFORT)
     _judgement: Judgement = field(init=False)
     _model: Model = field(init=False)
     _exhibits: Exhibits = field(init=False)
 
-    def __post_init__(self, claims: frozenset[str]) -> None:
+    def __post_init__(self, claims: frozenset[str], only: frozenset[int] | None) -> None:
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
-        judgement = Judgement(self.policy, self.fresh, self.cut_off, denied_count=self.denied_count)
+        judgement = Judgement(
+            self.policy, self.fresh, self.cut_off, denied_count=self.denied_count, only=only
+        )
         asked = (self.log, self.policy, self.tolerance, judgement)
         self.survey = screened(*asked, over_admission=OVER_ADMISSION in claims) or survey(*asked)
         self._judgement = replace(judgement, longest_ns=self.survey.longest_ns)
@@ -78,9 +84,13 @@ class Trial:
         self._exhibits = Exhibits(self.log, self.policy)
 
     def of_key(self, key: KeyLog, budget: int) -> "Trial":
-        """The same of one of its keys alone; what concerns the whole log stays."""
+        """The same of one of its keys alone; what concerns the whole log stays.
+
+        No effort is made to leave requests out of evidence: there may be very many keys.
+        """
         trial = copy(self)
         trial.budget = budget
+        trial.effort = 0
         trial.survey = survey_of([key], self.policy, self.tolerance, self._judgement)
         return trial
 
@@ -96,15 +106,24 @@ class Trial:
             denied_count=self.denied_count,
         )
 
-    def over_admissions(self, doubts: Doubts) -> Iterator[Evidence]:
-        """One piece of evidence for each key that certainly got too much."""
+    def over_admissions(self, doubts: Doubts) -> list[Evidence]:
+        """One piece of evidence for each key that certainly got too much, the shortest first.
+
+        As many as a verdict shows are found a second time, then with as few requests as can be.
+        """
+        found: list[tuple[KeyLog, Breach, int]] = []
         for suspect in self.survey.suspects:
             if self._clears(suspect.tolerated):
                 continue
-            key = (suspect.broken or suspect.load)()
-            found = self._breach(key, key.admitted, self._model, doubts)
-            if found is not None:
-                yield self._exhibits.over_admission(key, found)
+            key, budget = (suspect.broken or suspect.load)(), self.budget
+            breach = self._breach(key, key.admitted, self._model, doubts)
+            if breach is not None:
+                found.append((key, breach, budget))
+        found.sort(key=lambda one: (len(one[1].core), -one[1].slack_ns))
+        return [
+            self._exhibits.over_admission(key, self._reduced(key, breach, budget))
+            for key, breach, budget in found[:MOST_EVIDENCE]
+        ] + [self._exhibits.over_admission(key, breach) for key, breach, _ in found[MOST_EVIDENCE:]]
 
     def doubt_over_admission(self, doubts: Doubts) -> None:
         """Note what would have been a breach; for a log that has none."""
@@ -134,15 +153,28 @@ class Trial:
     def _breach(
         self, key: KeyLog, jobs: Sequence[Interval], model: Model, doubts: Doubts
     ) -> Breach | None:
-        # Of several quotas, one may have counted what another rejected.
-        counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
-        whole = self.fresh and not self.cut_off and not counted
-        found, spent = find_breach(jobs, model, self.budget, whole=whole)
+        whole = self._whole(key)
+        found, spent = find_breach(jobs, model, self.budget, whole=whole, effort=0)
         self.budget -= spent
         if isinstance(found, Exhausted):
             doubts.exhausted += 1
             return None
         return found
+
+    def _reduced(self, key: KeyLog, breach: Breach, budget: int) -> Breach:
+        """The breach that was found with this budget, after others' requests were left out."""
+        if breach.minimal:
+            return breach
+        found, _ = find_breach(
+            key.admitted, self._model, budget, whole=self._whole(key), effort=self.effort
+        )
+        return found if isinstance(found, Breach) else breach
+
+    def _whole(self, key: KeyLog) -> bool:
+        """Whether its admissions are all hits that the limiter ever counted of a key."""
+        # Of several quotas, one may have counted what another rejected.
+        counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
+        return self.fresh and not self.cut_off and not counted
 
     def sensitivity(self, *, windows: bool) -> tuple[Sensitivity, ...]:
         """The least excess that the keys which pressed hardest could have shown."""
@@ -166,7 +198,8 @@ class Trial:
         For a log against which nothing plainer was found.
         """
         for suspect in self.survey.suspects:
-            if self._clears(suspect.joint):
+            # What is known of all rejections of a key may not be so of some alone.
+            if self._judgement.only is None and self._clears(suspect.joint):
                 continue
             key = suspect.load()
             found, spent = self._together(key, self._judgement)

@@ -1,7 +1,7 @@
 """The verdict on a log: consistent, violated or inconclusive. Never "correct".
 
 consistent    some choice of decision instants explains everything seen
-violated      none does; the evidence is the smallest part that shows it
+violated      none does; the evidence is a part that shows it, and all of it is needed
 inconclusive  the log cannot tell, and the reasons say why
 """
 
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from rateproof.prove.causes import Cause
-from rateproof.prove.evidence import DRAWING_WIDTH, Evidence, readable_key
+from rateproof.prove.evidence import DRAWING_WIDTH, MOST_EVIDENCE, Evidence, readable_key
 from rateproof.prove.headers.headers import Headers, all_headers
 from rateproof.prove.pressure.calls import ClosestCall, closest_of
 from rateproof.prove.pressure.pressure import Pressure, hardest
@@ -31,10 +31,6 @@ __all__ = [
 CONSISTENT: Final = "consistent"
 VIOLATED: Final = "violated"
 INCONCLUSIVE: Final = "inconclusive"
-
-MOST_EVIDENCE: Final = 16
-"""Pieces of evidence in a verdict; the reasons say of how many."""
-
 
 _SILENT: Final = {Cause.NEVER_STRESSED, Cause.TOO_COARSE, Cause.NOT_JUDGED}
 """Causes that say nothing against other runs."""

@@ -34,6 +34,7 @@ def verify(document: Document, budget: int = DEFAULT_BUDGET) -> Verdict:
         budget,
         claims,
         denied_count=document.denied_count,
+        only=document.without_need,
     )
     doubts = Doubts()
     if document.claim == OVER_ADMISSION:

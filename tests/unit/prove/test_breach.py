@@ -1,11 +1,11 @@
-"""A breach: the fewest windows where counting shows it, else a core of which all is needed."""
+"""A breach: the fewest requests that show it, all of them needed."""
 
 from dataclasses import replace
 
 from rateproof.policy import Policy
 from rateproof.prove.admissions.breach import Breach, find_breach
 from rateproof.prove.admissions.feasible import Exhausted, Feasible, Infeasible, feasible
-from rateproof.prove.models import Model
+from rateproof.prove.models import Model, Tolerance
 
 UNCOUNTED = [(0, 200), (300, 300), (600, 600), (200, 400)]
 TWO = Model.of(Policy.parse("2 per 400ns"))
@@ -50,3 +50,36 @@ def test_one_segment_out_of_budget_does_not_hide_a_breach_in_the_next():
     found, spent = find_breach(jobs, one, 10**6)
     assert found is None
     assert spent > 0
+
+
+def test_fewer_requests_of_another_quota_are_shown_before_more_of_the_first():
+    model = Model.of(Policy.parse("2 per 400ns; 3 per 2000ns"))
+    apart = [(0, 0), (500, 500), (1_000, 1_000), (1_500, 1_500)]
+    assert find_breach(apart, model, 0)[0] == Breach((0, 1, 2, 3), 1, 1, 500)
+    close = [(5_000, 5_000), (5_100, 5_100), (5_399, 5_399)]
+    assert find_breach([*apart, *close], model, 0)[0] == Breach((4, 5, 6), 0, 1, 1)
+
+
+def test_a_counter_needs_fewer_requests_than_its_gap_says():
+    """Eleven in a window of 5 are never right, and neither are seven at once."""
+    model = Model.of(Policy.parse("sliding-counter 5 per 400ns"), Tolerance())
+    burst = [(t, t + 1) for t in range(11)]
+    found, _ = find_breach(burst, model, 0)
+    assert isinstance(found, Breach)
+    assert (len(found.core), found.stair, found.minimal) == (7, None, True)
+    unreduced, _ = find_breach(burst, model, 0, effort=0)
+    assert unreduced == Breach(tuple(range(11)), 0, 1, 388, minimal=False)
+
+
+def test_what_was_needed_before_another_was_left_out_is_tried_again():
+    """A counter that may have begun anew is searched in parts, which are others without one request."""
+    model = Model.of(Policy.parse("sliding-counter 3 per 30ns"))
+    core = [(0, 15), (3, 9), (11, 12), (22, 25), (24, 24), (27, 38), (34, 40)]
+    extra = [(18, 44), (33, 51), (57, 59), (68, 68), (77, 85), (79, 87)]
+    found, _ = find_breach([*core, *extra], model, 10**6)
+    assert isinstance(found, Breach)
+    assert found.minimal
+    kept = [[*core, *extra][i] for i in found.core]
+    for left_out in range(len(kept)):
+        fewer = kept[:left_out] + kept[left_out + 1 :]
+        assert find_breach(fewer, model, 10**6)[0] is None

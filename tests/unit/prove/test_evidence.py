@@ -67,6 +67,12 @@ def test_a_core_that_no_window_holds_says_so():
     )
 
 
+def test_a_core_of_which_some_may_not_be_needed_says_so():
+    told = "; not minimised: some of them may not be needed"
+    assert piece(1, 2, 3, nested=False, minimal=False).sentence().endswith(told)
+    assert told not in piece(1, 2, 3, nested=False).sentence()
+
+
 @pytest.mark.parametrize(("seen", "held"), [(0, "none"), (3, "at most 3")])
 def test_a_wrong_rejection_says_how_empty_the_window_was(seen, held):
     rejected = piece(8, 9, claim="wrong-rejection", seen=seen)

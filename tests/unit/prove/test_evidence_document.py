@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,6 +109,63 @@ def test_figures_and_sentence_play_no_part():
     verdict = verify(Document.read(document))
     assert verdict.outcome == VIOLATED
     assert "6 in less than 5 s" in verdict.evidence[0].sentence()
+
+
+def counted_denial():
+    """Two at 0 s and 1 s, a right denial at 4 s, and one at 8.5 s with only that denial before it."""
+    log = EventLog({"fresh_keys": True})
+    for number, sent_ms in enumerate((0, 1_000, 4_000, 8_500)):
+        sent_ns, denied = sent_ms * MS, number > 1
+        log.append(
+            Event(
+                key=b"client-7",
+                sequence=number,
+                sent_ns=sent_ns,
+                received_ns=sent_ns + MS,
+                status=429 if denied else 200,
+                outcome="rejected" if denied else "admitted",
+            )
+        )
+    return log
+
+
+def test_a_denial_that_is_only_counted_needs_no_reason_in_the_document():
+    policy = Policy.parse("2 per 5s")
+    [piece] = judge(counted_denial(), policy, denied_count=True).evidence
+    document = to_document(piece, FIVE_HUNDRED, {}, denied_count=True)
+    assert [request["number"] for request in document["requests"]] == [2, 3]
+    assert document["without_need"] == [3]
+    assert verify(Document.read(document)).evidence[0].sentence() == document["sentence"]
+    document["requests"].pop()
+    document["without_need"] = []
+    assert verify(Document.read(document)).causes == ("not-shown",)
+
+
+@pytest.mark.parametrize("numbers", [[99], [True], ["0"], [None], "0", None])
+def test_numbers_of_requests_that_are_not_there_are_refused(numbers):
+    with pytest.raises(LogError, match="without_need is"):
+        Document.read({**document_of(six()), "without_need": numbers})
+
+
+def test_a_document_of_an_earlier_version_is_read_as_it_was_meant():
+    document = document_of(six(), "first-hit-window 5 per 5s")
+    del document["complete"], document["without_need"]
+    assert verify(Document.read(document)).outcome == VIOLATED
+
+
+def test_evidence_against_windows_opened_by_hits_says_whether_its_requests_must_be_all():
+    """Ten in a window can never be right; six can, if they met the end of one and the next."""
+    policy = "first-hit-window 5 per 5s"
+    six_hits = document_of(six(), policy)
+    assert (six_hits["complete"], len(six_hits["requests"])) == (True, 6)
+    assert any("these are all its requests" in one for one in six_hits["assumptions"])
+    assert verify(Document.read({**six_hits, "complete": False})).causes == ("not-shown",)
+    log = six()
+    for event in six():
+        log.append(replace(event, sequence=event.sequence + 6))
+    ten_hits = document_of(log, policy)
+    assert (ten_hits["complete"], len(ten_hits["requests"])) == (False, 10)
+    assert not any("these are all its requests" in one for one in ten_hits["assumptions"])
 
 
 def test_a_wrong_rejection_assumes_that_nothing_is_missing():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rateproof.errors import InvalidArgument
-from rateproof.events import Event, EventLog, outcome_of
+from rateproof.events import Event, EventLog, derived, outcome_of
 from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, Verdict, combine, judge
 from rateproof.prove.verdict import MOST_EVIDENCE
@@ -69,6 +69,17 @@ def test_an_unknown_claim_or_none_is_refused(claims):
 def test_a_senseless_tolerance_is_refused(ppm):
     with pytest.raises(InvalidArgument, match="ppm"):
         judge(log_of(*burst(5)), FIVE, tolerance_ppm=ppm)
+
+
+@pytest.mark.parametrize(
+    ("policy", "most"),
+    [("3 per 2s", "3 in any 2s"), ("fixed-window 3 per 2s; 9 per 1m", "6 in any 2s, 9 in any 1m")],
+)
+def test_never_stressed_says_how_many_the_policy_allows(policy, most):
+    """Of windows on the clock it is twice what it names: as many may come on either side of an edge."""
+    verdict = judge(log_of(*burst(3)), Policy.parse(policy))
+    assert verdict.causes == (Cause.NEVER_STRESSED,)
+    assert f"no key can have sent more than the policy allows ({most})" in verdict.reasons[0]
 
 
 def test_never_stressed_counts_rejected_and_unknown_attempts_too():
@@ -181,6 +192,17 @@ def test_an_unmarked_503_is_unknown_only_where_rejections_are_marked():
     counts = judge(log, FIVE).counts
     assert (counts.rejected, counts.unknown) == (2, 1)
     assert judge(log_of((0, 200), (1, 503)), FIVE).counts.rejected == 1
+
+
+def test_a_rejection_by_any_other_status_is_a_mark_by_itself():
+    log = log_of((0, 200), (1, 503), (2, 403))
+    counts = judge(derived(log, {403, 503}), FIVE).counts
+    assert (counts.rejected, counts.unknown) == (1, 1)
+    counts = judge(derived(log, {403}), FIVE).counts
+    assert (counts.rejected, counts.unknown) == (1, 1)
+    assert judge(derived(log, {503}), FIVE).counts.rejected == 1
+    lost = log_of((0, 200), (1, 503), (2, None, {"outcome": "rejected"}))
+    assert judge(lost, FIVE).counts.rejected == 1
 
 
 def test_evidence_is_capped_and_the_reasons_say_of_how_many():

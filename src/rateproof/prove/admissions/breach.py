@@ -1,27 +1,37 @@
-"""Is the claim of no over-admission false for these jobs, and which of them show it best?"""
+"""Is the claim of no over-admission false for these jobs, and which of them show it best?
 
-from collections.abc import Sequence
+Where several of them do, each with as few as can be, those are shown that are fewest,
+and of as many those with the most slack.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
-from rateproof.prove.admissions.families.family import Family
+from rateproof.prove.admissions.cores import Core, minimal_core
+from rateproof.prove.admissions.families.family import Explained, Family
 from rateproof.prove.admissions.families.search import search
 from rateproof.prove.admissions.feasible import (
     Exhausted,
+    Feasible,
     Infeasible,
     Interval,
     feasible,
-    minimal_core,
     segments,
 )
-from rateproof.prove.admissions.windows import Nest, tightest_nests
+from rateproof.prove.admissions.windows import tightest_nests
 from rateproof.prove.models import Model
 
-__all__ = ["Breach", "find_breach"]
+__all__ = ["MOST_EFFORT", "Breach", "find_breach"]
 
 # Effort beyond the decision itself, spent on making evidence readable.
-_NEST_WORK = 2_000_000
-_MINIMISE_BUDGET = 300_000
-_MEASURED_CORE = 200
+_NEST_WORK: Final = 2_000_000
+_MEASURED_CORE: Final = 200
+_MEASURE_BUDGET: Final = 300_000
+
+MOST_EFFORT: Final = 1_000_000
+"""Job placements that are spent on leaving jobs out of one breach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +44,25 @@ class Breach:
             holds them all and only a search over all choices shows it.
         steps: how many steps of it they climb.
         slack_ns: by how much every gap could be shorter and still be broken.
+        minimal: whether every one of them is needed; False where that was not found out.
+        complete: whether it is only shown because they are all that there were.
     """
 
     core: tuple[int, ...]
     stair: int | None
     steps: int
     slack_ns: int
+    minimal: bool = True
+    complete: bool = False
 
 
 def find_breach(
-    jobs: Sequence[Interval], model: Model, budget: int, *, whole: bool = False
+    jobs: Sequence[Interval],
+    model: Model,
+    budget: int,
+    *,
+    whole: bool = False,
+    effort: int = MOST_EFFORT,
 ) -> tuple[Breach | Exhausted | None, int]:
     """The most readable proof that the jobs break the model, if they do.
 
@@ -53,12 +72,13 @@ def find_breach(
         budget: see `feasible`.
         whole: whether these are all hits that the limiter ever counted of the
             key; without that some families cannot be searched.
+        effort: job placements that may be spent on leaving jobs out.
 
     Returns:
         The breach, or None (they can be explained), or `Exhausted`; and what
         was spent of the budget.
     """
-    found, spent = _find_by_gaps(jobs, model, budget)
+    found, spent = _find_by_gaps(jobs, model, budget, effort)
     exhausted = isinstance(found, Exhausted)
     if isinstance(found, Breach):
         return found, spent
@@ -68,28 +88,21 @@ def find_breach(
         answer = search(jobs, family, budget - spent)
         spent += answer.spent
         if isinstance(answer, Infeasible):
-            return Breach(_family_core(jobs, family, answer.core), None, 0, 0), spent
+            if family.monotone:
+                return _fewest(jobs, [answer.core], model, effort), spent
+            # A hit that is left out may have opened the window that the others need.
+            core = tuple(sorted(answer.core, key=lambda i: (*jobs[i], i)))
+            return Breach(core, None, 0, 0, complete=True), spent
         exhausted |= isinstance(answer, Exhausted)
     return (Exhausted(spent) if exhausted else None), spent
 
 
-def _family_core(
-    jobs: Sequence[Interval], family: Family, core: tuple[int, ...]
-) -> tuple[int, ...]:
-    """By sending time: a minimal core, or where nothing can be left out, all of it."""
-    if not family.monotone:
-        return tuple(sorted(core, key=lambda i: (*jobs[i], i)))
-    return minimal_core(
-        jobs, core, lambda fewer, left: search(fewer, family, left), _MINIMISE_BUDGET
-    )
-
-
 def _find_by_gaps(
-    jobs: Sequence[Interval], model: Model, budget: int
+    jobs: Sequence[Interval], model: Model, budget: int, effort: int
 ) -> tuple[Breach | Exhausted | None, int]:
-    found = _nested(jobs, model, 1)
-    if found is not None:
-        return found, 0
+    nested = _nested(jobs, model, 1)
+    if nested:
+        return _fewest(jobs, nested, model, effort), 0
     spent = 0
     exhausted = False
     smallest = min(stair.size(1) for stair in model.stairs)
@@ -98,51 +111,105 @@ def _find_by_gaps(
             continue
         answer, cost = _find_in_segment([jobs[i] for i in part], model, budget - spent)
         spent += cost
-        if isinstance(answer, Breach):
-            return replace(answer, core=tuple(part[i] for i in answer.core)), spent
-        exhausted = exhausted or answer is not None
+        if isinstance(answer, Exhausted):
+            exhausted = True
+        elif answer:
+            cores = [[part[i] for i in core] for core in answer]
+            return _fewest(jobs, cores, model, effort), spent
     return (Exhausted(spent) if exhausted else None), spent
 
 
 def _find_in_segment(
     jobs: list[Interval], model: Model, budget: int
-) -> tuple[Breach | Exhausted | None, int]:
+) -> tuple[list[Sequence[int]] | Exhausted, int]:
+    """Cores, by index; none if the jobs can be explained."""
     # Where few steps do not settle it, counting often does, at a bounded price.
     first = min(budget, 16 * len(jobs))
     answer = feasible(jobs, model, first)
     spent = answer.spent
-    if not isinstance(answer, Exhausted | Infeasible):
-        return None, spent
-    found = _nested(jobs, model, max(1, _NEST_WORK // len(jobs)))
-    if found is not None:
-        return found, spent
-    if isinstance(answer, Exhausted) and budget > first:
+    if isinstance(answer, Feasible):
+        return [], spent
+    cores: list[Sequence[int]] = [*_nested(jobs, model, max(1, _NEST_WORK // len(jobs)))]
+    if not cores and isinstance(answer, Exhausted) and budget > first:
         answer = feasible(jobs, model, budget - spent)
         spent += answer.spent
-    if isinstance(answer, Exhausted):
-        return answer, spent
-    if not isinstance(answer, Infeasible):
-        return None, spent
-    core = minimal_core(
-        jobs, answer.core, lambda fewer, left: feasible(fewer, model, left), _MINIMISE_BUDGET
-    )
-    return Breach(core, None, 0, _slack_ns([jobs[i] for i in core], model)), spent
+    if isinstance(answer, Infeasible):
+        cores.append(answer.core)
+    return answer if isinstance(answer, Exhausted) and not cores else cores, spent
 
 
-def _nested(jobs: Sequence[Interval], model: Model, most_steps: int) -> Breach | None:
-    """The breach that lies in the fewest steps, by the widest margin among those."""
-    candidates: list[tuple[int, int, int, Nest]] = []
-    for index, stair in enumerate(model.stairs):
+def _nested(jobs: Sequence[Interval], model: Model, most_steps: int) -> list[Sequence[int]]:
+    """For each stair that a nest breaks, the one at its fewest steps, by the widest margin."""
+    cores: list[Sequence[int]] = []
+    for stair in model.stairs:
         for nest in tightest_nests(jobs, stair, most_steps):
-            slack_ns = stair.span_ns(nest.steps) - nest.span_ns
-            if slack_ns > 0:
-                candidates.append((nest.steps, -slack_ns, index, nest))
+            if nest.span_ns < stair.span_ns(nest.steps):
+                cores.append(nest.members(jobs, stair.size(nest.steps)))
                 break
-    if not candidates:
-        return None
-    steps, slack_ns, index, nest = min(candidates, key=lambda c: c[:3])
-    core = nest.members(jobs, model.stairs[index].size(steps))
-    return Breach(tuple(core), index, steps, -slack_ns)
+    return cores
+
+
+def _fewest(
+    jobs: Sequence[Interval], cores: Iterable[Sequence[int]], model: Model, effort: int
+) -> Breach:
+    """The breach by the fewest jobs, then by the widest margin, that any of the cores leads to."""
+    found = (_named(jobs, _reduced(jobs, core, model, effort), model) for core in cores)
+    return min(found, key=lambda breach: (len(breach.core), -breach.slack_ns))
+
+
+def _reduced(jobs: Sequence[Interval], core: Sequence[int], model: Model, effort: int) -> Core:
+    """Of a core what is needed, whichever quota it is that the rest breaks."""
+    span_ns = max(jobs[i][1] for i in core) - min(jobs[i][0] for i in core)
+    harmless = [stair.size(1) - 1 for stair in model.stairs]
+    harmless += [_harmless(family, span_ns) for family in model.families if family.monotone]
+    if len(core) == min(harmless) + 1:
+        return Core(tuple(core), minimal=True)
+    return minimal_core(jobs, core, partial(_impossible, model=model), effort)
+
+
+def _harmless(family: Family, span_ns: int) -> int:
+    """So many jobs always fit, if they were all sent and received within this span."""
+    if (
+        family.algorithm == "fixed-window"
+        and span_ns < family.least_ns
+        and family.widening_ns  # so that no interval is an instant
+    ):
+        # Let a window begin as the (N+1)-th to end does: N at most ended before that, and may lie
+        # in the window before it, as may any that ends just then; of 2N jobs N at most are left.
+        return 2 * family.limit
+    return family.limit
+
+
+def _impossible(
+    jobs: Sequence[Interval], budget: int, model: Model
+) -> Infeasible | Exhausted | Explained:
+    """Whether jobs cannot all have been admitted, whatever else there was."""
+    answer: Feasible | Infeasible | Exhausted | Explained = feasible(jobs, model, budget)
+    spent, exhausted = answer.spent, isinstance(answer, Exhausted)
+    for family in model.families:
+        if not isinstance(answer, Infeasible) and family.monotone:
+            answer = search(jobs, family, budget - spent)
+            spent += answer.spent
+            exhausted |= isinstance(answer, Exhausted)
+    if isinstance(answer, Infeasible):
+        return replace(answer, spent=spent)
+    return Exhausted(spent) if exhausted else Explained(spent)
+
+
+def _named(jobs: Sequence[Interval], kept: Core, model: Model) -> Breach:
+    """What a core breaks: by all lying in the fewest steps, by the widest margin among those."""
+    alone = [jobs[i] for i in kept.jobs]
+    span_ns = max(end for _, end in alone) - min(sent for sent, _ in alone)
+    named = []
+    for index, stair in enumerate(model.stairs):
+        steps, more = divmod(len(alone) - 1 - stair.lag, stair.width)
+        slack_ns = stair.span_ns(max(0, steps)) - span_ns
+        if more == 0 and slack_ns > 0:
+            named.append((steps, -slack_ns, index))
+    if named:
+        steps, less_ns, index = min(named)
+        return Breach(kept.jobs, index, steps, -less_ns, kept.minimal)
+    return Breach(kept.jobs, None, 0, _slack_ns(alone, model), kept.minimal)
 
 
 def _slack_ns(core: Sequence[Interval], model: Model) -> int:
@@ -153,7 +220,7 @@ def _slack_ns(core: Sequence[Interval], model: Model) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         shorter = Model(tuple(replace(s, slack_ns=s.slack_ns + middle) for s in model.stairs))
-        if isinstance(feasible(core, shorter, _MINIMISE_BUDGET), Infeasible):
+        if isinstance(feasible(core, shorter, _MEASURE_BUDGET), Infeasible):
             low = middle
         else:
             high = middle

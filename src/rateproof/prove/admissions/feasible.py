@@ -14,10 +14,9 @@ section 2, proves what is only stated here.
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Protocol
 
 from rateproof import core
 from rateproof.prove.models import Model, bounds_of
@@ -29,7 +28,6 @@ __all__ = [
     "Infeasible",
     "Interval",
     "feasible",
-    "minimal_core",
     "segments",
 ]
 
@@ -60,15 +58,6 @@ class Exhausted:
 
 
 Answer = Feasible | Infeasible | Exhausted
-
-
-class Asked(Protocol):
-    """What came of a question about jobs; `Infeasible` if they are that."""
-
-    @property
-    def spent(self) -> int:
-        """Its cost."""
-        ...
 
 
 def feasible(jobs: Sequence[Interval], model: Model, budget: int) -> Answer:
@@ -226,44 +215,3 @@ def segments(jobs: Sequence[Interval], model: Model) -> list[list[int]]:
         parts[-1].append(i)
         latest = max(latest, received_ns)
     return parts
-
-
-def minimal_core(
-    jobs: Sequence[Interval],
-    core: Sequence[int],
-    ask: Callable[[Sequence[Interval], int], Asked],
-    budget: int,
-) -> tuple[int, ...]:
-    """Delete what is not needed from an infeasible core.
-
-    Where infeasibility is monotone (adding admissions never makes them possible),
-    one pass over single jobs leaves a core of which every job is needed; wider
-    strokes before it are only for speed.
-
-    Args:
-        jobs: the jobs that `core` indexes.
-        core: indices of jobs that are infeasible by themselves.
-        ask: whether some jobs are infeasible, within a budget.
-        budget: how many job placements to spend; what is left when it is
-            spent is still infeasible, but perhaps not minimal.
-    """
-    kept = sorted(core, key=lambda i: (*jobs[i], i))
-    stroke = max(1, len(kept) // 2)
-    while True:
-        start = 0
-        while start < len(kept):
-            if budget <= 0:
-                return tuple(kept)
-            fewer = kept[:start] + kept[start + stroke :]
-            answer = ask([jobs[i] for i in fewer], budget)
-            budget -= len(fewer) + answer.spent
-            if isinstance(answer, Infeasible):
-                # Nothing outside the smaller core was needed.
-                kept_before = sum(1 for i in answer.core if i < start)
-                kept = [fewer[i] for i in answer.core]
-                start = kept_before
-            else:
-                start += stroke
-        if stroke == 1:
-            return tuple(kept)
-        stroke = max(1, stroke // 2)

@@ -50,18 +50,22 @@ class Document:
         policy: what the limiter is said to keep.
         tolerance: what the clocks may disagree on.
         denied_count: whether denied requests are said to use up the quota too.
+        complete: whether the requests are said to be all of the key that matter.
         key: the client's identity.
         run: the run of the log that the requests are from, None if it had one.
-        log: the requests, and that nothing else is known or assumed of the key.
+        log: the requests.
+        without_need: rows of the rejections that are said to be so; None for all.
     """
 
     claim: str
     policy: Policy
     tolerance: Tolerance
     denied_count: bool
+    complete: bool
     key: bytes
     run: int | None
     log: EventLog
+    without_need: frozenset[int] | None = None
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
@@ -74,17 +78,18 @@ class Document:
         fields = _Fields(data)
         if data.get("format") != FORMAT:
             raise LogError(f"format is {data.get('format')!r}", FORMAT)
-        claim = fields.one_of("claim", (OVER_ADMISSION, WRONG_REJECTION))
         key = fields.base64("key_base64")
+        claim = fields.one_of("claim", (OVER_ADMISSION, WRONG_REJECTION))
+        complete = claim == WRONG_REJECTION or fields.flag("complete", default=True)
         # Outcomes are as they were judged in the whole log: no 503 is doubted again.
-        log = EventLog(metadata={"fresh_keys": True, "marked_rejections": False})
-        numbers: set[int] = set()
+        log = EventLog(metadata={"fresh_keys": complete, "marked_rejections": False})
+        numbers: dict[int, int] = {}
         for at, request in enumerate(fields.objects("requests")):
             event = _event(_Fields(request, f"requests[{at}]."), key)
             if event.sequence in numbers:
                 problem = f"requests[{at}].number {event.sequence} is there a second time"
                 raise LogError(problem, "each request has a number of its own")
-            numbers.add(event.sequence)
+            numbers[event.sequence] = at
             log.append(event)
         try:
             policy = Policy.parse(fields.text("policy"))
@@ -92,7 +97,10 @@ class Document:
         except InvalidArgument as error:
             raise LogError(error.message, error.hint) from error
         denied_count, run = fields.flag("denied_count"), fields.maybe_whole("run")
-        return cls(claim, policy, tolerance, denied_count, key, run, log)
+        without_need = None
+        if "without_need" in data:
+            without_need = frozenset(fields.among("without_need", numbers))
+        return cls(claim, policy, tolerance, denied_count, complete, key, run, log, without_need)
 
     def assumptions(self) -> list[str]:
         """What has to be true for the requests to show what is claimed, in words."""
@@ -112,11 +120,14 @@ class Document:
                 f"no other request of this key was {what} in the {self._matters()}: "
                 "the log is complete, and nobody else used the key"
             )
-        elif any(quota.algorithm == "first-hit-window" for quota in self.policy.quotas):
+        elif self.complete and self._opened_by_hits():
             told.append("the key was not in use before, and these are all its requests")
         if self.denied_count:
             told.append("denied requests use up the quota too")
         return told
+
+    def _opened_by_hits(self) -> bool:
+        return any(quota.algorithm == "first-hit-window" for quota in self.policy.quotas)
 
     def _matters(self) -> str:
         """What other requests would have to have been there for the rejection to be right."""
@@ -156,7 +167,7 @@ def to_document(
     """
     plain = evidence.to_json()
     requests = plain.pop("events")
-    figures = ("span_ns", "allowed", "seen", "window_ns", "slack_ns", "nested")
+    figures = ("span_ns", "allowed", "seen", "window_ns", "slack_ns", "nested", "minimal")
     document: dict[str, Any] = {
         "format": FORMAT,
         "rateproof": __version__,
@@ -166,10 +177,12 @@ def to_document(
         "tolerance_ppm": tolerance.ppm,
         "granularity_ns": tolerance.granularity_ns,
         "denied_count": denied_count,
+        "complete": evidence.complete,
         "key": plain["key"],
         "key_base64": plain["key_base64"],
         "run": evidence.run,
         "requests": requests,
+        "without_need": plain["without_need"],
         "figures": {name: plain[name] for name in figures},
         "source": {name: metadata[name] for name in _SOURCE if name in metadata},
     }
@@ -205,7 +218,9 @@ class _Fields:
             raise self.wrong(name, form)
         return value
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: bool | None = None) -> bool:
+        if default is not None and name not in self.data:
+            return default
         value: bool = self._get(name, "true or false", bool)
         return value
 
@@ -227,6 +242,14 @@ class _Fields:
             return base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
             raise self.wrong(name, "base64") from error
+
+    def among(self, name: str, known: Mapping[int, int]) -> list[int]:
+        """What is known of each of a list of numbers."""
+        form = "a list of numbers of requests"
+        numbers: list[int] = self._get(name, form, list)
+        if not all(type(one) is int and one in known for one in numbers):
+            raise self.wrong(name, form)
+        return [known[one] for one in numbers]
 
     def objects(self, name: str) -> list[dict[str, Any]]:
         form = "a list of one object or more"

@@ -7,10 +7,13 @@ from rateproof.prove.claims import WRONG_REJECTION
 from rateproof.prove.evidence import drawing, timeline
 from rateproof.prove.wording import key_to_json, names, readable_key, seconds, spaced
 
-__all__ = ["DRAWING_WIDTH", "Evidence", "Witness"]
+__all__ = ["DRAWING_WIDTH", "MOST_EVIDENCE", "Evidence", "Witness"]
 
 DRAWING_WIDTH: Final = 78
 """Characters a line of a drawing in text, where nobody says how many there are."""
+
+MOST_EVIDENCE: Final = 16
+"""Pieces of evidence in a verdict; the reasons say of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Evidence:
             decided; if not, every choice of instants fails for one reason or another.
         policy: the policy's text.
         quota: the text of the quota of it that they are held to.
+        minimal: whether none of them can be left out; False where the effort for
+            finding that out was spent.
+        complete: whether it rests on there being no others: always for a wrong rejection.
+        without_need: how many of them, the last ones, were rejected without need.
     """
 
     claim: str
@@ -68,6 +75,9 @@ class Evidence:
     nested: bool
     policy: str
     quota: str = ""
+    minimal: bool = True
+    complete: bool = False
+    without_need: int = 0
 
     def sentence(self) -> str:
         """The evidence in one sentence."""
@@ -87,12 +97,15 @@ class Evidence:
         wherever = " and wherever windows begin" if phases else ""
         return (
             f"{where}: {which} cannot all have been admitted under '{self.policy}', whenever "
-            f"between sending and answer each was decided{wherever}"
+            f"between sending and answer each was decided{wherever}{self._whether_minimal()}"
         )
+
+    def _whether_minimal(self) -> str:
+        return "" if self.minimal else "; not minimised: some of them may not be needed"
 
     def _rejected(self) -> str:
         if not self.nested:
-            rejected = [event.number for event in self.events[self.seen :]]
+            rejected = [event.number for event in self._refused()]
             were = "was" if len(rejected) == 1 else "were"
             return (
                 f"{names([event.number for event in self.events])} cannot all have been answered "
@@ -111,6 +124,9 @@ class Evidence:
             f"{refused} the {spaced(self.window_ns)} before it held {held} of the "
             f"{self.allowed} that the policy allows"
         )
+
+    def _refused(self) -> tuple[Witness, ...]:
+        return self.events[len(self.events) - self.without_need :]
 
     def timeline(self, width: int = DRAWING_WIDTH) -> str:
         """A drawing in text: see `rateproof.prove.evidence.timeline.draw`."""
@@ -135,6 +151,9 @@ class Evidence:
             "window_ns": self.window_ns,
             "slack_ns": self.slack_ns,
             "nested": self.nested,
+            "minimal": self.minimal,
+            "complete": self.complete,
+            "without_need": [event.number for event in self._refused()],
             "events": [
                 {
                     "number": event.number,

@@ -5,7 +5,8 @@ of its interval, are sent once more through a limiter that is too generous: one
 that admits `excess` more, or whose window is too short. Those it admits are
 kept with the intervals they really had, and the search that judges every log
 says whether they could be explained, under the same tolerance. Windows on the
-epoch begin who knows when: what is said of them shows at each of eight phases.
+epoch begin who knows when: what is said of them shows at each of eight phases, and
+may not between these.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -65,6 +65,7 @@ class Judgement:
         longest_ns: the longest time from sending to answer in the log; None
             where an answer was lost.
         denied_count: whether denied requests use up the quota too.
+        only: rows of the rejections to judge; None for all.
     """
 
     policy: Policy
@@ -72,6 +73,7 @@ class Judgement:
     cut_off: bool = False
     longest_ns: int | None = None
     denied_count: bool = False
+    only: frozenset[int] | None = None
 
     def rules(self, tolerance: Tolerance) -> tuple[Rule, ...]:
         """The rule of each quota; none where no rejection is to be judged.
@@ -98,12 +100,15 @@ class Judgement:
         rules = self.rules(tolerance)
         if not rules:
             return []
+        asked = [
+            i for i, row in enumerate(key.rejected_rows) if self.only is None or row in self.only
+        ]
         if self.fresh:
-            return list(range(len(key.rejected)))
+            return asked
         if self.longest_ns is None:
             return []
         from_ns = covered_from_ns(key.first_sent_ns, self.longest_ns, rules)
-        return [i for i, (sent_ns, _) in enumerate(key.rejected) if sent_ns >= from_ns]
+        return [i for i in asked if key.rejected[i][0] >= from_ns]
 
     def wrong(
         self, key: KeyLog, indices: Sequence[int], tolerance: Tolerance, *, unknown: bool = True

@@ -55,6 +55,9 @@ def _fewest(key: KeyLog, part: Part, logs: Sequence[Log], *, denied_count: bool)
     def smaller(rejected: Sequence[int], windows: int) -> Part:
         """The piece around these, if it is not explained either; else the same as before."""
         nonlocal budget
+        if denied_count and len([*pieces(key, rejected, logs, denied_count=True)]) != 1:
+            # They share denied requests only, and are no longer looked at together.
+            return part
         tried = cut_out(key, rejected, logs, denied_count=denied_count, windows=windows)
         answer = explain(tried.piece(key, denied_count=denied_count), logs, budget)
         budget -= answer.spent

@@ -190,9 +190,10 @@ def saying(data):
         (hanging_up, "it hangs up without an answer"),
         (silent, "it takes longer than the timeout"),
         (saying(b"\x1b[2J\x9b1m 220 mail ready\r\n\r\n"), "what comes back is not HTTP"),
-        (saying(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 70_000), "65536 bytes when reading header"),
+        (saying(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 70_000), "larger than 64 kB"),
+        (saying(b"HTTP/1.1 200 OK\r\n" + b"X-A: a\r\n" * 101), "more than 100 fields"),
     ],
-    ids=["closed", "timeout", "protocol", "header too long"],
+    ids=["closed", "timeout", "protocol", "header too long", "too many fields"],
 )
 def test_one_who_listens_and_does_not_answer_is_not_to_be_started(script, words, probe, scripted):
     code, text, said = probe(scripted(script).target().url, "--timeout", "200ms")
@@ -222,7 +223,17 @@ def test_a_limit_on_everybody_together_is_not_taken_for_one_by_the_key(probe):
     with serving(Quota(3, 200), key=everybody) as url:
         _, text, _ = probe(url)
     assert "not by query:clientId" in text
-    assert "limits by" not in text.replace("limits not by", "")
+    assert "limits by" not in text
+    assert "the limit seems to be shared by all clients" in text
+
+
+def test_of_a_limit_on_everybody_together_no_wrong_number_is_named(probe):
+    """While others use it up, what a fresh identity is admitted says nothing of the limit."""
+    with serving(Quota(5, 500), key=everybody) as url:
+        code, text, _ = probe(url, "--max-time", "6s")
+    assert "the limit seems to be shared by all clients" in text
+    first = text.splitlines()[0]
+    assert first == "5 per 500ms" if code == 0 else first.startswith("the limit seems to be shared")
 
 
 def test_headers_that_lie_mislead_nobody(probe):

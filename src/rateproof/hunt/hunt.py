@@ -18,7 +18,7 @@ from rateproof.hunt.shrink.command import repeat_command
 from rateproof.hunt.shrink.crashes import CRASH, shrunk_crash
 from rateproof.hunt.shrink.oracle import Tries
 from rateproof.hunt.shrink.reproduction import Reproduction
-from rateproof.hunt.shrink.shrinking import (
+from rateproof.hunt.shrink.violations import (
     outcome_of,
     scheduled,
     shrunk_violations,

@@ -14,7 +14,7 @@ from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.server.watch import Crash
 from rateproof.hunt.shrink.crashes import shrunk_crash
 from rateproof.hunt.shrink.oracle import Tries
-from rateproof.hunt.shrink.shrinking import outcome_of, shrunk_violations, told_if_cut_short
+from rateproof.hunt.shrink.violations import outcome_of, shrunk_violations, told_if_cut_short
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge

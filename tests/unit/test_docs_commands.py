@@ -1,0 +1,43 @@
+"""The commands in the README and in docs/ are ones that we accept."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rateproof.arguments import parse
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROGRAMS = {None: "", "server.py": "serve", "client.py": "simulate", "tester.py": "test"}
+
+
+def commands():
+    """Every command line of ours, and the page it is on."""
+    for page in PAGES:
+        blocks = re.findall(r"^```\w*\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+        for line in "".join(blocks).replace("\\\n", " ").splitlines():
+            match = re.match(r"(?:\$ )?(?:rateproof|python (\w+\.py)) (?=[a-z-])(.*)", line)
+            if match and match[1] in PROGRAMS:
+                yield f"{PROGRAMS[match[1]]} {match[2]}", page
+
+
+def words(line):
+    """What stands before a comment, a pipe or the end of a job in the background."""
+    for word in shlex.split(line, comments=True):
+        if word in ("|", "&", "&&", ";") or word.startswith((">", "2>")):
+            return
+        yield word
+
+
+LINES = dict(commands())
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_command_of_a_page_is_accepted(line):
+    assert parse([*words(line)]).command
+
+
+def test_many_pages_have_commands():
+    assert len({*LINES.values()}) >= 10

@@ -31,13 +31,9 @@ _LEAST_SPANS = 4
 
 
 def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw, Phase | None]:
-    """An iteration that runs a recipe on fresh clients, begun over all phases of the window."""
-    bench = Bench.of(
-        [recipe],
-        CONFIRMATIONS,
-        spread_ns=settings.policy.quotas[0].window_ns,
-        max_rate=settings.max_rate,
-    )
+    """An iteration that runs a recipe on fresh clients, begun over the window's phases."""
+    spread_ns = min(settings.policy.quotas[0].window_ns, _PATIENCE_NS)
+    bench = Bench.of([recipe], CONFIRMATIONS, spread_ns=spread_ns, max_rate=settings.max_rate)
     drawn = Draw(
         seed=settings.seed,
         iteration=number,

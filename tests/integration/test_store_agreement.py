@@ -8,6 +8,7 @@ from rateproof.testing import StoreAgreement, StoreRaces
 
 class Tables(StoreAgreement, StoreRaces):
     core = "native"
+    rounds = 2000
 
     @pytest.fixture(autouse=True)
     def forced(self, monkeypatch):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import pytest
 
@@ -18,7 +18,6 @@ __all__ = ["StoreRaces"]
 
 T = TypeVar("T")
 
-_ROUNDS = 400
 _ADMISSIONS = 15
 _PATIENCE_NS = 20_000_000_000
 _RACED = [
@@ -33,6 +32,9 @@ class StoreRaces(StoreSuite):
     pytest collects a class whose name begins with `Test`; it needs `open_store`. Time is the
     machine's: nobody has to be able to set the store's clock.
     """
+
+    rounds: ClassVar[int] = 400
+    """How often two hits at once are tried, for each policy."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Let processes race where they share."""
@@ -49,7 +51,7 @@ class StoreRaces(StoreSuite):
 
         def race(me: int, limiter: Limiter, meeting: Meeting) -> list[bool]:
             won = []
-            for number in range(1, _ROUNDS + 1):
+            for number in range(1, self.rounds + 1):
                 if me == 0 and number % 2:
                     limiter.hit(str(number))
                 meeting.wait(me, number)
@@ -117,7 +119,7 @@ class StoreRaces(StoreSuite):
         with self._fresh_name() as name:
 
             def opened() -> Limiter:
-                return Limiter(policy, store=self.open_store(name, 2 * _ROUNDS))
+                return Limiter(policy, store=self.open_store(name, 2 * self.rounds))
 
             def alone(me: int) -> list[T]:
                 with opened() as limiter:

@@ -105,6 +105,20 @@ def test_four_processes_admit_exactly_the_limit(core, spawn, shm_name):
         }
 
 
+@pytest.mark.parametrize("algorithm", RULES)
+def test_four_processes_keep_to_the_envelope_in_any_window(core, algorithm, spawn, shm_name):
+    """And what falls out of the window is admitted anew, so that the limit is used up."""
+    policy = f"{algorithm} 20 per 50ms"
+    arguments = (core, f"shm://{shm_name}", policy, 64, 1, 1, 0.5)
+    processes = [spawn("-c", HAMMER, *arguments) for _ in range(4)]
+    intervals = []
+    for process in processes:
+        intervals += admissions(process.communicate()[0])["0"]
+        assert process.returncode == 0
+    assert not proves_too_many(intervals, Policy.parse(policy))
+    assert len(intervals) > 3 * 20
+
+
 @pytest.mark.parametrize(
     ("policy", "capacity"),
     [("40 per hour; 60 per day", 64), *((f"{name} 4 per 20ms", 8) for name in RULES)],

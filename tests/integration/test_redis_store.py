@@ -19,6 +19,32 @@ from rateproof.enforce.stores import open_store
 from rateproof.enforce.stores.redis.lanes import AT_ONCE
 from rateproof.errors import InvalidArgument, StoreError
 
+# Arguments: store, policy, seconds. Hits one key with two threads as fast as it can; each line is
+# an admission: the instants between which it was decided.
+HAMMER = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from rateproof import Limiter
+store, policy, seconds = sys.argv[1:]
+limiter = Limiter(policy, store=store)
+end = time.monotonic() + float(seconds)
+def hammer(_):
+    admitted = []
+    while time.monotonic() < end:
+        before = time.monotonic_ns()
+        decision = limiter.hit("one")
+        after = time.monotonic_ns()
+        if decision:
+            admitted.append((before, after))
+        elif decision.retry_after_ns:
+            time.sleep(decision.retry_after_ns / 4e9)
+    return admitted
+with ThreadPoolExecutor(2) as pool:
+    for admitted in pool.map(hammer, range(2)):
+        for before, after in admitted:
+            print(before, after)
+"""
+
 
 def commands(valkey):
     """How often each command was called."""
@@ -26,6 +52,25 @@ def commands(valkey):
         name.removeprefix("cmdstat_"): each["calls"]
         for name, each in valkey.client.info("commandstats").items()
     }
+
+
+@pytest.mark.parametrize("policy", ["5 per 50ms", "token-bucket 100 per 1s burst 5"])
+def test_processes_and_threads_admit_no_more_than_the_policy(valkey, spawn, policy):
+    """For every stretch of admissions surely decided within it, the declared gap holds."""
+    processes = [spawn("-c", HAMMER, valkey.store, policy, 1.5) for _ in range(3)]
+    intervals = []
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        intervals += [tuple(map(int, line.split())) for line in output.splitlines()]
+    with Limiter(policy) as limiter:
+        gap = limiter.policy.gap
+    intervals.sort()
+    for first, (start, _) in enumerate(intervals):
+        ends = sorted(end for _, end in intervals[first:])
+        for count, end in enumerate(ends, 1):
+            assert end - start >= gap(count), f"{count} admissions within {end - start} ns"
+    assert len(intervals) > 50
 
 
 def test_all_of_one_limit_is_admitted_and_no_more(valkey):

@@ -69,7 +69,8 @@ class Bench:
         bound = _roomy(recipes, bound, tries, _MOST_TOGETHER)
         free = [n for n, recipe in enumerate(recipes) if not (recipe.phase or others)]
         longest_ns = max(spread_ns, *(recipe.span_ns for recipe in recipes), _LEAST_SENDING_NS)
-        free = _roomy(recipes, free, tries, rate * longest_ns / SECOND_NS)
+        first = tries * recipes[free[0]].largest if free else 0
+        free = _roomy(recipes, free, tries, first + rate * longest_ns / SECOND_NS)
         seats = [(n, _shift_ns(recipes[n].phase, phase)) for n in bound for _ in range(tries)]
         at_ns = 0
         for turn in range(tries):

@@ -221,12 +221,14 @@ def test_somebody_elses_server_that_dies_is_a_crash_and_the_loop_goes_on(
     os.killpg(theirs.pid, signal.SIGKILL)
     wait_for_text(tmp_path / SUMMARY, "stopped answering")
     theirs.wait()
+    wait_for_text(tmp_path / SUMMARY, "iteration 3", seconds=40)
     server()
-    text = wait_for_text(tmp_path / SUMMARY, "iteration 3", seconds=40)
+    text = wait_for_text(tmp_path / SUMMARY, "iteration 4", seconds=40)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "server died: 1" in text
+    assert text.count("server died: 1") == 1, "it died once, and stayed away"
+    assert "--no-start" in text[text.index("repeat") :].splitlines()[0], "nor is it replaced"
     assert "refused" in text
 
 

@@ -66,8 +66,7 @@ class Hunt:
         settings = self.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
         say("\n".join(fold(f"iteration {number}: {drawn}", columns(sys.stderr))))
-        if self._child is None:
-            _wait_for(settings.target, self.stop)
+        up = self._child is not None or _listens(settings.target, self.stop)
         iteration = run_iteration(
             drawn,
             _scenario(settings, drawn, phase),
@@ -76,6 +75,7 @@ class Hunt:
             stop=self.stop,
             transport=self._transport,
             known=self._known,
+            up=up,
         )
         if settings.recipe is not None:
             iteration = told_if_cut_short(settings.recipe, iteration)
@@ -180,8 +180,11 @@ def _scenario(settings: TestSettings, drawn: Draw, phase: Phase | None) -> Scena
     )
 
 
-def _wait_for(target: Target, stop: threading.Event) -> None:
-    """Give a server that went away some time to come back; the loop goes on in any case."""
+def _listens(target: Target, stop: threading.Event) -> bool:
+    """Whether a server is there, after some time for one that went away to come back."""
     for _ in range(_PATIENCE_TRIES):
-        if target.answers() or stop.wait(_PATIENCE_S):
-            return
+        if target.answers():
+            return True
+        if stop.wait(_PATIENCE_S):
+            break
+    return False

@@ -127,6 +127,7 @@ def run_iteration(
     stop: threading.Event,
     transport: Transport,
     known: bool = False,
+    up: bool = True,
 ) -> Iteration:
     """Run one iteration to its end, or until `stop` is set.
 
@@ -141,6 +142,7 @@ def run_iteration(
         stop: ends the iteration early.
         transport: what sends.
         known: whether the target has answered requests before.
+        up: whether a server listens as it begins: else none can stop doing so.
     """
     started_ns = time.monotonic_ns()
     summary = Summary()
@@ -150,7 +152,7 @@ def run_iteration(
     deeds = [] if watch is None else watch.deeds
     summary.conclude(log.metadata)
     elapsed_s = (time.monotonic_ns() - started_ns) / SECOND_NS
-    if watch is None and not stop.is_set() and not scenario.target.answers():
+    if watch is None and up and not stop.is_set() and not scenario.target.answers():
         crashes.append(Crash(elapsed_s, "server stopped answering"))
     log.metadata |= {"iteration": draw.iteration, "fresh_keys": True}
     if deeds:

@@ -68,6 +68,8 @@ def run_test(
         if stop is None:
             stack.enter_context(signals.handled())
         child = _server(settings, stack, signals.stop)
+        if child is None:
+            settings = replace(settings, may_start=False)  # nor by who repeats it
         subject = _subject(settings, own=child is not None and settings.start is None)
         reporters = [summary, *reporters]
         totals = Totals()

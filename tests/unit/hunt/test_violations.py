@@ -40,7 +40,7 @@ def settings(tmp_path):
         timeout_ns=SECOND,
         max_rate=None,
         yes=True,
-        may_start=False,
+        may_start=True,
         iterations=None,
         fail_fast=False,
         out=tmp_path,

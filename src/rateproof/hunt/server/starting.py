@@ -8,7 +8,7 @@ from rateproof.output import say
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 
-__all__ = ["server_for"]
+__all__ = ["may_be_ours", "server_for"]
 
 _START = "--start 'gunicorn app:app --bind {host}:{port}'"
 
@@ -49,12 +49,16 @@ def server_for(
                 f"stop it and name its command: {_START}",
             )
         return None
-    ours = target.is_loopback and target.scheme == "http" and target.path == "/"
-    if not (ours and may_start):
+    if not (may_start and may_be_ours(target)):
         hint = f"name its command: {_START}" if nemesis else "start the server first"
         raise Unreachable(f"nothing listens at {target.url}", hint)
     say(f"nothing listens at {target.url}: starting a server there")
     return ChildServer.ours(target, policy, key)
+
+
+def may_be_ours(target: Target) -> bool:
+    """Whether a server of our own could be started there: plain HTTP on this machine, at `/`."""
+    return target.is_loopback and target.scheme == "http" and target.path == "/"
 
 
 def _named(target: Target, command: str) -> ChildServer:

@@ -2,6 +2,7 @@
 
 from rateproof.events import REJECTED_STATUSES, listed
 from rateproof.hunt.recipe import Recipe
+from rateproof.hunt.server.starting import may_be_ours
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
 from rateproof.prove.claims import CLAIM_SETS
@@ -49,7 +50,12 @@ def repeat_command(
             ("--iterations", str(iterations)),
         ]
     given = [word for name, value in options if value is not None for word in (name, value)]
-    flags = (("--insecure", settings.insecure), ("--count-denied", settings.denied_count))
+    somebody_elses = not settings.may_start and may_be_ours(settings.target)
+    flags = (
+        ("--insecure", settings.insecure),
+        ("--count-denied", settings.denied_count),
+        ("--no-start", somebody_elses and settings.start is None),
+    )
     alone = [flag for flag, given in flags if given]
     what = [] if recipe is None else recipe.options()
     return ["rateproof", "test", settings.target.url, *given, *alone, *what]

@@ -88,7 +88,7 @@ def _object(text: bytes) -> dict[str, Any] | None:
 
 
 def _rejecting(log: EventLog, rejected: frozenset[int]) -> EventLog:
-    noted = noted_statuses(log)
+    noted = noted_statuses(log.metadata)
     if noted not in (None, rejected):
         say(
             f"hint: the log was made with {listed(noted)} for rejections, and is judged with "
@@ -198,7 +198,7 @@ def _report(
 ) -> None:
     from rateproof.hunt.report import Subject, write_junit, write_page
 
-    seed, noted = log.metadata.get("seed"), noted_statuses(log)
+    seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
         verb="check",
         target=printable(arguments.log),
@@ -238,3 +238,5 @@ def _write_evidence(
         raise CannotWrite(f"cannot write evidence to {name}: {error.strerror}") from error
     if not pieces:
         say("no evidence to write: nothing was found to be violated")
+    if not alone and (stale := where / f"evidence-{len(pieces) + 1}.json").exists():
+        say(f"hint: {printable(str(stale))} is of an earlier check")

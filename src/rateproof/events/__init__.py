@@ -15,7 +15,13 @@ from rateproof.events.log import (
     EventLog,
     outcome_of,
 )
-from rateproof.events.outcomes import derived, listed, noted_statuses, rejected_statuses
+from rateproof.events.outcomes import (
+    declines,
+    derived,
+    listed,
+    noted_statuses,
+    rejected_statuses,
+)
 from rateproof.events.writer import LogWriter
 
 __all__ = [
@@ -27,6 +33,7 @@ __all__ = [
     "Event",
     "EventLog",
     "LogWriter",
+    "declines",
     "derived",
     "listed",
     "noted_statuses",

@@ -1,8 +1,8 @@
 """By which statuses a log's limiter says no, and outcomes that follow from others."""
 
 from array import array
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from rateproof.events.columns import NULL
 from rateproof.events.log import (
@@ -14,14 +14,14 @@ from rateproof.events.log import (
     outcome_of,
 )
 
-__all__ = ["derived", "listed", "noted_statuses", "rejected_statuses"]
+__all__ = ["declines", "derived", "listed", "noted_statuses", "rejected_statuses"]
 
 _OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 
 
-def noted_statuses(log: EventLog) -> frozenset[int] | None:
-    """The statuses by which the limiter says no, as the log's scenario has them; None: it has none."""
-    scenario = log.metadata.get("scenario")
+def noted_statuses(metadata: Mapping[str, Any]) -> frozenset[int] | None:
+    """The statuses by which the limiter says no, as a log's scenario has them; None: it has none."""
+    scenario = metadata.get("scenario")
     noted = scenario.get("rejected_statuses") if isinstance(scenario, dict) else None
     if not isinstance(noted, list) or not all(isinstance(status, int) for status in noted):
         return None
@@ -33,8 +33,13 @@ def rejected_statuses(log: EventLog) -> frozenset[int]:
 
     A log of another tool with outcomes of its own may have gone by others.
     """
-    noted = noted_statuses(log)
+    noted = noted_statuses(log.metadata)
     return REJECTED_STATUSES if noted is None else noted
+
+
+def declines(status: int | None) -> bool:
+    """Whether an answer gives something else than what was asked for."""
+    return status is not None and status >= 300
 
 
 def listed(statuses: Collection[int]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rateproof.policy import Policy
-from rateproof.prove.diagnosis.answers import perhaps_rejected
+from rateproof.prove.diagnosis.answers import doubted_rejections, perhaps_rejected
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.pressure.pressure import Pressure
 from rateproof.prove.rejections.rules import has_rule
@@ -63,7 +63,8 @@ def causes_of(
         )
     if doubts.unknowns:
         causes[Cause.UNKNOWN_OUTCOMES] = (
-            f"{counts.unknown} requests of unknown outcome decide whether this is a violation"
+            f"{counts.unknown} requests of unknown outcome{doubted_rejections(trial.log, counts)} "
+            "decide whether this is a violation"
             f"{perhaps_rejected(trial.log, counts)}"
         )
     if claims == {WRONG_REJECTION} and not counts.judged:

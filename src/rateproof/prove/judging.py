@@ -6,11 +6,11 @@ from itertools import islice
 from typing import Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.events import ADMITTED, EventLog, listed, rejected_statuses
+from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy
 from rateproof.prove.causes import Cause, causes_of, left_out
 from rateproof.prove.claims import CLAIM_SETS, HEADERS
-from rateproof.prove.diagnosis.answers import declines, if_rejected, perhaps_rejected
+from rateproof.prove.diagnosis.answers import if_rejected, perhaps_rejected
 from rateproof.prove.diagnosis.diagnosis import Finding, diagnose
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.evidence import OVER_ADMISSION, WRONG_REJECTION, Evidence

@@ -12,6 +12,10 @@ from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Verdict
 
 __all__ = ["verify"]
 
+_INCOMPLETE: Final = (
+    "these requests do not show it: a rejection is wrong only if nothing else used up the quota, and "
+    "complete is false"
+)
 _NOT_SHOWN: Final = (
     "these requests do not show it: some choice of instants, each between sending and answer, "
     "keeps the policy"
@@ -39,12 +43,15 @@ def verify(document: Document, budget: int = DEFAULT_BUDGET) -> Verdict:
     doubts = Doubts()
     if document.claim == OVER_ADMISSION:
         found = list(trial.over_admissions(doubts))
+    elif not document.complete:
+        found = []
     else:
         found = list(trial.wrong_rejections()) or list(trial.wrong_together(doubts))
     pressure, counts = trial.survey.pressure, trial.survey.counts
     assuming = tuple(f"assuming that {one}" for one in document.assumptions())
     if not found:
-        why, cause = _NOT_SHOWN, Cause.NOT_SHOWN
+        known = document.complete or document.claim == OVER_ADMISSION
+        why, cause = _NOT_SHOWN if known else _INCOMPLETE, Cause.NOT_SHOWN
         if doubts.exhausted:
             why, cause = "the search gave up: budget spent", Cause.BUDGET_SPENT
         reasons = (f"{document.claim} of '{document.policy}' is claimed: {why}", *assuming)

@@ -177,6 +177,37 @@ def test_a_wrong_rejection_assumes_that_nothing_is_missing():
     assert not any("the log is complete" in one for one in document_of(log)["assumptions"])
 
 
+def test_a_wrong_rejection_is_not_shown_by_requests_that_are_said_not_to_be_all():
+    document = document_of(read_log(HISTORIES / "denials-counted.jsonl"), "5 per 5s")
+    assert document["claim"] == "wrong-rejection"
+    assert verify(Document.read(document)).outcome == VIOLATED
+    verdict = verify(Document.read({**document, "complete": False}))
+    assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, ("not-shown",))
+    assert "complete is false" in verdict.reasons[0]
+    assert not any("the log is complete" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("claim", ["wrong-rejection", "over-admission"])
+def test_what_rests_on_there_being_no_others_is_not_called_minimal(claim):
+    """Without one of its requests it may still be violated, though it is something else."""
+    log, policy = six(), "first-hit-window 5 per 5s"
+    if claim == "wrong-rejection":
+        log, policy = read_log(HISTORIES / "denials-counted.jsonl"), "5 per 5s"
+    document = document_of(log, policy)
+    assert (document["claim"], document["complete"]) == (claim, True)
+    assert document["figures"]["minimal"] is False
+    assert document_of(six())["figures"]["minimal"] is True
+
+
+def test_admissions_that_look_like_refusals_are_assumed_to_be_none():
+    log = EventLog()
+    for event in six():
+        log.append(replace(event, status=403 if event.sequence % 2 else 200))
+    assumptions = document_of(log)["assumptions"]
+    assert "403 is no rejection" in assumptions
+    assert not any("is no rejection" in one for one in document_of(six())["assumptions"])
+
+
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
@@ -190,6 +221,8 @@ def test_a_wrong_rejection_assumes_that_nothing_is_missing():
         (("denied_count",), 1, "denied_count is 1"),
         (("key_base64",), "*", "key_base64 is '*'"),
         (("run",), "first", "run is 'first'"),
+        (("complete",), "x", "complete is 'x'"),
+        (("complete",), None, "complete is None"),
         (("requests",), [], "requests is []"),
         (("requests",), [1], "requests is [1]"),
         (("requests", 2, "sent_ns"), "x", "requests[2].sent_ns is 'x'"),
@@ -317,6 +350,14 @@ def test_check_writes_evidence_that_check_verifies(violated, tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.startswith("violated\n")
     assert "assuming that all requests count under this key" in said
+
+
+def test_what_an_earlier_check_left_in_the_folder_is_named(violated, tmp_path, capsys):
+    found = tmp_path / "found"
+    found.mkdir()
+    (found / "evidence-2.json").write_text("{}")
+    assert cli.main(["check", str(violated), "--evidence", str(found)]) == 1
+    assert "evidence-2.json is of an earlier check" in capsys.readouterr().err
 
 
 def test_evidence_is_known_by_its_content_whatever_the_form_and_on_standard_input(

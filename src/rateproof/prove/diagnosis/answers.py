@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
-from rateproof.events import EventLog, listed, rejected_statuses
+from rateproof.events import REJECTED, EventLog, declines, listed, rejected_statuses
 from rateproof.events.columns import NULL
 from rateproof.prove.survey import Counts
 
 __all__ = [
     "UNANSWERED",
-    "declines",
+    "doubted_rejections",
     "failing_throughout",
     "if_rejected",
     "perhaps_rejected",
@@ -54,11 +54,6 @@ def statuses(log: EventLog) -> Counter[int | None]:
     return Counter({None if status == NULL else status: n for status, n in tally.items()})
 
 
-def declines(status: int | None) -> bool:
-    """Whether an answer gives something else than what was asked for."""
-    return status is not None and status >= 300
-
-
 def if_rejected(doubted: Collection[int], known: Collection[int] = ()) -> str:
     """What to do if these statuses are rejections, beside those that are known to be."""
     return f"if the target rejects by {listed(doubted)}: --rejected {listed({*doubted, *known})}"
@@ -71,6 +66,15 @@ def perhaps_rejected(log: EventLog, counts: Counts) -> str:
     known = rejected_statuses(log)
     doubted = {status for status in statuses(log) if status and declines(status)} - known
     return f"; {if_rejected(doubted)}" if doubted else ""
+
+
+def doubted_rejections(log: EventLog, counts: Counts) -> str:
+    """How many of the requests of unknown outcome are 503s that no limiter marked as its own."""
+    codes, words = log.codes("outcome")
+    doubted = sum(words[code] == REJECTED for code in codes) - counts.rejected
+    if not doubted:
+        return ""
+    return f" ({doubted} of them 503 without Retry-After or RateLimit, unlike other rejections)"
 
 
 def failing_throughout(log: EventLog) -> bool:
@@ -89,7 +93,8 @@ def why_nothing_admitted(log: EventLog) -> str:
     if not answers:
         errors = Counter(filter(None, log.column("error")))
         kind = errors.most_common(1)[0][0] if errors else ""
-        return f"no request was answered ({_tally(errors)})" + _behind(UNANSWERED.get(kind))
+        told = f" ({_tally(errors)})" if errors else ""
+        return f"no request was answered{told}" + _behind(UNANSWERED.get(kind))
     if failing_throughout(log):
         return (
             "every answer was 503, without a mark of a limiter (Retry-After, RateLimit): "
@@ -98,8 +103,9 @@ def why_nothing_admitted(log: EventLog) -> str:
     failures = all(status >= 500 for status in filter(None, answers))
     if failures and rejected_statuses(log).isdisjoint(answers):
         return f"every answer was a failure of the server ({_tally(answers)})"
-    if len(answers) == 1 and not lost:
-        return f"every answer was {_named(*answers)}: it never admits anything"
+    if not lost and (len(answers) == 1 or rejected_statuses(log).issuperset(answers)):
+        what = _named(*answers) if len(answers) == 1 else f"a rejection ({_tally(answers)})"
+        return f"every answer was {what}: it never admits anything"
     answers[None] = lost
     return f"nothing was admitted ({_tally(+answers)}), so nothing shows a limit at work"
 

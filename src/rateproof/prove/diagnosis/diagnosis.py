@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rateproof.events import EventLog, rejected_statuses
+from rateproof.events import EventLog, declines, rejected_statuses
 from rateproof.prove.admissions.windows import most_nested
 from rateproof.prove.diagnosis.answers import (
-    declines,
     failing_throughout,
     statuses,
     why_elsewhere,

@@ -12,7 +12,7 @@ from typing import Any, Final, Self, TypeGuard
 
 from rateproof import __version__
 from rateproof.errors import InvalidArgument, LogError
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, declines, listed
 from rateproof.policy import Policy
 from rateproof.prove.claims import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.evidence.evidence import Evidence
@@ -80,7 +80,7 @@ class Document:
             raise LogError(f"format is {data.get('format')!r}", FORMAT)
         key = fields.base64("key_base64")
         claim = fields.one_of("claim", (OVER_ADMISSION, WRONG_REJECTION))
-        complete = claim == WRONG_REJECTION or fields.flag("complete", default=True)
+        complete = fields.flag("complete", default=True)
         # Outcomes are as they were judged in the whole log: no 503 is doubted again.
         log = EventLog(metadata={"fresh_keys": complete, "marked_rejections": False})
         numbers: dict[int, int] = {}
@@ -114,13 +114,16 @@ class Document:
             f"the rates of the two clocks differ by {self.tolerance.ppm} ppm at most{granularity}",
             "all requests count under this key, each as one",
         ]
-        if self.claim == WRONG_REJECTION:
+        seen = {event.status for event in self.log if event.outcome == ADMITTED}
+        if doubted := {status for status in seen if status is not None and declines(status)}:
+            told.append(f"{listed(doubted)} is no rejection")
+        if self.claim == WRONG_REJECTION and self.complete:
             what = "sent" if self.denied_count else "admitted"
             told.append(
                 f"no other request of this key was {what} in the {self._matters()}: "
                 "the log is complete, and nobody else used the key"
             )
-        elif self.complete and self._opened_by_hits():
+        elif self.claim == OVER_ADMISSION and self.complete and self._opened_by_hits():
             told.append("the key was not in use before, and these are all its requests")
         if self.denied_count:
             told.append("denied requests use up the quota too")

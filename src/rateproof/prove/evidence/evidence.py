@@ -151,7 +151,7 @@ class Evidence:
             "window_ns": self.window_ns,
             "slack_ns": self.slack_ns,
             "nested": self.nested,
-            "minimal": self.minimal,
+            "minimal": self.minimal and not self.complete,
             "complete": self.complete,
             "without_need": [event.number for event in self._refused()],
             "events": [

@@ -120,10 +120,10 @@ def data(text: str) -> Data:
 @_typed
 def statuses(text: str) -> frozenset[int]:
     """Status codes, each once."""
-    form = "status codes from 100 to 599, each once, such as 403 or 429,503"
+    form = "status codes from 100 to 999, each once, such as 403 or 429,503"
     codes = [code.strip() for code in text.split(",")]
     for place, code in enumerate(codes):
-        if not re.fullmatch("[1-5][0-9][0-9]", code):
+        if not re.fullmatch("[1-9][0-9][0-9]", code):
             raise InvalidArgument(f"{text!r}: {code!r} is not a status code", form)
         if code in codes[:place]:
             raise InvalidArgument(f"{text!r}: {code} is there twice", form)

@@ -90,6 +90,48 @@ def test_a_log_in_columns_is_read_by_it_too(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_outcomes_that_are_not_there_follow_from_what_the_scenario_notes(tmp_path, capsys, suffix):
+    """Without a flag: five were admitted, and a sixth and seventh would be too many."""
+    path = tmp_path / f"log.{suffix}"
+    noted = {"fresh_keys": True, "scenario": {"rejected_statuses": [403]}}
+    if suffix == "parquet":
+        table = pa.Table.from_pylist(ROWS)
+        pq.write_table(table.replace_schema_metadata({"rateproof_log": json.dumps(noted)}), path)
+    else:
+        lines = [{"rateproof_log": 1} | noted, *ROWS]
+        path.write_text("".join(json.dumps(row) + "\n" for row in lines))
+    assert cli.main(["check", str(path), "--policy", "5 per 1s"]) == 0
+    assert cli.main(["check", str(path), "--policy", "4 per 1s"]) == 1
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("noted", [["403"], [403.0], [True], [99], [1000], {}, "403"])
+def test_statuses_of_a_scenario_that_are_none_are_refused(check, noted):
+    code, _, errors = check([OURS | {"scenario": {"rejected_statuses": noted}}, *ROWS])
+    assert code == 65
+    assert f"rejected_statuses of the scenario is {noted!r}" in errors
+
+
+def test_a_503_that_is_doubted_in_spite_of_the_flag_is_named(check):
+    """Beside 403, which no failing server gives, a bare 503 may be one."""
+    more = ({**row, "key": "b", "status": 503, "sequence": n} for n, row in enumerate(ROWS, 7))
+    lines = [*ROWS, *more]
+    code, out, _ = check(lines, "--rejected", "403,503", "--policy", "5 per 1s")
+    assert code == 2
+    assert "(7 of them 503 without Retry-After or RateLimit, unlike other rejections)" in out
+
+
+def test_several_statuses_that_all_reject_never_admit(check):
+    lines = [
+        {**row, "status": status, "retry_after_s": 1.0}
+        for row, status in zip(ROWS, [429, 503] * 3, strict=False)
+    ]
+    code, out, _ = check([OURS, *lines])
+    assert code == 1
+    assert "every answer was a rejection (429: 3, 503: 3): it never admits anything" in out
+
+
 def test_what_the_flag_leaves_out_is_no_rejection(check):
     lines = [row | {"status": 429 if row["status"] == 403 else 200} for row in ROWS]
     assert check(lines)[0] == 0

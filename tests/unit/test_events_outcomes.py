@@ -75,7 +75,7 @@ def test_what_else_a_scenario_has_stays():
 )
 def test_the_statuses_are_those_of_the_scenario(metadata, noted):
     log = EventLog(metadata)
-    assert noted_statuses(log) == noted
+    assert noted_statuses(log.metadata) == noted
     assert rejected_statuses(log) == (REJECTED_STATUSES if noted is None else noted)
 
 

@@ -89,7 +89,7 @@ def _refuse_statuses(log: EventLog, name: str) -> None:
 
 def _refuse_outcomes(log: EventLog, name: str) -> None:
     """Which statuses are rejections is up to the limiter: only the scenario can say otherwise."""
-    rejections = noted_statuses(log)
+    rejections = noted_statuses(log.metadata)
     if rejections is None:
         return
     statuses, (codes, words) = log.ints("status"), log.codes("outcome")

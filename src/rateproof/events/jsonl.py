@@ -27,6 +27,7 @@ from rateproof.events.log import (
     EventLog,
 )
 from rateproof.events.metadata import add_metadata
+from rateproof.events.outcomes import noted_statuses
 from rateproof.events.rows import ROW_FORM, json_object, table_of
 from rateproof.events.writer import LogWriter
 
@@ -160,7 +161,7 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
             continue
         rows[number] = row
         if len(rows) >= _LINES_A_TABLE:
-            log.extend(table_of(rows, name))
+            log.extend(table_of(rows, name, noted_statuses(log.metadata)))
             rows.clear()
-    log.extend(table_of(rows, name))
+    log.extend(table_of(rows, name, noted_statuses(log.metadata)))
     return log

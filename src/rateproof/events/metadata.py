@@ -27,6 +27,11 @@ def add_metadata(known: dict[str, Any], more: Mapping[str, Any], where: str) -> 
     for name in _FLAGS:
         if name in more and not isinstance(more[name], bool):
             raise LogError(f"{where}: {name} is {more[name]!r:.60}", "true or false")
+    scenario = more.get("scenario")
+    noted = scenario.get("rejected_statuses") if isinstance(scenario, dict) else None
+    if noted is not None and not _are_statuses(noted):
+        problem = f"{where}: rejected_statuses of the scenario is {noted!r:.60}"
+        raise LogError(problem, "status codes, such as [403, 429]")
     policy = more.get("policy")
     if policy is not None and not isinstance(policy, str):
         raise LogError(f"{where}: policy is {policy!r:.60}", "text, such as '5 per 5s', or null")
@@ -35,3 +40,9 @@ def add_metadata(known: dict[str, Any], more: Mapping[str, Any], where: str) -> 
         if before is not None and name in more and more[name] != before:
             raise LogError(f"{where}: another {name} than before", TWO_LOGS)
     known.update(more)
+
+
+def _are_statuses(noted: Any) -> bool:
+    return isinstance(noted, list) and all(
+        type(status) is int and 100 <= status <= 999 for status in noted
+    )

@@ -16,6 +16,7 @@ from rateproof.events.log import (
     FLOAT,
     INT,
     REJECTED,
+    REJECTED_STATUSES,
     REQUIRED,
     TEXT,
     UNKNOWN,
@@ -23,6 +24,7 @@ from rateproof.events.log import (
     outcome_of,
 )
 from rateproof.events.metadata import add_metadata
+from rateproof.events.outcomes import noted_statuses
 from rateproof.events.parquet import METADATA_KEY, require_pyarrow
 from rateproof.output import printable
 
@@ -104,14 +106,16 @@ def _read(pa: Any, file: Any, path: str) -> EventLog:
         for name in COLUMNS
         if name in schema.names
     }
-    given["outcome"] = _outcomes(pa, given["status"], given.get("outcome"), path)
+    metadata = _metadata_of(schema, path)
+    rejected = noted_statuses(metadata)
+    given["outcome"] = _outcomes(pa, given["status"], given.get("outcome"), path, rejected)
     columns: dict[str, Any] = {}
     for name in list(given):
         values = given.pop(name)
         if not _is_default(pa, values, name):  # such a column takes no memory
             columns[name] = _packed(pa, values, name)
     try:
-        return EventLog.from_columns(columns, file.metadata.num_rows, _metadata_of(schema, path))
+        return EventLog.from_columns(columns, file.metadata.num_rows, metadata)
     except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
         raise LogError(f"{path}: {error.message}", error.hint) from error
 
@@ -126,7 +130,10 @@ def _values(pa: Any, values: Any, name: str, path: str) -> Any:
         values = values.cast(getattr(pa, unit)("ns"))
     elif not types.is_null(values.type) and not _KINDS[kind](types, values.type):
         _refuse(values.is_valid(), values, f"{name} is {{!r}}", f"{name} holds {kind}", path)
-    values = values.cast(_TYPES[kind](pa))
+    try:
+        values = values.cast(_TYPES[kind](pa))
+    except pa.ArrowInvalid as error:  # beyond 64 bits, or text that is not UTF-8
+        raise LogError(f"{path}: {name}: {error}", f"{name} holds {kind}") from error
     if name in {"key", "sent_ns"}:
         _refuse(values.is_null(), values, f"{name} is null", "key and sent_ns never are", path)
     if kind == INT:
@@ -136,10 +143,14 @@ def _values(pa: Any, values: Any, name: str, path: str) -> Any:
     return values if default is None else values.fill_null(default)
 
 
-def _outcomes(pa: Any, status: Any, outcome: Any, path: str) -> Any:
+def _outcomes(
+    pa: Any, status: Any, outcome: Any, path: str, rejected: frozenset[int] | None
+) -> Any:
     """Outcomes as they are given, and by the status where they are not."""
     seen = status.unique()
-    by_status = pa.array([outcome_of(code) for code in seen.to_pylist()], pa.string())
+    rejected = REJECTED_STATUSES if rejected is None else rejected
+    words = [outcome_of(code, rejected) for code in seen.to_pylist()]
+    by_status = pa.array(words, pa.string())
     follows = by_status.take(pa.compute.index_in(status, seen))
     if outcome is None:
         return follows
@@ -189,7 +200,7 @@ def _metadata_of(schema: Any, path: str) -> dict[str, Any]:
     stored = (schema.metadata or {}).get(METADATA_KEY, b"{}")
     try:
         metadata = json.loads(stored)
-    except ValueError:
+    except (ValueError, RecursionError):
         metadata = None
     if not isinstance(metadata, dict):
         raise LogError(f"{path} has metadata that is no JSON object: {stored[:40]!r}")

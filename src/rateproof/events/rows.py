@@ -3,7 +3,7 @@
 import base64
 import json
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -16,6 +16,7 @@ from rateproof.events.log import (
     FLOAT,
     INT,
     REJECTED,
+    REJECTED_STATUSES,
     REQUIRED,
     TEXT,
     UNKNOWN,
@@ -24,7 +25,7 @@ from rateproof.events.log import (
     outcome_of,
 )
 
-__all__ = ["ROW_FORM", "event_of", "json_object", "table_of"]
+__all__ = ["ROW_FORM", "json_object", "table_of"]
 
 ROW_FORM = f"each line is a JSON object with at least {', '.join(REQUIRED)}"
 
@@ -40,42 +41,57 @@ def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         begun = line.lstrip().startswith(b"{") and not line.endswith(b"\n")
         problem = "is cut off" if begun else "is not JSON"
+        if type(error) is ValueError:  # of its own, Python takes no more than 4,300
+            problem = "has a number of too many digits"
         raise LogError(f"{where} {problem}", form) from error
     if not isinstance(row, dict):
         raise LogError(f"{where} is not a JSON object", form)
     return row
 
 
-def table_of(rows: Mapping[int, dict[str, Any]], name: str) -> EventLog:
+def table_of(
+    rows: Mapping[int, dict[str, Any]],
+    name: str,
+    rejected: Collection[int] | None = None,
+) -> EventLog:
     """The events of rows of a file, by the number of their line.
+
+    Args:
+        rows: by the number of their line.
+        name: of the file, for messages.
+        rejected: the statuses by which the limiter says no, for rows without an
+            outcome; None: see `outcome_of`.
 
     Raises:
         LogError: a row that is no event, named by the file's `name` and its line.
     """
+    rejected = REJECTED_STATUSES if rejected is None else rejected
     try:
-        return _by_column(list(rows.values()))
+        return _by_column(list(rows.values()), rejected)
     except (AttributeError, KeyError, TypeError, OverflowError, LogError, InvalidArgument):
-        return _one_by_one(rows, name)
+        return _one_by_one(rows, name, rejected)
 
 
-def _one_by_one(rows: Mapping[int, dict[str, Any]], name: str) -> EventLog:
+def _one_by_one(
+    rows: Mapping[int, dict[str, Any]], name: str, rejected: Collection[int]
+) -> EventLog:
     """Slow, and able to say what is wrong with which row."""
     log = EventLog()
     for number, row in rows.items():
         try:
-            log.append(event_of(row))
+            log.append(_event_of(row, rejected))
         except LogError as error:
             raise LogError(f"{name}, line {number}: {error.message}", error.hint) from error
     return log
 
 
-def _by_column(rows: Sequence[dict[str, Any]]) -> EventLog:
+def _by_column(rows: Sequence[dict[str, Any]], rejected: Collection[int]) -> EventLog:
     """Fast, and content to fail on any row that is not plain."""
     lists = {name: [row[name] for row in rows] for name in REQUIRED}
     lists |= {name: [row.get(name) for row in rows] for name in COLUMNS if name not in lists}
     lists["key"] = [key.encode("utf-8", "surrogatepass") for key in lists["key"]]
     lists["outcome"] = [
-        outcome_of(status) if outcome is None else outcome
+        outcome_of(status, rejected) if outcome is None else outcome
         for outcome, status in zip(lists["outcome"], lists["status"], strict=True)
     ]
     if not {ADMITTED, REJECTED, UNKNOWN}.issuperset(lists["outcome"]):
@@ -107,12 +123,7 @@ def _packed(kind: str, values: list[Any]) -> Any:
     return array("i", map(code_of.__getitem__, values)), list(code_of)
 
 
-def event_of(row: dict[str, Any]) -> Event:
-    """An event from a row of a file, checked.
-
-    Raises:
-        LogError: a missing column or a value of a wrong type.
-    """
+def _event_of(row: dict[str, Any], rejected: Collection[int]) -> Event:
     if "key_base64" in row and "key" not in row:
         try:
             row["key"] = base64.b64decode(row.pop("key_base64"), validate=True)
@@ -126,7 +137,7 @@ def event_of(row: dict[str, Any]) -> Event:
     values = {name: _checked(name, row[name]) for name in COLUMNS if row.get(name) is not None}
     for name in ("received_ns", "status"):
         values.setdefault(name, None)
-    values.setdefault("outcome", outcome_of(values["status"]))
+    values.setdefault("outcome", outcome_of(values["status"], rejected))
     if "key" not in values or "sent_ns" not in values:
         raise LogError("key and sent_ns cannot be null", ROW_FORM)
     if values["outcome"] not in {ADMITTED, REJECTED, UNKNOWN}:

@@ -161,7 +161,7 @@ class Scenario:
         if self.max_rate is not None:
             check_rate("max_rate", self.max_rate)
         for status in self.rejected_statuses:
-            check_count("rejected status", status, 100, 599)
+            check_count("rejected status", status, 100, 999)
         if not _NAMESPACE.fullmatch(self.namespace):
             raise InvalidArgument(
                 f"namespace {self.namespace!r}", "1 to 64 letters, digits, '.', '_' or '-'"

@@ -128,7 +128,7 @@ SCENARIO = Table(
             "max_rate",
         ),
         "rejected": Field(
-            Series(whole(100, 599), 1, _statuses),
+            Series(whole(100, 999), 1, _statuses),
             "status codes by which the limiter says no; left out: 429 and 503",
             "rejected_statuses",
         ),

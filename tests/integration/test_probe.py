@@ -1,6 +1,7 @@
 """The probe against real servers: what it says of them, and how it ends."""
 
 import json
+import random
 import signal
 import threading
 from collections import defaultdict
@@ -66,7 +67,7 @@ def everybody(_handler):
 
 
 @contextmanager
-def serving(limiter, key=client_id, status=200, headers=()):
+def serving(limiter, key=client_id, status=200, headers=(), *, closing=False):
     """A server on the loopback that limits by `key`, in this process; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,6 +80,8 @@ def serving(limiter, key=client_id, status=200, headers=()):
             for name, value in headers:
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")
+            if closing:
+                self.send_header("Connection", "close")
             self.end_headers()
 
         def do_HEAD(self):
@@ -266,6 +269,35 @@ def test_counters_of_several_workers_are_counted(probe):
     (line,) = [line for line in text.splitlines() if line.startswith("counters")]
     assert line.split(":")[0].endswith("at least 4 independent ones")
     assert "not looked for: it takes one counter" in text
+
+
+@pytest.mark.parametrize("closing", [True, False], ids=["closing", "behind a proxy"])
+def test_counters_any_of_which_a_request_meets_are_no_policy_but_known_together(closing, probe):
+    """As of workers that count for themselves and close connections, or that a proxy deals to."""
+    choose = random.Random(7)
+
+    def worker(handler):
+        return client_id(handler), choose.randrange(4)
+
+    with serving(Quota(5, 1000), key=worker, closing=closing) as url:
+        code, text, _ = probe(url)
+    assert code == 2
+    first, *rest = text.splitlines()
+    assert first.startswith("several counters, together ")
+    assert first.removeprefix("several counters, together ").removeprefix("about ") == (
+        "20 per 1s: each request meets any of them"
+    )
+    (counters,) = [line for line in rest if line.startswith("counters")]
+    assert "at least " in counters
+    assert "one key was admitted 20 times" in counters
+    assert "not looked for: it takes one counter" in text
+
+
+def test_one_counter_is_told_from_several_where_connections_are_closed(probe):
+    with serving(Quota(3, 500), closing=True) as url:
+        code, text, _ = probe(url)
+    assert code == 0
+    assert text.startswith("3 per 500ms\n")
 
 
 def test_json_has_the_policy_and_the_evidence_within_the_requests(probe):

@@ -12,6 +12,7 @@ from rateproof.hunt.probe.families import FAMILIES
 from rateproof.hunt.probe.infer import Field, Recovery
 from rateproof.hunt.probe.plan import plan, suspects
 from rateproof.hunt.probe.seen import History, Seen, Steps, decided
+from rateproof.hunt.probe.several import Hit, Several, several
 from rateproof.units import SECOND_NS
 
 __all__ = ["Budget", "Course", "Round", "Sender", "run_course"]
@@ -23,6 +24,8 @@ _LEAST_ROUND_NS = 3 * SECOND_NS // 2
 _STILL = 3
 _DELAY_SLACK_NS = 60_000_000
 _STARTS = 3
+_AT_ONCE = 6  # polls right after the denial: of several counters one may have room
+_SOON_NS = 100_000_000
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _DELAYING = tuple(family for family in FAMILIES if family.algorithm == "token-bucket")
 
@@ -38,6 +41,11 @@ class Sender(Protocol):
     @property
     def delaying(self) -> bool:
         """Whether the limiter is seen to delay what it admits."""
+        ...
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether the server was seen to close a connection after an answer."""
         ...
 
     @property
@@ -60,6 +68,10 @@ class Sender(Protocol):
 
     def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
         """Send each schedule on a fresh key, all at the same time; what was seen of each."""
+        ...
+
+    def hitter(self, *, fresh: bool) -> Hit:
+        """What sends with a fresh key, or that of the last search, again and again."""
         ...
 
 
@@ -112,6 +124,7 @@ class Course:
         keys: what was seen of each key.
         shared: fresh identities share one count, so they are no fresh keys.
         held_ns: how long the first key denied at least.
+        several: the counters any of which a request may meet, if there are.
     """
 
     limit: int = 0
@@ -122,6 +135,7 @@ class Course:
     keys: list[History] = dataclasses.field(default_factory=list)
     shared: bool = False
     held_ns: int = 0
+    several: Several | None = None
 
     def forget(self) -> None:
         """Begin anew."""
@@ -153,11 +167,49 @@ def run_course(
         recovery = _search(sender, course, budget, pauses_ns)
         if recovery is None:
             break
+        apart = not (sender.delaying or course.shared)
+        if apart and (sender.reconnecting or _soon(recovery)):
+            _scatter(sender, course, recovery, budget, pauses_ns)
+            if course.several or course.field:
+                break
         course.field = _field(course, recovery, budget, sender)
         _narrow(sender, course, course.field, recovery, budget)
         if course.field.boxes or sender.requests >= budget.narrowing(course.limit):
             break
     return course
+
+
+def _soon(recovery: Recovery) -> bool:
+    """Whether it admitted again before it had denied for as long as it took to fill."""
+    filling_ns = recovery.filled_ns - recovery.begun_ns
+    return recovery.denied_ns - recovery.filled_ns < filling_ns + _SOON_NS
+
+
+def _scatter(
+    sender: Sender,
+    course: Course,
+    recovery: Recovery,
+    budget: Budget,
+    delays_ns: Sequence[int],
+) -> None:
+    """Find out whether the requests of one key meet several counters."""
+    searched, soon = course.keys[-1], _soon(recovery)
+    most = budget.requests - sender.requests
+    same = soon and most < 3 * course.limit  # too few to fill another
+    course.several, seen = several(
+        sender.hitter(fresh=not same),
+        searched if soon else searched[: course.limit + 1],
+        most,
+        budget.time_ns,
+        delays_ns,
+        same=same,
+    )
+    if same:
+        course.keys[-1] = seen
+        if sender.reconnecting and not course.several:  # nor are enough left to refute one counter
+            course.field = Field(recovery, budget.horizon_ns, ())
+    elif all(each.admitted for each in seen[: course.limit]):  # else it was no fresh key
+        course.keys.append(seen)
 
 
 def _narrow(
@@ -220,11 +272,14 @@ def _search(
     sender: Sender, course: Course, budget: Budget, delays_ns: Sequence[int]
 ) -> Recovery | None:
     """The first two steps: how many at once, and when the next."""
-    history = sender.search(budget.requests - sender.requests, delays_ns)
-    if history and not history[0].admitted and history[-1].admitted:
-        course.keys.append(history)  # it was full before: now it is not
+    if sender.reconnecting:
+        delays_ns = [*([1] * _AT_ONCE), *delays_ns]
+    for _ in range(_STARTS):
         history = sender.search(budget.requests - sender.requests, delays_ns)
-    course.keys.append(history)
+        course.keys.append(history)
+        if not (history and not history[0].admitted and history[-1].admitted):
+            break
+        course.shared = True  # others had used it up: now they have not
     denied = [number for number, seen in enumerate(history) if not seen.admitted]
     course.burst = denied[0] if denied else len(history)
     if not denied or not course.burst:
@@ -261,7 +316,12 @@ def _field(
         keys = [decided([seen for history in course.keys for seen in history])]
         limits.append(course.limit + 1)  # a request before the burst may have counted
     for limit in limits:
-        found = Field(recovery._replace(limit=limit), budget.horizon_ns, families)
+        found = Field(
+            recovery._replace(limit=limit),
+            budget.horizon_ns,
+            families,
+            scattered=sender.reconnecting and not course.shared,
+        )
         found.learn(keys)
         if found.boxes:
             course.limit = limit
@@ -275,7 +335,6 @@ def _take(
     histories: Sequence[list[Seen]],
 ) -> None:
     """Note what came of a round, and what it says of the limit and of the keys."""
-    first_round = len(course.rounds) == 1
     course.keys += histories
     rounds: list[Round] = []
     for steps, history in zip(schedules, histories, strict=True):
@@ -286,9 +345,7 @@ def _take(
         )
         rounds.append(Round(steps, admitted))
     course.rounds += rounds
-    full = sum(tried.admitted[0] == 0 for tried in rounds)
-    if first_round and len(rounds) > 1 and 2 * full > len(rounds):
-        course.shared = True
+    course.shared |= any(tried.admitted[0] == 0 for tried in rounds)
     if not course.shared:
         at_once = [tried.admitted[0] for tried in rounds if tried.admitted[0] < tried.steps[0][1]]
         course.limit = max(1, min([course.limit, *at_once]))

@@ -82,7 +82,7 @@ class Finding:
     @property
     def limit(self) -> int | None:
         """The most that a fresh key is admitted at once; None where that is not known."""
-        if self.shared and not self.inferred:  # no identity is a fresh key
+        if self.course.several or (self.shared and not self.inferred):  # nobody has one counter
             return None
         return self.course.limit or None
 

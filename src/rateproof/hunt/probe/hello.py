@@ -46,12 +46,14 @@ class Hello:
         location: where it redirects to, if it does.
         claims: its headers that speak of a limit.
         hints_ns: windows named in them.
+        closing: whether the server closes the connection after it.
     """
 
     status: int
     location: str = ""
     claims: Mapping[str, str] = field(default_factory=dict)
     hints_ns: tuple[int, ...] = ()
+    closing: bool = False
 
 
 def say_hello(scenario: Scenario) -> Hello:
@@ -73,6 +75,7 @@ def say_hello(scenario: Scenario) -> Hello:
         )
         answer = connection.getresponse()
         fields = {name.lower(): value for name, value in answer.getheaders()}
+        closing = answer.will_close
     except (OSError, http.client.HTTPException) as error:
         raise _unanswered(scenario.target, error) from error
     finally:
@@ -82,7 +85,7 @@ def say_hello(scenario: Scenario) -> Hello:
         for name, value in fields.items()
         if name in _TELLING or name.startswith(_TELLING_PREFIX)
     }
-    return Hello(answer.status, fields.get("location", ""), claims, _hints_ns(claims))
+    return Hello(answer.status, fields.get("location", ""), claims, _hints_ns(claims), closing)
 
 
 def _unanswered(target: Target, error: Exception) -> Unreachable:

@@ -15,6 +15,7 @@ _TRIES, _MORE_TRIES = 400, 600
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
 _LEAST_NS = 1_000_000
+_LEAST_SCATTERED_NS = 100_000_000  # several counters look like one with a window of less
 _MOST_EXTRA = 8
 
 
@@ -67,6 +68,8 @@ class Field:
         recovery: where to look for them.
         horizon_ns: the longest window that is looked for.
         families: those that are considered.
+        scattered: the requests of a key may meet several counters: no window that these
+            would look like is looked for.
 
     Attributes:
         limit: as in the recovery.
@@ -74,12 +77,18 @@ class Field:
     """
 
     def __init__(
-        self, recovery: Recovery, horizon_ns: int, families: Iterable[Family] = FAMILIES
+        self,
+        recovery: Recovery,
+        horizon_ns: int,
+        families: Iterable[Family] = FAMILIES,
+        *,
+        scattered: bool = False,
     ) -> None:
         self.limit = recovery.limit
         self._keys: list[History] = []
         self._kinds: list[Kind] = []
-        self.boxes = {family: _all(family, recovery, horizon_ns) for family in families}
+        least_ns = min(_LEAST_SCATTERED_NS if scattered else _LEAST_NS, horizon_ns)
+        self.boxes = {family: _all(family, recovery, least_ns, horizon_ns) for family in families}
 
     def learn(self, keys: Iterable[History]) -> None:
         """Drop what does not explain these keys too; what no box explains is dropped whole."""
@@ -147,7 +156,7 @@ class Field:
         return found
 
 
-def _all(family: Family, recovery: Recovery, horizon_ns: int) -> list[Box]:
+def _all(family: Family, recovery: Recovery, least_ns: int, horizon_ns: int) -> list[Box]:
     """Every limiter of a family that may have recovered so."""
     limit, held_ns = recovery.limit, max(1, recovery.denied_ns - recovery.filled_ns)
     if family.algorithm == "token-bucket":
@@ -160,9 +169,9 @@ def _all(family: Family, recovery: Recovery, horizon_ns: int) -> list[Box]:
             if since_ns // (more + 1) > held_ns
         ]
     if not family.phased:
-        return [Box(limit, _LEAST_NS, horizon_ns)]
+        return [Box(limit, least_ns, horizon_ns)]
     since_ns = recovery.denied_ns if family.algorithm == "fixed-window" else recovery.begun_ns
-    return [Box(limit, max(_LEAST_NS, held_ns // 2), horizon_ns, since_ns, recovery.admitted_ns)]
+    return [Box(limit, max(least_ns, held_ns // 2), horizon_ns, since_ns, recovery.admitted_ns)]
 
 
 def _cut(family: Family, box: Box) -> tuple[Box, ...]:

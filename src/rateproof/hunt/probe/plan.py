@@ -158,7 +158,7 @@ def _recovery(suspect: Suspect, limit: int, start_ns: int, most_ns: int) -> int 
 
 
 def _library(windows: Sequence[int], edges: Sequence[int], limit: int) -> Iterator[Steps]:
-    """The schedules of theory section 5, and some that ask for the window itself."""
+    """Schedules that tell families apart, and some that ask for the window itself."""
     for at_ns in edges:
         yield ((0, limit), (at_ns, 1))
         yield ((0, limit), (at_ns, limit))

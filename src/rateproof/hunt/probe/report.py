@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+from rateproof.events import declines
 from rateproof.hunt.probe.course import Round
 from rateproof.hunt.probe.finding import Finding, quota_of
 from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
 from rateproof.hunt.probe.infer import Kind
+from rateproof.hunt.probe.several import Several
 from rateproof.output import printable
-from rateproof.prove.diagnosis.answers import declines, if_rejected
+from rateproof.prove.diagnosis.answers import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
 __all__ = ["describe", "to_json"]
@@ -43,6 +45,7 @@ def describe(finding: Finding) -> str:
 def to_json(finding: Finding) -> dict[str, Any]:
     """Plain data, for `--json`."""
     course, workers = finding.course, finding.workers
+    several = course.several
     return {
         "url": finding.url,
         "policy": str(finding.quota) if finding.quota else None,
@@ -61,7 +64,8 @@ def to_json(finding: Finding) -> dict[str, Any]:
         "delaying": finding.delaying,
         "keys": len(course.keys),
         "keys_left_out": course.forgotten,
-        "counters_at_least": workers.counters if workers else None,
+        "counters_at_least": several.counters if several else workers.counters if workers else None,
+        "together": several.together if several else None,
         "key": {each.name: each.verdict for each in finding.dimensions},
         "headers": dict(finding.hello.claims),
         "rejected_statuses": sorted(finding.rejected_statuses),
@@ -76,14 +80,20 @@ def to_json(finding: Finding) -> dict[str, Any]:
 
 
 def _headline(finding: Finding) -> str:
-    course = finding.course
-    took_s = finding.elapsed_ns / SECOND_NS
     if finding.shared and not finding.inferred:
         return f"{_shared(finding)}: which it is could not be told"
+    if several := finding.course.several:
+        return f"several counters, together {_together(several)}: each request meets any of them"
     if finding.kinds:
         kind = finding.kinds[0]
         about = "" if finding.inferred else "about "
         return f"{about}{_named(kind, finding)}"
+    return _unexplained(finding)
+
+
+def _unexplained(finding: Finding) -> str:
+    """What was seen, where no policy explains it."""
+    course = finding.course
     if course.field is not None:
         return f"{course.limit} at once, by no rule that is known here"
     if course.limit:
@@ -93,6 +103,7 @@ def _headline(finding: Finding) -> str:
         )
     if course.keys[-1:] and course.keys[-1] and not course.keys[-1][0].admitted:
         return "every request was denied: by something other than the key, or a limit used up"
+    took_s = finding.elapsed_ns / SECOND_NS
     return f"no limit seen up to {finding.requests} requests in {took_s:.1f} s"
 
 
@@ -102,23 +113,45 @@ def _named(kind: Kind, finding: Finding) -> str:
     return f"{quota_of(kind, delaying=finding.delaying)}{apart}"
 
 
+def _together(several: Several) -> str:
+    """What they admit, as far as it is known."""
+    about = "" if several.again == several.together else "about "
+    if (window := several.window) is None:
+        return f"{about}{several.together} at once"
+    about = about if window.pinned else "about "
+    return f"{about}{several.together} per {format_duration(window.window_ns)}"
+
+
 def _window(finding: Finding) -> Iterator[str]:
+    if several := finding.course.several:
+        if several.high_ns is None:
+            yield f"longer than {several.low_ns / SECOND_NS:.4g} s"
+        elif several.window:
+            yield f"from {several.low_ns / SECOND_NS:.4g} s to {several.high_ns / SECOND_NS:.4g} s"
+        else:
+            low_s, high_s = several.low_ns / SECOND_NS, several.high_ns / SECOND_NS
+            yield f"not known: the first was admitted again after {low_s:.4g} s to {high_s:.4g} s"
     for kind in finding.kinds[:1]:
         what = "one token in" if kind.family.algorithm == "token-bucket" else "from"
         yield f"{what} {kind.low_ns / SECOND_NS:.4g} s to {kind.high_ns / SECOND_NS:.4g} s"
 
 
 def _counters(finding: Finding) -> Iterator[str]:
-    if (workers := finding.workers) is not None:
-        several = workers.counters > 1
+    if several := finding.course.several:
         yield (
-            f"{f'at least {workers.counters} independent ones' if several else 'one'}: "
+            f"at least {several.counters} independent ones: one key was admitted {several.together} "
+            f"times, another {several.each} before its first denial"
+        )
+    if (workers := finding.workers) is not None:
+        one = workers.counters <= 1
+        yield (
+            f"{'one' if one else f'at least {workers.counters} independent ones'}: "
             f"{workers.admitted} of {workers.sent} admitted at once on as many connections"
         )
 
 
 def _key(finding: Finding) -> Iterator[str]:
-    if finding.workers is not None and finding.workers.counters > 1:
+    if finding.course.several or (finding.workers is not None and finding.workers.counters > 1):
         yield "not looked for: it takes one counter"
     within = [each.name for each in finding.dimensions if each.verdict == IN_KEY]
     without = [each.name for each in finding.dimensions if each.verdict == NOT_IN_KEY]
@@ -140,6 +173,9 @@ def _shared(finding: Finding) -> str:
 
 
 def _alike(finding: Finding) -> Iterator[str]:
+    if several := finding.course.several:
+        yield f"how many counters there are, and the limit of each: at most {several.each}"
+        yield "the algorithm; windows of a clock may be longer"
     for kind in finding.kinds[1:]:
         yield _named(kind, finding)
     for kind in finding.kinds[:1]:

@@ -104,6 +104,7 @@ def probe(settings: ProbeSettings) -> Finding:
     began_ns = time.monotonic_ns()
     hello = say_hello(replace(scenario, namespace=fresh_namespace()))
     sender.statuses[hello.status] += 1
+    sender.reconnecting = hello.closing
     asked = widened(
         began_ns,
         sender.now_ns(),
@@ -118,7 +119,9 @@ def probe(settings: ProbeSettings) -> Finding:
     told: list[Dimension] = []
     if sender.delaying:  # nobody stays full for as long as the answers take
         told = [Dimension(str(scenario.key), NOT_IN_KEY if course.shared else IN_KEY)]
-    elif course.limit and not (seen and seen.counters > 1):  # one that is full hides no other
+    elif course.limit and not (
+        course.several or (seen and seen.counters > 1)
+    ):  # one that is full hides no other
         # Where all share one limit, what was left of it for a fresh identity may be less.
         most = course.limit if kinds else max(course.limit, course.burst)
         told = dimensions(sender, most, settings.max_requests - sender.requests)

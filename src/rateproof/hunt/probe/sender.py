@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.hunt.probe.seen import Seen, Steps, decided, widened
+from rateproof.hunt.probe.several import Hit
 from rateproof.simulate.behaviours import Program, Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Constant
@@ -66,7 +67,9 @@ class HttpSender:
         self.scenario = scenario
         self.statuses: Counter[int | None] = Counter()
         self.delaying = False
+        self.reconnecting = False
         self.waited_ns = 0
+        self._searched = fresh_namespace()
         self._transport = transport
 
     @property
@@ -98,8 +101,11 @@ class HttpSender:
                 control.stop()
 
         group = Group(_Search(most, tuple(delays_ns)))
-        log = self._transport(self._fresh((group,)), control=control, observe=observe)
+        scenario = self._fresh((group,))
+        self._searched = scenario.namespace
+        log = self._transport(scenario, control=control, observe=observe)
         history = self._seen(list(log))
+        self.reconnecting |= len({event.connection for event in log}) > 1
         if not control.stopping:
             return history
         self.delaying = True
@@ -131,6 +137,17 @@ class HttpSender:
         for event in self._transport(scenario, control=Control()):
             keys[event.key].append(event)
         return [self._seen(events) for events in keys.values()]
+
+    def hitter(self, *, fresh: bool) -> Hit:
+        """What sends with a fresh key, or that of the last search, each time on new connections."""
+        namespace = fresh_namespace() if fresh else self._searched
+
+        def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:
+            group = Group(Schedule(((0, requests),)), connections=connections)
+            scenario = replace(self.scenario, groups=(group,), namespace=namespace, start_ns=at_ns)
+            return self._seen(list(self._transport(scenario, control=Control())))
+
+        return hit
 
     def ask(self, scenario: Scenario, *, most: int = 1) -> list[Seen]:
         """Send with the identity of a scenario's namespace until one is not admitted.

@@ -96,6 +96,16 @@ class Both:
         return self.other.admits(key, now_ns) if self.one.admits(key, now_ns) else False
 
 
+class Scattered:
+    """Limiters that know nothing of each other; each request meets any of them."""
+
+    def __init__(self, limiters, seed):
+        self.limiters, self.random = limiters, random.Random(seed)
+
+    def admits(self, key, now_ns):
+        return self.random.choice(self.limiters).admits(key, now_ns)
+
+
 class VirtualSender:
     """Sends to a simulated limiter: requests take 0.2 to 1 ms, a share `slow` up to 100 more."""
 
@@ -109,6 +119,7 @@ class VirtualSender:
         self.keys = 0
         self.requests = 0
         self.delaying = False
+        self.reconnecting = False
         self.waited_ns = 0
 
     def now_ns(self):
@@ -138,6 +149,21 @@ class VirtualSender:
         sent_ns, received_ns, key, decided_ns = self._one(self.keys, at_ns)
         history.append(Seen(sent_ns, received_ns, self.limiter.admits(key, decided_ns)))
         return received_ns
+
+    def hitter(self, *, fresh):
+        """Every request on the key, one after the other."""
+        self.keys += fresh
+        key = self.keys
+
+        def hit(requests, at_ns, _connections):
+            history, self.clock_ns = [], max(self.clock_ns, at_ns)
+            for _ in range(requests):
+                sent_ns, self.clock_ns, _, decided_ns = self._one(key, self.clock_ns)
+                admitted = self.limiter.admits(key, decided_ns)
+                history.append(Seen(sent_ns, self.clock_ns, admitted))
+            return history
+
+        return hit
 
     def send(self, schedules, start_ns):
         pending, histories = [], [[] for _ in schedules]
@@ -184,4 +210,4 @@ def make(name, limit, window_ns, phase_ns=0):
 @pytest.fixture(scope="session")
 def simulated() -> SimpleNamespace:
     """The limiters, and what sends to them."""
-    return SimpleNamespace(Both=Both, VirtualSender=VirtualSender, make=make)
+    return SimpleNamespace(Both=Both, Scattered=Scattered, VirtualSender=VirtualSender, make=make)

@@ -145,3 +145,27 @@ def test_what_nothing_explains_is_forgotten_and_begun_anew(simulated):
     course = run_course(simulated.VirtualSender(changing, 5), BUDGET)
     assert course.forgotten > 0
     assert _found(course) == _truth("sliding-log", 5, S)
+
+
+class Everybody:
+    """Fresh keys are nobody to it: all share one count, of which others may have used some."""
+
+    def __init__(self, limiter, used, begin_ns):
+        self.limiter = limiter
+        for _ in range(used):
+            limiter.admits("", begin_ns)
+
+    def admits(self, _key, now_ns):
+        return self.limiter.admits("", now_ns)
+
+
+@pytest.mark.parametrize("used", [0, 1, 3, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fresh_key_that_is_denied_at_once_shares_the_count_of_others(used, seed, simulated):
+    """Whoever has a limit of his own is admitted at first; a number that is named is right."""
+    limiter = Everybody(simulated.make("sliding-log", 5, S // 2), used, BEGIN_NS)
+    course = run_course(simulated.VirtualSender(limiter, seed, BEGIN_NS), BUDGET)
+    assert course.shared
+    kinds = course.field.kinds() if course.field else []
+    if kinds and kinds[0].guess.pinned:
+        assert (kinds[0].limit, kinds[0].guess.window_ns) == (5, S // 2)

@@ -12,6 +12,7 @@ from rateproof.hunt.probe.hello import Hello
 from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
 from rateproof.hunt.probe.infer import Kind
 from rateproof.hunt.probe.report import describe, to_json
+from rateproof.hunt.probe.several import Several
 from rateproof.units import SECOND_NS
 
 
@@ -94,3 +95,24 @@ def test_a_family_is_named_once_and_only_where_the_policy_does_not_name_it():
     assert {family.name for family in FAMILIES} >= {"fixed-window", "sliding-log"}
     assert "fixed-window 5 per 5s\n" in text
     assert "(fixed-window)" not in text
+
+
+@pytest.mark.parametrize(
+    ("several", "first"),
+    [
+        (Several(12, 40, 40, 1_950_000_000, 2_050_000_000), "together 40 per 2s"),
+        (Several(12, 40, 40, 1_500_000_000, 2_050_000_000), "together about 40 per 2s"),
+        (Several(12, 40, 39, 1_950_000_000, 2_050_000_000), "together about 40 per 2s"),
+        (Several(12, 40, 8, 150_000_000, 250_000_000), "together about 40 at once"),
+        (Several(12, 40, None, 5 * SECOND_NS, None), "together about 40 at once"),
+    ],
+)
+def test_of_several_counters_only_what_they_admit_together_is_named(several, first):
+    found = replace(finding(Hello(200)), course=Course(limit=20, burst=20, several=several))
+    line, *rest = describe(found).splitlines()
+    assert line == f"several counters, {first}: each request meets any of them"
+    assert found.exit_code == 2
+    data = to_json(found)
+    assert (data["policy"], data["limit"], data["together"]) == (None, None, 40)
+    assert data["counters_at_least"] == 4
+    assert any("limit of each: at most 12" in told for told in rest)

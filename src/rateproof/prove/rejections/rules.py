@@ -100,9 +100,9 @@ class Judgement:
         rules = self.rules(tolerance)
         if not rules:
             return []
-        asked = [
-            i for i, row in enumerate(key.rejected_rows) if self.only is None or row in self.only
-        ]
+        asked = [*range(len(key.rejected))]
+        if self.only is not None:
+            asked = [i for i in asked if key.rejected_rows[i] in self.only]
         if self.fresh:
             return asked
         if self.longest_ns is None:

@@ -17,9 +17,19 @@ from rateproof.simulate.identities import place_identity
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 
-__all__ = ["IN_KEY", "NOT_IN_KEY", "Dimension", "Workers", "dimensions", "workers"]
+__all__ = [
+    "IN_KEY",
+    "NOT_IN_KEY",
+    "UNTRIED",
+    "Dimension",
+    "Workers",
+    "dimensions",
+    "most_of_a_dimension",
+    "workers",
+]
 
 IN_KEY, NOT_IN_KEY, UNTOLD = "in the key", "not in the key", "could not be told"
+UNTRIED: Final = "not tried"
 OTHER_ADDRESS: Final = "127.0.0.2"
 _TRIES = 3
 _TIMEOUT_S = 5.0
@@ -31,7 +41,8 @@ class Dimension:
 
     Args:
         name: what was varied.
-        verdict: `in the key`, `not in the key` or `could not be told`.
+        verdict: `in the key`, `not in the key`, `could not be told`, or `not tried` for
+            lack of requests.
     """
 
     name: str
@@ -53,6 +64,11 @@ class Workers:
     counters: int
 
 
+def most_of_a_dimension(limit: int) -> int:
+    """Requests that it takes to vary one thing, at most."""
+    return _TRIES * (limit + 4)
+
+
 def dimensions(sender: HttpSender, limit: int, most_requests: int) -> list[Dimension]:
     """Vary one thing after the other, as far as the requests go.
 
@@ -65,9 +81,8 @@ def dimensions(sender: HttpSender, limit: int, most_requests: int) -> list[Dimen
     end = sender.requests + most_requests
     found: list[Dimension] = []
     for name, varied in _variants(base):
-        if sender.requests + _TRIES * (limit + 4) > end:
-            break
-        found.append(Dimension(name, _verdict(sender, base, varied, limit)))
+        enough = sender.requests + most_of_a_dimension(limit) <= end
+        found.append(Dimension(name, _verdict(sender, base, varied, limit) if enough else UNTRIED))
     if (
         base.target.is_loopback
         and base.target.scheme == "http"

@@ -6,7 +6,7 @@ from typing import Any
 from rateproof.events import declines
 from rateproof.hunt.probe.course import Round
 from rateproof.hunt.probe.finding import Finding, quota_of
-from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
+from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
 from rateproof.hunt.probe.infer import Kind
 from rateproof.hunt.probe.several import Several
 from rateproof.output import printable
@@ -164,6 +164,8 @@ def _key(finding: Finding) -> Iterator[str]:
         yield f"limits by {', '.join(within)} (or does not limit there)"
     if others := [name for name in without if name != finding.key]:
         yield f"not by {', '.join(others)}"
+    if untried := [each.name for each in finding.dimensions if each.verdict == UNTRIED]:
+        yield f"not tried for lack of requests: {', '.join(untried)}"
 
 
 def _shared(finding: Finding) -> str:

@@ -8,7 +8,14 @@ from rateproof.events import ADMITTED, REJECTED_STATUSES, outcome_of
 from rateproof.hunt.probe.course import Budget, run_course
 from rateproof.hunt.probe.finding import Finding
 from rateproof.hunt.probe.hello import say_hello
-from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension, dimensions, workers
+from rateproof.hunt.probe.identity import (
+    IN_KEY,
+    NOT_IN_KEY,
+    Dimension,
+    dimensions,
+    most_of_a_dimension,
+    workers,
+)
 from rateproof.hunt.probe.report import describe, to_json
 from rateproof.hunt.probe.seen import widened
 from rateproof.hunt.probe.sender import HttpSender, fresh_namespace
@@ -27,6 +34,7 @@ _REFUSED = 2
 _KEPT = 12  # for the dimensions of the key
 _LAG_TOLERANCE_NS = SECOND_NS
 _EACH_COUNTER = 12  # 3 requests for each admission of 4 counters
+_FEW_EACH = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +122,7 @@ def probe(settings: ProbeSettings) -> Finding:
     course = run_course(sender, budget, hello.hints_ns, (asked,))
     kinds = [] if course.field is None else course.field.kinds()
     left = settings.max_requests - sender.requests
-    most = min(_EACH_COUNTER * course.limit, left - course.limit - _KEPT)
+    most = _burst(course.limit, left)
     seen = workers(sender, kinds[0], most) if kinds and most > course.limit else None
     told: list[Dimension] = []
     if sender.delaying:  # nobody stays full for as long as the answers take
@@ -139,6 +147,14 @@ def probe(settings: ProbeSettings) -> Finding:
         requests=sender.requests,
         elapsed_ns=time.monotonic_ns() - began_ns,
     )
+
+
+def _burst(limit: int, left: int) -> int:
+    """How many requests look for other counters: enough are kept for the key where that leaves some."""
+    spare = left - limit - most_of_a_dimension(limit)
+    if spare < _FEW_EACH * limit:
+        spare = left - limit - _KEPT
+    return min(_EACH_COUNTER * limit, spare)
 
 
 def _scenario(settings: ProbeSettings) -> Scenario:

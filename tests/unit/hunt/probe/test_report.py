@@ -9,7 +9,7 @@ from rateproof.hunt.probe.course import Course
 from rateproof.hunt.probe.families import FAMILIES
 from rateproof.hunt.probe.finding import Finding
 from rateproof.hunt.probe.hello import Hello
-from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
+from rateproof.hunt.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
 from rateproof.hunt.probe.infer import Kind
 from rateproof.hunt.probe.report import describe, to_json
 from rateproof.hunt.probe.several import Several
@@ -116,3 +116,11 @@ def test_of_several_counters_only_what_they_admit_together_is_named(several, fir
     assert (data["policy"], data["limit"], data["together"]) == (None, None, 40)
     assert data["counters_at_least"] == 4
     assert any("limit of each: at most 12" in told for told in rest)
+
+
+def test_what_the_requests_did_not_suffice_for_is_said():
+    told = (("query:clientId", UNTRIED), ("path", UNTRIED), ("address", NOT_IN_KEY))
+    dimensions = tuple(Dimension(*each) for each in told)
+    text = describe(replace(finding(Hello(200)), dimensions=dimensions))
+    assert "not by address" in text
+    assert "not tried for lack of requests: query:clientId, path" in text

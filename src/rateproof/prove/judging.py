@@ -139,7 +139,7 @@ def verdict_of(
             closest=trial.survey.closest,
             diagnosis=tuple(finding.name for finding in findings),
         )
-    shown = trial.sensitivity(windows=whole) if OVER_ADMISSION in claims else ()
+    shown = trial.sensitivity(windows=whole) if OVER_ADMISSION in asked else ()
     if OVER_ADMISSION in asked:
         trial.doubt_over_admission(doubts)
     if WRONG_REJECTION in asked:
@@ -159,7 +159,7 @@ def verdict_of(
         diagnosis=tuple(finding.name for finding in findings),
         pressure=pressure,
         counts=counts,
-        closest=trial.survey.closest,
+        closest=trial.survey.closest if claims == asked else (),
         sensitivity=shown,
     )
 

@@ -69,6 +69,11 @@ class Verdict:
     diagnosis: tuple[str, ...] = ()
     headers: Headers | None = None
 
+    @property
+    def met(self) -> bool:
+        """Whether requests got as far as a limiter: else what pressed on none says nothing."""
+        return Cause.ONLY_ELSEWHERE not in self.causes
+
     def describe(self, pieces: int = 1, width: int = DRAWING_WIDTH) -> str:
         """The verdict for people: what it is, how hard it was pressed, why, and what shows it.
 
@@ -77,7 +82,9 @@ class Verdict:
             width: characters a line of a drawing; sentences are a line each.
         """
         found, others = self.reasons[: len(self.diagnosis)], self.reasons[len(self.diagnosis) :]
-        lines = [self.outcome, *found, *(pressure.sentence() for pressure in self.pressure)]
+        lines = [self.outcome, *found]
+        if self.met:
+            lines += [pressure.sentence() for pressure in self.pressure]
         if self.closest and not self.evidence:
             lines.append("closest calls: " + "; ".join(call.sentence() for call in self.closest))
         lines += [*(shown.sentence() for shown in self.sensitivity), *others]

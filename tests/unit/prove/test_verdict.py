@@ -290,6 +290,9 @@ def test_a_target_that_only_sends_elsewhere_is_no_violation(status):
     verdict = judge(log_of(*((i, status) for i in range(60))), FIVE)
     assert verdict.outcome == INCONCLUSIVE
     assert Cause.ONLY_ELSEWHERE in verdict.causes
+    assert not verdict.closest
+    assert not verdict.sensitivity
+    assert "admissions" not in verdict.describe(), "of a limiter that was not met"
 
 
 def test_one_real_answer_makes_it_a_violation():

@@ -156,6 +156,9 @@ def timeline_chart(clip: Clip) -> dict[str, Any]:
     height = min(520, max(200, 90 + 14 * len(clip.requests)))
     rows = Range1d(start=len(clip.requests) - 0.4, end=-0.6)
     plot = _figure("seconds since the window opened", "requests, in order", height, y_range=rows)
+    if clip.close_ns is not None:
+        close_s = clip.close_ns / SECOND_NS
+        plot.x_range = Range1d(start=-close_s / 20, end=close_s)
     window_s = clip.evidence.window_ns / SECOND_NS
     plot.add_layout(
         BoxAnnotation(left=0, right=window_s, fill_color="#F0E442", fill_alpha=0.18, level="image")

@@ -54,6 +54,13 @@ class Clip:
     requests: tuple[Request, ...]
     left_out: int
 
+    @property
+    def close_ns(self) -> int | None:
+        """How much of the time from `opens_ns` on to look at, where the window is far longer."""
+        last_ns = max(event.received_ns or event.sent_ns for event in self.evidence.events)
+        span_ns = (last_ns - self.opens_ns) * 5 // 4
+        return span_ns if 0 < 4 * span_ns < self.evidence.window_ns else None
+
 
 def clip(log: EventLog, evidence: Evidence, iteration: int | None = None) -> Clip:
     """Cut what the client of the evidence did out of the log in which it was found."""

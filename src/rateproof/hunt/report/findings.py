@@ -59,6 +59,7 @@ class Findings:
         self.totals = totals
         self.rates = Rates()
         self.clips: list[Clip] = []
+        self.left_out = 0
         self.incidents: deque[Incident] = deque(maxlen=_MOST_INCIDENTS)
         self.summary = Summary(clients=0)  # identities are fresh each time: not to be kept
         self._judged: Verdict | None = None
@@ -111,3 +112,4 @@ class Findings:
         self.summary.observe(log)
         room = _MOST_CLIPS - len(self.clips)
         self.clips += [clip(log, piece, iteration) for piece in verdict.evidence[:room]]
+        self.left_out += len(verdict.evidence[room:])

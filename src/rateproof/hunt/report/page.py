@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bokeh.resources import Resources
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from rateproof import __version__
 from rateproof.hunt.report.charts import latency_chart, timeline_chart, traffic_chart
@@ -58,6 +59,7 @@ def page(findings: Findings) -> str:
             failed=findings.totals.failed,
             reproductions=findings.totals.reproductions[-_MOST_REPRODUCTIONS:],
             clips=findings.clips,
+            more_evidence=findings.left_out,
             rates=findings.rates,
             totals=findings.rates.totals,
             latencies=findings.summary.latencies_ns(),
@@ -119,10 +121,17 @@ def _file(name: str) -> str:
 
 
 @cache
+def _options(command: str) -> Markup:
+    """A command whose lines do not break within the name of an option."""
+    whole = Markup('<span class="short">{}</span>')
+    words = command.split(" ")
+    return Markup(" ").join(whole.format(w) if w.startswith("--") else w for w in words)
+
+
 def _environment() -> Environment:
     """Escapes everything but what is its own; a misspelt name is an error, not nothing."""
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"spaced": spaced, "key": readable_key}
+    environment.filters |= {"spaced": spaced, "key": readable_key, "options": _options}
     # A chart's parts are named before they are referred to: the order of its keys matters.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return environment

@@ -18,10 +18,9 @@ _INDENT = "  "
 def _command() -> str:
     """How this process was started, without the folder of the program and without secrets."""
     program, *arguments = sys.argv
-    name = Path(program).name
-    return command_line(
-        [*(["python", "-m", "rateproof"] if name == "__main__.py" else [name]), *arguments]
-    )
+    path = Path(program)
+    started = ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
+    return command_line([*started, *arguments])
 
 
 def _now() -> str:

@@ -1,5 +1,7 @@
 """What a client did around the evidence."""
 
+import pytest
+
 from rateproof.hunt.report.clip import MOST_REQUESTS, clip
 from rateproof.policy import Policy
 from rateproof.prove import judge
@@ -43,3 +45,18 @@ def test_the_window_of_a_wrong_rejection_ends_where_that_was_sent(log_of):
 def test_an_error_that_is_no_plain_word_is_not_repeated(log_of):
     log = log_of(0, 0.1, 0.2, 0.3, 0.4, 0.5, lost=[1], error="<script>")
     assert clip(log, evidence_of(log)).requests[-1].answer == "other"
+
+
+@pytest.mark.parametrize(
+    ("at_s", "rejected", "claim", "close_ns"),
+    [
+        ((0, 0.1, 0.2, 0.3, 0.4, 0.5), (), "over-admission", 626_250_000),
+        ((0, 1, 2, 2, 2, 2), (), "over-admission", None),
+        ((0,), (1,), "wrong-rejection", None),
+    ],
+)
+def test_of_a_window_far_longer_than_the_evidence_a_chart_opens_on_that(
+    log_of, at_s, rejected, claim, close_ns
+):
+    log = log_of(*at_s, rejected=rejected)
+    assert clip(log, evidence_of(log, claim)).close_ns == close_ns

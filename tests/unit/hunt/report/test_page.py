@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rateproof.events import EventLog
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.findings import Findings
 from rateproof.hunt.report.page import page
@@ -190,10 +191,28 @@ def test_the_shortest_schedule_and_its_command_stand_before_the_evidence(
         Reproduction("over-admission", recipe, Tries(6, 6), complete=True, command=command)
     )
     findings.add_iteration(iteration, LOG)
-    text = Reader(page(findings)).text
+    found = Reader(page(findings))
+    text = " ".join(found.text.split())
     schedule = text.index("1 at 0 s, 4 at 4.9 s, 2 at 5.1 s")
     assert schedule < text.index("6 of 6 fresh clients") < text.index("rateproof test --schedule")
     assert schedule < text.index(" Evidence")
+    assert {"class": "short"} in found.all("span"), "no line breaks within --schedule"
+
+
+def test_of_more_pieces_than_are_shown_it_says_how_many(read, log_of):
+    few, log = log_of(*BREACH), log_of(*BREACH)
+    for number in range(6):
+        log_of(*BREACH, key=b"k%d" % number, log=log)
+    assert "4 pieces of 7; the rest are in the logs" in " ".join(read(log).text.split())
+    assert "the rest are in the logs" not in read(few).text
+
+
+def test_of_a_limiter_that_was_not_met_it_says_no_figures(read, log_of):
+    log = EventLog()
+    for event in log_of(*BREACH):
+        log.append(replace(event, status=302))
+    assert "How hard it was pressed" not in read(log).text
+    assert "How hard it was pressed" in read(log_of(*BREACH)).text
 
 
 def test_crashes_and_deeds_are_told_in_the_order_of_the_test(subject, log_of, iteration_of):

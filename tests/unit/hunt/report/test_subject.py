@@ -1,5 +1,7 @@
 """What every report begins with."""
 
+import pytest
+
 from rateproof.hunt.report.junit import Case, junit_xml
 from rateproof.hunt.report.subject import Subject
 
@@ -12,3 +14,11 @@ def test_the_command_is_as_it_was_typed_but_for_its_secrets(monkeypatch):
     assert subject.command == shown
     assert f"command {shown}" in str(subject)
     assert "s3cret" not in junit_xml(subject, [Case("over-admission")], 1.0)
+
+
+@pytest.mark.parametrize("module", ["rateproof", "pytest"])
+def test_a_module_that_was_run_is_named_as_such(monkeypatch, module):
+    """Under `python -m pytest` too, where the fixture runs in a process that is not ours."""
+    monkeypatch.setattr("sys.argv", [f"/opt/lib/{module}/__main__.py", "-q"])
+    subject = Subject(verb="test", target="http://127.0.0.1:1/", policy="5 per 5s")
+    assert subject.command == f"python -m {module} -q"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from rateproof import Limiter
+from rateproof.errors import StoreUnreachable
 from rateproof.testing.schedules import shortest
 
 PAGE = Path(__file__).parents[2] / "docs" / "enforce" / "writing-a-store.md"
@@ -79,8 +81,23 @@ BREAKS = {
 @pytest.mark.parametrize(("claim", "whole", "broken"), BREAKS.values(), ids=BREAKS)
 def test_each_way_to_break_a_store_breaks_the_claim_about_it(claim, whole, broken, tmp_path):
     assert STORE.count(whole) == 1, "the example has changed"
-    with pytest.raises((AssertionError, sqlite3.Error)):
+    with pytest.raises((AssertionError, StoreUnreachable, sqlite3.Error)):
         claim(suite_on(STORE.replace(whole, broken), tmp_path))
+
+
+def test_what_cannot_be_reached_is_left_to_the_limiter(tmp_path):
+    """Another process holds the file for longer than the store waits."""
+    names = {"__name__": "example"}
+    exec(STORE.replace("connect(path, 30,", "connect(path, 0.01,"), names)
+    with Limiter(
+        "5 per 5s", store=names["SqliteStore"](tmp_path / "a"), on_error="admit"
+    ) as limiter:
+        with sqlite3.connect(tmp_path / "a", isolation_level=None) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            assert limiter.hit("a").reason == "error"
+            other.execute("ROLLBACK")
+        other.close()
+        assert limiter.hit("a").remaining == 4, "nothing was charged"
 
 
 def test_a_disagreement_is_told_by_the_shortest_schedule_as_the_page_shows(tmp_path):

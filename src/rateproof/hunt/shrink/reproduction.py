@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rateproof.hunt.command_line import command_line
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.shrink.oracle import Tries
 
-__all__ = ["Reproduction"]
+__all__ = ["NO_VIOLATION", "Reproduction"]
+
+NO_VIOLATION: Final = "no violation"
+"""The kind of a schedule that was run and showed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Reproduction:
     """A schedule and what came of it.
 
     Args:
-        kind: what it shows: a claim that is violated, or `crash`.
+        kind: what it shows: a claim that is violated, `crash`, or `NO_VIOLATION`.
         recipe: what a client sends; None where none is known to show it (without the nemesis).
         tries: how many fresh clients sent all of it, and for how many of them it happened.
         complete: whether it is known that nothing simpler does the same; None where
@@ -55,7 +58,8 @@ class Reproduction:
         reproduced, tries = self.tries.reproduced, self.tries.tries
         if not tries:
             return f"{self.kind}{self._untried()}"
-        often = f"{self.kind} with {reproduced} of {tries} fresh clients"
+        some = "any" if self.kind == NO_VIOLATION else reproduced
+        often = f"{self.kind} with {some} of {tries} fresh clients"
         if self.recipe is None:
             return f"{often} without the nemesis"
         if self.complete is None:

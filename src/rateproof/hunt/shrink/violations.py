@@ -15,7 +15,7 @@ from rateproof.hunt.shrink.bench import Bench, judged_alone, rows_of
 from rateproof.hunt.shrink.canonical import canonical
 from rateproof.hunt.shrink.command import repeat_command
 from rateproof.hunt.shrink.oracle import CONFIRMATIONS, LEAST_TRIES, Tries
-from rateproof.hunt.shrink.reproduction import Reproduction
+from rateproof.hunt.shrink.reproduction import NO_VIOLATION, Reproduction
 from rateproof.hunt.shrink.retrace import Trace, retrace
 from rateproof.hunt.shrink.shrink import shrink
 from rateproof.output import say
@@ -63,7 +63,7 @@ def outcome_of(recipe: Recipe, iteration: Iteration, settings: TestSettings) -> 
         tried = len(alone)
     command = repeat_command(settings, recipe, iterations=iteration.draw.iteration)
     tries = Tries(happened, tried)
-    return Reproduction(", ".join(claims) or "no violation", recipe, tries, None, command)
+    return Reproduction(", ".join(claims) or NO_VIOLATION, recipe, tries, None, command)
 
 
 def told_if_cut_short(recipe: Recipe, iteration: Iteration) -> Iteration:

@@ -5,9 +5,10 @@ again is somebody else to the limiter: what was varied is in its key, or outside
 """
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 from rateproof.hunt.probe.families import windows_of
 from rateproof.hunt.probe.infer import Kind
@@ -31,8 +32,12 @@ __all__ = [
 IN_KEY, NOT_IN_KEY, UNTOLD = "in the key", "not in the key", "could not be told"
 UNTRIED: Final = "not tried"
 OTHER_ADDRESS: Final = "127.0.0.2"
-_TRIES = 3
+_TRIES, _AGREED = 3, 2
+_CONNECTION: Final = "connection"
 _TIMEOUT_S = 5.0
+
+Way: TypeAlias = Callable[[Scenario], bool | None]
+"""Varies one thing of a saturated client's request; whether it was admitted, None without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +82,24 @@ def dimensions(sender: HttpSender, limit: int, most_requests: int) -> list[Dimen
         limit: how many saturate a client.
         most_requests: in all.
     """
-    base = replace(sender.scenario, namespace=fresh_namespace())
-    end = sender.requests + most_requests
-    found: list[Dimension] = []
-    for name, varied in _variants(base):
+    base, end = sender.scenario, sender.requests + most_requests
+    ways: dict[str, Way] = {name: partial(_admits, sender, name) for name in dict(_variants(base))}
+    if base.target.is_loopback and base.target.scheme == "http":
+        ways["address"] = partial(_admits_elsewhere, sender)
+    found = []
+    for name, way in ways.items():
         enough = sender.requests + most_of_a_dimension(limit) <= end
-        found.append(Dimension(name, _verdict(sender, base, varied, limit) if enough else UNTRIED))
-    if (
-        base.target.is_loopback
-        and base.target.scheme == "http"
-        and sender.requests + limit + 3 <= end
-    ):
-        found.append(Dimension("address", _other_address(sender, base, limit)))
+        same = name == _CONNECTION
+        found.append(
+            Dimension(name, _verdict(sender, way, limit, same=same) if enough else UNTRIED)
+        )
     return found
 
 
 def _variants(base: Scenario) -> Iterator[tuple[str, Scenario]]:
     """The name of what is varied, and the request that differs in it alone."""
     yield str(base.key), replace(base, namespace=fresh_namespace())
-    yield "connection", base  # each request that is asked for has one of its own
+    yield _CONNECTION, base  # each request that is asked for has one of its own
     path, mark, query = base.target.path.partition("?")
     longer = path.rstrip("/") + "/rateproof-probe"
     yield "path", replace(base, target=replace(base.target, path=longer + mark + query))
@@ -110,33 +114,38 @@ def _variants(base: Scenario) -> Iterator[tuple[str, Scenario]]:
             yield f"header:{header}", replace(base, headers=(*others, (header, value)))
 
 
-def _verdict(sender: HttpSender, base: Scenario, varied: Scenario, limit: int) -> str:
-    """Denied like the saturated client, or admitted where that is still denied."""
+def _verdict(sender: HttpSender, way: Way, limit: int, *, same: bool) -> str:
+    """Denied like the saturated client, or admitted where that is still denied, twice.
+
+    Once it may be that something came back just in between. With a limit of 1 there is no
+    second time: the same value is varied to, and has used up its own.
+    """
+    agreed, needed = 0, _TRIES if same else min(limit, _AGREED)
     for _ in range(_TRIES):
-        if not _saturated(sender, base, limit):
+        base = replace(sender.scenario, namespace=fresh_namespace())
+        admitted = way(base) if _admitted(sender, base, limit + 2) is False else None
+        if admitted is None:
             return UNTOLD
-        answer = sender.ask(varied)
-        if not answer:
-            return UNTOLD
-        if not answer[0].admitted:
+        if not admitted:
             return NOT_IN_KEY
-        if varied is base:
-            continue  # is it the connection, or has the limit come back meanwhile?
-        control = sender.ask(base)
-        if control and not control[0].admitted:
+        agreed += same or _admitted(sender, base) is False
+        if agreed == needed:
             return IN_KEY
-    return IN_KEY if varied is base else UNTOLD
+    return UNTOLD
 
 
-def _saturated(sender: HttpSender, base: Scenario, limit: int) -> bool:
-    history = sender.ask(base, most=limit + 2)
-    return bool(history) and not history[-1].admitted
+def _admitted(sender: HttpSender, scenario: Scenario, most: int = 1) -> bool | None:
+    """Whether the last of so many was admitted, or of as many as it takes to be denied."""
+    history = sender.ask(scenario, most=most)
+    return history[-1].admitted if history else None
 
 
-def _other_address(sender: HttpSender, base: Scenario, limit: int) -> str:
+def _admits(sender: HttpSender, name: str, base: Scenario) -> bool | None:
+    return _admitted(sender, dict(_variants(base))[name])
+
+
+def _admits_elsewhere(sender: HttpSender, base: Scenario) -> bool | None:
     """The same request from another address of this machine, where that can be had."""
-    if not _saturated(sender, base, limit):
-        return UNTOLD
     identity = next(iter(base.clients())).identity
     url, headers = place_identity(base.target, base.key, identity)
     target = Target.parse(url)
@@ -147,11 +156,11 @@ def _other_address(sender: HttpSender, base: Scenario, limit: int) -> str:
         connection.request(base.method, target.path, headers=dict(base.headers) | headers)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return UNTOLD
+        return None
     finally:
         connection.close()
     sender.statuses[status] += 1
-    return NOT_IN_KEY if status in base.rejected_statuses else IN_KEY
+    return status not in base.rejected_statuses
 
 
 def workers(sender: HttpSender, kind: Kind, most: int) -> Workers:

@@ -1,63 +1,30 @@
 """A limiter that says no by 403, or by 509: judged rightly where that is said, never consistent where not."""
 
 import json
-import threading
-from collections import defaultdict
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from time import monotonic
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
 
-from rateproof import cli
+from rateproof import Limiter, cli
+from rateproof.testing.serving import served
 
-LIMIT, WINDOW_S = 5, 1.0
+LIMIT = 5
 
 
 @contextmanager
 def rejecting_by(status):
     """A server on the loopback that admits 5 in any second of each client; yields its URL."""
-    lock, stamps = threading.Lock(), defaultdict(list)
+    with Limiter(f"{LIMIT} per 1s") as limiter:
 
-    def admits(client):
-        with lock:
-            now = monotonic()
-            live = [stamp for stamp in stamps[client] if stamp + WINDOW_S > now]
-            stamps[client] = live + [now] * (len(live) < LIMIT)
-            return len(live) < LIMIT
+        def app(environ, start_response):
+            (client,) = parse_qs(environ["QUERY_STRING"])["clientId"]
+            code = 200 if limiter.hit(client).admitted else status
+            start_response(f"{code} Answer", [("Content-Length", "0")])
+            return [b""]
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self):
-            (client,) = parse_qs(urlsplit(self.path).query)["clientId"]
-            self.send_response(200 if admits(client) else status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def do_HEAD(self):
-            self.do_GET()
-
-        def log_message(self, *_):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 1024
-
-        def handle_error(self, *_):
-            pass  # clients that are done reset what they kept
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/"
-        finally:
-            server.shutdown()
-            thread.join()
+        with served(app) as url:
+            yield f"{url}/"
 
 
 @pytest.fixture

@@ -31,10 +31,10 @@ from rateproof.units import SECOND_NS, format_duration
 __all__ = ["ProbeSettings", "probe", "run_probe"]
 
 _REFUSED = 2
-_KEPT = 12  # for the dimensions of the key
+_KEPT = 12  # for the dimensions of the key, at least
 _LAG_TOLERANCE_NS = SECOND_NS
 _EACH_COUNTER = 12  # 3 requests for each admission of 4 counters
-_FEW_EACH = 4
+_FEW_EACH = 4  # as many as 4 counters admit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +124,11 @@ def probe(settings: ProbeSettings) -> Finding:
     left = settings.max_requests - sender.requests
     most = _burst(course.limit, left)
     seen = workers(sender, kinds[0], most) if kinds and most > course.limit else None
+    one = not course.several and (seen is None or seen.counters == 1)
     told: list[Dimension] = []
     if sender.delaying:  # nobody stays full for as long as the answers take
         told = [Dimension(str(scenario.key), NOT_IN_KEY if course.shared else IN_KEY)]
-    elif course.limit and not (
-        course.several or (seen and seen.counters > 1)
-    ):  # one that is full hides no other
+    elif course.limit and one:  # one that is full hides no other
         # Where all share one limit, what was left of it for a fresh identity may be less.
         most = course.limit if kinds else max(course.limit, course.burst)
         told = dimensions(sender, most, settings.max_requests - sender.requests)

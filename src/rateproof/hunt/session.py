@@ -24,7 +24,7 @@ from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.signals import NO_VERDICT, Signals
 from rateproof.output import columns, emit, say
 from rateproof.prove import VIOLATED
-from rateproof.simulate.client.live import allow_target, allowed_rate
+from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
 from rateproof.units import SECOND_NS, format_duration
 

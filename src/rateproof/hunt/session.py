@@ -39,7 +39,7 @@ from rateproof.hunt.shrinking.violations import (
 from rateproof.hunt.signals import NO_VERDICT, Signals
 from rateproof.output import columns, emit, fold, say
 from rateproof.prove import VIOLATED
-from rateproof.simulate.client.live import allow_target, allowed_rate
+from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import Transport, default_name, named

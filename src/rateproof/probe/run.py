@@ -22,7 +22,7 @@ from rateproof.probe.report import describe, to_json
 from rateproof.probe.seen import widened
 from rateproof.probe.sender import HttpSender, fresh_namespace
 from rateproof.simulate.behaviours import Schedule
-from rateproof.simulate.client.live import allow_target, allowed_rate
+from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import default_name, named

@@ -12,8 +12,8 @@ from rateproof.probe.seen import Seen, Steps, decided, widened
 from rateproof.probe.several import Hit
 from rateproof.simulate.behaviours import Program, Schedule
 from rateproof.simulate.control import Control
-from rateproof.simulate.programs.arrivals import Constant
-from rateproof.simulate.programs.steps import RESUME, Request, Step, Wait, When, While, compiled
+from rateproof.simulate.programs.arrivals import Fixed
+from rateproof.simulate.programs.steps import RESUME, Ask, Step, Wait, When, While, compiled
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.transports import Transport
 
@@ -45,12 +45,12 @@ class _Search:
 
     def program(self) -> Program:
         """A loop that a denial leaves, then waits and requests that an admission ends."""
-        fill = While(frozenset({ADMITTED}), max(1, self.most - 1), (Request(),))
+        fill = While(frozenset({ADMITTED}), max(1, self.most - 1), (Ask(),))
         polls: list[Step] = [
-            When(frozenset({REJECTED}), (Wait(Constant(delay_ns)), Request()))
+            When(frozenset({REJECTED}), (Wait(Fixed(delay_ns)), Ask()))
             for delay_ns in self.delays_ns
         ]
-        return compiled(Request(), *((fill,) if self.most > 1 else ()), RESUME, *polls)
+        return compiled(Ask(), *((fill,) if self.most > 1 else ()), RESUME, *polls)
 
 
 class HttpSender:

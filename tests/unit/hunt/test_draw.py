@@ -11,7 +11,7 @@ from rateproof.hunt.exploration.attacks import attack
 from rateproof.hunt.exploration.draw import SHAPES, draw
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Answer
+from rateproof.simulate.behaviours import Reply
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 
@@ -101,7 +101,7 @@ def test_after_the_book_some_client_means_to_send_more_than_the_limit_at_once(po
         first = next(plan)
         assert first.intended_ns < drawn.duration_ns
         together = 1
-        while plan.send(Answer(0, 0, "admitted")) == first:
+        while plan.send(Reply(0, 0, "admitted")) == first:
             together += 1
         assert together * race.connections > limit
 

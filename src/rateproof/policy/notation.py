@@ -1,4 +1,4 @@
-"""What a limiter promises: quotas, their text form, and the envelope they declare.
+"""Quotas and policies: their text form, and the envelope that they declare.
 
 The text form contains the notation of the `limits` library, so that strings
 written for Flask-Limiter mean the same here, but for limits and windows of 0
@@ -12,16 +12,16 @@ and windows of 73 years and more, which are refused:
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from rateproof.errors import InvalidArgument, InvalidPolicy
+from rateproof.policy.record import MAX_LIMIT, Algorithm
+from rateproof.policy.sliding_log import SLIDING_LOG
+from rateproof.registry import modules_in
 from rateproof.units import MAX_DURATION_NS, UNIT_NS, format_duration, unit_ns
 
-__all__ = ["ALGORITHMS", "Policy", "Quota"]
-
-MAX_LIMIT = 1_000_000_000
+__all__ = ["ALGORITHMS", "MAX_LIMIT", "Policy", "Quota"]
 
 # As in `limits`: a month is 30 days and a year is 12 such months.
 _CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
@@ -35,45 +35,12 @@ _QUOTA = re.compile(
 _FORM = "a policy reads like '5 per 5s', '100/minute' or '5 per 5s; 1000 per hour'"
 
 
-def _sliding_log(quota: "Quota", m: int) -> int:
-    return quota.window_ns * ((m - 1) // quota.limit)
-
-
-def _token_bucket(quota: "Quota", m: int) -> int:
-    # ceil((m - B) / r) with r = limit / window, in integers.
-    return max(0, -(-(m - quota.burst) * quota.window_ns // quota.limit))
-
-
-def _leaky_queue(quota: "Quota", m: int) -> int:
-    # Requests leave the queue one in window / limit; its length, the burst, delays and forbids
-    # nothing more of when they leave.
-    return -(-(m - 1) * quota.window_ns // quota.limit)
-
-
-def _epoch_window(quota: "Quota", m: int) -> int:
-    # m admissions touch at least ceil(m/N) windows; all but the two at the ends are spanned.
-    return quota.window_ns * max(0, -(-m // quota.limit) - 2)
-
-
-def _first_hit_window(quota: "Quota", m: int) -> int:
-    return quota.window_ns * max(0, m // quota.limit - 1)
-
-
-ALGORITHMS: dict[str, Callable[["Quota", int], int]] = {
-    "sliding-log": _sliding_log,
-    "token-bucket": _token_bucket,
-    "fixed-window": _epoch_window,
-    "first-hit-window": _first_hit_window,
-    "sliding-counter": _epoch_window,
-    "leaky-queue": _leaky_queue,
+ALGORITHMS: dict[str, Algorithm] = {
+    name: getattr(module, name.replace("-", "_").upper())
+    for name, module in modules_in("rateproof.policy").items()
+    if name not in {"notation", "record"}
 }
-"""The known algorithms, each with the gap that every run of it keeps.
-
-All are judged; `leaky-queue`, which holds requests back as nginx does without
-`nodelay`, is not enforced here.
-"""
-
-_WITH_BURST = {"token-bucket", "leaky-queue"}
+"""The known algorithms by name. All are judged; those that do not delay are enforced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +62,7 @@ class Quota:
 
     limit: int
     window_ns: int
-    algorithm: str = "sliding-log"
+    algorithm: str = SLIDING_LOG.name
     burst: int = 0
 
     def __post_init__(self) -> None:
@@ -115,15 +82,30 @@ class Quota:
             raise InvalidPolicy(
                 f"window {self.window_ns} ns", "a window is above 0 and below 73 years"
             )
-        if self.algorithm not in _WITH_BURST and self.burst not in {0, self.limit}:
+        if not self.record.has_burst and self.burst not in {0, self.limit}:
             raise InvalidPolicy(
                 f"burst {self.burst} with {self.algorithm}",
-                "only a token-bucket and a leaky-queue have a burst",
+                f"only a {' and a '.join(r.name for r in ALGORITHMS.values() if r.has_burst)} have a burst",
             )
         if not 0 <= self.burst <= MAX_LIMIT:
             raise InvalidPolicy(f"burst {self.burst}", f"a burst is 1 to {MAX_LIMIT}")
         if self.burst == 0:
             object.__setattr__(self, "burst", self.limit)
+
+    @property
+    def record(self) -> Algorithm:
+        """What is known of the algorithm."""
+        return ALGORITHMS[self.algorithm]
+
+    @property
+    def stair(self) -> tuple[int, int, int]:
+        """The figures (width, lag, parts) of its gap; see `Algorithm`."""
+        return self.record.stair(self.limit, self.burst)
+
+    @property
+    def memory_ns(self) -> int:
+        """How long an admission can matter to a later decision; see `Algorithm`."""
+        return self.record.memory_ns(self.limit, self.window_ns, self.burst)
 
     def gap(self, m: int) -> int:
         """The least time in ns that `m` consecutive admissions may span.
@@ -136,10 +118,11 @@ class Quota:
         """
         if m < 1:
             raise InvalidArgument(f"gap of {m} admissions", "m is 1 or more")
-        return ALGORITHMS[self.algorithm](self, m)
+        width, lag, parts = self.stair
+        return -(-max(0, (m - 1 - lag) // width) * self.window_ns // parts)
 
     def __str__(self) -> str:
-        prefix = "" if self.algorithm == "sliding-log" else f"{self.algorithm} "
+        prefix = "" if self.record is SLIDING_LOG else f"{self.algorithm} "
         suffix = "" if self.burst == self.limit else f" burst {self.burst}"
         return f"{prefix}{self.limit} per {format_duration(self.window_ns)}{suffix}"
 
@@ -223,7 +206,7 @@ def _parse_quota(part: str, text: str) -> Quota:
         return Quota(
             limit=int(match["limit"]),
             window_ns=int(match["multiple"] or 1) * unit_length,
-            algorithm=(match["algorithm"] or "sliding-log").lower(),
+            algorithm=(match["algorithm"] or SLIDING_LOG.name).lower(),
             burst=int(match["burst"] or 0),
         )
     except InvalidPolicy as error:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rateproof.simulate.scenario_file.lines import Path, line_of, lines_of, write_path
+from rateproof.options.lines import Path, line_of, lines_of, write_path
 
 DOCUMENT = '''\
 # a comment = 1, with [brackets] and "quotes

@@ -11,14 +11,14 @@ from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIEnvironment
 
-__all__ = ["AsgiRequest", "Request", "Scope", "WsgiRequest", "cgi_variable"]
+__all__ = ["AsgiRequest", "RequestView", "Scope", "WsgiRequest", "cgi_variable"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 
 _BLANKS = b" \t"
 
 
-class Request(Protocol):
+class RequestView(Protocol):
     """What both views say of a request; what it does not have is empty."""
 
     @property
@@ -60,28 +60,28 @@ class WsgiRequest:
 
     @property
     def method(self) -> bytes:
-        """See `Request`."""
+        """See `RequestView`."""
         return _raw(self._environ.get("REQUEST_METHOD", "")).upper()
 
     @property
     def path(self) -> bytes:
-        """See `Request`."""
+        """See `RequestView`."""
         environ = self._environ
         return _raw(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")) or b"/"
 
     @property
     def query(self) -> bytes:
-        """See `Request`."""
+        """See `RequestView`."""
         return _raw(self._environ.get("QUERY_STRING", ""))
 
     @property
     def peer(self) -> str:
-        """See `Request`."""
+        """See `RequestView`."""
         address: str = self._environ.get("REMOTE_ADDR", "")
         return address
 
     def header(self, name: str) -> bytes:
-        """See `Request`; the server has joined the lines."""
+        """See `RequestView`; the server has joined the lines."""
         return _raw(self._environ.get(cgi_variable(name), "")).strip(_BLANKS)
 
 
@@ -95,13 +95,13 @@ class AsgiRequest:
 
     @property
     def method(self) -> bytes:
-        """See `Request`; a WebSocket handshake is a GET."""
+        """See `RequestView`; a WebSocket handshake is a GET."""
         method: str = self._scope.get("method", "GET")
         return method.upper().encode()
 
     @property
     def path(self) -> bytes:
-        """See `Request`; from `raw_path` where the server has it, for `path` is decoded text."""
+        """See `RequestView`; from `raw_path` where the server has it, for `path` is decoded text."""
         raw: bytes | None = self._scope.get("raw_path")
         if raw is None:
             path: str = self._scope.get("path", "")
@@ -110,18 +110,18 @@ class AsgiRequest:
 
     @property
     def query(self) -> bytes:
-        """See `Request`."""
+        """See `RequestView`."""
         query: bytes = self._scope.get("query_string", b"")
         return query
 
     @property
     def peer(self) -> str:
-        """See `Request`."""
+        """See `RequestView`."""
         client = self._scope.get("client")
         return str(client[0]) if client else ""
 
     def header(self, name: str) -> bytes:
-        """See `Request`."""
+        """See `RequestView`."""
         wanted = _field(name)
         lines = [value.strip(_BLANKS) for found, value in self._scope["headers"] if found == wanted]
         return (b"; " if wanted == b"cookie" else b",").join(lines)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.scenario_file.kinds import (
+from rateproof.options.kinds import (
     LONGEST,
     Field,
     Kind,
@@ -15,7 +15,7 @@ from rateproof.simulate.scenario_file.kinds import (
     Table,
     type_name,
 )
-from rateproof.simulate.scenario_file.lines import Path
+from rateproof.options.lines import Path
 
 __all__ = ["BAD", "Reader"]
 

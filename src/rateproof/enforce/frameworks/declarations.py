@@ -7,21 +7,22 @@ from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar
 
 from rateproof.clock import Clock
 from rateproof.enforce.http.addresses import ClientAddress
-from rateproof.enforce.http.checks import (
+from rateproof.enforce.http.keys import KeyLike, key_reader, part
+from rateproof.enforce.http.validation import (
     checked_status,
     checked_texts,
     is_whole,
     without_waiting,
 )
-from rateproof.enforce.http.keys import KeyLike, key_reader, part
-from rateproof.enforce.http.request import Request
-from rateproof.enforce.limiter import PolicyLike
+from rateproof.enforce.http.views import RequestView
+from rateproof.enforce.limiter import PolicyLike, policy_of
 from rateproof.errors import InvalidArgument, NeverPossible
-from rateproof.policy import Policy, Quota
+from rateproof.policy import Policy
 
-__all__ = ["Charge", "Limit", "LimitFactory", "LimiterOptions", "PolicySource"]
+__all__ = ["Charge", "Limit", "LimitFactory", "LimitOptions", "LimiterOptions", "PolicySource"]
 
 R = TypeVar("R")
+read_policy = lru_cache(1024)(policy_of)
 PolicySource: TypeAlias = PolicyLike | Callable[[R], PolicyLike | None]
 
 
@@ -33,6 +34,16 @@ class LimiterOptions(TypedDict, total=False):
     on_error: Literal["deny", "admit", "local"]
     capacity: int
     shadow: bool
+
+
+class LimitOptions(TypedDict, Generic[R], total=False):
+    """What a limit can be told, where it is declared; see `LimitFactory`."""
+
+    key: KeyLike[R] | None
+    cost: int | Callable[[R], int]
+    methods: str | Collection[str] | None
+    per_method: bool
+    exempt_when: Callable[[R], bool] | None
 
 
 class Charge(NamedTuple):
@@ -107,7 +118,7 @@ class LimitFactory(Generic[R]):
     def __init__(
         self,
         key: KeyLike[R],
-        view: Callable[[R], Request],
+        view: Callable[[R], RequestView],
         *,
         status: int,
         address: ClientAddress,
@@ -190,20 +201,3 @@ def checked_cost(cost: int, policy: object = None) -> int:
             f"cost {cost} is above a limit of {str(policy)!r}", "no wait would help"
         )
     return cost
-
-
-@lru_cache(1024)
-def read_policy(policy: PolicyLike) -> Policy:
-    """The policy that is meant.
-
-    Raises:
-        InvalidPolicy: a text that is none.
-        TypeError: neither text nor quota nor policy.
-    """
-    if isinstance(policy, str):
-        return Policy.parse(policy)
-    if isinstance(policy, Quota):
-        return Policy((policy,))
-    if isinstance(policy, Policy):
-        return policy
-    raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")

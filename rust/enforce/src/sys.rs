@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::ptr::NonNull;
 
 /// Maps the first `bytes` of `file`, shared and writable.
+#[cfg(not(all(test, loom)))]
 pub(crate) fn map(file: &File, bytes: usize) -> io::Result<NonNull<libc::c_void>> {
     // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
     let start = unsafe {

@@ -129,7 +129,11 @@ impl HotLimiter {
             Ok(value) => Ok(Some(value)),
             Err(_) => named.get_item(name),
         };
-        let (key, cost, policy) = (given(1, "key")?, given(2, "cost")?, named.get_item("policy")?);
+        let (key, cost, policy) = (
+            given(1, "key")?,
+            given(2, "cost")?,
+            named.get_item("policy")?,
+        );
         let read = [&key, &cost, &policy].into_iter().flatten().count();
         if read + 1 == args.len() + named.len()
             && policy.is_none_or(|policy| policy.is_none())
@@ -219,7 +223,10 @@ unsafe fn answer(
         // SAFETY: as above; the objects live until the call returns.
         let (py, limiter) = unsafe {
             let py = Python::assume_attached();
-            (py, Borrowed::from_ptr(py, slf).cast_unchecked::<HotLimiter>())
+            (
+                py,
+                Borrowed::from_ptr(py, slf).cast_unchecked::<HotLimiter>(),
+            )
         };
         let given = |at: usize| unsafe { Borrowed::from_ptr(py, *args.add(at)) };
         let told = match (names.is_null(), count) {

@@ -16,22 +16,20 @@ import pytest
 from rateproof.core import native as native_core
 from rateproof.events import EventLog
 from rateproof.keyspec import Part
-from rateproof.simulate.behaviours import (
-    Backoff,
-    Behaviour,
-    Boundary,
-    Burst,
-    Constant,
-    Poisson,
-    Polite,
-    Race,
-    Ramp,
-    Schedule,
-    Storm,
-    Sybil,
-    Think,
-    Zipf,
-)
+from rateproof.simulate.behaviour import Behaviour
+from rateproof.simulate.behaviours.backoff import Backoff
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.polite import Polite
+from rateproof.simulate.behaviours.race import Race
+from rateproof.simulate.behaviours.ramp import Ramp
+from rateproof.simulate.behaviours.schedule import Schedule
+from rateproof.simulate.behaviours.storm import Storm
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
+from rateproof.simulate.behaviours.zipf import Zipf
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.programs.arrivals import Fixed as Every

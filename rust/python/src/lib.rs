@@ -14,7 +14,6 @@ mod program;
 mod promises;
 mod prove;
 mod repeated;
-mod response;
 mod screen;
 mod seen_columns;
 mod simulate;
@@ -33,7 +32,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     limit_fields::register(module)?;
     wsgi_desk::register(module)?;
     wsgi_key::register(module)?;
-    response::register(module)?;
     simulate::register(module)?;
     program::register(module)?;
     tally::register(module)?;

@@ -16,7 +16,6 @@ mod program;
 mod promises;
 mod prove;
 mod repeated;
-mod response;
 mod screen;
 mod seen_columns;
 mod simulate;
@@ -35,7 +34,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     limiter::register(module)?;
     wsgi_desk::register(module)?;
     wsgi_key::register(module)?;
-    response::register(module)?;
     simulate::register(module)?;
     program::register(module)?;
     tally::register(module)?;

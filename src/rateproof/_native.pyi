@@ -16,7 +16,6 @@ __all__ = [
     "Denials",
     "Engine",
     "HotLimiter",
-    "LimitFields",
     "Table",
     "Tally",
     "WsgiDesk",
@@ -219,24 +218,18 @@ class WsgiKey:
     def __new__(cls, alternatives: Sequence[Sequence[tuple[str, str, str]]]) -> WsgiKey: ...
     def read(self, environ: WSGIEnvironment) -> bytes | None: ...
 
-# The twin of rateproof.enforce.http.answers.limit_fields for one policy.
-@final
-class LimitFields:
-    def __new__(cls, names: Sequence[str], policy: str) -> LimitFields: ...
-    def of(self, decision: Decision) -> list[tuple[str, str]]: ...
-
-# RateLimitMiddleware without a line of Python: fields to add, or a denial's line, fields and body;
-# None where the specification has to decide. `compose` writes denials from (decision, Accept).
+# RateLimitMiddleware without a line of Python for denials that were written before. `admit` passes
+# (decision, environ, start_response) on, `compose` writes denials from (decision, Accept).
 @final
 class WsgiDesk:
     def __new__(
         cls,
         limiter: HotLimiter,
         key: WsgiKey,
-        fields: LimitFields,
         exempt: frozenset[str],
         app: WSGIApplication,
         *,
+        admit: Callable[[Decision, WSGIEnvironment, StartResponse], Iterable[bytes]],
         compose: Callable[[Decision, str | None], object],
         otherwise: WSGIApplication,
         refuse: Callable[[StoreError, WSGIEnvironment, StartResponse], Iterable[bytes]],

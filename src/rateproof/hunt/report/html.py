@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rateproof.errors import InvalidArgument
-from rateproof.hunt.report.files import write_whole
+from rateproof.hunt.report.reporter import Reporter, write_whole
 from rateproof.output import say
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rateproof.hunt.iteration import Iteration
     from rateproof.hunt.report.findings import Findings
     from rateproof.hunt.report.subject import Subject
-    from rateproof.hunt.report.summary import Totals
+    from rateproof.hunt.report.totals import Totals
     from rateproof.prove import Verdict
 
 __all__ = ["NAME", "HtmlReport", "require_bokeh", "write_page"]
@@ -25,8 +25,8 @@ _HINT = "pip install bokeh, or 'rateproof[report]'"
 _EVERY_S = 10.0
 
 
-class HtmlReport:
-    """A `Reporter`: writes at the begin and at the end, and at most every 10 s between.
+class HtmlReport(Reporter):
+    """Writes at the begin and at the end, and at most every 10 s between.
 
     To write takes about 0.3 s, between two iterations. Where bokeh is missing it
     says so once, and writes nothing.
@@ -90,7 +90,7 @@ def write_page(path: Path, subject: "Subject", log: "EventLog", verdict: "Verdic
     require_bokeh()
     from rateproof.hunt.report.findings import Findings
     from rateproof.hunt.report.page import page
-    from rateproof.hunt.report.summary import Totals
+    from rateproof.hunt.report.totals import Totals
 
     findings = Findings(subject, Totals())
     findings.add_log(log, verdict)

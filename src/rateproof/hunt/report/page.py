@@ -16,8 +16,8 @@ from markupsafe import Markup
 
 from rateproof import __version__
 from rateproof.hunt.report.charts import latency_chart, timeline_chart, traffic_chart
-from rateproof.hunt.report.conclusion import of_claim
 from rateproof.hunt.report.findings import Findings
+from rateproof.hunt.report.totals import of_claim
 from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict
 from rateproof.prove.wording import readable_key, spaced
 

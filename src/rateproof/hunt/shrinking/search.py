@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.shrinking.edits import Draft, Edit, bulk, edits, size
-from rateproof.hunt.shrinking.oracle import CONFIRMATIONS, LEAST_TRIES, Oracle, Tries
+from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, LEAST_TRIES, Oracle, Tries
 
 __all__ = ["Shrunk", "shrink"]
 

@@ -8,7 +8,7 @@ import pytest
 from rateproof.errors import CannotWrite, InvalidArgument
 from rateproof.hunt.report import html
 from rateproof.hunt.report.html import NAME, HtmlReport, write_page
-from rateproof.hunt.report.summary import Totals
+from rateproof.hunt.report.totals import Totals
 from rateproof.policy import Policy
 from rateproof.prove import judge
 

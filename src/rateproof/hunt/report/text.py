@@ -4,7 +4,6 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from rateproof.errors import CannotWrite
@@ -118,12 +117,7 @@ class SummaryFile(Reporter):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # it tries once more to write what append could not
             self._file.close()
 

@@ -75,25 +75,20 @@ class _Accepted(NamedTuple):
     tries: Tries
 
 
+@dataclass
 class _Search:
-    def __init__(
-        self,
-        oracle: Oracle,
-        window_ns: int,
-        least: int,
-        hint: frozenset[int],
-        go_on: Callable[[], bool],
-    ) -> None:
-        self._oracle = oracle
-        self._window_ns = window_ns
-        self._least = least
-        self._hint = hint
-        self._go_on = go_on
+    oracle: Oracle
+    window_ns: int
+    least: int
+    hint: frozenset[int]
+    go_on: Callable[[], bool]
+
+    def __post_init__(self) -> None:
         self._rounds = _MOST_ROUNDS
-        self._trail: list[_Accepted] = []
-        self._accepted: list[Edit] = []
-        self._refused: set[Recipe] = set()
-        self._given_up: set[Recipe] = set()
+        self._trail = list[_Accepted]()
+        self._accepted = list[Edit]()
+        self._refused = set[Recipe]()
+        self._given_up = set[Recipe]()
         self._complete = False
 
     def begin(self, start: Recipe, book: Sequence[Recipe]) -> None:
@@ -109,12 +104,12 @@ class _Search:
             if best.tries.accepted:
                 self._trail = [best]
                 if best.recipe not in starts:
-                    self._hint = frozenset()
+                    self.hint = frozenset()
                 return
 
     def reduce(self) -> None:
         """Round after round, until nothing is accepted any more."""
-        while self._trail and not self._complete and self._rounds > 0 and self._go_on():
+        while self._trail and not self._complete and self._rounds > 0 and self.go_on():
             self._round(self._trail[-1].draft)
 
     def confirmed(self) -> bool:
@@ -122,7 +117,7 @@ class _Search:
 
         If not, it is given up.
         """
-        if len(self._trail) <= 1 or (self._given_up and not self._go_on()):
+        if len(self._trail) <= 1 or (self._given_up and not self.go_on()):
             return True
         last = self._trail[-1]
         tried = self._tried([last.recipe, replace(last.recipe, phase=None)])
@@ -162,7 +157,7 @@ class _Search:
         self._accepted = []
         if not good:
             return
-        good.sort(key=lambda each: size(each[0], self._window_ns))
+        good.sort(key=lambda each: size(each[0], self.window_ns))
         recipe, made, result = good[0]
         for edit in made:
             draft = edit.apply(draft)
@@ -174,21 +169,21 @@ class _Search:
     def _candidates(self, draft: Draft) -> list[tuple[Recipe, list[Edit]]]:
         """What would be simpler than the draft: accepted edits together, then single ones."""
         now = draft.recipe()
-        bound = size(now, self._window_ns) if now else (0,)
+        bound = size(now, self.window_ns) if now else (0,)
         found: dict[Recipe, list[Edit]] = {}
         for made in (
             *self._together(),
-            *([edit] for edit in edits(draft, self._window_ns, self._hint)),
+            *([edit] for edit in edits(draft, self.window_ns, self.hint)),
         ):
             edited = draft
             for edit in made:
                 edited = edit.apply(edited)
             recipe = edited.recipe()
-            if recipe is None or recipe.requests < self._least:
+            if recipe is None or recipe.requests < self.least:
                 continue
             if recipe in found or recipe in self._refused | self._given_up:
                 continue
-            if size(recipe, self._window_ns) < bound:
+            if size(recipe, self.window_ns) < bound:
                 found[recipe] = made
         chosen = list(found.items())
         alike = [each for each in chosen if each[0].others == chosen[0][0].others]
@@ -229,10 +224,10 @@ class _Search:
 
     def _rank(self, tried: _Accepted) -> tuple[object, ...]:
         """How often, how much, and how long it takes; then how odd, for that can be mended."""
-        recipe, window_ns = tried.recipe, self._window_ns
+        recipe, window_ns = tried.recipe, self.window_ns
         tenths = recipe.span_ns * 10 // window_ns
         return (-tried.tries.reproduced, bulk(recipe), tenths, size(recipe, window_ns))
 
     def _try(self, recipes: Sequence[Recipe], tries: int) -> Sequence[Tries | None]:
         self._rounds -= 1
-        return self._oracle(recipes, tries)
+        return self.oracle(recipes, tries)

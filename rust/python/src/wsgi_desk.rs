@@ -5,9 +5,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString};
 
+use crate::decider::Ask;
 use crate::decision::Decision;
-use crate::gate::Gate;
 use crate::limit_fields::LimitFields;
+use crate::limiter::HotLimiter;
 use crate::repeated::Repeated;
 use crate::wsgi_key::WsgiKey;
 
@@ -24,7 +25,7 @@ type Denied<'py> = (
 /// Answers WSGI requests; see `RateLimitMiddleware`.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct WsgiDesk {
-    gate: Py<Gate>,
+    limiter: Py<HotLimiter>,
     key: Py<WsgiKey>,
     fields: Py<LimitFields>,
     /// Paths that are never limited.
@@ -45,13 +46,13 @@ pub struct WsgiDesk {
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    #[pyo3(signature = (gate, key, fields, exempt, app, *, compose, otherwise, refuse))]
+    #[pyo3(signature = (limiter, key, fields, exempt, app, *, compose, otherwise, refuse))]
     #[allow(
         clippy::too_many_arguments,
         reason = "one a field, named by the caller"
     )]
     fn new(
-        gate: Py<Gate>,
+        limiter: Py<HotLimiter>,
         key: Py<WsgiKey>,
         fields: Py<LimitFields>,
         exempt: Py<PyFrozenSet>,
@@ -61,7 +62,7 @@ impl WsgiDesk {
         refuse: Py<PyAny>,
     ) -> Self {
         Self {
-            gate,
+            limiter,
             key,
             fields,
             exempt,
@@ -94,10 +95,10 @@ impl WsgiDesk {
             }
             Err(error) => return Err(error),
         };
-        if decision.passes() {
+        if decision.get().passes() {
             let starting = Starting {
                 start_response: start_response.clone().unbind(),
-                fields: self.fields.get().shared(py, &decision)?,
+                fields: self.fields.get().shared(py, decision.get())?,
             };
             return self.app.bind(py).call1((environ, starting));
         }
@@ -118,7 +119,7 @@ impl WsgiDesk {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.gate)?;
+        visit.call(&self.limiter)?;
         visit.call(&self.app)?;
         visit.call(&self.compose)?;
         visit.call(&self.otherwise)?;
@@ -161,13 +162,9 @@ impl Starting {
 
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
-    fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Decision>> {
-        let gate = self.gate.get();
-        if gate.is_closed() {
-            return Ok(None);
-        }
+    fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Py<Decision>>> {
         match self.key.get().key_of(environ)? {
-            Some(key) => gate.decide(environ.py(), &key, 1),
+            Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
             None => Ok(None),
         }
     }
@@ -175,11 +172,11 @@ impl WsgiDesk {
     fn denial<'py>(
         &self,
         py: Python<'py>,
-        decision: Decision,
+        decision: Py<Decision>,
         accept: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Denied<'py>> {
         let seen = (accept.as_ref().is_none_or(accepts_anything))
-            .then(|| decision.seconds_and_remaining())
+            .then(|| decision.get().seconds_and_remaining())
             .flatten();
         let copy = |(line, fields, body): &Written| {
             (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py))
@@ -203,7 +200,7 @@ impl WsgiDesk {
     fn compose(
         &self,
         py: Python<'_>,
-        decision: Decision,
+        decision: Py<Decision>,
         accept: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Written> {
         let composed = self.compose.call1(py, (decision, accept))?;

@@ -9,6 +9,7 @@ mod denials;
 mod enforce;
 mod errors;
 mod families;
+mod held;
 mod limit_fields;
 mod limiter;
 mod program;

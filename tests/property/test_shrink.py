@@ -12,7 +12,7 @@ from rateproof.hunt.shrinking.reproduction import Tries
 from rateproof.hunt.shrinking.search import shrink
 from rateproof.hunt.shrinking.trace import book as attacks
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 N, W = 5, 5 * SECOND

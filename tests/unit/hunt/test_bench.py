@@ -12,7 +12,7 @@ from rateproof.hunt.shrinking.bench import Bench
 from rateproof.hunt.shrinking.reproduction import Tries
 from rateproof.policy import Policy
 from rateproof.prove import judge
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 FIVE = Recipe(Schedule(((0, 5), (SECOND, 1))))

@@ -10,7 +10,7 @@ from rateproof import cli
 from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 RECIPE = Recipe(

@@ -19,7 +19,7 @@ from rateproof.hunt.shrinking.edits import size
 from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction, Tries
 from rateproof.hunt.shrinking.search import shrink
 from rateproof.output import say
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS
 
 __all__ = ["Crashes", "shrunk_crash", "suspects"]

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeAlias, TypedDict, TypeVar, final
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from typing_extensions import Buffer, disjoint_base
 
 from rateproof.enforce.decision import QuotaState, Reason
-from rateproof.errors import StoreError
+from rateproof.enforce.http import RateLimitMiddleware
 from rateproof.policy import Quota
 
 __all__ = [
@@ -218,8 +218,8 @@ class WsgiKey:
     def __new__(cls, alternatives: Sequence[Sequence[tuple[str, str, str]]]) -> WsgiKey: ...
     def read(self, environ: WSGIEnvironment) -> bytes | None: ...
 
-# RateLimitMiddleware without a line of Python for denials that were written before. `admit` passes
-# (decision, environ, start_response) on, `compose` writes denials from (decision, Accept).
+# RateLimitMiddleware without a line of Python for denials that were written before; the middleware
+# is asked for the rest.
 @final
 class WsgiDesk:
     def __new__(
@@ -227,12 +227,7 @@ class WsgiDesk:
         limiter: HotLimiter,
         key: WsgiKey,
         exempt: frozenset[str],
-        app: WSGIApplication,
-        *,
-        admit: Callable[[Decision, WSGIEnvironment, StartResponse], Iterable[bytes]],
-        compose: Callable[[Decision, str | None], object],
-        otherwise: WSGIApplication,
-        refuse: Callable[[StoreError, WSGIEnvironment, StartResponse], Iterable[bytes]],
+        middleware: RateLimitMiddleware,
     ) -> WsgiDesk: ...
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 

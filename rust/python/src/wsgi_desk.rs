@@ -33,16 +33,8 @@ pub struct WsgiDesk {
     key: Py<WsgiKey>,
     /// Paths that are never limited.
     exempt: Py<PyFrozenSet>,
-    /// The application behind the limiter.
-    app: Py<PyAny>,
-    /// Hands on what may pass: (decision, environ, `start_response`).
-    admit: Py<PyAny>,
-    /// Writes a denial from (decision, Accept): (denial, fields).
-    compose: Py<PyAny>,
     /// The specification, which answers what is not for us.
-    otherwise: Py<PyAny>,
-    /// Answers in the place of a store that failed: (error, environ, `start_response`).
-    refuse: Py<PyAny>,
+    middleware: Py<PyAny>,
     /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
     /// in them, for those who accept anything.
     repeated: Mutex<HashMap<(u64, u64), Written>>,
@@ -51,30 +43,17 @@ pub struct WsgiDesk {
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    #[pyo3(signature = (limiter, key, exempt, app, *, admit, compose, otherwise, refuse))]
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one a field, named by the caller"
-    )]
     fn new(
         limiter: Py<HotLimiter>,
         key: Py<WsgiKey>,
         exempt: Py<PyFrozenSet>,
-        app: Py<PyAny>,
-        admit: Py<PyAny>,
-        compose: Py<PyAny>,
-        otherwise: Py<PyAny>,
-        refuse: Py<PyAny>,
+        middleware: Py<PyAny>,
     ) -> Self {
         Self {
             limiter,
             key,
             exempt,
-            app,
-            admit,
-            compose,
-            otherwise,
-            refuse,
+            middleware,
             repeated: Mutex::default(),
         }
     }
@@ -86,25 +65,26 @@ impl WsgiDesk {
         start_response: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = environ.py();
-        if let Some(path) = environ.get_item(intern!(py, "PATH_INFO"))?
-            && self.exempt.bind(py).contains(path)?
-        {
-            return self.app.bind(py).call1((environ, start_response));
-        }
-        let decision = match self.decide(environ) {
+        let middleware = self.middleware.bind(py);
+        let path = environ.get_item(intern!(py, "PATH_INFO"))?;
+        let decided = match path {
+            Some(path) if self.exempt.bind(py).contains(&path)? => Ok(None),
+            _ => self.decide(environ),
+        };
+        let decision = match decided {
             Ok(Some(decision)) => decision,
-            Ok(None) => return self.otherwise.bind(py).call1((environ, start_response)),
+            Ok(None) => {
+                return middleware.call_method1(intern!(py, "_answer"), (environ, start_response));
+            }
             Err(error) if is_store_error(py, &error)? => {
-                let error = error.into_value(py);
-                return self.refuse.bind(py).call1((error, environ, start_response));
+                let told = (error.into_value(py), environ, start_response);
+                return middleware.call_method1(intern!(py, "_refuse"), told);
             }
             Err(error) => return Err(error),
         };
         if decision.get().passes() {
-            return self
-                .admit
-                .bind(py)
-                .call1((decision, environ, start_response));
+            let told = (decision, environ, start_response);
+            return middleware.call_method1(intern!(py, "_admitted"), told);
         }
         let accept = environ.get_item(intern!(py, "HTTP_ACCEPT"))?;
         let (line, fields, body) = self.denial(py, decision, accept)?;
@@ -124,11 +104,7 @@ impl WsgiDesk {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.limiter)?;
-        visit.call(&self.app)?;
-        visit.call(&self.admit)?;
-        visit.call(&self.compose)?;
-        visit.call(&self.otherwise)?;
-        visit.call(&self.refuse)
+        visit.call(&self.middleware)
     }
 }
 
@@ -180,8 +156,9 @@ impl WsgiDesk {
         decision: Py<Decision>,
         accept: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Written> {
-        let composed = self.compose.call1(py, (decision, accept))?;
-        let (denial, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = composed.extract(py)?;
+        let middleware = self.middleware.bind(py);
+        let composed = middleware.call_method1(intern!(py, "_denied"), (decision, accept))?;
+        let (denial, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = composed.extract()?;
         Ok((
             denial.getattr("line")?.extract()?,
             PyList::new(py, fields.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.unbind(),

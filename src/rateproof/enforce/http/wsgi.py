@@ -47,11 +47,7 @@ class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
         read = plain_reader(self._spec, WsgiRequest, self._address)
         if module is None or read is None or not limiter.decides or self._x_ratelimit:
             return self._answer
-        desk = module.WsgiDesk(
-            limiter, read, self._exempt, self._app, admit=self._admitted,
-            compose=self._denied, otherwise=self._answer, refuse=self._refuse,
-        )  # fmt: skip
-        serve: WSGIApplication = desk.serve
+        serve: WSGIApplication = module.WsgiDesk(limiter, read, self._exempt, self).serve
         return serve
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

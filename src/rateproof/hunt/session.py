@@ -100,7 +100,7 @@ def run_test(
         hunt = Hunt(settings, child, signals.stop, transport)
         with _ended(reporters, totals), _verdict_so_far(signals, totals):
             _iterate_until_done(hunt, signals, summary, reporters, totals)
-        if settings.json_lines:
+        if settings.json:
             emit(json.dumps({"type": "totals"} | totals.to_json()))
         else:
             emit(totals.describe())
@@ -267,7 +267,7 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.add(iteration, path)
             say(describe(iteration, path, columns(sys.stderr)).partition("\n")[2])
-            if settings.json_lines:
+            if settings.json:
                 emit(json.dumps({"type": "iteration"} | iteration.to_json()))
             _write_log(path, iteration)
             _drop_old_logs(logs, path, iteration)
@@ -275,7 +275,7 @@ def _iterate_until_done(
             totals.reproductions.append(reproduction)
             summary.append(reproduction.describe())
             say(reproduction.describe())
-            if settings.json_lines:
+            if settings.json:
                 about = {"type": "reproduction", "iteration": number}
                 emit(json.dumps(about | reproduction.to_json()))
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED

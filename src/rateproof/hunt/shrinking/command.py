@@ -63,8 +63,8 @@ def repeat_command(
 
 def _data(settings: TestSettings) -> str | None:
     """What gives the body again, where a word can: else how long it is."""
-    if settings.body_file is not None:
-        return f"@{settings.body_file}"
+    if settings.data.file is not None:
+        return f"@{settings.data.file}"
     if not settings.body:
         return None
     text = settings.body.decode("utf-8", "replace")

@@ -10,7 +10,6 @@ from statistics import median
 from proving.limiters import ALGORITHMS, STRATEGIES, flask_limiter, nginx, our_server
 from rateproof.policy import Policy, Quota
 from rateproof.probe import Finding, ProbeSettings, probe
-from rateproof.probe.finding import quota_of
 from rateproof.units import SECOND_NS
 
 __all__ = ["Probed", "measure", "probe_all"]
@@ -57,8 +56,7 @@ def right(finding: Finding, target: Probed) -> bool:
     """Limit and window, and family up to what behaves alike; of a rate, any way to write it."""
     found, truth = finding.quota, target.truth
     if found is None or any(
-        quota_of(kind, delaying=finding.delaying).algorithm != truth.algorithm
-        for kind in finding.kinds
+        kind.quota(delaying=finding.delaying).algorithm != truth.algorithm for kind in finding.kinds
     ):
         return False
     if truth.algorithm in {"token-bucket", "leaky-queue"}:

@@ -10,7 +10,7 @@ from rateproof.keyspec import KeySpec, Part
 from rateproof.options.declared import VERBS
 from rateproof.options.kinds import Option, Section, Series, duration
 from rateproof.options.reader import BAD, Reader
-from rateproof.simulate.checks import check_rate
+from rateproof.simulate.checks import check_count, check_rate
 from rateproof.simulate.identities import check_place
 from rateproof.simulate.request import check_body, check_headers, check_method
 from rateproof.simulate.scenario import DEFAULT_KEY, MAX_CLIENTS, Scenario
@@ -86,6 +86,8 @@ class ScenarioFile:
     def _plans(self, told: dict[str, Any]) -> tuple[GroupPlan, ...]:
         if not told:
             return self.groups
+        for name in told.keys() & {"clients", "connections"}:
+            check_count(name, told[name], 1, MAX_CLIENTS)
         if len(self.groups) > 1:
             names = ", ".join("rate" if name == "rate_per_s" else name for name in told)
             raise InvalidArgument(

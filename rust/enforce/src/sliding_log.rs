@@ -10,14 +10,42 @@
 //! moves the cursor on. With its top bit set the tail is *frozen*, and with it the whole slot: no
 //! cell can be taken before the tail is.
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Survey};
 use crate::clock::Reading;
-use crate::meter::swap;
-use crate::slot::{FROZEN, Hold, Survey, mark};
+use crate::hold::{FROZEN, Hold, mark, swap};
+use crate::kernel::Kernel;
+use crate::quota::{Algorithm, Quota, Spec};
 use crate::sync::{AtomicU64, Ordering, Step, without};
 
+impl Algorithm {
+    /// Never more than `limit` in any window.
+    pub const SLIDING_LOG: Self = Self(&Spec {
+        name: "sliding-log",
+        max_limit: MAX_LIMIT,
+        own_burst: false,
+        check: |_| Ok(()),
+        kernel: |quota| Kernel::Ring {
+            cells: quota.limit,
+            window_ns: quota.window_ns,
+        },
+    });
+}
+
+impl Quota {
+    /// The exact sliding log, at most `limit` admissions in any window.
+    #[must_use]
+    pub fn sliding_log(limit: u64, window_ns: u64) -> Self {
+        Self {
+            algorithm: Algorithm::SLIDING_LOG,
+            limit,
+            window_ns,
+            burst: limit,
+        }
+    }
+}
+
 /// The largest limit: a position takes 16 bits of the cursor.
-pub(crate) const MAX_LIMIT: u64 = 1 << POSITION_BITS;
+const MAX_LIMIT: u64 = 1 << POSITION_BITS;
 const POSITION_BITS: u32 = 16;
 
 /// The parity of the lap in which a cell was taken; no end reaches this bit.

@@ -1,19 +1,30 @@
 //! The sliding counter: this window's count and, of the one before, the share that still lies
 //! within W when its admissions are taken as evenly spread. The weight is exact.
 
-use crate::meter::{Rule, STATE_BITS};
-use crate::quota::Quota;
-use crate::slot::Survey;
+use crate::answer::Survey;
+use crate::kernel::{Kernel, Rule, STATE_BITS, bits};
+use crate::quota::{Algorithm, Quota, Spec};
+
+impl Algorithm {
+    /// A fixed window and the share of the one before that still lies within W.
+    pub const SLIDING_COUNTER: Self = Self(&Spec {
+        name: "sliding-counter",
+        max_limit: MAX_LIMIT,
+        own_burst: false,
+        check: |_| Ok(()),
+        kernel: |quota| Kernel::Word(Box::new(Counter::new(quota))),
+    });
+}
 
 /// The largest limit: two counts of 21 bits leave 21 bits of the window's index.
-pub(crate) const MAX_LIMIT: u64 = 1 << 20;
+const MAX_LIMIT: u64 = 1 << 20;
 
 /// `previous·(W − e) + current·W ≤ limit·W` at every admission, e after a multiple of W.
 ///
 /// The window is kept by its index modulo 2^(63 − 2C), C the bits of the limit. A key that comes
 /// back after exactly so many windows finds its old counts: stricter, never looser.
 #[derive(Debug)]
-pub(crate) struct Counter {
+struct Counter {
     limit: u64,
     window_ns: u64,
     bits: u32,
@@ -28,11 +39,11 @@ struct Counts {
 }
 
 impl Counter {
-    pub(crate) fn new(quota: &Quota) -> Self {
+    fn new(quota: &Quota) -> Self {
         Self {
             limit: quota.limit,
             window_ns: quota.window_ns,
-            bits: u64::BITS - quota.limit.leading_zeros(),
+            bits: bits(quota.limit),
         }
     }
 

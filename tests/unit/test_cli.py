@@ -12,7 +12,7 @@ from rateproof.keyspec import KeySpec
 from rateproof.options import declared, forms
 from rateproof.options.arguments import parse
 from rateproof.policy import Policy
-from rateproof.prove.claims import CLAIM_SETS
+from rateproof.prove.terms import CLAIM_SETS
 from rateproof.simulate.behaviours import BEHAVIOURS
 from rateproof.simulate.client import live
 from rateproof.simulate.request import MAX_BODY

@@ -10,7 +10,7 @@ from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.server.nemesis import parse_deeds
 from rateproof.options.declared import VERBS
 from rateproof.policy import Policy
-from rateproof.prove.claims import CLAIM_SETS
+from rateproof.prove.terms import CLAIM_SETS
 from rateproof.simulate.behaviours import Schedule
 from rateproof.simulate.scenario import Group, Scenario, fresh_seed
 from rateproof.simulate.sending import Sending

@@ -299,7 +299,7 @@ class Option:
                 return tuple(map(self.kind.read_text, texts))
             return self.kind.read_text(texts)
         except InvalidArgument as error:
-            raise InvalidArgument(f"{source}: {error.message}", error.hint) from error
+            raise type(error)(f"{source}: {error.message}", error.hint) from error
 
 
 def text(
@@ -325,7 +325,7 @@ def choice(*texts: str, metavar: str = "NAME", make: Callable[[str], Any] = str)
 
     def parse(value: str) -> Any:
         if value not in texts:
-            raise InvalidArgument(f"{value!r} is none of them", form)
+            raise InvalidArgument(f"{value!r} is not accepted", form)
         return make(value)
 
     return Leaf((str,), {"enum": list(texts)}, parse, form, metavar)

@@ -119,4 +119,4 @@ def _accept(
     try:
         accept({option.inside: value})
     except InvalidArgument as error:
-        raise InvalidArgument(f"{source}: {error.message}", error.hint) from error
+        raise type(error)(f"{source}: {error.message}", error.hint) from error

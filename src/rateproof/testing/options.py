@@ -98,7 +98,7 @@ def _read(name: str, option: "Option", value: Any) -> Any:
     try:
         return kind.parse(value) if isinstance(kind, Leaf) else kind.read(value)
     except InvalidArgument as error:
-        raise InvalidArgument(f"{name}: {error.message}", error.hint) from error
+        raise type(error)(f"{name}: {error.message}", error.hint) from error
 
 
 def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestSettings":

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, listed, noted_statuses
 from rateproof.events.files import open_lines, read_lines, read_log
-from rateproof.events.importers import OURS, recognise
+from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
@@ -68,7 +68,7 @@ def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
             if not all(map(bytes.isspace, lines)):
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
-        if recognise(begun[0] if begun else b"", name) == OURS:
+        if importer_of(begun[0] if begun else b"", name) is None:
             _hint_of(key)
         return read_lines(chain(begun, lines), name, key)
 

@@ -11,7 +11,7 @@ from rateproof.hunt.server.nemesis import parse_deeds
 from rateproof.options.declared import VERBS
 from rateproof.policy import Policy
 from rateproof.prove.terms import CLAIM_SETS
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group, Scenario, fresh_seed
 from rateproof.simulate.sending import Sending
 

@@ -17,7 +17,7 @@ from rateproof.hunt.shrinking.oracle import Tries
 from rateproof.hunt.shrinking.violations import outcome_of, shrunk_violations, told_if_cut_short
 from rateproof.policy import Policy
 from rateproof.prove import judge
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.summary import Summary
 

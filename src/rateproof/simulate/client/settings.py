@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.behaviours import Think
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load
 from rateproof.simulate.transports import Transport, checker, default_name, named

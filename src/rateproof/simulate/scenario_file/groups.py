@@ -9,10 +9,9 @@ from rateproof.errors import InvalidArgument
 from rateproof.options.forms import RATE
 from rateproof.options.kinds import Leaf, Option, Section, duration, number, text, whole
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
-from rateproof.simulate.behaviours.catalogue import Parameter, distributions, parameters_of
-from rateproof.simulate.behaviours.named import behaviour_named
+from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
+from rateproof.simulate.programs.parameters import Parameter, parameters_of
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.simulate.scenario import MAX_CLIENTS, Group
 
@@ -162,12 +161,12 @@ INTERVAL = Section(
     make=_interval,
     name="interval",
     tag="distribution",
-    variants={name: _options(parameters) for name, parameters in distributions().items()},
+    variants={name: _options(parameters_of(kind)) for name, kind in INTERVALS.items()},
 )
 
 
 def _behaviour_options(name: str) -> dict[str, Option]:
-    found = _options(parameters_of(name))
+    found = _options(parameters_of(BEHAVIOURS[name]))
     if told := _told_by_rate(name):
         found["rate"] = Option(
             "rate",

@@ -81,10 +81,10 @@ def _simulate(arguments: Namespace) -> int:
 
 def _test(arguments: Namespace) -> int:
     from rateproof.hunt import TestSettings, run_test
-    from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
+    from rateproof.hunt.report import JUnitReport, Reporter, html_report
 
     settings = TestSettings.told(**vars(arguments))
-    reporters: list[Reporter] = [HtmlReport(settings.out)]
+    reporters: list[Reporter] = [html_report(settings.out)]
     if arguments.junit is not None:
         reporters.append(JUnitReport(arguments.junit, settings.claims))
     return run_test(settings, reporters)

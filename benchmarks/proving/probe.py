@@ -8,10 +8,10 @@ from functools import partial
 from statistics import median
 
 from proving.limiters import ALGORITHMS, STRATEGIES, flask_limiter, nginx, our_server
-from rateproof.hunt.probe import Finding, ProbeSettings, probe
-from rateproof.hunt.probe.finding import quota_of
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy, Quota
+from rateproof.probe import Finding, ProbeSettings, probe
+from rateproof.probe.finding import quota_of
 from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 

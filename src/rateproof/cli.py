@@ -191,7 +191,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _probe(arguments: argparse.Namespace) -> int:
     from rateproof.events import REJECTED_STATUSES
-    from rateproof.hunt.probe import ProbeSettings, run_probe
+    from rateproof.probe import ProbeSettings, run_probe
     from rateproof.simulate.target import Target
 
     settings = ProbeSettings(

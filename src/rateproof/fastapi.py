@@ -9,7 +9,8 @@ See `docs/enforce/fastapi.md`.
 """
 
 try:
-    from rateproof.enforce.frameworks.fastapi import Denied, RateLimit
+    from rateproof.enforce.frameworks.fastapi import FastApiDenied as Denied
+    from rateproof.enforce.frameworks.fastapi import FastApiRateLimit as RateLimit
 except ModuleNotFoundError as error:
     raise ImportError("rateproof.fastapi needs FastAPI (pip install fastapi)") from error
 

@@ -10,7 +10,8 @@ See `docs/enforce/flask.md`.
 """
 
 try:
-    from rateproof.enforce.frameworks.flask import Denied, RateLimit
+    from rateproof.enforce.frameworks.flask import FlaskDenied as Denied
+    from rateproof.enforce.frameworks.flask import FlaskRateLimit as RateLimit
 except ModuleNotFoundError as error:
     raise ImportError("rateproof.flask needs Flask (pip install flask)") from error
 

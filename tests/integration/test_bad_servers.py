@@ -20,9 +20,9 @@ import pytest
 from rateproof.events import EventLog
 from rateproof.simulate.behaviours import Behaviour, Saturate
 from rateproof.simulate.control import Control
-from rateproof.simulate.programs.arrivals import Constant as Every
+from rateproof.simulate.programs.arrivals import Fixed as Every
 from rateproof.simulate.programs.program import Program
-from rateproof.simulate.programs.steps import RESUME, Repeat, Request, Wait, compiled
+from rateproof.simulate.programs.steps import RESUME, Ask, Repeat, Wait, compiled
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 
@@ -48,7 +48,7 @@ class Times:
 
     def program(self) -> Program:
         pause = (Wait(Every(self.pause_ns)),) if self.pause_ns else ()
-        return compiled(Repeat(self.count, (Request(), RESUME, *pause)))
+        return compiled(Repeat(self.count, (Ask(), RESUME, *pause)))
 
 
 @pytest.fixture(params=["native", "threads"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rateproof.events import Event, EventLog
-from rateproof.hunt.shrink.crashes import suspects
+from rateproof.hunt.shrinking.crashes import suspects
 
 CRASHING = Path(__file__).parent / "crashing_server.py"
 MS = 1_000_000

@@ -210,7 +210,7 @@ def test_a_value_of_another_kind_is_refused_by_its_name(rateproof, unused_port, 
 
 def test_nobody_is_asked_at_the_terminal(rateproof, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("rateproof.simulate.client.console._ask", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr("rateproof.simulate.consent.ask", lambda _: pytest.fail("asked"))
     with pytest.raises(InvalidArgument, match=r"192\.0\.2\.1 is not this machine \(yes=True"):
         rateproof.assert_holds("http://192.0.2.1/")
 

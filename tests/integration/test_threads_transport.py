@@ -17,10 +17,10 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
 from rateproof.simulate.behaviours import Behaviour, Constant, Polite, Saturate, Think
 from rateproof.simulate.control import Control
-from rateproof.simulate.programs.arrivals import Constant as Every
-from rateproof.simulate.programs.program import Answer, Plan, Program, Send
+from rateproof.simulate.programs.arrivals import Fixed as Every
+from rateproof.simulate.programs.program import Plan, Program, Reply, Send
 from rateproof.simulate.programs.rng import Rng
-from rateproof.simulate.programs.steps import RESUME, Repeat, Request, compiled
+from rateproof.simulate.programs.steps import RESUME, Ask, Repeat, compiled
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import threads
@@ -44,7 +44,7 @@ class Times:
     over_ns: int = 0
 
     def program(self) -> Program:
-        return compiled(Repeat(self.count, (Request(self.over_ns), RESUME)))
+        return compiled(Repeat(self.count, (Ask(self.over_ns), RESUME)))
 
 
 def send_all(script: bytes) -> Script:
@@ -384,7 +384,7 @@ def test_a_behaviour_that_fails_is_not_swallowed(scripted: Callable[..., Any]) -
 
 
 def test_a_plan_that_ends_ends_its_client(scripted: Callable[..., Any]) -> None:
-    answers: list[Answer] = []
+    answers: list[Reply] = []
 
     class Once:
         name = "once"

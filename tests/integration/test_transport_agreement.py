@@ -34,10 +34,9 @@ from rateproof.simulate.behaviours import (
 )
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
-from rateproof.simulate.programs.arrivals import Constant as Every
+from rateproof.simulate.programs.arrivals import Fixed as Every
 from rateproof.simulate.programs.arrivals import Uniform
-from rateproof.simulate.programs.program import Answer
-from rateproof.simulate.request import RequestTemplate
+from rateproof.simulate.programs.program import Reply
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import native, threads
@@ -171,7 +170,7 @@ def replay(log: EventLog, wanted: Scenario, number: int) -> tuple[int, int]:
         after_s = event.retry_after_s
         retry_after_ns = None if after_s is None else round(after_s * SECOND)
         sent_ns, done_ns = event.sent_ns - start_ns, event.done_ns - start_ns
-        send = plan.send(Answer(sent_ns, done_ns, event.outcome, retry_after_ns))
+        send = plan.send(Reply(sent_ns, done_ns, event.outcome, retry_after_ns))
     return len(events), send.intended_ns
 
 
@@ -314,7 +313,7 @@ def test_the_same_bytes_go_onto_the_wire(
     wanted = scenario(server, Group(Constant(30 * MS), 3), key=key, **options)
     enough = Enough(3, 1)
     log = transport(wanted, control=enough.control, observe=enough)
-    template = RequestTemplate.of(wanted)
+    template = wanted.template()
     assert len(server.texts) == 3
     assert server.texts == {identity: template.fill(identity) for identity in server.texts}
     if options.get("method") == "HEAD":  # whose answers say a length and have no body

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.programs.arrivals import (
     INTERVALS,
-    Constant,
     Exponential,
+    Fixed,
     Interval,
     LogNormal,
     Uniform,
@@ -87,7 +87,7 @@ def test_successive_exponential_draws_do_not_depend_on_each_other() -> None:
 
 durations = st.integers(1, MAX_DURATION_NS - 1)
 intervals = st.one_of(
-    st.builds(Constant, durations),
+    st.builds(Fixed, durations),
     st.builds(Exponential, durations),
     st.tuples(st.integers(0, MAX_DURATION_NS - 1), durations).map(
         lambda pair: Uniform(min(pair), max(pair))
@@ -144,7 +144,7 @@ def test_the_normal_quantile_is_the_librarys_to_a_few_ulps(p: float) -> None:
 @pytest.mark.parametrize("value", [0, -1, MAX_DURATION_NS, 1.5, True, "1"])
 def test_a_value_out_of_bounds_is_refused_and_named(value: object) -> None:
     for build in (
-        lambda: Constant(value),  # type: ignore[arg-type]
+        lambda: Fixed(value),  # type: ignore[arg-type]
         lambda: Exponential(value),  # type: ignore[arg-type]
         lambda: Uniform(0, value),  # type: ignore[arg-type]
         lambda: LogNormal(value, 1.0),  # type: ignore[arg-type]

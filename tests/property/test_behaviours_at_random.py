@@ -10,7 +10,6 @@ import pytest
 
 from rateproof.events import ADMITTED, REJECTED
 from rateproof.simulate.behaviours import (
-    Answer,
     Backoff,
     Behaviour,
     Boundary,
@@ -21,6 +20,7 @@ from rateproof.simulate.behaviours import (
     Polite,
     Race,
     Ramp,
+    Reply,
     Send,
     Storm,
     Sybil,
@@ -54,7 +54,7 @@ def followed(behaviour: Behaviour, seed: str, outcome: str = ADMITTED) -> Iterat
         while True:
             yield send
             done_ns = send.intended_ns + 1_000_000
-            send = plan.send(Answer(send.intended_ns, done_ns, outcome))
+            send = plan.send(Reply(send.intended_ns, done_ns, outcome))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -17,7 +17,7 @@ from rateproof.enforce.decision import Answer, Decision, QuotaState
 from rateproof.enforce.http.addresses import DIRECT
 from rateproof.enforce.http.answers import announcement, limit_fields
 from rateproof.enforce.http.keys import key_of, plain_reader
-from rateproof.enforce.http.request import WsgiRequest
+from rateproof.enforce.http.views import WsgiRequest
 from rateproof.enforce.stores.redis.denials import CAPACITY, Denials
 from rateproof.errors import StoreError
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rateproof import _native
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
-from rateproof.simulate.behaviours import BEHAVIOURS, Answer
+from rateproof.simulate.behaviours import BEHAVIOURS, Reply
 from rateproof.simulate.programs import steps
-from rateproof.simulate.programs.arrivals import Constant, Exponential, LogNormal, Uniform
+from rateproof.simulate.programs.arrivals import Exponential, Fixed, LogNormal, Uniform
 from rateproof.simulate.programs.program import NEVER_NS, OUTCOMES, Program
 from rateproof.simulate.programs.rng import Rng
 from rateproof.units import MAX_DURATION_NS
@@ -25,7 +25,7 @@ durations = st.one_of(
     st.integers(1, LONGEST), st.integers(1, 10 * SECOND), st.sampled_from([1, LONGEST])
 )
 intervals = st.one_of(
-    st.builds(Constant, durations),
+    st.builds(Fixed, durations),
     st.builds(Exponential, durations),
     st.tuples(st.integers(0, LONGEST), durations).map(
         lambda pair: Uniform(min(pair), max(*pair, 1))
@@ -35,11 +35,13 @@ intervals = st.one_of(
 outcome_sets = st.sets(st.sampled_from(OUTCOMES), min_size=1).map(frozenset)
 rates = st.one_of(st.just(0), st.integers(0, 10**12), st.integers(10**5, 10**10))
 plain = st.one_of(
-    st.builds(steps.Request, st.one_of(st.just(0), durations)),
+    st.builds(steps.Ask, st.one_of(st.just(0), durations)),
     st.builds(steps.Wait, intervals),
     st.builds(steps.Honour, intervals),
-    st.builds(steps.Ramp, rates, rates, st.integers(1, 2**53 - 1) | st.integers(1, 100 * SECOND)),
-    st.tuples(durations, durations).map(lambda pair: steps.Backoff(min(pair), max(pair))),
+    st.builds(
+        steps.RampWait, rates, rates, st.integers(1, 2**53 - 1) | st.integers(1, 100 * SECOND)
+    ),
+    st.tuples(durations, durations).map(lambda pair: steps.BackoffWait(min(pair), max(pair))),
     st.builds(
         steps.Pick,
         st.integers(1, 10**6),
@@ -47,7 +49,7 @@ plain = st.one_of(
     ),
     st.sampled_from([steps.RESUME, steps.AGAIN, steps.FRESH, steps.RENAME]),
 )
-request = st.just((steps.Request(),))
+request = st.just((steps.Ask(),))
 
 
 def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -69,7 +71,7 @@ def one_of_so_many(connections: int) -> st.SearchStrategy[tuple[int, int]]:
 programs = st.lists(st.recursive(plain, _nested, max_leaves=20), min_size=1, max_size=6)
 
 
-def answers_of(seed: str, count: int) -> list[Answer]:
+def answers_of(seed: str, count: int) -> list[Reply]:
     """Answers in an order of time, now and then out of all bounds."""
     rng = Rng(f"answers of {seed}")
     heard, done_ns = [], 0
@@ -78,7 +80,7 @@ def answers_of(seed: str, count: int) -> list[Answer]:
         end_ns = rng.bits(63) if rng.bits(4) == 0 else done_ns
         outcome = (ADMITTED, ADMITTED, REJECTED, UNKNOWN)[rng.bits(2)]
         retry_after_ns = (None, None, rng.bits(3) * SECOND, rng.bits(60))[rng.bits(2)]
-        heard.append(Answer(done_ns, end_ns, outcome, retry_after_ns))
+        heard.append(Reply(done_ns, end_ns, outcome, retry_after_ns))
     return heard
 
 
@@ -86,7 +88,7 @@ ALONE = (0, 1)
 
 
 def interpreted(
-    program: Program, seed: str, heard: Sequence[Answer], place: tuple[int, int] = ALONE
+    program: Program, seed: str, heard: Sequence[Reply], place: tuple[int, int] = ALONE
 ) -> list[tuple[int, int, int, int]]:
     plan = program.plan(Rng(seed), *place)
     sends: list[tuple[int, int, int, int]] = []
@@ -98,7 +100,7 @@ def interpreted(
 
 
 def native(
-    program: Program, seed: str, heard: Sequence[Answer], place: tuple[int, int] = ALONE
+    program: Program, seed: str, heard: Sequence[Reply], place: tuple[int, int] = ALONE
 ) -> list[tuple[int, int, int, int]]:
     figures = [
         (
@@ -114,7 +116,7 @@ def native(
 
 @settings(max_examples=150, deadline=None)
 @given(programs, st.text(max_size=8), st.integers(1, 5).flatmap(one_of_so_many))
-@example([steps.Forever((steps.Backoff(1, LONGEST), steps.Request()))], "", ALONE)
+@example([steps.Forever((steps.BackoffWait(1, LONGEST), steps.Ask()))], "", ALONE)
 def test_random_programs_ask_for_the_same_requests_in_both_languages(
     parts: list[steps.Step], seed: str, place: tuple[int, int]
 ) -> None:
@@ -140,7 +142,7 @@ def test_every_behaviour_asks_for_the_same_thousand_requests_in_both_languages(n
     ids=lambda interval: interval.name,
 )
 def test_a_hundred_thousand_draws_are_the_same_to_the_nanosecond(interval: Any) -> None:
-    program = steps.compiled(steps.Forever((steps.RESUME, steps.Wait(interval), steps.Request())))
+    program = steps.compiled(steps.Forever((steps.RESUME, steps.Wait(interval), steps.Ask())))
     traced = _native.program_trace(program.code(), "1/0", [(0, 0, 0, -1)] * 99_999, ALONE)
     rng = Rng("1/0")
     assert [send[0] for send in traced] == [interval.draw(rng) for _ in range(100_000)]
@@ -148,8 +150,8 @@ def test_a_hundred_thousand_draws_are_the_same_to_the_nanosecond(interval: Any) 
 
 @pytest.mark.parametrize(("n", "s"), [(10**6, 1.0), (10**6, 0.5), (1_000, 2.0), (7, 1 + 1e-9)])
 def test_fifty_thousand_ranks_are_the_same(n: int, s: float) -> None:
-    program = steps.compiled(steps.Forever((steps.Pick(n, s), steps.Request())))
-    heard = [Answer(0, 0, ADMITTED)] * 50_000
+    program = steps.compiled(steps.Forever((steps.Pick(n, s), steps.Ask())))
+    heard = [Reply(0, 0, ADMITTED)] * 50_000
     assert native(program, "1/0", heard) == interpreted(program, "1/0", heard)
 
 

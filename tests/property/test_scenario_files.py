@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof.errors import InvalidArgument
+from rateproof.options.kinds import Kind, Pairs, Series, Table
 from rateproof.simulate.scenario_file import load
 from rateproof.simulate.scenario_file.fields import SCENARIO
-from rateproof.simulate.scenario_file.kinds import Kind, Pairs, Series, Table
 from rateproof.simulate.scenario_file.schema import schema
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrink.canonical import canonical
-from rateproof.hunt.shrink.oracle import Tries
-from rateproof.hunt.shrink.shrink import shrink
+from rateproof.hunt.shrinking.canonical import canonical
+from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.shrinking.search import shrink
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Schedule
 

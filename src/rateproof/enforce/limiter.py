@@ -1,6 +1,6 @@
 """The limiter: keys in, decisions out."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias
@@ -23,7 +23,7 @@ from rateproof.policy import Policy, Quota
 if TYPE_CHECKING:
     from rateproof._native import Gate
 
-__all__ = ["Key", "Limiter", "PolicyLike", "Stats"]
+__all__ = ["Key", "Limiter", "PolicyLike", "Stats", "policy_of"]
 
 Key: TypeAlias = str | bytes
 PolicyLike: TypeAlias = str | Quota | Policy
@@ -299,16 +299,15 @@ class Limiter:
             self.hit = self._gate.hit  # type: ignore[assignment, method-assign]
 
     def _planned(self, policy: PolicyLike) -> "_Plan":
-        if not isinstance(policy, str | Quota | Policy):
-            raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")
-        plan = self._plans.get(policy)
+        # What cannot be hashed is no policy either.
+        plan = self._plans.get(policy) if isinstance(policy, Hashable) else None
         if plan is None:
             if len(self._plans) >= _MAX_POLICIES:
                 raise InvalidArgument(
                     f"{policy!r} is one policy too many for one limiter",
                     f"at most {_MAX_POLICIES}: a policy is for many keys",
                 )
-            read = _policy(policy)
+            read = policy_of(policy)
             plan = self._plans[policy] = _Plan(read, self._store.ledger(distinct_quotas(read)))
         return plan
 
@@ -428,12 +427,20 @@ class _Plan:
         return decide(admitted, zip(self.policy.quotas, answers, strict=True), reason)
 
 
-def _policy(policy: PolicyLike) -> Policy:
+def policy_of(policy: PolicyLike) -> Policy:
+    """The policy that is meant.
+
+    Raises:
+        InvalidPolicy: a text that is none.
+        TypeError: neither text nor quota nor policy.
+    """
     if isinstance(policy, str):
         return Policy.parse(policy)
     if isinstance(policy, Quota):
         return Policy((policy,))
-    return policy
+    if isinstance(policy, Policy):
+        return policy
+    raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")
 
 
 def _bytes(key: Key) -> bytes:

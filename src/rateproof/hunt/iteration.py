@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rateproof.events import EventLog
-from rateproof.hunt.explore.explore import Draw
+from rateproof.hunt.exploration.draw import Draw
 from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.server.watch import Crash, Watch
 from rateproof.hunt.settings import TestSettings

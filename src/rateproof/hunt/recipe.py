@@ -9,8 +9,8 @@ from rateproof.errors import InvalidArgument
 from rateproof.simulate.behaviours import Schedule
 from rateproof.simulate.behaviours.base import Program
 from rateproof.simulate.checks import check_count
-from rateproof.simulate.programs.arrivals import Constant
-from rateproof.simulate.programs.steps import RENAME, Repeat, Request, Wait, compiled
+from rateproof.simulate.programs.arrivals import Fixed
+from rateproof.simulate.programs.steps import RENAME, Ask, Repeat, Wait, compiled
 from rateproof.simulate.scenario import Group
 from rateproof.units import format_seconds, parse_duration
 
@@ -86,8 +86,8 @@ class Crowd:
 
     def program(self) -> Program:
         """A new name after each request."""
-        together = Repeat(self.identities, (Request(), RENAME))
-        wait = (Wait(Constant(self.at_ns)),) if self.at_ns else ()
+        together = Repeat(self.identities, (Ask(), RENAME))
+        wait = (Wait(Fixed(self.at_ns)),) if self.at_ns else ()
         return compiled(*wait, together)
 
 

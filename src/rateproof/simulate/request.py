@@ -2,16 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.simulate.identities import FRAMING, IDENTITY_BYTES, place_identity
 from rateproof.simulate.target import Target
 from rateproof.simulate.withheld import shown_header
-
-if TYPE_CHECKING:
-    from rateproof.simulate.scenario import Scenario
 
 __all__ = ["MAX_BODY", "RequestTemplate", "check_body", "check_headers", "check_method"]
 
@@ -112,38 +109,38 @@ class RequestTemplate:
     head_bytes: int
 
     @classmethod
-    def of(cls, scenario: "Scenario") -> Self:
-        """The template of every request of a scenario.
+    def of(
+        cls,
+        target: Target,
+        key: Part,
+        *,
+        method: str = "GET",
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+    ) -> Self:
+        """The template of requests that carry an identity at `key`.
 
         Host comes first (RFC 9110 section 7.2), then what every client sends,
-        then the scenario's own headers, which replace those by name, then the
+        then the headers that are given, which replace those by name, then the
         identity's, then Content-Length. The target's path is sent as it is.
         """
-        url, identifying = place_identity(scenario.target, scenario.key, _MARK)
-        own = {name.lower() for name, _ in scenario.headers}
+        url, identifying = place_identity(target, key, _MARK)
+        own = {name.lower() for name, _ in headers}
         lines = [
-            ("Host", _authority(scenario.target)),
+            ("Host", _authority(target)),
             *((name, value) for name, value in _STANDARD if name.lower() not in own),
-            *scenario.headers,
+            *headers,
             *identifying.items(),
         ]
-        if scenario.body or scenario.method in _LENGTH_EXPECTED:
-            lines.append(("Content-Length", str(len(scenario.body))))
-        path = url.removeprefix(_origin(scenario.target))
-        head = f"{scenario.method} {path} HTTP/1.1\r\n"
-        head += "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
-        return cls._split(head.encode("latin-1"), scenario)
-
-    @classmethod
-    def _split(cls, head: bytes, scenario: "Scenario") -> Self:
-        """Cut at the mark: in the query it is the last on its line, in a header the last of all.
-
-        A path or a header of the user's own may hold the same text as the
-        mark; what the client wrote itself comes after it.
-        """
-        line_end = head.index(b"\r\n") if scenario.key.kind == "query" else len(head)
-        at = head.rindex(_MARK, 0, line_end)
-        return cls(head[:at], head[at + IDENTITY_BYTES :] + scenario.body, len(head))
+        if body or method in _LENGTH_EXPECTED:
+            lines.append(("Content-Length", str(len(body))))
+        text = f"{method} {url.removeprefix(_origin(target))} HTTP/1.1\r\n"
+        text += "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
+        head = text.encode("latin-1")
+        # A path or a header of the user's own may hold the mark's text, and stands before it:
+        # in the query the mark is the last on its line, in a header the last of all.
+        at = head.rindex(_MARK, 0, head.index(b"\r\n") if key.kind == "query" else len(head))
+        return cls(head[:at], head[at + IDENTITY_BYTES :] + body, len(head))
 
     def fill(self, identity: bytes) -> bytes:
         """The whole request of one identity, `IDENTITY_BYTES` long."""

@@ -14,7 +14,7 @@ from rateproof.simulate.behaviours import Behaviour, Drip, describe
 from rateproof.simulate.checks import check_count, check_duration, check_rate
 from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng
-from rateproof.simulate.request import check_body, check_headers, check_method
+from rateproof.simulate.request import RequestTemplate, check_body, check_headers, check_method
 from rateproof.simulate.target import Target, check_trust
 from rateproof.simulate.withheld import shown_header
 from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
@@ -216,6 +216,12 @@ class Scenario:
                     namespace=self.namespace,
                 )
                 number += 1
+
+    def template(self) -> RequestTemplate:
+        """Every request as bytes, around the place of its identity."""
+        return RequestTemplate.of(
+            self.target, self.key, method=self.method, headers=self.headers, body=self.body
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that describes the run, for metadata and reports.

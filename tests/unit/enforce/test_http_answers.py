@@ -9,8 +9,7 @@ import pytest
 from rateproof.clock import ManualClock
 from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.decision import Decision, QuotaState
-from rateproof.enforce.http import accept as judging
-from rateproof.enforce.http.accept import wants_json
+from rateproof.enforce.http import answers as judging
 from rateproof.enforce.http.answers import (
     announcement,
     denial,
@@ -188,10 +187,10 @@ def test_everybody_else_gets_a_line_of_text(accept):
 
 
 def test_an_accept_of_any_length_is_judged_and_a_long_one_not_remembered():
-    wants_json("text/plain")
+    judging.wants_json("text/plain")
     before = judging._judged.cache_info()
-    assert not wants_json("text/plain" + ", image/png" * 1000)
-    assert wants_json("application/json" + ", image/png" * 1000)
+    assert not judging.wants_json("text/plain" + ", image/png" * 1000)
+    assert judging.wants_json("application/json" + ", image/png" * 1000)
     assert judging._judged.cache_info() == before
 
 

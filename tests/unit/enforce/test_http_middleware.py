@@ -10,7 +10,7 @@ import re
 import pytest
 
 from rateproof.clock import ManualClock
-from rateproof.enforce.http import ClientAddress, RateLimitMiddleware, failures
+from rateproof.enforce.http import ClientAddress, RateLimitMiddleware, middleware
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.keyspec import KeySpec
@@ -134,7 +134,7 @@ def test_an_application_that_starts_over_is_passed_its_error(limiter):
 
 def test_a_failed_storage_denies_and_is_logged_once_a_second(monkeypatch, caplog):
     clock = ManualClock(10**12)
-    monkeypatch.setattr(failures, "SystemClock", lambda: clock)
+    monkeypatch.setattr(middleware, "SystemClock", lambda: clock)
     app = Recorder()
     guarded = RateLimitMiddleware(app, Broken(), key=KEY, status=429)
     with caplog.at_level(logging.ERROR, logger="rateproof"):

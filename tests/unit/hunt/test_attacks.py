@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof.hunt.explore.attacks import FAMILIES, attack, reachable
+from rateproof.hunt.exploration.attacks import FAMILIES, attack, reachable
 from rateproof.policy import Policy
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target

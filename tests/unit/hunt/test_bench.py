@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from rateproof.events import Event, EventLog
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrink.bench import Bench, judged_alone
-from rateproof.hunt.shrink.oracle import Tries
+from rateproof.hunt.shrinking.bench import Bench, judged_alone
+from rateproof.hunt.shrinking.oracle import Tries
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import Schedule
 

@@ -9,9 +9,9 @@ import pytest
 from rateproof import cli
 from rateproof.hunt.command_line import command_line
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrink.command import repeat_command
-from rateproof.hunt.shrink.oracle import Tries
-from rateproof.hunt.shrink.reproduction import Reproduction
+from rateproof.hunt.shrinking.command import repeat_command
+from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.simulate.behaviours import Schedule
 
 SECOND = 1_000_000_000

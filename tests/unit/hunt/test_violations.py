@@ -8,13 +8,13 @@ import pytest
 
 from rateproof import hunt
 from rateproof.events import Event, EventLog
-from rateproof.hunt.hunt import Hunt
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.server.watch import Crash
-from rateproof.hunt.shrink.crashes import shrunk_crash
-from rateproof.hunt.shrink.oracle import Tries
-from rateproof.hunt.shrink.violations import outcome_of, shrunk_violations, told_if_cut_short
+from rateproof.hunt.session import Hunt
+from rateproof.hunt.shrinking.crashes import shrunk_crash
+from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.shrinking.violations import outcome_of, shrunk_violations, told_if_cut_short
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge

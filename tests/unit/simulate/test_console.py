@@ -11,8 +11,9 @@ import pytest
 
 from rateproof.clock import ManualClock
 from rateproof.events import Event, EventLog
-from rateproof.simulate.client.console import Attention, ask_clients, confirm, has_terminal
+from rateproof.simulate.client.console import Attention, ask_clients
 from rateproof.simulate.client.figures import Figures
+from rateproof.simulate.consent import confirm, has_terminal
 from rateproof.simulate.control import Control
 from rateproof.simulate.summary import Summary
 

@@ -6,21 +6,21 @@ import pytest
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
-from rateproof.simulate.programs.arrivals import Constant, Interval, Uniform
-from rateproof.simulate.programs.program import NEVER_NS, Answer, Instruction, Op, Program, Send
+from rateproof.simulate.programs.arrivals import Fixed, Interval, Uniform
+from rateproof.simulate.programs.program import NEVER_NS, Instruction, Op, Program, Reply, Send
 from rateproof.simulate.programs.rng import Rng
 from rateproof.simulate.programs.steps import (
     AGAIN,
     FRESH,
     RENAME,
     RESUME,
-    Backoff,
+    Ask,
+    BackoffWait,
     Forever,
     Honour,
     Pick,
-    Ramp,
+    RampWait,
     Repeat,
-    Request,
     Step,
     Wait,
     When,
@@ -32,7 +32,7 @@ OK = frozenset({ADMITTED})
 NOT_OK = frozenset({REJECTED, UNKNOWN})
 
 
-def told(program: Program, *answers: Answer) -> list[Send]:
+def told(program: Program, *answers: Reply) -> list[Send]:
     """What a program asks for when it hears these answers; it may end earlier."""
     plan = program.plan(Rng("1"))
     sends = []
@@ -45,8 +45,8 @@ def told(program: Program, *answers: Answer) -> list[Send]:
     return sends
 
 
-def done(*instants_ns: int, outcome: str = ADMITTED) -> list[Answer]:
-    return [Answer(0, instant_ns, outcome) for instant_ns in instants_ns]
+def done(*instants_ns: int, outcome: str = ADMITTED) -> list[Reply]:
+    return [Reply(0, instant_ns, outcome) for instant_ns in instants_ns]
 
 
 def test_a_program_without_steps_ends_at_once() -> None:
@@ -54,66 +54,66 @@ def test_a_program_without_steps_ends_at_once() -> None:
 
 
 def test_waits_add_up_from_the_clients_start() -> None:
-    wait = Wait(Constant(5))
-    assert told(compiled(wait, wait, Request(), wait, Request(over_ns=3)), *done(99)) == [
+    wait = Wait(Fixed(5))
+    assert told(compiled(wait, wait, Ask(), wait, Ask(over_ns=3)), *done(99)) == [
         Send(10),
         Send(15, over_ns=3),
     ]
 
 
 def test_resume_goes_on_from_the_end_of_the_last_answer() -> None:
-    program = compiled(Request(), RESUME, Wait(Constant(5)), Request())
+    program = compiled(Ask(), RESUME, Wait(Fixed(5)), Ask())
     assert told(program, *done(99)) == [Send(0), Send(104)]
 
 
 def test_repetitions_can_be_nested_and_start_anew_each_time() -> None:
-    program = compiled(Repeat(2, (Repeat(3, (Request(),)), Wait(Constant(1)))), Request())
+    program = compiled(Repeat(2, (Repeat(3, (Ask(),)), Wait(Fixed(1)))), Ask())
     sends = told(program, *done(*range(20)))
     assert [send.intended_ns for send in sends] == [0, 0, 0, 1, 1, 1, 2]
 
 
 def test_nothing_is_repeated_zero_times() -> None:
-    assert told(compiled(Repeat(0, (Request(),)), Request()), *done(1)) == [Send(0)]
+    assert told(compiled(Repeat(0, (Ask(),)), Ask()), *done(1)) == [Send(0)]
 
 
 def test_while_ends_with_the_outcome_or_with_its_count_and_starts_anew() -> None:
-    retries = While(NOT_OK, 2, (AGAIN, Request()))
-    program = compiled(Forever((FRESH, Request(), retries)))
+    retries = While(NOT_OK, 2, (AGAIN, Ask()))
+    program = compiled(Forever((FRESH, Ask(), retries)))
     outcomes = [REJECTED, ADMITTED, REJECTED, UNKNOWN, REJECTED, REJECTED, ADMITTED]
-    sends = told(program, *(Answer(0, 0, outcome) for outcome in outcomes))
+    sends = told(program, *(Reply(0, 0, outcome) for outcome in outcomes))
     assert [send.attempt for send in sends] == [0, 1, 0, 1, 2, 0, 1, 0]
 
 
-@pytest.mark.parametrize("otherwise", [(), (Wait(Constant(7)),)])
+@pytest.mark.parametrize("otherwise", [(), (Wait(Fixed(7)),)])
 def test_when_does_one_or_the_other(otherwise: tuple[Step, ...]) -> None:
-    program = compiled(Request(), When(OK, (Wait(Constant(5)),), otherwise), Request())
+    program = compiled(Ask(), When(OK, (Wait(Fixed(5)),), otherwise), Ask())
     assert told(program, *done(1))[1] == Send(5)
     assert told(program, *done(1, outcome=UNKNOWN))[1] == Send(7 if otherwise else 0)
 
 
 def test_honour_takes_what_the_server_said_or_a_draw_from_the_end_of_the_answer() -> None:
-    program = compiled(Request(), Honour(Constant(7)), Request())
-    assert told(program, Answer(0, 100, REJECTED, 50))[1] == Send(150)
-    assert told(program, Answer(0, 100, REJECTED, 0))[1] == Send(100)
-    assert told(program, Answer(0, 100, REJECTED))[1] == Send(107)
+    program = compiled(Ask(), Honour(Fixed(7)), Ask())
+    assert told(program, Reply(0, 100, REJECTED, 50))[1] == Send(150)
+    assert told(program, Reply(0, 100, REJECTED, 0))[1] == Send(100)
+    assert told(program, Reply(0, 100, REJECTED))[1] == Send(107)
 
 
 def test_backoff_never_leaves_its_cap_however_often_it_is_asked() -> None:
-    program = compiled(Forever((Request(), Backoff(1, 2**61 - 1))))
+    program = compiled(Forever((Ask(), BackoffWait(1, 2**61 - 1))))
     sends = told(program, *done(*[0] * 200, outcome=REJECTED))
     assert [send.attempt for send in sends] == list(range(201))
     assert all(0 <= send.intended_ns < 2**61 for send in sends)
 
 
 def test_rename_counts_up_and_pick_draws_again() -> None:
-    renaming = told(compiled(Forever((Request(), RENAME))), *done(1, 2))
+    renaming = told(compiled(Forever((Ask(), RENAME))), *done(1, 2))
     assert [send.alias for send in renaming] == [0, 1, 2]
-    picking = told(compiled(Forever((Pick(9, 1.0), Request()))), *done(*[0] * 99))
+    picking = told(compiled(Forever((Pick(9, 1.0), Ask()))), *done(*[0] * 99))
     assert {send.alias for send in picking} == set(range(9))
 
 
 def test_instants_stop_before_they_overflow() -> None:
-    program = compiled(Forever((Request(), RESUME, Wait(Constant(2**61 - 1)))))
+    program = compiled(Forever((Ask(), RESUME, Wait(Fixed(2**61 - 1)))))
     sends = told(program, *done(2**63 - 1, -(2**63)))
     assert [send.intended_ns for send in sends] == [0, NEVER_NS, -NEVER_NS + 2**61 - 1]
 
@@ -122,11 +122,11 @@ def test_instants_stop_before_they_overflow() -> None:
     "steps",
     [
         (Forever(()),),
-        (Forever((Wait(Constant(1)),)),),
-        (Forever((When(OK, (Request(),)),)),),
-        (Forever((While(NOT_OK, 3, (Request(),)), RESUME)),),
-        (Repeat(2**31 - 1, (Wait(Constant(1)),)),),
-        (While(OK, 1, (When(OK, (RESUME,), (Request(),)),)),),
+        (Forever((Wait(Fixed(1)),)),),
+        (Forever((When(OK, (Ask(),)),)),),
+        (Forever((While(NOT_OK, 3, (Ask(),)), RESUME)),),
+        (Repeat(2**31 - 1, (Wait(Fixed(1)),)),),
+        (While(OK, 1, (When(OK, (RESUME,), (Ask(),)),)),),
     ],
 )
 def test_a_loop_that_could_go_round_without_a_request_is_refused(steps: tuple[Step, ...]) -> None:
@@ -141,7 +141,7 @@ def test_a_program_that_is_made_by_hand_is_held_to_the_same() -> None:
 
 
 def test_counted_loops_are_nested_four_deep_at_most() -> None:
-    step: Step = Request()
+    step: Step = Ask()
     for _ in range(4):
         step = Repeat(2, (step,))
     assert len(told(compiled(step), *done(*[0] * 15))) == 16
@@ -150,7 +150,7 @@ def test_counted_loops_are_nested_four_deep_at_most() -> None:
 
 
 def test_the_code_is_plain_figures() -> None:
-    code = compiled(Wait(Uniform(2, 5)), Forever((Ramp(1, 2, 10**9), Request()))).code()
+    code = compiled(Wait(Uniform(2, 5)), Forever((RampWait(1, 2, 10**9), Ask()))).code()
     assert code == [(2, 2, 5, 0.0), (5, 1, 2, 1e9), (0, 0, 0, 0.0), (13, 1, 0, 0.0)]
     assert all([type(each) for each in line] == [int, int, int, float] for line in code)
 
@@ -163,20 +163,20 @@ def test_an_interval_of_another_kind_cannot_be_compiled() -> None:
             return 1
 
     other: Interval = Other()
-    with pytest.raises(InvalidArgument, match="Constant, Uniform"):
-        compiled(Wait(other), Request())
+    with pytest.raises(InvalidArgument, match="Fixed, Uniform"):
+        compiled(Wait(other), Ask())
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: Request(-1),
+        lambda: Ask(-1),
         lambda: Repeat(-1, ()),
         lambda: While(OK, 0, ()),
-        lambda: Ramp(-1, 0, 1),
-        lambda: Ramp(0, 0, 2**53),
-        lambda: Backoff(0, 1),
-        lambda: Backoff(2, 1),
+        lambda: RampWait(-1, 0, 1),
+        lambda: RampWait(0, 0, 2**53),
+        lambda: BackoffWait(0, 1),
+        lambda: BackoffWait(2, 1),
         lambda: Pick(0, 1.0),
         lambda: Pick(10**6 + 1, 1.0),
         lambda: Pick(5, float("nan")),

@@ -23,9 +23,7 @@ HEADER, COOKIE = Part("header", "X-Client-Id"), Part("cookie", "session")
 
 
 def template(url: str, **options: Any) -> RequestTemplate:
-    return RequestTemplate.of(
-        Scenario(target=Target.parse(url), groups=(Group(Think()),), **options)
-    )
+    return Scenario(target=Target.parse(url), groups=(Group(Think()),), **options).template()
 
 
 def lines(url: str, **options: Any) -> list[bytes]:

@@ -10,13 +10,13 @@ from rateproof.keyspec import Part
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import (
     BEHAVIOURS,
-    Answer,
     Behaviour,
     Boundary,
     Burst,
     Constant,
     Drip,
     Poisson,
+    Reply,
     Saturate,
     Send,
     Think,
@@ -39,7 +39,7 @@ def schedule(client: Client, count: int = 50) -> list[Send]:
     found = [next(plan)]
     while len(found) < count:
         at_ns = found[-1].intended_ns
-        found.append(plan.send(Answer(at_ns, at_ns + 1, "admitted")))
+        found.append(plan.send(Reply(at_ns, at_ns + 1, "admitted")))
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Answer, Schedule
+from rateproof.simulate.behaviours import Reply, Schedule
 from rateproof.simulate.programs.rng import Rng
 
 SECOND = 1_000_000_000
@@ -21,7 +21,7 @@ def instants(schedule: Schedule, connection: int = 0, connections: int = 1) -> l
     with contextlib.suppress(StopIteration):
         found.append(next(plan).intended_ns)
         while True:
-            found.append(plan.send(Answer(found[-1], found[-1], ADMITTED)).intended_ns)
+            found.append(plan.send(Reply(found[-1], found[-1], ADMITTED)).intended_ns)
     return found
 
 

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from rateproof.clock import ManualClock
 from rateproof.events import Event, EventLog
-from rateproof.simulate.client import watch
+from rateproof.simulate.client import live
 from rateproof.simulate.client.console import Attention
 from rateproof.simulate.client.figures import Figures, Heading
 from rateproof.simulate.client.view import View
@@ -351,9 +351,9 @@ def test_a_large_table_costs_the_view_no_more_than_a_small_one() -> None:
 def test_it_is_not_shown_where_it_cannot_be(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The integration tests show that it is where nothing is missing."""
     found = object()
-    monkeypatch.setattr(watch, "find_spec", lambda _: None if missing == "textual" else found)
+    monkeypatch.setattr(live, "find_spec", lambda _: None if missing == "textual" else found)
     monkeypatch.setenv("TERM", "dumb" if missing == "cursor" else "xterm")
-    assert not watch.can_view()
+    assert not live.can_view()
 
 
 def test_the_picture_in_the_docs_is_of_this_view() -> None:

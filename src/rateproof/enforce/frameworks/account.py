@@ -1,24 +1,86 @@
-"""What was decided about one request so far, and what its answer says of it."""
+"""One limiter for the policies of many routes, and what was decided about one request so far."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Unpack
 
 from rateproof.enforce.decision import Decision
-from rateproof.enforce.frameworks.decide import SharedLimiter, combined
-from rateproof.enforce.frameworks.limits import Charge
+from rateproof.enforce.frameworks.declarations import Charge, LimiterOptions
 from rateproof.enforce.http.answers import (
     Announcement,
-    Denial,
     Fields,
+    Refusal,
     announcement,
     denial,
     limit_fields,
     x_ratelimit_fields,
 )
+from rateproof.enforce.limiter import Limiter
 from rateproof.policy import Policy, Quota
 
-__all__ = ["Account"]
+__all__ = ["Account", "SharedLimiter"]
 
 _NOTHING = Announcement((), (), "")
+
+
+class SharedLimiter:
+    """A limiter that is opened with the first policy that it hears of.
+
+    Policies that are known early are opened early: what is in `memory://` is
+    shared with children only if it was there before they were forked.
+
+    Args:
+        store: where admissions are kept.
+        options: those of a `Limiter`.
+    """
+
+    def __init__(self, store: str, **options: Unpack[LimiterOptions]) -> None:
+        self.store: object = self if store.startswith("memory:") else store
+        """What is equal for two limiters only if they count together."""
+        self._location = store
+        self._options = options
+        self._mutex = threading.Lock()
+        self._limiter: Limiter | None = None
+
+    def prepare(self, policy: Policy) -> None:
+        """Open what a policy needs now rather than at the first request.
+
+        Raises:
+            InvalidArgument: the policy or an option cannot be.
+            StoreError: the store cannot be opened.
+        """
+        self._opened(policy).prepare(policy)
+
+    def hit(self, charges: Sequence[Charge]) -> Decision:
+        """Decide about at least one charge: all are made, or none is.
+
+        Charges on different keys cannot be made at one instant. They are looked
+        at first and the one that would be denied is tried first, so only a race
+        with another request can leave some made: that is stricter, never looser.
+        """
+        limiter = self._opened(charges[0].policy)
+        if len(charges) == 1:
+            key, cost, policy = charges[0]
+            return limiter.hit(key, cost, policy=policy)
+        decisions = [limiter.peek(key, cost, policy=policy) for key, cost, policy in charges]
+        for index in sorted(range(len(charges)), key=lambda index: decisions[index].admitted):
+            key, cost, policy = charges[index]
+            decisions[index] = limiter.hit(key, cost, policy=policy)
+            if not decisions[index].admitted:
+                break
+        return _combined(decisions)
+
+    async def ahit(self, charge: Charge) -> Decision:
+        """Decide about one charge, without blocking the event loop."""
+        key, cost, policy = charge
+        return await self._opened(policy).ahit(key, cost, policy=policy)
+
+    def _opened(self, policy: Policy) -> Limiter:
+        if self._limiter is None:
+            with self._mutex:
+                if self._limiter is None:
+                    self._limiter = Limiter(policy, store=self._location, **self._options)
+        return self._limiter
 
 
 class Account:
@@ -37,7 +99,7 @@ class Account:
         """The answer that the fields stand on."""
         self._paid: dict[tuple[object, bytes, Quota], int] = {}
         self._decisions: list[Decision] = []
-        self._denial: Denial | None = None
+        self._denial: Refusal | None = None
 
     def due(self, limiter: SharedLimiter, charges: list[Charge]) -> list[Charge]:
         """What of these charges the request has not paid yet, as few charges as can be."""
@@ -67,7 +129,7 @@ class Account:
                 self._paid[at] = self._paid.get(at, 0) + cost
         self._decisions.append(decision)
 
-    def deny(self, decision: Decision | None, *, status: int, accept: str | None) -> Denial:
+    def deny(self, decision: Decision | None, *, status: int, accept: str | None) -> Refusal:
         """The answer to a request that is stopped by a decision, or for lack of one (None)."""
         announced = _NOTHING
         if decision is not None:
@@ -83,7 +145,7 @@ class Account:
             kept = ("Retry-After", "Cache-Control")
             fields += [(name, value) for name, value in self._denial.fields if name in kept]
         if self._decisions:
-            decision = combined(self._decisions)
+            decision = _combined(self._decisions)
             fields += limit_fields(decision, _announced(decision))
             if self.x_ratelimit:
                 fields += x_ratelimit_fields(decision)
@@ -92,3 +154,19 @@ class Account:
 
 def _announced(decision: Decision) -> Announcement:
     return announcement(Policy(tuple(state.quota for state in decision.quotas)))
+
+
+def _combined(decisions: Sequence[Decision]) -> Decision:
+    """Several decisions about one request as one, with the quotas of all."""
+    if len(decisions) == 1:
+        return decisions[0]
+    denials = [decision for decision in decisions if not decision.admitted]
+    shadows = [decision for decision in decisions if decision.reason == "shadow"]
+    return Decision(
+        not denials,
+        min(decision.remaining for decision in decisions),
+        max(decision.retry_after_ns for decision in decisions),
+        max(decision.reset_after_ns for decision in decisions),
+        tuple(state for decision in decisions for state in decision.quotas),
+        [*denials, *shadows, *decisions][0].reason,
+    )

@@ -1,24 +1,26 @@
 """Limits on the routes of a FastAPI application, as dependencies."""
 
-from collections.abc import Awaitable, Callable, Collection
-from typing import Unpack
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from re import Pattern
+from typing import NamedTuple, Self, Unpack
 
 from fastapi import FastAPI, Response, WebSocket
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Mount, compile_path
 
 from rateproof.enforce.decision import Decision
-from rateproof.enforce.frameworks.account import Account
-from rateproof.enforce.frameworks.decide import SharedLimiter
-from rateproof.enforce.frameworks.fastapi_routes import Outermost, route_name
-from rateproof.enforce.frameworks.limits import (
+from rateproof.enforce.frameworks.account import Account, SharedLimiter
+from rateproof.enforce.frameworks.declarations import (
     Limit,
     LimiterOptions,
     LimitFactory,
+    LimitOptions,
     PolicySource,
 )
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
-from rateproof.enforce.http.answers import Denial
+from rateproof.enforce.http.answers import Refusal
 from rateproof.enforce.http.asgi import (
     TRY_AGAIN_LATER,
     AsgiApplication,
@@ -26,13 +28,13 @@ from rateproof.enforce.http.asgi import (
     Send,
     announcing,
 )
-from rateproof.enforce.http.failures import Failures
 from rateproof.enforce.http.keys import KeyLike
-from rateproof.enforce.http.request import AsgiRequest, Scope
+from rateproof.enforce.http.middleware import Failures
+from rateproof.enforce.http.views import AsgiRequest, Scope
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Policy
 
-__all__ = ["Denied", "RateLimit"]
+__all__ = ["FastApiDenied", "FastApiRateLimit"]
 
 Dependency = Callable[[HTTPConnection], Awaitable[None]]
 
@@ -40,7 +42,7 @@ _ACCOUNT = "rateproof.account"
 _OUTERMOST = "rateproof.outermost"
 
 
-class Denied(HTTPException):
+class FastApiDenied(HTTPException):
     """Raised for a request that a limit stops; an exception handler can answer in its stead.
 
     Whoever answers, the response carries the fields of the limit and Retry-After.
@@ -50,13 +52,13 @@ class Denied(HTTPException):
         decision: what the limiter said, None if its storage failed.
     """
 
-    def __init__(self, denial: Denial, decision: Decision | None) -> None:
+    def __init__(self, denial: Refusal, decision: Decision | None) -> None:
         super().__init__(denial.status, denial.detail)
         self.denial = denial
         self.decision = decision
 
 
-class RateLimit:
+class FastApiRateLimit:
     """Makes dependencies that limit routes: `Depends(limits.limit("5 per 5s"))`.
 
     Each route is counted by itself, unless a limit is shared; also where the
@@ -113,69 +115,43 @@ class RateLimit:
         """Let the answers of an application, and of those mounted in it, say what was decided.
 
         Needed before the application serves; a handler that it already has for
-        `Denied` is kept.
+        `FastApiDenied` is kept.
         """
-        app.exception_handlers.setdefault(Denied, _answer)  # type: ignore[arg-type]  # WebSockets too
+        app.exception_handlers.setdefault(FastApiDenied, _answer)  # type: ignore[arg-type]  # WebSockets too
         app.add_middleware(_Announcing, x_ratelimit=self._x_ratelimit)
 
     def limit(
         self,
         policy: PolicySource[HTTPConnection],
-        *,
-        key: KeyLike[HTTPConnection] | None = None,
-        cost: int | Callable[[HTTPConnection], int] = 1,
-        methods: str | Collection[str] | None = None,
-        per_method: bool = False,
-        exempt_when: Callable[[HTTPConnection], bool] | None = None,
+        **options: Unpack[LimitOptions[HTTPConnection]],
     ) -> Dependency:
         """A dependency that counts each route by itself.
 
         Args:
             policy: such as `5 per 5s`, or a function that knows; one that says
                 None does not limit the request.
-            key: whose the request is, if not as the instance says.
-            cost: how many admissions a request takes, or a function.
-            methods: those, or the one, that are limited; None for all.
-            per_method: whether each method is counted by itself.
-            exempt_when: a function that tells whether a request is not counted.
+            options: any of these.
+                `key`: whose the request is, if not as the instance says.
+                `cost`: how many admissions a request takes, or a function.
+                `methods`: those, or the one, that are limited; None for all.
+                `per_method`: whether each method is counted by itself.
+                `exempt_when`: a function that tells whether a request is not counted.
 
         Raises:
             InvalidArgument: one of these cannot be.
             NeverPossible: the cost is above a limit of the policy.
             StoreError: the store cannot be opened.
         """
-        return self._dependency(
-            self._make(
-                policy,
-                key=key,
-                cost=cost,
-                methods=methods,
-                per_method=per_method,
-                exempt_when=exempt_when,
-            )
-        )
+        return self._dependency(self._make(policy, **options))
 
     def shared_limit(
         self,
         policy: PolicySource[HTTPConnection],
         scope: str,
-        *,
-        key: KeyLike[HTTPConnection] | None = None,
-        cost: int | Callable[[HTTPConnection], int] = 1,
-        exempt_when: Callable[[HTTPConnection], bool] | None = None,
+        **options: Unpack[LimitOptions[HTTPConnection]],
     ) -> Dependency:
-        """A dependency that counts all routes with the same scope together.
-
-        Args:
-            policy: see `limit`, as for the others.
-            scope: the name under which they are counted.
-            key: see `limit`.
-            cost: see `limit`.
-            exempt_when: see `limit`.
-        """
-        return self._dependency(
-            self._make(policy, key=key, cost=cost, scope=scope, exempt_when=exempt_when)
-        )
+        """`limit` for routes that are counted together: those with the same scope."""
+        return self._dependency(self._make(policy, scope=scope, **options))
 
     def _dependency(self, limit: Limit[HTTPConnection]) -> Dependency:
         if self._enabled and isinstance(limit.policy, Policy):
@@ -202,9 +178,11 @@ class RateLimit:
 
     def _denied(
         self, request: HTTPConnection, account: Account, decision: Decision | None
-    ) -> Denied:
+    ) -> FastApiDenied:
         accept = request.headers.get("accept")
-        return Denied(account.deny(decision, status=self._make.status, accept=accept), decision)
+        return FastApiDenied(
+            account.deny(decision, status=self._make.status, accept=accept), decision
+        )
 
 
 class _Announcing:
@@ -219,15 +197,15 @@ class _Announcing:
             account: Account | None = scope.get(_ACCOUNT)
             if account is None:
                 account = scope[_ACCOUNT] = Account()
-                scope[_OUTERMOST] = Outermost.of(scope)
+                scope[_OUTERMOST] = _Outermost.of(scope)
                 send = announcing(send, account.fields)
             account.x_ratelimit |= self._x_ratelimit
         await self._app(scope, receive, send)
 
 
 async def _answer(connection: HTTPConnection, error: Exception) -> Response | None:
-    """The exception handler for `Denied`."""
-    if not isinstance(error, Denied):
+    """The exception handler for `FastApiDenied`."""
+    if not isinstance(error, FastApiDenied):
         raise error
     extensions = connection.scope.get("extensions") or {}
     if isinstance(connection, WebSocket) and "websocket.http.response" not in extensions:
@@ -247,4 +225,63 @@ def _found(request: HTTPConnection) -> tuple[Account, str]:
         raise InvalidArgument(
             "RateLimit does not know the application", "RateLimit(app, …) or init_app(app)"
         )
-    return account, route_name(request.scope, request.scope[_OUTERMOST])
+    return account, _route_name(request.scope, request.scope[_OUTERMOST])
+
+
+class _Outermost(NamedTuple):
+    """The application that a request came to first: its routes, and where it is mounted."""
+
+    routes: Sequence[BaseRoute]
+    root: str
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """From the scope as this application has it."""
+        return cls(scope["app"].routes, scope.get("root_path", ""))
+
+
+def _route_name(scope: Scope, outermost: _Outermost) -> str:
+    """The path as it was declared, from the outermost application on, and the function.
+
+    No part of it is a client's choice: where a path has parameters they stand
+    for their values. So a mount that is not found is left out, for what the
+    request calls it may be such a value.
+
+    Args:
+        scope: of the request, as a dependency sees it.
+        outermost: what it was when the outermost application had it.
+    """
+    endpoint = scope["endpoint"]
+    name = getattr(endpoint, "__qualname__", type(endpoint).__qualname__)
+    return f"{_mount(scope, outermost)}{_declared_path(scope)} {endpoint.__module__}.{name}"
+
+
+def _declared_path(scope: Scope) -> str:
+    """The declared path with the prefixes of all routers that it was included by.
+
+    Newer versions of FastAPI have these not in the route, which can be included
+    twice, but in what stands for it in each router.
+    """
+    included = scope.get("fastapi", {}).get("effective_route_context")
+    path: str = getattr(included, "path", "") or getattr(scope.get("route"), "path", "")
+    return path
+
+
+def _mount(scope: Scope, outermost: _Outermost) -> str:
+    root: str = scope.get("root_path", "")
+    mounted = root.removeprefix(outermost.root)
+    if not mounted:
+        return ""
+    return next((path for path in _mounts(outermost.routes) if _compiled(path).match(mounted)), "")
+
+
+def _mounts(routes: Iterable[BaseRoute], before: str = "") -> Iterator[str]:
+    for route in routes:
+        if isinstance(route, Mount):
+            yield before + route.path
+            yield from _mounts(route.routes, before + route.path)
+
+
+@lru_cache(1024)
+def _compiled(path: str) -> Pattern[str]:
+    return compile_path(path)[0]

@@ -1,40 +1,34 @@
 """Limits on the routes of a Flask application."""
 
-from collections.abc import Callable, Collection
-from functools import wraps
+from collections.abc import Callable, Iterable
+from functools import lru_cache, wraps
 from typing import Any, TypeVar, Unpack
 from weakref import WeakSet
 
 import flask
 from flask.sansio.blueprints import Blueprint
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from rateproof.enforce.decision import Decision
-from rateproof.enforce.frameworks.account import Account
-from rateproof.enforce.frameworks.decide import SharedLimiter
-from rateproof.enforce.frameworks.flask_errors import Denied, denied_class
-from rateproof.enforce.frameworks.flask_requests import (
-    answered_by_flask,
-    charges_of,
-    current_request,
-    is_static,
-)
-from rateproof.enforce.frameworks.limits import (
+from rateproof.enforce.frameworks.account import Account, SharedLimiter
+from rateproof.enforce.frameworks.declarations import (
     Charge,
     Limit,
     LimiterOptions,
     LimitFactory,
+    LimitOptions,
     PolicySource,
 )
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
-from rateproof.enforce.http.failures import Failures
-from rateproof.enforce.http.joining import joined
+from rateproof.enforce.http.answers import Refusal, joined
 from rateproof.enforce.http.keys import KeyLike
-from rateproof.enforce.http.request import WsgiRequest
+from rateproof.enforce.http.middleware import Failures
+from rateproof.enforce.http.views import WsgiRequest
 from rateproof.errors import StoreError
 from rateproof.policy import Policy
 
-__all__ = ["Denied", "RateLimit"]
+__all__ = ["FlaskDenied", "FlaskRateLimit"]
 
 T = TypeVar("T", bound=Callable[..., Any] | Blueprint)
 FlaskLimit = Limit[flask.Request]
@@ -42,7 +36,35 @@ FlaskLimit = Limit[flask.Request]
 _ACCOUNT = "rateproof.account"
 
 
-class RateLimit:
+class FlaskLimitOptions(LimitOptions[flask.Request], total=False):
+    """And what only Flask knows: limits that are declared further out."""
+
+    override: bool
+
+
+class FlaskDenied(HTTPException):
+    """Raised for a request that a limit stops; an `errorhandler` can answer in its stead.
+
+    Whoever answers, the response carries the fields of the limit and Retry-After.
+
+    Args:
+        denial: the answer that is given when nobody else gives one.
+        decision: what the limiter said, None if its storage failed.
+    """
+
+    def __init__(self, denial: Refusal, decision: Decision | None) -> None:
+        super().__init__(denial.detail)
+        self.decision = decision
+        self._denial = denial
+
+    def get_response(self, *_: object, **__: object) -> flask.Response:
+        """The answer of the limiter."""
+        return flask.Response(
+            self._denial.body, self._denial.status, headers=list(self._denial.fields)
+        )
+
+
+class FlaskRateLimit:
     """The extension: limits are declared on it and checked by it.
 
     A view that has limits of its own is checked when it is called, after all
@@ -132,15 +154,7 @@ class RateLimit:
         app.after_request(self._after)
 
     def limit(
-        self,
-        policy: PolicySource[flask.Request],
-        *,
-        key: KeyLike[flask.Request] | None = None,
-        cost: int | Callable[[flask.Request], int] = 1,
-        methods: str | Collection[str] | None = None,
-        per_method: bool = False,
-        exempt_when: Callable[[flask.Request], bool] | None = None,
-        override: bool = True,
+        self, policy: PolicySource[flask.Request], **options: Unpack[FlaskLimitOptions]
     ) -> Callable[[T], T]:
         """A decorator of views, below `route`, and of blueprints: each route is counted by itself.
 
@@ -149,55 +163,26 @@ class RateLimit:
         Args:
             policy: such as `5 per 5s`, or a function that knows; one that says
                 None does not limit the request.
-            key: whose the request is, if not as the extension says.
-            cost: how many admissions a request takes, or a function.
-            methods: those, or the one, that are limited; None for all.
-            per_method: whether each method is counted by itself.
-            exempt_when: a function that tells whether a request is not counted.
-            override: False: the limits of the blueprint and the default hold
-                beside it.
+            options: any of these.
+                `key`: whose the request is, if not as the extension says.
+                `cost`: how many admissions a request takes, or a function.
+                `methods`: those, or the one, that are limited; None for all.
+                `per_method`: whether each method is counted by itself.
+                `exempt_when`: a function that tells whether a request is not counted.
+                `override`: False: the limits of the blueprint and the default
+                hold beside it.
 
         Raises:
             InvalidArgument: one of these cannot be.
             NeverPossible: the cost is above a limit of the policy.
         """
-        return self._declare(
-            self._make(
-                policy,
-                key=key,
-                cost=cost,
-                methods=methods,
-                per_method=per_method,
-                exempt_when=exempt_when,
-                override=override,
-            )
-        )
+        return self._declare(self._make(policy, **options))
 
     def shared_limit(
-        self,
-        policy: PolicySource[flask.Request],
-        scope: str,
-        *,
-        key: KeyLike[flask.Request] | None = None,
-        cost: int | Callable[[flask.Request], int] = 1,
-        exempt_when: Callable[[flask.Request], bool] | None = None,
-        override: bool = True,
+        self, policy: PolicySource[flask.Request], scope: str, **options: Unpack[FlaskLimitOptions]
     ) -> Callable[[T], T]:
-        """`limit` for several views or blueprints that are counted together.
-
-        Args:
-            policy: see `limit`, as for the others.
-            scope: the name under which they are counted.
-            key: see `limit`.
-            cost: see `limit`.
-            exempt_when: see `limit`.
-            override: see `limit`.
-        """
-        return self._declare(
-            self._make(
-                policy, key=key, cost=cost, scope=scope, exempt_when=exempt_when, override=override
-            )
-        )
+        """`limit` for views or blueprints that are counted together: those with the same scope."""
+        return self._declare(self._make(policy, scope=scope, **options))
 
     def exempt(self, target: T) -> T:
         """A decorator of views and blueprints that are never limited nor counted."""
@@ -242,16 +227,16 @@ class RateLimit:
         return decorate
 
     def _before(self) -> None:
-        request = current_request()
+        request = _current_request()
         view = flask.current_app.view_functions.get(request.endpoint or "")
         own = getattr(view, self._mark, ())
-        if own is None or is_static(request.endpoint, view):
+        if own is None or _is_static(request.endpoint, view):
             return
-        if not own or answered_by_flask(request):
+        if not own or _answered_by_flask(request):
             self._check(())
 
     def _check(self, own: tuple[FlaskLimit, ...]) -> None:
-        app, request = flask.current_app, current_request()
+        app, request = flask.current_app, _current_request()
         limiter: SharedLimiter | None = app.extensions.get(self._mark)
         blueprints = [app.blueprints[name] for name in request.blueprints]
         if limiter is None or not self._exempt.isdisjoint(blueprints):
@@ -262,8 +247,8 @@ class RateLimit:
             return
         declared = [self._blueprints.get(blueprint, ()) for blueprint in blueprints]
         default = self._default if request.endpoint else ()
-        charges = charges_of(request, [own, *declared, default])
-        charges += charges_of(request, [self._application])
+        charges = _charges_of(request, [own, *declared, default])
+        charges += _charges_of(request, [self._application])
         due = account.due(limiter, charges)
         if due:
             self._decide(limiter, due, request, account)
@@ -287,10 +272,10 @@ class RateLimit:
 
     def _denied(
         self, request: flask.Request, account: Account, decision: Decision | None
-    ) -> Denied:
+    ) -> FlaskDenied:
         accept = request.headers.get("Accept")
         answer = account.deny(decision, status=self._make.status, accept=accept)
-        return denied_class(answer.status)(answer, decision)
+        return _denied_class(answer.status)(answer, decision)
 
     def _after(self, response: flask.Response) -> flask.Response:
         account: Account | None = flask.request.environ.get(_ACCOUNT)
@@ -302,3 +287,45 @@ class RateLimit:
 
 def _view(request: flask.Request) -> WsgiRequest:
     return WsgiRequest(request.environ)
+
+
+def _current_request() -> flask.Request:
+    """The request itself: each access by the proxy costs a look-up."""
+    return flask.request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+
+def _answered_by_flask(request: flask.Request) -> bool:
+    """Whether the view is not called, for Flask knows the answer: which methods there are."""
+    automatic: bool = getattr(request.url_rule, "provide_automatic_options", False)
+    return automatic and request.method == "OPTIONS"
+
+
+def _is_static(endpoint: str | None, view: Callable[..., Any] | None) -> bool:
+    """Whether it is Flask's own view of static files, and not one that is called `static`."""
+    named = (endpoint or "").rpartition(".")[2] == "static"
+    return named and getattr(view, "__module__", "").startswith("flask.")
+
+
+def _charges_of(
+    request: flask.Request, levels: Iterable[Iterable[Limit[flask.Request]]]
+) -> list[Charge]:
+    """What the limits take that hold for a request, the most specific level first."""
+    charges = []
+    for level in levels:
+        overriding = False
+        for limit in level:
+            charge = limit.charge(request, request.method, request.endpoint or "")
+            if charge is not None:
+                charges.append(charge)
+                overriding |= limit.override
+        if overriding:
+            break
+    return charges
+
+
+@lru_cache
+def _denied_class(status: int) -> type[FlaskDenied]:
+    """The class for a status: Flask finds an `errorhandler` for a code by the class of that code."""
+    return type(
+        "Denied", (FlaskDenied, default_exceptions.get(status, HTTPException)), {"code": status}
+    )

@@ -1,15 +1,14 @@
 """A limiter in front of web applications: whose request it is, and what is answered.
 
 `wsgi` and `asgi` are the middlewares; `keys` finds the client in a `request`,
-`addresses` its address behind proxies, `answers` writes what a client is told,
-`joining` beside what others tell it.
+`addresses` its address behind proxies, `answers` writes what a client is told.
 """
 
 from rateproof.enforce.http.addresses import ClientAddress
 from rateproof.enforce.http.asgi import AsgiRateLimitMiddleware
-from rateproof.enforce.http.checks import checked_status
 from rateproof.enforce.http.keys import key_of
-from rateproof.enforce.http.request import AsgiRequest, WsgiRequest
+from rateproof.enforce.http.validation import checked_status
+from rateproof.enforce.http.views import AsgiRequest, WsgiRequest
 from rateproof.enforce.http.wsgi import RateLimitMiddleware
 
 __all__ = [

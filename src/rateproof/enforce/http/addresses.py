@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from rateproof.enforce.http.checks import checked_token, checked_whole, is_whole
-from rateproof.enforce.http.request import Request
+from rateproof.enforce.http.validation import checked_token, checked_whole, is_whole
+from rateproof.enforce.http.views import RequestView
 from rateproof.errors import InvalidArgument
 
 __all__ = ["DIRECT", "ClientAddress"]
@@ -66,7 +66,7 @@ class ClientAddress:
             raise InvalidArgument(f"{self.proxies!r} proxies", "0 or more")
         object.__setattr__(self, "_networks", networks)
 
-    def of(self, request: Request) -> bytes:
+    def of(self, request: RequestView) -> bytes:
         """The address that a request counts under; empty if it came by a Unix socket.
 
         A server that names its peer by something else than an address is taken

@@ -6,27 +6,28 @@ RFC 9651 (their syntax), RFC 9110 (Retry-After, Accept), RFC 9457 (problem+json)
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import AnyStr, Final, NamedTuple
 
 from rateproof.core import native
 from rateproof.enforce.decision import Decision, QuotaState
-from rateproof.enforce.http.accept import wants_json
-from rateproof.enforce.http.checks import checked_name
+from rateproof.enforce.http.validation import checked_name
 from rateproof.policy import Policy
 
 __all__ = [
     "Announcement",
-    "Denial",
     "Fields",
+    "Refusal",
     "announcement",
     "denial",
     "fields_writer",
+    "joined",
     "limit_fields",
     "retry_after_s",
+    "wants_json",
     "x_ratelimit_fields",
 ]
 
@@ -35,6 +36,12 @@ Fields = list[tuple[str, str]]
 _SECOND_NS = 1_000_000_000
 _PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 _UNAVAILABLE = 503
+_LONGEST = 256
+"""Characters of an Accept that is remembered: clients choose it, and memory is bounded."""
+
+_LISTS: Final = {"ratelimit", "ratelimit-policy", b"ratelimit", b"ratelimit-policy"}
+_OLDER = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+_KEPT: Final = {*_OLDER, *map(str.encode, _OLDER)}
 
 
 class Announcement(NamedTuple):
@@ -138,6 +145,22 @@ def x_ratelimit_fields(decision: Decision) -> Fields:
     ]
 
 
+def joined(
+    answered: Sequence[tuple[AnyStr, AnyStr]], added: Iterable[tuple[AnyStr, AnyStr]]
+) -> list[tuple[AnyStr, AnyStr]]:
+    """All fields of an answer that more than one limiter, or the application, speaks in.
+
+    RateLimit and RateLimit-Policy are lists: those of a limiter further in stay,
+    and ours come on lines of their own (RFC 9651, section 3.1). Of X-RateLimit-*
+    there can be one each: those that are there stay, since a denial further in
+    is what the client must know. Any other field replaces those of its name.
+    """
+    there = {name.lower() for name, _ in answered}
+    ours = [pair for pair in added if pair[0].lower() not in there & _KEPT]
+    replaced = {name.lower() for name, _ in ours} - _LISTS
+    return [pair for pair in answered if pair[0].lower() not in replaced] + ours
+
+
 def retry_after_s(decision: Decision) -> int:
     """Whole seconds until a request can pass, rounded up, at least 1.
 
@@ -148,7 +171,7 @@ def retry_after_s(decision: Decision) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Denial:
+class Refusal:
     """An answer that takes the place of the application's.
 
     Args:
@@ -168,7 +191,7 @@ class Denial:
 
 def denial(
     decision: Decision | None, announced: Announcement, *, status: int, accept: str | None
-) -> Denial:
+) -> Refusal:
     """The answer to a request that may not pass.
 
     A quota that is used up answers `status`. A limiter that has no room for
@@ -203,7 +226,7 @@ def _denial(
     reason: str,
     seconds: int,
     problem: bool,  # noqa: FBT001 - a problem document, or text
-) -> Denial:
+) -> Refusal:
     kind, title = (
         ("quota-exceeded", "Quota Exceeded")
         if violated
@@ -229,7 +252,45 @@ def _denial(
         ("Vary", "Accept"),
         ("Retry-After", str(seconds)),
     )
-    return Denial(status, f"{status} {_phrase(status)}", fields, body, detail)
+    return Refusal(status, f"{status} {_phrase(status)}", fields, body, detail)
+
+
+def wants_json(accept: str | None) -> bool:
+    """Whether problem+json is at least as welcome as plain text.
+
+    `application/json` asks for it as well. No Accept, or `*/*`, means no
+    preference, and gets JSON: who meets a limit is a program. Where neither
+    is acceptable a short text does the least harm (RFC 9110, section 12.4.1).
+    """
+    if accept is not None and len(accept) > _LONGEST:
+        return _judged.__wrapped__(accept)
+    return _judged(accept)
+
+
+@lru_cache(128)
+def _judged(accept: str | None) -> bool:
+    weights = _weights(accept) if accept is not None and accept.strip() else {"*/*": 1.0}
+    problem = _weight(
+        weights, ("application/problem+json", "application/json", "application/*", "*/*")
+    )
+    return problem > 0 and problem >= _weight(weights, ("text/plain", "text/*", "*/*"))
+
+
+def _weight(weights: dict[str, float], ranges: Sequence[str]) -> float:
+    """The weight of the most specific range that the client named (RFC 9110, 12.5.1)."""
+    return next((weights[name] for name in ranges if name in weights), 0.0)
+
+
+def _weights(accept: str) -> dict[str, float]:
+    weights = {}
+    for item in accept.split(","):
+        media_range, *parameters = (text.strip().lower() for text in item.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            weights[media_range] = min(1.0, max(0.0, float(weight)))
+        except ValueError:
+            continue  # not a weight: as if the range had not been sent
+    return weights
 
 
 def _phrase(status: int) -> str:

@@ -1,15 +1,11 @@
 """A limiter in front of an ASGI application: denials never reach it."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
-from rateproof.enforce.http.addresses import DIRECT, ClientAddress
-from rateproof.enforce.http.answers import Denial, Fields
-from rateproof.enforce.http.joining import joined
-from rateproof.enforce.http.keys import KeyLike
+from rateproof.enforce.http.answers import Fields, Refusal, joined
 from rateproof.enforce.http.middleware import Middleware
-from rateproof.enforce.http.request import AsgiRequest, Scope
-from rateproof.enforce.limiter import Limiter
+from rateproof.enforce.http.views import AsgiRequest, Scope
 from rateproof.errors import StoreError
 
 __all__ = [
@@ -30,58 +26,19 @@ _STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.s
 TRY_AGAIN_LATER = 1013  # a close code registered for RFC 6455
 
 
-class AsgiRateLimitMiddleware(Middleware[Scope]):
+class AsgiRateLimitMiddleware(Middleware[AsgiApplication, Scope]):
     """An ASGI application that asks a limiter before each request to another one.
 
     It decides, counts and answers as `RateLimitMiddleware` does, and finds the
-    same key in the same request: both can share a store. The handshake of a
-    WebSocket is a request, and what is said on it afterwards is not: denied, it
-    is answered as any request is where the server can (extension
-    `websocket.http.response`), and otherwise closed, which clients see as 403.
-    `lifespan` passes.
-
-    Args:
-        app: the application to protect.
-        limiter: asked once for each request, without blocking the event loop.
-        key: where a request says whose it is, or a function of the scope that
-            knows; where neither says anything, the client's address counts.
-        status: the code of a denial, 400 to 599; 429 or 503 are meant for it.
-        exempt: paths within the application, or one (without `root_path`,
-            exactly), that are never counted nor limited.
-        address: how the address of a client is found behind proxies.
-        x_ratelimit: whether answers carry X-RateLimit-Limit, -Remaining and
-            -Reset as well.
-        name: what the policy is called in RateLimit and RateLimit-Policy, which
-            tells it from that of another limiter before or behind this one:
-            letters, digits, dots, hyphens and underscores.
-
-    Raises:
-        InvalidArgument: one of these cannot be.
+    same key in the same request: both can share a store. The limiter is asked
+    without blocking the event loop. The handshake of a WebSocket is a request,
+    and what is said on it afterwards is not: denied, it is answered as any
+    request is where the server can (extension `websocket.http.response`), and
+    otherwise closed, which clients see as 403. `lifespan` passes.
+    `Middleware` says what the arguments are.
     """
 
-    def __init__(
-        self,
-        app: AsgiApplication,
-        limiter: Limiter,
-        *,
-        key: KeyLike[Scope],
-        status: int = 429,
-        exempt: str | Collection[str] = ("/healthz",),
-        address: ClientAddress = DIRECT,
-        x_ratelimit: bool = False,
-        name: str = "default",
-    ) -> None:
-        super().__init__(
-            limiter,
-            key=key,
-            view=AsgiRequest,
-            status=status,
-            exempt=exempt,
-            address=address,
-            x_ratelimit=x_ratelimit,
-            name=name,
-        )
-        self._app = app
+    _view = AsgiRequest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope (ASGI 3)."""
@@ -112,7 +69,7 @@ def announcing(send: Send, fields: Callable[[], Fields]) -> Send:
 
 
 async def _answer(
-    scope: Scope, receive: Receive, send: Send, denial: Denial, fields: Iterable[tuple[str, str]]
+    scope: Scope, receive: Receive, send: Send, denial: Refusal, fields: Iterable[tuple[str, str]]
 ) -> None:
     prefix = ""
     if scope["type"] == "websocket":

@@ -17,8 +17,8 @@ from urllib.parse import unquote_to_bytes
 
 from rateproof.core import native
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
-from rateproof.enforce.http.checks import function_name, is_whole, without_waiting
-from rateproof.enforce.http.request import Request, WsgiRequest, cgi_variable
+from rateproof.enforce.http.validation import function_name, is_whole, without_waiting
+from rateproof.enforce.http.views import RequestView, WsgiRequest, cgi_variable
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec, Part
 
@@ -31,7 +31,7 @@ R = TypeVar("R")
 KeyLike: TypeAlias = str | KeySpec | Callable[[R], str | bytes | int | None]
 
 
-def key_of(request: Request, keyspec: KeySpec, address: ClientAddress = DIRECT) -> bytes:
+def key_of(request: RequestView, keyspec: KeySpec, address: ClientAddress = DIRECT) -> bytes:
     """The key of the client that sent a request.
 
     The first alternative of `keyspec` whose parts are all present and not
@@ -51,7 +51,7 @@ def key_of(request: Request, keyspec: KeySpec, address: ClientAddress = DIRECT) 
 
 
 def key_reader(
-    key: KeyLike[R], view: Callable[[R], Request], address: ClientAddress
+    key: KeyLike[R], view: Callable[[R], RequestView], address: ClientAddress
 ) -> Callable[[R], bytes]:
     """The function that finds the key of a request in the form that a framework has it in.
 
@@ -101,7 +101,7 @@ def _said(function: Callable[..., object], said: object) -> bytes:
 
 
 def plain_reader(
-    key: KeyLike[R], view: Callable[[R], Request], address: ClientAddress
+    key: KeyLike[R], view: Callable[[R], RequestView], address: ClientAddress
 ) -> "WsgiKey | None":
     """The native core's reader of an environ by a specification, where it knows how.
 
@@ -138,7 +138,7 @@ def part(place: str, value: bytes) -> bytes:
 class _Place(NamedTuple):
     text: str
     name: str
-    read: Callable[[Request, str, ClientAddress], bytes]
+    read: Callable[[RequestView, str, ClientAddress], bytes]
 
 
 def _places(keyspec: KeySpec) -> list[list[_Place]]:
@@ -149,7 +149,7 @@ def _places(keyspec: KeySpec) -> list[list[_Place]]:
     ]
 
 
-def _found(request: Request, alternatives: list[list[_Place]], address: ClientAddress) -> bytes:
+def _found(request: RequestView, alternatives: list[list[_Place]], address: ClientAddress) -> bytes:
     for places in alternatives:
         key = b""
         for place in places:
@@ -162,7 +162,7 @@ def _found(request: Request, alternatives: list[list[_Place]], address: ClientAd
     return part("ip", address.of(request))
 
 
-def _query(request: Request, name: str, _: ClientAddress) -> bytes:
+def _query(request: RequestView, name: str, _: ClientAddress) -> bytes:
     wanted = name.encode()
     for pair in request.query.split(b"&"):
         found, _eq, value = pair.partition(b"=")
@@ -176,11 +176,11 @@ def _decoded(text: bytes) -> bytes:
     return text if plain else unquote_to_bytes(text.replace(b"+", b" "))
 
 
-def _header(request: Request, name: str, _: ClientAddress) -> bytes:
+def _header(request: RequestView, name: str, _: ClientAddress) -> bytes:
     return request.header(name)
 
 
-def _cookie(request: Request, name: str, _: ClientAddress) -> bytes:
+def _cookie(request: RequestView, name: str, _: ClientAddress) -> bytes:
     wanted = name.encode()
     for pair in request.header("cookie").split(b";"):
         found, _eq, value = pair.partition(b"=")
@@ -189,19 +189,19 @@ def _cookie(request: Request, name: str, _: ClientAddress) -> bytes:
     return b""
 
 
-def _ip(request: Request, _: str, address: ClientAddress) -> bytes:
+def _ip(request: RequestView, _: str, address: ClientAddress) -> bytes:
     return address.of(request)
 
 
-def _path(request: Request, _: str, __: ClientAddress) -> bytes:
+def _path(request: RequestView, _: str, __: ClientAddress) -> bytes:
     return request.path
 
 
-def _method(request: Request, _: str, __: ClientAddress) -> bytes:
+def _method(request: RequestView, _: str, __: ClientAddress) -> bytes:
     return request.method
 
 
-_READERS: dict[str, Callable[[Request, str, ClientAddress], bytes]] = {
+_READERS: dict[str, Callable[[RequestView, str, ClientAddress], bytes]] = {
     "query": _query,
     "header": _header,
     "cookie": _cookie,

@@ -15,7 +15,7 @@ from rateproof.prove import Verdict, combine
 from rateproof.prove.evidence import DRAWING_WIDTH
 
 if TYPE_CHECKING:
-    from rateproof.hunt.shrink.reproduction import Reproduction
+    from rateproof.hunt.shrinking.reproduction import Reproduction
 
 __all__ = ["NAME", "SummaryFile", "Totals", "describe"]
 

@@ -2,10 +2,10 @@
 
 from rateproof.simulate.behaviours.backoff import Backoff
 from rateproof.simulate.behaviours.base import (
-    Answer,
     Behaviour,
     Plan,
     Program,
+    Reply,
     Send,
     describe,
     rate_interval_ns,
@@ -35,7 +35,6 @@ from rateproof.simulate.programs.timetable import Timed, Timetable
 
 __all__ = [
     "BEHAVIOURS",
-    "Answer",
     "Backoff",
     "Behaviour",
     "Boundary",
@@ -50,6 +49,7 @@ __all__ = [
     "Program",
     "Race",
     "Ramp",
+    "Reply",
     "Saturate",
     "Schedule",
     "Send",

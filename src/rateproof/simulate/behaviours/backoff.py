@@ -53,13 +53,13 @@ class Backoff:
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a jittered pause, or + a draw of `pause`."""
-        again = (steps.Backoff(self.base_ns, self.cap_ns), steps.Request())
+        again = (steps.BackoffWait(self.base_ns, self.cap_ns), steps.Ask())
         return steps.compiled(
             steps.Forever(
                 (
                     steps.FRESH,
                     steps.Wait(self.pause),
-                    steps.Request(),
+                    steps.Ask(),
                     steps.While(FAILURES, self.retries, again),
                     steps.RESUME,
                 )

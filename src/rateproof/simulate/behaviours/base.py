@@ -6,17 +6,17 @@ from typing import Any, ClassVar, Protocol
 from rateproof.events import REJECTED, UNKNOWN
 from rateproof.policy import Quota
 from rateproof.simulate.checks import check_rate
-from rateproof.simulate.programs.program import Answer, Plan, Program, Send
+from rateproof.simulate.programs.program import Plan, Program, Reply, Send
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
 __all__ = [
     "FAILURES",
     "MAX_REQUESTS",
-    "Answer",
     "Behaviour",
     "Plan",
     "Program",
+    "Reply",
     "Send",
     "beyond_window",
     "describe",
@@ -34,7 +34,7 @@ MAX_REQUESTS = 1_000_000
 class Behaviour(Protocol):
     """How one client decides when to send. Frozen, and free of I/O.
 
-    A closed client derives the next instant from `Answer.done_ns`; an open one
+    A closed client derives the next instant from `Reply.done_ns`; an open one
     from its own previous instant, whatever the answers; a pattern just counts.
 
     A class may say what it makes of what a command line knows, for

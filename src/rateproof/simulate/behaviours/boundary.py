@@ -6,9 +6,9 @@ from typing import ClassVar, Self
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program
-from rateproof.simulate.programs.arrivals import MAX_INTERVAL_NS, Constant, Uniform
+from rateproof.simulate.programs.arrivals import MAX_INTERVAL_NS, Fixed, Uniform
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
-from rateproof.simulate.programs.steps import Forever, Repeat, Request, Wait, compiled
+from rateproof.simulate.programs.steps import Ask, Forever, Repeat, Wait, compiled
 from rateproof.units import SECOND_NS, format_duration
 
 __all__ = ["Boundary"]
@@ -67,11 +67,11 @@ class Boundary:
             Wait(Uniform(0, window_ns)),
             Forever(
                 (
-                    Request(),
-                    Wait(Constant(window_ns - self.edge_ns)),
-                    Repeat(self.limit - 1, (Request(),)),
-                    Wait(Constant(2 * self.edge_ns)),
-                    Repeat(self.limit, (Request(),)),
+                    Ask(),
+                    Wait(Fixed(window_ns - self.edge_ns)),
+                    Repeat(self.limit - 1, (Ask(),)),
+                    Wait(Fixed(2 * self.edge_ns)),
+                    Repeat(self.limit, (Ask(),)),
                     Wait(silence),
                 )
             ),

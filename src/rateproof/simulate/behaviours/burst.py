@@ -5,9 +5,9 @@ from typing import ClassVar, Self
 
 from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, beyond_window, over_limit, rate_interval_ns
-from rateproof.simulate.programs.arrivals import Constant, Uniform
+from rateproof.simulate.programs.arrivals import Fixed, Uniform
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
-from rateproof.simulate.programs.steps import Forever, Repeat, Request, Wait, compiled
+from rateproof.simulate.programs.steps import Ask, Forever, Repeat, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Burst"]
@@ -51,5 +51,5 @@ class Burst:
     def program(self) -> Program:
         """`requests` times the same instant, then `every_ns` later again."""
         phase = Wait(Uniform(0, self.every_ns))
-        together = Repeat(self.requests, (Request(),))
-        return compiled(phase, Forever((together, Wait(Constant(self.every_ns)))))
+        together = Repeat(self.requests, (Ask(),))
+        return compiled(phase, Forever((together, Wait(Fixed(self.every_ns)))))

@@ -6,7 +6,7 @@ from typing import Any
 
 from rateproof.simulate.behaviours.named import behaviour_named
 from rateproof.simulate.programs.arrivals import INTERVALS
-from rateproof.simulate.programs.parameters import Bounds, bounds_of
+from rateproof.simulate.programs.parameters import ValueRange, bounds_of
 
 __all__ = [
     "Parameter",
@@ -30,7 +30,7 @@ class Parameter:
     """
 
     name: str
-    bounds: Bounds
+    bounds: ValueRange
     default: Any
     doc: str
 

@@ -7,7 +7,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, rate_interval_ns
 from rateproof.simulate.programs import arrivals
 from rateproof.simulate.programs.parameters import check_parameters, duration
-from rateproof.simulate.programs.steps import Forever, Request, Wait, compiled
+from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Constant"]
@@ -39,5 +39,5 @@ class Constant:
     def program(self) -> Program:
         """Next instant = previous intended instant + `interval_ns`."""
         phase = arrivals.Uniform(0, self.interval_ns)
-        gap = arrivals.Constant(self.interval_ns)
-        return compiled(Wait(phase), Forever((Request(), Wait(gap))))
+        gap = arrivals.Fixed(self.interval_ns)
+        return compiled(Wait(phase), Forever((Ask(), Wait(gap))))

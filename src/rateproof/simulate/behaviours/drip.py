@@ -7,7 +7,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, duration
-from rateproof.simulate.programs.steps import RESUME, Forever, Request, Wait, compiled
+from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Drip"]
@@ -44,4 +44,4 @@ class Drip:
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a draw of `pause`."""
-        return compiled(Forever((Wait(self.pause), Request(self.over_ns), RESUME)))
+        return compiled(Forever((Wait(self.pause), Ask(self.over_ns), RESUME)))

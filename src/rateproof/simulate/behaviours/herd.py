@@ -6,13 +6,13 @@ from typing import ClassVar, Self
 from rateproof.events import ADMITTED, REJECTED
 from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, over_limit
-from rateproof.simulate.programs.arrivals import Constant
+from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
 from rateproof.simulate.programs.steps import (
     RESUME,
+    Ask,
     Forever,
     Honour,
-    Request,
     Wait,
     When,
     While,
@@ -58,9 +58,9 @@ class Herd:
 
     def program(self) -> Program:
         """Next instant = end of the last answer, or + Retry-After, or + `wait_ns`."""
-        wait = Constant(self.wait_ns)
+        wait = Fixed(self.wait_ns)
         burst: tuple[While, ...] = ()
         if self.requests > 1:
-            burst = (While(frozenset({ADMITTED}), self.requests - 1, (RESUME, Request())),)
+            burst = (While(frozenset({ADMITTED}), self.requests - 1, (RESUME, Ask())),)
         after = When(frozenset({REJECTED}), (Honour(wait),), (RESUME, Wait(wait)))
-        return compiled(Forever((Request(), *burst, after)))
+        return compiled(Forever((Ask(), *burst, after)))

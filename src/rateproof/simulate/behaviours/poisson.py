@@ -7,7 +7,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import check_parameters, duration
-from rateproof.simulate.programs.steps import Forever, Request, Wait, compiled
+from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Poisson"]
@@ -39,4 +39,4 @@ class Poisson:
 
     def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap."""
-        return compiled(Forever((Wait(Exponential(self.mean_interval_ns)), Request())))
+        return compiled(Forever((Wait(Exponential(self.mean_interval_ns)), Ask())))

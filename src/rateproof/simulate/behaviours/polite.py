@@ -8,7 +8,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters
-from rateproof.simulate.programs.steps import RESUME, Forever, Honour, Request, Wait, When, compiled
+from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Honour, Wait, When, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Polite"]
@@ -42,4 +42,4 @@ class Polite:
         """Next instant = end of the last answer + Retry-After, or + one draw of `pause`."""
         think = Wait(self.pause)
         after = When(frozenset({REJECTED}), (Honour(self.pause),), (RESUME, think))
-        return compiled(think, Forever((Request(), after)))
+        return compiled(think, Forever((Ask(), after)))

@@ -55,5 +55,5 @@ class Ramp:
     def program(self) -> Program:
         """Next instant = previous intended instant + the gap of the ramp there."""
         start, end = (round(rate * RATE_SCALE) for rate in (self.start_per_s, self.end_per_s))
-        gap = steps.Ramp(start, end, self.over_ns)
-        return steps.compiled(steps.Forever((gap, steps.Request())))
+        gap = steps.RampWait(start, end, self.over_ns)
+        return steps.compiled(steps.Forever((gap, steps.Ask())))

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from rateproof.events import UNKNOWN
 from rateproof.simulate.behaviours.base import Program
-from rateproof.simulate.programs.arrivals import Constant
+from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import check_parameters, duration
-from rateproof.simulate.programs.steps import RESUME, Forever, Request, Step, Wait, When, compiled
+from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Step, Wait, When, compiled
 
 __all__ = ["Saturate"]
 
@@ -33,7 +33,7 @@ class Saturate:
 
     def program(self) -> Program:
         """Next instant = end of the last answer."""
-        steps: list[Step] = [Request(), RESUME]
+        steps: list[Step] = [Ask(), RESUME]
         if self.failure_pause_ns:
-            steps.append(When(frozenset({UNKNOWN}), (Wait(Constant(self.failure_pause_ns)),)))
+            steps.append(When(frozenset({UNKNOWN}), (Wait(Fixed(self.failure_pause_ns)),)))
         return compiled(Forever(tuple(steps)))

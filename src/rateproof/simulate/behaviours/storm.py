@@ -11,8 +11,8 @@ from rateproof.simulate.programs.steps import (
     AGAIN,
     FRESH,
     RESUME,
+    Ask,
     Forever,
-    Request,
     Wait,
     While,
     compiled,
@@ -52,5 +52,5 @@ class Storm:
 
     def program(self) -> Program:
         """Next instant = end of the last answer, or + a draw of `pause`."""
-        again = While(FAILURES, self.retries, (RESUME, AGAIN, Request()))
-        return compiled(Forever((FRESH, Wait(self.pause), Request(), again, RESUME)))
+        again = While(FAILURES, self.retries, (RESUME, AGAIN, Ask()))
+        return compiled(Forever((FRESH, Wait(self.pause), Ask(), again, RESUME)))

@@ -10,9 +10,9 @@ from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, c
 from rateproof.simulate.programs.steps import (
     RENAME,
     RESUME,
+    Ask,
     Forever,
     Repeat,
-    Request,
     Wait,
     compiled,
 )
@@ -56,5 +56,5 @@ class Sybil:
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a draw; alias = requests so far / `requests`, by connection."""
-        one = Repeat(self.requests, (Wait(self.pause), Request(), RESUME))
+        one = Repeat(self.requests, (Wait(self.pause), Ask(), RESUME))
         return compiled(Forever((one, RENAME)))

@@ -7,7 +7,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters
-from rateproof.simulate.programs.steps import RESUME, Forever, Request, Wait, compiled
+from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Think"]
@@ -40,4 +40,4 @@ class Think:
 
     def program(self) -> Program:
         """Next instant = end of the last answer + one draw of `pause`."""
-        return compiled(Forever((Wait(self.pause), Request(), RESUME)))
+        return compiled(Forever((Wait(self.pause), Ask(), RESUME)))

@@ -7,7 +7,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviours.base import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import check_parameters, count, duration, number
-from rateproof.simulate.programs.steps import Forever, Pick, Request, Wait, compiled
+from rateproof.simulate.programs.steps import Ask, Forever, Pick, Wait, compiled
 from rateproof.units import SECOND_NS
 
 __all__ = ["Zipf"]
@@ -47,4 +47,4 @@ class Zipf:
     def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap; any identity."""
         gap = Wait(Exponential(self.mean_interval_ns))
-        return compiled(Forever((gap, Pick(self.identities, self.exponent), Request())))
+        return compiled(Forever((gap, Pick(self.identities, self.exponent), Ask())))

@@ -17,18 +17,27 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from rateproof.output import say
+from rateproof.simulate.consent import ask
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import MAX_CLIENTS
 
-__all__ = ["Attention", "ask_clients", "confirm", "has_terminal"]
+__all__ = ["BOUND", "HELP", "Attention", "act", "ask_clients"]
+
+BOUND = "+-bBpP?"
+"""Keys that do something; every other one ends the run."""
+
+HELP = (
+    ("+ -", "a tenth more clients, or fewer: at least one"),
+    ("b", "burst: every client that waits sends its next request now"),
+    ("p", "pause, and go on: the clock of the run stands still meanwhile"),
+    ("?", "this help"),
+    ("any other key", "ends the run: requests in flight finish, nothing new is sent"),
+    ("once more", "gives up what is still in flight"),
+)
+"""What each key does."""
 
 _AGAIN_NS = 500_000_000
 _FORM = f"a whole number from 1 to {MAX_CLIENTS}"
-
-
-def has_terminal() -> bool:
-    """Whether there is somebody to ask: stdin is a terminal, and not closed."""
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def ask_clients() -> int | None:
@@ -38,7 +47,7 @@ def ask_clients() -> int | None:
         None at the end of input or on Ctrl-C: nobody wants to run anything.
     """
     while True:
-        answer = _ask("How many clients? ")
+        answer = ask("How many clients? ")
         if answer is None:
             return None
         text = answer.strip()
@@ -48,23 +57,37 @@ def ask_clients() -> int | None:
         say(f"{text[:40]!r} is not {_FORM}")
 
 
-def confirm(question: str) -> bool:
-    """Ask yes or no; anything but y or yes, the end of input and Ctrl-C are a no."""
-    answer = _ask(f"{question} [y/N] ")
-    return answer is not None and answer.strip().lower() in {"y", "yes"}
+def act(key: str, control: Control, clients: int) -> str | None:
+    """Do what a key says.
 
+    Args:
+        key: a character; in upper case it is the same key.
+        control: of the run.
+        clients: how many there are now.
 
-def _ask(prompt: str) -> str | None:
-    say(prompt, end="")
-    try:
-        line = sys.stdin.readline()
-    except (KeyboardInterrupt, UnicodeDecodeError) as error:
-        say()
-        return None if isinstance(error, KeyboardInterrupt) else "\N{REPLACEMENT CHARACTER}"
-    if not line:
-        say()
-        return None
-    return line
+    Returns:
+        What was done, in a few words; None for `?`, which is the view's own
+        matter, and for a key that is not bound.
+    """
+    match key.lower():
+        case "+":
+            step = max(1, clients // 10)
+            control.add_clients(step)
+            return f"{step} more"
+        case "-":
+            step = min(max(1, clients // 10), clients - 1)
+            control.add_clients(-step)
+            return f"{step} fewer" if step else "one client has to stay"
+        case "b":
+            control.burst()
+            return "burst"
+        case "p" if control.paused:
+            control.resume()
+            return "going on"
+        case "p":
+            control.pause()
+            return "paused"
+    return None
 
 
 class Attention:

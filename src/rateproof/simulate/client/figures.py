@@ -14,7 +14,7 @@ from rateproof.simulate.summary import Summary, nearest_rank
 from rateproof.simulate.summary.tally import NULL
 from rateproof.units import SECOND_NS
 
-__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse", "Heading", "Lane", "Second"]
+__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse", "Heading", "Second", "Track"]
 
 _RECENT = 1_000
 _RATE_SPAN_NS = 2 * SECOND_NS
@@ -61,7 +61,7 @@ class Second:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Track:
     """What became of the last requests of one client, the latest last.
 
     A check mark is an admission, a cross a rejection, `!` an error or an answer that says neither.
@@ -99,7 +99,7 @@ class Glimpse:
     p50_ns: int | None
     lag_p99_ns: int | None
     seconds: tuple[Second, ...]
-    lanes: tuple[Lane, ...]
+    lanes: tuple[Track, ...]
 
 
 class Figures:
@@ -193,7 +193,7 @@ class Figures:
                 lag_p99_ns=nearest_rank(sorted(lag_ns for _, lag_ns in self._lags), 99),
                 seconds=tuple(self._seconds),
                 lanes=tuple(
-                    Lane(_printable(key), "".join(marks)) for key, marks in self._marks.items()
+                    Track(_printable(key), "".join(marks)) for key, marks in self._marks.items()
                 ),
             )
 

@@ -1,63 +1,33 @@
 """The interactive client: asks, runs, shows figures, acts on keys, sums up."""
 
 import json
+import os
 import sys
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
-from rateproof.errors import CannotWrite, InvalidArgument, Unreachable
-from rateproof.events import open_log_writer
+from rateproof.errors import CannotWrite, Unreachable
+from rateproof.events import EventLog, open_log_writer
 from rateproof.output import emit, say
-from rateproof.simulate.client.console import Attention, ask_clients, confirm, has_terminal
+from rateproof.simulate.client.console import BOUND, Attention, ask_clients
 from rateproof.simulate.client.figures import Figures, Heading
-from rateproof.simulate.client.keys import BOUND
 from rateproof.simulate.client.live_line import watch_line
-from rateproof.simulate.client.runner import Runner
 from rateproof.simulate.client.settings import ClientSettings
-from rateproof.simulate.client.watch import can_view, watch_view
+from rateproof.simulate.consent import allow_target, allowed_rate, has_terminal
 from rateproof.simulate.control import Control
 from rateproof.simulate.metadata import run_metadata
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.summary import Summary
 from rateproof.simulate.target import Target
+from rateproof.simulate.transports import Transport
 
-__all__ = ["ClientSettings", "allow_target", "allowed_rate", "run_client"]
+__all__ = ["ClientSettings", "can_view", "run_client"]
 
 DEFAULT_CLIENTS = 10
-OFF_LOOPBACK_RATE = 100.0
-"""Requests a second to another machine, unless told otherwise."""
-
-
-def allow_target(target: Target, *, yes: bool) -> bool:
-    """Make sure that load may be sent: a person is asked where it is another machine.
-
-    Args:
-        target: where the load is meant to go.
-        yes: there is no need to ask.
-
-    Returns:
-        False when the person at the terminal said no.
-
-    Raises:
-        InvalidArgument: another machine, nobody to ask, and not `yes`.
-    """
-    if yes or target.is_loopback:
-        return True
-    if not has_terminal():
-        raise InvalidArgument(
-            f"{target.host} is not this machine, and there is no terminal to ask at",
-            "give --yes to send load there",
-        )
-    return confirm(f"{target.host} is not this machine. Send load to it?")
-
-
-def allowed_rate(target: Target, max_rate: float | None) -> float | None:
-    """The most requests a second to send: as told, else 100 to another machine, said on stderr."""
-    if max_rate is None and not target.is_loopback:
-        say(f"{target.host} is not this machine: at most {OFF_LOOPBACK_RATE:g} requests a second")
-        return OFF_LOOPBACK_RATE
-    return max_rate
 
 
 def _require_answer(target: Target) -> None:
@@ -140,6 +110,56 @@ def _report(settings: ClientSettings, summary: Summary, metadata: dict[str, Any]
         emit(text)
 
 
+class _Runner(threading.Thread):
+    """Runs a scenario once; every table of events goes to each observer in turn.
+
+    Args:
+        transport: what sends.
+        scenario: what to run.
+        control: of the run.
+        observers: what one of them raises ends the run.
+        done: called when it is over, however that came, on the runner's thread.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        scenario: Scenario,
+        control: Control,
+        observers: Sequence[Callable[[EventLog], None]],
+        done: Callable[[], None],
+    ) -> None:
+        super().__init__(name="runner", daemon=True)
+        self._transport = transport
+        self._scenario = scenario
+        self._control = control
+        self._observers = observers
+        self._done = done
+        self._log = EventLog()
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        """What the thread does; not to be called."""
+        try:
+            self._log = self._transport(
+                self._scenario, control=self._control, observe=self._observe, keep=False
+            )
+        except BaseException as failure:  # noqa: BLE001 - raised again by result()
+            self._failure = failure
+        finally:
+            self._done()
+
+    def result(self) -> EventLog:
+        """The log, without its events, once the thread has ended; raises what ended the run."""
+        if self._failure is not None:
+            raise self._failure
+        return self._log
+
+    def _observe(self, events: EventLog) -> None:
+        for observe in self._observers:
+            observe(events)
+
+
 def _run(
     settings: ClientSettings,
     scenario: Scenario,
@@ -166,7 +186,7 @@ def _run(
             before = run_metadata(scenario, name) | {"fresh_keys": True, "complete": False}
             writer = stack.enter_context(open_log_writer(settings.log, before))
             observers.append(writer.write)
-        runner = Runner(transport, scenario, control, observers, done)
+        runner = _Runner(transport, scenario, control, observers, done)
         try:
             _watch(runner, figures, control, attention, Heading.of(scenario), viewed=viewed)
         finally:
@@ -181,8 +201,23 @@ def _run(
             writer.note(after | {"complete": True})
 
 
+def can_view() -> bool:
+    """Whether the view can be shown.
+
+    It needs textual, and a terminal at stdin, stdout and stderr, in whose
+    foreground we are; one that can move its cursor.
+    """
+    if find_spec("textual") is None or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    try:
+        streams = [stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)]
+        return all(map(os.isatty, streams)) and os.tcgetpgrp(streams[0]) == os.getpgrp()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def _watch(
-    runner: Runner,
+    runner: _Runner,
     figures: Figures,
     control: Control,
     attention: Attention,
@@ -198,6 +233,10 @@ def _watch(
             runner.start()
 
     if viewed:
-        watch_view(figures, control, attention, heading, start)
+        from rateproof.simulate.client.view import View
+
+        View(figures, control, heading, start=start, attention=attention).run(mouse=False)
+        if not figures.finished:
+            say("the view has failed; the run goes on, Ctrl-C stops")
     start()
     watch_line(figures, control, attention, heading)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from rateproof.output import say
-from rateproof.simulate.client.console import Attention
+from rateproof.simulate.client.console import HELP, Attention, act
 from rateproof.simulate.client.figures import Figures, Heading
-from rateproof.simulate.client.keys import HELP, act
 from rateproof.simulate.control import Control
 
 __all__ = ["DRAINING", "LiveLine", "watch_line"]

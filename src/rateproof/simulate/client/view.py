@@ -10,9 +10,8 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Static
 
-from rateproof.simulate.client.console import Attention
+from rateproof.simulate.client.console import BOUND, HELP, Attention, act
 from rateproof.simulate.client.figures import FAILED, LEGEND, MARK_OF, Figures, Glimpse, Heading
-from rateproof.simulate.client.keys import BOUND, HELP, act
 from rateproof.simulate.control import Control
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.programs.parameters import DURATION, Bounds, check_parameters
+from rateproof.simulate.programs.parameters import DURATION, ValueRange, check_parameters
 from rateproof.simulate.programs.rng import Rng
 from rateproof.units import MAX_DURATION_NS
 
-__all__ = ["INTERVALS", "Constant", "Exponential", "Interval", "LogNormal", "Uniform"]
+__all__ = ["INTERVALS", "Exponential", "Fixed", "Interval", "LogNormal", "Uniform"]
 
 MAX_INTERVAL_NS = MAX_DURATION_NS - 1
 MAX_SIGMA = 10.0
@@ -136,7 +136,7 @@ class Interval(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Fixed:
     """Always the same interval: a point mass at `interval_ns`.
 
     Args:
@@ -174,7 +174,7 @@ class Uniform:
 
     name: ClassVar[str] = "uniform"
 
-    low_ns: int = field(metadata={"bounds": Bounds("duration", "ns", 0, MAX_INTERVAL_NS)})
+    low_ns: int = field(metadata={"bounds": ValueRange("duration", "ns", 0, MAX_INTERVAL_NS)})
     high_ns: int = field(metadata=DURATION)
 
     def __post_init__(self) -> None:
@@ -234,7 +234,9 @@ class LogNormal:
     name: ClassVar[str] = "lognormal"
 
     median_ns: int = field(metadata=DURATION)
-    sigma: float = field(metadata={"bounds": Bounds("number", "", 0, MAX_SIGMA, above_low=True)})
+    sigma: float = field(
+        metadata={"bounds": ValueRange("number", "", 0, MAX_SIGMA, above_low=True)}
+    )
 
     def __post_init__(self) -> None:
         check_parameters(self)
@@ -246,6 +248,6 @@ class LogNormal:
 
 
 INTERVALS: dict[str, type[Interval]] = {
-    kind.name: kind for kind in (Constant, Uniform, Exponential, LogNormal)
+    kind.name: kind for kind in (Fixed, Uniform, Exponential, LogNormal)
 }
 """Every distribution by name."""

@@ -17,7 +17,7 @@ __all__ = [
     "DURATION",
     "INTERVAL",
     "TIMETABLE",
-    "Bounds",
+    "ValueRange",
     "bounds_of",
     "check_parameters",
     "count",
@@ -27,7 +27,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ValueRange:
     """What a field accepts.
 
     Args:
@@ -75,39 +75,39 @@ class Bounds:
 
 def count(default: int, low: int = 1, high: int = 1_000_000, *, unit: str = "requests") -> Any:
     """A field that holds a whole number."""
-    return _field(default, Bounds("count", unit, low, high))
+    return _field(default, ValueRange("count", unit, low, high))
 
 
 def duration(default_ns: int, low: int = 1, high: int = MAX_DURATION_NS - 1) -> Any:
     """A field that holds whole nanoseconds; its name ends in `_ns`."""
-    return _field(default_ns, Bounds("duration", "ns", low, high))
+    return _field(default_ns, ValueRange("duration", "ns", low, high))
 
 
 def number(
     default: float, low: float, high: float, *, unit: str = "", above_low: bool = False
 ) -> Any:
     """A field that holds a finite number."""
-    return _field(default, Bounds("number", unit, low, high, above_low))
+    return _field(default, ValueRange("number", unit, low, high, above_low))
 
 
-DURATION = {"bounds": Bounds("duration", "ns", 1, MAX_DURATION_NS - 1)}
+DURATION = {"bounds": ValueRange("duration", "ns", 1, MAX_DURATION_NS - 1)}
 """The metadata of a field that holds whole nanoseconds from 1 on, without a default."""
 
-TIMETABLE = {"bounds": Bounds("timetable")}
+TIMETABLE = {"bounds": ValueRange("timetable")}
 """The metadata of a field that holds pairs: an instant in ns, and how many requests."""
 
-INTERVAL = {"bounds": Bounds("interval", "ns")}
+INTERVAL = {"bounds": ValueRange("interval", "ns")}
 """The metadata of a field that holds a distribution of intervals."""
 
 
-def _field(default: Any, bounds: Bounds) -> Any:
+def _field(default: Any, bounds: ValueRange) -> Any:
     return field(default=default, metadata={"bounds": bounds})
 
 
-def bounds_of(parameter: Field[Any]) -> Bounds:
+def bounds_of(parameter: Field[Any]) -> ValueRange:
     """What a field accepts."""
     bounds = parameter.metadata["bounds"]
-    if not isinstance(bounds, Bounds):
+    if not isinstance(bounds, ValueRange):
         raise TypeError(f"{parameter.name} is declared without bounds")
     return bounds
 

@@ -13,20 +13,20 @@ from typing import NamedTuple
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
-from rateproof.simulate.programs.arrivals import Constant, Exponential, Interval, LogNormal, Uniform
+from rateproof.simulate.programs.arrivals import Exponential, Fixed, Interval, LogNormal, Uniform
 from rateproof.simulate.programs.ramps import ramp_gap
-from rateproof.simulate.programs.ranks import Zipf
+from rateproof.simulate.programs.ranks import ZipfRanks
 from rateproof.simulate.programs.rng import Rng
 
 __all__ = [
     "COUNTERS",
     "NEVER_NS",
     "OUTCOMES",
-    "Answer",
     "Instruction",
     "Op",
     "Plan",
     "Program",
+    "Reply",
     "Send",
 ]
 
@@ -59,7 +59,7 @@ class Send(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What a plan learns of the request that it asked for.
 
     Args:
@@ -75,8 +75,8 @@ class Answer:
     retry_after_ns: int | None = None
 
 
-Plan = Generator[Send, Answer, None]
-"""Yields the next request and is sent its `Answer`. A plan that returns ends its
+Plan = Generator[Send, Reply, None]
+"""Yields the next request and is sent its `Reply`. A plan that returns ends its
 client."""
 
 
@@ -112,7 +112,7 @@ class Op(IntEnum):
     RENAME = 11
     """Alias += 1."""
     PICK = 12
-    """Alias = a draw of `Zipf(a, x)`, less 1."""
+    """Alias = a draw of `ZipfRanks(a, x)`, less 1."""
     JUMP = 13
     """Go to a."""
     UNLESS = 14
@@ -136,7 +136,7 @@ class Instruction(NamedTuple):
 
 _JUMPS = frozenset({Op.HONOUR, Op.JUMP, Op.UNLESS, Op.LOOP})
 _WAITS: dict[int, Callable[[Instruction], Interval]] = {
-    Op.CONSTANT: lambda now: Constant(now.a),
+    Op.CONSTANT: lambda now: Fixed(now.a),
     Op.UNIFORM: lambda now: Uniform(now.a, now.b),
     Op.EXPONENTIAL: lambda now: Exponential(now.a),
     Op.LOGNORMAL: lambda now: LogNormal(now.a, now.x),
@@ -149,8 +149,8 @@ def _interval(now: Instruction) -> Interval:
 
 
 @lru_cache(maxsize=64)
-def _zipf(n: int, s: float) -> Zipf:
-    return Zipf(n, s)
+def _zipf(n: int, s: float) -> ZipfRanks:
+    return ZipfRanks(n, s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class _Lane:
         self.connections = connections
         self.at = 0
         self.cursor_ns = 0
-        self.last = Answer(0, 0, ADMITTED)
+        self.last = Reply(0, 0, ADMITTED)
         self.alias = 0
         self.attempt = 0
         self.counters = [0] * COUNTERS

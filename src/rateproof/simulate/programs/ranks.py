@@ -5,13 +5,13 @@ import math
 from rateproof.simulate.programs.arrivals import unit
 from rateproof.simulate.programs.rng import Rng
 
-__all__ = ["Zipf"]
+__all__ = ["ZipfRanks"]
 
 _LEAST = math.nextafter(-1.0, 0.0)
 _SMALL = 1e-8
 
 
-class Zipf:
+class ZipfRanks:
     """P(rank = k) proportional to k**-s, for k = 1 to n, without a table.
 
     Rejection-inversion: a draw of the continuous density x**-s on (1/2, n + 1/2)

@@ -5,7 +5,7 @@ from typing import ClassVar, Protocol
 
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.checks import check_count, check_duration
-from rateproof.simulate.programs.arrivals import Constant, Exponential, Interval, LogNormal, Uniform
+from rateproof.simulate.programs.arrivals import Exponential, Fixed, Interval, LogNormal, Uniform
 from rateproof.simulate.programs.program import COUNTERS, OUTCOMES, Instruction, Op, Program
 
 __all__ = [
@@ -13,13 +13,13 @@ __all__ = [
     "FRESH",
     "RENAME",
     "RESUME",
-    "Backoff",
+    "Ask",
+    "BackoffWait",
     "Forever",
     "Honour",
     "Pick",
-    "Ramp",
+    "RampWait",
     "Repeat",
-    "Request",
     "Shared",
     "Step",
     "Wait",
@@ -89,7 +89,7 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Ask:
     """Send at the cursor and wait for the answer.
 
     Args:
@@ -115,7 +115,7 @@ class Wait:
     def compile(self, code: _Code) -> None:
         """The instruction of the interval's kind."""
         match self.interval:
-            case Constant(interval_ns):
+            case Fixed(interval_ns):
                 code.emit(Op.CONSTANT, interval_ns)
             case Uniform(low_ns, high_ns):
                 code.emit(Op.UNIFORM, low_ns, high_ns)
@@ -125,12 +125,12 @@ class Wait:
                 code.emit(Op.LOGNORMAL, median_ns, x=float(sigma))
             case other:
                 raise InvalidArgument(
-                    f"interval {other!r}", "Constant, Uniform, Exponential or LogNormal"
+                    f"interval {other!r}", "Fixed, Uniform, Exponential or LogNormal"
                 )
 
 
 @dataclass(frozen=True, slots=True)
-class Ramp:
+class RampWait:
     """Move the cursor on to the next arrival of a ramp; see `ramp_gap`.
 
     Args:
@@ -187,7 +187,7 @@ class Honour:
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class BackoffWait:
     """Set the cursor by exponential backoff with full jitter; one attempt more.
 
     Args:

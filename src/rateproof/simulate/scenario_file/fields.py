@@ -2,18 +2,7 @@
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec, Part
-from rateproof.policy import Policy
-from rateproof.simulate.identities import FRAMING
-from rateproof.simulate.request import (
-    MAX_BODY,
-    MAX_HEADERS,
-    check_body,
-    check_headers,
-    check_method,
-)
-from rateproof.simulate.scenario import MAX_CLIENTS
-from rateproof.simulate.scenario_file.groups import CLIENTS
-from rateproof.simulate.scenario_file.kinds import (
+from rateproof.options.kinds import (
     Field,
     Pairs,
     Series,
@@ -25,6 +14,17 @@ from rateproof.simulate.scenario_file.kinds import (
     text,
     whole,
 )
+from rateproof.policy import Policy
+from rateproof.simulate.identities import FRAMING
+from rateproof.simulate.request import (
+    MAX_BODY,
+    MAX_HEADERS,
+    check_body,
+    check_headers,
+    check_method,
+)
+from rateproof.simulate.scenario import MAX_CLIENTS
+from rateproof.simulate.scenario_file.groups import CLIENTS
 from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
+from rateproof.options.lines import Path as Place
+from rateproof.options.lines import line_of, lines_of, write_path
+from rateproof.options.reader import BAD, Reader
 from rateproof.simulate.checks import check_rate
 from rateproof.simulate.identities import check_place
 from rateproof.simulate.request import check_headers
 from rateproof.simulate.scenario import DEFAULT_KEY, MAX_CLIENTS, Scenario
 from rateproof.simulate.scenario_file.fields import SCENARIO
 from rateproof.simulate.scenario_file.groups import GroupPlan
-from rateproof.simulate.scenario_file.lines import Path as Place
-from rateproof.simulate.scenario_file.lines import line_of, lines_of, write_path
-from rateproof.simulate.scenario_file.reader import BAD, Reader
 from rateproof.simulate.target import Target, check_trust
 
 __all__ = ["DEFAULT_URL", "ScenarioFile", "load"]

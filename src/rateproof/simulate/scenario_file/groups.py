@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from rateproof.errors import InvalidArgument
+from rateproof.options.kinds import Field, Leaf, Table, duration, number, text, whole
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.behaviours.catalogue import Parameter, distributions, parameters_of
@@ -13,7 +14,6 @@ from rateproof.simulate.behaviours.named import behaviour_named
 from rateproof.simulate.programs.arrivals import INTERVALS
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.simulate.scenario import MAX_CLIENTS, Group
-from rateproof.simulate.scenario_file.kinds import Field, Leaf, Table, duration, number, text, whole
 
 __all__ = ["CLIENTS", "INTERVAL", "GroupPlan"]
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rateproof.options.kinds import Field, Kind, Leaf, Pairs, Series, Table, any_case
 from rateproof.simulate.scenario_file.fields import SCENARIO
-from rateproof.simulate.scenario_file.kinds import Field, Kind, Leaf, Pairs, Series, Table, any_case
 
 __all__ = ["schema", "schema_text"]
 

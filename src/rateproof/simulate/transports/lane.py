@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rateproof.events import UNKNOWN, Event, outcome_of
-from rateproof.simulate.behaviours import Answer, Plan, Send
+from rateproof.simulate.behaviours import Plan, Send
+from rateproof.simulate.behaviours import Reply as Heard
 from rateproof.simulate.identities import place_identity
 from rateproof.simulate.scenario import Client, Scenario
 from rateproof.simulate.transports.headers import parse_ratelimit, parse_retry_after
@@ -228,7 +229,7 @@ class Lane:
         try:
             while self._origin_ns + send.intended_ns < end_ns and count < _MOST_DROPPED:
                 count += 1
-                send = plan.send(Answer(nothing, nothing, UNKNOWN))
+                send = plan.send(Heard(nothing, nothing, UNKNOWN))
         finally:
             run.drop(count, own_lag_ns)
 
@@ -269,7 +270,7 @@ class Lane:
             worker=self._worker,
         )
 
-    def _answer(self, event: Event) -> Answer:
+    def _answer(self, event: Event) -> Heard:
         """What the plan hears, in its own time."""
         retry_after_ns = None
         if event.retry_after_s is not None:
@@ -277,7 +278,7 @@ class Lane:
         sent_ns = event.sent_ns
         done_ns = sent_ns if event.done_ns is None else event.done_ns
         clock, origin_ns = self._run.clock, self._origin_ns
-        return Answer(
+        return Heard(
             clock.elapsed_ns(sent_ns) - origin_ns,
             clock.elapsed_ns(done_ns) - origin_ns,
             event.outcome,

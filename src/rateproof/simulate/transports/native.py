@@ -20,7 +20,6 @@ from rateproof.simulate.audit import judgement
 from rateproof.simulate.behaviours import rate_interval_ns
 from rateproof.simulate.control import Control
 from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
-from rateproof.simulate.request import RequestTemplate
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports.limits import ensure_descriptors, spare_descriptors
@@ -208,7 +207,7 @@ def _check_machine(connections: int, loops: int, addresses: list[tuple[str, int]
 def _settings(
     scenario: Scenario, addresses: list[tuple[str, int]], most: int, loops: int
 ) -> dict[str, Any]:
-    template = RequestTemplate.of(scenario)
+    template = scenario.template()
     target = scenario.target
     tls = None
     if target.scheme == "https":

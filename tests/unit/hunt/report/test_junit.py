@@ -10,8 +10,8 @@ import pytest
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.junit import Case, JUnitReport, junit_xml, write_junit
 from rateproof.hunt.report.summary import Totals
-from rateproof.hunt.shrink.oracle import Tries
-from rateproof.hunt.shrink.reproduction import Reproduction
+from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.policy import Policy
 from rateproof.prove import CLAIMS, judge
 from rateproof.simulate.behaviours import Schedule

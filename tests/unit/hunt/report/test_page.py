@@ -16,8 +16,8 @@ from rateproof.hunt.report.findings import Findings
 from rateproof.hunt.report.page import page
 from rateproof.hunt.report.summary import Totals
 from rateproof.hunt.server.nemesis import Deed
-from rateproof.hunt.shrink.oracle import Tries
-from rateproof.hunt.shrink.reproduction import Reproduction
+from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.policy import Policy
 from rateproof.prove import VIOLATED, judge
 from rateproof.simulate.behaviours import Schedule

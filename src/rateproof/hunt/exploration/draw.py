@@ -1,0 +1,230 @@
+"""What to try next: drawn from the seed, the iteration's number, and what came close before.
+
+First an opening book: short iterations that cover every known family of faults.
+Then every second iteration tries the best lead again, closer, and the others
+draw freely.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from rateproof.hunt.exploration.attacks import Attack
+from rateproof.hunt.exploration.choice import book, closer, drawn, opening, pressable
+from rateproof.hunt.exploration.leads import Lead
+from rateproof.hunt.streams import log_uniform, stream
+from rateproof.policy import Policy, Quota
+from rateproof.simulate.behaviours import (
+    Behaviour,
+    Boundary,
+    Burst,
+    Constant,
+    Poisson,
+    Polite,
+    Saturate,
+    Sybil,
+    Think,
+)
+from rateproof.simulate.programs.arrivals import Exponential, Uniform
+from rateproof.simulate.scenario import Group
+from rateproof.units import SECOND_NS
+
+__all__ = ["SCHEDULE", "SHAPES", "Draw", "draw"]
+
+SCHEDULE = "schedule"
+"""The shape of an iteration that was told what to send."""
+
+_CLIENTS = (2, 100)
+_RATE_PER_S = (10.0, 300.0)
+_BOOK_RATE_PER_S = (10.0, 60.0)
+_WINDOWS = (1.35, 2.2)
+_DURATION_NS = (2 * SECOND_NS, 30 * SECOND_NS)
+_SHORTEST_NS = SECOND_NS
+
+# With 12 independent phases the chance that no attacker's window ends within the
+# shortest run is 0.65**12, below 1 %.
+_EDGE_CLIENTS = 12
+_RACERS = 3
+_MOST_RACED = 20_000
+_STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
+
+_EDGE_WINDOW_NS = (4, 3_600 * SECOND_NS)
+_AFTER_NS = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One iteration's traffic.
+
+    Args:
+        seed: of the whole test.
+        iteration: its number, from 1.
+        shape: name of the crowd's behaviour, from `SHAPES`, or `SCHEDULE`.
+        clients: how many clients the crowd has.
+        rate_per_s: requests a second of the whole crowd, as intended; None
+            for a crowd that sends as fast as it is answered.
+        duration_ns: how long it lasts.
+        groups: the clients of the attacks, then the crowd and all others.
+        attacks: in the order of their clients.
+        note: what is sent beside the crowd, and why, in words.
+    """
+
+    seed: int
+    iteration: int
+    shape: str
+    clients: int
+    rate_per_s: float | None
+    duration_ns: int
+    groups: tuple[Group, ...]
+    attacks: tuple[Attack, ...] = ()
+    note: str = ""
+
+    @property
+    def scenario_seed(self) -> int:
+        """The seed of the iteration's scenario: 63 bits of the drawn stream."""
+        return stream(self.seed, self.iteration, "scenario").getrandbits(63)
+
+    def __str__(self) -> str:
+        if self.shape == SCHEDULE:
+            return f"{self.clients} fresh clients, each {self.note}"
+        rate = "as fast as answered" if self.rate_per_s is None else f"{self.rate_per_s} requests/s"
+        return (
+            f"{self.shape}, {self.clients} clients, {rate}, "
+            f"{self.duration_ns / SECOND_NS:.1f} s; {self.note}"
+        )
+
+
+def _bursts(interval_ns: int, quota: Quota) -> Behaviour:
+    requests = min(quota.limit + 1, _MOST_RACED)
+    return Burst(requests, requests * interval_ns)
+
+
+SHAPES: dict[str, Callable[[int, Quota], Behaviour]] = {
+    "steady": lambda interval_ns, _: Think(Exponential(interval_ns)),
+    "uniform": lambda interval_ns, _: Think(Uniform(0, 2 * interval_ns)),
+    "poisson": lambda interval_ns, _: Poisson(interval_ns),
+    "constant": lambda interval_ns, _: Constant(interval_ns),
+    "polite": lambda interval_ns, _: Polite(Exponential(interval_ns)),
+    "bursts": _bursts,
+    "saturate": lambda _, __: Saturate(),
+    "rotating": lambda interval_ns, quota: Sybil(
+        min(quota.limit + 1, _MOST_RACED), Exponential(interval_ns)
+    ),
+}
+"""How the crowd can behave: from the mean interval between two requests of one client."""
+
+
+def draw(
+    seed: int,
+    iteration: int,
+    policy: Policy,
+    *,
+    lead: Lead | None = None,
+    max_rate: float | None = None,
+) -> Draw:
+    """The traffic of one iteration; equal arguments give equal draws.
+
+    Counts and rates are log-uniform, so that few clients are as likely as
+    many. Every len(SHAPES) iterations each shape comes once, in an order
+    drawn from the seed. Each iteration presses one quota, in turn.
+
+    Args:
+        seed: of the whole test.
+        iteration: its number, from 1.
+        policy: what is claimed to hold.
+        lead: what came closest so far; every second iteration after the book refines it.
+        max_rate: requests a second at most.
+    """
+    rng = stream(seed, iteration, "draw")
+    pages = book(policy)
+    calm = iteration <= len(pages)
+    quotas = pressable(policy)
+    quota = quotas[(iteration - 1) % len(quotas)]
+    if calm:
+        name, quota = pages[iteration - 1]
+        note, attacks = f"opening book, {name}", opening(name, policy, quota, rng, max_rate)
+    elif lead is not None and (iteration - len(pages)) % 2 == 0:
+        note, attacks = f"closer to {lead}", closer(lead, policy, rng, max_rate)
+    else:
+        note, attacks = "drawn", drawn(policy, quota, rng, max_rate)
+    return _beside_a_crowd(
+        seed, iteration, policy, rng, quota=quota, attacks=attacks, note=note, calm=calm
+    )
+
+
+def _beside_a_crowd(
+    seed: int,
+    iteration: int,
+    policy: Policy,
+    rng: Random,
+    *,
+    quota: int,
+    attacks: list[Attack],
+    note: str,
+    calm: bool,
+) -> Draw:
+    """Attacks, a crowd, and where it is not calm those who press edges and race all the time."""
+    shape = _shape(seed, iteration)
+    clients = round(log_uniform(rng, *_CLIENTS))
+    rate_per_s = round(log_uniform(rng, *(_BOOK_RATE_PER_S if calm else _RATE_PER_S)), 1)
+    pressed = policy.quotas[quota]
+    low, high = (round(factor * pressed.window_ns) for factor in _WINDOWS)
+    duration_ns = min(max(rng.randint(low, high), _DURATION_NS[0]), _DURATION_NS[1])
+    if calm:
+        duration_ns = rng.randint(_SHORTEST_NS, _SHORTEST_NS * 3 // 2)
+    needed_ns = max((each.end_ns for each in attacks), default=0) + _AFTER_NS
+    duration_ns = max(duration_ns, needed_ns)
+    interval_ns = max(1, round(clients / rate_per_s * SECOND_NS))
+    saturating = shape == "saturate"
+    if saturating:
+        clients = min(clients, 2)  # the generator itself must not be what is measured
+    groups = [group for each in attacks for group in each.groups()]
+    if len(policy.quotas) > 1:
+        groups.append(_steady(policy))
+    groups.append(Group(SHAPES[shape](interval_ns, pressed), clients))
+    groups += [group for each in attacks for group in each.crowd()]
+    words = list(map(str, attacks))
+    if not calm:
+        groups += _pressing(pressed, duration_ns, rng)
+        words.append(f"{_EDGE_CLIENTS} at the window's edges and {_RACERS} racing")
+    rate = None if saturating else rate_per_s
+    return Draw(
+        seed,
+        iteration,
+        shape,
+        clients,
+        rate,
+        duration_ns,
+        tuple(groups),
+        tuple(attacks),
+        f"{note}: {', '.join(words)}",
+    )
+
+
+def _steady(policy: Policy) -> Group:
+    """Clients who take all that the tighter quotas admit, so that the wider ones fill up."""
+    interval_ns = min(quota.window_ns // quota.limit for quota in policy.quotas) // 2
+    return Group(Constant(max(interval_ns, _STEADY_LEAST_NS)), _STEADY_CLIENTS)
+
+
+def _pressing(quota: Quota, duration_ns: int, rng: Random) -> tuple[Group, ...]:
+    """Clients at the edges of the window, and clients who race themselves for it."""
+    low, high = _EDGE_WINDOW_NS
+    edges = Boundary(
+        limit=min(quota.limit, _MOST_RACED), window_ns=min(max(quota.window_ns, low), high)
+    )
+    connections = rng.choice((4, 8, 16))
+    raced = min(2 * quota.limit, _MOST_RACED)
+    race = Burst(
+        requests=math.ceil(raced / connections) + 1,
+        every_ns=min(quota.window_ns * 6 // 5, duration_ns * 3 // 5),
+    )
+    return Group(edges, _EDGE_CLIENTS), Group(race, _RACERS, connections)
+
+
+def _shape(seed: int, iteration: int) -> str:
+    turn, place = divmod(iteration - 1, len(SHAPES))
+    order = sorted(SHAPES)
+    stream(seed, turn, "shapes").shuffle(order)
+    return order[place]

@@ -1,0 +1,89 @@
+"""Leads: which attacks came close to the limit, so that they are worth trying again, closer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rateproof.events import EventLog
+from rateproof.hunt.exploration.attacks import EDGED, Attack
+from rateproof.hunt.shrinking.bench import judged_alone
+from rateproof.policy import Policy
+from rateproof.prove import OVER_ADMISSION, VIOLATED
+from rateproof.simulate.identities import identity_of
+from rateproof.units import format_seconds
+
+__all__ = ["FINEST_NS", "Lead", "Leads", "keys_of"]
+
+FINEST_NS = 1_000_000
+"""No edge is finer: below, latency decides when a request arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How close an attack came.
+
+    Args:
+        attack: what was sent.
+        margin_ns: how much longer than the window the tightest limit + 1
+            admissions of any of its keys took.
+    """
+
+    attack: Attack
+    margin_ns: int
+
+    @property
+    def closer_ns(self) -> int:
+        """The edge to try next: half of what was tried, or of what is left."""
+        return max(FINEST_NS, min(self.attack.edge_ns, self.margin_ns) // 2)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it cannot be tried any closer."""
+        return self.attack.edge_ns <= FINEST_NS
+
+    def __str__(self) -> str:
+        margin = format_seconds(round(self.margin_ns, -3))
+        return f"{self.attack.family}, which came within {margin}"
+
+
+class Leads:
+    """The closest that each family came to each quota."""
+
+    def __init__(self) -> None:
+        self._closest: dict[tuple[str, int], Lead] = {}
+
+    def learn(self, attacks: Sequence[Attack], log: EventLog, policy: Policy) -> None:
+        """Take in a run whose first clients were those of the attacks, in order.
+
+        What is violated is no lead any more.
+        """
+        keys = keys_of(log, sum(len(attack.starts) for attack in attacks))
+        verdicts = judged_alone(
+            log, keys, policy, claims=frozenset({OVER_ADMISSION}), tolerance_ppm=0
+        )
+        for attack in attacks:
+            mine, verdicts = verdicts[: len(attack.starts)], verdicts[len(attack.starts) :]
+            place = attack.family, attack.quota
+            if attack.family not in EDGED:
+                continue
+            if any(verdict.outcome == VIOLATED for verdict in mine):
+                self._closest.pop(place, None)
+                continue
+            margins = [verdict.pressure[attack.quota].margin_ns for verdict in mine]
+            margin_ns = min((ns for ns in margins if ns is not None), default=None)
+            known = self._closest.get(place)
+            if known is not None and attack.edge_ns >= known.attack.edge_ns:
+                continue
+            self._closest.pop(place, None)
+            if margin_ns is not None:
+                self._closest[place] = Lead(attack, max(0, margin_ns))
+
+    def best(self) -> Lead | None:
+        """The closest that can be tried closer still."""
+        open_leads = [lead for lead in self._closest.values() if not lead.exhausted]
+        return min(open_leads, key=lambda lead: (lead.margin_ns, lead.attack.family), default=None)
+
+
+def keys_of(log: EventLog, count: int) -> list[bytes]:
+    """The identities of the first clients of the run that a log is of."""
+    namespace = log.metadata["scenario"]["namespace"]
+    return [identity_of(namespace, number) for number in range(count)]

@@ -1,0 +1,169 @@
+"""Which traffic crashes the server: what led to a crash, shrunk like a violation.
+
+The server must be one that was started here, for every try kills it.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rateproof.events import EventLog
+from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.recipe import Recipe
+from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.server.watch import Watch
+from rateproof.hunt.settings import TestSettings
+from rateproof.hunt.shrinking.bench import Bench
+from rateproof.hunt.shrinking.command import repeat_command
+from rateproof.hunt.shrinking.edits import size
+from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.shrinking.search import shrink
+from rateproof.output import say
+from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.control import Control
+from rateproof.simulate.transports import Transport
+from rateproof.units import SECOND_NS
+
+__all__ = ["CRASH", "Crashes", "shrunk_crash", "suspects"]
+
+CRASH = "crash"
+
+_PATIENCE_NS = 120 * SECOND_NS
+_BURSTS_NS = (10_000_000, 100_000_000, 3_600 * SECOND_NS)
+_MOST_STEPS = 200
+_MOST_SUSPECTS = 3
+_MOST_CONNECTIONS = 1_000
+_DYING_NS = 300_000_000
+_LOOK_S = 0.01
+
+
+@dataclass(slots=True)
+class Crashes:
+    """An oracle: a recipe is reproduced when the server, or a worker, dies while it is sent.
+
+    Each try is a run of its own, of a server started for it.
+
+    Args:
+        settings: what is tested.
+        child: the server.
+        transport: what sends.
+        stop: ends a run early; then nothing was tried.
+    """
+
+    settings: TestSettings
+    child: ChildServer
+    transport: Transport
+    stop: threading.Event
+    _used: bool = True
+
+    def __call__(self, candidates: Sequence[Recipe], tries: int) -> list[Tries | None]:
+        """See `Oracle`. Those after the simplest that is reproduced each time are not tried."""
+        window_ns = self.settings.policy.quotas[0].window_ns
+        results: list[Tries | None] = [None] * len(candidates)
+        for number in sorted(range(len(candidates)), key=lambda n: size(candidates[n], window_ns)):
+            result = self.tried(candidates[number], tries)
+            if result is None:
+                break
+            results[number] = result
+            if result.always:
+                break
+        return results
+
+    def tried(self, recipe: Recipe, tries: int) -> Tries | None:
+        """Try one, until it is plain that it does not in most tries; None if it was stopped."""
+        crashed = 0
+        for made in range(1, tries + 1):
+            crashed += self._crashes(recipe)
+            if self.stop.is_set():
+                return None
+            if 2 * (made - crashed) >= tries:
+                return Tries(crashed, made)
+        return Tries(crashed, tries)
+
+    def _crashes(self, recipe: Recipe) -> bool:
+        bench = Bench.of([recipe], 1, max_rate=self.settings.max_rate)
+        scenario = self.settings.scenario(
+            bench.groups, seed=self.settings.seed, duration_ns=bench.duration_ns
+        )
+        if self._used:
+            self.child.restart()
+        with Watch(self.child) as watch:
+            log = self.transport(scenario, control=Control(self.stop))
+            # It may hang up before it dies.
+            until_ns = time.monotonic_ns() + _DYING_NS * any(log.column("error"))
+            while not watch.crashes and time.monotonic_ns() < until_ns:
+                time.sleep(_LOOK_S)
+        self._used = all(crash.whose != "server" for crash in watch.crashes)
+        return bool(watch.crashes)
+
+
+def suspects(log: EventLog, until_ns: int) -> Iterator[Recipe]:
+    """What may have crashed the server: the busiest clients each, then all together as one.
+
+    The more is sent together, the more is in flight at once.
+
+    Args:
+        log: of the iteration.
+        until_ns: when the crash was noticed.
+    """
+    columns = map(log.column, ("key", "sent_ns", "connection"))
+    rows = [row for row in zip(*columns, strict=True) if row[1] <= until_ns]
+    busiest = Counter(key for key, *_ in rows).most_common(_MOST_SUSPECTS)
+    for key, _ in busiest:
+        yield _recipe([row[1:] for row in rows if row[0] == key])
+    if rows:
+        yield from (_recipe([row[1:] for row in rows], within_ns) for within_ns in _BURSTS_NS)
+
+
+def _recipe(sends: list[tuple[int, int]], within_ns: int = 0) -> Recipe:
+    """Requests (sent_ns, connection) as one client's, in bursts."""
+    sends.sort()
+    first_ns, last_ns = sends[0][0], sends[-1][0]
+    within_ns = max(within_ns, _BURSTS_NS[0], (last_ns - first_ns) // _MOST_STEPS)
+    counts = Counter((sent_ns - first_ns) // within_ns * within_ns for sent_ns, _ in sends)
+    connections = min(len({connection for _, connection in sends}), _MOST_CONNECTIONS)
+    return Recipe(Schedule(tuple(sorted(counts.items()))), connections)
+
+
+def shrunk_crash(
+    iteration: Iteration,
+    settings: TestSettings,
+    child: ChildServer,
+    transport: Transport,
+    stop: threading.Event,
+) -> Reproduction | None:
+    """The shortest schedule that crashes the server again; None if nothing was sent before.
+
+    Args:
+        iteration: in which it crashed.
+        settings: what is tested.
+        child: the server.
+        transport: what sends.
+        stop: ends the search with the shortest so far, or with what the busiest client sent.
+    """
+    say(f"shrinking the crash: {iteration.crashes[0]}")
+    oracle = Crashes(settings, child, transport, stop)
+    start, window_ns = None, settings.policy.quotas[0].window_ns
+    for recipe in suspects(iteration.log, iteration.crashes[0].at_ns):
+        start = start or recipe
+        tries = None if stop.is_set() else oracle.tried(recipe, 1)
+        if tries is None:
+            command = repeat_command(settings, start)
+            return Reproduction(CRASH, start, Tries(0, 0), complete=False, command=command)
+        if tries.accepted:
+            start = recipe
+            break
+    if start is None:
+        return None
+    until_ns = time.monotonic_ns() + _PATIENCE_NS
+    shrunk = shrink(
+        start,
+        oracle,
+        window_ns=window_ns,
+        go_on=lambda: not stop.is_set() and time.monotonic_ns() < until_ns,
+    )
+    command = repeat_command(settings, shrunk.recipe)
+    return Reproduction(CRASH, shrunk.recipe, shrunk.tries, shrunk.complete, command)

@@ -1,0 +1,1 @@
+"""What can be told, once for all: kinds of values, and the text that names each mistake's line."""

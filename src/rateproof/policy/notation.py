@@ -1,0 +1,213 @@
+"""Quotas and policies: their text form, and the envelope that they declare.
+
+The text form contains the notation of the `limits` library, so that strings
+written for Flask-Limiter mean the same here, but for limits and windows of 0
+and windows of 73 years and more, which are refused:
+
+    policy    = quota *( (";" / "," / "|") quota )       all must pass
+    quota     = [algorithm] limit ("per" / "/") [multiple] unit ["burst" number]
+    algorithm = "sliding-log" / "token-bucket" / "fixed-window"
+              / "first-hit-window" / "sliding-counter" / "leaky-queue"
+    unit      = ns us ms s m h d, or second, minute, hour, day, month, year (s)
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from rateproof.errors import InvalidArgument, InvalidPolicy
+from rateproof.policy.record import MAX_LIMIT, Algorithm
+from rateproof.policy.sliding_log import SLIDING_LOG
+from rateproof.registry import modules_in
+from rateproof.units import MAX_DURATION_NS, UNIT_NS, format_duration, unit_ns
+
+__all__ = ["ALGORITHMS", "MAX_LIMIT", "Policy", "Quota"]
+
+# As in `limits`: a month is 30 days and a year is 12 such months.
+_CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
+
+_SEPARATORS = re.compile(r"[;,|]")
+_QUOTA = re.compile(
+    r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,20})\s*(?:/|per)\s*"
+    r"(?P<multiple>\d{1,20})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,20}))?\s*",
+    re.IGNORECASE | re.ASCII,
+)
+_FORM = "a policy reads like '5 per 5s', '100/minute' or '5 per 5s; 1000 per hour'"
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    name: getattr(module, name.replace("-", "_").upper())
+    for name, module in modules_in("rateproof.policy").items()
+    if name not in {"notation", "record"}
+}
+"""The known algorithms by name. All are judged; those that do not delay are enforced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One limit over one window, kept by one algorithm.
+
+    Args:
+        limit: how many admissions, 1 to 10**9.
+        window_ns: the window in nanoseconds, above 0 and below 2**61. Windows
+            are half-open: exactly `window_ns` later is a new window.
+        algorithm: a name from `ALGORITHMS`. Only `sliding-log` promises at
+            most `limit` in *any* window.
+        burst: the size of a token bucket, or how many a leaky queue holds;
+            `limit` if not given, and always `limit` for the other algorithms.
+
+    Raises:
+        InvalidPolicy: a value out of these bounds.
+    """
+
+    limit: int
+    window_ns: int
+    algorithm: str = SLIDING_LOG.name
+    burst: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "window_ns", "burst"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} is {type(value).__name__}, not int")
+        if not isinstance(self.algorithm, str):
+            raise TypeError(f"algorithm is {type(self.algorithm).__name__}, not str")
+        if self.algorithm not in ALGORITHMS:
+            raise InvalidPolicy(
+                f"unknown algorithm {self.algorithm!r}", f"one of {', '.join(ALGORITHMS)}"
+            )
+        if not 1 <= self.limit <= MAX_LIMIT:
+            raise InvalidPolicy(f"limit {self.limit}", f"a limit is 1 to {MAX_LIMIT}")
+        if not 1 <= self.window_ns < MAX_DURATION_NS:
+            raise InvalidPolicy(
+                f"window {self.window_ns} ns", "a window is above 0 and below 73 years"
+            )
+        if not self.record.has_burst and self.burst not in {0, self.limit}:
+            raise InvalidPolicy(
+                f"burst {self.burst} with {self.algorithm}",
+                f"only a {' and a '.join(r.name for r in ALGORITHMS.values() if r.has_burst)} have a burst",
+            )
+        if not 0 <= self.burst <= MAX_LIMIT:
+            raise InvalidPolicy(f"burst {self.burst}", f"a burst is 1 to {MAX_LIMIT}")
+        if self.burst == 0:
+            object.__setattr__(self, "burst", self.limit)
+
+    @property
+    def record(self) -> Algorithm:
+        """What is known of the algorithm."""
+        return ALGORITHMS[self.algorithm]
+
+    @property
+    def stair(self) -> tuple[int, int, int]:
+        """The figures (width, lag, parts) of its gap; see `Algorithm`."""
+        return self.record.stair(self.limit, self.burst)
+
+    @property
+    def memory_ns(self) -> int:
+        """How long an admission can matter to a later decision; see `Algorithm`."""
+        return self.record.memory_ns(self.limit, self.window_ns, self.burst)
+
+    def gap(self, m: int) -> int:
+        """The least time in ns that `m` consecutive admissions may span.
+
+        Non-decreasing in `m`, and `gap(1) == 0`. For a sliding log of N per W
+        it is W*floor((m-1)/N): from the (k+N)-th admission to the k-th is W.
+
+        Raises:
+            InvalidArgument: `m` is below 1.
+        """
+        if m < 1:
+            raise InvalidArgument(f"gap of {m} admissions", "m is 1 or more")
+        width, lag, parts = self.stair
+        return -(-max(0, (m - 1 - lag) // width) * self.window_ns // parts)
+
+    def __str__(self) -> str:
+        prefix = "" if self.record is SLIDING_LOG else f"{self.algorithm} "
+        suffix = "" if self.burst == self.limit else f" burst {self.burst}"
+        return f"{prefix}{self.limit} per {format_duration(self.window_ns)}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything promised for one key: one quota, or several that must all pass.
+
+    >>> policy = Policy.parse("5 per 5s; 1000 per hour")
+    >>> [quota.limit for quota in policy.quotas]
+    [5, 1000]
+    >>> policy.worst_case(5_000_000_000)
+    5
+    """
+
+    quotas: tuple[Quota, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.quotas, tuple) or not all(isinstance(q, Quota) for q in self.quotas):
+            raise TypeError("quotas is no tuple of Quota: Policy.parse reads text")
+        if not self.quotas:
+            raise InvalidPolicy("a policy without quotas", _FORM)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the text form (grammar at the top of this module).
+
+        Raises:
+            InvalidPolicy: naming the part that could not be read.
+        """
+        return cls(tuple(_parse_quota(part, text) for part in _SEPARATORS.split(text)))
+
+    def gap(self, m: int) -> int:
+        """The least time in ns that `m` consecutive admissions may span: the declared envelope.
+
+        The maximum over the quotas. Every quota holds for every stretch of a
+        run, so a stretch may be longer than this where two quotas add up: a
+        checker applies all stretches and so needs no closure.
+        """
+        return max(quota.gap(m) for quota in self.quotas)
+
+    def worst_case(self, window_ns: int) -> int:
+        """How many admissions any half-open window of `window_ns` may hold at most.
+
+        The largest m with gap(m) < window_ns: m admissions that span exactly
+        the window do not fit into it.
+
+        Raises:
+            InvalidArgument: `window_ns` is not positive.
+        """
+        if window_ns <= 0:
+            raise InvalidArgument(f"window {window_ns} ns", "a window is above 0")
+        high = 2
+        while self.gap(high) < window_ns:
+            high *= 2
+        low = high // 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.gap(middle) < window_ns else (low, middle)
+        return low
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.quotas))
+
+
+def _parse_quota(part: str, text: str) -> Quota:
+    match = _QUOTA.fullmatch(part)
+    if match is None:
+        named = f"{part.strip()!r} in {text!r}" if part != text else repr(text)
+        raise InvalidPolicy(f"{named} is not a policy", _FORM)
+    unit = match["unit"].lower()
+    unit_length = unit_ns(unit) or _CALENDAR_NS.get(unit.removesuffix("s"))
+    if unit_length is None:
+        raise InvalidPolicy(
+            f"{match['unit']!r} in {text!r} is not a unit of time",
+            "ns, us, ms, s, m, h, d, or second, minute, hour, day, month, year",
+        )
+    if match["burst"] is not None and int(match["burst"]) == 0:
+        raise InvalidPolicy(f"burst 0 in {text!r}", f"a burst is 1 to {MAX_LIMIT}")
+    try:
+        return Quota(
+            limit=int(match["limit"]),
+            window_ns=int(match["multiple"] or 1) * unit_length,
+            algorithm=(match["algorithm"] or SLIDING_LOG.name).lower(),
+            burst=int(match["burst"] or 0),
+        )
+    except InvalidPolicy as error:
+        raise InvalidPolicy(f"{error.message} in {text!r}", error.hint) from None

@@ -1,0 +1,14 @@
+"""A bucket of B tokens that gains N in W: B at once, and N per W in the long run."""
+
+from rateproof.policy.record import Algorithm
+
+__all__ = ["TOKEN_BUCKET"]
+
+TOKEN_BUCKET = Algorithm(
+    name="token-bucket",
+    stair=lambda limit, burst: (1, burst - 1, limit),
+    # An empty bucket is full again; each token takes a whole number of ns.
+    memory_ns=lambda limit, window_ns, burst: burst * -(-window_ns // limit),
+    has_burst=True,
+    least_window_ns=lambda limit: 1000 * limit,
+)

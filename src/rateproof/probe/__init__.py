@@ -1,0 +1,7 @@
+"""Inference of the policy that a black box enforces."""
+
+from rateproof.probe.finding import Finding
+from rateproof.probe.report import describe, to_json
+from rateproof.probe.run import ProbeSettings, probe, run_probe
+
+__all__ = ["Finding", "ProbeSettings", "describe", "probe", "run_probe", "to_json"]

@@ -1,0 +1,186 @@
+"""Several counters that know nothing of each other, any of which a request of a key may meet.
+
+So it is where every worker counts for itself and the server closes each connection, or a
+proxy deals the requests out. Denials and admissions of one key alternate then, as of a
+limiter whose window is tiny; but once all counters are full every request is denied, for
+longer than that lasted. No limiter with one counter does both: what came back to it so
+soon would come back again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise, takewhile
+
+from rateproof.probe.roundness import Guess, window_in
+from rateproof.probe.seen import Seen
+
+__all__ = ["Hit", "Several", "several"]
+
+_RUN = 16
+"""Denials in a row after which all counters are taken for full: of 4 counters one is missed in 100."""
+_RENEWALS = 2  # a clock's windows give one, at a boundary
+_TRIES = 3
+_POLLS = 12
+
+Hit = Callable[[int, int, int], Sequence[Seen]]
+"""Send so many requests at an instant (ns; at once if past) on so many connections, all with one key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """What is known of them.
+
+    Args:
+        each: what some fresh key was admitted before its first denial: no limit is higher.
+        together: how many one key was admitted until all counters were full, at most.
+        again: how many at least, when that was done once more; None if it was not.
+        low_ns: for how long they were full at least.
+        high_ns: for how long at most; None where nothing was admitted any more.
+    """
+
+    each: int
+    together: int
+    again: int | None = None
+    low_ns: int = 0
+    high_ns: int | None = None
+
+    @property
+    def counters(self) -> int:
+        """So many there are at least. All alike, they share evenly what they admit together."""
+        each = min(self.each, self.together)
+        if self.again == self.together:
+            each = max(n for n in range(1, each + 1) if self.together % n == 0)
+        return -(-self.together // each)
+
+    @property
+    def window(self) -> Guess | None:
+        """The roundest window; None where not all that was admitted came back at its end."""
+        if self.high_ns is None or not 0 < self.low_ns < self.high_ns:
+            return None
+        back = self.again is not None and 4 * self.again >= 3 * self.together
+        return window_in(self.low_ns, self.high_ns) if back else None
+
+
+def several(
+    hit: Hit,
+    before: Sequence[Seen],
+    most: int,
+    end_ns: int,
+    delays_ns: Sequence[int],
+    *,
+    same: bool = False,
+) -> tuple[Several | None, list[Seen]]:
+    """Fill a key until all counters are full, wait until one admits, and do so once more.
+
+    Args:
+        hit: what sends with that key.
+        before: what was seen just before of another key, on one connection: the first was
+            admitted, some were denied.
+        most: requests at most.
+        end_ns: when to stop waiting.
+        delays_ns: from one poll to the next.
+        same: `hit` goes on with the key of `before`, where a fresh one would take too many.
+
+    Returns:
+        What is known of them, None where one counter may explain it; and all that was seen.
+    """
+    limit = _each(before)
+    # A bucket with a fast refill never gets full: half is left to find out its rate.
+    runs = [before, *_filled(hit, *((_RUN, most) if same else (limit + _RUN, most // 2)), 1)]
+    history = [seen for run in runs[not same :] for seen in run]
+    most += len(before) if same else 0
+    each = min(limit, _each(history))
+    renewals = [_renewals(run, each) for run in runs]
+    if sum(renewals) < _RENEWALS:
+        return None, history
+    latest = max(n for n in range(len(runs)) if sum(renewals[n:]) >= _RENEWALS)
+    since_ns = runs[latest][0].sent_ns
+    for _ in range(_TRIES):
+        total, begun_ns, last_ns = _count(history)
+        instants = list(accumulate(delays_ns, initial=last_ns))[1:]
+        polls = _polled(hit, instants[: most - len(history)], end_ns, 1)
+        low_ns, high_ns = _held(polls, 1, begun_ns, last_ns)
+        if low_ns > last_ns - since_ns:
+            break
+        history += polls  # one had room left, or what is admitted comes back as fast as that
+        history += [seen for run in _filled(hit, _RUN, most - len(history), 1) for seen in run]
+    else:
+        return None, history
+    history += polls
+    found = Several(limit, total, None, low_ns, high_ns)
+    if high_ns is None:
+        return found, history
+    # Once the last of them may be back, too. The poll that was admitted counts already.
+    at_ns = polls[-1].received_ns + last_ns - begun_ns
+    second = [seen for run in _filled(hit, total, most - len(history), _RUN, at_ns) for seen in run]
+    history += second
+    if any(seen.admitted for seen in second[-_RUN:]) or len(second) < total + _RUN:
+        return found, history
+    again, begun_ns, last_ns = _count(second)
+    again += 1
+    if again < total:  # there is room left: when the next is admitted says nothing
+        return replace(found, again=again), history
+    step_ns = max(1, (high_ns - low_ns) // _POLLS)
+    instants = [begun_ns + low_ns + n * step_ns for n in range(most - len(history))]
+    polls = _polled(hit, instants, end_ns, 2)
+    again_low_ns, again_high_ns = _held(polls, 2, begun_ns, last_ns)
+    return Several(
+        each if again == total else limit,  # no key was fresh that had less room
+        again,
+        total,
+        max(low_ns, again_low_ns),
+        min(high_ns, again_high_ns or high_ns),
+    ), [*history, *polls]
+
+
+def _each(history: Sequence[Seen]) -> int:
+    """How many were admitted before the first denial, or in all."""
+    return next((n for n, seen in enumerate(history) if not seen.admitted), len(history))
+
+
+def _renewals(run: Sequence[Seen], each: int) -> int:
+    """How often one counter of at most `each` would have to begin anew, on one connection."""
+    returns = sum(after.admitted and not before.admitted for before, after in pairwise(run))
+    return max(returns, (sum(seen.admitted for seen in run) - 1) // each) if each else 0
+
+
+def _filled(
+    hit: Hit, requests: int, most: int, connections: int, at_ns: int = 0
+) -> list[Sequence[Seen]]:
+    """What came of so many requests, and of as many in each further run as it takes to fill all."""
+    runs: list[Sequence[Seen]] = []
+    while requests <= most:
+        runs.append(hit(requests, at_ns, connections))
+        if not any(seen.admitted for seen in runs[-1][-_RUN:]):
+            break
+        most -= requests
+        requests = _RUN
+    return runs
+
+
+def _count(history: Sequence[Seen]) -> tuple[int, int, int]:
+    """The admissions, and between which instants they were."""
+    admitted = [seen for seen in history if seen.admitted]
+    begun_ns = min((seen.sent_ns for seen in admitted), default=0)
+    return len(admitted), begun_ns, max((seen.received_ns for seen in admitted), default=0)
+
+
+def _polled(hit: Hit, instants: Sequence[int], end_ns: int, admissions: int) -> list[Seen]:
+    """One request at each instant, until so many were admitted."""
+    polls: list[Seen] = []
+    for at_ns in instants:
+        if at_ns > end_ns or sum(seen.admitted for seen in polls) == admissions:
+            break
+        polls += hit(1, at_ns, 1)
+    return polls
+
+
+def _held(
+    polls: Sequence[Seen], admissions: int, begun_ns: int, last_ns: int
+) -> tuple[int, int | None]:
+    """How long a window is that was filled between two instants, polled until so many admissions."""
+    denied = list(takewhile(lambda seen: not seen.admitted, polls))
+    low_ns = max(0, denied[-1].sent_ns - last_ns) if denied else 0
+    if sum(seen.admitted for seen in polls) < admissions:
+        return low_ns, None
+    return low_ns, polls[-1].received_ns - begun_ns

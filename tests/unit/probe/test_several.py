@@ -1,0 +1,69 @@
+"""Counters that know nothing of each other, any of which a request of a key may meet."""
+
+import random
+
+import pytest
+
+from rateproof.probe.course import Budget, run_course
+from rateproof.probe.families import FAMILIES
+from rateproof.probe.several import Several, several
+
+S = 1_000_000_000
+MS = 1_000_000
+NAMES = [family.name for family in FAMILIES]
+BUDGET = Budget(requests=250, spare=True)
+
+
+def scattered(simulated, name, counters, limit, window_ns, seed):
+    """A sender whose requests meet any of so many limiters."""
+    rng = random.Random(seed)
+    limiters = [simulated.make(name, limit, window_ns, 7 * MS) for _ in range(counters)]
+    limiter = simulated.Scattered(limiters, seed)
+    return simulated.VirtualSender(limiter, seed, 10**15 + rng.randrange(10**12), slow=0)
+
+
+@pytest.mark.parametrize(("counters", "limit"), [(4, 10), (2, 10), (4, 3)])
+def test_what_they_admit_together_is_found_with_a_bound_for_each(counters, limit, simulated):
+    for seed in range(5):
+        sender = scattered(simulated, "sliding-log", counters, limit, 2 * S, seed)
+        course = run_course(sender, BUDGET)
+        found = course.several
+        assert found, seed
+        assert course.field is None
+        assert found.together == counters * limit
+        assert found.each >= limit
+        assert 1 < found.counters <= counters
+        assert found.low_ns < 2 * S < found.high_ns
+        assert found.window.window_ns == 2 * S
+        assert sender.requests <= BUDGET.requests
+
+
+def test_of_buckets_no_window_is_named_for_not_all_comes_back_at_once(simulated):
+    for seed in range(5):
+        sender = scattered(simulated, "token-bucket", 4, 10, 2 * S, seed)
+        found = run_course(sender, BUDGET).several
+        assert found.window is None
+        assert 38 <= found.together <= 42
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_counter_is_never_taken_for_several(name, simulated):
+    """Whatever its window, its phase and the pace: the key before, and the one that is filled."""
+    for seed in range(150):
+        rng = random.Random(seed)
+        limit, window_ns = rng.randint(1, 20), int(5 * MS * 1000 ** rng.random())
+        limiter = simulated.make(name, limit, window_ns, rng.randrange(window_ns))
+        sender = simulated.VirtualSender(limiter, seed, slow=rng.choice((0, 0.05)))
+        before = sender.search(100, [rng.choice((1, MS, 20 * MS)) for _ in range(40)])
+        if before[-1].admitted and not all(seen.admitted for seen in before):
+            delays_ns = [int(10 * MS * 1.5**n) for n in range(20)]
+            hit, end_ns = sender.hitter(fresh=True), sender.now_ns() + 60 * S
+            assert several(hit, before, 200, end_ns, delays_ns)[0] is None, seed
+
+
+def test_shared_evenly_what_they_admit_together_bounds_them():
+    """13 before a denial, 40 in all: of counters that are alike none is of 11, 12 or 13."""
+    assert Several(13, 40, 40).counters == 4
+    assert Several(19, 40, 40).counters == 4
+    assert Several(19, 40).counters == 3
+    assert Several(20, 40, 40).counters == 2

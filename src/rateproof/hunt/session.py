@@ -290,7 +290,7 @@ def _server(settings: TestSettings, stack: ExitStack, stop: threading.Event) -> 
         settings.key,
         command=settings.start,
         may_start=settings.may_start,
-        nemesis=bool(settings.nemesis),
+        nemesis=settings.nemesis,
     )
     if child is not None:
         stack.push(child)

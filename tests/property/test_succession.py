@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rateproof.clock import ManualClock
 from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
-from rateproof.enforce.server.succession import LAG_NS, Succession, memory_ns
+from rateproof.enforce.server.succession import LAG_NS, Succession
 from rateproof.enforce.stores import open_store
 from rateproof.policy import Policy, Quota
 
@@ -62,6 +62,6 @@ def test_a_quota_remembers_no_admission_for_longer_than_is_said(quota, algorithm
         for pause in pauses[:20]:
             clock.advance(pause)
             limiter.hit("a")
-        clock.advance(memory_ns(quota))
+        clock.advance(quota.memory_ns)
         free = limiter.peek("a")
     assert (free.remaining, free.reset_after_ns) == (burst, 0)

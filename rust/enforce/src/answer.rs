@@ -1,8 +1,29 @@
-//! What a call is told.
+//! What a slot has left, and what a call is told of it.
 
-use crate::clock::Reading;
-use crate::lock::PATIENCE;
-use crate::slot::Survey;
+use crate::clock::{PATIENCE, Reading};
+
+/// What a slot has left at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// Admissions of cost 1 that would pass.
+    pub(crate) free: u64,
+    /// When the cost asked about passes if nothing else is admitted; not after now: it does.
+    pub(crate) available_at: u64,
+    /// When the whole quota is free if nothing else is admitted; not after now: it is, and the
+    /// slot is *idle*: nothing in it matters any more.
+    pub(crate) all_free_at: u64,
+}
+
+impl Survey {
+    /// Of a window that has `count` of its `limit`, ends at `end`, and is then forgotten.
+    pub(crate) fn of_window(limit: u64, count: u64, now: u64, end: u64, cost: u64) -> Self {
+        Self {
+            free: limit - count,
+            available_at: if count + cost <= limit { now } else { end },
+            all_free_at: if count > 0 { end } else { now },
+        }
+    }
+}
 
 /// One quota's answer to one call. Times are in nanoseconds from the call's reading of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Time: nanoseconds of a clock that never steps back.
 
+use std::time::Duration;
+
 use crate::error::Error;
 use crate::sync::monotonic_ns;
 
@@ -8,6 +10,12 @@ pub const MAX_NOW_NS: u64 = (1 << 60) - 1;
 
 /// The longest window, about 18 years: a reading plus two windows stays below 2⁶¹.
 pub const MAX_WINDOW_NS: u64 = 1 << 59;
+
+/// How long a call waits while the lock does not change hands before it answers without one.
+///
+/// A holder is done within microseconds, so one that is not for so long has been stopped. Where
+/// holders come and go, a call that has bad luck waits on, at most ten times as long for a lock.
+pub const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Checks a reading that the caller supplied.
 pub(crate) fn supplied(now_ns: Option<u64>) -> Result<Option<u64>, Error> {

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::file;
+use crate::mapping::Mapping;
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys::{self, Mapping};
+use crate::sys;
 
 /// How many different things are counted.
 pub const COUNTS: usize = 8;

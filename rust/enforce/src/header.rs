@@ -111,7 +111,7 @@ fn fingerprint(page: &[u64; HEADER_WORDS]) -> Option<String> {
 pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, boot: (u64, u64)) {
     let put = |index: usize, value: u64| words[index].store(value, Ordering::Release);
     put(WORD_SIGNATURE, SIGNATURE);
-    put(WORD_ALGORITHM, shape.quota.algorithm as u64);
+    put(WORD_ALGORITHM, shape.quota.algorithm.number());
     put(WORD_LIMIT, shape.quota.limit);
     put(WORD_WINDOW, shape.quota.window_ns);
     put(WORD_BURST, shape.quota.burst);

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::answer::Answer;
+use crate::calls::hit_all;
 use crate::quota::{Algorithm, Quota};
 use crate::stepping::die_after;
 use crate::sys;
 use crate::table::Table;
-use crate::together::hit_all;
 
 const N: u64 = 5;
 const W: u64 = 1_000_000;
@@ -239,7 +239,7 @@ fn who_is_killed_while_giving_back_what_the_dead_took_burns_nothing_either() {
     };
     for first in 0.. {
         for second in 0.. {
-            let table = table(Algorithm::SlidingLog);
+            let table = table(Algorithm::SLIDING_LOG);
             assert!(hit(&table, b"key", 2, NOW).admitted);
             if !killed(&table, first) {
                 return;

@@ -6,11 +6,11 @@
 //! A header page, a *word* a slot, and each slot's *state* ([`Table::open`] maps them).
 //! - A word names the slot's owner: 48 bits of a keyed hash, and 16 bits that count the slot's
 //!   owners. 0: never owned. A key's slot is in one of two buckets of 8.
-//! - The state of a sliding log is a ring of N *cells* behind a cursor (`log.rs`). A cell holds the
-//!   end of the window of the admission that last took it and is *free* from then on, else *live*.
-//!   0: never taken. The cell at the cursor is the *tail*.
-//! - The state of every other algorithm is one number of 63 bits (`meter.rs`; `bucket.rs`,
-//!   `window.rs`, `counter.rs` say which).
+//! - The state of a sliding log is a ring of N *cells* behind a cursor (`sliding_log.rs`). A cell
+//!   holds the end of the window of the admission that last took it and is *free* from then on,
+//!   else *live*. 0: never taken. The cell at the cursor is the *tail*.
+//! - The state of every other algorithm is one number of 63 bits (`meter.rs`; each
+//!   algorithm's own file says which).
 //! - With its top bit set, the tail or the number is *frozen*: the holder of the lock has the slot
 //!   in hand. What is below that bit still counts.
 //!
@@ -120,25 +120,32 @@
 //! the cursor further on, and so does the second look at it. `models.rs` explores it all.
 #![deny(unsafe_code)]
 
+mod algorithms;
 mod answer;
-mod bucket;
+mod calls;
 mod clock;
-mod counter;
 mod counters;
 mod error;
 mod file;
+mod first_hit_window;
+mod fixed_window;
 mod hash;
 mod header;
+mod hold;
+mod kernel;
 #[cfg(all(test, not(loom)))]
 mod kills;
 mod lock;
-mod log;
+mod mapping;
 mod meter;
 #[cfg(all(test, loom))]
 mod models;
+mod opening;
 mod owners;
 mod quota;
 mod shape;
+mod sliding_counter;
+mod sliding_log;
 mod slot;
 mod spare;
 #[cfg(all(test, not(loom)))]
@@ -148,15 +155,13 @@ mod steps;
 mod sync;
 mod sys;
 mod table;
-mod together;
-mod window;
+mod token_bucket;
 
 pub use answer::Answer;
-pub use clock::{MAX_NOW_NS, MAX_WINDOW_NS, now_ns};
+pub use calls::{Census, hit_all, peek_all};
+pub use clock::{MAX_NOW_NS, MAX_WINDOW_NS, PATIENCE, now_ns};
 pub use counters::{COUNTS, Counters};
 pub use error::{Error, ErrorKind};
-pub use lock::PATIENCE;
 pub use quota::{Algorithm, MAX_LIMIT, Quota};
 pub use shape::{MAX_BYTES, MAX_CAPACITY};
-pub use table::{Census, Table};
-pub use together::{hit_all, peek_all};
+pub use table::Table;

@@ -19,12 +19,6 @@ use crate::spare::forks;
 use crate::sync::{Ordering, fence};
 use crate::sys;
 
-/// How long a call waits while the lock does not change hands before it answers without one.
-///
-/// A holder is done within microseconds, so one that is not for so long has been stopped. Where
-/// holders come and go, a call that has bad luck waits on, at most ten times as long for a lock.
-pub const PATIENCE: Duration = Duration::from_millis(100);
-
 /// The most that a call waits for one lock, in patiences.
 const ROUNDS: u32 = 10;
 
@@ -168,15 +162,9 @@ fn reopen(backing: &Backing) -> io::Result<File> {
 }
 
 /// Reaches the file whatever has become of its name.
-#[cfg(target_os = "linux")]
 fn through_descriptor(backing: &Backing) -> io::Result<File> {
     use std::os::fd::AsRawFd;
     File::open(format!("/proc/self/fd/{}", backing.file.as_raw_fd()))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn through_descriptor(_backing: &Backing) -> io::Result<File> {
-    Err(io::ErrorKind::NotFound.into())
 }
 
 fn through_path(backing: &Backing) -> io::Result<File> {
@@ -208,7 +196,7 @@ fn failed(backing: &Backing, error: &io::Error) -> Error {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::file;
+    use crate::opening;
     use crate::quota::Quota;
     use crate::shape::Shape;
 
@@ -217,7 +205,7 @@ mod tests {
     #[test]
     fn a_copy_of_the_description_in_a_forked_child_does_not_keep_the_lock() {
         let shape = Shape::new(Quota::sliding_log(1, 1), 1).expect("valid");
-        let (backing, _mapping) = file::open(None, &shape).expect("a table");
+        let (backing, _mapping) = opening::open(None, &shape).expect("a table");
         let guard = acquire(&backing, NOW).expect("locks").expect("is free");
         let _copy = guard
             .0
@@ -242,7 +230,7 @@ mod tests {
         // In a child, where no other test forks.
         assert!(sys::survived(|| {
             let shape = Shape::new(Quota::sliding_log(1, 1), 1).expect("valid");
-            let (backing, _mapping) = file::open(None, &shape).expect("a table");
+            let (backing, _mapping) = opening::open(None, &shape).expect("a table");
             drop(acquire(&backing, NOW).expect("locks").expect("is free"));
             assert_eq!(
                 descriptors(&backing),

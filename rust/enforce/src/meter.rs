@@ -5,26 +5,11 @@
 //! bit set the word is *frozen*: a holder of the lock decides, and what is below is the state
 //! until it has.
 
-use std::fmt::Debug;
-
-use crate::answer::Answer;
+use crate::answer::{Answer, Survey};
 use crate::clock::Reading;
-use crate::slot::{FROZEN, Hold, Survey, mark};
+use crate::hold::{FROZEN, Hold, mark, swap};
+use crate::kernel::Rule;
 use crate::sync::{AtomicU64, Ordering};
-
-/// Bits of a word that hold the state.
-pub(crate) const STATE_BITS: u32 = 63;
-
-/// An algorithm as a pure function of its state, 0 at first, the time and the cost.
-///
-/// The cost is from 1 to the burst. Times never go back from call to call.
-pub(crate) trait Rule: Debug + Send + Sync {
-    /// The state after `cost` admissions at `now`; `None` when they do not fit.
-    fn take(&self, state: u64, now: u64, cost: u64) -> Option<u64>;
-
-    /// What the state leaves, and when `cost` fits.
-    fn survey(&self, state: u64, now: u64, cost: u64) -> Survey;
-}
 
 /// The word of one slot.
 #[derive(Clone, Copy)]
@@ -102,10 +87,4 @@ impl Meter<'_> {
     pub(crate) fn forget(&self) {
         self.word.store(0, Ordering::Release);
     }
-}
-
-/// Replaces `old` by `new`, unless something else is there.
-pub(crate) fn swap(word: &AtomicU64, old: u64, new: u64) -> bool {
-    word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
-        .is_ok()
 }

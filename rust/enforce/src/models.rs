@@ -6,55 +6,16 @@
 //! The clock ticks with every look at it, and only so: no window passes but by `let_pass`. The
 //! lock is the real one; a call that does not get it at once says so and has done nothing.
 
-use std::cell::Cell;
-use std::fs::File;
-use std::io;
 use std::time::Duration;
 
 use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread;
 
+use crate::calls::hit_all;
 use crate::quota::{Algorithm, Quota};
-use crate::sync::{AtomicU64, Ordering, Step};
+use crate::sync::{CLOCK, LEFT_OUT, Ordering, Step};
 use crate::table::Table;
-use crate::together::hit_all;
-
-/// The words of a table, in no file.
-pub(crate) struct Mapping(Vec<AtomicU64>);
-
-impl Mapping {
-    pub(crate) fn new(_file: &File, bytes: usize) -> io::Result<Self> {
-        let words = (0..bytes / 8).map(|_| AtomicU64::new(0));
-        Ok(Self(words.collect()))
-    }
-
-    pub(crate) fn words(&self) -> &[AtomicU64] {
-        &self.0
-    }
-}
-
-loom::lazy_static! {
-    static ref CLOCK: AtomicU64 = AtomicU64::new(0);
-}
-
-/// Relaxed: the clock orders nothing, it only never goes back.
-pub(crate) fn monotonic_ns() -> u64 {
-    CLOCK.fetch_add(1, Ordering::Relaxed)
-}
-
-/// The same in every run, so that runs can be told apart by their interleaving alone.
-pub(crate) fn random() -> Result<u64, getrandom::Error> {
-    Ok(7)
-}
-
-thread_local! {
-    static LEFT_OUT: Cell<Option<Step>> = const { Cell::new(None) };
-}
-
-pub(crate) fn without(step: Step) -> bool {
-    LEFT_OUT.get() == Some(step)
-}
 
 const W: u64 = 1 << 20;
 
@@ -153,7 +114,7 @@ fn models_admit_exactly_the_limit() {
     for algorithm in Algorithm::ALL {
         explore(None, move || race(algorithm, 1, &[1, 1]));
     }
-    explore_bounded(2, || race(Algorithm::SlidingLog, 2, &[1, 1, 1]));
+    explore_bounded(2, || race(Algorithm::SLIDING_LOG, 2, &[1, 1, 1]));
 }
 
 #[test]
@@ -167,12 +128,14 @@ fn models_of_several_at_once_are_all_or_nothing() {
 #[test]
 #[should_panic(expected = "more than the limit")]
 fn models_of_a_log_fail_without_the_mark() {
-    explore(Some(Step::Mark), || race(Algorithm::SlidingLog, 2, &[2, 1]));
+    explore(Some(Step::Mark), || {
+        race(Algorithm::SLIDING_LOG, 2, &[2, 1])
+    });
 }
 
 /// One hit of a key at once with hits that never leave two of its two cells busy.
 fn pass_through_laps() {
-    let table = table(Algorithm::SlidingLog, 2);
+    let table = table(Algorithm::SLIDING_LOG, 2);
     settle(&table, b"a");
     let other = {
         let table = Arc::clone(&table);
@@ -227,7 +190,7 @@ fn give_away(algorithm: Algorithm) {
     );
 }
 
-const KINDS: [Algorithm; 2] = [Algorithm::SlidingLog, Algorithm::TokenBucket];
+const KINDS: [Algorithm; 2] = [Algorithm::SLIDING_LOG, Algorithm::TOKEN_BUCKET];
 
 #[test]
 fn models_of_a_slot_given_away_forget_no_admission() {
@@ -239,25 +202,25 @@ fn models_of_a_slot_given_away_forget_no_admission() {
 #[test]
 #[should_panic(expected = "an admission was forgotten")]
 fn models_of_a_log_given_away_fail_without_the_mark() {
-    explore(Some(Step::Mark), || give_away(Algorithm::SlidingLog));
+    explore(Some(Step::Mark), || give_away(Algorithm::SLIDING_LOG));
 }
 
 #[test]
 #[should_panic(expected = "an admission was forgotten")]
 fn models_of_a_word_given_away_fail_without_the_mark() {
-    explore(Some(Step::Mark), || give_away(Algorithm::TokenBucket));
+    explore(Some(Step::Mark), || give_away(Algorithm::TOKEN_BUCKET));
 }
 
 #[test]
 #[should_panic(expected = "an admission was forgotten")]
 fn models_of_a_log_given_away_fail_without_the_second_look_at_the_word() {
-    explore(Some(Step::Recheck), || give_away(Algorithm::SlidingLog));
+    explore(Some(Step::Recheck), || give_away(Algorithm::SLIDING_LOG));
 }
 
 #[test]
 #[should_panic(expected = "an admission was forgotten")]
 fn models_of_a_word_given_away_fail_without_the_second_look_at_the_word() {
-    explore(Some(Step::Recheck), || give_away(Algorithm::TokenBucket));
+    explore(Some(Step::Recheck), || give_away(Algorithm::TOKEN_BUCKET));
 }
 
 #[test]
@@ -304,5 +267,5 @@ fn models_of_two_quotas_are_all_or_nothing() {
 #[test]
 #[should_panic(expected = "more than the limit")]
 fn models_of_two_quotas_fail_without_the_mark_on_a_word() {
-    explore(Some(Step::Mark), || share(Algorithm::TokenBucket));
+    explore(Some(Step::Mark), || share(Algorithm::TOKEN_BUCKET));
 }

@@ -1,12 +1,9 @@
 //! Who owns which slot: finding a key's slot, claiming one, giving an idle one away.
 
-use std::ops::Range;
-
 use crate::hash::{Place, TAG_BITS, TAG_MASK};
 use crate::shape::BUCKET;
 use crate::sync::{Ordering, Step, without};
-use crate::table::Table;
-use crate::together::decision_time;
+use crate::table::{Table, decision_time, slots_of};
 
 /// A slot, and the word by which it was recognised.
 #[derive(Debug, Clone, Copy)]
@@ -107,9 +104,4 @@ impl Table {
     pub(crate) fn still(&self, found: Found) -> bool {
         without(Step::Recheck) || self.tag(found.slot).load(Ordering::Acquire) == found.word
     }
-}
-
-/// The slots of a bucket.
-pub(crate) fn slots_of(bucket: usize) -> Range<usize> {
-    bucket * BUCKET..(bucket + 1) * BUCKET
 }

@@ -1,75 +1,57 @@
 //! What a table promises: an algorithm and its figures.
 
 use std::fmt;
-use std::str::FromStr;
 
 use crate::clock::MAX_WINDOW_NS;
 use crate::error::Error;
-use crate::{bucket, counter, log, window};
+use crate::kernel::Kernel;
 
 /// The largest limit of the algorithms that only count.
 pub const MAX_LIMIT: u64 = 1_000_000_000;
 
-/// How admissions are counted; the names are those of `rateproof.policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Never more than `limit` in any window.
-    SlidingLog,
-    /// A bucket of `burst` tokens that gains `limit` a window.
-    TokenBucket,
-    /// Windows that begin at the multiples of their length.
-    FixedWindow,
-    /// Windows that begin with an admission.
-    FirstHitWindow,
-    /// A fixed window and the share of the one before that still lies within W.
-    SlidingCounter,
+/// How admissions are counted; the algorithms are in `algorithms.rs`.
+#[derive(Clone, Copy)]
+pub struct Algorithm(pub(crate) &'static Spec);
+
+/// What the crate has to know of an algorithm; each has one in its own file.
+pub(crate) struct Spec {
+    /// As in `rateproof.policy`.
+    pub(crate) name: &'static str,
+    /// The largest limit that a table of it counts.
+    pub(crate) max_limit: u64,
+    /// Whether a quota may have a burst other than its limit.
+    pub(crate) own_burst: bool,
+    /// Refuses figures that it cannot keep.
+    pub(crate) check: fn(&Quota) -> Result<(), Error>,
+    /// How a table of such a quota is kept.
+    pub(crate) kernel: fn(&Quota) -> Kernel,
 }
 
 impl Algorithm {
-    /// Every algorithm. Its place here is its number in the header of a table.
-    pub const ALL: [Self; 5] = [
-        Self::SlidingLog,
-        Self::TokenBucket,
-        Self::FixedWindow,
-        Self::FirstHitWindow,
-        Self::SlidingCounter,
-    ];
-
     /// The name in a policy.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::SlidingLog => "sliding-log",
-            Self::TokenBucket => "token-bucket",
-            Self::FixedWindow => "fixed-window",
-            Self::FirstHitWindow => "first-hit-window",
-            Self::SlidingCounter => "sliding-counter",
-        }
+        self.0.name
     }
 
     /// The largest limit that a table of it counts.
     #[must_use]
     pub fn max_limit(self) -> u64 {
-        match self {
-            Self::SlidingLog => log::MAX_LIMIT,
-            Self::SlidingCounter => counter::MAX_LIMIT,
-            _ => MAX_LIMIT,
-        }
+        self.0.max_limit
     }
 }
 
-impl FromStr for Algorithm {
-    type Err = Error;
+impl PartialEq for Algorithm {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
 
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|known| known.name() == name);
-        known.ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|known| known.name()).collect();
-            Error::invalid(
-                format!("algorithm is {name:?}"),
-                format!("one of {}", names.join(", ")),
-            )
-        })
+impl Eq for Algorithm {}
+
+impl fmt::Debug for Algorithm {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
     }
 }
 
@@ -87,51 +69,33 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// The exact sliding log, at most `limit` admissions in any window.
-    #[must_use]
-    pub fn sliding_log(limit: u64, window_ns: u64) -> Self {
-        Self {
-            algorithm: Algorithm::SlidingLog,
-            limit,
-            window_ns,
-            burst: limit,
-        }
-    }
-
     /// Whether a table can keep it.
     pub(crate) fn check(&self) -> Result<(), Error> {
         within("limit", self.limit, self.algorithm.max_limit())?;
         within("window_ns", self.window_ns, MAX_WINDOW_NS)?;
         within("burst", self.burst, MAX_LIMIT)?;
-        match self.algorithm {
-            Algorithm::TokenBucket => return bucket::check(self),
-            Algorithm::FirstHitWindow => window::check(self)?,
-            _ => {}
-        }
-        if self.burst == self.limit {
+        (self.algorithm.0.check)(self)?;
+        if self.algorithm.0.own_burst || self.burst == self.limit {
             return Ok(());
         }
         Err(Error::invalid(
             format!("burst is {} with {}", self.burst, self.algorithm.name()),
-            "the limit: only a token-bucket has a burst of its own",
+            "the limit: it has no burst of its own",
         ))
     }
 }
 
 impl fmt::Display for Quota {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (
+        let Self {
             algorithm,
-            Self {
-                limit,
-                window_ns,
-                burst,
-                ..
-            },
-        ) = (self.algorithm.name(), self);
+            limit,
+            window_ns,
+            burst,
+        } = self;
         write!(
             out,
-            "algorithm {algorithm}, limit {limit}, window_ns {window_ns}, burst {burst}"
+            "algorithm {algorithm:?}, limit {limit}, window_ns {window_ns}, burst {burst}"
         )
     }
 }

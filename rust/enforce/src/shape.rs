@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::quota::{Algorithm, Quota, within};
+use crate::kernel::Kernel;
+use crate::quota::{Quota, within};
 
 /// The largest capacity.
 pub const MAX_CAPACITY: u64 = 1 << 26;
@@ -43,9 +44,9 @@ impl Shape {
     pub(crate) fn new(quota: Quota, capacity: u64) -> Result<Self, Error> {
         quota.check()?;
         within("capacity", capacity, MAX_CAPACITY)?;
-        let (words, stride) = match quota.algorithm {
-            Algorithm::SlidingLog => (1 + quota.limit, (1 + quota.limit).next_multiple_of(LINE)),
-            _ => (1, 1),
+        let (words, stride) = match (quota.algorithm.0.kernel)(&quota) {
+            Kernel::Ring { cells, .. } => (1 + cells, (1 + cells).next_multiple_of(LINE)),
+            Kernel::Word(_) => (1, 1),
         };
         let buckets = (capacity * 7).div_ceil(4 * BUCKET as u64);
         // No overflow: at most 2²⁷ slots of 2¹⁶ + 9 words.

@@ -1,76 +1,16 @@
 //! One slot's state, whatever the algorithm: the steps of the protocol that touch it.
 //!
-//! Two shapes take part: the ring of a sliding log (`log.rs`), and one word for every other
-//! algorithm (`meter.rs` and the rules it goes by). Both can be *frozen* by a holder of the lock:
+//! Two shapes take part: the ring of a sliding log (`sliding_log.rs`), and one word for every other
+//! algorithm (`meter.rs` and the rule of `kernel.rs`). Both can be *frozen* by a holder of the lock:
 //! until it is thawed nobody else changes the slot, and what was there before still counts.
 
-use crate::answer::Answer;
-use crate::bucket::Bucket;
+use crate::answer::{Answer, Survey};
 use crate::clock::Reading;
-use crate::counter::Counter;
-use crate::log::Ring;
-use crate::meter::{Meter, Rule};
-use crate::quota::{Algorithm, Quota};
-use crate::sync::{AtomicU64, Step, without};
-use crate::window::{FirstHit, Fixed};
-
-/// Set in the word that a holder of the lock has frozen; no state reaches this bit.
-pub(crate) const FROZEN: u64 = 1 << 63;
-
-/// What a holder puts on the word that it freezes.
-pub(crate) fn mark() -> u64 {
-    if without(Step::Mark) { 0 } else { FROZEN }
-}
-
-/// What a slot has left at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Survey {
-    /// Admissions of cost 1 that would pass.
-    pub(crate) free: u64,
-    /// When the cost asked about passes if nothing else is admitted; not after now: it does.
-    pub(crate) available_at: u64,
-    /// When the whole quota is free if nothing else is admitted; not after now: it is, and the
-    /// slot is *idle*: nothing in it matters any more.
-    pub(crate) all_free_at: u64,
-}
-
-/// What a holder of the lock needs to go on with a slot that it has frozen.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    pub(crate) cursor: u64,
-    pub(crate) before: u64,
-}
-
-/// How the slots of a table are kept.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    Log { window_ns: u64 },
-    Word(Box<dyn Rule>),
-}
-
-impl Kind {
-    pub(crate) fn of(quota: &Quota) -> Self {
-        match quota.algorithm {
-            Algorithm::SlidingLog => Self::Log {
-                window_ns: quota.window_ns,
-            },
-            Algorithm::TokenBucket => Self::Word(Box::new(Bucket::new(quota))),
-            Algorithm::FixedWindow => Self::Word(Box::new(Fixed::new(quota))),
-            Algorithm::FirstHitWindow => Self::Word(Box::new(FirstHit::new(quota))),
-            Algorithm::SlidingCounter => Self::Word(Box::new(Counter::new(quota))),
-        }
-    }
-
-    pub(crate) fn slot<'a>(&'a self, words: &'a [AtomicU64]) -> Slot<'a> {
-        match self {
-            Self::Log { window_ns } => Slot::Ring(Ring::new(words, *window_ns)),
-            Self::Word(rule) => Slot::Meter(Meter {
-                word: &words[0],
-                rule: &**rule,
-            }),
-        }
-    }
-}
+use crate::hold::Hold;
+use crate::kernel::Kernel;
+use crate::meter::Meter;
+use crate::sliding_log::Ring;
+use crate::sync::AtomicU64;
 
 /// One slot.
 #[derive(Clone, Copy)]
@@ -79,7 +19,17 @@ pub(crate) enum Slot<'a> {
     Meter(Meter<'a>),
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
+    pub(crate) fn of(kernel: &'a Kernel, words: &'a [AtomicU64]) -> Self {
+        match kernel {
+            Kernel::Ring { window_ns, .. } => Self::Ring(Ring::new(words, *window_ns)),
+            Kernel::Word(rule) => Self::Meter(Meter {
+                word: &words[0],
+                rule: &**rule,
+            }),
+        }
+    }
+
     /// Takes `cost` admissions, or says why not; `None` when it takes the lock to decide.
     ///
     /// `read` is asked for the time after the state was read. Whether the answer counts is for

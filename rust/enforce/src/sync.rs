@@ -11,14 +11,12 @@ pub(crate) use std::sync::atomic::{AtomicU64, fence};
 pub(crate) use crate::stepping::{AtomicU64, fence, random};
 
 #[cfg(not(all(test, loom)))]
-pub(crate) use crate::sys::{Mapping, monotonic_ns};
+pub(crate) use crate::sys::monotonic_ns;
 #[cfg(not(test))]
 pub(crate) use getrandom::u64 as random;
 
 #[cfg(all(test, loom))]
-pub(crate) use crate::models::{Mapping, monotonic_ns, random, without};
-#[cfg(all(test, loom))]
-pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+pub(crate) use modelled::*;
 
 /// A step that the models show to be needed, by leaving it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,4 +33,35 @@ pub(crate) enum Step {
 #[cfg(not(all(test, loom)))]
 pub(crate) const fn without(_step: Step) -> bool {
     false
+}
+
+#[cfg(all(test, loom))]
+mod modelled {
+    use std::cell::Cell;
+
+    pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+
+    use super::{Ordering, Step};
+
+    loom::lazy_static! {
+        pub(crate) static ref CLOCK: AtomicU64 = AtomicU64::new(0);
+    }
+
+    thread_local! {
+        pub(crate) static LEFT_OUT: Cell<Option<Step>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn without(step: Step) -> bool {
+        LEFT_OUT.get() == Some(step)
+    }
+
+    /// Relaxed: the clock orders nothing, it only never goes back.
+    pub(crate) fn monotonic_ns() -> u64 {
+        CLOCK.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The same in every run, so that runs can be told apart by their interleaving alone.
+    pub(crate) fn random() -> Result<u64, getrandom::Error> {
+        Ok(7)
+    }
 }

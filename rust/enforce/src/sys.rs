@@ -1,4 +1,4 @@
-//! Every line of `unsafe` in this crate: the mapping and a handful of system calls.
+//! A handful of system calls. All `unsafe` of this crate is here and in `mapping.rs`.
 
 #![allow(unsafe_code)]
 
@@ -8,76 +8,37 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::ptr::NonNull;
 
-use crate::sync::AtomicU64;
-
-/// A shared, writable mapping of a whole file, seen only as atomic words.
-pub(crate) struct Mapping {
-    start: NonNull<AtomicU64>,
-    words: usize,
-}
-
-// SAFETY: the memory is reached only as `AtomicU64`, which threads may share, and it stays
-// mapped until the value is dropped.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    /// Maps the first `bytes` of `file`, which must be at least that long.
-    pub(crate) fn new(file: &File, bytes: usize) -> io::Result<Self> {
-        // SAFETY: a fresh shared mapping at an address of the kernel's choice aliases nothing.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast::<AtomicU64>())
-            .ok_or_else(|| io::Error::other("mapped at address 0"))?;
-        Ok(Self {
-            start,
-            words: bytes / size_of::<AtomicU64>(),
-        })
+/// Maps the first `bytes` of `file`, shared and writable.
+#[cfg(not(all(test, loom)))]
+pub(crate) fn map(file: &File, bytes: usize) -> io::Result<NonNull<libc::c_void>> {
+    // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
+    let start = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
     }
-
-    /// The mapped words.
-    pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: `start` is page-aligned and mapped for `words` words as long as `self` lives;
-        // every bit pattern is a valid AtomicU64, and other processes reach it atomically too.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `new` with this very length; no slice of it outlives `self`.
-        unsafe {
-            libc::munmap(
-                self.start.as_ptr().cast(),
-                self.words * size_of::<AtomicU64>(),
-            );
-        }
-    }
+    NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address 0"))
 }
 
 /// Has the line of a word brought near; the word may be read before it is there.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn prefetch(word: &AtomicU64) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+pub(crate) fn prefetch<T>(word: &T) {
+    #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint that reads nothing.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = word;
 }
-
-/// Has the line of a word brought near; the word may be read before it is there.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn prefetch(_word: &AtomicU64) {}
 
 /// CLOCK_MONOTONIC in nanoseconds; 0 where it cannot be read (it always can).
 #[cfg(not(all(test, loom)))]
@@ -129,7 +90,6 @@ pub(crate) fn at_fork(before: extern "C" fn(), after: extern "C" fn(), in_child:
 }
 
 /// Makes the file `bytes` long and backs all of it, so that no later touch can fault.
-#[cfg(target_os = "linux")]
 pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     let length =
         libc::off_t::try_from(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
@@ -143,22 +103,7 @@ pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Makes the file `bytes` long and backs all of it, so that no later touch can fault.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
-    use std::os::unix::fs::FileExt;
-    let zeros = [0u8; 1 << 16];
-    let mut at = file.metadata()?.len();
-    while at < bytes {
-        let step = (bytes - at).min(zeros.len() as u64);
-        file.write_all_at(&zeros[..step as usize], at)?;
-        at += step;
-    }
-    Ok(())
-}
-
 /// A file without a name, shared with the children that this process forks.
-#[cfg(target_os = "linux")]
 pub(crate) fn anonymous_file() -> io::Result<File> {
     // SAFETY: the name is a C string; the new descriptor belongs to nobody else.
     unsafe {
@@ -167,12 +112,6 @@ pub(crate) fn anonymous_file() -> io::Result<File> {
             descriptor => Ok(File::from_raw_fd(descriptor)),
         }
     }
-}
-
-/// A file without a name, shared with the children that this process forks.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn anonymous_file() -> io::Result<File> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Ends the process as a kill does: nothing of it runs any more.
@@ -211,14 +150,7 @@ pub(crate) fn effective_user() -> u32 {
 }
 
 /// The processor that the caller runs on; 0 where that cannot be told.
-#[cfg(target_os = "linux")]
 pub(crate) fn processor() -> usize {
     // SAFETY: it takes nothing; where the kernel cannot tell it answers -1.
     usize::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(0)
-}
-
-/// The processor that the caller runs on; 0 where that cannot be told.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn processor() -> usize {
-    0
 }

@@ -31,9 +31,9 @@ fn quotas() -> impl Strategy<Value = Quota> {
     let figures = (0usize..5, 1u64..12, 1u64..200, 1u64..20);
     figures.prop_map(|(algorithm, limit, window, burst)| {
         let algorithm = Algorithm::ALL[algorithm];
-        let (window_ns, burst) = match algorithm {
-            Algorithm::TokenBucket => (1_000 * limit + window, burst),
-            Algorithm::FirstHitWindow => (4_000 + window, limit),
+        let (window_ns, burst) = match algorithm.name() {
+            "token-bucket" => (1_000 * limit + window, burst),
+            "first-hit-window" => (4_000 + window, limit),
             _ => (window, limit),
         };
         Quota {

@@ -14,13 +14,13 @@ fn gap(quota: &Quota, m: u64) -> u64 {
         burst,
         ..
     } = *quota;
-    match quota.algorithm {
-        Algorithm::SlidingLog => window_ns * ((m - 1) / limit),
-        Algorithm::TokenBucket => {
+    match quota.algorithm.name() {
+        "sliding-log" => window_ns * ((m - 1) / limit),
+        "token-bucket" => {
             let gained = u128::from(m.saturating_sub(burst)) * u128::from(window_ns);
             gained.div_ceil(u128::from(limit)) as u64
         }
-        Algorithm::FirstHitWindow => window_ns * (m / limit).saturating_sub(1),
+        "first-hit-window" => window_ns * (m / limit).saturating_sub(1),
         _ => window_ns * m.div_ceil(limit).saturating_sub(2),
     }
 }

@@ -23,6 +23,9 @@ from rateproof.enforce.stores import DEFAULT_CAPACITY, Ledger, open_store
 from rateproof.enforce.stores.location import parse_url, stored_quotas
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
+from rateproof.policy.first_hit_window import FIRST_HIT_WINDOW
+from rateproof.policy.sliding_counter import SLIDING_COUNTER
+from rateproof.policy.sliding_log import SLIDING_LOG
 
 __all__ = ["LimitsTables", "counting_limit"]
 
@@ -58,7 +61,7 @@ class LimitsTables:
         the bound; so it is when the table has no room for the key.
         """
         window_ns = expiry * _SECOND_NS
-        table = self._table("first-hit-window", counting_limit(window_ns), window_ns)
+        table = self._table(FIRST_HIT_WINDOW.name, counting_limit(window_ns), window_ns)
         if not _counts(amount):
             return table.used(key)
         bound = table.quota.limit
@@ -70,25 +73,25 @@ class LimitsTables:
 
     def get(self, key: str) -> int:
         """What `incr` has counted in the key's open window."""
-        counts = (table.used(key) for table in self._all("first-hit-window"))
+        counts = (table.used(key) for table in self._all(FIRST_HIT_WINDOW.name))
         return next(filter(None, counts), 0)
 
     def get_expiry(self, key: str) -> float:
         """When the window that `incr` opened ends; now, when there is none."""
-        answers = (table.peek(key) for table in self._all("first-hit-window"))
+        answers = (table.peek(key) for table in self._all(FIRST_HIT_WINDOW.name))
         waits = (answer.reset_after_ns for answer in answers if not answer.full)
         return time.time() + next(filter(None, waits), 0) / _SECOND_NS
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Take `amount` of `limit` entries, each of which is gone for `expiry`; all or none."""
-        return self._acquire("sliding-log", key, limit, expiry, amount)
+        return self._acquire(SLIDING_LOG.name, key, limit, expiry, amount)
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """The time of the oldest entry, now when there is none, and the number of entries."""
         now = time.time()
         if limit < 1:
             return now, 0
-        table = self._table("sliding-log", limit, expiry * _SECOND_NS)
+        table = self._table(SLIDING_LOG.name, limit, expiry * _SECOND_NS)
         free = table.peek(key).remaining
         if free == limit:
             return now, 0
@@ -100,7 +103,7 @@ class LimitsTables:
         self, key: str, limit: int, expiry: int, amount: int = 1
     ) -> bool:
         """Count `amount` if with it the weighted count stays within `limit`; all or nothing."""
-        return self._acquire("sliding-counter", key, limit, expiry, amount)
+        return self._acquire(SLIDING_COUNTER.name, key, limit, expiry, amount)
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """The previous window's count and the seconds that it still weighs, then the current one's.
@@ -112,7 +115,7 @@ class LimitsTables:
         now_ns = time.monotonic_ns()
         left_ns = window_ns - now_ns % window_ns
         previous, current = 0, 0
-        for table in self._all("sliding-counter", window_ns):
+        for table in self._all(SLIDING_COUNTER.name, window_ns):
             used = table.used(key, now_ns)
             if used:
                 # At the start of the next window, this one's count is all that weighs.
@@ -126,13 +129,13 @@ class LimitsTables:
 
     def clear(self, key: str) -> None:
         """Forget the key in fixed and moving windows."""
-        for algorithm in ("first-hit-window", "sliding-log"):
+        for algorithm in (FIRST_HIT_WINDOW.name, SLIDING_LOG.name):
             for table in self._all(algorithm):
                 table.ledger.reset(_bytes(key))
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forget the key in sliding window counters."""
-        for table in self._all("sliding-counter", expiry * _SECOND_NS):
+        for table in self._all(SLIDING_COUNTER.name, expiry * _SECOND_NS):
             table.ledger.reset(_bytes(key))
 
     def check(self) -> bool:
@@ -146,7 +149,7 @@ class LimitsTables:
     def reset(self) -> int:
         """Forget every key of every strategy; how many of them counted for something."""
         live = 0
-        for algorithm in ("first-hit-window", "sliding-log", "sliding-counter"):
+        for algorithm in (FIRST_HIT_WINDOW.name, SLIDING_LOG.name, SLIDING_COUNTER.name):
             for table in self._all(algorithm):
                 live += sum(live for live, _ in table.ledger.census(None))
                 table.ledger.clear()

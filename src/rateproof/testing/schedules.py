@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores import Ledger, Store, distinct_quotas
 from rateproof.enforce.stores.plain import PlainStore
-from rateproof.policy import Policy, Quota
+from rateproof.policy import ALGORITHMS, Policy, Quota
 
 __all__ = [
     "Ledgers",
@@ -104,13 +104,12 @@ def draw_quotas(draw: random.Random, algorithms: Sequence[str], step_ns: int) ->
 
 def _draw_quota(draw: random.Random, algorithm: str, step_ns: int) -> Quota:
     limit = draw.randint(1, 9)
-    least = 1000 * limit if algorithm == "token-bucket" else 1
-    if algorithm == "first-hit-window" and limit > 7:  # a shorter one is refused
-        least = 4000
+    record = ALGORITHMS[algorithm]
+    least = record.least_window_ns(limit)
     steps = least + draw.choice([draw.randint(0, 12), draw.randint(0, 10**6), 10**9])
     if step_ns > 1:
         steps *= limit  # so that a bucket refills by whole steps
-    burst = draw.randint(1, 9) if algorithm == "token-bucket" else limit
+    burst = draw.randint(1, 9) if record.has_burst else limit
     return Quota(limit, steps * step_ns, algorithm, burst)
 
 

@@ -22,7 +22,7 @@ _ADMISSIONS = 15
 _PATIENCE_NS = 20_000_000_000
 _RACED = [
     *(f"{algorithm} 5 per day" for algorithm in RULES),
-    "9 per hour; token-bucket 5 per day; fixed-window 7 per 20m; sliding-counter 8 per 9h",
+    "; ".join(f"{algorithm} {5 + more} per day" for more, algorithm in enumerate(RULES)),
 ]
 
 

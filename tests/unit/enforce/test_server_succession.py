@@ -2,7 +2,7 @@
 
 import pytest
 
-from rateproof.enforce.server.succession import LAG_NS, MAX_LEAVING, Succession, memory_ns
+from rateproof.enforce.server.succession import LAG_NS, MAX_LEAVING, Succession
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
@@ -73,8 +73,8 @@ def test_a_quota_that_comes_back_in_time_never_left():
     ],
 )
 def test_an_admission_matters_to_a_quota_for_so_long(text, seconds):
-    assert memory_ns(Policy.parse(text).quotas[0]) == seconds * SECOND
+    assert Policy.parse(text).quotas[0].memory_ns == seconds * SECOND
 
 
 def test_a_bucket_is_waited_for_to_the_last_nanosecond():
-    assert memory_ns(Quota(3, 10 * SECOND, "token-bucket", burst=2)) == 2 * 3_333_333_334
+    assert Quota(3, 10 * SECOND, "token-bucket", burst=2).memory_ns == 2 * 3_333_333_334

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rateproof_enforce::{Algorithm, Answer, Quota};
+use rateproof_enforce::{Answer, Quota};
 
 /// What one key was admitted: the times in order, one for each unit of cost.
 type Admissions = Vec<u64>;
@@ -95,20 +95,21 @@ fn fits(quota: &Quota, times: &[u64], now: u64, cost: u64) -> bool {
     } = *quota;
     let count = |from: u64, to: u64| times.iter().filter(|t| (from..to).contains(t)).count() as u64;
     let window = now / window_ns * window_ns;
-    let taken = match quota.algorithm {
-        Algorithm::SlidingLog => count((now + 1).saturating_sub(window_ns), now + 1),
-        Algorithm::FixedWindow => count(window, window + window_ns),
-        Algorithm::FirstHitWindow => first_hit(quota, times, now).1,
-        Algorithm::TokenBucket => {
+    let taken = match quota.algorithm.name() {
+        "sliding-log" => count((now + 1).saturating_sub(window_ns), now + 1),
+        "fixed-window" => count(window, window + window_ns),
+        "first-hit-window" => first_hit(quota, times, now).1,
+        "token-bucket" => {
             let token_ns = window_ns.div_ceil(limit);
             return level(quota, times, now) + cost * token_ns <= quota.burst * token_ns;
         }
-        Algorithm::SlidingCounter => {
+        "sliding-counter" => {
             let before = count(window.saturating_sub(window_ns), window);
             let weight = u128::from(before) * u128::from(window + window_ns - now);
             let weight = weight.div_ceil(u128::from(window_ns)) as u64;
             weight + count(window, window + window_ns)
         }
+        other => unreachable!("a model of {other}"),
     };
     taken + cost <= limit
 }
@@ -117,12 +118,13 @@ fn fits(quota: &Quota, times: &[u64], now: u64, cost: u64) -> bool {
 fn reset_after(quota: &Quota, times: &[u64], now: u64) -> u64 {
     let window_ns = quota.window_ns;
     let Some(last) = times.last() else { return 0 };
-    let end = match quota.algorithm {
-        Algorithm::SlidingLog => last + window_ns,
-        Algorithm::TokenBucket => now + level(quota, times, now),
-        Algorithm::FixedWindow => (last / window_ns + 1) * window_ns,
-        Algorithm::FirstHitWindow => first_hit(quota, times, now).0,
-        Algorithm::SlidingCounter => (last / window_ns + 2) * window_ns,
+    let end = match quota.algorithm.name() {
+        "sliding-log" => last + window_ns,
+        "token-bucket" => now + level(quota, times, now),
+        "fixed-window" => (last / window_ns + 1) * window_ns,
+        "first-hit-window" => first_hit(quota, times, now).0,
+        "sliding-counter" => (last / window_ns + 2) * window_ns,
+        other => unreachable!("a model of {other}"),
     };
     end.saturating_sub(now)
 }

@@ -1,8 +1,8 @@
-"""The five algorithms, as pure functions of a small state: the specification of both cores.
+"""The algorithms that are enforced, as pure functions of a small state: the specification of both cores.
 
 A *state* is all that an algorithm remembers of one key: a tuple of integers
-below 2**63, all 0 for a key never seen. Each algorithm is a module with the
-functions of `Rule`, and its documentation proves the gap that `rateproof.policy`
+below 2**63, all 0 for a key never seen. Each algorithm is a module here with
+the functions of `Rule`, and its documentation proves the gap that `rateproof.policy`
 declares for it.
 
 Times are integer ns of one clock, 0 to 2**60 - 1, that never goes back between
@@ -15,14 +15,8 @@ module's proof this admits no more than the old state did.
 
 from typing import Protocol, TypeAlias
 
-from rateproof.enforce.algorithms import (
-    first_hit_window,
-    fixed_window,
-    sliding_counter,
-    sliding_log,
-    token_bucket,
-)
 from rateproof.policy import Quota
+from rateproof.registry import modules_in
 
 __all__ = ["RULES", "Rule", "State"]
 
@@ -57,11 +51,5 @@ class Rule(Protocol):
         ...
 
 
-RULES: dict[str, Rule] = {
-    "sliding-log": sliding_log,
-    "token-bucket": token_bucket,
-    "fixed-window": fixed_window,
-    "first-hit-window": first_hit_window,
-    "sliding-counter": sliding_counter,
-}
-"""The rule of each algorithm in `rateproof.policy.ALGORITHMS` that is enforced."""
+RULES: dict[str, Rule] = modules_in(__name__)
+"""The rule of each algorithm in `rateproof.policy.ALGORITHMS` that is enforced, by its name."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
-__all__ = ["LAG_NS", "MAX_LEAVING", "Succession", "memory_ns"]
+__all__ = ["LAG_NS", "MAX_LEAVING", "Succession"]
 
 LAG_NS = 1_000_000_000
 """A decision that began under the policy before has ended this long after the change."""
@@ -59,7 +59,7 @@ class Succession:
             InvalidArgument: more than 8 quotas would be leaving.
         """
         ends = dict(self.at(now_ns).leaving)
-        ends |= {quota: now_ns + memory_ns(quota) + LAG_NS for quota in self.policy.quotas}
+        ends |= {quota: now_ns + quota.memory_ns + LAG_NS for quota in self.policy.quotas}
         leaving = tuple((quota, end) for quota, end in ends.items() if quota not in policy.quotas)
         if len(leaving) > MAX_LEAVING:
             raise InvalidArgument(
@@ -72,15 +72,3 @@ class Succession:
         """The same without the quotas that have ceased: exactly at its end a quota has."""
         leaving = tuple((quota, end_ns) for quota, end_ns in self.leaving if end_ns > now_ns)
         return Succession(self.policy, leaving)
-
-
-def memory_ns(quota: Quota) -> int:
-    """After how long an admission cannot matter to the quota any more.
-
-    A bucket is full again once all of its burst has been refilled, each permit
-    in a whole number of nanoseconds; a sliding counter weighs the window before
-    the current one too.
-    """
-    if quota.algorithm == "token-bucket":
-        return quota.burst * -(-quota.window_ns // quota.limit)
-    return quota.window_ns * (2 if quota.algorithm == "sliding-counter" else 1)

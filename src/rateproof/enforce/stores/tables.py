@@ -6,11 +6,11 @@ from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.decision import Answer, Ruling
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
+from rateproof.policy.fixed_window import FIXED_WINDOW
+from rateproof.policy.token_bucket import TOKEN_BUCKET
 
 __all__ = ["check_quota", "ruling_of"]
 
-MAX_LOG_LIMIT = 65_536
-MAX_COUNTER_LIMIT = 2**20
 MAX_WINDOW_NS = 2**59
 MAX_ADMISSIONS = 2**32
 
@@ -26,45 +26,33 @@ def check_quota(quota: Quota, capacity: int) -> None:
             f"{str(quota)!r} can be judged but not enforced: nothing here delays requests",
             f"one of {', '.join(RULES)}",
         )
-    for algorithm, most in (("sliding-log", MAX_LOG_LIMIT), ("sliding-counter", MAX_COUNTER_LIMIT)):
-        if quota.algorithm == algorithm and quota.limit > most:
-            raise InvalidArgument(
-                f"limit {quota.limit} of {str(quota)!r} is more than a {algorithm} counts",
-                f"a limit of 1 to {most}, or token-bucket or fixed-window",
-            )
+    record = quota.record
+    if quota.limit > record.max_limit:
+        raise InvalidArgument(
+            f"limit {quota.limit} of {str(quota)!r} is more than a {record.name} counts",
+            f"a limit of 1 to {record.max_limit}, or {TOKEN_BUCKET.name} or {FIXED_WINDOW.name}",
+        )
     if quota.window_ns > MAX_WINDOW_NS:
         raise InvalidArgument(
             f"the window of {str(quota)!r} is longer than a store remembers",
             "a window of at most 18 years (2**59 ns)",
         )
-    _check_resolution(quota)
-    if quota.algorithm == "sliding-log" and capacity * quota.limit > MAX_ADMISSIONS:
+    least_ns = record.least_window_ns(quota.limit)
+    if quota.window_ns < least_ns:
+        raise InvalidArgument(
+            f"the window of {str(quota)!r} is too short for its limit",
+            f"a window of at least {least_ns} ns, or a smaller limit",
+        )
+    if record.has_burst and quota.memory_ns > MAX_WINDOW_NS:
+        raise InvalidArgument(
+            f"{str(quota)!r} takes longer than 18 years to refill", "a smaller burst"
+        )
+    words = record.words(quota.limit)
+    if capacity * words > MAX_ADMISSIONS:
         raise InvalidArgument(
             f"capacity {capacity} for {str(quota)!r} counts more than 2**32 admissions",
-            f"a capacity of 1 to {MAX_ADMISSIONS // quota.limit}",
+            f"a capacity of 1 to {MAX_ADMISSIONS // words}",
         )
-
-
-def _check_resolution(quota: Quota) -> None:
-    """Whether rounding to what one word holds stays below a thousandth of the window."""
-    if quota.algorithm == "token-bucket":
-        interval_ns = -(-quota.window_ns // quota.limit)
-        if quota.window_ns < 1000 * quota.limit:
-            raise InvalidArgument(
-                f"{str(quota)!r} refills faster than once a microsecond",
-                "a token bucket of at most 1000000 per second",
-            )
-        if quota.burst * interval_ns > MAX_WINDOW_NS:
-            raise InvalidArgument(
-                f"{str(quota)!r} takes longer than 18 years to refill", "a smaller burst"
-            )
-    if quota.algorithm == "first-hit-window":
-        unit = 1 << max(0, quota.limit.bit_length() - 2)
-        if unit > 2 and unit * 1000 > quota.window_ns:
-            raise InvalidArgument(
-                f"the window of {str(quota)!r} is too short for its limit",
-                f"a window of at least {unit * 1000} ns, or fixed-window",
-            )
 
 
 def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - one word with its subject

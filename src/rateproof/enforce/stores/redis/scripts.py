@@ -1,7 +1,7 @@
 """The script that decides, and how a policy and a key are told to it.
 
-One script for each set of algorithms, so at most 31 in a server's cache: limits
-and windows are arguments. Redis counts in microseconds, in numbers that are
+An algorithm is a file in `lua/`. There is one script for each set of them, so at most 31 in
+a server's cache: limits and windows are arguments. Redis counts in microseconds, in numbers that are
 exact below 2**53: windows are rounded up to whole ones, and what would grow
 larger is counted in coarser units, always to the strict side.
 """
@@ -13,6 +13,7 @@ from importlib.resources import files
 from math import gcd
 from typing import Final, NamedTuple
 
+from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 
 __all__ = ["EXACT", "LAYOUT", "Script", "figures", "fingerprint", "script_for"]
@@ -34,12 +35,19 @@ class Script(NamedTuple):
 
 
 def script_for(quotas: Iterable[Quota]) -> Script:
-    """The script that knows the algorithms of these quotas."""
+    """The script that knows the algorithms of these quotas.
+
+    Raises:
+        InvalidArgument: one of them has no file.
+    """
     return _script(tuple(sorted({quota.algorithm for quota in quotas})))
 
 
 @cache
 def _script(algorithms: tuple[str, ...]) -> Script:
+    for algorithm in algorithms:
+        if not (_LUA / f"{algorithm}.lua").is_file():
+            raise InvalidArgument(f"a {algorithm} is not counted in Redis", "shm:// or memory://")
     parts = ["head", *algorithms, "decide"]
     text = b"\n".join((_LUA / f"{part}.lua").read_bytes() for part in parts)
     return Script(text, sha1(text, usedforsecurity=False).hexdigest().encode())
@@ -54,9 +62,9 @@ def fingerprint(quota: Quota) -> str:
 def figures(quota: Quota) -> tuple[int, int, int]:
     """The three numbers that the script wants of a quota; see `lua/`."""
     window = -(-quota.window_ns // 1000)
-    if quota.algorithm == "token-bucket":
+    if quota.record.has_burst:
         return (quota.burst, *_rate(quota, window))
-    if quota.algorithm == "sliding-counter":
+    if quota.record.weighs:
         unit = 1
         while quota.limit * -(-window // unit) > EXACT:
             unit *= 2

@@ -1,0 +1,158 @@
+//! From a file to a table: made, cleared or accepted, and mapped.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::file::{Backing, FileId, named};
+use crate::hash::Seed;
+use crate::header::{self, State};
+use crate::lock;
+use crate::mapping::Mapping;
+use crate::shape::{HEADER_WORDS, Shape};
+use crate::spare::Spare;
+use crate::sync::random;
+use crate::sys;
+
+/// How long opening waits for another process that makes or serialises the same table.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often opening starts again because the name came to mean another file.
+const ATTEMPTS: u32 = 8;
+
+/// Opens the table at `path`, making it where there is none; without a path, one in memory.
+pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mapping), Error> {
+    let Some(path) = path else {
+        return anonymous(shape);
+    };
+    for _ in 0..ATTEMPTS {
+        let backing = named(path)?;
+        let guard = lock::acquire(&backing, PATIENCE)?.ok_or_else(|| {
+            Error::store(
+                format!(
+                    "cannot open {}: its lock is held, or no descriptor left",
+                    backing.name()
+                ),
+                "end or resume the process that holds it, or allow more open files",
+            )
+        })?;
+        // Whoever made the file may have removed it again before the lock was ours.
+        let still_there = std::fs::symlink_metadata(path)
+            .is_ok_and(|found| found.dev() == backing.id.device && found.ino() == backing.id.inode);
+        if still_there {
+            let mapping = settle(&backing, shape)?;
+            drop(guard);
+            return Ok((backing, mapping));
+        }
+    }
+    Err(Error::store(
+        format!(
+            "cannot open table {}: it keeps being replaced",
+            path.display()
+        ),
+        "remove tables only while nothing uses them",
+    ))
+}
+
+/// Under the lock: makes the file a table, or checks that it is the one asked for.
+fn settle(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
+    let boot = header::boot_id();
+    let length = backing
+        .file
+        .metadata()
+        .map_err(|error| backing.failed("read", &error))?
+        .len();
+    let page = first_page(&backing.file).map_err(|error| backing.failed("read", &error))?;
+    let state = header::inspect(&page, length, shape, boot, &backing.name())?;
+    if state == State::Blank {
+        // Nobody has a blank file mapped, so it may still change its length.
+        let resize = || {
+            backing.file.write_all_at(&header::claim(), 0)?;
+            if length > shape.bytes {
+                backing.file.set_len(shape.bytes)?;
+            }
+            sys::reserve(&backing.file, shape.bytes)
+        };
+        let megabytes = shape.bytes as f64 / 1e6;
+        let verb = format!("reserve {megabytes:.1} MB for");
+        resize().map_err(|error| backing.failed(&verb, &error))?;
+    }
+    let mapping = map(backing, shape)?;
+    if state != State::Ready {
+        if length > 0 {
+            header::clear(mapping.words());
+        }
+        header::write(mapping.words(), shape, new_seed()?, boot);
+    }
+    Ok(mapping)
+}
+
+/// A table in memory, shared with the children that this process forks.
+///
+/// Its memory is taken page by page as slots are first used, and is nobody's file: no reserving.
+fn anonymous(shape: &Shape) -> Result<(Backing, Mapping), Error> {
+    let made = || {
+        let file = sys::anonymous_file()?;
+        file.set_len(shape.bytes)?;
+        let id = FileId::of(&file)?;
+        Ok(Backing {
+            file,
+            path: None,
+            id,
+            spare: Spare::new(id),
+        })
+    };
+    let backing = made().map_err(|error: io::Error| {
+        Error::store(
+            format!("cannot make a table in memory: {error}"),
+            "a smaller capacity, a named table, or RATEPROOF_CORE=python",
+        )
+    })?;
+    // If it cannot be locked here (no /proc), better to hear of it now than at the first new key.
+    lock::acquire(&backing, PATIENCE)?;
+    let mapping = map(&backing, shape)?;
+    header::write(mapping.words(), shape, new_seed()?, header::boot_id());
+    Ok((backing, mapping))
+}
+
+fn map(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
+    let bytes = usize::try_from(shape.bytes)
+        .map_err(|_| backing.failed("map", &io::Error::from_raw_os_error(libc::EFBIG)))?;
+    Mapping::new(&backing.file, bytes).map_err(|error| backing.failed("map", &error))
+}
+
+fn new_seed() -> Result<Seed, Error> {
+    let word = || {
+        random().map_err(|error| {
+            Error::store(
+                format!("no randomness for a table: {error}"),
+                "wait until the machine has started up",
+            )
+        })
+    };
+    Ok(Seed(word()?, word()?))
+}
+
+/// The first page as words; what is missing reads as 0.
+fn first_page(file: &File) -> io::Result<[u64; HEADER_WORDS]> {
+    let mut bytes = [0u8; HEADER_WORDS * 8];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut page = [0; HEADER_WORDS];
+    for (word, chunk) in page.iter_mut().zip(bytes.chunks_exact(8)) {
+        let mut raw = [0; 8];
+        raw.copy_from_slice(chunk);
+        *word = u64::from_ne_bytes(raw);
+    }
+    Ok(page)
+}

@@ -167,9 +167,6 @@ class PlainLedger:
             now_ns = time.monotonic_ns() if now_ns is None else now_ns
             return [(table.live(now_ns), table.capacity) for table in self._tables]
 
-    def gate(self, *_: object, **__: object) -> None:
-        """None: all of it is Python."""
-
     def _decided(
         self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool, charge: bool
     ) -> Ruling:

@@ -167,7 +167,7 @@ def _test(arguments: argparse.Namespace) -> int:
 def _recipe(arguments: argparse.Namespace) -> "Recipe | None":
     """What is to be run instead of what would be drawn."""
     from rateproof.hunt.recipe import Phase, Recipe
-    from rateproof.simulate.behaviours import Schedule
+    from rateproof.simulate.behaviours.schedule import Schedule
 
     if arguments.schedule is None:
         for name in ("connections", "others", "phase"):

@@ -12,7 +12,7 @@ from rateproof.hunt.shrinking.canonical import canonical
 from rateproof.hunt.shrinking.oracle import Tries
 from rateproof.hunt.shrinking.search import shrink
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 N, W = 5, 5 * SECOND

@@ -10,7 +10,8 @@ from typing import ClassVar
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.probe.seen import Seen, Steps, decided, widened
 from rateproof.probe.several import Hit
-from rateproof.simulate.behaviours import Program, Schedule
+from rateproof.simulate.behaviour import Program
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.steps import RESUME, Ask, Step, Wait, When, While, compiled

@@ -10,7 +10,7 @@ from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.shrinking.bench import Bench, judged_alone
 from rateproof.hunt.shrinking.oracle import Tries
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 FIVE = Recipe(Schedule(((0, 5), (SECOND, 1))))

@@ -12,7 +12,7 @@ from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.shrinking.command import repeat_command
 from rateproof.hunt.shrinking.oracle import Tries
 from rateproof.hunt.shrinking.reproduction import Reproduction
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 RECIPE = Recipe(

@@ -18,7 +18,7 @@ from rateproof.hunt.shrinking.violations import outcome_of, shrunk_violations, t
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.summary import Summary
 from rateproof.simulate.target import Target

@@ -15,17 +15,15 @@ from rateproof.hunt.exploration.choice import book, closer, drawn, opening, pres
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.hunt.streams import log_uniform, stream
 from rateproof.policy import Policy, Quota
-from rateproof.simulate.behaviours import (
-    Behaviour,
-    Boundary,
-    Burst,
-    Constant,
-    Poisson,
-    Polite,
-    Saturate,
-    Sybil,
-    Think,
-)
+from rateproof.simulate.behaviour import Behaviour
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.polite import Polite
+from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS

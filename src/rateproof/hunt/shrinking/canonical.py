@@ -3,7 +3,7 @@
 from rateproof.hunt.exploration.attacks import FAMILIES, attack
 from rateproof.hunt.recipe import Recipe
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 __all__ = ["canonical"]
 

@@ -22,7 +22,7 @@ from rateproof.hunt.shrinking.oracle import Tries
 from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.hunt.shrinking.search import shrink
 from rateproof.output import say
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.transports import Transport
 from rateproof.units import SECOND_NS

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 __all__ = ["Draft", "Edit", "bulk", "edits", "size"]
 

@@ -8,7 +8,7 @@ from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.shrinking.bench import rows_of
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, Evidence, Verdict
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
 
 __all__ = ["Trace", "retrace"]

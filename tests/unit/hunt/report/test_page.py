@@ -20,7 +20,7 @@ from rateproof.hunt.shrinking.oracle import Tries
 from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.policy import Policy
 from rateproof.prove import VIOLATED, judge
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 ATTACK = b"</script><img src=http://evil.example/x onerror=alert(1)>$$\\x$$"
 BREACH = (0, 0.1, 0.2, 0.3, 0.4, 0.5)

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::quota::Algorithm;
 use crate::spare::Spare;
 use crate::sys;
 
@@ -46,9 +47,10 @@ impl Backing {
     pub(crate) fn failed(&self, verb: &str, error: &io::Error) -> Error {
         let hint = match error.raw_os_error() {
             Some(libc::ENOSPC | libc::ENOMEM | libc::EFBIG | libc::EDQUOT) => {
-                "a smaller capacity or limit, a token-bucket, or more room"
+                let other = Algorithm::TOKEN_BUCKET.name();
+                format!("a smaller capacity or limit, a {other}, or more room")
             }
-            _ => "check that the folder exists and belongs to this user",
+            _ => "check that the folder exists and belongs to this user".to_owned(),
         };
         Error::store(format!("cannot {verb} {}: {error}", self.name()), hint)
     }

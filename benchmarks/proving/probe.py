@@ -11,7 +11,6 @@ from proving.limiters import ALGORITHMS, STRATEGIES, flask_limiter, nginx, our_s
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy, Quota
 from rateproof.probe import Finding, ProbeSettings, probe
-from rateproof.probe.finding import quota_of
 from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 
@@ -59,8 +58,7 @@ def right(finding: Finding, target: Probed) -> bool:
     """Limit and window, and family up to what behaves alike; of a rate, any way to write it."""
     found, truth = finding.quota, target.truth
     if found is None or any(
-        quota_of(kind, delaying=finding.delaying).algorithm != truth.algorithm
-        for kind in finding.kinds
+        kind.quota(delaying=finding.delaying).algorithm != truth.algorithm for kind in finding.kinds
     ):
         return False
     if truth.algorithm in {"token-bucket", "leaky-queue"}:

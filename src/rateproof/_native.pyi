@@ -1,21 +1,21 @@
 """The typed seam to the native core."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias, TypedDict, final
+from typing import Any, Self, TypeAlias, TypedDict, TypeVar, final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from rateproof.enforce.decision import QuotaState, Reason
 from rateproof.errors import StoreError
-from rateproof.policy import Policy, Quota
+from rateproof.policy import Quota
 
 __all__ = [
     "Counters",
     "Decision",
     "Denials",
     "Engine",
-    "Gate",
+    "HotLimiter",
     "LimitFields",
     "Table",
     "Tally",
@@ -26,6 +26,7 @@ __all__ = [
     "explain",
     "feasible",
     "hit_all",
+    "natively",
     "parse_ratelimit",
     "parse_response",
     "parse_retry_after",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 __version__: str
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 # The twin of `prove.feasible._search`. Times are signed 64-bit ns in native byte order,
 # one a job; a stair is (width, lag, rise_num, rise_den, slack_ns). Returns
@@ -192,27 +195,25 @@ class Decision:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Decision], tuple[object, ...]]: ...
 
-# Limiter.hit for one policy without a line of Python; what needs more goes to `otherwise`.
-@final
-class Gate:
-    def __new__(
-        cls,
+# Limiter's base: `hit` and `peek` ask what decides by `source`, and the methods in Python the rest.
+@disjoint_base
+class HotLimiter:
+    def __new__(cls, *_args: object, **_named: object) -> Self: ...
+    def decide_by(
+        self,
         source: Sequence[Table] | tuple[Denials, int],
         counters: Counters,
         quotas: Sequence[tuple[Quota, int]],
-        otherwise: Callable[..., object],
         *,
         skip_full: bool,
         shadow: bool,
-    ) -> Gate: ...
-    def hit(
-        self,
-        key: str | bytes,
-        cost: int = 1,
-        *,
-        policy: str | Quota | Policy | None = None,
-    ) -> Decision: ...
-    def close(self) -> None: ...
+    ) -> None: ...
+    def let_go(self) -> None: ...
+    @property
+    def decides(self) -> bool: ...
+
+# Makes `hit` or `peek` of the class that derives from HotLimiter ask that first.
+def natively(method: _Method) -> _Method: ...
 
 # The twin of rateproof.enforce.http.keys.key_of over an environ; None: not plain, ask the latter.
 # One part is (label, kind, name), where the name of a header is its variable.
@@ -233,7 +234,7 @@ class LimitFields:
 class WsgiDesk:
     def __new__(
         cls,
-        gate: Gate,
+        limiter: HotLimiter,
         key: WsgiKey,
         fields: LimitFields,
         exempt: frozenset[str],

@@ -81,7 +81,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 def claims_of(arguments: argparse.Namespace) -> frozenset[str]:
     """What `--claim` asks to be judged."""
-    from rateproof.prove.claims import CLAIM_SETS
+    from rateproof.prove.terms import CLAIM_SETS
 
     return CLAIM_SETS[arguments.claim or "limit"]
 

@@ -18,7 +18,7 @@ from rateproof.output import columns, emit, fold, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
 from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
-from rateproof.prove.tolerance import Tolerance
+from rateproof.prove.terms import Tolerance
 from rateproof.units import format_duration
 
 __all__ = ["VERDICT_CODES", "check"]

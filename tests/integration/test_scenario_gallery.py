@@ -13,7 +13,7 @@ from rateproof.prove import judge
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario_file import load
 from rateproof.simulate.scenario_file.schema import schema
-from rateproof.simulate.transports import threads
+from rateproof.simulate.transports import default_name, named
 
 ROOT = Path(__file__).parents[2]
 GALLERY = sorted((ROOT / "examples/scenarios").glob("*.toml"))
@@ -59,7 +59,7 @@ def test_a_scenario_runs_against_our_server(
     scenario = load(path).scenario(
         url=f"http://127.0.0.1:{free_port}/", duration_ns=10**9, timeout_ns=30 * 10**9
     )
-    log = threads.run(scenario, control=Control())
+    log = named(default_name())(scenario, control=Control())
     if path.stem not in {"boundary-attack", "login-brute-force"}:  # may wait longer than that
         assert len(log) > 0
     assert {event.status for event in log} <= {200, 503}

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import itertools
 import socket
 import sys
 import threading
@@ -14,11 +13,12 @@ from typing import Any, ClassVar
 import pytest
 
 from rateproof.errors import InvalidArgument
-from rateproof.events import Event, EventLog
-from rateproof.simulate.behaviours import Behaviour, Constant, Polite, Saturate, Think
+from rateproof.events import EventLog
+from rateproof.simulate import transports
+from rateproof.simulate.behaviours import Behaviour, Constant, Drip, Saturate, Think
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed as Every
-from rateproof.simulate.programs.program import Plan, Program, Reply, Send
+from rateproof.simulate.programs.program import Plan, Program, Send
 from rateproof.simulate.programs.rng import Rng
 from rateproof.simulate.programs.steps import RESUME, Ask, Repeat, compiled
 from rateproof.simulate.scenario import Group, Scenario
@@ -36,15 +36,14 @@ Script = Callable[[socket.socket, bytes], object]
 
 @dataclass(frozen=True)
 class Times:
-    """A fixed number of requests, one after the other, each header dripped over `over_ns`."""
+    """A fixed number of requests, one after the other."""
 
     name: ClassVar[str] = "times"
 
     count: int
-    over_ns: int = 0
 
     def program(self) -> Program:
-        return compiled(Repeat(self.count, (Ask(self.over_ns), RESUME)))
+        return compiled(Repeat(self.count, (Ask(), RESUME)))
 
 
 def send_all(script: bytes) -> Script:
@@ -69,23 +68,6 @@ def run(
 
 
 # ------------------------------------------------------------- what is seen
-
-
-def test_intervals_are_narrow_where_the_server_is_quick(
-    scripted: Callable[..., Any],
-) -> None:
-    """Connecting and the body are outside: half of the intervals are below 15 ms."""
-
-    def slow_body(connection: socket.socket, _head: bytes) -> None:
-        connection.sendall(OK[:-2])
-        time.sleep(0.02)
-        connection.sendall(OK[-2:])
-
-    log = run(scripted(slow_body).target(), Times(30))
-    widths = sorted(event.received_ns - event.sent_ns for event in log if event.received_ns)
-    assert widths[15] < 15 * MS
-    bodies = sorted(e.done_ns - e.received_ns for e in log if e.done_ns and e.received_ns)
-    assert bodies[15] > 15 * MS
 
 
 # ------------------------------------------------------------- what is sent
@@ -134,36 +116,6 @@ def test_one_connection_is_kept_and_a_new_one_has_a_new_number(
     assert sorted(log.column("connection")) == list(range(1, 16))
 
 
-def test_what_the_server_says_of_its_limit_is_recorded(scripted: Callable[..., Any]) -> None:
-    server = scripted(
-        send_all(
-            b"HTTP/1.1 429 Too Many\r\nRetry-After: 3\r\nContent-Length: 4\r\n"
-            b'RateLimit: "default";r=0;t=3\r\n\r\nwait'
-        )
-    )
-    (event,) = run(server.target(), Times(1))
-    assert (event.outcome, event.status, event.bytes) == ("rejected", 429, 4)
-    assert (event.retry_after_s, event.ratelimit_remaining, event.ratelimit_reset_s) == (3, 0, 3)
-
-
-def test_nonsense_in_those_headers_is_left_out(scripted: Callable[..., Any]) -> None:
-    server = scripted(
-        send_all(
-            b"HTTP/1.1 503 X\r\nRetry-After: \xff\xfe soon\r\nContent-Length: 0\r\n"
-            b"RateLimit: r=99999999999999999999999;;;\r\n\r\n"
-        )
-    )
-    (event,) = run(server.target(), Times(1))
-    assert event.status == 503
-    assert event.retry_after_s is event.ratelimit_remaining is event.ratelimit_reset_s is None
-
-
-def test_the_rejecting_codes_are_the_scenarios(scripted: Callable[..., Any]) -> None:
-    server = scripted(send_all(b"HTTP/1.1 420 Calm\r\nContent-Length: 0\r\n\r\n"))
-    (event,) = run(server.target(), Times(1), rejected_statuses=frozenset({420}))
-    assert event.outcome == "rejected"
-
-
 # ------------------------------------------------------------- what goes wrong
 
 
@@ -173,46 +125,6 @@ def closing(data: bytes) -> Script:
         return True
 
     return script
-
-
-@pytest.mark.parametrize(
-    ("script", "kind"),
-    [
-        (closing(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), "closed"),
-        (
-            lambda connection, _head: (
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"),
-                time.sleep(0.4),
-            ),
-            "timeout",
-        ),
-        (
-            lambda connection, _head: [
-                connection.sendall(piece)
-                for piece in [b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 65_536] * 10_000]
-            ],
-            "oversized",
-        ),
-        (  # what follows a redirect would be read whole by Requests
-            lambda connection, _head: [
-                connection.sendall(piece)
-                for piece in [b"HTTP/1.1 302 X\r\nLocation: /\r\n\r\n", *[b"x" * 65_536] * 10_000]
-            ],
-            "oversized",
-        ),
-    ],
-)
-def test_an_answer_whose_body_is_lost_keeps_its_status(
-    scripted: Callable[..., Any], script: Script, kind: str
-) -> None:
-    """The decision was seen; what followed it is an error."""
-    server = scripted(script)
-    log = run(server.target(), Times(2), timeout_ns=250 * MS if kind == "timeout" else 5 * SECOND)
-    assert log.column("error") == [kind] * 2
-    assert set(log.column("status")) <= {200, 302}
-    assert log.column("outcome") == ["admitted"] * 2
-    assert max(log.column("bytes")) <= (1 << 20) + 65_536
-    assert server.connections == 2
 
 
 def test_a_name_that_is_not_known_is_a_dns_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,16 +137,6 @@ def test_a_name_that_is_not_known_is_a_dns_error(monkeypatch: pytest.MonkeyPatch
 
 
 # ------------------------------------------------------------- when it is sent, and when it ends
-
-
-def test_a_run_ends_with_its_duration_and_sends_nothing_after_it(
-    scripted: Callable[..., Any],
-) -> None:
-    log = run(scripted(send_all(OK)).target(), Constant(20 * MS), clients=5, duration_ns=300 * MS)
-    start_ns = log.metadata["start_ns"]
-    assert 5 * 8 <= len(log) <= 5 * 16
-    assert all(event.intended_ns - start_ns < 300 * MS for event in log if event.intended_ns)
-    assert all(event.sent_ns - start_ns < 800 * MS for event in log)
 
 
 def test_stop_ends_every_wait_at_once(scripted: Callable[..., Any]) -> None:
@@ -278,17 +180,6 @@ def test_max_rate_holds_over_all_clients(scripted: Callable[..., Any]) -> None:
     assert log.metadata["audit"]["paced"] > 0
 
 
-def test_a_polite_client_returns_when_it_was_told_to(scripted: Callable[..., Any]) -> None:
-    answer = b"HTTP/1.1 503 No\r\nRetry-After: 0.25\r\nContent-Length: 0\r\n\r\n"
-    log = run(scripted(send_all(answer)).target(), Polite(Every(MS)), duration_ns=900 * MS)
-    events = list(log)
-    assert len(events) in {2, 3, 4}
-    for before, after in itertools.pairwise(events):
-        assert before.done_ns is not None
-        assert after.intended_ns == before.done_ns + 250 * MS
-        assert after.sent_ns >= after.intended_ns
-
-
 def test_rows_have_their_own_sequence_numbers_and_the_runs(
     scripted: Callable[..., Any],
 ) -> None:
@@ -297,20 +188,6 @@ def test_rows_have_their_own_sequence_numbers_and_the_runs(
     assert sorted(log.column("sequence")) == list(range(200))
     assert set(log.column("run")) == {7}
     assert set(log.column("worker")) == set(range(10))
-
-
-def test_the_metadata_says_whose_clock_it_was_and_how_late_the_generator(
-    scripted: Callable[..., Any],
-) -> None:
-    log = run(scripted(send_all(OK)).target(), Constant(20 * MS), clients=3, duration_ns=200 * MS)
-    assert log.metadata["clock"]["name"]
-    assert log.metadata["seed"] == 1
-    assert log.metadata["scenario"]["groups"][0]["behaviour"]["interval_ns"] == 20 * MS
-    audit = log.metadata["audit"]
-    assert audit["requests"] == len(log)
-    lags = [event.sent_ns - event.intended_ns for event in log if event.intended_ns]
-    assert audit["lag_max_ns"] == max(lags)
-    assert 0 <= audit["own_lag_p99_ns"] <= audit["own_lag_max_ns"] <= audit["lag_max_ns"]
 
 
 def test_a_slow_server_is_not_taken_for_a_slow_generator(
@@ -326,24 +203,6 @@ def test_a_slow_server_is_not_taken_for_a_slow_generator(
     audit = log.metadata["audit"]
     assert audit["lag_max_ns"] > 200 * MS
     assert audit["own_lag_max_ns"] < audit["lag_max_ns"] / 2
-
-
-def test_events_are_observed_one_at_a_time_and_need_not_be_kept(
-    scripted: Callable[..., Any],
-) -> None:
-    seen: list[Event] = []
-    inside = threading.Lock()
-
-    def observe(events: EventLog) -> None:
-        assert inside.acquire(blocking=False)
-        assert len(events)
-        seen.extend(events)
-        inside.release()
-
-    log = run(scripted(send_all(OK)).target(), Times(10), clients=20, observe=observe, keep=False)
-    assert len(seen) == 200
-    assert len(log) == 0
-    assert log.metadata["audit"]["requests"] == 200
 
 
 def test_what_an_observer_raises_ends_the_run_and_comes_out(
@@ -375,6 +234,9 @@ def test_a_behaviour_that_fails_is_not_swallowed(scripted: Callable[..., Any]) -
         def program(self) -> "Broken":
             return self
 
+        def code(self) -> list[Any]:
+            return []
+
         def plan(self, _rng: Rng, *_place: int) -> Plan:
             yield Send(0)
             raise ZeroDivisionError
@@ -383,29 +245,14 @@ def test_a_behaviour_that_fails_is_not_swallowed(scripted: Callable[..., Any]) -
         run(scripted(send_all(OK)).target(), Broken(), clients=3)
 
 
-def test_a_plan_that_ends_ends_its_client(scripted: Callable[..., Any]) -> None:
-    answers: list[Reply] = []
-
-    class Once:
-        name = "once"
-
-        def program(self) -> "Once":
-            return self
-
-        def plan(self, _rng: Rng, *_place: int) -> Plan:
-            answers.append((yield Send(0)))
-
-    assert len(run(scripted(send_all(OK)).target(), Once(), clients=1)) == 1
-    assert answers[0].outcome == "admitted"
-    assert 0 <= answers[0].sent_ns <= answers[0].done_ns < SECOND
-
-
 def test_without_requests_the_error_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch, free_port: int
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "requests", None)
-    with pytest.raises(InvalidArgument, match="pip install requests"):
-        run(Target("http", "127.0.0.1", free_port), Times(1))
+    monkeypatch.delitem(sys.modules, threads.__name__)
+    with pytest.raises(InvalidArgument) as caught:
+        transports.named("threads")
+    assert caught.value.hint == "pip install requests"
 
 
 def test_threads_that_cannot_be_started_are_an_error_and_leave_none_behind(
@@ -445,14 +292,14 @@ def test_more_connections_than_it_can_have_threads_are_refused_before_anything_i
     assert server.connections == 0
 
 
-def test_no_local_port_left_is_a_local_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_args: object, **_options: object) -> None:
-        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-
-    monkeypatch.setattr(socket.socket, "connect", fail)
-    log = run(Target("http", "127.0.0.1", 9), Times(2))
-    assert log.column("error") == ["local"] * 2
-    assert log.column("outcome") == ["unknown"] * 2
+def test_a_header_sent_slowly_is_refused_by_name_before_anything_is_sent(
+    scripted: Callable[..., Any],
+) -> None:
+    server = scripted(send_all(OK))
+    with pytest.raises(InvalidArgument, match="behaviour 'drip' sends its header slowly") as caught:
+        run(server.target(), Drip())
+    assert "native transport" in str(caught.value.hint)
+    assert server.connections == 0
 
 
 def test_a_connection_that_is_not_made_in_its_own_time_is_given_up() -> None:
@@ -533,7 +380,7 @@ def unanswering(scripted: Callable[..., Any], kind: str) -> Iterator[tuple[Targe
             yield target, Times(3), 0
         return
     silent = scripted(lambda _connection, _head: time.sleep(60))
-    yield silent.target(), Times(3, 1_800 * SECOND if kind == "dripping" else 0), 1
+    yield silent.target(), Times(3), 1
 
 
 @contextlib.contextmanager
@@ -550,7 +397,7 @@ def full_backlog() -> Iterator[Target]:
         yield Target.parse(f"http://127.0.0.1:{listener.getsockname()[1]}/")
 
 
-@pytest.mark.parametrize("kind", ["silent", "dripping", "connecting"])
+@pytest.mark.parametrize("kind", ["silent", "connecting"])
 def test_an_abandoned_run_ends_within_a_second_and_records_what_it_gives_up(
     scripted: Callable[..., Any], kind: str
 ) -> None:
@@ -600,20 +447,6 @@ def test_only_a_lane_that_had_a_connection_reconnects(scripted: Callable[..., An
     assert log.metadata["audit"]["reconnects"] == server.connections - 1 == 2
     quiet = run(server.target(), Constant(3_600 * SECOND), 9, duration_ns=300 * MS)
     assert quiet.metadata["audit"]["reconnects"] == 0
-
-
-def test_a_steered_run_says_what_was_done(scripted: Callable[..., Any]) -> None:
-    server = scripted(send_all(OK))
-    control = Control()
-    threading.Timer(0.1, control.burst).start()
-    threading.Timer(0.2, control.add_clients, [2]).start()
-    threading.Timer(0.4, control.stop).start()
-    log = run(server.target(), Think(), control=control)
-    assert [action["what"] for action in log.metadata["control"]] == ["burst", "clients", "stop"]
-    assert all(action["at_ns"] > log.metadata["start_ns"] for action in log.metadata["control"])
-    stopped = Control()
-    stopped.stop()
-    assert "control" not in run(server.target(), Think(), control=stopped).metadata
 
 
 def test_requests_that_never_left_this_machine_are_counted(

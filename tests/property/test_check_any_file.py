@@ -11,7 +11,7 @@ from rateproof.events import read_log
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.prove.evidence import to_document
-from rateproof.prove.tolerance import Tolerance
+from rateproof.prove.terms import Tolerance
 
 LOG = Path(__file__).parents[1] / "histories" / "flask-limiter-fixed-window.jsonl"
 VALUES = (

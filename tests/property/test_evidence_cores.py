@@ -10,7 +10,7 @@ from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import INCONCLUSIVE, VIOLATED, judge, verify
 from rateproof.prove.evidence import Document, to_document
-from rateproof.prove.tolerance import EXACT, Tolerance
+from rateproof.prove.terms import EXACT, Tolerance
 
 ALGORITHMS = (
     "sliding-log",

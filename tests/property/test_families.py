@@ -13,13 +13,33 @@ import pytest
 
 from rateproof import core
 from rateproof.policy import Policy
-from rateproof.prove.admissions.breach import Breach, find_breach
-from rateproof.prove.admissions.families.family import SEARCHED, Explained, Family, Work
-from rateproof.prove.admissions.families.search import _native_search, _search, search
-from rateproof.prove.admissions.families.sliding_counter import earliest
-from rateproof.prove.admissions.feasible import Exhausted, Feasible, Infeasible, Interval, feasible
-from rateproof.prove.models import Model, Stair
-from rateproof.prove.tolerance import EXACT, Tolerance
+from rateproof.prove.keys import (
+    Interval,
+)
+from rateproof.prove.over_admission.breach import Breach, find_breach
+from rateproof.prove.over_admission.families.phases import (
+    Explained,
+    Work,
+)
+from rateproof.prove.over_admission.families.search import (
+    _native_search,
+    _search,
+    search,
+)
+from rateproof.prove.over_admission.families.sliding_counter import earliest
+from rateproof.prove.over_admission.feasible import (
+    Exhausted,
+    Feasible,
+    Infeasible,
+    feasible,
+)
+from rateproof.prove.over_admission.gaps import (
+    SEARCHED,
+    Family,
+    Model,
+    Stair,
+)
+from rateproof.prove.terms import EXACT, Tolerance
 
 ENDLESS = 10**12
 SEARCHES = [_search] if core.native() is None else [_search, _native_search]
@@ -363,9 +383,9 @@ def test_a_search_that_gives_up_has_held_no_more_than_it_paid_for(core):
     """Of 20,000 hits under way together a window leaves 0 to 1,000 fewer: 20 million in all."""
     asked = (
         "import resource\n"
-        "from rateproof.prove.admissions.families.family import Family\n"
-        "from rateproof.prove.admissions.families.search import search\n"
-        "from rateproof.prove.tolerance import EXACT\n"
+        "from rateproof.prove.over_admission.families.phases import Family\n"
+        "from rateproof.prove.over_admission.families.search import search\n"
+        "from rateproof.prove.terms import EXACT\n"
         "def held(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "jobs = [(i, 10**13 + i) for i in range(20_000)]\n"
         "before = held()\n"

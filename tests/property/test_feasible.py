@@ -8,19 +8,33 @@ import pytest
 
 from rateproof import core
 from rateproof.policy import ALGORITHMS, Policy, Quota
-from rateproof.prove.admissions.cores import minimal_core
-from rateproof.prove.admissions.feasible import (
+from rateproof.prove.keys import (
+    Interval,
+)
+from rateproof.prove.over_admission.breach import minimal_core
+from rateproof.prove.over_admission.feasible import (
     Answer,
     Exhausted,
     Feasible,
     Infeasible,
-    Interval,
     _native_search,
     _search,
     segments,
 )
-from rateproof.prove.admissions.windows import most_nested, most_touching, tightest_nests
-from rateproof.prove.models import EXACT, Bounds, Model, Stair, Tolerance
+from rateproof.prove.over_admission.gaps import (
+    Bounds,
+    Model,
+    Stair,
+)
+from rateproof.prove.over_admission.windows import (
+    most_nested,
+    most_touching,
+    tightest_nests,
+)
+from rateproof.prove.terms import (
+    EXACT,
+    Tolerance,
+)
 
 ENDLESS = 10**12
 SEARCHES = [_search] if core.native() is None else [_search, _native_search]

@@ -10,9 +10,16 @@ from rateproof import core
 from rateproof.events import Event, EventLog, outcome_of
 from rateproof.policy import Policy, Quota
 from rateproof.prove import VIOLATED, judge
-from rateproof.prove.admissions.feasible import Exhausted
-from rateproof.prove.models import Tolerance
-from rateproof.prove.rejections.joint import Explained, Log, Piece, Unexplained, explain, logs_of
+from rateproof.prove.over_admission.feasible import Exhausted
+from rateproof.prove.terms import Tolerance
+from rateproof.prove.wrong_rejection.orders import (
+    Explained,
+    Log,
+    Piece,
+    Unexplained,
+    explain,
+    logs_of,
+)
 
 PLENTY = 10**6
 

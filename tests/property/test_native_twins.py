@@ -1,17 +1,22 @@
 """What the native core does by itself for every request is what the specification says."""
 
+import gc
 import pickle
 import resource
 import sys
+import threading
 import time
+import weakref
+from collections import Counter
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof import KeySpec, Limiter, Policy, RateLimitMiddleware, _native
+from rateproof import KeySpec, Limiter, ManualClock, Policy, RateLimitMiddleware, _native
 from rateproof.enforce.counters import Count
 from rateproof.enforce.decision import Answer, Decision, QuotaState
 from rateproof.enforce.http.addresses import DIRECT
@@ -86,7 +91,7 @@ def test_fields_are_written_as_specified(policy, admitted, said, reason):
 
 
 class Plain(Limiter):
-    """A limiter that decides in Python: with a `hit` of its own it is given no gate."""
+    """A limiter that decides in Python: with a `hit` of its own it is given no decider."""
 
     def hit(self, key, cost=1, *, policy=None):
         return super().hit(key, cost, policy=policy)
@@ -108,18 +113,22 @@ OTHER = "2 per 1h"
     on_full=st.sampled_from(["deny", "admit"]),
 )
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_hit_decides_and_counts_as_the_limiter_in_python_does(policy, calls, shadow, on_full):
+def test_hit_and_peek_decide_and_count_as_the_limiter_in_python_does(
+    policy, calls, shadow, on_full
+):
     make = partial(Limiter, policy, shadow=shadow, on_full=on_full, capacity=64)
     spelled = partial(Plain, policy, shadow=shadow, on_full=on_full, capacity=64)
     with make() as limiter, spelled() as plain:
-        assert plain.gate is None
+        assert not plain.decides
         several = len(set(limiter.policy.quotas)) > 1
-        assert (limiter.gate is None) == (several and on_full == "admit")
+        assert limiter.decides == (not several or on_full == "deny")
         for key, cost, other in calls:
             options = {"policy": OTHER} if other else {}
             most = 2 if other else 3
-            one = limiter.hit(key, min(cost, most), **options)
-            assert seen(one) == seen(plain.hit(key, min(cost, most), **options))
+            for method in ("peek", "hit", "peek"):
+                native, spelt = (getattr(each, method) for each in (limiter, plain))
+                decided = native(key, min(cost, most), **options)
+                assert seen(decided) == seen(spelt(key, cost=min(cost, most), **options))
         assert limiter.stats().counts == plain.stats().counts
         assert sum(limiter.stats().counts[c] for c in (Count.ADMITTED, Count.DENIED)) == len(calls)
 
@@ -136,21 +145,85 @@ def test_a_full_table_is_told_and_counted_alike(capacity):
     for kind in (Limiter, Plain):
         with kind("1 per 1h", capacity=capacity, on_full="admit") as limiter:
             reasons = [limiter.hit(f"k{n}").reason for n in range(50)]
+            full = limiter.peek(f"k{reasons.index('full')}")
+            assert (full.reason, full.admitted) == ("full", True)
             told.append((reasons.count("full") > 0, limiter.stats().counts[Count.FULL] > 0))
     assert told == [(True, True), (True, True)]
 
 
+@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("wrong", [(None,), (7,), ("a", 0), ("a", -1), ("a", 9), ("a", True)])
-def test_what_cannot_be_asked_fails_as_in_python(wrong):
+def test_what_cannot_be_asked_fails_as_in_python(wrong, named):
     errors = []
-    for kind in (Limiter, Plain):
+    args = () if named else wrong
+    options = dict(zip(("key", "cost"), wrong, strict=False)) if named else {}
+    for kind, method in product((Limiter, Plain), ("hit", "peek")):
         with kind("3 per 1h") as limiter, pytest.raises((TypeError, ValueError)) as error:
-            limiter.hit(*wrong)
+            getattr(limiter, method)(*args, **options)
         errors.append((error.type, str(error.value)))
-    assert errors[0] == errors[1]
+    assert len(set(errors)) == 1
 
 
-def test_a_closed_gate_decides_no_more():
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [((), {}), (("a", 1, None), {}), (("a",), {"key": "a"}), (("a",), {"kost": 1})],
+)
+def test_a_call_that_python_would_refuse_is_refused_in_its_words(args, named):
+    with Limiter("3 per 1h") as limiter:
+        for ask in ("hit", "peek"):
+            with pytest.raises(TypeError, match=rf"Limiter\.{ask}\(\) (missing|takes|got)"):
+                getattr(limiter, ask)(*args, **named)
+
+
+def test_a_subclass_that_has_its_own_hit_is_asked_by_all_who_ask_the_limiter():
+    class Counting(Limiter):
+        asked = 0
+
+        def hit(self, key, cost=1, *, policy=None):
+            self.asked += 1
+            return super().hit(key, cost, policy=policy)
+
+    with Counting("2 per 1h") as limiter:
+        app = RateLimitMiddleware(page, limiter, key="query:clientId|ip")
+        ask(app, {"QUERY_STRING": "", "PATH_INFO": "/", "REMOTE_ADDR": "127.0.0.1"})
+        assert limiter.hit("a").remaining == 1
+        assert limiter.asked == 2
+
+
+def test_calls_while_another_thread_closes_decide_or_say_so():
+    """The decider that a call has in hand is let go when that call has ended."""
+    for _ in range(200):
+        limiter, outcomes = Limiter("3 per 1h; 5 per 2h", capacity=1), Counter()
+
+        def call(limiter=limiter, outcomes=outcomes):
+            try:
+                while True:
+                    outcomes[limiter.hit("a").reason] += 1
+            except StoreError:
+                outcomes["closed"] += 1
+
+        threads = [threading.Thread(target=call) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        limiter.close()
+        for thread in threads:
+            thread.join()
+        assert outcomes["closed"] == 2
+
+
+def test_a_limiter_that_nobody_holds_goes_at_once():
+    gc.disable()
+    try:
+        limiter = Limiter("3 per 1h")
+        limiter.hit("a")
+        gone = weakref.ref(limiter)
+        del limiter
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_closed_limiter_decides_no_more():
     limiter = Limiter("3 per 1h")
     hit = limiter.hit
     limiter.close()
@@ -309,26 +382,23 @@ def test_a_remembered_denial_ends_in_time():
 
 @given(cost=st.integers(1, 3), shadow=st.booleans(), known=st.booleans())
 @settings(max_examples=50, deadline=None, derandomize=True)
-def test_a_gate_over_denials_answers_what_is_remembered_and_hands_on_the_rest(cost, shadow, known):
-    counters, denials, asked = _native.Counters(None), _native.Denials(), []
+def test_a_denial_that_is_remembered_is_told_and_all_else_is_left_to_python(cost, shadow, known):
+    counters, denials = _native.Counters(None), _native.Denials()
     quotas = Policy.parse("4 per 1h; 6 per 2h").quotas
-    gate = _native.Gate(
-        (denials, 7),
-        counters,
-        [(quotas[0], 1), (quotas[1], 0)],
-        lambda *args, **named: asked.append((args, named)),
-        skip_full=False,
-        shadow=shadow,
-    )
     if known:
         said = [(True, False, 5, 0, 9 * HOUR), (False, False, 1, HOUR, 2 * HOUR)]
         denials.keep(b"a", 7, cost, time.monotonic_ns(), said)
-    decision = gate.hit("a", cost)
-    assert asked == ([] if known else [(("a",), {"cost": cost, "policy": None})])
+    with Limiter("4 per 1h; 6 per 2h", clock=ManualClock()) as limiter:
+        order = [(quotas[0], 1), (quotas[1], 0)]
+        limiter.decide_by((denials, 7), counters, order, skip_full=False, shadow=shadow)
+        peeked, decision = limiter.peek("a", cost), limiter.hit("a", cost)
     if known:
-        assert (decision.admitted, decision.reason) == (shadow, "shadow" if shadow else "cached")
-        assert [state.remaining for state in decision.quotas] == [1, 5]
-        assert 0 < decision.retry_after_ns <= HOUR
+        for each in (peeked, decision):
+            assert (each.admitted, each.reason) == (shadow, "shadow" if shadow else "cached")
+            assert [state.remaining for state in each.quotas] == [1, 5]
+            assert 0 < each.retry_after_ns <= HOUR
+    else:
+        assert (peeked.remaining, decision.remaining, decision.reason) == (4, 4 - cost, "quota")
     totals = dict(zip(Count, counters.totals(), strict=True))
     expected = {Count.ADMITTED, Count.SHADOW} if shadow else {Count.DENIED}
     assert {c for c in Count if totals[c]} == (expected | {Count.CACHED} if known else set())

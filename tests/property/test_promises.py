@@ -9,8 +9,8 @@ import pytest
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import HEADERS, INCONCLUSIVE, VIOLATED, judge
-from rateproof.prove.headers.headers import headers_of
-from rateproof.prove.tolerance import Tolerance
+from rateproof.prove.headers import headers_of
+from rateproof.prove.terms import Tolerance
 
 S = 1_000_000_000
 MS = 1_000_000

@@ -8,11 +8,10 @@ from itertools import product
 import pytest
 
 from rateproof.policy import Policy, Quota
-from rateproof.prove.models import EXACT, Tolerance
-from rateproof.prove.observed import KeyLog
-from rateproof.prove.rejections.fullness import BucketRule, WindowRule, rules_of
-from rateproof.prove.rejections.peaks import Peaks
-from rateproof.prove.rejections.rules import Judgement, covered_from_ns, has_rule
+from rateproof.prove.keys import KeyLog
+from rateproof.prove.terms import EXACT, Tolerance
+from rateproof.prove.wrong_rejection.fullness import BucketRule, Peaks, WindowRule, rules_of
+from rateproof.prove.wrong_rejection.rules import Judgement, covered_from_ns, has_rule
 
 NEVER = 10**6
 LAST = 14

@@ -8,7 +8,14 @@ import pytest
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, read_log
 from rateproof.policy import Policy, Quota
-from rateproof.prove import CLAIMS, OVER_ADMISSION, WRONG_REJECTION, Verdict, judge, screen
+from rateproof.prove import (
+    CLAIMS,
+    OVER_ADMISSION,
+    WRONG_REJECTION,
+    Verdict,
+    judge,
+    screen,
+)
 
 pytest.importorskip("rateproof._native", reason="the native core is not built")
 

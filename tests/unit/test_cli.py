@@ -11,7 +11,7 @@ from rateproof.errors import CannotWrite, LogError, Unreachable
 from rateproof.events import Event, EventLog, open_log_writer
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
-from rateproof.prove.claims import CLAIM_SETS
+from rateproof.prove.terms import CLAIM_SETS
 from rateproof.simulate.behaviours import BEHAVIOURS
 from rateproof.simulate.client import live
 from rateproof.simulate.request import MAX_BODY

@@ -6,7 +6,7 @@ use crate::search::{Answer, feasible};
 use crate::seen::Seen;
 use crate::stair::{Bounds, Stair};
 
-/// What a first search may spend on each job: as `rateproof.prove.admissions.breach` allows it.
+/// What a first search may spend on each job: as `rateproof.prove.over_admission.breach` allows it.
 const FIRST_BUDGET: u64 = 16;
 
 /// The positions that the search decides again before it finds that the jobs can be
@@ -90,7 +90,7 @@ pub(crate) fn in_turn(jobs: &[Seen], stairs: &[Stair]) -> bool {
     true
 }
 
-/// Runs of jobs that cannot influence each other: see `rateproof.prove.admissions.feasible.segments`.
+/// Runs of jobs that cannot influence each other: see `rateproof.prove.over_admission.feasible.segments`.
 struct Segments<'a> {
     rest: &'a [Seen],
     horizon: i128,

@@ -1,6 +1,6 @@
 //! Orders of decisions that explain admissions and rejections alike.
 //!
-//! The twin of `rateproof.prove.rejections.joint`, which is the specification: the same pieces give the same
+//! The twin of `rateproof.prove.wrong_rejection.orders`, which is the specification: the same pieces give the same
 //! answer, the same witness and the same count of work. `docs/theory.md`, section 3, proves it.
 
 use crate::search::Answer;

@@ -1,6 +1,6 @@
 //! The feasibility checker behind every verdict, and a screen of whole logs.
 //!
-//! `feasible` is the twin of `rateproof.prove.admissions.feasible`, which is the specification: the same
+//! `feasible` is the twin of `rateproof.prove.over_admission.feasible`, which is the specification: the same
 //! inputs give the same answer, the same witness and the same count of work.
 //! `docs/theory.md`, section 2, proves the algorithm. `screen` says which keys of a log need
 //! no search, and what is to be known of the others.

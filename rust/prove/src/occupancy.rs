@@ -1,4 +1,4 @@
-//! Rejections without need: the rules of `rateproof.prove.rejections.fullness`.
+//! Rejections without need: the rules of `rateproof.prove.wrong_rejection.fullness`.
 
 use crate::seen::Seen;
 
@@ -92,7 +92,7 @@ fn excuse<F: FnMut(i64) -> bool>(kept: &mut Vec<Seen>, starts: &[i64], full_at: 
     });
 }
 
-/// The level of a bucket at its lowest: see `rateproof.prove.rejections.fullness`.
+/// The level of a bucket at its lowest: see `rateproof.prove.wrong_rejection.fullness`.
 struct Bucket {
     limit: usize,
     gain: i128,

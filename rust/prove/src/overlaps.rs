@@ -1,4 +1,4 @@
-//! Rejections of which only a search over orders can tell: the twin of `rateproof.prove.rejections.overlaps`.
+//! Rejections of which only a search over orders can tell: the twin of `rateproof.prove.wrong_rejection.together`.
 
 use crate::joint::{Log, Piece, explain};
 use crate::occupancy::Cursor;

@@ -1,4 +1,4 @@
-//! How hard a log pressed on one quota: the figures of `rateproof.prove.pressure.pressure`.
+//! How hard a log pressed on one quota: the figures of `rateproof.prove.power.pressure`.
 
 use crate::seen::{Seen, TIME_LIMIT};
 use crate::stair::Stair;

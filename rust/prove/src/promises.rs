@@ -1,4 +1,4 @@
-//! Which statements of header fields did not come true: the twin of `rateproof.prove.headers.promises`.
+//! Which statements of header fields did not come true: the twin of `rateproof.prove.headers`.
 
 use crate::cursor::Cursor;
 use crate::places::{Place, Places};

@@ -1,4 +1,4 @@
-//! Counting what fell into one window: the twins of `rateproof.prove.admissions.windows`.
+//! Counting what fell into one window: the twins of `rateproof.prove.over_admission.windows`.
 
 use std::collections::BinaryHeap;
 

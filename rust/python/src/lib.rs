@@ -3,13 +3,14 @@
 use pyo3::prelude::*;
 
 mod counters;
+mod decider;
 mod decision;
 mod denials;
 mod enforce;
 mod errors;
 mod families;
-mod gate;
 mod limit_fields;
+mod limiter;
 mod program;
 mod promises;
 mod prove;
@@ -22,15 +23,15 @@ mod tally;
 mod wsgi_desk;
 mod wsgi_key;
 
-#[pymodule]
+#[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     counters::register(module)?;
     decision::register(module)?;
     denials::register(module)?;
     enforce::register(module)?;
-    gate::register(module)?;
     limit_fields::register(module)?;
+    limiter::register(module)?;
     wsgi_desk::register(module)?;
     wsgi_key::register(module)?;
     response::register(module)?;

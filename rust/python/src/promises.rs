@@ -11,7 +11,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(broken_promises, module)?)
 }
 
-/// What is asked of every key; `known_after_ns` is `rateproof.prove.headers.headers.headers_of`'s.
+/// What is asked of every key; `known_after_ns` is `rateproof.prove.headers.headers_of`'s.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Asked {

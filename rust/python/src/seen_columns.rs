@@ -88,7 +88,7 @@ pub struct Columns {
     ratelimit_reset_s: Column<f64>,
 }
 
-/// A log to read row by row; `rateproof.prove.observed` says what a row means.
+/// A log to read row by row; `rateproof.prove.keys` says what a row means.
 pub struct Table<'a> {
     pub rows: usize,
     key: Values<'a, i32>,

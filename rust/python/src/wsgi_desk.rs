@@ -5,9 +5,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString};
 
+use crate::decider::Ask;
 use crate::decision::Decision;
-use crate::gate::Gate;
 use crate::limit_fields::LimitFields;
+use crate::limiter::HotLimiter;
 use crate::repeated::Repeated;
 use crate::wsgi_key::WsgiKey;
 
@@ -24,7 +25,7 @@ type Denied<'py> = (
 /// Answers WSGI requests; see `RateLimitMiddleware`.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct WsgiDesk {
-    gate: Py<Gate>,
+    limiter: Py<HotLimiter>,
     key: Py<WsgiKey>,
     fields: Py<LimitFields>,
     /// Paths that are never limited.
@@ -45,13 +46,13 @@ pub struct WsgiDesk {
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    #[pyo3(signature = (gate, key, fields, exempt, app, *, compose, otherwise, refuse))]
+    #[pyo3(signature = (limiter, key, fields, exempt, app, *, compose, otherwise, refuse))]
     #[allow(
         clippy::too_many_arguments,
         reason = "one a field, named by the caller"
     )]
     fn new(
-        gate: Py<Gate>,
+        limiter: Py<HotLimiter>,
         key: Py<WsgiKey>,
         fields: Py<LimitFields>,
         exempt: Py<PyFrozenSet>,
@@ -61,7 +62,7 @@ impl WsgiDesk {
         refuse: Py<PyAny>,
     ) -> Self {
         Self {
-            gate,
+            limiter,
             key,
             fields,
             exempt,
@@ -118,7 +119,7 @@ impl WsgiDesk {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.gate)?;
+        visit.call(&self.limiter)?;
         visit.call(&self.app)?;
         visit.call(&self.compose)?;
         visit.call(&self.otherwise)?;
@@ -162,12 +163,8 @@ impl Starting {
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
     fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Decision>> {
-        let gate = self.gate.get();
-        if gate.is_closed() {
-            return Ok(None);
-        }
         match self.key.get().key_of(environ)? {
-            Some(key) => gate.decide(environ.py(), &key, 1),
+            Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
             None => Ok(None),
         }
     }

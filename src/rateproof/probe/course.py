@@ -5,12 +5,12 @@ It does no I/O of its own: whoever sends tells it the time, too.
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from rateproof.probe.families import FAMILIES
-from rateproof.probe.infer import Field, Recovery
-from rateproof.probe.plan import plan, suspects
+from rateproof.probe.infer import Hypotheses, Recovery
+from rateproof.probe.plan import contenders, plan
 from rateproof.probe.seen import History, Seen, Steps, decided
 from rateproof.probe.several import Hit, Several, several
 from rateproof.units import SECOND_NS
@@ -27,7 +27,7 @@ _STARTS = 3
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
-_DELAYING = tuple(family for family in FAMILIES if family.algorithm == "token-bucket")
+_DELAYING = tuple(family for family in FAMILIES if family.refills)
 
 
 class Sender(Protocol):
@@ -81,20 +81,18 @@ class Budget:
 
     Args:
         requests: in all.
-        time_ns: until the last answer, about; within a course, when that is to come.
-        horizon_ns: the longest window that is looked for.
-        spare: whether to keep some requests for what comes after, 15 and 5 times
-            the limit, but no more than a third.
+        time_ns: until the last answer, about; no longer window is looked for.
     """
 
     requests: int = 250
     time_ns: int = 60 * SECOND_NS
-    horizon_ns: int = 60 * SECOND_NS
-    spare: bool = False
 
     def narrowing(self, limit: int) -> int:
-        """How many may be sent until the policy is known."""
-        return self.requests - (min(15 + 5 * limit, self.requests // 3) if self.spare else 0)
+        """How many until the policy is known: what comes after has 15 and 5 for each of the limit.
+
+        But no more than a third.
+        """
+        return self.requests - min(15 + 5 * limit, self.requests // 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ class Course:
         burst: what the first key admitted before its first denial, or in all.
         forgotten: how many keys nothing explains: a burst met a boundary, or the server
             was held up between reading its clock and deciding, and all was begun anew.
-        field: what is still possible; None if nothing came back in time.
+        hypotheses: what is still possible; None if nothing came back in time.
         rounds: every schedule, in order.
         keys: what was seen of each key.
         shared: fresh identities share one count, so they are no fresh keys.
@@ -130,7 +128,7 @@ class Course:
     limit: int = 0
     burst: int = 0
     forgotten: int = 0
-    field: Field | None = None
+    hypotheses: Hypotheses | None = None
     rounds: list[Round] = dataclasses.field(default_factory=list)
     keys: list[History] = dataclasses.field(default_factory=list)
     shared: bool = False
@@ -140,8 +138,25 @@ class Course:
     def forget(self) -> None:
         """Begin anew."""
         self.forgotten += len(self.keys)
-        self.limit, self.field, self.shared = 0, None, False
+        self.limit, self.hypotheses, self.shared = 0, None, False
         self.keys, self.rounds = [], []
+
+    def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
+        """Note what came of a round, and what it says of the limit and of the keys."""
+        self.keys += histories
+        rounds: list[Round] = []
+        for steps, history in zip(schedules, histories, strict=True):
+            answers = iter(history)
+            admitted = tuple(
+                sum(seen.admitted for _, seen in zip(range(count), answers, strict=False))
+                for _, count in steps
+            )
+            rounds.append(Round(steps, admitted))
+        self.rounds += rounds
+        self.shared |= any(tried.admitted[0] == 0 for tried in rounds)
+        if not self.shared:
+            firsts = [(tried.admitted[0], tried.steps[0][1]) for tried in rounds]
+            self.limit = max(1, min([self.limit, *(got for got, of in firsts if got < of)]))
 
 
 def run_course(
@@ -159,24 +174,148 @@ def run_course(
         before: requests that were sent before, on a key of their own.
     """
     course = Course(keys=[before] if before else [])
-    budget = replace(budget, time_ns=sender.now_ns() + budget.time_ns)
-    pauses_ns = _delays(budget.horizon_ns, hints_ns)
-    for start in range(_STARTS):
-        if start:
-            course.forget()
-        recovery = _search(sender, course, budget, pauses_ns)
-        if recovery is None:
-            break
-        apart = not (sender.delaying or course.shared)
-        if apart and (sender.reconnecting or _soon(recovery)):
-            _scatter(sender, course, recovery, budget, pauses_ns)
-            if course.several or course.field:
-                break
-        course.field = _field(course, recovery, budget, sender)
-        _narrow(sender, course, course.field, recovery, budget)
-        if course.field.boxes or sender.requests >= budget.narrowing(course.limit):
-            break
+    _Run(sender, budget, course, _delays(budget.time_ns, hints_ns)).run()
     return course
+
+
+class _Run:
+    """A course under way."""
+
+    def __init__(
+        self, sender: Sender, budget: Budget, course: Course, delays_ns: Sequence[int]
+    ) -> None:
+        self._sender = sender
+        self._budget = budget
+        self._course = course
+        self._delays_ns = delays_ns
+        self._end_ns = sender.now_ns() + budget.time_ns
+
+    def run(self) -> None:
+        """Search, narrow, and begin anew where nothing explains what was seen."""
+        sender, course = self._sender, self._course
+        for start in range(_STARTS):
+            if start:
+                course.forget()
+            recovery = self._search()
+            if recovery is None:
+                break
+            apart = not (sender.delaying or course.shared)
+            if apart and (sender.reconnecting or _soon(recovery)):
+                self._scatter(recovery)
+                if course.several or course.hypotheses:
+                    break
+            left = course.hypotheses = self._hypotheses(recovery)
+            left = self._narrow(left, recovery)
+            if left.boxes or sender.requests >= self._budget.narrowing(course.limit):
+                break
+
+    def _search(self) -> Recovery | None:
+        """The first two steps: how many at once, and when the next."""
+        sender, course = self._sender, self._course
+        at_once = [1] * _AT_ONCE if sender.reconnecting else []
+        for _ in range(_STARTS):
+            most = self._budget.requests - sender.requests
+            history = sender.search(most, [*at_once, *self._delays_ns])
+            course.keys.append(history)
+            if not (history and not history[0].admitted and history[-1].admitted):
+                break
+            course.shared = True  # others had used it up: now they have not
+        denied = [number for number, seen in enumerate(history) if not seen.admitted]
+        course.burst = denied[0] if denied else len(history)
+        if not denied or not course.burst:
+            return None
+        limit = course.limit = course.burst
+        course.rounds.append(Round(((0, limit + 1),), (limit,)))
+        filled, held, last = history[limit - 1], history[denied[-1]], history[-1]
+        course.held_ns = max(0, held.sent_ns - filled.received_ns)
+        if sender.delaying:
+            # The last of them waited for all tokens but one, and a little for everything else.
+            tokens, waited_ns = max(1, limit - 1), sender.waited_ns
+            low_ns = (waited_ns - min(_DELAY_SLACK_NS, waited_ns // 4)) // tokens
+            high_ns = (waited_ns + _DELAY_SLACK_NS // 4) // tokens
+            at_ns = filled.sent_ns
+            return Recovery(limit, at_ns, at_ns, at_ns + low_ns, at_ns + high_ns)
+        if not last.admitted:
+            return None
+        return Recovery(limit, history[0].sent_ns, filled.sent_ns, held.sent_ns, last.received_ns)
+
+    def _scatter(self, recovery: Recovery) -> None:
+        """Find out whether the requests of one key meet several counters."""
+        sender, course = self._sender, self._course
+        searched, soon = course.keys[-1], _soon(recovery)
+        most = self._budget.requests - sender.requests
+        same = soon and most < 3 * course.limit  # too few to fill another
+        course.several, seen = several(
+            sender.hitter(fresh=not same),
+            searched if soon else searched[: course.limit + 1],
+            most,
+            self._end_ns,
+            self._delays_ns,
+            same=same,
+        )
+        if same:
+            course.keys[-1] = seen
+            if sender.reconnecting and not course.several:  # too few to refute one counter, too
+                course.hypotheses = Hypotheses(recovery, self._budget.time_ns, ())
+        elif all(each.admitted for each in seen[: course.limit]):  # else it was no fresh key
+            course.keys.append(seen)
+
+    def _narrow(self, left: Hypotheses, recovery: Recovery) -> Hypotheses:
+        """Send what tells most, until nothing can tell any more or the budget is spent."""
+        sender, course = self._sender, self._course
+        most_ns = max(_LEAST_ROUND_NS, 3 * (recovery.admitted_ns - recovery.filled_ns))
+        lead_ns = _LEAD_NS
+        known: list[object] = []
+        while left.boxes and known[-_STILL:] != [_known(left)] * _STILL:
+            spare = self._budget.narrowing(course.limit) - sender.requests
+            now_ns = sender.now_ns()
+            start_ns = now_ns + lead_ns
+            if course.shared:  # what came before must be forgotten
+                start_ns += min(most_ns, max(kind.high_ns for kind in left.kinds()))
+            spare_ns = self._end_ns - start_ns
+            schedules = plan(
+                contenders(left),
+                course.limit,
+                start_ns,
+                most_requests=min(spare, max(_ROUND_REQUESTS, 3 * course.limit)),
+                most_ns=min(most_ns, spare_ns),
+                most_schedules=1 if course.shared else None,
+            )
+            lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
+            if schedules:
+                known.append(_known(left))
+                histories = sender.send(schedules, start_ns)
+                course.take(schedules, histories)
+                if left.limit != course.limit or course.shared:
+                    course.hypotheses = left = self._hypotheses(recovery)
+                else:
+                    left.learn(histories)
+            elif most_ns >= spare_ns or spare <= course.limit:
+                break
+            else:
+                most_ns *= 3
+        return left
+
+    def _hypotheses(self, recovery: Recovery) -> Hypotheses:
+        """What explains everything so far, from the start."""
+        sender, course = self._sender, self._course
+        keys: list[History] = course.keys
+        limits = [course.limit]
+        if course.shared:
+            keys = [decided([seen for history in course.keys for seen in history])]
+            limits.append(course.limit + 1)  # a request before the burst may have counted
+        for limit in limits:
+            found = Hypotheses(
+                recovery._replace(limit=limit),
+                self._budget.time_ns,
+                _DELAYING if sender.delaying else FAMILIES,
+                scattered=sender.reconnecting and not course.shared,
+            )
+            found.learn(keys)
+            if found.boxes:
+                course.limit = limit
+                break
+        return found
 
 
 def _soon(recovery: Recovery) -> bool:
@@ -185,74 +324,9 @@ def _soon(recovery: Recovery) -> bool:
     return recovery.denied_ns - recovery.filled_ns < filling_ns + _SOON_NS
 
 
-def _scatter(
-    sender: Sender,
-    course: Course,
-    recovery: Recovery,
-    budget: Budget,
-    delays_ns: Sequence[int],
-) -> None:
-    """Find out whether the requests of one key meet several counters."""
-    searched, soon = course.keys[-1], _soon(recovery)
-    most = budget.requests - sender.requests
-    same = soon and most < 3 * course.limit  # too few to fill another
-    course.several, seen = several(
-        sender.hitter(fresh=not same),
-        searched if soon else searched[: course.limit + 1],
-        most,
-        budget.time_ns,
-        delays_ns,
-        same=same,
-    )
-    if same:
-        course.keys[-1] = seen
-        if sender.reconnecting and not course.several:  # nor are enough left to refute one counter
-            course.field = Field(recovery, budget.horizon_ns, ())
-    elif all(each.admitted for each in seen[: course.limit]):  # else it was no fresh key
-        course.keys.append(seen)
-
-
-def _narrow(
-    sender: Sender, course: Course, field: Field, recovery: Recovery, budget: Budget
-) -> None:
-    """Send what tells most, until nothing can tell any more or the budget is spent."""
-    most_ns = max(_LEAST_ROUND_NS, 3 * (recovery.admitted_ns - recovery.filled_ns))
-    lead_ns = _LEAD_NS
-    known: list[object] = []
-    while field.boxes and known[-_STILL:] != [_known(field)] * _STILL:
-        left = budget.narrowing(course.limit) - sender.requests
-        now_ns = sender.now_ns()
-        start_ns = now_ns + lead_ns
-        if course.shared:  # what came before must be forgotten
-            start_ns += min(most_ns, max(kind.high_ns for kind in field.kinds()))
-        left_ns = budget.time_ns - start_ns
-        most = min(left, max(_ROUND_REQUESTS, 3 * course.limit))
-        schedules = plan(
-            suspects(field),
-            course.limit,
-            start_ns,
-            most_requests=most,
-            most_ns=min(most_ns, left_ns),
-            most_schedules=1 if course.shared else None,
-        )
-        lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
-        if schedules:
-            known.append(_known(field))
-            histories = sender.send(schedules, start_ns)
-            _take(course, schedules, histories)
-            if field.limit != course.limit or course.shared:
-                course.field = field = _field(course, recovery, budget, sender)
-            else:
-                field.learn(histories)
-        elif most_ns >= left_ns or left <= course.limit:
-            break
-        else:
-            most_ns *= 3
-
-
-def _known(field: Field) -> list[tuple[str, int, int, int]]:
+def _known(left: Hypotheses) -> list[tuple[str, int, int, int]]:
     """What is left, for comparison: rounds that change nothing are not worth going on."""
-    return [(kind.family.name, *kind[1:4]) for kind in field.kinds()]
+    return [(kind.family.name, *kind[1:4]) for kind in left.kinds()]
 
 
 def _delays(horizon_ns: int, hints_ns: Iterable[int]) -> list[int]:
@@ -266,86 +340,3 @@ def _delays(horizon_ns: int, hints_ns: Iterable[int]) -> list[int]:
         instants |= {max(1, hint_ns - edge_ns), hint_ns + edge_ns}
     ordered = sorted(instant for instant in instants if instant <= horizon_ns)
     return [after - before for before, after in zip([0, *ordered], ordered, strict=False)]
-
-
-def _search(
-    sender: Sender, course: Course, budget: Budget, delays_ns: Sequence[int]
-) -> Recovery | None:
-    """The first two steps: how many at once, and when the next."""
-    if sender.reconnecting:
-        delays_ns = [*([1] * _AT_ONCE), *delays_ns]
-    for _ in range(_STARTS):
-        history = sender.search(budget.requests - sender.requests, delays_ns)
-        course.keys.append(history)
-        if not (history and not history[0].admitted and history[-1].admitted):
-            break
-        course.shared = True  # others had used it up: now they have not
-    denied = [number for number, seen in enumerate(history) if not seen.admitted]
-    course.burst = denied[0] if denied else len(history)
-    if not denied or not course.burst:
-        return None
-    course.limit = course.burst
-    course.rounds.append(Round(((0, course.burst + 1),), (course.burst,)))
-    filled, held, last = history[course.burst - 1], history[denied[-1]], history[-1]
-    course.held_ns = max(0, held.sent_ns - filled.received_ns)
-    if sender.delaying:
-        # The last of them waited for all tokens but one, and a little for everything else.
-        tokens, waited_ns = max(1, course.limit - 1), sender.waited_ns
-        low_ns = (waited_ns - min(_DELAY_SLACK_NS, waited_ns // 4)) // tokens
-        high_ns = (waited_ns + _DELAY_SLACK_NS // 4) // tokens
-        at_ns = filled.sent_ns
-        return Recovery(course.limit, at_ns, at_ns, at_ns + low_ns, at_ns + high_ns)
-    if not last.admitted:
-        return None
-    return Recovery(
-        course.limit, history[0].sent_ns, filled.sent_ns, held.sent_ns, last.received_ns
-    )
-
-
-def _field(
-    course: Course,
-    recovery: Recovery,
-    budget: Budget,
-    sender: Sender,
-) -> Field:
-    """What explains everything so far, from the start."""
-    keys: list[History] = course.keys
-    families = _DELAYING if sender.delaying else FAMILIES
-    limits = [course.limit]
-    if course.shared:
-        keys = [decided([seen for history in course.keys for seen in history])]
-        limits.append(course.limit + 1)  # a request before the burst may have counted
-    for limit in limits:
-        found = Field(
-            recovery._replace(limit=limit),
-            budget.horizon_ns,
-            families,
-            scattered=sender.reconnecting and not course.shared,
-        )
-        found.learn(keys)
-        if found.boxes:
-            course.limit = limit
-            break
-    return found
-
-
-def _take(
-    course: Course,
-    schedules: Sequence[Steps],
-    histories: Sequence[list[Seen]],
-) -> None:
-    """Note what came of a round, and what it says of the limit and of the keys."""
-    course.keys += histories
-    rounds: list[Round] = []
-    for steps, history in zip(schedules, histories, strict=True):
-        answers = iter(history)
-        admitted = tuple(
-            sum(seen.admitted for _, seen in zip(range(count), answers, strict=False))
-            for _, count in steps
-        )
-        rounds.append(Round(steps, admitted))
-    course.rounds += rounds
-    course.shared |= any(tried.admitted[0] == 0 for tried in rounds)
-    if not course.shared:
-        at_once = [tried.admitted[0] for tried in rounds if tried.admitted[0] < tried.steps[0][1]]
-        course.limit = max(1, min([course.limit, *at_once]))

@@ -1,31 +1,26 @@
-"""What a probe found, ready to be told."""
+"""What a probe found, as text and as plain data."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from rateproof.events import declines
+from rateproof.output import printable
 from rateproof.policy import Quota
-from rateproof.probe.course import Course
+from rateproof.probe.course import Course, Round
 from rateproof.probe.hello import Hello
-from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, Dimension, Workers
+from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension, WideBurst
 from rateproof.probe.infer import Kind
+from rateproof.probe.several import Several
+from rateproof.prove.diagnosis.answers import if_rejected
+from rateproof.units import SECOND_NS, counted, format_duration
 
-__all__ = ["Finding", "quota_of"]
+__all__ = ["Finding", "describe", "to_json"]
 
-
-def quota_of(kind: Kind, *, delaying: bool = False) -> Quota:
-    """The policy in our notation; a family that has no word there as a sliding log.
-
-    Args:
-        kind: what was found.
-        delaying: what it admits is delayed: a queue, which holds all of a burst but the first.
-    """
-    guess = kind.guess
-    if delaying:
-        return Quota(guess.limit, guess.window_ns, "leaky-queue", burst=max(1, kind.limit - 1))
-    if kind.family.algorithm == "token-bucket":
-        return Quota(guess.limit, guess.window_ns, "token-bucket", burst=kind.limit)
-    return Quota(kind.limit, guess.window_ns, kind.family.algorithm or "sliding-log")
+_MS_NS = 1_000_000
+_NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
+_WIDTH = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ class Finding:
     course: Course
     kinds: Sequence[Kind]
     delaying: bool
-    workers: Workers | None
+    workers: WideBurst | None
     dimensions: Sequence[Dimension]
     hello: Hello
     statuses: Counter[int | None]
@@ -63,7 +58,7 @@ class Finding:
     @property
     def quota(self) -> Quota | None:
         """The policy that was inferred, if one was."""
-        return quota_of(self.kinds[0], delaying=self.delaying) if self.inferred else None
+        return self.kinds[0].quota(delaying=self.delaying) if self.inferred else None
 
     @property
     def inferred(self) -> bool:
@@ -90,3 +85,211 @@ class Finding:
     def exit_code(self) -> int:
         """0 when a policy was inferred, else 2."""
         return 0 if self.inferred else 2
+
+
+def describe(finding: Finding) -> str:
+    """The policy first, then what stands behind it."""
+    lines = [_headline(finding), ""]
+    for name, texts in (
+        ("window", _window(finding)),
+        ("counters", _counters(finding)),
+        ("key", _key(finding)),
+        ("not told apart", _alike(finding)),
+        ("left out", _forgotten(finding)),
+        ("headers say", _claims(finding)),
+        ("answers", _answers(finding)),
+    ):
+        lines += [f"{name if not n else '':{_WIDTH}} {text}" for n, text in enumerate(texts)]
+    if finding.course.rounds:
+        rows = [("admitted", "of so many requests on a fresh key")]
+        rows += [(_counts(tried), _steps(tried)) for tried in finding.course.rounds]
+        width = max(_WIDTH, *(len(counts) for counts, _ in rows))
+        lines += ["", *(f"{counts:{width}} {steps}" for counts, steps in rows)]
+    took_s = finding.elapsed_ns / SECOND_NS
+    return "\n".join([*lines, "", f"{finding.requests} requests in {took_s:.1f} s"])
+
+
+def to_json(finding: Finding) -> dict[str, Any]:
+    """Plain data, for `--json`."""
+    course, workers = finding.course, finding.workers
+    several = course.several
+    return {
+        "url": finding.url,
+        "policy": str(finding.quota) if finding.quota else None,
+        "summary": _headline(finding),
+        "limit": finding.limit,
+        "candidates": [
+            {
+                "family": kind.family.name,
+                "policy": str(kind.quota(delaying=finding.delaying)),
+                "window_low_ns": kind.low_ns,
+                "window_high_ns": kind.high_ns,
+                "pinned": kind.guess.pinned,
+            }
+            for kind in finding.kinds
+        ],
+        "delaying": finding.delaying,
+        "keys": len(course.keys),
+        "keys_left_out": course.forgotten,
+        "counters_at_least": several.counters if several else workers.counters if workers else None,
+        "together": several.together if several else None,
+        "key": {each.name: each.verdict for each in finding.dimensions},
+        "headers": dict(finding.hello.claims),
+        "rejected_statuses": sorted(finding.rejected_statuses),
+        "statuses": {str(status): count for status, count in finding.statuses.items()},
+        "evidence": [
+            {"steps": [list(step) for step in tried.steps], "admitted": list(tried.admitted)}
+            for tried in course.rounds
+        ],
+        "requests": finding.requests,
+        "elapsed_ns": finding.elapsed_ns,
+    }
+
+
+def _headline(finding: Finding) -> str:
+    if finding.shared and not finding.inferred:
+        return f"{_shared(finding)}: which it is could not be told"
+    if several := finding.course.several:
+        return f"several counters, together {_together(several)}: each request meets any of them"
+    if finding.kinds:
+        kind = finding.kinds[0]
+        about = "" if finding.inferred else "about "
+        return f"{about}{_named(kind, finding)}"
+    return _unexplained(finding)
+
+
+def _unexplained(finding: Finding) -> str:
+    """What was seen, where no policy explains it."""
+    course = finding.course
+    if course.hypotheses is not None:
+        return f"{course.limit} at once, by no rule that is known here"
+    if course.limit:
+        return (
+            f"{course.limit} at once, and none for the next {course.held_ns / SECOND_NS:.3g} s: "
+            "the window is longer than that"
+        )
+    if course.keys[-1:] and course.keys[-1] and not course.keys[-1][0].admitted:
+        return "every request was denied: by something other than the key, or a limit used up"
+    took_s = finding.elapsed_ns / SECOND_NS
+    return f"no limit seen up to {finding.requests} requests in {took_s:.1f} s"
+
+
+def _named(kind: Kind, finding: Finding) -> str:
+    """The policy, and the family where that says more."""
+    apart = "" if kind.family.plain else f" ({kind.family.name})"
+    return f"{kind.quota(delaying=finding.delaying)}{apart}"
+
+
+def _together(several: Several) -> str:
+    """What they admit, as far as it is known."""
+    about = "" if several.again == several.together else "about "
+    if (window := several.window) is None:
+        return f"{about}{several.together} at once"
+    about = about if window.pinned else "about "
+    return f"{about}{several.together} per {format_duration(window.window_ns)}"
+
+
+def _window(finding: Finding) -> Iterator[str]:
+    if several := finding.course.several:
+        if several.high_ns is None:
+            yield f"longer than {several.low_ns / SECOND_NS:.4g} s"
+        elif several.window:
+            yield f"from {several.low_ns / SECOND_NS:.4g} s to {several.high_ns / SECOND_NS:.4g} s"
+        else:
+            low_s, high_s = several.low_ns / SECOND_NS, several.high_ns / SECOND_NS
+            yield f"not known: the first was admitted again after {low_s:.4g} s to {high_s:.4g} s"
+    for kind in finding.kinds[:1]:
+        what = "one token in" if kind.family.refills else "from"
+        yield f"{what} {kind.low_ns / SECOND_NS:.4g} s to {kind.high_ns / SECOND_NS:.4g} s"
+
+
+def _counters(finding: Finding) -> Iterator[str]:
+    if several := finding.course.several:
+        yield (
+            f"at least {several.counters} independent ones: one key was admitted {several.together} "
+            f"times, another {several.each} before its first denial"
+        )
+    if (workers := finding.workers) is not None:
+        one = workers.counters <= 1
+        yield (
+            f"{'one' if one else f'at least {workers.counters} independent ones'}: "
+            f"{workers.admitted} of {workers.sent} admitted at once on as many connections"
+        )
+
+
+def _key(finding: Finding) -> Iterator[str]:
+    if finding.course.several or (finding.workers is not None and finding.workers.counters > 1):
+        yield "not looked for: it takes one counter"
+    within = [each.name for each in finding.dimensions if each.verdict == IN_KEY]
+    without = [each.name for each in finding.dimensions if each.verdict == NOT_IN_KEY]
+    if finding.shared:
+        yield f"{_shared(finding)}: not by {finding.key}"
+    elif finding.key in without:
+        by = f"by {' and '.join(within)}, " if within else ""
+        yield f"limits {by}not by {finding.key}"
+    elif within:
+        yield f"limits by {', '.join(within)} (or does not limit there)"
+    if others := [name for name in without if name != finding.key]:
+        yield f"not by {', '.join(others)}"
+    if untried := [each.name for each in finding.dimensions if each.verdict == UNTRIED]:
+        yield f"not tried for lack of requests: {', '.join(untried)}"
+
+
+def _shared(finding: Finding) -> str:
+    """From one address alone, a limit by address looks the same."""
+    varied = any(each == Dimension("address", NOT_IN_KEY) for each in finding.dimensions)
+    return f"the limit seems to be shared by all clients{'' if varied else ', or by all of one address'}"
+
+
+def _alike(finding: Finding) -> Iterator[str]:
+    if several := finding.course.several:
+        yield f"how many counters there are, and the limit of each: at most {several.each}"
+        yield "the algorithm; windows of a clock may be longer"
+    for kind in finding.kinds[1:]:
+        yield _named(kind, finding)
+    for kind in finding.kinds[:1]:
+        if kind.family.alike and not finding.delaying:
+            yield kind.family.alike
+        if most := max((sum(tried.admitted) for tried in finding.course.rounds), default=0):
+            yield f"any wider limit: no key was admitted more than {most} times"
+
+
+def _forgotten(finding: Finding) -> Iterator[str]:
+    if count := finding.course.forgotten:
+        yield f"{counted(count, 'key')} that nothing explains, as after a pause of the server: begun anew"
+
+
+def _claims(finding: Finding) -> Iterator[str]:
+    for name, value in finding.hello.claims.items():
+        yield f"{printable(name)}: {printable(value)} (not relied on)"
+
+
+def _answers(finding: Finding) -> Iterator[str]:
+    statuses = {status for status in finding.statuses if status is not None}
+    for status in sorted(statuses - finding.rejected_statuses):
+        if 300 <= status < 400:
+            location = printable(finding.hello.location)
+            to = f" to {location}" if location else ""
+            yield f"{counted(finding.statuses[status], 'redirect')}{to} ({status})"
+        elif status in _NOT_THE_LIMITERS:
+            answers = counted(finding.statuses[status], "answer")
+            yield f"{answers} said that this {_NOT_THE_LIMITERS[status]} ({status})"
+        elif status >= 500:
+            errors = counted(finding.statuses[status], "error")
+            yield f"{errors} of the server ({status})"
+    if None in finding.statuses:
+        yield f"{counted(finding.statuses[None], 'request')} got none"
+    declining = set(filter(declines, statuses))
+    if declining < statuses and finding.rejected_statuses.isdisjoint(statuses) and declining:
+        yield if_rejected(declining)
+
+
+def _counts(tried: Round) -> str:
+    return ", ".join(map(str, tried.admitted))
+
+
+def _steps(tried: Round) -> str:
+    return ", ".join(
+        f"{count} at {format_duration(round(at_ns / _MS_NS) * _MS_NS)}"
+        for at_ns, count in tried.steps
+    )

@@ -56,8 +56,12 @@ class Hello:
     closing: bool = False
 
 
-def say_hello(scenario: Scenario) -> Hello:
-    """Ask once, with a fresh identity.
+def say_hello(scenario: Scenario, address: str = "") -> Hello:
+    """Ask once, with the identity of the scenario's namespace.
+
+    Args:
+        scenario: how.
+        address: of this machine, from which to ask; empty: any.
 
     Raises:
         Unreachable: no answer, or none that is HTTP.
@@ -65,7 +69,7 @@ def say_hello(scenario: Scenario) -> Hello:
     identity = next(iter(scenario.clients())).identity
     url, identifying = place_identity(scenario.target, scenario.key, identity)
     target = Target.parse(url)
-    connection = _connection(scenario, target)
+    connection = _connection(scenario, target, address)
     try:
         connection.request(
             scenario.method,
@@ -96,14 +100,17 @@ def _unanswered(target: Target, error: Exception) -> Unreachable:
     return Unreachable(f"nothing answers at {target.url}: {why}", hint)
 
 
-def _connection(scenario: Scenario, target: Target) -> http.client.HTTPConnection:
+def _connection(scenario: Scenario, target: Target, address: str) -> http.client.HTTPConnection:
     timeout_s = scenario.timeout_ns / SECOND_NS
+    source = (address, 0) if address else None
     if target.scheme == "http":
-        return http.client.HTTPConnection(target.host, target.port, timeout=timeout_s)
+        return http.client.HTTPConnection(target.host, target.port, timeout_s, source)
     context = ssl.create_default_context(cafile=scenario.ca_file)
     if scenario.insecure:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return http.client.HTTPSConnection(target.host, target.port, timeout=timeout_s, context=context)
+    return http.client.HTTPSConnection(
+        target.host, target.port, timeout=timeout_s, source_address=source, context=context
+    )
 
 
 def _hints_ns(claims: Mapping[str, str]) -> tuple[int, ...]:

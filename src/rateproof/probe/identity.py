@@ -4,26 +4,26 @@ A client is saturated; then one thing about its request is varied at a time. Who
 again is somebody else to the limiter: what was varied is in its key, or outside its reach.
 """
 
-import http.client
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 
-from rateproof.probe.families import windows_of
+from rateproof.errors import Unreachable
+from rateproof.events import ADMITTED, UNKNOWN, outcome_of
+from rateproof.probe.family import windows_of
+from rateproof.probe.hello import say_hello
 from rateproof.probe.infer import Kind
 from rateproof.probe.seen import Seen
 from rateproof.probe.sender import HttpSender, fresh_namespace
-from rateproof.simulate.identities import place_identity
 from rateproof.simulate.scenario import Scenario
-from rateproof.simulate.target import Target
 
 __all__ = [
     "IN_KEY",
     "NOT_IN_KEY",
     "UNTRIED",
     "Dimension",
-    "Workers",
+    "WideBurst",
     "dimensions",
     "most_of_a_dimension",
     "workers",
@@ -34,7 +34,6 @@ UNTRIED: Final = "not tried"
 OTHER_ADDRESS: Final = "127.0.0.2"
 _TRIES, _AGREED = 3, 2
 _CONNECTION: Final = "connection"
-_TIMEOUT_S = 5.0
 
 Way: TypeAlias = Callable[[Scenario], bool | None]
 """Varies one thing of a saturated client's request; whether it was admitted, None without an answer."""
@@ -55,7 +54,7 @@ class Dimension:
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
+class WideBurst:
     """A burst on fresh connections, all at once.
 
     Args:
@@ -146,24 +145,16 @@ def _admits(sender: HttpSender, name: str, base: Scenario) -> bool | None:
 
 def _admits_elsewhere(sender: HttpSender, base: Scenario) -> bool | None:
     """The same request from another address of this machine, where that can be had."""
-    identity = next(iter(base.clients())).identity
-    url, headers = place_identity(base.target, base.key, identity)
-    target = Target.parse(url)
-    connection = http.client.HTTPConnection(
-        target.host, target.port, timeout=_TIMEOUT_S, source_address=(OTHER_ADDRESS, 0)
-    )
     try:
-        connection.request(base.method, target.path, headers=dict(base.headers) | headers)
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException):
+        hello = say_hello(base, OTHER_ADDRESS)
+    except Unreachable:
         return None
-    finally:
-        connection.close()
-    sender.statuses[status] += 1
-    return status not in base.rejected_statuses
+    sender.statuses[hello.status] += 1
+    outcome = outcome_of(hello.status, base.rejected_statuses)
+    return None if outcome == UNKNOWN else outcome == ADMITTED
 
 
-def workers(sender: HttpSender, kind: Kind, most: int) -> Workers:
+def workers(sender: HttpSender, kind: Kind, most: int) -> WideBurst:
     """Send at once on fresh connections: one counter admits so many, the rest are others'.
 
     Args:
@@ -174,17 +165,17 @@ def workers(sender: HttpSender, kind: Kind, most: int) -> Workers:
     history = sender.send([((0, most),)], 0, connections=most)[0]
     admitted = [seen for seen in history if seen.admitted]
     if not admitted:
-        return Workers(len(history), 0, 1)
+        return WideBurst(len(history), 0, 1)
     burst = Seen(
         min(seen.sent_ns for seen in admitted),
         max(seen.received_ns for seen in admitted),
         admitted=True,
     )
     span_ns = burst.received_ns - burst.sent_ns
-    if kind.family.algorithm == "token-bucket":
+    if kind.family.refills:
         most_each = kind.limit + -(-span_ns // kind.low_ns)
     elif kind.family.phased:
         most_each = kind.limit * max(len(windows_of(burst, box)) for box in kind.boxes)
     else:
         most_each = kind.limit * max(1, -(-span_ns // kind.low_ns))
-    return Workers(len(history), len(admitted), -(-len(admitted) // most_each))
+    return WideBurst(len(history), len(admitted), -(-len(admitted) // most_each))

@@ -3,11 +3,16 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rateproof.probe.families import FAMILIES, Family, explains
+from rateproof.policy import Quota
+from rateproof.policy.leaky_queue import LEAKY_QUEUE
+from rateproof.policy.sliding_log import SLIDING_LOG
+from rateproof.policy.token_bucket import TOKEN_BUCKET
+from rateproof.probe.families import FAMILIES
+from rateproof.probe.family import LimiterFamily, explains
 from rateproof.probe.roundness import Guess, rate_in, window_in
 from rateproof.probe.seen import Box, History
 
-__all__ = ["Field", "Kind", "Recovery"]
+__all__ = ["Hypotheses", "Kind", "Recovery"]
 
 _MOST_BOXES = 96
 _TRIES, _MORE_TRIES = 400, 600
@@ -48,7 +53,7 @@ class Kind(NamedTuple):
         boxes: all that is possible.
     """
 
-    family: Family
+    family: LimiterFamily
     limit: int
     low_ns: int
     high_ns: int
@@ -57,11 +62,26 @@ class Kind(NamedTuple):
     @property
     def guess(self) -> Guess:
         """The roundest window, or rate, that is possible."""
-        of = rate_in if self.family.algorithm == "token-bucket" else window_in
+        of = rate_in if self.family.refills else window_in
         return of(self.low_ns, self.high_ns)
 
+    def quota(self, *, delaying: bool = False) -> Quota:
+        """The policy in our notation; a family that has no word there as a sliding log.
 
-class Field:
+        Args:
+            delaying: what it admits is delayed: a queue, which holds all of a burst but the first.
+        """
+        guess = self.guess
+        if self.family.refills:
+            name, burst = TOKEN_BUCKET.name, self.limit
+            if delaying:
+                name, burst = LEAKY_QUEUE.name, max(1, self.limit - 1)
+            return Quota(guess.limit, guess.window_ns, name, burst=burst)
+        record = self.family.record or SLIDING_LOG
+        return Quota(self.limit, guess.window_ns, record.name)
+
+
+class Hypotheses:
     """The limiters that are still possible.
 
     Args:
@@ -80,7 +100,7 @@ class Field:
         self,
         recovery: Recovery,
         horizon_ns: int,
-        families: Iterable[Family] = FAMILIES,
+        families: Iterable[LimiterFamily] = FAMILIES,
         *,
         scattered: bool = False,
     ) -> None:
@@ -97,7 +117,7 @@ class Field:
         refined = {family: self._refined(family, boxes) for family, boxes in self.boxes.items()}
         self.boxes = {family: boxes for family, boxes in refined.items() if boxes}
 
-    def _refined(self, family: Family, boxes: list[Box]) -> list[Box]:
+    def _refined(self, family: LimiterFamily, boxes: list[Box]) -> list[Box]:
         boxes = [box for box in boxes if self._explains(family, box)]
         tries = _TRIES
         while any(map(_wide, boxes)):
@@ -112,7 +132,7 @@ class Field:
             boxes = [half for half in halves if self._explains(family, half)]
         return boxes
 
-    def _holds(self, family: Family, box: Box, tries: int) -> bool | None:
+    def _holds(self, family: LimiterFamily, box: Box, tries: int) -> bool | None:
         """Whether some limiter of the box explains everything; None where that was not found out.
 
         Depth first, down to a small box: False is certain, True nearly so.
@@ -126,7 +146,7 @@ class Field:
             pending += [half for half in _cut(family, tried) if self._explains(family, half)]
         return None if pending else False
 
-    def _explains(self, family: Family, box: Box) -> bool:
+    def _explains(self, family: LimiterFamily, box: Box) -> bool:
         """Whether a box explains all keys; the key that refutes it is asked first next time."""
         for position, history in enumerate(self._keys):
             if not explains(family, box, (history,)):
@@ -134,7 +154,7 @@ class Field:
                 return False
         return True
 
-    def _likely(self, family: Family, boxes: list[Box]) -> list[Box]:
+    def _likely(self, family: LimiterFamily, boxes: list[Box]) -> list[Box]:
         """The boxes in which a limiter was found that explains everything; all, if none was."""
         open_ = [box for box in boxes if _wide(box) and not self._explains(family, box.point())]
         each = 1 + _MORE_TRIES // max(1, len(open_))
@@ -156,10 +176,10 @@ class Field:
         return found
 
 
-def _all(family: Family, recovery: Recovery, least_ns: int, horizon_ns: int) -> list[Box]:
+def _all(family: LimiterFamily, recovery: Recovery, least_ns: int, horizon_ns: int) -> list[Box]:
     """Every limiter of a family that may have recovered so."""
     limit, held_ns = recovery.limit, max(1, recovery.denied_ns - recovery.filled_ns)
-    if family.algorithm == "token-bucket":
+    if family.refills:
         # The first token came after held_ns; B + k of them were admitted with k come back before.
         since_ns = recovery.admitted_ns - recovery.begun_ns
         extra = min(limit - 1, _MOST_EXTRA, (recovery.filled_ns - recovery.begun_ns) // held_ns + 1)
@@ -170,11 +190,13 @@ def _all(family: Family, recovery: Recovery, least_ns: int, horizon_ns: int) -> 
         ]
     if not family.phased:
         return [Box(limit, least_ns, horizon_ns)]
-    since_ns = recovery.denied_ns if family.algorithm == "fixed-window" else recovery.begun_ns
+    since_ns = (
+        recovery.denied_ns if family.record and family.record.hard_reset else recovery.begun_ns
+    )
     return [Box(limit, max(least_ns, held_ns // 2), horizon_ns, since_ns, recovery.admitted_ns)]
 
 
-def _cut(family: Family, box: Box) -> tuple[Box, ...]:
+def _cut(family: LimiterFamily, box: Box) -> tuple[Box, ...]:
     return box.halves(phased=family.phased) if _wide(box) else (box,)
 
 

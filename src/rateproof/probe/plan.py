@@ -14,11 +14,11 @@ from itertools import pairwise
 from math import log2
 from typing import NamedTuple, TypeVar
 
-from rateproof.probe.families import Family, admissions
-from rateproof.probe.infer import Field
+from rateproof.probe.family import LimiterFamily, admissions
+from rateproof.probe.infer import Hypotheses
 from rateproof.probe.seen import Box, Steps
 
-__all__ = ["Suspect", "plan", "suspects"]
+__all__ = ["Contender", "contenders", "plan"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _CELLS = 6
 _MARGIN_NS = 10_000_000
 
 
-class Suspect(NamedTuple):
+class Contender(NamedTuple):
     """One limiter that is still possible.
 
     Args:
@@ -41,15 +41,15 @@ class Suspect(NamedTuple):
         weight: how likely it is.
     """
 
-    family: Family
+    family: LimiterFamily
     point: Box
     question: Hashable
     weight: float
 
 
-def suspects(field: Field) -> list[Suspect]:
+def contenders(field: Hypotheses) -> list[Contender]:
     """Limiters that stand for everything that is still possible, some of each family."""
-    found: list[Suspect] = []
+    found: list[Contender] = []
     for kind in field.kinds():
         family, limit, low_ns, high_ns, boxes = kind
         ordered = sorted(boxes, key=lambda box: (box.low_ns, box.phase_low_ns))
@@ -58,12 +58,12 @@ def suspects(field: Field) -> list[Suspect]:
         for box in chosen:
             point = box.point()
             cell = cells * (point.low_ns - low_ns) // (high_ns - low_ns + 1)
-            found.append(Suspect(family, point, (family.name, limit, cell), 1 / len(chosen)))
+            found.append(Contender(family, point, (family.name, limit, cell), 1 / len(chosen)))
     return found
 
 
 def plan(
-    suspected: Sequence[Suspect],
+    contending: Sequence[Contender],
     limit: int,
     start_ns: int,
     *,
@@ -74,7 +74,7 @@ def plan(
     """The schedules of the next round, each for a fresh key; none if none can tell anything.
 
     Args:
-        suspected: what is still possible.
+        contending: what is still possible.
         limit: the limit that was seen.
         start_ns: when the round begins.
         most_requests: in all.
@@ -84,24 +84,24 @@ def plan(
     if most_requests <= limit:
         return []
     candidates: dict[Steps, tuple[tuple[int, ...], ...]] = {}
-    edges = _edges(suspected, limit, start_ns, most_ns)
-    for steps in _library(_windows(suspected, limit), edges, limit):
+    edges = _edges(contending, limit, start_ns, most_ns)
+    for steps in _library(_windows(contending, limit), edges, limit):
         if steps[-1][0] <= most_ns and steps not in candidates:
             absolute = [(start_ns + at_ns, requests) for at_ns, requests in steps]
             candidates[steps] = tuple(
-                admissions(each.family, each.point, absolute) for each in suspected
+                admissions(each.family, each.point, absolute) for each in contending
             )
     chosen: list[Steps] = []
-    known: list[Hashable] = [None] * len(suspected)
+    known: list[Hashable] = [None] * len(contending)
     left = most_requests
     while candidates and len(chosen) < (most_schedules or _MOST_SCHEDULES):
-        doubt = _doubt(suspected, known)
+        doubt = _doubt(contending, known)
         best: tuple[float, Steps] | None = None
         for steps, outcomes in candidates.items():
             requests = sum(count for _, count in steps)
             if requests > left:
                 continue
-            bits = doubt - _doubt(suspected, list(zip(known, outcomes, strict=True)))
+            bits = doubt - _doubt(contending, list(zip(known, outcomes, strict=True)))
             worth = bits / (requests + 3 + 5 * steps[-1][0] / most_ns)
             if bits > _LEAST_BITS and (best is None or worth > best[0]):
                 best = worth, steps
@@ -114,11 +114,11 @@ def plan(
     return chosen
 
 
-def _doubt(suspected: Sequence[Suspect], known: Sequence[Hashable]) -> float:
+def _doubt(contending: Sequence[Contender], known: Sequence[Hashable]) -> float:
     """The entropy of the question, in bits, once it is known which outcome it was."""
     outcomes: dict[Hashable, float] = defaultdict(float)
     joint: dict[Hashable, float] = defaultdict(float)
-    for each, outcome in zip(suspected, known, strict=True):
+    for each, outcome in zip(contending, known, strict=True):
         outcomes[outcome] += each.weight
         joint[outcome, each.question] += each.weight
     total = sum(outcomes.values())
@@ -128,29 +128,26 @@ def _doubt(suspected: Sequence[Suspect], known: Sequence[Hashable]) -> float:
     ) / total
 
 
-def _windows(suspected: Sequence[Suspect], limit: int) -> list[int]:
-    """Some of the times after which everything may be back, evenly among the suspects."""
-    times = {
-        point.low_ns * (limit if family.algorithm == "token-bucket" else 1)
-        for family, point, *_ in suspected
-    }
+def _windows(contending: Sequence[Contender], limit: int) -> list[int]:
+    """Some of the times after which everything may be back, evenly among the contenders."""
+    times = {point.low_ns * (limit if family.refills else 1) for family, point, *_ in contending}
     return _spread(sorted(times), _SCALES)
 
 
-def _edges(suspected: Sequence[Suspect], limit: int, start_ns: int, most_ns: int) -> list[int]:
-    """Some instants of the round between those at which suspects admit again, filled at 0."""
-    found = {_recovery(each, limit, start_ns, most_ns) for each in suspected}
+def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: int) -> list[int]:
+    """Some instants of the round between those at which contenders admit again, filled at 0."""
+    found = {_recovery(each, limit, start_ns, most_ns) for each in contending}
     back = sorted(instant for instant in found if instant is not None)
     return _spread([(one + two) // 2 for one, two in pairwise(back)], _EDGES)
 
 
-def _recovery(suspect: Suspect, limit: int, start_ns: int, most_ns: int) -> int | None:
+def _recovery(contender: Contender, limit: int, start_ns: int, most_ns: int) -> int | None:
     """When a key filled at 0 of the round admits again, to a 500th; None if too late."""
     low_ns, high_ns = 0, most_ns
     for _ in range(9):
         at_ns = (low_ns + high_ns) // 2
         steps = ((start_ns, limit), (start_ns + at_ns, 1))
-        if admissions(suspect.family, suspect.point, steps)[-1:] == (1,):
+        if admissions(contender.family, contender.point, steps)[-1:] == (1,):
             high_ns = at_ns
         else:
             low_ns = at_ns

@@ -82,7 +82,7 @@ class HttpSender:
         return time.monotonic_ns()
 
     def search(self, most: int, delays_ns: Sequence[int]) -> list[Seen]:
-        """Fill one fresh key until it denies, then poll it until it admits.
+        """See `Sender`.
 
         Where each answer waits for the one before, requests are sent side by side
         instead and nothing is polled: the limiter delays what it admits (`delaying`).
@@ -118,13 +118,7 @@ class HttpSender:
     def send(
         self, schedules: Sequence[Steps], start_ns: int, *, connections: int = 1
     ) -> list[list[Seen]]:
-        """Send each schedule on a fresh key, all at the same time; what was seen of each.
-
-        Args:
-            schedules: one for each key.
-            start_ns: when their 0 is; at once if that is past.
-            connections: of each key; as many as requests where answers are delayed.
-        """
+        """See `Sender`; on so many connections a key, as many as requests where answers are delayed."""
         groups = tuple(
             Group(
                 Schedule(steps),
@@ -139,7 +133,7 @@ class HttpSender:
         return [self._seen(events) for events in keys.values()]
 
     def hitter(self, *, fresh: bool) -> Hit:
-        """What sends with a fresh key, or that of the last search, each time on new connections."""
+        """See `Sender`; each time on new connections."""
         namespace = fresh_namespace() if fresh else self._searched
 
         def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:

@@ -1,28 +1,135 @@
-"""A survey by the native core: it clears nearly every key, without an object for an event.
-
-It says the same of a log as the reference in `survey`, and more: against which
-keys a search would find nothing, and what it would spend on that. Only the
-others are looked at one by one.
-"""
+"""What is in a log, and which of its keys have to be looked at: the reference, which names all."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import astuple, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
 from rateproof import core
 from rateproof.events import EventLog
 from rateproof.policy import Policy
-from rateproof.prove.columns import columns_of, stored
-from rateproof.prove.models import EXACT, Model, Tolerance
-from rateproof.prove.observed import KeyLog, observe
-from rateproof.prove.pressure.calls import ClosestCall, first_of_each
-from rateproof.prove.pressure.pressure import Pressure, unpressed
-from rateproof.prove.rejections.rules import Judgement
-from rateproof.prove.survey import Counts, Survey, Suspect
+from rateproof.prove.keys import (
+    Counts,
+    KeyLog,
+    columns_of,
+    observe,
+    stored,
+)
+from rateproof.prove.over_admission.gaps import (
+    Model,
+)
+from rateproof.prove.power.pressure import (
+    ClosestCall,
+    Pressure,
+    first_of_each,
+    measure,
+    rank,
+    unpressed,
+)
+from rateproof.prove.terms import (
+    EXACT,
+    Tolerance,
+)
+from rateproof.prove.wrong_rejection.rules import Judgement
 
-__all__ = ["screened"]
+__all__ = ["Survey", "Suspect", "screened", "survey", "survey_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A key against which something may be found.
+
+    The first three costs are positions that a search for over-admission would decide
+    again to find nothing; None where only the search can tell.
+
+    Args:
+        load: gives its requests.
+        broken: gives those among which a window certainly holds too many; None
+            where no such window is known.
+        tolerated: the cost under the tolerance.
+        exact: the cost had the clocks agreed.
+        unknown: the cost had the unknown requests that ended been admitted.
+        wrong: whether any of its rejections may be wrong.
+        joint: the cost of explaining all of its rejections together, a search
+            over orders of decisions; None where it is to be made.
+    """
+
+    load: Callable[[], KeyLog]
+    broken: Callable[[], KeyLog] | None = None
+    tolerated: int | None = None
+    exact: int | None = None
+    unknown: int | None = None
+    wrong: bool = True
+    joint: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of a log before anything is searched.
+
+    Args:
+        counts: what is in it.
+        pressure: how hard it pressed, one for each quota in policy order.
+        longest_ns: the longest way from sending to answer; None where an
+            answer was lost, or there is none.
+        suspects: the keys to look at, in order of appearance.
+        wrong_if_exact: whether a rejection of any key would be wrong, had the
+            clocks agreed; None if that is not known yet.
+        wrong_if_unknown: the same, had no unknown request been admitted.
+        closest: the keys that came closest to more than is allowed.
+        pressed: give the requests of the keys that pressed hardest.
+    """
+
+    counts: Counts
+    pressure: tuple[Pressure, ...]
+    longest_ns: int | None
+    suspects: Sequence[Suspect]
+    wrong_if_exact: bool | None = None
+    wrong_if_unknown: bool | None = None
+    closest: tuple[ClosestCall, ...] = ()
+    pressed: Sequence[Callable[[], KeyLog]] = ()
+
+
+def survey(log: EventLog, policy: Policy, tolerance: Tolerance, judgement: Judgement) -> Survey:
+    """Count and measure a log, with an object for each event; every key is a suspect."""
+    keys = list(observe(log).values())
+    return survey_of(keys, policy, tolerance, replace(judgement, longest_ns=_longest(keys)))
+
+
+def survey_of(
+    keys: Sequence[KeyLog], policy: Policy, tolerance: Tolerance, judgement: Judgement
+) -> Survey:
+    """Count and measure some keys of a log, of which `judgement` knows what concerns them all."""
+    counts = Counts(
+        keys=len(keys),
+        events=sum(len(key.admitted) + len(key.rejected) + len(key.unknown) for key in keys),
+        admitted=sum(len(key.admitted) for key in keys),
+        rejected=sum(len(key.rejected) for key in keys),
+        unknown=sum(len(key.unknown) for key in keys),
+        judged=sum(len(judgement.judged(key, tolerance)) for key in keys),
+    )
+    suspects = [Suspect(partial(_same, key)) for key in keys]
+    closest, pressed = rank(keys, policy)
+    return Survey(
+        counts,
+        measure(keys, policy),
+        judgement.longest_ns,
+        suspects,
+        closest=closest,
+        pressed=pressed,
+    )
+
+
+def _same(key: KeyLog) -> KeyLog:
+    return key
+
+
+def _longest(keys: Collection[KeyLog]) -> int | None:
+    if any(key.unknown for key in keys):
+        return None
+    known = (job for key in keys for job in (*key.admitted, *key.rejected))
+    return max((received_ns - sent_ns for sent_ns, received_ns in known), default=None)
 
 
 def screened(

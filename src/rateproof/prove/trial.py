@@ -3,24 +3,162 @@
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import InitVar, dataclass, field, replace
+from functools import cached_property
 
-from rateproof.events import EventLog
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
+from rateproof.events.columns import NULL
 from rateproof.policy import Policy
-from rateproof.prove.admissions.breach import MOST_EFFORT, Breach, find_breach
-from rateproof.prove.admissions.feasible import Exhausted, Interval
-from rateproof.prove.evidence import MOST_EVIDENCE, OVER_ADMISSION, Evidence
-from rateproof.prove.exhibits import Exhibits
-from rateproof.prove.headers.headers import Headers, headers_of
-from rateproof.prove.models import EXACT, Model, Tolerance
-from rateproof.prove.observed import KeyLog
-from rateproof.prove.pressure.sensitivity import Sensitivity, sensitivity
-from rateproof.prove.rejections.overlaps import Part
-from rateproof.prove.rejections.rules import Judgement, WrongRejection
-from rateproof.prove.rejections.together import find_together
-from rateproof.prove.screen import screened
-from rateproof.prove.survey import Survey, cut_off, fresh, survey, survey_of
+from rateproof.prove.evidence.drawing import Witness
+from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
+from rateproof.prove.headers import Headers, headers_of
+from rateproof.prove.keys import (
+    Interval,
+    KeyLog,
+    cut_off,
+    fresh,
+)
+from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
+from rateproof.prove.over_admission.feasible import (
+    Exhausted,
+)
+from rateproof.prove.over_admission.gaps import (
+    Model,
+    Stair,
+)
+from rateproof.prove.power.sensitivity import Sensitivity, sensitivity
+from rateproof.prove.screen import (
+    Survey,
+    screened,
+    survey,
+    survey_of,
+)
+from rateproof.prove.terms import (
+    EXACT,
+    OVER_ADMISSION,
+    WRONG_REJECTION,
+    Tolerance,
+)
+from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
+from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
+from rateproof.prove.wrong_rejection.together import Part, find_together
 
-__all__ = ["Doubts", "Trial"]
+__all__ = ["Doubts", "Exhibits", "Trial"]
+
+
+@dataclass
+class Exhibits:
+    """Makes evidence of rows of a log.
+
+    Args:
+        log: what clients saw.
+        policy: what was promised.
+    """
+
+    log: EventLog
+    policy: Policy
+
+    def over_admission(self, key: KeyLog, found: Breach) -> Evidence:
+        """Admissions that break the policy's gaps."""
+        jobs = [key.admitted[i] for i in found.core]
+        quota = self.policy.quotas[found.stair or 0]
+        stair = Stair.of(quota)
+        steps = max(1, found.steps)
+        rows = [key.admitted_rows[i] for i in found.core]
+        return Evidence(
+            claim=OVER_ADMISSION,
+            key=key.key,
+            run=self._run_of(rows),
+            events=tuple(self._witness(row, ADMITTED) for row in rows),
+            span_ns=max(end for _, end in jobs) - min(sent for sent, _ in jobs),
+            allowed=stair.size(steps) - 1,
+            seen=len(jobs),
+            window_ns=stair.span_ns(steps),
+            slack_ns=found.slack_ns,
+            nested=found.stair is not None,
+            policy=str(self.policy),
+            minimal=found.minimal,
+            complete=found.complete,
+        )
+
+    def wrong_rejection(
+        self,
+        key: KeyLog,
+        counted: Sequence[int],
+        rejected: Sequence[int],
+        *,
+        quota: int,
+        rule: Rule,
+        seen: int | None,
+    ) -> Evidence:
+        """Rejections without reason.
+
+        Args:
+            key: the client.
+            counted: rows of what may have used up the quota.
+            rejected: rows of the rejections.
+            quota: which quota came nearest to being full.
+            rule: what fills it.
+            seen: how much of it can have been in use at most; None where the
+                rejections only lack a reason together.
+        """
+        kept = self.policy.quotas[quota]
+        refill_ns = kept.burst * kept.window_ns // kept.limit
+        rows = [*sorted(counted, key=self._sent_ns), *sorted(rejected, key=self._sent_ns)]
+        outcomes = dict.fromkeys(key.unknown_rows, UNKNOWN) | dict.fromkeys(
+            key.rejected_rows, REJECTED
+        )
+        events = tuple(self._witness(row, outcomes.get(row, ADMITTED)) for row in rows)
+        refused = events[-len(rejected) :]
+        last_ns = max(event.received_ns or event.sent_ns for event in refused)
+        return Evidence(
+            claim=WRONG_REJECTION,
+            key=key.key,
+            run=self._run_of(rows),
+            events=events,
+            span_ns=last_ns - refused[0].sent_ns,
+            allowed=kept.burst,
+            seen=len(counted) if seen is None else seen,
+            window_ns=rule.lasts_ns if isinstance(rule, WindowRule) else refill_ns,
+            slack_ns=0,
+            nested=seen is not None,
+            policy=str(self.policy),
+            quota=str(kept),
+            complete=True,
+            without_need=len(rejected),
+        )
+
+    @cached_property
+    def _numbered(self) -> bool:
+        """Whether the rows have numbers of their own."""
+        same = self.log.same("sequence")
+        if len(self.log) < 2 or same is not None:
+            return len(self.log) < 2 or same not in {0, NULL}
+        return any(number not in {0, NULL} for number in self.log.ints("sequence"))
+
+    @cached_property
+    def _runs(self) -> bool:
+        """Whether there are several runs."""
+        if self.log.same("run") is not None:
+            return False
+        runs = self.log.ints("run")
+        return any(run != runs[0] for run in runs)
+
+    def _sent_ns(self, row: int) -> int:
+        return self.log[row].sent_ns
+
+    def _run_of(self, rows: Sequence[int]) -> int | None:
+        runs = {self.log[row].run for row in rows}
+        return runs.pop() if len(runs) == 1 and self._runs else None
+
+    def _witness(self, row: int, outcome: str) -> Witness:
+        event = self.log[row]
+        return Witness(
+            number=event.sequence if self._numbered else row,
+            sent_ns=event.sent_ns,
+            received_ns=event.received_ns,
+            status=event.status,
+            outcome=outcome,
+        )
 
 
 @dataclass(slots=True)

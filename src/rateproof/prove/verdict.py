@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from rateproof.prove.causes import Cause
-from rateproof.prove.evidence import DRAWING_WIDTH, MOST_EVIDENCE, Evidence, readable_key
-from rateproof.prove.headers.headers import Headers, all_headers
-from rateproof.prove.pressure.calls import ClosestCall, closest_of
-from rateproof.prove.pressure.pressure import Pressure, hardest
-from rateproof.prove.pressure.sensitivity import Sensitivity, best
-from rateproof.prove.survey import Counts
+from rateproof.prove.evidence.piece import DRAWING_WIDTH, MOST_EVIDENCE, Evidence
+from rateproof.prove.evidence.wording import key_to_json, readable_key
+from rateproof.prove.headers import Headers, all_headers
+from rateproof.prove.keys import Counts
+from rateproof.prove.power.pressure import ClosestCall, Pressure, closest_of, hardest
+from rateproof.prove.power.sensitivity import Sensitivity, best
+from rateproof.units import counted
 
 __all__ = [
     "CONSISTENT",
@@ -24,9 +24,30 @@ __all__ = [
     "VIOLATED",
     "Cause",
     "Counts",
+    "KeyVerdict",
     "Verdict",
     "combine",
 ]
+
+
+class Cause:
+    """What makes a verdict inconclusive, as names for programs."""
+
+    NEVER_STRESSED: Final = "never-stressed"
+    INVALID_RUN: Final = "invalid-run"
+    LOG_CUT_OFF: Final = "log-cut-off"
+    NO_RUN: Final = "no-run"
+    NOTHING_ADMITTED: Final = "nothing-admitted"
+    ONLY_ELSEWHERE: Final = "only-elsewhere"
+    UNKNOWN_OUTCOMES: Final = "unknown-outcomes"
+    WITHIN_TOLERANCE: Final = "only-within-tolerance"
+    BUDGET_SPENT: Final = "budget-spent"
+    NOT_JUDGED: Final = "not-judged"
+    NO_HEADERS: Final = "no-headers"
+    TOO_COARSE: Final = "too-coarse"
+    NOT_SHOWN: Final = "not-shown"
+    CUT_SHORT: Final = "cut-short"
+
 
 CONSISTENT: Final = "consistent"
 VIOLATED: Final = "violated"
@@ -140,3 +161,64 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         headers=all_headers(verdict.headers for verdict in verdicts),
         diagnosis=tuple(dict.fromkeys(name for one in decisive for name in one.diagnosis)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVerdict:
+    """The verdict on one key.
+
+    Args:
+        key: the client's identity.
+        run: the run that it is of, None where runs need not be told apart.
+        verdict: as on a whole log, but that of windows which are too short nothing is said,
+            and that evidence may hold requests that are not needed.
+    """
+
+    key: bytes
+    run: int | None
+    verdict: Verdict
+
+    @property
+    def margin_ns(self) -> int | None:
+        """How close its admissions came to too many: see `ClosestCall`; None where they were few."""
+        return self.verdict.closest[0].margin_ns if self.verdict.closest else None
+
+    @property
+    def excess(self) -> int | None:
+        """The least excess over any quota that its requests could have shown; None if violated."""
+        shown = (one.excess for one in self.verdict.sensitivity)
+        return min((excess for excess in shown if excess is not None), default=None)
+
+    def sentence(self) -> str:
+        """The key, what was found, and the figures, in one line."""
+        verdict, counts = self.verdict, self.verdict.counts
+        who = readable_key(self.key) + ("" if self.run is None else f", run {self.run}")
+        told = [
+            f"{who}: {', '.join((verdict.outcome, *verdict.causes))}",
+            f"{counted(counts.events, 'request')}, {counts.admitted} admitted",
+        ]
+        if verdict.closest:
+            told.append(f"{verdict.closest[0].allowed + 1} in {self._took_ns / 1e9:.6f} s")
+        if self.excess is not None:
+            told.append(f"could have shown {self.excess} more")
+        return "; ".join(told)
+
+    @property
+    def _took_ns(self) -> int:
+        return self.verdict.closest[0].window_ns + self.verdict.closest[0].margin_ns
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the evidence."""
+        counts = self.verdict.counts
+        return {
+            **key_to_json(self.key),
+            "run": self.run,
+            "outcome": self.verdict.outcome,
+            "causes": list(self.verdict.causes),
+            "requests": counts.events,
+            "admitted": counts.admitted,
+            "rejected": counts.rejected,
+            "unknown": counts.unknown,
+            "margin_ns": self.margin_ns,
+            "excess": self.excess,
+        }

@@ -1,5 +1,6 @@
 """Who the clients are, how each behaves, for how long, and the seed of it all."""
 
+import itertools
 import re
 import secrets
 from collections.abc import Iterator
@@ -204,18 +205,21 @@ class Scenario:
 
     def clients(self) -> Iterator[Client]:
         """Every client, group by group."""
-        number = 0
+        numbers = itertools.count()
         for group in self.groups:
             for _ in range(group.clients):
-                yield Client(
-                    number=number,
-                    identity=identity_of(self.namespace, number),
-                    behaviour=group.behaviour,
-                    connections=group.connections,
-                    seed=f"{self.seed}/{number}",
-                    namespace=self.namespace,
-                )
-                number += 1
+                yield self.client(next(numbers), group)
+
+    def client(self, number: int, group: Group) -> Client:
+        """The client of a group that has this number."""
+        return Client(
+            number=number,
+            identity=identity_of(self.namespace, number),
+            behaviour=group.behaviour,
+            connections=group.connections,
+            seed=f"{self.seed}/{number}",
+            namespace=self.namespace,
+        )
 
     def template(self) -> RequestTemplate:
         """Every request as bytes, around the place of its identity."""

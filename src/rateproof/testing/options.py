@@ -113,7 +113,7 @@ def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestS
     from rateproof.hunt import TestSettings
     from rateproof.keyspec import KeySpec
     from rateproof.policy import Policy
-    from rateproof.prove.claims import CLAIM_SETS
+    from rateproof.prove.terms import CLAIM_SETS
     from rateproof.simulate.checks import check_count, check_rate
     from rateproof.simulate.scenario import fresh_seed
     from rateproof.simulate.target import Target

@@ -3,7 +3,7 @@
 import pytest
 
 from rateproof import cli
-from rateproof.probe import run
+from rateproof.probe import probing
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from rateproof.probe import run
     ],
 )
 def test_bad_arguments_exit_64_before_anything_is_sent(arguments, named, capsys, monkeypatch):
-    monkeypatch.setattr(run, "probe", lambda _: pytest.fail("it was sent"))
+    monkeypatch.setattr(probing, "probe", lambda _: pytest.fail("it was sent"))
     monkeypatch.setattr("sys.stdin", None)
     assert cli.main(["probe", *arguments]) == 64
     captured = capsys.readouterr()
@@ -30,6 +30,6 @@ def test_an_interrupted_probe_exits_130(capsys, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "probe", interrupted)
+    monkeypatch.setattr(probing, "probe", interrupted)
     assert cli.main(["probe", "http://127.0.0.1:1/"]) == 130
     assert capsys.readouterr().out == ""

@@ -9,7 +9,7 @@ from rateproof.probe.families import FAMILIES
 
 S = 1_000_000_000
 NAMES = [family.name for family in FAMILIES]
-BUDGET = Budget(requests=250, spare=True)
+BUDGET = Budget(requests=250)
 BEGIN_NS = 10**15
 
 
@@ -22,7 +22,7 @@ def _course(simulated, name, limit, window_ns, seed, budget=BUDGET, **options):
 
 def _found(course):
     """Family, limit and window of everything that is left, as they would be reported."""
-    kinds = [] if course.field is None else course.field.kinds()
+    kinds = [] if course.hypotheses is None else course.hypotheses.kinds()
     return {
         (kind.family.name, kind.limit, kind.guess.window_ns // kind.guess.limit, kind.guess.pinned)
         for kind in kinds
@@ -107,14 +107,14 @@ def test_the_tighter_of_two_limits_is_found(simulated):
 
 def test_no_limit_takes_the_budget_and_no_more(simulated):
     course, sender = _course(simulated, "sliding-log", 1000, S, seed=1, budget=Budget(requests=90))
-    assert (course.limit, course.burst, course.field) == (0, 90, None)
+    assert (course.limit, course.burst, course.hypotheses) == (0, 90, None)
     assert sender.requests == 90
 
 
 def test_a_window_beyond_the_horizon_leaves_the_limit_alone(simulated):
-    budget = Budget(requests=90, horizon_ns=2 * S)
+    budget = Budget(requests=90, time_ns=2 * S)
     course, _ = _course(simulated, "sliding-log", 4, 3600 * S, seed=1, budget=budget)
-    assert (course.limit, course.field) == (4, None)
+    assert (course.limit, course.hypotheses) == (4, None)
     assert S < course.held_ns <= 2 * S
 
 
@@ -166,6 +166,6 @@ def test_a_fresh_key_that_is_denied_at_once_shares_the_count_of_others(used, see
     limiter = Everybody(simulated.make("sliding-log", 5, S // 2), used, BEGIN_NS)
     course = run_course(simulated.VirtualSender(limiter, seed, BEGIN_NS), BUDGET)
     assert course.shared
-    kinds = course.field.kinds() if course.field else []
+    kinds = course.hypotheses.kinds() if course.hypotheses else []
     if kinds and kinds[0].guess.pinned:
         assert (kinds[0].limit, kinds[0].guess.window_ns) == (5, S // 2)

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from rateproof.probe.families import FAMILIES, admissions, explains
+from rateproof.probe.families import FAMILIES
+from rateproof.probe.family import admissions, explains
 from rateproof.probe.seen import Box, Seen
 
 MS = 1_000_000
@@ -26,7 +27,7 @@ def _case(family, rng, simulated):
     limit, window_ns = rng.randint(1, 6), rng.randrange(50 * MS, 2000 * MS)
     phase_ns = rng.randrange(window_ns)
     limiter = simulated.make(family.name, limit, window_ns, phase_ns)
-    time_ns = window_ns // limit if family.name == "token-bucket" else window_ns
+    time_ns = window_ns // limit if family.refills else window_ns
     boundary_ns = BEGIN_NS - (BEGIN_NS - phase_ns) % window_ns
     return limiter, Box(limit, time_ns, time_ns, boundary_ns, boundary_ns), rng
 

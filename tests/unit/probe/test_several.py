@@ -11,7 +11,7 @@ from rateproof.probe.several import Several, several
 S = 1_000_000_000
 MS = 1_000_000
 NAMES = [family.name for family in FAMILIES]
-BUDGET = Budget(requests=250, spare=True)
+BUDGET = Budget(requests=250)
 
 
 def scattered(simulated, name, counters, limit, window_ns, seed):
@@ -29,7 +29,7 @@ def test_what_they_admit_together_is_found_with_a_bound_for_each(counters, limit
         course = run_course(sender, BUDGET)
         found = course.several
         assert found, seed
-        assert course.field is None
+        assert course.hypotheses is None
         assert found.together == counters * limit
         assert found.each >= limit
         assert 1 < found.counters <= counters

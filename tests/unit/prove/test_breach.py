@@ -3,9 +3,19 @@
 from dataclasses import replace
 
 from rateproof.policy import Policy
-from rateproof.prove.admissions.breach import Breach, find_breach
-from rateproof.prove.admissions.feasible import Exhausted, Feasible, Infeasible, feasible
-from rateproof.prove.models import Model, Tolerance
+from rateproof.prove.over_admission.breach import Breach, find_breach
+from rateproof.prove.over_admission.feasible import (
+    Exhausted,
+    Feasible,
+    Infeasible,
+    feasible,
+)
+from rateproof.prove.over_admission.gaps import (
+    Model,
+)
+from rateproof.prove.terms import (
+    Tolerance,
+)
 
 UNCOUNTED = [(0, 200), (300, 300), (600, 600), (200, 400)]
 TWO = Model.of(Policy.parse("2 per 400ns"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rateproof.prove import Evidence, Witness
-from rateproof.prove.evidence import readable_key
+from rateproof.prove.evidence.wording import readable_key
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -17,8 +17,8 @@ from rateproof.events import Event, EventLog, read_log
 from rateproof.policy import Policy
 from rateproof.prove import INCONCLUSIVE, VIOLATED, judge, verify
 from rateproof.prove.evidence import Document, to_document
-from rateproof.prove.observed import observe
-from rateproof.prove.tolerance import Tolerance
+from rateproof.prove.keys import observe
+from rateproof.prove.terms import Tolerance
 
 MS = 1_000_000
 HISTORIES = Path(__file__).parents[2] / "histories"

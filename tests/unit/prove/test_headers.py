@@ -8,7 +8,7 @@ from rateproof import cli
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, HEADERS, VIOLATED, combine, judge
-from rateproof.prove.headers.headers import Headers
+from rateproof.prove.headers import Headers
 
 HISTORIES = Path(__file__).parents[2] / "histories"
 S = 1_000_000_000

@@ -5,7 +5,14 @@ import pytest
 from rateproof import core
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy
-from rateproof.prove.models import EXACT, Model, Stair, Tolerance
+from rateproof.prove.over_admission.gaps import (
+    Model,
+    Stair,
+)
+from rateproof.prove.terms import (
+    EXACT,
+    Tolerance,
+)
 
 
 def test_a_tolerance_shortens_gaps_and_lengthens_windows():

@@ -7,7 +7,15 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog, derived, outcome_of
 from rateproof.policy import Policy
-from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, Verdict, combine, judge
+from rateproof.prove import (
+    CONSISTENT,
+    INCONCLUSIVE,
+    VIOLATED,
+    Cause,
+    Verdict,
+    combine,
+    judge,
+)
 from rateproof.prove.verdict import MOST_EVIDENCE
 
 MS = 1_000_000

@@ -1,4 +1,4 @@
-//! Where may the windows of a limiter begin? The twin of `rateproof.prove.admissions.families`, which is the
+//! Where may the windows of a limiter begin? The twin of `rateproof.prove.over_admission.families`, which is the
 //! specification: the same inputs give the same answer, the same core and the same count of work.
 
 mod first_hit_window;
@@ -115,7 +115,7 @@ pub enum Windows {
     },
 }
 
-/// Looks for admissions that no windows of the family explain; see `rateproof.prove.admissions.families`.
+/// Looks for admissions that no windows of the family explain; see `rateproof.prove.over_admission.families`.
 ///
 /// # Panics
 /// If the slices differ in length or hold `MAX_POSITIONS` jobs or more.

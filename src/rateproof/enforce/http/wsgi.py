@@ -36,13 +36,13 @@ class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
     @cached_property
     def _serve(self) -> WSGIApplication:
         """The native core's way to all of this, where it knows one."""
-        module, gate = native(), self._limiter.gate
+        module, limiter = native(), self._limiter
         read = plain_reader(self._spec, WsgiRequest, self._address)
-        if module is None or gate is None or read is None or self._x_ratelimit:
+        if module is None or read is None or not limiter.decides or self._x_ratelimit:
             return self._answer
         write = module.LimitFields(self._announced.names, self._announced.policy)
         desk = module.WsgiDesk(
-            gate, read, write, self._exempt, self._app,
+            limiter, read, write, self._exempt, self._app,
             compose=self._denied, otherwise=self._answer, refuse=self._refuse,
         )  # fmt: skip
         serve: WSGIApplication = desk.serve

@@ -4,18 +4,15 @@ A *store* is a place: `memory://`, `shm://NAME`, `redis://…`. A *ledger* is wh
 a store keeps of one policy: one table for each quota, decided all or nothing.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from rateproof.core import native as native_module  # a bare `native` is our submodule
 from rateproof.enforce.counters import Counters
-from rateproof.enforce.decision import Decision, Ruling
+from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores.location import parse_url, remove, shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
-
-if TYPE_CHECKING:
-    from rateproof._native import Gate
 
 __all__ = [
     "DEFAULT_CAPACITY",
@@ -34,7 +31,11 @@ MAX_CAPACITY = 2**26
 
 
 class Ledger(Protocol):
-    """What is kept of one policy: answers come in the order of its quotas."""
+    """What is kept of one policy: answers come in the order of its quotas.
+
+    One that the native core can answer for by itself has a `source` beside: its
+    tables in the order of the quotas, or the denials that are remembered of it.
+    """
 
     quotas: Sequence[Quota]
 
@@ -73,26 +74,6 @@ class Ledger(Protocol):
 
     def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:
         """For each quota (live keys, slots); empty where that is not known."""
-        ...
-
-    def gate(
-        self,
-        counters: Counters,
-        order: Sequence[tuple[Quota, int]],
-        otherwise: Callable[..., Decision],
-        *,
-        skip_full: bool,
-        shadow: bool,
-    ) -> "Gate | None":
-        """`Limiter.hit` in native code, where the ledger has a way to it.
-
-        Args:
-            counters: what decisions are counted in.
-            order: the quotas of the policy, and the place of each in the ledger.
-            otherwise: asked what the gate cannot decide.
-            skip_full: as for `hit`.
-            shadow: let pass what is denied.
-        """
         ...
 
 

@@ -1,19 +1,19 @@
 """The native core's tables: they lock and share by themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from rateproof.enforce.counters import Counters
-from rateproof.enforce.decision import Answer, Decision, Ruling
+from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.location import Place
 from rateproof.enforce.stores.tables import TableStore, ruling_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
 
 if TYPE_CHECKING:
-    from rateproof._native import Gate, Table
+    from rateproof._native import Table
 
 __all__ = ["NativeLedger", "NativeStore"]
 
@@ -65,7 +65,6 @@ class NativeLedger:
         self._tables = tuple(tables)
         self._hit_all = module.hit_all
         self._peek_all = module.peek_all
-        self._gate = module.Gate
 
     def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Decide, and charge every table if every table admits."""
@@ -111,20 +110,10 @@ class NativeLedger:
         """For each quota (live keys, slots)."""
         return [table.census(now_ns) for table in self._open_tables()]
 
-    def gate(
-        self,
-        counters: Counters,
-        order: Sequence[tuple[Quota, int]],
-        otherwise: Callable[..., Decision],
-        *,
-        skip_full: bool,
-        shadow: bool,
-    ) -> "Gate":
-        """`Limiter.hit` in native code; see `Ledger`."""
-        gate: Gate = self._gate(
-            self._open_tables(), counters, order, otherwise, skip_full=skip_full, shadow=shadow
-        )
-        return gate
+    @property
+    def source(self) -> "tuple[Table, ...]":
+        """What the native core decides by alone; see `Ledger`."""
+        return self._open_tables()
 
     def close(self) -> None:
         """Let go of the tables."""

@@ -138,9 +138,6 @@ class ReferenceLedger:
             now_ns, _ = self._now_ns(now_ns)
             return [table.census(now_ns) for table in self._tables]
 
-    def gate(self, *_: object, **__: object) -> None:
-        """None: all of it is Python; see `Ledger`."""
-
     def close(self) -> None:
         """Decide no more. Under the lock."""
         self._tables = ()

@@ -19,7 +19,7 @@ from rateproof.hunt.report.charts import latency_chart, timeline_chart, traffic_
 from rateproof.hunt.report.conclusion import of_claim
 from rateproof.hunt.report.findings import Findings
 from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict
-from rateproof.prove.wording import readable_key, spaced
+from rateproof.prove.evidence.wording import readable_key, spaced
 
 __all__ = ["page"]
 

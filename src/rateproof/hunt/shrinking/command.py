@@ -5,7 +5,7 @@ from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.server.starting import may_be_ours
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
-from rateproof.prove.claims import CLAIM_SETS
+from rateproof.prove.terms import CLAIM_SETS
 from rateproof.units import format_duration
 
 __all__ = ["repeat_command"]

@@ -6,13 +6,14 @@ from http import HTTPStatus
 
 from rateproof.events import REJECTED, EventLog, declines, listed, rejected_statuses
 from rateproof.events.columns import NULL
-from rateproof.prove.survey import Counts
+from rateproof.prove.keys import Counts
 
 __all__ = [
     "UNANSWERED",
     "doubted_rejections",
     "failing_throughout",
     "if_rejected",
+    "only_elsewhere",
     "perhaps_rejected",
     "statuses",
     "why_elsewhere",
@@ -139,3 +140,16 @@ def _named(status: int | None) -> str:
 def _tally(counts: Mapping[str, int] | Mapping[int | None, int]) -> str:
     most_first = sorted(counts.items(), key=lambda entry: -entry[1])
     return ", ".join(f"{'no answer' if what is None else what}: {n}" for what, n in most_first)
+
+
+def only_elsewhere(log: EventLog) -> bool:
+    """Whether every answer says that the requests went to the wrong place, and none was limited.
+
+    A login page, a redirect or a wrong path is seldom behind the limiter that
+    is meant, so what it admits shows nothing.
+    """
+    answered = [status for status in statuses(log) if status is not None]
+    if not answered or not all(300 <= status < 500 for status in answered):
+        return False
+    codes, words = log.codes("outcome")
+    return REJECTED not in {words[code] for code in set(codes)}

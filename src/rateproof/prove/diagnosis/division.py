@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from rateproof.events import EventLog
-from rateproof.prove.admissions.feasible import Interval
-from rateproof.prove.admissions.windows import most_nested
-from rateproof.prove.diagnosis.diagnosis import (
+from rateproof.prove.diagnosis.hypotheses import (
     MOST_OF_ANY,
     Diagnosis,
     Finding,
     is_long,
     known_since_ns,
 )
-from rateproof.prove.observed import KeyLog, observe
-from rateproof.prove.pressure.pressure import Pressure
+from rateproof.prove.keys import Interval, KeyLog, observe
+from rateproof.prove.over_admission.windows import most_nested
+from rateproof.prove.power.pressure import Pressure
 from rateproof.units import format_duration
 
 __all__ = ["divided"]

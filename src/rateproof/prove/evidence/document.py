@@ -14,10 +14,9 @@ from rateproof import __version__
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, declines, listed
 from rateproof.policy import Policy
-from rateproof.prove.claims import OVER_ADMISSION, WRONG_REJECTION
-from rateproof.prove.evidence.evidence import Evidence
-from rateproof.prove.tolerance import Tolerance
-from rateproof.prove.wording import spaced
+from rateproof.prove.evidence.piece import Evidence
+from rateproof.prove.evidence.wording import spaced
+from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION, Tolerance
 
 __all__ = ["FORMAT", "Document", "is_document", "to_document"]
 

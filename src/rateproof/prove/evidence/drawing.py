@@ -1,19 +1,204 @@
-"""Evidence as a drawing in SVG: one file, no scripts, no fonts or images from elsewhere."""
+"""Drawings of evidence: in text, in ASCII alone, and in SVG, one file without scripts or fonts."""
 
 import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import Final, Self, TypeVar
 
-from rateproof.prove.claims import WRONG_REJECTION
-from rateproof.prove.evidence.frame import Frame, shown
-from rateproof.prove.wording import brief, seconds, spaced
+from rateproof.prove.evidence.wording import brief, seconds, spaced
+from rateproof.prove.terms import WRONG_REJECTION
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["Drawing", "Witness"]
 
-    from rateproof.prove.evidence.evidence import Evidence, Witness
+_CUT: Final = 4
+T = TypeVar("T")
 
-__all__ = ["draw_svg"]
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One request of the evidence, as its client saw it.
+
+    Args:
+        number: the sequence number within its run, or the row in the log
+            where the log does not number requests.
+        sent_ns: see `rateproof.events.Event`.
+        received_ns: None if no answer came.
+        status: the HTTP status, None if no answer came.
+        outcome: `admitted`, `rejected` or `unknown`.
+    """
+
+    number: int
+    sent_ns: int
+    received_ns: int | None
+    status: int | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a drawing shows; the fields are those of `Evidence`."""
+
+    claim: str
+    policy: str
+    sentence: str
+    events: tuple[Witness, ...]
+    window_ns: int
+    slack_ns: int
+    nested: bool
+
+    def text(self, width: int) -> str:
+        """The requests and the window, a line each, times relative to the first sent.
+
+        An interval is drawn as `[==]`, a rejected one as `[xx]`, one without an end
+        as `[==>`, one narrower than a character as `|`. A window much longer than what
+        happened in it is cut off, marked by `>`. Of more than 24 requests those in the
+        midst are left out.
+
+        Args:
+            width: characters a line, at least 28.
+        """
+        frame = _Frame.of(self)
+        pad = max(len(f"#{event.number}") for event in self.events)
+        columns = max(_LEAST_WIDTH, width) - pad - _OFFSET - _STATUS - 3
+        start_ns = min(event.sent_ns for event in self.events)
+        digits = 6 if max(event.sent_ns for event in self.events) - start_ns < _FINE_NS else 3
+
+        def rows(events: Sequence[Witness]) -> list[str]:
+            return [
+                f"{f'#{event.number}':>{pad}} {(event.sent_ns - start_ns) / 1e9:>{_OFFSET - 2}.{digits}f} s "
+                f"{event.status or '-':>{_STATUS}} {_bar(frame, event, columns - 1)}"
+                for event in events
+            ]
+
+        first, left_out, last = _shown(self.events, _MOST_LINES)
+        between = [f"{'':>{pad}} ... {left_out} more ..."] if left_out else []
+        return "\n".join(
+            [*rows(first), *between, *rows(last), *_bracket(self, frame, pad, columns - 1)]
+        )
+
+    def svg(self) -> str:
+        """The sentence, the window with its slack, and each request's interval by outcome.
+
+        Bars narrower than 4 pixels are drawn 4 wide. Of more than 100 requests those in the
+        midst are left out. Light and dark follow the reader's preference.
+
+        Returns:
+            A whole file. Every text in it is escaped, for keys come from anybody.
+        """
+        frame = _Frame.of(self)
+        sentence = textwrap.wrap(self.sentence, 112)
+        first, left_out, last = _shown(self.events, _MOST_ROWS)
+        rows = [*first, *([None] if left_out else []), *last]
+        top = 40 + _LINE * len(sentence) + 46
+        bottom = top + _ROW * len(rows) + 8
+        height = bottom + 62
+        parts = [
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="evidence" role="img" '
+                f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}">'
+            ),
+            f"<title>{escape(self.sentence)}</title>",
+            f"<style>{_STYLE}</style>",
+            f'<rect class="back" width="{_WIDTH}" height="{height}"/>',
+            _text(20, 30, textwrap.shorten(f"{self.claim}: {self.policy}", 96), "title"),
+            *(_text(20, 54 + _LINE * at, line) for at, line in enumerate(sentence)),
+            *_axis(frame, top, bottom),
+            *_window(self, frame, top - 14, bottom),
+        ]
+        for at, event in enumerate(rows):
+            y = top + _ROW * at
+            if event is None:
+                parts.append(_text(_LEFT - 12, y + 15, f"{left_out} more", "number quiet"))
+            else:
+                parts += _row(frame, event, y)
+        return "\n".join([*parts, *_legend(rows, height - 14), "</svg>", ""])
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Instants that a drawing has to place.
+
+    Args:
+        first_ns: where it begins.
+        last_ns: where it ends, later than `first_ns`.
+        opens_ns: where the window begins.
+        closes_ns: where it ends; after `last_ns` where the window is so much
+            longer than what happened in it that it is cut off.
+    """
+
+    first_ns: int
+    last_ns: int
+    opens_ns: int
+    closes_ns: int
+
+    @classmethod
+    def of(cls, evidence: Drawing) -> Self:
+        """The frame of all requests and of the window."""
+        first_ns = min(event.sent_ns for event in evidence.events)
+        ends = (e.sent_ns if e.received_ns is None else e.received_ns for e in evidence.events)
+        last_ns = max(first_ns + 1, *ends)
+        opens_ns = first_ns
+        if evidence.claim == WRONG_REJECTION:
+            opens_ns = evidence.events[-1].sent_ns - evidence.window_ns
+            first_ns = min(first_ns, opens_ns)
+        elif evidence.window_ns < _CUT * (last_ns - first_ns):
+            last_ns = max(last_ns, first_ns + evidence.window_ns)
+        return cls(first_ns, last_ns, opens_ns, opens_ns + evidence.window_ns)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the window goes on behind the end."""
+        return self.closes_ns > self.last_ns
+
+    def place(self, ns: int, width: int) -> int:
+        """Where an instant lies, 0 to `width`; what lies outside is at the edge."""
+        along = (ns - self.first_ns) * width // (self.last_ns - self.first_ns)
+        return min(width, max(0, along))
+
+
+def _shown(rows: Sequence[T], most: int) -> tuple[Sequence[T], int, Sequence[T]]:
+    """The rows to draw: the first ones, how many are left out behind them, and the last ones."""
+    if len(rows) <= most:
+        return rows, 0, ()
+    last = most // 3
+    return rows[: most - last], len(rows) - most, rows[-last:]
+
+
+_MOST_LINES: Final = 24
+_OFFSET, _STATUS = 11, 3
+_FINE_NS: Final = 20_000_000
+_LEAST_WIDTH: Final = 28
+
+
+def _bar(frame: _Frame, event: Witness, width: int) -> str:
+    left = frame.place(event.sent_ns, width)
+    right = width if event.received_ns is None else frame.place(event.received_ns, width)
+    if left == right:
+        return " " * left + "|"
+    fill = "x" if event.outcome == "rejected" else "="
+    closing = ">" if event.received_ns is None else "]"
+    return " " * left + "[" + fill * (right - left - 1) + closing
+
+
+def _bracket(evidence: Drawing, frame: _Frame, pad: int, width: int) -> list[str]:
+    left, right = frame.place(frame.opens_ns, width), frame.place(frame.closes_ns, width)
+    closing = ">" if frame.is_cut else ")"
+    label = spaced(evidence.window_ns)
+    if evidence.slack_ns:
+        label += f", {seconds(evidence.slack_ns, up=False)} to spare"
+    margin = pad + _OFFSET + _STATUS + 3
+    begins = max(0, min(margin, margin + width + 1 - len(label)))
+    behind = " " * (_STATUS + 2)
+    return [
+        f"{'':>{pad}} {'window':>{_OFFSET}}{behind}"[:margin]
+        + " " * left
+        + "["
+        + "-" * (right - left - 1)
+        + closing,
+        " " * begins + label,
+    ]
+
 
 _MOST_ROWS: Final = 100
 _WIDTH, _LEFT, _RIGHT = 900, 150, 28
@@ -54,45 +239,7 @@ _STYLE: Final = """\
 }"""
 
 
-def draw_svg(evidence: "Evidence") -> str:
-    """The sentence, the window with its slack, and each request's interval by outcome.
-
-    Bars narrower than 4 pixels are drawn 4 wide. Of more than 100 requests those in the
-    midst are left out. Light and dark follow the reader's preference.
-
-    Returns:
-        A whole file. Every text in it is escaped, for keys come from anybody.
-    """
-    frame = Frame.of(evidence)
-    sentence = textwrap.wrap(evidence.sentence(), 112)
-    first, left_out, last = shown(evidence.events, _MOST_ROWS)
-    rows = [*first, *([None] if left_out else []), *last]
-    top = 40 + _LINE * len(sentence) + 46
-    bottom = top + _ROW * len(rows) + 8
-    height = bottom + 62
-    parts = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="evidence" role="img" '
-            f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}">'
-        ),
-        f"<title>{escape(evidence.sentence())}</title>",
-        f"<style>{_STYLE}</style>",
-        f'<rect class="back" width="{_WIDTH}" height="{height}"/>',
-        _text(20, 30, textwrap.shorten(f"{evidence.claim}: {evidence.policy}", 96), "title"),
-        *(_text(20, 54 + _LINE * at, line) for at, line in enumerate(sentence)),
-        *_axis(frame, top, bottom),
-        *_window(evidence, frame, top - 14, bottom),
-    ]
-    for at, event in enumerate(rows):
-        y = top + _ROW * at
-        if event is None:
-            parts.append(_text(_LEFT - 12, y + 15, f"{left_out} more", "number quiet"))
-        else:
-            parts += _row(frame, event, y)
-    return "\n".join([*parts, *_legend(rows, height - 14), "</svg>", ""])
-
-
-def _x(frame: Frame, ns: int) -> float:
+def _x(frame: _Frame, ns: int) -> float:
     return _LEFT + frame.place(ns, _PLOT * 10) / 10
 
 
@@ -101,7 +248,7 @@ def _text(x: float, y: float, text: str, style: str = "") -> str:
     return f'<text x="{x:g}" y="{y:g}"{named}>{escape(text)}</text>'
 
 
-def _axis(frame: Frame, top: int, bottom: int) -> list[str]:
+def _axis(frame: _Frame, top: int, bottom: int) -> list[str]:
     span_ns = frame.last_ns - frame.first_ns
     step_ns = next(
         part * 10**power
@@ -119,7 +266,7 @@ def _axis(frame: Frame, top: int, bottom: int) -> list[str]:
     return parts
 
 
-def _window(evidence: "Evidence", frame: Frame, y: int, bottom: int) -> list[str]:
+def _window(evidence: Drawing, frame: _Frame, y: int, bottom: int) -> list[str]:
     """The bracket above the requests, open on the right: that instant is a new window."""
     left, right = _x(frame, frame.opens_ns), _x(frame, frame.closes_ns)
     end = f"h{right - left:g} m-7 -5 l7 5 l-7 5" if frame.is_cut else f"h{right - left:g} v8"
@@ -147,7 +294,7 @@ def _window(evidence: "Evidence", frame: Frame, y: int, bottom: int) -> list[str
     ]
 
 
-def _row(frame: Frame, event: "Witness", y: int) -> list[str]:
+def _row(frame: _Frame, event: Witness, y: int) -> list[str]:
     left = _x(frame, event.sent_ns)
     ends = event.received_ns if event.received_ns is not None else frame.last_ns
     width = max(_LEAST_BAR, _x(frame, ends) - left)
@@ -165,7 +312,7 @@ def _row(frame: Frame, event: "Witness", y: int) -> list[str]:
     ]
 
 
-def _legend(rows: "Sequence[Witness | None]", y: int) -> list[str]:
+def _legend(rows: Sequence[Witness | None], y: int) -> list[str]:
     """The colours that occur."""
     parts = []
     x = _LEFT

@@ -14,10 +14,8 @@ __all__ = [
     "TRANSPORTS",
     "Transport",
     "checker",
-    "default",
     "default_name",
     "named",
-    "require_requests",
 ]
 
 TRANSPORTS = ("native", "threads")
@@ -31,7 +29,7 @@ class Transport(Protocol):
     request is written (of a header that is dripped: before the byte that
     completes it), `received_ns` after the first byte of the final status line
     has arrived, both on CLOCK_MONOTONIC; the server's decision lies between
-    them. Nothing is sent twice: a request whose answer was lost is its own
+    them, and how much wider the interval is, is the transport's own matter. Nothing is sent twice: a request whose answer was lost is its own
     row, outcome `unknown`.
     """
 
@@ -72,31 +70,8 @@ class Transport(Protocol):
         ...
 
 
-def require_requests() -> None:
-    """Make sure that Requests is there, before anything is asked or started.
-
-    Raises:
-        InvalidArgument: it is not, with the command that installs it.
-    """
-    try:
-        import requests  # noqa: F401
-    except ImportError as error:
-        raise InvalidArgument(
-            "sending requests needs Requests, which is not installed", "pip install requests"
-        ) from error
-
-
-def default() -> Transport:
-    """The native transport where it was built and is not switched off, else the one on threads.
-
-    Raises:
-        InvalidArgument: neither can be used; says what to install.
-    """
-    return named(default_name())
-
-
 def default_name() -> str:
-    """The name of the default transport."""
+    """`native` where it was built and is not switched off, else `threads`."""
     return "native" if _has_engine() else "threads"
 
 
@@ -110,9 +85,12 @@ def named(name: str) -> Transport:
         InvalidArgument: no such transport, or one that needs what is missing here.
     """
     if name == "threads":
-        require_requests()
-        from rateproof.simulate.transports.threads import run
-
+        try:
+            from rateproof.simulate.transports.threads import run
+        except ImportError as error:
+            raise InvalidArgument(
+                "sending requests needs Requests, which is not installed", "pip install requests"
+            ) from error
         return run
     if name != "native":
         raise InvalidArgument(f"unknown transport {name!r}", f"one of {', '.join(TRANSPORTS)}")

@@ -22,7 +22,7 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.target import Target
-from rateproof.simulate.transports.limits import ensure_descriptors, spare_descriptors
+from rateproof.simulate.transports.descriptors import ensure_descriptors, spare_descriptors
 
 __all__ = ["check", "run"]
 

@@ -1,0 +1,15 @@
+"""The families that a probe can recognise, one file each, found by reading this folder.
+
+A file says of which algorithm of ours its limiters are, or what they are called where they
+are of none; how likely it is that one meets them; and how one of them goes on.
+"""
+
+from rateproof.probe.family import LimiterFamily
+from rateproof.registry import modules_in
+
+__all__ = ["FAMILIES"]
+
+FAMILIES: tuple[LimiterFamily, ...] = tuple(
+    sorted((module.FAMILY for module in modules_in(__name__).values()), key=lambda each: each.rank)
+)
+"""Every family, the likelier first where nothing tells two of them apart."""

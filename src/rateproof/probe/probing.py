@@ -1,0 +1,172 @@
+"""`rateproof probe`: from its settings to what it prints."""
+
+import json
+import time
+from dataclasses import dataclass, replace
+
+from rateproof.events import ADMITTED, REJECTED_STATUSES, outcome_of
+from rateproof.keyspec import KeySpec
+from rateproof.output import emit, say
+from rateproof.probe.course import Budget, run_course
+from rateproof.probe.finding import Finding, describe, to_json
+from rateproof.probe.hello import say_hello
+from rateproof.probe.identity import (
+    IN_KEY,
+    NOT_IN_KEY,
+    Dimension,
+    dimensions,
+    most_of_a_dimension,
+    workers,
+)
+from rateproof.probe.seen import widened
+from rateproof.probe.sender import HttpSender, fresh_namespace
+from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.consent import allow_target, allowed_rate
+from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.target import Target
+from rateproof.simulate.transports import default_name, named
+from rateproof.units import SECOND_NS, format_duration
+
+__all__ = ["ProbeSettings", "probe", "run_probe"]
+
+_REFUSED = 2
+_KEPT = 12  # for the dimensions of the key, at least
+_LAG_TOLERANCE_NS = SECOND_NS
+_EACH_COUNTER = 12  # 3 requests for each admission of 4 counters
+_FEW_EACH = 4  # as many as 4 counters admit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSettings:
+    """What to probe, and how much that may cost.
+
+    Args:
+        target: where the requests go.
+        key: where each identity is put.
+        max_requests: in all.
+        max_time_ns: about; no window longer than that is looked for.
+        timeout_ns: for one answer.
+        max_rate: requests a second at most; None: no limit, but 100 to another machine.
+        rejected_statuses: the status codes by which the limiter says no.
+        method: of every request.
+        headers: of every request.
+        body: of every request.
+        yes: do not ask before sending to another machine.
+        json: the finding as JSON on stdout.
+        transport: name of what sends; None: the best there is here.
+        ca_file: certificates in PEM to trust instead of the system's.
+        insecure: accept any certificate.
+    """
+
+    target: Target
+    key: KeySpec
+    max_requests: int = 250
+    max_time_ns: int = 60 * SECOND_NS
+    timeout_ns: int = 10 * SECOND_NS
+    max_rate: float | None = None
+    rejected_statuses: frozenset[int] = REJECTED_STATUSES
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    yes: bool = False
+    json: bool = False
+    transport: str | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+
+
+def run_probe(settings: ProbeSettings) -> int:
+    """Probe, and print what was found.
+
+    Returns:
+        0 when a policy was inferred, 2 when not, or when the person at the terminal said no.
+
+    Raises:
+        InvalidArgument: see `Scenario`, or there is nothing to send with.
+        Unreachable: nothing answers.
+    """
+    named(settings.transport or default_name())
+    _scenario(settings)
+    if not allow_target(settings.target, yes=settings.yes):
+        return _REFUSED
+    settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
+    say(
+        f"probing {settings.target.url}: at most {settings.max_requests} requests "
+        f"in about {format_duration(settings.max_time_ns)}"
+    )
+    finding = probe(settings)
+    emit(json.dumps(to_json(finding)) if settings.json else describe(finding))
+    return finding.exit_code
+
+
+def probe(settings: ProbeSettings) -> Finding:
+    """Infer the policy of a black box; prints nothing, asks nobody.
+
+    Raises:
+        InvalidArgument: see `Scenario`, or there is nothing to send with.
+        Unreachable: nothing answers.
+    """
+    scenario = _scenario(settings)
+    sender = HttpSender(scenario, named(settings.transport or default_name()))
+    began_ns = time.monotonic_ns()
+    hello = say_hello(replace(scenario, namespace=fresh_namespace()))
+    sender.statuses[hello.status] += 1
+    sender.reconnecting = hello.closing
+    asked = widened(
+        began_ns,
+        sender.now_ns(),
+        admitted=outcome_of(hello.status, scenario.rejected_statuses) == ADMITTED,
+    )
+    budget = Budget(settings.max_requests, settings.max_time_ns)
+    course = run_course(sender, budget, hello.hints_ns, (asked,))
+    kinds = [] if course.hypotheses is None else course.hypotheses.kinds()
+    left = settings.max_requests - sender.requests
+    most = _burst(course.limit, left)
+    seen = workers(sender, kinds[0], most) if kinds and most > course.limit else None
+    one = not course.several and (seen is None or seen.counters == 1)
+    told: list[Dimension] = []
+    if sender.delaying:  # nobody stays full for as long as the answers take
+        told = [Dimension(str(scenario.key), NOT_IN_KEY if course.shared else IN_KEY)]
+    elif course.limit and one:  # one that is full hides no other
+        # Where all share one limit, what was left of it for a fresh identity may be less.
+        most = course.limit if kinds else max(course.limit, course.burst)
+        told = dimensions(sender, most, settings.max_requests - sender.requests)
+    return Finding(
+        url=settings.target.url,
+        key=str(scenario.key),
+        course=course,
+        kinds=kinds,
+        delaying=sender.delaying,
+        workers=seen,
+        dimensions=told,
+        hello=hello,
+        statuses=sender.statuses,
+        rejected_statuses=scenario.rejected_statuses,
+        requests=sender.requests,
+        elapsed_ns=time.monotonic_ns() - began_ns,
+    )
+
+
+def _burst(limit: int, left: int) -> int:
+    """How many requests look for other counters: enough are kept for the key where that leaves some."""
+    spare = left - limit - most_of_a_dimension(limit)
+    if spare < _FEW_EACH * limit:
+        spare = left - limit - _KEPT
+    return min(_EACH_COUNTER * limit, spare)
+
+
+def _scenario(settings: ProbeSettings) -> Scenario:
+    return Scenario(
+        target=settings.target,
+        groups=(Group(Schedule(((0, 1),))),),
+        key=settings.key.writable,
+        timeout_ns=settings.timeout_ns,
+        max_rate=settings.max_rate,
+        rejected_statuses=settings.rejected_statuses,
+        method=settings.method,
+        headers=settings.headers,
+        body=settings.body,
+        lag_tolerance_ns=_LAG_TOLERANCE_NS,
+        ca_file=settings.ca_file,
+        insecure=settings.insecure,
+    )

@@ -1,0 +1,194 @@
+"""What a log says of how the target limits, beside the verdict: hypotheses that fit, in words.
+
+None of it decides a verdict of violated: it explains one, or keeps a log from
+being called consistent that shows another limit than the declared one.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rateproof.events import EventLog, declines, rejected_statuses
+from rateproof.prove.diagnosis.answers import (
+    failing_throughout,
+    only_elsewhere,
+    statuses,
+    why_elsewhere,
+    why_nothing_admitted,
+)
+from rateproof.prove.keys import (
+    Counts,
+    KeyLog,
+    fresh,
+    observe,
+)
+from rateproof.prove.over_admission.windows import most_nested
+from rateproof.prove.power.pressure import Pressure
+from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
+from rateproof.units import counted, format_duration
+
+__all__ = ["MOST_OF_ANY", "Diagnosis", "Finding", "diagnose", "is_long", "known_since_ns"]
+
+MOST_OF_ANY = 2
+"""Times N in less than W, for any one counter: see the table of families in docs/theory.md."""
+
+# Longer logs are not looked at client by client: a target shows how it limits in a short one.
+_MOST_ROWS = 200_000
+_LEAST_KEYS = 2  # one may be rejected for a reason of its own
+_FEW = 20  # of so many keys one may be rejected for reasons of its own, such as a full store
+
+
+class Diagnosis:
+    """What can be found, as names for programs."""
+
+    NOTHING_ADMITTED: Final = "nothing-admitted"
+    ONLY_ELSEWHERE: Final = "only-elsewhere"
+    OTHER_STATUS: Final = "other-status"
+    NO_LIMIT: Final = "no-limit"
+    OTHER_KEY: Final = "other-key"
+    OWN_LIMIT_PER_CONNECTION: Final = "own-limit-per-connection"
+    SEVERAL_COUNTERS: Final = "several-counters"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found.
+
+    Args:
+        name: from `Diagnosis`.
+        sentence: for people.
+        unjudged: the claims that such a log cannot be asked.
+    """
+
+    name: str
+    sentence: str
+    unjudged: frozenset[str] = frozenset()
+
+
+def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> list[Finding]:
+    """Explain what a target does that is not what was declared, as far as one look shows it.
+
+    Args:
+        log: what clients saw.
+        pressure: how hard it pressed on each quota.
+        counts: what is in it.
+    """
+    if not counts.admitted:
+        down = {WRONG_REJECTION} if failing_throughout(log) else ()
+        return [Finding(Diagnosis.NOTHING_ADMITTED, why_nothing_admitted(log), frozenset(down))]
+    if only_elsewhere(log):
+        unjudged = frozenset({OVER_ADMISSION})
+        return [Finding(Diagnosis.ONLY_ELSEWHERE, why_elsewhere(log), unjudged)]
+    if counts.rejected:
+        return [] if is_long(log) else list(_other_key(log, pressure))
+    return list(_other_status(log, pressure[0]) or _unlimited(log, pressure))
+
+
+def is_long(log: EventLog) -> bool:
+    """Whether a log has too many requests to be looked at key by key."""
+    return len(log) > _MOST_ROWS
+
+
+def known_since_ns(log: EventLog, pressure: Sequence[Pressure]) -> int | None:
+    """From when on a key's first request in the log is its first in a window; None: always."""
+    if fresh(log):
+        return None
+    return min(log.ints("sent_ns")) + max(p.window_ns for p in pressure)
+
+
+def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]:
+    hardest = max(pressure, key=lambda p: p.provable / p.allowed)
+    if hardest.provable <= MOST_OF_ANY * hardest.allowed:
+        return
+    answers = ", ".join(str(status or "none") for status in statuses(log))
+    lengths = set(log.ints("bytes"))
+    same = f", {counted(max(lengths), 'byte')} long" if len(lengths) == 1 and max(lengths) else ""
+    yield Finding(
+        Diagnosis.NO_LIMIT,
+        f"no limit seen: none of {len(log)} requests was rejected, though one key was admitted "
+        f"{hardest.provable} times within {format_duration(hardest.window_ns)} (every answer was "
+        f"{answers}{same}: is this the page that is meant?)",
+    )
+
+
+def _other_status(log: EventLog, quota: Pressure) -> list[Finding]:
+    """A status from 300 on that each key was answered only once it had been admitted its fill."""
+    if is_long(log) or not any(map(declines, statuses(log))):
+        return []
+    answers = log.column("status")
+    refusing: Counter[int] = Counter()
+    passed = False
+    for key in observe(log).values():
+        refused = _refused(key, answers, quota.allowed)
+        if refused is None:
+            return []
+        refusing.update(refused)
+        passed |= any(declines(answers[row]) for row in key.admitted_rows)
+    if len(refusing) != 1:
+        return []
+    ((status, times),) = refusing.items()
+    known = " or ".join(map(str, sorted(rejected_statuses(log))))
+    sentence = (
+        f"{status} seems to be how this target rejects: it was the answer {times} times, and only "
+        f"to keys that had been answered otherwise {quota.allowed} times before; it counts as "
+        f"{'admitted' if passed else 'unknown'}, since only {known} is taken for a rejection: "
+        f"--rejected {status}"
+    )
+    # Of what passed, it is not known whether it was admitted; what is unknown counts as neither.
+    return [
+        Finding(Diagnosis.OTHER_STATUS, sentence, frozenset({OVER_ADMISSION} if passed else ()))
+    ]
+
+
+def _refused(key: KeyLog, answers: Sequence[int | None], allowed: int) -> list[int] | None:
+    """The statuses that decline, where each came after so many others; None if one came before."""
+    sent = sorted(
+        sent_ns
+        for (sent_ns, _), row in zip(key.admitted, key.admitted_rows, strict=True)
+        if not declines(answers[row])
+    )
+    refused = []
+    ended = (*key.admitted, *key.unknown)
+    for (_, end_ns), row in zip(ended, (*key.admitted_rows, *key.unknown_rows), strict=True):
+        status = answers[row]
+        if status is not None and declines(status):
+            if end_ns is None or bisect_right(sent, end_ns) < allowed:
+                return None
+            refused.append(status)
+    return refused
+
+
+def _other_key(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]:
+    """Clients that were rejected before anything of theirs was admitted."""
+    keys, since_ns = observe(log), known_since_ns(log, pressure)
+    starved = sum(_starved(key, since_ns) for key in keys.values())
+    if starved < max(_LEAST_KEYS, len(keys) // _FEW):
+        return
+    named = log.metadata.get("scenario")
+    declared = named.get("key", "the key") if isinstance(named, dict) else "the key"
+    quota = pressure[0]
+    together = [interval for key in keys.values() for interval in key.admitted]
+    most = most_nested(together, quota.window_ns)
+    window = format_duration(quota.window_ns)
+    # A limit on a fixed window lets 2N through where two of them meet.
+    what = (
+        f"limits all clients together (by address?) rather than by {declared}"
+        if most <= 2 * quota.allowed
+        else f"limits by something else than {declared}, such as the address"
+    )
+    yield Finding(
+        Diagnosis.OTHER_KEY,
+        f"the target {what}: {starved} of {len(keys)} keys were rejected before anything of "
+        f"theirs was admitted, and all keys together never had more than {most} admitted in {window}",
+    )
+
+
+def _starved(key: KeyLog, since_ns: int | None) -> bool:
+    if not key.rejected:
+        return False
+    sent_ns, received_ns = min(key.rejected)
+    if since_ns is not None and sent_ns < since_ns:
+        return False
+    return all(other_ns > received_ns for other_ns, _ in (*key.admitted, *key.unknown))

@@ -1,1 +1,0 @@
-"""Header honesty: did what the answers say come true?"""

@@ -1,0 +1,500 @@
+"""One log, or one key of it, before one policy: the way from what was seen to the verdict."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from rateproof.errors import InvalidArgument
+from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
+from rateproof.policy import Policy
+from rateproof.prove.diagnosis.answers import doubted_rejections, if_rejected, perhaps_rejected
+from rateproof.prove.diagnosis.division import divided
+from rateproof.prove.diagnosis.hypotheses import Finding, diagnose
+from rateproof.prove.evidence.document import Document
+from rateproof.prove.evidence.piece import Evidence
+from rateproof.prove.headers import Headers
+from rateproof.prove.keys import Counts, marks_rejections, observe_each
+from rateproof.prove.power.pressure import Pressure
+from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
+from rateproof.prove.trial import Doubts, Trial
+from rateproof.prove.verdict import (
+    CONSISTENT,
+    INCONCLUSIVE,
+    MOST_EVIDENCE,
+    VIOLATED,
+    Cause,
+    KeyVerdict,
+    Verdict,
+    combine,
+)
+from rateproof.prove.wrong_rejection.rules import has_rule
+from rateproof.units import format_duration
+
+__all__ = [
+    "ALL_CLAIMS",
+    "APART",
+    "CLAIMS",
+    "DEFAULT_BUDGET",
+    "by_run",
+    "causes_of",
+    "checked",
+    "judge",
+    "judge_keys",
+    "left_out",
+    "verdict_of",
+    "verify",
+]
+
+CLAIMS: Final = CLAIM_SETS["limit"]
+"""What can be claimed of a limiter and judged: never too many, never a rejection without need."""
+
+ALL_CLAIMS: Final = CLAIM_SETS["all"]
+"""Beside these, that what the limiter says in header fields comes true."""
+
+DEFAULT_BUDGET: Final = 5_000_000
+"""Positions that may be decided again over a whole log: seconds, not minutes."""
+
+
+def judge(
+    log: EventLog,
+    policy: Policy,
+    *,
+    claims: frozenset[str] = CLAIMS,
+    tolerance_ppm: int = 500,
+    granularity_ns: int = 0,
+    budget: int = DEFAULT_BUDGET,
+    denied_count: bool = False,
+) -> Verdict:
+    """Judge what clients saw against what a policy promises each key.
+
+    Args:
+        log: requests of any number of keys. `metadata["valid"]` False says
+            that the run was not carried out as planned; `metadata["fresh_keys"]`
+            True that no key was used before the log began;
+            `metadata["complete"]` False that requests of the run are missing, and
+            then no rejection is judged, for one of these may be its reason.
+        policy: what the limiter is said to keep.
+        claims: which promises to judge, from `ALL_CLAIMS`.
+        tolerance_ppm: how far the rate of the limiter's clock may be off.
+        granularity_ns: the step of the limiter's clock.
+        budget: how many positions the search may decide again, over the whole
+            log, before it gives up.
+        denied_count: whether the limiter is said to count denied requests too.
+            Over-admission is the same; a rejection may then be due to earlier ones.
+
+    Returns:
+        A verdict. A violation outranks every reason to doubt the run.
+
+    Raises:
+        InvalidArgument: an unknown claim, none, or a bad tolerance.
+    """
+    checked(claims)
+    tolerance = Tolerance(tolerance_ppm, granularity_ns)
+    parts = by_run(log)
+    share = budget // max(1, len(parts))
+
+    def one(part: EventLog, claims: frozenset[str], *, admits: bool = False) -> Verdict:
+        limit = claims - {HEADERS}
+        trial = Trial(part, policy, tolerance, share, limit, denied_count)
+        pressure, counts = trial.survey.pressure, trial.survey.counts
+        # A limiter that admits other keys is not one that never admits anything.
+        findings = [] if admits and not counts.admitted else diagnose(part, pressure, counts)
+        return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
+
+    if not parts:
+        return one(log, claims)
+    alone = parts.pop(None, None)
+    over = frozenset({OVER_ADMISSION})
+    apart = [_in_run(one(part, over), part) for part in parts.values()]
+    if alone is None:
+        return _held_to_headers(_together(None, apart, claims), None, claims)
+    admits = ADMITTED in log.words("outcome")
+    return _together(_in_run(one(alone, claims, admits=admits), alone), apart, claims)
+
+
+def checked(claims: frozenset[str]) -> None:
+    """Refuse claims that nothing can be judged by.
+
+    Raises:
+        InvalidArgument: an unknown claim, or none.
+    """
+    if not claims or not claims <= ALL_CLAIMS:
+        named = ", ".join(sorted(claims)) or "none"
+        raise InvalidArgument(f"claims: {named}", f"one or more of {', '.join(sorted(ALL_CLAIMS))}")
+
+
+def verdict_of(
+    trial: Trial, claims: frozenset[str], findings: Sequence[Finding], *, whole: bool = True
+) -> Verdict:
+    """The verdict of a trial.
+
+    Args:
+        trial: what was seen and promised, of a log or of one of its keys.
+        claims: which promises to judge.
+        findings: what was found of the log as a whole.
+        whole: whether the trial is of the whole log: then it is asked, too, what
+            it is that was violated, and which windows would have been seen to be
+            too short.
+    """
+    pressure, counts = trial.survey.pressure, trial.survey.counts
+    doubts = Doubts()
+    asked = claims.difference(*(finding.unjudged for finding in findings))
+    found, reasons = _violations(trial, asked, doubts)
+    if found:
+        if found[0].claim == OVER_ADMISSION and counts.rejected and not findings and whole:
+            findings = divided(trial.log, pressure)
+        found.sort(
+            key=lambda piece: (piece.claim, len(piece.events), -piece.slack_ns, piece.span_ns)
+        )
+        return Verdict(
+            VIOLATED,
+            (*(finding.sentence for finding in findings), *reasons),
+            tuple(islice(found, MOST_EVIDENCE)),
+            pressure=pressure,
+            counts=counts,
+            closest=trial.survey.closest,
+            diagnosis=tuple(finding.name for finding in findings),
+        )
+    shown = trial.sensitivity(windows=whole) if OVER_ADMISSION in asked else ()
+    if OVER_ADMISSION in asked:
+        trial.doubt_over_admission(doubts)
+    if WRONG_REJECTION in asked:
+        trial.doubt_wrong_rejection(doubts)
+    causes = {finding.name: finding.sentence for finding in findings}
+    causes |= causes_of(trial, claims, counts, pressure, doubts)
+    if shown and not causes and all(one.excess is None for one in shown):
+        causes[Cause.TOO_COARSE] = (
+            "no excess could have been shown: had every request been admitted, that could be "
+            f"explained too{perhaps_rejected(trial.log, counts)}"
+        )
+    notes = left_out(trial, claims, counts, pressure)
+    return Verdict(
+        INCONCLUSIVE if causes else CONSISTENT,
+        (*causes.values(), *notes),
+        causes=tuple(causes),
+        diagnosis=tuple(finding.name for finding in findings),
+        pressure=pressure,
+        counts=counts,
+        closest=trial.survey.closest if claims == asked else (),
+        sensitivity=shown,
+    )
+
+
+def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozenset[str]) -> Verdict:
+    """The verdict with what became of the header fields; part of it where that was asked for."""
+    verdict = replace(verdict, headers=headers)
+    if HEADERS not in claims:
+        return verdict
+    if headers is not None and headers.broken:
+        known = verdict.reasons if verdict.outcome == VIOLATED else ()
+        reasons = (*known, headers.sentence())
+        return replace(verdict, outcome=VIOLATED, reasons=reasons, causes=())
+    if verdict.outcome == VIOLATED or (headers is not None and any(headers.judged)):
+        return verdict
+    return replace(
+        verdict,
+        outcome=INCONCLUSIVE,
+        reasons=("no header field said anything that was put to the test", *verdict.reasons),
+        causes=(*verdict.causes, Cause.NO_HEADERS),
+    )
+
+
+def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
+    """The verdict, its evidence with the run that it is of, where the part has one only."""
+    runs = set(part.ints("run"))
+    if len(runs) > 1:
+        return verdict
+    (run,) = runs
+    return replace(verdict, evidence=tuple(replace(piece, run=run) for piece in verdict.evidence))
+
+
+def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset[str]) -> Verdict:
+    """One verdict over runs that know nothing of each other.
+
+    Args:
+        alone: on the keys that are in one run only; None if there are none.
+        apart: of each run, on its requests of the others, for over-admission alone.
+        claims: which promises were to be judged.
+    """
+    total = combine(apart if alone is None else [alone, *apart])
+    counts = total.counts
+    unjudged = any(verdict.counts.rejected for verdict in apart)
+    if OVER_ADMISSION not in claims:
+        if alone is None:
+            return Verdict(INCONCLUSIVE, (APART,), causes=(Cause.NOT_JUDGED,), counts=counts)
+        total = alone
+    told = (APART,) if WRONG_REJECTION in claims and unjudged else ()
+    return replace(total, counts=counts, reasons=(*total.reasons, *told))
+
+
+def _violations(
+    trial: Trial, asked: frozenset[str], doubts: Doubts
+) -> tuple[list[Evidence], list[str]]:
+    """What is certainly false of what is asked, and the reasons that say so."""
+    found: list[Evidence] = []
+    reasons: list[str] = []
+    if OVER_ADMISSION in asked:
+        _collect(trial.over_admissions(doubts), found, reasons, OVER_ADMISSION)
+        reasons += _perhaps_rejected(found, trial)
+    if WRONG_REJECTION in asked:
+        wrong = _collect(trial.wrong_rejections(), found, reasons, WRONG_REJECTION)
+        if not found:
+            wrong = _collect(trial.wrong_together(doubts), found, reasons, WRONG_REJECTION)
+        if wrong and not trial.fresh:
+            reasons.append(
+                "this assumes that no request before the log took longer than any in it, "
+                "for the log does not say that its keys were fresh"
+            )
+        keys = {piece.key for piece in found if piece.claim == WRONG_REJECTION}
+        if wrong and trial.right_if_denied_count(keys):
+            reasons.append("explained if denied requests count too: --count-denied")
+    return found, reasons
+
+
+def _perhaps_rejected(found: Sequence[Evidence], trial: Trial) -> list[str]:
+    """What may be amiss with evidence of too many, some of whose answers look like refusals."""
+    events = (event for piece in found for event in piece.events if event.outcome == ADMITTED)
+    doubted = {event.status for event in events if event.status and declines(event.status)}
+    if not doubted:
+        return []
+    known = rejected_statuses(trial.log) if trial.survey.counts.rejected else ()
+    return [f"this takes {listed(doubted)} for admitted; {if_rejected(doubted, known)}"]
+
+
+def _collect(
+    pieces: Iterable[Evidence], found: list[Evidence], reasons: list[str], claim: str
+) -> bool:
+    """Add the pieces and a reason that counts them; whether there were any."""
+    collected = list(pieces)
+    if collected:
+        noun = "key was" if len(collected) == 1 else "keys were"
+        what = "admitted too often" if claim == OVER_ADMISSION else "rejected without need"
+        reasons.append(f"{claim}: {len(collected)} {noun} {what}")
+        found.extend(collected)
+    return bool(collected)
+
+
+APART: Final = (
+    "keys are in more than one run: of these each run was judged by itself, and no rejection, "
+    "for requests of another run may be its reason"
+)
+
+
+def by_run(log: EventLog) -> dict[int | None, EventLog]:
+    """The parts of a log to be judged apart; nothing unless a key is in more than one run.
+
+    Returns:
+        Under None the keys that are in one run only, if there are any, judged as any log.
+        Under each run, in order of appearance, its requests of the other keys: a part
+        says that requests are missing from it, and that its keys are not fresh.
+    """
+    if log.same("run") is not None or not len(log):
+        return {}
+    runs, keys = log.ints("run"), log.codes("key")[0]
+    pairs = set(zip(runs, keys, strict=True))
+    times = Counter(code for _, code in pairs)
+    if len(pairs) == len(times):
+        return {}
+    rows_of: dict[int | None, array[int]] = {None: array("q")}
+    for row, (run, code) in enumerate(zip(runs, keys, strict=True)):
+        rows_of.setdefault(None if times[code] == 1 else run, array("q")).append(row)
+    marked = marks_rejections(log)
+    parts = {}
+    for of, rows in rows_of.items():
+        if rows:
+            part = parts[of] = log.take(rows)
+            part.metadata["marked_rejections"] = marked
+            if of is not None:
+                part.metadata |= {"fresh_keys": False, "complete": False}
+    return parts
+
+
+_LEAST_BUDGET = 10_000
+
+
+def judge_keys(
+    log: EventLog,
+    policy: Policy,
+    *,
+    claims: frozenset[str] = CLAIMS,
+    tolerance_ppm: int = 500,
+    granularity_ns: int = 0,
+    budget: int = DEFAULT_BUDGET,
+    denied_count: bool = False,
+) -> list[KeyVerdict]:
+    """Judge each key of a log, those first that were violated or came closest to it.
+
+    Where a key is in several runs, it has a verdict for each run: see `rateproof.prove.judgement`.
+    What concerns the whole log (whether it is complete, how long answers took, what
+    its statuses mean) is taken from the whole log. A log in which any key is violated
+    is violated.
+
+    Args:
+        log: as for `judge`.
+        policy: as for `judge`.
+        claims: as for `judge`.
+        tolerance_ppm: as for `judge`.
+        granularity_ns: as for `judge`.
+        budget: over the whole log: each key has its share, and 10,000 positions at least.
+        denied_count: as for `judge`.
+
+    Raises:
+        InvalidArgument: an unknown claim, none, or a bad tolerance; header fields alone.
+    """
+    checked(claims)
+    if claims == {HEADERS}:
+        raise InvalidArgument(
+            "header fields are judged over the whole log, not key by key",
+            "--claim headers without --by-key, or --by-key with another claim",
+        )
+    claims -= {HEADERS}
+    tolerance = Tolerance(tolerance_ppm, granularity_ns)
+    verdicts: list[KeyVerdict] = []
+    for run, part in (by_run(log) or {None: log}).items():
+        asked = claims if run is None else claims & {OVER_ADMISSION}
+        trial = Trial(part, policy, tolerance, budget, asked, denied_count)
+        found = _each(trial, asked, run)
+        verdicts += found if asked else map(_unjudged, found)
+    return sorted(verdicts, key=_rank)
+
+
+def _unjudged(key: KeyVerdict) -> KeyVerdict:
+    verdict = replace(
+        key.verdict, outcome=INCONCLUSIVE, reasons=(APART,), causes=(Cause.NOT_JUDGED,)
+    )
+    return replace(key, verdict=verdict)
+
+
+def _each(whole: Trial, claims: frozenset[str], run: int | None) -> Iterator[KeyVerdict]:
+    findings = diagnose(whole.log, whole.survey.pressure, whole.survey.counts)
+    share = max(_LEAST_BUDGET, whole.budget // max(1, whole.survey.counts.keys))
+    for key in observe_each(whole.log):
+        trial = whole.of_key(key, share)
+        yield KeyVerdict(key.key, run, verdict_of(trial, claims, findings, whole=False))
+
+
+def _rank(key: KeyVerdict) -> tuple[bool, bool, int, int]:
+    """Violated ones first, then by margin, then by how much was asked in a window."""
+    asked = max(pressure.attempts for pressure in key.verdict.pressure)
+    violated = key.verdict.outcome == VIOLATED
+    return not violated, key.margin_ns is None, key.margin_ns or 0, -asked
+
+
+_INCOMPLETE: Final = (
+    "these requests do not show it: a rejection is wrong only if nothing else used up the quota, and "
+    "complete is false"
+)
+_NOT_SHOWN: Final = (
+    "these requests do not show it: some choice of instants, each between sending and answer, "
+    "keeps the policy"
+)
+
+
+def verify(document: Document, budget: int = DEFAULT_BUDGET) -> Verdict:
+    """Whether the requests of a document show what it claims, under what it openly assumes.
+
+    Its sentence and figures play no part.
+
+    Returns:
+        Violated with evidence found anew, or inconclusive.
+    """
+    claims = frozenset({document.claim})
+    trial = Trial(
+        document.log,
+        document.policy,
+        document.tolerance,
+        budget,
+        claims,
+        denied_count=document.denied_count,
+        only=document.without_need,
+    )
+    doubts = Doubts()
+    if document.claim == OVER_ADMISSION:
+        found = list(trial.over_admissions(doubts))
+    elif not document.complete:
+        found = []
+    else:
+        found = list(trial.wrong_rejections()) or list(trial.wrong_together(doubts))
+    pressure, counts = trial.survey.pressure, trial.survey.counts
+    assuming = tuple(f"assuming that {one}" for one in document.assumptions())
+    if not found:
+        known = document.complete or document.claim == OVER_ADMISSION
+        why, cause = _NOT_SHOWN if known else _INCOMPLETE, Cause.NOT_SHOWN
+        if doubts.exhausted:
+            why, cause = "the search gave up: budget spent", Cause.BUDGET_SPENT
+        reasons = (f"{document.claim} of '{document.policy}' is claimed: {why}", *assuming)
+        return Verdict(INCONCLUSIVE, reasons, causes=(cause,), pressure=pressure, counts=counts)
+    evidence = tuple(replace(piece, run=document.run) for piece in found)
+    return Verdict(VIOLATED, assuming, evidence, pressure=pressure, counts=counts)
+
+
+def causes_of(
+    trial: Trial,
+    claims: frozenset[str],
+    counts: Counts,
+    pressure: Sequence[Pressure],
+    doubts: Doubts,
+) -> dict[str, str]:
+    """Every reason for doubt, by name."""
+    causes = {}
+    if trial.log.metadata.get("valid") is False:
+        causes[Cause.INVALID_RUN] = "the run was not valid: the load was not sent as planned"
+    if trial.cut_off and WRONG_REJECTION in claims:
+        causes[Cause.LOG_CUT_OFF] = (
+            "the log ends before its run did: requests are missing from it, "
+            "so no rejection was judged"
+        )
+    if OVER_ADMISSION in claims and not any(p.stressed for p in pressure):
+        most = ", ".join(f"{p.allowed} in any {format_duration(p.window_ns)}" for p in pressure)
+        causes[Cause.NEVER_STRESSED] = (
+            f"never stressed: no key can have sent more than the policy allows ({most})"
+        )
+    if doubts.exhausted:
+        causes[Cause.BUDGET_SPENT] = f"the search gave up {doubts.exhausted} times: budget spent"
+    if doubts.tolerance:
+        causes[Cause.WITHIN_TOLERANCE] = (
+            "only the tolerance for differing clocks keeps this from being a violation"
+        )
+    if doubts.unknowns:
+        causes[Cause.UNKNOWN_OUTCOMES] = (
+            f"{counts.unknown} requests of unknown outcome{doubted_rejections(trial.log, counts)} "
+            "decide whether this is a violation"
+            f"{perhaps_rejected(trial.log, counts)}"
+        )
+    if claims == {WRONG_REJECTION} and not counts.judged:
+        could = "could be judged" if counts.rejected else "was seen, so none was judged"
+        causes[Cause.NOT_JUDGED] = f"no rejection {could}{perhaps_rejected(trial.log, counts)}"
+    return causes
+
+
+def left_out(
+    trial: Trial, claims: frozenset[str], counts: Counts, pressure: Sequence[Pressure]
+) -> list[str]:
+    """What the verdict does not cover."""
+    unjudged = [] if trial.cut_off else _unjudged_rejections(claims, trial.policy, counts)
+    return [*_unfilled(claims, pressure), *unjudged]
+
+
+def _unfilled(claims: frozenset[str], pressure: Sequence[Pressure]) -> list[str]:
+    if OVER_ADMISSION not in claims:
+        return []
+    return [
+        f"'{p.quota}' was never seen full: at most {p.provable} of {p.allowed} admissions "
+        "certainly fell into one window"
+        for p in pressure
+        if p.provable < p.allowed
+    ]
+
+
+def _unjudged_rejections(claims: frozenset[str], policy: Policy, counts: Counts) -> list[str]:
+    if WRONG_REJECTION not in claims or counts.judged == counts.rejected:
+        return []
+    left = counts.rejected - counts.judged
+    if not has_rule(policy):
+        why = "there is no rule for all quotas of the policy"
+    else:
+        why = "requests of the same keys before the log began may be the cause"
+    return [f"{left} of {counts.rejected} rejections were not judged: {why}"]

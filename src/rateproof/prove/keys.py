@@ -1,0 +1,231 @@
+"""What a log says of each key: intervals in which decisions were made, by outcome."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
+from rateproof.events.log import COLUMNS, FLOAT, INT
+
+__all__ = [
+    "Counts",
+    "Interval",
+    "KeyLog",
+    "columns_of",
+    "cut_off",
+    "fresh",
+    "marks_rejections",
+    "marks_told",
+    "observe",
+    "observe_each",
+    "stored",
+]
+
+Interval = tuple[int, int]
+"""When a request was sent and when it was answered, in ns: its decision lies in between."""
+
+
+_MARKS = ("status", "retry_after_s", "ratelimit_remaining")
+_NAMES = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
+_UNMARKED = [503, None, None]
+_NO_MARK = (None, 503)
+
+
+@dataclass(slots=True)
+class KeyLog:
+    """The requests of one key. Rows are positions in the log, parallel to the intervals.
+
+    Args:
+        key: the client's identity.
+        first_sent_ns: when its first request in the log was sent.
+        admitted: intervals of the requests that were admitted.
+        rejected: intervals of the requests that were rejected.
+        unknown: (sent_ns, ended_ns) of the rest; ended_ns is when the client
+            saw it fail or gave up, None where the log does not say. The
+            limiter may have decided later, unless the request never left.
+        admitted_rows: rows of `admitted`.
+        rejected_rows: rows of `rejected`.
+        unknown_rows: rows of `unknown`.
+    """
+
+    key: bytes
+    first_sent_ns: int
+    admitted: list[Interval] = field(default_factory=list)
+    rejected: list[Interval] = field(default_factory=list)
+    unknown: list[tuple[int, int | None]] = field(default_factory=list)
+    admitted_rows: list[int] = field(default_factory=list)
+    rejected_rows: list[int] = field(default_factory=list)
+    unknown_rows: list[int] = field(default_factory=list)
+
+    def attempts(self) -> list[Interval]:
+        """Every request, an unknown one until it ended, or as it was sent."""
+        ended = [(sent_ns, sent_ns if end is None else end) for sent_ns, end in self.unknown]
+        return self.admitted + self.rejected + ended
+
+    def ended_unknowns(self) -> list[Interval]:
+        """The requests of unknown outcome that are known to have ended."""
+        return [(sent_ns, end) for sent_ns, end in self.unknown if end is not None]
+
+    def maybe_admitted(self) -> list[tuple[int, int | None]]:
+        """Every request that may ever have been admitted; unknown ones may be decided any time."""
+        return [*self.admitted, *((sent_ns, None) for sent_ns, _ in self.unknown)]
+
+
+def observe(
+    log: EventLog, rows: Sequence[int] | None = None, *, marked: bool | None = None
+) -> dict[bytes, KeyLog]:
+    """Sort a log's events by key and outcome.
+
+    Where the limiter is seen to mark its rejections (Retry-After or RateLimit
+    headers on any of them, or another status than 503), a 503 without these headers came
+    from a failing server or a proxy: its outcome is unknown. So is that of a request called
+    admitted or rejected for which there is no answer to bound the decision. A
+    refused connection carried no request: it ended as it was sent.
+
+    Args:
+        log: what clients saw.
+        rows: which of its rows, in order; all of them if None.
+        marked: whether the limiter is seen to mark its rejections, anywhere in
+            the log; None if that is not known yet.
+    """
+    keys: dict[bytes, KeyLog] = {}
+    if marked is None:
+        marked = marks_rejections(log)
+    columns = [log.column(name, rows) for name in _NAMES]
+    numbers = range(len(log)) if rows is None else rows
+    for row, key, sent_ns, received_ns, outcome, done_ns, error, *marks in zip(
+        numbers, *columns, strict=True
+    ):
+        entry = keys.get(key)
+        if entry is None:
+            entry = keys[key] = KeyLog(key, sent_ns)
+        entry.first_sent_ns = min(entry.first_sent_ns, sent_ns)
+        unmarked = marked and outcome == REJECTED and marks == _UNMARKED
+        if received_ns is None or unmarked:
+            outcome = UNKNOWN  # noqa: PLW2901
+        if outcome == ADMITTED:
+            entry.admitted.append((sent_ns, received_ns))
+            entry.admitted_rows.append(row)
+        elif outcome == REJECTED:
+            entry.rejected.append((sent_ns, received_ns))
+            entry.rejected_rows.append(row)
+        else:
+            ended_ns = received_ns if received_ns is not None else done_ns
+            refused = error == "refused" and received_ns is None
+            entry.unknown.append((sent_ns, None if refused else ended_ns))
+            entry.unknown_rows.append(row)
+    return keys
+
+
+def observe_each(log: EventLog) -> Iterator[KeyLog]:
+    """The requests of one key after the other, in order of appearance.
+
+    As `observe` has them all, and without room for an object for each event.
+    """
+    if not len(log):
+        return
+    marked = marks_rejections(log)
+    rows_of: dict[int, array[int]] = {}
+    for row, code in enumerate(log.codes("key")[0]):
+        rows = rows_of.get(code)
+        if rows is None:
+            rows = rows_of[code] = array("q")
+        rows.append(row)
+    for rows in rows_of.values():
+        yield from observe(log, rows, marked=marked).values()
+
+
+def marks_rejections(log: EventLog) -> bool:
+    """Whether the log says so of its limiter, or any rejection carries marks of the limiter's own."""
+    if (told := marks_told(log)) is not None:
+        return told
+    return any(
+        outcome == REJECTED and (status not in _NO_MARK or said != [None, None])
+        for outcome, status, *said in zip(*map(log.column, ("outcome", *_MARKS)), strict=True)
+    )
+
+
+def marks_told(log: EventLog) -> bool | None:
+    """What the metadata of a log says of it: of a part of one, it is known from the whole."""
+    told = log.metadata.get("marked_rejections")
+    return told if isinstance(told, bool) else None
+
+
+_STORED = (
+    "key",
+    "outcome",
+    "error",
+    "sent_ns",
+    "received_ns",
+    "done_ns",
+    "status",
+    "retry_after_s",
+    "ratelimit_remaining",
+    "ratelimit_reset_s",
+)
+_KINDS = {ADMITTED: 0, REJECTED: 1}
+
+
+def columns_of(log: EventLog) -> dict[str, Any]:
+    """What of a log is judged, as it is stored: one number for all rows, or a buffer."""
+    return {name: stored(log, name) for name in _STORED} | {
+        "marked": marks_told(log),
+        "rows": len(log),
+        "keys": len(log.words("key")),
+        "kinds": bytes(_KINDS.get(word, 2) for word in log.words("outcome")),
+        "refused": bytes(word == "refused" for word in log.words("error")),
+    }
+
+
+def stored(log: EventLog, name: str) -> Any:
+    """A column: its one value, or its numbers, or the codes of its words."""
+    same = log.same(name)
+    if same is not None:
+        return same
+    kind = COLUMNS[name]
+    if kind == INT:
+        return log.ints(name)
+    return log.floats(name) if kind == FLOAT else log.codes(name)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a verdict rests on.
+
+    Args:
+        keys: different keys.
+        events: requests.
+        admitted: requests known to be admitted.
+        rejected: requests known to be rejected by the limiter.
+        unknown: the rest.
+        judged: rejections that could be judged, under a policy that has a rule
+            and where the log goes back far enough.
+    """
+
+    keys: int = 0
+    events: int = 0
+    admitted: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    judged: int = 0
+
+    def sentence(self) -> str:
+        """The figures in one line."""
+        return (
+            f"{self.events} requests of {self.keys} {'key' if self.keys == 1 else 'keys'}: "
+            f"{self.admitted} admitted, {self.rejected} rejected, {self.unknown} unknown"
+        )
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+def fresh(log: EventLog) -> bool:
+    """Whether the log says that no key was in use before it began."""
+    return log.metadata.get("fresh_keys") is True
+
+
+def cut_off(log: EventLog) -> bool:
+    """Whether the log says that requests of its run are missing: no rejection is judged then."""
+    return log.metadata.get("complete") is False

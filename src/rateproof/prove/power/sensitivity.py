@@ -1,0 +1,308 @@
+"""What a log without a violation could have shown: the smallest excess that would have been proved.
+
+The question is put to the log itself. Its requests, each decided in the middle
+of its interval, are sent once more through a limiter that is too generous: one
+that admits `excess` more, or whose window is too short. Those it admits are
+kept with the intervals they really had, and the search that judges every log
+says whether they could be explained, under the same tolerance. Windows on the
+epoch begin who knows when: what is said of them shows at each of eight phases, and
+may not between these.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from rateproof.policy import MAX_LIMIT, Policy, Quota
+from rateproof.prove.evidence.wording import brief, spaced
+from rateproof.prove.keys import (
+    Interval,
+    KeyLog,
+)
+from rateproof.prove.over_admission.families.search import search
+from rateproof.prove.over_admission.feasible import (
+    Infeasible,
+    feasible,
+)
+from rateproof.prove.over_admission.gaps import (
+    Bounds,
+    Model,
+    Stair,
+)
+from rateproof.prove.terms import (
+    Tolerance,
+)
+
+__all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity"]
+
+_MOST_REQUESTS: Final = 1_000
+"""Of one key, around where it asked most densely."""
+
+_BUDGET: Final = 20_000
+_BURSTS: Final = frozenset({"token-bucket", "leaky-queue"})
+_STEPS_OF_A_WINDOW: Final = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The smallest excess over one quota that the log could have shown, had there been one.
+
+    Args:
+        quota: the quota's text.
+        limit: its limit.
+        window_ns: its window.
+        excess: the least number by which the limit could have been exceeded, in
+            every window, and been found out; None where none would have been.
+        short_ns: the least time by which the window could have been too short
+            and been found out, to 1/2048 of it; None where not even half would have.
+    """
+
+    quota: str
+    limit: int
+    window_ns: int
+    excess: int | None = None
+    short_ns: int | None = None
+
+    def sentence(self) -> str:
+        """What could have been told, in one line."""
+        told = []
+        if self.excess is not None:
+            told.append(f"{self.limit + self.excess} from {self.limit} in {spaced(self.window_ns)}")
+        if self.short_ns is not None:
+            share = f"{100 * self.short_ns / self.window_ns:.2g}"
+            told.append(f"a window {brief(self.short_ns)} ({share} %) too short")
+        if not told:
+            return f"{self.quota}: this log could not have shown any excess"
+        return f"{self.quota}: this log could have told {', and '.join(told)}"
+
+
+def sensitivity(
+    keys: Iterable[KeyLog], policy: Policy, tolerance: Tolerance, *, windows: bool = True
+) -> tuple[Sensitivity, ...]:
+    """The smallest excess that any of these keys could have shown, quota by quota.
+
+    It is at least as large as what the whole log could have shown, since
+    other keys are not asked, and of each 1,000 requests at most.
+
+    Args:
+        keys: the requests of those that pressed hardest.
+        policy: what was promised of each.
+        tolerance: what clocks may disagree on.
+        windows: whether to look for windows that are too short as well.
+    """
+    model = Model.of(policy, tolerance)
+    asked = [_densest(key.admitted + key.rejected, policy) for key in keys]
+    found = []
+    for index, quota in enumerate(policy.quotas):
+        trials = [_Generous(requests, policy, index, model) for requests in asked]
+        excess = short = None
+        for trial in trials:
+            beyond = len(trial.requests) - Stair.of(quota).width
+            beyond = min(beyond, MAX_LIMIT - max(quota.limit, quota.burst))
+            excess = _least(trial.shows_excess, beyond, excess)
+        if windows and excess is not None:
+            for trial in trials:
+                short = _least(trial.shows_short, _STEPS_OF_A_WINDOW // 2, short)
+        found.append(
+            Sensitivity(
+                str(quota),
+                quota.limit,
+                quota.window_ns,
+                excess,
+                None if short is None else _part(quota, short),
+            )
+        )
+    return tuple(found)
+
+
+def best(runs: Iterable[tuple[Sensitivity, ...]]) -> tuple[Sensitivity, ...]:
+    """Quota by quota, the least over runs under one policy; runs without any count for nothing."""
+    total: tuple[Sensitivity, ...] = ()
+    for run in runs:
+        total = tuple(map(_better, total, run)) if total and run else total or run
+    return total
+
+
+def _better(one: Sensitivity, other: Sensitivity) -> Sensitivity:
+    return replace(
+        one,
+        excess=min((x for x in (one.excess, other.excess) if x is not None), default=None),
+        short_ns=min((x for x in (one.short_ns, other.short_ns) if x is not None), default=None),
+    )
+
+
+def _densest(requests: list[Interval], policy: Policy) -> list[Interval]:
+    """In the order of their middles, those around where most were sent in the least time."""
+    requests = sorted(requests, key=lambda request: (sum(request), *request))
+    if len(requests) <= _MOST_REQUESTS:
+        return requests
+    size = min(*(quota.limit for quota in policy.quotas), len(requests) - 1)
+    spans = zip(requests, requests[size:], strict=False)
+    at = min(enumerate(b[0] - a[0] for a, b in spans), key=lambda span: (span[1], span[0]))[0]
+    first = max(0, min(at - _MOST_REQUESTS // 2, len(requests) - _MOST_REQUESTS))
+    return requests[first : first + _MOST_REQUESTS]
+
+
+@dataclass(frozen=True, slots=True)
+class _Generous:
+    """The requests of one key before limiters that keep all quotas but one.
+
+    Args:
+        requests: intervals, in the order of their middles.
+        policy: what was promised.
+        index: of the quota that is not kept.
+        model: what the admitted ones are judged by.
+    """
+
+    requests: Sequence[Interval]
+    policy: Policy
+    index: int
+    model: Model
+
+    def shows_excess(self, excess: int) -> bool:
+        """Whether one shows that admits so many more."""
+        quota = self.policy.quotas[self.index]
+        free = quota.algorithm in _BURSTS
+        burst = quota.burst + excess if free else 0
+        return self._shows(replace(quota, limit=quota.limit + excess, burst=burst))
+
+    def shows_short(self, parts: int) -> bool:
+        """Whether one shows whose window is too short by so many of its 2048 parts."""
+        quota = self.policy.quotas[self.index]
+        return self._shows(replace(quota, window_ns=quota.window_ns - _part(quota, parts)))
+
+    def _shows(self, kept: Quota) -> bool:
+        quotas = list(self.policy.quotas)
+        quotas[self.index] = kept
+        phases = PHASES if self.model.families else PHASES[:1]
+        return all(self._are_too_many(admissions(self.requests, quotas, phase)) for phase in phases)
+
+    def _are_too_many(self, admitted: Sequence[Interval]) -> bool:
+        if isinstance(feasible(admitted, self.model, _BUDGET), Infeasible):
+            return True
+        return any(
+            isinstance(search(admitted, family, _BUDGET), Infeasible)
+            for family in self.model.families
+            if family.monotone
+        )
+
+
+def _part(quota: Quota, parts: int) -> int:
+    return quota.window_ns * parts // _STEPS_OF_A_WINDOW
+
+
+def _least(shows: Callable[[int], bool], most: int, known: int | None) -> int | None:
+    """The least figure up to `most` that shows, or what is known already if that is less.
+
+    Taken for granted: what shows at one figure shows at all larger ones. Where that is not
+    so, what is returned shows all the same.
+    """
+    most = most if known is None else min(most, known - 1)
+    if most < 1:
+        return known
+    if shows(1):
+        return 1
+    if not shows(most):
+        return known
+    low, high = 1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shows(middle) else (middle, high)
+    return high
+
+
+PHASES = tuple(range(8))
+"""Eighths of a window by which windows on the epoch may begin earlier than the clock."""
+
+
+def admissions(requests: Sequence[Interval], quotas: Sequence[Quota], phase: int) -> list[Interval]:
+    """Those of the requests that limiters of all quotas admit, each decided in its middle.
+
+    Args:
+        requests: intervals of one key, in the order of their middles.
+        quotas: what is kept.
+        phase: from `PHASES`; no matter but for windows on the epoch.
+    """
+    limiters = [_limiter(quota, phase, len(requests)) for quota in quotas]
+    admitted = []
+    for request in requests:
+        instant_ns = sum(request) // 2
+        if all(limiter.has_room(instant_ns) for limiter in limiters):
+            for limiter in limiters:
+                limiter.admit(instant_ns)
+            admitted.append(request)
+    return admitted
+
+
+class _Limiter(Protocol):
+    def has_room(self, instant_ns: int) -> bool:
+        """Whether one more may be admitted; instants never go back."""
+
+    def admit(self, instant_ns: int) -> None:
+        """Count one that was."""
+
+
+def _limiter(quota: Quota, phase: int, requests: int) -> _Limiter:
+    if quota.algorithm == "first-hit-window":
+        return _FirstHitWindow(quota)
+    if quota.algorithm in {"fixed-window", "sliding-counter"}:
+        return _EpochWindow(quota, phase)
+    return _Gaps(quota, requests)
+
+
+class _Gaps:
+    """A sliding log, bucket or queue: its gap says everything."""
+
+    def __init__(self, quota: Quota, requests: int) -> None:
+        self._bounds = Bounds(Stair.of(quota), requests)
+        self._admitted = 0
+
+    def has_room(self, instant_ns: int) -> bool:
+        return self._bounds.earliest(self._admitted, instant_ns) == instant_ns
+
+    def admit(self, instant_ns: int) -> None:
+        self._bounds.record(self._admitted, instant_ns)
+        self._admitted += 1
+
+
+class _FirstHitWindow:
+    """A window that opens with the first admission after the one before has ended."""
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota = quota
+        self._ends_ns: int | None = None
+        self._admitted = 0
+
+    def has_room(self, instant_ns: int) -> bool:
+        return self._is_over(instant_ns) or self._admitted < self._quota.limit
+
+    def admit(self, instant_ns: int) -> None:
+        if self._is_over(instant_ns):
+            self._ends_ns = instant_ns + self._quota.window_ns
+            self._admitted = 0
+        self._admitted += 1
+
+    def _is_over(self, instant_ns: int) -> bool:
+        return self._ends_ns is None or instant_ns >= self._ends_ns
+
+
+class _EpochWindow:
+    """Windows one after the other; a sliding counter adds a share of the one before, rounded down."""
+
+    def __init__(self, quota: Quota, phase: int) -> None:
+        self._quota = quota
+        self._shift_ns = quota.window_ns * phase // len(PHASES)
+        self._weighs = quota.algorithm == "sliding-counter"
+        self._admitted: Counter[int] = Counter()
+
+    def has_room(self, instant_ns: int) -> bool:
+        window, into_ns = divmod(instant_ns + self._shift_ns, self._quota.window_ns)
+        used = self._admitted[window]
+        if self._weighs:
+            left_ns = self._quota.window_ns - into_ns
+            used += self._admitted[window - 1] * left_ns // self._quota.window_ns
+        return used < self._quota.limit
+
+    def admit(self, instant_ns: int) -> None:
+        self._admitted[(instant_ns + self._shift_ns) // self._quota.window_ns] += 1

@@ -1,0 +1,356 @@
+"""Can all of these have been decided so, admissions and rejections alike? A search with a budget.
+
+For one order of decisions everything is a bound of one instant by another, for
+sliding logs of N per W (`docs/theory.md`, section 3.5):
+
+    the next in order is no earlier
+    the k-th admission comes at least `low_ns` after the (k-N)-th
+    a rejection comes at most `high_ns` after the N-th last that counted before it
+
+so the least instants that keep all bounds are found by raising them until
+nothing changes, and the order is possible if none exceeds the end of its
+interval. Orders are searched depth first, as checkers of linearizability do:
+next is any request that was sent before the first of the others must have been
+decided. Two requests of one kind of which one was sent and answered no later
+than the other are tried in that order only, for they can change places.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rateproof import core
+from rateproof.policy import Policy
+from rateproof.prove.keys import (
+    Interval,
+)
+from rateproof.prove.over_admission.feasible import (
+    Exhausted,
+)
+from rateproof.prove.over_admission.gaps import (
+    Stair,
+)
+from rateproof.prove.terms import (
+    EXACT,
+    Tolerance,
+)
+from rateproof.units import MAX_DURATION_NS
+
+__all__ = ["Explained", "Log", "OrderSearch", "Piece", "Unexplained", "explain", "logs_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A sliding log, as far as clocks may disagree.
+
+    Args:
+        limit: how many it holds.
+        low_ns: the least time after which there is room again.
+        high_ns: the most time until there must be.
+    """
+
+    limit: int
+    low_ns: int
+    high_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Requests of one key, to be explained together; closed intervals in any order.
+
+    Args:
+        admissions: those that were admitted.
+        rejections: those that were rejected, each of which needs a full log.
+        others: rejections that need none; they matter where denied requests count.
+        denied_count: whether all of these fill a log, and not only admissions.
+    """
+
+    admissions: Sequence[Interval]
+    rejections: Sequence[Interval]
+    others: Sequence[Interval] = ()
+    denied_count: bool = False
+
+
+_Step = tuple[bool, int, int, int]
+
+
+class OrderSearch:
+    """The order so far, with the least instant of each place in it."""
+
+    def __init__(self, piece: Piece, logs: Sequence[Log]) -> None:
+        self._logs = logs
+        self._all_count = piece.denied_count
+        self._sent: list[int] = []
+        self._due: list[int] = []
+        self._given: list[int] = []
+        # Pending requests of each kind, by sending time: a linked list from its head.
+        self._kind: list[int] = []
+        self._next: list[int] = []
+        self._previous: list[int] = []
+        self._head = [_NONE, _NONE, _NONE]
+        for kind, intervals in enumerate((piece.admissions, piece.rejections, piece.others)):
+            before = _NONE
+            base = len(self._given)
+            for i in _by_time(intervals):
+                request = len(self._sent)
+                sent_ns, due_ns = intervals[i]
+                self._sent.append(sent_ns)
+                self._due.append(due_ns)
+                self._given.append(base + i)
+                self._kind.append(kind)
+                self._next.append(_NONE)
+                self._previous.append(before)
+                if before == _NONE:
+                    self._head[kind] = request
+                else:
+                    self._next[before] = request
+                before = request
+        self._order: list[int] = []
+        self._instant: list[int] = []
+        self._filler: list[int] = []  # the place that must not lie too far back
+        self._reach: list[int] = []  # how far back it may lie
+        self._rank: list[int] = []  # how many admissions came before
+        self._admitted: list[int] = []  # the places of admissions
+        self._trail: list[tuple[int, int]] = []  # instants that were raised, as they were
+        self._marks: list[int] = []
+        self.spent = 0
+
+    def complete(self) -> bool:
+        """Whether every request has its place."""
+        return len(self._order) == len(self._sent)
+
+    def witness(self) -> tuple[int, ...]:
+        """The instant of each request, in the order given."""
+        instants = [0] * len(self._order)
+        for request, instant in zip(self._order, self._instant, strict=True):
+            instants[self._given[request]] = instant
+        return tuple(instants)
+
+    def steps(self) -> list[_Step]:
+        """What may come next, the best last."""
+        candidates: list[int] = []
+        least: int | None = None
+        for head in self._head:
+            least_of_kind: int | None = None
+            request = head
+            while request != _NONE:
+                self.spent += 1
+                if least_of_kind is None:
+                    least_of_kind = self._due[request]
+                    candidates.append(request)
+                elif self._sent[request] > least_of_kind:
+                    break
+                elif self._due[request] < least_of_kind:
+                    least_of_kind = self._due[request]
+                    candidates.append(request)
+                request = self._next[request]
+            if least_of_kind is not None and (least is None or least_of_kind < least):
+                least = least_of_kind
+        steps: list[_Step] = []
+        if least is not None:
+            for request in candidates:
+                self._add_steps(request, least, steps)
+        steps.sort(reverse=True)
+        return steps
+
+    def _add_steps(self, request: int, least_due: int, steps: list[_Step]) -> None:
+        """The ways to decide it next, so that nothing pending is late for certain."""
+        t = self._sent[request]
+        if self._instant:
+            t = max(t, self._instant[-1])
+        kind = self._kind[request]
+        if kind == 0:
+            t = self._spaced(len(self._admitted), t)
+        if t > least_due:
+            return
+        if kind != 1:
+            steps.append((False, t, request, _NONE))
+            return
+        for number, log in enumerate(self._logs):
+            filler = self._filler_of(log)
+            if filler != _NONE:
+                push = t - log.high_ns
+                if push <= self._due[self._order[filler]]:
+                    steps.append((push > self._instant[filler], t, request, number))
+
+    def _spaced(self, rank: int, t: int) -> int:
+        """The least instant of the admission of this rank, if it is not before `t`."""
+        for log in self._logs:
+            if rank >= log.limit:
+                t = max(t, self._instant[self._admitted[rank - log.limit]] + log.low_ns)
+        return t
+
+    def _filler_of(self, log: Log) -> int:
+        """The place of the N-th last that counts; none if there are too few."""
+        if self._all_count:
+            return max(_NONE, len(self._order) - log.limit)
+        rank = len(self._admitted) - log.limit
+        return self._admitted[rank] if rank >= 0 else _NONE
+
+    def take(self, step: _Step) -> bool:
+        """Decide a request next; False if that is not possible, and then it is to be undone."""
+        _, t, request, number = step
+        self._marks.append(len(self._trail))
+        place = len(self._order)
+        log = None if number == _NONE else self._logs[number]
+        self._filler.append(_NONE if log is None else self._filler_of(log))
+        self._reach.append(0 if log is None else log.high_ns)
+        self._rank.append(len(self._admitted))
+        self._order.append(request)
+        self._instant.append(t)
+        if self._kind[request] == 0:
+            self._admitted.append(place)
+        before, after = self._previous[request], self._next[request]
+        if before == _NONE:
+            self._head[self._kind[request]] = after
+        else:
+            self._next[before] = after
+        if after != _NONE:
+            self._previous[after] = before
+        return self._settle(place)
+
+    def undo(self) -> None:
+        """Take back the last decision."""
+        mark = self._marks.pop()
+        while len(self._trail) > mark:
+            place, instant = self._trail.pop()
+            self._instant[place] = instant
+        request = self._order.pop()
+        for column in (self._instant, self._filler, self._reach, self._rank):
+            column.pop()
+        if self._kind[request] == 0:
+            self._admitted.pop()
+        before, after = self._previous[request], self._next[request]
+        if before == _NONE:
+            self._head[self._kind[request]] = request
+        else:
+            self._next[before] = request
+        if after != _NONE:
+            self._previous[after] = request
+
+    def _settle(self, first: int) -> bool:
+        """Raise instants from this place on until all bounds hold; False if one is too late.
+
+        Without a circle of bounds that gains time, every sweep settles one more
+        place of the longest chain for good.
+        """
+        sweeps = 0
+        while first < len(self._order):
+            if sweeps > len(self._order):
+                return False
+            sweeps += 1
+            again = len(self._order)
+            for place in range(first, len(self._order)):
+                self.spent += 1
+                request = self._order[place]
+                t = self._instant[place]
+                if place:
+                    t = max(t, self._instant[place - 1])
+                if self._kind[request] == 0:
+                    t = self._spaced(self._rank[place], t)
+                if not self._raise(place, t):
+                    return False
+                filler = self._filler[place]
+                if filler != _NONE and self._instant[filler] < t - self._reach[place]:
+                    if not self._raise(filler, t - self._reach[place]):
+                        return False
+                    again = min(again, filler)
+            first = again
+        return True
+
+    def _raise(self, place: int, t: int) -> bool:
+        if t > self._due[self._order[place]]:
+            return False
+        if t > self._instant[place]:
+            self._trail.append((place, self._instant[place]))
+            self._instant[place] = t
+        return True
+
+
+def _by_time(intervals: Sequence[Interval]) -> list[int]:
+    return sorted(range(len(intervals)), key=lambda i: (*intervals[i], i))
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """There is a choice of instants: of admissions, rejections and others, as they were given."""
+
+    instants: tuple[int, ...]
+    spent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """There is none."""
+
+    spent: int = 0
+
+
+def logs_of(policy: Policy, tolerance: Tolerance = EXACT) -> tuple[Log, ...]:
+    """The quotas of a policy, if all are sliding logs; else none."""
+    if any(quota.algorithm != "sliding-log" for quota in policy.quotas):
+        return ()
+    return tuple(
+        Log(
+            quota.limit,
+            Stair.of(quota, tolerance).span_ns(1),
+            tolerance.at_most_ns(quota.window_ns),
+        )
+        for quota in policy.quotas
+    )
+
+
+def explain(piece: Piece, logs: Sequence[Log], budget: int) -> Explained | Unexplained | Exhausted:
+    """Search for instants that keep every log and give every rejection a reason.
+
+    Args:
+        piece: the requests.
+        logs: the quotas, at least one.
+        budget: how many requests may be looked at, over all steps of the search.
+    """
+    native = core.native()
+    parts = (piece.admissions, piece.rejections, piece.others)
+    times = [time for part in parts for interval in part for time in interval]
+    first_ns = min(times, default=0)
+    if native is None or max(times, default=0) - first_ns >= MAX_DURATION_NS:
+        return _run(OrderSearch(piece, logs), budget)
+    from rateproof import _native
+
+    kind, instants, spent = _native.explain(
+        [_since(first_ns, part) for part in parts],
+        piece.denied_count,
+        [(log.limit, log.low_ns, log.high_ns) for log in logs],
+        max(0, budget),
+    )
+    if kind == "explained":
+        return Explained(tuple(first_ns + instant for instant in instants), spent)
+    return Unexplained(spent) if kind == "unexplained" else Exhausted(spent)
+
+
+def _since(first_ns: int, intervals: Sequence[Interval]) -> bytes:
+    return array("q", (time - first_ns for interval in intervals for time in interval)).tobytes()
+
+
+def _run(search: OrderSearch, budget: int) -> Explained | Unexplained | Exhausted:
+    levels = [search.steps()]
+    while levels:
+        if search.complete():
+            return Explained(search.witness(), search.spent)
+        if search.spent > budget:
+            return Exhausted(search.spent)
+        if not levels[-1]:
+            levels.pop()
+            if levels:
+                search.undo()
+            continue
+        if search.take(levels[-1].pop()):
+            levels.append(search.steps())
+        else:
+            search.undo()
+    return Unexplained(search.spent)
+
+
+_NONE = -1
+
+
+# Whether it raises an earlier instant, its own, the request, the log that is its reason.

@@ -1,0 +1,159 @@
+"""Was a rejection wrong? Sound rules by algorithm; `docs/theory.md`, section 3, proves them.
+
+A rejection is right if any quota was full when it was decided. It is certainly
+wrong when no choice of instants fills one, at any instant at which it may have
+been decided. What fills a quota is in `rateproof.prove.wrong_rejection.fullness`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rateproof.policy import Policy
+from rateproof.prove.keys import KeyLog
+from rateproof.prove.terms import Tolerance
+from rateproof.prove.wrong_rejection.fullness import BucketRule, Rule, rules_of
+from rateproof.prove.wrong_rejection.orders import Log, logs_of
+
+__all__ = ["Judgement", "WrongRejection", "covered_from_ns", "has_rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrongRejection:
+    """A rejection that no choice of instants explains.
+
+    Args:
+        index: which of the key's rejections.
+        quota: which quota of the policy came nearest to being full.
+        most: how much of it can have been in use at most; below its limit.
+    """
+
+    index: int
+    quota: int
+    most: int
+
+
+def has_rule(policy: Policy) -> bool:
+    """Whether rejections under this policy can be judged: there is a rule for every quota."""
+    return bool(rules_of(policy))
+
+
+def covered_from_ns(first_sent_ns: int, longest_ns: int, rules: Sequence[Rule]) -> int:
+    """From when on rejections of a key can be judged although it is not fresh.
+
+    Requests of the key that the log does not have were sent before the first
+    that it has. Those that were still under way by then were decided within
+    the longest time that any request of the log took; a whole window later
+    they no longer matter. This rests on an assumption, that requests before
+    the log took no longer than those in it, and fails where answers are lost.
+
+    Args:
+        first_sent_ns: when the key's first request in the log was sent.
+        longest_ns: the longest time from sending to answer in the log.
+        rules: the longest horizon counts.
+    """
+    return first_sent_ns + longest_ns + max(rule.horizon_ns for rule in rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How the rejections of a log are judged.
+
+    Args:
+        policy: what was promised.
+        fresh: whether no key was in use before the log began.
+        cut_off: whether requests are missing from the log: then none is judged.
+        longest_ns: the longest time from sending to answer in the log; None
+            where an answer was lost.
+        denied_count: whether denied requests use up the quota too.
+        only: rows of the rejections to judge; None for all.
+    """
+
+    policy: Policy
+    fresh: bool
+    cut_off: bool = False
+    longest_ns: int | None = None
+    denied_count: bool = False
+    only: frozenset[int] | None = None
+
+    def rules(self, tolerance: Tolerance) -> tuple[Rule, ...]:
+        """The rule of each quota; none where no rejection is to be judged.
+
+        Of a bucket from which denials take tokens too, nobody knows how far
+        below empty it was before the log began.
+        """
+        rules = rules_of(self.policy, tolerance, denied_count=self.denied_count)
+        bottomless = self.denied_count and any(isinstance(rule, BucketRule) for rule in rules)
+        unbounded = bottomless and not self.fresh
+        return () if self.cut_off or unbounded else rules
+
+    def logs(self, tolerance: Tolerance) -> tuple[Log, ...]:
+        """The quotas, for a search over orders of decisions; none where none is to be made."""
+        return logs_of(self.policy, tolerance) if self.rules(tolerance) else ()
+
+    def judged(self, key: KeyLog, tolerance: Tolerance) -> list[int]:
+        """Which of a key's rejections can be judged, by index.
+
+        Args:
+            key: its requests.
+            tolerance: how much longer the limiter's windows may last on this clock.
+        """
+        rules = self.rules(tolerance)
+        if not rules:
+            return []
+        asked = [*range(len(key.rejected))]
+        if self.only is not None:
+            asked = [i for i in asked if key.rejected_rows[i] in self.only]
+        if self.fresh:
+            return asked
+        if self.longest_ns is None:
+            return []
+        from_ns = covered_from_ns(key.first_sent_ns, self.longest_ns, rules)
+        return [i for i in asked if key.rejected[i][0] >= from_ns]
+
+    def wrong(
+        self, key: KeyLog, indices: Sequence[int], tolerance: Tolerance, *, unknown: bool = True
+    ) -> list[WrongRejection]:
+        """The rejections of a key that are certainly wrong.
+
+        Args:
+            key: its requests.
+            indices: which of its rejections to judge; see `judged`.
+            tolerance: how much longer the limiter's windows may last on this clock.
+            unknown: whether requests of unknown outcome may have used the quota.
+        """
+        rules = self.rules(tolerance)
+        if not rules or not indices:
+            return []
+        taken = self.taken(key, unknown=unknown)
+        quotas = [rule.occupancy(taken, self._empty_ns(key)) for rule in rules]
+        wrong = []
+        for index in indices:
+            sent_ns, received_ns = key.rejected[index]
+            if any(quota.may_be_full(sent_ns, received_ns) for quota in quotas):
+                continue
+            most = [quota.most(sent_ns, received_ns) for quota in quotas]
+            nearest = min(range(len(rules)), key=lambda q: rules[q].limit - most[q])
+            wrong.append(WrongRejection(index, nearest, most[nearest] - self.denied_count))
+        return wrong
+
+    def counted(self, key: KeyLog, wrong: WrongRejection, tolerance: Tolerance) -> list[int]:
+        """The rows of the requests that may have been in use, for evidence; not its own."""
+        rule = self.rules(tolerance)[wrong.quota]
+        occupancy = rule.occupancy(self.taken(key), self._empty_ns(key))
+        rows = [*key.admitted_rows, *key.unknown_rows]
+        if self.denied_count:
+            rows += key.rejected_rows
+        own = key.rejected_rows[wrong.index]
+        counted = occupancy.counted(*key.rejected[wrong.index])
+        return [rows[i] for i in counted if rows[i] != own]
+
+    def taken(self, key: KeyLog, *, unknown: bool = True) -> list[tuple[int, int | None]]:
+        """What may have used up the quota."""
+        taken = key.maybe_admitted() if unknown else list[tuple[int, int | None]](key.admitted)
+        return [*taken, *key.rejected] if self.denied_count else taken
+
+    def _empty_ns(self, key: KeyLog) -> int | None:
+        """When a bucket may have been empty: as the last request before the log was decided."""
+        if self.fresh or self.longest_ns is None:
+            return None
+        return key.first_sent_ns + self.longest_ns

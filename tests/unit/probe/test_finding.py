@@ -1,0 +1,125 @@
+"""What a probe prints of what a server says."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from rateproof.probe.course import Course
+from rateproof.probe.families import FAMILIES
+from rateproof.probe.finding import Finding, describe, to_json
+from rateproof.probe.hello import Hello
+from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
+from rateproof.probe.infer import Kind
+from rateproof.probe.several import Several
+from rateproof.units import SECOND_NS
+
+
+def finding(hello):
+    return Finding(
+        url="http://127.0.0.1:1/",
+        key="query:clientId",
+        course=Course(),
+        kinds=(),
+        delaying=False,
+        workers=None,
+        dimensions=(),
+        hello=hello,
+        statuses=Counter({302: 1}),
+        rejected_statuses=frozenset({429}),
+        requests=1,
+        elapsed_ns=1,
+    )
+
+
+def test_nothing_that_a_server_says_acts_on_a_terminal():
+    wild = "\x1b[2J\x9b1m\u202e\r"
+    hello = Hello(302, f"/login{wild}", {f"x-ratelimit-{wild}": f"5{wild}"})
+    text = describe(finding(hello))
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert r"x-ratelimit-\x1b[2J" in text
+    assert r": 5\x1b[2J\x9b1m\u202e\r (not relied on)" in text
+    assert r"/login\x1b[2J" in text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "rejected", "words"),
+    [
+        ({200: 3, 403: 2, 509: 1}, 429, "if the target rejects by 403,509: --rejected 403,509"),
+        ({200: 3, 403: 2}, 403, None),
+        ({403: 2}, 429, None),
+        ({200: 3, None: 1}, 429, None),
+        ({200: 3, 403: 2, 429: 1}, 429, None),
+    ],
+)
+def test_a_status_that_may_be_a_rejection_is_told_where_none_was_seen(statuses, rejected, words):
+    asked = replace(
+        finding(Hello(200)), statuses=Counter(statuses), rejected_statuses=frozenset({rejected})
+    )
+    told = describe(asked)
+    assert words in told if words else "--rejected" not in told
+    assert ("forbidden (403)" in told) == (403 in statuses and rejected != 403)
+
+
+def shared(*told, limit=1):
+    """A finding of no policy, where fresh identities are denied once others used the limit up."""
+    dimensions = tuple(Dimension(*each) for each in (("query:clientId", NOT_IN_KEY), *told))
+    return replace(finding(Hello(200)), course=Course(limit=limit), dimensions=dimensions)
+
+
+def test_a_limit_that_all_clients_share_is_said_to_be_so_and_without_a_number_unless_it_is_known():
+    """What a few clients were admitted, while others used the same limit up, is none."""
+    found = shared(("address", NOT_IN_KEY), limit=7)
+    first, *rest = describe(found).splitlines()
+    assert first == "the limit seems to be shared by all clients: which it is could not be told"
+    assert "7" not in describe(found)
+    assert to_json(found)["limit"] is None
+    known = replace(found, kinds=(Kind(FAMILIES[0], 7, 5 * SECOND_NS, 5 * SECOND_NS, []),))
+    first, *rest = describe(known).splitlines()
+    assert "7 per 5s" in first
+    assert any("seems to be shared by all clients" in line for line in rest)
+    assert to_json(known)["limit"] == 7
+
+
+def test_from_one_address_a_limit_by_address_looks_like_one_that_all_share():
+    assert "shared by all clients, or by all of one address:" in describe(shared())
+    by_address = describe(shared(("address", IN_KEY)))
+    assert "shared by" not in by_address
+    assert "limits by address, not by query:clientId" in by_address
+
+
+def test_a_family_is_named_once_and_only_where_the_policy_does_not_name_it():
+    kinds = tuple(Kind(family, 5, 5 * SECOND_NS, 5 * SECOND_NS, []) for family in FAMILIES)
+    text = describe(replace(finding(Hello(200, "", {})), kinds=kinds))
+    assert {family.name for family in FAMILIES} >= {"fixed-window", "sliding-log"}
+    assert "fixed-window 5 per 5s\n" in text
+    assert "(fixed-window)" not in text
+
+
+@pytest.mark.parametrize(
+    ("several", "first"),
+    [
+        (Several(12, 40, 40, 1_950_000_000, 2_050_000_000), "together 40 per 2s"),
+        (Several(12, 40, 40, 1_500_000_000, 2_050_000_000), "together about 40 per 2s"),
+        (Several(12, 40, 39, 1_950_000_000, 2_050_000_000), "together about 40 per 2s"),
+        (Several(12, 40, 8, 150_000_000, 250_000_000), "together about 40 at once"),
+        (Several(12, 40, None, 5 * SECOND_NS, None), "together about 40 at once"),
+    ],
+)
+def test_of_several_counters_only_what_they_admit_together_is_named(several, first):
+    found = replace(finding(Hello(200)), course=Course(limit=20, burst=20, several=several))
+    line, *rest = describe(found).splitlines()
+    assert line == f"several counters, {first}: each request meets any of them"
+    assert found.exit_code == 2
+    data = to_json(found)
+    assert (data["policy"], data["limit"], data["together"]) == (None, None, 40)
+    assert data["counters_at_least"] == 4
+    assert any("limit of each: at most 12" in told for told in rest)
+
+
+def test_what_the_requests_did_not_suffice_for_is_said():
+    told = (("query:clientId", UNTRIED), ("path", UNTRIED), ("address", NOT_IN_KEY))
+    dimensions = tuple(Dimension(*each) for each in told)
+    text = describe(replace(finding(Hello(200)), dimensions=dimensions))
+    assert "not by address" in text
+    assert "not tried for lack of requests: query:clientId, path" in text

@@ -27,9 +27,6 @@ __all__ = [
     "feasible",
     "hit_all",
     "natively",
-    "parse_ratelimit",
-    "parse_response",
-    "parse_retry_after",
     "peek_all",
     "program_trace",
     "rows_of",
@@ -313,15 +310,3 @@ def program_trace(
     heard: Sequence[tuple[int, int, int, int]],
     place: tuple[int, int],
 ) -> list[tuple[int, int, int, int]]: ...
-
-# How the engine reads answers: fault, status, body length, Retry-After, r and t of RateLimit,
-# whether it is complete, whether the connection is reusable, and how many status lines began.
-def parse_response(
-    chunks: Sequence[bytes], head: bool, ended: bool
-) -> tuple[
-    str | None, int | None, int, float | None, int | None, float | None, bool, bool, int
-]: ...
-
-# The twins of rateproof.simulate.transports.headers.
-def parse_retry_after(value: bytes, date: bytes | None = None) -> float | None: ...
-def parse_ratelimit(value: bytes) -> tuple[int | None, float | None]: ...

@@ -11,7 +11,7 @@ from rateproof.arguments import DEFAULT_POLICY, claims_of
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, listed, noted_statuses
 from rateproof.events.files import open_lines, read_lines, read_log
-from rateproof.events.importers import OURS, recognise
+from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
 from rateproof.output import columns, emit, fold, printable, say
@@ -68,7 +68,7 @@ def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
             if not all(map(bytes.isspace, lines)):
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
-        if recognise(begun[0] if begun else b"", name) == OURS:
+        if importer_of(begun[0] if begun else b"", name) is None:
             _hint_of(key)
         return read_lines(chain(begun, lines), name, key)
 

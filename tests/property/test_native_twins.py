@@ -190,6 +190,40 @@ def test_a_subclass_that_has_its_own_hit_is_asked_by_all_who_ask_the_limiter():
         assert limiter.asked == 2
 
 
+def test_a_decision_stays_as_it_was_for_as_long_as_anybody_has_it():
+    with Limiter("9 per 1h") as limiter:
+        kept = [limiter.hit("a") for _ in range(9)]
+        shown = [(repr(decision), hash(decision)) for decision in kept]
+        for _ in range(20):
+            last = limiter.hit("b")
+        assert [(repr(decision), hash(decision)) for decision in kept] == shown
+        assert [decision.remaining for decision in kept] == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+        assert limiter.hit("c").remaining == 8
+        assert not last.admitted
+
+
+def test_each_of_many_threads_has_its_own_decisions():
+    before, wrong = sys.getswitchinterval(), []
+    with Limiter("2000 per 1h", capacity=64) as limiter:
+
+        def call(key):
+            for number in range(2000):
+                decision = limiter.hit(key)
+                if (decision.admitted, decision.remaining) != (True, 1999 - number):
+                    wrong.append((key, number, decision))
+
+        threads = [threading.Thread(target=call, args=(str(key),)) for key in range(8)]
+        sys.setswitchinterval(1e-6)
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(before)
+    assert wrong == []
+
+
 def test_calls_while_another_thread_closes_decide_or_say_so():
     """The decider that a call has in hand is let go when that call has ended."""
     for _ in range(200):

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::exceptions::PyIndexError;
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -15,7 +16,8 @@ use rateproof_enforce::{self as core, Answer};
 use crate::counters::Counters;
 use crate::decision::{Decision, Reason};
 use crate::denials::{Denials, Memory};
-use crate::enforce::Table;
+use crate::enforce::{Table, failed};
+use crate::held::Held;
 
 // As in `rateproof.enforce.counters.Count`.
 const ADMITTED: usize = 0;
@@ -57,6 +59,8 @@ pub struct Decider {
     most: u64,
     skip_full: bool,
     shadow: bool,
+    /// The decision that was given last, of one quota.
+    last: Held<Py<Decision>>,
 }
 
 impl Decider {
@@ -91,40 +95,36 @@ impl Decider {
             bursts,
             skip_full,
             shadow,
+            last: Held::default(),
         })
     }
 
-    /// What is said of a key without waiting; `None` if that takes patience, or the specification.
+    /// The decision about a key; `None` if it takes patience, if it fails, or if it is for the
+    /// specification.
     ///
-    /// It runs no Python, and keeps the interpreter's lock.
+    /// It runs no Python, and keeps the interpreter's lock. Answers are read where they are: to
+    /// move one costs as much as to find it.
     #[inline]
-    pub fn at_once(
-        &self,
-        py: Python<'_>,
-        ask: Ask,
-        key: &[u8],
-        cost: u64,
-    ) -> Result<Option<Decision>, core::Error> {
+    pub fn at_once(&self, py: Python<'_>, ask: Ask, key: &[u8], cost: u64) -> Option<Py<Decision>> {
         if cost == 0 || cost > self.most {
-            return Ok(None);
+            return None;
         }
         match &self.source {
-            Source::Tables(tables) => match (&tables[..], ask, &self.order[..]) {
-                ([table], Ask::Hit, [_]) => {
-                    let answer = table.hit(key, cost, None, Duration::ZERO)?;
-                    Ok(answer.map(|answer| {
-                        self.told(py, ask, answer.admitted, std::slice::from_ref(&answer))
-                    }))
-                }
-                _ => {
-                    let ruling = ask_tables(tables, ask, key, cost, Duration::ZERO)?;
-                    Ok(ruling.map(|ruling| self.ruled(py, ask, &ruling)))
-                }
+            Source::Tables(tables) => match (&tables[..], ask, &self.bursts[..]) {
+                ([table], Ask::Hit, [burst]) => match &table.hit(key, cost, None, Duration::ZERO) {
+                    Ok(Some(answer)) => self.told_of_one(py, answer, *burst),
+                    _ => None,
+                },
+                _ => match &ask_tables(tables, ask, key, cost, Duration::ZERO) {
+                    Ok(Some(ruling)) => self.ruled(py, ask, ruling),
+                    _ => None,
+                },
             },
-            Source::Denials(denials, ledger) => Ok(denials
-                .answers(key, *ledger, cost)
-                .filter(|answers| self.order.iter().all(|place| *place < answers.len()))
-                .map(|answers| self.told_again(py, ask, &answers))),
+            Source::Denials(denials, ledger) => {
+                let answers = denials.answers(key, *ledger, cost)?;
+                let known = self.order.iter().all(|place| *place < answers.len());
+                known.then(|| self.told_again(py, ask, &answers)).flatten()
+            }
         }
     }
 
@@ -135,22 +135,67 @@ impl Decider {
         ask: Ask,
         key: &[u8],
         cost: u64,
-    ) -> Result<Option<Decision>, core::Error> {
+    ) -> PyResult<Option<Py<Decision>>> {
         let Source::Tables(tables) = &self.source else {
             return Ok(None);
         };
         if cost == 0 || cost > self.most {
             return Ok(None);
         }
-        let ruling = py.detach(|| ask_tables(tables, ask, key, cost, core::PATIENCE))?;
-        Ok(Some(match ruling {
+        let ruling = py
+            .detach(|| ask_tables(tables, ask, key, cost, core::PATIENCE))
+            .map_err(|error| failed(py, &error))?;
+        Ok(match ruling {
             Some(ruling) => self.ruled(py, ask, &ruling),
             None => self.told_busy(py, ask),
-        }))
+        })
     }
 
-    fn ruled(&self, py: Python<'_>, ask: Ask, (admitted, answers): &Ruling) -> Decision {
-        self.told(py, ask, *admitted, &self.ordered(answers))
+    /// A hit of one quota, counted.
+    #[inline]
+    fn told_of_one(&self, py: Python<'_>, answer: &Answer, burst: u64) -> Option<Py<Decision>> {
+        let (admitted, reason) = self.counted(Ask::Hit, answer.admitted, answer.full, || {
+            5 * answer.remaining < burst
+        });
+        let renewed = self.last.with(py, |last| {
+            // SAFETY: an object that lives. Where ours is the only reference, nobody else has it,
+            // and without the lock nobody can get one.
+            let alone = unsafe { ffi::Py_REFCNT(last.as_ptr()) } == 1;
+            alone.then(|| {
+                last.get().renew(admitted, reason, answer);
+                last.clone_ref(py)
+            })
+        });
+        renewed.flatten().or_else(|| {
+            let decision = Decision::only(self.quotas.clone_ref(py));
+            decision.renew(admitted, reason, answer);
+            let decision = Py::new(py, decision).ok()?;
+            let before = self.last.put(py, Some(decision.clone_ref(py)));
+            drop(before.map(|before| before.into_bound(py)));
+            Some(decision)
+        })
+    }
+
+    fn ruled(&self, py: Python<'_>, ask: Ask, (passes, answers): &Ruling) -> Option<Py<Decision>> {
+        let answers = self.ordered(answers);
+        let full = answers.iter().any(|answer| answer.full);
+        let near = || {
+            let mut pairs = answers.iter().zip(&self.bursts);
+            pairs.any(|(answer, burst)| 5 * answer.remaining < *burst)
+        };
+        let (admitted, reason) = self.counted(ask, *passes, full, near);
+        self.told(py, admitted, reason, &answers)
+    }
+
+    fn told(
+        &self,
+        py: Python<'_>,
+        admitted: bool,
+        reason: Reason,
+        answers: &[Answer],
+    ) -> Option<Py<Decision>> {
+        let decision = Decision::of(admitted, reason, self.quotas.clone_ref(py), answers);
+        Py::new(py, decision).ok()
     }
 
     /// The answers of tables in the order of the policy.
@@ -159,20 +204,18 @@ impl Decider {
     }
 
     /// A denial that is remembered.
-    fn told_again(&self, py: Python<'_>, ask: Ask, answers: &[Answer]) -> Decision {
+    fn told_again(&self, py: Python<'_>, ask: Ask, answers: &[Answer]) -> Option<Py<Decision>> {
         self.count(ask, CACHED);
         let reason = self.denied(ask, Reason::Cached);
-        let quotas = self.quotas.clone_ref(py);
-        Decision::of(false, reason, quotas, &self.ordered(answers))
+        self.told(py, false, reason, &self.ordered(answers))
     }
 
     /// A denial for want of the lock, which `on_full` does not decide: the key may be known, and
     /// its quota used up.
-    fn told_busy(&self, py: Python<'_>, ask: Ask) -> Decision {
+    fn told_busy(&self, py: Python<'_>, ask: Ask) -> Option<Py<Decision>> {
         self.count(ask, FULL);
         let reason = self.denied(ask, Reason::Full);
-        let answers = vec![Answer::busy(); self.order.len()];
-        Decision::of(false, reason, self.quotas.clone_ref(py), &answers)
+        self.told(py, false, reason, &vec![Answer::busy(); self.order.len()])
     }
 
     /// Counts a denial, or what shadow mode makes of it.
@@ -186,26 +229,28 @@ impl Decider {
         Reason::Shadow
     }
 
-    /// The decision, counted. `answers` are in the order of the policy.
+    /// Whether a call passes, and who decided: counted.
     #[inline]
-    fn told(&self, py: Python<'_>, ask: Ask, admitted: bool, answers: &[Answer]) -> Decision {
-        let full = answers.iter().any(|answer| answer.full);
-        let admitted = admitted || (full && self.skip_full);
-        let mut reason = Reason::Quota;
+    fn counted(
+        &self,
+        ask: Ask,
+        passes: bool,
+        full: bool,
+        near: impl FnOnce() -> bool,
+    ) -> (bool, Reason) {
+        let admitted = passes || (full && self.skip_full);
+        let reason = if full { Reason::Full } else { Reason::Quota };
         if full {
             self.count(ask, FULL);
-            reason = Reason::Full;
         }
-        if admitted {
-            self.count(ask, ADMITTED);
-            let near = |(answer, burst): (&Answer, &u64)| 5 * answer.remaining < *burst;
-            if !full && answers.iter().zip(&self.bursts).any(near) {
-                self.count(ask, NEAR_LIMIT);
-            }
-        } else {
-            reason = self.denied(ask, reason);
+        if !admitted {
+            return (false, self.denied(ask, reason));
         }
-        Decision::of(admitted, reason, self.quotas.clone_ref(py), answers)
+        self.count(ask, ADMITTED);
+        if !full && near() {
+            self.count(ask, NEAR_LIMIT);
+        }
+        (true, reason)
     }
 
     fn count(&self, ask: Ask, which: usize) {

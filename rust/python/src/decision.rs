@@ -1,7 +1,10 @@
 //! `Decision`: the twin of the class of that name in `rateproof.enforce.decision`.
 //!
 //! Most callers read one or two of its fields, so what each quota says is put into Python
-//! objects only when `quotas` is read.
+//! objects only when `quotas` is read. And most let go of a decision before they ask for the next:
+//! whoever keeps the last one for that ([`Decision::renew`]) need not make another.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyValueError;
@@ -10,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use rateproof_enforce::Answer;
 
-/// Who decided, by the names that Python has for it.
+/// Who decided, in the order of `NAMES`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     Quota,
@@ -22,14 +25,17 @@ pub enum Reason {
     Exempt,
 }
 
-const REASONS: [(&str, Reason); 7] = [
-    ("quota", Reason::Quota),
-    ("cached", Reason::Cached),
-    ("local", Reason::Local),
-    ("full", Reason::Full),
-    ("error", Reason::Error),
-    ("shadow", Reason::Shadow),
-    ("exempt", Reason::Exempt),
+const REASONS: [Reason; 7] = [
+    Reason::Quota,
+    Reason::Cached,
+    Reason::Local,
+    Reason::Full,
+    Reason::Error,
+    Reason::Shadow,
+    Reason::Exempt,
+];
+const NAMES: [&str; 7] = [
+    "quota", "cached", "local", "full", "error", "shadow", "exempt",
 ];
 
 /// What there is to make the `QuotaState`s from.
@@ -42,47 +48,98 @@ enum Quotas {
     Several(Py<PyTuple>, Vec<Answer>),
 }
 
+/// A whole number that is changed while only one thread can see it.
+#[derive(Default)]
+struct Figure(AtomicU64);
+
+impl Figure {
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+}
+
 /// May this request pass? True when it may.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct Decision {
-    #[pyo3(get)]
-    admitted: bool,
-    #[pyo3(get)]
-    remaining: u64,
-    #[pyo3(get)]
-    retry_after_ns: u64,
-    #[pyo3(get)]
-    reset_after_ns: u64,
-    reason: Reason,
+    admitted: AtomicBool,
+    remaining: Figure,
+    retry_after_ns: Figure,
+    reset_after_ns: Figure,
+    reason: AtomicU8,
     quotas: Quotas,
 }
 
 impl Decision {
+    fn made(quotas: Quotas) -> Self {
+        Self {
+            admitted: AtomicBool::new(false),
+            remaining: Figure::default(),
+            retry_after_ns: Figure::default(),
+            reset_after_ns: Figure::default(),
+            reason: AtomicU8::new(0),
+            quotas,
+        }
+    }
+
+    /// Of a policy with one quota; `renew` says what.
+    pub fn only(quotas: Py<PyTuple>) -> Self {
+        Self::made(Quotas::Only(quotas))
+    }
+
+    /// Says something else of the same quota, while nobody but the caller can have it.
+    #[inline]
+    pub fn renew(&self, admitted: bool, reason: Reason, answer: &Answer) {
+        let retry_after_ns = if admitted { 0 } else { answer.retry_after_ns };
+        self.say(
+            admitted,
+            reason,
+            answer.remaining,
+            retry_after_ns,
+            answer.reset_after_ns,
+        );
+    }
+
+    #[inline]
+    fn say(&self, admitted: bool, reason: Reason, remaining: u64, retry_ns: u64, reset_ns: u64) {
+        self.admitted
+            .store(admitted || reason == Reason::Shadow, Relaxed);
+        self.reason.store(reason as u8, Relaxed);
+        self.remaining.set(remaining);
+        self.retry_after_ns.set(retry_ns);
+        self.reset_after_ns.set(reset_ns);
+    }
+
     /// Sums up the answers of all quotas, at least one, given in the order of `quotas`.
     pub fn of(admitted: bool, reason: Reason, quotas: Py<PyTuple>, answers: &[Answer]) -> Self {
-        let retry = |answer: &Answer| if admitted { 0 } else { answer.retry_after_ns };
-        let most = |figure: &dyn Fn(&Answer) -> u64| answers.iter().map(figure).max().unwrap_or(0);
-        Self {
-            admitted: admitted || reason == Reason::Shadow,
-            remaining: answers
-                .iter()
-                .map(|answer| answer.remaining)
-                .min()
-                .unwrap_or(0),
-            retry_after_ns: most(&retry),
-            reset_after_ns: most(&|answer| answer.reset_after_ns),
-            reason,
-            quotas: match answers {
-                [_] => Quotas::Only(quotas),
-                _ => {
-                    let told = |answer: &Answer| Answer {
-                        retry_after_ns: retry(answer),
-                        ..*answer
-                    };
-                    Quotas::Several(quotas, answers.iter().map(told).collect())
-                }
-            },
+        if let [answer] = answers {
+            let decision = Self::only(quotas);
+            decision.renew(admitted, reason, answer);
+            return decision;
         }
+        let retry = |answer: &Answer| if admitted { 0 } else { answer.retry_after_ns };
+        let told = |answer: &Answer| Answer {
+            retry_after_ns: retry(answer),
+            ..*answer
+        };
+        let decision = Self::made(Quotas::Several(quotas, answers.iter().map(told).collect()));
+        let most = |figure: &dyn Fn(&Answer) -> u64| answers.iter().map(figure).max().unwrap_or(0);
+        let remaining = answers
+            .iter()
+            .map(|answer| answer.remaining)
+            .min()
+            .unwrap_or(0);
+        decision.say(
+            admitted,
+            reason,
+            remaining,
+            most(&retry),
+            most(&|answer| answer.reset_after_ns),
+        );
+        decision
     }
 }
 
@@ -98,16 +155,12 @@ impl Decision {
         quotas: Py<PyTuple>,
         reason: &str,
     ) -> PyResult<Self> {
-        let known = REASONS.iter().find(|(name, _)| *name == reason);
-        let (_, reason) = known.ok_or_else(|| PyValueError::new_err("no such reason"))?;
-        Ok(Self {
-            admitted,
-            remaining,
-            retry_after_ns,
-            reset_after_ns,
-            reason: *reason,
-            quotas: Quotas::Given(quotas),
-        })
+        let known = REASONS.iter().zip(NAMES).find(|(_, name)| *name == reason);
+        let (reason, _) = known.ok_or_else(|| PyValueError::new_err("no such reason"))?;
+        let decision = Self::made(Quotas::Given(quotas));
+        decision.say(admitted, *reason, remaining, retry_after_ns, reset_after_ns);
+        decision.admitted.store(admitted, Relaxed);
+        Ok(decision)
     }
 
     #[classattr]
@@ -129,11 +182,30 @@ impl Decision {
         )
     }
 
+    #[getter]
+    fn admitted(&self) -> bool {
+        self.passes()
+    }
+
+    #[getter]
+    fn remaining(&self) -> u64 {
+        self.remaining.get()
+    }
+
+    #[getter]
+    fn retry_after_ns(&self) -> u64 {
+        self.retry_after_ns.get()
+    }
+
+    #[getter]
+    fn reset_after_ns(&self) -> u64 {
+        self.reset_after_ns.get()
+    }
+
     /// Who decided.
     #[getter]
     fn reason(&self) -> &'static str {
-        let named = REASONS.iter().find(|(_, reason)| *reason == self.reason);
-        named.map_or("quota", |(name, _)| name)
+        NAMES[self.reason.load(Relaxed) as usize]
     }
 
     /// Each quota's own figures, in the order of the policy.
@@ -149,7 +221,7 @@ impl Decision {
     }
 
     fn __bool__(&self) -> bool {
-        self.admitted
+        self.passes()
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -157,10 +229,10 @@ impl Decision {
         Ok(format!(
             "Decision(admitted={}, remaining={}, retry_after_ns={}, reset_after_ns={}, quotas={}, \
              reason='{}')",
-            said(self.admitted),
-            self.remaining,
-            self.retry_after_ns,
-            self.reset_after_ns,
+            said(self.passes()),
+            self.remaining(),
+            self.retry_after_ns(),
+            self.reset_after_ns(),
             self.quotas(py)?.repr()?,
             self.reason()
         ))
@@ -199,33 +271,33 @@ pub type Figures = (u64, u64, u64);
 impl Decision {
     /// Whether the request may pass.
     pub fn passes(&self) -> bool {
-        self.admitted
+        self.admitted.load(Relaxed)
     }
 
     /// Who decided.
     pub fn reason_code(&self) -> Reason {
-        self.reason
+        REASONS[self.reason.load(Relaxed) as usize]
     }
 
     /// Whole seconds to wait, or until all is free, and what remains, if an answer that admits, or
     /// one that denies, depends on nothing else: where the policy has one quota.
     pub fn seconds_and_remaining(&self) -> Option<(u64, u64)> {
         let alone = matches!(self.quotas, Quotas::Only(_))
-            && matches!(self.reason, Reason::Quota | Reason::Cached);
-        let wait_ns = match self.retry_after_ns {
-            0 => self.reset_after_ns,
+            && matches!(self.reason_code(), Reason::Quota | Reason::Cached);
+        let wait_ns = match self.retry_after_ns() {
+            0 => self.reset_after_ns(),
             wait_ns => wait_ns,
         };
-        alone.then(|| (wait_ns.div_ceil(1_000_000_000), self.remaining))
+        alone.then(|| (wait_ns.div_ceil(1_000_000_000), self.remaining()))
     }
 
     /// What each quota says, in the order of the policy.
     pub fn figures(&self, py: Python<'_>) -> PyResult<Vec<Figures>> {
         match &self.quotas {
             Quotas::Only(_) => Ok(vec![(
-                self.remaining,
-                self.retry_after_ns,
-                self.reset_after_ns,
+                self.remaining(),
+                self.retry_after_ns(),
+                self.reset_after_ns(),
             )]),
             Quotas::Several(_, answers) => Ok(answers
                 .iter()
@@ -253,10 +325,10 @@ impl Decision {
 
     fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         (
-            self.admitted,
-            self.remaining,
-            self.retry_after_ns,
-            self.reset_after_ns,
+            self.passes(),
+            self.remaining(),
+            self.retry_after_ns(),
+            self.reset_after_ns(),
             self.quotas(py)?,
             self.reason(),
         )

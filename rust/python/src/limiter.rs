@@ -3,7 +3,6 @@
 //! Both are methods in the calling convention of C, since reading their arguments as PyO3 does
 //! takes as long as deciding: `benchmarks/enforce.py decisions` has the figure.
 
-use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,42 +17,18 @@ use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple};
 use crate::counters::Counters;
 use crate::decider::{Ask, Decider, Given};
 use crate::decision::Decision;
-use crate::enforce::failed;
+use crate::held::Held;
 
 /// What `Limiter` derives from: it holds the decider, from `decide_by` until `let_go`.
 #[pyclass(frozen, subclass, module = "rateproof._native")]
-pub struct HotLimiter(Held);
-
-/// A decider that comes and goes under the interpreter's lock.
-struct Held(UnsafeCell<Option<Arc<Decider>>>);
-
-// SAFETY: the cell is reached only with the interpreter's lock, without which the module cannot be
-// loaded (`gil_used`): `put` returns at once, and what `with` calls must keep the lock.
-unsafe impl Sync for Held {}
-// SAFETY: as above.
-unsafe impl Send for Held {}
-
-impl Held {
-    /// Calls with the decider that there is. `call` runs no Python and keeps the lock.
-    #[inline]
-    fn with<T>(&self, _py: Python<'_>, call: impl FnOnce(&Arc<Decider>) -> T) -> Option<T> {
-        // SAFETY: nobody can put another one until `call` has returned.
-        unsafe { &*self.0.get() }.as_ref().map(call)
-    }
-
-    fn put(&self, _py: Python<'_>, decider: Option<Arc<Decider>>) {
-        // SAFETY: nobody is within `with`.
-        let before = unsafe { std::mem::replace(&mut *self.0.get(), decider) };
-        drop(before); // when the cell has its new value, for this may run Python
-    }
-}
+pub struct HotLimiter(Held<Arc<Decider>>);
 
 #[pymethods]
 impl HotLimiter {
     #[new]
     #[pyo3(signature = (*_args, **_named))]
     fn new(_args: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> Self {
-        Self(Held(UnsafeCell::new(None)))
+        Self(Held::default())
     }
 
     /// From now on `hit` and `peek` are answered without Python where that is possible.
@@ -92,29 +67,26 @@ impl HotLimiter {
         ask: Ask,
         key: &[u8],
         cost: u64,
-    ) -> PyResult<Option<Decision>> {
-        let at_once = self.0.with(py, |held| held.at_once(py, ask, key, cost));
-        let told = match (at_once, self.0.with(py, Arc::clone)) {
-            (Some(Ok(None)), Some(decider)) => decider.patiently(py, ask, key, cost),
-            (told, _) => told.unwrap_or(Ok(None)),
-        };
-        told.map_err(|error| failed(py, &error))
+    ) -> PyResult<Option<Py<Decision>>> {
+        let told = self.0.with(py, |held| held.at_once(py, ask, key, cost));
+        match (told.flatten(), self.0.with(py, Arc::clone)) {
+            (None, Some(decider)) => decider.patiently(py, ask, key, cost),
+            (told, _) => Ok(told),
+        }
     }
 
     /// `decide` for a call of (key) or (key, cost); `None` for all others, and for errors.
     ///
     /// PyO3 has not been told that the lock is held: an object that is dropped here goes later.
     #[inline]
-    fn quickly(&self, ask: Ask, given: &[Borrowed<'_, '_, PyAny>]) -> Option<Decision> {
+    fn quickly(&self, ask: Ask, given: &[Borrowed<'_, '_, PyAny>]) -> Option<Py<Decision>> {
         let (key, cost) = match given {
             [key] => (key, 1),
             [key, cost] => (key, units(cost)?),
             _ => return None,
         };
         let (py, key) = (key.py(), bytes_of(key)?);
-        self.0
-            .with(py, |held| held.at_once(py, ask, key, cost))?
-            .ok()?
+        self.0.with(py, |held| held.at_once(py, ask, key, cost))?
     }
 
     /// `decide` for every call: the method in Python is asked what the decider cannot tell.
@@ -141,7 +113,7 @@ impl HotLimiter {
             && let Some(cost) = cost.as_ref().map_or(Some(1), units)
             && let Some(decision) = slf.get().decide(py, ask, bytes, cost)?
         {
-            return Ok(Bound::new(py, decision)?.into_any());
+            return Ok(decision.into_bound(py).into_any());
         }
         match IN_PYTHON[ask as usize].get(py) {
             Some(method) => method.bind(py).call(args, Some(named)),
@@ -235,7 +207,7 @@ unsafe fn answer(
             _ => None,
         };
         if let Some(decision) = told {
-            return Py::new(py, decision).map(Py::into_ptr);
+            return Ok(decision.into_ptr());
         }
         Python::attach(|py| {
             let count = count as usize;
@@ -267,7 +239,9 @@ unsafe fn answer(
 /// The bytes of a key that is what it should be.
 #[inline]
 fn bytes_of<'a>(key: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
-    if let Ok(text) = key.cast::<PyString>() {
+    // A subclass of str takes the longer way of asking for its flags.
+    let text = key.cast_exact::<PyString>().or_else(|_| key.cast());
+    if let Ok(text) = text {
         return text.to_str().ok().map(str::as_bytes);
     }
     key.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes())

@@ -95,10 +95,10 @@ impl WsgiDesk {
             }
             Err(error) => return Err(error),
         };
-        if decision.passes() {
+        if decision.get().passes() {
             let starting = Starting {
                 start_response: start_response.clone().unbind(),
-                fields: self.fields.get().shared(py, &decision)?,
+                fields: self.fields.get().shared(py, decision.get())?,
             };
             return self.app.bind(py).call1((environ, starting));
         }
@@ -162,7 +162,7 @@ impl Starting {
 
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
-    fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Decision>> {
+    fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Py<Decision>>> {
         match self.key.get().key_of(environ)? {
             Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
             None => Ok(None),
@@ -172,11 +172,11 @@ impl WsgiDesk {
     fn denial<'py>(
         &self,
         py: Python<'py>,
-        decision: Decision,
+        decision: Py<Decision>,
         accept: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Denied<'py>> {
         let seen = (accept.as_ref().is_none_or(accepts_anything))
-            .then(|| decision.seconds_and_remaining())
+            .then(|| decision.get().seconds_and_remaining())
             .flatten();
         let copy = |(line, fields, body): &Written| {
             (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py))
@@ -200,7 +200,7 @@ impl WsgiDesk {
     fn compose(
         &self,
         py: Python<'_>,
-        decision: Decision,
+        decision: Py<Decision>,
         accept: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Written> {
         let composed = self.compose.call1(py, (decision, accept))?;

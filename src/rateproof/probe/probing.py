@@ -20,7 +20,7 @@ from rateproof.probe.identity import (
 )
 from rateproof.probe.seen import widened
 from rateproof.probe.sender import HttpSender, fresh_namespace
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target

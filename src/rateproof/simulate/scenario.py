@@ -11,7 +11,8 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import REJECTED_STATUSES
 from rateproof.keyspec import Part
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Behaviour, Drip, describe
+from rateproof.simulate.behaviour import Behaviour, describe
+from rateproof.simulate.behaviours.drip import Drip
 from rateproof.simulate.checks import check_count, check_duration, check_rate
 from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng

@@ -8,7 +8,7 @@ from rateproof.arguments import parse
 from rateproof.cli import _recipe
 from rateproof.errors import InvalidArgument
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 

@@ -14,18 +14,16 @@ from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec, Part
 from rateproof.policy import Policy
 from rateproof.simulate import scenario_file
-from rateproof.simulate.behaviours import (
-    BEHAVIOURS,
-    Backoff,
-    Boundary,
-    Burst,
-    Poisson,
-    Ramp,
-    Saturate,
-    Sybil,
-    Think,
-    describe,
-)
+from rateproof.simulate.behaviour import describe
+from rateproof.simulate.behaviours import BEHAVIOURS
+from rateproof.simulate.behaviours.backoff import Backoff
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.ramp import Ramp
+from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, LogNormal
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.scenario_file import ScenarioFile, load
@@ -302,7 +300,7 @@ BAD = [
     (f"{ONE}count = 1_000_001", "line 2: clients[0].count: 1000001 is out of range"),
     (f"{ONE}{ONE}connections = 'two'", "line 3: clients[1].connections: 'two' is a text"),
     (f"{ONE}behaviour = 'boundry'", "line 2: clients[0].behaviour: 'boundry' is unknown (did you"),
-    (f"{ONE}behaviour = 7", "line 2: clients[0].behaviour: 7 is unknown (one of think"),
+    (f"{ONE}behaviour = 7", "line 2: clients[0].behaviour: 7 is unknown (one of backoff"),
     (f"{ONE}limit = 5", "line 2: clients[0].limit: is not a key of think (of boundary)"),
     (f"{ONE}pause = '1s'", "line 2: clients[0].pause: '1s' is a text, not a table"),
     (f"{ONE}pause = {{ mean = '1s' }}", "line 2: clients[0].pause.distribution: is missing"),
@@ -320,7 +318,7 @@ BAD = [
     ),
     (
         f"{ONE}rate = 5\nbehaviour = 'saturate'",
-        "line 2: clients[0].rate: is not a key of saturate (of think",
+        "line 2: clients[0].rate: is not a key of saturate (of backoff",
     ),
     (f"{ONE}rate = 0.0", "line 2: clients[0].rate: 0.0 is out of range"),
     (

@@ -1,4 +1,4 @@
-//! What a server says of its limit; twins of `rateproof.simulate.transports.headers`.
+//! What a server says of its limit; twins of `rateproof.simulate.transports.limit_fields`.
 
 use std::cmp::Ordering;
 

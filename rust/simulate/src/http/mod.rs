@@ -2,7 +2,7 @@
 
 mod chunked;
 mod date;
-pub mod fields;
+mod fields;
 mod head;
 mod response;
 #[cfg(test)]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.policy import Policy, Quota
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import format_seconds
 

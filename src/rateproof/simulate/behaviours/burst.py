@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, beyond_window, over_limit, rate_interval_ns
+from rateproof.simulate.behaviour import Program, beyond_window, over_limit, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Fixed, Uniform
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Repeat, Wait, compiled

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program, rate_interval_ns
 from rateproof.simulate.programs import arrivals
 from rateproof.simulate.programs.parameters import check_parameters, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled

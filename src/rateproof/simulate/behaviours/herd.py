@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from rateproof.events import ADMITTED, REJECTED
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, over_limit
+from rateproof.simulate.behaviour import Program, over_limit
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
 from rateproof.simulate.programs.steps import (

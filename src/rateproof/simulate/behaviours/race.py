@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, beyond_window, rate_interval_ns
+from rateproof.simulate.behaviour import Program, beyond_window, rate_interval_ns
 from rateproof.simulate.behaviours.burst import Burst
 from rateproof.simulate.programs.parameters import check_parameters, duration
 from rateproof.units import SECOND_NS

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rateproof.events import UNKNOWN
-from rateproof.simulate.behaviours.base import Program
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import check_parameters, duration
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Step, Wait, When, compiled

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program, rate_interval_ns
+from rateproof.simulate.behaviour import MAX_REQUESTS, Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count
 from rateproof.simulate.programs.steps import (

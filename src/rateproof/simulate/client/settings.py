@@ -9,7 +9,7 @@ from typing import Any
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Think
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.checks import check_count
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load

@@ -8,10 +8,9 @@ from typing import Any, Self
 from rateproof.errors import InvalidArgument
 from rateproof.options.kinds import Field, Leaf, Table, duration, number, text, whole
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
-from rateproof.simulate.behaviours.catalogue import Parameter, distributions, parameters_of
-from rateproof.simulate.behaviours.named import behaviour_named
+from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
+from rateproof.simulate.programs.parameters import Parameter, parameters_of
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.simulate.scenario import MAX_CLIENTS, Group
 
@@ -157,12 +156,12 @@ INTERVAL = Table(
     make=_interval,
     name="interval",
     tag="distribution",
-    variants={name: _fields(parameters) for name, parameters in distributions().items()},
+    variants={name: _fields(parameters_of(kind)) for name, kind in INTERVALS.items()},
 )
 
 
 def _behaviour_fields(name: str) -> dict[str, Field]:
-    found = _fields(parameters_of(name))
+    found = _fields(parameters_of(BEHAVIOURS[name]))
     told = _told_by_rate(name)
     if told:
         found["rate"] = Field(

@@ -17,7 +17,7 @@ from rateproof.core import native
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.events import EventLog
 from rateproof.simulate.audit import judgement
-from rateproof.simulate.behaviours import rate_interval_ns
+from rateproof.simulate.behaviour import rate_interval_ns
 from rateproof.simulate.control import Control
 from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario

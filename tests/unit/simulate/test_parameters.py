@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.behaviours import BEHAVIOURS, distributions, parameters_of
+from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named
 from rateproof.simulate.programs.arrivals import INTERVALS
+from rateproof.simulate.programs.parameters import parameters_of
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_every_parameter_has_bounds_a_default_within_them_and_a_meaning(name: str) -> None:
-    parameters = parameters_of(name)
+    parameters = parameters_of(BEHAVIOURS[name])
     kind: Any = BEHAVIOURS[name]
     assert [each.name for each in parameters] == [each.name for each in fields(kind)]
     for each in parameters:
@@ -22,11 +23,10 @@ def test_every_parameter_has_bounds_a_default_within_them_and_a_meaning(name: st
 
 
 def test_every_distribution_says_what_it_takes_and_what_it_must_be_given() -> None:
-    assert distributions().keys() == INTERVALS.keys()
-    for parameters in distributions().values():
-        assert all(each.doc and each.default is None for each in parameters)
+    for kind in INTERVALS.values():
+        assert all(each.doc and each.default is None for each in parameters_of(kind))
 
 
 def test_an_unknown_behaviour_is_refused_with_the_names() -> None:
     with pytest.raises(InvalidArgument, match="unknown behaviour"):
-        parameters_of("thnik")
+        behaviour_named("thnik")

@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from rateproof.errors import LogError
 from rateproof.keyspec import KeySpec, Part
 
-__all__ = ["DEFAULT_KEY", "identity_of", "in_range", "instant_ns"]
+__all__ = ["DEFAULT_KEY", "identity_of", "in_range", "instant_ns", "object_or_empty"]
 
 DEFAULT_KEY = KeySpec.parse("query:clientId")
 
@@ -89,3 +90,12 @@ def identity_of(
         f"{url!r} has no {key}",
         "name what tells clients apart: a key such as query:NAME of the URL, or the NAME of a tag",
     )
+
+
+def object_or_empty(line: bytes) -> dict[str, Any]:
+    """A line of JSON as the object that it is; empty where it is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

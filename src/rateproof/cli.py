@@ -67,7 +67,7 @@ def _serve(arguments: Namespace) -> int:
         say(sources.warning)
 
     def settings() -> ServerSettings:
-        return ServerSettings.told(**sources.read(lambda value: ServerSettings.told(**value)))
+        return ServerSettings.told(**sources.read(ServerSettings.check))
 
     serve(settings(), settings if sources.file else None)
     return 0

@@ -58,7 +58,7 @@ class Settings:
         self.sources = Sources(VERBS["serve"], flags, environment)
 
     def read(self):
-        return ServerSettings.told(**self.sources.read(lambda one: ServerSettings.told(**one)))
+        return ServerSettings.told(**self.sources.read(ServerSettings.check))
 
 
 def written(folder, text):

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable
 
-from rateproof.simulate.withheld import shown_header
+from rateproof.simulate.request import shown_header
 
 __all__ = ["command_line"]
 

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::quota::Algorithm;
-use crate::spare::Spare;
 use crate::sys;
 
 /// The identity of a file on this machine; its order is the order in which locks are taken.
@@ -32,7 +31,6 @@ pub(crate) struct Backing {
     pub(crate) file: File,
     pub(crate) path: Option<PathBuf>,
     pub(crate) id: FileId,
-    pub(crate) spare: Spare,
 }
 
 impl Backing {
@@ -53,6 +51,13 @@ impl Backing {
             _ => "check that the folder exists and belongs to this user".to_owned(),
         };
         Error::store(format!("cannot {verb} {}: {error}", self.name()), hint)
+    }
+
+    pub(crate) fn cannot_lock(&self, error: &io::Error) -> Error {
+        Error::store(
+            format!("cannot lock {}: {error}", self.name()),
+            "open the table in the process and as the user that uses it",
+        )
     }
 }
 
@@ -98,6 +103,5 @@ pub(crate) fn named(path: &Path) -> Result<Backing, Error> {
         file,
         path: Some(path.to_owned()),
         id,
-        spare: Spare::new(id),
     })
 }

@@ -73,8 +73,7 @@ def free_port() -> Iterator[int]:
     """A loopback port that nobody listened on; a server's store for it goes after the test."""
     port = _unused_port()
     yield port
-    for name in (f"server-{port}", f"server-{port}-python"):
-        shutil.rmtree(directory_of(name), ignore_errors=True)
+    shutil.rmtree(directory_of(f"server-{port}"), ignore_errors=True)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from rateproof.hunt.server.starting import may_be_ours
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
 from rateproof.prove.terms import CLAIM_SETS
-from rateproof.simulate.withheld import shown_header
+from rateproof.simulate.request import shown_header
 from rateproof.units import format_duration
 
 __all__ = ["command_line", "repeat_command"]

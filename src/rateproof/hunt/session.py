@@ -88,7 +88,7 @@ def run_test(
             settings.key,
             command=settings.start,
             may_start=settings.may_start,
-            nemesis=bool(settings.nemesis),
+            nemesis=settings.nemesis,
         )
         if child is None:
             settings = replace(settings, may_start=False)  # nor by who repeats it

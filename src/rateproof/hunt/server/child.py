@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 import rateproof
+from rateproof.core import active_core
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.hunt.server.workers import WorkerProcess, Workers, visible
 from rateproof.keyspec import KeySpec
@@ -54,7 +55,7 @@ class ChildServer:
 
     @classmethod
     def ours(cls, target: Target, policy: Policy, key: KeySpec, workers: int = 2) -> Self:
-        """`rateproof serve`.
+        """`rateproof serve`, with one worker where there is no native core to share counts.
 
         Args:
             target: where it is to listen.
@@ -62,6 +63,8 @@ class ChildServer:
             key: where it is to read a client's identity.
             workers: how many processes it is to use.
         """
+        if active_core() == "python":
+            workers = 1
         command = [
             *(sys.executable, "-m", "rateproof", "serve"),
             *("--host", target.host, "--port", str(target.port)),

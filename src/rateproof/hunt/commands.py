@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from rateproof.events import REJECTED_STATUSES, listed
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.server.starting import may_be_ours
+from rateproof.hunt.server.child import may_be_ours
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
 from rateproof.prove.terms import CLAIM_SETS

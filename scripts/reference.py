@@ -7,7 +7,7 @@ from typing import Any
 
 from rateproof.options.arguments import EXIT_CODES, NOTES
 from rateproof.options.declared import VERBS, Verb
-from rateproof.options.kinds import Option, Section, Series
+from rateproof.options.kinds import Option, Pairs, Section, Series
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
@@ -20,6 +20,10 @@ from rateproof.units import format_duration
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs/reference"
 SCHEMA = ROOT / "src/rateproof/simulate/scenario.schema.json"
+INTRODUCTION = (
+    "What `rateproof simulate --scenario FILE` reads. "
+    "[Scenario files](../simulate/scenarios.md) tells how to write one."
+)
 ODD = Policy.parse("7 per 3s")
 
 
@@ -68,7 +72,18 @@ def accepted(option: Option) -> str:
     kind = option.kind
     if isinstance(kind, Section):
         return "a distribution"
+    if isinstance(kind, Pairs):
+        return "a table of names and texts"
+    if isinstance(kind, Series):
+        return f"an array of {kind.form.partition(',')[0]}"
     return "`true` or `false`" if option.switch else str(kind.form)
+
+
+def python(option: Option) -> str:
+    """What an option of the fixture may be."""
+    if option.switch:
+        return "True or False"
+    return accepted(option).replace("a table", "a mapping").replace("an array", "a collection")
 
 
 def left_out(option: Option, behaviour: Any) -> str:
@@ -98,17 +113,14 @@ def first_line(kind: Any) -> str:
 def scenario_page() -> str:
     """The page of the scenario file."""
     head = ["key", "meaning", "accepted", "default"]
-    top = []
-    for name, option in SCENARIO.options.items():
-        form = (
-            "`[[clients]]`, one or more"
-            if isinstance(option.kind, Series) and name == "clients"
-            else accepted(option)
-        )
-        top.append([f"`{name}`", option.help, form, option.otherwise or option.default or ""])
+    top = [
+        [f"`{name}`", option.help, accepted(option), option.otherwise or option.default or ""]
+        for name, option in SCENARIO.options.items()
+    ]
     behaviour = ["`behaviour`", "how each client of the group sends", "a name from below", "think"]
     groups = [
-        [f"`{name}`", each.help, accepted(each), "1"] for name, each in CLIENTS.options.items()
+        [f"`{name}`", each.help, accepted(each), each.default or ""]
+        for name, each in CLIENTS.options.items()
     ]
     keys = [
         [f"`{name}`", f"`{key}`", each.help, accepted(each), left_out(each, BEHAVIOURS[name])]
@@ -125,8 +137,7 @@ def scenario_page() -> str:
     return "\n\n".join(
         [
             "# The scenario file",
-            "What `rateproof simulate --scenario FILE` reads; "
-            "[Scenario files](../simulate/scenarios.md) tells how to write one.",
+            INTRODUCTION,
             f"## Keys of the file\n\n{table(head, *top)}",
             f"## Keys of `[[clients]]`\n\n{table(head, behaviour, *groups)}",
             f"## Behaviours\n\n{table(['behaviour', 'what it does'], *summaries)}",
@@ -140,7 +151,7 @@ def scenario_page() -> str:
 def fixture_page() -> str:
     """The page of the pytest fixture."""
     rows = [
-        [f"`{name}`", option.help, "True or False" if option.switch else option.kind.form, default]
+        [f"`{name}`", option.help.replace(" no ", " the "), python(option), default]
         for name, option in taken().items()
         if name != "policy"
         for default in [

@@ -66,7 +66,7 @@ def test_a_key_is_read_as_specified_or_left_to_the_specification(environ, key):
     ("key", "plain"),
     [
         ("query:clientId", b"query:clientId=1:a"),
-        ("header:X-Id|ip", b"header:x-id=2:7 7"),
+        ("header:X-Id|ip", b"header:x-id=3:7 7"),
         ("cookie:b+method", b"cookie:b=1:2method=4:POST"),
         ("path|ip", b"path=5:/m/at"),
         ("query:none|ip", b"ip=9:127.0.0.1"),

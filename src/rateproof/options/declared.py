@@ -129,10 +129,7 @@ _SENDING = (
     Option("timeout", _TIMEOUT, "for one answer", "10s"),
     _REJECTED,
     Option(
-        "max_rate",
-        RATE,
-        "requests a second at most",
-        otherwise="none, but 100 to another machine",
+        "max_rate", RATE, "requests a second at most", otherwise="none, but 100 to another machine"
     ),
     Option(
         "cacert",
@@ -182,12 +179,7 @@ _SERVE = Verb(
             ),
             Option("proxies", PROXIES, "trusted: how many, or networks (10.0.0.0/8,unix:)", "0"),
             Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
-            Option(
-                "ipv6_prefix",
-                whole(1, 128),
-                "how many bits of an IPv6 address count",
-                "128",
-            ),
+            Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
         ),
         "the server": (
             Option("config", IN_TOML, "settings in TOML; read again on SIGHUP", filed=False),
@@ -253,11 +245,7 @@ _SIMULATE = Verb(
             replace(_SEED, help="of the schedule"),
             Option("max_connections", _COUNT, "open at once, of all clients together"),
             Option(
-                "threads",
-                whole(1, 256),
-                "that send natively",
-                otherwise="one a core",
-                filed=False,
+                "threads", whole(1, 256), "that send natively", otherwise="one a core", filed=False
             ),
         ),
         PROMISE: (
@@ -322,9 +310,7 @@ _TEST = Verb(
             ),
             Option("connections", whole(1, 10_000), "of each client of it", otherwise="1"),
             Option(
-                "others",
-                text(metavar="STEPS"),
-                "other clients meanwhile, such as '2000 at 0.5s'",
+                "others", text(metavar="STEPS"), "other clients meanwhile, such as '2000 at 0.5s'"
             ),
             Option(
                 "phase", text(metavar="TIME"), "Unix time modulo the window as the schedule begins"

@@ -123,11 +123,7 @@ def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestS
     if values["iterations"] is None and values.get("duration_ns") is None:
         raise InvalidArgument("iterations=None and no duration", "at least one of them")
     settings = TestSettings.told(
-        **{**values, "yes": True},
-        url=url,
-        may_start=False,
-        fail_fast=True,
-        out=folder,
+        **{**values, "yes": True}, url=url, may_start=False, fail_fast=True, out=folder
     )
     if not (values.get("yes") or settings.target.is_loopback):
         raise InvalidArgument(

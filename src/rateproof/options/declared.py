@@ -289,7 +289,12 @@ _TEST = Verb(
         PROMISE: (_POLICY,),
         REQUEST: _SENDING,
         LENGTH: (
-            Option("iterations", whole(1, 10**9), "each of 2 to 30 s", otherwise="until stopped"),
+            Option(
+                "iterations",
+                whole(1, 10**9),
+                "how many, each of 2 to 30 s",
+                otherwise="until stopped",
+            ),
             _DURATION,
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(

@@ -1,12 +1,15 @@
-"""Write docs/reference: a page for each verb, from the declarations of its options."""
+"""Write docs/reference, a page for each verb, and the schema of scenarios, from what declares them."""
 
 from pathlib import Path
 
 from rateproof.options.arguments import EXIT_CODES, NOTES
 from rateproof.options.declared import VERBS, Verb
 from rateproof.options.kinds import Option
+from rateproof.simulate.scenario_file.schema import schema_text
 
-FOLDER = Path(__file__).parents[1] / "docs/reference"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs/reference"
+SCHEMA = ROOT / "src/rateproof/simulate/scenario.schema.json"
 
 
 def page(verb: Verb) -> str:
@@ -51,10 +54,11 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write every page."""
+    """Write every page, and the schema."""
     FOLDER.mkdir(exist_ok=True)
     for verb in VERBS.values():
         (FOLDER / f"{verb.name}.md").write_text(page(verb))
+    SCHEMA.write_text(schema_text())
 
 
 if __name__ == "__main__":

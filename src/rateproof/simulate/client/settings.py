@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours.think import Think
@@ -110,17 +108,7 @@ class ClientSettings:
                 one that has its own.
         """
         name = self.transport or default_name()
-        transport = named(name)
-        if self.threads is None:
-            return name, transport
-        if name != "native":
-            raise InvalidArgument(
-                f"threads is {self.threads}, for the {name} transport",
-                "only the native transport can be told; this one has one for each connection",
-            )
-        from rateproof.simulate.transports import native
-
-        return name, partial(native.run, threads=self.threads)
+        return name, named(name, threads=self.threads)
 
     def check(self) -> Callable[[Scenario], object]:
         """What makes sure that the machine can run a scenario: see `transports.checker`.

@@ -27,9 +27,9 @@ from rateproof.options.forms import (
     URL,
 )
 from rateproof.options.kinds import Option, choice, duration, flag, text, whole
+from rateproof.registry import names_in
 
 __all__ = [
-    "BEHAVIOURS",
     "CLAIMS",
     "DEFAULT_POLICY",
     "JUDGING",
@@ -50,10 +50,7 @@ OUTPUT: Final = "output"
 DEFAULT_POLICY: Final = "5 per 5s"
 CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
 TRANSPORTS: Final = ("native", "threads")
-BEHAVIOURS: Final = (
-    *("think", "saturate", "poisson", "constant", "ramp", "burst", "polite", "backoff", "storm"),
-    *("boundary", "race", "sybil", "zipf", "herd", "drip", "schedule"),
-)
+_BEHAVIOURS: Final = ", ".join(names_in("rateproof.simulate.behaviours"))
 SHELLS: Final = ("bash", "zsh", "fish")
 
 _HOUR_NS = 3_600_000_000_000
@@ -111,7 +108,7 @@ _REJECTED = Option(
 _JSON = Option("json", flag(), "results as JSON on stdout", filed=False)
 _JUNIT = Option("junit", NEW_FILE, "the result as JUnit XML", filed=False)
 _SEED = Option("seed", whole(0, 2**63 - 1), "of every draw", otherwise="random, and printed")
-_DURATION = Option("duration", duration(), "such as 30s or 5m", otherwise="until stopped")
+_DURATION = Option("duration", duration(), "stop after it, such as 5m", otherwise="until stopped")
 _SENDING = (
     Option("url", URL, "where the requests go", "http://127.0.0.1:8080", positional=True),
     _KEY,
@@ -238,8 +235,8 @@ _SIMULATE = Verb(
             Option("connections", _COUNT, "of each client", otherwise="1", filed=False),
             Option(
                 "behaviour",
-                text(form=f"one of {', '.join(BEHAVIOURS)}", metavar="NAME"),
-                ", ".join(BEHAVIOURS),
+                text(form=f"one of {_BEHAVIOURS}", metavar="NAME"),
+                _BEHAVIOURS,
                 otherwise="think",
                 filed=False,
             ),
@@ -260,7 +257,11 @@ _SIMULATE = Verb(
                 filed=False,
             ),
         ),
-        PROMISE: (replace(_POLICY, help="what attackers aim at and the log notes", default=None),),
+        PROMISE: (
+            replace(
+                _POLICY, help="what the log notes; attackers aim at its first quota", default=None
+            ),
+        ),
         REQUEST: (
             *_SENDING,
             Option(
@@ -297,7 +298,7 @@ _TEST = Verb(
         PROMISE: (_POLICY,),
         REQUEST: _SENDING,
         LENGTH: (
-            Option("iterations", whole(1, 10**9), "how many", otherwise="until stopped"),
+            Option("iterations", whole(1, 10**9), "each of 2 to 30 s", otherwise="until stopped"),
             _DURATION,
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(

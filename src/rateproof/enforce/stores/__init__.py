@@ -136,30 +136,22 @@ def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = Fals
         raise TypeError(f"capacity is {type(capacity).__name__}, not int")
     if not 1 <= capacity <= MAX_CAPACITY:
         raise InvalidArgument(f"capacity {capacity}", f"a capacity is 1 to {MAX_CAPACITY}")
-    if url.startswith(NETWORK_SCHEMES):
-        from rateproof.enforce.stores.redis.store import RedisStore
+    if not url.startswith(NETWORK_SCHEMES):
+        return _tables(parse_url(url), capacity)
+    from rateproof.enforce.stores.redis.store import RedisStore
 
-        return RedisStore(url, _in_memory(capacity if local else 1, anew=True), local=local)
-    name = parse_url(url)
-    return _in_memory(capacity) if name is None else _in_files(name, capacity)
-
-
-def _in_files(name: str, capacity: int) -> Store:
-    module = required_native(f"store 'shm://{name}'")
-    from rateproof.enforce.stores.shared import NativeStore
-
-    return NativeStore(module, name, capacity)
+    return RedisStore(url, _tables(None, capacity if local else 1, anew=True), local=local)
 
 
-def _in_memory(capacity: int, *, anew: bool = False) -> Store:
-    module = native()
+def _tables(name: str | None, capacity: int, *, anew: bool = False) -> Store:
+    module = native() if name is None else required_native(f"store 'shm://{name}'")
     if module is None:
         from rateproof.enforce.stores.plain import PlainStore
 
         return PlainStore(capacity, anew=anew)
     from rateproof.enforce.stores.shared import NativeStore
 
-    return NativeStore(module, None, capacity)
+    return NativeStore(module, name, capacity)
 
 
 def distinct_quotas(policy: Policy) -> list[Quota]:

@@ -1,5 +1,6 @@
 """Commands as they are shown, and the one that repeats what was found."""
 
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -9,12 +10,13 @@ from rateproof.hunt.server.starting import may_be_ours
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
 from rateproof.prove.terms import CLAIM_SETS
-from rateproof.simulate.withheld import shown_header
+from rateproof.simulate.request import shown_header
 from rateproof.units import format_duration
 
 __all__ = ["command_line", "repeat_command"]
 
 _HEADER = "--header"
+_SHORT = re.compile("-[^-=dXo]*?H=?")  # other switches may come before it: not what takes the rest
 _SHORTEST = len("--hea")  # argparse takes any beginning that no other option has: not --he(lp)
 
 _KEY, _METHOD, _TOLERANCE, _TIMEOUT = "query:clientId", "GET", "500ppm", "10s"
@@ -28,19 +30,23 @@ def command_line(words: Iterable[str]) -> str:
     shown: list[str] = []
     follows = False
     for word in words:
-        option, equals, value = word.partition("=")
+        option, value = _split(word)
         if follows:
             shown.append(_shown(word))
-        elif equals and _is_header(option):
-            shown.append(f"{option}={_shown(value)}")
         else:
-            shown.append(word)
-        follows = not follows and _is_header(word)
+            shown.append(f"{option}{_shown(value)}" if option and value else word)
+        follows = not follows and bool(option) and not value
     return shlex.join(shown).encode("utf-8", "backslashreplace").decode()
 
 
-def _is_header(option: str) -> bool:
-    return len(option) >= _SHORTEST and _HEADER.startswith(option)
+def _split(word: str) -> tuple[str, str]:
+    """The flag of a header and what it has with it; nothing of a word that is no such flag."""
+    name, equals, value = word.partition("=")
+    if len(name) >= _SHORTEST and _HEADER.startswith(name):
+        return name + equals, value
+    if short := _SHORT.match(word):
+        return short[0], word[short.end() :]
+    return "", ""
 
 
 def _shown(header: str) -> str:
@@ -102,8 +108,8 @@ def repeat_command(
 
 def _data(settings: TestSettings) -> str | None:
     """What gives the body again, where a word can: else how long it is."""
-    if settings.body_file is not None:
-        return f"@{settings.body_file}"
+    if settings.data.file is not None:
+        return f"@{settings.data.file}"
     if not settings.body:
         return None
     text = settings.body.decode("utf-8", "replace")

@@ -96,7 +96,7 @@ def run_test(
             stack.push(child)
             child.start(signals.stop)
         subject = _subject(settings, own=child is not None and settings.start is None)
-        reporters = [summary, *reporters, Console(json_lines=settings.json_lines)]
+        reporters = [summary, *reporters, Console(json=settings.json)]
         totals = Totals()
         for reporter in reporters:
             reporter.begin(subject, totals)

@@ -16,7 +16,7 @@ from typing import Self
 import rateproof
 from rateproof.core import active_core
 from rateproof.errors import InvalidArgument, Unreachable
-from rateproof.hunt.server.workers import Worker, Workers, visible
+from rateproof.hunt.server.workers import WorkerProcess, Workers, visible
 from rateproof.keyspec import KeySpec
 from rateproof.output import printable
 from rateproof.policy import Policy
@@ -157,13 +157,13 @@ class ChildServer:
         """Whether it accepts connections, as far as can be told within 50 ms."""
         return self._target.answers(_LOOK_S)
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerProcess]:
         """The processes that serve, the longest known first; none where the system hides them."""
         if self._process is None or not visible():
             return []
         return self._workers.look(self._process.pid)
 
-    def departed(self) -> list[Worker]:
+    def departed(self) -> list[WorkerProcess]:
         """Workers that ended since it was last asked, the whole server excepted."""
         return self._workers.departed()
 

@@ -27,9 +27,9 @@ from rateproof.options.forms import (
     URL,
 )
 from rateproof.options.kinds import Option, choice, duration, flag, text, whole
+from rateproof.registry import names_in
 
 __all__ = [
-    "BEHAVIOURS",
     "CLAIMS",
     "DEFAULT_POLICY",
     "JUDGING",
@@ -50,10 +50,7 @@ OUTPUT: Final = "output"
 DEFAULT_POLICY: Final = "5 per 5s"
 CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
 TRANSPORTS: Final = ("native", "threads")
-BEHAVIOURS: Final = (
-    *("think", "saturate", "poisson", "constant", "ramp", "burst", "polite", "backoff", "storm"),
-    *("boundary", "race", "sybil", "zipf", "herd", "drip", "schedule"),
-)
+_BEHAVIOURS: Final = ", ".join(names_in("rateproof.simulate.behaviours"))
 SHELLS: Final = ("bash", "zsh", "fish")
 
 _HOUR_NS = 3_600_000_000_000
@@ -238,8 +235,8 @@ _SIMULATE = Verb(
             Option("connections", _COUNT, "of each client", otherwise="1", filed=False),
             Option(
                 "behaviour",
-                text(form=f"one of {', '.join(BEHAVIOURS)}", metavar="NAME"),
-                ", ".join(BEHAVIOURS),
+                text(form=f"one of {_BEHAVIOURS}", metavar="NAME"),
+                _BEHAVIOURS,
                 otherwise="think",
                 filed=False,
             ),

@@ -421,7 +421,8 @@ def test_a_denial_that_is_remembered_is_told_and_all_else_is_left_to_python(cost
         denials.keep(b"a", 7, cost, time.monotonic_ns(), said)
     with Limiter("4 per 1h; 6 per 2h", clock=ManualClock()) as limiter:
         order = [(quotas[0], 1), (quotas[1], 0)]
-        limiter.decide_by((denials, 7), counters, order, skip_full=False, shadow=shadow)
+        make = partial(_native.Decider, skip_full=False, shadow=shadow)
+        limiter.decide_by(make((denials, 7), counters, order))
         peeked, decision = limiter.peek("a", cost), limiter.hit("a", cost)
     if known:
         for each in (peeked, decision):

@@ -37,6 +37,7 @@ __all__ = [
     "PROMISE",
     "REQUEST",
     "TRANSPORTS",
+    "UNDER_TEST",
     "VERBS",
     "Verb",
 ]
@@ -46,6 +47,7 @@ REQUEST: Final = "the request"
 LENGTH: Final = "how long"
 JUDGING: Final = "judging"
 OUTPUT: Final = "output"
+UNDER_TEST: Final = "the server under test"
 
 DEFAULT_POLICY: Final = "5 per 5s"
 CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
@@ -318,7 +320,7 @@ _TEST = Verb(
                 "phase", text(metavar="TIME"), "Unix time modulo the window as the schedule begins"
             ),
         ),
-        "the server under test": (
+        UNDER_TEST: (
             Option(
                 "start",
                 text(metavar="COMMAND"),

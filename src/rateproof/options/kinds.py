@@ -284,6 +284,15 @@ class Option:
             return None
         return self.kind.read_text(self.default or ("false" if self.switch else ""))
 
+    def words(self, value: Any) -> list[str]:
+        """The words of a command line that tell a value other than its default."""
+        if value == self.value():
+            return []
+        if self.switch:
+            return [self.flag]
+        values = value if self.many else [value]
+        return [word for each in values for word in (self.flag, self.kind.shown(each))]
+
     def read_text(self, texts: str | list[str], source: str) -> Any:
         """What it was told by texts.
 

@@ -103,7 +103,13 @@ OTHER = "2 per 1h"
 
 @given(
     policy=st.sampled_from(
-        ["3 per 1h", "4 per 1h; 6 per 2h", "token-bucket 1 per 1h burst 4", "5 per 1h; 5 per 1h"]
+        [
+            "3 per 1h",
+            "5 per 1h",
+            "4 per 1h; 6 per 2h",
+            "token-bucket 1 per 1h burst 4",
+            "5 per 1h; 5 per 1h",
+        ]
     ),
     calls=calls,
     shadow=st.booleans(),

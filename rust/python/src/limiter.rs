@@ -55,7 +55,9 @@ impl HotLimiter {
         key: &[u8],
         cost: u64,
     ) -> PyResult<Option<Py<Decision>>> {
-        let told = self.0.with(py, |held| held.get().at_once(py, ask, key, cost));
+        let told = self
+            .0
+            .with(py, |held| held.get().at_once(py, ask, key, cost));
         match (told.flatten(), self.0.with(py, |held| held.clone_ref(py))) {
             (None, Some(decider)) => decider.get().patiently(py, ask, key, cost),
             (told, _) => Ok(told),
@@ -73,7 +75,8 @@ impl HotLimiter {
             _ => return None,
         };
         let (py, key) = (key.py(), bytes_of(key)?);
-        self.0.with(py, |held| held.get().at_once(py, ask, key, cost))?
+        self.0
+            .with(py, |held| held.get().at_once(py, ask, key, cost))?
     }
 
     /// `decide` for every call: the method in Python is asked what the decider cannot tell.

@@ -25,13 +25,15 @@ if TYPE_CHECKING or native() is not None:
 else:
     M = TypeVar("M")
 
-    class HotLimiter:
+    class PlainBase:
         """Where there is no native core, every call is decided in Python."""
 
         decides = False
 
         def decide_by(self, *_: object, **__: object) -> None:
             """Nothing: no native core, no decider."""
+
+    HotLimiter = PlainBase
 
     def natively(method: M) -> M:
         """The method as it is."""

@@ -111,7 +111,7 @@ _REJECTED = Option(
 _JSON = Option("json", flag(), "results as JSON on stdout", filed=False)
 _JUNIT = Option("junit", NEW_FILE, "the result as JUnit XML", filed=False)
 _SEED = Option("seed", whole(0, 2**63 - 1), "of every draw", otherwise="random, and printed")
-_DURATION = Option("duration", duration(), "such as 30s or 5m", otherwise="until stopped")
+_DURATION = Option("duration", duration(), "stop after it, such as 5m", otherwise="until stopped")
 _SENDING = (
     Option("url", URL, "where the requests go", "http://127.0.0.1:8080", positional=True),
     _KEY,
@@ -260,7 +260,11 @@ _SIMULATE = Verb(
                 filed=False,
             ),
         ),
-        PROMISE: (replace(_POLICY, help="what attackers aim at and the log notes", default=None),),
+        PROMISE: (
+            replace(
+                _POLICY, help="what the log notes; attackers aim at its first quota", default=None
+            ),
+        ),
         REQUEST: (
             *_SENDING,
             Option(
@@ -297,7 +301,7 @@ _TEST = Verb(
         PROMISE: (_POLICY,),
         REQUEST: _SENDING,
         LENGTH: (
-            Option("iterations", whole(1, 10**9), "how many", otherwise="until stopped"),
+            Option("iterations", whole(1, 10**9), "each of 2 to 30 s", otherwise="until stopped"),
             _DURATION,
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from rateproof.hunt import TestSettings
     from rateproof.options.kinds import Option
 
-__all__ = ["Options", "settings_of", "taken"]
+__all__ = ["ITERATIONS", "Options", "settings_of", "taken"]
 
-_ITERATIONS = 3
+ITERATIONS = 3
 
 
 class Options(TypedDict, total=False):
@@ -113,7 +113,7 @@ def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestS
     from rateproof.hunt import TestSettings
 
     known = taken()
-    given: dict[str, Any] = {"iterations": _ITERATIONS, **options, "policy": policy}
+    given: dict[str, Any] = {"iterations": ITERATIONS, **options, "policy": policy}
     if not isinstance(given.pop("allow_inconclusive", False), bool):
         raise InvalidArgument("allow_inconclusive is no truth", "True or False")
     if strange := given.keys() - known.keys():

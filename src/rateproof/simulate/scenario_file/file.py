@@ -31,7 +31,13 @@ _ONLY_HERE = (
         "a run whose generator lags more is invalid",
         "10ms",
     ),
-    Option("clients", Series(CLIENTS, 1, tuple), "who sends", argument="groups", required=True),
+    Option(
+        "clients",
+        Series(CLIENTS, 1, tuple, "groups of clients, one or more"),
+        "who sends",
+        argument="groups",
+        required=True,
+    ),
 )
 
 SCENARIO: Final = Section(

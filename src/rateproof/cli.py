@@ -119,13 +119,13 @@ def _simulate(arguments: argparse.Namespace) -> int:
 def _test(arguments: argparse.Namespace) -> int:
     from rateproof.events import REJECTED_STATUSES
     from rateproof.hunt import TestSettings, run_test
-    from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
+    from rateproof.hunt.report import JUnitReport, Reporter, html_report
     from rateproof.hunt.server.nemesis import parse_deeds
     from rateproof.simulate.scenario import fresh_seed
     from rateproof.simulate.target import Target
 
     recipe, body = _recipe(arguments), arguments.data or Data()
-    reporters: list[Reporter] = [HtmlReport(Path(arguments.out))]
+    reporters: list[Reporter] = [html_report(Path(arguments.out))]
     if arguments.junit is not None:
         reporters.append(JUnitReport(arguments.junit, claims_of(arguments)))
     return run_test(

@@ -53,12 +53,21 @@ def test_there_is_a_worker_a_core_by_default(monkeypatch):
     assert ServerSettings().worker_count == 1
 
 
-def test_the_default_store_derives_from_the_port_and_the_core(monkeypatch):
-    monkeypatch.setattr("rateproof.enforce.server.settings.active_core", lambda: "native")
+def test_the_default_store_derives_from_the_port(monkeypatch):
+    monkeypatch.setenv("RATEPROOF_CORE", "native")
     assert ServerSettings(port=8081).location == "shm://server-8081"
-    monkeypatch.setattr("rateproof.enforce.server.settings.active_core", lambda: "python")
-    assert ServerSettings(port=8081).location == "shm://server-8081-python"
     assert ServerSettings(store="shm://mine").location == "shm://mine"
+
+
+def test_without_the_native_core_one_worker_counts_in_memory(monkeypatch):
+    monkeypatch.setenv("RATEPROOF_CORE", "python")
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert (ServerSettings().location, ServerSettings().worker_count) == ("memory://", 1)
+    with pytest.raises(InvalidArgument, match="2 workers with memory://") as refused:
+        ServerSettings(workers=2)
+    assert "native core" in refused.value.hint
+    on_redis = ServerSettings(workers=2, store="redis://h")
+    assert (on_redis.worker_count, on_redis.counters) == (2, None)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ def test_the_default_store_derives_from_the_port_and_the_core(monkeypatch):
     ],
 )
 def test_a_store_is_shown_without_its_password(store, shown, monkeypatch):
-    monkeypatch.setattr("rateproof.enforce.server.settings.active_core", lambda: "native")
+    monkeypatch.setenv("RATEPROOF_CORE", "native")
     assert ServerSettings(store=store).shown_location == shown
 
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from rateproof.core import active_core
+from rateproof.core import INSTALL, active_core
 from rateproof.enforce.http import ClientAddress, checked_status
 from rateproof.enforce.stores import DEFAULT_CAPACITY, MAX_CAPACITY, NETWORK_SCHEMES, shown_url
 from rateproof.enforce.stores.location import parse_url
@@ -32,11 +32,11 @@ class ServerSettings:
         host: a name or address of this machine.
         port: 0 to 65535; 0 picks a free one.
         workers: processes, 1 to 256; None for one a core, or for one only if
-            `store` cannot be shared.
-        store: where admissions are kept; None for `shm://server-PORT` (on the
-            python core `shm://server-PORT-python`), which all workers share.
-            It outlives the server, so that a restart forgives nothing, unless
-            the port was picked.
+            the store cannot be shared.
+        store: where admissions are kept; None for `shm://server-PORT`, which
+            all workers share. It outlives the server, so that a restart forgives
+            nothing, unless the port was picked. Without the native core it is
+            `memory://`.
         status: the code of a denial, 400 to 599.
         on_full: what to decide for a client that the store has no room for.
         on_error: what to decide while the store cannot be reached.
@@ -98,14 +98,16 @@ class ServerSettings:
             if not path.startswith("/"):
                 raise InvalidArgument(f"exempt path {path!r}", "a path starts with /")
         if (self.workers or 1) > 1 and self._in_memory:
+            hint = "shm://NAME is shared by all processes of this machine"
+            if active_core() == "python":
+                hint += f", with the native core: {INSTALL}; or --store redis://HOST"
             raise InvalidArgument(
-                f"{self.workers} workers with {self.store}, which they cannot share",
-                "shm://NAME is shared by all processes of this machine",
+                f"{self.workers} workers with {self.location}, which they cannot share", hint
             )
 
     @property
     def _in_memory(self) -> bool:
-        return self.store is not None and self.store.startswith("memory:")
+        return self.location.startswith("memory:")
 
     @property
     def worker_count(self) -> int:
@@ -116,18 +118,15 @@ class ServerSettings:
 
     @property
     def own_store(self) -> str:
-        """The store that belongs to the port, and to the core if that is slow.
-
-        Two cores never share a table: a server that is restarted on the other
-        one must not fail on what the first left behind.
-        """
-        suffix = "" if active_core() == "native" else "-python"
-        return f"shm://server-{self.port}{suffix}"
+        """The store that belongs to the port."""
+        return f"shm://server-{self.port}"
 
     @property
     def location(self) -> str:
         """The store in use."""
-        return self.own_store if self.store is None else self.store
+        if self.store is not None:
+            return self.store
+        return self.own_store if active_core() == "native" else "memory://"
 
     @property
     def shown_location(self) -> str:
@@ -141,8 +140,12 @@ class ServerSettings:
 
     @property
     def counters(self) -> str | None:
-        """Where decisions are counted if not in the store: a network's keeps no counters."""
-        return self.own_store if self.location.startswith(NETWORK_SCHEMES) else None
+        """Where decisions are counted if not in the store: a network's keeps no counters.
+
+        Without the native core each worker counts its own.
+        """
+        shared = active_core() == "native" and self.location.startswith(NETWORK_SCHEMES)
+        return self.own_store if shared else None
 
     def followed_by(self, other: "ServerSettings") -> tuple["ServerSettings", tuple[str, ...]]:
         """These settings with what a running server can take over from `other`.

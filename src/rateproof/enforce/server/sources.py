@@ -27,6 +27,9 @@ _DENIALS = ("503", "429")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 
+_SHARED = ServerSettings(store="redis://host")
+"""Settings in which any single value is possible, several workers included."""
+
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20):
@@ -135,7 +138,7 @@ def _value(name: str, text: str, source: str) -> Any:
     """The value of one setting, known to be possible by itself."""
     try:
         value = _READERS[name](text)
-        return getattr(replace(ServerSettings(), **{name: value}), name)
+        return getattr(replace(_SHARED, **{name: value}), name)
     except InvalidArgument as error:
         raise InvalidArgument(f"{source}: {error.message}", error.hint) from error
 

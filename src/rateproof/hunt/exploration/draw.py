@@ -10,10 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from rateproof.hunt.exploration.attacks import Attack
-from rateproof.hunt.exploration.choice import book, closer, drawn, opening, pressable
+from rateproof.hunt.exploration.attacks import FAMILIES, Attack, attack, reachable
 from rateproof.hunt.exploration.leads import Lead
-from rateproof.hunt.streams import log_uniform, stream
 from rateproof.policy import Policy, Quota
 from rateproof.simulate.behaviour import Behaviour
 from rateproof.simulate.behaviours.boundary import Boundary
@@ -50,6 +48,18 @@ _STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
 _EDGE_WINDOW_NS = (4, 3_600 * SECOND_NS)
 _AFTER_NS = 200_000_000
 
+_LONGEST_NS = 60 * SECOND_NS
+_LONG_GAP_NS = 20 * SECOND_NS
+_RACES_NS, _DRAWN_RACES_NS = SECOND_NS * 3 // 4, 2 * SECOND_NS
+_MOST_SPREAD_NS = 10 * SECOND_NS
+_EDGE_PARTS = (3.0, 1_000.0)
+_FIRST_EDGE_PARTS = 50
+_WIDE_EDGE_PARTS = 4  # counters that count denials show only between 1.2 and 2 windows
+_MOST_KEYS, _MOST_REQUESTS = 6, 600
+_MOST_FOLD = 16
+_OTHERS = (2_000, 5_000)
+_OTHERS_SHARE = 0.4
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -81,7 +91,7 @@ class Draw:
     @property
     def scenario_seed(self) -> int:
         """The seed of the iteration's scenario: 63 bits of the drawn stream."""
-        return stream(self.seed, self.iteration, "scenario").getrandbits(63)
+        return _stream(self.seed, self.iteration, "scenario").getrandbits(63)
 
     def __str__(self) -> str:
         if self.shape == SCHEDULE:
@@ -134,18 +144,18 @@ def draw(
         lead: what came closest so far; every second iteration after the book refines it.
         max_rate: requests a second at most.
     """
-    rng = stream(seed, iteration, "draw")
-    pages = book(policy)
+    rng = _stream(seed, iteration, "draw")
+    pages = _book(policy)
     calm = iteration <= len(pages)
-    quotas = pressable(policy)
+    quotas = _pressable(policy)
     quota = quotas[(iteration - 1) % len(quotas)]
     if calm:
         name, quota = pages[iteration - 1]
-        note, attacks = f"opening book, {name}", opening(name, policy, quota, rng, max_rate)
+        note, attacks = f"opening book, {name}", _opening(name, policy, quota, rng, max_rate)
     elif lead is not None and (iteration - len(pages)) % 2 == 0:
-        note, attacks = f"closer to {lead}", closer(lead, policy, rng, max_rate)
+        note, attacks = f"closer to {lead}", _closer(lead, policy, rng, max_rate)
     else:
-        note, attacks = "drawn", drawn(policy, quota, rng, max_rate)
+        note, attacks = "drawn", _drawn(policy, quota, rng, max_rate)
     return _beside_a_crowd(
         seed, iteration, policy, rng, quota=quota, attacks=attacks, note=note, calm=calm
     )
@@ -164,8 +174,8 @@ def _beside_a_crowd(
 ) -> Draw:
     """Attacks, a crowd, and where it is not calm those who press edges and race all the time."""
     shape = _shape(seed, iteration)
-    clients = round(log_uniform(rng, *_CLIENTS))
-    rate_per_s = round(log_uniform(rng, *(_BOOK_RATE_PER_S if calm else _RATE_PER_S)), 1)
+    clients = round(_log_uniform(rng, *_CLIENTS))
+    rate_per_s = round(_log_uniform(rng, *(_BOOK_RATE_PER_S if calm else _RATE_PER_S)), 1)
     pressed = policy.quotas[quota]
     low, high = (round(factor * pressed.window_ns) for factor in _WINDOWS)
     duration_ns = min(max(rng.randint(low, high), _DURATION_NS[0]), _DURATION_NS[1])
@@ -224,5 +234,129 @@ def _pressing(quota: Quota, duration_ns: int, rng: Random) -> tuple[Group, ...]:
 def _shape(seed: int, iteration: int) -> str:
     turn, place = divmod(iteration - 1, len(SHAPES))
     order = sorted(SHAPES)
-    stream(seed, turn, "shapes").shuffle(order)
+    _stream(seed, turn, "shapes").shuffle(order)
     return order[place]
+
+
+def _book(policy: Policy) -> list[tuple[str, int]]:
+    """The opening iterations: their names, and the quotas that they press."""
+    quotas = _pressable(policy)
+    short = [quota for quota in quotas if policy.quotas[quota].window_ns <= _LONGEST_NS]
+    edges = [("edges", quota) for quota in short]
+    return [("races", quotas[0]), *edges, ("many keys", quotas[0])]
+
+
+def _pressable(policy: Policy) -> list[int]:
+    """The quotas that tighter ones leave a chance to be filled, the shortest window first."""
+    quotas = range(len(policy.quotas))
+    inward = sorted(quotas, key=lambda quota: policy.quotas[quota].window_ns)
+    return [quota for quota in inward if reachable(policy, quota)]
+
+
+def _opening(
+    name: str, policy: Policy, quota: int, rng: Random, max_rate: float | None
+) -> list[Attack]:
+    """The attacks of an iteration of the book."""
+    window_ns = policy.quotas[quota].window_ns
+    if name == "races":
+        spread_ns = _RACES_NS
+        return [
+            _placed("race", policy, quota, 1, rng, spread_ns=spread_ns, keys=2, fold=fold)
+            for fold in (1, 2, 4)
+        ]
+    if name == "many keys":
+        return [_forgetting(policy, quota, rng, max_rate)]
+    edge_ns = max(1, window_ns // _FIRST_EDGE_PARTS)
+    wide_ns = max(1, window_ns // 2)
+    return [
+        _placed(family, policy, quota, edge_ns, rng, spread_ns=min(window_ns // 4, _MOST_SPREAD_NS))
+        for family, edge_ns in (
+            ("opening", edge_ns),
+            ("opening", max(1, window_ns // _WIDE_EDGE_PARTS)),
+            ("turn", wide_ns),
+            ("turn", edge_ns),
+            ("drip", edge_ns),
+        )
+    ]
+
+
+def _closer(lead: Lead, policy: Policy, rng: Random, max_rate: float | None) -> list[Attack]:
+    """The lead's attack at half its distance, on more connections, on more keys."""
+    before = lead.attack
+    fold = min(2 * before.recipe.connections, policy.quotas[before.quota].limit, _MOST_FOLD)
+    if before.family == "forget":
+        return [_forgetting(policy, before.quota, rng, max_rate, edge_ns=lead.closer_ns)]
+    spread_ns = policy.quotas[before.quota].window_ns // 2
+    return [
+        _placed(
+            *(before.family, policy, before.quota, edge_ns, rng),
+            spread_ns=min(spread_ns, _MOST_SPREAD_NS),
+            fold=1 if before.family == "late race" else fold,
+        )
+        for edge_ns in dict.fromkeys((lead.closer_ns, max(1, lead.closer_ns // 2)))
+    ]
+
+
+def _drawn(policy: Policy, quota: int, rng: Random, max_rate: float | None) -> list[Attack]:
+    """A family at random, at a random distance, over all phases.
+
+    Of windows too long to be waited for, only what needs no waiting.
+    """
+    window_ns = policy.quotas[quota].window_ns
+    family = rng.choice(list(FAMILIES))
+    if family == "forget":
+        return [_forgetting(policy, quota, rng, max_rate)]
+    if family == "race" or window_ns > _LONGEST_NS:
+        fold = rng.randint(1, 4)
+        return [_placed("race", policy, quota, 1, rng, spread_ns=_DRAWN_RACES_NS, fold=fold)]
+    if family == "idle" and 2 * window_ns > _LONGEST_NS:
+        family = "turn"
+    edge_ns = max(1, round(window_ns / _log_uniform(rng, *_EDGE_PARTS)))
+    spread_ns = min(window_ns, _MOST_SPREAD_NS)
+    return [_placed(family, policy, quota, edge_ns, rng, spread_ns=spread_ns)]
+
+
+def _forgetting(
+    policy: Policy,
+    quota: int,
+    rng: Random,
+    max_rate: float | None,
+    *,
+    edge_ns: int | None = None,
+) -> Attack:
+    """As many others as the rate lets through in between; two keys, who come together."""
+    window_ns = policy.quotas[quota].window_ns
+    if edge_ns is None:
+        edge_ns = max(1, window_ns // 10, window_ns - _LONG_GAP_NS)
+    others = rng.randint(*_OTHERS)
+    if max_rate is not None:
+        others = min(others, int(max_rate * _OTHERS_SHARE * (window_ns - edge_ns) / SECOND_NS))
+    return attack("forget", policy, quota, edge_ns, starts=(0, 0), others=others)
+
+
+def _placed(
+    family: str,
+    policy: Policy,
+    quota: int,
+    edge_ns: int,
+    rng: Random,
+    *,
+    spread_ns: int,
+    keys: int = _MOST_KEYS,
+    fold: int = 1,
+) -> Attack:
+    """On as many keys as load allows, which begin at different times."""
+    once = attack(family, policy, quota, edge_ns, fold=fold)
+    keys = max(1, min(keys, _MOST_REQUESTS // once.recipe.requests))
+    starts = tuple(round((key + rng.random()) * spread_ns / keys) for key in range(keys))
+    return attack(family, policy, quota, edge_ns, fold=fold, starts=starts)
+
+
+def _stream(seed: int, number: int, purpose: str) -> Random:
+    """A generator that depends on these three and nothing else."""
+    return Random(f"{seed}/{number}/{purpose}")  # noqa: S311  reproducible, not secret
+
+
+def _log_uniform(rng: Random, low: float, high: float) -> float:
+    """From low to high, each order of magnitude as likely as the next."""
+    return math.exp(rng.uniform(math.log(low), math.log(high)))

@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import rateproof
+from rateproof.core import active_core
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.hunt.server.workers import Worker, Workers, visible
 from rateproof.keyspec import KeySpec
@@ -55,7 +55,7 @@ class ChildServer:
 
     @classmethod
     def ours(cls, target: Target, policy: Policy, key: KeySpec, workers: int = 2) -> Self:
-        """`rateproof serve`.
+        """`rateproof serve`, with one worker where there is no native core to share counts.
 
         Args:
             target: where it is to listen.
@@ -63,6 +63,8 @@ class ChildServer:
             key: where it is to read a client's identity.
             workers: how many processes it is to use.
         """
+        if active_core() == "python":
+            workers = 1
         command = [
             *(sys.executable, "-m", "rateproof", "serve"),
             *("--host", target.host, "--port", str(target.port)),
@@ -206,12 +208,7 @@ class ChildServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._end_group(signal.SIGKILL)
         self.stop()

@@ -1,5 +1,8 @@
 """Which server is tested: one that listens already, one of a given command, or one of our own."""
 
+from collections.abc import Collection
+
+from rateproof.core import INSTALL, active_core
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.server.workers import visible
@@ -20,7 +23,7 @@ def server_for(
     *,
     command: str | None,
     may_start: bool,
-    nemesis: bool,
+    nemesis: Collection[str],
 ) -> ChildServer | None:
     """The server to start for a test; None to test the one that listens at the target.
 
@@ -30,11 +33,12 @@ def server_for(
         key: where that is to read identities.
         command: starts the server to test; None: one of our own where nothing listens.
         may_start: whether one of our own may be started.
-        nemesis: whether something is to be done to it, so that it must be started here.
+        nemesis: what is to be done to it, if anything, so that it must be started here.
 
     Raises:
         InvalidArgument: a command that cannot be one, or for another machine; a nemesis
-            for a server that was not started here, or on a system that hides its processes.
+            for a server that was not started here, or on a system that hides its processes;
+            one of our own that is to be killed, without the native core.
         Unreachable: something listens where the command is to, or nothing where no
             server can be started.
     """
@@ -52,6 +56,11 @@ def server_for(
     if not (may_start and may_be_ours(target)):
         hint = f"name its command: {_START}" if nemesis else "start the server first"
         raise Unreachable(f"nothing listens at {target.url}", hint)
+    if active_core() == "python" and {"kill", "restart"}.intersection(nemesis):
+        raise InvalidArgument(
+            "a nemesis that kills our own server, which forgets its counts without the native core",
+            f"{INSTALL}; or --nemesis pause",
+        )
     say(f"nothing listens at {target.url}: starting a server there")
     return ChildServer.ours(target, policy, key)
 

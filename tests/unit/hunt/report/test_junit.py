@@ -9,9 +9,8 @@ import pytest
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.junit import Case, JUnitReport, junit_xml, write_junit
-from rateproof.hunt.report.summary import Totals
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.policy import Policy
 from rateproof.prove import CLAIMS, judge
 from rateproof.simulate.behaviours.schedule import Schedule

@@ -14,10 +14,9 @@ from rateproof.events import EventLog
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.findings import Findings
 from rateproof.hunt.report.page import page
-from rateproof.hunt.report.summary import Totals
+from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.server.nemesis import Deed
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.policy import Policy
 from rateproof.prove import VIOLATED, judge
 from rateproof.simulate.behaviours.schedule import Schedule

@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 
 from rateproof import cli
-from rateproof.hunt.command_line import command_line
+from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrinking.command import repeat_command
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000

@@ -1,4 +1,7 @@
-"""The command that repeats a recipe: the settings it needs, where they are not the usual ones."""
+"""Commands as they are shown, and the one that repeats what was found."""
+
+import shlex
+from collections.abc import Iterable
 
 from rateproof.events import REJECTED_STATUSES, listed
 from rateproof.hunt.recipe import Recipe
@@ -6,11 +9,47 @@ from rateproof.hunt.server.starting import may_be_ours
 from rateproof.hunt.settings import TestSettings
 from rateproof.prove import CLAIMS
 from rateproof.prove.terms import CLAIM_SETS
+from rateproof.simulate.withheld import shown_header
 from rateproof.units import format_duration
 
-__all__ = ["repeat_command"]
+__all__ = ["command_line", "repeat_command"]
+
+_HEADER = "--header"
+_SHORTEST = len("--hea")  # argparse takes any beginning that no other option has: not --he(lp)
 
 _KEY, _METHOD, _TOLERANCE, _TIMEOUT = "query:clientId", "GET", "500ppm", "10s"
+
+
+def command_line(words: Iterable[str]) -> str:
+    """The words quoted for a shell; values of headers are left out, see `shown_header`.
+
+    Words that are no text, such as the name of a file that is not UTF-8, are escaped.
+    """
+    shown: list[str] = []
+    follows = False
+    for word in words:
+        option, equals, value = word.partition("=")
+        if follows:
+            shown.append(_shown(word))
+        elif equals and _is_header(option):
+            shown.append(f"{option}={_shown(value)}")
+        else:
+            shown.append(word)
+        follows = not follows and _is_header(word)
+    return shlex.join(shown).encode("utf-8", "backslashreplace").decode()
+
+
+def _is_header(option: str) -> bool:
+    return len(option) >= _SHORTEST and _HEADER.startswith(option)
+
+
+def _shown(header: str) -> str:
+    name, colon, value = header.partition(":")
+    if not colon:
+        return shown_header("", header)
+    text = value.strip(" \t")
+    shown = shown_header(name, text)
+    return header if shown == text else f"{name}: {shown}"
 
 
 def repeat_command(

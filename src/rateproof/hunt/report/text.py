@@ -1,23 +1,22 @@
-"""`test_summary.txt`: every iteration as it ends, and the totals on stop."""
+"""What people read of a test as it goes on: on the terminal, and in `test_summary.txt`."""
 
-from collections import Counter
+import json
+import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from rateproof.errors import CannotWrite
+from rateproof.events import parquet
 from rateproof.hunt.iteration import Iteration
-from rateproof.hunt.report.conclusion import Conclusion
+from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
-from rateproof.output import fold, printable
-from rateproof.prove import Verdict, combine
+from rateproof.hunt.report.totals import Totals, counted_kinds
+from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.output import columns, emit, fold, printable, say
 from rateproof.prove.evidence import DRAWING_WIDTH
 
-if TYPE_CHECKING:
-    from rateproof.hunt.shrinking.reproduction import Reproduction
-
-__all__ = ["NAME", "SummaryFile", "Totals", "describe"]
+__all__ = ["NAME", "Console", "SummaryFile", "describe"]
 
 NAME = "test_summary.txt"
 
@@ -26,7 +25,42 @@ _LABEL = " " * 10
 _WIDTH = 90
 
 
-class SummaryFile:
+class Console(Reporter):
+    """Everything on stderr as it comes, and on stdout the totals, or with `--json` all of it."""
+
+    def __init__(self, *, json_lines: bool) -> None:
+        self._json_lines = json_lines
+
+    def begin(self, subject: Subject, totals: Totals) -> None:
+        """See `Reporter`."""
+        self._totals = totals
+        say(str(subject))
+        if not parquet.available():
+            say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
+
+    def add(self, iteration: Iteration, log: Path) -> None:
+        """See `Reporter`; the first line was said as the iteration began."""
+        say(describe(iteration, log, columns(sys.stderr)).partition("\n")[2])
+        self._emit("iteration", iteration.to_json())
+
+    def found(self, reproduction: Reproduction, iteration: int, /) -> None:
+        """See `Reporter`."""
+        say(reproduction.describe())
+        self._emit("reproduction", {"iteration": iteration} | reproduction.to_json())
+
+    def end(self) -> None:
+        """See `Reporter`."""
+        if self._totals.failed is None:
+            self._emit("totals", self._totals.to_json())
+            if not self._json_lines:
+                emit(self._totals.describe())
+
+    def _emit(self, what: str, data: dict[str, Any]) -> None:
+        if self._json_lines:
+            emit(json.dumps({"type": what} | data))
+
+
+class SummaryFile(Reporter):
     """The file, appended to and flushed: a kill loses at most the iteration in flight.
 
     Args:
@@ -63,7 +97,7 @@ class SummaryFile:
         except OSError as error:
             raise CannotWrite(f"cannot write {self._name}: {error.strerror}") from error
 
-    def begin(self, subject: Subject, totals: "Totals") -> None:
+    def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
         self._totals = totals
         self.append(str(subject))
@@ -72,6 +106,10 @@ class SummaryFile:
         """See `Reporter`."""
         self.append(describe(iteration, log))
 
+    def found(self, reproduction: Reproduction, _iteration: int, /) -> None:
+        """See `Reporter`."""
+        self.append(reproduction.describe())
+
     def end(self) -> None:
         """See `Reporter`."""
         self.append(self._totals.describe())
@@ -79,12 +117,7 @@ class SummaryFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # it tries once more to write what append could not
             self._file.close()
 
@@ -105,7 +138,7 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
         f"iteration {iteration.draw.iteration}: {iteration.draw}",
         *stopped,
         *str(iteration.summary).splitlines(),
-        f"crashes   {_counts(iteration.crash_counts)}",
+        f"crashes   {counted_kinds(iteration.crash_counts)}",
         *(f"          {crash}" for crash in iteration.crashes),
         *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis)), room),
         f"verdict   {outcome}",
@@ -126,78 +159,3 @@ def _wrapped(lines: list[str], room: int) -> list[str]:
     return [
         part for line in filter(None, lines) for part in fold(_LABEL + line, room, _LABEL + _INDENT)
     ]
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "none"
-
-
-class Totals:
-    """All iterations together. `failed`: what ended the test out of order, None if nothing did."""
-
-    def __init__(self) -> None:
-        self.failed: str | None = None
-        self.iterations = 0
-        self.requests = 0
-        self.statuses: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-        self.crashes: Counter[str] = Counter()
-        self.outcomes: Counter[str] = Counter()
-        self.reproductions: list[Reproduction] = []
-        self._conclusion = Conclusion()
-
-    def add(self, iteration: Iteration) -> None:
-        """Count one iteration in."""
-        self.iterations += 1
-        self.requests += iteration.summary.requests
-        self.statuses.update({str(k): v for k, v in iteration.summary.statuses.items()})
-        self.errors.update(iteration.summary.errors)
-        self.crashes.update(iteration.crash_counts)
-        self.outcomes[iteration.verdict.outcome] += 1
-        self._conclusion.add(iteration.verdict, stopped=iteration.stopped)
-
-    @property
-    def combined(self) -> Verdict:
-        """Of all iterations together: see `rateproof.prove.combine`."""
-        return self._conclusion.verdict or combine([])
-
-    @property
-    def verdict(self) -> str:
-        """Violated if any was."""
-        return self.combined.outcome
-
-    @property
-    def exit_code(self) -> int:
-        """0 consistent, 1 violated or the server crashed, 2 inconclusive."""
-        if self.verdict == "violated" or self.crashes:
-            return 1
-        return 0 if self.verdict == "consistent" else 2
-
-    def describe(self) -> str:
-        """The totals as text."""
-        return f"\n{_INDENT}".join(
-            [
-                f"total of {self.iterations} iteration{'s' * (self.iterations != 1)}",
-                f"requests  {self.requests}",
-                f"codes     {_counts(dict(sorted(self.statuses.items())))}",
-                f"errors    {_counts(dict(self.errors))}",
-                f"crashes   {_counts(dict(self.crashes))}",
-                f"verdicts  {_counts(dict(self.outcomes))}",
-                f"verdict   {self.verdict}",
-                *(line for each in self.reproductions for line in each.describe().splitlines()),
-                *([] if self.failed is None else [f"failed    {self.failed}"]),
-            ]
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, for `--json`."""
-        return {
-            "iterations": self.iterations,
-            "requests": self.requests,
-            "statuses": dict(sorted(self.statuses.items())),
-            "errors": dict(self.errors),
-            "crashes": dict(self.crashes),
-            "verdicts": dict(self.outcomes),
-            "verdict": self.verdict,
-            "reproductions": [each.to_json() for each in self.reproductions],
-        }

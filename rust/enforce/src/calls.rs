@@ -36,6 +36,7 @@ impl Table {
     ///
     /// # Errors
     /// `InvalidArgument`, `NeverPossible`: the cost or the time. `StoreError`: no lock can be had.
+    #[inline]
     pub fn hit(
         &self,
         key: &[u8],
@@ -123,6 +124,7 @@ impl Table {
     }
 
     /// A hit without the lock; `None` when it takes the lock to decide.
+    #[inline]
     fn admit(&self, place: &Place, cost: u64, supplied: Option<u64>) -> Option<Answer> {
         for _ in 0..ROUNDS {
             let found = self.find(place)?;

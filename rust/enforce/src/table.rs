@@ -69,6 +69,7 @@ impl Table {
         self.shape.capacity
     }
 
+    #[inline]
     pub(crate) fn check_cost(&self, cost: u64) -> Result<(), Error> {
         let Quota { limit, burst, .. } = self.shape.quota;
         let name = if burst == limit { "limit" } else { "burst" };
@@ -102,6 +103,7 @@ impl Table {
         self.backing.id
     }
 
+    #[inline]
     pub(crate) fn place(&self, key: &[u8]) -> Place {
         let place = Place::of(key, self.seed, self.shape.buckets);
         // On a table beyond the caches all four lines arrive at once, and mostly nothing else is

@@ -12,6 +12,7 @@
 
 use crate::answer::{Answer, Survey};
 use crate::clock::Reading;
+use crate::error::damaged;
 use crate::hold::{FROZEN, Hold, mark, swap};
 use crate::kernel::Kernel;
 use crate::quota::{Algorithm, Quota, Spec};
@@ -97,7 +98,7 @@ impl<'a> Ring<'a> {
     }
 
     fn cell(&self, at: Cursor) -> &AtomicU64 {
-        &self.cells[at.position()]
+        self.cells.get(at.position()).unwrap_or_else(|| damaged())
     }
 
     fn load(&self, at: Cursor) -> u64 {

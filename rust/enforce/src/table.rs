@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::{self, Reading};
+use crate::clock::{self, MAX_NOW_NS, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::file::{Backing, FileId};
 use crate::hash::{Place, Seed};
@@ -99,6 +99,11 @@ impl Table {
         self.life.number(&self.backing, word, next)
     }
 
+    /// What to call it in a message.
+    pub(crate) fn name(&self) -> String {
+        self.backing.name()
+    }
+
     pub(crate) fn id(&self) -> FileId {
         self.backing.id
     }
@@ -118,7 +123,7 @@ impl Table {
 
     /// The latest reading that the table was reclaimed or, if supplied, decided at.
     pub(crate) fn floor(&self) -> u64 {
-        self.header(WORD_FLOOR).load(Ordering::Acquire)
+        self.header(WORD_FLOOR).load(Ordering::Acquire) & MAX_NOW_NS
     }
 
     /// From here on no supplied reading counts as of before `now`.

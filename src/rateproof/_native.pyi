@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeAlias, TypedDict, TypeVar, final
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from typing_extensions import Buffer, disjoint_base
 
 from rateproof.enforce.decision import QuotaState, Reason
-from rateproof.errors import StoreError
+from rateproof.enforce.http import RateLimitMiddleware
 from rateproof.policy import Quota
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Denials",
     "Engine",
     "HotLimiter",
-    "LimitFields",
     "Table",
     "Tally",
     "WsgiDesk",
@@ -219,27 +218,16 @@ class WsgiKey:
     def __new__(cls, alternatives: Sequence[Sequence[tuple[str, str, str]]]) -> WsgiKey: ...
     def read(self, environ: WSGIEnvironment) -> bytes | None: ...
 
-# The twin of rateproof.enforce.http.answers.limit_fields for one policy.
-@final
-class LimitFields:
-    def __new__(cls, names: Sequence[str], policy: str) -> LimitFields: ...
-    def of(self, decision: Decision) -> list[tuple[str, str]]: ...
-
-# RateLimitMiddleware without a line of Python: fields to add, or a denial's line, fields and body;
-# None where the specification has to decide. `compose` writes denials from (decision, Accept).
+# RateLimitMiddleware without a line of Python for denials that were written before; the middleware
+# is asked for the rest.
 @final
 class WsgiDesk:
     def __new__(
         cls,
         limiter: HotLimiter,
         key: WsgiKey,
-        fields: LimitFields,
         exempt: frozenset[str],
-        app: WSGIApplication,
-        *,
-        compose: Callable[[Decision, str | None], object],
-        otherwise: WSGIApplication,
-        refuse: Callable[[StoreError, WSGIEnvironment, StartResponse], Iterable[bytes]],
+        middleware: RateLimitMiddleware,
     ) -> WsgiDesk: ...
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
@@ -256,7 +244,7 @@ class Denials:
     def forget(self, key: bytes) -> None: ...
     def clear(self) -> None: ...
 
-# The twin of rateproof.simulate.summary.tally.Tally. Columns are buffers of int64, codes of int32, in
+# The twin of rateproof.simulate.summary.tally.PlainTally. Columns are buffers of int64, codes of int32, in
 # native byte order; a table is counted whole or not at all.
 @final
 class Tally:

@@ -28,9 +28,9 @@ def test_flags_win_over_the_environment_and_that_over_the_file(start, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
-        (("--port", "70000"), {}, "--port: port 70000"),
+        (("--port", "70000"), {}, "--port: 70000"),
         ((), {"RATEPROOF_WORKERS": "many"}, "RATEPROOF_WORKERS: 'many'"),
-        (("--config", "nowhere.toml"), {}, "cannot read nowhere.toml"),
+        (("--config", "nowhere.toml"), {}, "cannot read settings 'nowhere.toml'"),
         (("--workers", "2", "--store", "memory://"), {}, "they cannot share"),
     ],
 )

@@ -20,7 +20,6 @@ from rateproof import KeySpec, Limiter, ManualClock, Policy, RateLimitMiddleware
 from rateproof.enforce.counters import Count
 from rateproof.enforce.decision import Answer, Decision, QuotaState
 from rateproof.enforce.http.addresses import DIRECT
-from rateproof.enforce.http.answers import announcement, limit_fields
 from rateproof.enforce.http.keys import key_of, plain_reader
 from rateproof.enforce.http.views import WsgiRequest
 from rateproof.enforce.stores.redis.denials import CAPACITY, Denials
@@ -67,27 +66,6 @@ def test_plain_requests_are_not_left_to_the_specification():
     environ = {"QUERY_STRING": "clientId=a%20b", "REMOTE_ADDR": "127.0.0.1"}
     assert plain_reader(KEYS[0], WsgiRequest, DIRECT).read(environ) == b"query:clientId=3:a b"
     assert plain_reader("ip", WsgiRequest, DIRECT).read(environ) == b"ip=9:127.0.0.1"
-
-
-numbers = st.integers(0, 2**60)
-figures = st.tuples(numbers, st.just(0) | numbers, numbers)
-reasons = st.sampled_from(["quota", "cached", "local", "full", "error", "shadow", "exempt"])
-
-
-@given(
-    policy=st.sampled_from(["5 per 5s", "5 per 5s; 100 per 1m", "3 per 1s;2 per 1s; 3 per 1s"]),
-    admitted=st.booleans(),
-    said=st.lists(figures, min_size=3, max_size=3),
-    reason=reasons,
-)
-@settings(max_examples=500, deadline=None, derandomize=True)
-def test_fields_are_written_as_specified(policy, admitted, said, reason):
-    quotas = Policy.parse(policy).quotas
-    states = tuple(QuotaState(q, *s) for q, s in zip(quotas, said, strict=False))
-    decision = _native.Decision(admitted, 1, 2, 3, states, reason)
-    announced = announcement(Policy.parse(policy))
-    written = _native.LimitFields(announced.names, announced.policy).of(decision)
-    assert written == limit_fields(decision, announced)
 
 
 class Plain(Limiter):

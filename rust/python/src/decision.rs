@@ -4,7 +4,7 @@
 //! objects only when `quotas` is read. And most let go of a decision before they ask for the next:
 //! whoever keeps the last one for that ([`Decision::renew`]) need not make another.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyValueError;
@@ -13,30 +13,28 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use rateproof_enforce::Answer;
 
-/// Who decided, in the order of `NAMES`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    Quota,
-    Cached,
-    Local,
-    Full,
-    Error,
-    Shadow,
-    Exempt,
-}
-
-const REASONS: [Reason; 7] = [
-    Reason::Quota,
-    Reason::Cached,
-    Reason::Local,
-    Reason::Full,
-    Reason::Error,
-    Reason::Shadow,
-    Reason::Exempt,
-];
-const NAMES: [&str; 7] = [
+/// Who decided, by the names that Python has for it.
+const REASONS: [&str; 7] = [
     "quota", "cached", "local", "full", "error", "shadow", "exempt",
 ];
+
+const FIELDS: [&str; 6] = [
+    "admitted",
+    "remaining",
+    "retry_after_ns",
+    "reset_after_ns",
+    "quotas",
+    "reason",
+];
+
+/// The reasons that are given here, by their place in `REASONS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    Quota = 0,
+    Cached = 1,
+    Full = 3,
+    Shadow = 5,
+}
 
 /// What there is to make the `QuotaState`s from.
 enum Quotas {
@@ -69,7 +67,7 @@ pub struct Decision {
     remaining: Figure,
     retry_after_ns: Figure,
     reset_after_ns: Figure,
-    reason: AtomicU8,
+    reason: AtomicUsize,
     quotas: Quotas,
 }
 
@@ -80,7 +78,7 @@ impl Decision {
             remaining: Figure::default(),
             retry_after_ns: Figure::default(),
             reset_after_ns: Figure::default(),
-            reason: AtomicU8::new(0),
+            reason: AtomicUsize::new(0),
             quotas,
         }
     }
@@ -90,24 +88,19 @@ impl Decision {
         Self::made(Quotas::Only(quotas))
     }
 
-    /// Says something else of the same quota, while nobody but the caller can have it.
+    /// Says something else of the same quotas, while nobody but the caller can have it.
     #[inline]
     pub fn renew(&self, admitted: bool, reason: Reason, answer: &Answer) {
-        let retry_after_ns = if admitted { 0 } else { answer.retry_after_ns };
-        self.say(
-            admitted,
-            reason,
-            answer.remaining,
-            retry_after_ns,
-            answer.reset_after_ns,
-        );
+        let passes = admitted || reason == Reason::Shadow;
+        let retry_ns = if admitted { 0 } else { answer.retry_after_ns };
+        let (remaining, reset_ns) = (answer.remaining, answer.reset_after_ns);
+        self.say(passes, reason as usize, remaining, retry_ns, reset_ns);
     }
 
     #[inline]
-    fn say(&self, admitted: bool, reason: Reason, remaining: u64, retry_ns: u64, reset_ns: u64) {
-        self.admitted
-            .store(admitted || reason == Reason::Shadow, Relaxed);
-        self.reason.store(reason as u8, Relaxed);
+    fn say(&self, admitted: bool, reason: usize, remaining: u64, retry_ns: u64, reset_ns: u64) {
+        self.admitted.store(admitted, Relaxed);
+        self.reason.store(reason, Relaxed);
         self.remaining.set(remaining);
         self.retry_after_ns.set(retry_ns);
         self.reset_after_ns.set(reset_ns);
@@ -115,30 +108,24 @@ impl Decision {
 
     /// Sums up the answers of all quotas, at least one, given in the order of `quotas`.
     pub fn of(admitted: bool, reason: Reason, quotas: Py<PyTuple>, answers: &[Answer]) -> Self {
-        if let [answer] = answers {
-            let decision = Self::only(quotas);
-            decision.renew(admitted, reason, answer);
-            return decision;
-        }
         let retry = |answer: &Answer| if admitted { 0 } else { answer.retry_after_ns };
         let told = |answer: &Answer| Answer {
             retry_after_ns: retry(answer),
             ..*answer
         };
-        let decision = Self::made(Quotas::Several(quotas, answers.iter().map(told).collect()));
-        let most = |figure: &dyn Fn(&Answer) -> u64| answers.iter().map(figure).max().unwrap_or(0);
-        let remaining = answers
-            .iter()
-            .map(|answer| answer.remaining)
-            .min()
-            .unwrap_or(0);
-        decision.say(
-            admitted,
-            reason,
-            remaining,
-            most(&retry),
-            most(&|answer| answer.reset_after_ns),
-        );
+        let decision = match answers {
+            [_] => Self::only(quotas),
+            _ => Self::made(Quotas::Several(quotas, answers.iter().map(told).collect())),
+        };
+        let sum = |sum: Answer, answer: &Answer| Answer {
+            remaining: sum.remaining.min(answer.remaining),
+            retry_after_ns: sum.retry_after_ns.max(answer.retry_after_ns),
+            reset_after_ns: sum.reset_after_ns.max(answer.reset_after_ns),
+            ..sum
+        };
+        if let Some((first, others)) = answers.split_first() {
+            decision.renew(admitted, reason, &others.iter().fold(*first, sum));
+        }
         decision
     }
 }
@@ -155,31 +142,16 @@ impl Decision {
         quotas: Py<PyTuple>,
         reason: &str,
     ) -> PyResult<Self> {
-        let known = REASONS.iter().zip(NAMES).find(|(_, name)| *name == reason);
-        let (reason, _) = known.ok_or_else(|| PyValueError::new_err("no such reason"))?;
+        let place = REASONS.iter().position(|name| *name == reason);
+        let place = place.ok_or_else(|| PyValueError::new_err("no such reason"))?;
         let decision = Self::made(Quotas::Given(quotas));
-        decision.say(admitted, *reason, remaining, retry_after_ns, reset_after_ns);
-        decision.admitted.store(admitted, Relaxed);
+        decision.say(admitted, place, remaining, retry_after_ns, reset_after_ns);
         Ok(decision)
     }
 
     #[classattr]
-    fn __match_args__() -> (
-        &'static str,
-        &'static str,
-        &'static str,
-        &'static str,
-        &'static str,
-        &'static str,
-    ) {
-        (
-            "admitted",
-            "remaining",
-            "retry_after_ns",
-            "reset_after_ns",
-            "quotas",
-            "reason",
-        )
+    fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        PyTuple::new(py, FIELDS)
     }
 
     #[getter]
@@ -205,7 +177,7 @@ impl Decision {
     /// Who decided.
     #[getter]
     fn reason(&self) -> &'static str {
-        NAMES[self.reason.load(Relaxed) as usize]
+        REASONS[self.reason.load(Relaxed)]
     }
 
     /// Each quota's own figures, in the order of the policy.
@@ -274,16 +246,12 @@ impl Decision {
         self.admitted.load(Relaxed)
     }
 
-    /// Who decided.
-    pub fn reason_code(&self) -> Reason {
-        REASONS[self.reason.load(Relaxed) as usize]
-    }
-
     /// Whole seconds to wait, or until all is free, and what remains, if an answer that admits, or
     /// one that denies, depends on nothing else: where the policy has one quota.
     pub fn seconds_and_remaining(&self) -> Option<(u64, u64)> {
-        let alone = matches!(self.quotas, Quotas::Only(_))
-            && matches!(self.reason_code(), Reason::Quota | Reason::Cached);
+        let by_quota = [Reason::Quota as usize, Reason::Cached as usize];
+        let alone =
+            matches!(self.quotas, Quotas::Only(_)) && by_quota.contains(&self.reason.load(Relaxed));
         let wait_ns = match self.retry_after_ns() {
             0 => self.reset_after_ns(),
             wait_ns => wait_ns,

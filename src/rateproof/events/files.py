@@ -9,9 +9,9 @@ from typing import Any
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.imported import DEFAULT_KEY
+from rateproof.events.impossible import refuse_repeated
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
 from rateproof.events.log import EventLog
-from rateproof.events.numbering import refuse_repeated
 from rateproof.events.parquet import ParquetWriter
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.writer import LogWriter

@@ -1,23 +1,25 @@
 """Commands as they are shown, and the one that repeats what was found."""
 
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from rateproof.events import REJECTED_STATUSES, listed
+from rateproof.events import listed
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.server.starting import may_be_ours
+from rateproof.hunt.server.child import may_be_ours
 from rateproof.hunt.settings import TestSettings
-from rateproof.prove import CLAIMS
+from rateproof.options.declared import VERBS
+from rateproof.options.forms import Data
 from rateproof.prove.terms import CLAIM_SETS
-from rateproof.simulate.withheld import shown_header
+from rateproof.simulate.request import shown_header
 from rateproof.units import format_duration
 
 __all__ = ["command_line", "repeat_command"]
 
 _HEADER = "--header"
+_SHORT = re.compile("-[^-=dXo]*?H=?")  # other switches may come before it: not what takes the rest
 _SHORTEST = len("--hea")  # argparse takes any beginning that no other option has: not --he(lp)
-
-_KEY, _METHOD, _TOLERANCE, _TIMEOUT = "query:clientId", "GET", "500ppm", "10s"
 
 
 def command_line(words: Iterable[str]) -> str:
@@ -28,19 +30,23 @@ def command_line(words: Iterable[str]) -> str:
     shown: list[str] = []
     follows = False
     for word in words:
-        option, equals, value = word.partition("=")
+        option, value = _split(word)
         if follows:
             shown.append(_shown(word))
-        elif equals and _is_header(option):
-            shown.append(f"{option}={_shown(value)}")
         else:
-            shown.append(word)
-        follows = not follows and _is_header(word)
+            shown.append(f"{option}{_shown(value)}" if option and value else word)
+        follows = not follows and bool(option) and not value
     return shlex.join(shown).encode("utf-8", "backslashreplace").decode()
 
 
-def _is_header(option: str) -> bool:
-    return len(option) >= _SHORTEST and _HEADER.startswith(option)
+def _split(word: str) -> tuple[str, str]:
+    """The flag of a header and what it has with it; nothing of a word that is no such flag."""
+    name, equals, value = word.partition("=")
+    if len(name) >= _SHORTEST and _HEADER.startswith(name):
+        return name + equals, value
+    if short := _SHORT.match(word):
+        return short[0], word[short.end() :]
+    return "", ""
 
 
 def _shown(header: str) -> str:
@@ -63,55 +69,42 @@ def repeat_command(
         iterations: up to the one that is to be repeated, with its nemesis if there was one;
             None: the recipe alone, without a nemesis.
     """
-    key, method = str(settings.key), settings.method
-    granularity_ns, rejected = settings.granularity_ns, settings.rejected_statuses
-    tolerance, timeout = f"{settings.tolerance_ppm}ppm", format_duration(settings.timeout_ns)
-    options = [
-        ("--policy", str(settings.policy)),
-        ("--key", None if key == _KEY else key),
-        ("--claim", _claim(settings.claims)),
-        ("--tolerance", None if tolerance == _TOLERANCE else tolerance),
-        ("--granularity", format_duration(granularity_ns) if granularity_ns else None),
-        ("--timeout", None if timeout == _TIMEOUT else timeout),
-        ("--method", None if method == _METHOD else method),
-        *(("--header", f"{name}: {value}") for name, value in settings.headers),
-        ("--data", _data(settings)),
-        ("--rejected", None if rejected == REJECTED_STATUSES else listed(rejected)),
-        ("--max-rate", None if settings.max_rate is None else f"{settings.max_rate:g}"),
-        ("--transport", settings.transport),
-        ("--cacert", settings.ca_file),
-        ("--start", settings.start),
+    usual = VERBS["test"].defaults()
+
+    def unusual(flag: str, name: str, text: Callable[[Any], str]) -> list[str]:
+        value = getattr(settings, name)
+        return [] if value == usual[name] else [flag, text(value)]
+
+    claim = next(name for name, named in CLAIM_SETS.items() if named == settings.claims)
+    words = [
+        *("rateproof", "test", settings.target.url, "--policy", str(settings.policy)),
+        *unusual("--key", "key", str),
+        *([] if claim == usual["claim"] else ["--claim", claim]),
+        *unusual("--tolerance", "tolerance_ppm", "{}ppm".format),
+        *unusual("--granularity", "granularity_ns", format_duration),
+        *unusual("--timeout", "timeout_ns", format_duration),
+        *unusual("--method", "method", str),
+        *(word for name, value in settings.headers for word in ("--header", f"{name}: {value}")),
+        *unusual("--data", "data", _data),
+        *unusual("--rejected", "rejected_statuses", listed),
+        *unusual("--max-rate", "max_rate", "{:g}".format),
+        *unusual("--transport", "transport", str),
+        *unusual("--cacert", "ca_file", str),
+        *unusual("--start", "start", str),
     ]
     if iterations is not None and (settings.nemesis or recipe is None):
-        options += [
-            ("--nemesis", ",".join(settings.nemesis) or None),
-            ("--seed", str(settings.seed)),
-            ("--iterations", str(iterations)),
-        ]
-    given = [word for name, value in options if value is not None for word in (name, value)]
-    somebody_elses = not settings.may_start and may_be_ours(settings.target)
-    flags = (
-        ("--insecure", settings.insecure),
-        ("--count-denied", settings.denied_count),
-        ("--no-start", somebody_elses and settings.start is None),
-    )
-    alone = [flag for flag, given in flags if given]
-    what = [] if recipe is None else recipe.options()
-    return ["rateproof", "test", settings.target.url, *given, *alone, *what]
+        words += ["--nemesis", ",".join(settings.nemesis)] if settings.nemesis else []
+        words += ["--seed", str(settings.seed), "--iterations", str(iterations)]
+    words += ["--insecure"] * settings.insecure + ["--count-denied"] * settings.denied_count
+    if not settings.may_start and settings.start is None and may_be_ours(settings.target):
+        words.append("--no-start")  # it was somebody else's
+    return words if recipe is None else words + recipe.options()
 
 
-def _data(settings: TestSettings) -> str | None:
+def _data(data: Data) -> str:
     """What gives the body again, where a word can: else how long it is."""
-    if settings.body_file is not None:
-        return f"@{settings.body_file}"
-    if not settings.body:
-        return None
-    text = settings.body.decode("utf-8", "replace")
-    is_word = text.encode() == settings.body and text[0] != "@" and "\0" not in text
-    return text if is_word else f"[not shown: {len(settings.body)} bytes]"
-
-
-def _claim(claims: frozenset[str]) -> str | None:
-    if claims == CLAIMS:
-        return None
-    return next(name for name, named in CLAIM_SETS.items() if named == claims)
+    if data.file is not None:
+        return f"@{data.file}"
+    text = data.body.decode("utf-8", "replace")
+    is_word = text.encode() == data.body and not text.startswith("@") and "\0" not in text
+    return text if is_word else f"[not shown: {len(data.body)} bytes]"

@@ -26,8 +26,8 @@ from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import Console, SummaryFile
 from rateproof.hunt.report.totals import Totals, of_claim
 from rateproof.hunt.rig import Rig
+from rateproof.hunt.server.child import server_for
 from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
-from rateproof.hunt.server.starting import server_for
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.shrinking.crashes import shrunk_crash
@@ -82,21 +82,14 @@ def run_test(
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
         if stop is None:
             stack.enter_context(signals.handled())
-        child = server_for(
-            settings.target,
-            settings.policy,
-            settings.key,
-            command=settings.start,
-            may_start=settings.may_start,
-            nemesis=settings.nemesis,
-        )
+        child = server_for(settings)
         if child is None:
             settings = replace(settings, may_start=False)  # nor by who repeats it
         else:
             stack.push(child)
             child.start(signals.stop)
         subject = _subject(settings, own=child is not None and settings.start is None)
-        reporters = [summary, *reporters, Console(json_lines=settings.json_lines)]
+        reporters = [summary, *reporters, Console(json=settings.json)]
         totals = Totals()
         for reporter in reporters:
             reporter.begin(subject, totals)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rateproof.probe.families import FAMILIES
-from rateproof.probe.infer import Hypotheses, Recovery
+from rateproof.probe.inference import Hypotheses, Recovery
 from rateproof.probe.plan import contenders, plan
 from rateproof.probe.seen import History, Seen, Steps, decided
 from rateproof.probe.sender import HttpSender

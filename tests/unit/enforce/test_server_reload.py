@@ -19,7 +19,7 @@ from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 
 SECOND = 1_000_000_000
-START = ServerSettings(policy=Policy.parse("5 per 5s"), store="memory://", capacity=100)
+START = ServerSettings.told(policy=Policy.parse("5 per 5s"), store="memory://", capacity=100)
 TIGHTER = replace(START, policy=Policy.parse("3 per 5s"))
 
 

@@ -17,13 +17,11 @@ from rateproof.hunt.session import Hunt
 from rateproof.hunt.shrinking.crashes import shrunk_crash
 from rateproof.hunt.shrinking.reproduction import Tries
 from rateproof.hunt.shrinking.violations import shrunk_violations
-from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.target import Target
 
 SECOND = 1_000_000_000
 NAMESPACE = "n"
@@ -32,22 +30,14 @@ RECIPE = Recipe(Schedule.parse("6 at 0s, 5 at 3s"))
 
 @pytest.fixture
 def settings(tmp_path):
-    return hunt.TestSettings(
-        target=Target.parse("http://127.0.0.1:1/"),
+    return hunt.TestSettings.told(
+        url="http://127.0.0.1:1/",
         policy=Policy.parse("7 per 5s"),
-        key=KeySpec.parse("query:clientId"),
         seed=7,
-        claims=frozenset({"over-admission"}),
-        tolerance_ppm=500,
+        claim="over-admission",
         timeout_ns=SECOND,
-        max_rate=None,
-        yes=True,
-        may_start=True,
-        iterations=None,
-        fail_fast=False,
         out=tmp_path,
-        json_lines=False,
-        nemesis=("kill",),
+        nemesis="kill",
     )
 
 

@@ -1,7 +1,6 @@
 //! Reading answers: HTTP/1.1 and 1.0, from whatever pieces the network makes of them.
 
 mod chunked;
-mod date;
 mod fields;
 mod head;
 mod response;

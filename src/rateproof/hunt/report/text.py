@@ -28,8 +28,8 @@ _WIDTH = 90
 class Console(Reporter):
     """Everything on stderr as it comes, and on stdout the totals, or with `--json` all of it."""
 
-    def __init__(self, *, json_lines: bool) -> None:
-        self._json_lines = json_lines
+    def __init__(self, *, json: bool) -> None:
+        self._json = json
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
@@ -52,11 +52,11 @@ class Console(Reporter):
         """See `Reporter`."""
         if self._totals.failed is None:
             self._emit("totals", self._totals.to_json())
-            if not self._json_lines:
+            if not self._json:
                 emit(self._totals.describe())
 
     def _emit(self, what: str, data: dict[str, Any]) -> None:
-        if self._json_lines:
+        if self._json:
             emit(json.dumps({"type": what} | data))
 
 

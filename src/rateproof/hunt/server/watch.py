@@ -13,7 +13,7 @@ from rateproof.hunt.server.nemesis import Deed, Stroke
 from rateproof.units import SECOND_NS
 
 if TYPE_CHECKING:
-    from rateproof.hunt.server.workers import Worker
+    from rateproof.hunt.server.workers import WorkerProcess
 
 __all__ = ["Crash", "Watch"]
 
@@ -63,8 +63,8 @@ class Watch:
         self._child = child
         self._strokes = list(strokes)
         self._start_ns = 0
-        self._paused: list[tuple[int, Deed, Worker]] = []
-        self._recovering: list[tuple[Deed, Worker]] = []
+        self._paused: list[tuple[int, Deed, WorkerProcess]] = []
+        self._recovering: list[tuple[Deed, WorkerProcess]] = []
         self._victims: dict[int, Deed] = {}
         self._blamed: Deed | None = None
         self._looked_ns = 0

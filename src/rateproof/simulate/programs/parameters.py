@@ -18,6 +18,7 @@ __all__ = [
     "DURATION",
     "INTERVAL",
     "TIMETABLE",
+    "Checked",
     "Parameter",
     "ValueRange",
     "bounds_of",
@@ -143,6 +144,15 @@ class Parameter:
     bounds: ValueRange
     default: Any
     doc: str
+
+
+class Checked:
+    """A dataclass whose fields are held to their bounds when it is made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
 
 
 def parameters_of(kind: Any) -> tuple[Parameter, ...]:

@@ -20,26 +20,17 @@ __all__ = ["TestSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class TestSettings(Sending):
-    """What to test, against which claims, and where the results go.
+    """What to test, against which claims, and where the results go: options of the verb.
 
     Args:
-        policy: what is claimed to hold there.
         seed: of every draw.
         claims: one or more of `rateproof.prove.ALL_CLAIMS`.
-        tolerance_ppm: how far the server's clock may drift from ours.
-        granularity_ns: the step of the server's clock.
-        denied_count: whether denied requests are said to use up the limit too.
         may_start: where nothing listens, start a server of our own and test that.
         iterations: how many; None: until stopped.
-        duration_ns: how long until it stops as if told to; None: no bound.
         start: a command that serves at the target, started and ended by this test;
             None: see `may_start`.
         nemesis: what is done to a server that was started here, see `plan`.
-        fail_fast: stop at the first violation.
-        shrink: look for the shortest schedule that repeats a violation.
         recipe: run just this instead of what is drawn.
-        out: folder of `test_summary.txt` and of the logs.
-        json: print each iteration and the totals as JSON on stdout.
     """
 
     policy: Policy

@@ -22,9 +22,7 @@ Each setting can also stand in the environment (RATEPROOF_PORT=8081) or in FILE
 
 
 def parse(
-    argv: Sequence[str],
-    program: str | None = None,
-    environment: Mapping[str, str] | None = None,
+    argv: Sequence[str], program: str | None = None, environment: Mapping[str, str] | None = None
 ) -> argparse.Namespace:
     """Read the arguments.
 

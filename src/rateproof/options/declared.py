@@ -27,9 +27,9 @@ from rateproof.options.forms import (
     URL,
 )
 from rateproof.options.kinds import Option, choice, duration, flag, text, whole
+from rateproof.registry import names_in
 
 __all__ = [
-    "BEHAVIOURS",
     "CLAIMS",
     "DEFAULT_POLICY",
     "JUDGING",
@@ -50,10 +50,7 @@ OUTPUT: Final = "output"
 DEFAULT_POLICY: Final = "5 per 5s"
 CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
 TRANSPORTS: Final = ("native", "threads")
-BEHAVIOURS: Final = (
-    *("think", "saturate", "poisson", "constant", "ramp", "burst", "polite", "backoff", "storm"),
-    *("boundary", "race", "sybil", "zipf", "herd", "drip", "schedule"),
-)
+_BEHAVIOURS: Final = ", ".join(names_in("rateproof.simulate.behaviours"))
 SHELLS: Final = ("bash", "zsh", "fish")
 
 _HOUR_NS = 3_600_000_000_000
@@ -129,10 +126,7 @@ _SENDING = (
     Option("timeout", _TIMEOUT, "for one answer", "10s"),
     _REJECTED,
     Option(
-        "max_rate",
-        RATE,
-        "requests a second at most",
-        otherwise="none, but 100 to another machine",
+        "max_rate", RATE, "requests a second at most", otherwise="none, but 100 to another machine"
     ),
     Option(
         "cacert",
@@ -182,12 +176,7 @@ _SERVE = Verb(
             ),
             Option("proxies", PROXIES, "trusted: how many, or networks (10.0.0.0/8,unix:)", "0"),
             Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
-            Option(
-                "ipv6_prefix",
-                whole(1, 128),
-                "how many bits of an IPv6 address count",
-                "128",
-            ),
+            Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
         ),
         "the server": (
             Option("config", IN_TOML, "settings in TOML; read again on SIGHUP", filed=False),
@@ -238,8 +227,8 @@ _SIMULATE = Verb(
             Option("connections", _COUNT, "of each client", otherwise="1", filed=False),
             Option(
                 "behaviour",
-                text(form=f"one of {', '.join(BEHAVIOURS)}", metavar="NAME"),
-                ", ".join(BEHAVIOURS),
+                text(form=f"one of {_BEHAVIOURS}", metavar="NAME"),
+                _BEHAVIOURS,
                 otherwise="think",
                 filed=False,
             ),
@@ -253,11 +242,7 @@ _SIMULATE = Verb(
             replace(_SEED, help="of the schedule"),
             Option("max_connections", _COUNT, "open at once, of all clients together"),
             Option(
-                "threads",
-                whole(1, 256),
-                "that send natively",
-                otherwise="one a core",
-                filed=False,
+                "threads", whole(1, 256), "that send natively", otherwise="one a core", filed=False
             ),
         ),
         PROMISE: (
@@ -301,7 +286,12 @@ _TEST = Verb(
         PROMISE: (_POLICY,),
         REQUEST: _SENDING,
         LENGTH: (
-            Option("iterations", whole(1, 10**9), "each of 2 to 30 s", otherwise="until stopped"),
+            Option(
+                "iterations",
+                whole(1, 10**9),
+                "how many, each of 2 to 30 s",
+                otherwise="until stopped",
+            ),
             _DURATION,
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(
@@ -322,9 +312,7 @@ _TEST = Verb(
             ),
             Option("connections", whole(1, 10_000), "of each client of it", otherwise="1"),
             Option(
-                "others",
-                text(metavar="STEPS"),
-                "other clients meanwhile, such as '2000 at 0.5s'",
+                "others", text(metavar="STEPS"), "other clients meanwhile, such as '2000 at 0.5s'"
             ),
             Option(
                 "phase", text(metavar="TIME"), "Unix time modulo the window as the schedule begins"

@@ -19,9 +19,9 @@ def interrupt(*_):
         raise Interrupted
 
 def decide():
-    limiter = Limiter("5 per 1h; 9 per 2h", store=sys.argv[1], capacity=100)
+    limiter = Limiter("5 per 1h; 9 per 2h", store=sys.argv[1], capacity=1_000)
     limiter.hit("key")
-    limiter.hit(os.urandom(8), cost=2)
+    limiter.hit(os.urandom(1), cost=2)
     limiter.close()
 
 chance = random.Random(1)
@@ -57,6 +57,6 @@ def test_an_exception_at_any_instruction_of_opening_locks_nobody_out(spawn, stor
     said = worker.stdout.readline()
     assert said == "done\n", worker.communicate(timeout=5)
     # The process lives on: what it had locked would be locked still.
-    with Limiter("5 per 1h; 9 per 2h", store=store, capacity=100) as limiter:
+    with Limiter("5 per 1h; 9 per 2h", store=store, capacity=1_000) as limiter:
         assert not limiter.hit("key").admitted
         assert limiter.hit("new", cost=3).admitted

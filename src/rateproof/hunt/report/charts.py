@@ -93,7 +93,7 @@ def _bands(rates: Rates) -> list[tuple[str, str, list[float]]]:
 
 
 def latency_chart(summary: Summary) -> dict[str, Any]:
-    """Which share of each outcome took how long, on a logarithmic scale."""
+    """Shares of each outcome by latency, on a logarithmic scale."""
     plot = _figure(
         "milliseconds until the answer",
         "% of the requests",

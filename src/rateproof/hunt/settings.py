@@ -24,7 +24,7 @@ class TestSettings(Sending):
 
     Args:
         seed: of every draw.
-        claims: one or more of `rateproof.prove.ALL_CLAIMS`.
+        claim: a name from `CLAIM_SETS`.
         may_start: where nothing listens, start a server of our own and test that.
         iterations: how many; None: until stopped.
         start: a command that serves at the target, started and ended by this test;
@@ -35,7 +35,7 @@ class TestSettings(Sending):
 
     policy: Policy
     seed: int
-    claims: frozenset[str]
+    claim: str
     tolerance_ppm: int
     granularity_ns: int
     denied_count: bool
@@ -58,10 +58,14 @@ class TestSettings(Sending):
         found = VERBS[cls.verb].defaults() | values
         recipe = _recipe(found)
         found["seed"] = fresh_seed() if found["seed"] is None else found["seed"]
-        found["claims"] = CLAIM_SETS[found["claim"]]
         found["nemesis"] = parse_deeds(found["nemesis"])
         found["iterations"] = found["iterations"] or (1 if recipe else None)
         return super().told(**found, recipe=recipe)
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """What is judged."""
+        return CLAIM_SETS[self.claim]
 
     def scenario(self, groups: tuple[Group, ...], **more: Any) -> Scenario:
         """See `Sending.scenario`; the policy is noted in it."""

@@ -120,7 +120,7 @@ def _parser(verb: Verb, program: str | None) -> argparse.ArgumentParser:
     for heading, options in verb.groups.items():
         group = parser.add_argument_group(heading)
         for option in options:
-            _add(group, option, negatable=verb.environment and option.filed)
+            _add(group, option, negatable=verb.environment and verb.filed(option))
     parser.add_argument_group("help").add_argument(
         "-h", "--help", action="help", help="show this and exit"
     )

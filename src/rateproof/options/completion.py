@@ -27,7 +27,7 @@ def _flags(verb: Verb, option: Option) -> list[str]:
     if option.positional:
         return []
     found = [option.flag, *([f"-{option.short}"] if option.short else [])]
-    if option.switch and option.filed and verb.environment:
+    if option.switch and verb.environment and verb.filed(option):
         found.append(f"--no-{option.flag[2:]}")
     return found
 

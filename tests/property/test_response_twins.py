@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rateproof.simulate.transports.headers import parse_ratelimit, parse_retry_after
 
 from rateproof import _native
-from rateproof.simulate.transports.headers import parse_ratelimit, parse_retry_after
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ mod decision;
 mod denials;
 mod enforce;
 mod errors;
-mod families;
 mod gate;
 mod limit_fields;
 mod program;
@@ -39,6 +38,5 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tally::register(module)?;
     promises::register(module)?;
     prove::register(module)?;
-    families::register(module)?;
     screen::register(module)
 }

@@ -12,7 +12,7 @@ from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_stat
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.answers import doubted_rejections, if_rejected, perhaps_rejected
 from rateproof.prove.diagnosis.division import divided
-from rateproof.prove.diagnosis.hypotheses import Finding, diagnose
+from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
@@ -127,7 +127,7 @@ def checked(claims: frozenset[str]) -> None:
 
 
 def verdict_of(
-    trial: Trial, claims: frozenset[str], findings: Sequence[Finding], *, whole: bool = True
+    trial: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, whole: bool = True
 ) -> Verdict:
     """The verdict of a trial.
 

@@ -18,13 +18,8 @@ from rateproof.prove.keys import (
     fresh,
 )
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
-from rateproof.prove.over_admission.feasible import (
-    Exhausted,
-)
-from rateproof.prove.over_admission.gaps import (
-    Model,
-    Stair,
-)
+from rateproof.prove.over_admission.families import Model
+from rateproof.prove.over_admission.gaps import Exhausted, Stair
 from rateproof.prove.power.sensitivity import Sensitivity, sensitivity
 from rateproof.prove.screen import (
     Survey,
@@ -40,7 +35,7 @@ from rateproof.prove.terms import (
 )
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
 from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
-from rateproof.prove.wrong_rejection.together import Part, find_together
+from rateproof.prove.wrong_rejection.together import Excerpt, find_together
 
 __all__ = ["Doubts", "Exhibits", "Trial"]
 
@@ -210,6 +205,7 @@ class Trial:
     _exhibits: Exhibits = field(init=False)
 
     def __post_init__(self, claims: frozenset[str], only: frozenset[int] | None) -> None:
+        self.denied_count |= any(quota.record.counts_denied for quota in self.policy.quotas)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
         judgement = Judgement(
@@ -362,7 +358,9 @@ class Trial:
                 return False
         return True
 
-    def _together(self, key: KeyLog, judgement: Judgement) -> tuple[Part | Exhausted | None, int]:
+    def _together(
+        self, key: KeyLog, judgement: Judgement
+    ) -> tuple[Excerpt | Exhausted | None, int]:
         logs = judgement.logs(self.tolerance)
         judged = judgement.judged(key, self.tolerance)
         count = judgement.denied_count
@@ -397,7 +395,7 @@ class Trial:
             seen=wrong.most,
         )
 
-    def _wrong_together(self, key: KeyLog, found: Part) -> Evidence:
+    def _wrong_together(self, key: KeyLog, found: Excerpt) -> Evidence:
         others = [key.rejected_rows[i] for i in found.others]
         quotas = self.policy.quotas
         longest = max(range(len(quotas)), key=lambda quota: quotas[quota].window_ns)

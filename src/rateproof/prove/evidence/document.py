@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeGuard
 from rateproof import __version__
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, declines, listed
-from rateproof.policy import Policy
+from rateproof.policy import Policy, Quota
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.evidence.wording import spaced
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION, Tolerance
@@ -129,22 +129,22 @@ class Document:
         return told
 
     def _opened_by_hits(self) -> bool:
-        return any(quota.algorithm == "first-hit-window" for quota in self.policy.quotas)
+        return any(quota.record.windows == "hit" for quota in self.policy.quotas)
 
     def _matters(self) -> str:
         """What other requests would have to have been there for the rejection to be right."""
         quotas = self.policy.quotas
         # After the time that it takes to fill, a bucket is full, whatever was before.
-        fill_ns = [
-            q.burst * q.window_ns // q.limit for q in quotas if q.algorithm == "token-bucket"
-        ]
-        windows_ns = [
-            q.window_ns * (2 if q.algorithm == "sliding-counter" else 1)
-            for q in quotas
-            if q.algorithm != "token-bucket"
-        ]
-        since = "these, nor since" if fill_ns else "the rejection"
-        return f"{spaced(max(fill_ns + windows_ns))} before {since}"
+        fills = any(quota.record.has_burst for quota in quotas)
+        since = "these, nor since" if fills else "the rejection"
+        return f"{spaced(max(map(_matters_ns, quotas)))} before {since}"
+
+
+def _matters_ns(quota: Quota) -> int:
+    """How long a request can matter; for a bucket the time that it takes to fill."""
+    if quota.record.has_burst:
+        return quota.burst * quota.window_ns // quota.limit
+    return quota.memory_ns
 
 
 def is_document(data: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:

@@ -14,22 +14,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 from rateproof.policy import Policy, Quota
-from rateproof.prove.terms import EXACT, Tolerance
+from rateproof.prove.terms import EXACT, MILLION, Tolerance
 
 __all__ = ["BucketRule", "Occupancy", "Peaks", "Rule", "WindowRule", "rules_of"]
-
-_MILLION = 1_000_000
-
-# How many windows back the requests may lie that fill the last.
-_WINDOWS: Final = {
-    "sliding-log": 1,
-    "fixed-window": 1,
-    "first-hit-window": 1,
-    "sliding-counter": 2,
-}
 
 Taken = Sequence[tuple[int, int | None]]
 
@@ -286,15 +275,14 @@ def rules_of(
 
 
 def _rule(quota: Quota, tolerance: Tolerance, more: int) -> Rule | None:
-    if quota.algorithm in _WINDOWS:
-        longest_ns = tolerance.at_most_ns(_WINDOWS[quota.algorithm] * quota.window_ns)
-        return WindowRule(quota.limit + more, longest_ns)
-    if quota.algorithm == "token-bucket":
+    if quota.record.delays:
+        return None
+    if quota.record.has_burst:
         # A limiter that rounds to whole ns, or wants more than a token, is excused by 1 ns.
         return BucketRule(
             limit=quota.burst + more,
-            gain=quota.limit * (_MILLION - tolerance.ppm),
-            cost=quota.window_ns * _MILLION,
-            slack=quota.limit * _MILLION * (tolerance.granularity_ns + 1),
+            gain=quota.limit * (MILLION - tolerance.ppm),
+            cost=quota.window_ns * MILLION,
+            slack=quota.limit * MILLION * (tolerance.granularity_ns + 1),
         )
-    return None
+    return WindowRule(quota.limit + more, tolerance.at_most_ns(quota.memory_ns))

@@ -11,7 +11,7 @@ RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name '
 # Times that `make league` runs every row.
 RUNS ?= 1
 
-.PHONY: env demo league test test-slow lint types imports test-python test-rust fuzz lock clean
+.PHONY: env demo league check test test-slow lint types imports test-python test-rust fuzz lock clean
 
 env: $(STAMP)
 
@@ -33,11 +33,21 @@ league: env
 
 test: lint types imports test-rust test-python
 
+# What is quick enough to run after every change.
+check: lint types imports
+	$(BIN)/pytest $(BESIDE) -m 'not slow and not alone' tests/unit
+
+# Most tests wait most of the time: they run side by side. What measures time runs alone.
+PROCESSES ?= 8
+BESIDE := -q -n $(PROCESSES) --dist worksteal
+
 test-slow: env
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest $(BESIDE) -m 'slow and not alone'
+	$(BIN)/pytest -q -m 'slow and alone'
 
 test-python: env
-	$(BIN)/pytest -q -m 'not slow'
+	$(BIN)/pytest $(BESIDE) -m 'not slow and not alone'
+	$(BIN)/pytest -q -m 'alone and not slow'
 
 test-rust:
 	@command -v cargo >/dev/null || echo "No cargo on the path: the Rust tests and lints are left out."

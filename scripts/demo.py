@@ -66,12 +66,16 @@ def main() -> int:
     """Run both halves and compare."""
     core = active_core()
     print(f"rateproof {__version__}, {core} core")
+    workers, said = ("2", "two worker processes")
     if core == "python":
-        print("WARNING: the python core is the slow reference; install Rust and run make again.")
+        workers, said = ("1", "one worker process")
+        print(
+            "WARNING: the python core is slow, and counts in one process; install Rust, then make."
+        )
 
-    print("\n--- 1. our own server, two worker processes: the promise holds")
+    print(f"\n--- 1. our own server, {said}: the promise holds")
     port = free_port(8080)
-    with running(port, "server.py", "--port", str(port), "--workers", "2"):
+    with running(port, "server.py", "--port", str(port), "--workers", workers):
         ours = test(port, "--iterations", "3")
 
     print("\n--- 2. Flask-Limiter with its default strategy: the promise does not hold")

@@ -1,6 +1,7 @@
 """Real processes for tests, ended by their own id however a test ends."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -44,10 +45,27 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _ports() -> Iterator[int]:
+    """Loopback ports for one test process, one after the other.
+
+    They lie below those that the kernel gives to outgoing connections, and each process that
+    runs tests has a block of its own: nobody takes one between its choice and its use.
+    """
+    block = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 32
+    for count in itertools.count(os.getpid()):
+        yield 10_000 + 700 * block + count % 700
+
+
+_NUMBERS = _ports()
+
+
 def _unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = next(_NUMBERS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture
@@ -55,8 +73,7 @@ def free_port() -> Iterator[int]:
     """A loopback port that nobody listened on; a server's store for it goes after the test."""
     port = _unused_port()
     yield port
-    for name in (f"server-{port}", f"server-{port}-python"):
-        shutil.rmtree(directory_of(name), ignore_errors=True)
+    shutil.rmtree(directory_of(f"server-{port}"), ignore_errors=True)
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ from functools import partial
 from statistics import median
 
 from proving.limiters import ALGORITHMS, STRATEGIES, flask_limiter, nginx, our_server
-from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy, Quota
 from rateproof.probe import Finding, ProbeSettings, probe
-from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 
 __all__ = ["Probed", "measure", "probe_all"]
@@ -73,11 +71,7 @@ def probe_all(runs: int, seconds: int, note: Callable[[str], None]) -> dict[str,
     for target in targets(seconds):
         with target.start() as url:
             for run in range(runs):
-                settings = ProbeSettings(
-                    target=Target.parse(url),
-                    key=KeySpec.parse("query:clientId"),
-                    max_requests=_MOST_REQUESTS,
-                )
+                settings = ProbeSettings.told(url=url, max_requests=_MOST_REQUESTS)
                 finding = probe(settings)
                 found.setdefault(target.name, []).append(finding)
                 ok = "right" if right(finding, target) else "WRONG"

@@ -1,22 +1,21 @@
 """The typed seam to the native core."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias, TypedDict, final
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from typing import Any, Self, TypeAlias, TypedDict, TypeVar, final
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from rateproof.enforce.decision import QuotaState, Reason
-from rateproof.errors import StoreError
-from rateproof.policy import Policy, Quota
+from rateproof.enforce.http import RateLimitMiddleware
+from rateproof.policy import Quota
 
 __all__ = [
     "Counters",
     "Decision",
     "Denials",
     "Engine",
-    "Gate",
-    "LimitFields",
+    "HotLimiter",
     "Table",
     "Tally",
     "WsgiDesk",
@@ -25,9 +24,7 @@ __all__ = [
     "broken_promises",
     "feasible",
     "hit_all",
-    "parse_ratelimit",
-    "parse_response",
-    "parse_retry_after",
+    "natively",
     "peek_all",
     "program_trace",
     "rows_of",
@@ -35,6 +32,8 @@ __all__ = [
 ]
 
 __version__: str
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 # The twin of `prove.over_admission.feasible._search`. Times are signed 64-bit ns in native byte order,
 # one a job; a stair is (width, lag, rise_num, rise_den, slack_ns). Returns
@@ -170,27 +169,25 @@ class Decision:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Decision], tuple[object, ...]]: ...
 
-# Limiter.hit for one policy without a line of Python; what needs more goes to `otherwise`.
-@final
-class Gate:
-    def __new__(
-        cls,
+# Limiter's base: `hit` and `peek` ask what decides by `source`, and the methods in Python the rest.
+@disjoint_base
+class HotLimiter:
+    def __new__(cls, *_args: object, **_named: object) -> Self: ...
+    def decide_by(
+        self,
         source: Sequence[Table] | tuple[Denials, int],
         counters: Counters,
         quotas: Sequence[tuple[Quota, int]],
-        otherwise: Callable[..., object],
         *,
         skip_full: bool,
         shadow: bool,
-    ) -> Gate: ...
-    def hit(
-        self,
-        key: str | bytes,
-        cost: int = 1,
-        *,
-        policy: str | Quota | Policy | None = None,
-    ) -> Decision: ...
-    def close(self) -> None: ...
+    ) -> None: ...
+    def let_go(self) -> None: ...
+    @property
+    def decides(self) -> bool: ...
+
+# Makes `hit` or `peek` of the class that derives from HotLimiter ask that first.
+def natively(method: _Method) -> _Method: ...
 
 # The twin of rateproof.enforce.http.keys.key_of over an environ; None: not plain, ask the latter.
 # One part is (label, kind, name), where the name of a header is its variable.
@@ -199,27 +196,16 @@ class WsgiKey:
     def __new__(cls, alternatives: Sequence[Sequence[tuple[str, str, str]]]) -> WsgiKey: ...
     def read(self, environ: WSGIEnvironment) -> bytes | None: ...
 
-# The twin of rateproof.enforce.http.answers.limit_fields for one policy.
-@final
-class LimitFields:
-    def __new__(cls, names: Sequence[str], policy: str) -> LimitFields: ...
-    def of(self, decision: Decision) -> list[tuple[str, str]]: ...
-
-# RateLimitMiddleware without a line of Python: fields to add, or a denial's line, fields and body;
-# None where the specification has to decide. `compose` writes denials from (decision, Accept).
+# RateLimitMiddleware without a line of Python for denials that were written before; the middleware
+# is asked for the rest.
 @final
 class WsgiDesk:
     def __new__(
         cls,
-        gate: Gate,
+        limiter: HotLimiter,
         key: WsgiKey,
-        fields: LimitFields,
         exempt: frozenset[str],
-        app: WSGIApplication,
-        *,
-        compose: Callable[[Decision, str | None], object],
-        otherwise: WSGIApplication,
-        refuse: Callable[[StoreError, WSGIEnvironment, StartResponse], Iterable[bytes]],
+        middleware: RateLimitMiddleware,
     ) -> WsgiDesk: ...
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
@@ -236,7 +222,7 @@ class Denials:
     def forget(self, key: bytes) -> None: ...
     def clear(self) -> None: ...
 
-# The twin of rateproof.simulate.summary.tally.Tally. Columns are buffers of int64, codes of int32, in
+# The twin of rateproof.simulate.summary.tally.PlainTally. Columns are buffers of int64, codes of int32, in
 # native byte order; a table is counted whole or not at all.
 @final
 class Tally:
@@ -290,15 +276,3 @@ def program_trace(
     heard: Sequence[tuple[int, int, int, int]],
     place: tuple[int, int],
 ) -> list[tuple[int, int, int, int]]: ...
-
-# How the engine reads answers: fault, status, body length, Retry-After, r and t of RateLimit,
-# whether it is complete, whether the connection is reusable, and how many status lines began.
-def parse_response(
-    chunks: Sequence[bytes], head: bool, ended: bool
-) -> tuple[
-    str | None, int | None, int, float | None, int | None, float | None, bool, bool, int
-]: ...
-
-# The twins of rateproof.simulate.transports.headers.
-def parse_retry_after(value: bytes, date: bytes | None = None) -> float | None: ...
-def parse_ratelimit(value: bytes) -> tuple[int | None, float | None]: ...

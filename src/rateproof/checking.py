@@ -7,18 +7,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from rateproof.arguments import DEFAULT_POLICY, claims_of
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, listed, noted_statuses
 from rateproof.events.files import open_lines, read_lines, read_log
-from rateproof.events.importers import OURS, recognise
+from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
+from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, fold, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
 from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
-from rateproof.prove.terms import Tolerance
+from rateproof.prove.terms import CLAIM_SETS, Tolerance
 from rateproof.units import format_duration
 
 __all__ = ["VERDICT_CODES", "check"]
@@ -41,8 +41,8 @@ def check(arguments: argparse.Namespace) -> int:
     name = "standard input" if arguments.log == "-" else printable(arguments.log)
     found = _read(arguments.log, arguments.key)
     if isinstance(found, EventLog):
-        if arguments.rejected is not None:
-            found = _rejecting(found, arguments.rejected)
+        if arguments.rejected_statuses is not None:
+            found = _rejecting(found, arguments.rejected_statuses)
         refuse_impossible(found, name)
         return _check_log(arguments, found)
     return _check_evidence(arguments, found, name)
@@ -68,7 +68,7 @@ def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
             if not all(map(bytes.isspace, lines)):
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
-        if recognise(begun[0] if begun else b"", name) == OURS:
+        if importer_of(begun[0] if begun else b"", name) is None:
             _hint_of(key)
         return read_lines(chain(begun, lines), name, key)
 
@@ -98,22 +98,12 @@ def _rejecting(log: EventLog, rejected: frozenset[int]) -> EventLog:
 
 
 def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: str) -> int:
-    for flag, given in (
-        ("--by-key", arguments.by_key),
-        ("--evidence", arguments.evidence),
-        ("--report", arguments.report),
-        ("--junit", arguments.junit),
-        ("--policy", arguments.policy),
-        ("--claim", arguments.claim),
-        ("--key", arguments.key),
-        ("--tolerance", arguments.tolerance),
-        ("--granularity", arguments.granularity),
-        ("--count-denied", arguments.count_denied),
-        ("--rejected", arguments.rejected),
-    ):
-        if given is not None and given is not False:
+    for option in VERBS["check"].options:
+        given = getattr(arguments, option.inside)
+        if given not in (None, False) and option.name not in {"log", "json"}:
             raise InvalidArgument(
-                f"{flag} with {name}, which is evidence", "evidence is judged by what it says"
+                f"{option.flag} with {name}, which is evidence",
+                "evidence is judged by what it says",
             )
     try:
         verdict = verify(Document.read(data))
@@ -124,8 +114,8 @@ def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: s
 
 
 def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
-    policy, claims = _policy(arguments.policy, log.metadata.get("policy")), claims_of(arguments)
-    tolerance, counted = _tolerance(arguments), arguments.count_denied
+    policy, claims = _policy(arguments.policy, log.metadata.get("policy")), _claims(arguments)
+    tolerance, counted = _tolerance(arguments), arguments.denied_count
     verdict = judge(
         log,
         policy,
@@ -157,8 +147,12 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     return VERDICT_CODES[verdict.outcome]
 
 
+def _claims(arguments: argparse.Namespace) -> frozenset[str]:
+    return CLAIM_SETS[arguments.claim or "limit"]
+
+
 def _tolerance(arguments: argparse.Namespace) -> Tolerance:
-    ppm, granularity_ns = arguments.tolerance, arguments.granularity
+    ppm, granularity_ns = arguments.tolerance_ppm, arguments.granularity_ns
     return Tolerance(Tolerance().ppm if ppm is None else ppm, granularity_ns or 0)
 
 
@@ -206,7 +200,7 @@ def _report(
         key=None if arguments.key is None else str(arguments.key),
         seed=seed if isinstance(seed, int) else None,
         settings={
-            "Claims": ", ".join(sorted(claims_of(arguments))),
+            "Claims": ", ".join(sorted(_claims(arguments))),
             "Tolerance": f"{tolerance.ppm} ppm",
             "Granularity": format_duration(tolerance.granularity_ns),
             "Rejected by": "the log's outcomes" if noted is None else listed(noted),
@@ -215,7 +209,7 @@ def _report(
     if arguments.report is not None:
         write_page(arguments.report, subject, log, verdict)
     if arguments.junit is not None:
-        write_junit(arguments.junit, subject, verdict, claims_of(arguments))
+        write_junit(arguments.junit, subject, verdict, _claims(arguments))
 
 
 def _write_evidence(

@@ -1,4 +1,4 @@
-"""Which core runs: the native one (Rust) or the reference one (plain Python).
+"""The core in use: the native one (Rust) or plain Python.
 
 The environment variable RATEPROOF_CORE forces one (`native` or `python`);
 without it the native core is used where it was built.
@@ -9,11 +9,14 @@ from types import ModuleType
 
 from rateproof.errors import InvalidArgument, RateproofError
 
-__all__ = ["active_core", "native"]
+__all__ = ["active_core", "native", "required_native"]
+
+INSTALL = "install Rust (https://rustup.rs), then install rateproof anew"
+"""What to do where the native core is missing."""
 
 
 def native() -> ModuleType | None:
-    """The native module, or None when the reference core is active.
+    """The native module, or None when plain Python is active.
 
     Raises:
         InvalidArgument: RATEPROOF_CORE is neither `native` nor `python`.
@@ -30,10 +33,25 @@ def native() -> ModuleType | None:
         if forced == "native":
             raise RateproofError(
                 "RATEPROOF_CORE is 'native', but the native core is not built",
-                "install with a Rust toolchain on the path, then reinstall rateproof",
+                INSTALL,
             ) from error
         return None
     return _native
+
+
+def required_native(what: str) -> ModuleType:
+    """The native module, for something that cannot do without it.
+
+    Raises:
+        InvalidArgument: it is not in use; the message begins with `what`.
+        RateproofError: as for `native`.
+    """
+    module = native()
+    if module is None:
+        forced = os.environ.get("RATEPROOF_CORE") == "python"
+        hint = "RATEPROOF_CORE=python forbids it" if forced else INSTALL
+        raise InvalidArgument(f"{what} needs the native core", hint)
+    return module
 
 
 def active_core() -> str:

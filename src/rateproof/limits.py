@@ -12,6 +12,10 @@ user on this machine. `storage_options={"capacity": …}` says how many keys can
 live at once in each table, 65,536 if nothing is said: see `docs/enforce/limits.md`.
 """
 
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
 try:
     from limits.aio import storage as aio
     from limits.storage import MovingWindowSupport, SlidingWindowCounterSupport, Storage
@@ -23,6 +27,9 @@ from rateproof.enforce.stores import DEFAULT_CAPACITY
 from rateproof.errors import StoreError
 
 __all__ = ["AsyncRateproofStorage", "RateproofStorage"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class RateproofStorage(LimitsTables, Storage, MovingWindowSupport, SlidingWindowCounterSupport):
@@ -54,6 +61,18 @@ class RateproofStorage(LimitsTables, Storage, MovingWindowSupport, SlidingWindow
         return StoreError
 
 
+def _awaited(
+    method: Callable[Concatenate[LimitsTables, P], T],
+) -> Callable[Concatenate["AsyncRateproofStorage", P], Coroutine[Any, Any, T]]:
+    """The method for coroutines."""
+
+    @wraps(method)
+    async def call(self: "AsyncRateproofStorage", /, *args: P.args, **named: P.kwargs) -> T:
+        return method(self.tables, *args, **named)
+
+    return call
+
+
 class AsyncRateproofStorage(aio.Storage, aio.MovingWindowSupport, aio.SlidingWindowCounterSupport):
     """`RateproofStorage` for coroutines. It waits for nothing: a decision takes microseconds."""
 
@@ -66,55 +85,21 @@ class AsyncRateproofStorage(aio.Storage, aio.MovingWindowSupport, aio.SlidingWin
         capacity: int = DEFAULT_CAPACITY,
     ) -> None:
         super().__init__(uri, wrap_exceptions)
-        self._tables = LimitsTables(uri.removeprefix("async+rateproof+"), capacity)
+        self.tables = LimitsTables(uri.removeprefix("async+rateproof+"), capacity)
 
     @property
     def base_exceptions(self) -> type[Exception]:
         """What `wrap_exceptions` wraps."""
         return StoreError
 
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """See `LimitsTables.incr`."""
-        return self._tables.incr(key, expiry, amount)
-
-    async def get(self, key: str) -> int:
-        """See `LimitsTables.get`."""
-        return self._tables.get(key)
-
-    async def get_expiry(self, key: str) -> float:
-        """See `LimitsTables.get_expiry`."""
-        return self._tables.get_expiry(key)
-
-    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """See `LimitsTables.acquire_entry`."""
-        return self._tables.acquire_entry(key, limit, expiry, amount)
-
-    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """See `LimitsTables.get_moving_window`."""
-        return self._tables.get_moving_window(key, limit, expiry)
-
-    async def acquire_sliding_window_entry(
-        self, key: str, limit: int, expiry: int, amount: int = 1
-    ) -> bool:
-        """See `LimitsTables.acquire_sliding_window_entry`."""
-        return self._tables.acquire_sliding_window_entry(key, limit, expiry, amount)
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """See `LimitsTables.get_sliding_window`."""
-        return self._tables.get_sliding_window(key, expiry)
-
-    async def clear(self, key: str) -> None:
-        """See `LimitsTables.clear`."""
-        self._tables.clear(key)
-
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """See `LimitsTables.clear_sliding_window`."""
-        self._tables.clear_sliding_window(key, expiry)
-
-    async def check(self) -> bool:
-        """See `LimitsTables.check`."""
-        return self._tables.check()
-
-    async def reset(self) -> int:
-        """See `LimitsTables.reset`."""
-        return self._tables.reset()
+    incr = _awaited(LimitsTables.incr)
+    get = _awaited(LimitsTables.get)
+    get_expiry = _awaited(LimitsTables.get_expiry)
+    acquire_entry = _awaited(LimitsTables.acquire_entry)
+    get_moving_window = _awaited(LimitsTables.get_moving_window)
+    acquire_sliding_window_entry = _awaited(LimitsTables.acquire_sliding_window_entry)
+    get_sliding_window = _awaited(LimitsTables.get_sliding_window)
+    clear = _awaited(LimitsTables.clear)
+    clear_sliding_window = _awaited(LimitsTables.clear_sliding_window)
+    check = _awaited(LimitsTables.check)
+    reset = _awaited(LimitsTables.reset)

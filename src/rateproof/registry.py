@@ -1,18 +1,26 @@
 """What lies in a folder of the package, found by looking there: nothing lists it a second time."""
 
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-__all__ = ["modules_in"]
+__all__ = ["modules_in", "names_in"]
+
+
+def names_in(package: str) -> list[str]:
+    """The names of the files in a folder, with `-` for `_`, in their order; none is imported.
+
+    Args:
+        package: the full name of the folder, such as `rateproof.simulate.behaviours`.
+    """
+    folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
+    found = iter_modules([str(folder)])
+    return sorted(module.name.replace("_", "-") for module in found if not module.ispkg)
 
 
 def modules_in(package: str) -> dict[str, Any]:
-    """The modules of a package, imported, by the name of their file with `-` for `_`.
-
-    Args:
-        package: its full name; it is imported itself where it was not yet.
-    """
-    paths = import_module(package).__path__
-    names = sorted(module.name for module in iter_modules(paths) if not module.ispkg)
-    return {name.replace("_", "-"): import_module(f"{package}.{name}") for name in names}
+    """The modules in a folder, imported, by their name as `names_in` has it."""
+    return {
+        name: import_module(f"{package}.{name.replace('-', '_')}") for name in names_in(package)
+    }

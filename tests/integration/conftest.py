@@ -136,19 +136,20 @@ def listening() -> type[Running]:
 def start(spawn, store, hide, listening):
     """Start a server of one flavour on a free port and wait until it listens.
 
-    The flavours: `native core, granian`, `reference core, granian`, and `bare`, without granian.
+    The flavours: `native core, granian`, `python core, granian`, and `bare`, which is the python
+    core without granian. On the python core the store is the memory of one worker.
     """
 
     running = []
 
     def started(flavour, *arguments, program=("-m", "rateproof"), wait=True, **variables):
-        core = {"RATEPROOF_CORE": "native" if flavour[:6] == "native" else "python"}
-        without = hide("granian") if flavour == "bare" else {}
+        environment = {"RATEPROOF_CORE": "native" if flavour[:6] == "native" else "python"}
+        environment |= (hide("granian") if flavour == "bare" else {}) | variables
+        shared = ("--store", store) if environment["RATEPROOF_CORE"] == "native" else ()
         process = spawn(
             *program,
-            "serve",
-            *("--port", 0, "--store", store, *arguments),
-            env=os.environ | core | without | variables,
+            *("serve", "--port", 0, *shared, *arguments),
+            env=os.environ | environment,
         )
         if not wait:
             return process
@@ -157,8 +158,7 @@ def start(spawn, store, hide, listening):
 
     yield started
     for server in running:
-        for suffix in ("", "-python"):  # its counters, where its store has none
-            remove(f"server-{server.port}{suffix}")
+        remove(f"server-{server.port}")  # its counters, where its store has none
 
 
 class ScriptedServer:

@@ -61,6 +61,15 @@ async def pieces(write: Write) -> None:
         await asyncio.sleep(0)
 
 
+async def hesitant(write: Write) -> None:
+    """What every answer begins with, then the decision, then its status."""
+    write(ANSWER[:9])
+    await asyncio.sleep(0.003)
+    for byte in decided()[9:]:
+        write(bytes([byte]))
+        await asyncio.sleep(0)
+
+
 async def interim(write: Write) -> None:
     """Interim answers tell of no decision: it is taken long after they were read."""
     write(INTERIM)
@@ -80,7 +89,7 @@ async def interim_split(write: Write) -> None:
 
 
 SCRIPTS: dict[str, Script] = {
-    each.__name__: each for each in (slow, split, pieces, interim, interim_split)
+    each.__name__: each for each in (slow, split, pieces, hesitant, interim, interim_split)
 }
 MODES = ("at_once", "early", *SCRIPTS)
 

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import pytest
 
 from rateproof.events import EventLog
-from rateproof.simulate.behaviours import Behaviour, Saturate
+from rateproof.simulate.behaviour import Behaviour
+from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed as Every
 from rateproof.simulate.programs.program import Program

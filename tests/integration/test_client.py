@@ -31,7 +31,7 @@ DRIVER = textwrap.dedent(
     from rateproof.keyspec import KeySpec
     from rateproof.simulate.client.live import ClientSettings, run_client
     try:
-        sys.exit(run_client(eval("ClientSettings(" + sys.argv[1] + ")")))
+        sys.exit(run_client(eval("ClientSettings.told(" + sys.argv[1] + ")")))
     except RateproofError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

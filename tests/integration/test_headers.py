@@ -5,7 +5,8 @@ import pytest
 from rateproof.policy import Policy
 from rateproof.prove import CLAIMS, HEADERS, VIOLATED, judge
 from rateproof.simulate import transports
-from rateproof.simulate.behaviours import Constant, Polite
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.polite import Polite
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Uniform
 from rateproof.simulate.scenario import Group, Scenario

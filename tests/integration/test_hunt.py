@@ -8,7 +8,7 @@ import time
 import pytest
 
 from rateproof.events import read_log
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 FIXED_WINDOW = """
 from flask import Flask, request

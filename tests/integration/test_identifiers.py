@@ -36,11 +36,11 @@ HEADERS = {
 
 
 @pytest.fixture(params=["granian", "bare"])
-def server(request, spawn, hide, store):
+def server(request, spawn, hide):
     """A port that is served, and a function that stops it and returns all that it said."""
     bare = {"RATEPROOF_CORE": "python"} | hide("granian") if request.param == "bare" else {}
     process = spawn(
-        *("-m", "rateproof", "serve", "--port", 0, "--store", store, "--policy", "2 per 1h"),
+        *("-m", "rateproof", "serve", "--port", 0, "--policy", "2 per 1h"),
         env=os.environ | bare,
     )
     out, err = process.stdout.buffer, process.stderr.buffer

@@ -117,7 +117,9 @@ def _spin() -> None:
         pass
 
 
-@pytest.mark.parametrize(("mode", "count"), [("slow", 50), ("split", 20), ("pieces", 20)])
+@pytest.mark.parametrize(
+    ("mode", "count"), [("slow", 50), ("split", 20), ("pieces", 20), ("hesitant", 20)]
+)
 def test_the_decision_lies_inside_however_slowly_and_in_whatever_pieces_it_is_told(
     serve: Callable[..., int], transport: str, mode: str, count: int
 ) -> None:

@@ -17,13 +17,12 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import remove
 from rateproof.policy import Policy, Quota
 
-# Arguments: core, store, policy, capacity, keys, greatest cost, seconds. Each line of the
+# Arguments: store, policy, capacity, keys, greatest cost, seconds. Each line of the
 # output is an admission: key, cost and the instants between which it was decided. It starts
 # at the instant that its input names, if it has any.
 HAMMER = """
 import os, random, sys, time
-core, store, policy, capacity, keys, cost, seconds = sys.argv[1:]
-os.environ["RATEPROOF_CORE"] = core
+store, policy, capacity, keys, cost, seconds = sys.argv[1:]
 from rateproof import Limiter
 limiter = Limiter(policy, store=store, capacity=int(capacity))
 draw = random.Random(os.getpid())
@@ -40,12 +39,6 @@ while time.monotonic() < end:
     if admitted:
         os.write(1, f"{key} {n} {before} {after}\\n".encode())
 """
-
-
-@pytest.fixture(params=["python", "native"])
-def core(request, monkeypatch) -> str:
-    monkeypatch.setenv("RATEPROOF_CORE", request.param)
-    return request.param
 
 
 @pytest.fixture
@@ -83,10 +76,10 @@ def test_too_many_is_told_from_just_enough():
     assert not proves_too_many([(0, 1), (5, 6)], policy)
 
 
-def test_four_processes_admit_exactly_the_limit(core, spawn, shm_name):
+def test_four_processes_admit_exactly_the_limit(spawn, shm_name):
     """All open the same new name at once, then all ask at once: for one key, and then for 20."""
     for policy, keys in [("300 per hour", 1), ("40 per day", 20)]:
-        arguments = (core, f"shm://{shm_name}", policy, 64, keys, 1, 0.3)
+        arguments = (f"shm://{shm_name}", policy, 64, keys, 1, 0.3)
         processes = [spawn("-c", HAMMER, *arguments, stdin=subprocess.PIPE) for _ in range(4)]
         for process in processes:
             assert process.stdout.readline() == "ready\n"
@@ -106,10 +99,10 @@ def test_four_processes_admit_exactly_the_limit(core, spawn, shm_name):
 
 
 @pytest.mark.parametrize("algorithm", RULES)
-def test_four_processes_keep_to_the_envelope_in_any_window(core, algorithm, spawn, shm_name):
+def test_four_processes_keep_to_the_envelope_in_any_window(algorithm, spawn, shm_name):
     """And what falls out of the window is admitted anew, so that the limit is used up."""
     policy = f"{algorithm} 20 per 50ms"
-    arguments = (core, f"shm://{shm_name}", policy, 64, 1, 1, 0.5)
+    arguments = (f"shm://{shm_name}", policy, 64, 1, 1, 0.5)
     processes = [spawn("-c", HAMMER, *arguments) for _ in range(4)]
     intervals = []
     for process in processes:
@@ -124,13 +117,13 @@ def test_four_processes_keep_to_the_envelope_in_any_window(core, algorithm, spaw
     [("40 per hour; 60 per day", 64), *((f"{name} 4 per 20ms", 8) for name in RULES)],
     ids=["long-windows", *(f"slots-taken-over-{name}" for name in RULES)],
 )
-def test_killed_processes_block_nobody_and_loosen_nothing(core, spawn, shm_name, policy, capacity):
+def test_killed_processes_block_nobody_and_loosen_nothing(spawn, shm_name, policy, capacity):
     store = f"shm://{shm_name}"
     draw = random.Random(1)
     found = defaultdict(list)
     with Limiter(policy, store=store, capacity=capacity) as limiter:
         for _ in range(6):
-            pair = [spawn("-c", HAMMER, core, store, policy, capacity, 30, 3, 60) for _ in "ab"]
+            pair = [spawn("-c", HAMMER, store, policy, capacity, 30, 3, 60) for _ in "ab"]
             for process in pair:
                 assert process.stdout.readline() == "ready\n"
             time.sleep(draw.uniform(0.005, 0.025))
@@ -155,8 +148,7 @@ def test_killed_processes_block_nobody_and_loosen_nothing(core, spawn, shm_name,
 
 
 FORK = """
-import json, os, sys, threading
-os.environ["RATEPROOF_CORE"] = sys.argv[1]
+import json, os, threading
 from rateproof import Limiter
 limiter = Limiter("500 per hour; 900 per day")
 admitted = [0] * 3
@@ -191,40 +183,9 @@ with os.fdopen(reader) as pipe:
 """
 
 
-def test_forked_children_share_memory_with_their_parent(core, spawn):
+def test_forked_children_share_memory_with_their_parent(spawn):
     """Forked while other threads decide, so perhaps while one of them holds a lock."""
-    output, errors = spawn("-c", FORK, core).communicate(timeout=30)
+    output, errors = spawn("-c", FORK).communicate(timeout=30)
     parent, children = json.loads(output)
     assert len(children) == 12, errors
     assert parent + sum(children) == 500
-
-
-OPEN = """
-import os, sys
-os.environ["RATEPROOF_CORE"] = sys.argv[1]
-from rateproof import Limiter, StoreMismatch
-sys.stdin.readline()
-try:
-    limiter = Limiter("3 per hour", store=sys.argv[2])
-except StoreMismatch:
-    print("refused")
-else:
-    print(sum(limiter.hit("a").admitted for _ in range(3)))
-"""
-
-
-def test_of_two_cores_that_race_for_a_new_name_one_is_refused(spawn, shm_name):
-    """Else each would admit the limit."""
-    for _ in range(4):
-        processes = [
-            spawn("-c", OPEN, core, f"shm://{shm_name}", stdin=subprocess.PIPE)
-            for core in ("python", "native", "python", "native")
-        ]
-        for process in processes:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        outputs = [process.communicate()[0].strip() for process in processes]
-        refused = [output == "refused" for output in outputs]
-        assert refused in ([False, True] * 2, [True, False] * 2)
-        assert sum(int(output) for output in outputs if output != "refused") == 3
-        remove(shm_name)

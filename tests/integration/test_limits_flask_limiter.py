@@ -33,12 +33,6 @@ print(sum(limiter.hit(item, "a") for _ in range(2000)))
 """
 
 
-@pytest.fixture(params=["python", "native"])
-def core(request, monkeypatch):
-    monkeypatch.setenv("RATEPROOF_CORE", request.param)
-    return request.param
-
-
 @pytest.fixture
 def shm_storage():
     name = f"test-{uuid4().hex}"
@@ -115,7 +109,6 @@ def test_in_memory_the_workers_of_flask_limiter_admit_more_than_the_limit(flask_
 
 
 @pytest.mark.parametrize("strategy", ["moving-window", "fixed-window", "sliding-window-counter"])
-@pytest.mark.usefixtures("core")
 def test_all_workers_of_flask_limiter_admit_the_limit(flask_limiter, shm_storage, strategy):
     port = flask_limiter(shm_storage, strategy)
     assert [race(port, client) for client in range(5)] == [{200: 5, 429: REQUESTS - 5}] * 5
@@ -125,14 +118,12 @@ def test_in_memory_the_workers_of_slowapi_admit_more_than_the_limit(slowapi):
     assert 5 < most_admitted(slowapi("memory://")) <= 5 * WORKERS
 
 
-@pytest.mark.usefixtures("core")
 def test_all_workers_of_slowapi_admit_the_limit(slowapi, shm_storage):
     port = slowapi(shm_storage)
     assert [race(port, client) for client in range(5)] == [{200: 5, 429: REQUESTS - 5}] * 5
 
 
 @pytest.mark.parametrize("strategy", ["moving-window", "fixed-window", "sliding-window-counter"])
-@pytest.mark.usefixtures("core")
 def test_processes_that_race_for_a_key_share_exactly_its_limit(spawn, shm_storage, strategy):
     processes = [
         spawn("-c", HAMMER, shm_storage, strategy, "1000 per hour", stdin=-1) for _ in range(3)

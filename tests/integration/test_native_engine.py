@@ -13,7 +13,8 @@ from itertools import pairwise
 import pytest
 
 from rateproof.simulate import Group, Scenario, Target
-from rateproof.simulate.behaviours import Constant, Saturate
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.control import Control
 from rateproof.simulate.transports import native
 

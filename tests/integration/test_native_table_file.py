@@ -1,8 +1,11 @@
 """The native table's file and arguments: what is made, what is refused, and by what name."""
 
+import fcntl
 import os
 import re
 import stat
+import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,7 +101,7 @@ def test_a_table_of_another_layout_is_refused_naming_both(path):
     content = path.read_bytes()
     at = 7 if sys.byteorder == "little" else 0
     path.write_bytes(content[:at] + b"\x63" + content[at + 1 :])
-    with pytest.raises(StoreMismatch, match="layout 99, this core reads layout 2"):
+    with pytest.raises(StoreMismatch, match="layout 99, this core reads layout 3"):
         sliding_log(path, 5, HOUR_NS, 100)
 
 
@@ -169,31 +172,46 @@ def test_a_table_whose_name_was_removed_still_works_for_those_who_have_it(path):
     assert admissions(table, b"a") == 0
 
 
-def test_a_descriptor_that_leads_elsewhere_is_an_error_not_another_lock(spawn, path):
-    """Daemons close descriptors by number; the next file to be opened gets that number."""
+def test_who_closes_descriptors_by_number_keeps_its_lock_and_its_children_get_none(spawn, path):
+    """As daemons do; the next file to be opened gets that number."""
     program = f"""
 import os, pathlib
 from rateproof._native import Table
 from rateproof.errors import StoreError
 path = {str(path)!r}
 table = Table(path, "sliding-log", 5, {HOUR_NS}, 5, 100)
-print(table.hit(b"known", 1, None)[0])
 mine = [int(fd.name) for fd in pathlib.Path("/proc/self/fd").iterdir() if os.path.realpath(fd) == path]
 for fd in mine:
     os.dup2(os.open(path + "-other", os.O_CREAT | os.O_RDWR), fd)
-try:
-    table.hit(b"new", 1, None)
-except StoreError as error:
-    print(error)
+print(table.hit(b"new", 1, None)[0], flush=True)
 if os.fork() == 0:
+    print(table.hit(b"new", 1, None)[0])
+    try:
+        table.hit(b"newer", 1, None)
+    except StoreError as error:
+        print(error, flush=True)
     os._exit(0)
 os.wait()
-print(table.hit(b"known", 1, None)[0], all(map(os.fstat, mine)))
+print(len(mine), all(map(os.fstat, mine)), flush=True)
+input()
 """
-    out, errors = spawn("-c", program).communicate(timeout=20)
-    first, error, last = out.splitlines() or [errors] * 3
-    assert (first, last) == ("True", "True True")
-    assert error.startswith(f"cannot lock table {path}")
+    worker = spawn("-c", program, stdin=subprocess.PIPE)
+    lines = [worker.stdout.readline() for _ in range(4)]
+    assert lines[:2] == ["True\n", "True\n"]
+    assert lines[2].startswith(f"cannot lock table {path}")
+    assert lines[3] == "1 True\n"
+    assert is_alive(path, 1)
+    worker.kill()
+    worker.wait()
+    assert not is_alive(path, 1)
+
+
+def is_alive(path: Path, number: int) -> bool:
+    """Whether a process has that number at the table: its byte far behind the end is locked."""
+    with path.open("rb") as file:
+        byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, (1 << 62) + number, 1, 0)
+        found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, byte)
+    return struct.unpack("hhqqi4x", found)[0] != fcntl.F_UNLCK
 
 
 def test_arguments_out_of_bounds_are_named():

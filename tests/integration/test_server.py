@@ -18,8 +18,8 @@ import pytest
 
 from rateproof.enforce.stores.location import directory_of, remove
 
-NATIVE, REFERENCE, BARE = "native core, granian", "reference core, granian", "bare"
-FLAVOURS = (NATIVE, REFERENCE, BARE)
+NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
+FLAVOURS = (NATIVE, PYTHON, BARE)
 
 # Serve as the command line does, with a change made to the application first.
 PROGRAM = """
@@ -65,7 +65,7 @@ def test_five_requests_pass_and_the_sixth_does_not(start, flavour):
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_of_200_concurrent_requests_of_one_client_exactly_five_pass(start, flavour):
-    server = start(flavour, "--workers", 4)
+    server = start(flavour, *(("--workers", 4) if flavour == NATIVE else ()))
     for _ in range(3):
         client = uuid.uuid4().hex
         together = threading.Barrier(50)
@@ -119,14 +119,43 @@ def test_a_connection_is_kept_for_many_requests(start, flavour):
         assert connection.sock is used
 
 
-@pytest.mark.parametrize(("flavour", "core"), [(NATIVE, "native"), (REFERENCE, "python")])
-def test_the_banner_says_what_is_served_and_by_which_core(start, flavour, core):
-    server = start(flavour, "--workers", 2, "--policy", "7 per 9s", "--key", "header:X|ip")
-    assert server.said[-1] == (
-        f"rateproof 0.1.0 ({core} core): 7 per 9s per header:X|ip, 2 workers, "
+def test_the_banner_says_what_is_served_and_by_which_core(start):
+    server = start(NATIVE, "--workers", 2, "--policy", "7 per 9s", "--key", "header:X|ip")
+    assert "".join(server.said) == (
+        f"rateproof 0.1.0 (native core): 7 per 9s per header:X|ip, 2 workers, "
         f"listening at http://127.0.0.1:{server.port}\n"
     )
-    assert ("WARNING" in server.stop()[2]) == (core != "native")
+
+
+def test_without_the_native_core_one_worker_counts_and_the_banner_says_what_that_means(start):
+    server = start(PYTHON, "--policy", "7 per 9s", "--json")
+    warning, banner = server.said
+    assert "a restart forgives" in warning
+    assert "install Rust" in warning
+    assert "(python core): 7 per 9s" in banner
+    assert ", 1 worker, " in banner
+    assert '"store": "memory://"' in server.stop()[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--workers", 2), "2 workers with memory://, which they cannot share"),
+        (("--store", "shm://mine"), "store 'shm://mine' needs the native core"),
+    ],
+)
+def test_without_the_native_core_what_needs_it_is_refused_with_what_to_install(
+    spawn, options, problem
+):
+    process = spawn(
+        *("-m", "rateproof", "serve", "--port", 0, *options),
+        env=os.environ | {"RATEPROOF_CORE": "python"},
+    )
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 64
+    assert problem in err
+    assert "native core" in err
+    assert "Traceback" not in out + err
 
 
 def test_without_flask_it_says_how_to_install_it(spawn, hide):
@@ -150,7 +179,7 @@ def test_a_port_in_use_is_named_and_its_server_undisturbed(start, flavour):
 
 
 def test_an_address_of_another_machine_is_refused(start):
-    process = start(REFERENCE, "--host", "192.0.2.1", wait=False)
+    process = start(NATIVE, "--host", "192.0.2.1", wait=False)
     out, err = process.communicate(timeout=10)
     assert process.returncode == 69
     assert "192.0.2.1" in err
@@ -178,14 +207,14 @@ def test_a_signal_ends_it_at_once_though_connections_are_idle(start, flavour, nu
 def test_a_signal_is_never_lost_however_early_it_comes(start):
     """Workers that are still starting, and threads about to wait, would miss it."""
     for moment in range(40):
-        server = start(REFERENCE, "--workers", 4)
+        server = start(NATIVE, "--workers", 4)
         time.sleep(moment % 20 * 0.002)
         code, took, _ = server.stop()
         assert code == 0
         assert took < 2
 
 
-@pytest.mark.parametrize("flavour", [REFERENCE, BARE])
+@pytest.mark.parametrize("flavour", [NATIVE, BARE])
 def test_a_request_in_flight_is_answered_before_it_ends(start, flavour):
     server = start(flavour, program=changed(SLOW))
     with ThreadPoolExecutor(1) as pool:
@@ -199,7 +228,7 @@ def test_a_request_in_flight_is_answered_before_it_ends(start, flavour):
 
 
 def test_a_request_that_never_ends_does_not_keep_it_alive(start):
-    server = start(REFERENCE)
+    server = start(NATIVE)
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(b"GET / HTTP/1.1\r\nHos")
         time.sleep(0.2)
@@ -208,9 +237,8 @@ def test_a_request_that_never_ends_does_not_keep_it_alive(start):
     assert took < 4
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, REFERENCE])
-def test_a_killed_worker_is_replaced_and_loosens_nothing(start, flavour):
-    server = start(flavour, "--workers", 2, "--policy", "5 per 1m")
+def test_a_killed_worker_is_replaced_and_loosens_nothing(start):
+    server = start(NATIVE, "--workers", 2, "--policy", "5 per 1m")
     before = server.workers()
     assert len(before) == 2
     assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
@@ -231,7 +259,7 @@ def test_a_killed_worker_is_replaced_and_loosens_nothing(start, flavour):
 
 
 def test_workers_that_cannot_start_end_the_server(start):
-    process = start(REFERENCE, "--workers", 2, program=changed(BROKEN), wait=False)
+    process = start(NATIVE, "--workers", 2, program=changed(BROKEN), wait=False)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 70
     assert "this worker is broken" in err
@@ -240,7 +268,7 @@ def test_workers_that_cannot_start_end_the_server(start):
 
 
 def test_workers_end_with_a_server_that_was_killed(start):
-    server = start(REFERENCE, "--workers", 2)
+    server = start(NATIVE, "--workers", 2)
     with contextlib.closing(server.connect()) as connection:
         assert server.ask("/healthz", connection)[0] == 200
         server.process.kill()
@@ -257,23 +285,17 @@ def test_workers_end_with_a_server_that_was_killed(start):
 
 
 def test_its_own_environment_is_no_part_of_a_request(start):
-    server = start(REFERENCE, "--key", "header:X-Client-Id|query:clientId", HTTP_X_CLIENT_ID="all")
+    server = start(NATIVE, "--key", "header:X-Client-Id|query:clientId", HTTP_X_CLIENT_ID="all")
     assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
     assert server.status("b") == 200
 
 
 def test_the_default_store_belongs_to_the_port(spawn, listening, free_port):
-    name = f"server-{free_port}-python"
+    name = f"server-{free_port}"
     arguments = ("-m", "rateproof", "serve", "--port", free_port, "--workers", 1)
     try:
         for expected in ([200, 200], [503]):  # the second finds what the first admitted
-            server = listening(
-                spawn(
-                    *arguments,
-                    *("--policy", "2 per 1h"),
-                    env=os.environ | {"RATEPROOF_CORE": "python"},
-                )
-            )
+            server = listening(spawn(*arguments, "--policy", "2 per 1h"))
             assert [server.status("a") for _ in expected] == expected
             assert server.stop()[0] == 0
     finally:
@@ -288,10 +310,10 @@ def test_the_default_store_of_a_port_that_was_picked_does_not_stay(
         spawn("-m", "rateproof", "serve", "--port", 0, env=os.environ | hide(*packages))
     )
     assert server.status("a") == 200
-    folders = [directory_of(f"server-{server.port}{suffix}") for suffix in ("", "-python")]
-    assert sum(folder.exists() for folder in folders) == 1
+    folder = directory_of(f"server-{server.port}")
+    assert folder.exists()
     assert server.stop()[0] == 0
-    assert not any(folder.exists() for folder in folders)
+    assert not folder.exists()
 
 
 def test_a_store_that_cannot_be_opened_ends_it_before_it_listens(spawn):

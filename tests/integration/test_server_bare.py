@@ -41,7 +41,7 @@ def test_where_granian_is_missing_a_body_too_long_to_read_ends_the_connection(st
 
 
 def test_without_granian_one_worker_serves_and_says_so(start):
-    server = start(BARE, "--workers", 3)
+    server = start(BARE, "--workers", 3, RATEPROOF_CORE="native")
     said = "".join(server.said)
     assert "granian is not installed" in said
     assert "1 worker process, not 3" in said

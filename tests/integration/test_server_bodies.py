@@ -8,7 +8,7 @@ import pytest
 from rateproof.enforce.server.bodies import BODY_BYTES
 
 NATIVE = "native core, granian"
-FLAVOURS = [NATIVE, "reference core, granian", "bare"]
+FLAVOURS = [NATIVE, "python core, granian", "bare"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

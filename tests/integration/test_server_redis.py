@@ -10,7 +10,7 @@ import pytest
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import open_store
 
-NATIVE, BARE = "native core, granian", "bare"
+NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
 
 
 def figure(server, name):
@@ -32,6 +32,15 @@ def test_decisions_and_counters_are_shared_by_the_workers(serve, flavour):
     pages = [figure(server, 'decisions_total\\{outcome="denied"\\}') for _ in range(8)]
     assert pages == [35] * 8
     assert figure(server, "cached_total") > 0
+
+
+def test_without_the_native_core_decisions_are_shared_and_each_worker_counts_its_own(serve):
+    server = serve(PYTHON, "--workers", 4, "--policy", "5 per 1h")
+    assert len(server.workers()) == 4
+    assert [server.status("a") for _ in range(40)] == [200] * 5 + [503] * 35
+    figures = [figure(server, 'decisions_total\\{outcome="denied"\\}') for _ in range(40)]
+    assert len(set(figures)) > 1
+    assert max(figures) < 35
 
 
 @pytest.mark.parametrize(("choice", "statuses"), [("deny", {503}), ("admit", {200})])

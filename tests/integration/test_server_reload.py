@@ -12,7 +12,7 @@ from rateproof.events import Event, EventLog, outcome_of
 from rateproof.policy import Policy
 from rateproof.prove import judge
 
-NATIVE, REFERENCE, BARE = "native core, granian", "reference core, granian", "bare"
+NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
 SECOND = 1_000_000_000
 
 
@@ -42,6 +42,10 @@ class Configured:
 @pytest.fixture
 def configured(start, tmp_path):
     return lambda *arguments, **options: Configured(start, tmp_path, *arguments, **options)
+
+
+def workers(flavour):
+    return ("--workers", 4) if flavour == NATIVE else ()
 
 
 class Load:
@@ -105,9 +109,9 @@ def spread(events):
     return passed.values()
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, REFERENCE, BARE])
+@pytest.mark.parametrize("flavour", [NATIVE, PYTHON, BARE])
 def test_a_tighter_policy_under_load_loses_no_request_and_forgets_no_admission(configured, flavour):
-    running = configured(flavour, "5 per 1s", "--workers", 4)
+    running = configured(flavour, "5 per 1s", *workers(flavour))
     with Load(running.server, 16) as load:
         time.sleep(0.7)
         running.reload("3 per 1s")
@@ -124,7 +128,7 @@ def test_a_tighter_policy_under_load_loses_no_request_and_forgets_no_admission(c
 
 @pytest.mark.parametrize("flavour", [NATIVE, BARE])
 def test_a_looser_policy_under_load_is_felt_after_one_old_window(configured, flavour):
-    running = configured(flavour, "3 per 1s", "--workers", 4)
+    running = configured(flavour, "3 per 1s", *workers(flavour))
     with Load(running.server, 16) as load:
         time.sleep(0.7)
         running.reload("5 per 1s")

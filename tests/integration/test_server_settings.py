@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-NATIVE, REFERENCE, BARE = "native core, granian", "reference core, granian", "bare"
+NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
 LINE = re.compile(r"^127\.0\.0\.1 'GET (.+)' (\d+) \d+\.\d{3} ms$", re.MULTILINE)
 
 
@@ -28,9 +28,9 @@ def test_flags_win_over_the_environment_and_that_over_the_file(start, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
-        (("--port", "70000"), {}, "--port: port 70000"),
+        (("--port", "70000"), {}, "--port: 70000"),
         ((), {"RATEPROOF_WORKERS": "many"}, "RATEPROOF_WORKERS: 'many'"),
-        (("--config", "nowhere.toml"), {}, "cannot read nowhere.toml"),
+        (("--config", "nowhere.toml"), {}, "cannot read settings 'nowhere.toml'"),
         (("--workers", "2", "--store", "memory://"), {}, "they cannot share"),
     ],
 )
@@ -110,6 +110,6 @@ def test_what_happens_to_clients_beyond_the_capacity_is_a_choice(start, choice, 
 
 
 def test_paths_can_be_exempt(start):
-    server = start(REFERENCE, "--exempt", "/none,/", "--policy", "1 per 1h")
+    server = start(NATIVE, "--exempt", "/none,/", "--policy", "1 per 1h")
     assert [server.status("a") for _ in range(3)] == [200] * 3
     assert [server.ask("/other")[0] for _ in range(2)] == [404, 503]

@@ -1,4 +1,4 @@
-"""The tables of both cores, in memory and in files, keep every claim on stores."""
+"""Our tables, plain ones in memory and native ones in memory and in files, keep every claim."""
 
 import pytest
 
@@ -30,12 +30,8 @@ class TestNativeFiles(Tables):
     shared = True
 
 
-class TestReferenceMemory(Tables):
+class TestPlain(Tables):
     core = "python"
-
-
-class TestReferenceFiles(TestReferenceMemory):
-    shared = True
 
 
 @pytest.mark.slow

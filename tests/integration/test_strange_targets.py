@@ -17,7 +17,7 @@ import trustme
 
 from rateproof.policy import Policy
 from rateproof.prove import judge
-from rateproof.simulate.behaviours import Burst
+from rateproof.simulate.behaviours.burst import Burst
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target

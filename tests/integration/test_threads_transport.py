@@ -15,7 +15,11 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.simulate import transports
-from rateproof.simulate.behaviours import Behaviour, Constant, Drip, Saturate, Think
+from rateproof.simulate.behaviour import Behaviour
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.drip import Drip
+from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed as Every
 from rateproof.simulate.programs.program import Plan, Program, Send

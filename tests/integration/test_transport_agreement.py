@@ -16,22 +16,20 @@ import pytest
 from rateproof.core import native as native_core
 from rateproof.events import EventLog
 from rateproof.keyspec import Part
-from rateproof.simulate.behaviours import (
-    Backoff,
-    Behaviour,
-    Boundary,
-    Burst,
-    Constant,
-    Poisson,
-    Polite,
-    Race,
-    Ramp,
-    Schedule,
-    Storm,
-    Sybil,
-    Think,
-    Zipf,
-)
+from rateproof.simulate.behaviour import Behaviour
+from rateproof.simulate.behaviours.backoff import Backoff
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.polite import Polite
+from rateproof.simulate.behaviours.race import Race
+from rateproof.simulate.behaviours.ramp import Ramp
+from rateproof.simulate.behaviours.schedule import Schedule
+from rateproof.simulate.behaviours.storm import Storm
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
+from rateproof.simulate.behaviours.zipf import Zipf
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.programs.arrivals import Fixed as Every
@@ -318,6 +316,40 @@ def test_the_same_bytes_go_onto_the_wire(
     assert server.texts == {identity: template.fill(identity) for identity in server.texts}
     if options.get("method") == "HEAD":  # whose answers say a length and have no body
         assert set(log.column("error")) <= {None, "protocol"}
+
+
+SAID: dict[str, tuple[float | None, int | None, float | None]] = {
+    "Retry-After: 3": (3, None, None),
+    "Retry-After:  1.5 ": (1.5, None, None),
+    "Retry-After: soon": (None, None, None),
+    "Retry-After: -1": (None, None, None),
+    "Retry-After: \xff\xfe soon": (None, None, None),
+    "Date: Fri, 31 Dec 1999 23:59:49 GMT\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT": (
+        10, None, None,
+    ),
+    "Retry-After: Friday, 31-Dec-99 23:59:59 GMT": (0, None, None),
+    "Date: Fri Dec 31 23:59:49 1999\r\nRetry-After: Sat Jan  1 00:00:00 2000": (11, None, None),
+    'RateLimit: "default";r=0;t=3': (None, 0, 3),
+    'RateLimit: "a";r=9;t=9, "b";r=1;t=5': (None, 1, 5),
+    'RateLimit: "a";r=9;t=9\r\nratelimit: "b";r=1;t=5': (None, 1, 5),
+    'RateLimit: "a,b;r=5";r=2;t=1;pk=:x:': (None, 2, 1),
+    "RateLimit: r=99999999999999999999999;;;": (None, None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "seen"), SAID.items())
+def test_what_a_server_says_of_its_limit_is_read_alike(
+    scripted: Callable[..., Any],
+    transport: Run,
+    fields: str,
+    seen: tuple[float | None, int | None, float | None],
+) -> None:
+    answer = f"HTTP/1.1 429 No\r\n{fields}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    server = scripted(lambda connection, _head: connection.sendall(answer))
+    once = Group(Schedule(((0, 1),)))
+    (event,) = transport(Scenario(target=server.target(), groups=(once,)), control=Control())
+    assert (event.status, event.outcome) == (429, "rejected")
+    assert (event.retry_after_s, event.ratelimit_remaining, event.ratelimit_reset_s) == seen
 
 
 # ------------------------------------------------------------- what is done to a run

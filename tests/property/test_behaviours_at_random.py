@@ -9,24 +9,20 @@ from itertools import islice, pairwise
 import pytest
 
 from rateproof.events import ADMITTED, REJECTED
-from rateproof.simulate.behaviours import (
-    Backoff,
-    Behaviour,
-    Boundary,
-    Burst,
-    Constant,
-    Drip,
-    Poisson,
-    Polite,
-    Race,
-    Ramp,
-    Reply,
-    Send,
-    Storm,
-    Sybil,
-    Think,
-    Zipf,
-)
+from rateproof.simulate.behaviour import Behaviour, Reply, Send
+from rateproof.simulate.behaviours.backoff import Backoff
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.drip import Drip
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.polite import Polite
+from rateproof.simulate.behaviours.race import Race
+from rateproof.simulate.behaviours.ramp import Ramp
+from rateproof.simulate.behaviours.storm import Storm
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
+from rateproof.simulate.behaviours.zipf import Zipf
 from rateproof.simulate.programs import arrivals
 from rateproof.simulate.programs.rng import Rng
 

@@ -1,21 +1,25 @@
 """What the native core does by itself for every request is what the specification says."""
 
+import gc
 import pickle
 import resource
 import sys
+import threading
 import time
+import weakref
+from collections import Counter
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof import KeySpec, Limiter, Policy, RateLimitMiddleware, _native
+from rateproof import KeySpec, Limiter, ManualClock, Policy, RateLimitMiddleware, _native
 from rateproof.enforce.counters import Count
 from rateproof.enforce.decision import Answer, Decision, QuotaState
 from rateproof.enforce.http.addresses import DIRECT
-from rateproof.enforce.http.answers import announcement, limit_fields
 from rateproof.enforce.http.keys import key_of, plain_reader
 from rateproof.enforce.http.views import WsgiRequest
 from rateproof.enforce.stores.redis.denials import CAPACITY, Denials
@@ -64,29 +68,8 @@ def test_plain_requests_are_not_left_to_the_specification():
     assert plain_reader("ip", WsgiRequest, DIRECT).read(environ) == b"ip=9:127.0.0.1"
 
 
-numbers = st.integers(0, 2**60)
-figures = st.tuples(numbers, st.just(0) | numbers, numbers)
-reasons = st.sampled_from(["quota", "cached", "local", "full", "error", "shadow", "exempt"])
-
-
-@given(
-    policy=st.sampled_from(["5 per 5s", "5 per 5s; 100 per 1m", "3 per 1s;2 per 1s; 3 per 1s"]),
-    admitted=st.booleans(),
-    said=st.lists(figures, min_size=3, max_size=3),
-    reason=reasons,
-)
-@settings(max_examples=500, deadline=None, derandomize=True)
-def test_fields_are_written_as_specified(policy, admitted, said, reason):
-    quotas = Policy.parse(policy).quotas
-    states = tuple(QuotaState(q, *s) for q, s in zip(quotas, said, strict=False))
-    decision = _native.Decision(admitted, 1, 2, 3, states, reason)
-    announced = announcement(Policy.parse(policy))
-    written = _native.LimitFields(announced.names, announced.policy).of(decision)
-    assert written == limit_fields(decision, announced)
-
-
 class Plain(Limiter):
-    """A limiter that decides in Python: with a `hit` of its own it is given no gate."""
+    """A limiter that decides in Python: with a `hit` of its own it is given no decider."""
 
     def hit(self, key, cost=1, *, policy=None):
         return super().hit(key, cost, policy=policy)
@@ -108,18 +91,22 @@ OTHER = "2 per 1h"
     on_full=st.sampled_from(["deny", "admit"]),
 )
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_hit_decides_and_counts_as_the_limiter_in_python_does(policy, calls, shadow, on_full):
+def test_hit_and_peek_decide_and_count_as_the_limiter_in_python_does(
+    policy, calls, shadow, on_full
+):
     make = partial(Limiter, policy, shadow=shadow, on_full=on_full, capacity=64)
     spelled = partial(Plain, policy, shadow=shadow, on_full=on_full, capacity=64)
     with make() as limiter, spelled() as plain:
-        assert plain.gate is None
+        assert not plain.decides
         several = len(set(limiter.policy.quotas)) > 1
-        assert (limiter.gate is None) == (several and on_full == "admit")
+        assert limiter.decides == (not several or on_full == "deny")
         for key, cost, other in calls:
             options = {"policy": OTHER} if other else {}
             most = 2 if other else 3
-            one = limiter.hit(key, min(cost, most), **options)
-            assert seen(one) == seen(plain.hit(key, min(cost, most), **options))
+            for method in ("peek", "hit", "peek"):
+                native, spelt = (getattr(each, method) for each in (limiter, plain))
+                decided = native(key, min(cost, most), **options)
+                assert seen(decided) == seen(spelt(key, cost=min(cost, most), **options))
         assert limiter.stats().counts == plain.stats().counts
         assert sum(limiter.stats().counts[c] for c in (Count.ADMITTED, Count.DENIED)) == len(calls)
 
@@ -136,21 +123,119 @@ def test_a_full_table_is_told_and_counted_alike(capacity):
     for kind in (Limiter, Plain):
         with kind("1 per 1h", capacity=capacity, on_full="admit") as limiter:
             reasons = [limiter.hit(f"k{n}").reason for n in range(50)]
+            full = limiter.peek(f"k{reasons.index('full')}")
+            assert (full.reason, full.admitted) == ("full", True)
             told.append((reasons.count("full") > 0, limiter.stats().counts[Count.FULL] > 0))
     assert told == [(True, True), (True, True)]
 
 
+@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("wrong", [(None,), (7,), ("a", 0), ("a", -1), ("a", 9), ("a", True)])
-def test_what_cannot_be_asked_fails_as_in_python(wrong):
+def test_what_cannot_be_asked_fails_as_in_python(wrong, named):
     errors = []
-    for kind in (Limiter, Plain):
+    args = () if named else wrong
+    options = dict(zip(("key", "cost"), wrong, strict=False)) if named else {}
+    for kind, method in product((Limiter, Plain), ("hit", "peek")):
         with kind("3 per 1h") as limiter, pytest.raises((TypeError, ValueError)) as error:
-            limiter.hit(*wrong)
+            getattr(limiter, method)(*args, **options)
         errors.append((error.type, str(error.value)))
-    assert errors[0] == errors[1]
+    assert len(set(errors)) == 1
 
 
-def test_a_closed_gate_decides_no_more():
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [((), {}), (("a", 1, None), {}), (("a",), {"key": "a"}), (("a",), {"kost": 1})],
+)
+def test_a_call_that_python_would_refuse_is_refused_in_its_words(args, named):
+    with Limiter("3 per 1h") as limiter:
+        for ask in ("hit", "peek"):
+            with pytest.raises(TypeError, match=rf"Limiter\.{ask}\(\) (missing|takes|got)"):
+                getattr(limiter, ask)(*args, **named)
+
+
+def test_a_subclass_that_has_its_own_hit_is_asked_by_all_who_ask_the_limiter():
+    class Counting(Limiter):
+        asked = 0
+
+        def hit(self, key, cost=1, *, policy=None):
+            self.asked += 1
+            return super().hit(key, cost, policy=policy)
+
+    with Counting("2 per 1h") as limiter:
+        app = RateLimitMiddleware(page, limiter, key="query:clientId|ip")
+        ask(app, {"QUERY_STRING": "", "PATH_INFO": "/", "REMOTE_ADDR": "127.0.0.1"})
+        assert limiter.hit("a").remaining == 1
+        assert limiter.asked == 2
+
+
+def test_a_decision_stays_as_it_was_for_as_long_as_anybody_has_it():
+    with Limiter("9 per 1h") as limiter:
+        kept = [limiter.hit("a") for _ in range(9)]
+        shown = [(repr(decision), hash(decision)) for decision in kept]
+        for _ in range(20):
+            last = limiter.hit("b")
+        assert [(repr(decision), hash(decision)) for decision in kept] == shown
+        assert [decision.remaining for decision in kept] == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+        assert limiter.hit("c").remaining == 8
+        assert not last.admitted
+
+
+def test_each_of_many_threads_has_its_own_decisions():
+    before, wrong = sys.getswitchinterval(), []
+    with Limiter("2000 per 1h", capacity=64) as limiter:
+
+        def call(key):
+            for number in range(2000):
+                decision = limiter.hit(key)
+                if (decision.admitted, decision.remaining) != (True, 1999 - number):
+                    wrong.append((key, number, decision))
+
+        threads = [threading.Thread(target=call, args=(str(key),)) for key in range(8)]
+        sys.setswitchinterval(1e-6)
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(before)
+    assert wrong == []
+
+
+def test_calls_while_another_thread_closes_decide_or_say_so():
+    """The decider that a call has in hand is let go when that call has ended."""
+    for _ in range(200):
+        limiter, outcomes = Limiter("3 per 1h; 5 per 2h", capacity=1), Counter()
+
+        def call(limiter=limiter, outcomes=outcomes):
+            try:
+                while True:
+                    outcomes[limiter.hit("a").reason] += 1
+            except StoreError:
+                outcomes["closed"] += 1
+
+        threads = [threading.Thread(target=call) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        limiter.close()
+        for thread in threads:
+            thread.join()
+        assert outcomes["closed"] == 2
+
+
+def test_a_limiter_that_nobody_holds_goes_at_once():
+    gc.disable()
+    try:
+        limiter = Limiter("3 per 1h")
+        limiter.hit("a")
+        gone = weakref.ref(limiter)
+        del limiter
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_closed_limiter_decides_no_more():
     limiter = Limiter("3 per 1h")
     hit = limiter.hit
     limiter.close()
@@ -309,26 +394,23 @@ def test_a_remembered_denial_ends_in_time():
 
 @given(cost=st.integers(1, 3), shadow=st.booleans(), known=st.booleans())
 @settings(max_examples=50, deadline=None, derandomize=True)
-def test_a_gate_over_denials_answers_what_is_remembered_and_hands_on_the_rest(cost, shadow, known):
-    counters, denials, asked = _native.Counters(None), _native.Denials(), []
+def test_a_denial_that_is_remembered_is_told_and_all_else_is_left_to_python(cost, shadow, known):
+    counters, denials = _native.Counters(None), _native.Denials()
     quotas = Policy.parse("4 per 1h; 6 per 2h").quotas
-    gate = _native.Gate(
-        (denials, 7),
-        counters,
-        [(quotas[0], 1), (quotas[1], 0)],
-        lambda *args, **named: asked.append((args, named)),
-        skip_full=False,
-        shadow=shadow,
-    )
     if known:
         said = [(True, False, 5, 0, 9 * HOUR), (False, False, 1, HOUR, 2 * HOUR)]
         denials.keep(b"a", 7, cost, time.monotonic_ns(), said)
-    decision = gate.hit("a", cost)
-    assert asked == ([] if known else [(("a",), {"cost": cost, "policy": None})])
+    with Limiter("4 per 1h; 6 per 2h", clock=ManualClock()) as limiter:
+        order = [(quotas[0], 1), (quotas[1], 0)]
+        limiter.decide_by((denials, 7), counters, order, skip_full=False, shadow=shadow)
+        peeked, decision = limiter.peek("a", cost), limiter.hit("a", cost)
     if known:
-        assert (decision.admitted, decision.reason) == (shadow, "shadow" if shadow else "cached")
-        assert [state.remaining for state in decision.quotas] == [1, 5]
-        assert 0 < decision.retry_after_ns <= HOUR
+        for each in (peeked, decision):
+            assert (each.admitted, each.reason) == (shadow, "shadow" if shadow else "cached")
+            assert [state.remaining for state in each.quotas] == [1, 5]
+            assert 0 < each.retry_after_ns <= HOUR
+    else:
+        assert (peeked.remaining, decision.remaining, decision.reason) == (4, 4 - cost, "quota")
     totals = dict(zip(Count, counters.totals(), strict=True))
     expected = {Count.ADMITTED, Count.SHADOW} if shadow else {Count.DENIED}
     assert {c for c in Count if totals[c]} == (expected | {Count.CACHED} if known else set())

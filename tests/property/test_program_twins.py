@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rateproof import _native
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
-from rateproof.simulate.behaviours import BEHAVIOURS, Reply
+from rateproof.simulate.behaviour import Reply
+from rateproof.simulate.behaviours import BEHAVIOURS
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Fixed, LogNormal, Uniform
 from rateproof.simulate.programs.program import NEVER_NS, OUTCOMES, Program

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rateproof.enforce.algorithms import RULES
-from rateproof.enforce.stores import distinct_quotas
-from rateproof.enforce.stores.redis import command, open_redis
+from rateproof.enforce.stores import distinct_quotas, open_store
+from rateproof.enforce.stores.redis import command
 from rateproof.enforce.stores.redis.scripts import EXACT, Script, figures, script_for
 from rateproof.policy import Policy, Quota
 from rateproof.testing import StoreAgreement, StoreRaces
@@ -52,7 +52,7 @@ class Told:
 
     def __init__(self, valkey, monkeypatch):
         monkeypatch.setattr(command, "script_for", told_the_time)
-        self.store = open_redis(valkey.store)
+        self.store = open_store(valkey.store)
         self.client = valkey.client
 
     def begin(self, policy):
@@ -100,8 +100,8 @@ class TestRedis(StoreAgreement):
         monkeypatch.setattr(command, "script_for", told_the_time)
         self.valkey = start_valkey()
 
-    def open_store(self, name, capacity):  # noqa: ARG002 - it has room for every key
-        return open_redis(f"{self.valkey.store}&prefix={name}")
+    def open_store(self, name, capacity):
+        return open_store(f"{self.valkey.store}&prefix={name}", capacity)
 
     def remove_store(self, name):  # noqa: ARG002 - one at a time
         self.valkey.client.flushall()
@@ -120,8 +120,8 @@ class TestRedisRaces(StoreRaces):
     def server(self, start_valkey):
         self.valkey = start_valkey()
 
-    def open_store(self, name, capacity):  # noqa: ARG002 - it has room for every key
-        return open_redis(f"{self.valkey.store}&prefix={name}")
+    def open_store(self, name, capacity):
+        return open_store(f"{self.valkey.store}&prefix={name}", capacity)
 
 
 @pytest.fixture

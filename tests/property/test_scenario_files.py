@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof.errors import InvalidArgument
-from rateproof.options.kinds import Kind, Pairs, Series, Table
+from rateproof.options.kinds import Kind, Pairs, Section, Series
 from rateproof.simulate.scenario_file import load
-from rateproof.simulate.scenario_file.fields import SCENARIO
+from rateproof.simulate.scenario_file.file import SCENARIO
 from rateproof.simulate.scenario_file.schema import schema
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -50,29 +50,29 @@ def value_of(name: str, kind: Kind) -> st.SearchStrategy[Any]:
         return HEADERS
     if isinstance(kind, Series):
         return st.lists(value_of(name, kind.item), min_size=1, max_size=2)
-    if isinstance(kind, Table):
+    if isinstance(kind, Section):
         return table_of(kind)
     if kind.types == (bool,):
         return st.booleans()
-    if kind.types == (str,):
+    if str in kind.types:
         return st.sampled_from(TEXTS[name]) if name in TEXTS else DURATIONS
     low = kind.schema.get("minimum", kind.schema.get("exclusiveMinimum"))
     numbers = st.sampled_from([*near(low, kind.schema["maximum"]), 5])
     return numbers | st.floats(0, 10) if float in kind.types else numbers
 
 
-def table_of(kind: Table) -> st.SearchStrategy[dict[str, Any]]:
+def table_of(kind: Section) -> st.SearchStrategy[dict[str, Any]]:
     """A table of one of its variants, with some of the keys that it may have."""
     tags = st.sampled_from([*kind.variants]) if kind.tag else st.none()
 
     def of(tag: str | None) -> st.SearchStrategy[dict[str, Any]]:
-        fields = dict(kind.fields) | dict(kind.variants[tag] if tag else {})
+        options = dict(kind.options) | dict(kind.variants[tag] if tag else {})
         values = {
             name: st.one_of(*[value_of(name, each.kind)] * 9, ANYTHING)
-            for name, each in fields.items()
+            for name, each in options.items()
             if name != "ca_file"
         }
-        always = {name: values.pop(name) for name, each in fields.items() if each.required}
+        always = {name: values.pop(name) for name, each in options.items() if each.required}
         chosen = st.lists(st.sampled_from(sorted(values)), max_size=3) if values else st.just([])
         return chosen.flatmap(
             lambda names: st.fixed_dictionaries(always | {name: values[name] for name in names})

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrinking.canonical import canonical
-from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.shrinking.reproduction import Tries
 from rateproof.hunt.shrinking.search import shrink
+from rateproof.hunt.shrinking.trace import book as attacks
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 N, W = 5, 5 * SECOND
@@ -156,7 +156,7 @@ class Chance:
         ]
 
 
-BOOK = canonical(Policy.parse("5 per 5s"), W, N + 1)
+BOOK = attacks(Policy.parse("5 per 5s"), W, N + 1)
 
 
 def saturating(seed, seconds=1.5):
@@ -326,14 +326,14 @@ def test_others_who_change_nothing_are_not_told(seed):
 
 
 def test_the_book_has_what_theory_names_for_any_quota_and_nothing_below_the_least():
-    book = canonical(Policy.parse("10 per 1s, 100 per 60s, 100 per 1h"), 1 * SECOND, 11)
+    book = attacks(Policy.parse("10 per 1s, 100 per 60s, 100 per 1h"), 1 * SECOND, 11)
     told = [str(recipe) for recipe in book]
     assert "10 at 0 s, 1 at 0.11 s" in told, "a bucket refills one in a tenth of the window"
     assert "10 at 0 s, 1 at 0.98 s" in told
     assert "1 at 0 s, 9 at 0.98 s, 2 at 1.02 s" in told
     assert "11 at 0 s; on 11 connections" in told
     assert all(recipe.requests >= 11 for recipe in book)
-    book = canonical(Policy.parse("100 per 60s"), 60 * SECOND, 150)
+    book = attacks(Policy.parse("100 per 60s"), 60 * SECOND, 150)
     assert min(recipe.requests for recipe in book) == 150
 
 

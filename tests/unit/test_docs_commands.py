@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rateproof.arguments import parse
+from rateproof.options.arguments import parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

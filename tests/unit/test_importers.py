@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from rateproof.errors import LogError
 from rateproof.events import read_log
-from rateproof.events.importers import read_k6, read_vegeta_csv, read_vegeta_json
-from rateproof.events.importers.requests import identity_of, instant_ns
+from rateproof.events.imported import identity_of, instant_ns
+from rateproof.events.importers import k6 as k6_importer
+from rateproof.events.importers import vegeta
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge
@@ -154,7 +155,7 @@ DURATION, SENDING = "http_req_duration", "http_req_sending"
 
 
 def test_k6_notes_a_request_to_the_nanosecond():
-    log = read_k6(k6((DURATION, TIME, 7.383224, TAGS), (SENDING, TIME, 0.01, TAGS)), "k6")
+    log = k6_importer.read(k6((DURATION, TIME, 7.383224, TAGS), (SENDING, TIME, 0.01, TAGS)), "k6")
     (event,) = log
     assert (event.sent_ns, event.received_ns) == (AT_NS - 7_383_224, AT_NS)
     assert (event.key, event.status, event.outcome) == (b"a", 200, "admitted")
@@ -171,7 +172,7 @@ def test_where_k6_did_not_note_the_writing_the_interval_begins_with_the_log():
         (DURATION, later, 2, TAGS),
         (SENDING, later, 0, TAGS),
     )
-    first, second, third = read_k6(points, "k6")
+    first, second, third = k6_importer.read(points, "k6")
     assert first.sent_ns == second.sent_ns == third.sent_ns == AT_NS - 3_000_000
     assert (second.error, second.received_ns) == ("refused", None)
     assert third.received_ns == instant_ns(later)
@@ -197,14 +198,14 @@ def test_where_k6_did_not_note_the_writing_the_interval_begins_with_the_log():
 )
 def test_a_log_that_k6_does_not_write_says_where_it_breaks(points, problem):
     with pytest.raises(LogError, match=problem):
-        read_k6(k6(*points), "k6")
+        k6_importer.read(k6(*points), "k6")
 
 
 def test_a_log_of_k6_that_is_cut_off_says_so():
     whole = (SAMPLES / "k6-violated.json").read_bytes()
     for end in (len(whole) - 40, whole.index(b'"http_req_duration","type":"Point"') + 50):
         with pytest.raises(LogError, match="cut off"):
-            read_k6(whole[:end].splitlines(keepends=True), "k6")
+            k6_importer.read(whole[:end].splitlines(keepends=True), "k6")
 
 
 VEGETA = {
@@ -235,7 +236,7 @@ VEGETA = {
 def test_a_log_that_vegeta_does_not_write_says_where_it_breaks(change, problem):
     line = json.dumps(VEGETA | change).encode() + b"\n"
     with pytest.raises(LogError, match=f"line 1: .*{problem}"):
-        read_vegeta_json([line], "vegeta")
+        vegeta.read([line], "vegeta")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_a_log_that_vegeta_does_not_write_says_where_it_breaks(change, problem):
 )
 def test_csv_that_vegeta_does_not_write_says_where_it_breaks(line, problem):
     with pytest.raises(LogError, match=problem):
-        read_vegeta_csv([line], "vegeta")
+        vegeta.read([line], "vegeta")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_csv_that_vegeta_does_not_write_says_where_it_breaks(line, problem):
 )
 def test_the_words_of_go_become_a_kind_of_failure(error, kind):
     line = json.dumps(VEGETA | {"code": 0, "error": f"Get: {error}"}).encode()
-    (event,) = read_vegeta_json([line], "vegeta")
+    (event,) = vegeta.read([line], "vegeta")
     assert (event.error, event.outcome) == (kind, "unknown")
 
 
@@ -325,9 +326,9 @@ def test_results_that_are_there_twice_are_refused():
     time = b"1795558719152550686"
     twice = [CSV % (time, b"x", b"4"), CSV % (time, b"x", b"5"), CSV % (time, b"x", b"4")]
     with pytest.raises(LogError, match="line 3: seq 4 of attack 'x' is there a second time"):
-        read_vegeta_csv(twice, "vegeta")
+        vegeta.read(twice, "vegeta")
     apart = [CSV % (time, b"x", b"4"), CSV % (time, b"y", b"4")]
-    assert len(read_vegeta_csv(apart, "vegeta")) == 2
+    assert len(vegeta.read(apart, "vegeta")) == 2
     whole = (SAMPLES / "vegeta-consistent.json").read_bytes().splitlines(keepends=True)
     with pytest.raises(LogError, match="seq 0 of attack '' is there a second time"):
-        read_vegeta_json(whole * 2, "vegeta")
+        vegeta.read(whole * 2, "vegeta")

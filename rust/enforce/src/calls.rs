@@ -268,16 +268,9 @@ fn lock_all<'a>(
     ordered: &[&'a Table],
     patience: Duration,
 ) -> Result<Option<Vec<Guard<'a>>>, Error> {
-    let mut doors = Vec::with_capacity(ordered.len());
-    for table in ordered {
-        match table.door()? {
-            Some(door) => doors.push(door),
-            None => return Ok(None),
-        }
-    }
     let mut guards = Vec::with_capacity(ordered.len());
-    for (table, door) in ordered.iter().zip(doors) {
-        match table.enter(door, patience)? {
+    for table in ordered {
+        match table.lock(patience)? {
             Some(guard) => guards.push(guard),
             None => return Ok(None),
         }

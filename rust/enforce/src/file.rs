@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::spare::Spare;
+use crate::quota::Algorithm;
 use crate::sys;
 
 /// The identity of a file on this machine; its order is the order in which locks are taken.
@@ -31,7 +31,6 @@ pub(crate) struct Backing {
     pub(crate) file: File,
     pub(crate) path: Option<PathBuf>,
     pub(crate) id: FileId,
-    pub(crate) spare: Spare,
 }
 
 impl Backing {
@@ -46,11 +45,19 @@ impl Backing {
     pub(crate) fn failed(&self, verb: &str, error: &io::Error) -> Error {
         let hint = match error.raw_os_error() {
             Some(libc::ENOSPC | libc::ENOMEM | libc::EFBIG | libc::EDQUOT) => {
-                "a smaller capacity or limit, a token-bucket, or more room"
+                let other = Algorithm::TOKEN_BUCKET.name();
+                format!("a smaller capacity or limit, a {other}, or more room")
             }
-            _ => "check that the folder exists and belongs to this user",
+            _ => "check that the folder exists and belongs to this user".to_owned(),
         };
         Error::store(format!("cannot {verb} {}: {error}", self.name()), hint)
+    }
+
+    pub(crate) fn cannot_lock(&self, error: &io::Error) -> Error {
+        Error::store(
+            format!("cannot lock {}: {error}", self.name()),
+            "open the table in the process and as the user that uses it",
+        )
     }
 }
 
@@ -96,6 +103,5 @@ pub(crate) fn named(path: &Path) -> Result<Backing, Error> {
         file,
         path: Some(path.to_owned()),
         id,
-        spare: Spare::new(id),
     })
 }

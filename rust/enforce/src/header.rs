@@ -8,7 +8,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// "ratetab" and the layout's version, in one word.
 const SIGNATURE: u64 = u64::from_ne_bytes([b'r', b'a', b't', b'e', b't', b'a', b'b', VERSION]);
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 // The words of the page; the others are kept for later and are 0.
 const WORD_SIGNATURE: usize = 0;
@@ -20,10 +20,11 @@ const WORD_SEED: usize = 5;
 const WORD_BOOT: usize = 7;
 /// The latest reading at which a slot was reclaimed or a supplied reading decided at.
 pub(crate) const WORD_FLOOR: usize = 9;
-/// How often the lock has been taken.
-pub(crate) const WORD_TURNS: usize = 10;
 const WORD_ALGORITHM: usize = 11;
 const WORD_BURST: usize = 12;
+/// The lock, on a cache line of its own, and how many numbers processes have asked for.
+pub(crate) const WORD_LOCK: usize = 16;
+pub(crate) const WORD_NUMBERS: usize = 17;
 
 /// What is to be done with a file that was found.
 #[derive(Debug, PartialEq, Eq)]

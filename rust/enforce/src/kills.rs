@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::calls::hit_all;
+use crate::header::{WORD_LOCK, WORD_NUMBERS};
+use crate::lock::HOLDER;
 use crate::quota::{Algorithm, Quota};
 use crate::stepping::die_after;
+use crate::sync::Ordering;
 use crate::sys;
 use crate::table::Table;
 
@@ -257,6 +260,39 @@ fn who_is_killed_while_giving_back_what_the_dead_took_burns_nothing_either() {
             }
         }
     }
+}
+
+#[test]
+fn who_is_given_the_number_of_a_dead_holder_frees_its_lock() {
+    let table = table(Algorithm::SLIDING_LOG);
+    let numbers = table.header(WORD_NUMBERS).load(Ordering::Relaxed);
+    assert!(!sys::survived(|| {
+        std::mem::forget(table.lock(NONE).expect("asks").expect("is free"));
+        sys::die();
+    }));
+    let given = table.header(WORD_NUMBERS).load(Ordering::Relaxed);
+    assert_eq!(
+        table.header(WORD_LOCK).load(Ordering::Relaxed) & HOLDER,
+        given
+    );
+    table.header(WORD_NUMBERS).store(numbers, Ordering::Relaxed);
+    assert!(sys::survived(|| {
+        assert!(table.lock(NONE).expect("asks").is_some());
+    }));
+}
+
+#[test]
+fn a_forked_child_has_no_part_in_the_lock_of_its_parent() {
+    let table = table(Algorithm::SLIDING_LOG);
+    let free = |free| {
+        assert!(sys::survived(|| {
+            assert_eq!(table.lock(NONE).expect("asks").is_some(), free);
+        }));
+    };
+    let guard = table.lock(NONE).expect("asks").expect("is free");
+    free(false);
+    drop(guard);
+    free(true);
 }
 
 #[test]

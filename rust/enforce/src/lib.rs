@@ -29,7 +29,7 @@
 //!   the algorithm finds no room: denied, when the word is still `w`. To admit, a frozen slot takes
 //!   the lock; to deny it does not, for freezing changes nothing that is counted.
 //!
-//! Under the lock, where every frozen slot is the leaving of a dead holder and is first thawed
+//! Under the lock, where every frozen slot was left by a process that died and is first thawed
 //! (`recover`):
 //! - **Several** (cost > 1 of a log, several tables under all their locks): freeze the key's slot
 //!   in each table; read the clock. All fit: take what is asked for in each, and thaw it with the
@@ -106,11 +106,29 @@
 //! | between sealing and publishing | nothing: the slot is still the former owner's |
 //! | after publishing | nothing: the slot is thawed as above |
 //! | in a reset | nothing: the oldest part of the quota is free |
-//! | holding the lock | nothing: the kernel lets go of it (see `lock.rs`) |
+//! | holding the lock | nothing: who wants it next takes it over |
 //! | while making the file | nothing: the next to open it makes it again |
 //!
 //! A holder that is *stopped* keeps the lock. Calls that need it answer `full` after [`PATIENCE`];
 //! admissions to and denials of keys that have a slot go on, but for the one in hand.
+//!
+//! # One holder at a time
+//!
+//! The lock is a word of the header page: the number of its holder's process at this table, and
+//! above it a turn. It is swapped from free to a holder in a new turn, and stored free by the
+//! holder. Whoever finds it taken may swap it from that very value to himself, provided that he
+//! has then found that nobody has the number (`life.rs`: the kernel keeps it as long as the
+//! process has its memory).
+//!
+//! So the holder that is replaced was dead before it was replaced: the number was its own from
+//! before it took the lock until it died, and the value says that the lock has not changed hands
+//! since it was seen, for no turn comes twice (in 2⁴⁰). If the number was given away again before it was
+//! asked for, its new owner first frees the lock that it finds in its own name (`lock::inherit`),
+//! for whoever took it is dead. By either way no two hold the lock, and what a new holder finds
+//! frozen was left by one who is dead. ∎
+//!
+//! A thread does not die alone with the lock in its hand: it calls no foreign code meanwhile, and
+//! a panic gives the lock back.
 //!
 //! # Orderings
 //!
@@ -135,6 +153,7 @@ mod hold;
 mod kernel;
 #[cfg(all(test, not(loom)))]
 mod kills;
+mod life;
 mod lock;
 mod mapping;
 mod meter;
@@ -147,7 +166,6 @@ mod shape;
 mod sliding_counter;
 mod sliding_log;
 mod slot;
-mod spare;
 #[cfg(all(test, not(loom)))]
 mod stepping;
 #[cfg(all(test, not(loom)))]

@@ -65,12 +65,7 @@ mod shared {
     impl Drop for Mapping {
         fn drop(&mut self) {
             // SAFETY: mapped in `new` with this very length; no slice of it outlives `self`.
-            unsafe {
-                libc::munmap(
-                    self.start.as_ptr().cast(),
-                    self.words * size_of::<AtomicU64>(),
-                );
-            }
+            unsafe { sys::unmap(self.start.cast(), self.words * size_of::<AtomicU64>()) };
         }
     }
 }

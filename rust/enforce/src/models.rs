@@ -3,8 +3,8 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib models`
 //!
-//! The clock ticks with every look at it, and only so: no window passes but by `let_pass`. The
-//! lock is the real one; a call that does not get it at once says so and has done nothing.
+//! The clock ticks with every look at it, and only so: no window passes but by `let_pass`. A call
+//! that does not get the lock at once says so and has done nothing.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::calls::hit_all;
+use crate::lock;
 use crate::quota::{Algorithm, Quota};
-use crate::sync::{CLOCK, LEFT_OUT, Ordering, Step};
+use crate::sync::{AtomicU64, CLOCK, LEFT_OUT, Ordering, Step};
 use crate::table::Table;
 
 const W: u64 = 1 << 20;
@@ -268,4 +269,44 @@ fn models_of_two_quotas_are_all_or_nothing() {
 #[should_panic(expected = "more than the limit")]
 fn models_of_two_quotas_fail_without_the_mark_on_a_word() {
     explore(Some(Step::Mark), || share(Algorithm::TOKEN_BUCKET));
+}
+
+/// The lock was left by one who died, number 9: one who has seen that, while another process is
+/// given that number and takes the lock.
+fn leave_behind() {
+    let [word, alive, inside] = [9, 0, 0].map(|value| Arc::new(AtomicU64::new(value)));
+    let enter = {
+        let (word, inside) = (Arc::clone(&word), Arc::clone(&inside));
+        move |me, alive: &AtomicU64| {
+            // The kernel is asked, and knows the latest: a load might not.
+            let dead = |number| Ok(number == 9 && alive.fetch_add(0, Ordering::Relaxed) == 0);
+            if let Some(_guard) = lock::take(&word, me, Duration::ZERO, dead).expect("asks") {
+                assert_eq!(
+                    inside.fetch_add(1, Ordering::Relaxed),
+                    0,
+                    "two have the lock"
+                );
+                inside.fetch_add(u64::MAX, Ordering::Relaxed);
+            }
+        }
+    };
+    let other = {
+        let (enter, alive) = (enter.clone(), Arc::clone(&alive));
+        thread::spawn(move || enter(1, &alive))
+    };
+    alive.store(1, Ordering::Relaxed);
+    lock::inherit(&word, 9);
+    enter(9, &alive);
+    other.join().expect("no panic");
+}
+
+#[test]
+fn models_of_a_lock_left_by_the_dead_let_in_one_at_a_time() {
+    explore(None, leave_behind);
+}
+
+#[test]
+#[should_panic(expected = "two have the lock")]
+fn models_of_a_lock_left_by_the_dead_fail_without_its_turn() {
+    explore(Some(Step::Turn), leave_behind);
 }

@@ -4,24 +4,50 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::file::{Backing, FileId, named};
 use crate::hash::Seed;
 use crate::header::{self, State};
-use crate::lock;
 use crate::mapping::Mapping;
 use crate::shape::{HEADER_WORDS, Shape};
-use crate::spare::Spare;
 use crate::sync::random;
 use crate::sys;
 
 /// How long opening waits for another process that makes or serialises the same table.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const PAUSE: Duration = Duration::from_micros(200);
+
 /// How often opening starts again because the name came to mean another file.
 const ATTEMPTS: u32 = 8;
+
+/// A file that nobody else opens meanwhile, until it is dropped.
+struct Alone<'a>(&'a File);
+
+impl<'a> Alone<'a> {
+    fn with(backing: &'a Backing) -> Result<Self, Error> {
+        let start = Instant::now();
+        while !sys::try_flock(&backing.file).map_err(|error| backing.cannot_lock(&error))? {
+            if start.elapsed() > PATIENCE {
+                return Err(Error::store(
+                    format!("cannot open {}: another process opens it", backing.name()),
+                    "end or resume the process that does",
+                ));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(Self(&backing.file))
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // Not left to closing: a child that was forked meanwhile has a copy of the description.
+        sys::unlock(self.0);
+    }
+}
 
 /// Opens the table at `path`, making it where there is none; without a path, one in memory.
 pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mapping), Error> {
@@ -30,15 +56,7 @@ pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mappi
     };
     for _ in 0..ATTEMPTS {
         let backing = named(path)?;
-        let guard = lock::acquire(&backing, PATIENCE)?.ok_or_else(|| {
-            Error::store(
-                format!(
-                    "cannot open {}: its lock is held, or no descriptor left",
-                    backing.name()
-                ),
-                "end or resume the process that holds it, or allow more open files",
-            )
-        })?;
+        let guard = Alone::with(&backing)?;
         // Whoever made the file may have removed it again before the lock was ours.
         let still_there = std::fs::symlink_metadata(path)
             .is_ok_and(|found| found.dev() == backing.id.device && found.ino() == backing.id.inode);
@@ -102,7 +120,6 @@ fn anonymous(shape: &Shape) -> Result<(Backing, Mapping), Error> {
             file,
             path: None,
             id,
-            spare: Spare::new(id),
         })
     };
     let backing = made().map_err(|error: io::Error| {
@@ -111,8 +128,6 @@ fn anonymous(shape: &Shape) -> Result<(Backing, Mapping), Error> {
             "a smaller capacity, a named table, or RATEPROOF_CORE=python",
         )
     })?;
-    // If it cannot be locked here (no /proc), better to hear of it now than at the first new key.
-    lock::acquire(&backing, PATIENCE)?;
     let mapping = map(&backing, shape)?;
     header::write(mapping.words(), shape, new_seed()?, header::boot_id());
     Ok((backing, mapping))

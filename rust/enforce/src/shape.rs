@@ -15,7 +15,7 @@ pub const MAX_BYTES: u64 = 1 << 36;
 /// Slots in a bucket.
 pub(crate) const BUCKET: usize = if cfg!(loom) { 2 } else { 8 };
 /// Words in the header page.
-pub(crate) const HEADER_WORDS: usize = if cfg!(loom) { 16 } else { 512 };
+pub(crate) const HEADER_WORDS: usize = if cfg!(loom) { 24 } else { 512 };
 /// Words in a cache line.
 const LINE: u64 = 8;
 

@@ -61,12 +61,6 @@ impl AtomicU64 {
     }
 }
 
-/// As the standard one: the step between taking or leaving the lock and what lies beside it.
-pub(crate) fn fence(order: Ordering) {
-    step();
-    atomic::fence(order);
-}
-
 /// The same each time, so that the same steps lead to the same place.
 pub(crate) fn random() -> Result<u64, getrandom::Error> {
     Ok(7)

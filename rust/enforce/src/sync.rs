@@ -5,10 +5,10 @@
 pub(crate) use std::sync::atomic::Ordering;
 
 #[cfg(not(test))]
-pub(crate) use std::sync::atomic::{AtomicU64, fence};
+pub(crate) use std::sync::atomic::AtomicU64;
 
 #[cfg(all(test, not(loom)))]
-pub(crate) use crate::stepping::{AtomicU64, fence, random};
+pub(crate) use crate::stepping::{AtomicU64, random};
 
 #[cfg(not(all(test, loom)))]
 pub(crate) use crate::sys::monotonic_ns;
@@ -27,6 +27,8 @@ pub(crate) enum Step {
     Recheck,
     /// The second look at the cursor, after the cell was read.
     Recursor,
+    /// The turn that comes with every change of the lock.
+    Turn,
 }
 
 /// Whether the step is left out: never, but in a model.
@@ -39,7 +41,7 @@ pub(crate) const fn without(_step: Step) -> bool {
 mod modelled {
     use std::cell::Cell;
 
-    pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+    pub(crate) use loom::sync::atomic::AtomicU64;
 
     use super::{Ordering, Step};
 

@@ -4,13 +4,12 @@
 
 use std::fs::File;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
-use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// Maps the first `bytes` of `file`, shared and writable.
 #[cfg(not(all(test, loom)))]
-pub(crate) fn map(file: &File, bytes: usize) -> io::Result<NonNull<libc::c_void>> {
+pub(crate) fn map(file: &File, bytes: usize) -> io::Result<std::ptr::NonNull<libc::c_void>> {
     // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
     let start = unsafe {
         libc::mmap(
@@ -25,7 +24,7 @@ pub(crate) fn map(file: &File, bytes: usize) -> io::Result<NonNull<libc::c_void>
     if start == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address 0"))
+    std::ptr::NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address 0"))
 }
 
 /// Has the line of a word brought near; the word may be read before it is there.
@@ -54,6 +53,16 @@ pub(crate) fn monotonic_ns() -> u64 {
         .wrapping_add(time.tv_nsec as u64)
 }
 
+/// Unmaps what `map` has mapped.
+///
+/// # Safety
+/// Nothing may use it any more.
+#[cfg(not(all(test, loom)))]
+pub(crate) unsafe fn unmap(start: std::ptr::NonNull<libc::c_void>, bytes: usize) {
+    // SAFETY: the caller's.
+    unsafe { libc::munmap(start.as_ptr(), bytes) };
+}
+
 /// Locks the whole file for this open file description, or says that another one holds it.
 pub(crate) fn try_flock(file: &File) -> io::Result<bool> {
     // SAFETY: a system call on a descriptor that `file` owns.
@@ -73,20 +82,106 @@ pub(crate) fn unlock(file: &File) {
     unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
 }
 
-/// The file of a descriptor, if that is open and passes the check; else it is left alone.
-pub(crate) fn adopt(descriptor: RawFd, check: impl Fn(&File) -> bool) -> Option<File> {
-    if descriptor < 0 {
-        return None;
+/// Locks one byte for this open file description, or says that another one holds it.
+pub(crate) fn lock_byte(file: &File, byte: u64) -> io::Result<bool> {
+    let asked = one_byte(byte)?;
+    // SAFETY: a system call on a descriptor that `file` owns, with a valid argument.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const asked) } == 0 {
+        return Ok(true);
     }
-    // SAFETY: not closed here unless it passes, and then it belongs to the caller.
-    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
-    check(&file).then(|| ManuallyDrop::into_inner(file))
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(error),
+    }
 }
 
-/// Has the functions called before every fork, after it, and after it in the child.
-pub(crate) fn at_fork(before: extern "C" fn(), after: extern "C" fn(), in_child: extern "C" fn()) {
-    // SAFETY: they take nothing, do nothing but system calls and atomics, and live for ever.
-    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(in_child)) };
+/// Whether no other open file description has locked the byte.
+pub(crate) fn is_byte_free(file: &File, byte: u64) -> io::Result<bool> {
+    let mut asked = one_byte(byte)?;
+    // SAFETY: a system call on a descriptor that `file` owns, with a valid place for the answer.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut asked) } {
+        0 => Ok(i32::from(asked.l_type) == libc::F_UNLCK),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn one_byte(byte: u64) -> io::Result<libc::flock> {
+    let start = libc::off_t::try_from(byte).map_err(io::Error::other)?;
+    Ok(libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: 1,
+        l_pid: 0,
+    })
+}
+
+/// Keeps an open file description for as long as this process has its memory, whatever becomes of
+/// the descriptor, and not in its children; returns what to let go of.
+pub(crate) fn keep(file: &File) -> io::Result<usize> {
+    mapped(
+        libc::PROT_NONE,
+        libc::MAP_SHARED,
+        file.as_raw_fd(),
+        libc::MADV_DONTFORK,
+    )
+}
+
+/// Lets go of what `keep` returned, in the process that kept it.
+pub(crate) fn let_go(page: usize) {
+    // SAFETY: nothing was ever read there.
+    unsafe { libc::munmap(page as *mut libc::c_void, PAGE) };
+}
+
+/// The number of this process among those that forked from one another, from 1.
+pub(crate) fn generation() -> io::Result<u64> {
+    static WORD: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+    static PROCESSES: AtomicU64 = AtomicU64::new(1);
+    let mut word = WORD.load(Ordering::Acquire);
+    if word.is_null() {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let made = mapped(access, flags, -1, libc::MADV_WIPEONFORK)? as *mut AtomicU64;
+        let null = std::ptr::null_mut();
+        word = match WORD.compare_exchange(null, made, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => made,
+            // Another thread was faster.
+            Err(theirs) => {
+                let_go(made as usize);
+                theirs
+            }
+        };
+    }
+    // SAFETY: mapped for ever, and 0 at first as in every child.
+    let word = unsafe { &*word };
+    match word.load(Ordering::Relaxed) {
+        0 => {
+            let number = PROCESSES.fetch_add(1, Ordering::Relaxed);
+            let set = word.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
+            Ok(set.map_or_else(|theirs| theirs, |_| number))
+        }
+        number => Ok(number),
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// A page that is treated as advised when the process forks.
+fn mapped(access: i32, flags: i32, descriptor: RawFd, advice: i32) -> io::Result<usize> {
+    // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
+    unsafe {
+        let page = libc::mmap(std::ptr::null_mut(), PAGE, access, flags, descriptor, 0);
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        if libc::madvise(page, PAGE, advice) != 0 {
+            let error = io::Error::last_os_error();
+            libc::munmap(page, PAGE);
+            return Err(error);
+        }
+        Ok(page as usize)
+    }
 }
 
 /// Makes the file `bytes` long and backs all of it, so that no later touch can fault.

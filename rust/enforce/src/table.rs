@@ -8,9 +8,10 @@ use crate::clock::{self, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::file::{Backing, FileId};
 use crate::hash::{Place, Seed};
-use crate::header::{self, WORD_FLOOR, WORD_TURNS};
+use crate::header::{self, WORD_FLOOR, WORD_LOCK, WORD_NUMBERS};
 use crate::kernel::Kernel;
-use crate::lock::{Door, Guard};
+use crate::life::{self, Life};
+use crate::lock::{self, Guard};
 use crate::mapping::Mapping;
 use crate::opening;
 use crate::quota::Quota;
@@ -26,6 +27,7 @@ use crate::sys;
 pub struct Table {
     mapping: Mapping,
     backing: Backing,
+    life: Life,
     pub(crate) shape: Shape,
     kernel: Kernel,
     seed: Seed,
@@ -42,13 +44,17 @@ impl Table {
         let shape = Shape::new(quota, capacity)?;
         let (backing, mapping) = opening::open(path, &shape)?;
         let seed = header::seed(mapping.words());
-        Ok(Self {
+        let table = Self {
             mapping,
             backing,
+            life: Life::default(),
             shape,
             kernel: (quota.algorithm.0.kernel)(&quota),
             seed,
-        })
+        };
+        // If it cannot be locked here (no /proc), better to hear of it now than at the first key.
+        table.number()?;
+        Ok(table)
     }
 
     /// What it promises each key.
@@ -79,27 +85,17 @@ impl Table {
 
     /// Takes the table's lock; `None` when patience ran out or there was no descriptor for it.
     pub(crate) fn lock(&self, patience: Duration) -> Result<Option<Guard<'_>>, Error> {
-        match self.door()? {
-            Some(door) => self.enter(door, patience),
-            None => Ok(None),
-        }
+        let Some(me) = self.number()? else {
+            return Ok(None);
+        };
+        let dead = |number| life::dead(&self.backing, number);
+        lock::take(self.header(WORD_LOCK), me, patience, dead)
     }
 
-    pub(crate) fn door(&self) -> Result<Option<Door<'_>>, Error> {
-        Door::open(&self.backing)
-    }
-
-    pub(crate) fn enter<'a>(
-        &self,
-        door: Door<'a>,
-        patience: Duration,
-    ) -> Result<Option<Guard<'a>>, Error> {
-        let turns = self.header(WORD_TURNS);
-        let guard = door.lock(patience, || turns.load(Ordering::Relaxed))?;
-        if guard.is_some() {
-            turns.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(guard)
+    /// The number of this process, by which it holds the lock.
+    fn number(&self) -> Result<Option<u64>, Error> {
+        let (word, next) = (self.header(WORD_LOCK), self.header(WORD_NUMBERS));
+        self.life.number(&self.backing, word, next)
     }
 
     pub(crate) fn id(&self) -> FileId {
@@ -134,7 +130,7 @@ impl Table {
         Slot::of(&self.kernel, &self.mapping.words()[self.shape.state(slot)])
     }
 
-    fn header(&self, index: usize) -> &AtomicU64 {
+    pub(crate) fn header(&self, index: usize) -> &AtomicU64 {
         &self.mapping.words()[index]
     }
 

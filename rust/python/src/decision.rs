@@ -1,7 +1,10 @@
 //! `Decision`: the twin of the class of that name in `rateproof.enforce.decision`.
 //!
 //! Most callers read one or two of its fields, so what each quota says is put into Python
-//! objects only when `quotas` is read.
+//! objects only when `quotas` is read. And most let go of a decision before they ask for the next:
+//! whoever keeps the last one for that ([`Decision::renew`]) need not make another.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyValueError;
@@ -11,26 +14,27 @@ use pyo3::types::{PyTuple, PyType};
 use rateproof_enforce::Answer;
 
 /// Who decided, by the names that Python has for it.
+const REASONS: [&str; 7] = [
+    "quota", "cached", "local", "full", "error", "shadow", "exempt",
+];
+
+const FIELDS: [&str; 6] = [
+    "admitted",
+    "remaining",
+    "retry_after_ns",
+    "reset_after_ns",
+    "quotas",
+    "reason",
+];
+
+/// The reasons that are given here, by their place in `REASONS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    Quota,
-    Cached,
-    Local,
-    Full,
-    Error,
-    Shadow,
-    Exempt,
+    Quota = 0,
+    Cached = 1,
+    Full = 3,
+    Shadow = 5,
 }
-
-const REASONS: [(&str, Reason); 7] = [
-    ("quota", Reason::Quota),
-    ("cached", Reason::Cached),
-    ("local", Reason::Local),
-    ("full", Reason::Full),
-    ("error", Reason::Error),
-    ("shadow", Reason::Shadow),
-    ("exempt", Reason::Exempt),
-];
 
 /// What there is to make the `QuotaState`s from.
 enum Quotas {
@@ -42,47 +46,87 @@ enum Quotas {
     Several(Py<PyTuple>, Vec<Answer>),
 }
 
+/// A whole number that is changed while only one thread can see it.
+#[derive(Default)]
+struct Figure(AtomicU64);
+
+impl Figure {
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+}
+
 /// May this request pass? True when it may.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct Decision {
-    #[pyo3(get)]
-    admitted: bool,
-    #[pyo3(get)]
-    remaining: u64,
-    #[pyo3(get)]
-    retry_after_ns: u64,
-    #[pyo3(get)]
-    reset_after_ns: u64,
-    reason: Reason,
+    admitted: AtomicBool,
+    remaining: Figure,
+    retry_after_ns: Figure,
+    reset_after_ns: Figure,
+    reason: AtomicUsize,
     quotas: Quotas,
 }
 
 impl Decision {
+    fn made(quotas: Quotas) -> Self {
+        Self {
+            admitted: AtomicBool::new(false),
+            remaining: Figure::default(),
+            retry_after_ns: Figure::default(),
+            reset_after_ns: Figure::default(),
+            reason: AtomicUsize::new(0),
+            quotas,
+        }
+    }
+
+    /// Of a policy with one quota; `renew` says what.
+    pub fn only(quotas: Py<PyTuple>) -> Self {
+        Self::made(Quotas::Only(quotas))
+    }
+
+    /// Says something else of the same quotas, while nobody but the caller can have it.
+    #[inline]
+    pub fn renew(&self, admitted: bool, reason: Reason, answer: &Answer) {
+        let passes = admitted || reason == Reason::Shadow;
+        let retry_ns = if admitted { 0 } else { answer.retry_after_ns };
+        let (remaining, reset_ns) = (answer.remaining, answer.reset_after_ns);
+        self.say(passes, reason as usize, remaining, retry_ns, reset_ns);
+    }
+
+    #[inline]
+    fn say(&self, admitted: bool, reason: usize, remaining: u64, retry_ns: u64, reset_ns: u64) {
+        self.admitted.store(admitted, Relaxed);
+        self.reason.store(reason, Relaxed);
+        self.remaining.set(remaining);
+        self.retry_after_ns.set(retry_ns);
+        self.reset_after_ns.set(reset_ns);
+    }
+
     /// Sums up the answers of all quotas, at least one, given in the order of `quotas`.
     pub fn of(admitted: bool, reason: Reason, quotas: Py<PyTuple>, answers: &[Answer]) -> Self {
         let retry = |answer: &Answer| if admitted { 0 } else { answer.retry_after_ns };
-        let most = |figure: &dyn Fn(&Answer) -> u64| answers.iter().map(figure).max().unwrap_or(0);
-        Self {
-            admitted: admitted || reason == Reason::Shadow,
-            remaining: answers
-                .iter()
-                .map(|answer| answer.remaining)
-                .min()
-                .unwrap_or(0),
-            retry_after_ns: most(&retry),
-            reset_after_ns: most(&|answer| answer.reset_after_ns),
-            reason,
-            quotas: match answers {
-                [_] => Quotas::Only(quotas),
-                _ => {
-                    let told = |answer: &Answer| Answer {
-                        retry_after_ns: retry(answer),
-                        ..*answer
-                    };
-                    Quotas::Several(quotas, answers.iter().map(told).collect())
-                }
-            },
+        let told = |answer: &Answer| Answer {
+            retry_after_ns: retry(answer),
+            ..*answer
+        };
+        let decision = match answers {
+            [_] => Self::only(quotas),
+            _ => Self::made(Quotas::Several(quotas, answers.iter().map(told).collect())),
+        };
+        let sum = |sum: Answer, answer: &Answer| Answer {
+            remaining: sum.remaining.min(answer.remaining),
+            retry_after_ns: sum.retry_after_ns.max(answer.retry_after_ns),
+            reset_after_ns: sum.reset_after_ns.max(answer.reset_after_ns),
+            ..sum
+        };
+        if let Some((first, others)) = answers.split_first() {
+            decision.renew(admitted, reason, &others.iter().fold(*first, sum));
         }
+        decision
     }
 }
 
@@ -98,42 +142,42 @@ impl Decision {
         quotas: Py<PyTuple>,
         reason: &str,
     ) -> PyResult<Self> {
-        let known = REASONS.iter().find(|(name, _)| *name == reason);
-        let (_, reason) = known.ok_or_else(|| PyValueError::new_err("no such reason"))?;
-        Ok(Self {
-            admitted,
-            remaining,
-            retry_after_ns,
-            reset_after_ns,
-            reason: *reason,
-            quotas: Quotas::Given(quotas),
-        })
+        let place = REASONS.iter().position(|name| *name == reason);
+        let place = place.ok_or_else(|| PyValueError::new_err("no such reason"))?;
+        let decision = Self::made(Quotas::Given(quotas));
+        decision.say(admitted, place, remaining, retry_after_ns, reset_after_ns);
+        Ok(decision)
     }
 
     #[classattr]
-    fn __match_args__() -> (
-        &'static str,
-        &'static str,
-        &'static str,
-        &'static str,
-        &'static str,
-        &'static str,
-    ) {
-        (
-            "admitted",
-            "remaining",
-            "retry_after_ns",
-            "reset_after_ns",
-            "quotas",
-            "reason",
-        )
+    fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        PyTuple::new(py, FIELDS)
+    }
+
+    #[getter]
+    fn admitted(&self) -> bool {
+        self.passes()
+    }
+
+    #[getter]
+    fn remaining(&self) -> u64 {
+        self.remaining.get()
+    }
+
+    #[getter]
+    fn retry_after_ns(&self) -> u64 {
+        self.retry_after_ns.get()
+    }
+
+    #[getter]
+    fn reset_after_ns(&self) -> u64 {
+        self.reset_after_ns.get()
     }
 
     /// Who decided.
     #[getter]
     fn reason(&self) -> &'static str {
-        let named = REASONS.iter().find(|(_, reason)| *reason == self.reason);
-        named.map_or("quota", |(name, _)| name)
+        REASONS[self.reason.load(Relaxed)]
     }
 
     /// Each quota's own figures, in the order of the policy.
@@ -149,7 +193,7 @@ impl Decision {
     }
 
     fn __bool__(&self) -> bool {
-        self.admitted
+        self.passes()
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -157,10 +201,10 @@ impl Decision {
         Ok(format!(
             "Decision(admitted={}, remaining={}, retry_after_ns={}, reset_after_ns={}, quotas={}, \
              reason='{}')",
-            said(self.admitted),
-            self.remaining,
-            self.retry_after_ns,
-            self.reset_after_ns,
+            said(self.passes()),
+            self.remaining(),
+            self.retry_after_ns(),
+            self.reset_after_ns(),
             self.quotas(py)?.repr()?,
             self.reason()
         ))
@@ -199,33 +243,29 @@ pub type Figures = (u64, u64, u64);
 impl Decision {
     /// Whether the request may pass.
     pub fn passes(&self) -> bool {
-        self.admitted
-    }
-
-    /// Who decided.
-    pub fn reason_code(&self) -> Reason {
-        self.reason
+        self.admitted.load(Relaxed)
     }
 
     /// Whole seconds to wait, or until all is free, and what remains, if an answer that admits, or
     /// one that denies, depends on nothing else: where the policy has one quota.
     pub fn seconds_and_remaining(&self) -> Option<(u64, u64)> {
-        let alone = matches!(self.quotas, Quotas::Only(_))
-            && matches!(self.reason, Reason::Quota | Reason::Cached);
-        let wait_ns = match self.retry_after_ns {
-            0 => self.reset_after_ns,
+        let by_quota = [Reason::Quota as usize, Reason::Cached as usize];
+        let alone =
+            matches!(self.quotas, Quotas::Only(_)) && by_quota.contains(&self.reason.load(Relaxed));
+        let wait_ns = match self.retry_after_ns() {
+            0 => self.reset_after_ns(),
             wait_ns => wait_ns,
         };
-        alone.then(|| (wait_ns.div_ceil(1_000_000_000), self.remaining))
+        alone.then(|| (wait_ns.div_ceil(1_000_000_000), self.remaining()))
     }
 
     /// What each quota says, in the order of the policy.
     pub fn figures(&self, py: Python<'_>) -> PyResult<Vec<Figures>> {
         match &self.quotas {
             Quotas::Only(_) => Ok(vec![(
-                self.remaining,
-                self.retry_after_ns,
-                self.reset_after_ns,
+                self.remaining(),
+                self.retry_after_ns(),
+                self.reset_after_ns(),
             )]),
             Quotas::Several(_, answers) => Ok(answers
                 .iter()
@@ -253,10 +293,10 @@ impl Decision {
 
     fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         (
-            self.admitted,
-            self.remaining,
-            self.retry_after_ns,
-            self.reset_after_ns,
+            self.passes(),
+            self.remaining(),
+            self.retry_after_ns(),
+            self.reset_after_ns(),
             self.quotas(py)?,
             self.reason(),
         )

@@ -3,17 +3,16 @@
 use pyo3::prelude::*;
 
 mod counters;
+mod decider;
 mod decision;
 mod denials;
 mod enforce;
 mod errors;
-mod gate;
-mod limit_fields;
+mod held;
+mod limiter;
 mod program;
 mod promises;
 mod prove;
-mod repeated;
-mod response;
 mod screen;
 mod seen_columns;
 mod simulate;
@@ -21,18 +20,16 @@ mod tally;
 mod wsgi_desk;
 mod wsgi_key;
 
-#[pymodule]
+#[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     counters::register(module)?;
     decision::register(module)?;
     denials::register(module)?;
     enforce::register(module)?;
-    gate::register(module)?;
-    limit_fields::register(module)?;
+    limiter::register(module)?;
     wsgi_desk::register(module)?;
     wsgi_key::register(module)?;
-    response::register(module)?;
     simulate::register(module)?;
     program::register(module)?;
     tally::register(module)?;

@@ -1,15 +1,20 @@
-//! `RateLimitMiddleware` without a line of Python, for the requests that need no more.
+//! `RateLimitMiddleware` without a line of Python, for denials that were written before.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString};
 
+use crate::decider::Ask;
 use crate::decision::Decision;
-use crate::gate::Gate;
-use crate::limit_fields::LimitFields;
-use crate::repeated::Repeated;
+use crate::limiter::HotLimiter;
 use crate::wsgi_key::WsgiKey;
+
+/// How many denials are remembered.
+const MOST: usize = 4096;
 
 /// What it takes to write a denial again: (line, fields, body).
 type Written = (Py<PyString>, Py<PyList>, Py<PyBytes>);
@@ -24,52 +29,32 @@ type Denied<'py> = (
 /// Answers WSGI requests; see `RateLimitMiddleware`.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct WsgiDesk {
-    gate: Py<Gate>,
+    limiter: Py<HotLimiter>,
     key: Py<WsgiKey>,
-    fields: Py<LimitFields>,
     /// Paths that are never limited.
     exempt: Py<PyFrozenSet>,
-    /// The application behind the limiter.
-    app: Py<PyAny>,
-    /// Writes a denial from (decision, Accept): (denial, fields).
-    compose: Py<PyAny>,
     /// The specification, which answers what is not for us.
-    otherwise: Py<PyAny>,
-    /// Answers in the place of a store that failed: (error, environ, `start_response`).
-    refuse: Py<PyAny>,
+    middleware: Py<PyAny>,
     /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
     /// in them, for those who accept anything.
-    repeated: Repeated<Written>,
+    repeated: Mutex<HashMap<(u64, u64), Written>>,
 }
 
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    #[pyo3(signature = (gate, key, fields, exempt, app, *, compose, otherwise, refuse))]
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one a field, named by the caller"
-    )]
     fn new(
-        gate: Py<Gate>,
+        limiter: Py<HotLimiter>,
         key: Py<WsgiKey>,
-        fields: Py<LimitFields>,
         exempt: Py<PyFrozenSet>,
-        app: Py<PyAny>,
-        compose: Py<PyAny>,
-        otherwise: Py<PyAny>,
-        refuse: Py<PyAny>,
+        middleware: Py<PyAny>,
     ) -> Self {
         Self {
-            gate,
+            limiter,
             key,
-            fields,
             exempt,
-            app,
-            compose,
-            otherwise,
-            refuse,
-            repeated: Repeated::new(),
+            middleware,
+            repeated: Mutex::default(),
         }
     }
 
@@ -80,26 +65,26 @@ impl WsgiDesk {
         start_response: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = environ.py();
-        if let Some(path) = environ.get_item(intern!(py, "PATH_INFO"))?
-            && self.exempt.bind(py).contains(path)?
-        {
-            return self.app.bind(py).call1((environ, start_response));
-        }
-        let decision = match self.decide(environ) {
+        let middleware = self.middleware.bind(py);
+        let path = environ.get_item(intern!(py, "PATH_INFO"))?;
+        let decided = match path {
+            Some(path) if self.exempt.bind(py).contains(&path)? => Ok(None),
+            _ => self.decide(environ),
+        };
+        let decision = match decided {
             Ok(Some(decision)) => decision,
-            Ok(None) => return self.otherwise.bind(py).call1((environ, start_response)),
+            Ok(None) => {
+                return middleware.call_method1(intern!(py, "_answer"), (environ, start_response));
+            }
             Err(error) if is_store_error(py, &error)? => {
-                let error = error.into_value(py);
-                return self.refuse.bind(py).call1((error, environ, start_response));
+                let told = (error.into_value(py), environ, start_response);
+                return middleware.call_method1(intern!(py, "_refuse"), told);
             }
             Err(error) => return Err(error),
         };
-        if decision.passes() {
-            let starting = Starting {
-                start_response: start_response.clone().unbind(),
-                fields: self.fields.get().shared(py, &decision)?,
-            };
-            return self.app.bind(py).call1((environ, starting));
+        if decision.get().passes() {
+            let told = (decision, environ, start_response);
+            return middleware.call_method1(intern!(py, "_admitted"), told);
         }
         let accept = environ.get_item(intern!(py, "HTTP_ACCEPT"))?;
         let (line, fields, body) = self.denial(py, decision, accept)?;
@@ -118,56 +103,16 @@ impl WsgiDesk {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.gate)?;
-        visit.call(&self.app)?;
-        visit.call(&self.compose)?;
-        visit.call(&self.otherwise)?;
-        visit.call(&self.refuse)
-    }
-}
-
-/// `start_response` of a request that may pass: adds the fields of its decision.
-#[pyclass(frozen, module = "rateproof._native")]
-struct Starting {
-    start_response: Py<PyAny>,
-    /// Those of other requests as well: not to be changed.
-    fields: Py<PyList>,
-}
-
-#[pymethods]
-impl Starting {
-    #[pyo3(signature = (status, headers, exc_info=None, /))]
-    fn __call__<'py>(
-        &self,
-        status: &Bound<'py, PyAny>,
-        headers: &Bound<'py, PyList>,
-        exc_info: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = status.py();
-        let all = headers
-            .as_sequence()
-            .concat(self.fields.bind(py).as_sequence())?;
-        let start_response = self.start_response.bind(py);
-        match exc_info {
-            Some(exc_info) => start_response.call1((status, all, exc_info)),
-            None => start_response.call1((status, all)),
-        }
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.start_response)
+        visit.call(&self.limiter)?;
+        visit.call(&self.middleware)
     }
 }
 
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
-    fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Decision>> {
-        let gate = self.gate.get();
-        if gate.is_closed() {
-            return Ok(None);
-        }
+    fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Py<Decision>>> {
         match self.key.get().key_of(environ)? {
-            Some(key) => gate.decide(environ.py(), &key, 1),
+            Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
             None => Ok(None),
         }
     }
@@ -175,21 +120,26 @@ impl WsgiDesk {
     fn denial<'py>(
         &self,
         py: Python<'py>,
-        decision: Decision,
+        decision: Py<Decision>,
         accept: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Denied<'py>> {
         let seen = (accept.as_ref().is_none_or(accepts_anything))
-            .then(|| decision.seconds_and_remaining())
+            .then(|| decision.get().seconds_and_remaining())
             .flatten();
         let copy = |(line, fields, body): &Written| {
             (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py))
         };
-        let written = match seen.and_then(|seen| self.repeated.find(seen, copy)) {
+        let repeated = || self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = match seen.and_then(|seen| repeated().get(&seen).map(copy)) {
             Some(written) => written,
             None => {
                 let written = self.compose(py, decision, accept)?;
                 if let Some(seen) = seen {
-                    self.repeated.keep(seen, copy(&written));
+                    let mut repeated = repeated();
+                    if repeated.len() == MOST {
+                        repeated.clear();
+                    }
+                    repeated.insert(seen, copy(&written));
                 }
                 written
             }
@@ -203,11 +153,12 @@ impl WsgiDesk {
     fn compose(
         &self,
         py: Python<'_>,
-        decision: Decision,
+        decision: Py<Decision>,
         accept: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Written> {
-        let composed = self.compose.call1(py, (decision, accept))?;
-        let (denial, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = composed.extract(py)?;
+        let middleware = self.middleware.bind(py);
+        let composed = middleware.call_method1(intern!(py, "_denied"), (decision, accept))?;
+        let (denial, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = composed.extract()?;
         Ok((
             denial.getattr("line")?.extract()?,
             PyList::new(py, fields.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.unbind(),

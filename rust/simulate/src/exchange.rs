@@ -127,9 +127,9 @@ impl Worker {
                 let error = connection.parser.end().err().map_or(ErrorKind::None, fault);
                 return self.finish(place, error, now_ns);
             }
-            let starts = connection.parser.starts();
+            let statuses = connection.parser.statuses();
             let fed = connection.parser.feed(&self.buffer[..count]);
-            if connection.parser.starts() != starts {
+            if connection.parser.statuses() != statuses {
                 connection.flight.received_ns = now_ns;
             }
             match fed {

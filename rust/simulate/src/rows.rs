@@ -38,7 +38,7 @@ pub struct Row {
     pub intended_ns: i64,
     /// Before its first byte was written.
     pub sent_ns: i64,
-    /// After the first byte of the final status line had come.
+    /// After all three digits of the final status had come.
     pub received_ns: i64,
     /// After the whole answer had been read, or was given up.
     pub done_ns: i64,

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from rateproof.core import native
 from rateproof.policy import Quota
 
-__all__ = ["Answer", "Decision", "QuotaState", "Reason", "Ruling", "decide"]
+__all__ = ["Answer", "Decision", "PlainDecision", "QuotaState", "Reason", "Ruling", "decide"]
 
 Reason: TypeAlias = Literal["quota", "cached", "local", "full", "error", "shadow", "exempt"]
 """Who decided: see `Decision`."""
@@ -58,7 +58,7 @@ class QuotaState:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PlainDecision:
     """May this request pass? True when it may.
 
     Args:
@@ -90,9 +90,11 @@ class Decision:
         return self.admitted
 
 
-_module = native()
-if _module is not None:
-    Decision = _module.Decision  # type: ignore[misc]  # the twin that the class above specifies
+if TYPE_CHECKING:
+    from rateproof._native import Decision
+else:
+    Decision = getattr(native(), "Decision", PlainDecision)
+    """The native class where that core is in use: it makes `quotas` when they are read."""
 
 
 def decide(

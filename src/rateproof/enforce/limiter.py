@@ -1,13 +1,14 @@
 """The limiter: keys in, decisions out."""
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Coroutine, Hashable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, TypeVar
 
 from rateproof.clock import Clock, SystemClock
+from rateproof.core import native
 from rateproof.enforce.counters import Count
-from rateproof.enforce.decision import Answer, Decision, Ruling, decide
+from rateproof.enforce.decision import Answer, Decision, Reason, Ruling, decide
 from rateproof.enforce.stores import (
     DEFAULT_CAPACITY,
     NETWORK_SCHEMES,
@@ -16,22 +17,42 @@ from rateproof.enforce.stores import (
     distinct_quotas,
     open_store,
 )
-from rateproof.enforce.stores.native import NativeLedger
 from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreUnreachable
 from rateproof.policy import Policy, Quota
 
-if TYPE_CHECKING:
-    from rateproof._native import Gate
+if TYPE_CHECKING or native() is not None:
+    from rateproof._native import HotLimiter, natively
+else:
+    M = TypeVar("M")
+
+    class HotLimiter:
+        """Where there is no native core, every call is decided in Python."""
+
+        decides = False
+
+        def decide_by(self, *_: object, **__: object) -> None:
+            """Nothing: no native core, no decider."""
+
+    def natively(method: M) -> M:
+        """The method as it is."""
+        return method
+
 
 __all__ = ["Key", "Limiter", "PolicyLike", "Stats", "policy_of"]
 
 Key: TypeAlias = str | bytes
 PolicyLike: TypeAlias = str | Quota | Policy
 Exempt: TypeAlias = Collection[Key] | Callable[[bytes], bool]
+T = TypeVar("T")
 
 _MAX_NOW_NS = 2**60 - 1
 _MAX_POLICIES = 1024
 _ERROR_WAIT_NS = 1_000_000_000
+_COUNTED: dict[Reason, Count] = {
+    "full": Count.FULL,
+    "local": Count.ERROR,
+    "cached": Count.CACHED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +69,7 @@ class Stats:
     tables: dict[Quota, tuple[int, int]]
 
 
-class Limiter:
+class Limiter(HotLimiter):
     """Admits what a policy allows, for any number of keys, threads and processes.
 
     Args:
@@ -112,14 +133,13 @@ class Limiter:
         self._exempt = exempt if callable(exempt) else frozenset(map(_bytes, exempt)).__contains__
         self._any_exempt = callable(exempt) or bool(exempt)
         self._plans: dict[PolicyLike, _Plan] = {}
-        self._gate: Gate | None = None
         local = on_error == "local"
         self._store = open_store(store, capacity, local=local) if isinstance(store, str) else store
         self._counting = self._store if counters is None else open_store(counters)
         try:
             self._plan = self._planned(policy)
             self._counters = self._counting.counters()
-            self._arm()
+            self._choose_decider()
         except BaseException:
             self.close()
             raise
@@ -128,11 +148,6 @@ class Limiter:
     def policy(self) -> Policy:
         """What it enforces, unless a call names another policy."""
         return self._plan.policy
-
-    @property
-    def gate(self) -> "Gate | None":
-        """The native core's way to `hit`, where it can do all that this limiter does."""
-        return self._gate
 
     def prepare(self, policy: PolicyLike) -> None:
         """Open what calls with this policy need, so that the first one need not.
@@ -145,6 +160,7 @@ class Limiter:
         """
         self._planned(policy)
 
+    @natively
     def hit(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
         """Decide whether a request of `key` may pass, and count it if it may.
 
@@ -172,34 +188,9 @@ class Limiter:
         >>> second.admitted, second.remaining, second.retry_after_ns
         (False, 1, 5000000000)
         """
-        plan = self._plan if policy is None else self._planned(policy)
-        raw = _bytes(key)
-        plan.check(cost)
-        if self._any_exempt and self._exempt(raw):
-            return self._exempted(plan)
-        now_ns = self._now_ns()
-        try:
-            ruling = plan.ledger.hit(raw, cost, now_ns, skip_full=self._skip_full)
-        except StoreError as error:
-            return self._failed(plan, error)
-        return self._decided(plan, ruling)
+        return _at_once(self._decide("hit", key, cost, policy))
 
-    async def ahit(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
-        """`hit` for coroutines: where the store waits for a network, others go on."""
-        if self._gate is not None and isinstance(self._plan.ledger, NativeLedger):
-            return self.hit(key, cost, policy=policy)
-        plan = self._plan if policy is None else self._planned(policy)
-        raw = _bytes(key)
-        plan.check(cost)
-        if self._any_exempt and self._exempt(raw):
-            return self._exempted(plan)
-        now_ns = self._now_ns()
-        try:
-            ruling = await plan.ledger.ahit(raw, cost, now_ns, skip_full=self._skip_full)
-        except StoreError as error:
-            return self._failed(plan, error)
-        return self._decided(plan, ruling)
-
+    @natively
     def peek(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
         """What `hit` would decide now, counting nothing: `remaining` is what is free.
 
@@ -210,17 +201,11 @@ class Limiter:
         ...     limiter.peek("a").remaining, limiter.peek("a").remaining
         (5, 5)
         """
-        plan = self._plan if policy is None else self._planned(policy)
-        raw = _bytes(key)
-        plan.check(cost)
-        if self._any_exempt and self._exempt(raw):
-            return plan.untouched("exempt", admitted=True)
-        now_ns = self._now_ns()
-        try:
-            ruling = plan.ledger.peek(raw, cost, now_ns, skip_full=self._skip_full)
-        except StoreUnreachable:
-            return plan.untouched("error", admitted=self._admit_on_error or self._shadow)
-        return self._shadowed(plan.decision(ruling))
+        return _at_once(self._decide("peek", key, cost, policy))
+
+    async def ahit(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
+        """`hit` for coroutines: where the store waits for a network, others go on."""
+        return await self._decide("ahit", key, cost, policy)
 
     def reset(self, key: Key, *, policy: PolicyLike | None = None) -> None:
         """Forget what was admitted for `key`: all quotas of the policy are free again.
@@ -257,11 +242,8 @@ class Limiter:
 
         What is in `shm://` stays there for the other processes, and for the next.
         """
-        if self._gate is not None:
-            self._gate.close()
-            # It holds the tables, and this limiter: let it go now, not when cycles are collected.
-            self._gate = None
-            del self.hit
+        if self.decides:
+            self.let_go()
         self._store.close()
         self._counting.close()
 
@@ -284,19 +266,55 @@ class Limiter:
     def __repr__(self) -> str:
         return f"Limiter({str(self.policy)!r})"
 
-    def _arm(self) -> None:
-        """Let the native core answer `hit` by itself where it can do all that is done here."""
-        ledger, counters = self._plan.ledger, self._counters
-        if self._clock is not None or self._any_exempt:
+    def _choose_decider(self) -> None:
+        """Let the native core decide where it can do all that this limiter is asked for."""
+        ledger, counters, module = self._plan.ledger, self._counters, native()
+        source = getattr(ledger, "source", None)
+        mixed = self._skip_full and len(ledger.quotas) > 1  # asks some of the tables only
+        if module is None or source is None or self._any_exempt or self._clock is not None or mixed:
             return
-        several = len(ledger.quotas) > 1
-        if (several and self._skip_full) or type(self).hit is not Limiter.hit:
-            return
-        self._gate = ledger.gate(
-            counters, self._plan.order, self.hit, skip_full=self._skip_full, shadow=self._shadow
-        )
-        if self._gate is not None:
-            self.hit = self._gate.hit  # type: ignore[assignment, method-assign]
+        if type(self).hit is Limiter.hit and isinstance(counters, module.Counters):
+            self.decide_by(
+                source, counters, self._plan.order, skip_full=self._skip_full, shadow=self._shadow
+            )
+
+    async def _decide(
+        self,
+        ask: Literal["hit", "ahit", "peek"],
+        key: Key,
+        cost: int,
+        policy: PolicyLike | None,
+    ) -> Decision:
+        """What a decision is: the specification of `hit`, `ahit` and `peek`.
+
+        Only for `ahit` does it wait.
+        """
+        plan = self._plan if policy is None else self._planned(policy)
+        raw = _bytes(key)
+        plan.check(cost)
+        count = _uncounted if ask == "peek" else self._counters.add
+        if self._any_exempt and self._exempt(raw):
+            count(Count.EXEMPT)
+            return plan.untouched("exempt", admitted=True)
+        now_ns, skip_full = self._now_ns(), self._skip_full
+        try:
+            if ask == "ahit":
+                ruling = await plan.ledger.ahit(raw, cost, now_ns, skip_full=skip_full)
+            elif ask == "hit":
+                ruling = plan.ledger.hit(raw, cost, now_ns, skip_full=skip_full)
+            else:
+                ruling = plan.ledger.peek(raw, cost, now_ns, skip_full=skip_full)
+        except StoreError as error:
+            count(Count.ERROR)
+            if not isinstance(error, StoreUnreachable):
+                raise
+            admitted = self._admit_on_error or self._shadow
+            count(Count.ADMITTED if admitted else Count.DENIED)
+            return plan.untouched("error", admitted=admitted)
+        decision = self._shadowed(plan.decision(ruling))
+        for what in _counts(ruling, decision):
+            count(what)
+        return decision
 
     def _planned(self, policy: PolicyLike) -> "_Plan":
         # What cannot be hashed is no policy either.
@@ -321,23 +339,6 @@ class Limiter:
             raise InvalidArgument(f"the clock reads {now_ns} ns", "0 to 2**60 - 1 can be stored")
         return now_ns
 
-    def _decided(self, plan: "_Plan", ruling: Ruling) -> Decision:
-        decision = self._shadowed(plan.decision(ruling))
-        count = self._counters.add
-        count(Count.ADMITTED if decision.admitted else Count.DENIED)
-        near = any(5 * state.remaining < state.quota.burst for state in decision.quotas)
-        if ruling.admitted and ruling.reason != "full" and near:
-            count(Count.NEAR_LIMIT)
-        if ruling.reason == "full":
-            count(Count.FULL)
-        if ruling.reason == "local":
-            count(Count.ERROR)
-        if ruling.reason == "cached":
-            count(Count.CACHED)
-        if decision.reason == "shadow":
-            count(Count.SHADOW)
-        return decision
-
     def _shadowed(self, decision: Decision) -> Decision:
         if decision.admitted or not self._shadow:
             return decision
@@ -350,17 +351,31 @@ class Limiter:
             reason="shadow",
         )
 
-    def _exempted(self, plan: "_Plan") -> Decision:
-        self._counters.add(Count.EXEMPT)
-        return plan.untouched("exempt", admitted=True)
 
-    def _failed(self, plan: "_Plan", error: StoreError) -> Decision:
-        self._counters.add(Count.ERROR)
-        if not isinstance(error, StoreUnreachable):
-            raise error
-        admitted = self._admit_on_error or self._shadow
-        self._counters.add(Count.ADMITTED if admitted else Count.DENIED)
-        return plan.untouched("error", admitted=admitted)
+def _at_once(decision: Coroutine[Any, Any, T]) -> T:
+    """What comes of a coroutine that waits for nothing."""
+    try:
+        decision.send(None)
+    except StopIteration as end:
+        done: T = end.value
+        return done
+    raise RuntimeError("it waits")
+
+
+def _uncounted(_: int) -> None:
+    """A peek is not counted."""
+
+
+def _counts(ruling: Ruling, decision: Decision) -> Iterator[Count]:
+    """What a decision is counted as."""
+    yield Count.ADMITTED if decision.admitted else Count.DENIED
+    near = any(5 * state.remaining < state.quota.burst for state in decision.quotas)
+    if ruling.admitted and ruling.reason != "full" and near:
+        yield Count.NEAR_LIMIT
+    if ruling.reason in _COUNTED:
+        yield _COUNTED[ruling.reason]
+    if decision.reason == "shadow":
+        yield Count.SHADOW
 
 
 def _check(store: object, clock: object, on_full: object, on_error: object, exempt: object) -> None:

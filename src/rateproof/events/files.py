@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.events.imported import DEFAULT_KEY
+from rateproof.events.impossible import refuse_repeated
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
 from rateproof.events.log import EventLog
-from rateproof.events.numbering import refuse_repeated
 from rateproof.events.parquet import ParquetWriter
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.writer import LogWriter
@@ -101,17 +102,13 @@ def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
 
 def read_lines(lines: Iterator[bytes], name: str, key: KeySpec | None = None) -> EventLog:
     """Read a whole log from its lines: see `read_log`."""
-    from rateproof.events import importers
+    from rateproof.events.importers import importer_of
 
     first = next(lines, b"")
     lines = chain([first] if first else [], lines)
-    tool, key = importers.recognise(first, name), key or importers.DEFAULT_KEY
-    if tool == importers.K6:
-        log = importers.read_k6(lines, name, key)
-    elif tool == importers.VEGETA_JSON:
-        log = importers.read_vegeta_json(lines, name, key)
-    elif tool == importers.VEGETA_CSV:
-        log = importers.read_vegeta_csv(lines, name, key)
+    importer = importer_of(first, name)
+    if importer is not None:
+        log: EventLog = importer.read(lines, name, DEFAULT_KEY if key is None else key)
     else:
         log = read_jsonl(lines, name)
         refuse_repeated(log, name)

@@ -5,7 +5,9 @@ all had happened within a moment, and rows of two clocks as if they lay years
 apart: either would be judged, and wrongly.
 """
 
-from itertools import compress, count
+from collections import deque
+from collections.abc import Sequence
+from itertools import compress, count, repeat
 from math import inf, isnan
 from operator import sub
 from typing import Final
@@ -13,15 +15,17 @@ from typing import Final
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
 from rateproof.events.log import ADMITTED, REJECTED, EventLog
-from rateproof.events.numbering import TWO_LOGS
 from rateproof.events.outcomes import noted_statuses
 
-__all__ = ["refuse_impossible"]
+__all__ = ["TWO_LOGS", "refuse_impossible", "refuse_repeated"]
+
+TWO_LOGS: Final = "two logs in one file? check each by itself"
 
 _YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
 _MOST_YEARS: Final = 20
 _LEAST_NS: Final = 1_000
 _COARSE_NS: Final = 1_000_000
+_BYTES_A_ROW: Final = 64
 
 _FORM: Final = "sent_ns and received_ns are whole nanoseconds of one clock, from 0 on"
 
@@ -127,3 +131,47 @@ def _refuse_equal_rows(log: EventLog, name: str) -> None:
         if values in seen:
             raise LogError(f"{name}, row {row + 1} is there a second time, all of it", TWO_LOGS)
         seen.add(values)
+
+
+def refuse_repeated(log: EventLog, name: str) -> None:
+    """Refuse a log in which a request is there twice.
+
+    A log without sequence numbers (all 0, or one row) cannot tell, and is left alone.
+
+    Args:
+        log: the events of a file.
+        name: of the file, for messages.
+
+    Raises:
+        LogError: two rows of one run with the same sequence number; it names the second,
+            counted from 1.
+    """
+    # Columns that are the same in every row are left as they are: they take no memory so.
+    if log.same("sequence") == 0 or len(log) < 2:
+        return
+    sequences = log.ints("sequence")
+    if not any(sequences):
+        return
+    if log.same("run") is not None and _all_differ(sequences):
+        return
+    runs = log.ints("run")
+    seen: set[tuple[int, int]] = set()
+    for row, (run, sequence) in enumerate(zip(runs, sequences, strict=True)):
+        if (run, sequence) in seen:
+            problem = f"{name}, row {row + 1}: sequence {sequence} of run {run}"
+            raise LogError(f"{problem} is there a second time", TWO_LOGS)
+        seen.add((run, sequence))
+
+
+def _all_differ(numbers: Sequence[int]) -> bool:
+    """Whether they do, as far as a table with a byte for each possible number can tell.
+
+    A set takes some 60 bytes a number; where numbers lie close, as ours do, this takes few.
+    """
+    low, high = min(numbers), max(numbers)
+    if high - low >= _BYTES_A_ROW * len(numbers):
+        return len(set(numbers)) == len(numbers)
+    seen = bytearray(high - low + 1)
+    places = map((-low).__add__, numbers) if low else numbers
+    deque(map(seen.__setitem__, places, repeat(1)), maxlen=0)
+    return seen.count(1) == len(numbers)

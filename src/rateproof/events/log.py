@@ -59,7 +59,7 @@ class Event:
         key: the client's identity as sent, any bytes.
         sent_ns: taken before the first byte of the request was written, so the
             server's decision is not earlier.
-        received_ns: taken after the first byte of the final status line had
+        received_ns: taken after all three digits of the final status had
             arrived, so the decision is not later; None if no answer came.
         status: the HTTP status, None if no answer came.
         outcome: `admitted`, `rejected` or `unknown`.

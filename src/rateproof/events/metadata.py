@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rateproof.errors import LogError
-from rateproof.events.numbering import TWO_LOGS
+from rateproof.events.impossible import TWO_LOGS
 
 __all__ = ["add_metadata"]
 

@@ -1,6 +1,16 @@
-"""Which traffic breaks the limit? Draw scenarios, send them, judge what was seen."""
+"""Find traffic that breaks a limit: draw it, send it, judge what was seen, shrink what broke it.
 
-from rateproof.hunt.exploration.draw import SHAPES, Draw, draw
-from rateproof.hunt.session import TestSettings, run_test
+Read in this order:
 
-__all__ = ["SHAPES", "Draw", "TestSettings", "draw", "run_test"]
+    session       the test: iteration after iteration until stopped, and what is kept of each
+    exploration/  what to send: attacks, drawn from the seed, and closer to what came close
+    iteration     one of them, sent, watched and judged; replay: a schedule that was given instead
+    shrinking/    from a violation or a crash to the shortest schedule that does the same
+    report/       what is left of it for people and programs
+    server/       a server of our own: what is done to it, and what it dies of
+"""
+
+from rateproof.hunt.session import run_test
+from rateproof.hunt.settings import TestSettings
+
+__all__ = ["TestSettings", "run_test"]

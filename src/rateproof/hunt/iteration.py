@@ -1,6 +1,5 @@
 """One iteration: send the drawn traffic, watch the server, judge what was seen."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,14 +9,12 @@ from typing import Any
 
 from rateproof.events import EventLog
 from rateproof.hunt.exploration.draw import Draw
+from rateproof.hunt.recipe import Phase
+from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.server.watch import Crash, Watch
-from rateproof.hunt.settings import TestSettings
-from rateproof.prove import Verdict, judge
-from rateproof.simulate.control import Control
-from rateproof.simulate.scenario import Scenario
+from rateproof.prove import Verdict
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.transports import Transport
 from rateproof.units import SECOND_NS
 
 __all__ = ["CRASH_ERRORS", "Crash", "Iteration", "run_iteration"]
@@ -119,52 +116,43 @@ def _failures(log: EventLog, deeds: Sequence[Deed], *, known: bool = False) -> d
 
 
 def run_iteration(
+    rig: Rig,
     draw: Draw,
-    scenario: Scenario,
-    settings: TestSettings,
+    phase: Phase | None = None,
     *,
     watch: Watch | None,
-    stop: threading.Event,
-    transport: Transport,
     known: bool = False,
     up: bool = True,
 ) -> Iteration:
-    """Run one iteration to its end, or until `stop` is set.
+    """Run one iteration to its end, or until the rig is stopped.
 
     A child that dies meanwhile is recorded and started again at once: its
     limiter's state is in shared memory, so the promise goes on across the crash.
 
     Args:
-        draw: the traffic, as drawn.
-        scenario: the same, as sent.
-        settings: what is claimed to hold, and how it is judged.
+        rig: what is tested.
+        draw: the traffic.
+        phase: where it begins in windows from the epoch; None: anywhere.
         watch: over the server, where it is ours to look after; not used before.
-        stop: ends the iteration early.
-        transport: what sends.
         known: whether the target has answered requests before.
         up: whether a server listens as it begins: else none can stop doing so.
     """
     started_ns = time.monotonic_ns()
     summary = Summary()
+    scenario = rig.scenario(draw.groups, draw.duration_ns, seed=draw.scenario_seed, phase=phase)
     with nullcontext() if watch is None else watch:
-        log = transport(scenario, control=Control(stop), observe=summary.observe)
+        log = rig.send(scenario, summary.observe)
     crashes = [] if watch is None else watch.crashes
     deeds = [] if watch is None else watch.deeds
     summary.conclude(log.metadata)
     elapsed_s = (time.monotonic_ns() - started_ns) / SECOND_NS
-    if watch is None and up and not stop.is_set() and not scenario.target.answers():
+    stopped = rig.stop.is_set()
+    if watch is None and up and not stopped and not scenario.target.answers():
         crashes.append(Crash(elapsed_s, "server stopped answering"))
     log.metadata |= {"iteration": draw.iteration, "fresh_keys": True}
     if deeds:
         log.metadata["nemesis"] = [deed.to_json() for deed in deeds]
-    verdict = judge(
-        log,
-        settings.policy,
-        claims=settings.claims,
-        tolerance_ppm=settings.tolerance_ppm,
-        granularity_ns=settings.granularity_ns,
-        denied_count=settings.denied_count,
-    )
+    verdict = rig.judge(log)
     return Iteration(
-        draw, log, summary, tuple(crashes), verdict, elapsed_s, stop.is_set(), tuple(deeds), known
+        draw, log, summary, tuple(crashes), verdict, elapsed_s, stopped, tuple(deeds), known
     )

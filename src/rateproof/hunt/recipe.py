@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.behaviours import Schedule
-from rateproof.simulate.behaviours.base import Program
+from rateproof.simulate.behaviour import Program
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.checks import check_count
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.steps import RENAME, Ask, Repeat, Wait, compiled

@@ -1,7 +1,10 @@
-"""The tester: iteration after iteration until stopped, every one of them recorded."""
+"""The test: iteration after iteration until stopped, each judged, recorded, and learnt from.
+
+What an iteration sends is drawn (`exploration`) or was given (`replay`); `iteration` runs and
+judges it; what violated the policy is made as short as it gets (`shrinking`) and told (`report`).
+"""
 
 import itertools
-import json
 import sys
 import threading
 from collections import deque
@@ -17,35 +20,27 @@ from rateproof.hunt.exploration.draw import Draw, draw
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase
-from rateproof.hunt.report.conclusion import of_claim
+from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
-from rateproof.hunt.report.summary import SummaryFile, Totals, describe
-from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.report.text import Console, SummaryFile
+from rateproof.hunt.report.totals import Totals, of_claim
+from rateproof.hunt.rig import Rig
+from rateproof.hunt.server.child import server_for
 from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
-from rateproof.hunt.server.starting import server_for
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
-from rateproof.hunt.shrinking.command import repeat_command
-from rateproof.hunt.shrinking.crashes import CRASH, shrunk_crash
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.reproduction import Reproduction
-from rateproof.hunt.shrinking.violations import (
-    outcome_of,
-    scheduled,
-    shrunk_violations,
-    told_if_cut_short,
-)
+from rateproof.hunt.shrinking.crashes import shrunk_crash
+from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
+from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
-from rateproof.output import columns, emit, fold, say
-from rateproof.prove import VIOLATED
+from rateproof.output import columns, fold, say
+from rateproof.prove import CONSISTENT, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
-from rateproof.simulate.scenario import Scenario
-from rateproof.simulate.target import Target
-from rateproof.simulate.transports import Transport, default_name, named
+from rateproof.simulate.transports import default_name, named
 from rateproof.units import SECOND_NS, format_duration
 
-__all__ = ["Hunt", "TestSettings", "run_test"]
+__all__ = ["Hunt", "run_test"]
 
 _KEPT_LOGS = 3
 _PATIENCE_S, _PATIENCE_TRIES = 0.5, 20
@@ -77,57 +72,39 @@ def run_test(
         Unreachable: nothing listens at the target and no server can be started there.
     """
     transport = named(settings.transport or default_name())
-    _first_scenario(settings)  # refuses what no iteration could have
+    signals = Signals(stop or threading.Event())
+    rig = Rig(settings, transport, signals.stop)
+    first, _ = _drawn(settings, 1)
+    rig.scenario(first.groups, first.duration_ns)  # refuses what no iteration could have
     with SummaryFile(settings.out) as summary, ExitStack() as stack:
         if not allow_target(settings.target, yes=settings.yes):
             return Totals().exit_code
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
-        signals = Signals(stop or threading.Event())
         if stop is None:
             stack.enter_context(signals.handled())
-        child = _server(settings, stack, signals.stop)
+        child = server_for(settings)
         if child is None:
             settings = replace(settings, may_start=False)  # nor by who repeats it
+        else:
+            stack.push(child)
+            child.start(signals.stop)
         subject = _subject(settings, own=child is not None and settings.start is None)
-        reporters = [summary, *reporters]
+        reporters = [summary, *reporters, Console(json=settings.json)]
         totals = Totals()
         for reporter in reporters:
             reporter.begin(subject, totals)
-        say(str(subject))
-        if not parquet.available():
-            say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
         stack.enter_context(_stopped_after(settings.duration_ns, signals.stop))
-        hunt = Hunt(settings, child, signals.stop, transport)
+        hunt = Hunt(replace(rig, settings=settings, child=child))
         with _ended(reporters, totals), _verdict_so_far(signals, totals):
-            _iterate_until_done(hunt, signals, summary, reporters, totals)
-        if settings.json_lines:
-            emit(json.dumps({"type": "totals"} | totals.to_json()))
-        else:
-            emit(totals.describe())
+            _iterate_until_done(hunt, signals, reporters, totals)
     return totals.exit_code
 
 
 class Hunt:
-    """Iteration after iteration against one target; each learns from those before.
+    """Iteration after iteration against one target; each learns from those before."""
 
-    Args:
-        settings: what is tested.
-        child: the server, where it is ours to look after.
-        stop: ends an iteration, or a search for the shortest schedule, early.
-        transport: what sends.
-    """
-
-    def __init__(
-        self,
-        settings: TestSettings,
-        child: ChildServer | None,
-        stop: threading.Event,
-        transport: Transport,
-    ) -> None:
-        self.settings = settings
-        self._child = child
-        self.stop = stop
-        self._transport = transport
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
         self._leads = Leads()
         self._known = False
         self._shrunk: set[str] = set()
@@ -135,19 +112,16 @@ class Hunt:
 
     def iterate(self, number: int) -> Iteration:
         """Draw, run and judge an iteration, and learn from it."""
-        settings = self.settings
+        rig, settings = self.rig, self.rig.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
         say("\n".join(fold(f"iteration {number}: {drawn}", columns(sys.stderr))))
-        up = self._child is not None or _listens(settings.target, self.stop)
         iteration = run_iteration(
+            rig,
             drawn,
-            _scenario(settings, drawn, phase),
-            settings,
-            watch=None if self._child is None else Watch(self._child, _strokes(settings, drawn)),
-            stop=self.stop,
-            transport=self._transport,
+            phase,
+            watch=None if rig.child is None else Watch(rig.child, _strokes(settings, drawn)),
             known=self._known,
-            up=up,
+            up=rig.child is not None or self._listens(),
         )
         if settings.recipe is not None:
             iteration = told_if_cut_short(settings.recipe, iteration)
@@ -155,185 +129,81 @@ class Hunt:
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         return iteration
 
-    def reproductions(self, iteration: Iteration) -> tuple[Reproduction, ...]:
+    def reproductions(self, iteration: Iteration) -> list[Reproduction]:
         """The schedule that was to be run; else the shortest for each new violation or crash.
 
         Where there is none, or none was to be looked for, the iteration as a whole.
         """
-        settings = self.settings
+        settings = self.rig.settings
         if settings.recipe is not None:
-            return (outcome_of(settings.recipe, iteration, settings),)
-        found = self._shortest(iteration) if settings.shrink else ()
+            return [outcome_of(settings.recipe, iteration, self.rig)]
+        found = self._shortest(iteration) if settings.shrink else []
         new = _kinds(iteration, settings) - self._shrunk - self._told
         new -= {each.kind for each in found}
         self._told |= new
-        return (*found, *(self._as_a_whole(kind, iteration) for kind in sorted(new)))
+        number = iteration.draw.iteration
+        whole = [
+            Reproduction.of(settings, kind, None, complete=None, iterations=number)
+            for kind in sorted(new)
+        ]
+        return found + whole
 
-    def _as_a_whole(self, kind: str, iteration: Iteration) -> Reproduction:
-        command = repeat_command(self.settings, None, iterations=iteration.draw.iteration)
-        return Reproduction(kind, None, Tries(0, 0), complete=None, command=command)
-
-    def _shortest(self, iteration: Iteration) -> tuple[Reproduction, ...]:
-        settings = self.settings
-        found = shrunk_violations(iteration, settings, self._shrunk, self._transport, self.stop)
-        if iteration.nemesis:
-            found = self._with_nemesis(found, iteration.draw.iteration)
-        if not iteration.crashes or self._child is None or CRASH in self._shrunk:
-            return found
-        self._shrunk.add(CRASH)
-        crash = shrunk_crash(iteration, settings, self._child, self._transport, self.stop)
-        return found if crash is None else (*found, crash)
-
-    def _with_nemesis(self, found: Sequence[Reproduction], number: int) -> tuple[Reproduction, ...]:
-        """What does not happen without the nemesis is repeated by the iteration as a whole."""
-        command = repeat_command(self.settings, None, iterations=number)
-        told = []
-        for each in found:
-            if each.tries.accepted:
-                told.append(each)
-            else:
+    def _shortest(self, iteration: Iteration) -> list[Reproduction]:
+        rig, number = self.rig, iteration.draw.iteration
+        found = shrunk_violations(iteration, rig, self._shrunk)
+        for place, each in enumerate(found):
+            if iteration.nemesis and not each.tries.accepted:  # it takes the nemesis
                 self._shrunk.discard(each.kind)
-                told.append(replace(each, recipe=None, command=command))
-        return tuple(told)
+                found[place] = Reproduction.of(
+                    rig.settings,
+                    each.kind,
+                    None,
+                    each.tries,
+                    complete=each.complete,
+                    iterations=number,
+                )
+        if iteration.crashes and rig.child is not None and CRASH not in self._shrunk:
+            self._shrunk.add(CRASH)
+            crash = shrunk_crash(iteration, rig, rig.child)
+            found += [] if crash is None else [crash]
+        return found
 
-
-def _subject(settings: TestSettings, *, own: bool) -> Subject:
-    shown = {
-        "Claims": ", ".join(sorted(settings.claims)),
-        "Tolerance": f"{settings.tolerance_ppm} ppm",
-        "Granularity": format_duration(settings.granularity_ns),
-        "Rejected by": listed(settings.rejected_statuses),
-        "Method": settings.method,
-        "Timeout": format_duration(settings.timeout_ns),
-        "Most requests a second": None if settings.max_rate is None else f"{settings.max_rate:g}",
-        "Transport": settings.transport or default_name(),
-        "Server started by": settings.start,
-        "Nemesis": ", ".join(settings.nemesis),
-    }
-    return Subject(
-        verb="test",
-        target=settings.target.url,
-        policy=str(settings.policy),
-        key=str(settings.key),
-        seed=settings.seed,
-        own=own,
-        settings={name: value for name, value in shown.items() if value},
-    )
-
-
-@contextmanager
-def _ended(reporters: Sequence[Reporter], totals: Totals) -> Iterator[None]:
-    """End every report, whatever happens in the body, and say there if it was out of order."""
-    with ExitStack() as ends:
-        for reporter in reversed(reporters):
-            ends.callback(reporter.end)
-        try:
-            yield
-        except BaseException as error:
-            totals.failed = str(error) or type(error).__name__
-            raise
-
-
-@contextmanager
-def _verdict_so_far(signals: Signals, totals: Totals) -> Iterator[None]:
-    """Let signals end the body with the verdict so far, where there is one."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not (signals.seen and totals.requests):
-            raise
-    else:
-        if signals.seen and not totals.requests:
-            raise KeyboardInterrupt(NO_VERDICT)
-    finally:
-        signals.ignore()
+    def _listens(self) -> bool:
+        """Find a server at the target, after some time for one that went away to come back."""
+        for _ in range(_PATIENCE_TRIES):
+            if self.rig.settings.target.answers():
+                return True
+            if self.rig.stop.wait(_PATIENCE_S):
+                break
+        return False
 
 
 def _iterate_until_done(
-    hunt: Hunt,
-    signals: Signals,
-    summary: SummaryFile,
-    reporters: Sequence[Reporter],
-    totals: Totals,
+    hunt: Hunt, signals: Signals, reporters: Sequence[Reporter], totals: Totals
 ) -> None:
-    settings = hunt.settings
+    settings, stop = hunt.rig.settings, hunt.rig.stop
     prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
-    logs: deque[Path] = deque()
+    suffix = "parquet" if parquet.available() else "jsonl"
+    consistent: deque[Path] = deque()
     for number in itertools.count(1):
         iteration = hunt.iterate(number)
-        path = _log_path(settings.out, prefix, number)
+        path = settings.out / f"{prefix}_{number:06}.{suffix}"
         with signals.held():
             totals.add(iteration)
             for reporter in reporters:
                 reporter.add(iteration, path)
-            say(describe(iteration, path, columns(sys.stderr)).partition("\n")[2])
-            if settings.json_lines:
-                emit(json.dumps({"type": "iteration"} | iteration.to_json()))
             _write_log(path, iteration)
-            _drop_old_logs(logs, path, iteration)
+            if iteration.verdict.outcome == CONSISTENT:
+                consistent.append(path)
+            while len(consistent) > _KEPT_LOGS:
+                consistent.popleft().unlink(missing_ok=True)
         for reproduction in hunt.reproductions(iteration):
             totals.reproductions.append(reproduction)
-            summary.append(reproduction.describe())
-            say(reproduction.describe())
-            if settings.json_lines:
-                about = {"type": "reproduction", "iteration": number}
-                emit(json.dumps(about | reproduction.to_json()))
+            for reporter in reporters:
+                reporter.found(reproduction, number)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
-        if hunt.stop.is_set() or failed or number == settings.iterations:
+        if stop.is_set() or failed or number == settings.iterations:
             return
-
-
-def _server(settings: TestSettings, stack: ExitStack, stop: threading.Event) -> ChildServer | None:
-    child = server_for(
-        settings.target,
-        settings.policy,
-        settings.key,
-        command=settings.start,
-        may_start=settings.may_start,
-        nemesis=bool(settings.nemesis),
-    )
-    if child is not None:
-        stack.push(child)
-        child.start(stop)
-    return child
-
-
-def _log_path(folder: Path, prefix: str, iteration: int) -> Path:
-    suffix = "parquet" if parquet.available() else "jsonl"
-    return folder / f"{prefix}_{iteration:06}.{suffix}"
-
-
-def _write_log(path: Path, iteration: Iteration) -> None:
-    """Write a whole log, or none."""
-    try:
-        with open_log_writer(path, iteration.log.metadata) as writer:
-            writer.write(iteration.log)
-    except CannotWrite:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _drop_old_logs(kept: deque[Path], path: Path, iteration: Iteration) -> None:
-    """Keep the logs that show something, and of the consistent ones the last three."""
-    if iteration.verdict.outcome == "consistent":
-        kept.append(path)
-    while len(kept) > _KEPT_LOGS:
-        kept.popleft().unlink(missing_ok=True)
-
-
-@contextmanager
-def _stopped_after(duration_ns: int | None, stop: threading.Event) -> Iterator[None]:
-    """Set the event when that time is over and the body still runs."""
-    if duration_ns is None:
-        yield
-        return
-    timer = threading.Timer(duration_ns / SECOND_NS, stop.set)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
@@ -343,15 +213,6 @@ def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
     if verdict.outcome == VIOLATED:
         kinds |= {claim for claim in settings.claims if of_claim(verdict, claim) is not None}
     return kinds
-
-
-def _first_scenario(settings: TestSettings) -> Scenario:
-    """What the first iteration sends.
-
-    Raises:
-        InvalidArgument: a value with which no iteration could be run.
-    """
-    return _scenario(settings, *_drawn(settings, 1))
 
 
 def _drawn(
@@ -382,20 +243,78 @@ def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
     return plan(drawn.seed, drawn.iteration, duration_ns, quota.window_ns, settings.nemesis)
 
 
-def _scenario(settings: TestSettings, drawn: Draw, phase: Phase | None) -> Scenario:
-    return settings.scenario(
-        drawn.groups,
-        seed=drawn.scenario_seed,
-        duration_ns=drawn.duration_ns,
-        start_ns=None if phase is None else phase.next_ns(),
+def _subject(settings: TestSettings, *, own: bool) -> Subject:
+    shown = {
+        "Claims": ", ".join(sorted(settings.claims)),
+        "Tolerance": f"{settings.tolerance_ppm} ppm",
+        "Granularity": format_duration(settings.granularity_ns),
+        "Rejected by": listed(settings.rejected_statuses),
+        "Method": settings.method,
+        "Timeout": format_duration(settings.timeout_ns),
+        "Most requests a second": None if settings.max_rate is None else f"{settings.max_rate:g}",
+        "Transport": settings.transport or default_name(),
+        "Server started by": settings.start,
+        "Nemesis": ", ".join(settings.nemesis),
+    }
+    return Subject(
+        verb="test",
+        target=settings.target.url,
+        policy=str(settings.policy),
+        key=str(settings.key),
+        seed=settings.seed,
+        own=own,
+        settings={name: value for name, value in shown.items() if value},
     )
 
 
-def _listens(target: Target, stop: threading.Event) -> bool:
-    """Whether a server is there, after some time for one that went away to come back."""
-    for _ in range(_PATIENCE_TRIES):
-        if target.answers():
-            return True
-        if stop.wait(_PATIENCE_S):
-            break
-    return False
+def _write_log(path: Path, iteration: Iteration) -> None:
+    """Write a whole log, or none."""
+    try:
+        with open_log_writer(path, iteration.log.metadata) as writer:
+            writer.write(iteration.log)
+    except CannotWrite:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _ended(reporters: Sequence[Reporter], totals: Totals) -> Iterator[None]:
+    """End every report, whatever happens in the body, and say there if it was out of order."""
+    with ExitStack() as ends:
+        for reporter in reversed(reporters):
+            ends.callback(reporter.end)
+        try:
+            yield
+        except BaseException as error:
+            totals.failed = str(error) or type(error).__name__
+            raise
+
+
+@contextmanager
+def _verdict_so_far(signals: Signals, totals: Totals) -> Iterator[None]:
+    """Let signals end the body with the verdict so far, where there is one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (signals.seen and totals.requests):
+            raise
+    else:
+        if signals.seen and not totals.requests:
+            raise KeyboardInterrupt(NO_VERDICT)
+    finally:
+        signals.ignore()
+
+
+@contextmanager
+def _stopped_after(duration_ns: int | None, stop: threading.Event) -> Iterator[None]:
+    """Set the event when that time is over and the body still runs."""
+    if duration_ns is None:
+        yield
+        return
+    timer = threading.Timer(duration_ns / SECOND_NS, stop.set)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()

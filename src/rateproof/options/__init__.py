@@ -1,1 +1,14 @@
-"""What can be told, once for all: kinds of values, and the text that names each mistake's line."""
+"""What rateproof can be told: each option is declared once, whoever reads it.
+
+Read in this order:
+
+    kinds       what a value may be, and `Option`
+    forms       the kinds that several options share
+    declared    every verb with its options: the one table
+    lines       where in a TOML text each value stands
+    reader      a TOML file, every mistake in it named with its line
+    sources     flags over the environment over a file over the default
+    arguments   the command line and its help
+    completion  what completes the command line in a shell
+    reference   the page of each verb in docs/reference
+"""

@@ -1,27 +1,28 @@
-"""What a value in a scenario file may be: how it is read, and the same as JSON Schema."""
+"""What a value may be: read from text, from TOML and from Python, and the same as JSON Schema."""
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import KW_ONLY, dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.units import UNIT_NS, format_duration, parse_duration
 
 __all__ = [
-    "Field",
     "Kind",
     "Leaf",
+    "Option",
     "Pairs",
+    "Section",
     "Series",
-    "Table",
     "any_case",
+    "choice",
     "duration",
     "flag",
     "number",
     "text",
-    "type_name",
     "whole",
 ]
 
@@ -33,6 +34,10 @@ _TYPES = {
     list: "an array",
     dict: "a table",
 }
+_WORDS = {"true": True, "yes": True, "on": True, "1": True}
+_WORDS |= {"false": False, "no": False, "off": False, "0": False}
+_NUMBER = re.compile(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|nan|inf)", re.IGNORECASE)
+_LONGEST = 64  # characters of a bad value that an error repeats
 
 
 def any_case(word: str) -> str:
@@ -43,13 +48,13 @@ def any_case(word: str) -> str:
 _UNITS = "|".join(any_case(name) for name in sorted(UNIT_NS, key=len, reverse=True))
 _DURATION = rf"^\s*[0-9]{{1,20}}(\.[0-9]{{1,20}})?\s*({_UNITS})[Ss]?\s*$"
 _NONZERO = r"(?=.*[1-9])"
-LONGEST = 64
-"""Characters of a bad value that an error repeats."""
 
 
-def type_name(value: Any) -> str:
-    """What a value of TOML is called: `a text`, `a whole number`, `a date or time` ..."""
-    return _TYPES.get(type(value), "a date or time")
+def mismatch(value: Any, expected: str) -> InvalidArgument:
+    """The error of a value of another type than is expected."""
+    return InvalidArgument(
+        f"{value!r:.{_LONGEST}} is {_TYPES.get(type(value), 'a date or time')}, not {expected}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +62,75 @@ class Leaf:
     """A value without parts.
 
     Args:
-        types: the types of TOML that are accepted.
+        types: the types that are accepted, of TOML or Python; `true` is no number.
         schema: the value as JSON Schema, without what only `parse` can judge.
         parse: what becomes of it; raises InvalidArgument.
+        form: what is accepted, in words.
+        metavar: what stands for it in help.
+        written: the value, of one of the types, that a text stands for; raises InvalidArgument.
+        shown: the text of a value that was read.
+        unit: what names inside the program end in.
     """
 
     types: tuple[type, ...]
     schema: Mapping[str, Any]
     parse: Callable[[Any], Any]
-
-    def accepts(self, value: Any) -> bool:
-        """Whether it is of one of the types; `true` is no number."""
-        return type(value) in self.types
+    form: str
+    metavar: str
+    written: Callable[[str], Any] = str
+    shown: Callable[[Any], str] = str
+    unit: str = ""
 
     def read(self, value: Any) -> Any:
-        """What the value means.
+        """What a value of TOML or Python means.
 
         Raises:
             InvalidArgument: another type, or a value out of bounds.
         """
-        if not self.accepts(value):
-            expected = " or ".join(_TYPES[kind] for kind in self.types)
-            raise InvalidArgument(f"{value!r:.{LONGEST}} is {type_name(value)}, not {expected}")
+        if type(value) not in self.types:
+            raise mismatch(value, " or ".join(_TYPES.get(kind, "bytes") for kind in self.types))
         return self.parse(value)
+
+    def read_text(self, text: str) -> Any:
+        """What a text of the command line or the environment means.
+
+        Raises:
+            InvalidArgument: naming the text.
+        """
+        return self.parse(self.written(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A table whose names are free: a text for each.
+    """A table whose names are free: a text for each. As text it is one pair.
 
     Args:
         schema: the table as JSON Schema.
-        check: accepts one name and its text, or raises InvalidArgument.
+        form: what a text is to look like.
+        metavar: what stands for one in help.
+        written: the name and the value that a text stands for; raises InvalidArgument.
     """
 
     schema: Mapping[str, Any]
-    check: Callable[[str, str], None]
+    form: str
+    metavar: str
+    written: Callable[[str], tuple[str, str]]
+
+    def read(self, values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """What a mapping of Python means."""
+        return tuple(values.items())
+
+    def read_text(self, text: str) -> tuple[str, str]:
+        """The pair that a text stands for.
+
+        Raises:
+            InvalidArgument: naming the text.
+        """
+        return self.written(text)
+
+    def shown(self, pair: tuple[str, str]) -> str:
+        """The text of a pair."""
+        return ": ".join(pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,59 +141,174 @@ class Series:
         item: their kind.
         least: how many at least.
         make: what becomes of them all.
+        form: what is accepted, in words.
+        metavar: what stands for it in help.
+        written: the values that a text stands for; raises InvalidArgument.
     """
 
-    item: "Kind"
+    item: Any
     least: int
     make: Callable[[list[Any]], Any] = list
+    form: str = "an array"
+    metavar: str = ""
+    written: Callable[[str], list[Any]] = list
+
+    def read(self, values: Collection[Any]) -> Any:
+        """What values of Python mean.
+
+        Raises:
+            InvalidArgument: too few, or one that cannot be accepted.
+        """
+        if len(values) < self.least:
+            raise InvalidArgument(f"{len(values)} items", self.form)
+        return self.make([self.item.read(each) for each in values])
+
+    def read_text(self, text: str) -> Any:
+        """What a text means.
+
+        Raises:
+            InvalidArgument: naming the text.
+        """
+        return self.make(self.written(text))
+
+    def shown(self, values: Any) -> str:
+        """The text of values that were read."""
+        return ",".join(map(str, sorted(values)))
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A named value of a table.
-
-    Args:
-        kind: what it may be.
-        help: one line on its meaning, without a full stop.
-        argument: its name inside the program.
-        required: whether it must be there.
-        excludes: the names that cannot stand beside it.
-    """
-
-    kind: "Kind"
-    help: str
-    argument: str
-    required: bool = False
-    excludes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
+class Section:
     """A table of known names.
 
     Args:
-        fields: what every such table may hold.
+        options: what every such table may hold, by name.
         make: what becomes of the values that were read, by argument.
         tag: the name of the text that tells which variant this is.
-        variants: what each variant may hold beside `fields`, by the tag's text.
+        variants: what each variant may hold beside `options`, by the tag's text.
         default: the variant of a table without a tag; None: it must have one.
         name: of its definition in the schema, for a kind that stands in many
             places; None: it is written where it stands.
     """
 
-    fields: Mapping[str, Field]
-    make: Callable[[dict[str, Any]], Any]
+    options: Mapping[str, "Option"]
+    make: Callable[[dict[str, Any]], Any] = dict
     tag: str | None = None
-    variants: Mapping[str, Mapping[str, Field]] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, "Option"]] = dataclass_field(default_factory=dict)
     default: str | None = None
     name: str | None = None
 
 
-Kind = Leaf | Pairs | Series | Table
+Kind = Leaf | Pairs | Series | Section
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Something that can be told: by a flag, in a file, in the environment, to the fixture.
+
+    Args:
+        name: in the environment (RATEPROOF_MAX_RATE), and with hyphens the flag.
+        kind: what it may be.
+        help: one line on its meaning, without a full stop.
+        default: the text that holds where it is left out.
+        otherwise: what holds then, in words, where that is no such text.
+        argument: its name inside the program, if that is not `name` and the unit.
+        key: its name in TOML and Python, if that is not `name`.
+        short: its flag of one letter.
+        metavar: what stands for the value in help, if not what stands for the kind.
+        positional: told without a flag.
+        many: the flag may be repeated, and the values are gathered.
+        filed: it may stand in a file, and in the environment if its verb has one.
+        required: it must be told.
+        excludes: the names that cannot stand beside it in a file.
+    """
+
+    name: str
+    kind: Any
+    help: str
+    default: str | None = None
+    _: KW_ONLY
+    otherwise: str = ""
+    argument: str = ""
+    key: str = ""
+    short: str = ""
+    metavar: str = ""
+    positional: bool = False
+    many: bool = False
+    filed: bool = True
+    required: bool = False
+    excludes: tuple[str, ...] = ()
+
+    @property
+    def inside(self) -> str:
+        """Its name inside the program."""
+        return self.argument or self.name + getattr(self.kind, "unit", "")
+
+    @property
+    def in_file(self) -> str:
+        """Its name in TOML and Python."""
+        return self.key or self.name
+
+    @property
+    def flag(self) -> str:
+        """How it is told; what is told without a flag: what stands for it in help."""
+        return self.placeholder if self.positional else "--" + self.name.replace("_", "-")
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for its value in help; empty for a flag that has none."""
+        text: str = self.metavar or self.kind.metavar
+        return text
+
+    @property
+    def switch(self) -> bool:
+        """Whether its flag has no value."""
+        return isinstance(self.kind, Leaf) and self.kind.types == (bool,)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only texts that it may have; empty: there are others."""
+        return tuple(self.kind.schema.get("enum", ())) if isinstance(self.kind, Leaf) else ()
+
+    @property
+    def text(self) -> str:
+        """The meaning, the only texts that are accepted, and what holds where it is left out."""
+        meaning = f"{self.help}: {self.kind.form}" if self.choices else self.help
+        left_out = self.otherwise or self.default
+        return f"{meaning}; default: {left_out}" if left_out else meaning
+
+    def value(self) -> Any:
+        """What holds where it is left out."""
+        if self.many:
+            return ()
+        if self.default is None and not self.switch:
+            return None
+        return self.kind.read_text(self.default or ("false" if self.switch else ""))
+
+    def read_text(self, texts: str | list[str], source: str) -> Any:
+        """What it was told by texts.
+
+        Args:
+            texts: one, or, of what may be repeated, all.
+            source: where that was.
+
+        Raises:
+            InvalidArgument: naming the source, the text and what is accepted.
+        """
+        try:
+            if isinstance(texts, list):
+                return tuple(map(self.kind.read_text, texts))
+            return self.kind.read_text(texts)
+        except InvalidArgument as error:
+            raise type(error)(f"{source}: {error.message}", error.hint) from error
 
 
 def text(
-    parse: Callable[[str], Any], *, pattern: str | None = None, most: int | None = None
+    parse: Callable[[str], Any] = str,
+    *,
+    form: str = "text",
+    metavar: str = "TEXT",
+    pattern: str | None = None,
+    most: int | None = None,
 ) -> Leaf:
     """A text that `parse` judges, roughly of the form of `pattern`."""
     schema: dict[str, Any] = {"type": "string"}
@@ -163,52 +316,89 @@ def text(
         schema["pattern"] = pattern
     if most is not None:
         schema["maxLength"] = most
-    return Leaf((str,), schema, parse)
+    return Leaf((str,), schema, parse, form, metavar)
+
+
+def choice(*texts: str, metavar: str = "NAME", make: Callable[[str], Any] = str) -> Leaf:
+    """One of these texts."""
+    form = " or ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+    def parse(value: str) -> Any:
+        if value not in texts:
+            raise InvalidArgument(f"{value!r} is not accepted", form)
+        return make(value)
+
+    return Leaf((str,), {"enum": list(texts)}, parse, form, metavar)
 
 
 def duration(low_ns: int = 1, high_ns: int = 2**61 - 1) -> Leaf:
     """A text such as `500ms`, read as nanoseconds from `low_ns` to `high_ns`."""
+    bounds = f"{format_duration(low_ns)} to {format_duration(high_ns)}"
+    bounded = low_ns > 1 or high_ns < 2**61 - 1
 
     def parse(value: str) -> int:
         ns = parse_duration(value)
         if low_ns > 0 and ns == 0:
             raise InvalidArgument(f"{value!r} is no time at all", "a duration above 0, such as 10s")
         if not low_ns <= ns <= high_ns:
-            bounds = f"{format_duration(low_ns)} to {format_duration(high_ns)}"
             raise InvalidArgument(f"{value!r} is out of range", bounds)
         return ns
 
     pattern = f"^{_NONZERO}{_DURATION[1:]}" if low_ns > 0 else rf"{_DURATION}|^\s*0\s*$"
-    return text(parse, pattern=pattern)
+    form = f"a duration from {bounds}" if bounded else "a duration above 0, such as 10s"
+    schema = {"type": "string", "pattern": pattern}
+    return Leaf((str,), schema, parse, form, "TIME", shown=format_duration, unit="_ns")
 
 
 def whole(low: int, high: int) -> Leaf:
     """A whole number from `low` to `high`, both included."""
+    form = f"a whole number from {low} to {high}"
+
+    def written(value: str) -> int:
+        if not (value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 20):
+            raise InvalidArgument(f"{value!r} is not a number", form)
+        return int(value)
 
     def parse(value: int) -> int:
         if not low <= value <= high:
-            raise InvalidArgument(
-                f"{value} is out of range", f"a whole number from {low} to {high}"
-            )
+            raise InvalidArgument(f"{value} is out of range", form)
         return value
 
-    return Leaf((int,), {"type": "integer", "minimum": low, "maximum": high}, parse)
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return Leaf((int,), schema, parse, form, "N", written)
 
 
-def number(low: float, high: float, *, open_below: bool = False) -> Leaf:
+def number(low: float, high: float, *, open_below: bool = False, of: str = "a number") -> Leaf:
     """A finite number from `low` (without it if `open_below`) to `high`."""
+    bounds = f"above {low:.15g} and at most {high:.15g}" if open_below else f"{low:g} to {high:g}"
+    form = f"{of}, {bounds}"
 
-    def parse(value: float) -> float:
+    def written(value: str) -> float:
+        try:
+            found = float(value) if _NUMBER.fullmatch(value) else None
+        except ValueError:  # such as 1.2.3
+            found = None
+        if found is None:
+            raise InvalidArgument(f"{value!r} is not a number", form)
+        return parse(found, value)
+
+    def parse(value: float, typed: str = "") -> float:
         above = low < value if open_below else low <= value
         if not math.isfinite(value) or not above or value > high:
-            bounds = f"above {low:g} and at most {high:g}" if open_below else f"{low:g} to {high:g}"
-            raise InvalidArgument(f"{value} is out of range", f"a number, {bounds}")
+            raise InvalidArgument(f"{typed or value} is out of range", form)
         return float(value)
 
     bound = "exclusiveMinimum" if open_below else "minimum"
-    return Leaf((int, float), {"type": "number", bound: low, "maximum": high}, parse)
+    schema = {"type": "number", bound: low, "maximum": high}
+    return Leaf((int, float), schema, parse, form, "RATE", written, "{:g}".format)
 
 
-def flag() -> Leaf:
-    """`true` or `false`."""
-    return Leaf((bool,), {"type": "boolean"}, bool)
+def flag(*, told: bool = True) -> Leaf:
+    """`true` or `false`; a flag of the command line tells `told`."""
+
+    def written(value: str) -> bool:
+        if value.lower() not in _WORDS:
+            raise InvalidArgument(repr(value), "true or false")
+        return _WORDS[value.lower()] == told
+
+    return Leaf((bool,), {"type": "boolean"}, bool, "true or false", "", written)

@@ -1,23 +1,19 @@
-"""Reads plain data as a kind says, and keeps every error with its path."""
+"""Reads a TOML file as its section says, and names every mistake in it with its line."""
 
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.options.kinds import (
-    LONGEST,
-    Field,
-    Kind,
-    Leaf,
-    Pairs,
-    Series,
-    Table,
-    type_name,
-)
-from rateproof.options.lines import Path
+from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, mismatch
+from rateproof.options.lines import Path as Place
+from rateproof.options.lines import line_of, lines_of, write_path
 
 __all__ = ["BAD", "Reader"]
+
+_MAX_BYTES: Final = 1 << 22
 
 
 class _Bad:
@@ -28,130 +24,170 @@ BAD: Final = _Bad()
 
 
 class Reader:
-    """Reads values; what is wrong with them gathers in `errors`, in the order of reading."""
+    """Reads a file; what is wrong with its values gathers until `finish`.
 
-    def __init__(self) -> None:
-        self.errors: list[tuple[Path, str]] = []
-        self.items: dict[Path, list[Any]] = {}
-        """What the items of every array mean, by its path: BAD where one has an error."""
+    Args:
+        path: where it is.
+        what: what it is, for errors.
+        guide: where its format is told.
+        plain: each value is a text, or has the same text as one: `8081` is `"8081"`, and
+            `["a", "b"]` is `"a,b"`.
 
-    def add(self, path: Path, error: InvalidArgument) -> None:
-        """Note an error at a path."""
-        self.errors.append((path, str(error)))
+    Raises:
+        InvalidArgument: it cannot be read, is above 4 MiB, or is no TOML.
+    """
 
-    def read(self, kind: Kind, value: Any, path: Path) -> Any:
+    def __init__(self, path: Path, what: str, guide: str, *, plain: bool = False) -> None:
+        self._name, self._guide, self._plain = f"{what} {str(path)!r}", guide, plain
+        self._text = self._read(path)
+        try:
+            self.data: dict[str, Any] = tomllib.loads(self._text)
+        except (ValueError, RecursionError) as error:
+            said = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+            raise InvalidArgument(f"{self._name} is not TOML: {said}", guide) from None
+        self._errors: list[tuple[Place, str]] = []
+        self.items: dict[Place, list[Any]] = {}
+        """What the items of every array mean, by its place: BAD where one has an error."""
+
+    def _read(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise InvalidArgument(f"cannot read {self._name}: {reason}", self._guide) from None
+        if len(content) > _MAX_BYTES:
+            raise InvalidArgument(f"{self._name} is above 4 MiB", self._guide)
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InvalidArgument(
+                f"{self._name} is not UTF-8: byte {error.start}", self._guide
+            ) from None
+
+    def values(self, section: Section) -> dict[str, Any]:
+        """What the file says, by argument; what has an error is left out."""
+        found = self._arguments(section, self.data, ())
+        return {name: value for name, value in found.items() if value is not BAD}
+
+    def check(self, place: Place, accept: Callable[[], object]) -> None:
+        """Note what `accept` has against the value at a place."""
+        try:
+            accept()
+        except InvalidArgument as error:
+            self._errors.append((place, str(error)))
+
+    def wrong(self, place: Place) -> bool:
+        """Whether something is wrong with the value at a place."""
+        return any(place == wrong for wrong, _ in self._errors)
+
+    def finish(self) -> None:
+        """Accept the file, or refuse it with every error on a line of its own, in its order.
+
+        Raises:
+            InvalidArgument: something in it cannot be accepted.
+        """
+        if not self._errors:
+            return
+        lines = lines_of(self._text)
+        placed = sorted(
+            ((line_of(lines, place), write_path(place), what) for place, what in self._errors),
+            key=lambda found: found[0] or 0,
+        )
+        noun = "an error" if len(placed) == 1 else f"{len(placed)} errors"
+        found = (
+            f"  {'' if line is None else f'line {line}: '}{place}: {what}"
+            for line, place, what in placed
+        )
+        raise InvalidArgument("\n".join([f"{self._name} has {noun}", *found]), self._guide)
+
+    def _value(self, kind: Kind, value: Any, place: Place) -> Any:
         """What the value means, or BAD after noting why not."""
-        if isinstance(kind, Leaf):
-            try:
-                return kind.read(value)
-            except InvalidArgument as error:
-                self.add(path, error)
-                return BAD
-        if isinstance(kind, Series):
-            return self._series(kind, value, path)
-        if not isinstance(value, dict):
-            self.errors.append((path, f"{value!r:.{LONGEST}} is {type_name(value)}, not a table"))
+        try:
+            if isinstance(kind, Leaf):
+                return kind.read_text(_as_text(kind, value)) if self._plain else kind.read(value)
+            if isinstance(kind, Series):
+                return self._series(kind, value, place)
+            if not isinstance(value, dict):
+                raise mismatch(value, "a table")
+            if isinstance(kind, Pairs):
+                return self._pairs(value, place)
+            before = len(self._errors)
+            arguments = self._arguments(kind, value, place)
+            return BAD if len(self._errors) > before else kind.make(arguments)
+        except InvalidArgument as error:
+            self._errors.append((place, str(error)))
             return BAD
-        if isinstance(kind, Pairs):
-            return self._pairs(kind, value, path)
-        return self._table(kind, value, path)
 
-    def _series(self, kind: Series, value: Any, path: Path) -> Any:
+    def _series(self, kind: Series, value: Any, place: Place) -> Any:
         if not isinstance(value, list):
-            self.errors.append((path, f"{value!r:.{LONGEST}} is {type_name(value)}, not an array"))
-            return BAD
+            raise mismatch(value, "an array")
         if len(value) < kind.least:
-            self.errors.append((path, f"{len(value)} items (at least {kind.least})"))
-            return BAD
-        items = [self.read(kind.item, item, (*path, index)) for index, item in enumerate(value)]
-        self.items[path] = items
+            raise InvalidArgument(f"{len(value)} items", f"at least {kind.least}")
+        items = [self._value(kind.item, item, (*place, index)) for index, item in enumerate(value)]
+        self.items[place] = items
         return BAD if BAD in items else kind.make(items)
 
-    def _pairs(self, kind: Pairs, value: dict[str, Any], path: Path) -> Any:
-        before = len(self.errors)
+    def _pairs(self, value: dict[str, Any], place: Place) -> Any:
+        before = len(self._errors)
         for name, content in value.items():
             if not isinstance(content, str):
-                message = f"{content!r:.{LONGEST}} is {type_name(content)}, not a text"
-                self.errors.append(((*path, name), message))
-                continue
-            try:
-                kind.check(name, content)
-            except InvalidArgument as error:
-                self.add((*path, name), error)
-        return tuple(value.items()) if len(self.errors) == before else BAD
+                self._errors.append(((*place, name), str(mismatch(content, "a text"))))
+        return tuple(value.items()) if len(self._errors) == before else BAD
 
-    def arguments(self, kind: Table, value: dict[str, Any], path: Path) -> dict[str, Any]:
+    def _arguments(self, kind: Section, value: dict[str, Any], place: Place) -> dict[str, Any]:
         """What a table's values mean, by argument: BAD where one has an error."""
-        tag = self._variant(kind, value, path)
-        fields = dict(kind.fields)
+        tag = self._variant(kind, value, place)
+        options = dict(kind.options)
         if isinstance(tag, str):
-            fields |= kind.variants[tag]
-        found = self._known(kind, fields, value, path, tag=tag)
-        for name, known in fields.items():
-            if known.required and name not in value:
-                self.errors.append(((*path, name), f"is missing ({known.help})"))
-            for other in known.excludes:
+            options |= kind.variants[tag]
+        found: dict[str, Any] = {}
+        for name, content in value.items():
+            if name in options:
+                option = options[name]
+                found[option.inside] = self._value(option.kind, content, (*place, name))
+            elif name != kind.tag and tag is not BAD:  # nobody knows the names of a bad variant
+                self._errors.append(((*place, name), _unknown(name, kind, options, tag)))
+        for name, option in options.items():
+            if option.required and name not in value:
+                self._errors.append(((*place, name), f"is missing ({option.help})"))
+            for other in option.excludes:
                 if name in value and other in value:
-                    message = f"cannot stand beside {other} (leave one out)"
-                    self.errors.append(((*path, name), message))
-        if kind.tag is not None:
-            found[kind.tag] = tag
-        return found
+                    what = f"cannot stand beside {other} (leave one out)"
+                    self._errors.append(((*place, name), what))
+        return found if kind.tag is None else found | {kind.tag: tag}
 
-    def _table(self, kind: Table, value: dict[str, Any], path: Path) -> Any:
-        before = len(self.errors)
-        arguments = self.arguments(kind, value, path)
-        if len(self.errors) > before:
-            return BAD
-        try:
-            return kind.make(arguments)
-        except InvalidArgument as error:
-            self.add(path, error)
-            return BAD
-
-    def _variant(self, kind: Table, value: Mapping[str, Any], path: Path) -> str | _Bad | None:
-        """The tag's text; None of a table that has no variants."""
+    def _variant(self, kind: Section, value: Mapping[str, Any], place: Place) -> Any:
+        """The tag's text; None of a table that has no variants; BAD after noting why not."""
         if kind.tag is None:
             return None
         tag = value.get(kind.tag, kind.default)
         if isinstance(tag, str) and tag in kind.variants:
             return tag
-        names = ", ".join(kind.variants)
+        names = f"one of {', '.join(kind.variants)}"
+        what = f"{tag!r:.64} is unknown ({_near(tag, kind.variants) or names})"
         if tag is None:
-            self.errors.append(((*path, kind.tag), f"is missing (one of {names})"))
-        else:
-            hint = _near(tag, kind.variants) or f"one of {names}"
-            self.errors.append(((*path, kind.tag), f"{tag!r:.{LONGEST}} is unknown ({hint})"))
+            what = f"is missing ({names})"
+        self._errors.append(((*place, kind.tag), what))
         return BAD
 
-    def _known(
-        self,
-        kind: Table,
-        fields: Mapping[str, Field],
-        value: Mapping[str, Any],
-        path: Path,
-        *,
-        tag: str | _Bad | None,
-    ) -> dict[str, Any]:
-        """The values of known names, by argument; the other names are errors."""
-        arguments: dict[str, Any] = {}
-        for name, content in value.items():
-            if name == kind.tag:
-                continue
-            if name in fields:
-                arguments[fields[name].argument] = self.read(
-                    fields[name].kind, content, (*path, name)
-                )
-            elif not isinstance(tag, _Bad):  # of an unknown variant nobody knows the names
-                self.errors.append(((*path, name), _unknown(name, kind, fields, tag)))
-        return arguments
+
+def _as_text(kind: Leaf, value: object) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        for item in value:
+            if "," in item:
+                raise InvalidArgument(f"{item!r} has a comma", "one text for each")
+        return ",".join(value)  # quotas and paths are separated so
+    if isinstance(value, bool | int | str):
+        return str(value)
+    raise mismatch(value, kind.form)
 
 
-def _unknown(name: str, kind: Table, fields: Mapping[str, Field], tag: str | None) -> str:
+def _unknown(name: str, kind: Section, options: Mapping[str, Option], tag: str | None) -> str:
     owners = [variant for variant, more in kind.variants.items() if name in more]
     if owners:
         return f"is not a key of {tag} (of {', '.join(owners)})"
-    names = [*fields, *([kind.tag] if kind.tag else [])]
+    names = [*options, *([kind.tag] if kind.tag else [])]
     return f"unknown key ({_near(name, names) or 'one of ' + ', '.join(sorted(names))})"
 
 

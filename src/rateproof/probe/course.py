@@ -6,16 +6,16 @@ It does no I/O of its own: whoever sends tells it the time, too.
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from rateproof.probe.families import FAMILIES
-from rateproof.probe.infer import Hypotheses, Recovery
+from rateproof.probe.inference import Hypotheses, Recovery
 from rateproof.probe.plan import contenders, plan
 from rateproof.probe.seen import History, Seen, Steps, decided
-from rateproof.probe.several import Hit, Several, several
+from rateproof.probe.sender import HttpSender
+from rateproof.probe.several import Several, several
 from rateproof.units import SECOND_NS
 
-__all__ = ["Budget", "Course", "Round", "Sender", "run_course"]
+__all__ = ["Budget", "Course", "Round", "run_course"]
 
 _FIRST_DELAY_NS = 10_000_000
 _LEAD_NS = 150_000_000
@@ -28,51 +28,6 @@ _AT_ONCE = 6  # polls right after the denial: of several counters one may have r
 _SOON_NS = 100_000_000
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _DELAYING = tuple(family for family in FAMILIES if family.refills)
-
-
-class Sender(Protocol):
-    """What carries schedules to the limiter."""
-
-    @property
-    def requests(self) -> int:
-        """How many were sent in all."""
-        ...
-
-    @property
-    def delaying(self) -> bool:
-        """Whether the limiter is seen to delay what it admits."""
-        ...
-
-    @property
-    def reconnecting(self) -> bool:
-        """Whether the server was seen to close a connection after an answer."""
-        ...
-
-    @property
-    def waited_ns(self) -> int:
-        """For how long at most, from the request to its answer."""
-        ...
-
-    def now_ns(self) -> int:
-        """The clock of everything seen."""
-        ...
-
-    def search(self, most: int, delays_ns: Sequence[int]) -> list[Seen]:
-        """Fill one fresh key until it denies, then poll it until it admits.
-
-        Args:
-            most: requests until the first denial, at most.
-            delays_ns: from one poll to the next.
-        """
-        ...
-
-    def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
-        """Send each schedule on a fresh key, all at the same time; what was seen of each."""
-        ...
-
-    def hitter(self, *, fresh: bool) -> Hit:
-        """What sends with a fresh key, or that of the last search, again and again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +115,7 @@ class Course:
 
 
 def run_course(
-    sender: Sender,
+    sender: HttpSender,
     budget: Budget,
     hints_ns: Iterable[int] = (),
     before: Sequence[Seen] = (),
@@ -182,7 +137,7 @@ class _Run:
     """A course under way."""
 
     def __init__(
-        self, sender: Sender, budget: Budget, course: Course, delays_ns: Sequence[int]
+        self, sender: HttpSender, budget: Budget, course: Course, delays_ns: Sequence[int]
     ) -> None:
         self._sender = sender
         self._budget = budget

@@ -11,7 +11,7 @@ from rateproof.policy import Quota
 from rateproof.probe.course import Course, Round
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension, WideBurst
-from rateproof.probe.infer import Kind
+from rateproof.probe.inference import Kind
 from rateproof.probe.several import Several
 from rateproof.prove.diagnosis.answers import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration

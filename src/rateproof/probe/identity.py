@@ -13,7 +13,7 @@ from rateproof.errors import Unreachable
 from rateproof.events import ADMITTED, UNKNOWN, outcome_of
 from rateproof.probe.family import windows_of
 from rateproof.probe.hello import say_hello
-from rateproof.probe.infer import Kind
+from rateproof.probe.inference import Kind
 from rateproof.probe.seen import Seen
 from rateproof.probe.sender import HttpSender, fresh_namespace
 from rateproof.simulate.scenario import Scenario

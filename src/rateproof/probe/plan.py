@@ -15,7 +15,7 @@ from math import log2
 from typing import NamedTuple, TypeVar
 
 from rateproof.probe.family import LimiterFamily, admissions
-from rateproof.probe.infer import Hypotheses
+from rateproof.probe.inference import Hypotheses
 from rateproof.probe.seen import Box, Steps
 
 __all__ = ["Contender", "contenders", "plan"]
@@ -47,10 +47,10 @@ class Contender(NamedTuple):
     weight: float
 
 
-def contenders(field: Hypotheses) -> list[Contender]:
+def contenders(left: Hypotheses) -> list[Contender]:
     """Limiters that stand for everything that is still possible, some of each family."""
     found: list[Contender] = []
-    for kind in field.kinds():
+    for kind in left.kinds():
         family, limit, low_ns, high_ns, boxes = kind
         ordered = sorted(boxes, key=lambda box: (box.low_ns, box.phase_low_ns))
         chosen = _spread(ordered, _EACH)

@@ -4,8 +4,7 @@ import json
 import time
 from dataclasses import dataclass, replace
 
-from rateproof.events import ADMITTED, REJECTED_STATUSES, outcome_of
-from rateproof.keyspec import KeySpec
+from rateproof.events import ADMITTED, outcome_of
 from rateproof.output import emit, say
 from rateproof.probe.course import Budget, run_course
 from rateproof.probe.finding import Finding, describe, to_json
@@ -20,59 +19,36 @@ from rateproof.probe.identity import (
 )
 from rateproof.probe.seen import widened
 from rateproof.probe.sender import HttpSender, fresh_namespace
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.scenario import Group, Scenario
-from rateproof.simulate.target import Target
+from rateproof.simulate.sending import Sending
 from rateproof.simulate.transports import default_name, named
-from rateproof.units import SECOND_NS, format_duration
+from rateproof.units import format_duration
 
 __all__ = ["ProbeSettings", "probe", "run_probe"]
 
 _REFUSED = 2
 _KEPT = 12  # for the dimensions of the key, at least
-_LAG_TOLERANCE_NS = SECOND_NS
 _EACH_COUNTER = 12  # 3 requests for each admission of 4 counters
 _FEW_EACH = 4  # as many as 4 counters admit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeSettings:
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings(Sending):
     """What to probe, and how much that may cost.
 
     Args:
-        target: where the requests go.
-        key: where each identity is put.
         max_requests: in all.
         max_time_ns: about; no window longer than that is looked for.
-        timeout_ns: for one answer.
-        max_rate: requests a second at most; None: no limit, but 100 to another machine.
-        rejected_statuses: the status codes by which the limiter says no.
-        method: of every request.
-        headers: of every request.
-        body: of every request.
-        yes: do not ask before sending to another machine.
         json: the finding as JSON on stdout.
-        transport: name of what sends; None: the best there is here.
-        ca_file: certificates in PEM to trust instead of the system's.
-        insecure: accept any certificate.
     """
 
-    target: Target
-    key: KeySpec
-    max_requests: int = 250
-    max_time_ns: int = 60 * SECOND_NS
-    timeout_ns: int = 10 * SECOND_NS
-    max_rate: float | None = None
-    rejected_statuses: frozenset[int] = REJECTED_STATUSES
-    method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    yes: bool = False
-    json: bool = False
-    transport: str | None = None
-    ca_file: str | None = None
-    insecure: bool = False
+    verb = "probe"
+
+    max_requests: int
+    max_time_ns: int
+    json: bool
 
 
 def run_probe(settings: ProbeSettings) -> int:
@@ -156,17 +132,4 @@ def _burst(limit: int, left: int) -> int:
 
 
 def _scenario(settings: ProbeSettings) -> Scenario:
-    return Scenario(
-        target=settings.target,
-        groups=(Group(Schedule(((0, 1),))),),
-        key=settings.key.writable,
-        timeout_ns=settings.timeout_ns,
-        max_rate=settings.max_rate,
-        rejected_statuses=settings.rejected_statuses,
-        method=settings.method,
-        headers=settings.headers,
-        body=settings.body,
-        lag_tolerance_ns=_LAG_TOLERANCE_NS,
-        ca_file=settings.ca_file,
-        insecure=settings.insecure,
-    )
+    return settings.scenario((Group(Schedule(((0, 1),))),))

@@ -10,7 +10,8 @@ from typing import ClassVar
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.probe.seen import Seen, Steps, decided, widened
 from rateproof.probe.several import Hit
-from rateproof.simulate.behaviours import Program, Schedule
+from rateproof.simulate.behaviour import Program
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.steps import RESUME, Ask, Step, Wait, When, While, compiled
@@ -61,6 +62,11 @@ class HttpSender:
     Args:
         scenario: the target and how to reach it; groups, start and identities are replaced.
         transport: what carries it.
+
+    Attributes:
+        delaying: the limiter is seen to delay what it admits.
+        reconnecting: the server was seen to close a connection after an answer.
+        waited_ns: the longest from a request to its answer.
     """
 
     def __init__(self, scenario: Scenario, transport: Transport) -> None:
@@ -82,10 +88,14 @@ class HttpSender:
         return time.monotonic_ns()
 
     def search(self, most: int, delays_ns: Sequence[int]) -> list[Seen]:
-        """See `Sender`.
+        """Fill one fresh key until it denies, then poll it until it admits.
 
         Where each answer waits for the one before, requests are sent side by side
         instead and nothing is polled: the limiter delays what it admits (`delaying`).
+
+        Args:
+            most: requests until the first denial, at most.
+            delays_ns: from one poll to the next.
         """
         control = Control()
         quickest_ns, slow = 2**62, 0
@@ -118,7 +128,13 @@ class HttpSender:
     def send(
         self, schedules: Sequence[Steps], start_ns: int, *, connections: int = 1
     ) -> list[list[Seen]]:
-        """See `Sender`; on so many connections a key, as many as requests where answers are delayed."""
+        """Send each schedule on a fresh key, all at the same time; what was seen of each.
+
+        Args:
+            schedules: one for each key.
+            start_ns: when their 0 is; at once if that is past.
+            connections: of each key; as many as requests where answers are delayed.
+        """
         groups = tuple(
             Group(
                 Schedule(steps),
@@ -133,7 +149,7 @@ class HttpSender:
         return [self._seen(events) for events in keys.values()]
 
     def hitter(self, *, fresh: bool) -> Hit:
-        """See `Sender`; each time on new connections."""
+        """What sends with a fresh key, or that of the last search, each time on new connections."""
         namespace = fresh_namespace() if fresh else self._searched
 
         def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:

@@ -8,9 +8,15 @@ from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.simulate.identities import FRAMING, IDENTITY_BYTES, place_identity
 from rateproof.simulate.target import Target
-from rateproof.simulate.withheld import shown_header
 
-__all__ = ["MAX_BODY", "RequestTemplate", "check_body", "check_headers", "check_method"]
+__all__ = [
+    "MAX_BODY",
+    "RequestTemplate",
+    "check_body",
+    "check_headers",
+    "check_method",
+    "shown_header",
+]
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body, at most."""
@@ -25,6 +31,22 @@ _HEADER_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?
 _LENGTH_EXPECTED = frozenset({"PATCH", "POST", "PUT"})  # RFC 9110 section 8.6: even without a body
 _STANDARD = (("User-Agent", "rateproof"), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
 _MARK = b"c-" + b"0" * (IDENTITY_BYTES - 2)
+# What is written down of a request is handed around: no other header is shown.
+_HARMLESS = frozenset(
+    {
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "pragma",
+        "range",
+        "user-agent",
+    }
+)
 
 
 def check_method(method: str) -> None:
@@ -87,6 +109,17 @@ def check_body(body: bytes) -> None:
         raise InvalidArgument(f"body is {type(body).__name__}", "bytes")
     if len(body) > MAX_BODY:
         raise InvalidArgument(f"a body of {len(body)} bytes", f"at most {MAX_BODY} (1 MiB)")
+
+
+def shown_header(name: str, value: str) -> str:
+    """The value as it may be written, `[not shown]` unless its header never holds a secret.
+
+    Any name may be that of a token: only a few that cannot be are shown.
+
+    >>> shown_header("Accept", "text/*"), shown_header("X-Token", "s3cret")
+    ('text/*', '[not shown]')
+    """
+    return value if name.strip().lower() in _HARMLESS else "[not shown]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,19 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import REJECTED_STATUSES
 from rateproof.keyspec import Part
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Behaviour, Drip, describe
+from rateproof.simulate.behaviour import Behaviour, describe
+from rateproof.simulate.behaviours.drip import Drip
 from rateproof.simulate.checks import check_count, check_duration, check_rate
 from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng
-from rateproof.simulate.request import RequestTemplate, check_body, check_headers, check_method
+from rateproof.simulate.request import (
+    RequestTemplate,
+    check_body,
+    check_headers,
+    check_method,
+    shown_header,
+)
 from rateproof.simulate.target import Target, check_trust
-from rateproof.simulate.withheld import shown_header
 from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
 __all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]

@@ -1,38 +1,30 @@
 """What a failed assertion says: the evidence, or why it could not be told."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rateproof.prove import INCONCLUSIVE, VIOLATED
-
-if TYPE_CHECKING:
-    from rateproof.hunt.iteration import Iteration
-    from rateproof.hunt.report import Subject
-    from rateproof.hunt.report.summary import Totals
-    from rateproof.prove import Verdict
+from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.report import Reporter, Subject, Totals
+from rateproof.prove import INCONCLUSIVE, VIOLATED, Verdict
 
 __all__ = ["Heard"]
 
 
-class Heard:
-    """A `Reporter` that keeps what a failure has to say."""
+class Heard(Reporter):
+    """Keeps what a failure has to say."""
 
     def __init__(self) -> None:
         self._violated: tuple[Iteration, Path] | None = None
         self._crashes: list[str] = []
 
-    def begin(self, subject: "Subject", totals: "Totals") -> None:
+    def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
         self._subject, self.totals = subject, totals
 
-    def add(self, iteration: "Iteration", log: Path) -> None:
+    def add(self, iteration: Iteration, log: Path) -> None:
         """See `Reporter`."""
         if self._violated is None and iteration.verdict.outcome == VIOLATED:
             self._violated = iteration, log
         self._crashes += [str(crash) for crash in iteration.crashes]
-
-    def end(self) -> None:
-        """See `Reporter`."""
 
     def failure(self, *, allow_inconclusive: bool) -> str | None:
         """Why the assertion fails, None if it holds."""
@@ -55,7 +47,7 @@ class Heard:
         return "\n".join([f"'{self._subject.policy}' at {self._subject.target}: {first}", *rest])
 
 
-def _violation(verdict: "Verdict") -> list[str]:
+def _violation(verdict: Verdict) -> list[str]:
     if not verdict.evidence:
         return list(verdict.reasons)
     piece = verdict.evidence[0]

@@ -1,14 +1,16 @@
-"""How a limit is tested, as the fixture takes it: the options, their types, what becomes of them."""
+"""How a limit is tested, as the fixture takes it: the options, and what becomes of them."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from rateproof.hunt import TestSettings
+    from rateproof.options.kinds import Option
 
-__all__ = ["Options", "settings_of"]
+__all__ = ["Options", "settings_of", "taken"]
+
+_ITERATIONS = 3
 
 
 class Options(TypedDict, total=False):
@@ -29,6 +31,9 @@ class Options(TypedDict, total=False):
         body: of every request.
         rejected: the status codes by which the limiter says no; default: 429 and 503.
         max_rate: requests a second at most.
+        ca_file: certificates in PEM to trust instead of the system's.
+        insecure: accept any certificate.
+        transport: `native` or `threads`; default: the best there is.
         timeout: for one answer; default: `10s`.
         tolerance_ppm: how far the server's clock may drift from ours; default: 500.
         granularity: the step of the server's clock, such as `1ms`; default: none.
@@ -48,6 +53,9 @@ class Options(TypedDict, total=False):
     body: str | bytes
     rejected: Collection[int]
     max_rate: float
+    ca_file: str
+    insecure: bool
+    transport: str
     timeout: str
     tolerance_ppm: int
     granularity: str
@@ -57,47 +65,40 @@ class Options(TypedDict, total=False):
     allow_inconclusive: bool
 
 
-_TEXT = (str,), "a text"
-_SWITCH = (bool,), "True or False"
-_FORMS: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "url": _TEXT,
-    "policy": _TEXT,
-    "key": _TEXT,
-    "claim": _TEXT,
-    "duration": ((str, NoneType), "a text, such as '30s'"),
-    "shrink": _SWITCH,
-    "method": _TEXT,
-    "headers": ((Mapping,), "a mapping of names to values"),
-    "body": ((str, bytes), "text or bytes"),
-    "rejected": ((list, tuple, set, frozenset), "status codes, such as [403]"),
-    "timeout": ((str,), "a text, such as '10s'"),
-    "granularity": ((str,), "a text, such as '1ms'"),
-    "count_denied": _SWITCH,
-    "yes": _SWITCH,
-    "allow_inconclusive": _SWITCH,
-}
-"""The types of what is no number: numbers are checked with their range."""
+def taken() -> "dict[str, Option]":
+    """The options of `rateproof test` that the fixture takes, by name."""
+    from rateproof.options.declared import JUDGING, LENGTH, PROMISE, REQUEST, VERBS
+
+    groups = VERBS["test"].groups
+    options = (each for name in (PROMISE, REQUEST, LENGTH, JUDGING) for each in groups[name])
+    return {each.in_file: each for each in options if each.name not in {"url", "fail_fast"}}
 
 
-def _check_types(url: str, policy: str, options: Options) -> None:
-    """Accept values of the types that `Options` says.
+def _read(name: str, option: "Option", value: Any) -> Any:
+    """The value of an option.
 
     Raises:
-        TypeError: an option that there is not.
-        InvalidArgument: a value of another type.
+        InvalidArgument: it cannot be accepted.
     """
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
+    from rateproof.options.kinds import Leaf, Series
 
-    unknown = [name for name in options if name not in Options.__annotations__]
-    if unknown:
-        known = ", ".join(Options.__annotations__)
-        raise TypeError(f"assert_holds has no option {unknown[0]!r}; it has {known}")
-    given: dict[str, object] = {"url": url, "policy": policy, **options}
-    for name, (types, form) in _FORMS.items():
-        if name in given and not isinstance(given[name], types):
-            # The value of a header or a body may be a secret.
-            raise InvalidArgument(f"{name} is of type {type(given[name]).__name__}", form)
+    kind = option.kind
+    if value is None and option.value() is None:
+        return None
+    if isinstance(kind, Leaf):
+        fits = isinstance(value, kind.types) and (bool in kind.types or not isinstance(value, bool))
+    elif isinstance(kind, Series):
+        fits = isinstance(value, Collection) and not isinstance(value, str | bytes)
+    else:
+        fits = isinstance(value, Mapping)
+    if not fits:  # the value of a header or a body may be a secret
+        raise InvalidArgument(f"{name} is of type {type(value).__name__}", kind.form)
+    try:
+        return kind.parse(value) if isinstance(kind, Leaf) else kind.read(value)
+    except InvalidArgument as error:
+        raise type(error)(f"{name}: {error.message}", error.hint) from error
 
 
 def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestSettings":
@@ -109,72 +110,27 @@ def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestS
     """
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
-    from rateproof.events import REJECTED_STATUSES
     from rateproof.hunt import TestSettings
-    from rateproof.keyspec import KeySpec
-    from rateproof.policy import Policy
-    from rateproof.prove.terms import CLAIM_SETS
-    from rateproof.simulate.checks import check_count, check_rate
-    from rateproof.simulate.scenario import fresh_seed
-    from rateproof.simulate.target import Target
-    from rateproof.units import parse_duration
 
-    _check_types(url, policy, options)
-    claim, duration = options.get("claim", "limit"), options.get("duration")
-    if claim not in CLAIM_SETS:
-        raise InvalidArgument(f"claim {claim!r}", f"one of {', '.join(CLAIM_SETS)}")
-    iterations = options.get("iterations", 3)
-    if iterations is None and duration is None:
+    known = taken()
+    given: dict[str, Any] = {"iterations": _ITERATIONS, **options, "policy": policy}
+    if not isinstance(given.pop("allow_inconclusive", False), bool):
+        raise InvalidArgument("allow_inconclusive is no truth", "True or False")
+    if strange := given.keys() - known.keys():
+        names = ", ".join([*Options.__annotations__])
+        raise TypeError(f"assert_holds has no option {strange.pop()!r}; it has {names}")
+    values = {known[name].inside: _read(name, known[name], given[name]) for name in given}
+    if values["iterations"] is None and values.get("duration_ns") is None:
         raise InvalidArgument("iterations=None and no duration", "at least one of them")
-    if iterations is not None:
-        check_count("iterations", iterations, 1, 10**9)
-    body, seed = options.get("body", b""), options.get("seed")
-    tolerance_ppm = options.get("tolerance_ppm", 500)
-    check_count("tolerance_ppm", tolerance_ppm, 0, 100_000)
-    if (max_rate := options.get("max_rate")) is not None:
-        check_rate("max_rate", max_rate)
-    rejected = options.get("rejected", REJECTED_STATUSES)
-    if not rejected:
-        raise InvalidArgument("rejected names no status", "status codes, such as [403]")
-    for status in rejected:
-        check_count("rejected status", status, 100, 999)
-    if seed is None:
-        seed = fresh_seed()
-    check_count("seed", seed, 0, 2**63 - 1)
-    target = Target.parse(url)
-    if not (options.get("yes", False) or target.is_loopback):
-        raise InvalidArgument(f"{target.host} is not this machine", "yes=True to send load there")
-    return TestSettings(
-        target=target,
-        policy=Policy.parse(policy),
-        key=KeySpec.parse(options.get("key", "query:clientId")),
-        seed=seed,
-        claims=CLAIM_SETS[claim],
-        tolerance_ppm=tolerance_ppm,
-        granularity_ns=parse_duration(options.get("granularity", "0s")),
-        denied_count=options.get("count_denied", False),
-        timeout_ns=parse_duration(options.get("timeout", "10s")),
-        max_rate=max_rate,
-        rejected_statuses=frozenset(rejected),
-        yes=True,
+    settings = TestSettings.told(
+        **{**values, "yes": True},
+        url=url,
         may_start=False,
-        iterations=iterations,
-        duration_ns=None if duration is None else parse_duration(duration),
         fail_fast=True,
-        shrink=options.get("shrink", True),
         out=folder,
-        json_lines=False,
-        method=options.get("method", "GET"),
-        headers=tuple(options.get("headers", {}).items()),
-        body=_encoded(body) if isinstance(body, str) else body,
     )
-
-
-def _encoded(body: str) -> bytes:
-    __tracebackhide__ = True
-    from rateproof.errors import InvalidArgument
-
-    try:
-        return body.encode()
-    except UnicodeEncodeError:
-        raise InvalidArgument("body is no text that UTF-8 has", "bytes, or other text") from None
+    if not (values.get("yes") or settings.target.is_loopback):
+        raise InvalidArgument(
+            f"{settings.target.host} is not this machine", "yes=True to send load there"
+        )
+    return settings

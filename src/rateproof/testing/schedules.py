@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores import Ledger, Store, distinct_quotas
-from rateproof.enforce.stores.reference import ReferenceStore
+from rateproof.enforce.stores.plain import PlainStore
 from rateproof.policy import ALGORITHMS, Policy, Quota
 
 __all__ = [
@@ -91,9 +91,9 @@ class Ledgers:
         return None
 
 
-def reference_store() -> ReferenceStore:
+def reference_store() -> PlainStore:
     """A store that is the specification, with room for every key of a schedule."""
-    return ReferenceStore(None, 256)
+    return PlainStore(256)
 
 
 def draw_quotas(draw: random.Random, algorithms: Sequence[str], step_ns: int) -> list[Quota]:

@@ -275,7 +275,6 @@ def test_a_closed_limiter_refuses_to_decide(open_limiter):
             deed("a")
 
 
-@pytest.mark.usefixtures("core")
 def test_memory_stores_share_nothing_and_limiters_on_one_name_share_all(shm_name, clock):
     def open_pair(store):
         return Limiter("1 per 5s", store=store, clock=clock), Limiter(
@@ -291,7 +290,6 @@ def test_memory_stores_share_nothing_and_limiters_on_one_name_share_all(shm_name
         second.close()
 
 
-@pytest.mark.usefixtures("core")
 def test_policies_on_one_name_share_a_quota_that_both_have(shm_name, clock):
     store = f"shm://{shm_name}"
     with (
@@ -302,7 +300,6 @@ def test_policies_on_one_name_share_a_quota_that_both_have(shm_name, clock):
         assert hourly.hit("a").remaining == 7
 
 
-@pytest.mark.usefixtures("core")
 def test_threads_open_and_close_one_name_as_they_please(shm_name):
     def work(number):
         with Limiter("9 per hour; 20 per day", store=f"shm://{shm_name}") as limiter:
@@ -312,7 +309,6 @@ def test_threads_open_and_close_one_name_as_they_please(shm_name):
         assert sum(pool.map(work, range(80))) == 4 * 9
 
 
-@pytest.mark.usefixtures("core")
 def test_what_is_in_shared_memory_outlives_its_limiter(shm_name, clock):
     for expected in (True, False):
         with Limiter("1 per 5s", store=f"shm://{shm_name}", clock=clock) as limiter:

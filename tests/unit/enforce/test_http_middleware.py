@@ -34,7 +34,7 @@ class Recorder:
 class Broken:
     """A limiter whose storage always fails."""
 
-    gate = None
+    decides = False
     policy = Policy.parse("5 per 5s")
 
     def hit(self, _):

@@ -202,7 +202,7 @@ def little_room():
         resource.setrlimit(kind, limit)
 
 
-@pytest.mark.usefixtures("core", "little_room")
+@pytest.mark.usefixtures("little_room")
 @pytest.mark.parametrize("store", ["memory://", "shm"])
 def test_a_table_that_finds_no_room_fails_when_it_is_opened(shm_name, store):
     store = f"shm://{shm_name}" if store == "shm" else store
@@ -240,7 +240,6 @@ def test_a_limiter_shows_its_policy(limiter):
     assert repr(limiter) == "Limiter('5 per 5h; 3 per 1h')"
 
 
-@pytest.mark.usefixtures("core")
 def test_closing_lets_go_of_descriptors_at_once(shm_name):
     descriptors = Path("/proc/self/fd")
     Limiter("5 per 5s", store=f"shm://{shm_name}").close()
@@ -293,7 +292,6 @@ def test_a_cost_of_thousands_of_digits_is_never_possible(limiter):
         limiter.hit("a", 10**5000)
 
 
-@pytest.mark.usefixtures("core")
 def test_a_fork_while_another_thread_opens_a_table_hangs_nobody():
     with Limiter("5 per 5s") as limiter:
         limiter._store._mutex.acquire()  # as the other thread has it at the fork

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from rateproof.enforce.limiter import Limiter
-from rateproof.enforce.stores.redis import open_redis
+from rateproof.enforce.stores import open_store
 from rateproof.enforce.stores.redis.address import parse_address
 from rateproof.errors import InvalidArgument
 
@@ -95,7 +95,7 @@ def test_what_the_url_says_comes_before_what_we_want():
 )
 def test_what_cannot_be_is_refused_before_anything_connects(url):
     with pytest.raises(InvalidArgument) as caught:
-        open_redis(url)
+        open_store(url)
     said = str(caught.value)
     assert caught.value.hint
     assert not any(part in said for part in ("hush", "hu/", "hu?", "hu#", "sh@"))
@@ -109,4 +109,4 @@ def test_a_limit_that_no_table_counts_is_refused_here_too():
 def test_without_redis_py_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "redis", None)
     with pytest.raises(InvalidArgument, match=r"pip install redis"):
-        open_redis("redis://:hush@host")
+        open_store("redis://:hush@host")

@@ -19,7 +19,7 @@ from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 
 SECOND = 1_000_000_000
-START = ServerSettings(policy=Policy.parse("5 per 5s"), store="memory://", capacity=100)
+START = ServerSettings.told(policy=Policy.parse("5 per 5s"), store="memory://", capacity=100)
 TIGHTER = replace(START, policy=Policy.parse("3 per 5s"))
 
 
@@ -141,7 +141,6 @@ def test_a_worker_follows_with_its_next_request_and_keeps_what_it_counted():
     assert "RateLimit" not in answer.headers
 
 
-@pytest.mark.usefixtures("core")
 def test_a_worker_lets_go_of_tables_that_no_policy_has_any_more(shm_name):
     board = Board()
     minute = Policy.parse("5 per 1m")  # longer than a busy machine takes for all this

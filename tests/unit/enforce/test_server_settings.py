@@ -10,55 +10,37 @@ from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("status", 399),
-        ("status", 600),
-        ("workers", 0),
-        ("workers", -1),
-        ("workers", 257),
-        ("port", -1),
-        ("port", 65_536),
-        ("host", ""),
-    ],
-)
-def test_a_value_out_of_bounds_is_named(name, value):
-    with pytest.raises(InvalidArgument) as refused:
-        ServerSettings(**{name: value})
-    assert str(value) in refused.value.message
-    assert refused.value.hint
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("status", 400), ("status", 599), ("workers", 256), ("port", 65_535)]
-)
-def test_the_bounds_themselves_are_accepted(name, value):
-    assert getattr(ServerSettings(**{name: value}), name) == value
-
-
 def test_workers_that_would_each_count_alone_are_refused():
     with pytest.raises(InvalidArgument, match="cannot share"):
-        ServerSettings(store="memory://", workers=2)
-    assert ServerSettings(store="memory://").worker_count == 1
-    assert ServerSettings(store="memory://", workers=1).worker_count == 1
+        ServerSettings.told(store="memory://", workers=2)
+    assert ServerSettings.told(store="memory://").worker_count == 1
+    assert ServerSettings.told(store="memory://", workers=1).worker_count == 1
 
 
 def test_there_is_a_worker_a_core_by_default(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 3)
-    assert ServerSettings().worker_count == 3
+    assert ServerSettings.told().worker_count == 3
     monkeypatch.setattr("os.cpu_count", lambda: 1000)
-    assert ServerSettings().worker_count == 256
+    assert ServerSettings.told().worker_count == 256
     monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert ServerSettings().worker_count == 1
+    assert ServerSettings.told().worker_count == 1
 
 
-def test_the_default_store_derives_from_the_port_and_the_core(monkeypatch):
-    monkeypatch.setattr("rateproof.enforce.server.settings.active_core", lambda: "native")
-    assert ServerSettings(port=8081).location == "shm://server-8081"
-    monkeypatch.setattr("rateproof.enforce.server.settings.active_core", lambda: "python")
-    assert ServerSettings(port=8081).location == "shm://server-8081-python"
-    assert ServerSettings(store="shm://mine").location == "shm://mine"
+def test_the_default_store_derives_from_the_port(monkeypatch):
+    monkeypatch.setenv("RATEPROOF_CORE", "native")
+    assert ServerSettings.told(port=8081).location == "shm://server-8081"
+    assert ServerSettings.told(store="shm://mine").location == "shm://mine"
+
+
+def test_without_the_native_core_one_worker_counts_in_memory(monkeypatch):
+    monkeypatch.setenv("RATEPROOF_CORE", "python")
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert (ServerSettings.told().location, ServerSettings.told().worker_count) == ("memory://", 1)
+    with pytest.raises(InvalidArgument, match="2 workers with memory://") as refused:
+        ServerSettings.told(workers=2)
+    assert "native core" in refused.value.hint
+    on_redis = ServerSettings.told(workers=2, store="redis://h")
+    assert (on_redis.worker_count, on_redis.counters) == (2, None)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +54,8 @@ def test_the_default_store_derives_from_the_port_and_the_core(monkeypatch):
     ],
 )
 def test_a_store_is_shown_without_its_password(store, shown, monkeypatch):
-    monkeypatch.setattr("rateproof.enforce.server.settings.active_core", lambda: "native")
-    assert ServerSettings(store=store).shown_location == shown
+    monkeypatch.setenv("RATEPROOF_CORE", "native")
+    assert ServerSettings.told(store=store).shown_location == shown
 
 
 @pytest.mark.parametrize(
@@ -81,12 +63,12 @@ def test_a_store_is_shown_without_its_password(store, shown, monkeypatch):
 )
 def test_a_store_that_cannot_be_is_named_without_its_password(store):
     with pytest.raises(InvalidArgument, match="redis://") as refused:
-        ServerSettings(store=store)
+        ServerSettings.told(store=store)
     assert "cret" not in str(refused.value)
 
 
 def test_settings_reach_a_process_that_does_not_inherit_them():
-    settings = ServerSettings(
+    settings = ServerSettings.told(
         policy=Policy.parse("5 per 5s; 9 per 1m"), key=KeySpec.parse("ip+path|header:a"), port=1
     )
     assert pickle.loads(pickle.dumps(settings)) == settings

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from rateproof.events import Event, EventLog
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrinking.bench import Bench, judged_alone
-from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.rig import alone, keys_of
+from rateproof.hunt.shrinking.bench import Bench
+from rateproof.hunt.shrinking.reproduction import Tries
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Schedule
+from rateproof.prove import judge
+from rateproof.simulate.behaviours.schedule import Schedule
 
 SECOND = 1_000_000_000
 FIVE = Recipe(Schedule(((0, 5), (SECOND, 1))))
@@ -100,17 +102,13 @@ def test_the_tally_counts_for_each_recipe_its_own_clients():
 
 
 def test_each_key_is_judged_as_if_it_were_alone():
-    log = EventLog()
+    log = EventLog({"scenario": {"namespace": "n"}})
+    innocent, guilty, _absent = keys_of(log, 3)
     for at in range(6):
-        log.append(event(b"guilty", at * 1_000))
-        log.append(event(b"innocent", at * 2 * SECOND))
-    verdicts = judged_alone(
-        log,
-        [b"innocent", b"guilty", b"absent"],
-        POLICY,
-        claims=frozenset({"over-admission"}),
-        tolerance_ppm=500,
-    )
+        log.append(event(guilty, at * 1_000))
+        log.append(event(innocent, at * 2 * SECOND))
+    claims = frozenset({"over-admission"})
+    verdicts = [judge(own, POLICY, claims=claims) for own in alone(log, 3)]
     assert [verdict.outcome == "violated" for verdict in verdicts] == [False, True, False]
 
 

@@ -11,7 +11,7 @@ from rateproof.hunt.exploration.attacks import attack
 from rateproof.hunt.exploration.draw import SHAPES, draw
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Reply
+from rateproof.simulate.behaviour import Reply
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 

@@ -4,7 +4,8 @@ import pytest
 
 from rateproof.events import Event, EventLog
 from rateproof.hunt.exploration.attacks import attack
-from rateproof.hunt.exploration.leads import Leads, keys_of
+from rateproof.hunt.exploration.leads import Leads
+from rateproof.hunt.rig import keys_of
 from rateproof.policy import Policy
 
 SECOND = 1_000_000_000

@@ -7,7 +7,7 @@ from rateproof.events import Event, EventLog
 from rateproof.hunt import iteration
 from rateproof.hunt.server.nemesis import DEEDS, Deed, aftermath_ns, parse_deeds, plan, witnesses
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import Constant
+from rateproof.simulate.behaviours.constant import Constant
 from rateproof.simulate.scenario import Group
 
 SECOND = 1_000_000_000

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof.arguments import parse
-from rateproof.cli import _recipe
+from rateproof import hunt
 from rateproof.errors import InvalidArgument
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.simulate.behaviours import Schedule
+from rateproof.options.arguments import parse
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 
@@ -34,10 +34,14 @@ def recipes(draw):
     return Recipe(schedule, draw(st.integers(1, 100)), others, phase)
 
 
+def told(*argv):
+    return hunt.TestSettings.told(**vars(parse(argv))).recipe
+
+
 @settings(deadline=None)  # a busy machine is no fault
 @given(recipes())
 def test_its_options_give_the_recipe_again(recipe):
-    assert _recipe(parse(["test", *recipe.options()])) == recipe
+    assert told("test", *recipe.options()) == recipe
 
 
 @settings(deadline=None)  # a busy machine is no fault
@@ -100,7 +104,7 @@ def test_a_phase_may_name_its_window():
 def test_what_belongs_to_a_schedule_is_refused_without_one(option):
     value = {"connections": "2", "others": "9 at 1s", "phase": "1s"}[option]
     with pytest.raises(InvalidArgument, match=f"--{option} without --schedule"):
-        _recipe(parse(["test", f"--{option}", value]))
+        told("test", f"--{option}", value)
 
 
 def test_the_next_instant_of_a_phase_is_soon_and_right():

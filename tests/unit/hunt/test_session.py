@@ -7,7 +7,7 @@ import pytest
 from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import Event, EventLog, read_log
 from rateproof.hunt import session
-from rateproof.hunt.report.summary import Totals
+from rateproof.hunt.report.totals import Totals
 
 
 @pytest.fixture

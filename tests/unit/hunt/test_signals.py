@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from rateproof.hunt import session
-from rateproof.hunt.report.summary import Totals
+from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.signals import Signals
 
 

@@ -3,15 +3,27 @@
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from rateproof.errors import Unreachable
-from rateproof.hunt.server.child import ChildServer
-from rateproof.hunt.server.starting import server_for
+from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.hunt.server.child import ChildServer, server_for
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
+
+
+def told(target, nemesis):
+    """The settings of a test that may start a server of our own, as far as that looks at them."""
+    return SimpleNamespace(
+        target=target,
+        policy=Policy.parse("5 per 5s"),
+        key=KeySpec.parse("query:clientId"),
+        start=None,
+        may_start=True,
+        nemesis=nemesis,
+    )
 
 
 @pytest.fixture
@@ -31,10 +43,21 @@ def test_a_stop_ends_the_wait_for_a_server_that_does_not_listen(target):
 
 
 @pytest.mark.parametrize(
-    ("nemesis", "hint"), [(True, "--start 'gunicorn"), (False, "start the server first")]
+    ("nemesis", "hint"), [(["kill"], "--start 'gunicorn"), ([], "start the server first")]
 )
 def test_where_nothing_listens_the_hint_is_one_that_is_accepted(target, nemesis, hint):
-    key, policy = KeySpec.parse("query:clientId"), Policy.parse("5 per 5s")
     with pytest.raises(Unreachable) as refused:
-        server_for(target, policy, key, command=None, may_start=True, nemesis=nemesis)
+        server_for(told(target, nemesis))
     assert hint in refused.value.hint
+
+
+def test_without_the_native_core_our_own_server_is_not_killed(monkeypatch, free_port):
+    """Its counts are gone with it: that would be told as a limiter that leaks."""
+    monkeypatch.setenv("RATEPROOF_CORE", "python")
+    here = Target.parse(f"http://127.0.0.1:{free_port}")
+    for deeds in (["kill"], ["pause", "restart"]):
+        with pytest.raises(InvalidArgument, match="native core") as refused:
+            server_for(told(here, deeds))
+        assert "Rust" in refused.value.hint
+    child = server_for(told(here, ["pause"]))
+    assert "--workers 1" in str(child)

@@ -10,18 +10,18 @@ from rateproof import hunt
 from rateproof.events import Event, EventLog
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Recipe
+from rateproof.hunt.replay import outcome_of, told_if_cut_short
+from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.watch import Crash
 from rateproof.hunt.session import Hunt
 from rateproof.hunt.shrinking.crashes import shrunk_crash
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.violations import outcome_of, shrunk_violations, told_if_cut_short
-from rateproof.keyspec import KeySpec
+from rateproof.hunt.shrinking.reproduction import Tries
+from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.policy import Policy
 from rateproof.prove import judge
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.target import Target
 
 SECOND = 1_000_000_000
 NAMESPACE = "n"
@@ -30,22 +30,14 @@ RECIPE = Recipe(Schedule.parse("6 at 0s, 5 at 3s"))
 
 @pytest.fixture
 def settings(tmp_path):
-    return hunt.TestSettings(
-        target=Target.parse("http://127.0.0.1:1/"),
+    return hunt.TestSettings.told(
+        url="http://127.0.0.1:1/",
         policy=Policy.parse("7 per 5s"),
-        key=KeySpec.parse("query:clientId"),
         seed=7,
-        claims=frozenset({"over-admission"}),
-        tolerance_ppm=500,
+        claim="over-admission",
         timeout_ns=SECOND,
-        max_rate=None,
-        yes=True,
-        may_start=True,
-        iterations=None,
-        fail_fast=False,
         out=tmp_path,
-        json_lines=False,
-        nemesis=("kill",),
+        nemesis="kill",
     )
 
 
@@ -98,10 +90,19 @@ def never_sent(*_, **__):
 
 def test_a_client_who_was_stopped_tried_nothing(iteration_of, settings):
     cut = iteration_of(6, 6, 6)
-    assert outcome_of(RECIPE, cut, settings).tries == Tries(0, 0)
-    assert "cut short" in outcome_of(RECIPE, cut, settings).how_often()
-    assert outcome_of(Recipe(Schedule.parse("6 at 0s")), cut, settings).tries == Tries(0, 3)
-    assert outcome_of(RECIPE, iteration_of(6, 8, 11), settings).tries == Tries(2, 2)
+    assert outcome_of(RECIPE, cut, Rig(settings, never_sent, threading.Event())).tries == Tries(
+        0, 0
+    )
+    assert (
+        "cut short"
+        in outcome_of(RECIPE, cut, Rig(settings, never_sent, threading.Event())).how_often()
+    )
+    assert outcome_of(
+        Recipe(Schedule.parse("6 at 0s")), cut, Rig(settings, never_sent, threading.Event())
+    ).tries == Tries(0, 3)
+    assert outcome_of(
+        RECIPE, iteration_of(6, 8, 11), Rig(settings, never_sent, threading.Event())
+    ).tries == Tries(2, 2)
 
 
 def test_a_schedule_that_nobody_finished_is_inconclusive_and_says_that_it_was_cut_short(
@@ -120,7 +121,7 @@ def test_what_was_finished_or_violated_stands_as_it_is(iteration_of, schedule):
 
 
 def test_a_search_that_was_stopped_before_it_tried_gives_what_was_seen(iteration_of, settings):
-    (found,) = shrunk_violations(iteration_of(9), settings, set(), never_sent, stopped())
+    (found,) = shrunk_violations(iteration_of(9), Rig(settings, never_sent, stopped()), set())
     assert found.tries == Tries(0, 0)
     assert found.recipe.requests == 8
     assert "stopped before it was tried again" in found.describe()
@@ -131,19 +132,19 @@ def test_a_search_in_long_windows_waits_for_a_minute_of_them_at_most(iteration_o
     settings = replace(settings, policy=Policy.parse("7 per 1h"))
     durations_ns = []
 
-    def send(scenario, *, control):
+    def send(scenario, *, control, observe):  # noqa: ARG001  as a transport is called
         assert not control.stopping
         durations_ns.append(scenario.duration_ns)
         return EventLog({"scenario": {"namespace": NAMESPACE}})
 
-    (found,) = shrunk_violations(iteration_of(9), settings, set(), send, threading.Event())
+    (found,) = shrunk_violations(iteration_of(9), Rig(settings, send, threading.Event()), set())
     assert found.tries == Tries(0, 6)
     assert max(durations_ns) < 120 * SECOND
 
 
 def test_a_crash_whose_search_was_stopped_gives_what_was_seen(iteration_of, settings):
     crashed = iteration_of(4, crashes=[Crash(0.1, "server died", at_ns=SECOND)])
-    found = shrunk_crash(crashed, settings, None, never_sent, stopped())
+    found = shrunk_crash(crashed, Rig(settings, never_sent, stopped()), None)
     assert found.recipe.requests == 4
     assert "stopped before it was tried again" in found.describe()
 
@@ -152,7 +153,7 @@ def test_what_takes_the_nemesis_is_repeated_with_it_its_seed_and_as_many_iterati
     iteration_of, settings
 ):
     under_it = iteration_of(9, nemesis=["killed"])
-    (found,) = Hunt(settings, None, stopped(), never_sent).reproductions(under_it)
+    (found,) = Hunt(Rig(settings, never_sent, stopped())).reproductions(under_it)
     assert found.repeat.endswith("--nemesis kill --seed 7 --iterations 3")
     assert found.to_json()["schedule"] is None
     assert "schedule  the iteration as a whole\n" in found.describe()
@@ -164,10 +165,10 @@ def test_without_shrinking_each_kind_of_violation_is_repeated_from_its_seed_once
 ):
     settings = replace(settings, shrink=False, nemesis=nemesis)
     crash = Crash(0.1, "server died", at_ns=SECOND)
-    seen = Hunt(settings, None, threading.Event(), never_sent)
+    seen = Hunt(Rig(settings, never_sent, threading.Event()))
     (found,) = seen.reproductions(iteration_of(9))
     (crashed,) = seen.reproductions(iteration_of(9, crashes=[crash]))
-    assert seen.reproductions(iteration_of(9, crashes=[crash])) == ()
+    assert seen.reproductions(iteration_of(9, crashes=[crash])) == []
     assert [found.kind, crashed.kind] == ["over-admission", "crash"]
     deeds = " --nemesis kill" if nemesis else ""
     for each in (found, crashed):
@@ -182,16 +183,16 @@ def test_a_violation_that_no_schedule_can_show_is_repeated_from_its_seed(iterati
     settings = replace(settings, claims=frozenset({"headers"}), nemesis=())
     seen = iteration_of(5)
     lie = replace(seen.verdict, outcome="violated", reasons=("headers: 1 of 2 were false",))
-    (found,) = Hunt(settings, None, stopped(), never_sent).reproductions(replace(seen, verdict=lie))
+    (found,) = Hunt(Rig(settings, never_sent, stopped())).reproductions(replace(seen, verdict=lie))
     assert found.kind == "headers"
     assert found.repeat.endswith("--claim headers --timeout 1s --seed 7 --iterations 3")
 
 
 def test_what_keeps_its_promise_has_nothing_to_repeat(iteration_of, settings):
     settings = replace(settings, shrink=False)
-    assert Hunt(settings, None, stopped(), never_sent).reproductions(iteration_of(5)) == ()
+    assert Hunt(Rig(settings, never_sent, stopped())).reproductions(iteration_of(5)) == []
 
 
 def test_a_schedule_under_a_nemesis_is_repeated_with_it(iteration_of, settings):
-    found = outcome_of(RECIPE, iteration_of(11), settings)
+    found = outcome_of(RECIPE, iteration_of(11), Rig(settings, never_sent, threading.Event()))
     assert "--nemesis kill --seed 7 --iterations 3 --schedule" in found.repeat

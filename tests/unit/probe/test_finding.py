@@ -10,7 +10,7 @@ from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import Finding, describe, to_json
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
-from rateproof.probe.infer import Kind
+from rateproof.probe.inference import Kind
 from rateproof.probe.several import Several
 from rateproof.units import SECOND_NS
 

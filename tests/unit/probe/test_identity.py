@@ -7,7 +7,7 @@ import pytest
 from rateproof.keyspec import KeySpec
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, dimensions
 from rateproof.probe.seen import Seen
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 

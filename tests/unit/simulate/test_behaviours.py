@@ -10,30 +10,24 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import (
-    BEHAVIOURS,
-    Backoff,
-    Behaviour,
-    Boundary,
-    Burst,
-    Constant,
-    Drip,
-    Herd,
-    Poisson,
-    Polite,
-    Race,
-    Ramp,
-    Reply,
-    Saturate,
-    Schedule,
-    Send,
-    Storm,
-    Sybil,
-    Think,
-    Zipf,
-    describe,
-    make_behaviour,
-)
+from rateproof.simulate.behaviour import Behaviour, Reply, Send, describe
+from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
+from rateproof.simulate.behaviours.backoff import Backoff
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.drip import Drip
+from rateproof.simulate.behaviours.herd import Herd
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.polite import Polite
+from rateproof.simulate.behaviours.race import Race
+from rateproof.simulate.behaviours.ramp import Ramp
+from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.schedule import Schedule
+from rateproof.simulate.behaviours.storm import Storm
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
+from rateproof.simulate.behaviours.zipf import Zipf
 from rateproof.simulate.programs import arrivals
 from rateproof.simulate.programs.rng import Rng
 
@@ -428,7 +422,7 @@ def test_a_rate_out_of_bounds_is_refused(rate: float) -> None:
 
 
 def test_an_unknown_name_and_a_rate_that_means_nothing_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match="one of think, saturate"):
+    with pytest.raises(InvalidArgument, match="one of backoff, boundary"):
         make_behaviour("thnik")
     for name in ("saturate", "boundary", "herd"):
         with pytest.raises(InvalidArgument, match="has no rate"):

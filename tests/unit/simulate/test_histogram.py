@@ -1,11 +1,10 @@
-"""Claims about histograms: bounded memory, bounded error, exact extremes, merging is adding."""
+"""Claims about histograms: bounded memory, bounded error, exact extremes."""
 
 import random
 
 import pytest
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.summary import nearest_rank
 from rateproof.simulate.summary.histogram import SUB_BUCKETS, Histogram, bucket_of, last_value_of
 
 EDGES = sorted(
@@ -16,6 +15,15 @@ EDGES = sorted(
 def lognormal(count: int, seed: int) -> list[int]:
     rng = random.Random(seed)
     return [int(rng.lognormvariate(14, 3)) for _ in range(count)]
+
+
+def nearest_rank(values: list[int], percent: float) -> int:
+    """The least value with enough at or below it (Hyndman and Fan 1996, definition 1)."""
+    return min(
+        value
+        for value in values
+        if 100 * sum(other <= value for other in values) >= percent * len(values)
+    )
 
 
 def test_buckets_follow_each_other_without_gap_or_overlap() -> None:
@@ -42,12 +50,11 @@ def test_memory_is_bounded_up_to_the_greatest_time_there_is() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_percentile_is_the_nearest_rank_or_above_it_by_less_than_a_thousandth(seed: int) -> None:
-    values = lognormal(3_000, seed)
+    values = lognormal(1_000, seed)
     histogram = Histogram.of(values)
     for percent in (0.01, 1, 25, 50, 90, 99, 99.9, 100):
-        true = nearest_rank(sorted(values), percent)
+        true = nearest_rank(values, percent)
         told = histogram.percentile(percent)
-        assert true is not None
         assert told is not None
         assert true <= told <= true * 1.001
     assert histogram.percentile(100) == histogram.max == max(values)
@@ -60,15 +67,6 @@ def test_where_values_are_exact_so_is_every_percentile(count: int) -> None:
     histogram = Histogram.of(values)
     for percent in (0.5, 1, 10, 25, 33, 50, 90, 99, 99.5, 100):
         assert histogram.percentile(percent) == nearest_rank(values, percent)
-
-
-def test_merging_parts_is_the_histogram_of_the_whole() -> None:
-    values = lognormal(1_000, 1)
-    merged = Histogram()
-    for part in (values[:1], [], values[1:400], values[400:]):
-        merged.merge(Histogram.of(part))
-    assert merged == Histogram.of(values)
-    assert merged != Histogram.of(values[1:])
 
 
 def test_it_can_be_put_together_again_from_its_parts() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
-from rateproof.simulate.behaviours import Think
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.identities import FRAMING, IDENTITY_BYTES, identity_of, place_identity
 from rateproof.simulate.request import (
     MAX_BODY,

@@ -8,21 +8,15 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import (
-    BEHAVIOURS,
-    Behaviour,
-    Boundary,
-    Burst,
-    Constant,
-    Drip,
-    Poisson,
-    Reply,
-    Saturate,
-    Send,
-    Think,
-    make_behaviour,
-    rate_interval_ns,
-)
+from rateproof.simulate.behaviour import Behaviour, Reply, Send, rate_interval_ns
+from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.drip import Drip
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.scenario import Client, Group, Scenario, fresh_seed
 from rateproof.simulate.target import Target
 

@@ -14,22 +14,20 @@ from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec, Part
 from rateproof.policy import Policy
 from rateproof.simulate import scenario_file
-from rateproof.simulate.behaviours import (
-    BEHAVIOURS,
-    Backoff,
-    Boundary,
-    Burst,
-    Poisson,
-    Ramp,
-    Saturate,
-    Sybil,
-    Think,
-    describe,
-)
+from rateproof.simulate.behaviour import describe
+from rateproof.simulate.behaviours import BEHAVIOURS
+from rateproof.simulate.behaviours.backoff import Backoff
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.ramp import Ramp
+from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, LogNormal
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.scenario_file import ScenarioFile, load
-from rateproof.simulate.scenario_file.fields import SCENARIO
+from rateproof.simulate.scenario_file.file import SCENARIO
 from rateproof.simulate.scenario_file.groups import CLIENTS, INTERVAL
 from rateproof.simulate.scenario_file.schema import schema, schema_text
 
@@ -163,7 +161,7 @@ def test_every_behaviour_can_be_written_with_all_of_its_parameters(files: Files,
 
 
 def test_no_parameter_has_the_name_of_a_key_of_every_group() -> None:
-    common = {*CLIENTS.fields, CLIENTS.tag, "rate"}
+    common = {*CLIENTS.options, CLIENTS.tag, "rate"}
     for name in BEHAVIOURS:
         rated = {"rate"} & CLIENTS.variants[name].keys()
         assert common & CLIENTS.variants[name].keys() == rated
@@ -286,7 +284,7 @@ BAD = [
     (f'headers.A = "x\\r\\nB: c"\n{ONE}', "line 1: headers.A: header 'A' has the value"),
     (f"body = ['x']\n{ONE}", "line 1: body: ['x'] is an array, not a text"),
     (f"max_connections = 0\n{ONE}", "line 1: max_connections: 0 is out of range"),
-    (f"max_rate = 0\n{ONE}", "line 1: max_rate: 0 is out of range (a number, above 0"),
+    (f"max_rate = 0\n{ONE}", "line 1: max_rate: 0 is out of range (requests a second, above 0"),
     (f"max_rate = inf\n{ONE}", "line 1: max_rate: inf is out of range"),
     (f"rejected = 429\n{ONE}", "line 1: rejected: 429 is a whole number, not an array"),
     (f"rejected = []\n{ONE}", "line 1: rejected: 0 items (at least 1)"),
@@ -302,7 +300,7 @@ BAD = [
     (f"{ONE}count = 1_000_001", "line 2: clients[0].count: 1000001 is out of range"),
     (f"{ONE}{ONE}connections = 'two'", "line 3: clients[1].connections: 'two' is a text"),
     (f"{ONE}behaviour = 'boundry'", "line 2: clients[0].behaviour: 'boundry' is unknown (did you"),
-    (f"{ONE}behaviour = 7", "line 2: clients[0].behaviour: 7 is unknown (one of think"),
+    (f"{ONE}behaviour = 7", "line 2: clients[0].behaviour: 7 is unknown (one of backoff"),
     (f"{ONE}limit = 5", "line 2: clients[0].limit: is not a key of think (of boundary)"),
     (f"{ONE}pause = '1s'", "line 2: clients[0].pause: '1s' is a text, not a table"),
     (f"{ONE}pause = {{ mean = '1s' }}", "line 2: clients[0].pause.distribution: is missing"),
@@ -320,7 +318,7 @@ BAD = [
     ),
     (
         f"{ONE}rate = 5\nbehaviour = 'saturate'",
-        "line 2: clients[0].rate: is not a key of saturate (of think",
+        "line 2: clients[0].rate: is not a key of saturate (of backoff",
     ),
     (f"{ONE}rate = 0.0", "line 2: clients[0].rate: 0.0 is out of range"),
     (
@@ -471,8 +469,8 @@ def test_the_page_names_every_key_and_nothing_else() -> None:
         lines = [line.split("|") for line in table.splitlines()[1:]]
         return {cells[1].strip(' `"'): cells[-2] for cells in lines}
 
-    assert rows("## Keys of the file").keys() == SCENARIO.fields.keys()
-    assert rows("## Keys of `[[clients]]`").keys() == {*CLIENTS.fields, "behaviour", "rate"}
+    assert rows("## Keys of the file").keys() == SCENARIO.options.keys()
+    assert rows("## Keys of `[[clients]]`").keys() == {*CLIENTS.options, "behaviour", "rate"}
     tables = {"| behaviour |": CLIENTS.variants, "| `distribution` |": INTERVAL.variants}
     for heading, variants in tables.items():
         described = rows(heading)

@@ -11,9 +11,9 @@ import pytest
 from rateproof import _native
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
-from rateproof.simulate.summary import Summary, nearest_rank
+from rateproof.simulate.summary import Summary
 from rateproof.simulate.summary import summary as summaries
-from rateproof.simulate.summary.tally import Tally
+from rateproof.simulate.summary.tally import PlainTally
 
 MS = 1_000_000
 
@@ -28,46 +28,6 @@ def event(**values: Any) -> Event:
         "done_ns": 2,
     }
     return Event(**(base | values))
-
-
-@pytest.mark.parametrize(
-    ("values", "percent", "expected"),
-    [
-        ([], 50, None),
-        ([7], 1, 7),
-        ([7], 100, 7),
-        ([15, 20, 35, 40, 50], 5, 15),
-        ([15, 20, 35, 40, 50], 30, 20),
-        ([15, 20, 35, 40, 50], 40, 20),
-        ([15, 20, 35, 40, 50], 50, 35),
-        ([15, 20, 35, 40, 50], 100, 50),
-        (list(range(1, 101)), 99, 99),
-        (list(range(1, 101)), 99.5, 100),
-    ],
-)
-def test_nearest_rank_is_the_textbook_one(
-    values: list[int], percent: float, expected: int | None
-) -> None:
-    assert nearest_rank(values, percent) == expected
-
-
-def test_nearest_rank_is_the_least_value_with_enough_at_or_below_it() -> None:
-    rng = random.Random(1)
-    for _ in range(300):
-        values = sorted(rng.choices(range(20), k=rng.randint(1, 30)))
-        for percent in (1, 50, 90, 99, 100):
-            enough = [
-                value
-                for value in values
-                if 100 * sum(other <= value for other in values) >= percent * len(values)
-            ]
-            assert nearest_rank(values, percent) == enough[0]
-
-
-@pytest.mark.parametrize("percent", [0, -1, 100.1])
-def test_a_percentile_out_of_bounds_is_refused(percent: float) -> None:
-    with pytest.raises(InvalidArgument, match="percentile"):
-        nearest_rank([1], percent)
 
 
 def test_everything_is_counted_once() -> None:
@@ -100,9 +60,9 @@ def test_latencies_of_admissions_are_not_hidden_by_quick_rejections() -> None:
     admitted = [event(done_ns=ms * MS) for ms in range(1, 11)]
     rejected = [event(status=503, outcome="rejected", done_ns=1_000) for _ in range(1_000)]
     summary = Summary.of(admitted + rejected)
-    assert summary.latency_ns("admitted", 50) == pytest.approx(5 * MS, rel=0.001)
-    assert summary.latency_ns("rejected", 99) == 1_000
-    assert summary.latency_ns("unknown", 50) is None
+    assert summary.latencies("admitted").percentile(50) == pytest.approx(5 * MS, rel=0.001)
+    assert summary.latencies("rejected").percentile(99) == 1_000
+    assert summary.latencies("unknown").percentile(50) is None
     figures = summary.latencies_ns()["admitted"]
     assert list(figures) == ["count", "p50", "p90", "p99", "max"]
     assert (figures["count"], figures["max"]) == (10, 10 * MS)
@@ -113,7 +73,9 @@ def test_latencies_of_admissions_are_not_hidden_by_quick_rejections() -> None:
 
 
 def test_a_log_that_only_knows_when_answers_came_has_latencies_until_then() -> None:
-    assert Summary.of([event(done_ns=None, received_ns=9)]).latency_ns("admitted", 50) == 9
+    assert (
+        Summary.of([event(done_ns=None, received_ns=9)]).latencies("admitted").percentile(50) == 9
+    )
     assert Summary.of([event(done_ns=None, received_ns=None)]).latencies_ns() == {}
 
 
@@ -168,8 +130,8 @@ def test_a_response_time_counts_from_the_intended_instant() -> None:
         for ms in range(0, 1_000, 10)
     ]
     summary = Summary.of(stalled)
-    assert summary.latency_ns("admitted", 99) == 1 * MS
-    assert summary.responses("admitted").percentile(100) == 1_001 * MS
+    assert summary.latencies("admitted").percentile(99) == 1 * MS
+    assert summary.responses_ns()["admitted"]["max"] == 1_001 * MS
     assert summary.responses_ns()["admitted"]["p50"] == pytest.approx(501 * MS, rel=0.001)
     assert "response " in str(summary)
 
@@ -184,7 +146,7 @@ def test_response_times_that_are_latencies_are_not_printed_twice() -> None:
 def test_sent_ahead_of_its_plan_a_response_time_is_the_latency() -> None:
     """A burst asked for by hand sends before the planned instant."""
     summary = Summary.of([event(intended_ns=50 * MS, done_ns=5 * MS)])
-    assert summary.responses("admitted").max == 5 * MS
+    assert summary.responses_ns()["admitted"]["max"] == 5 * MS
 
 
 # ------------------------------------------------------------- validity, connections
@@ -266,7 +228,7 @@ def drawn_log(count: int, seed: int) -> EventLog:
 def test_both_cores_count_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = [drawn_log(count, seed) for count in (500, 0, 1, 700)]
     told = []
-    for core in (Tally, _native.Tally):
+    for core in (PlainTally, _native.Tally):
         monkeypatch.setattr(summaries, "new_tally", core)
         summary = Summary(clients=3)
         for table in tables:

@@ -1,8 +1,7 @@
-//! What a server says of its limit; twins of `rateproof.simulate.transports.headers`.
+//! What a server says of its limit; twins of `rateproof.simulate.transports.limit_fields`.
 
 use std::cmp::Ordering;
-
-use super::date::timestamp;
+use std::time::UNIX_EPOCH;
 
 /// Of a value, in bytes; a longer one is nonsense.
 const LONGEST: usize = 4096;
@@ -22,13 +21,13 @@ pub fn parse_retry_after(
     if value.len() > LONGEST {
         return None;
     }
-    let value = trimmed(value);
+    let value = value.trim_ascii();
     if let Some(seconds) = seconds(value) {
         return Some(seconds);
     }
     let until = timestamp(value)?;
     let now = date.filter(|date| date.len() <= LONGEST);
-    let now = now.and_then(|date| timestamp(trimmed(date)));
+    let now = now.and_then(|date| timestamp(date.trim_ascii()));
     let wait = now.map_or_else(|| until as f64 - now_s(), |now| (until - now) as f64);
     Some(wait.max(0.0))
 }
@@ -138,13 +137,10 @@ fn blanks(text: &[u8]) -> &[u8] {
     &text[count..]
 }
 
-/// Without the white space that Python's `\s` means: vertical tabs too.
-fn trimmed(text: &[u8]) -> &[u8] {
-    let blank = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
-    let start = text.iter().take_while(|byte| blank(byte)).count();
-    let text = &text[start..];
-    let end = text.iter().rev().take_while(|byte| blank(byte)).count();
-    &text[..text.len() - end]
+/// Seconds since 1970 of a date in one of the three forms of HTTP (RFC 9110, section 5.6.7).
+fn timestamp(text: &[u8]) -> Option<i64> {
+    let moment = httpdate::parse_http_date(str::from_utf8(text).ok()?).ok()?;
+    i64::try_from(moment.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
 #[cfg(test)]

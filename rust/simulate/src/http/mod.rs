@@ -1,8 +1,7 @@
 //! Reading answers: HTTP/1.1 and 1.0, from whatever pieces the network makes of them.
 
 mod chunked;
-mod date;
-pub mod fields;
+mod fields;
 mod head;
 mod response;
 #[cfg(test)]

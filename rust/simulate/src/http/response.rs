@@ -6,6 +6,8 @@ use super::{Fault, Reply};
 
 /// Interim answers before a final one; more are [`Fault::Protocol`].
 const MAX_INTERIM: u32 = 64;
+/// `HTTP/1.1 200`: so many bytes tell the status.
+const STATUS_BYTES: usize = 12;
 /// What is kept of the buffer for heads in pieces between answers.
 const KEPT: usize = 4096;
 
@@ -25,7 +27,7 @@ pub struct Parser {
     partial: Vec<u8>,
     reply: Option<Reply>,
     head: bool,
-    starts: u32,
+    statuses: u32,
     persistent: bool,
     surplus: bool,
 }
@@ -54,7 +56,7 @@ impl Parser {
             partial: Vec::new(),
             reply: None,
             head: false,
-            starts: 0,
+            statuses: 0,
             persistent: false,
             surplus: false,
         }
@@ -69,7 +71,7 @@ impl Parser {
         self.partial.shrink_to(KEPT);
         self.reply = None;
         self.head = head;
-        self.starts = 0;
+        self.statuses = 0;
         self.persistent = false;
         self.surplus = false;
     }
@@ -103,22 +105,12 @@ impl Parser {
         Ok(())
     }
 
-    /// The first byte of a status line has arrived, and no later one is awaited.
+    /// How many status codes have arrived, all three digits, interim ones included.
     ///
-    /// False again between an interim answer and the next byte. To stamp the final status
-    /// line's arrival, watch [`Parser::starts`]: one piece may end an interim answer and
-    /// begin the final one.
-    pub fn started(&self) -> bool {
-        !matches!(self.state, State::Head) || !self.partial.is_empty()
-    }
-
-    /// How many status lines have begun, interim ones included.
-    ///
-    /// Whether a status line is the final one is known only some bytes later. The time of
-    /// the piece that raised this figure last is the arrival of the final status line's
-    /// first byte, once there is a reply.
-    pub fn starts(&self) -> u32 {
-        self.starts
+    /// Whether a status is the final one is known only some bytes later. The time of the piece
+    /// that raised this figure last is the arrival of the final status, once there is a reply.
+    pub fn statuses(&self) -> u32 {
+        self.statuses
     }
 
     /// What is known of the answer, once its head is complete; it stays after a fault.
@@ -177,12 +169,12 @@ impl Parser {
     fn take_head<'a>(&mut self, mut data: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
         while let Some(first) = data.first() {
             let before = self.partial.len();
-            if before == 0 {
-                // A line end here belongs to no status line, so it must not count as one.
-                if matches!(first, b'\r' | b'\n') {
-                    return Err(Fault::Protocol);
-                }
-                self.starts += 1;
+            // A line end here belongs to no status line.
+            if before == 0 && matches!(first, b'\r' | b'\n') {
+                return Err(Fault::Protocol);
+            }
+            if before < STATUS_BYTES && before + data.len() >= STATUS_BYTES {
+                self.statuses += 1;
             }
             let piece = &data[..data.len().min(MAX_HEAD - before)];
             let whole = match before {
@@ -210,7 +202,7 @@ impl Parser {
                 };
                 return Ok(Some(data));
             }
-            if self.starts > MAX_INTERIM {
+            if self.statuses > MAX_INTERIM {
                 return Err(Fault::Protocol);
             }
         }

@@ -6,13 +6,12 @@ RFC 9651 (their syntax), RFC 9110 (Retry-After, Accept), RFC 9457 (problem+json)
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import AnyStr, Final, NamedTuple
 
-from rateproof.core import native
 from rateproof.enforce.decision import Decision, QuotaState
 from rateproof.enforce.http.validation import checked_name
 from rateproof.policy import Policy
@@ -23,7 +22,6 @@ __all__ = [
     "Refusal",
     "announcement",
     "denial",
-    "fields_writer",
     "joined",
     "limit_fields",
     "retry_after_s",
@@ -116,15 +114,6 @@ def limit_fields(decision: Decision, announced: Announcement) -> Fields:
         ]
     )
     return [("RateLimit-Policy", announced.policy), ("RateLimit", states)]
-
-
-def fields_writer(announced: Announcement) -> Callable[[Decision], Fields]:
-    """`limit_fields` of one policy, by the native core where that made `Decision`."""
-    module = native()
-    if module is None or Decision is not module.Decision:
-        return lambda decision: limit_fields(decision, announced)
-    write: Callable[[Decision], Fields] = module.LimitFields(announced.names, announced.policy).of
-    return write
 
 
 def x_ratelimit_fields(decision: Decision) -> Fields:

@@ -12,7 +12,7 @@ says is written as a part of the kind `key`, which no specification has.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from rateproof.core import native
@@ -79,11 +79,7 @@ def key_reader(
         raise InvalidArgument(f"key {key!r}", "such as 'header:X-Api-Key|ip', or a function")
     keyspec = KeySpec.parse(key) if isinstance(key, str) else key
     places = _places(keyspec)
-    plain = plain_reader(keyspec, view, address)
-    if plain is None:
-        return lambda request: _found(view(request), places, address)
-    read_plain = cast("Callable[[R], bytes | None]", plain.read)
-    return lambda request: read_plain(request) or _found(view(request), places, address)
+    return lambda request: _found(view(request), places, address)
 
 
 def _said(function: Callable[..., object], said: object) -> bytes:

@@ -1,4 +1,10 @@
-"""A limiter in front of a WSGI application: denials never reach it."""
+"""A limiter in front of a WSGI application: denials never reach it.
+
+The native desk finds the key, asks, and writes denials, for without it they reach
+0.78 of the rate of a constant answer, and 0.93 with it (`benchmarks/enforce.py
+http`; 0.9 is wanted). What is admitted is left to Python: the application takes
+a hundred times as long.
+"""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
@@ -6,6 +12,7 @@ from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rateproof.core import native
+from rateproof.enforce.decision import Decision
 from rateproof.enforce.http.answers import Fields, joined
 from rateproof.enforce.http.keys import plain_reader
 from rateproof.enforce.http.middleware import Middleware, WholeRefusal
@@ -35,17 +42,12 @@ class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
 
     @cached_property
     def _serve(self) -> WSGIApplication:
-        """The native core's way to all of this, where it knows one."""
-        module, gate = native(), self._limiter.gate
+        """The native core's way to denials, where it knows one."""
+        module, limiter = native(), self._limiter
         read = plain_reader(self._spec, WsgiRequest, self._address)
-        if module is None or gate is None or read is None or self._x_ratelimit:
+        if module is None or read is None or not limiter.decides or self._x_ratelimit:
             return self._answer
-        write = module.LimitFields(self._announced.names, self._announced.policy)
-        desk = module.WsgiDesk(
-            gate, read, write, self._exempt, self._app,
-            compose=self._denied, otherwise=self._answer, refuse=self._refuse,
-        )  # fmt: skip
-        serve: WSGIApplication = desk.serve
+        serve: WSGIApplication = module.WsgiDesk(limiter, read, self._exempt, self).serve
         return serve
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -56,10 +58,14 @@ class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
         except StoreError as error:
             return self._refuse(error, environ, start_response)
         if decision.admitted:
-            start = partial(_start, start_response, self._fields(decision))
-            return self._app(environ, start)
+            return self._admitted(decision, environ, start_response)
         answer = self._denied(decision, environ.get("HTTP_ACCEPT"))
         return _send(answer, environ, start_response)
+
+    def _admitted(
+        self, decision: Decision, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        return self._app(environ, partial(_start, start_response, self._fields(decision)))
 
     def _refuse(
         self, error: StoreError, environ: WSGIEnvironment, start_response: StartResponse

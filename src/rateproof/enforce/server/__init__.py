@@ -2,6 +2,5 @@
 
 from rateproof.enforce.server.run import serve
 from rateproof.enforce.server.settings import ServerSettings
-from rateproof.enforce.server.sources import SettingsSources
 
-__all__ = ["ServerSettings", "SettingsSources", "serve"]
+__all__ = ["ServerSettings", "serve"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rateproof import __version__
-from rateproof.core import active_core
+from rateproof.core import INSTALL, active_core
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.listening import bound_socket, url_of
 from rateproof.enforce.server.reload import Reloader
@@ -104,10 +104,8 @@ def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
 def _announce(settings: ServerSettings) -> None:
     core, count = active_core(), settings.worker_count
     url = url_of(settings.host, settings.port)
-    slow = (
-        "WARNING: the python core is the slow reference; the native one needs "
-        "a Rust toolchain when rateproof is installed\n"
-    )
+    forgiving = " and keeps its counts in one worker's memory, so that a restart forgives them"
+    slow = f"WARNING: the python core is slow{forgiving * (settings.store is None)}: {INSTALL}\n"
     banner = (
         f"rateproof {__version__} ({core} core): {settings.policy} per {settings.key}, "
         f"{count} worker{'s' * (count > 1)}, listening at {url}"

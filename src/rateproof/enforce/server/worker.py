@@ -1,6 +1,5 @@
 """What each worker process serves: a greeting behind a limiter that follows the settings."""
 
-import gc
 import pickle
 import threading
 from collections.abc import Iterable
@@ -63,7 +62,6 @@ class Worker:
                 self._app = self._limited(settings)
                 self._store.retain(settings.policy.quotas)
                 self._mark = mark
-                gc.collect()  # that limiter is in a cycle with its gate, which holds its tables
 
     def _limited(self, settings: ServerSettings) -> WSGIApplication:
         limiter = limiter_of(settings, self._store)

@@ -4,18 +4,16 @@ A *store* is a place: `memory://`, `shm://NAME`, `redis://…`. A *ledger* is wh
 a store keeps of one policy: one table for each quota, decided all or nothing.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from rateproof.core import native as native_module  # a bare `native` is our submodule
+from rateproof.core import required_native
 from rateproof.enforce.counters import Counters
-from rateproof.enforce.decision import Decision, Ruling
+from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores.location import parse_url, remove, shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
-
-if TYPE_CHECKING:
-    from rateproof._native import Gate
 
 __all__ = [
     "DEFAULT_CAPACITY",
@@ -34,7 +32,11 @@ MAX_CAPACITY = 2**26
 
 
 class Ledger(Protocol):
-    """What is kept of one policy: answers come in the order of its quotas."""
+    """What is kept of one policy: answers come in the order of its quotas.
+
+    One that the native core can answer for by itself has a `source` beside: its
+    tables in the order of the quotas, or the denials that are remembered of it.
+    """
 
     quotas: Sequence[Quota]
 
@@ -75,26 +77,6 @@ class Ledger(Protocol):
         """For each quota (live keys, slots); empty where that is not known."""
         ...
 
-    def gate(
-        self,
-        counters: Counters,
-        order: Sequence[tuple[Quota, int]],
-        otherwise: Callable[..., Decision],
-        *,
-        skip_full: bool,
-        shadow: bool,
-    ) -> "Gate | None":
-        """`Limiter.hit` in native code, where the ledger has a way to it.
-
-        Args:
-            counters: what decisions are counted in.
-            order: the quotas of the policy, and the place of each in the ledger.
-            otherwise: asked what the gate cannot decide.
-            skip_full: as for `hit`.
-            shadow: let pass what is denied.
-        """
-        ...
-
 
 class Store(Protocol):
     """A place where admissions are kept, open."""
@@ -109,8 +91,7 @@ class Store(Protocol):
 
         Raises:
             InvalidArgument: a quota that this store cannot enforce.
-            StoreMismatch: a table exists and is another core's, or has another
-                capacity or layout.
+            StoreMismatch: a table exists and has another capacity or layout.
             StoreError: it cannot be opened, or there is no room for it.
         """
         ...
@@ -139,8 +120,9 @@ def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = Fals
     """Open a store, creating it when there is none.
 
     Args:
-        url: `memory://` for this process and the children it forks, or
-            `shm://NAME` for every process of this user on this machine.
+        url: `memory://` for this process (with the native core also for the children that it
+            forks), or `shm://NAME` for every process of this user on this machine, which
+            needs the native core.
         capacity: how many keys can be live at once in each table, 1 to 2**26.
         local: decide by tables of this process while a store behind a network
             cannot be reached: for limiters with `on_error="local"`, and only these.
@@ -158,16 +140,27 @@ def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = Fals
     if url.startswith(NETWORK_SCHEMES):
         from rateproof.enforce.stores.redis import open_redis
 
-        return open_redis(url, fallback=open_store("memory://", capacity) if local else None)
+        return open_redis(url, _in_memory(capacity if local else 1, anew=True), local=local)
     name = parse_url(url)
+    return _in_memory(capacity) if name is None else _in_files(name, capacity)
+
+
+def _in_files(name: str, capacity: int) -> Store:
+    module = required_native(f"store 'shm://{name}'")
+    from rateproof.enforce.stores.native import NativeStore
+
+    return NativeStore(module, name, capacity)
+
+
+def _in_memory(capacity: int, *, anew: bool = False) -> Store:
     module = native_module()
-    if module is not None:
-        from rateproof.enforce.stores.native import NativeStore
+    if module is None:
+        from rateproof.enforce.stores.plain import PlainStore
 
-        return NativeStore(module, name, capacity)
-    from rateproof.enforce.stores.reference import ReferenceStore
+        return PlainStore(capacity, anew=anew)
+    from rateproof.enforce.stores.native import NativeStore
 
-    return ReferenceStore(name, capacity)
+    return NativeStore(module, None, capacity)
 
 
 def distinct_quotas(policy: Policy) -> list[Quota]:

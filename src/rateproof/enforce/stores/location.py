@@ -1,46 +1,52 @@
-"""Where a store lies: `memory://`, or `shm://NAME` as a directory with one table per quota.
+"""Where a store lies: `memory://`, or `shm://NAME` as a folder with one table per quota.
 
     /dev/shm/rateproof-<uid>-<name>/          0700, the temporary folder where there is no /dev/shm
-        lock                                  held while anything is opened or removed
-        sliding-log-5-5000000000.native       a quota's table: algorithm, limit, window in ns, core
+        lock                                  locked while anything is opened or removed
+        sliding-log-5-5000000000.native       a quota's table: algorithm, limit, window in ns
         token-bucket-1-1000000000-5.native    ... and the burst, where it is not the limit
         counters.native                       what was decided, how often
 
-Two cores on one quota would each admit it in full, so a quota has one table:
-opening it with the other core is an error.
+The lock is a `flock`: it belongs to a file that was opened for this one use, so that it excludes
+threads as well as processes, and the kernel releases it when the process dies. A forked child
+shares the file, and so the lock, of a thread that it does not have: it closes it at once.
 """
 
 import errno
+import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import time
+import weakref
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
+from typing import Final
 
-from rateproof.enforce.stores.locks import FileLock, open_lock
-from rateproof.errors import InvalidArgument, StoreError, StoreMismatch
+from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
 
 __all__ = [
-    "CORES",
-    "Place",
+    "COUNTERS_FILE",
     "directory_of",
-    "enter",
+    "locked_folder",
     "parse_url",
     "remove",
     "shown_url",
     "stored_quotas",
+    "table_file",
 ]
 
-CORES = ("native", "python")
-"""Which core a table belongs to: the last part of its file name."""
+PATIENCE_S: Final = 1.0
+"""How long to wait for the lock of a folder, which is held for milliseconds."""
 
+COUNTERS_FILE: Final = "counters.native"
+
+_PAUSE_S: Final = 1e-3
 _MEMORY = "memory://"
 _SHM = "shm://"
 _SHM_FOLDER = Path("/dev/shm")  # noqa: S108 - ours in it is 0700 and its owner is checked
-_TABLE = re.compile(rf"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?\.(?:{'|'.join(CORES)})")
+_TABLE = re.compile(r"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?\.native")
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _SCHEME = re.compile(r"[A-Za-z0-9+.-]*://")
 _ACCEPTED = "memory://, shm://NAME or redis://HOST"
@@ -93,34 +99,10 @@ def directory_of(name: str) -> Path:
     return folder / f"rateproof-{os.geteuid()}-{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A store's directory, entered: its lock is held until `enter` ends."""
-
-    directory: Path
-    lock: FileLock
-
-    def table(self, quota: Quota, core: str) -> Path:
-        """The path of the quota's table for this core.
-
-        Raises:
-            StoreMismatch: the other core has one.
-        """
-        burst = "" if quota.burst == quota.limit else f"-{quota.burst}"
-        stem = f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}"
-        for other in CORES:
-            if other != core and os.path.lexists(self.directory / f"{stem}.{other}"):
-                raise StoreMismatch(
-                    f"the table of {str(quota)!r} in {self.directory} belongs to the {other} core,"
-                    f" and this process runs the {core} core",
-                    "use one core everywhere (RATEPROOF_CORE), or close every limiter on this"
-                    " store and remove it",
-                )
-        return self.directory / f"{stem}.{core}"
-
-    def counters(self, core: str) -> Path:
-        """The path of this core's counters: whatever each counts, their sum is for all."""
-        return self.directory / f"counters.{core}"
+def table_file(quota: Quota) -> str:
+    """The name of the quota's table in the folder of a store."""
+    burst = "" if quota.burst == quota.limit else f"-{quota.burst}"
+    return f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}.native"
 
 
 def stored_quotas(name: str) -> list[Quota]:
@@ -135,39 +117,29 @@ def stored_quotas(name: str) -> list[Quota]:
     return found
 
 
-@contextmanager
-def enter(name: str) -> Iterator[Place]:
-    """Make the directory of `shm://name` if needed, check it, and hold its lock.
+def locked_folder(name: str) -> FileIO:
+    """Make the folder of `shm://name` if needed, check it, and lock it.
 
-    Who keeps the lock for longer than the block takes a share of it.
+    Returns:
+        What holds the lock until it is closed, at the end of a `with` at best.
 
     Raises:
-        StoreError: the directory is somebody else's, open to others, a link or
-            a file, or its lock stays held by a process that does not go on.
+        StoreError: the folder is somebody else's, open to others, a link or a file; it holds
+            tables that this version does not read; or its lock stays held by a process that
+            does not go on.
     """
     directory = directory_of(name)
-    file = directory / "lock"
-    try:
-        while True:
-            _make(directory)
-            try:
-                lock = open_lock(file)
-            except FileNotFoundError:  # the directory was removed just now
-                continue
-            try:
-                with lock.held() as held:
-                    _check_held(held, directory)
-                    if lock.is_at(file):  # else it was removed while we waited
-                        yield Place(directory, lock)
-                        return
-            finally:
-                lock.close()
-    except OSError as error:
-        raise StoreError(f"cannot use {directory}: {error}") from error
+    for former in directory.glob("*.python"):
+        raise StoreError(
+            f"{directory} holds {former.name}, which an earlier rateproof wrote without the"
+            " native core",
+            f"choose another name, or delete it: rateproof.enforce.stores.remove({name!r})",
+        )
+    return _locked(directory)
 
 
 def remove(name: str) -> bool:
-    """Delete the directory of `shm://name` with its tables; false if there is none.
+    """Delete the folder of `shm://name` with its tables; false if there is none.
 
     Only when no process has it open: one that has goes on with tables that
     nobody else finds, so that a limiter opened later would admit anew.
@@ -180,18 +152,81 @@ def remove(name: str) -> bool:
     directory = directory_of(name)
     if not os.path.lexists(directory):
         return False
-    with enter(name):
+    with _locked(directory):
         while True:
-            for entry in directory.iterdir():
-                entry.unlink(missing_ok=True)
             try:
+                for entry in directory.iterdir():
+                    entry.unlink(missing_ok=True)
                 directory.rmdir()
             except OSError as error:
                 # Somebody who waits to enter has made the lock's file anew.
                 if error.errno != errno.ENOTEMPTY:
-                    raise
+                    raise _unusable(directory, error) from error
             else:
                 return True
+
+
+_every_lock: "weakref.WeakSet[FileIO]" = weakref.WeakSet()
+
+
+def _locked(directory: Path) -> FileIO:
+    """The file named `lock`, locked; whatever a signal handler raises here, it does not stay so."""
+    path = directory / "lock"
+    deadline = time.monotonic() + PATIENCE_S
+    try:
+        while True:
+            _make(directory)
+            try:
+                lock = FileIO(path, "r+", opener=_opener)
+            except FileNotFoundError:  # the folder was removed just now
+                continue
+            try:
+                _every_lock.add(lock)
+                _acquire(lock, path, deadline)
+                if _is_at(lock, path):  # else it was removed while we waited
+                    return lock
+            except BaseException:
+                lock.close()
+                raise
+            lock.close()
+    except OSError as error:
+        raise _unusable(directory, error) from error
+
+
+def _opener(path: str, flags: int) -> int:
+    # A FIFO would be waited for, and a link could lead anywhere.
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+
+def _acquire(lock: FileIO, path: Path, deadline: float) -> None:
+    if not stat.S_ISREG(os.fstat(lock.fileno()).st_mode):
+        raise StoreError(f"{path} is not a regular file", "remove it")
+    while True:  # polled, since a blocking wait cannot be bounded
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"{path.parent} stays locked by another process", "it may be stopped; try again"
+                ) from None
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _is_at(lock: FileIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(lock.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _after_fork_in_child() -> None:
+    for lock in list(_every_lock):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _make(directory: Path) -> None:
@@ -217,8 +252,5 @@ def _check(directory: Path) -> None:
         raise StoreError(f"{directory} {wrong}", "remove it, or choose another name")
 
 
-def _check_held(held: bool, directory: Path) -> None:  # noqa: FBT001 - private
-    if not held:
-        raise StoreError(
-            f"{directory} stays locked by another process", "it may be stopped; try again"
-        )
+def _unusable(directory: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot use {directory}: {error}")

@@ -1,58 +1,136 @@
-"""The native core's tables: they lock and share by themselves."""
+"""The native core's tables, one for each quota: they lock and share by themselves.
 
+`memory://` keeps them on mappings that forked children share, `shm://NAME` in files
+(see `location`).
+"""
+
+import os
+import threading
+import weakref
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from rateproof.enforce.counters import Counters
-from rateproof.enforce.decision import Answer, Decision, Ruling
-from rateproof.enforce.stores.location import Place
-from rateproof.enforce.stores.tables import TableStore, ruling_of
+from rateproof.enforce.decision import Answer, Ruling
+from rateproof.enforce.stores.location import COUNTERS_FILE, directory_of, locked_folder, table_file
+from rateproof.enforce.stores.tables import check_quota, ruling_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
 
 if TYPE_CHECKING:
-    from rateproof._native import Gate, Table
+    from rateproof._native import Table
 
 __all__ = ["NativeLedger", "NativeStore"]
 
+T = TypeVar("T")
 
-class NativeStore(TableStore["Table", "NativeLedger"]):
-    """The native core's tables in one place; see `TableStore`.
+
+class NativeStore:
+    """The native core's tables in one place; see `Store`.
 
     Args:
         module: `rateproof._native`.
+        name: of `shm://NAME`; None for `memory://`.
+        capacity: of each table.
     """
 
-    core = "native"
+    local: ClassVar[None] = None
 
     def __init__(self, module: ModuleType, name: str | None, capacity: int) -> None:
-        super().__init__(name, capacity)
         self._module = module
+        self._name = name
+        self._capacity = capacity
+        self._mutex = threading.Lock()
+        self._tables: dict[Quota, Table] = {}
+        self._ledgers: dict[tuple[Quota, ...], NativeLedger] = {}
+        self._counters: Counters | None = None
+        self._closed = False
+        _every_store.add(self)
 
-    def _open_table(self, path: Path | None, quota: Quota, _: Place | None) -> "Table":
-        table: Table = self._module.Table(
-            None if path is None else str(path),
-            quota.algorithm,
-            quota.limit,
-            quota.window_ns,
-            quota.burst,
-            self._capacity,
+    def ledger(self, quotas: Sequence[Quota]) -> "NativeLedger":
+        """The ledger of these quotas; see `Store`."""
+        quotas = tuple(quotas)
+        with self._mutex:
+            self._check_open()
+            if quotas in self._ledgers:
+                return self._ledgers[quotas]
+            for quota in quotas:
+                check_quota(quota, self._capacity)
+            missing = [quota for quota in quotas if quota not in self._tables]
+            with self._folder() if missing else nullcontext():
+                for quota in missing:
+                    self._tables[quota] = self._opened(table_file(quota), self._table_of(quota))
+            tables = [self._tables[quota] for quota in quotas]
+            self._ledgers[quotas] = NativeLedger(self._module, quotas, tables)
+            return self._ledgers[quotas]
+
+    def counters(self) -> Counters:
+        """The counters of all who share the store; see `Store`."""
+        with self._mutex:
+            self._check_open()
+            if self._counters is None:
+                with self._folder():
+                    self._counters = self._opened(COUNTERS_FILE, self._module.Counters)
+            return self._counters
+
+    def retain(self, quotas: Sequence[Quota]) -> None:
+        """Let go of the tables of other quotas; see `Store`."""
+        with self._mutex:
+            self._ledgers = {
+                kept: ledger for kept, ledger in self._ledgers.items() if set(kept) <= set(quotas)
+            }
+            self._tables = {quota: self._tables[quota] for quota in self._tables if quota in quotas}
+
+    def close(self) -> None:
+        """Let go of the tables, once or more often. Each is unmapped when its last decision ends."""
+        with self._mutex:
+            self._closed = True
+            for ledger in self._ledgers.values():
+                ledger.close()
+            self._ledgers.clear()
+            self._tables.clear()
+
+    def renew_mutex(self) -> None:
+        """In a forked child: the thread that held it does not exist here."""
+        self._mutex = threading.Lock()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the limiter is closed", "open another one")
+
+    def _folder(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._name is None else locked_folder(self._name)
+
+    def _table_of(self, quota: Quota) -> Callable[[str | None], "Table"]:
+        return lambda path: self._module.Table(
+            path, quota.algorithm, quota.limit, quota.window_ns, quota.burst, self._capacity
         )
-        return table
 
-    def _open_ledger(self, quotas: Sequence[Quota], tables: Sequence["Table"]) -> "NativeLedger":
-        return NativeLedger(self._module, quotas, tables)
+    def _opened(self, file: str, make: Callable[[str | None], T]) -> T:
+        """What is made of a file; one that was not there before goes again if that fails."""
+        if self._name is None:
+            return make(None)
+        path = directory_of(self._name) / file
+        new = not path.exists()
+        try:
+            return make(str(path))
+        except BaseException:
+            if new:
+                path.unlink(missing_ok=True)
+            raise
 
-    def _open_counters(self, path: Path | None, _: Place | None) -> Counters:
-        counters: Counters = self._module.Counters(None if path is None else str(path))
-        return counters
 
-    def _release(self) -> None:
-        # Each table unmaps itself when its last decision ends.
-        for ledger in self._ledgers.values():
-            ledger.close()
+_every_store: "weakref.WeakSet[NativeStore]" = weakref.WeakSet()
+
+
+def _renew_mutexes() -> None:
+    for store in list(_every_store):
+        store.renew_mutex()
+
+
+os.register_at_fork(after_in_child=_renew_mutexes)
 
 
 class NativeLedger:
@@ -65,7 +143,6 @@ class NativeLedger:
         self._tables = tuple(tables)
         self._hit_all = module.hit_all
         self._peek_all = module.peek_all
-        self._gate = module.Gate
 
     def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Decide, and charge every table if every table admits."""
@@ -111,20 +188,10 @@ class NativeLedger:
         """For each quota (live keys, slots)."""
         return [table.census(now_ns) for table in self._open_tables()]
 
-    def gate(
-        self,
-        counters: Counters,
-        order: Sequence[tuple[Quota, int]],
-        otherwise: Callable[..., Decision],
-        *,
-        skip_full: bool,
-        shadow: bool,
-    ) -> "Gate":
-        """`Limiter.hit` in native code; see `Ledger`."""
-        gate: Gate = self._gate(
-            self._open_tables(), counters, order, otherwise, skip_full=skip_full, shadow=shadow
-        )
-        return gate
+    @property
+    def source(self) -> "tuple[Table, ...]":
+        """What the native core decides by alone; see `Ledger`."""
+        return self._open_tables()
 
     def close(self) -> None:
         """Let go of the tables."""

@@ -1,34 +1,18 @@
-"""A store of tables in shared memory, whichever core's: one table for each quota.
+"""What holds for the tables of every store: the quotas that one can count, and what they say together."""
 
-`memory://` keeps them on anonymous mappings that forked children share,
-`shm://NAME` in files (see `location`).
-"""
-
-import os
-import threading
-import weakref
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Sequence
 
 from rateproof.enforce.algorithms import RULES
-from rateproof.enforce.counters import Counters
 from rateproof.enforce.decision import Answer, Ruling
-from rateproof.enforce.stores.location import Place, enter
-from rateproof.errors import InvalidArgument, StoreError
+from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
-__all__ = ["TableStore", "check_quota", "ruling_of"]
+__all__ = ["check_quota", "ruling_of"]
 
 MAX_WINDOW_NS = 2**59
 MAX_ADMISSIONS = 2**32
-
-T = TypeVar("T")
-L = TypeVar("L")
 
 
 def check_quota(quota: Quota, capacity: int) -> None:
@@ -71,113 +55,6 @@ def check_quota(quota: Quota, capacity: int) -> None:
         )
 
 
-class TableStore(ABC, Generic[T, L]):
-    """Tables of one core; what differs between the cores is in its subclasses.
-
-    Args:
-        name: of `shm://NAME`; None for `memory://`.
-        capacity: of each table.
-    """
-
-    core: ClassVar[str]
-    local: ClassVar[None] = None
-
-    def __init__(self, name: str | None, capacity: int) -> None:
-        self._name = name
-        self._capacity = capacity
-        self._mutex = threading.Lock()
-        _every_store.add(self)
-        self._tables: dict[Quota, T] = {}
-        self._ledgers: dict[tuple[Quota, ...], L] = {}
-        self._counters: Counters | None = None
-        self._closed = False
-
-    def ledger(self, quotas: Sequence[Quota]) -> L:
-        """The ledger of these quotas; see `Store`."""
-        quotas = tuple(quotas)
-        with self._mutex:
-            self._check_open()
-            if quotas in self._ledgers:
-                return self._ledgers[quotas]
-            for quota in quotas:
-                check_quota(quota, self._capacity)
-            missing = [quota for quota in quotas if quota not in self._tables]
-            if missing:
-                with self._entered() as place:
-                    for quota in missing:
-                        path = None if place is None else place.table(quota, self.core)
-                        with _undone(path):
-                            self._tables[quota] = self._open_table(path, quota, place)
-            tables = [self._tables[quota] for quota in quotas]
-            self._ledgers[quotas] = self._open_ledger(quotas, tables)
-            return self._ledgers[quotas]
-
-    def counters(self) -> Counters:
-        """The counters of all who share the store; see `Store`."""
-        with self._mutex:
-            self._check_open()
-            if self._counters is None:
-                with self._entered() as place:
-                    path = None if place is None else place.counters(self.core)
-                    with _undone(path):
-                        self._counters = self._open_counters(path, place)
-            return self._counters
-
-    def retain(self, quotas: Sequence[Quota]) -> None:
-        """Let go of the tables of other quotas; see `Store`."""
-        with self._mutex:
-            self._ledgers = {
-                kept: ledger for kept, ledger in self._ledgers.items() if set(kept) <= set(quotas)
-            }
-            self._tables = {quota: self._tables[quota] for quota in self._tables if quota in quotas}
-
-    def close(self) -> None:
-        """Let go of the tables, once or more often."""
-        with self._mutex:
-            if not self._closed:
-                self._closed = True
-                self._release()
-                self._ledgers.clear()
-                self._tables.clear()
-
-    @abstractmethod
-    def _open_table(self, path: Path | None, quota: Quota, place: Place | None) -> T: ...
-
-    @abstractmethod
-    def _open_ledger(self, quotas: Sequence[Quota], tables: Sequence[T]) -> L: ...
-
-    @abstractmethod
-    def _open_counters(self, path: Path | None, place: Place | None) -> Counters: ...
-
-    @abstractmethod
-    def _release(self) -> None:
-        """Let go of what ledgers and tables hold; both are forgotten next."""
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreError("the limiter is closed", "open another one")
-
-    @contextmanager
-    def _entered(self) -> Iterator[Place | None]:
-        with ExitStack() as entered:
-            yield None if self._name is None else entered.enter_context(enter(self._name))
-
-    def renew_mutex(self) -> None:
-        """In a forked child: the thread that held it does not exist here."""
-        self._mutex = threading.Lock()
-
-
-_every_store: "weakref.WeakSet[TableStore[Any, Any]]" = weakref.WeakSet()
-
-
-def _renew_mutexes() -> None:
-    for store in list(_every_store):
-        store.renew_mutex()
-
-
-os.register_at_fork(after_in_child=_renew_mutexes)
-
-
 def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - one word with its subject
     """What a ledger says, where some of its tables may have no room for the key.
 
@@ -194,15 +71,3 @@ def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> 
         for answer in answers
     ]
     return Ruling(False, waits)  # noqa: FBT003 - `admitted`
-
-
-@contextmanager
-def _undone(path: Path | None) -> Iterator[None]:
-    """A file that was not there before goes again if opening it fails."""
-    new = path is not None and not path.exists()
-    try:
-        yield
-    except BaseException:
-        if path is not None and new:
-            path.unlink(missing_ok=True)
-        raise

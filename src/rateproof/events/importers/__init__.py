@@ -1,25 +1,35 @@
-"""Logs of other load testers, read as event logs.
+"""Logs of other load testers, read as event logs: one file a tool, found by reading this folder.
 
-Each importer says in its docstring how it derives the interval that holds the
-server's decision, and on which clock. What they have in common: an interval is
-never narrower than what the tool noted allows, so that judging an imported log may
-be inconclusive where a log of ours would not be, and finds no over-admission that
-was none. Requests that the tool sent and did not log can make a rejection look wrong.
+    recognises(line, name)    whether the tool wrote this first line. LogError: it did, in a
+                              form that only the tool itself can read
+    read(lines, name, key)    the log. LogError: a line that the tool does not write
+
+Each says in its docstring how it derives the interval that holds the server's
+decision, and on which clock. What they have in common: an interval is never
+narrower than what the tool noted allows, so that judging an imported log may be
+inconclusive where a log of ours would not be, and finds no over-admission that was
+none. Requests that the tool sent and did not log can make a rejection look wrong.
 """
 
-from rateproof.events.importers.k6 import read_k6
-from rateproof.events.importers.recognise import K6, OURS, VEGETA_CSV, VEGETA_JSON, recognise
-from rateproof.events.importers.requests import DEFAULT_KEY
-from rateproof.events.importers.vegeta import read_vegeta_csv, read_vegeta_json
+from typing import Any
 
-__all__ = [
-    "DEFAULT_KEY",
-    "K6",
-    "OURS",
-    "VEGETA_CSV",
-    "VEGETA_JSON",
-    "read_k6",
-    "read_vegeta_csv",
-    "read_vegeta_json",
-    "recognise",
-]
+from rateproof.errors import LogError
+from rateproof.registry import modules_in
+
+__all__ = ["IMPORTERS", "importer_of"]
+
+IMPORTERS: dict[str, Any] = modules_in(__name__)
+"""The files of this folder by name."""
+
+_GZIP = b"\x1f\x8b"
+
+
+def importer_of(line: bytes, name: str) -> Any | None:
+    """The importer for a log with this first line; None for ours, or where it cannot be told.
+
+    Raises:
+        LogError: it is compressed, or in a form that only the tool itself can read.
+    """
+    if line.startswith(_GZIP):
+        raise LogError(f"{name} is compressed", "gunzip it first")
+    return next((each for each in IMPORTERS.values() if each.recognises(line, name)), None)

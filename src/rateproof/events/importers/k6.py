@@ -4,12 +4,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rateproof.errors import LogError
-from rateproof.events.importers.requests import DEFAULT_KEY, identity_of, in_range, instant_ns
+from rateproof.events.imported import (
+    DEFAULT_KEY,
+    identity_of,
+    in_range,
+    instant_ns,
+    object_or_empty,
+)
 from rateproof.events.log import Event, EventLog, outcome_of
 from rateproof.events.rows import json_object
 from rateproof.keyspec import KeySpec
 
-__all__ = ["read_k6"]
+__all__ = ["read", "recognises"]
 
 _DURATION, _SENDING = "http_req_duration", "http_req_sending"
 _FORM = "lines as k6 run --out json=FILE writes them, with the system tags url and status"
@@ -17,7 +23,12 @@ _KINDS = {"1050": "timeout", "1211": "timeout", "1212": "refused", "1220": "rese
 _GROUPS = {"11": "dns", "13": "tls"}
 
 
-def read_k6(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
+def recognises(line: bytes, _name: str) -> bool:
+    """Whether it is a point, or what k6 says of a metric first."""
+    return object_or_empty(line).keys() >= {"metric", "type", "data"}
+
+
+def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
     """Read what k6 logged of each HTTP request; other metrics are left aside.
 
     All points of a request carry one instant T, taken when its answer had been read

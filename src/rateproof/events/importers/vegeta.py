@@ -4,15 +4,22 @@ import base64
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from rateproof.errors import LogError
-from rateproof.events.importers.requests import DEFAULT_KEY, identity_of, in_range, instant_ns
+from rateproof.events.imported import (
+    DEFAULT_KEY,
+    identity_of,
+    in_range,
+    instant_ns,
+    object_or_empty,
+)
 from rateproof.events.log import Event, EventLog, outcome_of
 from rateproof.events.rows import json_object
 from rateproof.keyspec import KeySpec
 
-__all__ = ["read_vegeta_csv", "read_vegeta_json"]
+__all__ = ["read", "recognises"]
 
 _FORM = "lines as vegeta encode --to json writes them"
 _CSV_FORM = "lines as vegeta encode --to csv writes them, of 12 columns"
@@ -20,12 +27,26 @@ _CSV_COLUMNS = 12
 _TIMESTAMP_FORM = "nanoseconds since 1970, which have 18 or 19 digits; microseconds have 16"
 _TWICE = "two results in one file? check each by itself, or name attacks apart with -name"
 _LEAST_NS, _MOST_NS = 10**17, 10**19
+_CSV = re.compile(rb"\d{10,19},\d{1,3},\d+,\d+,\d+,")  # timestamp, code, latency, bytes out, in
+_NO_TEXT = re.compile(rb"[\x00-\x08\xfe\xff]")
 _REMAINING = re.compile(r";\s*r=(\d{1,18})(?![\d.])")
 _RESET = re.compile(r";\s*t=(\d{1,18})(?![\d.])")
 
 
-def read_vegeta_json(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
-    """Read vegeta's results, an object each.
+def recognises(line: bytes, name: str) -> bool:
+    """Whether it is a result, as JSON or CSV.
+
+    Raises:
+        LogError: it is in vegeta's own encoding.
+    """
+    if _NO_TEXT.search(line) and b"Attack" in line and b"Latency" in line:
+        raise LogError(f"{name} is in vegeta's own encoding", "vegeta encode --to json FILE")
+    columns = {"attack", "seq", "code", "timestamp", "latency"}
+    return bool(_CSV.match(line)) or object_or_empty(line).keys() >= columns
+
+
+def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
+    """Read vegeta's results, an object of JSON or a line of CSV each.
 
     vegeta takes `timestamp` before it prepares a request and finds or opens a connection,
     and `latency` from then until the answer has been read or the attempt has failed
@@ -51,25 +72,14 @@ def read_vegeta_json(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_K
     Raises:
         LogError: a line that vegeta does not write, or a request without an identity.
     """
-    rows = (
-        (f"{name}, line {number}", json_object(line, f"{name}, line {number}", _FORM))
-        for number, line in enumerate(lines, 1)
-    )
+    lines = iter(lines)
+    first = next(lines, b"")
+    lines = chain([first], lines)
+    if not first.lstrip().startswith(b"{"):
+        return _log_of(_csv_rows(lines, name), key, _CSV_FORM)
+    places = ((f"{name}, line {number}", line) for number, line in enumerate(lines, 1))
+    rows = ((place, json_object(line, place, _FORM)) for place, line in places)
     return _log_of(rows, key, _FORM)
-
-
-def read_vegeta_csv(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
-    """Read vegeta's results from `vegeta encode --to csv`, as from JSON.
-
-    Args:
-        lines: of the file, as bytes.
-        name: of the file, for messages.
-        key: where in the URL the client's identity lies.
-
-    Raises:
-        LogError: a line that vegeta does not write, or a request without an identity.
-    """
-    return _log_of(_csv_rows(lines, name), key, _CSV_FORM)
 
 
 def _csv_rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.policy import Policy, Quota
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import format_seconds
 
@@ -67,21 +67,20 @@ class Attack:
 
 
 class _Aim(NamedTuple):
-    """What a family is made for.
-
-    Args:
-        limit: of the quota, as far as it can be pressed.
-        window_ns: of the quota.
-        edge_ns: how close to its end.
-        before: a burst of so many that is over at an instant.
-        after: one that begins at an instant.
-    """
+    """What a family is made for: a quota as far as it can be pressed, and how close to its end."""
 
     limit: int
     window_ns: int
     edge_ns: int
-    before: Callable[[int, int], Steps]
-    after: Callable[[int, int], Steps]
+    tighter: list[Quota]
+
+    def before(self, at_ns: int, count: int) -> Steps:
+        """A burst of so many that is over at an instant."""
+        return _paced(at_ns, count, self.tighter, -1)
+
+    def after(self, at_ns: int, count: int) -> Steps:
+        """One that begins at an instant."""
+        return _paced(at_ns, count, self.tighter, 1)
 
 
 def _opening(aim: _Aim) -> Steps:
@@ -162,14 +161,8 @@ def attack(
         others: other clients in between, from a tenth of the way on.
     """
     pressed, tighter = policy.quotas[quota], _tighter(policy, quota)
-    aim = _Aim(
-        limit=min(pressed.limit, _MOST_AT_ONCE),
-        window_ns=pressed.window_ns,
-        edge_ns=edge_ns,
-        before=lambda at_ns, count: _paced(at_ns, count, tighter, -1),
-        after=lambda at_ns, count: _paced(at_ns, count, tighter, 1),
-    )
-    steps = FAMILIES[family](aim)
+    limit = min(pressed.limit, _MOST_AT_ONCE)
+    steps = FAMILIES[family](_Aim(limit, pressed.window_ns, edge_ns, tighter))
     connections = fold
     if family in _RACES:
         last_ns, most = steps[-1]

@@ -6,26 +6,22 @@ draw freely.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
-from rateproof.hunt.exploration.attacks import Attack
-from rateproof.hunt.exploration.choice import book, closer, drawn, opening, pressable
+from rateproof.hunt.exploration.attacks import FAMILIES, Attack, attack, reachable
 from rateproof.hunt.exploration.leads import Lead
-from rateproof.hunt.streams import log_uniform, stream
 from rateproof.policy import Policy, Quota
-from rateproof.simulate.behaviours import (
-    Behaviour,
-    Boundary,
-    Burst,
-    Constant,
-    Poisson,
-    Polite,
-    Saturate,
-    Sybil,
-    Think,
-)
+from rateproof.simulate.behaviour import Behaviour
+from rateproof.simulate.behaviours.boundary import Boundary
+from rateproof.simulate.behaviours.burst import Burst
+from rateproof.simulate.behaviours.constant import Constant
+from rateproof.simulate.behaviours.poisson import Poisson
+from rateproof.simulate.behaviours.polite import Polite
+from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.sybil import Sybil
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
@@ -51,6 +47,18 @@ _STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
 
 _EDGE_WINDOW_NS = (4, 3_600 * SECOND_NS)
 _AFTER_NS = 200_000_000
+
+_LONGEST_NS = 60 * SECOND_NS
+_LONG_GAP_NS = 20 * SECOND_NS
+_RACES_NS, _DRAWN_RACES_NS = SECOND_NS * 3 // 4, 2 * SECOND_NS
+_MOST_SPREAD_NS = 10 * SECOND_NS
+_EDGE_PARTS = (3.0, 1_000.0)
+_FIRST_EDGE_PARTS = 50
+_WIDE_EDGE_PARTS = 4  # counters that count denials show only between 1.2 and 2 windows
+_MOST_KEYS, _MOST_REQUESTS = 6, 600
+_MOST_FOLD = 16
+_OTHERS = (2_000, 5_000)
+_OTHERS_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,7 @@ class Draw:
     @property
     def scenario_seed(self) -> int:
         """The seed of the iteration's scenario: 63 bits of the drawn stream."""
-        return stream(self.seed, self.iteration, "scenario").getrandbits(63)
+        return _stream(self.seed, self.iteration, "scenario").getrandbits(63)
 
     def __str__(self) -> str:
         if self.shape == SCHEDULE:
@@ -136,45 +144,19 @@ def draw(
         lead: what came closest so far; every second iteration after the book refines it.
         max_rate: requests a second at most.
     """
-    rng = stream(seed, iteration, "draw")
-    pages = book(policy)
+    hand = _Hand(policy, 0, _stream(seed, iteration, "draw"), max_rate)
+    pages, quotas = _book(policy), _pressable(policy)
     calm = iteration <= len(pages)
-    quotas = pressable(policy)
-    quota = quotas[(iteration - 1) % len(quotas)]
+    hand.quota = quotas[(iteration - 1) % len(quotas)]
     if calm:
-        name, quota = pages[iteration - 1]
-        note, attacks = f"opening book, {name}", opening(name, policy, quota, rng, max_rate)
+        name, hand.quota = pages[iteration - 1]
+        note, attacks = f"opening book, {name}", hand.opening(name)
     elif lead is not None and (iteration - len(pages)) % 2 == 0:
-        note, attacks = f"closer to {lead}", closer(lead, policy, rng, max_rate)
+        note, attacks = f"closer to {lead}", replace(hand, quota=lead.attack.quota).closer(lead)
     else:
-        note, attacks = "drawn", drawn(policy, quota, rng, max_rate)
-    return _beside_a_crowd(
-        seed, iteration, policy, rng, quota=quota, attacks=attacks, note=note, calm=calm
-    )
-
-
-def _beside_a_crowd(
-    seed: int,
-    iteration: int,
-    policy: Policy,
-    rng: Random,
-    *,
-    quota: int,
-    attacks: list[Attack],
-    note: str,
-    calm: bool,
-) -> Draw:
-    """Attacks, a crowd, and where it is not calm those who press edges and race all the time."""
+        note, attacks = "drawn", hand.any()
     shape = _shape(seed, iteration)
-    clients = round(log_uniform(rng, *_CLIENTS))
-    rate_per_s = round(log_uniform(rng, *(_BOOK_RATE_PER_S if calm else _RATE_PER_S)), 1)
-    pressed = policy.quotas[quota]
-    low, high = (round(factor * pressed.window_ns) for factor in _WINDOWS)
-    duration_ns = min(max(rng.randint(low, high), _DURATION_NS[0]), _DURATION_NS[1])
-    if calm:
-        duration_ns = rng.randint(_SHORTEST_NS, _SHORTEST_NS * 3 // 2)
-    needed_ns = max((each.end_ns for each in attacks), default=0) + _AFTER_NS
-    duration_ns = max(duration_ns, needed_ns)
+    clients, rate_per_s, duration_ns = hand.figures(attacks, calm=calm)
     interval_ns = max(1, round(clients / rate_per_s * SECOND_NS))
     saturating = shape == "saturate"
     if saturating:
@@ -182,24 +164,115 @@ def _beside_a_crowd(
     groups = [group for each in attacks for group in each.groups()]
     if len(policy.quotas) > 1:
         groups.append(_steady(policy))
-    groups.append(Group(SHAPES[shape](interval_ns, pressed), clients))
+    groups.append(Group(SHAPES[shape](interval_ns, hand.pressed), clients))
     groups += [group for each in attacks for group in each.crowd()]
     words = list(map(str, attacks))
     if not calm:
-        groups += _pressing(pressed, duration_ns, rng)
+        groups += _pressing(hand.pressed, duration_ns, hand.rng)
         words.append(f"{_EDGE_CLIENTS} at the window's edges and {_RACERS} racing")
-    rate = None if saturating else rate_per_s
     return Draw(
         seed,
         iteration,
         shape,
         clients,
-        rate,
+        None if saturating else rate_per_s,
         duration_ns,
         tuple(groups),
         tuple(attacks),
         f"{note}: {', '.join(words)}",
     )
+
+
+@dataclass
+class _Hand:
+    """What an iteration's attacks are drawn with: they press one quota of a policy."""
+
+    policy: Policy
+    quota: int
+    rng: Random
+    max_rate: float | None
+
+    @property
+    def pressed(self) -> Quota:
+        return self.policy.quotas[self.quota]
+
+    def figures(self, attacks: Sequence[Attack], *, calm: bool) -> tuple[int, float, int]:
+        """Clients of the crowd, its requests a second, and how long it all lasts, in ns."""
+        rng, window_ns = self.rng, self.pressed.window_ns
+        clients = round(_log_uniform(rng, *_CLIENTS))
+        rate_per_s = round(_log_uniform(rng, *(_BOOK_RATE_PER_S if calm else _RATE_PER_S)), 1)
+        low, high = (round(factor * window_ns) for factor in _WINDOWS)
+        duration_ns = min(max(rng.randint(low, high), _DURATION_NS[0]), _DURATION_NS[1])
+        if calm:
+            duration_ns = rng.randint(_SHORTEST_NS, _SHORTEST_NS * 3 // 2)
+        needed_ns = max((each.end_ns for each in attacks), default=0) + _AFTER_NS
+        return clients, rate_per_s, max(duration_ns, needed_ns)
+
+    def opening(self, name: str) -> list[Attack]:
+        """The attacks of an iteration of the book."""
+        if name == "races":
+            return [self._placed("race", 1, _RACES_NS, keys=2, fold=fold) for fold in (1, 2, 4)]
+        if name == "many keys":
+            return [self._forgetting()]
+        window_ns = self.pressed.window_ns
+        spread_ns = min(window_ns // 4, _MOST_SPREAD_NS)
+        edges = (
+            ("opening", _FIRST_EDGE_PARTS),
+            ("opening", _WIDE_EDGE_PARTS),
+            ("turn", 2),
+            ("turn", _FIRST_EDGE_PARTS),
+            ("drip", _FIRST_EDGE_PARTS),
+        )
+        return [
+            self._placed(family, max(1, window_ns // parts), spread_ns) for family, parts in edges
+        ]
+
+    def closer(self, lead: Lead) -> list[Attack]:
+        """The lead's attack at half its distance, on more connections, on more keys."""
+        before = lead.attack
+        fold = min(2 * before.recipe.connections, self.pressed.limit, _MOST_FOLD)
+        if before.family == "forget":
+            return [self._forgetting(lead.closer_ns)]
+        spread_ns = min(self.pressed.window_ns // 2, _MOST_SPREAD_NS)
+        fold = 1 if before.family == "late race" else fold
+        edges_ns = dict.fromkeys((lead.closer_ns, max(1, lead.closer_ns // 2)))
+        return [self._placed(before.family, edge_ns, spread_ns, fold=fold) for edge_ns in edges_ns]
+
+    def any(self) -> list[Attack]:
+        """A family at random, at a random distance, over all phases.
+
+        Of windows too long to be waited for, only what needs no waiting.
+        """
+        window_ns = self.pressed.window_ns
+        family = self.rng.choice(list(FAMILIES))
+        if family == "forget":
+            return [self._forgetting()]
+        if family == "race" or window_ns > _LONGEST_NS:
+            return [self._placed("race", 1, _DRAWN_RACES_NS, fold=self.rng.randint(1, 4))]
+        if family == "idle" and 2 * window_ns > _LONGEST_NS:
+            family = "turn"
+        edge_ns = max(1, round(window_ns / _log_uniform(self.rng, *_EDGE_PARTS)))
+        return [self._placed(family, edge_ns, min(window_ns, _MOST_SPREAD_NS))]
+
+    def _forgetting(self, edge_ns: int | None = None) -> Attack:
+        """As many others as the rate lets through in between; two keys, who come together."""
+        window_ns = self.pressed.window_ns
+        if edge_ns is None:
+            edge_ns = max(1, window_ns // 10, window_ns - _LONG_GAP_NS)
+        others = self.rng.randint(*_OTHERS)
+        if self.max_rate is not None:
+            room = self.max_rate * _OTHERS_SHARE * (window_ns - edge_ns) / SECOND_NS
+            others = min(others, int(room))
+        return attack("forget", self.policy, self.quota, edge_ns, starts=(0, 0), others=others)
+
+    def _placed(
+        self, family: str, edge_ns: int, spread_ns: int, *, keys: int = _MOST_KEYS, fold: int = 1
+    ) -> Attack:
+        """On as many keys as load allows, which begin at different times."""
+        once = attack(family, self.policy, self.quota, edge_ns, fold=fold)
+        keys = max(1, min(keys, _MOST_REQUESTS // once.recipe.requests))
+        starts = (round((key + self.rng.random()) * spread_ns / keys) for key in range(keys))
+        return replace(once, starts=tuple(starts))
 
 
 def _steady(policy: Policy) -> Group:
@@ -226,5 +299,30 @@ def _pressing(quota: Quota, duration_ns: int, rng: Random) -> tuple[Group, ...]:
 def _shape(seed: int, iteration: int) -> str:
     turn, place = divmod(iteration - 1, len(SHAPES))
     order = sorted(SHAPES)
-    stream(seed, turn, "shapes").shuffle(order)
+    _stream(seed, turn, "shapes").shuffle(order)
     return order[place]
+
+
+def _book(policy: Policy) -> list[tuple[str, int]]:
+    """The opening iterations: their names, and the quotas that they press."""
+    quotas = _pressable(policy)
+    short = [quota for quota in quotas if policy.quotas[quota].window_ns <= _LONGEST_NS]
+    edges = [("edges", quota) for quota in short]
+    return [("races", quotas[0]), *edges, ("many keys", quotas[0])]
+
+
+def _pressable(policy: Policy) -> list[int]:
+    """The quotas that tighter ones leave a chance to be filled, the shortest window first."""
+    quotas = range(len(policy.quotas))
+    inward = sorted(quotas, key=lambda quota: policy.quotas[quota].window_ns)
+    return [quota for quota in inward if reachable(policy, quota)]
+
+
+def _stream(seed: int, number: int, purpose: str) -> Random:
+    """A generator that depends on these three and nothing else."""
+    return Random(f"{seed}/{number}/{purpose}")  # noqa: S311  reproducible, not secret
+
+
+def _log_uniform(rng: Random, low: float, high: float) -> float:
+    """From low to high, each order of magnitude as likely as the next."""
+    return math.exp(rng.uniform(math.log(low), math.log(high)))

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from rateproof.events import EventLog
 from rateproof.hunt.exploration.attacks import EDGED, Attack
-from rateproof.hunt.shrinking.bench import judged_alone
+from rateproof.hunt.rig import alone
 from rateproof.policy import Policy
-from rateproof.prove import OVER_ADMISSION, VIOLATED
-from rateproof.simulate.identities import identity_of
+from rateproof.prove import OVER_ADMISSION, VIOLATED, judge
 from rateproof.units import format_seconds
 
-__all__ = ["FINEST_NS", "Lead", "Leads", "keys_of"]
+__all__ = ["FINEST_NS", "Lead", "Leads"]
 
 FINEST_NS = 1_000_000
 """No edge is finer: below, latency decides when a request arrives."""
@@ -56,10 +55,11 @@ class Leads:
 
         What is violated is no lead any more.
         """
-        keys = keys_of(log, sum(len(attack.starts) for attack in attacks))
-        verdicts = judged_alone(
-            log, keys, policy, claims=frozenset({OVER_ADMISSION}), tolerance_ppm=0
-        )
+        claims = frozenset({OVER_ADMISSION})
+        verdicts = [
+            judge(own, policy, claims=claims, tolerance_ppm=0)
+            for own in alone(log, sum(len(attack.starts) for attack in attacks))
+        ]
         for attack in attacks:
             mine, verdicts = verdicts[: len(attack.starts)], verdicts[len(attack.starts) :]
             place = attack.family, attack.quota
@@ -81,9 +81,3 @@ class Leads:
         """The closest that can be tried closer still."""
         open_leads = [lead for lead in self._closest.values() if not lead.exhausted]
         return min(open_leads, key=lambda lead: (lead.margin_ns, lead.attack.family), default=None)
-
-
-def keys_of(log: EventLog, count: int) -> list[bytes]:
-    """The identities of the first clients of the run that a log is of."""
-    namespace = log.metadata["scenario"]["namespace"]
-    return [identity_of(namespace, number) for number in range(count)]

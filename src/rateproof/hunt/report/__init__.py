@@ -4,16 +4,18 @@
 page; JUnit XML tells continuous integration.
 """
 
-from rateproof.hunt.report.html import HtmlReport, require_bokeh, write_page
+from rateproof.hunt.report.html import html_report, require_bokeh, write_page
 from rateproof.hunt.report.junit import JUnitReport, write_junit
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
+from rateproof.hunt.report.totals import Totals
 
 __all__ = [
-    "HtmlReport",
     "JUnitReport",
     "Reporter",
     "Subject",
+    "Totals",
+    "html_report",
     "require_bokeh",
     "write_junit",
     "write_page",

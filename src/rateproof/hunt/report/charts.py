@@ -48,22 +48,16 @@ def traffic_chart(rates: Rates, incidents: Sequence[Incident]) -> dict[str, Any]
     items = []
     for label, outcome, per_s in _bands(rates):
         top = [low + height for low, height in zip(level, per_s, strict=True)]
-        source = ColumnDataSource(
-            {
-                "left": left,
-                "right": [start + width_s for start in left],
-                "bottom": level,
-                "top": top,
-                "per_s": per_s,
-                "label": [label] * len(left),
-            }
-        )
+        right = [start + width_s for start in left]
         bars = plot.quad(
-            left="left",
-            right="right",
-            bottom="bottom",
-            top="top",
-            source=source,
+            source=_source(
+                left=left,
+                right=right,
+                bottom=level,
+                top=top,
+                per_s=per_s,
+                label=[label] * len(left),
+            ),
             fill_color=_COLOURS[outcome],
             line_color=None,
             hatch_pattern=_HATCHES[outcome],
@@ -75,12 +69,10 @@ def traffic_chart(rates: Rates, incidents: Sequence[Incident]) -> dict[str, Any]
         items.append(_explained(plot, label, tips, bars))
         level = top
     if incidents:
-        source = ColumnDataSource(
-            {
-                "at_s": [incident.at_s for incident in incidents],
-                "level": [1.08 * max(level, default=1.0)] * len(incidents),
-                "iteration": [incident.iteration for incident in incidents],
-            }
+        source = _source(
+            at_s=[incident.at_s for incident in incidents],
+            level=[1.08 * max(level, default=1.0)] * len(incidents),
+            iteration=[incident.iteration for incident in incidents],
         )
         marks = plot.scatter(
             "at_s", "level", source=source, marker="inverted_triangle", size=12, color=_INCIDENT
@@ -116,17 +108,11 @@ def latency_chart(summary: Summary) -> dict[str, Any]:
         if not times.count:
             continue
         edges, shares = _shares(times)
-        source = ColumnDataSource(
-            {
-                "ms": [edge / _MS for edge in edges],
-                "share": shares,
-                "outcome": [outcome] * len(edges),
-            }
-        )
+        milliseconds = [edge / _MS for edge in edges]
         line = plot.step(
             "ms",
             "share",
-            source=source,
+            source=_source(ms=milliseconds, share=shares, outcome=[outcome] * len(edges)),
             mode="before",
             line_width=2.5,
             line_color=_COLOURS[outcome],
@@ -168,7 +154,7 @@ def timeline_chart(clip: Clip) -> dict[str, Any]:
         mine = [(n, r) for n, r in enumerate(clip.requests) if r.outcome == outcome]
         if not mine:
             continue
-        source = ColumnDataSource(_columns(clip, mine))
+        source = _source(**_columns(clip, mine))
         bars = plot.segment(
             x0="sent_s", x1="end_s", y0="row", y1="row", source=source, line_width=3
         )
@@ -220,6 +206,10 @@ def _explained(
     """Give glyphs their tips, by the last of them, and a place in the legend."""
     plot.add_tools(HoverTool(tooltips=tips, renderers=list(glyphs[-1:]), mode=mode))
     return LegendItem(label=label, renderers=list(glyphs))
+
+
+def _source(**columns: list[Any]) -> ColumnDataSource:
+    return ColumnDataSource(columns)
 
 
 def _from_zero() -> DataRange1d:

@@ -10,7 +10,7 @@ from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.clip import Clip, clip
 from rateproof.hunt.report.rates import Rates
 from rateproof.hunt.report.subject import Subject
-from rateproof.hunt.report.summary import Totals
+from rateproof.hunt.report.totals import Totals
 from rateproof.prove import CONSISTENT, Verdict
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS

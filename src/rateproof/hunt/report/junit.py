@@ -16,10 +16,11 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from rateproof.hunt.iteration import Iteration
-from rateproof.hunt.report.conclusion import Conclusion, of_claim
-from rateproof.hunt.report.files import write_whole
+from rateproof.hunt.report.reporter import Reporter, write_whole
 from rateproof.hunt.report.subject import Subject
-from rateproof.hunt.report.summary import Totals, describe
+from rateproof.hunt.report.text import describe
+from rateproof.hunt.report.totals import Conclusion, Totals, of_claim
+from rateproof.hunt.shrinking.reproduction import CRASH
 from rateproof.prove import CONSISTENT, VIOLATED, Verdict
 
 __all__ = ["Case", "JUnitReport", "junit_xml", "write_junit"]
@@ -48,8 +49,8 @@ class Case:
     details: str = ""
 
 
-class JUnitReport:
-    """A `Reporter`: a file that says "not finished" until the test is over.
+class JUnitReport(Reporter):
+    """A file that says "not finished" until the test is over.
 
     Args:
         path: the file.
@@ -90,7 +91,7 @@ class JUnitReport:
         for reproduction in self._totals.reproductions:
             if reproduction.kind in self._details:
                 self._details[reproduction.kind] += "\n" + reproduction.describe()
-            elif reproduction.kind == "crash":
+            elif reproduction.kind == CRASH:
                 self._crashes.append(reproduction.describe())
         cases = [
             _case(claim, conclusion.verdict, self._details.get(claim))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rateproof import __version__
 from rateproof.core import active_core
-from rateproof.hunt.command_line import command_line
+from rateproof.hunt.commands import command_line
 
 __all__ = ["Subject"]
 

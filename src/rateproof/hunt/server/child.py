@@ -1,4 +1,4 @@
-"""A server started to be tested: a child process, started again when it dies."""
+"""The server that is tested, where it is started here: a child process, started again when it dies."""
 
 import contextlib
 import os
@@ -11,23 +11,25 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import rateproof
+from rateproof.core import INSTALL, active_core
 from rateproof.errors import InvalidArgument, Unreachable
-from rateproof.hunt.server.workers import Worker, Workers, visible
+from rateproof.hunt.server.workers import WorkerProcess, Workers, visible
+from rateproof.hunt.settings import TestSettings
 from rateproof.keyspec import KeySpec
-from rateproof.output import printable
+from rateproof.output import printable, say
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 
-__all__ = ["ChildServer"]
+__all__ = ["ChildServer", "may_be_ours", "server_for"]
 
 _START_S = 20.0
 _STOP_S = 5.0
 _LOOK_S = 0.05
 
+_NAMED = "--start 'gunicorn app:app --bind {host}:{port}'"
 _COMMAND = "a program and its arguments, such as 'gunicorn app:app --bind {host}:{port}'"
 
 
@@ -55,7 +57,7 @@ class ChildServer:
 
     @classmethod
     def ours(cls, target: Target, policy: Policy, key: KeySpec, workers: int = 2) -> Self:
-        """`rateproof serve`.
+        """`rateproof serve`, with one worker where there is no native core to share counts.
 
         Args:
             target: where it is to listen.
@@ -63,6 +65,7 @@ class ChildServer:
             key: where it is to read a client's identity.
             workers: how many processes it is to use.
         """
+        workers = 1 if active_core() == "python" else workers
         command = [
             *(sys.executable, "-m", "rateproof", "serve"),
             *("--host", target.host, "--port", str(target.port)),
@@ -155,13 +158,13 @@ class ChildServer:
         """Whether it accepts connections, as far as can be told within 50 ms."""
         return self._target.answers(_LOOK_S)
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerProcess]:
         """The processes that serve, the longest known first; none where the system hides them."""
         if self._process is None or not visible():
             return []
         return self._workers.look(self._process.pid)
 
-    def departed(self) -> list[Worker]:
+    def departed(self) -> list[WorkerProcess]:
         """Workers that ended since it was last asked, the whole server excepted."""
         return self._workers.departed()
 
@@ -206,13 +209,61 @@ class ChildServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._end_group(signal.SIGKILL)
         self.stop()
         self._stderr.close()
+
+
+def server_for(settings: TestSettings) -> ChildServer | None:
+    """The server to start for a test; None to test the one that listens at the target.
+
+    Raises:
+        InvalidArgument: a command that cannot be one, or for another machine; a nemesis
+            for a server that was not started here, or on a system that hides its processes;
+            one of our own that is to be killed, without the native core.
+        Unreachable: something listens where the command is to, or nothing where no
+            server can be started.
+    """
+    target, nemesis = settings.target, settings.nemesis
+    if nemesis and not visible():
+        raise InvalidArgument("a nemesis", "only Linux shows which processes are a server's")
+    if settings.start is not None:
+        return _named(target, settings.start)
+    if target.answers():
+        if nemesis:
+            raise InvalidArgument(
+                f"a nemesis for {target.url}, where a server listens that was not started here",
+                f"stop it and name its command: {_NAMED}",
+            )
+        return None
+    if not (settings.may_start and may_be_ours(target)):
+        hint = f"name its command: {_NAMED}" if nemesis else "start the server first"
+        raise Unreachable(f"nothing listens at {target.url}", hint)
+    if active_core() == "python" and {"kill", "restart"}.intersection(nemesis):
+        raise InvalidArgument(
+            "a nemesis that kills our own server, which forgets its counts without the native core",
+            f"{INSTALL}; or --nemesis pause",
+        )
+    say(f"nothing listens at {target.url}: starting a server there")
+    return ChildServer.ours(target, settings.policy, settings.key)
+
+
+def may_be_ours(target: Target) -> bool:
+    """Tell where a server of our own could be started: plain HTTP on this machine, at `/`."""
+    return target.is_loopback and target.scheme == "http" and target.path == "/"
+
+
+def _named(target: Target, command: str) -> ChildServer:
+    if not target.is_loopback:
+        raise InvalidArgument(
+            f"a command to serve {target.url}", "what is started here is tested on the loopback"
+        )
+    child = ChildServer.of(target, command)
+    if target.answers():
+        raise Unreachable(
+            f"something listens at {target.url} already", "stop it, or leave out --start"
+        )
+    say(f"starting {child}")
+    return child

@@ -7,7 +7,7 @@ from typing import Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours import Constant
+from rateproof.simulate.behaviours.constant import Constant
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 

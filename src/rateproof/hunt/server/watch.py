@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rateproof.errors import RateproofError
@@ -14,7 +13,7 @@ from rateproof.hunt.server.nemesis import Deed, Stroke
 from rateproof.units import SECOND_NS
 
 if TYPE_CHECKING:
-    from rateproof.hunt.server.workers import Worker
+    from rateproof.hunt.server.workers import WorkerProcess
 
 __all__ = ["Crash", "Watch"]
 
@@ -64,8 +63,8 @@ class Watch:
         self._child = child
         self._strokes = list(strokes)
         self._start_ns = 0
-        self._paused: list[tuple[int, Deed, Worker]] = []
-        self._recovering: list[tuple[Deed, Worker]] = []
+        self._paused: list[tuple[int, Deed, WorkerProcess]] = []
+        self._recovering: list[tuple[Deed, WorkerProcess]] = []
         self._victims: dict[int, Deed] = {}
         self._blamed: Deed | None = None
         self._looked_ns = 0
@@ -184,12 +183,7 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
         self._resume(None)

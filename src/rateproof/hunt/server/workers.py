@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Worker", "Workers", "visible"]
+__all__ = ["WorkerProcess", "Workers", "visible"]
 
 _LISTEN = "0A"
 _SETTLING_S = 10.0  # a worker listens some time after it was started
@@ -19,7 +19,7 @@ def visible() -> bool:
     return Path("/proc/self/task").is_dir() and hasattr(os, "pidfd_open")
 
 
-class Worker:
+class WorkerProcess:
     """One process, held by a descriptor: no other can be mistaken for it once it is gone.
 
     Args:
@@ -72,13 +72,13 @@ class Workers:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._known: dict[int, Worker] = {}
+        self._known: dict[int, WorkerProcess] = {}
         self._seen = 0
         self._family: frozenset[int] = frozenset()
         self._changed_s = 0.0
         self._listeners: set[int] = set()
 
-    def look(self, leader: int) -> list[Worker]:
+    def look(self, leader: int) -> list[WorkerProcess]:
         """Those that live now, the longest known first.
 
         Args:
@@ -94,7 +94,7 @@ class Workers:
                     fd = os.pidfd_open(pid)
                     self._seen += pid != leader
                     number = 0 if pid == leader else self._seen
-                    self._known[pid] = Worker(number, pid, fd)
+                    self._known[pid] = WorkerProcess(number, pid, fd)
         return [worker for worker in self._known.values() if not worker.gone]
 
     def _found(self, leader: int) -> set[int]:
@@ -108,7 +108,7 @@ class Workers:
             self._listeners = _workers(lines, set(_listening(leader, self._port)))
         return self._listeners
 
-    def departed(self) -> list[Worker]:
+    def departed(self) -> list[WorkerProcess]:
         """Those that have ended since it was last asked."""
         gone = [worker for worker in self._known.values() if worker.gone]
         for worker in gone:

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rateproof.events import EventLog
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.policy import Policy
-from rateproof.prove import Verdict, judge
+from rateproof.hunt.shrinking.reproduction import Tries
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["Bench", "judged_alone", "rows_of"]
+__all__ = ["Bench"]
 
 _RATE_PER_S = 500.0
 _MOST_TOGETHER = 64
@@ -117,42 +114,3 @@ def _roomy(recipes: Sequence[Recipe], numbers: Sequence[int], tries: int, most: 
 def _shift_ns(phase: Phase | None, base: Phase | None) -> int:
     """How much later than the run a client begins."""
     return 0 if phase is None or base is None else (phase.at_ns - base.at_ns) % phase.of_ns
-
-
-def rows_of(log: EventLog, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
-    """The rows of each of some keys."""
-    codes, words = log.codes("key")
-    wanted = set(keys)
-    by_code = {code: word for code, word in enumerate(words) if word in wanted}
-    rows: dict[bytes, list[int]] = {key: [] for key in keys}
-    for row, code in enumerate(codes):
-        if code in by_code:
-            rows[by_code[code]].append(row)
-    return rows
-
-
-def judged_alone(
-    log: EventLog,
-    keys: Sequence[bytes],
-    policy: Policy,
-    *,
-    claims: frozenset[str],
-    tolerance_ppm: int,
-    granularity_ns: int = 0,
-    denied_count: bool = False,
-) -> list[Verdict]:
-    """The verdict on each of some keys, as if there were no other in the log."""
-    verdicts = []
-    for rows in rows_of(log, keys).values():
-        alone = EventLog({"fresh_keys": True, "clock": log.metadata.get("clock")})
-        alone.extend(log[row] for row in rows)
-        verdict = judge(
-            alone,
-            policy,
-            claims=claims,
-            tolerance_ppm=tolerance_ppm,
-            granularity_ns=granularity_ns,
-            denied_count=denied_count,
-        )
-        verdicts.append(verdict)
-    return verdicts

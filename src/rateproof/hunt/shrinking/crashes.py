@@ -3,7 +3,6 @@
 The server must be one that was started here, for every try kills it.
 """
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,24 +11,18 @@ from dataclasses import dataclass
 from rateproof.events import EventLog
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Recipe
+from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.server.watch import Watch
-from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.shrinking.bench import Bench
-from rateproof.hunt.shrinking.command import repeat_command
 from rateproof.hunt.shrinking.edits import size
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction, Tries
 from rateproof.hunt.shrinking.search import shrink
 from rateproof.output import say
-from rateproof.simulate.behaviours import Schedule
-from rateproof.simulate.control import Control
-from rateproof.simulate.transports import Transport
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS
 
-__all__ = ["CRASH", "Crashes", "shrunk_crash", "suspects"]
-
-CRASH = "crash"
+__all__ = ["Crashes", "shrunk_crash", "suspects"]
 
 _PATIENCE_NS = 120 * SECOND_NS
 _BURSTS_NS = (10_000_000, 100_000_000, 3_600 * SECOND_NS)
@@ -42,33 +35,26 @@ _LOOK_S = 0.01
 
 @dataclass(slots=True)
 class Crashes:
-    """An oracle: a recipe is reproduced when the server, or a worker, dies while it is sent.
+    """An `Oracle`: a recipe is reproduced when the server, or a worker, dies while it is sent.
 
     Each try is a run of its own, of a server started for it.
 
     Args:
-        settings: what is tested.
+        rig: what is tested; a stop ends a run early, and then nothing was tried.
         child: the server.
-        transport: what sends.
-        stop: ends a run early; then nothing was tried.
     """
 
-    settings: TestSettings
+    rig: Rig
     child: ChildServer
-    transport: Transport
-    stop: threading.Event
     _used: bool = True
 
     def __call__(self, candidates: Sequence[Recipe], tries: int) -> list[Tries | None]:
         """See `Oracle`. Those after the simplest that is reproduced each time are not tried."""
-        window_ns = self.settings.policy.quotas[0].window_ns
+        window_ns = self.rig.settings.policy.quotas[0].window_ns
         results: list[Tries | None] = [None] * len(candidates)
         for number in sorted(range(len(candidates)), key=lambda n: size(candidates[n], window_ns)):
-            result = self.tried(candidates[number], tries)
-            if result is None:
-                break
-            results[number] = result
-            if result.always:
+            result = results[number] = self.tried(candidates[number], tries)
+            if result is None or result.always:
                 break
         return results
 
@@ -77,21 +63,18 @@ class Crashes:
         crashed = 0
         for made in range(1, tries + 1):
             crashed += self._crashes(recipe)
-            if self.stop.is_set():
+            if self.rig.stop.is_set():
                 return None
             if 2 * (made - crashed) >= tries:
                 return Tries(crashed, made)
         return Tries(crashed, tries)
 
     def _crashes(self, recipe: Recipe) -> bool:
-        bench = Bench.of([recipe], 1, max_rate=self.settings.max_rate)
-        scenario = self.settings.scenario(
-            bench.groups, seed=self.settings.seed, duration_ns=bench.duration_ns
-        )
+        bench = Bench.of([recipe], 1, max_rate=self.rig.settings.max_rate)
         if self._used:
             self.child.restart()
         with Watch(self.child) as watch:
-            log = self.transport(scenario, control=Control(self.stop))
+            log = self.rig.send(self.rig.scenario(bench.groups, bench.duration_ns))
             # It may hang up before it dies.
             until_ns = time.monotonic_ns() + _DYING_NS * any(log.column("error"))
             while not watch.crashes and time.monotonic_ns() < until_ns:
@@ -128,31 +111,22 @@ def _recipe(sends: list[tuple[int, int]], within_ns: int = 0) -> Recipe:
     return Recipe(Schedule(tuple(sorted(counts.items()))), connections)
 
 
-def shrunk_crash(
-    iteration: Iteration,
-    settings: TestSettings,
-    child: ChildServer,
-    transport: Transport,
-    stop: threading.Event,
-) -> Reproduction | None:
+def shrunk_crash(iteration: Iteration, rig: Rig, child: ChildServer) -> Reproduction | None:
     """The shortest schedule that crashes the server again; None if nothing was sent before.
 
     Args:
         iteration: in which it crashed.
-        settings: what is tested.
+        rig: what is tested; a stop ends the search with the shortest so far, or with what
+            the busiest client sent.
         child: the server.
-        transport: what sends.
-        stop: ends the search with the shortest so far, or with what the busiest client sent.
     """
     say(f"shrinking the crash: {iteration.crashes[0]}")
-    oracle = Crashes(settings, child, transport, stop)
-    start, window_ns = None, settings.policy.quotas[0].window_ns
+    oracle, start = Crashes(rig, child), None
     for recipe in suspects(iteration.log, iteration.crashes[0].at_ns):
         start = start or recipe
-        tries = None if stop.is_set() else oracle.tried(recipe, 1)
+        tries = None if rig.stop.is_set() else oracle.tried(recipe, 1)
         if tries is None:
-            command = repeat_command(settings, start)
-            return Reproduction(CRASH, start, Tries(0, 0), complete=False, command=command)
+            return Reproduction.of(rig.settings, CRASH, start)
         if tries.accepted:
             start = recipe
             break
@@ -162,8 +136,9 @@ def shrunk_crash(
     shrunk = shrink(
         start,
         oracle,
-        window_ns=window_ns,
-        go_on=lambda: not stop.is_set() and time.monotonic_ns() < until_ns,
+        window_ns=rig.settings.policy.quotas[0].window_ns,
+        go_on=lambda: not rig.stop.is_set() and time.monotonic_ns() < until_ns,
     )
-    command = repeat_command(settings, shrunk.recipe)
-    return Reproduction(CRASH, shrunk.recipe, shrunk.tries, shrunk.complete, command)
+    return Reproduction.of(
+        rig.settings, CRASH, shrunk.recipe, shrunk.tries, complete=shrunk.complete
+    )

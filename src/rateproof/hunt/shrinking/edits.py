@@ -1,12 +1,12 @@
 """What could be left out of a recipe, or made simpler: every single edit, and what is simpler."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from typing import Any
+from typing import Any, NamedTuple
 
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 __all__ = ["Draft", "Edit", "bulk", "edits", "size"]
 
@@ -72,62 +72,45 @@ def _between(others: Schedule | None, first_ns: int, last_ns: int) -> Schedule |
     return Schedule(tuple(sorted(counts.items()))) if counts else None
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """One simplification, which can be made of any draft of the same steps.
 
     Args:
-        what: which part it sets; two edits of one part exclude each other.
-        value: to what.
+        part: what it sets; two edits of one part exclude each other.
         apply: makes a draft with this part set.
     """
 
-    what: tuple[str, int]
-    value: Hashable
-    apply: Callable[[Draft], Draft] = field(compare=False)
-
-    def implied_by(self, failed: "Edit") -> bool:
-        """Whether it leaves out at least what a failed edit of the same part left out."""
-        if self.what != failed.what:
-            return False
-        mine, theirs = self.value, failed.value
-        if self.what[0] == "count" and isinstance(mine, int) and isinstance(theirs, int):
-            return mine <= theirs
-        return mine == theirs
+    part: tuple[str, int]
+    apply: Callable[[Draft], Draft]
 
 
-def _part(name: str, value: Any) -> Edit:
+def _set(name: str, value: Any) -> Edit:
     """One of the parts that a draft has by name."""
-    return Edit((name, 0), value, lambda draft: replace(draft, **{name: value}))
+    return Edit((name, 0), lambda draft: replace(draft, **{name: value}))
+
+
+def _counts(name: str, place: int, change: Callable[[Sequence[int]], Iterable[int]]) -> Edit:
+    return Edit((name, place), lambda draft: replace(draft, counts=tuple(change(draft.counts))))
 
 
 def _count(place: int, count: int) -> Edit:
-    def apply(draft: Draft) -> Draft:
-        counts = (count if at == place else known for at, known in enumerate(draft.counts))
-        return replace(draft, counts=tuple(counts))
-
-    return Edit(("count", place), count, apply)
+    return _counts("count", place, lambda counts: (*counts[:place], count, *counts[place + 1 :]))
 
 
 def _keep(kept: frozenset[int]) -> Edit:
-    def apply(draft: Draft) -> Draft:
-        counts = (count if at in kept else 0 for at, count in enumerate(draft.counts))
-        return replace(draft, counts=tuple(counts))
-
-    return Edit(("keep", 0), kept, apply)
+    return _counts(
+        "keep", 0, lambda counts: (n if at in kept else 0 for at, n in enumerate(counts))
+    )
 
 
 def _move(place: int, into: int, most: int) -> Edit:
     """So many requests of a step, or all it has, sent with another."""
 
-    def apply(draft: Draft) -> Draft:
-        counts = list(draft.counts)
-        moved = min(most, counts[place])
-        counts[into] += moved
-        counts[place] -= moved
-        return replace(draft, counts=tuple(counts))
+    def moved(counts: Sequence[int]) -> Iterator[int]:
+        sent = min(most, counts[place])
+        return (n + sent * ((at == into) - (at == place)) for at, n in enumerate(counts))
 
-    return Edit(("move", place), (into, most), apply)
+    return _counts("move", place, moved)
 
 
 def edits(draft: Draft, window_ns: int, hint: frozenset[int] = frozenset()) -> Iterator[Edit]:
@@ -151,19 +134,19 @@ def edits(draft: Draft, window_ns: int, hint: frozenset[int] = frozenset()) -> I
     most = min(draft.connections, max(draft.counts))
     for connections in dict.fromkeys((1, 2, most // 2, most - 1)):
         if 1 <= connections < most:
-            yield _part("connections", connections)
+            yield _set("connections", connections)
     for instants in _rounded(draft, kept, window_ns):
-        yield _part("instants", instants)
+        yield _set("instants", instants)
 
 
 def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
     """Fewer others; any beginning, or a round one."""
     if draft.others is not None:
-        yield _part("others", _halved(draft.others))
+        yield _set("others", _halved(draft.others))
     if draft.phase is not None:
-        yield _part("phase", None)
+        yield _set("phase", None)
         for phase in _rounded_phases(draft.phase, first_ns):
-            yield _part("phase", phase)
+            yield _set("phase", phase)
 
 
 def _halved(others: Schedule) -> Schedule:

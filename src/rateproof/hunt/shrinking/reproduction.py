@@ -1,17 +1,85 @@
 """What a hunt hands to people: the shortest schedule, how often it worked, the command for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from math import comb
+from typing import Any, Final, Self, TypeAlias
 
-from rateproof.hunt.command_line import command_line
+from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.shrinking.oracle import Tries
+from rateproof.hunt.settings import TestSettings
 
-__all__ = ["NO_VIOLATION", "Reproduction"]
+__all__ = [
+    "CONFIRMATIONS",
+    "CRASH",
+    "LEAST_TRIES",
+    "NO_VIOLATION",
+    "Oracle",
+    "Reproduction",
+    "Tries",
+]
+
+CRASH: Final = "crash"
+"""The kind of a schedule of which the server dies."""
 
 NO_VIOLATION: Final = "no violation"
 """The kind of a schedule that was run and showed nothing."""
+
+LEAST_TRIES = 3
+"""Fresh clients that try a candidate, at least."""
+
+CONFIRMATIONS = 6
+"""Fresh clients that try what is told in the end."""
+
+_BY_CHANCE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often a recipe did what it was tried for.
+
+    Args:
+        reproduced: in how many tries.
+        tries: how many there were.
+    """
+
+    reproduced: int
+    tries: int
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it did in most of them."""
+        return 2 * self.reproduced > self.tries
+
+    @property
+    def always(self) -> bool:
+        """Whether it did in all of them."""
+        return self.reproduced == self.tries > 0
+
+    def __add__(self, other: "Tries") -> "Tries":
+        """Both together."""
+        return Tries(self.reproduced + other.reproduced, self.tries + other.tries)
+
+    def rarer(self, other: "Tries") -> bool:
+        """Whether it clearly did so less often than another.
+
+        Clearly: were both alike, it would have been so rare in one of ten cases
+        at most (Fisher's exact test). 3 of 6 is rarer than 6 of 6, and 4 of 6 is not.
+        """
+        both, reproduced = self.tries + other.tries, self.reproduced + other.reproduced
+        ways = sum(
+            comb(self.tries, mine) * comb(other.tries, reproduced - mine)
+            for mine in range(self.reproduced + 1)
+        )
+        return ways <= _BY_CHANCE * comb(both, reproduced)
+
+
+Oracle: TypeAlias = Callable[[Sequence[Recipe], int], Sequence[Tries | None]]
+"""Tries recipes, all with the same others, each on so many fresh clients at least.
+
+It gives one for each; None for one that was not tried, for lack of room beside the others or
+because the run was stopped. The first is always tried, but for a stop.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +100,21 @@ class Reproduction:
     tries: Tries
     complete: bool | None
     command: Sequence[str]
+
+    @classmethod
+    def of(
+        cls,
+        settings: TestSettings,
+        kind: str,
+        recipe: Recipe | None,
+        tries: Tries = Tries(0, 0),
+        *,
+        complete: bool | None = False,
+        iterations: int | None = None,
+    ) -> Self:
+        """It with its command; as it stands: what was seen, and not tried again."""
+        command = repeat_command(settings, recipe, iterations=iterations)
+        return cls(kind, recipe, tries, complete, command)
 
     @property
     def repeat(self) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.shrinking.edits import Draft, Edit, bulk, edits, size
-from rateproof.hunt.shrinking.oracle import CONFIRMATIONS, LEAST_TRIES, Oracle, Tries
+from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, LEAST_TRIES, Oracle, Tries
 
 __all__ = ["Shrunk", "shrink"]
 
@@ -75,26 +75,20 @@ class _Accepted(NamedTuple):
     tries: Tries
 
 
+@dataclass
 class _Search:
-    def __init__(
-        self,
-        oracle: Oracle,
-        window_ns: int,
-        least: int,
-        hint: frozenset[int],
-        go_on: Callable[[], bool],
-    ) -> None:
-        self._oracle = oracle
-        self._window_ns = window_ns
-        self._least = least
-        self._hint = hint
-        self._go_on = go_on
+    oracle: Oracle
+    window_ns: int
+    least: int
+    hint: frozenset[int]
+    go_on: Callable[[], bool]
+
+    def __post_init__(self) -> None:
         self._rounds = _MOST_ROUNDS
-        self._trail: list[_Accepted] = []
-        self._failed: list[Edit] = []
-        self._accepted: list[Edit] = []
-        self._refused: set[Recipe] = set()
-        self._given_up: set[Recipe] = set()
+        self._trail = list[_Accepted]()
+        self._accepted = list[Edit]()
+        self._refused = set[Recipe]()
+        self._given_up = set[Recipe]()
         self._complete = False
 
     def begin(self, start: Recipe, book: Sequence[Recipe]) -> None:
@@ -110,27 +104,20 @@ class _Search:
             if best.tries.accepted:
                 self._trail = [best]
                 if best.recipe not in starts:
-                    self._hint = frozenset()
+                    self.hint = frozenset()
                 return
 
     def reduce(self) -> None:
         """Round after round, until nothing is accepted any more."""
-        fresh = True  # whether every failure was seen with the draft as it is
-        while self._trail and not self._complete and self._rounds > 0 and self._go_on():
-            accepted = self._round(self._trail[-1].draft)
-            if accepted is not None:
-                fresh &= not accepted
-            elif fresh:
-                self._complete = True
-            else:
-                self._failed, self._refused, fresh = [], set(), True
+        while self._trail and not self._complete and self._rounds > 0 and self.go_on():
+            self._round(self._trail[-1].draft)
 
     def confirmed(self) -> bool:
         """Whether many tries bear out the last that was accepted, and that its phase is needed.
 
         If not, it is given up.
         """
-        if len(self._trail) <= 1 or (self._given_up and not self._go_on()):
+        if len(self._trail) <= 1 or (self._given_up and not self.go_on()):
             return True
         last = self._trail[-1]
         tried = self._tried([last.recipe, replace(last.recipe, phase=None)])
@@ -143,7 +130,7 @@ class _Search:
             self._trail.append(best._replace(draft=draft))
             if best.recipe == last.recipe:
                 return True
-            self._failed, self._refused = [], set()
+            self._refused = set()
         self._given_up.add(last.recipe)
         self._complete = False
         return False
@@ -153,11 +140,12 @@ class _Search:
         last = self._trail[-1] if self._trail else self._first
         return Shrunk(last.recipe, last.tries, self._complete)
 
-    def _round(self, draft: Draft) -> bool | None:
-        """Try what is left to try; whether anything was accepted, None if nothing was left."""
+    def _round(self, draft: Draft) -> None:
+        """Try what is left to try, and take the simplest of what is accepted."""
         chosen = self._candidates(draft)
         if not chosen:
-            return None
+            self._complete = True
+            return
         results = self._try([recipe for recipe, _ in chosen], LEAST_TRIES)
         sure = self._trail[-1].tries.always  # what always happens is not given for what may
         good: list[tuple[Recipe, list[Edit], Tries]] = []
@@ -166,53 +154,47 @@ class _Search:
                 good.append((recipe, made, result))
             elif result is not None:
                 self._refused.add(recipe)
-                self._failed += made if len(made) == 1 else []
+        self._accepted = []
         if not good:
-            self._accepted = []
-            return False
-        good.sort(key=lambda each: size(each[0], self._window_ns))
+            return
+        good.sort(key=lambda each: size(each[0], self.window_ns))
         recipe, made, result = good[0]
         for edit in made:
             draft = edit.apply(draft)
         self._trail.append(_Accepted(draft, recipe, result))
-        parts = {edit.what for edit in made}
+        parts = {edit.part for edit in made}
         rest = (edit for _, others, _ in good[1:] for edit in others)
-        self._accepted = [edit for edit in rest if edit.what not in parts]
-        return True
+        self._accepted = [edit for edit in rest if edit.part not in parts]
 
     def _candidates(self, draft: Draft) -> list[tuple[Recipe, list[Edit]]]:
         """What would be simpler than the draft: accepted edits together, then single ones."""
         now = draft.recipe()
-        bound = size(now, self._window_ns) if now else (0,)
+        bound = size(now, self.window_ns) if now else (0,)
         found: dict[Recipe, list[Edit]] = {}
-        for made in (*self._together(), *([edit] for edit in self._single(draft))):
+        for made in (
+            *self._together(),
+            *([edit] for edit in edits(draft, self.window_ns, self.hint)),
+        ):
             edited = draft
             for edit in made:
                 edited = edit.apply(edited)
             recipe = edited.recipe()
-            if recipe is None or recipe.requests < self._least:
+            if recipe is None or recipe.requests < self.least:
                 continue
             if recipe in found or recipe in self._refused | self._given_up:
                 continue
-            if size(recipe, self._window_ns) < bound:
+            if size(recipe, self.window_ns) < bound:
                 found[recipe] = made
         chosen = list(found.items())
         alike = [each for each in chosen if each[0].others == chosen[0][0].others]
         stride = -(-len(alike) // _MOST_CANDIDATES) if alike else 1
         return alike[::stride]
 
-    def _single(self, draft: Draft) -> list[Edit]:
-        return [
-            edit
-            for edit in edits(draft, self._window_ns, self._hint)
-            if not any(edit.implied_by(failed) for failed in self._failed)
-        ]
-
     def _together(self) -> list[list[Edit]]:
         """Edits that were accepted each by itself, the first of each part: ever fewer of them."""
         parts: dict[tuple[str, int], Edit] = {}
         for edit in self._accepted:
-            parts.setdefault(edit.what, edit)
+            parts.setdefault(edit.part, edit)
         chosen = list(parts.values())
         return [chosen[:count] for count in range(len(chosen), 1, -1)]
 
@@ -242,10 +224,10 @@ class _Search:
 
     def _rank(self, tried: _Accepted) -> tuple[object, ...]:
         """How often, how much, and how long it takes; then how odd, for that can be mended."""
-        recipe, window_ns = tried.recipe, self._window_ns
+        recipe, window_ns = tried.recipe, self.window_ns
         tenths = recipe.span_ns * 10 // window_ns
         return (-tried.tries.reproduced, bulk(recipe), tenths, size(recipe, window_ns))
 
     def _try(self, recipes: Sequence[Recipe], tries: int) -> Sequence[Tries | None]:
         self._rounds -= 1
-        return self._oracle(recipes, tries)
+        return self.oracle(recipes, tries)

@@ -1,22 +1,25 @@
-"""From a violation back to what its client had sent: where shrinking starts."""
+"""Where shrinking starts: from what the client of a violation had sent, or from an attack."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from rateproof.events import EventLog
+from rateproof.hunt.exploration.attacks import FAMILIES, attack
 from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.shrinking.bench import rows_of
+from rateproof.hunt.rig import rows_of
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, Evidence, Verdict
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
 
-__all__ = ["Trace", "retrace"]
+__all__ = ["Trace", "book", "retrace"]
 
 _BURST_PARTS = 100
 _OTHERS_PARTS = 50
 _FORGETTING = 500
 _MOST_STEPS = 400
+_EDGE_PARTS = 50
+_DRIP_PARTS = 10  # its edge is shared by as many drips as the limit, and is to be above latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +128,32 @@ def _phase(metadata: dict[str, Any], began_ns: int, window_ns: int) -> Phase | N
     if epoch_ns is None or start_ns is None:
         return None
     return Phase((epoch_ns + began_ns - start_ns) % window_ns, window_ns)
+
+
+def book(policy: Policy, window_ns: int, least: int) -> list[Recipe]:
+    """What may do the same with little: the first requests of each attack on a quota.
+
+    Args:
+        policy: what was violated.
+        window_ns: of one of its quotas.
+        least: requests below which it is certain that nothing is reproduced.
+    """
+    number = [quota.window_ns for quota in policy.quotas].index(window_ns)
+    edges_ns = {
+        family: max(1, window_ns // (_DRIP_PARTS if family == "drip" else _EDGE_PARTS))
+        for family in FAMILIES
+    }
+    whole = [attack(name, policy, number, edge_ns).recipe for name, edge_ns in edges_ns.items()]
+    few = max(least, policy.quotas[number].limit + 1)
+    cut = dict.fromkeys(_first(count, recipe) for count in (few, few + 1) for recipe in whole)
+    return [recipe for recipe in cut if recipe.requests >= least]
+
+
+def _first(count: int, recipe: Recipe) -> Recipe:
+    """No more than so many requests of a recipe, the first."""
+    steps = []
+    for at_ns, requests in recipe.schedule.steps:
+        if count > 0:
+            steps.append((at_ns, min(requests, count)))
+        count -= requests
+    return Recipe(Schedule(tuple(steps)), recipe.connections)

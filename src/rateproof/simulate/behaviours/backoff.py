@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import FAILURES, Program, rate_interval_ns
+from rateproof.simulate.behaviour import FAILURES, Program, rate_interval_ns
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count, duration

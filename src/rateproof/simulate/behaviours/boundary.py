@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program
+from rateproof.simulate.behaviour import MAX_REQUESTS, Program
 from rateproof.simulate.programs.arrivals import MAX_INTERVAL_NS, Fixed, Uniform
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Repeat, Wait, compiled

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, beyond_window, over_limit, rate_interval_ns
+from rateproof.simulate.behaviour import Program, beyond_window, over_limit, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Fixed, Uniform
-from rateproof.simulate.programs.parameters import check_parameters, count, duration
+from rateproof.simulate.programs.parameters import Checked, count, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Repeat, Wait, compiled
 from rateproof.units import SECOND_NS
 
@@ -14,7 +14,7 @@ __all__ = ["Burst"]
 
 
 @dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(Checked):
     """Bursts at equal distances from a random phase.
 
     One connection sends the requests of a burst one after the other; `race`
@@ -34,9 +34,6 @@ class Burst:
 
     requests: int = count(6)
     every_ns: int = duration(6 * SECOND_NS)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def against(cls, quota: Quota) -> Self:

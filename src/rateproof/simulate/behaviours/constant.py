@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program, rate_interval_ns
 from rateproof.simulate.programs import arrivals
-from rateproof.simulate.programs.parameters import check_parameters, duration
+from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
@@ -14,7 +14,7 @@ __all__ = ["Constant"]
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Checked):
     """Equal gaps from a random phase, whatever the server does.
 
     Instants are phase + k * interval_ns exactly: nothing accumulates.
@@ -27,9 +27,6 @@ class Constant:
     name: ClassVar[str] = "constant"
 
     interval_ns: int = duration(SECOND_NS // 2)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
-from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, duration
+from rateproof.simulate.programs.parameters import INTERVAL, Checked, duration
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
@@ -14,7 +14,7 @@ __all__ = ["Drip"]
 
 
 @dataclass(frozen=True, slots=True)
-class Drip:
+class Drip(Checked):
     """A closed user whose request header trickles in, byte by byte.
 
     It holds a connection, and a worker of a server that reads with one thread
@@ -33,9 +33,6 @@ class Drip:
 
     over_ns: int = duration(2 * SECOND_NS, high=3_600 * SECOND_NS)
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:

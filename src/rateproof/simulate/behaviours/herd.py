@@ -5,9 +5,9 @@ from typing import ClassVar, Self
 
 from rateproof.events import ADMITTED, REJECTED
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, over_limit
+from rateproof.simulate.behaviour import Program, over_limit
 from rateproof.simulate.programs.arrivals import Fixed
-from rateproof.simulate.programs.parameters import check_parameters, count, duration
+from rateproof.simulate.programs.parameters import Checked, count, duration
 from rateproof.simulate.programs.steps import (
     RESUME,
     Ask,
@@ -24,7 +24,7 @@ __all__ = ["Herd"]
 
 
 @dataclass(frozen=True, slots=True)
-class Herd:
+class Herd(Checked):
     """A burst until rejected, then the wait that the server names, without jitter.
 
     Every client starts at once and none draws at random, so those that hear
@@ -47,9 +47,6 @@ class Herd:
 
     requests: int = count(6)
     wait_ns: int = duration(5 * SECOND_NS)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def against(cls, quota: Quota) -> Self:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential
-from rateproof.simulate.programs.parameters import check_parameters, duration
+from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
@@ -14,7 +14,7 @@ __all__ = ["Poisson"]
 
 
 @dataclass(frozen=True, slots=True)
-class Poisson:
+class Poisson(Checked):
     """A Poisson process: exponential gaps, whatever the server does.
 
     Source: the open system model of Schroeder, Wierman and Harchol-Balter,
@@ -28,9 +28,6 @@ class Poisson:
     name: ClassVar[str] = "poisson"
 
     mean_interval_ns: int = duration(SECOND_NS // 2)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:

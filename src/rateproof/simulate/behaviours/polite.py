@@ -5,9 +5,9 @@ from typing import ClassVar, Self
 
 from rateproof.events import REJECTED
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
-from rateproof.simulate.programs.parameters import INTERVAL, check_parameters
+from rateproof.simulate.programs.parameters import INTERVAL, Checked
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Honour, Wait, When, compiled
 from rateproof.units import SECOND_NS
 
@@ -15,7 +15,7 @@ __all__ = ["Polite"]
 
 
 @dataclass(frozen=True, slots=True)
-class Polite:
+class Polite(Checked):
     """A closed user who waits out a rejection before trying again.
 
     A server that is honest about Retry-After rejects such a client once at
@@ -29,9 +29,6 @@ class Polite:
     name: ClassVar[str] = "polite"
 
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, beyond_window, rate_interval_ns
+from rateproof.simulate.behaviour import Program, beyond_window, rate_interval_ns
 from rateproof.simulate.behaviours.burst import Burst
-from rateproof.simulate.programs.parameters import check_parameters, duration
+from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.units import SECOND_NS
 
 __all__ = ["Race"]
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class Race(Checked):
     """One request on every connection at the same instant, again and again.
 
     A connection has one request in flight, so k requests race in a group with
@@ -32,9 +32,6 @@ class Race:
     name: ClassVar[str] = "race"
 
     every_ns: int = duration(6 * SECOND_NS)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def against(cls, quota: Quota) -> Self:

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.checks import MAX_RATE
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.parameters import check_parameters, duration, number

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rateproof.events import UNKNOWN
-from rateproof.simulate.behaviours.base import Program
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Fixed
-from rateproof.simulate.programs.parameters import check_parameters, duration
+from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Step, Wait, When, compiled
 
 __all__ = ["Saturate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Saturate:
+class Saturate(Checked):
     """A client that always has one request in flight.
 
     Long saturation is what makes a shortened window provable: m*N + 1
@@ -27,9 +27,6 @@ class Saturate:
     name: ClassVar[str] = "saturate"
 
     failure_pause_ns: int = duration(100_000_000, low=0)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def program(self) -> Program:
         """Next instant = end of the last answer."""

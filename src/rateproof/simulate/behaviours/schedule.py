@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program
+from rateproof.simulate.behaviour import MAX_REQUESTS, Program
 from rateproof.simulate.behaviours.boundary import DEFAULT_EDGES
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import TIMETABLE, check_parameters

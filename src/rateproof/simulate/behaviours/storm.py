@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import FAILURES, Program, rate_interval_ns
+from rateproof.simulate.behaviour import FAILURES, Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
-from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count
+from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
 from rateproof.simulate.programs.steps import (
     AGAIN,
     FRESH,
@@ -23,7 +23,7 @@ __all__ = ["Storm"]
 
 
 @dataclass(frozen=True, slots=True)
-class Storm:
+class Storm(Checked):
     """A closed user who repeats a request that was rejected or failed, without a pause.
 
     The more the server denies, the more it is asked. Source: Bronson et al.,
@@ -41,9 +41,6 @@ class Storm:
 
     retries: int = count(10)
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import MAX_REQUESTS, Program, rate_interval_ns
+from rateproof.simulate.behaviour import MAX_REQUESTS, Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
-from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count
+from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
 from rateproof.simulate.programs.steps import (
     RENAME,
     RESUME,
@@ -22,7 +22,7 @@ __all__ = ["Sybil"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sybil:
+class Sybil(Checked):
     """A closed client that throws its identity away after a few requests.
 
     It is never denied by a limit per identity of at least `requests`, and it
@@ -40,9 +40,6 @@ class Sybil:
 
     requests: int = count(5)
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def against(cls, quota: Quota) -> Self:

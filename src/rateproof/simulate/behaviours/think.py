@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential, Interval
-from rateproof.simulate.programs.parameters import INTERVAL, check_parameters
+from rateproof.simulate.programs.parameters import INTERVAL, Checked
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
 from rateproof.units import SECOND_NS
 
@@ -14,7 +14,7 @@ __all__ = ["Think"]
 
 
 @dataclass(frozen=True, slots=True)
-class Think:
+class Think(Checked):
     """A user who pauses between an answer and the next request.
 
     The load adapts to the server: a slow answer delays the next request.
@@ -29,9 +29,6 @@ class Think:
     name: ClassVar[str] = "think"
 
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:

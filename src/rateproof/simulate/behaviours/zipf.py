@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviours.base import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Exponential
-from rateproof.simulate.programs.parameters import check_parameters, count, duration, number
+from rateproof.simulate.programs.parameters import Checked, count, duration, number
 from rateproof.simulate.programs.steps import Ask, Forever, Pick, Wait, compiled
 from rateproof.units import SECOND_NS
 
@@ -14,7 +14,7 @@ __all__ = ["Zipf"]
 
 
 @dataclass(frozen=True, slots=True)
-class Zipf:
+class Zipf(Checked):
     """Poisson arrivals, each under one of n identities drawn from Zipf's law.
 
     P(identity k) is proportional to k**-s: a few hot keys, a long tail. Each
@@ -35,9 +35,6 @@ class Zipf:
     identities: int = count(1_000, unit="identities")
     exponent: float = number(1.0, 0, 10, above_low=True)
     mean_interval_ns: int = duration(SECOND_NS // 2)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     @classmethod
     def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:

@@ -3,14 +3,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from statistics import median_low
 from typing import Self
 
 from rateproof.events import ADMITTED, REJECTED, EventLog
 from rateproof.simulate.scenario import Scenario
-from rateproof.simulate.summary import Summary, nearest_rank
+from rateproof.simulate.summary import Summary
 from rateproof.simulate.summary.tally import NULL
 from rateproof.units import SECOND_NS
 
@@ -189,8 +189,8 @@ class Figures:
                 admitted=outcomes[ADMITTED],
                 rejected=outcomes[REJECTED],
                 errors=summary.errors.total(),
-                p50_ns=nearest_rank(sorted(self._recent_ns), 50),
-                lag_p99_ns=nearest_rank(sorted(lag_ns for _, lag_ns in self._lags), 99),
+                p50_ns=_rank(self._recent_ns, 50),
+                lag_p99_ns=_rank([lag_ns for _, lag_ns in self._lags], 99),
                 seconds=tuple(self._seconds),
                 lanes=tuple(
                     Track(_printable(key), "".join(marks)) for key, marks in self._marks.items()
@@ -252,6 +252,11 @@ class Figures:
         for at, code in [(at, code) for at, code in enumerate(tail, first) if code in lanes]:
             failed = failures[errors[at]] is not None
             lanes[code].append(FAILED if failed else MARK_OF.get(kinds[outcomes[at]], FAILED))
+
+
+def _rank(values: Collection[int], percent: int) -> int | None:
+    """The least value with so many percent of all at or below it; None of no values."""
+    return sorted(values)[-(-len(values) * percent // 100) - 1] if values else None
 
 
 def _printable(key: bytes) -> str:

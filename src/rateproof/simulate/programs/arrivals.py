@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.programs.parameters import DURATION, ValueRange, check_parameters
+from rateproof.simulate.programs.parameters import DURATION, Checked, ValueRange, check_parameters
 from rateproof.simulate.programs.rng import Rng
 from rateproof.units import MAX_DURATION_NS
 
@@ -136,7 +136,7 @@ class Interval(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Checked):
     """Always the same interval: a point mass at `interval_ns`.
 
     Args:
@@ -149,9 +149,6 @@ class Fixed:
     name: ClassVar[str] = "constant"
 
     interval_ns: int = field(metadata=DURATION)
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def draw(self, rng: Rng) -> int:  # noqa: ARG002 - the protocol passes it
         """`interval_ns`; takes nothing from `rng`."""
@@ -190,7 +187,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
-class Exponential:
+class Exponential(Checked):
     """Memoryless intervals: the gaps between arrivals of a Poisson process.
 
     F(x) = 1 - exp(-x / mean), so x = -mean * ln(U) (U and 1 - U are alike).
@@ -207,16 +204,13 @@ class Exponential:
 
     mean_ns: int = field(metadata=DURATION)
 
-    def __post_init__(self) -> None:
-        check_parameters(self)
-
     def draw(self, rng: Rng) -> int:
         """An interval in ns; at most 36.8 means, the end of 52 random bits."""
         return min(MAX_INTERVAL_NS, round(-self.mean_ns * math.log(unit(rng))))
 
 
 @dataclass(frozen=True, slots=True)
-class LogNormal:
+class LogNormal(Checked):
     """Mostly short, now and then very long: how people pause.
 
     F(x) = Phi(ln(x / median) / sigma), so x = median * exp(sigma * Phi^-1(U)).
@@ -237,9 +231,6 @@ class LogNormal:
     sigma: float = field(
         metadata={"bounds": ValueRange("number", "", 0, MAX_SIGMA, above_low=True)}
     )
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def draw(self, rng: Rng) -> int:
         """An interval in ns, cut at 73 years."""

@@ -1,11 +1,12 @@
 """Parameters of behaviours and intervals: kinds, units and bounds, each said once.
 
 A class declares a field by one of the functions below; `check_parameters` holds
-the values to it, and `behaviours/catalogue.py` describes them by it.
+the values to it, and `parameters_of` describes them by it: for files, schemas and help.
 """
 
 import math
-from dataclasses import Field, dataclass, field, fields
+import re
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from rateproof.errors import InvalidArgument
@@ -17,13 +18,18 @@ __all__ = [
     "DURATION",
     "INTERVAL",
     "TIMETABLE",
+    "Checked",
+    "Parameter",
     "ValueRange",
     "bounds_of",
     "check_parameters",
     "count",
     "duration",
     "number",
+    "parameters_of",
 ]
+
+_ARGUMENT = re.compile(r"^ {8}(\w+): (.*(?:\n {12,}.*)*)", re.MULTILINE)  # Google style
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +126,44 @@ def check_parameters(holder: Any) -> None:
     """
     for each in fields(holder):
         bounds_of(each).check(each.name, getattr(holder, each.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a behaviour or a distribution.
+
+    Args:
+        name: of the field. A duration's ends in `_ns`; plain data may leave
+            that out and give text such as `500ms`.
+        bounds: its kind, unit, least and greatest value.
+        default: None where it must be given.
+        doc: what it means.
+    """
+
+    name: str
+    bounds: ValueRange
+    default: Any
+    doc: str
+
+
+class Checked:
+    """A dataclass whose fields are held to their bounds when it is made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+
+def parameters_of(kind: Any) -> tuple[Parameter, ...]:
+    """What a behaviour or a distribution takes, in order."""
+    docs = dict(_ARGUMENT.findall((kind.__doc__ or "").partition("Args:")[2]))
+    return tuple(
+        Parameter(
+            each.name,
+            bounds_of(each),
+            None if each.default is MISSING else each.default,
+            " ".join(docs.get(each.name, "").split()),
+        )
+        for each in fields(kind)
+    )

@@ -1,6 +1,6 @@
 """Scenario files: a scenario as TOML, every mistake named with its line.
 
-The format is described once, in `fields.py`; reading and the JSON Schema both
+The format is described once, in `rateproof.options`; reading and the JSON Schema both
 come from there.
 """
 

@@ -1,31 +1,43 @@
 """A scenario file: read whole, then turned into scenarios."""
 
-import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.keyspec import KeySpec
-from rateproof.options.lines import Path as Place
-from rateproof.options.lines import line_of, lines_of, write_path
+from rateproof.keyspec import KeySpec, Part
+from rateproof.options.declared import VERBS
+from rateproof.options.kinds import Option, Section, Series, duration
 from rateproof.options.reader import BAD, Reader
-from rateproof.simulate.checks import check_rate
+from rateproof.simulate.checks import check_count, check_rate
 from rateproof.simulate.identities import check_place
-from rateproof.simulate.request import check_headers
+from rateproof.simulate.request import check_body, check_headers, check_method
 from rateproof.simulate.scenario import DEFAULT_KEY, MAX_CLIENTS, Scenario
-from rateproof.simulate.scenario_file.fields import SCENARIO
-from rateproof.simulate.scenario_file.groups import GroupPlan
+from rateproof.simulate.scenario_file.groups import CLIENTS, GroupPlan
 from rateproof.simulate.target import Target, check_trust
 
-__all__ = ["DEFAULT_URL", "ScenarioFile", "load"]
+__all__ = ["DEFAULT_URL", "SCENARIO", "ScenarioFile", "load"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
-_MAX_BYTES = 1 << 22
 _GUIDE = "the format: docs/simulate/scenarios.md, and scenario.schema.json for editors"
 _GROUP_FLAGS = ("clients", "connections", "behaviour", "rate_per_s")
+_ANY_KEY = Part("query", "")
+_ONLY_HERE = (
+    Option(
+        "lag_tolerance",
+        duration(1_000, 3_600_000_000_000),
+        "a run whose generator lags more is invalid",
+        "10ms",
+    ),
+    Option("clients", Series(CLIENTS, 1, tuple), "who sends", argument="groups", required=True),
+)
+
+SCENARIO: Final = Section(
+    {option.in_file: option for option in (*VERBS["simulate"].options, *_ONLY_HERE) if option.filed}
+)
+"""What a file may say: the options of `rateproof simulate` that are not of one run, and who sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +72,12 @@ class ScenarioFile:
         """
         told = {name: value for name, value in overrides.items() if value is not None}
         plans = self._plans({name: told.pop(name) for name in _GROUP_FLAGS if name in told})
-        values = self.values | told
-        if "url" in values:
-            values["target"] = Target.parse(values.pop("url"))
-        values.setdefault("target", Target.parse(DEFAULT_URL))
+        values = {"url": DEFAULT_URL} | self.values | told
+        values["target"] = Target.parse(values.pop("url"))
         if isinstance(values.get("key"), KeySpec):
             values["key"] = values["key"].writable
+        if "data" in values:
+            values["body"] = values.pop("data").body
         if "headers" in told:
             values["headers"] = _merged(self.values.get("headers", ()), told["headers"])
         groups = tuple(plan.group(values.get("policy")) for plan in plans)
@@ -74,6 +86,8 @@ class ScenarioFile:
     def _plans(self, told: dict[str, Any]) -> tuple[GroupPlan, ...]:
         if not told:
             return self.groups
+        for name in told.keys() & {"clients", "connections"}:
+            check_count(name, told[name], 1, MAX_CLIENTS)
         if len(self.groups) > 1:
             names = ", ".join("rate" if name == "rate_per_s" else name for name in told)
             raise InvalidArgument(
@@ -92,63 +106,44 @@ def load(path: str | Path) -> ScenarioFile:
             each with its line and its path such as `clients[1].pause.mean`.
     """
     path = Path(path)
-    text = _text(path)
-    try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        what = "too deeply nested" if isinstance(error, RecursionError) else str(error)
-        raise InvalidArgument(f"scenario {str(path)!r} is not TOML: {what}", _GUIDE) from None
-    reader = Reader()
-    found = reader.arguments(SCENARIO, data, ())
-    values = {name: value for name, value in found.items() if value is not BAD}
+    reader = Reader(path, "scenario", _GUIDE)
+    values = reader.values(SCENARIO)
     if "ca_file" in values:
         values["ca_file"] = str(path.parent / values["ca_file"])
-    _check_together(values, reader)
-    if reader.errors:
-        raise InvalidArgument(_listed(path, reader.errors, text), _GUIDE)
+    _check_what_only_this_room_knows(values, reader)
+    reader.finish()
     return ScenarioFile(path, values.pop("groups"), values)
 
 
-def _text(path: Path) -> str:
-    name = str(path)
-    try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait
-            raise InvalidArgument(f"scenario {name!r} is not a regular file", _GUIDE)
-        if path.stat().st_size > _MAX_BYTES:
-            raise InvalidArgument(f"scenario {name!r} is above 4 MiB", _GUIDE)
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(
-            f"scenario {name!r} is not UTF-8: byte {error.start}", _GUIDE
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidArgument(f"cannot read scenario {name!r}: {reason}", _GUIDE) from None
-
-
-def _check_together(values: dict[str, Any], reader: Reader) -> None:
-    """Find the values that are good each for itself and bad together."""
-    target = values.get("target", Target.parse(DEFAULT_URL))
-    key = values.get("key", DEFAULT_KEY)
+def _check_what_only_this_room_knows(values: dict[str, Any], reader: Reader) -> None:
+    """Find the values that are bad by rules of a request, or good each for itself and bad together."""
+    check, key = reader.check, values["key"].writable if "key" in values else DEFAULT_KEY
     read = reader.items.get(("clients",), [])
     plans = {number: plan for number, plan in enumerate(read) if plan is not BAD}
-
-    def check(place: Place, accept: Callable[[], object]) -> None:
-        try:
-            accept()
-        except InvalidArgument as error:
-            reader.add(place, error)
-
+    target = Target.parse(DEFAULT_URL)
+    if "url" in values:
+        check(("url",), lambda: Target.parse(values["url"]))
+        if not reader.wrong(("url",)):
+            target = Target.parse(values["url"])
+    if "method" in values:
+        check(("method",), lambda: check_method(values["method"]))
+    if "data" in values:
+        check(("body",), lambda: check_body(values["data"].body))
+    headers = values.get("headers", ())
+    for pair in headers:
+        check(("headers", pair[0]), lambda pair=pair: check_headers((pair,), _ANY_KEY))  # type: ignore[misc]
+    if not any(reader.wrong(("headers", name)) for name, _ in headers):
+        check(("headers",), lambda: check_headers(headers, key))
     check(("key",) if "key" in values else ("url",), lambda: check_place(target, key))
-    check(("headers",), lambda: check_headers(values.get("headers", ()), key))
-    insecure = values.get("insecure", False)
     check(
         ("ca_file",) if "ca_file" in values else ("insecure",),
-        lambda: check_trust(target, ca_file=values.get("ca_file"), insecure=insecure),
+        lambda: check_trust(
+            target, ca_file=values.get("ca_file"), insecure=values.get("insecure", False)
+        ),
     )
     if "max_rate" in values:
         check(("max_rate",), lambda: check_rate("max_rate", values["max_rate"]))
-    if not any(path == ("policy",) for path, _ in reader.errors):  # what attackers aim at
+    if not reader.wrong(("policy",)):  # what attackers aim at
         for number, plan in plans.items():
             check(("clients", number), lambda plan=plan: plan.group(values.get("policy")))  # type: ignore[misc]
     check(("clients",), lambda: _check_total(plans.values()))
@@ -165,18 +160,3 @@ def _merged(
 ) -> tuple[tuple[str, str], ...]:
     replaced = {name.lower() for name, _ in told}
     return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)
-
-
-def _listed(path: Path, errors: list[tuple[Place, str]], text: str) -> str:
-    """Every error on a line of its own, in the order of the file."""
-    lines = lines_of(text)
-    placed = sorted(
-        ((line_of(lines, place), write_path(place), what) for place, what in errors),
-        key=lambda found: found[0] or 0,
-    )
-    noun = "an error" if len(errors) == 1 else f"{len(errors)} errors"
-    found = (
-        f"  {'' if line is None else f'line {line}: '}{place}: {what}"
-        for line, place, what in placed
-    )
-    return "\n".join([f"scenario {str(path)!r} has {noun}", *found])

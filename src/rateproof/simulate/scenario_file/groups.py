@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from rateproof.errors import InvalidArgument
-from rateproof.options.kinds import Field, Leaf, Table, duration, number, text, whole
+from rateproof.options.forms import RATE
+from rateproof.options.kinds import Leaf, Option, Section, duration, number, text, whole
 from rateproof.policy import Policy
-from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
-from rateproof.simulate.behaviours.catalogue import Parameter, distributions, parameters_of
-from rateproof.simulate.behaviours.named import behaviour_named
+from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
+from rateproof.simulate.programs.parameters import Parameter, parameters_of
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.simulate.scenario import MAX_CLIENTS, Group
 
@@ -124,7 +124,7 @@ def _interval(arguments: dict[str, Any]) -> Any:
     return INTERVALS[arguments.pop("distribution")](**arguments)
 
 
-def _kind(parameter: Parameter) -> Leaf | Table:
+def _kind(parameter: Parameter) -> Leaf | Section:
     bounds = parameter.bounds
     if bounds.kind == "interval":
         return INTERVAL
@@ -142,45 +142,51 @@ def _in_file(doc: str) -> str:
     return re.sub(r"`(\w+)_ns`", r"`\1`", doc.rstrip("."))
 
 
-def _fields(parameters: Iterable[Parameter]) -> dict[str, Field]:
+def _options(parameters: Iterable[Parameter]) -> dict[str, Option]:
     """What somebody writes for parameters: durations are text, so that `_ns` falls away."""
-    return {
-        each.name.removesuffix("_ns"): Field(
-            _kind(each), _in_file(each.doc), each.name, required=each.default is None
+    found = (
+        Option(
+            each.name.removesuffix("_ns"),
+            _kind(each),
+            _in_file(each.doc),
+            required=each.default is None,
         )
         for each in parameters
-    }
+    )
+    return {option.name: option for option in found}
 
 
-INTERVAL = Table(
-    fields={},
+INTERVAL = Section(
+    options={},
     make=_interval,
     name="interval",
     tag="distribution",
-    variants={name: _fields(parameters) for name, parameters in distributions().items()},
+    variants={name: _options(parameters_of(kind)) for name, kind in INTERVALS.items()},
 )
 
 
-def _behaviour_fields(name: str) -> dict[str, Field]:
-    found = _fields(parameters_of(name))
-    told = _told_by_rate(name)
-    if told:
-        found["rate"] = Field(
-            number(0, 1e6, open_below=True),
+def _behaviour_options(name: str) -> dict[str, Option]:
+    found = _options(parameters_of(BEHAVIOURS[name]))
+    if told := _told_by_rate(name):
+        found["rate"] = Option(
+            "rate",
+            RATE,
             "requests a second of the whole group together",
-            "rate_per_s",
-            excludes=tuple(plain for plain, each in found.items() if each.argument in told),
+            argument="rate_per_s",
+            excludes=tuple(plain for plain, each in found.items() if each.inside in told),
         )
     return found
 
 
-CLIENTS = Table(
-    fields={
-        "count": Field(whole(1, MAX_CLIENTS), "how many clients, 1 if left out", "count"),
-        "connections": Field(whole(1, MAX_CLIENTS), "of each client, 1 if left out", "connections"),
+CLIENTS = Section(
+    options={
+        "count": Option("count", whole(1, MAX_CLIENTS), "how many clients, 1 if left out"),
+        "connections": Option(
+            "connections", whole(1, MAX_CLIENTS), "of each client, 1 if left out"
+        ),
     },
     make=_group_plan,
     tag="behaviour",
-    variants={name: _behaviour_fields(name) for name in BEHAVIOURS},
+    variants={name: _behaviour_options(name) for name in BEHAVIOURS},
     default=_DEFAULT_BEHAVIOUR,
 )

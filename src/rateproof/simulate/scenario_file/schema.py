@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rateproof.options.kinds import Field, Kind, Leaf, Pairs, Series, Table, any_case
-from rateproof.simulate.scenario_file.fields import SCENARIO
+from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, any_case
+from rateproof.simulate.scenario_file.file import SCENARIO
 
 __all__ = ["schema", "schema_text"]
 
@@ -56,21 +56,21 @@ def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{kind.name}"}
 
 
-def _properties(fields: Mapping[str, Field], definitions: dict[str, Any]) -> dict[str, Any]:
+def _properties(options: Mapping[str, Option], definitions: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: {"description": each.help, **_of(each.kind, definitions)}
-        for name, each in fields.items()
+        name: {"description": each.text, **_of(each.kind, definitions)}
+        for name, each in options.items()
     }
 
 
-def _table(kind: Table, definitions: dict[str, Any]) -> dict[str, Any]:
+def _table(kind: Section, definitions: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"type": "object"}
-    required = [name for name, each in kind.fields.items() if each.required]
+    required = [name for name, each in kind.options.items() if each.required]
     if kind.tag is not None and kind.default is None:
         required.append(kind.tag)
     if required:
         found["required"] = required
-    found["properties"] = _properties(kind.fields, definitions)
+    found["properties"] = _properties(kind.options, definitions)
     if kind.tag is None:
         return found | {"additionalProperties": False}
     found["properties"][kind.tag] = {"enum": list(kind.variants)}
@@ -79,20 +79,20 @@ def _table(kind: Table, definitions: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _variant(kind: Table, name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+def _variant(kind: Section, name: str, definitions: dict[str, Any]) -> dict[str, Any]:
     """What holds where the tag has this text; a table without a tag is of the default."""
     assert kind.tag is not None  # noqa: S101 - proves the type
     condition: dict[str, Any] = {"properties": {kind.tag: {"const": name}}}
     if name != kind.default:
         condition["required"] = [kind.tag]
-    fields = kind.variants[name]
-    then: dict[str, Any] = {"properties": _properties(fields, definitions)}
-    required = [name for name, each in fields.items() if each.required]
+    options = kind.variants[name]
+    then: dict[str, Any] = {"properties": _properties(options, definitions)}
+    required = [name for name, each in options.items() if each.required]
     if required:
         then["required"] = required
     excluding = {
         name: {"properties": dict.fromkeys(each.excludes, False)}
-        for name, each in fields.items()
+        for name, each in options.items()
         if each.excludes
     }
     if excluding:

@@ -1,5 +1,5 @@
 """The figures of a run, in memory that does not grow with it."""
 
-from rateproof.simulate.summary.summary import PERCENTILES, Summary, nearest_rank
+from rateproof.simulate.summary.summary import PERCENTILES, Summary
 
-__all__ = ["PERCENTILES", "Summary", "nearest_rank"]
+__all__ = ["PERCENTILES", "Summary"]

@@ -81,16 +81,6 @@ class Histogram:
         bucket = bucket_of(value)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
-    def merge(self, other: "Histogram") -> None:
-        """Count everything that the other one counted: exactly as if added here."""
-        if other.min is None or other.max is None:
-            return
-        self.count += other.count
-        self.min = other.min if self.min is None else min(self.min, other.min)
-        self.max = other.max if self.max is None else max(self.max, other.max)
-        for bucket, count in other.buckets.items():
-            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
-
     def percentile(self, percent: float) -> int | None:
         """The nearest-rank percentile, within the bound of the class; 100 is the exact maximum.
 

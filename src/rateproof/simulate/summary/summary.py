@@ -1,16 +1,15 @@
 """The figures of a run: counts, and latency percentiles within 0.1 %."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.simulate.summary.histogram import Histogram
 from rateproof.simulate.summary.tally import COLUMNS, LATENCY, RESPONSE, new_tally
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["PERCENTILES", "Summary", "nearest_rank"]
+__all__ = ["PERCENTILES", "Summary"]
 
 PERCENTILES = (50, 90, 99, 100)
 OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
@@ -18,31 +17,6 @@ OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
 _KINDS = {outcome: kind for kind, outcome in enumerate(OUTCOMES)}
 _NO_KIND = 255  # a word that no event has
 _WAIT_NS = 1_000_000
-
-
-def nearest_rank(ordered: Sequence[int], percent: float) -> int | None:
-    """The smallest value such that at least `percent` % of all are not above it.
-
-    The value at rank ceil(percent/100 * n), an observed value and never an
-    interpolation; 100 gives the maximum. Source: Hyndman and Fan, "Sample
-    Quantiles in Statistical Packages" (1996), definition 1.
-
-    Args:
-        ordered: values in ascending order.
-        percent: above 0 and at most 100.
-
-    Returns:
-        None where there are no values.
-
-    Raises:
-        InvalidArgument: `percent` out of these bounds.
-    """
-    if not 0 < percent <= 100:
-        raise InvalidArgument(f"percentile {percent}", "above 0 and at most 100")
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * percent // 100)
-    return ordered[int(rank) - 1]
 
 
 class Summary:
@@ -169,18 +143,6 @@ class Summary:
     def latencies(self, outcome: str) -> Histogram:
         """The latencies of one outcome, in ns."""
         return self._times(LATENCY, outcome)
-
-    def responses(self, outcome: str) -> Histogram:
-        """The response times of one outcome, in ns; empty for clients without a plan."""
-        return self._times(RESPONSE, outcome)
-
-    def latency_ns(self, outcome: str, percent: float) -> int | None:
-        """A nearest-rank percentile of the latencies of one outcome, in ns.
-
-        Returns:
-            None where there is no latency of that outcome.
-        """
-        return self.latencies(outcome).percentile(percent)
 
     def latencies_ns(self) -> dict[str, dict[str, int]]:
         """For each outcome that occurred: `count`, `p50`, `p90`, `p99` and `max`, in ns."""

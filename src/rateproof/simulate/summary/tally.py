@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rateproof.core import native
 from rateproof.simulate.summary.histogram import Histogram
 
-__all__ = ["COLUMNS", "LATENCY", "NULL", "RESPONSE", "Counts", "Tally", "new_tally"]
+__all__ = ["COLUMNS", "LATENCY", "NULL", "RESPONSE", "PlainTally", "new_tally"]
 
 COLUMNS: Final = (
     "sent_ns",
@@ -29,59 +29,7 @@ LATENCY, RESPONSE = 0, 1
 _BLOCK = 4_096
 
 
-class Counts(Protocol):
-    """A tally, of either core."""
-
-    def observe(
-        self, columns: Sequence[Any], outcomes: Any, kinds: bytes, errors: Any, words: int
-    ) -> list[int]:
-        """Count a table of events.
-
-        Args:
-            columns: those of `COLUMNS`, each a buffer of int64 in native order.
-            outcomes: a code for each event, a buffer of int32.
-            kinds: for each code of an outcome 0 admitted, 1 rejected or 2 unknown.
-            errors: a code for each event, a buffer of int32.
-            words: how many codes of errors there are.
-
-        Returns:
-            For each code of an error how many events had it.
-        """
-        ...
-
-    @property
-    def requests(self) -> int:
-        """How many events."""
-        ...
-
-    @property
-    def bytes(self) -> int:
-        """Of all bodies together."""
-        ...
-
-    @property
-    def connections(self) -> int:
-        """How many numbers of connections there were; 0 is none."""
-        ...
-
-    def outcomes(self) -> list[int]:
-        """How many of each kind."""
-        ...
-
-    def statuses(self) -> dict[int, int]:
-        """How many of each status."""
-        ...
-
-    def span(self) -> tuple[int, int] | None:
-        """The first instant of sending and the last end, in ns; None without events."""
-        ...
-
-    def buckets(self, which: int, kind: int) -> tuple[int, int, dict[int, int]] | None:
-        """A histogram of `LATENCY` or `RESPONSE` of one kind: its least, greatest, buckets."""
-        ...
-
-
-class Tally:
+class PlainTally:
     """Counts in memory that does not grow with the number of events.
 
     Connections are counted exactly, by a bit for each number, so that a server
@@ -100,7 +48,18 @@ class Tally:
     def observe(
         self, columns: Sequence[Any], outcomes: Any, kinds: bytes, errors: Any, words: int
     ) -> list[int]:
-        """Count a table of events; see `Counts`."""
+        """Count a table of events.
+
+        Args:
+            columns: those of `COLUMNS`, each a buffer of int64 in native order.
+            outcomes: a code for each event, a buffer of int32.
+            kinds: for each code of an outcome 0 admitted, 1 rejected or 2 unknown.
+            errors: a code for each event, a buffer of int32.
+            words: how many codes of errors there are.
+
+        Returns:
+            For each code of an error how many events had it.
+        """
         seen = [0] * words
         for row in zip(*columns, outcomes, errors, strict=True):
             sent_ns, received_ns, done_ns, intended_ns, status, size, connection, code, error = row
@@ -150,7 +109,8 @@ class Tally:
         return times.min, times.max, dict(times.as_dict()["buckets"])
 
 
-def new_tally() -> Counts:
+def new_tally() -> PlainTally:
     """An empty tally of the active core."""
     module = native()
-    return Tally() if module is None else module.Tally()
+    tally: PlainTally = PlainTally() if module is None else module.Tally()
+    return tally

@@ -27,8 +27,8 @@ class Transport(Protocol):
 
     The interval contract: `sent_ns` is taken before the first byte of the
     request is written (of a header that is dripped: before the byte that
-    completes it), `received_ns` after the first byte of the final status line
-    has arrived, both on CLOCK_MONOTONIC; the server's decision lies between
+    completes it), `received_ns` after all digits of the final status have
+    arrived, both on CLOCK_MONOTONIC; the server's decision lies between
     them, and how much wider the interval is, is the transport's own matter. Nothing is sent twice: a request whose answer was lost is its own
     row, outcome `unknown`.
     """

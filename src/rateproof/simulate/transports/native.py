@@ -17,7 +17,7 @@ from rateproof.core import native
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.events import EventLog
 from rateproof.simulate.audit import judgement
-from rateproof.simulate.behaviours import rate_interval_ns
+from rateproof.simulate.behaviour import rate_interval_ns
 from rateproof.simulate.control import Control
 from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
@@ -116,9 +116,24 @@ def _module() -> ModuleType:
 
 def _obey(engine: Any, control: Control, over: threading.Event) -> None:
     """Pass on what is asked, however busy whoever takes the events is."""
-    heeded = _Heeded(engine, control)
+    extra = bursts = 0
+    paused = stopping = abandoned = False
     while not over.is_set():
-        heeded.look()
+        if control.extra_clients != extra:
+            extra = control.extra_clients
+            engine.extra_clients(extra)
+        if control.bursts != bursts:
+            bursts = control.bursts
+            engine.burst()
+        if control.paused != paused:
+            paused = control.paused
+            engine.pause(paused)
+        if control.stopping and not stopping:
+            stopping = True
+            engine.stop()
+        if control.abandoned and not abandoned:
+            abandoned = True
+            engine.abandon()
         over.wait(_LOOK_S)
 
 
@@ -144,34 +159,6 @@ def _drain(
 
 def _constant(value: int, length: int) -> bytes:
     return array("q", [value]).tobytes() * length
-
-
-class _Heeded:
-    """What was passed on to the engine of what a control asks."""
-
-    def __init__(self, engine: Any, control: Control) -> None:
-        self._engine = engine
-        self._control = control
-        self._stopping = self._paused = self._abandoned = False
-        self._bursts = self._extra_clients = 0
-
-    def look(self) -> None:
-        control, engine = self._control, self._engine
-        if control.extra_clients != self._extra_clients:
-            self._extra_clients = control.extra_clients
-            engine.extra_clients(self._extra_clients)
-        if control.bursts != self._bursts:
-            self._bursts = control.bursts
-            engine.burst()
-        if control.paused != self._paused:
-            self._paused = control.paused
-            engine.pause(self._paused)
-        if control.stopping and not self._stopping:
-            self._stopping = True
-            engine.stop()
-        if control.abandoned and not self._abandoned:
-            self._abandoned = True
-            engine.abandon()
 
 
 def _addresses(target: Target) -> list[tuple[str, int]]:

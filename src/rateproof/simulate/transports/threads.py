@@ -26,7 +26,7 @@ import urllib3
 from rateproof.errors import InvalidArgument
 from rateproof.events import UNKNOWN, Event, EventLog, outcome_of
 from rateproof.simulate.audit import Audit, judgement
-from rateproof.simulate.behaviours import Plan, Reply, Send, rate_interval_ns
+from rateproof.simulate.behaviour import Plan, Reply, Send, rate_interval_ns
 from rateproof.simulate.control import Control
 from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.programs.program import Op

@@ -1,6 +1,5 @@
 """The tables behind a storage for `limits`, of either core and place, on a manual clock."""
 
-from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -10,7 +9,7 @@ from rateproof.enforce import limits_storage
 from rateproof.enforce.limits_storage import LimitsTables
 from rateproof.enforce.stores import remove
 
-CORES = ("python", "native")
+KINDS = [("python", "memory"), ("native", "memory"), ("native", "shm")]
 S = 1_000_000_000
 
 
@@ -58,7 +57,7 @@ def clock(monkeypatch):
     return clock
 
 
-@pytest.fixture(params=product(CORES, ("memory", "shm")), ids="-".join)
+@pytest.fixture(params=KINDS, ids="-".join)
 def url(request, monkeypatch):
     core, kind = request.param
     monkeypatch.setenv("RATEPROOF_CORE", core)

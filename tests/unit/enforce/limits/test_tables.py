@@ -4,7 +4,13 @@ import pytest
 
 from rateproof import InvalidArgument, Quota
 from rateproof.enforce.limits_storage import counting_limit
-from rateproof.enforce.stores.location import enter, stored_quotas
+from rateproof.enforce.stores.location import (
+    COUNTERS_FILE,
+    directory_of,
+    locked_folder,
+    stored_quotas,
+    table_file,
+)
 
 S = 1_000_000_000
 
@@ -41,7 +47,6 @@ def test_reset_forgets_every_key_of_every_strategy_and_counts_them(tables):
     assert tables.acquire_sliding_window_entry("a", 5, 10, 5)
 
 
-@pytest.mark.usefixtures("core")
 def test_tables_that_another_storage_opened_are_found(open_tables_at, shm_name, clock):
     ours, theirs, last = [open_tables_at(f"shm://{shm_name}") for _ in range(3)]
     theirs.incr("a", 10, 3)
@@ -106,8 +111,7 @@ def test_any_text_is_a_key(tables):
 def test_the_quotas_of_a_store_are_those_that_have_tables(shm_name):
     quotas = {Quota(5, S), Quota(3, 1, "token-bucket", 7), Quota(10**9, 2**59, "fixed-window")}
     assert stored_quotas(shm_name) == []
-    with enter(shm_name) as place:
-        for quota in quotas:
-            place.table(quota, "native").touch()
-        place.counters("native").touch()
+    with locked_folder(shm_name):
+        for name in (*map(table_file, quotas), COUNTERS_FILE):
+            (directory_of(shm_name) / name).touch()
     assert set(stored_quotas(shm_name)) == quotas

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rateproof.errors import CannotWrite
-from rateproof.hunt.report.files import write_whole
+from rateproof.hunt.report.reporter import write_whole
 
 
 def test_the_new_text_takes_the_place_of_the_old(tmp_path):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rateproof.errors import CannotWrite, InvalidArgument
-from rateproof.hunt.report import html
-from rateproof.hunt.report.html import NAME, HtmlReport, write_page
-from rateproof.hunt.report.summary import Totals
+from rateproof.hunt.report import page
+from rateproof.hunt.report.html import NAME, html_report, write_page
+from rateproof.hunt.report.totals import Totals
 from rateproof.policy import Policy
 from rateproof.prove import judge
 
@@ -20,7 +20,7 @@ LOG = Path("test_log_1.jsonl")
 def clock(monkeypatch):
     """Seconds that pass only when told to."""
     now = [1_000.0]
-    monkeypatch.setattr(html.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(page.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -32,7 +32,7 @@ def no_bokeh(monkeypatch):
 def test_it_is_there_from_the_beginning_and_at_the_end_and_seldom_written_between(
     tmp_path, subject, log_of, iteration_of, clock
 ):
-    report, totals, path = HtmlReport(tmp_path), Totals(), tmp_path / NAME
+    report, totals, path = html_report(tmp_path), Totals(), tmp_path / NAME
     report.begin(subject, totals)
     assert "Nothing was sent" in path.read_text()
 
@@ -56,14 +56,14 @@ def test_it_is_there_from_the_beginning_and_at_the_end_and_seldom_written_betwee
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path, subject):
     (tmp_path / NAME).mkdir()
     with pytest.raises(CannotWrite, match=NAME):
-        HtmlReport(tmp_path).begin(subject, Totals())
+        html_report(tmp_path).begin(subject, Totals())
 
 
 @pytest.mark.usefixtures("no_bokeh")
 def test_without_bokeh_a_test_says_so_once_and_goes_on(
     tmp_path, subject, log_of, iteration_of, capsys
 ):
-    report, totals = HtmlReport(tmp_path), Totals()
+    report, totals = html_report(tmp_path), Totals()
     report.begin(subject, totals)
     for number in (1, 2):
         report.add(iteration_of(log_of(*BREACH), number), LOG)

@@ -9,12 +9,11 @@ import pytest
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.junit import Case, JUnitReport, junit_xml, write_junit
-from rateproof.hunt.report.summary import Totals
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.policy import Policy
 from rateproof.prove import CLAIMS, judge
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 BREACH = (0, 0.1, 0.2, 0.3, 0.4, 0.5)
 LOG = Path("test_log_1.jsonl")

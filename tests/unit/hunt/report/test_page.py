@@ -14,13 +14,12 @@ from rateproof.events import EventLog
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.findings import Findings
 from rateproof.hunt.report.page import page
-from rateproof.hunt.report.summary import Totals
+from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.server.nemesis import Deed
-from rateproof.hunt.shrinking.oracle import Tries
-from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.policy import Policy
 from rateproof.prove import VIOLATED, judge
-from rateproof.simulate.behaviours import Schedule
+from rateproof.simulate.behaviours.schedule import Schedule
 
 ATTACK = b"</script><img src=http://evil.example/x onerror=alert(1)>$$\\x$$"
 BREACH = (0, 0.1, 0.2, 0.3, 0.4, 0.5)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rateproof.errors import CannotWrite
-from rateproof.hunt.report.summary import NAME, SummaryFile, describe
+from rateproof.hunt.report.text import NAME, SummaryFile, describe
 
 
 @pytest.mark.parametrize(("width", "fits"), [(None, 90), (80, 80), (40, 40), (200, 200)])

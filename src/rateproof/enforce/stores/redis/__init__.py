@@ -17,20 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["open_redis"]
 
 
-def open_redis(url: str, fallback: "Store | None" = None) -> RedisStore:
+def open_redis(url: str, beside: "Store", *, local: bool) -> RedisStore:
     """Open a store on a server or a Cluster; the first decision connects.
 
     So a service starts while the server is down, and decides by `on_error`.
 
     Args:
         url: see `address`.
-        fallback: decides while the server does not answer, and is closed with the store.
+        beside: tables of this process, closed with the store.
+        local: decide by these while the server does not answer.
 
     Raises:
         InvalidArgument: the URL or one of its options cannot be, or redis-py is missing.
     """
-    from rateproof.enforce.stores import open_store
-
     address = parse_address(url)
     try:
         import redis
@@ -44,5 +43,4 @@ def open_redis(url: str, fallback: "Store | None" = None) -> RedisStore:
         service = Service(redis, address)
     except (TypeError, ValueError, redis.RedisError) as error:
         raise InvalidArgument(f"store {address.shown!r}: {error}", "options of redis-py") from None
-    beside = open_store("memory://", 1) if fallback is None else fallback
-    return RedisStore(service, beside, local=fallback is not None)
+    return RedisStore(service, beside, local=local)

@@ -1,19 +1,18 @@
 """One policy's states in Redis, and the denials of it that are remembered here."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rateproof.core import native
-from rateproof.enforce.counters import Counters
-from rateproof.enforce.decision import Answer, Decision, Ruling
+from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.redis.command import Command, Mode, digest_of
 from rateproof.enforce.stores.redis.service import Link, Service
 from rateproof.errors import InvalidArgument, StoreError, StoreUnreachable
 from rateproof.policy import Quota
 
 if TYPE_CHECKING:
-    from rateproof._native import Gate
+    from rateproof._native import Denials
     from rateproof.enforce.stores import Ledger
 
 __all__ = ["RedisLedger"]
@@ -110,28 +109,13 @@ class RedisLedger:
         """Nothing: Redis does not count keys by their beginning."""
         return ()
 
-    def gate(
-        self,
-        counters: Counters,
-        order: Sequence[tuple[Quota, int]],
-        otherwise: Callable[..., Decision],
-        *,
-        skip_full: bool,
-        shadow: bool,
-    ) -> "Gate | None":
-        """Answers by what is remembered in native code, where that core is in use; see `Ledger`."""
+    @property
+    def source(self) -> "tuple[Denials, int] | None":
+        """What the native core decides by alone: denials that it remembers; see `Ledger`."""
         module = native()
         if module is None or not isinstance(self._denials, module.Denials):
             return None
-        gate: Gate = module.Gate(
-            (self._denials, self._number),
-            counters,
-            order,
-            otherwise,
-            skip_full=skip_full,
-            shadow=shadow,
-        )
-        return gate
+        return self._denials, self._number
 
     def close(self) -> None:
         """Decide no more."""

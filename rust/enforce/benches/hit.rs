@@ -1,0 +1,75 @@
+//! What one call costs, in nanoseconds: one line a figure, its name and a tab before the number.
+//!
+//! The instant is given, keys have 16 bytes, the limit is 5: a call is what the table does, and
+//! nothing else. The instants never go back. The least of many rounds.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use rateproof_enforce::{PATIENCE, Quota, Table, hit_all, now_ns, peek_all};
+
+const CALLS: u64 = 100_000;
+const ROUNDS: u32 = 41;
+const HOUR: u64 = 3_600_000_000_000;
+
+fn main() {
+    let open = |limit, window_ns| {
+        Table::open(None, Quota::sliding_log(limit, window_ns), 10_000).expect("a table")
+    };
+    let [used, free, free_too] = [HOUR, 1, 1].map(|window_ns| open(5, window_ns));
+    let both = [&free, &free_too];
+    let start = now_ns();
+    let mut number = 0;
+    let mut figure = |name: &str, call: &mut dyn FnMut(u64)| {
+        let mut round = || {
+            let start = Instant::now();
+            for _ in 0..CALLS {
+                number += 1;
+                call(number);
+            }
+            start.elapsed()
+        };
+        let least = (0..ROUNDS).map(|_| round()).min().unwrap_or(Duration::ZERO);
+        println!("{name}\t{:.1}", least.as_secs_f64() * 1e9 / CALLS as f64);
+    };
+    let key = |n: u64| format!("client-{:09}", n % 1_000).into_bytes();
+    let keys: Vec<Vec<u8>> = (0..1_000).map(key).collect();
+    let one = || keys.iter().cycle();
+    let hit = |table: &Table, key: &[u8], cost, now| {
+        let answer = table.hit(key, cost, Some(now), PATIENCE);
+        answer.expect("valid").expect("nobody stands still")
+    };
+    for key in &keys {
+        assert!(hit(&used, key, 5, start).admitted);
+    }
+    for (name, cost) in [("cost 1", 1), ("cost 2", 2)] {
+        let mut keys = one();
+        figure(&format!("Table::hit admitted, {name}"), &mut |n| {
+            let key = keys.next().expect("endless");
+            assert!(hit(&free, black_box(key), cost, start + n).admitted);
+        });
+    }
+    let mut keys = one();
+    figure("Table::hit denied", &mut |_| {
+        let key = keys.next().expect("endless");
+        assert!(!hit(&used, black_box(key), 1, start).admitted);
+    });
+    let mut keys = one();
+    figure("hit_all of two quotas admitted", &mut |n| {
+        let key = black_box(keys.next().expect("endless"));
+        let told = hit_all(&both, key, 1, Some(start + n), PATIENCE).expect("valid");
+        assert!(told.expect("nobody stands still").0);
+    });
+    let mut keys = one();
+    figure("peek_all of two quotas", &mut |_| {
+        let key = black_box(keys.next().expect("endless"));
+        black_box(peek_all(&both, key, 1, Some(start)).expect("valid"));
+    });
+    figure("the reading of the clock", &mut |_| {
+        black_box(now_ns());
+    });
+    let mut keys = one();
+    figure("the loop itself, in all of these", &mut |_| {
+        black_box(keys.next().expect("endless"));
+    });
+}

@@ -1,0 +1,272 @@
+"""Tables in plain Python, for the threads of one process: a dict for each quota, one lock for all.
+
+They are `memory://` where nothing is compiled, and what every other store is compared with.
+
+*Time never goes back*: a reading older than the latest decision of a table counts as that, so
+a key that was forgotten because it no longer bound anybody is not missed afterwards.
+
+A signal handler may raise at any instruction, and loosens nothing: a permit is burnt at worst.
+It must not ask for a decision, which its own thread may be making.
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import ClassVar
+
+from rateproof.enforce.algorithms import RULES, State
+from rateproof.enforce.counters import Count
+from rateproof.enforce.decision import Answer, Ruling
+from rateproof.enforce.stores.tables import check_quota, ruling_of
+from rateproof.errors import StoreError
+from rateproof.policy import Quota
+
+__all__ = ["PlainLedger", "PlainStore"]
+
+
+class PlainStore:
+    """The tables and counters of one process; see `Store` and `Counters`.
+
+    A forked child has none: what it admitted would be admitted again by its parent.
+
+    Args:
+        capacity: how many keys can be live at once in each table.
+        anew: a forked child begins with empty ones instead.
+    """
+
+    local: ClassVar[None] = None
+
+    def __init__(self, capacity: int, *, anew: bool = False) -> None:
+        self.lock = threading.Lock()
+        self._capacity = capacity
+        self._anew = anew
+        self._tables: dict[Quota, _Table] = {}
+        self._counts = [0] * len(Count)
+        self._over: tuple[str, str] | None = None
+        _every_store.add(self)
+
+    def ledger(self, quotas: Sequence[Quota]) -> "PlainLedger":
+        """The ledger of these quotas; see `Store`."""
+        with self.lock:
+            self.check_open()
+            for quota in quotas:
+                if quota not in self._tables:
+                    check_quota(quota, self._capacity)
+                    self._tables[quota] = _Table(quota, self._capacity)
+            return PlainLedger(self, quotas, [self._tables[quota] for quota in quotas])
+
+    def counters(self) -> "PlainStore":
+        """The counters of this process; see `Store`."""
+        self.check_open()
+        return self
+
+    def add(self, which: int) -> None:
+        """One more of `which`; see `Counters`."""
+        with self.lock:
+            self.check_open()
+            self._counts[Count(which)] += 1
+
+    def totals(self) -> tuple[int, ...]:
+        """How many of each; see `Counters`."""
+        self.check_open()
+        return tuple(self._counts)
+
+    def retain(self, quotas: Sequence[Quota]) -> None:
+        """Let go of the tables of other quotas; see `Store`."""
+        with self.lock:
+            self._tables = {quota: self._tables[quota] for quota in self._tables if quota in quotas}
+
+    def close(self) -> None:
+        """Let go of the tables, once or more often."""
+        self._over = self._over or ("the limiter is closed", "open another one")
+
+    def check_open(self) -> None:
+        """Refuse what is asked after the end.
+
+        Raises:
+            StoreError: it is closed, or this process was forked from the one that opened it.
+        """
+        if self._over is not None:
+            raise StoreError(*self._over)
+
+    def begin_in_child(self) -> None:
+        """In a forked child: the thread that held the lock does not exist here."""
+        self.lock = threading.Lock()
+        self._counts = [0] * len(Count)
+        for table in self._tables.values():
+            table.begin()
+        if not self._anew:
+            self._over = self._over or (
+                "memory:// was opened before this process was forked, and is not shared with it",
+                "open a limiter in each process, or install the native core, which shares it",
+            )
+
+
+_every_store: "weakref.WeakSet[PlainStore]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_every_store):
+        store.begin_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class PlainLedger:
+    """The tables of one policy, decided together: several quotas are all or nothing; see `Ledger`.
+
+    Args:
+        store: whose lock is held for each decision.
+        quotas: what the tables count, in the same order.
+        tables: in the order of the answers.
+    """
+
+    def __init__(
+        self, store: PlainStore, quotas: Sequence[Quota], tables: Sequence["_Table"]
+    ) -> None:
+        self.quotas = quotas
+        self._store = store
+        self._tables = tables
+
+    def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
+        """Decide, and charge every table if every table admits."""
+        return self._decided(key, cost, now_ns, skip_full=skip_full, charge=True)
+
+    async def ahit(
+        self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
+    ) -> Ruling:
+        """`hit`, which waits for no network."""
+        return self._decided(key, cost, now_ns, skip_full=skip_full, charge=True)
+
+    def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
+        """What `hit` would decide, changing nothing."""
+        return self._decided(key, cost, now_ns, skip_full=skip_full, charge=False)
+
+    def reset(self, key: bytes) -> None:
+        """Forget every admission of the key."""
+        with self._store.lock:
+            self._store.check_open()
+            for table in self._tables:
+                table.states.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget every admission of every key."""
+        with self._store.lock:
+            self._store.check_open()
+            for table in self._tables:
+                table.begin()
+
+    def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:
+        """For each quota (live keys, slots)."""
+        with self._store.lock:
+            self._store.check_open()
+            now_ns = time.monotonic_ns() if now_ns is None else now_ns
+            return [(table.live(now_ns), table.capacity) for table in self._tables]
+
+    def _decided(
+        self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool, charge: bool
+    ) -> Ruling:
+        with self._store.lock:
+            self._store.check_open()
+            read_ns = time.monotonic_ns() if now_ns is None else now_ns
+            now_ns = max(read_ns, *(table.latest_ns for table in self._tables))
+            answers = [table.look(key, cost, now_ns) for table in self._tables]
+            admitted = all(found.admitted or (skip_full and found.full) for found in answers)
+            if charge:
+                for index, table in enumerate(self._tables):
+                    table.latest_ns = now_ns
+                    if admitted and not answers[index].full:
+                        answers[index] = table.charge(key, cost, now_ns)
+        if now_ns > read_ns:
+            answers = [_late(found, now_ns - read_ns) for found in answers]
+        return ruling_of(admitted, answers, skip_full=skip_full)
+
+
+def _late(found: Answer, lag_ns: int) -> Answer:
+    """The answer with waits counted from a reading that lags behind the time of the decision."""
+    return found._replace(
+        retry_after_ns=found.retry_after_ns + lag_ns if found.retry_after_ns else 0,
+        reset_after_ns=found.reset_after_ns + lag_ns if found.reset_after_ns else 0,
+    )
+
+
+class _Table:
+    """What is kept of one quota. Under the store's lock.
+
+    Args:
+        quota: what is counted.
+        capacity: how many keys can be live at once.
+    """
+
+    states: dict[bytes, State]
+    ends: list[tuple[int, bytes]]
+    """A heap: for each key when it may be idle, or before. Who is first is looked at again."""
+
+    def __init__(self, quota: Quota, capacity: int) -> None:
+        self.quota = quota
+        self.capacity = capacity
+        self.latest_ns = 0
+        self._rule = RULES[quota.algorithm]
+        self._unseen = (0,) * self._rule.width(quota)
+        self.begin()
+
+    def begin(self) -> None:
+        """Know nobody."""
+        self.states, self.ends = {}, []
+
+    def look(self, key: bytes, cost: int, now_ns: int) -> Answer:
+        """What the key is answered before it is charged."""
+        state = self.states.get(key)
+        if state is None:
+            room_in_ns = self._room_in_ns(now_ns)
+            if room_in_ns:
+                return Answer(False, True, 0, room_in_ns, room_in_ns)  # noqa: FBT003 - `admitted`, `full`
+            state = self._unseen
+        wait_ns = self._rule.retry_after_ns(self.quota, state, now_ns, cost)
+        return self._answer(state, wait_ns, now_ns)
+
+    def charge(self, key: bytes, cost: int, now_ns: int) -> Answer:
+        """Admit `cost`, which `look` has found to fit just now."""
+        before = self.states.get(key)
+        if before is None:
+            if len(self.states) >= self.capacity:
+                del self.states[self.ends[0][1]]  # idle, as `look` has found
+                heappop(self.ends)
+            if len(self.ends) >= 2 * self.capacity:  # most are of keys that were reset
+                self.ends = [(0, kept) for kept in self.states]
+                heapify(self.ends)
+            heappush(self.ends, (0, key))
+        state = self._rule.charged(self.quota, before or self._unseen, now_ns, cost)
+        self.states[key] = state
+        return self._answer(state, 0, now_ns)
+
+    def live(self, now_ns: int) -> int:
+        """How many keys are bound."""
+        rest = self._rule.reset_after_ns
+        return sum(rest(self.quota, state, now_ns) > 0 for state in self.states.values())
+
+    def _room_in_ns(self, now_ns: int) -> int:
+        """How long until there is room for one more key; 0 also if the first of `ends` is idle."""
+        while len(self.states) >= self.capacity:
+            end_ns, key = self.ends[0]
+            if key not in self.states:  # it was reset
+                heappop(self.ends)
+                continue
+            wait_ns = self._rule.reset_after_ns(self.quota, self.states[key], now_ns)
+            if wait_ns == 0 or now_ns + wait_ns == end_ns:
+                return wait_ns
+            heapreplace(self.ends, (now_ns + wait_ns, key))
+        return 0
+
+    def _answer(self, state: State, wait_ns: int, now_ns: int) -> Answer:
+        return Answer(
+            admitted=wait_ns == 0,
+            full=False,
+            remaining=self._rule.remaining(self.quota, state, now_ns),
+            retry_after_ns=wait_ns,
+            reset_after_ns=self._rule.reset_after_ns(self.quota, state, now_ns),
+        )

@@ -1,0 +1,86 @@
+"""A schedule that was given, run as it is on fresh clients."""
+
+from dataclasses import replace
+
+from rateproof.hunt.exploration.draw import SCHEDULE, Draw
+from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.hunt.rig import Rig, alone, keys_of, rows_of
+from rateproof.hunt.settings import TestSettings
+from rateproof.hunt.shrinking.bench import Bench
+from rateproof.hunt.shrinking.reproduction import (
+    CONFIRMATIONS,
+    CRASH,
+    NO_VIOLATION,
+    Reproduction,
+    Tries,
+)
+from rateproof.prove import INCONCLUSIVE, VIOLATED, Cause
+from rateproof.units import SECOND_NS
+
+__all__ = ["outcome_of", "scheduled", "told_if_cut_short"]
+
+_MOST_SPREAD_NS = 60 * SECOND_NS
+
+
+def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw, Phase | None]:
+    """An iteration that runs a recipe on fresh clients, begun over the window's phases."""
+    spread_ns = min(settings.policy.quotas[0].window_ns, _MOST_SPREAD_NS)
+    bench = Bench.of([recipe], CONFIRMATIONS, spread_ns=spread_ns, max_rate=settings.max_rate)
+    drawn = Draw(
+        seed=settings.seed,
+        iteration=number,
+        shape=SCHEDULE,
+        clients=len(bench.owners),
+        rate_per_s=None,
+        duration_ns=bench.duration_ns,
+        groups=bench.groups,
+        note=str(recipe),
+    )
+    return drawn, bench.phase
+
+
+def outcome_of(recipe: Recipe, iteration: Iteration, rig: Rig) -> Reproduction:
+    """How often a recipe that was run as it is violated the policy, or crashed the server.
+
+    A client that could not send all of it, and for whom nothing happened, did not try it.
+    """
+    verdicts = [rig.judge(own) for own in alone(iteration.log, iteration.draw.clients)]
+    kinds = sorted({piece.claim for verdict in verdicts for piece in verdict.evidence})
+    violated = [verdict.outcome == VIOLATED for verdict in verdicts]
+    happened, tried = sum(violated), sum(map(max, violated, _ended(recipe, iteration)))
+    if iteration.crashes:
+        kinds.append(CRASH)
+        happened, tried = max(happened, min(len(iteration.crashes), len(verdicts))), len(verdicts)
+    return Reproduction.of(
+        rig.settings,
+        ", ".join(kinds) or NO_VIOLATION,
+        recipe,
+        Tries(happened, tried),
+        complete=None,
+        iterations=iteration.draw.iteration,
+    )
+
+
+def told_if_cut_short(recipe: Recipe, iteration: Iteration) -> Iteration:
+    """The iteration; inconclusive where nothing was found and nobody had sent all of the recipe."""
+    verdict, ended = iteration.verdict, _ended(recipe, iteration)
+    if verdict.outcome == VIOLATED or iteration.crashes or any(ended):
+        return iteration
+    why = f"the schedule was cut short: none of {len(ended)} clients had sent all of it"
+    found = len(verdict.diagnosis)
+    return replace(
+        iteration,
+        verdict=replace(
+            verdict,
+            outcome=INCONCLUSIVE,
+            reasons=(*verdict.reasons[:found], why, *verdict.reasons[found:]),
+            causes=(*verdict.causes, Cause.CUT_SHORT),
+        ),
+    )
+
+
+def _ended(recipe: Recipe, iteration: Iteration) -> list[bool]:
+    """For each client: it sent all that it was to send."""
+    keys = keys_of(iteration.log, iteration.draw.clients)
+    return [len(rows) >= recipe.requests for rows in rows_of(iteration.log, keys).values()]

@@ -1,0 +1,161 @@
+"""What people read of a test as it goes on: on the terminal, and in `test_summary.txt`."""
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from rateproof.errors import CannotWrite
+from rateproof.events import parquet
+from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.report.reporter import Reporter
+from rateproof.hunt.report.subject import Subject
+from rateproof.hunt.report.totals import Totals, counted_kinds
+from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.output import columns, emit, fold, printable, say
+from rateproof.prove.evidence import DRAWING_WIDTH
+
+__all__ = ["NAME", "Console", "SummaryFile", "describe"]
+
+NAME = "test_summary.txt"
+
+_INDENT = "  "
+_LABEL = " " * 10
+_WIDTH = 90
+
+
+class Console(Reporter):
+    """Everything on stderr as it comes, and on stdout the totals, or with `--json` all of it."""
+
+    def __init__(self, *, json: bool) -> None:
+        self._json = json
+
+    def begin(self, subject: Subject, totals: Totals) -> None:
+        """See `Reporter`."""
+        self._totals = totals
+        say(str(subject))
+        if not parquet.available():
+            say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
+
+    def add(self, iteration: Iteration, log: Path) -> None:
+        """See `Reporter`; the first line was said as the iteration began."""
+        say(describe(iteration, log, columns(sys.stderr)).partition("\n")[2])
+        self._emit("iteration", iteration.to_json())
+
+    def found(self, reproduction: Reproduction, iteration: int, /) -> None:
+        """See `Reporter`."""
+        say(reproduction.describe())
+        self._emit("reproduction", {"iteration": iteration} | reproduction.to_json())
+
+    def end(self) -> None:
+        """See `Reporter`."""
+        if self._totals.failed is None:
+            self._emit("totals", self._totals.to_json())
+            if not self._json:
+                emit(self._totals.describe())
+
+    def _emit(self, what: str, data: dict[str, Any]) -> None:
+        if self._json:
+            emit(json.dumps({"type": what} | data))
+
+
+class SummaryFile(Reporter):
+    """The file, appended to and flushed: a kill loses at most the iteration in flight.
+
+    Args:
+        folder: where it is, made if it is not there; an older file in it is
+            continued, never replaced.
+
+    Raises:
+        CannotWrite: at once, not after the first iteration.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / NAME
+        self._name = printable(str(path))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # opening a pipe would wait for a reader
+                raise CannotWrite(f"cannot write {self._name}: not a regular file")
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise CannotWrite(
+                f"cannot write {self._name}: {error.strerror}",
+                "name a folder that can be: --out DIR",
+            ) from error
+
+    def append(self, text: str) -> None:
+        """Add a block of text and an empty line, and hand both to the system.
+
+        Raises:
+            CannotWrite: the disk is full, or the like.
+        """
+        try:
+            self._file.write(text + "\n\n")
+            self._file.flush()
+        except OSError as error:
+            raise CannotWrite(f"cannot write {self._name}: {error.strerror}") from error
+
+    def begin(self, subject: Subject, totals: Totals) -> None:
+        """See `Reporter`."""
+        self._totals = totals
+        self.append(str(subject))
+
+    def add(self, iteration: Iteration, log: Path) -> None:
+        """See `Reporter`."""
+        self.append(describe(iteration, log))
+
+    def found(self, reproduction: Reproduction, _iteration: int, /) -> None:
+        """See `Reporter`."""
+        self.append(reproduction.describe())
+
+    def end(self) -> None:
+        """See `Reporter`."""
+        self.append(self._totals.describe())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # it tries once more to write what append could not
+            self._file.close()
+
+
+def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
+    """What one iteration saw and concluded, as text; its first line is its draw's, and whole.
+
+    Args:
+        iteration: the iteration.
+        log: where its log is.
+        width: characters a line of sentences and drawings; None: 90.
+    """
+    room = (width or _WIDTH) - len(_INDENT)
+    drawing = min(DRAWING_WIDTH, room - len(_LABEL))
+    stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
+    outcome, *why = iteration.verdict.describe(width=drawing).splitlines()
+    lines = [
+        f"iteration {iteration.draw.iteration}: {iteration.draw}",
+        *stopped,
+        *str(iteration.summary).splitlines(),
+        f"crashes   {counted_kinds(iteration.crash_counts)}",
+        *(f"          {crash}" for crash in iteration.crashes),
+        *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis)), room),
+        f"verdict   {outcome}",
+        *_wrapped(why, room),
+        f"log       {printable(str(log))}",
+    ]
+    return f"\n{_INDENT}".join(lines)
+
+
+def _labelled(label: str, text: str, room: int) -> list[str]:
+    """A text behind a label, broken as `_wrapped` breaks it; nothing if there is none."""
+    lines = _wrapped([text], room)
+    return [label + line.lstrip() if place == 0 else line for place, line in enumerate(lines)]
+
+
+def _wrapped(lines: list[str], room: int) -> list[str]:
+    """Sentences broken where a terminal would break them mid-word; drawings fit as they are."""
+    return [
+        part for line in filter(None, lines) for part in fold(_LABEL + line, room, _LABEL + _INDENT)
+    ]

@@ -1,0 +1,120 @@
+"""All iterations of a test together, and one verdict over them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict, combine
+
+__all__ = ["Conclusion", "Totals", "counted_kinds", "of_claim"]
+
+
+class Conclusion:
+    """The verdict so far: see `rateproof.prove.combine`.
+
+    An iteration that was cut short by a stop and so could not tell is neutral:
+    being stopped is the normal end of a test.
+    """
+
+    def __init__(self) -> None:
+        self.verdict: Verdict | None = None
+
+    def add(self, verdict: Verdict, *, stopped: bool) -> None:
+        """Take one more iteration into account."""
+        if self.verdict is None:
+            self.verdict = verdict
+        elif not (stopped and verdict.outcome == INCONCLUSIVE):
+            self.verdict = combine([self.verdict, verdict])
+
+
+def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
+    """What a verdict says of one claim alone; None where it was decided by another one.
+
+    Once a log violates one claim, nothing is concluded of the others from it.
+    """
+    if verdict.outcome != VIOLATED:
+        return verdict
+    evidence = tuple(piece for piece in verdict.evidence if piece.claim == claim)
+    reasons = tuple(reason for reason in verdict.reasons if reason.startswith(f"{claim}: "))
+    if not evidence and not reasons:
+        return None
+    return replace(verdict, evidence=evidence, reasons=reasons)
+
+
+def counted_kinds(counts: Mapping[str, int]) -> str:
+    """Each kind with its count, or `none`."""
+    return ", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "none"
+
+
+class Totals:
+    """All iterations together. `failed`: what ended the test out of order, None if nothing did."""
+
+    def __init__(self) -> None:
+        self.failed: str | None = None
+        self.iterations = 0
+        self.requests = 0
+        self.statuses: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.crashes: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.reproductions = list[Reproduction]()
+        self._conclusion = Conclusion()
+
+    def add(self, iteration: Iteration) -> None:
+        """Count one iteration in."""
+        self.iterations += 1
+        self.requests += iteration.summary.requests
+        self.statuses.update({str(k): v for k, v in iteration.summary.statuses.items()})
+        self.errors.update(iteration.summary.errors)
+        self.crashes.update(iteration.crash_counts)
+        self.outcomes[iteration.verdict.outcome] += 1
+        self._conclusion.add(iteration.verdict, stopped=iteration.stopped)
+
+    @property
+    def combined(self) -> Verdict:
+        """Of all iterations together: see `rateproof.prove.combine`."""
+        return self._conclusion.verdict or combine([])
+
+    @property
+    def verdict(self) -> str:
+        """Violated if any was."""
+        return self.combined.outcome
+
+    @property
+    def exit_code(self) -> int:
+        """0 consistent, 1 violated or the server crashed, 2 inconclusive."""
+        if self.verdict == VIOLATED or self.crashes:
+            return 1
+        return 0 if self.verdict == CONSISTENT else 2
+
+    def describe(self) -> str:
+        """The totals as text."""
+        return "\n  ".join(
+            [
+                f"total of {self.iterations} iteration{'s' * (self.iterations != 1)}",
+                f"requests  {self.requests}",
+                f"codes     {counted_kinds(dict(sorted(self.statuses.items())))}",
+                f"errors    {counted_kinds(self.errors)}",
+                f"crashes   {counted_kinds(self.crashes)}",
+                f"verdicts  {counted_kinds(self.outcomes)}",
+                f"verdict   {self.verdict}",
+                *(line for each in self.reproductions for line in each.describe().splitlines()),
+                *([] if self.failed is None else [f"failed    {self.failed}"]),
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for `--json`."""
+        return {
+            "iterations": self.iterations,
+            "requests": self.requests,
+            "statuses": dict(sorted(self.statuses.items())),
+            "errors": dict(self.errors),
+            "crashes": dict(self.crashes),
+            "verdicts": dict(self.outcomes),
+            "verdict": self.verdict,
+            "reproductions": [each.to_json() for each in self.reproductions],
+        }

@@ -1,0 +1,96 @@
+"""What a hunt works with, handed to whoever sends or judges for it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rateproof.events import EventLog
+from rateproof.hunt.recipe import Phase
+from rateproof.hunt.server.child import ChildServer
+from rateproof.hunt.settings import TestSettings
+from rateproof.prove import Verdict, judge
+from rateproof.simulate.control import Control
+from rateproof.simulate.identities import identity_of
+from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.transports import Transport
+
+__all__ = ["Rig", "alone", "keys_of", "rows_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """The target and the means to test it.
+
+    Args:
+        settings: what is tested.
+        transport: what sends.
+        stop: ends early whatever goes on.
+        child: the server, where it is ours to look after.
+    """
+
+    settings: TestSettings
+    transport: Transport
+    stop: threading.Event
+    child: ChildServer | None = None
+
+    def scenario(
+        self,
+        groups: tuple[Group, ...],
+        duration_ns: int,
+        *,
+        seed: int | None = None,
+        phase: Phase | None = None,
+    ) -> Scenario:
+        """What is sent: by whom, for how long, and where in windows from the epoch it begins."""
+        return self.settings.scenario(
+            groups,
+            seed=self.settings.seed if seed is None else seed,
+            duration_ns=duration_ns,
+            start_ns=None if phase is None else phase.next_ns(),
+        )
+
+    def send(
+        self, scenario: Scenario, observe: Callable[[EventLog], None] | None = None
+    ) -> EventLog:
+        """Run a scenario until it is over or stopped."""
+        return self.transport(scenario, control=Control(self.stop), observe=observe)
+
+    def judge(self, log: EventLog, claims: frozenset[str] | None = None) -> Verdict:
+        """The verdict on a log as the test was told to judge; None: on all its claims."""
+        told = self.settings
+        return judge(
+            log,
+            told.policy,
+            claims=told.claims if claims is None else claims,
+            tolerance_ppm=told.tolerance_ppm,
+            granularity_ns=told.granularity_ns,
+            denied_count=told.denied_count,
+        )
+
+
+def keys_of(log: EventLog, count: int) -> list[bytes]:
+    """The identities of the first clients of the run that a log is of."""
+    namespace = log.metadata["scenario"]["namespace"]
+    return [identity_of(namespace, number) for number in range(count)]
+
+
+def rows_of(log: EventLog, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
+    """The rows of each of some keys."""
+    codes, words = log.codes("key")
+    wanted = set(keys)
+    by_code = {code: word for code, word in enumerate(words) if word in wanted}
+    rows: dict[bytes, list[int]] = {key: [] for key in keys}
+    for row, code in enumerate(codes):
+        if code in by_code:
+            rows[by_code[code]].append(row)
+    return rows
+
+
+def alone(log: EventLog, clients: int) -> list[EventLog]:
+    """What each of the first clients saw, as if there had been no other."""
+    logs = []
+    for rows in rows_of(log, keys_of(log, clients)).values():
+        own = EventLog({"fresh_keys": True, "clock": log.metadata.get("clock")})
+        own.extend(log[row] for row in rows)
+        logs.append(own)
+    return logs

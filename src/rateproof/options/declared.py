@@ -1,0 +1,439 @@
+"""Every verb and every option, each declared once.
+
+The command line, the files, the environment, the JSON Schema, the pytest fixture, the
+reference pages and the completion of shells all derive from this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from rateproof.options.forms import (
+    BODY,
+    FILE,
+    FOLDER,
+    HEADER,
+    IN_TOML,
+    KEY,
+    KEY_TO_WRITE,
+    METHOD,
+    NEW_FILE,
+    PATHS,
+    POLICY,
+    PROXIES,
+    RATE,
+    STATUSES,
+    TOLERANCE,
+    URL,
+)
+from rateproof.options.kinds import Option, choice, duration, flag, text, whole
+
+__all__ = [
+    "BEHAVIOURS",
+    "CLAIMS",
+    "DEFAULT_POLICY",
+    "JUDGING",
+    "LENGTH",
+    "PROMISE",
+    "REQUEST",
+    "TRANSPORTS",
+    "VERBS",
+    "Verb",
+]
+
+PROMISE: Final = "what is promised"
+REQUEST: Final = "the request"
+LENGTH: Final = "how long"
+JUDGING: Final = "judging"
+OUTPUT: Final = "output"
+
+DEFAULT_POLICY: Final = "5 per 5s"
+CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
+TRANSPORTS: Final = ("native", "threads")
+BEHAVIOURS: Final = (
+    *("think", "saturate", "poisson", "constant", "ramp", "burst", "polite", "backoff", "storm"),
+    *("boundary", "race", "sybil", "zipf", "herd", "drip", "schedule"),
+)
+SHELLS: Final = ("bash", "zsh", "fish")
+
+_HOUR_NS = 3_600_000_000_000
+_COUNT = whole(1, 1_000_000)
+_TIMEOUT = duration(1_000_000, _HOUR_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command.
+
+    Args:
+        name: what is typed.
+        summary: what it does.
+        groups: its options, under the headings of its help.
+        examples: two command lines, without the program's name.
+        environment: its options may also stand in the environment and in the file of `--config`.
+        waits: what is left out may stand in another file, so it has no value yet.
+    """
+
+    name: str
+    summary: str
+    groups: Mapping[str, tuple[Option, ...]]
+    examples: tuple[str, str]
+    environment: bool = False
+    waits: bool = False
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All of them, in the order of the help."""
+        return tuple(option for group in self.groups.values() for option in group)
+
+    def defaults(self) -> dict[str, Any]:
+        """What holds where nothing is told, by the names inside the program."""
+        return {
+            option.inside: option.value()
+            for option in self.options
+            if not (self.waits and option.filed)
+        }
+
+
+_POLICY = Option(
+    "policy", POLICY, "such as '5 per 5s' or '5/s; 1000 per hour'", default=DEFAULT_POLICY
+)
+_KEY = Option(
+    "key", KEY_TO_WRITE, "where identities go: query:, header: or cookie:NAME", "query:clientId"
+)
+_REJECTED = Option(
+    "rejected",
+    STATUSES,
+    "status codes by which the limiter says no, such as 403",
+    "429,503",
+    argument="rejected_statuses",
+)
+_JSON = Option("json", flag(), "results as JSON on stdout", filed=False)
+_JUNIT = Option("junit", NEW_FILE, "the result as JUnit XML", filed=False)
+_SEED = Option("seed", whole(0, 2**63 - 1), "of every draw", otherwise="random, and printed")
+_DURATION = Option("duration", duration(), "such as 30s or 5m", otherwise="until stopped")
+_SENDING = (
+    Option("url", URL, "where the requests go", "http://127.0.0.1:8080", positional=True),
+    _KEY,
+    Option("method", METHOD, "of every request, in capital letters", "GET", short="X"),
+    Option(
+        "header",
+        HEADER,
+        "one more of every request",
+        argument="headers",
+        key="headers",
+        short="H",
+        many=True,
+    ),
+    Option("data", BODY, "body of every request", "", otherwise="none", key="body", short="d"),
+    Option("timeout", _TIMEOUT, "for one answer", "10s"),
+    _REJECTED,
+    Option(
+        "max_rate",
+        RATE,
+        "requests a second at most",
+        otherwise="none, but 100 to another machine",
+    ),
+    Option(
+        "cacert",
+        FILE,
+        "certificates in PEM to trust instead of the system's",
+        argument="ca_file",
+        key="ca_file",
+    ),
+    Option("insecure", flag(), "accept any certificate", short="k"),
+    Option(
+        "transport",
+        choice(*TRANSPORTS),
+        "what sends",
+        otherwise="native, but client.py: threads",
+        filed=False,
+    ),
+    Option("yes", flag(), "do not ask before sending to another machine", filed=False),
+)
+_JUDGING = (
+    Option("claim", choice(*CLAIMS), "what to judge, limit is the first two", "limit"),
+    Option("count_denied", flag(), "denied requests use up the limit too", argument="denied_count"),
+    Option("tolerance", TOLERANCE, "drift of the clocks", "500ppm", key="tolerance_ppm"),
+    Option(
+        "granularity",
+        duration(0, _HOUR_NS),
+        "step of the server's clock: 1ms for nginx and HAProxy",
+        "0s",
+    ),
+)
+
+_SERVE = Verb(
+    "serve",
+    "Run a rate-limited Flask server until Ctrl-C.",
+    {
+        PROMISE: (
+            _POLICY,
+            Option("status", choice("503", "429", make=int), "code of a denial", "503"),
+            Option("exempt", PATHS, "paths that are not limited, such as /a,/b", ""),
+            Option("shadow", flag(), "decide and count, but let everything pass"),
+        ),
+        "who a client is": (
+            replace(
+                _KEY,
+                kind=KEY,
+                help=f"where an identity is: {KEY.form}",
+                default="query:clientId|header:X-Client-Id|ip",
+            ),
+            Option("proxies", PROXIES, "trusted: how many, or networks (10.0.0.0/8,unix:)", "0"),
+            Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
+            Option(
+                "ipv6_prefix",
+                whole(1, 128),
+                "how many bits of an IPv6 address count",
+                "128",
+            ),
+        ),
+        "the server": (
+            Option("config", IN_TOML, "settings in TOML; read again on SIGHUP", filed=False),
+            Option("host", text(metavar="HOST"), "address to listen on", "127.0.0.1"),
+            Option("port", whole(0, 65_535), "0 picks a free one", "8080"),
+            Option("workers", whole(1, 256), "processes", otherwise="one a core"),
+            Option("with_parent", flag(), "stop when the parent process is gone", filed=False),
+        ),
+        "the store": (
+            Option(
+                "store",
+                text(metavar="URL"),
+                "memory://, shm://NAME or redis://HOST",
+                otherwise="shm://server-PORT",
+            ),
+            Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
+            Option("on_full", choice("deny", "admit"), "when it has no room for a client", "deny"),
+            Option(
+                "on_error", choice("deny", "admit", "local"), "while it is out of reach", "deny"
+            ),
+        ),
+        OUTPUT: (
+            Option("x_ratelimit", flag(), "answer with X-RateLimit-* as well"),
+            Option(
+                "metrics", choice("loopback", "any", "off"), "who may read /metrics", "loopback"
+            ),
+            Option("access_log", flag(), "a line on stderr for each request"),
+            replace(_JSON, help="where and what it serves as JSON on stdout"),
+        ),
+    },
+    ("serve --policy '100 per minute' --key header:X-Api-Key", "serve --config server.toml"),
+    environment=True,
+)
+
+_SIMULATE = Verb(
+    "simulate",
+    "Send the traffic of many clients until a key is pressed.",
+    {
+        "who sends": (
+            Option(
+                "scenario",
+                IN_TOML,
+                "in TOML; what is given here wins over it",
+                argument="scenario_file",
+                filed=False,
+            ),
+            Option("clients", _COUNT, "1 to 1000000", otherwise="asked for", filed=False),
+            Option("connections", _COUNT, "of each client", otherwise="1", filed=False),
+            Option(
+                "behaviour",
+                text(form=f"one of {', '.join(BEHAVIOURS)}", metavar="NAME"),
+                ", ".join(BEHAVIOURS),
+                otherwise="think",
+                filed=False,
+            ),
+            Option(
+                "rate",
+                RATE,
+                "requests a second of all clients together",
+                argument="rate_per_s",
+                filed=False,
+            ),
+            replace(_SEED, help="of the schedule"),
+            Option("max_connections", _COUNT, "open at once, of all clients together"),
+            Option(
+                "threads",
+                whole(1, 256),
+                "that send natively",
+                otherwise="one a core",
+                filed=False,
+            ),
+        ),
+        PROMISE: (replace(_POLICY, help="what attackers aim at and the log notes", default=None),),
+        REQUEST: (
+            *_SENDING,
+            Option(
+                "connect_timeout",
+                _TIMEOUT,
+                "for a connection and its TLS handshake",
+                otherwise="--timeout",
+            ),
+        ),
+        LENGTH: (_DURATION,),
+        OUTPUT: (
+            Option(
+                "log",
+                text(metavar="FILE"),
+                "every request: *.parquet, *.jsonl or -",
+                short="o",
+                filed=False,
+            ),
+            Option("plain", flag(), "a line of figures instead of the live view", filed=False),
+            _JSON,
+        ),
+    },
+    (
+        "simulate --clients 50 --duration 30s -o run.parquet",
+        "simulate http://127.0.0.1:5000/login -X POST -H 'Accept: */*' --behaviour race",
+    ),
+    waits=True,
+)
+
+_TEST = Verb(
+    "test",
+    "Test whether a server's limit holds, until stopped.",
+    {
+        PROMISE: (_POLICY,),
+        REQUEST: _SENDING,
+        LENGTH: (
+            Option("iterations", whole(1, 10**9), "how many", otherwise="until stopped"),
+            _DURATION,
+            Option("fail_fast", flag(), "stop at the first violation"),
+            Option(
+                "no_shrink",
+                flag(told=False),
+                "look for no shortest schedule of a violation",
+                argument="shrink",
+                key="shrink",
+            ),
+            _SEED,
+        ),
+        JUDGING: _JUDGING,
+        "a schedule of your own": (
+            Option(
+                "schedule",
+                text(metavar="STEPS"),
+                "send just this on 6 fresh clients, once: '1 at 0s, 4 at 4.9s, 2 at 5.1s'",
+            ),
+            Option("connections", whole(1, 10_000), "of each client of it", otherwise="1"),
+            Option(
+                "others",
+                text(metavar="STEPS"),
+                "other clients meanwhile, such as '2000 at 0.5s'",
+            ),
+            Option(
+                "phase", text(metavar="TIME"), "Unix time modulo the window as the schedule begins"
+            ),
+        ),
+        "the server under test": (
+            Option(
+                "start",
+                text(metavar="COMMAND"),
+                "start this one for the test: 'gunicorn app:app --bind {host}:{port}'",
+            ),
+            Option(
+                "nemesis",
+                text(metavar="DEEDS"),
+                "to a server started here: all, or some of kill,pause,restart",
+                "none",
+            ),
+            Option(
+                "no_start",
+                flag(told=False),
+                "where nothing listens, start no server: exit 69",
+                argument="may_start",
+            ),
+        ),
+        OUTPUT: (
+            Option("out", FOLDER, "for test_summary.txt, report, logs", ".", short="o"),
+            _JUNIT,
+            _JSON,
+        ),
+    },
+    (
+        "test http://127.0.0.1:5000/login --policy '5 per minute' -X POST --duration 5m",
+        "test --start 'gunicorn app:app --bind {host}:{port}' --nemesis all",
+    ),
+)
+
+_CHECK = Verb(
+    "check",
+    "Judge an event log.",
+    {
+        PROMISE: (
+            replace(_POLICY, default=None, otherwise=f"what the log names, else {DEFAULT_POLICY}"),
+        ),
+        "the log": (
+            Option(
+                "log",
+                text(metavar="LOG"),
+                "*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, evidence, or - for stdin",
+                positional=True,
+                required=True,
+            ),
+            replace(
+                _KEY,
+                kind=KEY,
+                help="where the identity is in a log of k6 or vegeta",
+                default=None,
+                otherwise="query:clientId",
+            ),
+            replace(
+                _REJECTED,
+                help="such as 403: outcomes follow from statuses anew",
+                default=None,
+                otherwise="what the log notes",
+            ),
+        ),
+        # Evidence has these itself, so nothing holds yet where they are left out.
+        JUDGING: tuple(
+            replace(each, default=None, otherwise=each.default or "") for each in _JUDGING
+        ),
+        OUTPUT: (
+            Option("by_key", flag(), "a line for each key instead"),
+            Option("evidence", FOLDER, "where it is written, or FILE.json for one"),
+            Option("report", NEW_FILE, "an HTML page; needs bokeh"),
+            _JUNIT,
+            replace(_JSON, help="the verdict as JSON on stdout"),
+        ),
+    },
+    (
+        "check run.parquet --policy '5 per 5s'",
+        "check k6.json --key header:X-Api-Key --claim all --by-key",
+    ),
+)
+
+_PROBE = Verb(
+    "probe",
+    "Infer the policy that a server enforces.",
+    {
+        REQUEST: _SENDING,
+        LENGTH: (
+            Option("max_requests", whole(2, 100_000), "in all", "250"),
+            Option("max_time", duration(), "about; no longer window is looked for", "60s"),
+        ),
+        OUTPUT: (_JSON,),
+    },
+    ("probe http://127.0.0.1:5000/login", "probe https://api.test/ --max-requests 100 --json"),
+)
+
+_COMPLETION = Verb(
+    "completion",
+    "Write what completes these commands in a shell.",
+    {
+        OUTPUT: (
+            Option(
+                "shell",
+                choice(*SHELLS, metavar="SHELL"),
+                "for which",
+                positional=True,
+                required=True,
+            ),
+        )
+    },
+    ("completion bash >~/.local/share/bash-completion/completions/rateproof", "completion zsh"),
+)
+
+VERBS: Final = {verb.name: verb for verb in (_SERVE, _SIMULATE, _TEST, _CHECK, _PROBE, _COMPLETION)}
+"""Every command, by name."""

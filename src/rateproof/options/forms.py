@@ -1,0 +1,196 @@
+"""The kinds of what is told to several verbs: policies, keys, headers, bodies, status codes."""
+
+import re
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rateproof.errors import InvalidArgument
+from rateproof.keyspec import KeySpec
+from rateproof.options.kinds import Leaf, Pairs, Series, any_case, number, text, whole
+from rateproof.policy import Policy
+
+__all__ = [
+    "BODY",
+    "FILE",
+    "FOLDER",
+    "HEADER",
+    "IN_TOML",
+    "KEY",
+    "KEY_TO_WRITE",
+    "METHOD",
+    "MOST_DATA",
+    "NEW_FILE",
+    "PATHS",
+    "POLICY",
+    "PROXIES",
+    "RATE",
+    "STATUSES",
+    "TOLERANCE",
+    "URL",
+    "Data",
+]
+
+MOST_DATA: Final = 1 << 20
+"""Bytes of a body, at most."""
+
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]"  # noqa: S105 - RFC 9110's word for it
+_FRAMING = (
+    *("connection", "content-length", "expect", "host", "keep-alive", "proxy-connection"),
+    *("te", "trailer", "transfer-encoding", "upgrade"),
+)
+_STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
+_TOLERANCE_FORM = "parts per million, such as 500ppm, from 0ppm to 100000ppm"
+_HOPS = whole(0, 1_000)
+_PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'"
+
+
+class Data(NamedTuple):
+    """A body, and the file that it was read from; None: it was given as text."""
+
+    body: bytes = b""
+    file: str | None = None
+
+
+def _data(text: str) -> Data:
+    """The text, or what is in the file of that name behind an @."""
+    if not text.startswith("@"):
+        return Data(text.encode("utf-8", "surrogateescape"))
+    try:
+        with Path(text[1:]).open("rb") as file:
+            return Data(file.read(MOST_DATA + 1), text[1:])
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None
+
+
+def _body(value: str | bytes | Data) -> Data:
+    if isinstance(value, str):
+        try:
+            return Data(value.encode())
+        except UnicodeEncodeError:
+            raise InvalidArgument("no text that UTF-8 has", "bytes, or other text") from None
+    return value if isinstance(value, Data) else Data(value)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """The name and the value of a header; both are checked where the scenario is made."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise InvalidArgument(f"{text!r} is not a header", _PAIR_FORM)
+    return name, value.strip(" \t")
+
+
+def _codes(text: str) -> list[int]:
+    """Status codes, each once."""
+    codes = [code.strip() for code in text.split(",")]
+    for place, code in enumerate(codes):
+        if not re.fullmatch("[1-9][0-9][0-9]", code):
+            raise InvalidArgument(f"{text!r}: {code!r} is not a status code", _STATUS_FORM)
+        if code in codes[:place]:
+            raise InvalidArgument(f"{text!r}: {code} is there twice", _STATUS_FORM)
+    return list(map(int, codes))
+
+
+def _ppm(text: str) -> int:
+    digits = text.removesuffix("ppm")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7):
+        raise InvalidArgument(f"{text!r} is not a tolerance", _TOLERANCE_FORM)
+    return int(digits)
+
+
+def _within_a_tenth(ppm: int) -> int:
+    if not 0 <= ppm <= 100_000:
+        raise InvalidArgument(f"tolerance {ppm}ppm is out of range", _TOLERANCE_FORM)
+    return ppm
+
+
+def _to_write(text: str) -> KeySpec:
+    key = KeySpec.parse(text)
+    _ = key.writable
+    return key
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _hops(text: str) -> Any:
+    return _HOPS.read_text(text) if text.lstrip("-").isalnum() else _list(text)
+
+
+def _file_name(value: str) -> str:
+    if not value or "\0" in value:
+        raise InvalidArgument(f"{value!r} is not the name of a file", "certificates in PEM")
+    return value
+
+
+POLICY: Final = text(
+    Policy.parse,
+    form="a policy, such as '5 per 5s' or '5/s; 1000 per hour'",
+    metavar="POLICY",
+    pattern=r"[0-9]\s*(/|[Pp][Ee][Rr])\s*[0-9]*\s*[A-Za-z]",
+)
+KEY: Final = text(
+    KeySpec.parse,
+    form="ip, path, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)",
+    metavar="KEY",
+)
+KEY_TO_WRITE: Final = text(
+    _to_write,
+    form="query:NAME, header:NAME or cookie:NAME",
+    metavar="KEY",
+    pattern=r"(query|header|cookie):[A-Za-z0-9!#$%&'*.^_`~-]",
+)
+URL: Final = text(
+    form="http://HOST[:PORT][/PATH], or https",
+    metavar="URL",
+    pattern=rf"^{any_case('http')}[Ss]?://[!-~]+$",
+)
+METHOD: Final = text(
+    form="a method in capital letters",
+    metavar="NAME",
+    pattern=r"^(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}$",
+)
+BODY: Final = Leaf(
+    (str, bytes),
+    {"type": "string", "maxLength": MOST_DATA},
+    _body,
+    "text or bytes",
+    "TEXT|@FILE",
+    _data,
+)
+HEADER: Final = Pairs(
+    {
+        "type": "object",
+        "propertyNames": {
+            "pattern": f"^(?!({'|'.join(map(any_case, _FRAMING))})$){_TOKEN}{{1,256}}$"
+        },
+        "maxProperties": 100,
+        "additionalProperties": {
+            "type": "string",
+            "pattern": "^([!-~\u0080-\u00ff]([\t -~\u0080-\u00ff]*[!-~\u0080-\u00ff])?)?$",
+            "maxLength": 8192,
+        },
+    },
+    _PAIR_FORM,
+    "'NAME: VALUE'",
+    _pair,
+)
+STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
+RATE: Final = number(0, 1e6, open_below=True, of="requests a second")
+TOLERANCE: Final = Leaf(
+    (int,),
+    {"type": "integer", "minimum": 0, "maximum": 100_000},
+    _within_a_tenth,
+    _TOLERANCE_FORM,
+    "PPM",
+    _ppm,
+    "{}ppm".format,
+    "_ppm",
+)
+FILE: Final = text(_file_name, form="the name of a file", metavar="FILE", pattern=".")
+FOLDER: Final = text(Path, form="a folder", metavar="DIR")
+NEW_FILE: Final = text(Path, form="a file to write", metavar="FILE")
+IN_TOML: Final = text(form="a file in TOML", metavar="FILE")
+PATHS: Final = text(_list, form="paths, such as /a,/b", metavar="PATHS")
+PROXIES: Final = text(_hops, form="how many, or networks, such as 10.0.0.0/8,unix:", metavar="HOPS")

@@ -1,0 +1,122 @@
+"""Where the values of options come from: flags, the environment, a TOML file.
+
+    rateproof serve --port 8081         a flag wins over
+    RATEPROOF_PORT=8081                 the environment, which wins over
+    port = 8081                         the file of --config or RATEPROOF_CONFIG,
+                                        which wins over the default
+
+An option has one name and one text form: `on_full` is `--on-full`,
+`RATEPROOF_ON_FULL` and `on_full = "admit"`. Only verbs that say so look at the
+environment and such a file.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rateproof.errors import InvalidArgument
+from rateproof.options.declared import Verb
+from rateproof.options.kinds import Option, Section
+from rateproof.options.reader import Reader
+
+__all__ = ["Sources"]
+
+_PREFIX: Final = "RATEPROOF_"
+_FILE: Final = "config"
+
+Texts = str | list[str]
+
+
+class Sources:
+    """The flags and the environment as they were at the start, and the file as it is.
+
+    Args:
+        verb: whose options they tell.
+        flags: the text of each flag by the name of its option; of one that may be
+            repeated, all of them.
+        environment: such as `os.environ`; a variable that is empty is not set.
+    """
+
+    def __init__(
+        self, verb: Verb, flags: Mapping[str, Texts], environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.verb = verb
+        self._told: dict[str, tuple[Texts, str]] = {}
+        self._strange: list[str] = []
+        if verb.environment:
+            self._look_at(environment or {})
+        for option in verb.options:
+            if option.name in flags:
+                self._told[option.name] = flags[option.name], option.flag
+
+    def _look_at(self, environment: Mapping[str, str]) -> None:
+        self._known = [each.name for each in self.verb.options if each.filed] + [_FILE, "core"]
+        for name in self._known[:-1]:
+            if text := environment.get(_PREFIX + name.upper()):
+                self._told[name] = text, _PREFIX + name.upper()
+        names = {_PREFIX + name.upper() for name in self._known}
+        self._strange = sorted(
+            name for name in environment if name.startswith(_PREFIX) and name not in names
+        )
+
+    @property
+    def file(self) -> Path | None:
+        """The TOML file, if one is named."""
+        if not self.verb.environment or _FILE not in self._told:
+            return None
+        return Path(str(self._told[_FILE][0]))
+
+    @property
+    def warning(self) -> str | None:
+        """What to say of variables that look like settings and are none; None without such."""
+        if not self._strange:
+            return None
+        accepted = ", ".join(name.upper() for name in self._known)
+        return (
+            f"WARNING: {', '.join(self._strange)} in the environment: no setting, so ignored "
+            f"({_PREFIX} and one of {accepted})"
+        )
+
+    def read(self, accept: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
+        """The value of every option, by its name inside the program, the file read anew.
+
+        Args:
+            accept: raises InvalidArgument for what cannot be, given one value alone.
+
+        Raises:
+            InvalidArgument: naming the value, where it stands and the accepted
+                form; a file that cannot be read; names in it that are none.
+        """
+        found = self.verb.defaults() | self._from_file(accept)
+        for option in self.verb.options:
+            if option.name in self._told:
+                texts, source = self._told[option.name]
+                found[option.inside] = option.read_text(texts, source)
+                if accept is not None and option.filed:
+                    _accept(accept, option, found[option.inside], source)
+        return found
+
+    def _from_file(self, accept: Callable[[dict[str, Any]], object] | None) -> dict[str, Any]:
+        if self.file is None:
+            return {}
+        reader = Reader(self.file, "settings", "docs/reference/serve.md lists them", plain=True)
+        options = {each.name: each for each in self.verb.options if each.filed}
+        for name in options.keys() & self._told.keys():
+            reader.data.pop(name, None)  # what is told otherwise does not matter
+        found = reader.values(Section(options))
+        if accept is not None:
+            for name, option in options.items():
+                if option.inside in found:
+                    value = {option.inside: found[option.inside]}
+                    reader.check((name,), lambda value=value: accept(value))  # type: ignore[misc]
+        reader.finish()
+        return found
+
+
+def _accept(
+    accept: Callable[[dict[str, Any]], object], option: Option, value: Any, source: str
+) -> None:
+    try:
+        accept({option.inside: value})
+    except InvalidArgument as error:
+        raise type(error)(f"{source}: {error.message}", error.hint) from error

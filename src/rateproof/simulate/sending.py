@@ -1,0 +1,94 @@
+"""How the requests of a test or a probe are sent, and the scenario that comes of it."""
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+from rateproof.keyspec import KeySpec
+from rateproof.options.declared import VERBS
+from rateproof.options.forms import Data
+from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.target import Target
+from rateproof.units import SECOND_NS
+
+__all__ = ["Sending"]
+
+# What is judged is what was sent, whenever that was: only a generator that hardly
+# ran makes a run inconclusive, not a busy machine.
+_LAG_TOLERANCE_NS = SECOND_NS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """The request, and how fast: an option of the command line each.
+
+    Args:
+        target: where the requests go.
+        key: where each client's identity is put.
+        method: of every request, in capital letters.
+        headers: of every request, beside those that frame it and the key's own.
+        data: the body of every request.
+        timeout_ns: for one answer.
+        max_rate: requests a second at most; None: as drawn, but 100 to another machine.
+        rejected_statuses: the status codes by which the limiter says no.
+        transport: name of what sends; None: the best there is here.
+        ca_file: certificates in PEM to trust instead of the system's.
+        insecure: accept any certificate.
+        yes: do not ask before sending to another machine.
+    """
+
+    target: Target
+    key: KeySpec
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    data: Data
+    timeout_ns: int
+    max_rate: float | None
+    rejected_statuses: frozenset[int]
+    transport: str | None
+    ca_file: str | None
+    insecure: bool
+    yes: bool
+
+    verb: ClassVar[str]
+
+    @classmethod
+    def told(cls, **values: Any) -> Self:
+        """The defaults of the verb, but for what is told otherwise; names of no field are left out.
+
+        Args:
+            values: by the options' names inside the program, `url` for the target.
+
+        Raises:
+            InvalidArgument: a value, or several together, that cannot be accepted.
+        """
+        found = VERBS[cls.verb].defaults() | values
+        found["target"] = Target.parse(found["url"])
+        return cls(**{each.name: found[each.name] for each in fields(cls)})
+
+    @property
+    def body(self) -> bytes:
+        """Of every request."""
+        return self.data.body
+
+    def scenario(self, groups: tuple[Group, ...], **more: Any) -> Scenario:
+        """A run against the target.
+
+        Args:
+            groups: who sends what.
+            more: any other argument of `Scenario`.
+        """
+        return Scenario(
+            target=self.target,
+            groups=groups,
+            key=self.key.writable,
+            timeout_ns=self.timeout_ns,
+            max_rate=self.max_rate,
+            rejected_statuses=self.rejected_statuses,
+            lag_tolerance_ns=_LAG_TOLERANCE_NS,
+            ca_file=self.ca_file,
+            insecure=self.insecure,
+            method=self.method,
+            headers=self.headers,
+            body=self.body,
+            **more,
+        )

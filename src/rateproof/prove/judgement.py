@@ -233,7 +233,7 @@ def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset
 def _violations(
     trial: Trial, asked: frozenset[str], doubts: Doubts
 ) -> tuple[list[Evidence], list[str]]:
-    """What is certainly false of what is asked, and the reasons that say so."""
+    """Return what is certainly false of what is asked, and the reasons that say so."""
     found: list[Evidence] = []
     reasons: list[str] = []
     if OVER_ADMISSION in asked:
@@ -394,7 +394,7 @@ _NOT_SHOWN: Final = (
 
 
 def verify(document: Document, budget: int = DEFAULT_BUDGET) -> Verdict:
-    """Whether the requests of a document show what it claims, under what it openly assumes.
+    """Tell whether the requests of a document show what it claims, under what it openly assumes.
 
     Its sentence and figures play no part.
 
@@ -473,7 +473,7 @@ def causes_of(
 def left_out(
     trial: Trial, claims: frozenset[str], counts: Counts, pressure: Sequence[Pressure]
 ) -> list[str]:
-    """What the verdict does not cover."""
+    """Return what the verdict does not cover."""
     unjudged = [] if trial.cut_off else _unjudged_rejections(claims, trial.policy, counts)
     return [*_unfilled(claims, pressure), *unjudged]
 

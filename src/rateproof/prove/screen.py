@@ -220,7 +220,7 @@ def _promised(policy: Policy, tolerance: Tolerance) -> tuple[Any, Any]:
 
 
 def _rejections(judgement: Judgement, tolerance: Tolerance) -> dict[str, Any] | None:
-    """How rejections are judged; None if they are not."""
+    """Return how rejections are judged; None if they are not."""
     rules = judgement.rules(tolerance)
     if not rules:
         return None

@@ -124,7 +124,7 @@ class Exhibits:
 
     @cached_property
     def _numbered(self) -> bool:
-        """Whether the rows have numbers of their own."""
+        """Tell whether the rows have numbers of their own."""
         same = self.log.same("sequence")
         if len(self.log) < 2 or same is not None:
             return len(self.log) < 2 or same not in {0, NULL}
@@ -132,7 +132,7 @@ class Exhibits:
 
     @cached_property
     def _runs(self) -> bool:
-        """Whether there are several runs."""
+        """Tell whether there are several runs."""
         if self.log.same("run") is not None:
             return False
         runs = self.log.ints("run")
@@ -229,7 +229,7 @@ class Trial:
         return trial
 
     def headers(self) -> Headers | None:
-        """What became of what the limiter said in header fields."""
+        """Return what became of what the limiter said in header fields."""
         if self.cut_off:
             return None
         return headers_of(
@@ -305,7 +305,7 @@ class Trial:
         return found if isinstance(found, Breach) else breach
 
     def _whole(self, key: KeyLog) -> bool:
-        """Whether its admissions are all hits that the limiter ever counted of a key."""
+        """Tell whether its admissions are all hits that the limiter ever counted of a key."""
         # Of several quotas, one may have counted what another rejected.
         counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
         return self.fresh and not self.cut_off and not counted

@@ -17,11 +17,11 @@ pub fn family(
     ppm: i64,
     granularity_ns: i64,
 ) -> Option<Family> {
-    let known: (Option<Search>, bool) = match algorithm {
-        fixed_window::NAME => (Some(fixed_window::search), true),
-        sliding_counter::NAME => (Some(sliding_counter::search), true),
-        first_hit_window::NAME => (Some(first_hit_window::search), false),
-        _ => (None, true),
+    let known: (Option<Search>, bool, bool) = match algorithm {
+        fixed_window::NAME => (Some(fixed_window::search), true, false),
+        sliding_counter::NAME => (Some(sliding_counter::search), true, true),
+        first_hit_window::NAME => (Some(first_hit_window::search), false, false),
+        _ => (None, true, false),
     };
     Family::new(known, limit, window_ns, ppm, granularity_ns)
 }

@@ -28,12 +28,14 @@ pub struct Family {
     search: Option<Search>,
     /// Whether leaving out admissions never breaks what kept the limit.
     monotone: bool,
+    /// Whether the window before weighs, so that instants between two ns matter.
+    weighs: bool,
 }
 
 impl Family {
     /// A family, or None where a figure is out of bounds.
     pub(super) fn new(
-        (search, monotone): (Option<Search>, bool),
+        (search, monotone, weighs): (Option<Search>, bool, bool),
         limit: usize,
         window_ns: i64,
         ppm: i64,
@@ -50,6 +52,7 @@ impl Family {
             granularity_ns,
             search,
             monotone,
+            weighs,
         })
     }
 
@@ -83,7 +86,7 @@ impl Family {
 
     /// What the limiter's reading may lag by.
     fn widening_ns(&self) -> i128 {
-        if self.rate == MILLION && self.granularity_ns == 0 {
+        if self.rate == MILLION && self.granularity_ns == 0 && !self.weighs {
             return 0;
         }
         i128::from(self.granularity_ns) + 1

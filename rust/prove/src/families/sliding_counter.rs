@@ -10,6 +10,9 @@ pub(super) const NAME: &str = "sliding-counter";
 type Waiting = Vec<(i64, usize)>;
 
 pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> {
+    if family.window_ns <= family.limit as i64 {
+        return Some(0);
+    }
     each_piece(jobs, family, budget, fits, true)
 }
 

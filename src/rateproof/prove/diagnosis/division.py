@@ -66,7 +66,7 @@ class _Lanes:
 
 
 def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Hypothesis]:
-    """Whether each connection had a limit of its own."""
+    """Tell whether each connection had a limit of its own."""
     most = [most_nested(lanes.key.admitted, quota.window_ns) for lanes in keys]
     over = [lanes for lanes, times in zip(keys, most, strict=True) if times > quota.allowed]
     # One counter with windows can do as much where two of them meet, on any connections.
@@ -83,7 +83,7 @@ def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Hypothesis]
 
 
 def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> list[Hypothesis]:
-    """Whether there are several counters, and at least how many."""
+    """Tell whether there are several counters, and at least how many."""
     bursts = [burst for lanes in keys if (burst := _burst(lanes.key, quota, since_ns))]
     if len(bursts) < _LEAST_BURSTS or _common_phase(bursts, quota.window_ns):
         return []
@@ -97,7 +97,7 @@ def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> l
 
 
 def _kept_by_connection(lanes: _Lanes, quota: Pressure) -> bool:
-    """Whether every connection of a key kept the limit, and was full when it was rejected."""
+    """Tell whether every connection of a key kept the limit, and was full when it was rejected."""
     own = lanes.admitted
     if any(most_nested(jobs, quota.window_ns) > quota.allowed for jobs in own.values()):
         return False

@@ -82,7 +82,7 @@ def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> lis
 
 
 def is_long(log: EventLog) -> bool:
-    """Whether a log has too many requests to be looked at key by key."""
+    """Tell whether a log has too many requests to be looked at key by key."""
     return len(log) > _MOST_ROWS
 
 

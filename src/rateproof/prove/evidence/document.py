@@ -102,7 +102,7 @@ class Document:
         return cls(claim, policy, tolerance, denied_count, complete, key, run, log, without_need)
 
     def assumptions(self) -> list[str]:
-        """What has to be true for the requests to show what is claimed, in words."""
+        """Return what has to be true for the requests to show what is claimed, in words."""
         granularity = ""
         if self.tolerance.granularity_ns:
             granularity = (
@@ -141,14 +141,14 @@ class Document:
 
 
 def _matters_ns(quota: Quota) -> int:
-    """How long a request can matter; for a bucket the time that it takes to fill."""
+    """Return how long a request can matter; for a bucket the time that it takes to fill."""
     if quota.record.has_burst:
         return quota.burst * quota.window_ns // quota.limit
     return quota.memory_ns
 
 
 def is_document(data: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
-    """Whether plain data says of itself that it is evidence, of this version or another."""
+    """Tell whether plain data says of itself that it is evidence, of this version or another."""
     return data is not None and str(data.get("format", "")).startswith(_FAMILY)
 
 
@@ -246,7 +246,7 @@ class _Fields:
             raise self.wrong(name, "base64") from error
 
     def among(self, name: str, known: Mapping[int, int]) -> list[int]:
-        """What is known of each of a list of numbers."""
+        """Return what is known of each of a list of numbers."""
         form = "a list of numbers of requests"
         numbers: list[int] = self._get(name, form, list)
         if not all(type(one) is int and one in known for one in numbers):

@@ -228,7 +228,7 @@ def _reduced(jobs: Sequence[Interval], core: Sequence[int], model: Model, effort
 def _impossible(
     jobs: Sequence[Interval], budget: int, model: Model
 ) -> Infeasible | Exhausted | Explained:
-    """Whether jobs cannot all have been admitted, whatever else there was."""
+    """Tell whether jobs cannot all have been admitted, whatever else there was."""
     answer: Feasible | Infeasible | Exhausted | Explained = feasible(jobs, model.stairs, budget)
     spent, exhausted = answer.spent, isinstance(answer, Exhausted)
     for family in model.families:

@@ -76,7 +76,7 @@ class Stair:
         return cls(width, lag, num // shared, den // shared, tolerance.granularity_ns)
 
     def size(self, steps: int) -> int:
-        """How many admissions in a row are held apart by `steps` steps."""
+        """Return how many admissions in a row are held apart by `steps` steps."""
         return self.width * steps + self.lag + 1
 
     def span_ns(self, steps: int) -> int:

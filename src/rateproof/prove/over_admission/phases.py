@@ -51,7 +51,7 @@ class Family:
 
     @property
     def monotone(self) -> bool:
-        """Whether leaving out admissions never breaks what kept the limit.
+        """Tell whether leaving out admissions never breaks what kept the limit.
 
         An opening by a hit is not: a hit that is left out may have opened the
         window that the others need. It is searched only where every request
@@ -67,8 +67,13 @@ class Family:
 
     @property
     def widening_ns(self) -> int:
-        """What the limiter's reading may lag by: its step, and the part of a ns between clocks."""
-        return 0 if self.tolerance == EXACT else self.tolerance.granularity_ns + 1
+        """What the limiter's reading may lag by: its step, and the part of a ns between clocks.
+
+        On one clock a phase between two ns is like the next whole one, but where the
+        window before weighs: then an instant that suits may lie between two ns, too.
+        """
+        exact = self.tolerance == EXACT and not ALGORITHMS[self.algorithm].weighs
+        return 0 if exact else self.tolerance.granularity_ns + 1
 
 
 class Spent(Exception):

@@ -4,9 +4,9 @@ The question is put to the log itself. Its requests, each decided in the middle
 of its interval, are sent once more through a limiter that is too generous: one
 that admits `excess` more, or whose window is too short. Those it admits are
 kept with the intervals they really had, and the search that judges every log
-says whether they could be explained, under the same tolerance. Windows on the
-epoch begin who knows when: what is said of them shows at each of eight phases, and
-may not between these.
+says whether they could be explained, under the same tolerance. The phase
+of windows on the epoch is unknown: what is said of them shows at each of eight phases,
+and may not between these.
 """
 
 from collections import Counter
@@ -57,7 +57,7 @@ class Sensitivity:
     short_ns: int | None = None
 
     def sentence(self) -> str:
-        """What could have been told, in one line."""
+        """Return what could have been told, in one line."""
         told = []
         if self.excess is not None:
             told.append(f"{self.limit + self.excess} from {self.limit} in {spaced(self.window_ns)}")
@@ -153,13 +153,13 @@ class _Generous:
     model: Model
 
     def shows_excess(self, excess: int) -> bool:
-        """Whether one shows that admits so many more."""
+        """Tell whether one shows that admits so many more."""
         quota = self.policy.quotas[self.index]
         burst = quota.burst + excess if quota.record.has_burst else 0
         return self._shows(replace(quota, limit=quota.limit + excess, burst=burst))
 
     def shows_short(self, parts: int) -> bool:
-        """Whether one shows whose window is too short by so many of its 2048 parts."""
+        """Tell whether one shows whose window is too short by so many of its 2048 parts."""
         quota = self.policy.quotas[self.index]
         return self._shows(replace(quota, window_ns=quota.window_ns - _part(quota, parts)))
 
@@ -228,7 +228,7 @@ def admissions(requests: Sequence[Interval], quotas: Sequence[Quota], phase: int
 
 class _Limiter(Protocol):
     def has_room(self, instant_ns: int) -> bool:
-        """Whether one more may be admitted; instants never go back."""
+        """Tell whether one more may be admitted; instants never go back."""
 
     def admit(self, instant_ns: int) -> None:
         """Count one that was."""

@@ -80,18 +80,18 @@ class Occupancy(ABC):
 
     @abstractmethod
     def full_at(self, instant_ns: int) -> bool:
-        """Whether the quota may have been full at this instant."""
+        """Tell whether the quota may have been full at this instant."""
 
     @abstractmethod
     def used_at(self, instant_ns: int) -> int:
-        """How much of it may have been in use at this instant."""
+        """Return how much of it may have been in use at this instant."""
 
     @abstractmethod
     def counted(self, first_ns: int, last_ns: int) -> tuple[int, ...]:
         """The requests in use where most of it is, over [first_ns, last_ns], as indices."""
 
     def may_be_full(self, first_ns: int, last_ns: int) -> bool:
-        """Whether it may have been full at some instant of [first_ns, last_ns]."""
+        """Tell whether it may have been full at some instant of [first_ns, last_ns]."""
         if self.full_at(first_ns):
             return True
         start = self._next_full[bisect_right(self._starts, first_ns)]
@@ -163,7 +163,7 @@ class BucketRule:
 
     @property
     def horizon_ns(self) -> int:
-        """How long an empty bucket needs to be full again."""
+        """Return how long an empty bucket needs to be full again."""
         return -(-(self.limit * self.cost + self.slack) // self.gain)
 
     def occupancy(self, taken: Taken, empty_ns: int | None = None) -> "_BucketOccupancy":
@@ -258,7 +258,7 @@ class _BucketOccupancy(Occupancy):
 def rules_of(
     policy: Policy, tolerance: Tolerance = EXACT, *, denied_count: bool = False
 ) -> tuple[Rule, ...]:
-    """What fills each quota of a policy, at the longest that the tolerance allows.
+    """Return what fills each quota of a policy, at the longest that the tolerance allows.
 
     Args:
         policy: what was promised.

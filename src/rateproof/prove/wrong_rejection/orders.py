@@ -117,7 +117,7 @@ class OrderSearch:
         self.spent = 0
 
     def complete(self) -> bool:
-        """Whether every request has its place."""
+        """Tell whether every request has its place."""
         return len(self._order) == len(self._sent)
 
     def witness(self) -> tuple[int, ...]:
@@ -128,7 +128,7 @@ class OrderSearch:
         return tuple(instants)
 
     def steps(self) -> list[_Step]:
-        """What may come next, the best last."""
+        """Return what may come next, the best last."""
         candidates: list[int] = []
         least: int | None = None
         for head in self._head:

@@ -49,7 +49,7 @@ class Excerpt:
 def pieces(
     key: KeyLog, judged: Sequence[int], logs: Sequence[Log], *, denied_count: bool
 ) -> Iterator[Excerpt]:
-    """What is to be explained together; nothing that a request of unknown outcome may touch.
+    """Return what is to be explained together; nothing that a request of unknown outcome may touch.
 
     Args:
         key: its requests.
@@ -150,7 +150,7 @@ class _Reached:
         return self._latest[sent - 1] if sent else sent_ns
 
     def between(self, from_ns: int, until_ns: int) -> list[int]:
-        """Which of them may have been decided from `from_ns` to `until_ns`."""
+        """Return which of them may have been decided from `from_ns` to `until_ns`."""
         first = bisect_left(self._latest, from_ns)
         last = bisect_right(self._starts, until_ns)
         return [self._order[at] for at in range(first, last) if self._ends[at] >= from_ns]

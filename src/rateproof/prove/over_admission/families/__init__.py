@@ -44,7 +44,7 @@ class Model:
 
     @classmethod
     def of(cls, policy: Policy, tolerance: Tolerance = EXACT) -> "Model":
-        """What the policy promises of admissions, shortened by the tolerance."""
+        """Return what the policy promises of admissions, shortened by the tolerance."""
         searched = [q for q in policy.quotas if q.algorithm in FAMILIES]
         return cls(
             tuple(Stair.of(quota, tolerance) for quota in policy.quotas),

@@ -46,7 +46,7 @@ def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]
 
 
 def _unopened(jobs: Sequence[Interval], family: Family, work: Work) -> int | None:
-    """How many of the jobs, by sending time, already fit no windows; None if all fit.
+    """Return how many of the jobs, by sending time, already fit no windows; None if all fit.
 
     Args:
         jobs: all hits of a key that had no window open; (sent, received).

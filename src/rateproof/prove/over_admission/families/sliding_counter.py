@@ -31,7 +31,13 @@ Waiting = tuple[tuple[int, int], ...]
 
 
 def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]:
-    """Look for jobs, by sending time, that fit no windows of any phase."""
+    """Look for jobs, by sending time, that fit no windows of any phase.
+
+    Instants between two ns need not be tried where a window has more ns than it takes
+    jobs: what suits later than its last whole ns suits then.
+    """
+    if family.window_ns <= family.limit:
+        return iter(())
     return each_piece(jobs, family, budget, _fits, restarts=True)
 
 
@@ -114,7 +120,7 @@ class _Grid:
         return None
 
     def _window(self, slot: int, jobs: Waiting, previous: int) -> Iterable[tuple[Waiting, int]]:
-        """What may be left waiting after a window, and how many it took then."""
+        """Return what may be left waiting after a window, and how many it took then."""
         ends_ns = self.phase + (slot + 1) * self.window_ns
         room = self.limit
         while room and earliest(self.limit, self.window_ns, previous, room) >= self.window_ns:

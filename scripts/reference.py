@@ -1,60 +1,195 @@
-"""Write docs/reference: a page for each verb, from the declarations of its options."""
+"""Write docs/reference from the declarations: a page a verb, the scenario file, the fixture."""
 
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from rateproof.options.arguments import EXIT_CODES, NOTES
 from rateproof.options.declared import VERBS, Verb
-from rateproof.options.kinds import Option
+from rateproof.options.kinds import Option, Pairs, Section, Series
+from rateproof.policy import Policy
+from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
+from rateproof.simulate.programs.arrivals import INTERVALS
+from rateproof.simulate.scenario_file.file import SCENARIO
+from rateproof.simulate.scenario_file.groups import CLIENTS, INTERVAL
+from rateproof.simulate.scenario_file.schema import schema_text
+from rateproof.testing.options import ITERATIONS, taken
+from rateproof.units import format_duration
 
-FOLDER = Path(__file__).parents[1] / "docs/reference"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs/reference"
+SCHEMA = ROOT / "src/rateproof/simulate/scenario.schema.json"
+INTRODUCTION = (
+    "What `rateproof simulate --scenario FILE` reads. "
+    "[Scenario files](../simulate/scenarios.md) tells how to write one."
+)
+ODD = Policy.parse("7 per 3s")
 
 
-def page(verb: Verb) -> str:
+def table(*rows: Iterable[str]) -> str:
+    """A table; the first row is its head, and a column in which nothing stands is left out."""
+    columns = [each for each in zip(*rows, strict=True) if any(each[1:])]
+    lines = [
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+        for row in zip(*columns, strict=True)
+    ]
+    return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:]])
+
+
+def flags(option: Option) -> str:
+    """How an option is told on the command line."""
+    told = [f"-{option.short}"] if option.short else []
+    value = "" if option.switch or option.positional else f" {option.placeholder}"
+    return ", ".join(f"`{flag}{value}`" for flag in [*told, option.flag])
+
+
+def cells(option: Option) -> list[str]:
+    """The meaning, what is accepted, and the default."""
+    form = "" if option.switch or option.help == option.kind.form else option.kind.form
+    return [option.help, form, option.otherwise or option.default or ""]
+
+
+def verb_page(verb: Verb) -> str:
     """The page of a verb."""
     examples = "\n".join(f"rateproof {example}" for example in verb.examples)
     parts = [f"# rateproof {verb.name}", verb.summary, f"```\n{examples}\n```"]
     if verb.environment:
         parts.append(" ".join(NOTES.split()))
-    elsewhere = verb.environment or verb.waits
+    filed = verb.environment or verb.waits
     for heading, options in verb.groups.items():
-        columns = ["option", "meaning", "accepted", "default"]
-        columns += ["in a file"] if elsewhere else []
-        rows = [columns, ["---"] * len(columns)]
-        for option in options:
-            cells = [_flags(option), option.help, _accepted(option), _default(option)]
-            if elsewhere:
-                cells.append(f"`{option.in_file}`" if option.filed else "")
-            rows.append(cells)
-        table = "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
-        parts.append(f"## {heading.capitalize()}\n\n{table}")
-    parts.append(f"{EXIT_CODES.capitalize()}.".replace("\n", " "))
-    return "\n\n".join(parts) + "\n"
+        head = ["option", "meaning", "accepted", "default", "in a file"]
+        rows = [
+            [flags(each), *cells(each), f"`{each.in_file}`" if filed and verb.filed(each) else ""]
+            for each in options
+        ]
+        parts.append(f"## {heading.capitalize()}\n\n{table(head, *rows)}")
+    return "\n\n".join([*parts, f"E{' '.join(EXIT_CODES.split())[1:]}."]) + "\n"
 
 
-def _flags(option: Option) -> str:
-    flags = [f"-{option.short}"] if option.short else []
-    flags.append(option.flag)
-    value = "" if option.switch or option.positional else f" {option.placeholder}"
-    return ", ".join(f"`{flag}{value}`" for flag in flags)
+def accepted(option: Option) -> str:
+    """What a key of a scenario file may be."""
+    kind = option.kind
+    if isinstance(kind, Section):
+        return "a distribution"
+    if isinstance(kind, Pairs):
+        return "a table of names and texts"
+    if isinstance(kind, Series):
+        return f"an array of {kind.form.partition(',')[0]}"
+    return "`true` or `false`" if option.switch else str(kind.form)
 
 
-def _accepted(option: Option) -> str:
-    return "" if option.switch else str(option.kind.form)
+def python(option: Option) -> str:
+    """What an option of the fixture may be."""
+    if option.switch:
+        return "True or False"
+    return accepted(option).replace("a table", "a mapping").replace("an array", "a collection")
 
 
-def _default(option: Option) -> str:
-    return option.otherwise or option.default or ""
+def left_out(option: Option, behaviour: Any) -> str:
+    """What a behaviour does where a key is left out."""
+    aimed = make_behaviour(behaviour.name, policy=ODD)
+    default = {each.name: each.default for each in fields(behaviour)}.get(option.inside)
+    if option.name == "rate":
+        return "the behaviour's own"
+    if getattr(aimed, option.inside) != getattr(behaviour(), option.inside):
+        return "follows from the policy"
+    if isinstance(option.kind, Section):
+        inner = ", ".join(format_duration(value) for value in vars_of(default))
+        return f"{default.name} {inner}"
+    return str(option.kind.shown(default)) if default is not None else "follows from the others"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def vars_of(value: Any) -> list[int]:
+    """The values of the fields of a distribution."""
+    return [getattr(value, each.name) for each in fields(value)]
+
+
+def first_line(kind: Any) -> str:
+    """The first sentence of a docstring."""
+    return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+
+
+def scenario_page() -> str:
+    """The page of the scenario file."""
+    head = ["key", "meaning", "accepted", "default"]
+    top = [
+        [f"`{name}`", option.help, accepted(option), option.otherwise or option.default or ""]
+        for name, option in SCENARIO.options.items()
+    ]
+    behaviour = ["`behaviour`", "how each client of the group sends", "a name from below", "think"]
+    groups = [
+        [f"`{name}`", each.help, accepted(each), each.default or ""]
+        for name, each in CLIENTS.options.items()
+    ]
+    keys = [
+        [f"`{name}`", f"`{key}`", each.help, accepted(each), left_out(each, BEHAVIOURS[name])]
+        for name, options in CLIENTS.variants.items()
+        for key, each in options.items()
+    ]
+    parameters = [
+        [f"`{name}`", f"`{key}`", each.help, accepted(each)]
+        for name, options in INTERVAL.variants.items()
+        for key, each in options.items()
+    ]
+    summaries = [[f"`{name}`", first_line(kind)] for name, kind in BEHAVIOURS.items()]
+    shapes = [[f"`{name}`", first_line(kind)] for name, kind in INTERVALS.items()]
+    return "\n\n".join(
+        [
+            "# The scenario file",
+            INTRODUCTION,
+            f"## Keys of the file\n\n{table(head, *top)}",
+            f"## Keys of `[[clients]]`\n\n{table(head, behaviour, *groups)}",
+            f"## Behaviours\n\n{table(['behaviour', 'what it does'], *summaries)}",
+            table(["behaviour", *head], *keys),
+            f"## Distributions\n\n{table(['distribution', 'what it is'], *shapes)}",
+            table(["distribution", *head[:-1]], *parameters) + "\n",
+        ]
+    )
+
+
+def fixture_page() -> str:
+    """The page of the pytest fixture."""
+    rows = [
+        [f"`{name}`", option.help.replace(" no ", " the "), python(option), default]
+        for name, option in taken().items()
+        if name != "policy"
+        for default in [
+            str(ITERATIONS)
+            if name == "iterations"
+            else str(option.value())
+            if option.switch
+            else option.otherwise or option.default or ""
+        ]
+    ]
+    rows.append(
+        [
+            "`allow_inconclusive`",
+            "pass where it could not be told whether the limit holds",
+            "True or False",
+            "False",
+        ]
+    )
+    return (
+        "# rateproof.assert_holds\n\nThe options of the pytest fixture, which "
+        "[In pipelines](../hunt/pipelines.md) introduces: "
+        "`rateproof.assert_holds(url, policy, **options)`.\n\n"
+        f"{table(['option', 'meaning', 'accepted', 'default'], *rows)}\n"
+    )
+
+
+def pages() -> dict[str, str]:
+    """Every page, by the name of its file."""
+    found = {f"{verb.name}.md": verb_page(verb) for verb in VERBS.values()}
+    return found | {"scenario-file.md": scenario_page(), "pytest.md": fixture_page()}
 
 
 def main() -> None:
-    """Write every page."""
+    """Write every page, and the schema of the scenario file."""
     FOLDER.mkdir(exist_ok=True)
-    for verb in VERBS.values():
-        (FOLDER / f"{verb.name}.md").write_text(page(verb))
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text)
+    SCHEMA.write_text(schema_text())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from rateproof.enforce.limiter import Limiter
-from rateproof.enforce.stores.redis.breaker import FAILURES, REST_NS
 from rateproof.enforce.stores.redis.command import digest_of
+from rateproof.enforce.stores.redis.outages import FAILURES, REST_NS
 from rateproof.errors import StoreError
 
 TIMEOUT_S = 0.2

@@ -12,8 +12,8 @@ import pytest
 
 from rateproof.enforce.counters import Count
 from rateproof.enforce.limiter import Limiter
-from rateproof.enforce.stores.redis.breaker import FAILURES, REST_NS
-from rateproof.enforce.stores.redis.connections import RESTED_NS
+from rateproof.enforce.stores.redis.outages import FAILURES, REST_NS
+from rateproof.enforce.stores.redis.single import RESTED_NS
 from rateproof.errors import StoreError, StoreUnreachable
 
 TIMEOUT_S = 0.1
@@ -69,7 +69,7 @@ def test_while_the_server_is_down_the_local_table_keeps_the_limit(valkey, url):
 
 def test_a_hung_server_costs_a_few_bounded_waits_and_then_nothing(valkey, url, monkeypatch):
     with Limiter("1000 per hour", store=url) as limiter:
-        link = limiter._store.service.link
+        link = limiter._store.link
         tries = []
         ask = link.ask
         monkeypatch.setattr(link, "ask", lambda *args: (tries.append(args), ask(*args))[1])

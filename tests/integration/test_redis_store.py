@@ -16,7 +16,7 @@ from rateproof.clock import ManualClock
 from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import open_store
-from rateproof.enforce.stores.redis.lanes import AT_ONCE
+from rateproof.enforce.stores.redis.loops import AT_ONCE
 from rateproof.errors import InvalidArgument, StoreError
 
 # Arguments: store, policy, seconds. Hits one key with two threads as fast as it can; each line is

@@ -65,7 +65,7 @@ class Told:
     def ask(self, mode, cost):
         """Admitted, and each quota's figures, of the server at the time told."""
         set_clock(self.client, self.now_us)
-        self.store.service.denials.clear()
+        self.store.denials.clear()
         ruling = getattr(self.ledger, mode)(b"key", cost, None)
         assert ruling.reason == "quota"
         return ruling.admitted, [answer[2:] for answer in ruling.answers]
@@ -108,7 +108,7 @@ class TestRedis(StoreAgreement):
 
     def tell_time(self, store, now_ns):
         set_clock(self.valkey.client, now_ns // 1000)
-        store.service.denials.clear()
+        store.denials.clear()
 
 
 class TestRedisRaces(StoreRaces):

@@ -13,7 +13,6 @@ from rateproof.options import declared, forms
 from rateproof.options.arguments import parse
 from rateproof.policy import Policy
 from rateproof.prove.terms import CLAIM_SETS
-from rateproof.simulate.behaviours import BEHAVIOURS
 from rateproof.simulate.client import live
 from rateproof.simulate.request import MAX_BODY
 from rateproof.simulate.transports import TRANSPORTS
@@ -253,7 +252,6 @@ def test_the_help_of_check_says_what_holds_where_nothing_is_said(capsys):
 
 def test_the_declarations_name_what_the_rooms_have():
     """The names stand there so that --help loads no room."""
-    assert set(declared.BEHAVIOURS) == set(BEHAVIOURS)
     assert set(declared.CLAIMS) == set(CLAIM_SETS)
     assert declared.TRANSPORTS == TRANSPORTS
     assert forms.MOST_DATA == MAX_BODY

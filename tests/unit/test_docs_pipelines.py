@@ -9,7 +9,6 @@ import yaml
 
 from rateproof import cli, errors
 from rateproof.options.arguments import parse
-from rateproof.testing import Options
 
 PAGE = Path(__file__).parents[2] / "docs" / "hunt" / "pipelines.md"
 TEXT = PAGE.read_text()
@@ -73,12 +72,6 @@ def test_the_exit_codes_are_all_of_ours():
     named = {int(code) for code in re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)}
     raised = {getattr(errors, name).exit_code for name in errors.__all__}
     assert named == raised | {0, 1, 2, cli.INTERNAL_ERROR, cli.INTERRUPTED}
-
-
-def test_the_options_of_the_fixture_are_all_named():
-    table = TEXT.partition("| option |")[2].partition("\n\n")[0]
-    named = set(re.findall(r"`(\w+)`", "\n".join(r.split("|")[1] for r in table.split("\n")[2:])))
-    assert named == set(Options.__annotations__)
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS.keys() - {"completion"}))

@@ -46,7 +46,6 @@ class LimiterFamily:
         advance: see the module.
         apart: how it differs from the algorithm as we have it.
         alike: what behaves the same, in a sentence.
-        counts_denied: what it denies changes what it admits later.
     """
 
     of: Algorithm | str
@@ -55,7 +54,6 @@ class LimiterFamily:
     advance: Advance
     apart: str = ""
     alike: str = ""
-    counts_denied: bool = False
 
     @property
     def record(self) -> Algorithm | None:

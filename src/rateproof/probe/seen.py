@@ -56,9 +56,9 @@ class Box(NamedTuple):
         """The window in the middle, as ratios go."""
         return isqrt(self.low_ns * self.high_ns)
 
-    def point(self, window_ns: int | None = None) -> "Box":
-        """One limiter of the set: the one in the middle, or that with a window of `window_ns`."""
-        window_ns = self.middle_ns if window_ns is None else window_ns
+    def point(self) -> "Box":
+        """One limiter of the set: the one in the middle."""
+        window_ns = self.middle_ns
         phase_ns = (self.phase_low_ns + self.phase_high_ns) // 2
         return Box(self.limit, window_ns, window_ns, phase_ns, phase_ns)
 

@@ -12,10 +12,10 @@ from rateproof.policy import ALGORITHMS, Policy, Quota
 
 __all__ = [
     "Ledgers",
-    "Step",
-    "Steps",
+    "StoreCall",
+    "StoreCalls",
+    "draw_calls",
     "draw_quotas",
-    "draw_steps",
     "reference_store",
     "round_up",
     "shortest",
@@ -31,7 +31,7 @@ _OPERATIONS: Mapping[Operation, float] = {"hit": 20, "ahit": 3, "peek": 5, "rese
 """How often each is drawn."""
 
 
-class Step(NamedTuple):
+class StoreCall(NamedTuple):
     """One call of a ledger.
 
     Args:
@@ -58,7 +58,7 @@ class Step(NamedTuple):
         return f"{what} at {self.now_ns} ns by opener {self.opener}{quotas}"
 
 
-Steps = Sequence[Step]
+StoreCalls = Sequence[StoreCall]
 
 
 class Ledgers:
@@ -74,7 +74,7 @@ class Ledgers:
             alone: store.ledger(quotas[: 1 if alone else None]) for alone in (False, True)
         }
 
-    def take(self, step: Step, now_ns: int | None) -> Ruling | None:
+    def take(self, step: StoreCall, now_ns: int | None) -> Ruling | None:
         """What the step is answered; None for those that answer nothing."""
         ledger = self._of[step.alone]
         match step.operation:
@@ -113,20 +113,20 @@ def _draw_quota(draw: random.Random, algorithm: str, step_ns: int) -> Quota:
     return Quota(limit, steps * step_ns, algorithm, burst)
 
 
-def draw_steps(
+def draw_calls(
     draw: random.Random, quotas: Sequence[Quota], openers: int, step_ns: int
-) -> list[Step]:
+) -> list[StoreCall]:
     """A schedule that moves, or not, to about when something changes by the last answer."""
     store = reference_store()
     ledgers = Ledgers(store, quotas)
     most = min(quota.burst for quota in quotas)
     now_ns = round_up(draw.choice(_STARTS_NS), step_ns)
     waits_ns = [0]
-    steps: list[Step] = []
+    steps: list[StoreCall] = []
     for _ in range(draw.randint(20, 60)):
         ahead_ns = draw.choice([0, 0, *waits_ns, quotas[-1].window_ns // 3])
         now_ns += max(0, round_up(ahead_ns, step_ns) + draw.randint(-1, 4) * step_ns)
-        step = Step(
+        step = StoreCall(
             operation=draw.choices([*_OPERATIONS], [*_OPERATIONS.values()])[0],
             key=draw.choice(_KEYS),
             cost=min(most, draw.randint(1, 9)),
@@ -148,7 +148,7 @@ def round_up(ns: int, step_ns: int) -> int:
     return -(-ns // step_ns) * step_ns
 
 
-def shortest(steps: Steps, fails: Callable[[Steps], bool]) -> Steps:
+def shortest(steps: StoreCalls, fails: Callable[[StoreCalls], bool]) -> StoreCalls:
     """Leave out what can be while it still fails: halves, quarters, down to single steps."""
     size = len(steps) // 2
     while size:

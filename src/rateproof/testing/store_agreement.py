@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import ClassVar, NamedTuple
+from uuid import uuid4
 
 import pytest
 
@@ -15,16 +16,15 @@ from rateproof.errors import StoreError
 from rateproof.policy import Policy, Quota
 from rateproof.testing.schedules import (
     Ledgers,
-    Steps,
+    StoreCalls,
+    draw_calls,
     draw_quotas,
-    draw_steps,
     reference_store,
     round_up,
     shortest,
 )
-from rateproof.testing.store_suite import StoreSuite
 
-__all__ = ["StoreAgreement"]
+__all__ = ["StoreAgreement", "StoreSuite"]
 
 _ROOM = 256
 _CROWD = 8
@@ -38,6 +38,39 @@ _EACH_AND_MIXED = pytest.mark.parametrize(
 class _Difference(NamedTuple):
     store: str
     reference: str
+
+
+class StoreSuite:
+    """How the claims come by a store: to be completed by who derives from them."""
+
+    shared: ClassVar[bool] = False
+    """Whether all who open the same name share what is in it, in other processes too."""
+
+    def open_store(self, name: str, capacity: int) -> Store:
+        """Open the store of this name: to be written.
+
+        Args:
+            name: new, with nothing admitted, unless it was opened before and not
+                removed; letters, digits and hyphens.
+            capacity: how many keys must find room at once, for each quota.
+
+        Returns:
+            An open store, which is closed by whoever asked for it. Where `shared`,
+            processes that were forked from this one ask for it too.
+        """
+        raise NotImplementedError
+
+    def remove_store(self, name: str) -> None:
+        """Delete what is left of the store of this name, if anything is: all have closed it."""
+
+    @contextmanager
+    def _fresh_name(self) -> Iterator[str]:
+        """A name for a store that is removed in the end."""
+        name = f"agreement-{uuid4().hex}"
+        try:
+            yield name
+        finally:
+            self.remove_store(name)
 
 
 class StoreAgreement(StoreSuite):
@@ -79,7 +112,7 @@ class StoreAgreement(StoreSuite):
         """
         for draw in self._draws(algorithms):
             quotas = draw_quotas(draw, algorithms, self.step_ns)
-            steps: Steps = draw_steps(draw, quotas, 2 if self.shared else 1, self.step_ns)
+            steps: StoreCalls = draw_calls(draw, quotas, 2 if self.shared else 1, self.step_ns)
             if self._difference(quotas, steps) is not None:
                 raise AssertionError(self._shortest_difference(quotas, steps))
 
@@ -175,7 +208,7 @@ class StoreAgreement(StoreSuite):
         with self._fresh_name() as name, closing(self.open_store(name, capacity)) as store:
             yield store
 
-    def _difference(self, quotas: Sequence[Quota], steps: Steps) -> _Difference | None:
+    def _difference(self, quotas: Sequence[Quota], steps: StoreCalls) -> _Difference | None:
         """The first step that the store answers unlike the reference."""
         with ExitStack() as stack:
             expected = Ledgers(stack.enter_context(closing(reference_store())), quotas)
@@ -192,7 +225,7 @@ class StoreAgreement(StoreSuite):
                     return _Difference(found, wanted)
         return None
 
-    def _shortest_difference(self, quotas: Sequence[Quota], steps: Steps) -> str:
+    def _shortest_difference(self, quotas: Sequence[Quota], steps: StoreCalls) -> str:
         steps = shortest(steps, lambda fewer: self._difference(quotas, fewer) is not None)
         lines = ["the store does not decide as the reference does"]
         lines.append(f"policy     {Policy(tuple(quotas))}")

@@ -1,8 +1,13 @@
 """What a store must keep while several ask at once, by the time of the machine."""
 
+import mmap
+import sys
 import time
+import traceback
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
 
@@ -11,8 +16,10 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.events import ADMITTED, Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, VIOLATED, judge
-from rateproof.testing.store_suite import StoreSuite
-from rateproof.testing.workers import Meeting, in_processes, in_threads
+from rateproof.testing.store_agreement import StoreSuite
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 __all__ = ["StoreRaces"]
 
@@ -20,6 +27,7 @@ T = TypeVar("T")
 
 _ADMISSIONS = 15
 _PATIENCE_NS = 20_000_000_000
+_MEETING_S = 60
 _RACED = [
     *(f"{algorithm} 5 per day" for algorithm in RULES),
     "; ".join(f"{algorithm} {5 + more} per day" for more, algorithm in enumerate(RULES)),
@@ -49,7 +57,7 @@ class StoreRaces(StoreSuite):
     ) -> None:
         """In each round, of a key of its own, a hit of cost 3 by both where 4 or 5 are left."""
 
-        def race(me: int, limiter: Limiter, meeting: Meeting) -> list[bool]:
+        def race(me: int, limiter: Limiter, meeting: _Meeting) -> list[bool]:
             won = []
             for number in range(1, self.rounds + 1):
                 if me == 0 and number % 2:
@@ -73,7 +81,7 @@ class StoreRaces(StoreSuite):
         """Judged by what callers saw; and what falls out of the window is admitted anew."""
         policy = f"{algorithm} 5 per 50ms"
 
-        def hammer(me: int, limiter: Limiter, meeting: Meeting) -> list[tuple[int, int]]:
+        def hammer(me: int, limiter: Limiter, meeting: _Meeting) -> list[tuple[int, int]]:
             meeting.wait(me, 1)
             admitted: list[tuple[int, int]] = []
             end_ns = time.monotonic_ns() + _PATIENCE_NS
@@ -105,10 +113,10 @@ class StoreRaces(StoreSuite):
             )
 
     def _at_once(
-        self, workers: str, policy: str, work: Callable[[int, Limiter, Meeting], list[T]]
+        self, workers: str, policy: str, work: "Callable[[int, Limiter, _Meeting], list[T]]"
     ) -> list[list[T]]:
         """What two workers return, each with a limiter on one store."""
-        meeting = Meeting()
+        meeting = _Meeting()
 
         def join(me: int, limiter: Limiter) -> list[T]:
             try:
@@ -126,9 +134,9 @@ class StoreRaces(StoreSuite):
                     return join(me, limiter)
 
             if workers == "processes":
-                return in_processes(alone)
+                return _in_processes(alone)
             with opened() as limiter:
-                return in_threads(lambda me: join(me, limiter))
+                return _in_threads(lambda me: join(me, limiter))
 
 
 def _admits(limiter: Limiter, key: str, cost: int = 1) -> bool:
@@ -137,3 +145,81 @@ def _admits(limiter: Limiter, key: str, cost: int = 1) -> bool:
     if decision.reason == "error":
         raise AssertionError("the store could not be reached")
     return decision.admitted
+
+
+class _Meeting:
+    """Where two workers wait for each other; processes if they were forked after it was made."""
+
+    def __init__(self) -> None:
+        self._places = memoryview(mmap.mmap(-1, 16)).cast("Q")
+
+    def wait(self, me: int, number: int) -> None:
+        """Come to the meeting of this number, 1 or more, and go on when the other has too.
+
+        Raises:
+            TimeoutError: the other does not come.
+        """
+        self._places[me] = number
+        deadline = time.monotonic() + _MEETING_S
+        while self._places[1 - me] < number:
+            time.sleep(0)
+            if time.monotonic() > deadline:
+                raise TimeoutError("the other worker does not come")
+
+    def leave(self, me: int) -> None:
+        """Come no more: who waits for this worker goes on."""
+        self._places[me] = 2**64 - 1
+
+
+def _in_threads(work: Callable[[int], T]) -> list[T]:
+    """What `work(0)` and `work(1)` return, done by threads that take turns all the time."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(work, range(2)))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _in_processes(work: Callable[[int], T]) -> list[T]:
+    """What `work(0)` and `work(1)` return, done by processes that know all that this one does.
+
+    Raises:
+        AssertionError: one of them failed, with its traceback.
+    """
+    context = get_context("fork")
+    workers = []
+    try:
+        for me in range(2):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_report, args=(sender, work, me), daemon=True)
+            process.start()
+            sender.close()
+            workers.append((process, receiver))
+        results: list[T] = [_result(receiver) for _, receiver in workers]
+        return results
+    finally:
+        for process, receiver in workers:
+            receiver.close()
+            process.kill()
+            process.join()
+
+
+def _report(sender: "Connection", work: Callable[[int], T], me: int) -> None:
+    try:
+        sender.send((work(me), None))
+    except BaseException:  # noqa: BLE001 - all of it is told, in the process that asked
+        sender.send((None, traceback.format_exc()))
+    # Whoever asked kills this process: what a test had open is closed there alone.
+    sender.close()
+
+
+def _result(receiver: "Connection") -> Any:
+    try:
+        result, failure = receiver.recv()
+    except EOFError:
+        raise AssertionError("a process that used the store died") from None
+    if failure is not None:
+        raise AssertionError(f"in a process that used the store:\n{failure}")
+    return result

@@ -42,24 +42,32 @@ def free(reset_ns):
 
 def test_it_holds_from_the_sending_and_its_waits_from_the_receipt(clock):
     denials = Denials()
-    sent_ns = clock.now_ns()
     clock.advance(SECOND_NS)  # a slow answer
-    answers = (denied(5 * SECOND_NS, 9 * SECOND_NS), free(reset_ns=SECOND_NS))
-    denials.keep(b"a", 0, 1, sent_ns, answers)
-    denial = denials.find(b"a", 0)
-    assert denial.until_ns <= sent_ns + 5 * SECOND_NS
-    assert denial.until_ns >= sent_ns + 5 * SECOND_NS * 0.999
-    assert denial.at(clock.now_ns()) == list(answers)
-    assert denial.at(clock.now_ns() + 2 * SECOND_NS) == [
-        denied(3 * SECOND_NS, 7 * SECOND_NS),
-        free(reset_ns=0),
-    ]
+    answers = [denied(5 * SECOND_NS, 9 * SECOND_NS), free(reset_ns=SECOND_NS)]
+    denials.keep(b"a", 0, 1, clock.now_ns() - SECOND_NS, answers)
+    assert denials.answers(b"a", 0, 1) == answers
+    clock.advance(2 * SECOND_NS)
+    expected = [denied(3 * SECOND_NS, 7 * SECOND_NS), free(reset_ns=0)]
+    assert denials.answers(b"a", 0, 1) == expected
+    clock.advance(round(1.99 * SECOND_NS))
+    assert denials.answers(b"a", 0, 1) is not None
+    clock.advance(round(0.01 * SECOND_NS))
+    assert denials.answers(b"a", 0, 1) is None
 
 
 def test_the_longest_wait_of_all_quotas_is_what_holds(clock):
     denials = Denials()
     denials.keep(b"a", 0, 1, clock.now_ns(), (denied(10), denied(2000), denied(30)))
-    assert denials.find(b"a", 0).until_ns == clock.now_ns() + 1999
+    clock.advance(1998)
+    assert denials.answers(b"a", 0, 1) is not None
+    clock.advance(1)
+    assert denials.answers(b"a", 0, 1) is None
+
+
+def test_only_the_cost_that_was_denied_is_denied(clock):
+    denials = Denials()
+    denials.keep(b"a", 0, 3, clock.now_ns(), (denied(SECOND_NS),))
+    assert [denials.answers(b"a", 0, cost) is None for cost in (1, 3, 4)] == [True, False, True]
 
 
 def test_the_oldest_goes_when_there_are_too_many(clock):
@@ -67,8 +75,8 @@ def test_the_oldest_goes_when_there_are_too_many(clock):
     for number in range(CAPACITY + 10):
         denials.keep(b"%d" % number, 0, 1, clock.now_ns(), (denied(10),))
     assert len(denials._kept) == CAPACITY
-    assert denials.find(b"9", 0) is None
-    assert denials.find(b"10", 0) is not None
+    assert denials.answers(b"9", 0, 1) is None
+    assert denials.answers(b"10", 0, 1) is not None
 
 
 def test_a_reset_forgets_the_key_in_all_policies_and_what_is_under_way(clock):
@@ -78,6 +86,6 @@ def test_a_reset_forgets_the_key_in_all_policies_and_what_is_under_way(clock):
             denials.keep(key, ledger, 1, clock.now_ns(), (denied(10),))
     before = denials.resets
     denials.forget(b"a")
-    assert [denials.find(b"a", ledger) for ledger in range(3)] == [None] * 3
-    assert None not in [denials.find(b"b", ledger) for ledger in range(3)]
+    assert [denials.answers(b"a", ledger, 1) for ledger in range(3)] == [None] * 3
+    assert None not in [denials.answers(b"b", ledger, 1) for ledger in range(3)]
     assert denials.resets != before

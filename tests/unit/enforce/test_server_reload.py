@@ -1,6 +1,5 @@
 """Reading the settings anew: what is posted, what is said, and what cannot change."""
 
-import pickle
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from rateproof.enforce.server import ServerSettings
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.reload import Reloader
 from rateproof.enforce.server.succession import LAG_NS
-from rateproof.enforce.server.worker import Worker, post
+from rateproof.enforce.server.worker import Worker
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
@@ -43,7 +42,7 @@ class Desk:
 
     @property
     def shown(self):
-        return pickle.loads(self.board.read(self.board.mark()))
+        return self.board.read(self.board.mark())
 
 
 @pytest.fixture
@@ -126,16 +125,16 @@ def test_nothing_changed_is_said(desk, capsys):
 
 def test_a_worker_follows_with_its_next_request_and_keeps_what_it_counted():
     board = Board()
-    post(board, START)
+    board.post(START)
     client = Client(Worker(board))
 
     def statuses(number):
         return [client.get("/?clientId=a").status_code for _ in range(number)]
 
     assert statuses(2) == [200, 200]
-    post(board, replace(TIGHTER, policy=Policy.parse("3 per 5s; 5 per 5s")))
+    board.post(replace(TIGHTER, policy=Policy.parse("3 per 5s; 5 per 5s")))
     assert statuses(4) == [200, 200, 200, 503]
-    post(board, replace(START, shadow=True, exempt=("/",)))
+    board.post(replace(START, shadow=True, exempt=("/",)))
     answer = client.get("/?clientId=a")
     assert answer.status_code == 200
     assert "RateLimit" not in answer.headers
@@ -145,11 +144,11 @@ def test_a_worker_lets_go_of_tables_that_no_policy_has_any_more(shm_name):
     board = Board()
     minute = Policy.parse("5 per 1m")  # longer than a busy machine takes for all this
     located = replace(START, store=f"shm://{shm_name}", policy=minute)
-    post(board, located)
+    board.post(located)
     client = Client(Worker(board))
     assert client.get("/?clientId=a").status_code == 200
     for limit in range(10, 30):
-        post(board, replace(located, policy=Policy.parse(f"5 per 1m; {limit} per 1m")))
+        board.post(replace(located, policy=Policy.parse(f"5 per 1m; {limit} per 1m")))
         assert client.get(f"/?clientId={limit}").status_code == 200
     held = Counter(
         link.name
@@ -158,13 +157,13 @@ def test_a_worker_lets_go_of_tables_that_no_policy_has_any_more(shm_name):
     )
     tables = {name.partition(".")[0] for name in held if name.startswith("sliding-log")}
     assert tables == {"sliding-log-5-60000000000", "sliding-log-29-60000000000"}
-    post(board, located)
+    board.post(located)
     assert client.get("/?clientId=a").headers["RateLimit"].startswith('"default";r=3')
 
 
 def test_a_worker_takes_the_word_of_trusted_proxies_alone():
     board = Board()
-    post(board, replace(START, proxies=1, key=KeySpec.parse("ip")))
+    board.post(replace(START, proxies=1, key=KeySpec.parse("ip")))
     client = Client(Worker(board))
 
     def statuses(address):
@@ -172,6 +171,6 @@ def test_a_worker_takes_the_word_of_trusted_proxies_alone():
         return [client.get("/", headers=fields).status_code for _ in range(6)]
 
     assert statuses("192.0.2.1") == statuses("192.0.2.2") == [200] * 5 + [503]
-    post(board, replace(START, key=KeySpec.parse("ip")))
+    board.post(replace(START, key=KeySpec.parse("ip")))
     assert statuses("192.0.2.3") == [200] * 5 + [503]
     assert statuses("192.0.2.4") == [503] * 6

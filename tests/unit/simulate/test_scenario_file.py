@@ -1,7 +1,6 @@
 """Claims about scenario files: read as they say, and every mistake named with its line."""
 
 import json
-import re
 import textwrap
 import tomllib
 from pathlib import Path
@@ -27,8 +26,7 @@ from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, LogNormal
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.scenario_file import ScenarioFile, load
-from rateproof.simulate.scenario_file.file import SCENARIO
-from rateproof.simulate.scenario_file.groups import CLIENTS, INTERVAL
+from rateproof.simulate.scenario_file.groups import CLIENTS
 from rateproof.simulate.scenario_file.schema import schema, schema_text
 
 MS, SECOND = 10**6, 10**9
@@ -459,26 +457,6 @@ def test_the_schema_accepts_a_value_of_every_kind() -> None:
 
 
 # ------------------------------------------------------------- the page about it
-
-
-def test_the_page_names_every_key_and_nothing_else() -> None:
-    page = (Path(__file__).parents[3] / "docs/simulate/scenarios.md").read_text(encoding="utf-8")
-
-    def rows(heading: str) -> dict[str, str]:
-        table = page.partition(heading)[2].partition("\n|---")[2].partition("\n\n")[0]
-        lines = [line.split("|") for line in table.splitlines()[1:]]
-        return {cells[1].strip(' `"'): cells[-2] for cells in lines}
-
-    assert rows("## Keys of the file").keys() == SCENARIO.options.keys()
-    assert rows("## Keys of `[[clients]]`").keys() == {*CLIENTS.options, "behaviour", "rate"}
-    tables = {"| behaviour |": CLIENTS.variants, "| `distribution` |": INTERVAL.variants}
-    for heading, variants in tables.items():
-        described = rows(heading)
-        assert described.keys() == variants.keys()
-        for name, keys in variants.items():
-            named = set(re.findall(r"`(\w+)`", described[name]))
-            assert named - {"think", "pause"} == keys.keys() - {"pause"}
-            assert ("pause" in named) == ("pause" in keys)
 
 
 def test_the_example_and_the_mistakes_of_the_page_are_true(files: Files) -> None:

@@ -2,7 +2,10 @@
 
 import mmap
 import os
+import pickle
 from typing import Final
+
+from rateproof.enforce.server.settings import ServerSettings
 
 __all__ = ["Board"]
 
@@ -10,10 +13,10 @@ _LENGTH_BITS: Final = 24  # of the head; the bits above say where the notice lie
 
 
 class Board:
-    """Notices that one process posts and others read, the newest only.
+    """Settings that one process posts and others read, the newest only.
 
     The file has no name and lies in memory, so it goes with the processes that
-    use it. Notices are only ever appended: a reader needs no lock, for what the
+    use it. Settings are only ever appended: a reader needs no lock, for what the
     head points at does not change, and the head is one word, written whole. It
     differs after each post, so comparing it costs a reader next to nothing.
 
@@ -32,19 +35,22 @@ class Board:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._head = memoryview(mmap.mmap(self._file, mmap.PAGESIZE)).cast("Q")
 
-    def post(self, notice: bytes) -> None:
-        """Put a notice, not empty, in the place of the one before; by one thread at a time."""
+    def post(self, settings: ServerSettings) -> None:
+        """Put settings in the place of those before; by one thread at a time."""
+        notice = pickle.dumps(settings)
         at = os.fstat(self._file).st_size
         os.pwrite(self._file, notice, at)
         self._head[0] = at << _LENGTH_BITS | len(notice)
 
     def mark(self) -> int:
-        """A number that tells whether another notice was posted; 0 before the first."""
+        """A number that tells whether others were posted; 0 before the first."""
         return self._head[0]
 
-    def read(self, mark: int) -> bytes:
-        """The notice that was the newest when `mark` was asked for."""
-        return os.pread(self._file, mark % (1 << _LENGTH_BITS), mark >> _LENGTH_BITS)
+    def read(self, mark: int) -> ServerSettings:
+        """The settings that were the newest when `mark` was asked for."""
+        notice = os.pread(self._file, mark % (1 << _LENGTH_BITS), mark >> _LENGTH_BITS)
+        settings: ServerSettings = pickle.loads(notice)  # noqa: S301 - our parent's
+        return settings
 
     def __reduce__(self) -> tuple[type["Board"], tuple[str]]:
         return Board, (f"/proc/{os.getpid()}/fd/{self._file}",)

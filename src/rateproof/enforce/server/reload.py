@@ -9,7 +9,7 @@ from rateproof.clock import Clock, SystemClock
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.settings import ServerSettings
 from rateproof.enforce.server.succession import Succession
-from rateproof.enforce.server.worker import limiter_of, post
+from rateproof.enforce.server.worker import limiter_of
 from rateproof.errors import RateproofError
 from rateproof.output import say
 
@@ -46,7 +46,7 @@ class Reloader:
         self._clock = clock or SystemClock()
         self._succession = Succession(settings.policy)
         self._requests: SimpleQueue[None] = SimpleQueue()
-        post(board, settings)
+        board.post(settings)
 
     def start(self) -> None:
         """Do what is requested in a thread of its own, for as long as the process lives."""
@@ -76,7 +76,7 @@ class Reloader:
 
     def _succeed(self, succession: Succession) -> None:
         self._succession = succession
-        post(self._board, replace(self._settings, policy=succession.in_force))
+        self._board.post(replace(self._settings, policy=succession.in_force))
 
     def _report(self, changed: Sequence[str], lasting: Sequence[str]) -> None:
         now_ns = self._clock.now_ns()

@@ -1,25 +1,28 @@
 """What each worker process serves: a greeting behind a limiter that follows the settings."""
 
-import pickle
+import gc
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rateproof.enforce.http import RateLimitMiddleware
 from rateproof.enforce.limiter import Limiter
-from rateproof.enforce.server.access_log import AccessLog
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.metrics import MetricsPage
 from rateproof.enforce.server.settings import ServerSettings
 from rateproof.enforce.stores import Store, open_store
 from rateproof.errors import InvalidArgument
+from rateproof.output import say
 
 if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
     from flask import Flask
 
-__all__ = ["Worker", "greeting", "limiter_of", "post"]
+__all__ = ["Worker", "greeting", "limiter_of"]
 
+_MS_NS = 1_000_000
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -30,7 +33,7 @@ class Worker:
     one that is being answered meanwhile ends as it began.
 
     Args:
-        board: where `post` puts settings; there are some.
+        board: where settings are posted; there are some.
 
     Raises:
         StoreError: the store cannot be opened.
@@ -42,7 +45,7 @@ class Worker:
         self._greeting = greeting()
         self._renewing = threading.Lock()
         self._mark = board.mark()
-        settings = _posted(board, self._mark)
+        settings = board.read(self._mark)
         local = settings.on_error == "local"
         self._store = open_store(settings.location, settings.capacity, local=local)
         self._app = self._limited(settings)
@@ -58,10 +61,11 @@ class Worker:
             mark = self._board.mark()
             if mark != self._mark:
                 # The limiter before is let go, not closed: it may be deciding.
-                settings = _posted(self._board, mark)
+                settings = self._board.read(mark)
                 self._app = self._limited(settings)
                 self._store.retain(settings.policy.quotas)
                 self._mark = mark
+                gc.collect()  # the middleware before, which has it, is in a cycle with its desk
 
     def _limited(self, settings: ServerSettings) -> WSGIApplication:
         limiter = limiter_of(settings, self._store)
@@ -76,17 +80,40 @@ class Worker:
         )
         if settings.metrics != "off":
             app = MetricsPage(app, limiter, settings.metrics)
-        return AccessLog(app) if settings.access_log else app
+        return _AccessLog(app) if settings.access_log else app
 
 
-def post(board: Board, settings: ServerSettings) -> None:
-    """Tell the workers what holds from now on."""
-    board.post(pickle.dumps(settings))
+class _AccessLog:
+    """A WSGI application that notes what another one answered.
 
+    The line has the peer's address, the method, the path, the status and the
+    milliseconds that the answer took. It has no query and no field, where
+    identities are, and what clients choose is escaped: no path writes a line.
 
-def _posted(board: Board, mark: int) -> ServerSettings:
-    settings: ServerSettings = pickle.loads(board.read(mark))  # noqa: S301 - our parent's
-    return settings
+    Args:
+        app: answers the requests.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        began_ns, code = time.monotonic_ns(), "-"
+
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
+        ) -> Callable[[bytes], object]:
+            nonlocal code
+            code = status.partition(" ")[0]
+            return start_response(status, headers, exc_info)
+
+        try:
+            return self._app(environ, start)
+        finally:
+            took_ms = (time.monotonic_ns() - began_ns) / _MS_NS
+            what = f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
+            say(f"{environ.get('REMOTE_ADDR')} {what!a} {code} {took_ms:.3f} ms")
 
 
 def limiter_of(settings: ServerSettings, store: Store | None = None) -> Limiter:

@@ -7,8 +7,7 @@ a store keeps of one policy: one table for each quota, decided all or nothing.
 from collections.abc import Sequence
 from typing import Protocol
 
-from rateproof.core import native as native_module  # a bare `native` is our submodule
-from rateproof.core import required_native
+from rateproof.core import native, required_native
 from rateproof.enforce.counters import Counters
 from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores.location import parse_url, remove, shown_url
@@ -137,30 +136,22 @@ def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = Fals
         raise TypeError(f"capacity is {type(capacity).__name__}, not int")
     if not 1 <= capacity <= MAX_CAPACITY:
         raise InvalidArgument(f"capacity {capacity}", f"a capacity is 1 to {MAX_CAPACITY}")
-    if url.startswith(NETWORK_SCHEMES):
-        from rateproof.enforce.stores.redis import open_redis
+    if not url.startswith(NETWORK_SCHEMES):
+        return _tables(parse_url(url), capacity)
+    from rateproof.enforce.stores.redis.store import RedisStore
 
-        return open_redis(url, _in_memory(capacity if local else 1, anew=True), local=local)
-    name = parse_url(url)
-    return _in_memory(capacity) if name is None else _in_files(name, capacity)
-
-
-def _in_files(name: str, capacity: int) -> Store:
-    module = required_native(f"store 'shm://{name}'")
-    from rateproof.enforce.stores.native import NativeStore
-
-    return NativeStore(module, name, capacity)
+    return RedisStore(url, _tables(None, capacity if local else 1, anew=True), local=local)
 
 
-def _in_memory(capacity: int, *, anew: bool = False) -> Store:
-    module = native_module()
+def _tables(name: str | None, capacity: int, *, anew: bool = False) -> Store:
+    module = native() if name is None else required_native(f"store 'shm://{name}'")
     if module is None:
         from rateproof.enforce.stores.plain import PlainStore
 
         return PlainStore(capacity, anew=anew)
-    from rateproof.enforce.stores.native import NativeStore
+    from rateproof.enforce.stores.shared import NativeStore
 
-    return NativeStore(module, None, capacity)
+    return NativeStore(module, name, capacity)
 
 
 def distinct_quotas(policy: Policy) -> list[Quota]:

@@ -140,25 +140,17 @@ def edits(draft: Draft, window_ns: int, hint: frozenset[int] = frozenset()) -> I
 
 
 def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
-    """Fewer others; any beginning, or a round one."""
-    if draft.others is not None:
-        yield _set("others", _halved(draft.others))
-    if draft.phase is not None:
+    """Half the others; any beginning, or for the first request one nearby on the coarsest grid."""
+    others, phase = draft.others, draft.phase
+    if others is not None:
+        halved = tuple((at_ns, max(1, count // 2)) for at_ns, count in others.steps)
+        yield _set("others", Schedule(halved))
+    if phase is not None:
         yield _set("phase", None)
-        for phase in _rounded_phases(draft.phase, first_ns):
-            yield _set("phase", phase)
-
-
-def _halved(others: Schedule) -> Schedule:
-    return Schedule(tuple((at_ns, max(1, count // 2)) for at_ns, count in others.steps))
-
-
-def _rounded_phases(phase: Phase, first_ns: int) -> Iterator[Phase]:
-    """Beginnings nearby that are on the coarsest grid, for the first request at `first_ns`."""
-    grid_ns = max(1, phase.of_ns // _GRIDS[0])
-    below_ns = (phase.at_ns + first_ns) // grid_ns * grid_ns
-    for at_ns in (below_ns, below_ns + grid_ns):
-        yield replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns)
+        grid_ns = max(1, phase.of_ns // _GRIDS[0])
+        below_ns = (phase.at_ns + first_ns) // grid_ns * grid_ns
+        for at_ns in (below_ns, below_ns + grid_ns):
+            yield _set("phase", replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns))
 
 
 def _selections(kept: Sequence[int], hint: frozenset[int]) -> Iterator[Edit]:

@@ -180,9 +180,9 @@ def _behaviour_options(name: str) -> dict[str, Option]:
 
 CLIENTS = Section(
     options={
-        "count": Option("count", whole(1, MAX_CLIENTS), "how many clients, 1 if left out"),
+        "count": Option("count", whole(1, MAX_CLIENTS), "how many clients", "1"),
         "connections": Option(
-            "connections", whole(1, MAX_CLIENTS), "of each client, 1 if left out"
+            "connections", whole(1, MAX_CLIENTS), "of each client; all follow the same plan", "1"
         ),
     },
     make=_group_plan,

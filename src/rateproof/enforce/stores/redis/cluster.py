@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from rateproof.enforce.stores.redis.address import Address
-from rateproof.enforce.stores.redis.breaker import Breaker
 from rateproof.enforce.stores.redis.command import Command, Mode
-from rateproof.enforce.stores.redis.lanes import Lanes
+from rateproof.enforce.stores.redis.loops import LoopClients
+from rateproof.enforce.stores.redis.outages import Breaker
 
 __all__ = ["Cluster"]
 
@@ -35,7 +35,7 @@ class Cluster:
         }
         self._options["ssl"] = address.url.startswith("rediss:")
         self._client: Any = None
-        self._lanes = Lanes(self._make_async)
+        self._loops = LoopClients(lambda: self._make(redis.asyncio))
         self._breakers: dict[str, Breaker] = {}
 
     def breaker(self, digest: bytes) -> Breaker:
@@ -44,7 +44,7 @@ class Cluster:
 
     def abreaker(self, digest: bytes) -> Breaker:
         """`breaker` for coroutines."""
-        return self._breaker_of(self._lanes.current().client, digest)
+        return self._breaker_of(self._loops.current()[0], digest)
 
     def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """What the script says; see `Server.ask`."""
@@ -55,14 +55,14 @@ class Cluster:
 
     async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """`ask` for coroutines."""
-        client = self._lanes.current().client
+        client, _ = self._loops.current()
         with suppress(self._redis.exceptions.NoScriptError):
             return await _run(client, command.words(digest, mode, cost))
         return await _run(client, command.words(digest, mode, cost, whole=True))
 
     def gate(self) -> asyncio.Semaphore:
         """How many coroutines of the running loop may ask at once."""
-        return self._lanes.current().gate
+        return self._loops.current()[1]
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states, which share a slot."""
@@ -79,7 +79,7 @@ class Cluster:
         """Close all connections."""
         if self._client is not None:
             self._client.close()
-        self._lanes.close()
+        self._loops.close()
 
     def _connected(self) -> Any:
         # Made when first needed, since making it connects. No lock, which a fork
@@ -87,9 +87,6 @@ class Cluster:
         if self._client is None:
             self._client = self._make(self._redis)
         return self._client
-
-    def _make_async(self) -> Any:
-        return self._make(self._redis.asyncio)
 
     def _make(self, flavour: Any) -> Any:
         return flavour.cluster.RedisCluster(
@@ -105,7 +102,7 @@ class Cluster:
             # Unknown until the topology was read, and for a slot that no node serves.
             with suppress(self._redis.exceptions.RedisClusterException):
                 name = client.get_node_from_key(b"{%b}" % digest).name
-        return self._breakers.setdefault(name, Breaker())
+        return self._breakers.setdefault(name, Breaker(self._address.shown))
 
 
 def _run(client: Any, words: list[bytes]) -> Any:

@@ -91,12 +91,8 @@ class Command:
         return passes == 1, answers
 
     def keys(self, digest: bytes) -> list[bytes]:
-        """Where Redis keeps the state of each quota."""
+        """Where Redis keeps the state of each quota; with the digest `*` a pattern for all."""
         return [key % digest for key in self._keys]
-
-    def patterns(self) -> list[bytes]:
-        """What matches the keys of each quota, whoever the client."""
-        return self.keys(b"*")
 
     def _form(self, mode: bytes) -> bytes:
         """`pack` of `words`, with a place for each digest and for the cost."""

@@ -11,54 +11,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final
 
-from rateproof.core import native
 from rateproof.enforce.decision import Answer
 from rateproof.enforce.stores.redis.command import digest_of
 
-if TYPE_CHECKING:
-    from rateproof import _native
-
-__all__ = ["Denial", "Denials", "open_denials"]
-
-RawAnswer: TypeAlias = tuple[bool, bool, int, int, int]
+__all__ = ["CAPACITY", "Denials"]
 
 CAPACITY: Final = 65_536
 """How many denials are remembered: the oldest is forgotten for a new one."""
 
 _DRIFT: Final = 2000
 """Clocks may differ by one part in so many (500 ppm): a denial is asked again that much early."""
-
-
-class Denial(NamedTuple):
-    """A denial as the server gave it, and until when it holds.
-
-    Args:
-        cost: what was denied.
-        until_ns: when to ask again.
-        received_ns: when it was received.
-        answers: of each quota, with waits counted from `received_ns`.
-    """
-
-    cost: int
-    until_ns: int
-    received_ns: int
-    answers: tuple[Answer, ...]
-
-    def at(self, now_ns: int) -> list[Answer]:
-        """The answers with waits counted from `now_ns`; `remaining` is as it was."""
-        past_ns = now_ns - self.received_ns
-        return [
-            Answer(
-                admitted,
-                full,
-                remaining,
-                retry_ns - past_ns if retry_ns > past_ns else 0,  # max() takes twice as long
-                reset_ns - past_ns if reset_ns > past_ns else 0,
-            )
-            for admitted, full, remaining, retry_ns, reset_ns in self.answers
-        ]
 
 
 class Denials:
@@ -71,30 +35,36 @@ class Denials:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[bytes, int], Denial] = OrderedDict()
+        # Of each the cost, until when it holds, when it was received, and the answers.
+        self._kept: OrderedDict[tuple[bytes, int], tuple[int, int, int, Sequence[Answer]]]
+        self._kept = OrderedDict()
         self.resets = 0
         self._ledgers = 0
 
-    def answers(self, key: bytes, ledger: int, cost: int) -> Sequence[RawAnswer] | None:
+    def answers(self, key: bytes, ledger: int, cost: int) -> list[Answer] | None:
         """What is to be answered to a hit of `cost` without asking, if anything is."""
-        denial = self.find(key, ledger)
-        if denial is None or denial.cost != cost:
-            return None
+        denied, until_ns, received_ns, answers = self._kept.get(
+            (digest_of(key), ledger), (0, 0, 0, ())
+        )
         now_ns = time.monotonic_ns()
-        return denial.at(now_ns) if now_ns < denial.until_ns else None
-
-    def find(self, key: bytes, ledger: int) -> Denial | None:
-        """What is remembered of the key, be it over or not."""
-        return self._kept.get((digest_of(key), ledger))
+        if denied != cost or now_ns >= until_ns:
+            return None
+        past_ns = now_ns - received_ns
+        return [
+            answer._replace(
+                retry_after_ns=max(0, answer.retry_after_ns - past_ns),
+                reset_after_ns=max(0, answer.reset_after_ns - past_ns),
+            )
+            for answer in answers
+        ]
 
     def keep(
-        self, key: bytes, ledger: int, cost: int, sent_ns: int, answers: tuple[Answer, ...]
+        self, key: bytes, ledger: int, cost: int, sent_ns: int, answers: Sequence[Answer]
     ) -> None:
         """Remember a denial of `cost`, asked at `sent_ns` and received just now."""
         wait_ns = max(answer.retry_after_ns for answer in answers)
         until_ns = sent_ns + wait_ns - wait_ns // _DRIFT
-        denial = Denial(cost, until_ns, time.monotonic_ns(), answers)
-        self._kept[digest_of(key), ledger] = denial
+        self._kept[digest_of(key), ledger] = cost, until_ns, time.monotonic_ns(), answers
         self._ledgers = max(self._ledgers, ledger + 1)
         with suppress(KeyError):  # another thread cleared it
             while len(self._kept) > CAPACITY:
@@ -111,9 +81,3 @@ class Denials:
         """Ask again for every key."""
         self.resets += 1
         self._kept.clear()
-
-
-def open_denials() -> "Denials | _native.Denials":
-    """Nothing remembered yet, by the native core where that is in use."""
-    module = native()
-    return Denials() if module is None else module.Denials()

@@ -202,7 +202,7 @@ class WsgiKey:
     def __new__(cls, alternatives: Sequence[Sequence[tuple[str, str, str]]]) -> WsgiKey: ...
     def read(self, environ: WSGIEnvironment) -> bytes | None: ...
 
-# RateLimitMiddleware without a line of Python for denials that were written before; the middleware
+# RateLimitMiddleware without a line of Python for answers that were written before; the middleware
 # is asked for the rest.
 @final
 class WsgiDesk:

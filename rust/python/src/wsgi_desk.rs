@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString};
@@ -35,6 +36,8 @@ pub struct WsgiDesk {
     /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
     /// in them, for those who accept anything.
     repeated: Mutex<HashMap<(u64, u64), Written>>,
+    /// The fields of admissions by one quota, likewise.
+    admitted: Mutex<HashMap<(u64, u64), Py<PyList>>>,
 }
 
 #[pymethods]
@@ -46,6 +49,7 @@ impl WsgiDesk {
             key,
             exempt,
             repeated: Mutex::default(),
+            admitted: Mutex::default(),
         }
     }
 
@@ -74,8 +78,12 @@ impl WsgiDesk {
             Err(error) => return Err(error),
         };
         if decision.get().passes() {
-            let told = (decision, environ, start_response);
-            return middleware.call_method1(intern!(py, "_admitted"), told);
+            let starting = Starting {
+                start_response: start_response.clone().unbind(),
+                fields: self.fields(middleware, decision)?,
+            };
+            let app = middleware.getattr(intern!(py, "_app"))?;
+            return app.call1((environ, starting));
         }
         let accept = environ.get_item(intern!(py, "HTTP_ACCEPT"))?;
         let (line, fields, body) = self.denial(middleware, decision, accept)?;
@@ -94,6 +102,37 @@ impl WsgiDesk {
     }
 }
 
+/// `start_response` of a request that may pass: adds the fields of its decision.
+#[pyclass(frozen, module = "rateproof._native")]
+struct Starting {
+    start_response: Py<PyAny>,
+    fields: Py<PyList>,
+}
+
+#[pymethods]
+impl Starting {
+    #[pyo3(signature = (status, headers, exc_info=None, /))]
+    fn __call__<'py>(
+        &self,
+        status: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyList>,
+        exc_info: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = status.py();
+        let fields = self.fields.bind(py).as_sequence();
+        let all = headers.as_sequence().concat(fields)?;
+        let start_response = self.start_response.bind(py);
+        match exc_info {
+            Some(exc_info) => start_response.call1((status, all, exc_info)),
+            None => start_response.call1((status, all)),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.start_response)
+    }
+}
+
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
     fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Py<Decision>>> {
@@ -101,6 +140,31 @@ impl WsgiDesk {
             Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
             None => Ok(None),
         }
+    }
+
+    /// What an admission adds to the answer: a list that is not to be changed.
+    fn fields(
+        &self,
+        middleware: &Bound<'_, PyAny>,
+        decision: Py<Decision>,
+    ) -> PyResult<Py<PyList>> {
+        let py = middleware.py();
+        let seen = decision.get().seconds_and_remaining();
+        let admitted = || self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = seen.and_then(|seen| admitted().get(&seen).map(|kept| kept.clone_ref(py)));
+        if let Some(fields) = kept {
+            return Ok(fields);
+        }
+        let fields = middleware.call_method1(intern!(py, "_fields"), (decision,))?;
+        let fields: Py<PyList> = fields.extract()?;
+        if let Some(seen) = seen {
+            let mut admitted = admitted();
+            if admitted.len() == MOST {
+                admitted.clear();
+            }
+            admitted.insert(seen, fields.clone_ref(py));
+        }
+        Ok(fields)
     }
 
     fn denial<'py>(

@@ -30,9 +30,7 @@ WholeRefusal: TypeAlias = tuple[Refusal, tuple[tuple[str, str], ...]]
 
 _log = logging.getLogger("rateproof")
 
-_LOG_INTERVAL_NS = _SECOND_NS = 1_000_000_000
-_MOST_WRITTEN = 4096
-"""Fields that are kept, since most answers have the same: to write them anew takes 2 us."""
+_LOG_INTERVAL_NS = 1_000_000_000
 
 
 class Failures:
@@ -105,24 +103,10 @@ class Middleware(Generic[A, R]):
         self._x_ratelimit = x_ratelimit
         self._announced = announcement(limiter.policy, name)
         self._failures = Failures()
-        self._written: dict[tuple[str, int, int], Fields] = {}
 
     def _fields(self, decision: Decision) -> Fields:
-        """What a decision adds to an answer: a list that others are given too."""
-        if self._x_ratelimit:
-            return limit_fields(decision, self._announced) + x_ratelimit_fields(decision)
-        if len(self._announced.names) > 1:
-            return limit_fields(decision, self._announced)
-        # All that is said of a policy with one quota.
-        wait_ns = decision.retry_after_ns or decision.reset_after_ns
-        said = decision.reason, decision.remaining, -(-wait_ns // _SECOND_NS)
-        fields = self._written.get(said)
-        if fields is None:
-            fields = limit_fields(decision, self._announced)
-            if len(self._written) >= _MOST_WRITTEN:
-                self._written.clear()
-            self._written[said] = fields
-        return fields
+        fields = limit_fields(decision, self._announced)
+        return fields + x_ratelimit_fields(decision) if self._x_ratelimit else fields
 
     def _denied(self, decision: Decision, accept: str | None) -> WholeRefusal:
         answer = denial(decision, self._announced, status=self._status, accept=accept)

@@ -1,4 +1,4 @@
-"""What could be left out of a recipe, or made simpler: every single edit, and what is simpler."""
+"""Every single edit that may make a recipe simpler, and the measure of simple."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Draft:
         return [place for place, count in enumerate(self.counts) if count]
 
     def recipe(self) -> Recipe | None:
-        """What it says, from its first request on; None if there is none, or no order."""
+        """Return its recipe, from the first request on; None if there is none, or no order."""
         steps = [(self.instants[place], self.counts[place]) for place in self.kept()]
         if not steps or any(b <= a for (a, _), (b, _) in pairwise(steps)):
             return None
@@ -208,7 +208,7 @@ def _ways(count: int) -> Iterator[tuple[int | None, ...]]:
 
 
 def bulk(recipe: Recipe) -> tuple[int, ...]:
-    """What a recipe takes, the most important first: less is simpler.
+    """Measures of a recipe, the most important first: less is simpler.
 
     Other clients, an aligned beginning, requests, steps, and connections.
     """
@@ -235,7 +235,7 @@ def size(recipe: Recipe, window_ns: int) -> tuple[object, ...]:
 
 
 def _oddness(at_ns: int, window_ns: int) -> int:
-    """How many grids do not have the instant."""
+    """Count the grids that do not have the instant."""
     for number, parts in enumerate(_GRIDS):
         if at_ns % max(1, window_ns // parts) == 0:
             return number

@@ -60,7 +60,7 @@ def verb_page(verb: Verb) -> str:
     for heading, options in verb.groups.items():
         head = ["option", "meaning", "accepted", "default", "in a file"]
         rows = [
-            [flags(each), *cells(each), f"`{each.in_file}`" if each.filed and filed else ""]
+            [flags(each), *cells(each), f"`{each.in_file}`" if filed and verb.filed(each) else ""]
             for each in options
         ]
         parts.append(f"## {heading.capitalize()}\n\n{table(head, *rows)}")

@@ -222,14 +222,13 @@ class WsgiKey:
 # is asked for the rest.
 @final
 class WsgiDesk:
-    def __new__(
-        cls,
-        limiter: HotLimiter,
-        key: WsgiKey,
-        exempt: frozenset[str],
+    def __new__(cls, limiter: HotLimiter, key: WsgiKey, exempt: frozenset[str]) -> WsgiDesk: ...
+    def serve(
+        self,
         middleware: RateLimitMiddleware,
-    ) -> WsgiDesk: ...
-    def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]: ...
 
 # The twin of rateproof.enforce.stores.redis.denials.Denials.
 @final

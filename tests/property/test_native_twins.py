@@ -62,10 +62,29 @@ def test_a_key_is_read_as_specified_or_left_to_the_specification(environ, key):
     assert found in {None, expected}
 
 
-def test_plain_requests_are_not_left_to_the_specification():
-    environ = {"QUERY_STRING": "clientId=a%20b", "REMOTE_ADDR": "127.0.0.1"}
-    assert plain_reader(KEYS[0], WsgiRequest, DIRECT).read(environ) == b"query:clientId=3:a b"
-    assert plain_reader("ip", WsgiRequest, DIRECT).read(environ) == b"ip=9:127.0.0.1"
+@pytest.mark.parametrize(
+    ("key", "plain"),
+    [
+        ("query:clientId", b"query:clientId=1:a"),
+        ("header:X-Id|ip", b"header:x-id=3:7 7"),
+        ("cookie:b+method", b"cookie:b=1:2method=4:POST"),
+        ("path|ip", b"path=5:/m/at"),
+        ("query:none|ip", b"ip=9:127.0.0.1"),
+        ("query:none", b"ip=9:127.0.0.1"),
+    ],
+)
+def test_plain_requests_are_not_left_to_the_specification(key, plain):
+    environ = {
+        "QUERY_STRING": "x=&clientId=a&clientId=b",
+        "HTTP_X_ID": " 7 7\t",
+        "HTTP_COOKIE": "a=1; b = 2 ;b=3",
+        "REQUEST_METHOD": "post",
+        "SCRIPT_NAME": "/m",
+        "PATH_INFO": "/at",
+        "REMOTE_ADDR": "127.0.0.1",
+    }
+    assert plain_reader(key, WsgiRequest, DIRECT).read(environ) == plain
+    assert key_of(WsgiRequest(environ), KeySpec.parse(key)) == plain
 
 
 class Plain(Limiter):

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString};
@@ -33,8 +32,6 @@ pub struct WsgiDesk {
     key: Py<WsgiKey>,
     /// Paths that are never limited.
     exempt: Py<PyFrozenSet>,
-    /// The specification, which answers what is not for us.
-    middleware: Py<PyAny>,
     /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
     /// in them, for those who accept anything.
     repeated: Mutex<HashMap<(u64, u64), Written>>,
@@ -43,29 +40,23 @@ pub struct WsgiDesk {
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    fn new(
-        limiter: Py<HotLimiter>,
-        key: Py<WsgiKey>,
-        exempt: Py<PyFrozenSet>,
-        middleware: Py<PyAny>,
-    ) -> Self {
+    fn new(limiter: Py<HotLimiter>, key: Py<WsgiKey>, exempt: Py<PyFrozenSet>) -> Self {
         Self {
             limiter,
             key,
             exempt,
-            middleware,
             repeated: Mutex::default(),
         }
     }
 
-    /// Answers one request (PEP 3333).
+    /// Answers one request (PEP 3333); what is not for us, the middleware does.
     fn serve<'py>(
         &self,
+        middleware: &Bound<'py, PyAny>,
         environ: &Bound<'py, PyDict>,
         start_response: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = environ.py();
-        let middleware = self.middleware.bind(py);
         let path = environ.get_item(intern!(py, "PATH_INFO"))?;
         let decided = match path {
             Some(path) if self.exempt.bind(py).contains(&path)? => Ok(None),
@@ -87,7 +78,7 @@ impl WsgiDesk {
             return middleware.call_method1(intern!(py, "_admitted"), told);
         }
         let accept = environ.get_item(intern!(py, "HTTP_ACCEPT"))?;
-        let (line, fields, body) = self.denial(py, decision, accept)?;
+        let (line, fields, body) = self.denial(middleware, decision, accept)?;
         start_response.call1((line, fields))?;
         let method = environ.get_item(intern!(py, "REQUEST_METHOD"))?;
         let head = method.is_some_and(|method| {
@@ -101,17 +92,12 @@ impl WsgiDesk {
         }
         Ok(chunks.into_any())
     }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.limiter)?;
-        visit.call(&self.middleware)
-    }
 }
 
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
     fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Py<Decision>>> {
-        match self.key.get().key_of(environ)? {
+        match self.key.get().key_of(environ) {
             Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
             None => Ok(None),
         }
@@ -119,10 +105,11 @@ impl WsgiDesk {
 
     fn denial<'py>(
         &self,
-        py: Python<'py>,
+        middleware: &Bound<'py, PyAny>,
         decision: Py<Decision>,
         accept: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Denied<'py>> {
+        let py = middleware.py();
         let seen = (accept.as_ref().is_none_or(accepts_anything))
             .then(|| decision.get().seconds_and_remaining())
             .flatten();
@@ -133,7 +120,7 @@ impl WsgiDesk {
         let written = match seen.and_then(|seen| repeated().get(&seen).map(copy)) {
             Some(written) => written,
             None => {
-                let written = self.compose(py, decision, accept)?;
+                let written = compose(middleware, decision, accept)?;
                 if let Some(seen) = seen {
                     let mut repeated = repeated();
                     if repeated.len() == MOST {
@@ -149,22 +136,21 @@ impl WsgiDesk {
         let fields = fields.bind(py).get_slice(0, usize::MAX >> 1);
         Ok((line.into_bound(py), fields, body.into_bound(py)))
     }
+}
 
-    fn compose(
-        &self,
-        py: Python<'_>,
-        decision: Py<Decision>,
-        accept: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Written> {
-        let middleware = self.middleware.bind(py);
-        let composed = middleware.call_method1(intern!(py, "_denied"), (decision, accept))?;
-        let (denial, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = composed.extract()?;
-        Ok((
-            denial.getattr("line")?.extract()?,
-            PyList::new(py, fields.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.unbind(),
-            denial.getattr("body")?.extract()?,
-        ))
-    }
+fn compose<'py>(
+    middleware: &Bound<'py, PyAny>,
+    decision: Py<Decision>,
+    accept: Option<Bound<'py, PyAny>>,
+) -> PyResult<Written> {
+    let py = middleware.py();
+    let composed = middleware.call_method1(intern!(py, "_denied"), (decision, accept))?;
+    let (denial, fields): (Bound<'py, PyAny>, Bound<'py, PyAny>) = composed.extract()?;
+    Ok((
+        denial.getattr("line")?.extract()?,
+        PyList::new(py, fields.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.unbind(),
+        denial.getattr("body")?.extract()?,
+    ))
 }
 
 fn is_store_error(py: Python<'_>, error: &PyErr) -> PyResult<bool> {

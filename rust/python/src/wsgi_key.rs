@@ -1,19 +1,20 @@
-//! The twin of `rateproof.enforce.http.keys.key_of` over an environ.
+//! `rateproof.enforce.http.keys.key_of` over the environ of a plain request.
 //!
-//! `None` means: ask the specification, in Python. It is for requests that are not plain, such
-//! as those with text that no server should put into an environ.
+//! `None` means: ask the specification, in Python. It is for requests with anything but ASCII, with
+//! an escape in the query or an IPv6 address, of which there is more to know, and for an environ
+//! that no server should make.
 
-use std::borrow::Cow;
-use std::io::Write;
-
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// Where to look in a WSGI environ for one part of a key.
 enum Place {
-    Query(Vec<u8>),
+    Query(String),
     Header(Py<PyString>),
-    Cookie(Vec<u8>),
+    Cookie(String),
     Path,
     Method,
     Address,
@@ -21,241 +22,132 @@ enum Place {
 
 /// One part: how it is written, and where it is read.
 struct Part {
-    label: Vec<u8>,
+    label: String,
     place: Place,
 }
 
 /// Reads keys by a specification; see `rateproof.enforce.http.keys.key_of`.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct WsgiKey {
+    /// In the order of preference; the last one is the address.
     alternatives: Vec<Vec<Part>>,
-    address: Part,
 }
 
 #[pymethods]
 impl WsgiKey {
     /// From (label, kind, name) of each part; the name of a header is its variable in an environ.
     #[new]
-    fn new(py: Python<'_>, alternatives: Vec<Vec<(String, String, String)>>) -> Self {
+    fn new(py: Python<'_>, mut alternatives: Vec<Vec<(String, String, String)>>) -> Self {
         let part = |(label, kind, name): (String, String, String)| Part {
-            label: label.into_bytes(),
+            label,
             place: match kind.as_str() {
-                "query" => Place::Query(name.into_bytes()),
+                "query" => Place::Query(name),
                 "header" => Place::Header(PyString::intern(py, &name).unbind()),
-                "cookie" => Place::Cookie(name.into_bytes()),
+                "cookie" => Place::Cookie(name),
                 "path" => Place::Path,
                 "method" => Place::Method,
                 _ => Place::Address,
             },
         };
+        alternatives.push(vec![("ip".to_owned(), "ip".to_owned(), String::new())]);
+        let all = |parts: Vec<_>| parts.into_iter().map(part).collect();
         Self {
-            alternatives: alternatives
-                .into_iter()
-                .map(|parts| parts.into_iter().map(part).collect())
-                .collect(),
-            address: Part {
-                label: b"ip".to_vec(),
-                place: Place::Address,
-            },
+            alternatives: alternatives.into_iter().map(all).collect(),
         }
     }
 
     /// The key of a request, or None if it is not plain.
-    fn read<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn read<'py>(&self, environ: &Bound<'py, PyDict>) -> Option<Bound<'py, PyBytes>> {
         let key = self.key_of(environ)?;
-        Ok(key.map(|key| PyBytes::new(environ.py(), &key)))
+        Some(PyBytes::new(environ.py(), &key))
     }
 }
 
 impl WsgiKey {
-    pub fn key_of(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Vec<u8>>> {
+    pub fn key_of(&self, environ: &Bound<'_, PyDict>) -> Option<Vec<u8>> {
         let mut key = Vec::with_capacity(64);
         for parts in &self.alternatives {
-            match write_all(parts, environ, &mut key)? {
-                Found::All => return Ok(Some(key)),
-                Found::NotPlain => return Ok(None),
-                Found::Missing => key.clear(),
+            key.clear();
+            let mut found = true;
+            for part in parts {
+                found = found && part.write(environ, &mut key)?;
+            }
+            if found {
+                return Some(key);
             }
         }
-        let address = std::slice::from_ref(&self.address);
-        Ok(match write_all(address, environ, &mut key)? {
-            Found::All => Some(key),
-            _ => None,
-        })
+        None
     }
-}
-
-enum Found {
-    All,
-    Missing,
-    NotPlain,
-}
-
-fn write_all(parts: &[Part], environ: &Bound<'_, PyDict>, key: &mut Vec<u8>) -> PyResult<Found> {
-    for part in parts {
-        match part.write(environ, key)? {
-            Found::All => {}
-            other => return Ok(other),
-        }
-    }
-    Ok(Found::All)
 }
 
 impl Part {
-    /// Writes the part to `key`, if it is there and plain.
-    fn write(&self, environ: &Bound<'_, PyDict>, key: &mut Vec<u8>) -> PyResult<Found> {
+    /// Writes the part to `key`, and says whether it is there.
+    fn write(&self, environ: &Bound<'_, PyDict>, key: &mut Vec<u8>) -> Option<bool> {
         let py = environ.py();
         match &self.place {
-            Place::Query(name) => {
-                let query = text(environ, pyo3::intern!(py, "QUERY_STRING"))?;
-                self.found(query.as_ref(), key, |query| parameter(query, name))
-            }
-            Place::Header(variable) => {
-                let value = text(environ, variable.bind(py))?;
-                self.found(value.as_ref(), key, |value| {
-                    Some(Cow::Borrowed(trimmed(value)))
+            Place::Query(name) => ascii(environ, intern!(py, "QUERY_STRING"), |query| {
+                let plain = !query.contains(['%', '+']);
+                plain.then(|| self.append(value_of(query, '&', name), key))
+            }),
+            Place::Header(variable) => ascii(environ, variable.bind(py), |value| {
+                Some(self.append(value.trim_matches(BLANKS), key))
+            }),
+            Place::Cookie(name) => ascii(environ, intern!(py, "HTTP_COOKIE"), |cookies| {
+                let value = value_of(cookies, ';', name);
+                Some(self.append(value.trim_matches(BLANKS), key))
+            }),
+            Place::Path => ascii(environ, intern!(py, "SCRIPT_NAME"), |mount| {
+                ascii(environ, intern!(py, "PATH_INFO"), |path| {
+                    let whole = [mount, path].concat();
+                    Some(self.append(if whole.is_empty() { "/" } else { &whole }, key))
                 })
-            }
-            Place::Cookie(name) => {
-                let cookies = text(environ, pyo3::intern!(py, "HTTP_COOKIE"))?;
-                self.found(cookies.as_ref(), key, |cookies| cookie(cookies, name))
-            }
-            Place::Path => {
-                let mount = text(environ, pyo3::intern!(py, "SCRIPT_NAME"))?;
-                let path = text(environ, pyo3::intern!(py, "PATH_INFO"))?;
-                let whole = match (mount.as_ref().map(latin_1), path.as_ref().map(latin_1)) {
-                    (Some(None), _) | (_, Some(None)) => return Ok(Found::NotPlain),
-                    (mount, path) => [mount.flatten(), path.flatten()]
-                        .into_iter()
-                        .flatten()
-                        .flat_map(Cow::into_owned)
-                        .collect::<Vec<u8>>(),
-                };
-                self.append(if whole.is_empty() { b"/" } else { &whole }, key)
-            }
-            Place::Method => {
-                let method = text(environ, pyo3::intern!(py, "REQUEST_METHOD"))?;
-                self.found(method.as_ref(), key, |method| {
-                    Some(Cow::Owned(method.to_ascii_uppercase()))
-                })
-            }
+            }),
+            Place::Method => ascii(environ, intern!(py, "REQUEST_METHOD"), |method| {
+                Some(self.append(&method.to_ascii_uppercase(), key))
+            }),
             // Of an address with a colon the specification writes one form only.
-            Place::Address => {
-                let address = text(environ, pyo3::intern!(py, "REMOTE_ADDR"))?;
-                match address.as_ref().and_then(latin_1) {
-                    Some(address) if plain(&address) => self.append(&address, key),
-                    _ => Ok(Found::NotPlain),
-                }
-            }
+            Place::Address => ascii(environ, intern!(py, "REMOTE_ADDR"), |address| {
+                let plain = !address.is_empty() && !address.contains(':');
+                plain.then(|| self.append(address, key))
+            }),
         }
     }
 
-    /// Writes what `pick` takes from the bytes behind a WSGI string.
-    fn found(
-        &self,
-        text: Option<&Bound<'_, PyString>>,
-        key: &mut Vec<u8>,
-        pick: impl FnOnce(&[u8]) -> Option<Cow<'_, [u8]>>,
-    ) -> PyResult<Found> {
-        let Some(text) = text else {
-            return Ok(Found::Missing);
-        };
-        let Some(bytes) = latin_1(text) else {
-            return Ok(Found::NotPlain);
-        };
-        match pick(&bytes) {
-            Some(value) => self.append(&value, key),
-            None => Ok(Found::Missing),
+    fn append(&self, value: &str, key: &mut Vec<u8>) -> bool {
+        let there = !value.is_empty();
+        if there {
+            key.extend_from_slice(self.label.as_bytes());
+            key.push(b'=');
+            key.extend_from_slice(value.len().to_string().as_bytes());
+            key.push(b':');
+            key.extend_from_slice(value.as_bytes());
         }
-    }
-
-    fn append(&self, value: &[u8], key: &mut Vec<u8>) -> PyResult<Found> {
-        if value.is_empty() {
-            return Ok(Found::Missing);
-        }
-        key.extend_from_slice(&self.label);
-        write!(key, "={}:", value.len())?;
-        key.extend_from_slice(value);
-        Ok(Found::All)
+        there
     }
 }
 
-/// A text in the environ; `None` where there is none, or no text.
-fn text<'py>(
-    environ: &Bound<'py, PyDict>,
-    name: &Bound<'py, PyString>,
-) -> PyResult<Option<Bound<'py, PyString>>> {
-    let found = environ.get_item(name)?;
-    Ok(found.and_then(|found| found.cast_into::<PyString>().ok()))
+/// What `read` makes of a text in the environ, empty where there is none.
+fn ascii<T>(
+    environ: &Bound<'_, PyDict>,
+    name: &Bound<'_, PyString>,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let Some(found) = environ.get_item(name).ok()? else {
+        return read("");
+    };
+    let text = found.cast::<PyString>().ok()?.to_str().ok()?;
+    text.is_ascii().then(|| read(text)).flatten()
 }
 
-/// The bytes behind a WSGI string, one a character; `None` if it has others.
-fn latin_1<'a>(text: &'a Bound<'_, PyString>) -> Option<Cow<'a, [u8]>> {
-    let text = text.to_str().ok()?;
-    if text.is_ascii() {
-        return Some(Cow::Borrowed(text.as_bytes()));
-    }
-    let byte = |character| u8::try_from(u32::from(character)).ok();
-    text.chars()
-        .map(byte)
-        .collect::<Option<_>>()
-        .map(Cow::Owned)
-}
-
-fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
-    let mut pairs = query.split(|byte| *byte == b'&').map(partition);
-    pairs
-        .find(|(found, _)| *decoded(found) == *name)
-        .map(|(_, value)| decoded(value))
-}
-
-fn cookie<'a>(cookies: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
-    let mut pairs = cookies.split(|byte| *byte == b';').map(partition);
-    pairs
-        .find(|(found, _)| trimmed(found) == name)
-        .map(|(_, value)| Cow::Borrowed(trimmed(value)))
-}
-
-/// What stands before and after the first equals sign.
-fn partition(pair: &[u8]) -> (&[u8], &[u8]) {
-    match pair.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&pair[..at], &pair[at + 1..]),
-        None => (pair, b""),
-    }
-}
-
-fn trimmed(value: &[u8]) -> &[u8] {
-    let solid = |byte: &u8| *byte != b' ' && *byte != b'\t';
-    match (value.iter().position(solid), value.iter().rposition(solid)) {
-        (Some(first), Some(last)) => &value[first..=last],
-        _ => b"",
-    }
-}
-
-/// Percent-decoded, with "+" for a space; what is no escape stays as it is.
-fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Cow::Borrowed(text);
-    }
-    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        at += 1;
-        match (*byte, digit(at), digit(at + 1)) {
-            (b'+', _, _) => bytes.push(b' '),
-            (b'%', Some(high), Some(low)) => {
-                bytes.push((high * 16 + low) as u8);
-                at += 2;
-            }
-            (other, _, _) => bytes.push(other),
-        }
-    }
-    Cow::Owned(bytes)
-}
-
-fn plain(address: &[u8]) -> bool {
-    !address.is_empty() && address.is_ascii() && !address.contains(&b':')
+/// The value that stands first under a name, else nothing.
+fn value_of<'a>(list: &'a str, separator: char, name: &str) -> &'a str {
+    let pairs = list.split(separator);
+    let mut named = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let found = named.find(|(found, _)| match separator {
+        ';' => found.trim_matches(BLANKS) == name,
+        _ => *found == name,
+    });
+    found.map_or("", |(_, value)| value)
 }
 
 /// Adds this file's class to the module.

@@ -43,23 +43,3 @@ impl Ramp {
         Some(rounded(2.0 * left / (rate + root)))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Ramp;
-    use crate::rng::Rng;
-
-    #[test]
-    fn a_ramp_to_nothing_ends() {
-        let mut rng = Rng::new(b"ramp");
-        let ramp = Ramp::new(1_000_000, 0, 1e9).expect("in bounds");
-        assert_eq!(ramp.gap(&mut rng, 1_000_000_000), None);
-        assert_eq!(ramp.gap(&mut rng, i64::MAX), None);
-    }
-
-    #[test]
-    fn parameters_out_of_bounds_are_refused() {
-        assert!(Ramp::new(-1, 1, 1.0).is_none() && Ramp::new(1, 1_000_000_000_001, 1.0).is_none());
-        assert!(Ramp::new(1, 1, 0.0).is_none() && Ramp::new(1, 1, f64::INFINITY).is_none());
-    }
-}

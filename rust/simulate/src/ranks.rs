@@ -65,24 +65,3 @@ impl Zipf {
         ((1.0 - t * (0.5 - t * (1.0 / 3.0 - 0.25 * t))) * y).exp()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Zipf;
-    use crate::rng::Rng;
-
-    #[test]
-    fn a_rank_is_one_of_them() {
-        let mut rng = Rng::new(b"ranks");
-        for (n, s) in [(1, 0.5), (2, 1.0), (1_000_000, 1e-9), (1_000_000, 10.0)] {
-            let zipf = Zipf::new(n, s).expect("in bounds");
-            assert!((0..1000).all(|_| (1..=n as u32).contains(&zipf.draw(&mut rng))));
-        }
-    }
-
-    #[test]
-    fn parameters_out_of_bounds_are_refused() {
-        assert!(Zipf::new(0, 1.0).is_none() && Zipf::new(1_000_001, 1.0).is_none());
-        assert!(Zipf::new(1, 0.0).is_none() && Zipf::new(1, f64::NAN).is_none());
-    }
-}

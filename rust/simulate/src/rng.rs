@@ -32,31 +32,3 @@ impl Rng {
         (self.bits(UNIT_BITS) as f64 + 0.5) / (1u64 << UNIT_BITS) as f64
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Rng;
-
-    #[test]
-    fn the_sequence_from_state_zero_is_the_published_one() {
-        let mut rng = Rng { state: 0 };
-        let drawn = [rng.bits(64), rng.bits(64), rng.bits(64)];
-        assert_eq!(
-            drawn,
-            [
-                0xE220_A839_7B1D_CDAF,
-                0x6E78_9E6A_A1B9_65F4,
-                0x06C4_5D18_8009_454F
-            ]
-        );
-    }
-
-    #[test]
-    fn a_unit_is_never_zero_and_never_one() {
-        let cells = (1u64 << 52) as f64;
-        assert!((0.0 + 0.5) / cells > 0.0);
-        assert!((cells - 1.0 + 0.5) / cells < 1.0);
-        let mut rng = Rng::new(b"1/0");
-        assert!((0..1000).all(|_| (f64::MIN_POSITIVE..1.0).contains(&rng.unit())));
-    }
-}

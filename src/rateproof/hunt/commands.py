@@ -2,21 +2,18 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
-from rateproof.events import listed
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.server.child import may_be_ours
 from rateproof.hunt.settings import TestSettings
-from rateproof.options.declared import VERBS
-from rateproof.options.forms import Data
-from rateproof.prove.terms import CLAIM_SETS
+from rateproof.options.declared import JUDGING, REQUEST, UNDER_TEST, VERBS
 from rateproof.simulate.request import shown_header
-from rateproof.units import format_duration
 
 __all__ = ["command_line", "repeat_command"]
 
+# Told otherwise, only sometimes, or again by whoever repeats it.
+_ELSEWHERE = {"url", "yes", "nemesis", "no_start"}
 _HEADER = "--header"
 _SHORT = re.compile("-[^-=dXo]*?H=?")  # other switches may come before it: not what takes the rest
 _SHORTEST = len("--hea")  # argparse takes any beginning that no other option has: not --he(lp)
@@ -69,42 +66,14 @@ def repeat_command(
         iterations: up to the one that is to be repeated, with its nemesis if there was one;
             None: the recipe alone, without a nemesis.
     """
-    usual = VERBS["test"].defaults()
-
-    def unusual(flag: str, name: str, text: Callable[[Any], str]) -> list[str]:
-        value = getattr(settings, name)
-        return [] if value == usual[name] else [flag, text(value)]
-
-    claim = next(name for name, named in CLAIM_SETS.items() if named == settings.claims)
-    words = [
-        *("rateproof", "test", settings.target.url, "--policy", str(settings.policy)),
-        *unusual("--key", "key", str),
-        *([] if claim == usual["claim"] else ["--claim", claim]),
-        *unusual("--tolerance", "tolerance_ppm", "{}ppm".format),
-        *unusual("--granularity", "granularity_ns", format_duration),
-        *unusual("--timeout", "timeout_ns", format_duration),
-        *unusual("--method", "method", str),
-        *(word for name, value in settings.headers for word in ("--header", f"{name}: {value}")),
-        *unusual("--data", "data", _data),
-        *unusual("--rejected", "rejected_statuses", listed),
-        *unusual("--max-rate", "max_rate", "{:g}".format),
-        *unusual("--transport", "transport", str),
-        *unusual("--cacert", "ca_file", str),
-        *unusual("--start", "start", str),
-    ]
+    words = ["rateproof", "test", settings.target.url, "--policy", str(settings.policy)]
+    groups = VERBS["test"].groups
+    for option in (*groups[REQUEST], *groups[JUDGING], *groups[UNDER_TEST]):
+        if option.name not in _ELSEWHERE:
+            words += option.words(getattr(settings, option.inside))
     if iterations is not None and (settings.nemesis or recipe is None):
         words += ["--nemesis", ",".join(settings.nemesis)] if settings.nemesis else []
         words += ["--seed", str(settings.seed), "--iterations", str(iterations)]
-    words += ["--insecure"] * settings.insecure + ["--count-denied"] * settings.denied_count
     if not settings.may_start and settings.start is None and may_be_ours(settings.target):
         words.append("--no-start")  # it was somebody else's
     return words if recipe is None else words + recipe.options()
-
-
-def _data(data: Data) -> str:
-    """What gives the body again, where a word can: else how long it is."""
-    if data.file is not None:
-        return f"@{data.file}"
-    text = data.body.decode("utf-8", "replace")
-    is_word = text.encode() == data.body and not text.startswith("@") and "\0" not in text
-    return text if is_word else f"[not shown: {len(data.body)} bytes]"

@@ -20,31 +20,22 @@ __all__ = ["TestSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class TestSettings(Sending):
-    """What to test, against which claims, and where the results go.
+    """What to test, against which claims, and where the results go: options of the verb.
 
     Args:
-        policy: what is claimed to hold there.
         seed: of every draw.
-        claims: one or more of `rateproof.prove.ALL_CLAIMS`.
-        tolerance_ppm: how far the server's clock may drift from ours.
-        granularity_ns: the step of the server's clock.
-        denied_count: whether denied requests are said to use up the limit too.
+        claim: a name from `CLAIM_SETS`.
         may_start: where nothing listens, start a server of our own and test that.
         iterations: how many; None: until stopped.
-        duration_ns: how long until it stops as if told to; None: no bound.
         start: a command that serves at the target, started and ended by this test;
             None: see `may_start`.
         nemesis: what is done to a server that was started here, see `plan`.
-        fail_fast: stop at the first violation.
-        shrink: look for the shortest schedule that repeats a violation.
         recipe: run just this instead of what is drawn.
-        out: folder of `test_summary.txt` and of the logs.
-        json: print each iteration and the totals as JSON on stdout.
     """
 
     policy: Policy
     seed: int
-    claims: frozenset[str]
+    claim: str
     tolerance_ppm: int
     granularity_ns: int
     denied_count: bool
@@ -67,10 +58,14 @@ class TestSettings(Sending):
         found = VERBS[cls.verb].defaults() | values
         recipe = _recipe(found)
         found["seed"] = fresh_seed() if found["seed"] is None else found["seed"]
-        found["claims"] = CLAIM_SETS[found["claim"]]
         found["nemesis"] = parse_deeds(found["nemesis"])
         found["iterations"] = found["iterations"] or (1 if recipe else None)
         return super().told(**found, recipe=recipe)
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """What is judged."""
+        return CLAIM_SETS[self.claim]
 
     def scenario(self, groups: tuple[Group, ...], **more: Any) -> Scenario:
         """See `Sending.scenario`; the policy is noted in it."""

@@ -22,9 +22,7 @@ Each setting can also stand in the environment (RATEPROOF_PORT=8081) or in FILE
 
 
 def parse(
-    argv: Sequence[str],
-    program: str | None = None,
-    environment: Mapping[str, str] | None = None,
+    argv: Sequence[str], program: str | None = None, environment: Mapping[str, str] | None = None
 ) -> argparse.Namespace:
     """Read the arguments.
 
@@ -122,7 +120,7 @@ def _parser(verb: Verb, program: str | None) -> argparse.ArgumentParser:
     for heading, options in verb.groups.items():
         group = parser.add_argument_group(heading)
         for option in options:
-            _add(group, option, negatable=verb.environment and option.filed)
+            _add(group, option, negatable=verb.environment and verb.filed(option))
     parser.add_argument_group("help").add_argument(
         "-h", "--help", action="help", help="show this and exit"
     )

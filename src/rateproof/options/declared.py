@@ -37,6 +37,7 @@ __all__ = [
     "PROMISE",
     "REQUEST",
     "TRANSPORTS",
+    "UNDER_TEST",
     "VERBS",
     "Verb",
 ]
@@ -46,6 +47,7 @@ REQUEST: Final = "the request"
 LENGTH: Final = "how long"
 JUDGING: Final = "judging"
 OUTPUT: Final = "output"
+UNDER_TEST: Final = "the server under test"
 
 DEFAULT_POLICY: Final = "5 per 5s"
 CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
@@ -69,6 +71,7 @@ class Verb:
         examples: two command lines, without the program's name.
         environment: its options may also stand in the environment and in the file of `--config`.
         waits: what is left out may stand in another file, so it has no value yet.
+        unfiled: the names of options that stand in no file and in no environment.
     """
 
     name: str
@@ -77,18 +80,23 @@ class Verb:
     examples: tuple[str, str]
     environment: bool = False
     waits: bool = False
+    unfiled: str = ""
 
     @property
     def options(self) -> tuple[Option, ...]:
         """All of them, in the order of the help."""
         return tuple(option for group in self.groups.values() for option in group)
 
+    def filed(self, option: Option) -> bool:
+        """Whether an option may stand in the verb's file, and in the environment if it has one."""
+        return option.name not in self.unfiled.split()
+
     def defaults(self) -> dict[str, Any]:
         """What holds where nothing is told, by the names inside the program."""
         return {
             option.inside: option.value()
             for option in self.options
-            if not (self.waits and option.filed)
+            if not (self.waits and self.filed(option))
         }
 
 
@@ -105,48 +113,36 @@ _REJECTED = Option(
     "429,503",
     argument="rejected_statuses",
 )
-_JSON = Option("json", flag(), "results as JSON on stdout", filed=False)
-_JUNIT = Option("junit", NEW_FILE, "the result as JUnit XML", filed=False)
+_JSON = Option("json", flag(), "results as JSON on stdout")
+_JUNIT = Option("junit", NEW_FILE, "the result as JUnit XML")
 _SEED = Option("seed", whole(0, 2**63 - 1), "of every draw", otherwise="random, and printed")
 _DURATION = Option("duration", duration(), "stop after it, such as 5m", otherwise="until stopped")
 _SENDING = (
     Option("url", URL, "where the requests go", "http://127.0.0.1:8080", positional=True),
     _KEY,
     Option("method", METHOD, "of every request, in capital letters", "GET", short="X"),
+    Option("header", HEADER, "one more of every request", key="headers", short="H", many=True),
     Option(
-        "header",
-        HEADER,
-        "one more of every request",
-        argument="headers",
-        key="headers",
-        short="H",
-        many=True,
+        "data",
+        BODY,
+        "body of every request",
+        "",
+        otherwise="none",
+        argument="data",
+        key="body",
+        short="d",
     ),
-    Option("data", BODY, "body of every request", "", otherwise="none", key="body", short="d"),
     Option("timeout", _TIMEOUT, "for one answer", "10s"),
     _REJECTED,
     Option(
-        "max_rate",
-        RATE,
-        "requests a second at most",
-        otherwise="none, but 100 to another machine",
+        "max_rate", RATE, "requests a second at most", otherwise="none, but 100 to another machine"
     ),
-    Option(
-        "cacert",
-        FILE,
-        "certificates in PEM to trust instead of the system's",
-        argument="ca_file",
-        key="ca_file",
-    ),
+    Option("cacert", FILE, "certificates in PEM to trust instead of the system's", key="ca_file"),
     Option("insecure", flag(), "accept any certificate", short="k"),
     Option(
-        "transport",
-        choice(*TRANSPORTS),
-        "what sends",
-        otherwise="native, but client.py: threads",
-        filed=False,
+        "transport", choice(*TRANSPORTS), "what sends", otherwise="native, but client.py: threads"
     ),
-    Option("yes", flag(), "do not ask before sending to another machine", filed=False),
+    Option("yes", flag(), "do not ask before sending to another machine"),
 )
 _JUDGING = (
     Option("claim", choice(*CLAIMS), "what to judge, limit is the first two", "limit"),
@@ -179,19 +175,14 @@ _SERVE = Verb(
             ),
             Option("proxies", PROXIES, "trusted: how many, or networks (10.0.0.0/8,unix:)", "0"),
             Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
-            Option(
-                "ipv6_prefix",
-                whole(1, 128),
-                "how many bits of an IPv6 address count",
-                "128",
-            ),
+            Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
         ),
         "the server": (
-            Option("config", IN_TOML, "settings in TOML; read again on SIGHUP", filed=False),
+            Option("config", IN_TOML, "settings in TOML; read again on SIGHUP"),
             Option("host", text(metavar="HOST"), "address to listen on", "127.0.0.1"),
             Option("port", whole(0, 65_535), "0 picks a free one", "8080"),
             Option("workers", whole(1, 256), "processes", otherwise="one a core"),
-            Option("with_parent", flag(), "stop when the parent process is gone", filed=False),
+            Option("with_parent", flag(), "stop when the parent process is gone"),
         ),
         "the store": (
             Option(
@@ -217,6 +208,7 @@ _SERVE = Verb(
     },
     ("serve --policy '100 per minute' --key header:X-Api-Key", "serve --config server.toml"),
     environment=True,
+    unfiled="config with_parent json",
 )
 
 _SIMULATE = Verb(
@@ -229,33 +221,21 @@ _SIMULATE = Verb(
                 IN_TOML,
                 "in TOML; what is given here wins over it",
                 argument="scenario_file",
-                filed=False,
             ),
-            Option("clients", _COUNT, "1 to 1000000", otherwise="asked for", filed=False),
-            Option("connections", _COUNT, "of each client", otherwise="1", filed=False),
+            Option("clients", _COUNT, "1 to 1000000", otherwise="asked for"),
+            Option("connections", _COUNT, "of each client", otherwise="1"),
             Option(
                 "behaviour",
                 text(form=f"one of {_BEHAVIOURS}", metavar="NAME"),
                 _BEHAVIOURS,
                 otherwise="think",
-                filed=False,
             ),
             Option(
-                "rate",
-                RATE,
-                "requests a second of all clients together",
-                argument="rate_per_s",
-                filed=False,
+                "rate", RATE, "requests a second of all clients together", argument="rate_per_s"
             ),
             replace(_SEED, help="of the schedule"),
             Option("max_connections", _COUNT, "open at once, of all clients together"),
-            Option(
-                "threads",
-                whole(1, 256),
-                "that send natively",
-                otherwise="one a core",
-                filed=False,
-            ),
+            Option("threads", whole(1, 256), "that send natively", otherwise="one a core"),
         ),
         PROMISE: (
             replace(
@@ -274,13 +254,9 @@ _SIMULATE = Verb(
         LENGTH: (_DURATION,),
         OUTPUT: (
             Option(
-                "log",
-                text(metavar="FILE"),
-                "every request: *.parquet, *.jsonl or -",
-                short="o",
-                filed=False,
+                "log", text(metavar="FILE"), "every request: *.parquet, *.jsonl or -", short="o"
             ),
-            Option("plain", flag(), "a line of figures instead of the live view", filed=False),
+            Option("plain", flag(), "a line of figures instead of the live view"),
             _JSON,
         ),
     },
@@ -289,6 +265,7 @@ _SIMULATE = Verb(
         "simulate http://127.0.0.1:5000/login -X POST -H 'Accept: */*' --behaviour race",
     ),
     waits=True,
+    unfiled="scenario clients connections behaviour rate threads transport yes log plain json",
 )
 
 _TEST = Verb(
@@ -298,14 +275,18 @@ _TEST = Verb(
         PROMISE: (_POLICY,),
         REQUEST: _SENDING,
         LENGTH: (
-            Option("iterations", whole(1, 10**9), "each of 2 to 30 s", otherwise="until stopped"),
+            Option(
+                "iterations",
+                whole(1, 10**9),
+                "how many, each of 2 to 30 s",
+                otherwise="until stopped",
+            ),
             _DURATION,
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(
                 "no_shrink",
                 flag(told=False),
                 "look for no shortest schedule of a violation",
-                argument="shrink",
                 key="shrink",
             ),
             _SEED,
@@ -319,15 +300,13 @@ _TEST = Verb(
             ),
             Option("connections", whole(1, 10_000), "of each client of it", otherwise="1"),
             Option(
-                "others",
-                text(metavar="STEPS"),
-                "other clients meanwhile, such as '2000 at 0.5s'",
+                "others", text(metavar="STEPS"), "other clients meanwhile, such as '2000 at 0.5s'"
             ),
             Option(
                 "phase", text(metavar="TIME"), "Unix time modulo the window as the schedule begins"
             ),
         ),
-        "the server under test": (
+        UNDER_TEST: (
             Option(
                 "start",
                 text(metavar="COMMAND"),

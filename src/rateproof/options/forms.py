@@ -63,6 +63,15 @@ def _data(text: str) -> Data:
         raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None
 
 
+def _shown(data: Data) -> str:
+    """What gives the body again, where a word can: else how long it is."""
+    if data.file is not None:
+        return f"@{data.file}"
+    text = data.body.decode("utf-8", "replace")
+    is_word = text.encode() == data.body and not text.startswith("@") and "\0" not in text
+    return text if is_word else f"[not shown: {len(data.body)} bytes]"
+
+
 def _body(value: str | bytes | Data) -> Data:
     if isinstance(value, str):
         try:
@@ -158,6 +167,7 @@ BODY: Final = Leaf(
     "text or bytes",
     "TEXT|@FILE",
     _data,
+    _shown,
 )
 HEADER: Final = Pairs(
     {

@@ -211,13 +211,12 @@ class Option:
         help: one line on its meaning, without a full stop.
         default: the text that holds where it is left out.
         otherwise: what holds then, in words, where that is no such text.
-        argument: its name inside the program, if that is not `name` and the unit.
+        argument: its name inside the program, if that is not `key`, or `name` and the unit.
         key: its name in TOML and Python, if that is not `name`.
         short: its flag of one letter.
         metavar: what stands for the value in help, if not what stands for the kind.
         positional: told without a flag.
         many: the flag may be repeated, and the values are gathered.
-        filed: it may stand in a file, and in the environment if its verb has one.
         required: it must be told.
         excludes: the names that cannot stand beside it in a file.
     """
@@ -234,14 +233,13 @@ class Option:
     metavar: str = ""
     positional: bool = False
     many: bool = False
-    filed: bool = True
     required: bool = False
     excludes: tuple[str, ...] = ()
 
     @property
     def inside(self) -> str:
         """Its name inside the program."""
-        return self.argument or self.name + getattr(self.kind, "unit", "")
+        return self.argument or self.key or self.name + getattr(self.kind, "unit", "")
 
     @property
     def in_file(self) -> str:
@@ -283,6 +281,15 @@ class Option:
         if self.default is None and not self.switch:
             return None
         return self.kind.read_text(self.default or ("false" if self.switch else ""))
+
+    def words(self, value: Any) -> list[str]:
+        """The words of a command line that tell a value other than its default."""
+        if value == self.value():
+            return []
+        if self.switch:
+            return [self.flag]
+        values = value if self.many else [value]
+        return [word for each in values for word in (self.flag, self.kind.shown(each))]
 
     def read_text(self, texts: str | list[str], source: str) -> Any:
         """What it was told by texts.

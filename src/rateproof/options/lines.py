@@ -7,16 +7,16 @@ __all__ = ["Path", "line_of", "lines_of", "write_path"]
 Path = tuple[str | int, ...]
 """Keys and indices from the top of the document to a value."""
 
-_BLANK = re.compile(r"[ \t\r\n]*(?:#[^\n]*[ \t\r\n]*)*")
-_SPACES = re.compile(r"[ \t]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_SCALAR = re.compile(r"[^,\]}\n#]*")
-_STRING = re.compile(
+_TOKEN = re.compile(
     r"""
-      \"{3} (?:[^\\]|\\.)*? \"{3,5}
-    | '{3} .*? '{3,5}
-    | \" (?:[^\"\\\n]|\\.)* \"
-    | ' [^'\n]* '
+      (?P<string> \"{3} (?:[^\\]|\\.)*? \"{3,5}
+                | '{3} .*? '{3,5}
+                | \" (?:[^\"\\\n]|\\.)* \"
+                | ' [^'\n]* ' )
+    | (?P<mark> [\[\]{},=.\n] )
+    | (?P<skip> [ \t\r]+ | \#[^\n]* )
+    | (?P<bare> [^\s\[\]{},=.\#]+ )
     """,
     re.DOTALL | re.VERBOSE,
 )
@@ -57,128 +57,102 @@ class _Scan:
     """One pass over a document that is known to be well formed."""
 
     def __init__(self, document: str) -> None:
-        self._text = document
+        self._tokens: list[tuple[str, int]] = []
+        line = 1
+        for match in _TOKEN.finditer(document):
+            if match.lastgroup != "skip":
+                self._tokens.append((match[0], line))
+            line += match[0].count("\n")
+        self._tokens.append(("", line))
         self._at = 0
         self._lines: dict[Path, int] = {}
         self._counts: dict[Path, int] = {}
-        self._counted_to = 0
-        self._line = 1
 
     def run(self) -> dict[Path, int]:
         table: Path = ()
-        self._skip(_BLANK)
-        while self._at < len(self._text):
-            if self._peek() == "[":
+        while self._blank():
+            if self._word == "[":
                 table = self._header()
             else:
                 self._pair(table)
-            self._skip(_BLANK)
         return self._lines
 
-    def _peek(self, length: int = 1) -> str:
-        return self._text[self._at : self._at + length]
+    @property
+    def _word(self) -> str:
+        return self._tokens[self._at][0]
 
-    def _skip(self, pattern: re.Pattern[str]) -> str:
-        match = pattern.match(self._text, self._at)
-        if match is None:
-            return ""
-        self._at = match.end()
-        return match[0]
+    def _next(self) -> str:
+        self._at += 1
+        return self._tokens[self._at - 1][0]
 
-    def _mark(self, path: Path) -> None:
-        self._line += self._text.count("\n", self._counted_to, self._at)
-        self._counted_to = self._at
-        self._lines.setdefault(path, self._line)
+    def _blank(self) -> str:
+        """Skip ends of lines; the token after them, empty at the end."""
+        while self._word == "\n":
+            self._at += 1
+        return self._word
+
+    def _mark(self, path: Path, at: int) -> None:
+        self._lines.setdefault(path, self._tokens[at][1])
 
     def _header(self) -> Path:
         """`[a.b]`, or `[[a.b]]`, which appends to the array a.b."""
-        brackets = 2 if self._peek(2) == "[[" else 1
         start = self._at
+        brackets = 1 + (self._tokens[start + 1][0] == "[")
         self._at += brackets
-        path = self._resolve(self._keys())
-        after = self._at + brackets
-        self._at = start
-        if brackets == 2:
-            index = self._counts.get(path, -1) + 1
-            self._counts[path] = index
-            self._mark(path)
-            path = (*path, index)
-        self._mark(path)
-        self._at = after
-        return path
-
-    def _resolve(self, keys: list[str]) -> Path:
-        """A header's path, with the last item of each array of tables on the way."""
         path: Path = ()
+        keys = self._keys()
         for number, key in enumerate(keys, 1):
             path = (*path, key)
             if path in self._counts and number < len(keys):
-                path = (*path, self._counts[path])
+                path = (*path, self._counts[path])  # of an array on the way, its last item
+        if brackets == 2:
+            self._counts[path] = self._counts.get(path, -1) + 1
+            self._mark(path, start)
+            path = (*path, self._counts[path])
+        self._mark(path, start)
+        self._at += brackets
         return path
 
     def _keys(self) -> list[str]:
-        """A dotted key; leaves behind the blanks after it."""
-        keys = []
-        while True:
-            self._skip(_SPACES)
-            quoted = self._skip(_STRING)
-            keys.append(_unquote(quoted) if quoted else self._skip(_BARE))
-            self._skip(_SPACES)
-            if self._peek() != ".":
-                return keys
+        """A dotted key."""
+        keys = [_unquote(self._next())]
+        while self._word == ".":
             self._at += 1
+            keys.append(_unquote(self._next()))
+        return keys
 
-    def _pair(self, table: Path) -> None:
+    def _pair(self, path: Path) -> None:
         """`key = value`."""
         start = self._at
-        keys = self._keys()
-        after = self._at + 1
-        self._at = start
-        path = table
-        for key in keys:
+        for key in self._keys():
             path = (*path, key)
-            self._mark(path)
-        self._at = after
-        self._skip(_SPACES)
+            self._mark(path, start)
+        self._at += 1
         self._value(path)
 
     def _value(self, path: Path) -> None:
-        opening = self._peek()
-        if opening == "[":
-            self._items(path)
-        elif opening == "{":
-            self._inline(path)
-        elif not self._skip(_STRING):
-            self._skip(_SCALAR)
-
-    def _items(self, path: Path) -> None:
-        self._at += 1
-        self._skip(_BLANK)
+        if self._word not in {"[", "{"}:
+            while self._word not in {",", "]", "}", "\n", ""}:  # a date may be two words
+                self._at += 1
+            return
+        closing = "]" if self._next() == "[" else "}"
         index = 0
-        while self._peek() not in {"]", ""}:
-            self._mark((*path, index))
-            self._value((*path, index))
-            self._separator()
-            index += 1
+        while self._blank() != closing:
+            if closing == "]":
+                self._mark((*path, index), self._at)
+                self._value((*path, index))
+                index += 1
+            else:
+                self._pair(path)
+            if self._blank() == ",":
+                self._at += 1
         self._at += 1
-
-    def _inline(self, path: Path) -> None:
-        self._at += 1
-        self._skip(_BLANK)
-        while self._peek() not in {"}", ""}:
-            self._pair(path)
-            self._separator()
-        self._at += 1
-
-    def _separator(self) -> None:
-        self._skip(_BLANK)
-        if self._peek() == ",":
-            self._at += 1
-        self._skip(_BLANK)
 
 
 def _unquote(quoted: str) -> str:
-    """The text of a quoted key: escapes stand only in double quotes."""
+    """The text of a key: escapes stand only in double quotes."""
+    if quoted[0] not in "\"'":
+        return quoted
     if quoted[0] == "'":
         return quoted[1:-1]
     return _ESCAPE.sub(

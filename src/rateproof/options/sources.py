@@ -50,7 +50,10 @@ class Sources:
                 self._told[option.name] = flags[option.name], option.flag
 
     def _look_at(self, environment: Mapping[str, str]) -> None:
-        self._known = [each.name for each in self.verb.options if each.filed] + [_FILE, "core"]
+        self._known = [each.name for each in filter(self.verb.filed, self.verb.options)] + [
+            _FILE,
+            "core",
+        ]
         for name in self._known[:-1]:
             if text := environment.get(_PREFIX + name.upper()):
                 self._told[name] = text, _PREFIX + name.upper()
@@ -92,7 +95,7 @@ class Sources:
             if option.name in self._told:
                 texts, source = self._told[option.name]
                 found[option.inside] = option.read_text(texts, source)
-                if accept is not None and option.filed:
+                if accept is not None and self.verb.filed(option):
                     _accept(accept, option, found[option.inside], source)
         return found
 
@@ -100,7 +103,7 @@ class Sources:
         if self.file is None:
             return {}
         reader = Reader(self.file, "settings", "docs/reference/serve.md lists them", plain=True)
-        options = {each.name: each for each in self.verb.options if each.filed}
+        options = {each.name: each for each in filter(self.verb.filed, self.verb.options)}
         for name in options.keys() & self._told.keys():
             reader.data.pop(name, None)  # what is told otherwise does not matter
         found = reader.values(Section(options))

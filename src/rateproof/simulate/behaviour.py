@@ -39,7 +39,8 @@ class Behaviour(Protocol):
 
     A class may say what it makes of what a command line knows, for
     `make_behaviour`: `at_rate(rate_per_s, quota)`, one client and connection's
-    behaviour at a rate; `against(quota)`, its attack on a quota.
+    behaviour at a rate, where that is not its pause or interval; `against(quota)`,
+    its attack on a quota.
     """
 
     name: ClassVar[str]

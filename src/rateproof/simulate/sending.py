@@ -19,21 +19,10 @@ _LAG_TOLERANCE_NS = SECOND_NS
 
 @dataclass(frozen=True, kw_only=True)
 class Sending:
-    """The request, and how fast: an option of the command line each.
+    """The request, and how fast: an option of the command line each, which says what it means.
 
-    Args:
-        target: where the requests go.
-        key: where each client's identity is put.
-        method: of every request, in capital letters.
-        headers: of every request, beside those that frame it and the key's own.
-        data: the body of every request.
-        timeout_ns: for one answer.
-        max_rate: requests a second at most; None: as drawn, but 100 to another machine.
-        rejected_statuses: the status codes by which the limiter says no.
-        transport: name of what sends; None: the best there is here.
-        ca_file: certificates in PEM to trust instead of the system's.
-        insecure: accept any certificate.
-        yes: do not ask before sending to another machine.
+    Without `max_rate` it is as fast as drawn, but 100 a second to another machine; without
+    `transport` the best there is here sends.
     """
 
     target: Target

@@ -14,33 +14,10 @@ ITERATIONS = 3
 
 
 class Options(TypedDict, total=False):
-    """How a limit is tested. Each may be left out; forms are those of the command line.
+    """How a limit is tested; each may be left out.
 
-    Args:
-        key: where each client's identity is put, such as `header:X-Api-Key`;
-            default: `query:clientId`.
-        claim: `over-admission`, `wrong-rejection`, `headers`, `all` or, by default, `limit`: the
-            first two.
-        iterations: how many; each presses a quota for about two of its windows,
-            2 to 30 s. Default: 3; None: as many as fit into `duration`.
-        duration: stop after it, such as `30s`.
-        shrink: look for the shortest schedule that repeats a violation, which takes up
-            to a minute more; on by default.
-        method: of every request; default: GET.
-        headers: of every request.
-        body: of every request.
-        rejected: the status codes by which the limiter says no; default: 429 and 503.
-        max_rate: requests a second at most.
-        ca_file: certificates in PEM to trust instead of the system's.
-        insecure: accept any certificate.
-        transport: `native` or `threads`; default: the best there is.
-        timeout: for one answer; default: `10s`.
-        tolerance_ppm: how far the server's clock may drift from ours; default: 500.
-        granularity: the step of the server's clock, such as `1ms`; default: none.
-        count_denied: whether denied requests use up the limit too.
-        seed: of the traffic; random by default, and told on failure.
-        yes: the URL may be another machine's.
-        allow_inconclusive: pass where it could not be told whether the limit holds.
+    They are the options of `rateproof test`, with values of Python; docs/reference/pytest.md
+    has what each means and what holds without it.
     """
 
     key: str
@@ -123,11 +100,7 @@ def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestS
     if values["iterations"] is None and values.get("duration_ns") is None:
         raise InvalidArgument("iterations=None and no duration", "at least one of them")
     settings = TestSettings.told(
-        **{**values, "yes": True},
-        url=url,
-        may_start=False,
-        fail_fast=True,
-        out=folder,
+        **{**values, "yes": True}, url=url, may_start=False, fail_fast=True, out=folder
     )
     if not (values.get("yes") or settings.target.is_loopback):
         raise InvalidArgument(

@@ -60,3 +60,9 @@ def test_an_exemption_is_a_function(make):
 def test_a_key_is_a_specification_or_a_function(make, key):
     with pytest.raises(InvalidArgument, match=f"key {key} .*or a function"):
         make(key=key)
+
+
+def test_dependencies_of_fastapi_override_nothing():
+    limits = FastApiRateLimit(key="ip")
+    with pytest.raises(InvalidArgument, match="override"):
+        limits.limit("5 per 5s", override=False)

@@ -173,19 +173,19 @@ def test_without_shrinking_each_kind_of_violation_is_repeated_from_its_seed_once
     deeds = " --nemesis kill" if nemesis else ""
     for each in (found, crashed):
         assert each.repeat.endswith(
-            f"--claim over-admission --timeout 1s{deeds} --seed 7 --iterations 3"
+            f"--timeout 1s --claim over-admission{deeds} --seed 7 --iterations 3"
         )
         assert "as it was seen: no shortest schedule" in each.describe()
 
 
 def test_a_violation_that_no_schedule_can_show_is_repeated_from_its_seed(iteration_of, settings):
     """Header fields that lie are no matter of one client's schedule."""
-    settings = replace(settings, claims=frozenset({"headers"}), nemesis=())
+    settings = replace(settings, claim="headers", nemesis=())
     seen = iteration_of(5)
     lie = replace(seen.verdict, outcome="violated", reasons=("headers: 1 of 2 were false",))
     (found,) = Hunt(Rig(settings, never_sent, stopped())).reproductions(replace(seen, verdict=lie))
     assert found.kind == "headers"
-    assert found.repeat.endswith("--claim headers --timeout 1s --seed 7 --iterations 3")
+    assert found.repeat.endswith("--timeout 1s --claim headers --seed 7 --iterations 3")
 
 
 def test_what_keeps_its_promise_has_nothing_to_repeat(iteration_of, settings):

@@ -1,6 +1,7 @@
 """Claims about histograms: bounded memory, bounded error, exact extremes."""
 
 import random
+from collections.abc import Iterable
 
 import pytest
 
@@ -15,6 +16,13 @@ EDGES = sorted(
 def lognormal(count: int, seed: int) -> list[int]:
     rng = random.Random(seed)
     return [int(rng.lognormvariate(14, 3)) for _ in range(count)]
+
+
+def histogram_of(values: Iterable[int]) -> Histogram:
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    return histogram
 
 
 def nearest_rank(values: list[int], percent: float) -> int:
@@ -51,7 +59,7 @@ def test_memory_is_bounded_up_to_the_greatest_time_there_is() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_percentile_is_the_nearest_rank_or_above_it_by_less_than_a_thousandth(seed: int) -> None:
     values = lognormal(1_000, seed)
-    histogram = Histogram.of(values)
+    histogram = histogram_of(values)
     for percent in (0.01, 1, 25, 50, 90, 99, 99.9, 100):
         true = nearest_rank(values, percent)
         told = histogram.percentile(percent)
@@ -64,23 +72,23 @@ def test_a_percentile_is_the_nearest_rank_or_above_it_by_less_than_a_thousandth(
 @pytest.mark.parametrize("count", [1, 2, 7, 10, 100])
 def test_where_values_are_exact_so_is_every_percentile(count: int) -> None:
     values = sorted(random.Random(count).choices(range(2_048), k=count))
-    histogram = Histogram.of(values)
+    histogram = histogram_of(values)
     for percent in (0.5, 1, 10, 25, 33, 50, 90, 99, 99.5, 100):
         assert histogram.percentile(percent) == nearest_rank(values, percent)
 
 
 def test_it_can_be_put_together_again_from_its_parts() -> None:
-    histogram = Histogram.of(lognormal(500, 2))
-    data = histogram.as_dict()
-    assert Histogram.of_buckets(data["min"], data["max"], dict(data["buckets"])) == histogram
+    histogram = histogram_of(lognormal(500, 2))
+    again = Histogram.of_buckets(histogram.min, histogram.max, histogram.buckets)
+    assert vars(again) == vars(histogram)
 
 
 def test_nothing_has_no_percentile_and_what_is_no_time_counts_as_the_nearest() -> None:
     assert Histogram().percentile(50) is None
-    assert Histogram.of([-5, 2**63]) == Histogram.of([0, 2**63 - 1])
+    assert vars(histogram_of([-5, 2**63])) == vars(histogram_of([0, 2**63 - 1]))
 
 
 @pytest.mark.parametrize("percent", [0, -1, 100.1])
 def test_a_percentile_out_of_bounds_is_refused(percent: float) -> None:
     with pytest.raises(InvalidArgument, match="percentile"):
-        Histogram.of([1]).percentile(percent)
+        histogram_of([1]).percentile(percent)

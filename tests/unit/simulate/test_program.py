@@ -165,25 +165,3 @@ def test_an_interval_of_another_kind_cannot_be_compiled() -> None:
     other: Interval = Other()
     with pytest.raises(InvalidArgument, match="Fixed, Uniform"):
         compiled(Wait(other), Ask())
-
-
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: Ask(-1),
-        lambda: Repeat(-1, ()),
-        lambda: While(OK, 0, ()),
-        lambda: RampWait(-1, 0, 1),
-        lambda: RampWait(0, 0, 2**53),
-        lambda: BackoffWait(0, 1),
-        lambda: BackoffWait(2, 1),
-        lambda: Pick(0, 1.0),
-        lambda: Pick(10**6 + 1, 1.0),
-        lambda: Pick(5, float("nan")),
-        lambda: compiled(When(frozenset(), ())),
-        lambda: compiled(When(frozenset({"denied"}), ())),
-    ],
-)
-def test_a_step_out_of_bounds_is_refused(build: object) -> None:
-    with pytest.raises(InvalidArgument):
-        build()  # type: ignore[operator]

@@ -1,13 +1,15 @@
 """What every framework declares alike: limits, and what a request is charged by them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack
 
 from rateproof.clock import Clock
 from rateproof.enforce.http.addresses import ClientAddress
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
+from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.validation import (
     checked_status,
     checked_texts,
@@ -19,8 +21,9 @@ from rateproof.enforce.limiter import PolicyLike, policy_of
 from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy
 
-__all__ = ["Charge", "Limit", "LimitFactory", "LimitOptions", "LimiterOptions", "PolicySource"]
+__all__ = ["Charge", "Extension", "Limit", "LimiterOptions", "PolicySource"]
 
+D = TypeVar("D")
 R = TypeVar("R")
 read_policy = lru_cache(1024)(policy_of)
 PolicySource: TypeAlias = PolicyLike | Callable[[R], PolicyLike | None]
@@ -37,13 +40,14 @@ class LimiterOptions(TypedDict, total=False):
 
 
 class LimitOptions(TypedDict, Generic[R], total=False):
-    """What a limit can be told, where it is declared; see `LimitFactory`."""
+    """What a limit can be told, where it is declared; see `Extension.limit`."""
 
     key: KeyLike[R] | None
     cost: int | Callable[[R], int]
     methods: str | Collection[str] | None
     per_method: bool
     exempt_when: Callable[[R], bool] | None
+    override: bool
 
 
 class Charge(NamedTuple):
@@ -56,7 +60,7 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limit(Generic[R]):
-    """One limit as it was declared; see `RateLimit.limit` of a framework for what is what.
+    """One limit as it was declared; see `Extension.limit` for what is what.
 
     `scope` is the name under which several routes are counted together; a limit
     without one counts each route by itself. `override` says whether limits that
@@ -101,36 +105,76 @@ class Limit(Generic[R]):
         return part("scope", (self.scope or "").encode())
 
 
-class LimitFactory(Generic[R]):
-    """Makes limits of what was said once for an application and what is said for each.
+class Extension(ABC, Generic[R, D]):
+    """Limits are declared on it: what `RateLimit` is in every framework.
+
+    Each route is counted by itself, unless a limit is shared. Functions given for
+    keys, policies, costs and exemptions are called with the request.
 
     Args:
-        key: where a request says whose it is, or a function that knows.
-        view: what a specification of a key reads of a request.
-        status: the code of a denial.
-        address: how the address of a client is found.
-        exempt_when: whether a request is counted by no limit at all.
+        key: where a request says whose it is, such as `header:X-Api-Key|ip`, or
+            a function; where neither says anything, the client's address counts.
+        status: the code of a denial, 400 to 599.
+        address: how the address of a client is found behind proxies.
+        x_ratelimit: whether answers carry X-RateLimit-* as well.
+        exempt_when: a function that tells whether a request is counted at all.
 
     Raises:
         InvalidArgument: one of these cannot be.
     """
 
+    _view: Callable[[R], RequestView]
+    """What a specification of a key reads of a request."""
+
     def __init__(
         self,
-        key: KeyLike[R],
-        view: Callable[[R], RequestView],
         *,
+        key: KeyLike[R],
         status: int,
         address: ClientAddress,
+        x_ratelimit: bool,
         exempt_when: Callable[[R], bool] | None,
     ) -> None:
-        self._view = view
         self._address = address
-        self._key = key_reader(key, view, address)
+        self._key = key_reader(key, self._view, address)
         self._exempt_when = _condition(exempt_when)
-        self.status = checked_status(status)
+        self._status = checked_status(status)
+        self._x_ratelimit = x_ratelimit
+        self._failures = Failures()
 
-    def __call__(
+    def limit(self, policy: PolicySource[R], **options: Unpack[LimitOptions[R]]) -> D:
+        """A limit that counts each route by itself; several on one route all hold.
+
+        Args:
+            policy: such as `5 per 5s`, or a function that knows; one that says
+                None does not limit the request.
+            options: any of these.
+                `key`: whose the request is, if not as the instance says.
+                `cost`: how many admissions a request takes, or a function.
+                `methods`: those, or the one, that are limited; None for all.
+                `per_method`: whether each method is counted by itself.
+                `exempt_when`: a function that tells whether a request is not counted.
+                `override`: False: the limits of Flask's blueprint and the
+                default hold beside it.
+
+        Raises:
+            InvalidArgument: one of these cannot be.
+            NeverPossible: the cost is above a limit of the policy.
+            StoreError: the store cannot be opened.
+        """
+        return self._declare(self._make(policy, **options))
+
+    def shared_limit(
+        self, policy: PolicySource[R], scope: str, **options: Unpack[LimitOptions[R]]
+    ) -> D:
+        """`limit` for routes that are counted together: those with the same scope."""
+        return self._declare(self._make(policy, scope=scope, **options))
+
+    @abstractmethod
+    def _declare(self, limit: Limit[R]) -> D:
+        """What puts the limit on a route."""
+
+    def _make(
         self,
         policy: PolicySource[R],
         *,

@@ -13,11 +13,9 @@ from starlette.routing import BaseRoute, Mount, compile_path
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.frameworks.account import Account, SharedLimiter
 from rateproof.enforce.frameworks.declarations import (
+    Extension,
     Limit,
     LimiterOptions,
-    LimitFactory,
-    LimitOptions,
-    PolicySource,
 )
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.answers import Refusal
@@ -29,7 +27,6 @@ from rateproof.enforce.http.asgi import (
     announcing,
 )
 from rateproof.enforce.http.keys import KeyLike
-from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.views import AsgiRequest, Scope
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Policy
@@ -58,28 +55,21 @@ class FastApiDenied(HTTPException):
         self.decision = decision
 
 
-class FastApiRateLimit:
+class FastApiRateLimit(Extension[HTTPConnection, Dependency]):
     """Makes dependencies that limit routes: `Depends(limits.limit("5 per 5s"))`.
 
-    Each route is counted by itself, unless a limit is shared; also where the
-    dependency is one of a router or of the whole application. Functions given
-    for keys, policies, costs and exemptions are called with the request (of
-    Starlette, or the WebSocket whose handshake it is); what they need from
-    elsewhere, an earlier dependency can leave in `request.state`.
+    Each route is counted by itself also where the dependency is one of a router or
+    of the whole application. Functions are called with the request of Starlette,
+    or the WebSocket whose handshake it is; what they need from elsewhere, an
+    earlier dependency can leave in `request.state`.
 
     Several dependencies decide one after the other: those before the one that
     denies have counted the request. One policy of several quotas is all or
     nothing.
 
-    Args:
+    Args beside those of `Extension`:
         app: an application to set up at once.
-        key: where a request says whose it is, such as `header:X-Api-Key|ip`, or
-            a function; where neither says anything, the client's address counts.
         store: as for a `Limiter`.
-        status: the code of a denial, 400 to 599.
-        address: how the address of a client is found behind proxies.
-        x_ratelimit: whether answers carry X-RateLimit-* as well.
-        exempt_when: a function that tells whether a request is counted at all.
         enabled: False: nothing is limited.
         options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a
             `Limiter`.
@@ -87,6 +77,10 @@ class FastApiRateLimit:
     Raises:
         InvalidArgument: one of these cannot be.
     """
+
+    @staticmethod
+    def _view(request: HTTPConnection) -> AsgiRequest:
+        return AsgiRequest(request.scope)
 
     def __init__(
         self,
@@ -101,13 +95,15 @@ class FastApiRateLimit:
         enabled: bool = True,
         **options: Unpack[LimiterOptions],
     ) -> None:
-        self._make = LimitFactory(
-            key, _view, status=status, address=address, exempt_when=exempt_when
+        super().__init__(
+            key=key,
+            status=status,
+            address=address,
+            x_ratelimit=x_ratelimit,
+            exempt_when=exempt_when,
         )
         self._limiter = SharedLimiter(store, **options)
         self._enabled = enabled
-        self._x_ratelimit = x_ratelimit
-        self._failures = Failures()
         if app is not None:
             self.init_app(app)
 
@@ -120,40 +116,10 @@ class FastApiRateLimit:
         app.exception_handlers.setdefault(FastApiDenied, _answer)  # type: ignore[arg-type]  # WebSockets too
         app.add_middleware(_Announcing, x_ratelimit=self._x_ratelimit)
 
-    def limit(
-        self,
-        policy: PolicySource[HTTPConnection],
-        **options: Unpack[LimitOptions[HTTPConnection]],
-    ) -> Dependency:
-        """A dependency that counts each route by itself.
-
-        Args:
-            policy: such as `5 per 5s`, or a function that knows; one that says
-                None does not limit the request.
-            options: any of these.
-                `key`: whose the request is, if not as the instance says.
-                `cost`: how many admissions a request takes, or a function.
-                `methods`: those, or the one, that are limited; None for all.
-                `per_method`: whether each method is counted by itself.
-                `exempt_when`: a function that tells whether a request is not counted.
-
-        Raises:
-            InvalidArgument: one of these cannot be.
-            NeverPossible: the cost is above a limit of the policy.
-            StoreError: the store cannot be opened.
-        """
-        return self._dependency(self._make(policy, **options))
-
-    def shared_limit(
-        self,
-        policy: PolicySource[HTTPConnection],
-        scope: str,
-        **options: Unpack[LimitOptions[HTTPConnection]],
-    ) -> Dependency:
-        """`limit` for routes that are counted together: those with the same scope."""
-        return self._dependency(self._make(policy, scope=scope, **options))
-
-    def _dependency(self, limit: Limit[HTTPConnection]) -> Dependency:
+    def _declare(self, limit: Limit[HTTPConnection]) -> Dependency:
+        """A dependency, such as of a route."""
+        if not limit.override:
+            raise InvalidArgument("override=False in FastAPI", "all dependencies hold as it is")
         if self._enabled and isinstance(limit.policy, Policy):
             self._limiter.prepare(limit.policy)
 
@@ -180,9 +146,7 @@ class FastApiRateLimit:
         self, request: HTTPConnection, account: Account, decision: Decision | None
     ) -> FastApiDenied:
         accept = request.headers.get("accept")
-        return FastApiDenied(
-            account.deny(decision, status=self._make.status, accept=accept), decision
-        )
+        return FastApiDenied(account.deny(decision, status=self._status, accept=accept), decision)
 
 
 class _Announcing:
@@ -212,10 +176,6 @@ async def _answer(connection: HTTPConnection, error: Exception) -> Response | No
         await connection.close(TRY_AGAIN_LATER)
         return None
     return Response(error.denial.body, error.denial.status, dict(error.denial.fields))
-
-
-def _view(request: HTTPConnection) -> AsgiRequest:
-    return AsgiRequest(request.scope)
 
 
 def _found(request: HTTPConnection) -> tuple[Account, str]:

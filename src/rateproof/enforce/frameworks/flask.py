@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache, wraps
-from typing import Any, TypeVar, Unpack
+from typing import Any, Protocol, TypeVar, Unpack
 from weakref import WeakSet
 
 import flask
@@ -14,16 +14,14 @@ from rateproof.enforce.decision import Decision
 from rateproof.enforce.frameworks.account import Account, SharedLimiter
 from rateproof.enforce.frameworks.declarations import (
     Charge,
+    Extension,
     Limit,
     LimiterOptions,
-    LimitFactory,
-    LimitOptions,
     PolicySource,
 )
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.answers import Refusal, joined
 from rateproof.enforce.http.keys import KeyLike
-from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.views import WsgiRequest
 from rateproof.errors import StoreError
 from rateproof.policy import Policy
@@ -36,10 +34,12 @@ FlaskLimit = Limit[flask.Request]
 _ACCOUNT = "rateproof.account"
 
 
-class FlaskLimitOptions(LimitOptions[flask.Request], total=False):
-    """And what only Flask knows: limits that are declared further out."""
+class Declared(Protocol):
+    """A decorator of views, below `route`, and of blueprints."""
 
-    override: bool
+    def __call__(self, target: T, /) -> T:
+        """The view with the limit, or the blueprint itself."""
+        ...
 
 
 class FlaskDenied(HTTPException):
@@ -64,7 +64,7 @@ class FlaskDenied(HTTPException):
         )
 
 
-class FlaskRateLimit:
+class FlaskRateLimit(Extension[flask.Request, Declared]):
     """The extension: limits are declared on it and checked by it.
 
     A view that has limits of its own is checked when it is called, after all
@@ -73,22 +73,13 @@ class FlaskRateLimit:
     its blueprint (of nested ones the innermost that has any), else `default`.
     The limits of `application` hold beside them. Static files are not limited.
 
-    Each route is counted by itself, unless a limit is shared. Functions given for
-    keys, policies, costs and exemptions are called with `flask.request`.
-
-    Args:
+    Args beside those of `Extension`:
         app: an application to set up at once.
-        key: where a request says whose it is, such as `header:X-Api-Key|ip`, or
-            a function; where neither says anything, the client's address counts.
         default: the policy of each route without limits, or a function.
         application: the policy of all routes together, and of requests for which
             there is none, or a function.
         store: as for a `Limiter`. None: `RATEPROOF_STORE` of the application's
             configuration, else `memory://`, which worker processes do not share.
-        status: the code of a denial, 400 to 599.
-        address: how the address of a client is found behind proxies.
-        x_ratelimit: whether answers carry X-RateLimit-* as well.
-        exempt_when: a function that tells whether a request is counted at all.
         enabled: False: nothing is limited. None: `RATEPROOF_ENABLED` of the
             application's configuration, else True.
         options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a
@@ -98,6 +89,10 @@ class FlaskRateLimit:
         InvalidArgument: one of these cannot be.
         StoreError: the store cannot be opened.
     """
+
+    @staticmethod
+    def _view(request: flask.Request) -> WsgiRequest:
+        return WsgiRequest(request.environ)
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
         self,
@@ -114,14 +109,16 @@ class FlaskRateLimit:
         enabled: bool | None = None,
         **options: Unpack[LimiterOptions],
     ) -> None:
-        self._make = LimitFactory(
-            key, _view, status=status, address=address, exempt_when=exempt_when
+        super().__init__(
+            key=key,
+            status=status,
+            address=address,
+            x_ratelimit=x_ratelimit,
+            exempt_when=exempt_when,
         )
         self._store = store
         self._options = options
         self._enabled = enabled
-        self._x_ratelimit = x_ratelimit
-        self._failures = Failures()
         self._mark = f"_rateproof_{id(self)}"
         self._policies: list[Policy] = []
         self._limiters: WeakSet[SharedLimiter] = WeakSet()
@@ -153,37 +150,6 @@ class FlaskRateLimit:
         app.before_request(self._before)
         app.after_request(self._after)
 
-    def limit(
-        self, policy: PolicySource[flask.Request], **options: Unpack[FlaskLimitOptions]
-    ) -> Callable[[T], T]:
-        """A decorator of views, below `route`, and of blueprints: each route is counted by itself.
-
-        Several on one view all hold.
-
-        Args:
-            policy: such as `5 per 5s`, or a function that knows; one that says
-                None does not limit the request.
-            options: any of these.
-                `key`: whose the request is, if not as the extension says.
-                `cost`: how many admissions a request takes, or a function.
-                `methods`: those, or the one, that are limited; None for all.
-                `per_method`: whether each method is counted by itself.
-                `exempt_when`: a function that tells whether a request is not counted.
-                `override`: False: the limits of the blueprint and the default
-                hold beside it.
-
-        Raises:
-            InvalidArgument: one of these cannot be.
-            NeverPossible: the cost is above a limit of the policy.
-        """
-        return self._declare(self._make(policy, **options))
-
-    def shared_limit(
-        self, policy: PolicySource[flask.Request], scope: str, **options: Unpack[FlaskLimitOptions]
-    ) -> Callable[[T], T]:
-        """`limit` for views or blueprints that are counted together: those with the same scope."""
-        return self._declare(self._make(policy, scope=scope, **options))
-
     def exempt(self, target: T) -> T:
         """A decorator of views and blueprints that are never limited nor counted."""
         if isinstance(target, Blueprint):
@@ -207,7 +173,7 @@ class FlaskRateLimit:
             for limiter in self._limiters:
                 limiter.prepare(limit.policy)
 
-    def _declare(self, limit: FlaskLimit) -> Callable[[T], T]:
+    def _declare(self, limit: FlaskLimit) -> Declared:
         self._expect(limit)
 
         def decorate(target: T) -> T:
@@ -274,7 +240,7 @@ class FlaskRateLimit:
         self, request: flask.Request, account: Account, decision: Decision | None
     ) -> FlaskDenied:
         accept = request.headers.get("Accept")
-        answer = account.deny(decision, status=self._make.status, accept=accept)
+        answer = account.deny(decision, status=self._status, accept=accept)
         return _denied_class(answer.status)(answer, decision)
 
     def _after(self, response: flask.Response) -> flask.Response:
@@ -283,10 +249,6 @@ class FlaskRateLimit:
             account.told_on = response
             response.headers = Headers(joined(list(response.headers), account.fields()))
         return response
-
-
-def _view(request: flask.Request) -> WsgiRequest:
-    return WsgiRequest(request.environ)
 
 
 def _current_request() -> flask.Request:

@@ -22,6 +22,8 @@ from rateproof.errors import StoreError
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
+    from rateproof._native import WsgiDesk
+
 __all__ = ["RateLimitMiddleware"]
 
 _LISTS = 2
@@ -38,17 +40,20 @@ class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        return self._serve(environ, start_response)
+        desk = self._desk
+        if desk is None:
+            return self._answer(environ, start_response)
+        return desk.serve(self, environ, start_response)
 
     @cached_property
-    def _serve(self) -> WSGIApplication:
+    def _desk(self) -> "WsgiDesk | None":
         """The native core's way to denials, where it knows one."""
         module, limiter = native(), self._limiter
         read = plain_reader(self._spec, WsgiRequest, self._address)
         if module is None or read is None or not limiter.decides or self._x_ratelimit:
-            return self._answer
-        serve: WSGIApplication = module.WsgiDesk(limiter, read, self._exempt, self).serve
-        return serve
+            return None
+        desk: WsgiDesk = module.WsgiDesk(limiter, read, self._exempt)
+        return desk
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") in self._exempt:

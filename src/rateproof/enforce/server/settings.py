@@ -22,34 +22,11 @@ _LASTING = ("host", "port", "workers", "store", "capacity", "on_error")
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """All that can be chosen of a server.
+    """The options of `rateproof serve`, whose declaration says what each means.
 
-    Args:
-        policy: what each client may do.
-        key: where a request says whose it is.
-        host: a name or address of this machine.
-        port: 0 picks a free one.
-        workers: processes; None for one a core, or for one only if the store
-            cannot be shared.
-        store: where admissions are kept; None for `shm://server-PORT`, which
-            all workers share. It outlives the server, so that a restart forgives
-            nothing, unless the port was picked. Without the native core it is
-            `memory://`.
-        status: the code of a denial.
-        on_full: what to decide for a client that the store has no room for.
-        on_error: what to decide while the store cannot be reached.
-        capacity: how many clients the store can hold at once.
-        shadow: decide and count, but let everything pass.
-        exempt: paths that are never limited, as `/healthz` never is.
-        proxies: hops whose word on a client's address is taken: how many, or
-            the networks they are in (see `ClientAddress`).
-        proxy_header: the field that they write it to.
-        ipv6_prefix: how many bits of a client's IPv6 address count.
-        x_ratelimit: answer with X-RateLimit-* as well.
-        metrics: who may read `/metrics`: programs on this machine, any, none.
-        access_log: a line on stderr for each request.
-        json: say what is served as one JSON object on stdout, too.
-        with_parent: stop when the process that started this one is gone.
+    Without `workers` there is one a core, or one alone if the store cannot be shared. Without
+    `store` it is `shm://server-PORT`, which outlives the server, so that a restart forgives
+    nothing, unless the port was picked; without the native core it is `memory://`.
 
     Raises:
         InvalidArgument: a host, a store, proxies or a path that cannot be, or several

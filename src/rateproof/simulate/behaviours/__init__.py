@@ -4,13 +4,15 @@ A file NAME.py has the class Name, whose `name` is NAME; its documentation and i
 what the reference, scenario files and their schema say of it.
 """
 
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 from rateproof.registry import modules_in
-from rateproof.simulate.behaviour import Behaviour
+from rateproof.simulate.behaviour import Behaviour, rate_interval_ns
 from rateproof.simulate.checks import check_rate
+from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.units import SECOND_NS
 
 if TYPE_CHECKING:
@@ -42,8 +44,9 @@ def make_behaviour(
 
     Args:
         name: a name from `BEHAVIOURS`.
-        rate_per_s: requests a second of one client and one connection: what
-            that means is said at each behaviour's `at_rate`.
+        rate_per_s: requests a second of one client and one connection: of arrivals
+            the mean; of a client that pauses, the mean pause is 1 / rate, and answers
+            and repetitions come on top; otherwise as the class's `at_rate` says.
         policy: whose first quota the attackers aim at; 5 per 5s if not given.
 
     Raises:
@@ -55,12 +58,27 @@ def make_behaviour(
     if rate_per_s is None:
         against: Callable[[Quota], Behaviour] | None = getattr(kind, "against", None)
         return kind() if against is None else against(quota)
-    at_rate: Callable[[float, Quota], Behaviour] | None = getattr(kind, "at_rate", None)
-    if at_rate is None:
-        rated = (other for other in BEHAVIOURS if hasattr(BEHAVIOURS[other], "at_rate"))
+    check_rate("rate", rate_per_s)
+    made = _at_rate(kind, rate_per_s, quota)
+    if made is None:
+        rated = (name for name, kind in BEHAVIOURS.items() if _at_rate(kind, 1.0, quota))
         raise InvalidArgument(
             f"behaviour {name!r} has no rate",
             f"leave the rate out, or use one of {', '.join(rated)}",
         )
-    check_rate("rate", rate_per_s)
-    return at_rate(rate_per_s, quota)
+    return made
+
+
+def _at_rate(kind: Any, rate_per_s: float, quota: Quota) -> Behaviour | None:
+    """By what the class says; else the mean of its pauses or of its intervals is 1 / rate."""
+    interval_ns = rate_interval_ns(rate_per_s)
+    names = {field.name for field in fields(kind)}
+    made: Behaviour | None = None
+    if hasattr(kind, "at_rate"):
+        made = kind.at_rate(rate_per_s, quota)
+    elif "pause" in names:
+        made = kind(pause=Exponential(interval_ns))
+    else:
+        for name in names & {"mean_interval_ns", "interval_ns"}:
+            made = kind(**{name: interval_ns})
+    return made

@@ -1,11 +1,10 @@
 """Clients that retry, and wait longer each time."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from rateproof.errors import InvalidArgument
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import FAILURES, Program, rate_interval_ns
+from rateproof.simulate.behaviour import FAILURES, Program
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count, duration
@@ -45,11 +44,6 @@ class Backoff:
             raise InvalidArgument(
                 f"cap_ns {self.cap_ns} is below base_ns {self.base_ns}", "base_ns <= cap_ns"
             )
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean think time is 1 / rate; answers and repetitions come on top."""
-        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a jittered pause, or + a draw of `pause`."""

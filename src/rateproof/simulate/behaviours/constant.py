@@ -1,10 +1,9 @@
 """Open arrivals like clockwork: a poller."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs import arrivals
 from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
@@ -27,11 +26,6 @@ class Constant(Checked):
     name: ClassVar[str] = "constant"
 
     interval_ns: int = duration(SECOND_NS // 2)
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The rate, exactly but for the rounding of the gap to whole ns."""
-        return cls(rate_interval_ns(rate_per_s))
 
     def program(self) -> Program:
         """Next instant = previous intended instant + `interval_ns`."""

@@ -1,10 +1,9 @@
 """Clients that take their time to say what they want."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, duration
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
@@ -33,11 +32,6 @@ class Drip(Checked):
 
     over_ns: int = duration(2 * SECOND_NS, high=3_600 * SECOND_NS)
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean pause is 1 / rate; headers and answers take their time on top."""
-        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a draw of `pause`."""

@@ -1,10 +1,9 @@
 """Open arrivals at random: many independent users behind one identity."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
@@ -28,11 +27,6 @@ class Poisson(Checked):
     name: ClassVar[str] = "poisson"
 
     mean_interval_ns: int = duration(SECOND_NS // 2)
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean rate."""
-        return cls(rate_interval_ns(rate_per_s))
 
     def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap."""

@@ -1,11 +1,10 @@
 """Clients that do what Retry-After asks."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from rateproof.events import REJECTED
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Honour, Wait, When, compiled
@@ -29,11 +28,6 @@ class Polite(Checked):
     name: ClassVar[str] = "polite"
 
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean think time is 1 / rate; answers and waits come on top."""
-        return cls(Exponential(rate_interval_ns(rate_per_s)))
 
     def program(self) -> Program:
         """Next instant = end of the last answer + Retry-After, or + one draw of `pause`."""

@@ -1,10 +1,9 @@
 """Clients that retry at once: how an overload feeds itself."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import FAILURES, Program, rate_interval_ns
+from rateproof.simulate.behaviour import FAILURES, Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
 from rateproof.simulate.programs.steps import (
@@ -41,11 +40,6 @@ class Storm(Checked):
 
     retries: int = count(10)
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean think time is 1 / rate; answers and repetitions come on top."""
-        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
 
     def program(self) -> Program:
         """Next instant = end of the last answer, or + a draw of `pause`."""

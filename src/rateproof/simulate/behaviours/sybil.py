@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import MAX_REQUESTS, Program, rate_interval_ns
+from rateproof.simulate.behaviour import MAX_REQUESTS, Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
 from rateproof.simulate.programs.steps import (
@@ -45,11 +45,6 @@ class Sybil(Checked):
     def against(cls, quota: Quota) -> Self:
         """As many requests an identity as the limit allows."""
         return cls(min(quota.limit, MAX_REQUESTS))
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean pause is 1 / rate; the answers take their time on top."""
-        return cls(pause=Exponential(rate_interval_ns(rate_per_s)))
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a draw; alias = requests so far / `requests`, by connection."""

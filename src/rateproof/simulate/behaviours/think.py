@@ -1,10 +1,9 @@
 """Closed users: send, wait for the answer, think, send again."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked
 from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
@@ -29,11 +28,6 @@ class Think(Checked):
     name: ClassVar[str] = "think"
 
     pause: Interval = field(default=Exponential(SECOND_NS // 2), metadata=INTERVAL)
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean think time is 1 / rate; the answers take their time on top."""
-        return cls(Exponential(rate_interval_ns(rate_per_s)))
 
     def program(self) -> Program:
         """Next instant = end of the last answer + one draw of `pause`."""

@@ -1,10 +1,9 @@
 """One client that speaks for many identities, some far more often than others."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, rate_interval_ns
+from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import Checked, count, duration, number
 from rateproof.simulate.programs.steps import Ask, Forever, Pick, Wait, compiled
@@ -35,11 +34,6 @@ class Zipf(Checked):
     identities: int = count(1_000, unit="identities")
     exponent: float = number(1.0, 0, 10, above_low=True)
     mean_interval_ns: int = duration(SECOND_NS // 2)
-
-    @classmethod
-    def at_rate(cls, rate_per_s: float, _quota: Quota) -> Self:
-        """The mean rate over all identities."""
-        return cls(mean_interval_ns=rate_interval_ns(rate_per_s))
 
     def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap; any identity."""

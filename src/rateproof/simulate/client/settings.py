@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from rateproof.errors import InvalidArgument
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load
@@ -76,17 +74,7 @@ class ClientSettings:
                 one that has its own.
         """
         name = self.transport or default_name()
-        transport = named(name)
-        if self.threads is None:
-            return name, transport
-        if name != "native":
-            raise InvalidArgument(
-                f"threads is {self.threads}, for the {name} transport",
-                "only the native transport can be told; this one has one for each connection",
-            )
-        from rateproof.simulate.transports import native
-
-        return name, partial(native.run, threads=self.threads)
+        return name, named(name, threads=self.threads)
 
     def check(self) -> Callable[[Scenario], object]:
         """What makes sure that the machine can run a scenario: see `transports.checker`.

@@ -24,6 +24,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 _GUIDE = "the format: docs/simulate/scenarios.md, and scenario.schema.json for editors"
 _GROUP_FLAGS = ("clients", "connections", "behaviour", "rate_per_s")
 _ANY_KEY = Part("query", "")
+_VERB = VERBS["simulate"]
 _ONLY_HERE = (
     Option(
         "lag_tolerance",
@@ -41,7 +42,7 @@ _ONLY_HERE = (
 )
 
 SCENARIO: Final = Section(
-    {option.in_file: option for option in (*VERBS["simulate"].options, *_ONLY_HERE) if option.filed}
+    {each.in_file: each for each in (*filter(_VERB.filed, _VERB.options), *_ONLY_HERE)}
 )
 """What a file may say: the options of `rateproof simulate` that are not of one run, and who sends."""
 

@@ -3,8 +3,7 @@
 The reference of `rust/simulate/src/histogram.rs`.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from rateproof.errors import InvalidArgument
 
@@ -54,18 +53,10 @@ class Histogram:
         self.buckets: dict[int, int] = {}
 
     @classmethod
-    def of(cls, values: Iterable[int]) -> "Histogram":
-        """The histogram of some values."""
-        histogram = cls()
-        for value in values:
-            histogram.add(value)
-        return histogram
-
-    @classmethod
     def of_buckets(
         cls, low: int | None, high: int | None, buckets: Mapping[int, int]
     ) -> "Histogram":
-        """A histogram from its parts, as `as_dict` and the native core give them."""
+        """A histogram from its parts, as tallies give them."""
         histogram = cls()
         histogram.min, histogram.max = low, high
         histogram.buckets = dict(buckets)
@@ -103,15 +94,3 @@ class Histogram:
             if rank <= 0:
                 return min(last_value_of(bucket), self.max)
         return self.max
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data: `count`, `min`, `max`, and `buckets` as pairs of number and count."""
-        buckets = [[bucket, self.buckets[bucket]] for bucket in sorted(self.buckets)]
-        return {"count": self.count, "min": self.min, "max": self.max, "buckets": buckets}
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Histogram):
-            return NotImplemented
-        return self.as_dict() == other.as_dict()
-
-    __hash__ = None  # type: ignore[assignment]  # it changes

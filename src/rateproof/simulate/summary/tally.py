@@ -106,7 +106,7 @@ class PlainTally:
         times = self._times[which][kind]
         if times.min is None or times.max is None:
             return None
-        return times.min, times.max, dict(times.as_dict()["buckets"])
+        return times.min, times.max, times.buckets
 
 
 def new_tally() -> PlainTally:

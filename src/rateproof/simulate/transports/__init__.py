@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 from rateproof.core import native as native_core
+from rateproof.core import required_native
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.simulate.control import Control
@@ -72,36 +74,28 @@ class Transport(Protocol):
 
 def default_name() -> str:
     """`native` where it was built and is not switched off, else `threads`."""
-    return "native" if _has_engine() else "threads"
+    return "threads" if native_core() is None else "native"
 
 
-def named(name: str) -> Transport:
+def named(name: str, *, threads: int | None = None) -> Transport:
     """A transport that can be used here.
 
     Args:
         name: one of `TRANSPORTS`.
+        threads: of the native one; as many as it finds good if None.
 
     Raises:
-        InvalidArgument: no such transport, or one that needs what is missing here.
+        InvalidArgument: no such transport, one that needs what is missing here, or
+            threads for one that has its own.
     """
-    if name == "threads":
-        try:
-            from rateproof.simulate.transports.threads import run
-        except ImportError as error:
-            raise InvalidArgument(
-                "sending requests needs Requests, which is not installed", "pip install requests"
-            ) from error
-        return run
-    if name != "native":
-        raise InvalidArgument(f"unknown transport {name!r}", f"one of {', '.join(TRANSPORTS)}")
-    if not _has_engine():
+    module = _module(name)
+    if threads is not None and name != "native":
         raise InvalidArgument(
-            "the native transport is not there: the native core was not built or is switched off",
-            "use the threads transport, or install where there is a Rust toolchain",
+            f"threads is {threads}, for the {name} transport",
+            "only the native transport can be told; this one has one for each connection",
         )
-    from rateproof.simulate.transports.native import run as native_run
-
-    return native_run
+    run: Transport = module.run if threads is None else partial(module.run, threads=threads)
+    return run
 
 
 def checker(name: str, *, threads: int | None = None) -> Callable[[Scenario], object]:
@@ -111,19 +105,25 @@ def checker(name: str, *, threads: int | None = None) -> Callable[[Scenario], ob
 
     Args:
         name: of a transport that `named` has given.
-        threads: of the native one; as many as it finds good if None.
+        threads: as there.
 
     Returns:
         A function of a scenario that raises what the transport itself would.
     """
-    if name == "threads":
-        from rateproof.simulate.transports.threads import check
-
-        return check
-    from rateproof.simulate.transports.native import check as native_check
-
-    return partial(native_check, threads=threads)
+    module = _module(name)
+    check: Callable[[Scenario], object]
+    check = module.check if threads is None else partial(module.check, threads=threads)
+    return check
 
 
-def _has_engine() -> bool:
-    return hasattr(native_core(), "Engine")
+def _module(name: str) -> Any:
+    if name not in TRANSPORTS:
+        raise InvalidArgument(f"unknown transport {name!r}", f"one of {', '.join(TRANSPORTS)}")
+    if name == "native":
+        required_native("the native transport")
+    try:
+        return import_module(f"{__name__}.{name}")
+    except ImportError as error:
+        raise InvalidArgument(
+            "sending requests needs Requests, which is not installed", "pip install requests"
+        ) from error

@@ -10,10 +10,9 @@ import threading
 from array import array
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from rateproof.core import native
+from rateproof.core import required_native
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.events import EventLog
 from rateproof.simulate.audit import judgement
@@ -56,7 +55,6 @@ def run(
             has too few descriptors or ports for so many connections.
         Unreachable: the host has no address.
     """
-    module = _module()
     loops, addresses = check(scenario, threads)
     lanes, last = scenario.connection_count, scenario.groups[-1]
     most = scenario.max_connections or MAX_CLIENTS
@@ -64,7 +62,9 @@ def run(
     if scenario.max_connections is None:
         spare = min(spare, spare_descriptors(lanes + loops * _A_LOOP_HAS))
     control.bound_clients(-min(last.clients, scenario.client_count - 1), spare // last.connections)
-    engine = module.Engine(_settings(scenario, addresses, most, loops))
+    engine = required_native("the native transport").Engine(
+        _settings(scenario, addresses, most, loops)
+    )
     log = EventLog(run_metadata(scenario, "native"))
     log.metadata["generator"]["threads"] = loops
     over = threading.Event()
@@ -95,7 +95,7 @@ def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tup
     Raises:
         InvalidArgument, Unreachable: see `run`.
     """
-    _module()
+    required_native("the native transport")
     cores = len(os.sched_getaffinity(0))
     loops = cores if threads is None else threads
     if not 1 <= loops <= MAX_LOOPS:
@@ -105,13 +105,6 @@ def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tup
     addresses = _addresses(scenario.target)
     _check_machine(min(most, scenario.connection_count), loops, addresses)
     return loops, addresses
-
-
-def _module() -> ModuleType:
-    module = native()
-    if module is None:
-        raise InvalidArgument("the native transport needs the native core", "use threads")
-    return module
 
 
 def _obey(engine: Any, control: Control, over: threading.Event) -> None:

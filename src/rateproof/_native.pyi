@@ -243,7 +243,7 @@ class Denials:
     def forget(self, key: bytes) -> None: ...
     def clear(self) -> None: ...
 
-# The twin of rateproof.simulate.summary.tally.PlainTally. Columns are buffers of int64, codes of int32, in
+# The twin of rateproof.simulate.tally.PlainTally. Columns are buffers of int64, codes of int32, in
 # native byte order; a table is counted whole or not at all.
 @final
 class Tally:

@@ -18,7 +18,7 @@ impl Survey {
     /// Of a window that has `count` of its `limit`, ends at `end`, and is then forgotten.
     pub(crate) fn of_window(limit: u64, count: u64, now: u64, end: u64, cost: u64) -> Self {
         Self {
-            free: limit - count,
+            free: limit.saturating_sub(count),
             available_at: if count + cost <= limit { now } else { end },
             all_free_at: if count > 0 { end } else { now },
         }

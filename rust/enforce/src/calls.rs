@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::answer::{Answer, Survey};
 use crate::clock::{self, Reading};
-use crate::error::Error;
+use crate::error::{Error, or_damage};
 use crate::hash::Place;
 use crate::hold::Hold;
 use crate::lock::Guard;
@@ -36,6 +36,7 @@ impl Table {
     ///
     /// # Errors
     /// `InvalidArgument`, `NeverPossible`: the cost or the time. `StoreError`: no lock can be had.
+    #[inline]
     pub fn hit(
         &self,
         key: &[u8],
@@ -43,17 +44,22 @@ impl Table {
         now_ns: Option<u64>,
         patience: Duration,
     ) -> Result<Option<Answer>, Error> {
-        self.check_cost(cost)?;
-        let supplied = clock::supplied(now_ns)?;
-        let place = self.place(key);
-        if let Some(answer) = self.admit(&place, cost, supplied) {
-            return Ok(Some(answer));
-        }
-        let Some(_guard) = self.lock(patience)? else {
-            return Ok(None);
-        };
-        let (_, answers) = settle(&[self], &[place], cost, supplied);
-        Ok(answers.into_iter().next())
+        or_damage(
+            || self.name(),
+            || {
+                self.check_cost(cost)?;
+                let supplied = clock::supplied(now_ns)?;
+                let place = self.place(key);
+                if let Some(answer) = self.admit(&place, cost, supplied) {
+                    return Ok(Some(answer));
+                }
+                let Some(_guard) = self.lock(patience)? else {
+                    return Ok(None);
+                };
+                let (_, answers) = settle(&[self], &[place], cost, supplied);
+                Ok(answers.into_iter().next())
+            },
+        )
     }
 
     /// What a hit would be told, changing nothing; `remaining` is what is free now.
@@ -68,9 +74,14 @@ impl Table {
         cost: u64,
         now_ns: Option<u64>,
     ) -> Result<Option<Answer>, Error> {
-        self.check_cost(cost)?;
-        let supplied = clock::supplied(now_ns)?;
-        Ok(self.look(&self.place(key), cost, &|| look_time(&[self], supplied)))
+        or_damage(
+            || self.name(),
+            || {
+                self.check_cost(cost)?;
+                let supplied = clock::supplied(now_ns)?;
+                Ok(self.look(&self.place(key), cost, &|| look_time(&[self], supplied)))
+            },
+        )
     }
 
     /// Frees the whole quota of `key`; false when the lock was not to be had within `patience`.
@@ -78,14 +89,19 @@ impl Table {
     /// # Errors
     /// `StoreError`: no lock can be had.
     pub fn reset(&self, key: &[u8], patience: Duration) -> Result<bool, Error> {
-        let place = self.place(key);
-        let Some(_guard) = self.lock(patience)? else {
-            return Ok(false);
-        };
-        if let Some(found) = self.find(&place) {
-            self.forget(found.slot);
-        }
-        Ok(true)
+        or_damage(
+            || self.name(),
+            || {
+                let place = self.place(key);
+                let Some(_guard) = self.lock(patience)? else {
+                    return Ok(false);
+                };
+                if let Some(found) = self.find(&place) {
+                    self.forget(found.slot);
+                }
+                Ok(true)
+            },
+        )
     }
 
     /// Frees the whole quota of every key; false when the lock was not to be had.
@@ -93,13 +109,18 @@ impl Table {
     /// # Errors
     /// `StoreError`: no lock can be had.
     pub fn clear(&self, patience: Duration) -> Result<bool, Error> {
-        let Some(_guard) = self.lock(patience)? else {
-            return Ok(false);
-        };
-        for slot in (0..self.shape.slots()).filter(|slot| !self.unowned(*slot)) {
-            self.forget(slot);
-        }
-        Ok(true)
+        or_damage(
+            || self.name(),
+            || {
+                let Some(_guard) = self.lock(patience)? else {
+                    return Ok(false);
+                };
+                for slot in (0..self.shape.slots()).filter(|slot| !self.unowned(*slot)) {
+                    self.forget(slot);
+                }
+                Ok(true)
+            },
+        )
     }
 
     /// Under the lock: frees the whole quota of a slot's owner.
@@ -114,15 +135,22 @@ impl Table {
     /// # Errors
     /// `InvalidArgument`: the time.
     pub fn census(&self, now_ns: Option<u64>) -> Result<Census, Error> {
-        let now = look_time(&[self], clock::supplied(now_ns)?).now;
-        let live = |slot: &usize| !self.unowned(*slot) && self.slot(*slot).busy_until(now) > now;
-        Ok(Census {
-            live: (0..self.shape.slots()).filter(live).count() as u64,
-            slots: self.shape.slots() as u64,
-        })
+        or_damage(
+            || self.name(),
+            || {
+                let now = look_time(&[self], clock::supplied(now_ns)?).now;
+                let live =
+                    |slot: &usize| !self.unowned(*slot) && self.slot(*slot).busy_until(now) > now;
+                Ok(Census {
+                    live: (0..self.shape.slots()).filter(live).count() as u64,
+                    slots: self.shape.slots() as u64,
+                })
+            },
+        )
     }
 
     /// A hit without the lock; `None` when it takes the lock to decide.
+    #[inline]
     fn admit(&self, place: &Place, cost: u64, supplied: Option<u64>) -> Option<Answer> {
         for _ in 0..ROUNDS {
             let found = self.find(place)?;
@@ -194,23 +222,28 @@ pub fn hit_all(
     now_ns: Option<u64>,
     patience: Duration,
 ) -> Result<Option<(bool, Vec<Answer>)>, Error> {
-    for table in tables {
-        table.check_cost(cost)?;
-    }
-    if let [table] = tables {
-        let answer = table.hit(key, cost, now_ns, patience)?;
-        return Ok(answer.map(|answer| (answer.admitted, vec![answer])));
-    }
-    let ordered = in_order(tables)?;
-    let supplied = clock::supplied(now_ns)?;
-    let places: Vec<Place> = tables.iter().map(|table| table.place(key)).collect();
-    if let Some(answers) = deny(tables, &places, cost, supplied) {
-        return Ok(Some((false, answers)));
-    }
-    let Some(_guards) = lock_all(&ordered, patience)? else {
-        return Ok(None);
-    };
-    Ok(Some(settle(tables, &places, cost, supplied)))
+    or_damage(
+        || names(tables),
+        || {
+            for table in tables {
+                table.check_cost(cost)?;
+            }
+            if let [table] = tables {
+                let answer = table.hit(key, cost, now_ns, patience)?;
+                return Ok(answer.map(|answer| (answer.admitted, vec![answer])));
+            }
+            let ordered = in_order(tables)?;
+            let supplied = clock::supplied(now_ns)?;
+            let places: Vec<Place> = tables.iter().map(|table| table.place(key)).collect();
+            if let Some(answers) = deny(tables, &places, cost, supplied) {
+                return Ok(Some((false, answers)));
+            }
+            let Some(_guards) = lock_all(&ordered, patience)? else {
+                return Ok(None);
+            };
+            Ok(Some(settle(tables, &places, cost, supplied)))
+        },
+    )
 }
 
 /// What `hit_all` would be told, changing nothing, by one reading of the clock or more.
@@ -225,15 +258,25 @@ pub fn peek_all(
     cost: u64,
     now_ns: Option<u64>,
 ) -> Result<Option<Vec<Answer>>, Error> {
-    for table in tables {
-        table.check_cost(cost)?;
-    }
-    let supplied = clock::supplied(now_ns)?;
-    let looks = tables.iter().map(|table| {
-        let place = table.place(key);
-        table.look(&place, cost, &|| look_time(tables, supplied))
-    });
-    Ok(looks.collect())
+    or_damage(
+        || names(tables),
+        || {
+            for table in tables {
+                table.check_cost(cost)?;
+            }
+            let supplied = clock::supplied(now_ns)?;
+            let looks = tables.iter().map(|table| {
+                let place = table.place(key);
+                table.look(&place, cost, &|| look_time(tables, supplied))
+            });
+            Ok(looks.collect())
+        },
+    )
+}
+
+fn names(tables: &[&Table]) -> String {
+    let names: Vec<String> = tables.iter().map(|table| table.name()).collect();
+    names.join(" or ")
 }
 
 /// The tables in the one order in which everybody takes their locks, each once.

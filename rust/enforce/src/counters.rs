@@ -65,7 +65,7 @@ impl Counters {
         let mut totals = [0; COUNTS];
         for number in 0..LINES {
             for (total, word) in totals.iter_mut().zip(self.line(number)) {
-                *total += word.load(Ordering::Relaxed);
+                *total = u64::wrapping_add(*total, word.load(Ordering::Relaxed));
             }
         }
         totals

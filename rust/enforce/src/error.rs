@@ -1,6 +1,7 @@
 //! What can go wrong, by the names that Python raises.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 
 /// An error of the table: a message that names the bad value, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,3 +73,28 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What a table holds that none can hold.
+struct Damage;
+
+/// Gives up a call deep inside that met such contents; [`or_damage`] tells the caller.
+pub(crate) fn damaged() -> ! {
+    panic::resume_unwind(Box::new(Damage))
+}
+
+/// What the call answers, or that the table is damaged.
+#[inline]
+pub(crate) fn or_damage<T>(
+    name: impl Fn() -> String,
+    call: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    // Nothing is half done: all of it is in the table, where others might die at any step, too.
+    let answer = panic::catch_unwind(AssertUnwindSafe(call));
+    answer.unwrap_or_else(|payload| match payload.is::<Damage>() {
+        true => Err(Error::store(
+            format!("{} is damaged: it was written to by something else", name()),
+            "remove it while nothing uses it",
+        )),
+        false => panic::resume_unwind(payload),
+    })
+}

@@ -12,6 +12,7 @@
 
 use crate::answer::{Answer, Survey};
 use crate::clock::Reading;
+use crate::error::damaged;
 use crate::hold::{FROZEN, Hold, mark, swap};
 use crate::kernel::Kernel;
 use crate::quota::{Algorithm, Quota, Spec};
@@ -97,7 +98,7 @@ impl<'a> Ring<'a> {
     }
 
     fn cell(&self, at: Cursor) -> &AtomicU64 {
-        &self.cells[at.position()]
+        self.cells.get(at.position()).unwrap_or_else(|| damaged())
     }
 
     fn load(&self, at: Cursor) -> u64 {
@@ -149,9 +150,17 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// How many of the `among` cells from a place on are free: a prefix, so it is searched for.
-    fn free(&self, from: Cursor, among: u64, now: u64) -> u64 {
-        let (mut least, mut most) = (0, among);
+    /// How many of the `among` cells from a place on are free: all of them if the newest end is
+    /// over, else a prefix. It is searched for in ever longer strides: near cells are in cache.
+    fn free(&self, from: Cursor, among: u64, newest: u64, now: u64) -> u64 {
+        if newest <= now {
+            return among;
+        }
+        let (mut least, mut most) = (0, 1);
+        while most < among && self.end(self.ahead(from, most - 1)) <= now {
+            (least, most) = (most, 2 * most);
+        }
+        most = most.min(among);
         while least < most {
             let middle = least.midpoint(most);
             if self.end(self.ahead(from, middle)) <= now {
@@ -165,10 +174,11 @@ impl<'a> Ring<'a> {
 
     /// What the ring says whose tail is there, and whose cost-th cell from the tail ends then.
     fn survey_from(&self, tail: Cursor, available_at: u64, now: u64) -> Survey {
+        let newest = self.newest(tail);
         Survey {
-            free: self.free(tail, self.limit(), now),
+            free: self.free(tail, self.limit(), newest, now),
             available_at,
-            all_free_at: self.newest(tail),
+            all_free_at: newest,
         }
     }
 
@@ -191,12 +201,13 @@ impl<'a> Ring<'a> {
             if cell & FROZEN != 0 {
                 return None;
             }
-            let end = (at.now + self.window_ns).max(self.newest(tail));
+            let newest = self.newest(tail);
+            let end = (at.now + self.window_ns).max(newest);
             if swap(self.cell(tail), cell, end | tail.lap()) {
                 let next = self.ahead(tail, 1);
                 self.advance(tail, next);
                 let left = Survey {
-                    free: self.free(next, self.limit() - 1, at.now),
+                    free: self.free(next, self.limit() - 1, newest, at.now),
                     available_at: at.now,
                     all_free_at: end,
                 };
@@ -264,7 +275,8 @@ impl<'a> Ring<'a> {
     /// Takes `cost` cells, the tail last: nobody can take one before.
     pub(crate) fn commit(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
         let tail = Cursor(hold.cursor);
-        let end = (now + self.window_ns).max(self.newest(tail));
+        let newest = self.newest(tail);
+        let end = (now + self.window_ns).max(newest);
         for by in (1..cost).chain([0]) {
             let at = self.ahead(tail, by);
             self.cell(at).store(end | at.lap(), Ordering::Release);
@@ -272,7 +284,7 @@ impl<'a> Ring<'a> {
         let next = self.ahead(tail, cost);
         self.advance(tail, next);
         Survey {
-            free: self.free(next, self.limit() - cost, now),
+            free: self.free(next, self.limit() - cost, newest, now),
             available_at: now,
             all_free_at: end,
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::{self, Reading};
+use crate::clock::{self, MAX_NOW_NS, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::file::{Backing, FileId};
 use crate::hash::{Place, Seed};
@@ -69,6 +69,7 @@ impl Table {
         self.shape.capacity
     }
 
+    #[inline]
     pub(crate) fn check_cost(&self, cost: u64) -> Result<(), Error> {
         let Quota { limit, burst, .. } = self.shape.quota;
         let name = if burst == limit { "limit" } else { "burst" };
@@ -98,10 +99,16 @@ impl Table {
         self.life.number(&self.backing, word, next)
     }
 
+    /// What to call it in a message.
+    pub(crate) fn name(&self) -> String {
+        self.backing.name()
+    }
+
     pub(crate) fn id(&self) -> FileId {
         self.backing.id
     }
 
+    #[inline]
     pub(crate) fn place(&self, key: &[u8]) -> Place {
         let place = Place::of(key, self.seed, self.shape.buckets);
         // On a table beyond the caches all four lines arrive at once, and mostly nothing else is
@@ -116,7 +123,7 @@ impl Table {
 
     /// The latest reading that the table was reclaimed or, if supplied, decided at.
     pub(crate) fn floor(&self) -> u64 {
-        self.header(WORD_FLOOR).load(Ordering::Acquire)
+        self.header(WORD_FLOOR).load(Ordering::Acquire) & MAX_NOW_NS
     }
 
     /// From here on no supplied reading counts as of before `now`.

@@ -13,7 +13,7 @@ const COLUMNS: usize = 7;
 /// The least value, the greatest, and the count of each bucket that holds something.
 type Buckets = (i64, i64, BTreeMap<usize, u64>);
 
-/// Counts in memory that does not grow; see `rateproof.simulate.summary.tally.PlainTally`.
+/// Counts in memory that does not grow; see `rateproof.simulate.tally.PlainTally`.
 #[pyclass(module = "rateproof._native")]
 pub struct Tally(core::Tally);
 
@@ -131,7 +131,7 @@ fn bad(py: Python<'_>, problem: &str) -> PyErr {
         py,
         "InvalidArgument",
         problem,
-        Some("see rateproof.simulate.summary.tally.PlainTally"),
+        Some("see rateproof.simulate.tally.PlainTally"),
     )
 }
 

@@ -1,4 +1,4 @@
-//! Latencies in constant memory: the twin of `rateproof.simulate.summary.histogram`.
+//! Latencies in constant memory: the twin of `rateproof.simulate.histogram`.
 
 /// Buckets to an octave: each is at most 1/1,024 as wide as the values in it.
 pub const SUB_BUCKETS: usize = 1 << SUB_BITS;

@@ -1,4 +1,4 @@
-//! What a summary counts, table by table: the twin of `rateproof.simulate.summary.tally`.
+//! What a summary counts, table by table: the twin of `rateproof.simulate.tally`.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -36,7 +36,7 @@ _AFTER_NS = SECOND_NS // 2
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """What one iteration drew, did, saw and concluded.
+    """One iteration: its traffic, its log, and the verdict.
 
     Args:
         draw: its traffic.
@@ -62,12 +62,12 @@ class Iteration:
 
     @property
     def answered(self) -> bool:
-        """Whether the target has ever answered a request."""
+        """True if the target has ever answered a request."""
         return self.known or _answered(self.log)
 
     @property
     def crash_counts(self) -> dict[str, int]:
-        """How often each kind of crash was seen, whole-server ones included; no zeros.
+        """Count each kind of crash, whole-server ones included; no zeros.
 
         What the nemesis caused is none of the server's.
         """

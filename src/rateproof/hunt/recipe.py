@@ -25,7 +25,7 @@ _PHASE = re.compile(r"(.*?)(?:\s+of\s+(.*))?")
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """When a schedule begins within windows that are counted from the epoch.
+    """The beginning of a schedule within windows that are counted from the epoch.
 
     Args:
         at_ns: Unix time modulo `of_ns` at the schedule's instant 0.
@@ -93,7 +93,7 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a fresh client sends, on how many connections, among whom, and from when on.
+    """The requests of a fresh client: times, connections, other clients, and phase.
 
     Args:
         schedule: its requests.
@@ -126,22 +126,22 @@ class Recipe:
 
     @property
     def requests(self) -> int:
-        """How many the client sends in all."""
+        """The number of requests that the client sends in all."""
         return sum(requests for _, requests in self.schedule.steps)
 
     @property
     def largest(self) -> int:
-        """How many it sends at most at one instant."""
+        """The most that it sends at one instant."""
         return max(requests for _, requests in self.schedule.steps)
 
     @property
     def other_clients(self) -> int:
-        """How many others there are in all."""
+        """The number of other clients."""
         return sum(count for _, count in self.others.steps) if self.others else 0
 
     @property
     def span_ns(self) -> int:
-        """When its last request is sent."""
+        """The instant of its last request."""
         return self.schedule.steps[-1][0]
 
     def client(self, start_ns: int = 0) -> Group:
@@ -160,7 +160,7 @@ class Recipe:
         return groups
 
     def options(self) -> list[str]:
-        """What makes `rateproof test` run it."""
+        """Options that make `rateproof test` run it."""
         options = ["--schedule", str(self.schedule)]
         if self.connections > 1:
             options += ["--connections", str(self.connections)]

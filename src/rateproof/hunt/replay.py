@@ -41,7 +41,7 @@ def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw
 
 
 def outcome_of(recipe: Recipe, iteration: Iteration, rig: Rig) -> Reproduction:
-    """How often a recipe that was run as it is violated the policy, or crashed the server.
+    """Count the clients for whom a recipe that was given violated the policy, or crashed the server.
 
     A client that could not send all of it, and for whom nothing happened, did not try it.
     """

@@ -1,4 +1,4 @@
-"""What a hunt works with, handed to whoever sends or judges for it."""
+"""The target and the means to test it, handed to whoever sends or judges."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class Rig:
         seed: int | None = None,
         phase: Phase | None = None,
     ) -> Scenario:
-        """What is sent: by whom, for how long, and where in windows from the epoch it begins."""
+        """Make a scenario: who sends, for how long, and its phase in windows from the epoch."""
         return self.settings.scenario(
             groups,
             seed=self.settings.seed if seed is None else seed,
@@ -87,7 +87,7 @@ def rows_of(log: EventLog, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
 
 
 def alone(log: EventLog, clients: int) -> list[EventLog]:
-    """What each of the first clients saw, as if there had been no other."""
+    """Split off a log for each of the first clients, as if there had been no other."""
     logs = []
     for rows in rows_of(log, keys_of(log, clients)).values():
         own = EventLog({"fresh_keys": True, "clock": log.metadata.get("clock")})

@@ -218,7 +218,7 @@ def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
 def _drawn(
     settings: TestSettings, number: int, lead: Lead | None = None
 ) -> tuple[Draw, Phase | None]:
-    """What an iteration sends, and where it is to begin in windows from the epoch."""
+    """Choose the traffic of an iteration, and its phase in windows from the epoch."""
     if settings.recipe is not None:
         return scheduled(settings.recipe, number, settings)
     drawn = draw(settings.seed, number, settings.policy, lead=lead, max_rate=settings.max_rate)

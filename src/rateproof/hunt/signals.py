@@ -13,7 +13,7 @@ NO_VERDICT = "interrupted before there was a verdict"
 
 
 class Signals:
-    """What signals do, once `handled`.
+    """The effect of signals, once `handled`.
 
     Args:
         stop: set by the first of them. One that comes when it is set interrupts.

@@ -32,7 +32,7 @@ _DELAYING = tuple(family for family in FAMILIES if family.refills)
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much a course may spend.
+    """The requests and the time that a course may spend.
 
     Args:
         requests: in all.
@@ -43,7 +43,7 @@ class Budget:
     time_ns: int = 60 * SECOND_NS
 
     def narrowing(self, limit: int) -> int:
-        """How many until the policy is known: what comes after has 15 and 5 for each of the limit.
+        """Requests until the policy is known: 15, and 5 for each of the limit, are kept for later.
 
         But no more than a third.
         """
@@ -65,7 +65,7 @@ class Round:
 
 @dataclass(slots=True)
 class Course:
-    """What was found, and by what.
+    """The course of a probe: what was sent, seen and found.
 
     Args:
         limit: the most that a fresh key admits at once; 0 if no limit was seen.
@@ -252,7 +252,7 @@ class _Run:
         return left
 
     def _hypotheses(self, recovery: Recovery) -> Hypotheses:
-        """What explains everything so far, from the start."""
+        """Find the limiters that explain everything so far, from the start."""
         sender, course = self._sender, self._course
         keys: list[History] = course.keys
         limits = [course.limit]
@@ -274,13 +274,13 @@ class _Run:
 
 
 def _soon(recovery: Recovery) -> bool:
-    """Whether it admitted again before it had denied for as long as it took to fill."""
+    """Tell if it admitted again before it had denied for as long as it took to fill."""
     filling_ns = recovery.filled_ns - recovery.begun_ns
     return recovery.denied_ns - recovery.filled_ns < filling_ns + _SOON_NS
 
 
 def _known(left: Hypotheses) -> list[tuple[str, int, int, int]]:
-    """What is left, for comparison: rounds that change nothing are not worth going on."""
+    """A summary for comparison: rounds that change nothing are not worth going on."""
     return [(kind.family.name, *kind[1:4]) for kind in left.kinds()]
 
 

@@ -46,7 +46,6 @@ class LimiterFamily:
         advance: see the module.
         apart: how it differs from the algorithm as we have it.
         alike: what behaves the same, in a sentence.
-        counts_denied: what it denies changes what it admits later.
     """
 
     of: Algorithm | str
@@ -55,7 +54,6 @@ class LimiterFamily:
     advance: Advance
     apart: str = ""
     alike: str = ""
-    counts_denied: bool = False
 
     @property
     def record(self) -> Algorithm | None:
@@ -70,22 +68,22 @@ class LimiterFamily:
 
     @property
     def plain(self) -> bool:
-        """Whether our notation says all of it."""
+        """True if our notation says all of it."""
         return self.record is not None and not self.apart
 
     @property
     def phased(self) -> bool:
-        """Whether its windows lie on a clock, with a phase that all keys share."""
+        """True if its windows lie on a clock, with a phase that all keys share."""
         return self.record is not None and self.record.windows == "clock"
 
     @property
     def refills(self) -> bool:
-        """Whether what is free comes back one by one, up to a burst."""
+        """True if what is free comes back one by one, up to a burst."""
         return self.record is not None and self.record.has_burst
 
 
 def explains(family: LimiterFamily, box: Box, keys: Iterable[History]) -> bool:
-    """Whether some limiter of the box might have answered so, on each key by itself."""
+    """Tell if some limiter of the box might have answered so, on each key by itself."""
     return all(_possible(family, box, history) for history in keys)
 
 
@@ -107,7 +105,7 @@ def _possible(family: LimiterFamily, box: Box, history: History) -> bool:
 def admissions(
     family: LimiterFamily, point: Box, steps: Sequence[tuple[int, int]]
 ) -> tuple[int, ...]:
-    """How many requests of each step the limiter `point` admits on a fresh key."""
+    """Count the requests of each step that the limiter `point` admits on a fresh key."""
     state, counts = family.start, []
     for at_ns, requests in steps:
         admitted = 0

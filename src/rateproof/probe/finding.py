@@ -1,4 +1,4 @@
-"""What a probe found, as text and as plain data."""
+"""The finding of a probe, as text and as plain data."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -62,14 +62,14 @@ class Finding:
 
     @property
     def inferred(self) -> bool:
-        """Whether there is a policy to name: one that explains all, its window known closely."""
+        """True if there is a policy to name: one that explains all, its window known closely."""
         return bool(self.kinds) and self.kinds[0].guess.pinned
 
     @property
     def shared(self) -> bool:
-        """Whether a fresh identity was denied once others had used the limit up.
+        """True if a fresh identity was denied once others had used the limit up.
 
-        And whether nothing else that was varied is in the key either.
+        And if nothing else that was varied is in the key either.
         """
         told = {each.name: each.verdict for each in self.dimensions}
         return told.get(self.key) == NOT_IN_KEY and IN_KEY not in told.values()
@@ -159,7 +159,7 @@ def _headline(finding: Finding) -> str:
 
 
 def _unexplained(finding: Finding) -> str:
-    """What was seen, where no policy explains it."""
+    """Say what was seen, where no policy explains it."""
     course = finding.course
     if course.hypotheses is not None:
         return f"{course.limit} at once, by no rule that is known here"
@@ -181,7 +181,7 @@ def _named(kind: Kind, finding: Finding) -> str:
 
 
 def _together(several: Several) -> str:
-    """What they admit, as far as it is known."""
+    """Say what they admit, as far as it is known."""
     about = "" if several.again == several.together else "about "
     if (window := several.window) is None:
         return f"{about}{several.together} at once"

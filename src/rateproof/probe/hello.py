@@ -1,4 +1,4 @@
-"""What the server says of its limit in words: hypotheses, believed never."""
+"""Statements of the server about its limit: hypotheses, believed never."""
 
 import http.client
 import re
@@ -93,7 +93,7 @@ def say_hello(scenario: Scenario, address: str = "") -> Hello:
 
 
 def _unanswered(target: Target, error: Exception) -> Unreachable:
-    """What to say, in the words of a test: who listens, but in another language, must not start."""
+    """Make the error, in the words of a test: a server of another protocol must not be started."""
     kind = next((name for kinds, name in _KINDS if isinstance(error, kinds)), "other")
     why = UNANSWERED.get(kind, printable(str(error) or type(error).__name__))
     hint = "start the server first, or check the URL" if kind == "refused" else None

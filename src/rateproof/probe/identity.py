@@ -134,7 +134,7 @@ def _verdict(sender: HttpSender, way: Way, limit: int, *, same: bool) -> str:
 
 
 def _admitted(sender: HttpSender, scenario: Scenario, most: int = 1) -> bool | None:
-    """Whether the last of so many was admitted, or of as many as it takes to be denied."""
+    """Tell if the last of so many was admitted, or of as many as it takes to be denied."""
     history = sender.ask(scenario, most=most)
     return history[-1].admitted if history else None
 

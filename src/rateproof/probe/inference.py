@@ -1,4 +1,4 @@
-"""Which limiters explain everything seen: boxes of parameters, refuted and cut in halves."""
+"""Limiters that explain everything seen: boxes of parameters, refuted and cut in halves."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -16,7 +16,7 @@ __all__ = ["Hypotheses", "Kind", "Recovery"]
 
 _MOST_BOXES = 96
 _TRIES, _MORE_TRIES = 400, 600
-"""How many boxes are looked at to find out which of many hold anything."""
+"""Boxes that are looked at to find out which of many hold anything."""
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
 _LEAST_NS = 1_000_000
@@ -25,7 +25,7 @@ _MOST_EXTRA = 8
 
 
 class Recovery(NamedTuple):
-    """How one key, filled at once, came to admit again.
+    """The recovery of one key that was filled at once.
 
     Args:
         limit: how many it admitted at first.
@@ -43,7 +43,7 @@ class Recovery(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What is left of a family with one limit.
+    """The limiters of a family with one limit that are still possible.
 
     Args:
         family: which.
@@ -133,7 +133,7 @@ class Hypotheses:
         return boxes
 
     def _holds(self, family: LimiterFamily, box: Box, tries: int) -> bool | None:
-        """Whether some limiter of the box explains everything; None where that was not found out.
+        """Tell if some limiter of the box explains everything; None where that was not found out.
 
         Depth first, down to a small box: False is certain, True nearly so.
         """
@@ -147,7 +147,7 @@ class Hypotheses:
         return None if pending else False
 
     def _explains(self, family: LimiterFamily, box: Box) -> bool:
-        """Whether a box explains all keys; the key that refutes it is asked first next time."""
+        """Tell if a box explains all keys; the key that refutes it is asked first next time."""
         for position, history in enumerate(self._keys):
             if not explains(family, box, (history,)):
                 self._keys.insert(0, self._keys.pop(position))
@@ -162,7 +162,7 @@ class Hypotheses:
         return [box for box in boxes if box not in doubtful] or boxes
 
     def kinds(self) -> list[Kind]:
-        """What is left, the likelier family first."""
+        """The limiters that are left, the likelier family first."""
         if self._kinds:
             return self._kinds
         found = self._kinds

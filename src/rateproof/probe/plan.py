@@ -1,4 +1,4 @@
-"""Which schedules to try next: those that tell most about what is still possible.
+"""Schedules of the next round: those that tell most about what is still possible.
 
 A schedule tells two limiters apart when they would admit different numbers in some step.
 What it is expected to tell is the mutual information between its outcome and what is
@@ -142,7 +142,7 @@ def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: 
 
 
 def _recovery(contender: Contender, limit: int, start_ns: int, most_ns: int) -> int | None:
-    """When a key filled at 0 of the round admits again, to a 500th; None if too late."""
+    """The instant at which a key filled at 0 of the round admits again, to a 500th; None if too late."""
     low_ns, high_ns = 0, most_ns
     for _ in range(9):
         at_ns = (low_ns + high_ns) // 2

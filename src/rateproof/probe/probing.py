@@ -36,7 +36,7 @@ _FEW_EACH = 4  # as many as 4 counters admit
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings(Sending):
-    """What to probe, and how much that may cost.
+    """The target of a probe, and its budget.
 
     Args:
         max_requests: in all.
@@ -124,7 +124,7 @@ def probe(settings: ProbeSettings) -> Finding:
 
 
 def _burst(limit: int, left: int) -> int:
-    """How many requests look for other counters: enough are kept for the key where that leaves some."""
+    """Requests that look for other counters; enough are kept for the key where that leaves some."""
     spare = left - limit - most_of_a_dimension(limit)
     if spare < _FEW_EACH * limit:
         spare = left - limit - _KEPT

@@ -11,7 +11,7 @@ _MS, _S, _M, _H, _D = (UNIT_NS[name] for name in ("ms", "s", "m", "h", "d"))
 _MOST_RANK = 3
 _MOST_PER_UNIT = 1_000
 _PINNED = (1.13, 1.05, 1.015, 1.004)
-"""How far apart the bounds may be, as a ratio, for a value of that rank to be taken for true."""
+"""The ratio of the bounds at which a value of that rank is taken for true."""
 _CLOSE_NS = 8_000_000
 """Or how far apart in time: no closer than clocks and answers allow."""
 

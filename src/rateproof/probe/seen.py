@@ -1,4 +1,4 @@
-"""What a probe sees of a limiter, and what it still holds possible."""
+"""Answers that a probe saw, and boxes of limiters that are still possible."""
 
 from collections.abc import Sequence
 from math import isqrt
@@ -8,7 +8,7 @@ __all__ = ["GRANULARITY_NS", "Box", "History", "Seen", "Steps", "decided", "wide
 
 
 GRANULARITY_NS = 1_500_000
-"""How coarse a limiter's clock may be: intervals are taken for so much longer at both ends."""
+"""The coarsest clock of a limiter: intervals are taken for so much longer at both ends."""
 
 
 class Seen(NamedTuple):
@@ -23,12 +23,12 @@ class Seen(NamedTuple):
 
 
 def widened(sent_ns: int, received_ns: int, *, admitted: bool) -> Seen:
-    """What was seen, as far as the limiter's clock may have been off by its granularity."""
+    """Widen an interval by the granularity of the limiter's clock."""
     return Seen(sent_ns - GRANULARITY_NS, received_ns + GRANULARITY_NS, admitted)
 
 
 History: TypeAlias = Sequence[Seen]
-"""What was seen of one key, in the order in which it was decided."""
+"""The answers to one key, in the order in which they were decided."""
 
 Steps: TypeAlias = tuple[tuple[int, int], ...]
 """(at_ns, requests) on one fresh key, in ns of the round that sends them."""
@@ -56,9 +56,9 @@ class Box(NamedTuple):
         """The window in the middle, as ratios go."""
         return isqrt(self.low_ns * self.high_ns)
 
-    def point(self, window_ns: int | None = None) -> "Box":
-        """One limiter of the set: the one in the middle, or that with a window of `window_ns`."""
-        window_ns = self.middle_ns if window_ns is None else window_ns
+    def point(self) -> "Box":
+        """One limiter of the set: the one in the middle."""
+        window_ns = self.middle_ns
         phase_ns = (self.phase_low_ns + self.phase_high_ns) // 2
         return Box(self.limit, window_ns, window_ns, phase_ns, phase_ns)
 

@@ -80,7 +80,7 @@ class HttpSender:
 
     @property
     def requests(self) -> int:
-        """How many were sent in all."""
+        """The number of requests sent in all."""
         return self.statuses.total()
 
     def now_ns(self) -> int:
@@ -149,7 +149,7 @@ class HttpSender:
         return [self._seen(events) for events in keys.values()]
 
     def hitter(self, *, fresh: bool) -> Hit:
-        """What sends with a fresh key, or that of the last search, each time on new connections."""
+        """Return a sender to a fresh key, or to that of the last search, each time on new connections."""
         namespace = fresh_namespace() if fresh else self._searched
 
         def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:
@@ -173,7 +173,7 @@ class HttpSender:
         return replace(self.scenario, groups=groups, namespace=fresh_namespace())
 
     def _seen(self, events: Sequence[Event]) -> list[Seen]:
-        """What was decided, in an order in which it can have been."""
+        """Decisions, in an order in which they can have been made."""
         self.statuses.update(event.status for event in events)
         ordered = sorted(events, key=lambda event: (event.intended_ns or 0, event.sent_ns))
         quick_ns = self._quick_ns(ordered)
@@ -190,7 +190,7 @@ class HttpSender:
         return decided(history)
 
     def _quick_ns(self, events: Sequence[Event]) -> int:
-        """How long an answer takes that waits for nothing: the slowest denial, or a guess."""
+        """The time of an answer that waits for nothing: the slowest denial, or a guess."""
         denials = [
             event.received_ns - event.sent_ns
             for event in events

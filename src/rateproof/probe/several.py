@@ -28,7 +28,7 @@ Hit = Callable[[int, int, int], Sequence[Seen]]
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """What is known of them.
+    """Several counters, as far as they are known.
 
     Args:
         each: what some fresh key was admitted before its first denial: no limit is higher.
@@ -134,12 +134,12 @@ def several(
 
 
 def _each(history: Sequence[Seen]) -> int:
-    """How many were admitted before the first denial, or in all."""
+    """Count the admissions before the first denial, or all."""
     return next((n for n, seen in enumerate(history) if not seen.admitted), len(history))
 
 
 def _renewals(run: Sequence[Seen], each: int) -> int:
-    """How often one counter of at most `each` would have to begin anew, on one connection."""
+    """Count how often one counter of at most `each` would have to begin anew, on one connection."""
     returns = sum(after.admitted and not before.admitted for before, after in pairwise(run))
     return max(returns, (sum(seen.admitted for seen in run) - 1) // each) if each else 0
 
@@ -147,7 +147,7 @@ def _renewals(run: Sequence[Seen], each: int) -> int:
 def _filled(
     hit: Hit, requests: int, most: int, connections: int, at_ns: int = 0
 ) -> list[Sequence[Seen]]:
-    """What came of so many requests, and of as many in each further run as it takes to fill all."""
+    """Send so many requests, and further runs until all counters are full."""
     runs: list[Sequence[Seen]] = []
     while requests <= most:
         runs.append(hit(requests, at_ns, connections))
@@ -178,7 +178,7 @@ def _polled(hit: Hit, instants: Sequence[int], end_ns: int, admissions: int) -> 
 def _held(
     polls: Sequence[Seen], admissions: int, begun_ns: int, last_ns: int
 ) -> tuple[int, int | None]:
-    """How long a window is that was filled between two instants, polled until so many admissions."""
+    """Bounds of a window that was filled between two instants, from polls until so many admissions."""
     denied = list(takewhile(lambda seen: not seen.admitted, polls))
     low_ns = max(0, denied[-1].sent_ns - last_ns) if denied else 0
     if sum(seen.admitted for seen in polls) < admissions:

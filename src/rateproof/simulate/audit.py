@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rateproof.simulate.summary.histogram import Histogram
+from rateproof.simulate.histogram import Histogram
 
 __all__ = ["Audit", "audit_remarks", "judge_audit", "judgement"]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.control import Control
-from rateproof.simulate.metadata import control_metadata
+from rateproof.simulate.run_metadata import control_metadata
 
 
 def test_a_new_control_asks_for_nothing():

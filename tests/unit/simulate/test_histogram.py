@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.summary.histogram import SUB_BUCKETS, Histogram, bucket_of, last_value_of
+from rateproof.simulate.histogram import SUB_BUCKETS, Histogram, bucket_of, last_value_of
 
 EDGES = sorted(
     {value for power in range(64) for off in range(-2, 3) if 0 <= (value := 2**power + off) < 2**63}

@@ -11,9 +11,9 @@ import pytest
 from rateproof import _native
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
+from rateproof.simulate import summary as summaries
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.summary import summary as summaries
-from rateproof.simulate.summary.tally import PlainTally
+from rateproof.simulate.tally import PlainTally
 
 MS = 1_000_000
 

@@ -1,1 +1,1 @@
-"""What to try next: attacks, drawn and refined."""
+"""The traffic to try next: attacks, drawn and refined."""

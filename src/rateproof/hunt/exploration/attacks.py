@@ -46,7 +46,7 @@ class Attack:
 
     @property
     def end_ns(self) -> int:
-        """When the last request is sent."""
+        """The instant of the last request."""
         return max(self.starts) + self.recipe.span_ns
 
     def groups(self) -> list[Group]:
@@ -67,7 +67,7 @@ class Attack:
 
 
 class _Aim(NamedTuple):
-    """What a family is made for: a quota as far as it can be pressed, and how close to its end."""
+    """The aim of an attack: a quota as far as it can be pressed, and how close to its end."""
 
     limit: int
     window_ns: int
@@ -130,7 +130,7 @@ FAMILIES: dict[str, Callable[[_Aim], Steps]] = {
     "late race": _late_race,
     "forget": _turn,
 }
-"""What is sent to one key, by family; `forget` has others in between."""
+"""Steps of one key, by family; `forget` has others in between."""
 
 EDGED = frozenset({"opening", "turn", "drip", "late race", "forget"})
 """Those that come closer the smaller their edge is."""
@@ -176,7 +176,7 @@ def attack(
 
 
 def reachable(policy: Policy, quota: int) -> bool:
-    """Whether a burst that keeps to the tighter quotas can fill this one within its window."""
+    """Tell if a burst that keeps to the tighter quotas can fill this one within its window."""
     pressed = policy.quotas[quota]
     steps = _paced(0, min(pressed.limit, _MOST_AT_ONCE), _tighter(policy, quota), 1)
     return steps[-1][0] < pressed.window_ns

@@ -1,4 +1,4 @@
-"""What to try next: drawn from the seed, the iteration's number, and what came close before.
+"""Traffic drawn from the seed, the iteration's number, and the attacks that came close.
 
 First an opening book: short iterations that cover every known family of faults.
 Then every second iteration tries the best lead again, closer, and the others
@@ -120,7 +120,7 @@ SHAPES: dict[str, Callable[[int, Quota], Behaviour]] = {
         min(quota.limit + 1, _MOST_RACED), Exponential(interval_ns)
     ),
 }
-"""How the crowd can behave: from the mean interval between two requests of one client."""
+"""Behaviours of the crowd, from the mean interval between two requests of one client."""
 
 
 def draw(
@@ -185,7 +185,7 @@ def draw(
 
 @dataclass
 class _Hand:
-    """What an iteration's attacks are drawn with: they press one quota of a policy."""
+    """The means to draw an iteration's attacks on one quota of a policy."""
 
     policy: Policy
     quota: int

@@ -18,7 +18,7 @@ FINEST_NS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How close an attack came.
+    """An attack, and how close it came.
 
     Args:
         attack: what was sent.
@@ -36,7 +36,7 @@ class Lead:
 
     @property
     def exhausted(self) -> bool:
-        """Whether it cannot be tried any closer."""
+        """True if it cannot be tried any closer."""
         return self.attack.edge_ns <= FINEST_NS
 
     def __str__(self) -> str:

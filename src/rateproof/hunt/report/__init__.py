@@ -1,4 +1,4 @@
-"""What a test leaves for people and for programs to read.
+"""Reports of a test, for people and for programs.
 
 `test_summary.txt` is the plain text of everything; `test_report.html` shows it on a
 page; JUnit XML tells continuous integration.

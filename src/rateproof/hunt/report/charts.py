@@ -18,8 +18,8 @@ from rateproof.events import ADMITTED, REJECTED, UNKNOWN
 from rateproof.hunt.report.clip import Clip, Request
 from rateproof.hunt.report.findings import Incident
 from rateproof.hunt.report.rates import OTHER, Rates
+from rateproof.simulate.histogram import Histogram, last_value_of
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.summary.histogram import Histogram, last_value_of
 from rateproof.units import SECOND_NS
 
 __all__ = ["latency_chart", "timeline_chart", "traffic_chart"]
@@ -93,7 +93,7 @@ def _bands(rates: Rates) -> list[tuple[str, str, list[float]]]:
 
 
 def latency_chart(summary: Summary) -> dict[str, Any]:
-    """Which share of each outcome took how long, on a logarithmic scale."""
+    """Shares of each outcome by latency, on a logarithmic scale."""
     plot = _figure(
         "milliseconds until the answer",
         "% of the requests",

@@ -1,4 +1,4 @@
-"""What one client of the evidence did around it."""
+"""The requests of a client around the evidence."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ class Clip:
 
     @property
     def close_ns(self) -> int | None:
-        """How much of the time from `opens_ns` on to look at, where the window is far longer."""
+        """The time from `opens_ns` on to look at, where the window is far longer."""
         last_ns = max(event.received_ns or event.sent_ns for event in self.evidence.events)
         span_ns = (last_ns - self.opens_ns) * 5 // 4
         return span_ns if 0 < 4 * span_ns < self.evidence.window_ns else None
@@ -91,7 +91,7 @@ def _rows(log: EventLog, evidence: Evidence) -> NDArray[np.intp]:
 
 
 def _numbered(log: EventLog) -> bool:
-    """Whether the evidence names rows by their sequence numbers: see `Witness`."""
+    """Tell if the evidence names rows by their sequence numbers: see `Witness`."""
     return log.same("sequence") is None
 
 

@@ -44,7 +44,7 @@ class Row:
 
 
 class Findings:
-    """What is known so far.
+    """Everything that is known so far.
 
     The first four pieces of evidence, the last incidents, the last iterations and
     the first that were not consistent are kept; of everything else, counts.

@@ -19,7 +19,7 @@ _HINT = "pip install bokeh, or 'rateproof[report]'"
 
 
 def html_report(folder: Path) -> Reporter:
-    """What writes the page of a test into a folder; without bokeh it says so, once."""
+    """Return the writer of the page of a test; without bokeh it only says so, once."""
     if not _available():
         return _NoReport()
     from rateproof.hunt.report.page import HtmlReport

@@ -161,8 +161,9 @@ def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:
         {"name": "rateproof", "timestamp": now, "skipped": str(count["skipped"]), **figures},
     )
     properties = ET.SubElement(suite, "properties")
-    for name, value in _properties(subject):
-        ET.SubElement(properties, "property", {"name": name, "value": _legal(value)})
+    for name in ("key", "seed", "command"):
+        if (value := getattr(subject, name)) is not None:
+            ET.SubElement(properties, "property", {"name": name, "value": _legal(str(value))})
     of_what = f"{subject.policy} at {subject.target}"
     for number, case in enumerate(cases):
         element = ET.SubElement(
@@ -181,11 +182,6 @@ def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:
             ET.SubElement(element, case.tag, about).text = _legal(case.details)
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, "unicode") + "\n"
-
-
-def _properties(subject: Subject) -> list[tuple[str, str]]:
-    named = [("key", subject.key), ("seed", subject.seed), ("command", subject.command)]
-    return [(name, str(value)) for name, value in named if value is not None]
 
 
 def _legal(text: str) -> str:

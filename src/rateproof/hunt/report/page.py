@@ -111,7 +111,7 @@ def page(findings: Findings) -> str:
 
 
 def _meaning(verdict: Verdict) -> str:
-    """What the outcome says; of a limiter whose headers lied, nothing is said of what it admits."""
+    """Say what the outcome means; of lying headers alone, nothing is said of admissions."""
     if verdict.outcome == VIOLATED and not any(of_claim(verdict, claim) for claim in CLAIMS):
         return _HEADERS_ONLY
     return _MEANINGS[verdict.outcome]

@@ -1,4 +1,4 @@
-"""How much came back when: counts of answers over time, in memory that does not grow."""
+"""Counts of answers over time, in memory that does not grow."""
 
 import re
 from collections import Counter
@@ -13,11 +13,11 @@ from rateproof.events.columns import NULL
 __all__ = ["BINS", "MOST_LABELS", "OTHER", "Rates", "plain"]
 
 BINS = 240
-"""How many bins there are, at most; when time runs out of them, they merge by twos."""
+"""Bins at most; when time runs out of them, they merge by twos."""
 
 MOST_LABELS = 16
 OTHER = "other"
-"""What a label is called that comes when there are `MOST_LABELS`, or that is no plain word."""
+"""Stands for labels beyond `MOST_LABELS`, and for those that are no plain word."""
 
 _FIRST_WIDTH_NS = 10_000_000
 _PLAIN = re.compile("[a-z0-9 -]{1,24}")
@@ -63,13 +63,13 @@ class Rates:
 
     @property
     def totals(self) -> Mapping[str, int]:
-        """How many of each label, the most frequent first."""
+        """Counts by label, the most frequent first."""
         totals = {label: int(counts.sum()) for label, counts in self._counts.items()}
         return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
     @property
     def used(self) -> int:
-        """How many bins there are up to the last that has a request."""
+        """The number of bins up to the last that has a request."""
         ends = (int(np.flatnonzero(counts)[-1]) for counts in self._counts.values())
         return max(ends, default=-1) + 1
 

@@ -1,4 +1,4 @@
-"""What hears of a test while it goes on, and makes something of it for people or programs."""
+"""Reporters hear of a test while it goes on, and tell people or programs."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ class Reporter:
         """An iteration ended and is in the totals; its log is about to be written there."""
 
     def found(self, reproduction: Reproduction, iteration: int, /) -> None:
-        """What came of a schedule, or of the search for the shortest; it is in the totals."""
+        """A schedule was run, or the shortest found; it is in the totals."""
 
     def end(self) -> None:
         """The test is over, in order or out of it: see `Totals.failed`."""

@@ -1,4 +1,4 @@
-"""What was tested, when, and with what."""
+"""The heading of every report: what was tested, when, and with what."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _INDENT = "  "
 
 
 def _command() -> str:
-    """How this process was started, without the folder of the program and without secrets."""
+    """The command of this process, without the folder of the program and without secrets."""
     program, *arguments = sys.argv
     path = Path(program)
     started = ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
@@ -29,7 +29,7 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What every report begins with.
+    """The facts that every report begins with.
 
     Args:
         verb: the command, `test` or `check`.

@@ -1,4 +1,4 @@
-"""What people read of a test as it goes on: on the terminal, and in `test_summary.txt`."""
+"""Text for people as the test goes on: on the terminal, and in `test_summary.txt`."""
 
 import json
 import sys
@@ -123,7 +123,7 @@ class SummaryFile(Reporter):
 
 
 def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
-    """What one iteration saw and concluded, as text; its first line is its draw's, and whole.
+    """Describe one iteration; the first line is its draw's, and whole.
 
     Args:
         iteration: the iteration.

@@ -31,7 +31,7 @@ class Conclusion:
 
 
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
-    """What a verdict says of one claim alone; None where it was decided by another one.
+    """Return the part of a verdict on one claim; None where another one decided it.
 
     Once a log violates one claim, nothing is concluded of the others from it.
     """

@@ -143,7 +143,7 @@ class ChildServer:
         )
 
     def died(self) -> str | None:
-        """How it ended, if it did so by itself since it was started: else None."""
+        """Say how it ended, if it did so by itself since it was started; else None."""
         code = None if self._process is None else self._process.poll()
         if code is None:
             return None
@@ -151,11 +151,11 @@ class ChildServer:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not been ended; it may have died by itself since."""
+        """True if it was started and not ended; it may have died by itself since."""
         return self._process is not None
 
     def answers(self) -> bool:
-        """Whether it accepts connections, as far as can be told within 50 ms."""
+        """Tell if it accepts connections within 50 ms."""
         return self._target.answers(_LOOK_S)
 
     def workers(self) -> list[WorkerProcess]:

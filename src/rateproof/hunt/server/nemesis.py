@@ -1,4 +1,4 @@
-"""What is done to a server on purpose while it is tested: killed, paused, restarted."""
+"""Deeds done to a server on purpose while it is tested: it is killed, paused, restarted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ def parse_deeds(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """What is to be done.
+    """A deed that is planned.
 
     Args:
         what: one of `DEEDS`.
@@ -66,7 +66,7 @@ def witnesses(quota: Quota) -> Group:
 
 
 def aftermath_ns(quota: Quota) -> int:
-    """How long the traffic goes on after the last deed, so that its consequences are seen."""
+    """The time for which the traffic goes on after the last deed, so that consequences show."""
     return min(quota.window_ns, _PAUSE_NS[1])
 
 
@@ -97,7 +97,7 @@ def plan(
 
 @dataclass(slots=True)
 class Deed:
-    """What was done, and what came of it.
+    """A deed that was done, and its consequences.
 
     Args:
         what: one of `DEEDS`.

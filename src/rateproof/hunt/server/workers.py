@@ -15,7 +15,7 @@ _SETTLING_S = 10.0  # a worker listens some time after it was started
 
 
 def visible() -> bool:
-    """Whether this system shows which processes belong to a server."""
+    """Tell if this system shows which processes belong to a server."""
     return Path("/proc/self/task").is_dir() and hasattr(os, "pidfd_open")
 
 
@@ -36,12 +36,12 @@ class WorkerProcess:
 
     @property
     def leads(self) -> bool:
-        """Whether it is the whole server."""
+        """True for the whole server."""
         return self.number == 0
 
     @property
     def gone(self) -> bool:
-        """Whether it has ended."""
+        """True once it has ended."""
         if self._fd < 0:
             return True
         poll = select.poll()

@@ -89,7 +89,7 @@ class Bench:
         )
 
     def tally(self, reproduced: Sequence[bool]) -> list[Tries | None]:
-        """How often each recipe did what it was to do, from whether it did so for each client."""
+        """Count for each recipe the clients for which it did what it was to do."""
         counts: dict[int, list[bool]] = {}
         for owner, did in zip(self.owners, reproduced, strict=True):
             counts.setdefault(owner, []).append(did)
@@ -112,5 +112,5 @@ def _roomy(recipes: Sequence[Recipe], numbers: Sequence[int], tries: int, most: 
 
 
 def _shift_ns(phase: Phase | None, base: Phase | None) -> int:
-    """How much later than the run a client begins."""
+    """The delay of a client after the beginning of the run."""
     return 0 if phase is None or base is None else (phase.at_ns - base.at_ns) % phase.of_ns

@@ -1,4 +1,4 @@
-"""Which traffic crashes the server: what led to a crash, shrunk like a violation.
+"""The traffic that led to a crash of the server, shrunk like a violation.
 
 The server must be one that was started here, for every try kills it.
 """
@@ -84,7 +84,7 @@ class Crashes:
 
 
 def suspects(log: EventLog, until_ns: int) -> Iterator[Recipe]:
-    """What may have crashed the server: the busiest clients each, then all together as one.
+    """Recipes that may have crashed the server: the busiest clients each, then all as one.
 
     The more is sent together, the more is in flight at once.
 

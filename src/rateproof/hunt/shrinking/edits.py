@@ -1,4 +1,4 @@
-"""What could be left out of a recipe, or made simpler: every single edit, and what is simpler."""
+"""Every single edit that may make a recipe simpler, and the measure of simple."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Draft:
         return [place for place, count in enumerate(self.counts) if count]
 
     def recipe(self) -> Recipe | None:
-        """What it says, from its first request on; None if there is none, or no order."""
+        """Return its recipe, from the first request on; None if there is none, or no order."""
         steps = [(self.instants[place], self.counts[place]) for place in self.kept()]
         if not steps or any(b <= a for (a, _), (b, _) in pairwise(steps)):
             return None
@@ -140,25 +140,17 @@ def edits(draft: Draft, window_ns: int, hint: frozenset[int] = frozenset()) -> I
 
 
 def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
-    """Fewer others; any beginning, or a round one."""
-    if draft.others is not None:
-        yield _set("others", _halved(draft.others))
-    if draft.phase is not None:
+    """Half the others; any beginning, or for the first request one nearby on the coarsest grid."""
+    others, phase = draft.others, draft.phase
+    if others is not None:
+        halved = tuple((at_ns, max(1, count // 2)) for at_ns, count in others.steps)
+        yield _set("others", Schedule(halved))
+    if phase is not None:
         yield _set("phase", None)
-        for phase in _rounded_phases(draft.phase, first_ns):
-            yield _set("phase", phase)
-
-
-def _halved(others: Schedule) -> Schedule:
-    return Schedule(tuple((at_ns, max(1, count // 2)) for at_ns, count in others.steps))
-
-
-def _rounded_phases(phase: Phase, first_ns: int) -> Iterator[Phase]:
-    """Beginnings nearby that are on the coarsest grid, for the first request at `first_ns`."""
-    grid_ns = max(1, phase.of_ns // _GRIDS[0])
-    below_ns = (phase.at_ns + first_ns) // grid_ns * grid_ns
-    for at_ns in (below_ns, below_ns + grid_ns):
-        yield replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns)
+        grid_ns = max(1, phase.of_ns // _GRIDS[0])
+        below_ns = (phase.at_ns + first_ns) // grid_ns * grid_ns
+        for at_ns in (below_ns, below_ns + grid_ns):
+            yield _set("phase", replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns))
 
 
 def _selections(kept: Sequence[int], hint: frozenset[int]) -> Iterator[Edit]:
@@ -216,7 +208,7 @@ def _ways(count: int) -> Iterator[tuple[int | None, ...]]:
 
 
 def bulk(recipe: Recipe) -> tuple[int, ...]:
-    """What a recipe takes, the most important first: less is simpler.
+    """Measures of a recipe, the most important first: less is simpler.
 
     Other clients, an aligned beginning, requests, steps, and connections.
     """
@@ -243,7 +235,7 @@ def size(recipe: Recipe, window_ns: int) -> tuple[object, ...]:
 
 
 def _oddness(at_ns: int, window_ns: int) -> int:
-    """How many grids do not have the instant."""
+    """Count the grids that do not have the instant."""
     for number, parts in enumerate(_GRIDS):
         if at_ns % max(1, window_ns // parts) == 0:
             return number

@@ -1,4 +1,4 @@
-"""What a hunt hands to people: the shortest schedule, how often it worked, the command for it."""
+"""The shortest schedule that was found, how often it worked, and the command that repeats it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _BY_CHANCE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """How often a recipe did what it was tried for.
+    """A count of the tries in which a recipe did what it was tried for.
 
     Args:
         reproduced: in how many tries.
@@ -48,12 +48,12 @@ class Tries:
 
     @property
     def accepted(self) -> bool:
-        """Whether it did in most of them."""
+        """True if it did in most of them."""
         return 2 * self.reproduced > self.tries
 
     @property
     def always(self) -> bool:
-        """Whether it did in all of them."""
+        """True if it did in all of them."""
         return self.reproduced == self.tries > 0
 
     def __add__(self, other: "Tries") -> "Tries":
@@ -61,7 +61,7 @@ class Tries:
         return Tries(self.reproduced + other.reproduced, self.tries + other.tries)
 
     def rarer(self, other: "Tries") -> bool:
-        """Whether it clearly did so less often than another.
+        """Tell if it clearly did so less often than another.
 
         Clearly: were both alike, it would have been so rare in one of ten cases
         at most (Fisher's exact test). 3 of 6 is rarer than 6 of 6, and 4 of 6 is not.
@@ -137,7 +137,7 @@ class Reproduction:
         return "the iteration as a whole" if self.recipe is None else str(self.recipe)
 
     def how_often(self) -> str:
-        """How reliably it works, in words."""
+        """Say how reliably it works."""
         reproduced, tries = self.tries.reproduced, self.tries.tries
         if not tries:
             return f"{self.kind}{self._untried()}"

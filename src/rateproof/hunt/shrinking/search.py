@@ -24,7 +24,7 @@ _MOST_CANDIDATES = 40
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """What came of it.
+    """The result of a search.
 
     Args:
         recipe: the smallest that was found.
@@ -113,7 +113,7 @@ class _Search:
             self._round(self._trail[-1].draft)
 
     def confirmed(self) -> bool:
-        """Whether many tries bear out the last that was accepted, and that its phase is needed.
+        """Try the last that was accepted many times, and tell if it holds and needs its phase.
 
         If not, it is given up.
         """
@@ -167,7 +167,7 @@ class _Search:
         self._accepted = [edit for edit in rest if edit.part not in parts]
 
     def _candidates(self, draft: Draft) -> list[tuple[Recipe, list[Edit]]]:
-        """What would be simpler than the draft: accepted edits together, then single ones."""
+        """Recipes simpler than the draft: accepted edits together, then single ones."""
         now = draft.recipe()
         bound = size(now, self.window_ns) if now else (0,)
         found: dict[Recipe, list[Edit]] = {}
@@ -199,7 +199,7 @@ class _Search:
         return [chosen[:count] for count in range(len(chosen), 1, -1)]
 
     def _tried(self, recipes: Sequence[Recipe]) -> list[_Accepted]:
-        """What came of recipes that were tried often enough to be compared."""
+        """Try recipes often enough to compare them."""
         recipes = list(dict.fromkeys(recipes))
         results = zip(recipes, self._try(recipes, CONFIRMATIONS), strict=True)
         return [_Accepted(Draft.of(recipe), recipe, each) for recipe, each in results if each]
@@ -223,7 +223,7 @@ class _Search:
         return best
 
     def _rank(self, tried: _Accepted) -> tuple[object, ...]:
-        """How often, how much, and how long it takes; then how odd, for that can be mended."""
+        """Rank by reliability, bulk and length, and last by odd instants, which can be mended."""
         recipe, window_ns = tried.recipe, self.window_ns
         tenths = recipe.span_ns * 10 // window_ns
         return (-tried.tries.reproduced, bulk(recipe), tenths, size(recipe, window_ns))

@@ -1,4 +1,4 @@
-"""Where shrinking starts: from what the client of a violation had sent, or from an attack."""
+"""Starts for shrinking: the requests of the client that shows a violation, or of an attack."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ _DRIP_PARTS = 10  # its edge is shared by as many drips as the limit, and is to 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the client of a piece of evidence had sent until then.
+    """The requests that the client of a piece of evidence had sent until then.
 
     Args:
         evidence: the violation.
@@ -97,7 +97,7 @@ def _bursts(
 
 
 def _connections(metadata: dict[str, Any], key: bytes) -> int:
-    """How many connections the client of this key owned; 1 where that is not known."""
+    """Count the connections that the client of this key owned; 1 where that is not known."""
     scenario = metadata.get("scenario") or {}
     number = 0
     for group in scenario.get("groups", ()):
@@ -131,7 +131,7 @@ def _phase(metadata: dict[str, Any], began_ns: int, window_ns: int) -> Phase | N
 
 
 def book(policy: Policy, window_ns: int, least: int) -> list[Recipe]:
-    """What may do the same with little: the first requests of each attack on a quota.
+    """Short recipes that may do the same: the first requests of each attack on a quota.
 
     Args:
         policy: what was violated.

@@ -11,5 +11,4 @@ FAMILY = LimiterFamily(
     6,
     (),
     log(counts_denied=True),
-    counts_denied=True,
 )

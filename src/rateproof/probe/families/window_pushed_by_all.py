@@ -10,5 +10,4 @@ FAMILY = LimiterFamily(
     7,
     (0, 0, 0),
     opened(pushed=True, by_denied=True),
-    counts_denied=True,
 )

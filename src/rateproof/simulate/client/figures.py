@@ -11,7 +11,7 @@ from typing import Self
 from rateproof.events import ADMITTED, REJECTED, EventLog
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.summary.tally import NULL
+from rateproof.simulate.tally import NULL
 from rateproof.units import SECOND_NS
 
 __all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse", "Heading", "Second", "Track"]

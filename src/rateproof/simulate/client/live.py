@@ -19,7 +19,7 @@ from rateproof.simulate.client.figures import Figures, Heading
 from rateproof.simulate.client.settings import ClientSettings
 from rateproof.simulate.consent import allow_target, allowed_rate, has_terminal
 from rateproof.simulate.control import Control
-from rateproof.simulate.metadata import run_metadata
+from rateproof.simulate.run_metadata import run_metadata
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.summary import Summary
 from rateproof.simulate.target import Target

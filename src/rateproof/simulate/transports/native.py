@@ -18,7 +18,7 @@ from rateproof.events import EventLog
 from rateproof.simulate.audit import judgement
 from rateproof.simulate.behaviour import rate_interval_ns
 from rateproof.simulate.control import Control
-from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
+from rateproof.simulate.run_metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports.descriptors import ensure_descriptors, spare_descriptors

@@ -28,8 +28,8 @@ from rateproof.events import UNKNOWN, Event, EventLog, outcome_of
 from rateproof.simulate.audit import Audit, judgement
 from rateproof.simulate.behaviour import Plan, Reply, Send, rate_interval_ns
 from rateproof.simulate.control import Control
-from rateproof.simulate.metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.programs.program import Op
+from rateproof.simulate.run_metadata import control_metadata, run_metadata, start_metadata
 from rateproof.simulate.scenario import Client, Scenario
 from rateproof.simulate.transports.descriptors import ensure_descriptors
 from rateproof.simulate.transports.limit_fields import parse_ratelimit, parse_retry_after

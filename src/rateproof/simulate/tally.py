@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rateproof.core import native
-from rateproof.simulate.summary.histogram import Histogram
+from rateproof.simulate.histogram import Histogram
 
 __all__ = ["COLUMNS", "LATENCY", "NULL", "RESPONSE", "PlainTally", "new_tally"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
-from rateproof.simulate.summary.histogram import Histogram
-from rateproof.simulate.summary.tally import COLUMNS, LATENCY, RESPONSE, new_tally
+from rateproof.simulate.histogram import Histogram
+from rateproof.simulate.tally import COLUMNS, LATENCY, RESPONSE, new_tally
 from rateproof.units import SECOND_NS, counted
 
 __all__ = ["PERCENTILES", "Summary"]

@@ -12,6 +12,7 @@ from rateproof.policy import Quota
 
 __all__ = [
     "Counters",
+    "Decider",
     "Decision",
     "Denials",
     "Engine",
@@ -191,19 +192,24 @@ class Decision:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Decision], tuple[object, ...]]: ...
 
-# Limiter's base: `hit` and `peek` ask what decides by `source`, and the methods in Python the rest.
-@disjoint_base
-class HotLimiter:
-    def __new__(cls, *_args: object, **_named: object) -> Self: ...
-    def decide_by(
-        self,
+# Decides about one policy by the tables of a ledger, or by the denials that are remembered of it.
+@final
+class Decider:
+    def __new__(
+        cls,
         source: Sequence[Table] | tuple[Denials, int],
         counters: Counters,
         quotas: Sequence[tuple[Quota, int]],
         *,
         skip_full: bool,
         shadow: bool,
-    ) -> None: ...
+    ) -> Decider: ...
+
+# Limiter's base: `hit` and `peek` ask the decider, and the methods in Python the rest.
+@disjoint_base
+class HotLimiter:
+    def __new__(cls, *_args: object, **_named: object) -> Self: ...
+    def decide_by(self, decider: Decider) -> None: ...
     def let_go(self) -> None: ...
     @property
     def decides(self) -> bool: ...

@@ -43,12 +43,13 @@ enum Source {
 
 /// The same as it is given.
 #[derive(FromPyObject)]
-pub enum Given<'py> {
+enum Given<'py> {
     Tables(Vec<PyRef<'py, Table>>),
     Denials((PyRef<'py, Denials>, usize)),
 }
 
 /// One policy, ready to be asked about.
+#[pyclass(frozen, module = "rateproof._native")]
 pub struct Decider {
     source: Source,
     counters: Arc<core::Counters>,
@@ -63,8 +64,12 @@ pub struct Decider {
     last: Held<Py<Decision>>,
 }
 
+#[pymethods]
 impl Decider {
-    pub fn new(
+    /// Of the tables or denials of a ledger; for each quota of the policy its place there.
+    #[new]
+    #[pyo3(signature = (source, counters, quotas, *, skip_full, shadow))]
+    fn new(
         py: Python<'_>,
         source: Given<'_>,
         counters: &Counters,
@@ -98,7 +103,9 @@ impl Decider {
             last: Held::default(),
         })
     }
+}
 
+impl Decider {
     /// The decision about a key; `None` if it takes patience, if it fails, or if it is for the
     /// specification.
     ///
@@ -279,4 +286,9 @@ fn ask_tables(
             Ok(answers.map(|answers| (all(&answers), answers)))
         }
     }
+}
+
+/// Adds this file's class to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Decider>()
 }

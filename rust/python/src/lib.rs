@@ -25,6 +25,7 @@ mod wsgi_key;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     counters::register(module)?;
+    decider::register(module)?;
     decision::register(module)?;
     denials::register(module)?;
     enforce::register(module)?;

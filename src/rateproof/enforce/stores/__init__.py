@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rateproof.core import native, required_native
-from rateproof.enforce.counters import Counters
+from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores.location import parse_url, remove, shown_url
 from rateproof.errors import InvalidArgument
@@ -95,7 +95,7 @@ class Store(Protocol):
         """
         ...
 
-    def counters(self) -> Counters:
+    def counters(self) -> DecisionCounters:
         """The counters that all who share this store add to.
 
         Raises:

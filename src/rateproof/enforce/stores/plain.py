@@ -28,7 +28,7 @@ __all__ = ["PlainLedger", "PlainStore"]
 
 
 class PlainStore:
-    """The tables and counters of one process; see `Store` and `Counters`.
+    """The tables and counters of one process; see `Store` and `DecisionCounters`.
 
     A forked child has none: what it admitted would be admitted again by its parent.
 
@@ -64,13 +64,13 @@ class PlainStore:
         return self
 
     def add(self, which: int) -> None:
-        """One more of `which`; see `Counters`."""
+        """One more of `which`; see `DecisionCounters`."""
         with self.lock:
             self.check_open()
             self._counts[Count(which)] += 1
 
     def totals(self) -> tuple[int, ...]:
-        """The number of each; see `Counters`."""
+        """The number of each; see `DecisionCounters`."""
         self.check_open()
         return tuple(self._counts)
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from rateproof.enforce.counters import Counters
+from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.location import COUNTERS_FILE, directory_of, locked_folder, table_file
 from rateproof.enforce.stores.tables import check_quota, ruling_of
@@ -45,7 +45,7 @@ class NativeStore:
         self._mutex = threading.Lock()
         self._tables: dict[Quota, Table] = {}
         self._ledgers: dict[tuple[Quota, ...], NativeLedger] = {}
-        self._counters: Counters | None = None
+        self._counters: DecisionCounters | None = None
         self._closed = False
         _every_store.add(self)
 
@@ -66,7 +66,7 @@ class NativeStore:
             self._ledgers[quotas] = NativeLedger(self._module, quotas, tables)
             return self._ledgers[quotas]
 
-    def counters(self) -> Counters:
+    def counters(self) -> DecisionCounters:
         """The counters of all who share the store; see `Store`."""
         with self._mutex:
             self._check_open()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rateproof.core import native
-from rateproof.enforce.counters import Counters
+from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.redis.address import parse_address
 from rateproof.enforce.stores.redis.cluster import Cluster
@@ -112,7 +112,7 @@ class RedisStore:
             self._ledgers[quotas] = RedisLedger(self, number, quotas, local)
         return self._ledgers[quotas]
 
-    def counters(self) -> Counters:
+    def counters(self) -> DecisionCounters:
         """Counters of this process; with the native core also of the children that it forks."""
         return self._beside.counters()
 

@@ -8,7 +8,6 @@ mod decision;
 mod denials;
 mod enforce;
 mod errors;
-mod families;
 mod held;
 mod limiter;
 mod program;
@@ -37,6 +36,5 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tally::register(module)?;
     promises::register(module)?;
     prove::register(module)?;
-    families::register(module)?;
     screen::register(module)
 }

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_CAPACITY",
     "Ledger",
     "Store",
+    "check_url",
     "distinct_quotas",
     "open_store",
     "remove",
@@ -113,6 +114,20 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of everything, once or more often; deciding afterwards is a StoreError."""
         ...
+
+
+def check_url(url: str) -> None:
+    """Accept the URL of a store that `open_store` knows; it need not be there.
+
+    Raises:
+        InvalidArgument: there is no such store.
+    """
+    if url.startswith(NETWORK_SCHEMES):
+        from rateproof.enforce.stores.redis.address import parse_address
+
+        parse_address(url)
+    else:
+        parse_url(url)
 
 
 def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = False) -> Store:

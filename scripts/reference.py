@@ -1,19 +1,24 @@
-"""Write docs/reference from the declarations: a page a verb, the scenario file, the fixture."""
+"""Write what derives from the declarations: docs/reference, and the schema of scenario files."""
 
-from collections.abc import Iterable
+import inspect
+import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from rateproof.events import Event
 from rateproof.options.arguments import EXIT_CODES, NOTES
 from rateproof.options.declared import VERBS, Verb
-from rateproof.options.kinds import Option, Pairs, Section, Series
+from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, any_case
 from rateproof.policy import Policy
+from rateproof.prove import ClosestCall, Counts, Pressure, Sensitivity, Verdict
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
 from rateproof.simulate.scenario_file.file import SCENARIO
 from rateproof.simulate.scenario_file.groups import CLIENTS, INTERVAL
-from rateproof.simulate.scenario_file.schema import schema_text
 from rateproof.testing.options import ITERATIONS, taken
 from rateproof.units import format_duration
 
@@ -25,6 +30,18 @@ INTRODUCTION = (
     "[Scenario files](../simulate/scenarios.md) tells how to write one."
 )
 ODD = Policy.parse("7 per 3s")
+
+
+_PLAIN_HTTP = {
+    "if": {
+        "not": {"required": ["url"], "properties": {"url": {"pattern": f"^{any_case('https')}:"}}}
+    },
+    "then": {"properties": {"ca_file": False, "insecure": {"const": False}}},
+    "else": {
+        "if": {"required": ["ca_file"]},
+        "then": {"properties": {"insecure": {"const": False}}},
+    },
+}
 
 
 def table(*rows: Iterable[str]) -> str:
@@ -178,10 +195,149 @@ def fixture_page() -> str:
     )
 
 
+def arguments(kind: type) -> list[list[str]]:
+    """What a record's docstring says of each of its fields."""
+    _, _, text = (inspect.getdoc(kind) or "").partition("Args:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return [
+        [f"`{name}`", " ".join(told.split()).removesuffix(".").replace("None", "null")]
+        for name, told in found
+    ]
+
+
+def log_page() -> str:
+    """The page of the event log: its columns, as `Event` documents them."""
+    names = {bytes: "bytes", int: "int", str: "text", float: "float"}
+    kinds = [
+        names.get(kind) or f"{next(names[each] for each in kind.__args__)} or null"
+        for kind in get_type_hints(Event).values()
+    ]
+    rows = [[name, kind, told] for (name, told), kind in zip(arguments(Event), kinds, strict=True)]
+    return (
+        "# Columns of the event log\n\n"
+        "[The event log](../simulate/event-log.md) tells how it is written and read.\n\n"
+        f"{table(['column', 'type', 'what it is'], *rows)}\n"
+    )
+
+
+def verdict_page() -> str:
+    """The page of a verdict as JSON: what its records document, and an evidence document."""
+    schema = json.loads(
+        files("rateproof.prove.evidence").joinpath("evidence.schema.json").read_text()
+    )
+    document = [
+        [f"`{name}`", each.get("description", each.get("const", ""))]
+        for name, each in schema["properties"].items()
+    ]
+    records = {
+        "A verdict": Verdict,
+        "One of `pressure`": Pressure,
+        "One of `closest`": ClosestCall,
+        "One of `sensitivity`": Sensitivity,
+        "`counts`": Counts,
+    }
+    parts = [
+        f"## {title}\n\n{table(['field', 'what it is'], *arguments(kind))}"
+        for title, kind in records.items()
+    ]
+    parts.append(f"## An evidence document\n\n{table(['field', 'what it is'], *document)}\n")
+    introduction = (
+        "What `--json` prints of a [verdict](../prove/verdicts.md), and an "
+        "[evidence](../prove/evidence.md) document. Times are whole nanoseconds. A key is text, "
+        "with its exact bytes as `key_base64` beside it."
+    )
+    return "\n\n".join(["# Verdicts as JSON", introduction, *parts])
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a scenario file read as TOML.
+
+    It accepts whatever `load` accepts, and little else: what remains are
+    values that only a parser can judge, and those that depend on each other.
+    """
+    definitions: dict[str, Any] = {}
+    top = _table(SCENARIO, definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A scenario of rateproof simulate",
+        "description": "Who the clients are, how each behaves, for how long, and the seed of it all.",
+        **top,
+        **_PLAIN_HTTP,
+        "$defs": definitions,
+    }
+
+
+def schema_text() -> str:
+    """The schema of a scenario file, as it is shipped."""
+    return json.dumps(schema(), indent=2, ensure_ascii=True) + "\n"
+
+
+def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(kind, Leaf | Pairs):
+        return dict(kind.schema)
+    if isinstance(kind, Series):
+        return {"type": "array", "minItems": kind.least, "items": _of(kind.item, definitions)}
+    if kind.name is None:
+        return _table(kind, definitions)
+    if kind.name not in definitions:
+        definitions[kind.name] = _table(kind, definitions)
+    return {"$ref": f"#/$defs/{kind.name}"}
+
+
+def _properties(options: Mapping[str, Option], definitions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {"description": each.text, **_of(each.kind, definitions)}
+        for name, each in options.items()
+    }
+
+
+def _table(kind: Section, definitions: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "object"}
+    required = [name for name, each in kind.options.items() if each.required]
+    if kind.tag is not None and kind.default is None:
+        required.append(kind.tag)
+    if required:
+        found["required"] = required
+    found["properties"] = _properties(kind.options, definitions)
+    if kind.tag is None:
+        return found | {"additionalProperties": False}
+    found["properties"][kind.tag] = {"enum": list(kind.variants)}
+    found["allOf"] = [_variant(kind, name, definitions) for name in kind.variants]
+    found["unevaluatedProperties"] = False
+    return found
+
+
+def _variant(kind: Section, name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """What holds where the tag has this text; a table without a tag is of the default."""
+    assert kind.tag is not None
+    condition: dict[str, Any] = {"properties": {kind.tag: {"const": name}}}
+    if name != kind.default:
+        condition["required"] = [kind.tag]
+    options = kind.variants[name]
+    then: dict[str, Any] = {"properties": _properties(options, definitions)}
+    required = [name for name, each in options.items() if each.required]
+    if required:
+        then["required"] = required
+    excluding = {
+        name: {"properties": dict.fromkeys(each.excludes, False)}
+        for name, each in options.items()
+        if each.excludes
+    }
+    if excluding:
+        then["dependentSchemas"] = excluding
+    return {"if": condition, "then": then}
+
+
 def pages() -> dict[str, str]:
     """Every page, by the name of its file."""
     found = {f"{verb.name}.md": verb_page(verb) for verb in VERBS.values()}
-    return found | {"scenario-file.md": scenario_page(), "pytest.md": fixture_page()}
+    others = {
+        "scenario-file": scenario_page,
+        "pytest": fixture_page,
+        "event-log": log_page,
+        "verdict": verdict_page,
+    }
+    return found | {f"{name}.md": page() for name, page in others.items()}
 
 
 def main() -> None:

@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree, which
 
-__all__ = ["ALGORITHMS", "STRATEGIES", "flask_limiter", "nginx", "our_server"]
+__all__ = [
+    "ALGORITHMS",
+    "STRATEGIES",
+    "flask_limiter",
+    "free_port",
+    "nginx",
+    "our_server",
+    "running",
+]
 
 ALGORITHMS = (
     "sliding-log",
@@ -71,10 +79,10 @@ http {{
 @contextmanager
 def our_server(policy: str) -> Iterator[str]:
     """`rateproof serve`, on two workers."""
-    port = _free_port()
+    port = free_port()
     arguments = ("-m", "rateproof", "serve", "--port", str(port), "--policy", policy)
     store = f"probed-{os.getpid()}-{port}"
-    with _running(port, sys.executable, *arguments, "--workers", "2", "--store", f"shm://{store}"):
+    with running(port, sys.executable, *arguments, "--workers", "2", "--store", f"shm://{store}"):
         yield _url(port)
     from rateproof.enforce.stores.location import remove
 
@@ -85,12 +93,12 @@ def our_server(policy: str) -> Iterator[str]:
 @contextmanager
 def flask_limiter(strategy: str, limit: int, seconds: int, workers: int = 1) -> Iterator[str]:
     """A Flask application behind gunicorn, whose Flask-Limiter keeps its state in memory."""
-    port, folder = _free_port(), Path(tempfile.mkdtemp())
+    port, folder = free_port(), Path(tempfile.mkdtemp())
     text = _APPLICATION.format(limit=limit, seconds=seconds, strategy=strategy)
     (folder / "limited.py").write_text(text, encoding="ascii")
     options = ("--workers", str(workers), "--threads", "32", "--keep-alive", "75")
     where = ("--chdir", str(folder), "--bind", f"127.0.0.1:{port}")
-    with _running(port, sys.executable, "-m", "gunicorn", *options, *where, "limited:app"):
+    with running(port, sys.executable, "-m", "gunicorn", *options, *where, "limited:app"):
         yield _url(port)
     rmtree(folder)
 
@@ -98,7 +106,7 @@ def flask_limiter(strategy: str, limit: int, seconds: int, workers: int = 1) -> 
 @contextmanager
 def nginx(limit: int, window_ms: int, *, delay: bool) -> Iterator[str]:
     """nginx with limit_req: `limit` at once, and as many in a window."""
-    port, folder = _free_port(), Path(tempfile.mkdtemp())
+    port, folder = free_port(), Path(tempfile.mkdtemp())
     rate = limit * 60_000 // window_ms
     text = _NGINX.format(
         folder=folder,
@@ -111,12 +119,12 @@ def nginx(limit: int, window_ms: int, *, delay: bool) -> Iterator[str]:
     program = which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if program is None:
         raise SystemExit("nginx is not installed: apt install nginx-light")
-    with _running(port, program, "-p", str(folder), "-c", str(folder / "nginx.conf")):
+    with running(port, program, "-p", str(folder), "-c", str(folder / "nginx.conf")):
         yield _url(port)
     rmtree(folder)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -127,7 +135,7 @@ def _url(port: int) -> str:
 
 
 @contextmanager
-def _running(port: int, *command: str) -> Iterator[None]:
+def running(port: int, *command: str) -> Iterator[None]:
     """A process that listens, with its children, until the body is done."""
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True

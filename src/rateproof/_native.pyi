@@ -12,6 +12,7 @@ from rateproof.policy import Quota
 
 __all__ = [
     "Counters",
+    "Decider",
     "Decision",
     "Denials",
     "Engine",
@@ -22,7 +23,6 @@ __all__ = [
     "WsgiKey",
     "__version__",
     "broken_promises",
-    "explain",
     "feasible",
     "hit_all",
     "natively",
@@ -30,14 +30,13 @@ __all__ = [
     "program_trace",
     "rows_of",
     "screen",
-    "search_windows",
 ]
 
 __version__: str
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
-# The twin of `prove.feasible._search`. Times are signed 64-bit ns in native byte order,
+# The twin of `prove.over_admission.feasible._search`. Times are signed 64-bit ns in native byte order,
 # one a job; a stair is (width, lag, rise_num, rise_den, slack_ns). Returns
 # ("feasible", instants, spent), ("infeasible", core, spent) or ("exhausted", [], spent).
 def feasible(
@@ -47,27 +46,7 @@ def feasible(
     budget: int,
 ) -> tuple[str, list[int], int]: ...
 
-# The twin of `prove.families.search._search`. Times as for `feasible`; a family is (algorithm,
-# limit, window_ns, ppm, granularity_ns). Returns ("explained", [], spent),
-# ("infeasible", core, spent) or ("exhausted", [], spent).
-def search_windows(
-    sent: bytes,
-    received: bytes,
-    family: tuple[str, int, int, int, int],
-    budget: int,
-) -> tuple[str, list[int], int]: ...
-
-# The twin of `prove.joint._run`. Of admissions, rejections and others: pairs of signed 64-bit
-# ns in native byte order, from 0 to below 2**61; a log is (limit, low_ns, high_ns). Returns
-# ("explained", instants, spent), ("unexplained", [], spent) or ("exhausted", [], spent).
-def explain(
-    requests: Sequence[bytes],
-    denied_count: bool,
-    quotas: Sequence[tuple[int, int, int]],
-    budget: int,
-) -> tuple[str, list[int], int]: ...
-
-# The twin of `prove.promises` over a whole log: statements that were judged, by rule; how many were
+# The twin of `prove.headers` over a whole log: statements that were judged, by rule; how many were
 # broken; and rule, said and seen of the first of these. None where the reference is to look.
 def broken_promises(
     columns: Mapping[str, object], asked: Mapping[str, object]
@@ -76,7 +55,7 @@ def broken_promises(
 # What `prove.screen` makes a survey of. A figure of pressure is (attempts, possible, provable,
 # tightest_ns, stressed, code of the key); a leader is (code of its key, index of the quota,
 # rank), the least rank first; a suspect is (code of its key, tolerated, exact, unknown, wrong):
-# see `prove.survey.Suspect`.
+# see `prove.screen.Suspect`.
 class _Screened(TypedDict):
     keys: int
     admitted: int
@@ -181,19 +160,24 @@ class Decision:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Decision], tuple[object, ...]]: ...
 
-# Limiter's base: `hit` and `peek` ask what decides by `source`, and the methods in Python the rest.
-@disjoint_base
-class HotLimiter:
-    def __new__(cls, *_args: object, **_named: object) -> Self: ...
-    def decide_by(
-        self,
+# Decides about one policy by the tables of a ledger, or by the denials that are remembered of it.
+@final
+class Decider:
+    def __new__(
+        cls,
         source: Sequence[Table] | tuple[Denials, int],
         counters: Counters,
         quotas: Sequence[tuple[Quota, int]],
         *,
         skip_full: bool,
         shadow: bool,
-    ) -> None: ...
+    ) -> Decider: ...
+
+# Limiter's base: `hit` and `peek` ask the decider, and the methods in Python the rest.
+@disjoint_base
+class HotLimiter:
+    def __new__(cls, *_args: object, **_named: object) -> Self: ...
+    def decide_by(self, decider: Decider) -> None: ...
     def let_go(self) -> None: ...
     @property
     def decides(self) -> bool: ...

@@ -114,26 +114,16 @@ def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: s
 
 
 def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
-    policy, claims = _policy(arguments.policy, log.metadata.get("policy")), _claims(arguments)
+    policy = _policy(arguments.policy, log.metadata.get("policy"))
     tolerance, counted = _tolerance(arguments), arguments.denied_count
-    verdict = judge(
-        log,
-        policy,
-        claims=claims,
-        tolerance_ppm=tolerance.ppm,
-        granularity_ns=tolerance.granularity_ns,
-        denied_count=counted,
-    )
-    keys = None
-    if arguments.by_key:
-        keys = judge_keys(
-            log,
-            policy,
-            claims=claims,
-            tolerance_ppm=tolerance.ppm,
-            granularity_ns=tolerance.granularity_ns,
-            denied_count=counted,
-        )
+    told: dict[str, Any] = {
+        "claims": _claims(arguments),
+        "tolerance_ppm": tolerance.ppm,
+        "granularity_ns": tolerance.granularity_ns,
+        "denied_count": counted,
+    }
+    verdict = judge(log, policy, **told)
+    keys = judge_keys(log, policy, **told) if arguments.by_key else None
     if arguments.report is not None or arguments.junit is not None:
         _report(arguments, log, policy, verdict, tolerance)
     if arguments.evidence is not None:

@@ -1,5 +1,6 @@
 """Claims about examples/scenarios: each is explained, accepted by schema and loader, and runs."""
 
+import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,6 @@ from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario_file import load
-from rateproof.simulate.scenario_file.schema import schema
 from rateproof.simulate.transports import default_name, named
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,8 @@ def test_a_scenario_says_at_its_top_what_it_shows_and_how_to_run_it(path: Path) 
 
 @each
 def test_a_scenario_is_accepted_by_the_loader_and_by_the_schema(path: Path) -> None:
-    jsonschema.Draft202012Validator(schema()).validate(tomllib.loads(path.read_text()))
+    schema = json.loads((ROOT / "src/rateproof/simulate/scenario.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(tomllib.loads(path.read_text()))
     scenario = load(path).scenario()
     assert scenario.duration_ns is not None
     assert scenario.target.is_loopback

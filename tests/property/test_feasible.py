@@ -12,20 +12,9 @@ from rateproof.prove.keys import (
     Interval,
 )
 from rateproof.prove.over_admission.breach import minimal_core
-from rateproof.prove.over_admission.feasible import (
-    Answer,
-    Exhausted,
-    Feasible,
-    Infeasible,
-    _native_search,
-    _search,
-    segments,
-)
-from rateproof.prove.over_admission.gaps import (
-    Bounds,
-    Model,
-    Stair,
-)
+from rateproof.prove.over_admission.families import Model
+from rateproof.prove.over_admission.feasible import _native_search, _search, segments
+from rateproof.prove.over_admission.gaps import Earliest, Exhausted, Feasible, Infeasible, Stair
 from rateproof.prove.over_admission.windows import (
     most_nested,
     most_touching,
@@ -40,7 +29,7 @@ ENDLESS = 10**12
 SEARCHES = [_search] if core.native() is None else [_search, _native_search]
 
 both = pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.__name__)
-Search = Callable[[Sequence[Interval], Model, int], Answer]
+Search = Callable[[Sequence[Interval], Sequence[Stair], int], Feasible | Infeasible | Exhausted]
 
 
 def a_stair(rng: random.Random) -> Stair:
@@ -96,7 +85,7 @@ def judge_like_every_choice(rng: random.Random, instances: int) -> list[int]:
         every = some_choice_works if number % 1_000 == 0 else some_branch_works
         possible = every(jobs, model)
         for search in SEARCHES:
-            answer = search(jobs, model, ENDLESS)
+            answer = search(jobs, model.stairs, ENDLESS)
             assert possible == isinstance(answer, Feasible), (jobs, model)
             if isinstance(answer, Feasible):
                 assert keeps_gaps(answer.instants, model), (jobs, model)
@@ -151,23 +140,23 @@ def twin_instances(rng: random.Random, instances: int) -> Iterator[tuple[list[In
 )
 @pytest.mark.timeout(900)
 def test_the_native_search_answers_exactly_as_the_reference(seed, instances):
-    """Answer, witness, core and work spent."""
+    """witness, core and work spent."""
     kinds = set()
     for jobs, model in twin_instances(random.Random(seed), instances):
-        expected = _search(jobs, model, 20_000)
+        expected = _search(jobs, model.stairs, 20_000)
         kinds.add(type(expected))
         for search in SEARCHES:
-            assert search(jobs, model, 20_000) == expected, (jobs, model)
+            assert search(jobs, model.stairs, 20_000) == expected, (jobs, model)
     assert {Feasible, Infeasible} <= kinds
 
 
 @both
 def test_gives_up_when_the_budget_is_spent_and_not_before(search):
     jobs, model = [(0, 10), (1, 1)], Model((Stair(1, 0, 4, 1, 0),))
-    full = search(jobs, model, ENDLESS)
+    full = search(jobs, model.stairs, ENDLESS)
     assert isinstance(full, Feasible)
-    assert search(jobs, model, full.spent) == full
-    assert isinstance(search(jobs, model, full.spent - 1), Exhausted)
+    assert search(jobs, model.stairs, full.spent) == full
+    assert isinstance(search(jobs, model.stairs, full.spent - 1), Exhausted)
 
 
 def test_every_job_of_a_minimal_core_is_needed():
@@ -175,21 +164,21 @@ def test_every_job_of_a_minimal_core_is_needed():
     cores = 0
     while cores < 1_500:
         model, jobs = a_model(rng), some_jobs(rng, most=9, times=12)
-        answer = _search(jobs, model, ENDLESS)
+        answer = _search(jobs, model.stairs, ENDLESS)
         if not isinstance(answer, Infeasible):
             continue
         cores += 1
         least = minimal_core(
             jobs,
             range(len(jobs)),
-            lambda few, budget, model=model: _search(few, model, budget),
+            lambda few, budget, model=model: _search(few, model.stairs, budget),
             ENDLESS,
         )
         assert least.minimal
-        assert isinstance(_search([jobs[i] for i in least.jobs], model, ENDLESS), Infeasible)
+        assert isinstance(_search([jobs[i] for i in least.jobs], model.stairs, ENDLESS), Infeasible)
         for left_out in least.jobs:
             rest = [jobs[i] for i in least.jobs if i != left_out]
-            assert isinstance(_search(rest, model, ENDLESS), Feasible), (jobs, model, least)
+            assert isinstance(_search(rest, model.stairs, ENDLESS), Feasible), (jobs, model, least)
 
 
 def test_cutting_at_pauses_changes_no_answer():
@@ -198,13 +187,14 @@ def test_cutting_at_pauses_changes_no_answer():
     for _ in range(4_000):
         model = a_model(rng)
         jobs = some_jobs(rng, most=10, times=60)
-        parts = segments(jobs, model)
+        parts = segments(jobs, model.stairs)
         assert sorted(i for part in parts for i in part) == list(range(len(jobs)))
         cut += len(parts) > 1
         apart = all(
-            isinstance(_search([jobs[i] for i in part], model, ENDLESS), Feasible) for part in parts
+            isinstance(_search([jobs[i] for i in part], model.stairs, ENDLESS), Feasible)
+            for part in parts
         )
-        assert apart == isinstance(_search(jobs, model, ENDLESS), Feasible), (jobs, model)
+        assert apart == isinstance(_search(jobs, model.stairs, ENDLESS), Feasible), (jobs, model)
     assert cut > 1_000
 
 
@@ -254,7 +244,7 @@ def test_counting_is_complete_for_a_sliding_log_when_no_interval_contains_anothe
             jobs = list(zip(sorted(starts), sorted(ends), strict=True))
         nests = tightest_nests(jobs, stair, len(jobs))
         counted = any(nest.span_ns < stair.span_ns(nest.steps) for nest in nests)
-        searched = isinstance(_search(jobs, Model((stair,)), ENDLESS), Infeasible)
+        searched = isinstance(_search(jobs, (stair,), ENDLESS), Infeasible)
         contained = any(a < c and d < b for a, b in jobs for c, d in jobs)
         impossible += searched
         assert counted <= searched, (jobs, stair)
@@ -263,7 +253,7 @@ def test_counting_is_complete_for_a_sliding_log_when_no_interval_contains_anothe
     assert impossible > 1_500
     missed, stair = [(0, 2), (3, 3), (6, 6), (2, 4)], Stair(2, 0, 4, 1, 0)
     assert all(n.span_ns >= stair.span_ns(n.steps) for n in tightest_nests(missed, stair, 4))
-    assert isinstance(_search(missed, Model((stair,)), ENDLESS), Infeasible)
+    assert isinstance(_search(missed, (stair,), ENDLESS), Infeasible)
 
 
 def test_windows_are_counted_as_by_hand():
@@ -285,7 +275,7 @@ def test_running_bounds_equal_the_maximum_over_all_earlier_positions():
             rng.randint(1, 4), rng.randint(0, 5), rng.randint(1, 50), rng.randint(1, 7),
             rng.randint(0, 3),
         )  # fmt: skip
-        bounds, instants, t = Bounds(stair, 20), [], rng.randint(-20, 20)
+        bounds, instants, t = Earliest(stair, 20), [], rng.randint(-20, 20)
         for k in range(20):
             floor = t
             by_hand = max([floor, *(instants[q] + stair.gap(k - q + 1) for q in range(k))])

@@ -103,7 +103,13 @@ OTHER = "2 per 1h"
 
 @given(
     policy=st.sampled_from(
-        ["3 per 1h", "4 per 1h; 6 per 2h", "token-bucket 1 per 1h burst 4", "5 per 1h; 5 per 1h"]
+        [
+            "3 per 1h",
+            "5 per 1h",
+            "4 per 1h; 6 per 2h",
+            "token-bucket 1 per 1h burst 4",
+            "5 per 1h; 5 per 1h",
+        ]
     ),
     calls=calls,
     shadow=st.booleans(),
@@ -421,7 +427,8 @@ def test_a_denial_that_is_remembered_is_told_and_all_else_is_left_to_python(cost
         denials.keep(b"a", 7, cost, time.monotonic_ns(), said)
     with Limiter("4 per 1h; 6 per 2h", clock=ManualClock()) as limiter:
         order = [(quotas[0], 1), (quotas[1], 0)]
-        limiter.decide_by((denials, 7), counters, order, skip_full=False, shadow=shadow)
+        make = partial(_native.Decider, skip_full=False, shadow=shadow)
+        limiter.decide_by(make((denials, 7), counters, order))
         peeked, decision = limiter.peek("a", cost), limiter.hit("a", cost)
     if known:
         for each in (peeked, decision):

@@ -1,7 +1,9 @@
 """Whatever stands in a scenario file: an answer or an error, and the schema never disagrees."""
 
+import json
 import tempfile
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from rateproof.errors import InvalidArgument
 from rateproof.options.kinds import Kind, Pairs, Section, Series
 from rateproof.simulate.scenario_file import load
 from rateproof.simulate.scenario_file.file import SCENARIO
-from rateproof.simulate.scenario_file.schema import schema
 
-VALIDATOR = jsonschema.Draft202012Validator(schema())
+VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads((files("rateproof.simulate") / "scenario.schema.json").read_text())
+)
 
 DURATIONS = st.one_of(
     st.sampled_from(

@@ -7,20 +7,24 @@ from pathlib import Path
 import pytest
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, read_log
-from rateproof.policy import Policy, Quota
+from rateproof.policy import ALGORITHMS, Policy, Quota
 from rateproof.prove import (
     CLAIMS,
+    CONSISTENT,
+    INCONCLUSIVE,
     OVER_ADMISSION,
+    VIOLATED,
     WRONG_REJECTION,
     Verdict,
     judge,
     screen,
 )
+from rateproof.prove.over_admission.families import FAMILIES
 
 pytest.importorskip("rateproof._native", reason="the native core is not built")
 
 HISTORIES = Path(__file__).parents[1] / "histories"
-ALGORITHMS = ("sliding-log", "token-bucket", "fixed-window", "first-hit-window", "sliding-counter")
+NAMES = ("sliding-log", "token-bucket", "fixed-window", "first-hit-window", "sliding-counter")
 
 
 def both(log, policy, monkeypatch, **options) -> Verdict:
@@ -38,7 +42,7 @@ def random_policy(rng: random.Random) -> Policy:
     only_logs = rng.random() < 0.6
     quotas = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        algorithm = "sliding-log" if only_logs else rng.choice(ALGORITHMS)
+        algorithm = "sliding-log" if only_logs else rng.choice(NAMES)
         limit = rng.choice((1, 2, 2, 3, 5, 8))
         burst = rng.randint(1, 6) if algorithm == "token-bucket" else 0
         quotas.append(Quota(limit, rng.randint(1, 60), algorithm, burst))
@@ -221,3 +225,20 @@ def test_the_requests_of_a_key_that_is_asked_for_again_are_made_objects_once(mon
     verdict = judge(log, policy, budget=1_000)
     assert "budget-spent" in verdict.causes
     assert made == [1_000]
+
+
+def test_a_family_that_only_python_knows_is_judged_alike(monkeypatch):
+    """Every key is a suspect then: slow, but right."""
+    toy = "toy-window"
+    monkeypatch.setitem(ALGORITHMS, toy, replace(ALGORITHMS["fixed-window"], name=toy))
+    monkeypatch.setitem(FAMILIES, toy, FAMILIES["fixed-window"])
+    outcomes = set()
+    for seed in range(300):
+        rng = random.Random(seed)
+        quota = Quota(rng.randint(1, 3), rng.randint(2, 40), "fixed-window")
+        log = random_log(rng, Policy((quota,)))
+        known = judge(log, Policy((quota,)), tolerance_ppm=0)
+        toys = both(log, Policy((replace(quota, algorithm=toy),)), monkeypatch, tolerance_ppm=0)
+        assert toys.outcome == known.outcome
+        outcomes.add(toys.outcome)
+    assert outcomes == {VIOLATED, INCONCLUSIVE, CONSISTENT}

@@ -1,10 +1,10 @@
 //! Whether a search would find nothing against a key, and what it would spend on that.
 
-use crate::families::{Family, Job, Windows, search_sorted};
-use crate::screen::Clearance;
-use crate::search::{Answer, feasible};
+use crate::families::{Family, Job};
+use crate::feasible::{Answer, feasible};
+use crate::gaps::{Bounds, Stair};
+use crate::report::Clearance;
 use crate::seen::Seen;
-use crate::stair::{Bounds, Stair};
 
 /// What a first search may spend on each job: as `rateproof.prove.over_admission.breach` allows it.
 const FIRST_BUDGET: u64 = 16;
@@ -50,16 +50,9 @@ pub(crate) fn clearance_out_of_turn(jobs: &[Seen], flat: bool, stairs: &[Stair])
 /// `whole`: these are all hits that were ever counted. Jobs are in order.
 pub(crate) fn windows_clearance(jobs: &[Job], families: &[Family], whole: bool) -> Clearance {
     let budget = FIRST_BUDGET * jobs.len() as u64;
-    let mut spent = 0;
-    for family in families {
-        if whole || family.monotone() {
-            match search_sorted(jobs, family, budget) {
-                Windows::Explained { spent: more } => spent += more,
-                Windows::Infeasible { .. } | Windows::Exhausted { .. } => return None,
-            }
-        }
-    }
-    Some(spent)
+    (families.iter())
+        .map(|family| family.clearance(jobs, whole, budget))
+        .sum()
 }
 
 /// Whether all jobs are in time when each is decided as early as the gaps allow, in the order in

@@ -1,7 +1,7 @@
 //! How hard a log pressed on one quota: the figures of `rateproof.prove.power.pressure`.
 
+use crate::gaps::Stair;
 use crate::seen::{Seen, TIME_LIMIT};
-use crate::stair::Stair;
 use crate::windows::{most_nested, most_touching, tightest_nest};
 
 /// Steps that are tried of a staircase that lags.

@@ -1,7 +1,6 @@
 //! Which statements of header fields did not come true: the twin of `rateproof.prove.headers`.
 
 use crate::cursor::Cursor;
-use crate::places::{Place, Places};
 use crate::seen::{Kind, TIME_LIMIT};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -83,7 +82,7 @@ pub struct Broken {
     pub rule: usize,
     /// Row of the answer that says it.
     pub said: u32,
-    /// Row of the answer that gives it the lie.
+    /// Row of the answer that contradicts it.
     pub seen: u32,
 }
 
@@ -136,7 +135,78 @@ impl Promises {
     }
 }
 
-/// The row of an answer that put a statement to the test, and whether it belies it.
+/// What precedes a place among the requests of a key, and what follows.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// How many before it may have used up the quota.
+    used: u32,
+    /// How many before it were admitted.
+    admitted: u32,
+    /// Of those from it on that were admitted, the place of the one that was answered first.
+    next_admitted: u32,
+    /// The same of those that were rejected.
+    next_rejected: u32,
+}
+
+/// No place.
+const NONE: u32 = u32::MAX;
+
+/// The requests of a key, to look up; it is rebuilt for the next key in the room that it has.
+#[derive(Debug, Default)]
+struct Places {
+    /// One more than there are requests.
+    all: Vec<Place>,
+    used_ends: Vec<i64>,
+    admitted_ends: Vec<i64>,
+}
+
+impl Places {
+    /// Takes the requests of a key, by sending time.
+    fn rebuild(&mut self, all: &[Told], terms: Terms) {
+        self.all.clear();
+        self.used_ends.clear();
+        self.admitted_ends.clear();
+        let mut place = Place {
+            used: 0,
+            admitted: 0,
+            next_admitted: NONE,
+            next_rejected: NONE,
+        };
+        for answer in all {
+            self.all.push(place);
+            if terms.uses(answer) {
+                place.used += 1;
+                if answer.end != UNKNOWN_END {
+                    self.used_ends.push(answer.end);
+                }
+            }
+            if answer.kind == Kind::Admitted {
+                place.admitted += 1;
+                self.admitted_ends.push(answer.end);
+            }
+        }
+        self.all.push(place);
+        for (at, answer) in all.iter().enumerate().rev() {
+            let first = |next: u32| match all.get(next as usize) {
+                Some(next_answer) if next_answer.end < answer.end => next,
+                _ => at as u32,
+            };
+            match answer.kind {
+                Kind::Admitted => place.next_admitted = first(place.next_admitted),
+                Kind::Rejected => place.next_rejected = first(place.next_rejected),
+                Kind::Unknown => {}
+            }
+            self.all[at].next_admitted = place.next_admitted;
+            self.all[at].next_rejected = place.next_rejected;
+        }
+        self.used_ends.sort();
+        if terms.hard_reset {
+            self.admitted_ends.sort();
+        }
+    }
+}
+
+/// The row of an answer that put a statement to the test, and whether it contradicts it.
 type Look = Option<(u32, bool)>;
 
 /// The requests of a key by sending time, and where in them the last searches ended.

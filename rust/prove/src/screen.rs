@@ -7,110 +7,17 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::examine::Examiner;
-use crate::families::Family;
-use crate::groups::Groups;
-use crate::joint::Log;
-use crate::leaders::Leaders;
-use crate::occupancy::Full;
-use crate::pressure::Pressure;
-use crate::stair::Stair;
-
-/// How rejections are judged.
-#[derive(Clone, Debug)]
-pub struct Rejections {
-    /// What fills each quota.
-    pub exact: Vec<Full>,
-    /// The same, by another clock.
-    pub tolerated: Vec<Full>,
-    /// After how long nothing matters any more, in ns.
-    pub horizon_ns: i128,
-    /// Whether denied requests use up the quotas too.
-    pub denied_count: bool,
-    /// The quotas for a search over orders of decisions; none if there is none.
-    pub logs: Vec<Log>,
-}
-
-/// What is asked of every key.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// The gap of each quota.
-    pub exact: Vec<Stair>,
-    /// The same, shortened by the tolerance; None where there is none.
-    pub tolerated: Option<Vec<Stair>>,
-    /// The quotas of which their gap does not say everything.
-    pub exact_families: Vec<Family>,
-    /// The same with the tolerance; None where there is none.
-    pub tolerated_families: Option<Vec<Family>>,
-    /// Whether the log has all that the limiter ever counted, but for unknown outcomes.
-    pub whole: bool,
-    /// How rejections are judged; None if they are not.
-    pub rejections: Option<Rejections>,
-    /// Whether no key was in use before the log began.
-    pub fresh: bool,
-    /// Whether over-admission is asked for.
-    pub over: bool,
-}
-
-/// What a search would spend to find nothing; None where it has to be made.
-pub type Clearance = Option<u64>;
-
-/// A key that a search has to look at, or would spend something on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suspect {
-    /// Its number in order of appearance.
-    pub number: usize,
-    /// The code of the key.
-    pub code: usize,
-    /// Was too much admitted, for the clocks as they may be?
-    pub tolerated: Clearance,
-    /// The same, had the clocks agreed.
-    pub exact: Clearance,
-    /// The same as the first, had the unknown requests that ended been admitted.
-    pub unknown: Clearance,
-    /// Whether a rejection is certainly wrong.
-    pub wrong: bool,
-    /// Can all rejections be explained together?
-    pub joint: Clearance,
-    /// From when to when, in ns, the windows reach that certainly hold too much.
-    pub broken: Option<(i64, i64)>,
-}
-
-/// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// One for each quota.
-    pub pressure: Vec<Pressure>,
-    /// The keys that came closest to more than is allowed, by how much longer it took.
-    pub closest: Leaders,
-    /// The keys that asked for more than is allowed in the least time.
-    pub densest: Leaders,
-    /// The keys with the most requests.
-    pub busiest: Leaders,
-    /// Rejections that could be judged.
-    pub judged: usize,
-    /// Whether a rejection would be wrong, had the clocks agreed.
-    pub wrong_if_exact: bool,
-    /// Whether a rejection would be wrong, had no unknown request been admitted.
-    pub wrong_if_unknown: bool,
-    /// In order of appearance.
-    pub suspects: Vec<Suspect>,
-}
-
-impl Report {
-    fn join(&mut self, other: Self) {
-        for (mine, theirs) in self.pressure.iter_mut().zip(&other.pressure) {
-            mine.join(theirs);
-        }
-        self.closest.join(other.closest);
-        self.densest.join(other.densest);
-        self.busiest.join(other.busiest);
-        self.judged += other.judged;
-        self.wrong_if_exact |= other.wrong_if_exact;
-        self.wrong_if_unknown |= other.wrong_if_unknown;
-        self.suspects.extend(other.suspects);
-    }
-}
+use crate::clearance::{clearance, clearance_out_of_turn, in_turn, windows_clearance};
+use crate::families::{Family, Job};
+use crate::fullness::{Full, Taken, any_wrong};
+use crate::gaps::Stair;
+use crate::groups::{Chunk, Counts, Groups};
+use crate::leaders::Leader;
+use crate::pressure::{Asked, Pressure};
+use crate::report::{Clearance, Rejections, Report, Rules, Suspect};
+use crate::seen::{NEVER, Seen, in_order};
+use crate::together::{Requests, explained};
+use crate::windows::tightest_nest;
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 1 << 16;
@@ -150,4 +57,305 @@ pub fn screen(groups: &mut Groups, rules: &Rules, threads: usize) -> Report {
         pressure.key = pressure.key.map(|number| groups.codes[number]);
     }
     report
+}
+
+/// What one thread found so far, and its working memory.
+struct Examiner<'a> {
+    rules: &'a Rules,
+    longest_ns: Option<i64>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    jobs: Vec<Seen>,
+    report: Report,
+}
+
+impl<'a> Examiner<'a> {
+    fn new(rules: &'a Rules, longest_ns: Option<i64>) -> Self {
+        Self {
+            rules,
+            longest_ns,
+            starts: Vec::new(),
+            ends: Vec::new(),
+            jobs: Vec::new(),
+            report: Report {
+                pressure: vec![Pressure::default(); rules.exact.len()],
+                ..Report::default()
+            },
+        }
+    }
+
+    /// Looks at the keys of a chunk.
+    fn examine(&mut self, chunk: Chunk<'_>) {
+        let mut rest = chunk.requests;
+        for (at, counts) in chunk.counts.iter().enumerate() {
+            let (requests, behind) = rest.split_at_mut(counts.iter().sum());
+            rest = behind;
+            self.key(chunk.first + at, chunk.codes[at], requests, counts);
+        }
+    }
+
+    fn key(&mut self, number: usize, code: usize, requests: &mut [Seen], counts: &Counts) {
+        let first = requests.iter().map(|seen| seen.sent).min().unwrap_or(0);
+        let (admitted, rest) = requests.split_at_mut(counts[0]);
+        let (rejected, unknown) = rest.split_at_mut(counts[1]);
+        for kind in [&mut *admitted, rejected, unknown] {
+            in_order(kind);
+        }
+        let flat = admitted.is_sorted_by_key(|seen| seen.end);
+        self.press([number, code], admitted, rejected, unknown, flat);
+        let mut suspect = Suspect {
+            number,
+            code,
+            tolerated: Some(0),
+            exact: Some(0),
+            unknown: Some(0),
+            wrong: false,
+            joint: Some(0),
+            broken: None,
+        };
+        if self.rules.over {
+            self.search(admitted, unknown, flat, &mut suspect);
+            // Of several quotas, one may have counted what another rejected.
+            let counted = self.rules.exact.len() > 1 && !rejected.is_empty();
+            let whole = self.rules.whole && unknown.is_empty() && !counted;
+            self.search_windows(admitted, unknown, whole, &mut suspect);
+        }
+        if let Some(rules) = &self.rules.rejections {
+            let known_ns = self.longest_ns.map(|longest_ns| first + longest_ns);
+            let unjudged = self.unjudged(rejected, known_ns, rules);
+            if unjudged < rejected.len() {
+                self.report.judged += rejected.len() - unjudged;
+                let key = Key {
+                    admitted,
+                    rejected,
+                    unknown,
+                    unjudged,
+                    empty: known_ns.filter(|_| !self.rules.fresh),
+                };
+                suspect.wrong = self.rejections(&key, rules);
+                if !suspect.wrong && !rules.logs.is_empty() {
+                    suspect.joint = self.together(&key, rules);
+                }
+            }
+        }
+        let cleared = [
+            suspect.tolerated,
+            suspect.exact,
+            suspect.unknown,
+            suspect.joint,
+        ];
+        if suspect.wrong || cleared != [Some(0); 4] {
+            self.report.suspects.push(suspect);
+        }
+    }
+
+    fn press(
+        &mut self,
+        [number, code]: [usize; 2],
+        admitted: &[Seen],
+        rejected: &[Seen],
+        unknown: &[Seen],
+        flat: bool,
+    ) {
+        let all = || admitted.iter().chain(rejected).chain(unknown);
+        self.starts.clear();
+        self.starts.extend(all().map(|seen| seen.sent));
+        self.ends.clear();
+        // An unknown request counts until it ended, or as it was sent.
+        let end = |seen: &Seen| {
+            if seen.end == NEVER {
+                seen.sent
+            } else {
+                seen.end
+            }
+        };
+        self.ends.extend(all().map(end));
+        // Stable sorts merge the runs that they find.
+        self.starts.sort();
+        self.ends.sort();
+        let asked = Asked {
+            starts: &self.starts,
+            ends: &self.ends,
+            admitted,
+            flat,
+        };
+        let report = &mut self.report;
+        let leader = |rank, quota| Leader {
+            rank,
+            number,
+            code,
+            quota,
+        };
+        let (mut got, mut asks) = (None, None);
+        for (quota, stair) in self.rules.exact.iter().enumerate() {
+            let margins = report.pressure[quota].add(number, stair, &asked);
+            got = earlier(got, margins.got_ns.map(|rank| leader(rank, quota)));
+            asks = earlier(asks, margins.asked_ns.map(|rank| leader(rank, quota)));
+        }
+        got.into_iter().for_each(|got| report.closest.add(got));
+        asks.into_iter().for_each(|asks| report.densest.add(asks));
+        let requests = i64::try_from(asked.starts.len()).expect("fewer than 2^32 rows");
+        report.busiest.add(leader(-requests, 0));
+    }
+
+    /// The searches for over-admission.
+    fn search(&mut self, admitted: &[Seen], unknown: &[Seen], flat: bool, found: &mut Suspect) {
+        let rules = self.rules;
+        let tolerated = rules.tolerated.as_ref().unwrap_or(&rules.exact);
+        // Smaller gaps give no later instants: what is in turn stays so with the tolerance.
+        if !in_turn(admitted, &rules.exact) {
+            found.exact = clearance_out_of_turn(admitted, flat, &rules.exact);
+            found.tolerated = match &rules.tolerated {
+                Some(stairs) => clearance(admitted, flat, stairs),
+                None => found.exact.replace(0),
+            };
+        }
+        if found.tolerated.is_none() {
+            found.broken = broken(admitted, flat, tolerated);
+        }
+        if unknown.iter().any(|seen| seen.end != NEVER) {
+            self.jobs.clear();
+            self.jobs.extend_from_slice(admitted);
+            self.jobs
+                .extend(unknown.iter().filter(|seen| seen.end != NEVER));
+            self.jobs.sort();
+            let flat = self.jobs.is_sorted_by_key(|seen| seen.end);
+            found.unknown = clearance(&self.jobs, flat, tolerated);
+        }
+    }
+
+    /// The searches for over-admission that come after those found nothing.
+    fn search_windows(
+        &mut self,
+        admitted: &[Seen],
+        unknown: &[Seen],
+        whole: bool,
+        found: &mut Suspect,
+    ) {
+        let rules = self.rules;
+        let Some(least) = rules.exact_families.iter().map(Family::harmless).min() else {
+            return;
+        };
+        if admitted.len() + unknown.len() <= least {
+            return;
+        }
+        let jobs =
+            |seen: &[Seen]| -> Vec<Job> { seen.iter().map(|seen| (seen.sent, seen.end)).collect() };
+        let tolerated = rules.tolerated_families.as_ref();
+        let more = |cost: Clearance, jobs: &[Job], families: &[Family], whole: bool| {
+            Some(cost? + windows_clearance(jobs, families, whole)?)
+        };
+        let known = jobs(admitted);
+        let families = tolerated.unwrap_or(&rules.exact_families);
+        found.tolerated = more(found.tolerated, &known, families, whole);
+        if tolerated.is_some() {
+            found.exact = more(found.exact, &known, &rules.exact_families, whole);
+        }
+        if unknown.iter().any(|seen| seen.end != NEVER) {
+            found.unknown = more(found.unknown, &jobs(&self.jobs), families, false);
+        }
+    }
+
+    /// How many rejections come too early to be judged: see `covered_from_ns`.
+    fn unjudged(&self, rejected: &[Seen], known_ns: Option<i64>, rules: &Rejections) -> usize {
+        if self.rules.fresh {
+            return 0;
+        }
+        let Some(known_ns) = known_ns else {
+            return rejected.len();
+        };
+        let from = i128::from(known_ns) + rules.horizon_ns;
+        rejected.partition_point(|seen| i128::from(seen.sent) < from)
+    }
+
+    /// Whether any of the rejections is wrong; notes what would be.
+    fn rejections(&mut self, key: &Key<'_>, rules: &Rejections) -> bool {
+        let judged = &key.rejected[key.unjudged..];
+        self.take(key, rules);
+        let mut wrong = |starts: &[i64], quotas: &[Full]| {
+            let taken = Taken {
+                starts,
+                ends: &self.ends,
+                empty: key.empty,
+            };
+            any_wrong(judged, taken, quotas, &mut self.jobs)
+        };
+        if key.unknown.is_empty() {
+            // By the other clock more are in use, so what is right by this one is right.
+            let doubt = wrong(&self.starts, &rules.exact);
+            self.report.wrong_if_exact |= doubt;
+            return doubt && wrong(&self.starts, &rules.tolerated);
+        }
+        let doubt = wrong(&self.starts, &rules.tolerated);
+        self.report.wrong_if_unknown |= doubt;
+        self.starts.extend(key.unknown.iter().map(|seen| seen.sent));
+        self.starts.sort();
+        let doubt = wrong(&self.starts, &rules.exact);
+        self.report.wrong_if_exact |= doubt;
+        doubt && wrong(&self.starts, &rules.tolerated)
+    }
+
+    /// Notes when the requests that certainly used up a quota were sent and ended.
+    fn take(&mut self, key: &Key<'_>, rules: &Rejections) {
+        let denied = if rules.denied_count {
+            key.rejected
+        } else {
+            &[]
+        };
+        let all = || key.admitted.iter().chain(denied);
+        self.starts.clear();
+        self.starts.extend(all().map(|seen| seen.sent));
+        self.ends.clear();
+        self.ends.extend(all().map(|seen| seen.end));
+        // Stable sorts merge the runs that they find.
+        self.starts.sort();
+        self.ends.sort();
+    }
+
+    /// What searches over orders of decisions spend to explain all rejections.
+    fn together(&mut self, key: &Key<'_>, rules: &Rejections) -> Clearance {
+        if !key.unknown.is_empty() {
+            self.take(key, rules);
+        }
+        let requests = Requests {
+            admitted: key.admitted,
+            rejected: key.rejected,
+            unjudged: key.unjudged,
+            unknown_from: key.unknown.first().map(|seen| seen.sent),
+            starts: &self.starts,
+            ends: &self.ends,
+            denied_count: rules.denied_count,
+        };
+        explained(&requests, &rules.logs)
+    }
+}
+
+/// The requests of one key, each kind in order.
+struct Key<'a> {
+    admitted: &'a [Seen],
+    rejected: &'a [Seen],
+    unknown: &'a [Seen],
+    /// How many of the rejections come too early to be judged.
+    unjudged: usize,
+    /// When a bucket may have been empty, before which nothing is known.
+    empty: Option<i64>,
+}
+
+/// The lesser of two, where there are two.
+fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// From when to when the tightest nests reach that break a stair at its first step.
+fn broken(admitted: &[Seen], flat: bool, stairs: &[Stair]) -> Option<(i64, i64)> {
+    stairs
+        .iter()
+        .filter_map(|stair| {
+            let (span, sent) = tightest_nest(admitted, flat, stair.size(1))?;
+            (i128::from(span) < stair.span_ns(1)).then_some((sent, sent + span))
+        })
+        .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
 }

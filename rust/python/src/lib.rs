@@ -8,7 +8,6 @@ mod decision;
 mod denials;
 mod enforce;
 mod errors;
-mod families;
 mod held;
 mod limiter;
 mod program;
@@ -25,6 +24,7 @@ mod wsgi_key;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     counters::register(module)?;
+    decider::register(module)?;
     decision::register(module)?;
     denials::register(module)?;
     enforce::register(module)?;
@@ -36,6 +36,5 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tally::register(module)?;
     promises::register(module)?;
     prove::register(module)?;
-    families::register(module)?;
     screen::register(module)
 }

@@ -5,7 +5,6 @@
 
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -14,14 +13,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple};
 
-use crate::counters::Counters;
-use crate::decider::{Ask, Decider, Given};
+use crate::decider::{Ask, Decider};
 use crate::decision::Decision;
 use crate::held::Held;
 
 /// What `Limiter` derives from: it holds the decider, from `decide_by` until `let_go`.
 #[pyclass(frozen, subclass, module = "rateproof._native")]
-pub struct HotLimiter(Held<Arc<Decider>>);
+pub struct HotLimiter(Held<Py<Decider>>);
 
 #[pymethods]
 impl HotLimiter {
@@ -32,19 +30,8 @@ impl HotLimiter {
     }
 
     /// From now on `hit` and `peek` are answered without Python where that is possible.
-    #[pyo3(signature = (source, counters, quotas, *, skip_full, shadow))]
-    fn decide_by(
-        &self,
-        py: Python<'_>,
-        source: Given<'_>,
-        counters: &Counters,
-        quotas: Vec<(Py<PyAny>, usize)>,
-        skip_full: bool,
-        shadow: bool,
-    ) -> PyResult<()> {
-        let decider = Decider::new(py, source, counters, quotas, skip_full, shadow)?;
-        self.0.put(py, Some(Arc::new(decider)));
-        Ok(())
+    fn decide_by(&self, py: Python<'_>, decider: Py<Decider>) {
+        self.0.put(py, Some(decider));
     }
 
     /// Lets go of the decider, and of its tables.
@@ -68,9 +55,11 @@ impl HotLimiter {
         key: &[u8],
         cost: u64,
     ) -> PyResult<Option<Py<Decision>>> {
-        let told = self.0.with(py, |held| held.at_once(py, ask, key, cost));
-        match (told.flatten(), self.0.with(py, Arc::clone)) {
-            (None, Some(decider)) => decider.patiently(py, ask, key, cost),
+        let told = self
+            .0
+            .with(py, |held| held.get().at_once(py, ask, key, cost));
+        match (told.flatten(), self.0.with(py, |held| held.clone_ref(py))) {
+            (None, Some(decider)) => decider.get().patiently(py, ask, key, cost),
             (told, _) => Ok(told),
         }
     }
@@ -86,7 +75,8 @@ impl HotLimiter {
             _ => return None,
         };
         let (py, key) = (key.py(), bytes_of(key)?);
-        self.0.with(py, |held| held.at_once(py, ask, key, cost))?
+        self.0
+            .with(py, |held| held.get().at_once(py, ask, key, cost))?
     }
 
     /// `decide` for every call: the method in Python is asked what the decider cannot tell.
@@ -132,8 +122,8 @@ fn natively<'py>(method: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = method.py();
     let name: String = method.getattr("__name__")?.extract()?;
     let (ask, call): (_, ffi::PyCFunctionFastWithKeywords) = match name.as_str() {
-        "hit" => (Ask::Hit, hit),
-        "peek" => (Ask::Peek, peek),
+        "hit" => (Ask::Hit, answer::<false>),
+        "peek" => (Ask::Peek, answer::<true>),
         _ => return Err(PyValueError::new_err("hit or peek")),
     };
     IN_PYTHON[ask as usize].get_or_init(py, || method.clone().unbind());
@@ -160,37 +150,18 @@ fn kept(text: String) -> PyResult<*const c_char> {
     Ok(CString::new(text)?.into_raw())
 }
 
-unsafe extern "C" fn hit(
-    slf: *mut ffi::PyObject,
-    args: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: called by the interpreter, as the definition says.
-    unsafe { answer(Ask::Hit, slf, args, count, names) }
-}
-
-unsafe extern "C" fn peek(
-    slf: *mut ffi::PyObject,
-    args: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: called by the interpreter, as the definition says.
-    unsafe { answer(Ask::Peek, slf, args, count, names) }
-}
-
+/// `hit` or `peek`, as the interpreter calls it.
+///
 /// # Safety
 /// The interpreter's lock is held, `slf` is a `HotLimiter`, and there are `count` objects at
 /// `args`, followed by one for each of the `names`, a tuple or null.
-#[inline]
-unsafe fn answer(
-    ask: Ask,
+unsafe extern "C" fn answer<const PEEK: bool>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
+    let ask = if PEEK { Ask::Peek } else { Ask::Hit };
     let answered = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: as above; the objects live until the call returns.
         let (py, limiter) = unsafe {

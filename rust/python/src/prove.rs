@@ -1,7 +1,7 @@
 //! The feasibility checker for Python.
 
 use pyo3::prelude::*;
-use rateproof_prove::{Answer, Log, MAX_POSITIONS, Piece, Stair};
+use rateproof_prove::{Answer, Log, MAX_POSITIONS, Stair};
 
 use crate::errors::raise;
 
@@ -10,8 +10,7 @@ pub type StairFigures = (usize, usize, i128, i128, i128);
 
 /// Adds this file's functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(feasible, module)?)?;
-    module.add_function(wrap_pyfunction!(explain, module)?)
+    module.add_function(wrap_pyfunction!(feasible, module)?)
 }
 
 /// Times are signed 64-bit nanoseconds in native byte order, one a job.
@@ -40,35 +39,6 @@ fn feasible(
     )
 }
 
-/// Intervals are pairs of times, from 0 to below 2**61, of admissions, rejections and others.
-#[pyfunction]
-fn explain(
-    py: Python<'_>,
-    requests: [Vec<u8>; 3],
-    denied_count: bool,
-    quotas: Vec<(usize, i128, i128)>,
-    budget: u64,
-) -> PyResult<(&'static str, Vec<i64>, u64)> {
-    let mut piece = Piece {
-        denied_count,
-        ..Piece::default()
-    };
-    for (bytes, requests) in requests.iter().zip(&mut piece.requests) {
-        let times = times(py, bytes)?;
-        *requests = times
-            .chunks_exact(2)
-            .map(|pair| (pair[0], pair[1]))
-            .collect();
-    }
-    let quotas = logs(quotas);
-    let answer = py.detach(|| rateproof_prove::explain(&piece, &quotas, budget));
-    Ok(match answer {
-        Answer::Feasible { instants, spent } => ("explained", instants, spent),
-        Answer::Infeasible { spent, .. } => ("unexplained", Vec::new(), spent),
-        Answer::Exhausted { spent } => ("exhausted", Vec::new(), spent),
-    })
-}
-
 /// limit, low_ns and high_ns of each.
 pub fn logs(figures: Vec<(usize, i128, i128)>) -> Vec<Log> {
     let log = |(limit, low_ns, high_ns)| Log {
@@ -84,7 +54,7 @@ pub fn cut(ns: i128) -> i64 {
     ns.clamp(0, 1 << 61) as i64
 }
 
-pub fn intervals(py: Python<'_>, sent: &[u8], received: &[u8]) -> PyResult<(Vec<i64>, Vec<i64>)> {
+fn intervals(py: Python<'_>, sent: &[u8], received: &[u8]) -> PyResult<(Vec<i64>, Vec<i64>)> {
     let (sent, received) = (times(py, sent)?, times(py, received)?);
     if sent.len() != received.len() || sent.len() >= MAX_POSITIONS {
         let message = format!("{} starts and {} ends", sent.len(), received.len());

@@ -3,13 +3,16 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_prove::{
-    Clearance, Counting, Full, Groups, Kind, Leaders, MAX_POSITIONS, Rejections, Rules,
+    Clearance, Counting, Family, Full, Groups, Kind, Leaders, MAX_POSITIONS, Rejections, Rules,
     screen as screen_groups,
 };
 
-use crate::families::{FamilyFigures, family};
+use crate::errors::raise;
 use crate::prove::{StairFigures, cut, logs, stair};
 use crate::seen_columns::{Column, Columns, Table};
+
+/// algorithm, limit, window_ns, ppm, granularity_ns.
+type FamilyFigures = (String, usize, i64, i64, i64);
 
 /// attempts, possible, provable, tightest_ns, stressed, code of the key.
 type PressureFigures = (usize, usize, usize, Option<i64>, bool, Option<usize>);
@@ -65,6 +68,14 @@ impl Asked {
             over: self.over,
         })
     }
+}
+
+fn family(py: Python<'_>, figures: FamilyFigures) -> PyResult<Family> {
+    let (name, limit, window_ns, ppm, granularity_ns) = &figures;
+    rateproof_prove::family(name, *limit, *window_ns, *ppm, *granularity_ns).ok_or_else(|| {
+        let hint = Some("at most 100000 ppm, times below 2**61");
+        raise(py, "InvalidArgument", &format!("family {figures:?}"), hint)
+    })
 }
 
 /// What fills a quota: limit and how long each counts, or limit, gain, cost and slack of a bucket.

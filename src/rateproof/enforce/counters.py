@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Protocol
 
-__all__ = ["Count", "Counters"]
+__all__ = ["Count", "DecisionCounters"]
 
 
 class Count(IntEnum):
@@ -27,7 +27,7 @@ class Count(IntEnum):
     CACHED = 7
 
 
-class Counters(Protocol):
+class DecisionCounters(Protocol):
     """Counters in shared memory: a process that dies takes none of its counts with it."""
 
     def add(self, which: int) -> None:

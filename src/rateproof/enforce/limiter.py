@@ -25,13 +25,15 @@ if TYPE_CHECKING or native() is not None:
 else:
     M = TypeVar("M")
 
-    class HotLimiter:
+    class PlainBase:
         """Where there is no native core, every call is decided in Python."""
 
         decides = False
 
         def decide_by(self, *_: object, **__: object) -> None:
             """Nothing: no native core, no decider."""
+
+    HotLimiter = PlainBase
 
     def natively(method: M) -> M:
         """The method as it is."""
@@ -74,10 +76,10 @@ class Limiter(HotLimiter):
 
     Args:
         policy: such as `"5 per 5s"`, or a `Quota`, or a `Policy`.
-        store: where admissions are kept. `memory://`: this process and the
-            children it forks. `shm://NAME`: every process of this user on this
-            machine that opens the same name, no service needed. `redis://…`:
-            every machine (see `rateproof.enforce.stores.redis`). An open `Store`
+        store: where admissions are kept. `memory://`: this process and, with the
+            native core, the children it forks. `shm://NAME`: every process of this
+            user on this machine that opens the same name, no service needed.
+            `redis://…`: every machine (see `docs/enforce/redis.md`). An open `Store`
             is shared by the limiters on it, with its tables in memory and its
             connections, and closed by the first of them that is closed.
         clock: the store's own clock if None. Limiters that share a store must
@@ -97,7 +99,7 @@ class Limiter(HotLimiter):
 
     Raises:
         InvalidArgument: one of these cannot be.
-        StoreMismatch: the store has this quota in another core or capacity.
+        StoreMismatch: the store has this quota in another capacity or layout.
         StoreError: the store cannot be opened.
 
     >>> from rateproof import Limiter, ManualClock
@@ -205,6 +207,8 @@ class Limiter(HotLimiter):
 
     async def ahit(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
         """`hit` for coroutines: where the store waits for a network, others go on."""
+        if self._never_waits:
+            return self.hit(key, cost, policy=policy)
         return await self._decide("ahit", key, cost, policy)
 
     def reset(self, key: Key, *, policy: PolicyLike | None = None) -> None:
@@ -268,15 +272,18 @@ class Limiter(HotLimiter):
 
     def _choose_decider(self) -> None:
         """Let the native core decide where it can do all that this limiter is asked for."""
+        self._never_waits = False
         ledger, counters, module = self._plan.ledger, self._counters, native()
         source = getattr(ledger, "source", None)
         mixed = self._skip_full and len(ledger.quotas) > 1  # asks some of the tables only
         if module is None or source is None or self._any_exempt or self._clock is not None or mixed:
             return
         if type(self).hit is Limiter.hit and isinstance(counters, module.Counters):
-            self.decide_by(
+            decider = module.Decider(
                 source, counters, self._plan.order, skip_full=self._skip_full, shadow=self._shadow
             )
+            self.decide_by(decider)
+            self._never_waits = isinstance(source[0], module.Table)
 
     async def _decide(
         self,
@@ -398,7 +405,10 @@ def _check(store: object, clock: object, on_full: object, on_error: object, exem
     if not callable(getattr(clock, "now_ns", None)):
         raise TypeError(f"clock is {type(clock).__name__}, not a Clock")
     if isinstance(store, str) and store.startswith(NETWORK_SCHEMES):
-        raise InvalidArgument("a clock for a store that has its own", "the server's decides")
+        raise InvalidArgument(
+            f"clock= cannot be used with {store.partition('//')[0]}//",
+            "Redis decides by its own clock",
+        )
 
 
 class _Plan:

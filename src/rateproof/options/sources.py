@@ -17,7 +17,6 @@ from typing import Any, Final
 from rateproof.errors import InvalidArgument
 from rateproof.options.declared import Verb
 from rateproof.options.kinds import Option, Section
-from rateproof.options.reader import Reader
 
 __all__ = ["Sources"]
 
@@ -102,6 +101,8 @@ class Sources:
     def _from_file(self, accept: Callable[[dict[str, Any]], object] | None) -> dict[str, Any]:
         if self.file is None:
             return {}
+        from rateproof.options.reader import Reader  # no other verb waits for it
+
         reader = Reader(self.file, "settings", "docs/reference/serve.md lists them", plain=True)
         options = {each.name: each for each in filter(self.verb.filed, self.verb.options)}
         for name in options.keys() & self._told.keys():

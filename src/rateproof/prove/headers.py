@@ -19,12 +19,12 @@ from rateproof.prove.terms import Tolerance
 __all__ = [
     "MOST_FINDINGS",
     "RULES",
-    "Answer",
     "Broken",
-    "Finding",
+    "FalseStatement",
     "Headers",
     "Promises",
     "Terms",
+    "Told",
     "all_headers",
     "broken_promises",
     "headers_of",
@@ -32,8 +32,6 @@ __all__ = [
 
 MOST_FINDINGS: Final = 16
 """Findings that are told of; the figures say of how many."""
-
-_HARD_RESET = {"fixed-window", "first-hit-window"}
 
 
 RULES: Final = (
@@ -49,7 +47,7 @@ _SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Told:
     """A request of a key, and what its answer says.
 
     Args:
@@ -87,7 +85,7 @@ class Terms:
     hard_reset: bool = False
 
     def at_least_ns(self, said_ns: int) -> int:
-        """How long that many rounded-up seconds of the limiter's clock last at least."""
+        """Return how long that many rounded-up seconds of the limiter's clock last at least."""
         short_ns = max(0, said_ns - _SECOND_NS)
         lasts_ns = short_ns * (1_000_000 - self.tolerance.ppm) // 1_000_000
         return max(0, lasts_ns - self.tolerance.granularity_ns)
@@ -100,7 +98,7 @@ class Broken:
     Args:
         rule: which of `RULES`, by index.
         said: row of the answer that says it.
-        seen: row of the answer that gives it the lie.
+        seen: row of the answer that contradicts it.
     """
 
     rule: int
@@ -121,9 +119,7 @@ class Promises:
     broken: tuple[Broken, ...]
 
 
-def broken_promises(
-    answers: Sequence[Answer], terms: Terms, known_ns: int | None = None
-) -> Promises:
+def broken_promises(answers: Sequence[Told], terms: Terms, known_ns: int | None = None) -> Promises:
     """Hold every statement of a key against what then happened.
 
     Args:
@@ -138,7 +134,7 @@ def broken_promises(
 class _Key:
     """The requests of a key by sending time, and what may have used up the quota."""
 
-    def __init__(self, answers: Sequence[Answer], terms: Terms, known_ns: int | None) -> None:
+    def __init__(self, answers: Sequence[Told], terms: Terms, known_ns: int | None) -> None:
         self._terms = terms
         self._known_ns = known_ns
         self._all = sorted(answers, key=_by_time)
@@ -156,7 +152,7 @@ class _Key:
         self._first_admitted = _earliest_from(self._admitted)
         self._first_rejected = _earliest_from(self._rejected)
 
-    def _uses(self, answer: Answer) -> bool:
+    def _uses(self, answer: Told) -> bool:
         return answer.admitted is not False or self._terms.denied_count
 
     def promises(self) -> Promises:
@@ -175,18 +171,18 @@ class _Key:
                         broken.append(Broken(rule, answer.row, seen.answer.row))
         return Promises((judged[0], judged[1], judged[2], judged[3]), tuple(broken))
 
-    def _since(self, answer: Answer, until_ns: int) -> int:
-        """How many others may have used up the quota after the answer was decided."""
+    def _since(self, answer: Told, until_ns: int) -> int:
+        """Return how many others may have used up the quota after the answer was decided."""
         count = bisect_right(self._used_starts, until_ns) - bisect_left(
             self._used_ends, answer.sent_ns
         )
         return count - self._uses(answer)
 
-    def _complete(self, answer: Answer) -> bool:
-        """Whether no request that the log lacks can have been decided after this one."""
+    def _complete(self, answer: Told) -> bool:
+        """Tell whether no request that the log lacks can have been decided after this one."""
         return self._known_ns is None or answer.sent_ns >= self._known_ns
 
-    def _too_short(self, said: Answer, received_ns: int) -> "_Seen | None":
+    def _too_short(self, said: Told, received_ns: int) -> "_Seen | None":
         """It waited, nothing else can have passed meanwhile, and was rejected again."""
         if said.admitted is not False or said.retry_after_ns is None or not self._complete(said):
             return None
@@ -201,7 +197,7 @@ class _Key:
             return None
         return _Seen(seen, broken=seen.admitted is False)
 
-    def _too_long(self, said: Answer, received_ns: int) -> "_Seen | None":
+    def _too_long(self, said: Told, received_ns: int) -> "_Seen | None":
         """Another was admitted more than a second before the wait was over."""
         if said.admitted is not False or said.retry_after_ns is None:
             return None
@@ -214,7 +210,7 @@ class _Key:
             return _Seen(denied, broken=False)
         return None
 
-    def _too_high(self, said: Answer, received_ns: int) -> "_Seen | None":
+    def _too_high(self, said: Told, received_ns: int) -> "_Seen | None":
         """Another was rejected although fewer than remained can have passed."""
         if not said.remaining or not self._complete(said):
             return None
@@ -226,7 +222,7 @@ class _Key:
         passed = self._next(received_ns, self._admitted_starts, self._first_admitted)
         return None if passed is None else _Seen(passed, broken=False)
 
-    def _too_low(self, said: Answer, received_ns: int) -> "_Seen | None":
+    def _too_low(self, said: Told, received_ns: int) -> "_Seen | None":
         """More than remained were admitted before the window can have ended."""
         if not self._terms.hard_reset or said.remaining is None or said.reset_ns is None:
             return None
@@ -238,7 +234,7 @@ class _Key:
         first = self._first_admitted[before]
         return _Seen(self._admitted[first], broken=passed > said.remaining)
 
-    def _next(self, after_ns: int, starts: Sequence[int], first: Sequence[int]) -> Answer | None:
+    def _next(self, after_ns: int, starts: Sequence[int], first: Sequence[int]) -> Told | None:
         """Of those sent later, the one that was answered first."""
         at = bisect_right(starts, after_ns)
         if at == len(starts):
@@ -251,19 +247,19 @@ class _Key:
 class _Seen:
     """The answer that put a statement to the test."""
 
-    answer: Answer
+    answer: Told
     broken: bool
 
 
-def _by_time(answer: Answer) -> tuple[int, bool, int, int]:
+def _by_time(answer: Told) -> tuple[int, bool, int, int]:
     return answer.sent_ns, answer.received_ns is None, answer.received_ns or 0, answer.row
 
 
-def _end(answer: Answer) -> int:
+def _end(answer: Told) -> int:
     return answer.sent_ns if answer.received_ns is None else answer.received_ns
 
 
-def _earliest_from(answers: Sequence[Answer]) -> list[int]:
+def _earliest_from(answers: Sequence[Told]) -> list[int]:
     """For each place the place, from it on, of the answer that was received first."""
     earliest = list(range(len(answers)))
     for at in range(len(answers) - 2, -1, -1):
@@ -277,7 +273,7 @@ _Found = tuple[Sequence[int], int, Sequence[Broken]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FalseStatement:
     """A statement of the limiter that did not come true.
 
     Args:
@@ -285,10 +281,10 @@ class Finding:
         key: the client whom it was told.
         run: number of the run.
         said: number of the request whose answer says it; see `Witness.number`.
-        seen: number of the request whose answer gives it the lie.
+        seen: number of the request whose answer contradicts it.
         value: what was said: seconds to wait, or how many remain.
         after_ns: from when the statement may have been made (`remaining-…`, `…-too-long`)
-            or had arrived (`…-too-short`) to the sending or answer that belies it.
+            or had arrived (`…-too-short`) to the sending or answer that contradicts it.
     """
 
     rule: str
@@ -335,7 +331,7 @@ class Headers:
 
     judged: tuple[int, ...]
     broken: int
-    findings: tuple[Finding, ...]
+    findings: tuple[FalseStatement, ...]
     assumed: bool = False
 
     def describe(self) -> list[str]:
@@ -396,7 +392,7 @@ def headers_of(
     known_after_ns: int | None,
     denied_count: bool = False,
 ) -> Headers | None:
-    """What became of every statement in a log.
+    """Return what became of every statement in a log.
 
     Args:
         log: what clients saw, none of it missing.
@@ -415,7 +411,7 @@ def headers_of(
         _missing(log, name) for name in ("retry_after_s", "ratelimit_remaining")
     ):
         return None
-    hard_reset = all(quota.algorithm in _HARD_RESET for quota in policy.quotas)
+    hard_reset = all(quota.record.hard_reset for quota in policy.quotas)
     terms = Terms(tolerance, denied_count, hard_reset)
     found = _natively(log, terms, known_after_ns) or _by_reference(log, terms, known_after_ns)
     judged, count, broken = found
@@ -470,13 +466,13 @@ def _of_key(
         for row, (sent_ns, received_ns) in zip(rows, jobs, strict=True):
             retry_after_s, remaining, reset_s = told[row]
             answers.append(
-                Answer(
+                Told(
                     sent_ns, received_ns, admitted, row,
                     _ns(retry_after_s), remaining, _ns(reset_s),
                 )
             )  # fmt: skip
     for row, (sent_ns, _) in zip(key.unknown_rows, key.unknown, strict=True):
-        answers.append(Answer(sent_ns, None, None, row))
+        answers.append(Told(sent_ns, None, None, row))
     known_ns = None
     if known_after_ns is None:
         known_ns = max(answer.sent_ns for answer in answers) + 1
@@ -490,7 +486,7 @@ def _ns(said_s: float | None) -> int | None:
     return None if said_s is None else round(min(max(said_s, 0.0) * 1e9, 2.0**61))
 
 
-def _finding(log: EventLog, broken: Broken) -> Finding:
+def _finding(log: EventLog, broken: Broken) -> FalseStatement:
     said, seen = log[broken.said], log[broken.seen]
     value, after_ns = said.retry_after_s, 0
     if broken.rule == 0:
@@ -500,7 +496,7 @@ def _finding(log: EventLog, broken: Broken) -> Finding:
     else:
         value = said.ratelimit_remaining
     numbered = said.sequence != seen.sequence
-    return Finding(
+    return FalseStatement(
         RULES[broken.rule],
         said.key,
         said.run,

@@ -10,9 +10,9 @@ from typing import Final
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy
-from rateproof.prove.diagnosis.answers import doubted_rejections, if_rejected, perhaps_rejected
 from rateproof.prove.diagnosis.division import divided
-from rateproof.prove.diagnosis.hypotheses import Finding, diagnose
+from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
+from rateproof.prove.diagnosis.statuses import doubted_rejections, if_rejected, perhaps_rejected
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
@@ -127,7 +127,7 @@ def checked(claims: frozenset[str]) -> None:
 
 
 def verdict_of(
-    trial: Trial, claims: frozenset[str], findings: Sequence[Finding], *, whole: bool = True
+    trial: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, whole: bool = True
 ) -> Verdict:
     """The verdict of a trial.
 
@@ -233,7 +233,7 @@ def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset
 def _violations(
     trial: Trial, asked: frozenset[str], doubts: Doubts
 ) -> tuple[list[Evidence], list[str]]:
-    """What is certainly false of what is asked, and the reasons that say so."""
+    """Return what is certainly false of what is asked, and the reasons that say so."""
     found: list[Evidence] = []
     reasons: list[str] = []
     if OVER_ADMISSION in asked:
@@ -394,7 +394,7 @@ _NOT_SHOWN: Final = (
 
 
 def verify(document: Document, budget: int = DEFAULT_BUDGET) -> Verdict:
-    """Whether the requests of a document show what it claims, under what it openly assumes.
+    """Tell whether the requests of a document show what it claims, under what it openly assumes.
 
     Its sentence and figures play no part.
 
@@ -473,7 +473,7 @@ def causes_of(
 def left_out(
     trial: Trial, claims: frozenset[str], counts: Counts, pressure: Sequence[Pressure]
 ) -> list[str]:
-    """What the verdict does not cover."""
+    """Return what the verdict does not cover."""
     unjudged = [] if trial.cut_off else _unjudged_rejections(claims, trial.policy, counts)
     return [*_unfilled(claims, pressure), *unjudged]
 

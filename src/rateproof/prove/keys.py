@@ -168,7 +168,7 @@ _KINDS = {ADMITTED: 0, REJECTED: 1}
 
 
 def columns_of(log: EventLog) -> dict[str, Any]:
-    """What of a log is judged, as it is stored: one number for all rows, or a buffer."""
+    """Return what of a log is judged, as it is stored: one number for all rows, or a buffer."""
     return {name: stored(log, name) for name in _STORED} | {
         "marked": marks_told(log),
         "rows": len(log),
@@ -222,7 +222,7 @@ class Counts:
 
 
 def fresh(log: EventLog) -> bool:
-    """Whether the log says that no key was in use before it began."""
+    """Tell whether the log says that no key was in use before it began."""
     return log.metadata.get("fresh_keys") is True
 
 

@@ -1,4 +1,9 @@
-"""What is in a log, and which of its keys have to be looked at: the reference, which names all."""
+"""What is in a log, and which of its keys have to be looked at one by one.
+
+The native screen clears nearly every key without an object for an event: it knows
+against which a search would find nothing, and what it would spend on that. Without it,
+or where a log is not one for it, every key is a suspect. The verdict is the same.
+"""
 
 import os
 from collections.abc import Callable, Collection, Sequence
@@ -16,9 +21,7 @@ from rateproof.prove.keys import (
     observe,
     stored,
 )
-from rateproof.prove.over_admission.gaps import (
-    Model,
-)
+from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.pressure import (
     ClosestCall,
     Pressure,
@@ -156,13 +159,14 @@ def screened(
     native = core.native()
     if native is None or not len(log):
         return None
-    same_clock = tolerance == EXACT
-    exact, tolerated = Model.of(policy, EXACT), Model.of(policy, tolerance)
+    exact, tolerated = _promised(policy, EXACT), _promised(policy, tolerance)
+    if tolerance == EXACT:
+        tolerated = None, None
     rules = {
-        "exact": exact.figures(),
-        "tolerated": None if same_clock else tolerated.figures(),
-        "exact_families": exact.family_figures(),
-        "tolerated_families": None if same_clock else tolerated.family_figures(),
+        "exact": exact[0],
+        "tolerated": tolerated[0],
+        "exact_families": exact[1],
+        "tolerated_families": tolerated[1],
         "whole": judgement.fresh and not judgement.cut_off,
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,
@@ -208,8 +212,15 @@ def screened(
     )
 
 
+def _promised(policy: Policy, tolerance: Tolerance) -> tuple[Any, Any]:
+    """The gaps and the families of a policy as the native core takes them."""
+    model = Model.of(policy, tolerance)
+    families = [(f.algorithm, f.limit, f.window_ns, *astuple(f.tolerance)) for f in model.families]
+    return [astuple(stair) for stair in model.stairs], families
+
+
 def _rejections(judgement: Judgement, tolerance: Tolerance) -> dict[str, Any] | None:
-    """How rejections are judged; None if they are not."""
+    """Return how rejections are judged; None if they are not."""
     rules = judgement.rules(tolerance)
     if not rules:
         return None

@@ -18,13 +18,8 @@ from rateproof.prove.keys import (
     fresh,
 )
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
-from rateproof.prove.over_admission.feasible import (
-    Exhausted,
-)
-from rateproof.prove.over_admission.gaps import (
-    Model,
-    Stair,
-)
+from rateproof.prove.over_admission.families import Model
+from rateproof.prove.over_admission.gaps import Exhausted, Stair
 from rateproof.prove.power.sensitivity import Sensitivity, sensitivity
 from rateproof.prove.screen import (
     Survey,
@@ -40,7 +35,7 @@ from rateproof.prove.terms import (
 )
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
 from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
-from rateproof.prove.wrong_rejection.together import Part, find_together
+from rateproof.prove.wrong_rejection.together import Excerpt, find_together
 
 __all__ = ["Doubts", "Exhibits", "Trial"]
 
@@ -129,7 +124,7 @@ class Exhibits:
 
     @cached_property
     def _numbered(self) -> bool:
-        """Whether the rows have numbers of their own."""
+        """Tell whether the rows have numbers of their own."""
         same = self.log.same("sequence")
         if len(self.log) < 2 or same is not None:
             return len(self.log) < 2 or same not in {0, NULL}
@@ -137,7 +132,7 @@ class Exhibits:
 
     @cached_property
     def _runs(self) -> bool:
-        """Whether there are several runs."""
+        """Tell whether there are several runs."""
         if self.log.same("run") is not None:
             return False
         runs = self.log.ints("run")
@@ -210,6 +205,7 @@ class Trial:
     _exhibits: Exhibits = field(init=False)
 
     def __post_init__(self, claims: frozenset[str], only: frozenset[int] | None) -> None:
+        self.denied_count |= any(quota.record.counts_denied for quota in self.policy.quotas)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
         judgement = Judgement(
@@ -233,7 +229,7 @@ class Trial:
         return trial
 
     def headers(self) -> Headers | None:
-        """What became of what the limiter said in header fields."""
+        """Return what became of what the limiter said in header fields."""
         if self.cut_off:
             return None
         return headers_of(
@@ -309,7 +305,7 @@ class Trial:
         return found if isinstance(found, Breach) else breach
 
     def _whole(self, key: KeyLog) -> bool:
-        """Whether its admissions are all hits that the limiter ever counted of a key."""
+        """Tell whether its admissions are all hits that the limiter ever counted of a key."""
         # Of several quotas, one may have counted what another rejected.
         counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
         return self.fresh and not self.cut_off and not counted
@@ -362,7 +358,9 @@ class Trial:
                 return False
         return True
 
-    def _together(self, key: KeyLog, judgement: Judgement) -> tuple[Part | Exhausted | None, int]:
+    def _together(
+        self, key: KeyLog, judgement: Judgement
+    ) -> tuple[Excerpt | Exhausted | None, int]:
         logs = judgement.logs(self.tolerance)
         judged = judgement.judged(key, self.tolerance)
         count = judgement.denied_count
@@ -397,7 +395,7 @@ class Trial:
             seen=wrong.most,
         )
 
-    def _wrong_together(self, key: KeyLog, found: Part) -> Evidence:
+    def _wrong_together(self, key: KeyLog, found: Excerpt) -> Evidence:
         others = [key.rejected_rows[i] for i in found.others]
         quotas = self.policy.quotas
         longest = max(range(len(quotas)), key=lambda quota: quotas[quota].window_ns)

@@ -92,7 +92,7 @@ class Verdict:
 
     @property
     def met(self) -> bool:
-        """Whether requests got as far as a limiter: else what pressed on none says nothing."""
+        """Tell whether requests got as far as a limiter: else what pressed on none says nothing."""
         return Cause.ONLY_ELSEWHERE not in self.causes
 
     def describe(self, pieces: int = 1, width: int = DRAWING_WIDTH) -> str:

@@ -59,9 +59,10 @@ def test_the_examples_are_accepted(example):
 
 def test_the_reference_is_what_the_declarations_say():
     """If not, run `python scripts/reference.py`."""
-    pages = runpy.run_path(str(ROOT / "scripts/reference.py"))["pages"]()
+    script = runpy.run_path(str(ROOT / "scripts/reference.py"))
     folder = ROOT / "docs/reference"
-    assert {path.name: path.read_text() for path in folder.iterdir()} == pages
+    assert {path.name: path.read_text() for path in folder.iterdir()} == script["pages"]()
+    assert script["SCHEMA"].read_text() == script["schema_text"]()
 
 
 @pytest.mark.parametrize("verb", VERBS)

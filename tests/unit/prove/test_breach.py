@@ -4,15 +4,9 @@ from dataclasses import replace
 
 from rateproof.policy import Policy
 from rateproof.prove.over_admission.breach import Breach, find_breach
-from rateproof.prove.over_admission.feasible import (
-    Exhausted,
-    Feasible,
-    Infeasible,
-    feasible,
-)
-from rateproof.prove.over_admission.gaps import (
-    Model,
-)
+from rateproof.prove.over_admission.families import Model
+from rateproof.prove.over_admission.feasible import feasible
+from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible
 from rateproof.prove.terms import (
     Tolerance,
 )
@@ -47,8 +41,8 @@ def test_the_slack_of_a_searched_core_is_the_most_that_keeps_it_impossible():
     found, _ = find_breach(UNCOUNTED, TWO, 10**6)
     assert isinstance(found, Breach)
     assert (sorted(found.core), found.stair) == ([0, 1, 2, 3], None)
-    assert isinstance(feasible(UNCOUNTED, shorter(TWO, found.slack_ns), 10**6), Infeasible)
-    assert isinstance(feasible(UNCOUNTED, shorter(TWO, found.slack_ns + 1), 10**6), Feasible)
+    assert isinstance(feasible(UNCOUNTED, shorter(TWO, found.slack_ns).stairs, 10**6), Infeasible)
+    assert isinstance(feasible(UNCOUNTED, shorter(TWO, found.slack_ns + 1).stairs, 10**6), Feasible)
 
 
 def test_one_segment_out_of_budget_does_not_hide_a_breach_in_the_next():

@@ -1,23 +1,18 @@
 //! Windows opened by their first hit: which hits may have opened them?
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
-use super::work::{Spent, Work};
-use super::{Family, Found, Job};
+use super::phases::{Family, Job, Spent, Work};
+
+pub(super) const NAME: &str = "first-hit-window";
 
 /// How many are decided, how many were sent by then, and which of these are not decided.
 type State = (usize, usize, Vec<usize>);
 
-/// Searches each part before which there was no window; `each` is told what came of it.
-pub(super) fn openings(
-    jobs: &[Job],
-    family: &Family,
-    mut budget: u64,
-    mut each: impl FnMut(Found, u64) -> ControlFlow<()>,
-) {
+/// Searches each part before which there was no window.
+pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> {
     let most = family.most_ns();
-    let mut begin = 0;
+    let (mut begin, mut spent) = (0, 0);
     let mut latest = jobs.first().map_or(0, |job| job.1);
     for end in 1..=jobs.len() {
         let next = jobs.get(end);
@@ -26,29 +21,28 @@ pub(super) fn openings(
             continue;
         }
         if end - begin > family.limit {
-            let mut work = Work::new(end - begin, budget);
-            let found = unopened(&jobs[begin..end], family, &mut work)
-                .map(|looked| looked.map(|looked| (begin..begin + looked).collect()));
-            if each(found, work.spent()).is_break() {
-                return;
+            let mut work = Work::new(end - begin, budget - spent);
+            if !opened(&jobs[begin..end], family, &mut work).ok()? {
+                return None;
             }
-            budget = budget.saturating_sub(work.spent());
+            spent += work.spent();
         }
         begin = end;
         latest = next.map_or(latest, |job| job.1);
     }
+    Some(spent)
 }
 
-/// How many of the jobs already fit no windows; None if all fit.
-fn unopened(jobs: &[Job], family: &Family, work: &mut Work) -> Result<Option<usize>, Spent> {
-    let mut search = Search::new(jobs, family);
+/// Whether all jobs fit some windows.
+fn opened(jobs: &[Job], family: &Family, work: &mut Work) -> Result<bool, Spent> {
+    let search = Search::new(jobs, family);
     let mut states: BTreeMap<State, i128> = BTreeMap::from([((0, 0, Vec::new()), search.sent[0])]);
     while let Some((state, earliest)) = states.pop_first() {
         if search.windows(&state, earliest, &mut states, work)? {
-            return Ok(None);
+            return Ok(true);
         }
     }
-    Ok(Some(search.looked))
+    Ok(false)
 }
 
 /// All ways to go on from a state. Each decides a job, so those with fewer go first.
@@ -60,7 +54,6 @@ struct Search {
     due: Vec<i128>,
     /// The earliest due of the jobs from each on.
     soonest: Vec<i128>,
-    looked: usize,
 }
 
 impl Search {
@@ -78,13 +71,12 @@ impl Search {
             sent: jobs.iter().map(|job| job.0.into()).collect(),
             due,
             soonest,
-            looked: 0,
         }
     }
 
     /// Adds the states after the next window, and when that ends; whether all jobs are decided.
     fn windows(
-        &mut self,
+        &self,
         (_, sent, left): &State,
         mut earliest: i128,
         states: &mut BTreeMap<State, i128>,
@@ -97,7 +89,6 @@ impl Search {
         let latest = dues.fold(self.soonest[*sent], i128::min);
         for ends in self.ends(*sent, left, earliest, latest) {
             let by_then = sent + self.sent[*sent..].partition_point(|&sent| sent < ends);
-            self.looked = self.looked.max(by_then);
             let mut jobs: Vec<usize> = left.iter().copied().chain(*sent..by_then).collect();
             jobs.sort_by_key(|&job| (self.due[job], job));
             work.add(1 + jobs.len())?;

@@ -2,31 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use super::fixed_window::overfull;
-use super::phases::{Piece, Stuck};
-use super::work::{Spent, Work};
+use super::phases::{Family, Job, Readings, Spent, Stuck, Work, each_piece, overfull};
+
+pub(super) const NAME: &str = "sliding-counter";
 
 /// Jobs left to the next window, the most urgent first: the latest reading, and which it is.
 type Waiting = Vec<(i64, usize)>;
 
+pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> {
+    if family.window_ns <= family.limit as i64 {
+        return Some(0);
+    }
+    each_piece(jobs, family, budget, fits, true)
+}
+
 /// Jobs of consecutive windows that do not all fit into them; None if all jobs fit.
-pub(super) fn crowded(
-    piece: &Piece,
-    limit: usize,
-    window: i64,
+fn fits(
+    readings: &Readings,
+    family: &Family,
     phase: i64,
     work: &mut Work,
 ) -> Result<Option<Stuck>, Spent> {
-    if let Some(stuck) = overfull(piece, limit, window, phase) {
+    if let Some(stuck) = overfull(readings, family, phase) {
         return Ok(Some(stuck));
     }
+    let (limit, window) = (family.limit, family.window_ns);
     let grid = Grid {
-        piece,
+        readings,
         limit,
         window,
         phase,
     };
-    let all: Vec<usize> = (0..piece.low.len()).collect();
+    let all: Vec<usize> = (0..readings.low.len()).collect();
     let Some(crisis) = grid.fill(&all, work)? else {
         return Ok(None);
     };
@@ -39,7 +46,7 @@ pub(super) fn crowded(
         if grid.opens(0) >= crisis - slots || grid.fill(&core, work)?.is_some() {
             let behind = core
                 .iter()
-                .map(|&job| (piece.low[job] - phase).rem_euclid(window));
+                .map(|&job| (readings.low[job] - phase).rem_euclid(window));
             let stays = behind.min().expect("some job is late");
             return Ok(Some((core, stays)));
         }
@@ -48,7 +55,7 @@ pub(super) fn crowded(
 }
 
 struct Grid<'a> {
-    piece: &'a Piece,
+    readings: &'a Readings,
     limit: usize,
     window: i64,
     phase: i64,
@@ -56,11 +63,11 @@ struct Grid<'a> {
 
 impl Grid<'_> {
     fn opens(&self, job: usize) -> i64 {
-        Piece::slot(self.piece.low[job], self.phase, self.window)
+        Readings::slot(self.readings.low[job], self.phase, self.window)
     }
 
     fn closes(&self, job: usize) -> i64 {
-        Piece::slot(self.piece.high[job], self.phase, self.window)
+        Readings::slot(self.readings.high[job], self.phase, self.window)
     }
 
     /// The least e with floor(previous*(W - e)/W) + k - 1 < N: W or more if there is none.
@@ -91,7 +98,7 @@ impl Grid<'_> {
             }
             let mut new = Vec::new();
             while at < jobs.len() && self.opens(jobs[at]) <= slot {
-                new.push((self.piece.high[jobs[at]], jobs[at]));
+                new.push((self.readings.high[jobs[at]], jobs[at]));
                 at += 1;
             }
             let mut after = BTreeMap::new();

@@ -6,9 +6,7 @@ from typing import Any, Literal, Self
 
 from rateproof.core import INSTALL, active_core
 from rateproof.enforce.http import ClientAddress
-from rateproof.enforce.stores import NETWORK_SCHEMES, shown_url
-from rateproof.enforce.stores.location import parse_url
-from rateproof.enforce.stores.redis.address import parse_address
+from rateproof.enforce.stores import NETWORK_SCHEMES, check_url, shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import VERBS
@@ -77,8 +75,7 @@ class ServerSettings:
         if not self.host:
             raise InvalidArgument("an empty host", "a name or address of this machine")
         if self.store is not None:
-            read = parse_address if self.store.startswith(NETWORK_SCHEMES) else parse_url
-            read(self.store)
+            check_url(self.store)
         _ = self.address
         for path in self.exempt:
             if not path.startswith("/"):

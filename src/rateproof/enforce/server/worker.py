@@ -1,6 +1,5 @@
-"""What each worker process serves: a greeting behind a limiter that follows the settings."""
+"""The application of a worker process: a greeting behind a limiter that follows the settings."""
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -65,7 +64,6 @@ class Worker:
                 self._app = self._limited(settings)
                 self._store.retain(settings.policy.quotas)
                 self._mark = mark
-                gc.collect()  # the middleware before, which has it, is in a cycle with its desk
 
     def _limited(self, settings: ServerSettings) -> WSGIApplication:
         limiter = limiter_of(settings, self._store)

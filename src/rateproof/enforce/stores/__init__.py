@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rateproof.core import native, required_native
-from rateproof.enforce.counters import Counters
+from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores.location import parse_url, remove, shown_url
 from rateproof.errors import InvalidArgument
@@ -19,6 +19,7 @@ __all__ = [
     "MAX_CAPACITY",
     "Ledger",
     "Store",
+    "check_url",
     "distinct_quotas",
     "open_store",
     "remove",
@@ -31,7 +32,7 @@ MAX_CAPACITY = 2**26
 
 
 class Ledger(Protocol):
-    """What is kept of one policy: answers come in the order of its quotas.
+    """The admissions under one policy: answers come in the order of its quotas.
 
     One that the native core can answer for by itself has a `source` beside: its
     tables in the order of the quotas, or the denials that are remembered of it.
@@ -61,7 +62,7 @@ class Ledger(Protocol):
         ...
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """What `hit` would decide, changing nothing; `remaining` is what is free now."""
+        """Say what `hit` would decide, changing nothing; `remaining` is what is free now."""
         ...
 
     def reset(self, key: bytes) -> None:
@@ -82,11 +83,11 @@ class Store(Protocol):
 
     @property
     def local(self) -> bool | None:
-        """Whether tables of this process decide while it cannot be reached; None: it always can."""
+        """True if tables of this process decide while it cannot be reached; None: it always can."""
         ...
 
     def ledger(self, quotas: Sequence[Quota]) -> Ledger:
-        """What it keeps of these distinct quotas, opened or created; cheap when asked again.
+        """Open or create what it keeps of these distinct quotas; cheap when asked again.
 
         Raises:
             InvalidArgument: a quota that this store cannot enforce.
@@ -95,7 +96,7 @@ class Store(Protocol):
         """
         ...
 
-    def counters(self) -> Counters:
+    def counters(self) -> DecisionCounters:
         """The counters that all who share this store add to.
 
         Raises:
@@ -113,6 +114,20 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of everything, once or more often; deciding afterwards is a StoreError."""
         ...
+
+
+def check_url(url: str) -> None:
+    """Accept the URL of a store that `open_store` knows; it need not be there.
+
+    Raises:
+        InvalidArgument: there is no such store.
+    """
+    if url.startswith(NETWORK_SCHEMES):
+        from rateproof.enforce.stores.redis.address import parse_address
+
+        parse_address(url)
+    else:
+        parse_url(url)
 
 
 def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = False) -> Store:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from rateproof.enforce.counters import Counters
+from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.location import COUNTERS_FILE, directory_of, locked_folder, table_file
 from rateproof.enforce.stores.tables import check_quota, ruling_of
@@ -45,7 +45,7 @@ class NativeStore:
         self._mutex = threading.Lock()
         self._tables: dict[Quota, Table] = {}
         self._ledgers: dict[tuple[Quota, ...], NativeLedger] = {}
-        self._counters: Counters | None = None
+        self._counters: DecisionCounters | None = None
         self._closed = False
         _every_store.add(self)
 
@@ -66,7 +66,7 @@ class NativeStore:
             self._ledgers[quotas] = NativeLedger(self._module, quotas, tables)
             return self._ledgers[quotas]
 
-    def counters(self) -> Counters:
+    def counters(self) -> DecisionCounters:
         """The counters of all who share the store; see `Store`."""
         with self._mutex:
             self._check_open()
@@ -109,7 +109,7 @@ class NativeStore:
         )
 
     def _opened(self, file: str, make: Callable[[str | None], T]) -> T:
-        """What is made of a file; one that was not there before goes again if that fails."""
+        """Open a file; one that was not there before goes again if that fails."""
         if self._name is None:
             return make(None)
         path = directory_of(self._name) / file
@@ -168,7 +168,7 @@ class NativeLedger:
         return self.hit(key, cost, now_ns, skip_full=skip_full)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """What `hit` would decide, changing nothing."""
+        """Say what `hit` would decide, changing nothing."""
         told = self._peek_all(self._open_tables(), key, cost, now_ns)
         answers = [Answer._make(each) for each in told]
         admitted = all(answer.admitted or (skip_full and answer.full) for answer in answers)
@@ -190,7 +190,7 @@ class NativeLedger:
 
     @property
     def source(self) -> "tuple[Table, ...]":
-        """What the native core decides by alone; see `Ledger`."""
+        """The tables, by which the native core decides alone; see `Ledger`."""
         return self._open_tables()
 
     def close(self) -> None:

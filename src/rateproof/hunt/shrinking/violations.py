@@ -2,52 +2,43 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.rig import Rig, alone
 from rateproof.hunt.shrinking.bench import Bench
-from rateproof.hunt.shrinking.reproduction import LEAST_TRIES, Reproduction, Tries
+from rateproof.hunt.shrinking.reproduction import LEAST_TRIES, Oracle, Reproduction, Tries
 from rateproof.hunt.shrinking.search import shrink
 from rateproof.hunt.shrinking.trace import Trace, book, retrace
 from rateproof.output import say
 from rateproof.prove import VIOLATED
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["Violations", "shrunk_violations"]
+__all__ = ["shrunk_violations"]
 
 _PATIENCE_NS = 60 * SECOND_NS
 _LEAST_SPANS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Violations:
-    """An `Oracle`: a recipe is reproduced with a client for whom a claim is violated.
+def _violates(rig: Rig, claim: str, window_ns: int) -> Oracle:
+    """Make an oracle: a recipe is reproduced with a client for whom a claim is violated.
 
-    Args:
-        rig: what is tested; a stop ends a run early, and then nothing was tried.
-        claim: what must be violated.
-        window_ns: over which the clients of a recipe that is alone begin.
+    The clients of a recipe that is alone begin over a window. A stop ends a run early, and
+    then nothing was tried.
     """
 
-    rig: Rig
-    claim: str
-    window_ns: int
-
-    def __call__(self, candidates: Sequence[Recipe], tries: int) -> list[Tries | None]:
-        """See `Oracle`."""
-        rig, nothing = self.rig, [None] * len(candidates)
+    def tried(candidates: Sequence[Recipe], tries: int) -> Sequence[Tries | None]:
+        if not rig.stop.is_set():
+            spread_ns = min(window_ns, _PATIENCE_NS) if tries > LEAST_TRIES else 0
+            bench = Bench.of(candidates, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
+            log = rig.send(rig.scenario(bench.groups, bench.duration_ns, phase=bench.phase))
         if rig.stop.is_set():
-            return [*nothing]
-        spread_ns = min(self.window_ns, _PATIENCE_NS) if tries > LEAST_TRIES else 0
-        bench = Bench.of(candidates, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
-        log = rig.send(rig.scenario(bench.groups, bench.duration_ns, phase=bench.phase))
-        if rig.stop.is_set():
-            return [*nothing]
-        claims = frozenset({self.claim})
+            return [None] * len(candidates)
+        claims = frozenset({claim})
         seen = [rig.judge(own, claims).outcome for own in alone(log, len(bench.owners))]
         return bench.tally([outcome == VIOLATED for outcome in seen])
+
+    return tried
 
 
 def shrunk_violations(iteration: Iteration, rig: Rig, known: set[str]) -> list[Reproduction]:
@@ -94,7 +85,7 @@ def _shrunk(trace: Trace, rig: Rig) -> Reproduction:
     known = book(rig.settings.policy, window_ns, trace.least)
     shrunk = shrink(
         recipe,
-        Violations(rig, claim, window_ns),
+        _violates(rig, claim, window_ns),
         window_ns=window_ns,
         book=[each for each in known if each.span_ns <= longest_ns],
         least=trace.least,

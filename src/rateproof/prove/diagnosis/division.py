@@ -9,7 +9,7 @@ from rateproof.events import EventLog
 from rateproof.prove.diagnosis.hypotheses import (
     MOST_OF_ANY,
     Diagnosis,
-    Finding,
+    Hypothesis,
     is_long,
     known_since_ns,
 )
@@ -24,7 +24,7 @@ _LEAST_BURSTS = 2
 _PARTS = 4
 
 
-def divided(log: EventLog, pressure: Sequence[Pressure]) -> list[Finding]:
+def divided(log: EventLog, pressure: Sequence[Pressure]) -> list[Hypothesis]:
     """Explain that keys were admitted too often by a limiter that is there several times over.
 
     Args:
@@ -65,8 +65,8 @@ class _Lanes:
         return lanes
 
 
-def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Finding]:
-    """Whether each connection had a limit of its own."""
+def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Hypothesis]:
+    """Tell whether each connection had a limit of its own."""
     most = [most_nested(lanes.key.admitted, quota.window_ns) for lanes in keys]
     over = [lanes for lanes, times in zip(keys, most, strict=True) if times > quota.allowed]
     # One counter with windows can do as much where two of them meet, on any connections.
@@ -79,11 +79,11 @@ def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Finding]:
         f"{len(over)} keys that were admitted too often had more than {quota.allowed} in "
         f"{format_duration(quota.window_ns)} itself, and none was rejected before it had"
     )
-    return [Finding(Diagnosis.OWN_LIMIT_PER_CONNECTION, sentence)]
+    return [Hypothesis(Diagnosis.OWN_LIMIT_PER_CONNECTION, sentence)]
 
 
-def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> list[Finding]:
-    """Whether there are several counters, and at least how many."""
+def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> list[Hypothesis]:
+    """Tell whether there are several counters, and at least how many."""
     bursts = [burst for lanes in keys if (burst := _burst(lanes.key, quota, since_ns))]
     if len(bursts) < _LEAST_BURSTS or _common_phase(bursts, quota.window_ns):
         return []
@@ -93,11 +93,11 @@ def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> l
         f"each other, such as worker processes: the first requests of {len(bursts)} keys were "
         f"admitted too often at once, up to {size} times"
     )
-    return [Finding(Diagnosis.SEVERAL_COUNTERS, sentence)]
+    return [Hypothesis(Diagnosis.SEVERAL_COUNTERS, sentence)]
 
 
 def _kept_by_connection(lanes: _Lanes, quota: Pressure) -> bool:
-    """Whether every connection of a key kept the limit, and was full when it was rejected."""
+    """Tell whether every connection of a key kept the limit, and was full when it was rejected."""
     own = lanes.admitted
     if any(most_nested(jobs, quota.window_ns) > quota.allowed for jobs in own.values()):
         return False

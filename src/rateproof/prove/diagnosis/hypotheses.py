@@ -11,25 +11,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from rateproof.events import EventLog, declines, rejected_statuses
-from rateproof.prove.diagnosis.answers import (
+from rateproof.prove.diagnosis.statuses import (
     failing_throughout,
     only_elsewhere,
     statuses,
     why_elsewhere,
     why_nothing_admitted,
 )
-from rateproof.prove.keys import (
-    Counts,
-    KeyLog,
-    fresh,
-    observe,
-)
+from rateproof.prove.keys import Counts, KeyLog, fresh, observe
 from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.units import counted, format_duration
 
-__all__ = ["MOST_OF_ANY", "Diagnosis", "Finding", "diagnose", "is_long", "known_since_ns"]
+__all__ = ["MOST_OF_ANY", "Diagnosis", "Hypothesis", "diagnose", "is_long", "known_since_ns"]
 
 MOST_OF_ANY = 2
 """Times N in less than W, for any one counter: see the table of families in docs/theory.md."""
@@ -53,7 +48,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Hypothesis:
     """One thing that was found.
 
     Args:
@@ -67,7 +62,7 @@ class Finding:
     unjudged: frozenset[str] = frozenset()
 
 
-def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> list[Finding]:
+def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> list[Hypothesis]:
     """Explain what a target does that is not what was declared, as far as one look shows it.
 
     Args:
@@ -77,17 +72,17 @@ def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> lis
     """
     if not counts.admitted:
         down = {WRONG_REJECTION} if failing_throughout(log) else ()
-        return [Finding(Diagnosis.NOTHING_ADMITTED, why_nothing_admitted(log), frozenset(down))]
+        return [Hypothesis(Diagnosis.NOTHING_ADMITTED, why_nothing_admitted(log), frozenset(down))]
     if only_elsewhere(log):
         unjudged = frozenset({OVER_ADMISSION})
-        return [Finding(Diagnosis.ONLY_ELSEWHERE, why_elsewhere(log), unjudged)]
+        return [Hypothesis(Diagnosis.ONLY_ELSEWHERE, why_elsewhere(log), unjudged)]
     if counts.rejected:
         return [] if is_long(log) else list(_other_key(log, pressure))
     return list(_other_status(log, pressure[0]) or _unlimited(log, pressure))
 
 
 def is_long(log: EventLog) -> bool:
-    """Whether a log has too many requests to be looked at key by key."""
+    """Tell whether a log has too many requests to be looked at key by key."""
     return len(log) > _MOST_ROWS
 
 
@@ -98,14 +93,14 @@ def known_since_ns(log: EventLog, pressure: Sequence[Pressure]) -> int | None:
     return min(log.ints("sent_ns")) + max(p.window_ns for p in pressure)
 
 
-def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]:
+def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Hypothesis]:
     hardest = max(pressure, key=lambda p: p.provable / p.allowed)
     if hardest.provable <= MOST_OF_ANY * hardest.allowed:
         return
     answers = ", ".join(str(status or "none") for status in statuses(log))
     lengths = set(log.ints("bytes"))
     same = f", {counted(max(lengths), 'byte')} long" if len(lengths) == 1 and max(lengths) else ""
-    yield Finding(
+    yield Hypothesis(
         Diagnosis.NO_LIMIT,
         f"no limit seen: none of {len(log)} requests was rejected, though one key was admitted "
         f"{hardest.provable} times within {format_duration(hardest.window_ns)} (every answer was "
@@ -113,7 +108,7 @@ def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]
     )
 
 
-def _other_status(log: EventLog, quota: Pressure) -> list[Finding]:
+def _other_status(log: EventLog, quota: Pressure) -> list[Hypothesis]:
     """A status from 300 on that each key was answered only once it had been admitted its fill."""
     if is_long(log) or not any(map(declines, statuses(log))):
         return []
@@ -138,7 +133,7 @@ def _other_status(log: EventLog, quota: Pressure) -> list[Finding]:
     )
     # Of what passed, it is not known whether it was admitted; what is unknown counts as neither.
     return [
-        Finding(Diagnosis.OTHER_STATUS, sentence, frozenset({OVER_ADMISSION} if passed else ()))
+        Hypothesis(Diagnosis.OTHER_STATUS, sentence, frozenset({OVER_ADMISSION} if passed else ()))
     ]
 
 
@@ -160,7 +155,7 @@ def _refused(key: KeyLog, answers: Sequence[int | None], allowed: int) -> list[i
     return refused
 
 
-def _other_key(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]:
+def _other_key(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Hypothesis]:
     """Clients that were rejected before anything of theirs was admitted."""
     keys, since_ns = observe(log), known_since_ns(log, pressure)
     starved = sum(_starved(key, since_ns) for key in keys.values())
@@ -178,7 +173,7 @@ def _other_key(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Finding]
         if most <= 2 * quota.allowed
         else f"limits by something else than {declared}, such as the address"
     )
-    yield Finding(
+    yield Hypothesis(
         Diagnosis.OTHER_KEY,
         f"the target {what}: {starved} of {len(keys)} keys were rejected before anything of "
         f"theirs was admitted, and all keys together never had more than {most} admitted in {window}",

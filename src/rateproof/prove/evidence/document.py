@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeGuard
 from rateproof import __version__
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, declines, listed
-from rateproof.policy import Policy
+from rateproof.policy import Policy, Quota
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.evidence.wording import spaced
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION, Tolerance
@@ -102,7 +102,7 @@ class Document:
         return cls(claim, policy, tolerance, denied_count, complete, key, run, log, without_need)
 
     def assumptions(self) -> list[str]:
-        """What has to be true for the requests to show what is claimed, in words."""
+        """Return what has to be true for the requests to show what is claimed, in words."""
         granularity = ""
         if self.tolerance.granularity_ns:
             granularity = (
@@ -129,26 +129,26 @@ class Document:
         return told
 
     def _opened_by_hits(self) -> bool:
-        return any(quota.algorithm == "first-hit-window" for quota in self.policy.quotas)
+        return any(quota.record.windows == "hit" for quota in self.policy.quotas)
 
     def _matters(self) -> str:
         """What other requests would have to have been there for the rejection to be right."""
         quotas = self.policy.quotas
         # After the time that it takes to fill, a bucket is full, whatever was before.
-        fill_ns = [
-            q.burst * q.window_ns // q.limit for q in quotas if q.algorithm == "token-bucket"
-        ]
-        windows_ns = [
-            q.window_ns * (2 if q.algorithm == "sliding-counter" else 1)
-            for q in quotas
-            if q.algorithm != "token-bucket"
-        ]
-        since = "these, nor since" if fill_ns else "the rejection"
-        return f"{spaced(max(fill_ns + windows_ns))} before {since}"
+        fills = any(quota.record.has_burst for quota in quotas)
+        since = "these, nor since" if fills else "the rejection"
+        return f"{spaced(max(map(_matters_ns, quotas)))} before {since}"
+
+
+def _matters_ns(quota: Quota) -> int:
+    """Return how long a request can matter; for a bucket the time that it takes to fill."""
+    if quota.record.has_burst:
+        return quota.burst * quota.window_ns // quota.limit
+    return quota.memory_ns
 
 
 def is_document(data: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
-    """Whether plain data says of itself that it is evidence, of this version or another."""
+    """Tell whether plain data says of itself that it is evidence, of this version or another."""
     return data is not None and str(data.get("format", "")).startswith(_FAMILY)
 
 
@@ -246,7 +246,7 @@ class _Fields:
             raise self.wrong(name, "base64") from error
 
     def among(self, name: str, known: Mapping[int, int]) -> list[int]:
-        """What is known of each of a list of numbers."""
+        """Return what is known of each of a list of numbers."""
         form = "a list of numbers of requests"
         numbers: list[int] = self._get(name, form, list)
         if not all(type(one) is int and one in known for one in numbers):

@@ -148,7 +148,7 @@ class _Frame:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the window goes on behind the end."""
+        """Tell whether the window goes on behind the end."""
         return self.closes_ns > self.last_ns
 
     def place(self, ns: int, width: int) -> int:

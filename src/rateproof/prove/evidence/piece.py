@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rateproof.policy import Policy
 from rateproof.prove.evidence.drawing import Drawing, Witness
 from rateproof.prove.evidence.wording import key_to_json, names, readable_key, seconds, spaced
 from rateproof.prove.terms import WRONG_REJECTION
@@ -73,7 +74,8 @@ class Evidence:
                 f"{where}: {which} were all decided within {seconds(self.span_ns, up=True)}: "
                 f"{self.seen} in less than {window}, the policy allows {self.allowed}"
             )
-        phases = any(name in self.policy for name in ("fixed-window", "sliding-counter"))
+        quotas = Policy.parse(self.policy).quotas
+        phases = any(quota.record.windows == "clock" for quota in quotas)
         wherever = " and wherever windows begin" if phases else ""
         return (
             f"{where}: {which} cannot all have been admitted under '{self.policy}', whenever "
@@ -93,7 +95,7 @@ class Evidence:
                 f"{names(rejected)} {were} rejected without need"
             )
         refused = f"request #{self.events[-1].number} was rejected, but"
-        if self.quota.startswith("token-bucket"):
+        if self.quota and Policy.parse(self.quota).quotas[0].record.has_burst:
             left = self.allowed - self.seen
             return (
                 f"{refused} the bucket of {self.allowed} held at least "

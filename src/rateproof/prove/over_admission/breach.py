@@ -9,24 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
-from rateproof.prove.keys import (
-    Interval,
-)
-from rateproof.prove.over_admission.families.phases import (
-    Explained,
-)
-from rateproof.prove.over_admission.families.search import search
-from rateproof.prove.over_admission.feasible import (
-    Exhausted,
-    Feasible,
-    Infeasible,
-    feasible,
-    segments,
-)
-from rateproof.prove.over_admission.gaps import (
-    Family,
-    Model,
-)
+from rateproof.prove.keys import Interval
+from rateproof.prove.over_admission.families import Model, harmless, search
+from rateproof.prove.over_admission.feasible import feasible, segments
+from rateproof.prove.over_admission.gaps import Exhausted, Explained, Feasible, Infeasible
 from rateproof.prove.over_admission.windows import tightest_nests
 
 __all__ = ["MOST_EFFORT", "Asked", "Breach", "Core", "find_breach", "minimal_core"]
@@ -178,7 +164,7 @@ def _find_by_gaps(
     spent = 0
     exhausted = False
     smallest = min(stair.size(1) for stair in model.stairs)
-    for part in segments(jobs, model):
+    for part in segments(jobs, model.stairs):
         if len(part) < smallest:
             continue
         answer, cost = _find_in_segment([jobs[i] for i in part], model, budget - spent)
@@ -197,13 +183,13 @@ def _find_in_segment(
     """Cores, by index; none if the jobs can be explained."""
     # Where few steps do not settle it, counting often does, at a bounded price.
     first = min(budget, 16 * len(jobs))
-    answer = feasible(jobs, model, first)
+    answer = feasible(jobs, model.stairs, first)
     spent = answer.spent
     if isinstance(answer, Feasible):
         return [], spent
     cores: list[Sequence[int]] = [*_nested(jobs, model, max(1, _NEST_WORK // len(jobs)))]
     if not cores and isinstance(answer, Exhausted) and budget > first:
-        answer = feasible(jobs, model, budget - spent)
+        answer = feasible(jobs, model.stairs, budget - spent)
         spent += answer.spent
     if isinstance(answer, Infeasible):
         cores.append(answer.core)
@@ -232,31 +218,18 @@ def _fewest(
 def _reduced(jobs: Sequence[Interval], core: Sequence[int], model: Model, effort: int) -> Core:
     """Of a core what is needed, whichever quota it is that the rest breaks."""
     span_ns = max(jobs[i][1] for i in core) - min(jobs[i][0] for i in core)
-    harmless = [stair.size(1) - 1 for stair in model.stairs]
-    harmless += [_harmless(family, span_ns) for family in model.families if family.monotone]
-    if len(core) == min(harmless) + 1:
+    fit = [stair.size(1) - 1 for stair in model.stairs]
+    fit += [harmless(family, span_ns) for family in model.families if family.monotone]
+    if len(core) == min(fit) + 1:
         return Core(tuple(core), minimal=True)
     return minimal_core(jobs, core, partial(_impossible, model=model), effort)
-
-
-def _harmless(family: Family, span_ns: int) -> int:
-    """So many jobs always fit, if they were all sent and received within this span."""
-    if (
-        family.algorithm == "fixed-window"
-        and span_ns < family.least_ns
-        and family.widening_ns  # so that no interval is an instant
-    ):
-        # Let a window begin as the (N+1)-th to end does: N at most ended before that, and may lie
-        # in the window before it, as may any that ends just then; of 2N jobs N at most are left.
-        return 2 * family.limit
-    return family.limit
 
 
 def _impossible(
     jobs: Sequence[Interval], budget: int, model: Model
 ) -> Infeasible | Exhausted | Explained:
-    """Whether jobs cannot all have been admitted, whatever else there was."""
-    answer: Feasible | Infeasible | Exhausted | Explained = feasible(jobs, model, budget)
+    """Tell whether jobs cannot all have been admitted, whatever else there was."""
+    answer: Feasible | Infeasible | Exhausted | Explained = feasible(jobs, model.stairs, budget)
     spent, exhausted = answer.spent, isinstance(answer, Exhausted)
     for family in model.families:
         if not isinstance(answer, Infeasible) and family.monotone:
@@ -291,7 +264,7 @@ def _slack_ns(core: Sequence[Interval], model: Model) -> int:
     low, high = 0, max(stair.span_ns(1) for stair in model.stairs)
     while high - low > 1:
         middle = (low + high) // 2
-        shorter = Model(tuple(replace(s, slack_ns=s.slack_ns + middle) for s in model.stairs))
+        shorter = [replace(s, slack_ns=s.slack_ns + middle) for s in model.stairs]
         if isinstance(feasible(core, shorter, _MEASURE_BUDGET), Infeasible):
             low = middle
         else:

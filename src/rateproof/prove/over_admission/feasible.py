@@ -2,7 +2,7 @@
 
 A job is an interval [sent, received] that contains the instant at which one
 admission was decided. The question is whether instants can be chosen, one in
-each interval, so that the sorted ones keep the model's gaps: unit-capacity jobs
+each interval, so that the sorted ones keep all gaps: unit-capacity jobs
 with release times and deadlines on identical machines. `docs/theory.md`,
 section 2, proves what is only stated here.
 
@@ -15,55 +15,24 @@ section 2, proves what is only stated here.
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple
 from heapq import heapify, heappop, heappush
 
 from rateproof import core
 from rateproof.prove.keys import Interval
-from rateproof.prove.over_admission.gaps import Model, bounds_of
+from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible, Stair, earliest_of
 
-__all__ = [
-    "Answer",
-    "Exhausted",
-    "Feasible",
-    "Infeasible",
-    "feasible",
-    "segments",
-]
+__all__ = ["feasible", "segments"]
 
 
-@dataclass(frozen=True, slots=True)
-class Feasible:
-    """There is a choice of instants: `instants[i]` for the i-th job."""
-
-    instants: tuple[int, ...]
-    spent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Infeasible:
-    """There is none, even for the jobs with these indices alone."""
-
-    core: tuple[int, ...]
-    spent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Exhausted:
-    """The budget was spent before there was an answer."""
-
-    spent: int = 0
-
-
-Answer = Feasible | Infeasible | Exhausted
-
-
-def feasible(jobs: Sequence[Interval], model: Model, budget: int) -> Answer:
-    """Decide whether instants exist, one in each job, that keep the model's gaps.
+def feasible(
+    jobs: Sequence[Interval], stairs: Sequence[Stair], budget: int
+) -> Feasible | Infeasible | Exhausted:
+    """Decide whether instants exist, one in each job, that keep all gaps.
 
     Args:
         jobs: closed intervals (sent_ns, received_ns), in any order.
-        model: the gaps to keep.
+        stairs: the gaps to keep, of all quotas.
         budget: how many positions may be decided again after a crisis. The
             first decision of each is free, so a log without crises costs none.
 
@@ -73,24 +42,26 @@ def feasible(jobs: Sequence[Interval], model: Model, budget: int) -> Answer:
     """
     native = core.native()
     run = _search if native is None else _native_search
-    answer = run(jobs, model, budget)
+    answer = run(jobs, stairs, budget)
     if not isinstance(answer, Infeasible) or len(answer.core) == len(jobs):
         return answer
     # The jobs left out may have set a barrier, so ask again without them.
-    alone = run([jobs[i] for i in answer.core], model, max(0, budget - answer.spent))
+    alone = run([jobs[i] for i in answer.core], stairs, max(0, budget - answer.spent))
     spent = answer.spent + alone.spent
     if isinstance(alone, Infeasible):
         return Infeasible(tuple(answer.core[i] for i in alone.core), spent)
     return Infeasible(tuple(range(len(jobs))), spent)
 
 
-def _native_search(jobs: Sequence[Interval], model: Model, budget: int) -> Answer:
+def _native_search(
+    jobs: Sequence[Interval], stairs: Sequence[Stair], budget: int
+) -> Feasible | Infeasible | Exhausted:
     from rateproof import _native
 
     kind, values, spent = _native.feasible(
         array("q", (sent_ns for sent_ns, _ in jobs)).tobytes(),
         array("q", (received_ns for _, received_ns in jobs)).tobytes(),
-        model.figures(),
+        [astuple(stair) for stair in stairs],
         max(0, budget),
     )
     if kind == "exhausted":
@@ -99,8 +70,10 @@ def _native_search(jobs: Sequence[Interval], model: Model, budget: int) -> Answe
     return answer(tuple(values), spent)
 
 
-def _search(jobs: Sequence[Interval], model: Model, budget: int) -> Answer:
-    search = _Search(jobs, model)
+def _search(
+    jobs: Sequence[Interval], stairs: Sequence[Stair], budget: int
+) -> Feasible | Infeasible | Exhausted:
+    search = _Search(jobs, stairs)
     while search.position < len(jobs):
         if search.place():
             continue
@@ -116,12 +89,12 @@ def _search(jobs: Sequence[Interval], model: Model, budget: int) -> Answer:
 class _Search:
     """The state of one run: positions before `position` are decided."""
 
-    def __init__(self, jobs: Sequence[Interval], model: Model) -> None:
+    def __init__(self, jobs: Sequence[Interval], stairs: Sequence[Stair]) -> None:
         n = len(jobs)
         self._order = sorted(range(n), key=lambda i: (*jobs[i], i))
         self._sent = [jobs[i][0] for i in self._order]
         self._due = [jobs[i][1] for i in self._order]
-        self._bounds = bounds_of(model, n)
+        self._bounds = earliest_of(stairs, n)
         self._barrier = [self._sent[0] if n else 0] * n
         self._instant = [0] * n
         self._who = [0] * n
@@ -196,13 +169,13 @@ class _Search:
         return tuple(instants)
 
 
-def segments(jobs: Sequence[Interval], model: Model) -> list[list[int]]:
+def segments(jobs: Sequence[Interval], stairs: Sequence[Stair]) -> list[list[int]]:
     """Cut jobs into runs that cannot influence each other, as lists of indices.
 
     A cut lies wherever the next job is sent a horizon or more after all
     earlier ones were received. Within a segment, indices are by sending time.
     """
-    horizon_ns = model.horizon_ns
+    horizon_ns = max(stair.horizon_ns for stair in stairs)
     parts: list[list[int]] = []
     latest = 0
     for i in sorted(range(len(jobs)), key=lambda i: (*jobs[i], i)):

@@ -2,13 +2,7 @@
 
 Every algorithm of `rateproof.policy` keeps a gap that is a staircase: of
 `width*j + lag + 1` admissions in a row, the last comes at least `j*rise` after
-the first, for every j. Only the three figures differ:
-
-    sliding log of N per W        width N   lag 0      rise W
-    window opened by a first hit  width N   lag N-1    rise W
-    window on the epoch, counter  width N   lag N      rise W
-    bucket of B, N per W          width 1   lag B-1    rise W/N
-    leaky queue, N per W          width 1   lag 0      rise W/N
+the first, for every j. Only the three figures differ; `rateproof.policy` has them.
 
 The tolerance, what two clocks may disagree on, is applied here and nowhere else.
 """
@@ -16,63 +10,41 @@ The tolerance, what two clocks may disagree on, is applied here and nowhere else
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import Final
 
-from rateproof.errors import InvalidArgument
-from rateproof.policy import Policy, Quota
+from rateproof.policy import Quota
 from rateproof.prove.terms import EXACT, MILLION, Tolerance
 
-__all__ = ["EXACT", "SEARCHED", "Bounds", "Family", "Model", "Stair", "Tolerance"]
+__all__ = ["Earliest", "Exhausted", "Explained", "Feasible", "Infeasible", "Stair", "earliest_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """The windows of one quota, for a search over where they may begin.
+class Feasible:
+    """There is a choice of instants: `instants[i]` for the i-th job."""
 
-    Args:
-        algorithm: a name from `SEARCHED`.
-        limit: N.
-        window_ns: W.
-        tolerance: what the clocks may disagree on.
-    """
+    instants: tuple[int, ...]
+    spent: int = 0
 
-    algorithm: str
-    limit: int
-    window_ns: int
-    tolerance: Tolerance
 
-    @classmethod
-    def of(cls, quota: Quota, tolerance: Tolerance) -> "Family | None":
-        """The family of a quota, None where its gap says all, or nothing more can be said."""
-        if quota.algorithm not in SEARCHED or tolerance.ppm > MOST_PPM:
-            return None
-        return cls(quota.algorithm, quota.limit, quota.window_ns, tolerance)
+@dataclass(frozen=True, slots=True)
+class Infeasible:
+    """No choice of instants keeps what was promised, even for the jobs with these indices alone."""
 
-    def figures(self) -> tuple[str, int, int, int, int]:
-        """The family as the native core takes it."""
-        tolerance = self.tolerance
-        return self.algorithm, self.limit, self.window_ns, tolerance.ppm, tolerance.granularity_ns
+    core: tuple[int, ...]
+    spent: int = 0
 
-    @property
-    def monotone(self) -> bool:
-        """Whether leaving out admissions never breaks what kept the limit.
 
-        An opening by a first hit is not: a hit that is left out may have opened
-        the window that the others need. It is searched only where every request
-        of a key is known.
-        """
-        return self.algorithm != "first-hit-window"
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """The budget was spent before there was an answer."""
 
-    @property
-    def least_ns(self) -> int:
-        """The shortest that a window can last on the log's clock, rounded down."""
-        shortest_ns = self.window_ns * (MILLION - self.tolerance.ppm) // MILLION
-        return shortest_ns - self.tolerance.granularity_ns
+    spent: int = 0
 
-    @property
-    def widening_ns(self) -> int:
-        """What the limiter's reading may lag by: its step, and the part of a ns between clocks."""
-        return 0 if self.tolerance == EXACT else self.tolerance.granularity_ns + 1
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A search found no contradiction, as far as it goes."""
+
+    spent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +68,15 @@ class Stair:
 
     @classmethod
     def of(cls, quota: Quota, tolerance: Tolerance = EXACT) -> "Stair":
-        """The gap of a quota, shortened by the tolerance.
-
-        Raises:
-            InvalidArgument: an algorithm for which no gap is known here.
-        """
-        n = quota.limit
-        shapes = {
-            "sliding-log": (n, 0, 1),
-            "first-hit-window": (n, n - 1, 1),
-            "fixed-window": (n, n, 1),
-            "sliding-counter": (n, n, 1),
-            "token-bucket": (1, quota.burst - 1, n),
-            "leaky-queue": (1, 0, n),
-        }
-        if quota.algorithm not in shapes:
-            raise InvalidArgument(
-                f"cannot judge algorithm {quota.algorithm!r}", f"one of {', '.join(shapes)}"
-            )
-        width, lag, parts = shapes[quota.algorithm]
+        """The gap of a quota, shortened by the tolerance."""
+        width, lag, parts = quota.stair
         num = quota.window_ns * (MILLION - tolerance.ppm)
         den = parts * MILLION
         shared = gcd(num, den)
         return cls(width, lag, num // shared, den // shared, tolerance.granularity_ns)
 
     def size(self, steps: int) -> int:
-        """How many admissions in a row are held apart by `steps` steps."""
+        """Return how many admissions in a row are held apart by `steps` steps."""
         return self.width * steps + self.lag + 1
 
     def span_ns(self, steps: int) -> int:
@@ -147,46 +102,7 @@ class Stair:
         return -(-steps * self.rise_num // self.rise_den) + self.slack_ns + 2
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """The staircases of all quotas of a policy; all of them hold.
-
-    Args:
-        stairs: one for each quota.
-        families: the quotas of which their gap does not say everything.
-    """
-
-    stairs: tuple[Stair, ...]
-    families: tuple[Family, ...] = ()
-
-    @classmethod
-    def of(cls, policy: Policy, tolerance: Tolerance = EXACT) -> "Model":
-        """What the policy promises of admissions, shortened by the tolerance."""
-        families = (Family.of(quota, tolerance) for quota in policy.quotas)
-        return cls(
-            tuple(Stair.of(quota, tolerance) for quota in policy.quotas),
-            tuple(family for family in families if family is not None),
-        )
-
-    def figures(self) -> list[tuple[int, int, int, int, int]]:
-        """The stairs as the native core takes them."""
-        return [(s.width, s.lag, s.rise_num, s.rise_den, s.slack_ns) for s in self.stairs]
-
-    def family_figures(self) -> list[tuple[str, int, int, int, int]]:
-        """The families as the native core takes them."""
-        return [family.figures() for family in self.families]
-
-    def gap(self, m: int) -> int:
-        """The least time that `m` admissions in a row may span."""
-        return max(stair.gap(m) for stair in self.stairs)
-
-    @property
-    def horizon_ns(self) -> int:
-        """After a pause this long, what came before no longer matters."""
-        return max(stair.horizon_ns for stair in self.stairs)
-
-
-class Bounds:
+class Earliest:
     """Earliest instants by position, in O(1) each, for one stair.
 
     With j steps between positions q and k (k = q + width*j + lag) the bound is
@@ -223,14 +139,6 @@ class Bounds:
         self._best[k] = scaled
 
 
-def bounds_of(model: Model, positions: int) -> Sequence[Bounds]:
-    """One `Bounds` for each stair that so many positions can climb at all."""
-    return [Bounds(stair, positions) for stair in model.stairs if stair.size(1) <= positions]
-
-
-SEARCHED: Final = frozenset({"fixed-window", "sliding-counter", "first-hit-window"})
-"""The algorithms whose gap is only necessary; the gap of all others says everything."""
-
-
-MOST_PPM: Final = 100_000
-"""Beyond a tenth, a window may have any phase against the next: nothing to search."""
+def earliest_of(stairs: Sequence[Stair], positions: int) -> Sequence[Earliest]:
+    """One `Earliest` for each stair that so many positions can climb at all."""
+    return [Earliest(stair, positions) for stair in stairs if stair.size(1) <= positions]

@@ -123,7 +123,7 @@ def _of_key(
 
 
 def _may_climb(attempts: Sequence[tuple[int, int]], stair: Stair, total: Pressure) -> bool:
-    """Whether the attempts may break the stair at any of its first steps."""
+    """Tell whether the attempts may break the stair at any of its first steps."""
     first = 1 if len(attempts) <= total.attempts else 2
     return any(
         stair.size(steps) <= len(attempts)

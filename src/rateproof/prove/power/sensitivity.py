@@ -4,9 +4,9 @@ The question is put to the log itself. Its requests, each decided in the middle
 of its interval, are sent once more through a limiter that is too generous: one
 that admits `excess` more, or whose window is too short. Those it admits are
 kept with the intervals they really had, and the search that judges every log
-says whether they could be explained, under the same tolerance. Windows on the
-epoch begin who knows when: what is said of them shows at each of eight phases, and
-may not between these.
+says whether they could be explained, under the same tolerance. The phase
+of windows on the epoch is unknown: what is said of them shows at each of eight phases,
+and may not between these.
 """
 
 from collections import Counter
@@ -20,16 +20,9 @@ from rateproof.prove.keys import (
     Interval,
     KeyLog,
 )
-from rateproof.prove.over_admission.families.search import search
-from rateproof.prove.over_admission.feasible import (
-    Infeasible,
-    feasible,
-)
-from rateproof.prove.over_admission.gaps import (
-    Bounds,
-    Model,
-    Stair,
-)
+from rateproof.prove.over_admission.families import Model, search
+from rateproof.prove.over_admission.feasible import feasible
+from rateproof.prove.over_admission.gaps import Earliest, Infeasible, Stair
 from rateproof.prove.terms import (
     Tolerance,
 )
@@ -40,7 +33,6 @@ _MOST_REQUESTS: Final = 1_000
 """Of one key, around where it asked most densely."""
 
 _BUDGET: Final = 20_000
-_BURSTS: Final = frozenset({"token-bucket", "leaky-queue"})
 _STEPS_OF_A_WINDOW: Final = 2_048
 
 
@@ -65,7 +57,7 @@ class Sensitivity:
     short_ns: int | None = None
 
     def sentence(self) -> str:
-        """What could have been told, in one line."""
+        """Return what could have been told, in one line."""
         told = []
         if self.excess is not None:
             told.append(f"{self.limit + self.excess} from {self.limit} in {spaced(self.window_ns)}")
@@ -161,14 +153,13 @@ class _Generous:
     model: Model
 
     def shows_excess(self, excess: int) -> bool:
-        """Whether one shows that admits so many more."""
+        """Tell whether one shows that admits so many more."""
         quota = self.policy.quotas[self.index]
-        free = quota.algorithm in _BURSTS
-        burst = quota.burst + excess if free else 0
+        burst = quota.burst + excess if quota.record.has_burst else 0
         return self._shows(replace(quota, limit=quota.limit + excess, burst=burst))
 
     def shows_short(self, parts: int) -> bool:
-        """Whether one shows whose window is too short by so many of its 2048 parts."""
+        """Tell whether one shows whose window is too short by so many of its 2048 parts."""
         quota = self.policy.quotas[self.index]
         return self._shows(replace(quota, window_ns=quota.window_ns - _part(quota, parts)))
 
@@ -179,7 +170,7 @@ class _Generous:
         return all(self._are_too_many(admissions(self.requests, quotas, phase)) for phase in phases)
 
     def _are_too_many(self, admitted: Sequence[Interval]) -> bool:
-        if isinstance(feasible(admitted, self.model, _BUDGET), Infeasible):
+        if isinstance(feasible(admitted, self.model.stairs, _BUDGET), Infeasible):
             return True
         return any(
             isinstance(search(admitted, family, _BUDGET), Infeasible)
@@ -237,16 +228,16 @@ def admissions(requests: Sequence[Interval], quotas: Sequence[Quota], phase: int
 
 class _Limiter(Protocol):
     def has_room(self, instant_ns: int) -> bool:
-        """Whether one more may be admitted; instants never go back."""
+        """Tell whether one more may be admitted; instants never go back."""
 
     def admit(self, instant_ns: int) -> None:
         """Count one that was."""
 
 
 def _limiter(quota: Quota, phase: int, requests: int) -> _Limiter:
-    if quota.algorithm == "first-hit-window":
+    if quota.record.windows == "hit":
         return _FirstHitWindow(quota)
-    if quota.algorithm in {"fixed-window", "sliding-counter"}:
+    if quota.record.windows == "clock":
         return _EpochWindow(quota, phase)
     return _Gaps(quota, requests)
 
@@ -255,7 +246,7 @@ class _Gaps:
     """A sliding log, bucket or queue: its gap says everything."""
 
     def __init__(self, quota: Quota, requests: int) -> None:
-        self._bounds = Bounds(Stair.of(quota), requests)
+        self._bounds = Earliest(Stair.of(quota), requests)
         self._admitted = 0
 
     def has_room(self, instant_ns: int) -> bool:
@@ -293,7 +284,7 @@ class _EpochWindow:
     def __init__(self, quota: Quota, phase: int) -> None:
         self._quota = quota
         self._shift_ns = quota.window_ns * phase // len(PHASES)
-        self._weighs = quota.algorithm == "sliding-counter"
+        self._weighs = quota.record.weighs
         self._admitted: Counter[int] = Counter()
 
     def has_room(self, instant_ns: int) -> bool:

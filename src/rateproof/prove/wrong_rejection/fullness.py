@@ -14,22 +14,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 from rateproof.policy import Policy, Quota
-from rateproof.prove.terms import EXACT, Tolerance
+from rateproof.prove.terms import EXACT, MILLION, Tolerance
 
 __all__ = ["BucketRule", "Occupancy", "Peaks", "Rule", "WindowRule", "rules_of"]
-
-_MILLION = 1_000_000
-
-# How many windows back the requests may lie that fill the last.
-_WINDOWS: Final = {
-    "sliding-log": 1,
-    "fixed-window": 1,
-    "first-hit-window": 1,
-    "sliding-counter": 2,
-}
 
 Taken = Sequence[tuple[int, int | None]]
 
@@ -91,18 +80,18 @@ class Occupancy(ABC):
 
     @abstractmethod
     def full_at(self, instant_ns: int) -> bool:
-        """Whether the quota may have been full at this instant."""
+        """Tell whether the quota may have been full at this instant."""
 
     @abstractmethod
     def used_at(self, instant_ns: int) -> int:
-        """How much of it may have been in use at this instant."""
+        """Return how much of it may have been in use at this instant."""
 
     @abstractmethod
     def counted(self, first_ns: int, last_ns: int) -> tuple[int, ...]:
         """The requests in use where most of it is, over [first_ns, last_ns], as indices."""
 
     def may_be_full(self, first_ns: int, last_ns: int) -> bool:
-        """Whether it may have been full at some instant of [first_ns, last_ns]."""
+        """Tell whether it may have been full at some instant of [first_ns, last_ns]."""
         if self.full_at(first_ns):
             return True
         start = self._next_full[bisect_right(self._starts, first_ns)]
@@ -174,7 +163,7 @@ class BucketRule:
 
     @property
     def horizon_ns(self) -> int:
-        """How long an empty bucket needs to be full again."""
+        """Return how long an empty bucket needs to be full again."""
         return -(-(self.limit * self.cost + self.slack) // self.gain)
 
     def occupancy(self, taken: Taken, empty_ns: int | None = None) -> "_BucketOccupancy":
@@ -269,7 +258,7 @@ class _BucketOccupancy(Occupancy):
 def rules_of(
     policy: Policy, tolerance: Tolerance = EXACT, *, denied_count: bool = False
 ) -> tuple[Rule, ...]:
-    """What fills each quota of a policy, at the longest that the tolerance allows.
+    """Return what fills each quota of a policy, at the longest that the tolerance allows.
 
     Args:
         policy: what was promised.
@@ -286,15 +275,14 @@ def rules_of(
 
 
 def _rule(quota: Quota, tolerance: Tolerance, more: int) -> Rule | None:
-    if quota.algorithm in _WINDOWS:
-        longest_ns = tolerance.at_most_ns(_WINDOWS[quota.algorithm] * quota.window_ns)
-        return WindowRule(quota.limit + more, longest_ns)
-    if quota.algorithm == "token-bucket":
+    if quota.record.delays:
+        return None
+    if quota.record.has_burst:
         # A limiter that rounds to whole ns, or wants more than a token, is excused by 1 ns.
         return BucketRule(
             limit=quota.burst + more,
-            gain=quota.limit * (_MILLION - tolerance.ppm),
-            cost=quota.window_ns * _MILLION,
-            slack=quota.limit * _MILLION * (tolerance.granularity_ns + 1),
+            gain=quota.limit * (MILLION - tolerance.ppm),
+            cost=quota.window_ns * MILLION,
+            slack=quota.limit * MILLION * (tolerance.granularity_ns + 1),
         )
-    return None
+    return WindowRule(quota.limit + more, tolerance.at_most_ns(quota.memory_ns))

@@ -15,28 +15,26 @@ decided. Two requests of one kind of which one was sent and answered no later
 than the other are tried in that order only, for they can change places.
 """
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rateproof import core
 from rateproof.policy import Policy
+from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.keys import (
     Interval,
 )
-from rateproof.prove.over_admission.feasible import (
-    Exhausted,
-)
 from rateproof.prove.over_admission.gaps import (
+    Exhausted,
+    Feasible,
+    Infeasible,
     Stair,
 )
 from rateproof.prove.terms import (
     EXACT,
     Tolerance,
 )
-from rateproof.units import MAX_DURATION_NS
 
-__all__ = ["Explained", "Log", "OrderSearch", "Piece", "Unexplained", "explain", "logs_of"]
+__all__ = ["Episode", "Log", "OrderSearch", "explain", "logs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Episode:
     """Requests of one key, to be explained together; closed intervals in any order.
 
     Args:
@@ -71,15 +69,18 @@ class Piece:
     denied_count: bool = False
 
 
+_NONE = -1
+
+# Whether it raises an earlier instant, its own, the request, the log that is its reason.
 _Step = tuple[bool, int, int, int]
 
 
 class OrderSearch:
     """The order so far, with the least instant of each place in it."""
 
-    def __init__(self, piece: Piece, logs: Sequence[Log]) -> None:
+    def __init__(self, episode: Episode, logs: Sequence[Log]) -> None:
         self._logs = logs
-        self._all_count = piece.denied_count
+        self._all_count = episode.denied_count
         self._sent: list[int] = []
         self._due: list[int] = []
         self._given: list[int] = []
@@ -88,7 +89,7 @@ class OrderSearch:
         self._next: list[int] = []
         self._previous: list[int] = []
         self._head = [_NONE, _NONE, _NONE]
-        for kind, intervals in enumerate((piece.admissions, piece.rejections, piece.others)):
+        for kind, intervals in enumerate((episode.admissions, episode.rejections, episode.others)):
             before = _NONE
             base = len(self._given)
             for i in _by_time(intervals):
@@ -116,7 +117,7 @@ class OrderSearch:
         self.spent = 0
 
     def complete(self) -> bool:
-        """Whether every request has its place."""
+        """Tell whether every request has its place."""
         return len(self._order) == len(self._sent)
 
     def witness(self) -> tuple[int, ...]:
@@ -127,7 +128,7 @@ class OrderSearch:
         return tuple(instants)
 
     def steps(self) -> list[_Step]:
-        """What may come next, the best last."""
+        """Return what may come next, the best last."""
         candidates: list[int] = []
         least: int | None = None
         for head in self._head:
@@ -271,24 +272,9 @@ def _by_time(intervals: Sequence[Interval]) -> list[int]:
     return sorted(range(len(intervals)), key=lambda i: (*intervals[i], i))
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """There is a choice of instants: of admissions, rejections and others, as they were given."""
-
-    instants: tuple[int, ...]
-    spent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Unexplained:
-    """There is none."""
-
-    spent: int = 0
-
-
 def logs_of(policy: Policy, tolerance: Tolerance = EXACT) -> tuple[Log, ...]:
     """The quotas of a policy, if all are sliding logs; else none."""
-    if any(quota.algorithm != "sliding-log" for quota in policy.quotas):
+    if any(quota.record is not SLIDING_LOG for quota in policy.quotas):
         return ()
     return tuple(
         Log(
@@ -300,42 +286,21 @@ def logs_of(policy: Policy, tolerance: Tolerance = EXACT) -> tuple[Log, ...]:
     )
 
 
-def explain(piece: Piece, logs: Sequence[Log], budget: int) -> Explained | Unexplained | Exhausted:
+def explain(
+    episode: Episode, logs: Sequence[Log], budget: int
+) -> Feasible | Infeasible | Exhausted:
     """Search for instants that keep every log and give every rejection a reason.
 
     Args:
-        piece: the requests.
+        episode: the requests.
         logs: the quotas, at least one.
         budget: how many requests may be looked at, over all steps of the search.
     """
-    native = core.native()
-    parts = (piece.admissions, piece.rejections, piece.others)
-    times = [time for part in parts for interval in part for time in interval]
-    first_ns = min(times, default=0)
-    if native is None or max(times, default=0) - first_ns >= MAX_DURATION_NS:
-        return _run(OrderSearch(piece, logs), budget)
-    from rateproof import _native
-
-    kind, instants, spent = _native.explain(
-        [_since(first_ns, part) for part in parts],
-        piece.denied_count,
-        [(log.limit, log.low_ns, log.high_ns) for log in logs],
-        max(0, budget),
-    )
-    if kind == "explained":
-        return Explained(tuple(first_ns + instant for instant in instants), spent)
-    return Unexplained(spent) if kind == "unexplained" else Exhausted(spent)
-
-
-def _since(first_ns: int, intervals: Sequence[Interval]) -> bytes:
-    return array("q", (time - first_ns for interval in intervals for time in interval)).tobytes()
-
-
-def _run(search: OrderSearch, budget: int) -> Explained | Unexplained | Exhausted:
+    search = OrderSearch(episode, logs)
     levels = [search.steps()]
     while levels:
         if search.complete():
-            return Explained(search.witness(), search.spent)
+            return Feasible(search.witness(), search.spent)
         if search.spent > budget:
             return Exhausted(search.spent)
         if not levels[-1]:
@@ -347,10 +312,4 @@ def _run(search: OrderSearch, budget: int) -> Explained | Unexplained | Exhauste
             levels.append(search.steps())
         else:
             search.undo()
-    return Unexplained(search.spent)
-
-
-_NONE = -1
-
-
-# Whether it raises an earlier instant, its own, the request, the log that is its reason.
+    return Infeasible((), search.spent)

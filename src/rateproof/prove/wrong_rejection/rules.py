@@ -33,12 +33,12 @@ class WrongRejection:
 
 
 def has_rule(policy: Policy) -> bool:
-    """Whether rejections under this policy can be judged: there is a rule for every quota."""
+    """Tell whether rejections under this policy can be judged: there is a rule for every quota."""
     return bool(rules_of(policy))
 
 
 def covered_from_ns(first_sent_ns: int, longest_ns: int, rules: Sequence[Rule]) -> int:
-    """From when on rejections of a key can be judged although it is not fresh.
+    """Return from when on rejections of a key can be judged although it is not fresh.
 
     Requests of the key that the log does not have were sent before the first
     that it has. Those that were still under way by then were decided within
@@ -91,7 +91,7 @@ class Judgement:
         return logs_of(self.policy, tolerance) if self.rules(tolerance) else ()
 
     def judged(self, key: KeyLog, tolerance: Tolerance) -> list[int]:
-        """Which of a key's rejections can be judged, by index.
+        """Return which of a key's rejections can be judged, by index.
 
         Args:
             key: its requests.
@@ -148,7 +148,7 @@ class Judgement:
         return [rows[i] for i in counted if rows[i] != own]
 
     def taken(self, key: KeyLog, *, unknown: bool = True) -> list[tuple[int, int | None]]:
-        """What may have used up the quota."""
+        """Return what may have used up the quota."""
         taken = key.maybe_admitted() if unknown else list[tuple[int, int | None]](key.admitted)
         return [*taken, *key.rejected] if self.denied_count else taken
 

@@ -13,23 +13,17 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from rateproof.prove.keys import Interval, KeyLog
-from rateproof.prove.over_admission.feasible import Exhausted
-from rateproof.prove.wrong_rejection.orders import (
-    Explained,
-    Log,
-    Piece,
-    Unexplained,
-    explain,
-)
+from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible
+from rateproof.prove.wrong_rejection.orders import Episode, Log, explain
 
-__all__ = ["Part", "cut_out", "find_together", "pieces"]
+__all__ = ["Excerpt", "cut_out", "find_together", "pieces"]
 
 # Rejections that are explained together, at most.
 _MOST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Excerpt:
     """A piece of a key's log, by index.
 
     Args:
@@ -42,9 +36,9 @@ class Part:
     rejected: tuple[int, ...]
     others: tuple[int, ...]
 
-    def piece(self, key: KeyLog, *, denied_count: bool) -> Piece:
+    def episode(self, key: KeyLog, *, denied_count: bool) -> Episode:
         """Its intervals."""
-        return Piece(
+        return Episode(
             [key.admitted[i] for i in self.admitted],
             [key.rejected[i] for i in self.rejected],
             [key.rejected[i] for i in self.others],
@@ -54,8 +48,8 @@ class Part:
 
 def pieces(
     key: KeyLog, judged: Sequence[int], logs: Sequence[Log], *, denied_count: bool
-) -> Iterator[Part]:
-    """What is to be explained together; nothing that a request of unknown outcome may touch.
+) -> Iterator[Excerpt]:
+    """Return what is to be explained together; nothing that a request of unknown outcome may touch.
 
     Args:
         key: its requests.
@@ -86,7 +80,7 @@ def cut_out(
     *,
     denied_count: bool,
     windows: int = 1,
-) -> Part:
+) -> Excerpt:
     """The piece around these rejections, see `pieces`; only what may fill a log if `windows` is 0."""
     return _Cutter(key, logs, denied_count=denied_count).around(rejected, windows)
 
@@ -129,12 +123,12 @@ class _Cutter:
         ends_ns = max(latest_ns, self._admissions.latest(latest_ns))
         return sent_ns - self.reach_ns <= ends_ns
 
-    def around(self, rejected: Sequence[int], windows: int = 1) -> Part:
+    def around(self, rejected: Sequence[int], windows: int = 1) -> Excerpt:
         """These rejections, all that may have filled a log for them, and so many windows more."""
         from_ns = min(self._rejected[i][0] for i in rejected) - (1 + windows) * self.reach_ns
         until_ns = max(self._rejected[i][1] for i in rejected) + windows * self.reach_ns
         chosen = set(rejected)
-        return Part(
+        return Excerpt(
             tuple(self._admissions.between(from_ns, until_ns)),
             tuple(rejected),
             tuple(i for i in self._denied.between(from_ns, until_ns) if i not in chosen),
@@ -156,7 +150,7 @@ class _Reached:
         return self._latest[sent - 1] if sent else sent_ns
 
     def between(self, from_ns: int, until_ns: int) -> list[int]:
-        """Which of them may have been decided from `from_ns` to `until_ns`."""
+        """Return which of them may have been decided from `from_ns` to `until_ns`."""
         first = bisect_left(self._latest, from_ns)
         last = bisect_right(self._starts, until_ns)
         return [self._order[at] for at in range(first, last) if self._ends[at] >= from_ns]
@@ -168,7 +162,7 @@ _MINIMISE_BUDGET = 300_000
 
 def find_together(
     key: KeyLog, judged: Sequence[int], logs: Sequence[Log], budget: int, *, denied_count: bool
-) -> tuple[Part | Exhausted | None, int]:
+) -> tuple[Excerpt | Exhausted | None, int]:
     """Requests that no order of decisions explains, though admissions alone are explained.
 
     Args:
@@ -186,14 +180,14 @@ def find_together(
     if not logs:
         return None, spent
     for part in pieces(key, judged, logs, denied_count=denied_count):
-        piece = part.piece(key, denied_count=denied_count)
+        piece = part.episode(key, denied_count=denied_count)
         answer = explain(piece, logs, budget - spent)
         spent += answer.spent
-        if isinstance(answer, Unexplained):
+        if isinstance(answer, Infeasible):
             # Too many admissions are another claim.
-            admissions = explain(Piece(piece.admissions, []), logs, budget - spent)
+            admissions = explain(Episode(piece.admissions, []), logs, budget - spent)
             spent += admissions.spent
-            if isinstance(admissions, Explained):
+            if isinstance(admissions, Feasible):
                 return _fewest(key, part, logs, denied_count=denied_count), spent
             answer = admissions
         if isinstance(answer, Exhausted):
@@ -201,20 +195,20 @@ def find_together(
     return None, spent
 
 
-def _fewest(key: KeyLog, part: Part, logs: Sequence[Log], *, denied_count: bool) -> Part:
+def _fewest(key: KeyLog, part: Excerpt, logs: Sequence[Log], *, denied_count: bool) -> Excerpt:
     """Leave out what is not needed: rejections, then admissions that no window of theirs reaches."""
     budget = _MINIMISE_BUDGET
 
-    def smaller(rejected: Sequence[int], windows: int) -> Part:
+    def smaller(rejected: Sequence[int], windows: int) -> Excerpt:
         """The piece around these, if it is not explained either; else the same as before."""
         nonlocal budget
         if denied_count and len([*pieces(key, rejected, logs, denied_count=True)]) != 1:
             # They share denied requests only, and are no longer looked at together.
             return part
         tried = cut_out(key, rejected, logs, denied_count=denied_count, windows=windows)
-        answer = explain(tried.piece(key, denied_count=denied_count), logs, budget)
+        answer = explain(tried.episode(key, denied_count=denied_count), logs, budget)
         budget -= answer.spent
-        return tried if isinstance(answer, Unexplained) else part
+        return tried if isinstance(answer, Infeasible) else part
 
     for rejection in part.rejected:
         fewer = [other for other in part.rejected if other != rejection]

@@ -14,21 +14,39 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 
-from rateproof.prove.over_admission.families.phases import (
-    Work,
-)
-from rateproof.prove.over_admission.gaps import (
-    Family,
-)
+from rateproof.prove.keys import Interval
+from rateproof.prove.over_admission.phases import Family, Found, Spent, Work
 
-__all__ = ["unopened"]
+__all__ = ["search"]
 
 State = tuple[int, int, tuple[int, ...]]
 """How many are decided, how many were sent by then, and which of these are not decided."""
 
 
-def unopened(jobs: Sequence[tuple[int, int]], family: Family, work: Work) -> int | None:
-    """How many of the jobs, by sending time, already fit no windows; None if all fit.
+def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]:
+    """Look for jobs, by sending time, that no hits can have opened windows for."""
+    most_ns = family.tolerance.at_most_ns(family.window_ns)
+    begin = 0
+    latest = jobs[0][1] if jobs else 0
+    for end in range(1, len(jobs) + 1):
+        if end < len(jobs) and jobs[end][0] < latest + most_ns:
+            latest = max(latest, jobs[end][1])
+            continue
+        # No window is open after such a pause.
+        if end - begin > family.limit:
+            work = Work(end - begin, budget)
+            try:
+                looked = _unopened(jobs[begin:end], family, work)
+                yield None if looked is None else range(begin, begin + looked), work.spent
+            except Spent as spent:
+                yield spent, work.spent
+            budget -= work.spent
+        begin = end
+        latest = jobs[end][1] if end < len(jobs) else latest
+
+
+def _unopened(jobs: Sequence[Interval], family: Family, work: Work) -> int | None:
+    """Return how many of the jobs, by sending time, already fit no windows; None if all fit.
 
     Args:
         jobs: all hits of a key that had no window open; (sent, received).
@@ -52,7 +70,7 @@ def unopened(jobs: Sequence[tuple[int, int]], family: Family, work: Work) -> int
 class _Search:
     """All ways to go on from a state. Each decides a job, so those with fewer go first."""
 
-    def __init__(self, jobs: Sequence[tuple[int, int]], family: Family) -> None:
+    def __init__(self, jobs: Sequence[Interval], family: Family) -> None:
         self._limit = family.limit
         self._least = max(1, family.least_ns)
         self._most = family.tolerance.at_most_ns(family.window_ns)

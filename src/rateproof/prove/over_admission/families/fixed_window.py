@@ -1,56 +1,34 @@
-"""Fixed windows at a known phase: earliest deadline first into slots of capacity N.
+"""Fixed windows: no window takes more than N."""
 
-A job may lie in any of the slots that its interval touches. That is the same
-question as in `feasible`, for jobs that occupy one slot on N machines, and there
-are no crises that a barrier could resolve: slots do not shift.
-"""
+from collections.abc import Iterator
 
-from heapq import heappop, heappush
+from rateproof.prove.keys import Interval
+from rateproof.prove.over_admission.phases import (
+    Family,
+    Found,
+    Readings,
+    Stuck,
+    Work,
+    each_piece,
+    overfull,
+)
 
-from rateproof.prove.over_admission.families.phases import Piece, Stuck
-
-__all__ = ["overfull"]
+__all__ = ["harmless", "search"]
 
 
-def overfull(piece: Piece, limit: int, window_ns: int, phase: int) -> Stuck | None:
-    """Jobs that touch d slots only and are more than N*d; None if all fit.
+def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]:
+    """Look for jobs, by sending time, that fit no windows of any phase."""
+    return each_piece(jobs, family, budget, _fits, restarts=False)
 
-    When a job is late, every slot before it was filled by more urgent ones, back
-    to one that was not full or took a job due later: all of those since, and the
-    late one, touch no other slots. Let the phase grow by no more than the first
-    of them lie behind the begin of their slots: they touch no more slots.
-    """
-    low, high = piece.low, piece.high
-    ready: list[tuple[int, int]] = []
-    placed: list[int] = []
-    slots: list[int] = []  # where in `placed` each slot since the last that was not full begins
-    slot = job = 0
-    while job < len(low) or ready:
-        if not ready:
-            slot = (low[job] - phase) // window_ns
-            placed.clear()
-            slots.clear()
-        while job < len(low) and (low[job] - phase) // window_ns <= slot:
-            heappush(ready, (high[job], job))
-            job += 1
-        slots.append(len(placed))
-        for _ in range(min(limit, len(ready))):
-            due, urgent = heappop(ready)
-            if (due - phase) // window_ns < slot:
-                first = len(slots) - 1
-                while first > 0 and all(
-                    (high[other] - phase) // window_ns < slot
-                    for other in placed[slots[first - 1] : slots[first]]
-                ):
-                    first -= 1
-                opens = slot - (len(slots) - 1 - first)
-                block = [*placed[slots[first] :], urgent]
-                behind = ((low[other] - phase) // window_ns == opens for other in block)
-                return block, min(
-                    (low[other] - phase) % window_ns
-                    for other, opening in zip(block, behind, strict=True)
-                    if opening
-                )
-            placed.append(urgent)
-        slot += 1
-    return None
+
+def harmless(family: Family, span_ns: int) -> int:
+    """So many jobs always fit, if they were all sent and received within this span."""
+    if span_ns < family.least_ns and family.widening_ns:  # so that no interval is an instant
+        # Let a window begin as the (N+1)-th to end does: N at most ended before that, and may lie
+        # in the window before it, as may any that ends just then; of 2N jobs N at most are left.
+        return 2 * family.limit
+    return family.limit
+
+
+def _fits(readings: Readings, family: Family, phase: int, _: Work) -> Stuck | None:
+    return overfull(readings, family.limit, family.window_ns, phase)

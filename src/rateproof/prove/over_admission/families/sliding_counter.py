@@ -10,16 +10,40 @@ first. How many, only trying can tell, since they then count against the next.
 """
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rateproof.prove.over_admission.families.fixed_window import overfull
-from rateproof.prove.over_admission.families.phases import Piece, Stuck, Work
+from rateproof.prove.keys import Interval
+from rateproof.prove.over_admission.phases import (
+    Family,
+    Found,
+    Readings,
+    Stuck,
+    Work,
+    each_piece,
+    overfull,
+)
 
-__all__ = ["crowded", "earliest"]
+__all__ = ["earliest", "harmless", "search"]
 
 Waiting = tuple[tuple[int, int], ...]
 """(latest reading, job) of the jobs left to the next window, the most urgent first."""
+
+
+def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]:
+    """Look for jobs, by sending time, that fit no windows of any phase.
+
+    Instants between two ns need not be tried where a window has more ns than it takes
+    jobs: what suits later than its last whole ns suits then.
+    """
+    if family.window_ns <= family.limit:
+        return iter(())
+    return each_piece(jobs, family, budget, _fits, restarts=True)
+
+
+def harmless(family: Family, _span_ns: int) -> int:
+    """So many jobs always fit."""
+    return family.limit
 
 
 def earliest(limit: int, window_ns: int, previous: int, k: int) -> int:
@@ -28,13 +52,14 @@ def earliest(limit: int, window_ns: int, previous: int, k: int) -> int:
     return 0 if previous < room else window_ns + 1 - -(-room * window_ns // previous)
 
 
-def crowded(piece: Piece, limit: int, window_ns: int, phase: int, work: Work) -> Stuck | None:
+def _fits(readings: Readings, family: Family, phase: int, work: Work) -> Stuck | None:
     """Jobs of consecutive windows that do not all fit into them; None if all jobs fit."""
-    stuck = overfull(piece, limit, window_ns, phase)
+    limit, window_ns = family.limit, family.window_ns
+    stuck = overfull(readings, limit, window_ns, phase)
     if stuck is not None:
         return stuck
-    grid = _Grid(piece, limit, window_ns, phase)
-    crisis = grid.fill(range(len(piece.low)), work)
+    grid = _Grid(readings, limit, window_ns, phase)
+    crisis = grid.fill(range(len(readings.low)), work)
     if crisis is None:
         return None
     # What began long before, or may wait for later windows, is seldom to blame.
@@ -42,29 +67,29 @@ def crowded(piece: Piece, limit: int, window_ns: int, phase: int, work: Work) ->
     while True:
         core = [
             job
-            for job in range(len(piece.low))
+            for job in range(len(readings.low))
             if crisis - slots <= grid.opens(job) <= crisis and grid.closes(job) <= crisis
         ]
         if grid.opens(0) >= crisis - slots or grid.fill(core, work) is not None:
             # As long as no job touches an earlier window, no more of them fit.
-            return core, min((piece.low[job] - phase) % window_ns for job in core)
+            return core, min((readings.low[job] - phase) % window_ns for job in core)
         slots *= 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    piece: Piece
+    readings: Readings
     limit: int
     window_ns: int
     phase: int
 
     def opens(self, job: int) -> int:
         """The first window in which a job may lie."""
-        return (self.piece.low[job] - self.phase) // self.window_ns
+        return (self.readings.low[job] - self.phase) // self.window_ns
 
     def closes(self, job: int) -> int:
         """The last."""
-        return (self.piece.high[job] - self.phase) // self.window_ns
+        return (self.readings.high[job] - self.phase) // self.window_ns
 
     def fill(self, jobs: Sequence[int], work: Work) -> int | None:
         """The first window in which they do not fit, None if they fit.
@@ -79,7 +104,7 @@ class _Grid:
                 states, slot = {(): 0}, self.opens(jobs[at])
             new = []
             while at < len(jobs) and self.opens(jobs[at]) <= slot:
-                new.append((self.piece.high[jobs[at]], jobs[at]))
+                new.append((self.readings.high[jobs[at]], jobs[at]))
                 at += 1
             after: dict[Waiting, int] = {}
             for waiting, previous in sorted(states.items()):
@@ -95,7 +120,7 @@ class _Grid:
         return None
 
     def _window(self, slot: int, jobs: Waiting, previous: int) -> Iterable[tuple[Waiting, int]]:
-        """What may be left waiting after a window, and how many it took then."""
+        """Return what may be left waiting after a window, and how many it took then."""
         ends_ns = self.phase + (slot + 1) * self.window_ns
         room = self.limit
         while room and earliest(self.limit, self.window_ns, previous, room) >= self.window_ns:

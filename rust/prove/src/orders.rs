@@ -1,9 +1,7 @@
 //! Orders of decisions that explain admissions and rejections alike.
 //!
 //! The twin of `rateproof.prove.wrong_rejection.orders`, which is the specification: the same pieces give the same
-//! answer, the same witness and the same count of work. `docs/theory.md`, section 3, proves it.
-
-use crate::search::Answer;
+//! answer and the same count of work. `docs/theory.md`, section 3, proves it.
 
 /// A sliding log, as far as clocks may disagree.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +16,7 @@ pub struct Log {
 
 /// Requests of one key, to be explained together; closed intervals in any order.
 #[derive(Clone, Debug, Default)]
-pub struct Piece {
+pub struct Episode {
     /// Admissions, rejections that need a reason, and rejections that need none.
     pub requests: [Vec<(i64, i64)>; 3],
     /// Whether all of them fill a log, and not only admissions.
@@ -28,23 +26,17 @@ pub struct Piece {
 const ADMITTED: usize = 0;
 const REJECTED: usize = 1;
 
-/// Searches for instants that keep every log and give every rejection a reason.
-///
-/// Infeasible answers have no core.
-pub fn explain(piece: &Piece, logs: &[Log], budget: u64) -> Answer {
+/// What a search for instants that keep every log and give every rejection a reason spends;
+/// None where there are none, or it is not found out within the budget.
+pub fn explain(piece: &Episode, logs: &[Log], budget: u64) -> Option<u64> {
     let mut search = Search::new(piece, logs);
     let mut levels = vec![search.steps()];
     while let Some(level) = levels.last_mut() {
         if search.order.len() == search.requests.len() {
-            return Answer::Feasible {
-                instants: search.witness(),
-                spent: search.spent,
-            };
+            return Some(search.spent);
         }
         if search.spent > budget {
-            return Answer::Exhausted {
-                spent: search.spent,
-            };
+            return None;
         }
         let Some(step) = level.pop() else {
             levels.pop();
@@ -59,10 +51,7 @@ pub fn explain(piece: &Piece, logs: &[Log], budget: u64) -> Answer {
             search.undo();
         }
     }
-    Answer::Infeasible {
-        core: Vec::new(),
-        spent: search.spent,
-    }
+    None
 }
 
 /// A request, and its neighbours among the pending ones of its kind.
@@ -70,7 +59,6 @@ struct Request {
     sent: i64,
     due: i64,
     kind: usize,
-    given: usize,
     next: Option<usize>,
     previous: Option<usize>,
 }
@@ -107,7 +95,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(piece: &Piece, logs: &'a [Log]) -> Self {
+    fn new(piece: &Episode, logs: &'a [Log]) -> Self {
         let mut requests: Vec<Request> = Vec::new();
         let mut head = [None; 3];
         for (kind, intervals) in piece.requests.iter().enumerate() {
@@ -119,7 +107,6 @@ impl<'a> Search<'a> {
                     sent: intervals[i].0,
                     due: intervals[i].1,
                     kind,
-                    given: base + i,
                     next: (at + 1 < by_time.len()).then_some(base + at + 1),
                     previous: at.checked_sub(1).map(|before| base + before),
                 });
@@ -137,14 +124,6 @@ impl<'a> Search<'a> {
             marks: Vec::new(),
             spent: 0,
         }
-    }
-
-    fn witness(&self) -> Vec<i64> {
-        let mut instants = vec![0; self.order.len()];
-        for place in &self.order {
-            instants[self.requests[place.request].given] = place.instant;
-        }
-        instants
     }
 
     /// What may come next, the best last.

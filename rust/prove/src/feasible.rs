@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::stair::{Bounds, MAX_POSITIONS, Stair};
+use crate::gaps::{Bounds, MAX_POSITIONS, Stair};
 
 /// What came of a question; `spent` counts positions decided again.
 #[derive(Clone, Debug, PartialEq, Eq)]

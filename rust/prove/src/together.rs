@@ -1,8 +1,7 @@
 //! Rejections of which only a search over orders can tell: the twin of `rateproof.prove.wrong_rejection.together`.
 
-use crate::joint::{Log, Piece, explain};
-use crate::occupancy::Cursor;
-use crate::search::Answer;
+use crate::fullness::Cursor;
+use crate::orders::{Episode, Log, explain};
 use crate::seen::Seen;
 
 /// Rejections that are explained together, at most.
@@ -67,7 +66,7 @@ pub(crate) fn explained(requests: &Requests<'_>, logs: &[Log]) -> Option<u64> {
             false => Vec::new(),
         };
         let others = others.into_iter().filter(|at| !group.contains(at));
-        let piece = Piece {
+        let piece = Episode {
             requests: [
                 (admitted.into_iter().map(|at| times(requests.admitted[at]))).collect(),
                 group.iter().map(|at| times(seen(at))).collect(),
@@ -76,10 +75,7 @@ pub(crate) fn explained(requests: &Requests<'_>, logs: &[Log]) -> Option<u64> {
             denied_count: requests.denied_count,
         };
         let size = piece.requests.iter().map(Vec::len).sum::<usize>() as u64;
-        match explain(&piece, logs, FIRST_BUDGET * size) {
-            Answer::Feasible { spent: more, .. } => spent += more,
-            Answer::Infeasible { .. } | Answer::Exhausted { .. } => return None,
-        }
+        spent += explain(&piece, logs, FIRST_BUDGET * size)?;
     }
     Some(spent)
 }

@@ -49,14 +49,14 @@ _MARKS = ("retry_after_s", "ratelimit_remaining")
 
 
 def statuses(log: EventLog) -> Counter[int | None]:
-    """How often each status was answered; None: no answer."""
+    """Return how often each status was answered; None: no answer."""
     same = log.same("status")
     tally = Counter(log.ints("status")) if same is None else Counter({same: len(log)})
     return Counter({None if status == NULL else status: n for status, n in tally.items()})
 
 
 def if_rejected(doubted: Collection[int], known: Collection[int] = ()) -> str:
-    """What to do if these statuses are rejections, beside those that are known to be."""
+    """Return what to do if these statuses are rejections, beside those that are known to be."""
     return f"if the target rejects by {listed(doubted)}: --rejected {listed({*doubted, *known})}"
 
 

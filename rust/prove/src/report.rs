@@ -1,0 +1,104 @@
+//! What is asked of every key of a log, and what is said of it.
+
+use crate::families::Family;
+use crate::fullness::Full;
+use crate::gaps::Stair;
+use crate::leaders::Leaders;
+use crate::orders::Log;
+use crate::pressure::Pressure;
+
+/// How rejections are judged.
+#[derive(Clone, Debug)]
+pub struct Rejections {
+    /// What fills each quota.
+    pub exact: Vec<Full>,
+    /// The same, by another clock.
+    pub tolerated: Vec<Full>,
+    /// After how long nothing matters any more, in ns.
+    pub horizon_ns: i128,
+    /// Whether denied requests use up the quotas too.
+    pub denied_count: bool,
+    /// The quotas for a search over orders of decisions; none if there is none.
+    pub logs: Vec<Log>,
+}
+
+/// What is asked of every key.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The gap of each quota.
+    pub exact: Vec<Stair>,
+    /// The same, shortened by the tolerance; None where there is none.
+    pub tolerated: Option<Vec<Stair>>,
+    /// The quotas of which their gap does not say everything.
+    pub exact_families: Vec<Family>,
+    /// The same with the tolerance; None where there is none.
+    pub tolerated_families: Option<Vec<Family>>,
+    /// Whether the log has all that the limiter ever counted, but for unknown outcomes.
+    pub whole: bool,
+    /// How rejections are judged; None if they are not.
+    pub rejections: Option<Rejections>,
+    /// Whether no key was in use before the log began.
+    pub fresh: bool,
+    /// Whether over-admission is asked for.
+    pub over: bool,
+}
+
+/// What a search would spend to find nothing; None where it has to be made.
+pub type Clearance = Option<u64>;
+
+/// A key that a search has to look at, or would spend something on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Its number in order of appearance.
+    pub number: usize,
+    /// The code of the key.
+    pub code: usize,
+    /// Was too much admitted, for the clocks as they may be?
+    pub tolerated: Clearance,
+    /// The same, had the clocks agreed.
+    pub exact: Clearance,
+    /// The same as the first, had the unknown requests that ended been admitted.
+    pub unknown: Clearance,
+    /// Whether a rejection is certainly wrong.
+    pub wrong: bool,
+    /// Can all rejections be explained together?
+    pub joint: Clearance,
+    /// From when to when, in ns, the windows reach that certainly hold too much.
+    pub broken: Option<(i64, i64)>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One for each quota.
+    pub pressure: Vec<Pressure>,
+    /// The keys that came closest to more than is allowed, by how much longer it took.
+    pub closest: Leaders,
+    /// The keys that asked for more than is allowed in the least time.
+    pub densest: Leaders,
+    /// The keys with the most requests.
+    pub busiest: Leaders,
+    /// Rejections that could be judged.
+    pub judged: usize,
+    /// Whether a rejection would be wrong, had the clocks agreed.
+    pub wrong_if_exact: bool,
+    /// Whether a rejection would be wrong, had no unknown request been admitted.
+    pub wrong_if_unknown: bool,
+    /// In order of appearance.
+    pub suspects: Vec<Suspect>,
+}
+
+impl Report {
+    pub(crate) fn join(&mut self, other: Self) {
+        for (mine, theirs) in self.pressure.iter_mut().zip(&other.pressure) {
+            mine.join(theirs);
+        }
+        self.closest.join(other.closest);
+        self.densest.join(other.densest);
+        self.busiest.join(other.busiest);
+        self.judged += other.judged;
+        self.wrong_if_exact |= other.wrong_if_exact;
+        self.wrong_if_unknown |= other.wrong_if_unknown;
+        self.suspects.extend(other.suspects);
+    }
+}

@@ -1,15 +1,20 @@
 """Write what derives from the declarations: docs/reference, and the schema of scenario files."""
 
+import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from rateproof.events import Event
 from rateproof.options.arguments import EXIT_CODES, NOTES
 from rateproof.options.declared import VERBS, Verb
 from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, any_case
 from rateproof.policy import Policy
+from rateproof.prove import ClosestCall, Counts, Pressure, Sensitivity, Verdict
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
 from rateproof.simulate.scenario_file.file import SCENARIO
@@ -190,6 +195,60 @@ def fixture_page() -> str:
     )
 
 
+def arguments(kind: type) -> list[list[str]]:
+    """What a record's docstring says of each of its fields."""
+    _, _, text = (inspect.getdoc(kind) or "").partition("Args:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return [
+        [f"`{name}`", " ".join(told.split()).removesuffix(".").replace("None", "null")]
+        for name, told in found
+    ]
+
+
+def log_page() -> str:
+    """The page of the event log: its columns, as `Event` documents them."""
+    names = {bytes: "bytes", int: "int", str: "text", float: "float"}
+    kinds = [
+        names.get(kind) or f"{next(names[each] for each in kind.__args__)} or null"
+        for kind in get_type_hints(Event).values()
+    ]
+    rows = [[name, kind, told] for (name, told), kind in zip(arguments(Event), kinds, strict=True)]
+    return (
+        "# Columns of the event log\n\n"
+        "[The event log](../simulate/event-log.md) tells how it is written and read.\n\n"
+        f"{table(['column', 'type', 'what it is'], *rows)}\n"
+    )
+
+
+def verdict_page() -> str:
+    """The page of a verdict as JSON: what its records document, and an evidence document."""
+    schema = json.loads(
+        files("rateproof.prove.evidence").joinpath("evidence.schema.json").read_text()
+    )
+    document = [
+        [f"`{name}`", each.get("description", each.get("const", ""))]
+        for name, each in schema["properties"].items()
+    ]
+    records = {
+        "A verdict": Verdict,
+        "One of `pressure`": Pressure,
+        "One of `closest`": ClosestCall,
+        "One of `sensitivity`": Sensitivity,
+        "`counts`": Counts,
+    }
+    parts = [
+        f"## {title}\n\n{table(['field', 'what it is'], *arguments(kind))}"
+        for title, kind in records.items()
+    ]
+    parts.append(f"## An evidence document\n\n{table(['field', 'what it is'], *document)}\n")
+    introduction = (
+        "What `--json` prints of a [verdict](../prove/verdicts.md), and an "
+        "[evidence](../prove/evidence.md) document. Times are whole nanoseconds. A key is text, "
+        "with its exact bytes as `key_base64` beside it."
+    )
+    return "\n\n".join(["# Verdicts as JSON", introduction, *parts])
+
+
 def schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a scenario file read as TOML.
 
@@ -272,7 +331,13 @@ def _variant(kind: Section, name: str, definitions: dict[str, Any]) -> dict[str,
 def pages() -> dict[str, str]:
     """Every page, by the name of its file."""
     found = {f"{verb.name}.md": verb_page(verb) for verb in VERBS.values()}
-    return found | {"scenario-file.md": scenario_page(), "pytest.md": fixture_page()}
+    others = {
+        "scenario-file": scenario_page,
+        "pytest": fixture_page,
+        "event-log": log_page,
+        "verdict": verdict_page,
+    }
+    return found | {f"{name}.md": page() for name, page in others.items()}
 
 
 def main() -> None:

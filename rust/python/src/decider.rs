@@ -122,7 +122,7 @@ impl Decider {
                     Ok(Some(answer)) => self.told_of_one(py, answer, *burst),
                     _ => None,
                 },
-                _ => match &ask_tables(tables, ask, key, cost, Duration::ZERO) {
+                _ => match ask_tables(tables, ask, key, cost, Duration::ZERO) {
                     Ok(Some(ruling)) => self.ruled(py, ask, ruling),
                     _ => None,
                 },
@@ -130,7 +130,7 @@ impl Decider {
             Source::Denials(denials, ledger) => {
                 let answers = denials.answers(key, *ledger, cost)?;
                 let known = self.order.iter().all(|place| *place < answers.len());
-                known.then(|| self.told_again(py, ask, &answers)).flatten()
+                known.then(|| self.told_again(py, ask, answers)).flatten()
             }
         }
     }
@@ -153,7 +153,7 @@ impl Decider {
             .detach(|| ask_tables(tables, ask, key, cost, core::PATIENCE))
             .map_err(|error| failed(py, &error))?;
         Ok(match ruling {
-            Some(ruling) => self.ruled(py, ask, &ruling),
+            Some(ruling) => self.ruled(py, ask, ruling),
             None => self.told_busy(py, ask),
         })
     }
@@ -183,15 +183,15 @@ impl Decider {
         })
     }
 
-    fn ruled(&self, py: Python<'_>, ask: Ask, (passes, answers): &Ruling) -> Option<Py<Decision>> {
+    fn ruled(&self, py: Python<'_>, ask: Ask, (passes, answers): Ruling) -> Option<Py<Decision>> {
         let answers = self.ordered(answers);
         let full = answers.iter().any(|answer| answer.full);
         let near = || {
             let mut pairs = answers.iter().zip(&self.bursts);
             pairs.any(|(answer, burst)| 5 * answer.remaining < *burst)
         };
-        let (admitted, reason) = self.counted(ask, *passes, full, near);
-        self.told(py, admitted, reason, &answers)
+        let (admitted, reason) = self.counted(ask, passes, full, near);
+        self.told(py, admitted, reason, answers)
     }
 
     fn told(
@@ -199,22 +199,25 @@ impl Decider {
         py: Python<'_>,
         admitted: bool,
         reason: Reason,
-        answers: &[Answer],
+        answers: Vec<Answer>,
     ) -> Option<Py<Decision>> {
         let decision = Decision::of(admitted, reason, self.quotas.clone_ref(py), answers);
         Py::new(py, decision).ok()
     }
 
-    /// The answers of tables in the order of the policy.
-    fn ordered(&self, answers: &[Answer]) -> Vec<Answer> {
+    /// The answers of tables in the order of the policy, which mostly is theirs.
+    fn ordered(&self, answers: Vec<Answer>) -> Vec<Answer> {
+        if self.order.iter().copied().eq(0..answers.len()) {
+            return answers;
+        }
         self.order.iter().map(|place| answers[*place]).collect()
     }
 
     /// A denial that is remembered.
-    fn told_again(&self, py: Python<'_>, ask: Ask, answers: &[Answer]) -> Option<Py<Decision>> {
+    fn told_again(&self, py: Python<'_>, ask: Ask, answers: Vec<Answer>) -> Option<Py<Decision>> {
         self.count(ask, CACHED);
         let reason = self.denied(ask, Reason::Cached);
-        self.told(py, false, reason, &self.ordered(answers))
+        self.told(py, false, reason, self.ordered(answers))
     }
 
     /// A denial for want of the lock, which `on_full` does not decide: the key may be known, and
@@ -222,7 +225,7 @@ impl Decider {
     fn told_busy(&self, py: Python<'_>, ask: Ask) -> Option<Py<Decision>> {
         self.count(ask, FULL);
         let reason = self.denied(ask, Reason::Full);
-        self.told(py, false, reason, &vec![Answer::busy(); self.order.len()])
+        self.told(py, false, reason, vec![Answer::busy(); self.order.len()])
     }
 
     /// Counts a denial, or what shadow mode makes of it.
@@ -277,11 +280,21 @@ fn ask_tables(
     cost: u64,
     patience: Duration,
 ) -> Result<Option<Ruling>, core::Error> {
-    let tables: Vec<&core::Table> = tables.iter().map(Arc::as_ref).collect();
+    let (pair, more): ([&core::Table; 2], Vec<&core::Table>);
+    let tables: &[&core::Table] = match tables {
+        [first, second] => {
+            pair = [first, second];
+            &pair
+        }
+        _ => {
+            more = tables.iter().map(Arc::as_ref).collect();
+            &more
+        }
+    };
     match ask {
-        Ask::Hit => core::hit_all(&tables, key, cost, None, patience),
+        Ask::Hit => core::hit_all(tables, key, cost, None, patience),
         Ask::Peek => {
-            let answers = core::peek_all(&tables, key, cost, None)?;
+            let answers = core::peek_all(tables, key, cost, None)?;
             let all = |answers: &Vec<Answer>| answers.iter().all(|answer| answer.admitted);
             Ok(answers.map(|answers| (all(&answers), answers)))
         }

@@ -107,25 +107,27 @@ impl Decision {
     }
 
     /// Sums up the answers of all quotas, at least one, given in the order of `quotas`.
-    pub fn of(admitted: bool, reason: Reason, quotas: Py<PyTuple>, answers: &[Answer]) -> Self {
-        let retry = |answer: &Answer| if admitted { 0 } else { answer.retry_after_ns };
-        let told = |answer: &Answer| Answer {
-            retry_after_ns: retry(answer),
-            ..*answer
-        };
-        let decision = match answers {
-            [_] => Self::only(quotas),
-            _ => Self::made(Quotas::Several(quotas, answers.iter().map(told).collect())),
-        };
-        let sum = |sum: Answer, answer: &Answer| Answer {
-            remaining: sum.remaining.min(answer.remaining),
-            retry_after_ns: sum.retry_after_ns.max(answer.retry_after_ns),
-            reset_after_ns: sum.reset_after_ns.max(answer.reset_after_ns),
-            ..sum
-        };
-        if let Some((first, others)) = answers.split_first() {
-            decision.renew(admitted, reason, &others.iter().fold(*first, sum));
+    pub fn of(
+        admitted: bool,
+        reason: Reason,
+        quotas: Py<PyTuple>,
+        mut answers: Vec<Answer>,
+    ) -> Self {
+        let (mut remaining, mut retry_ns, mut reset_ns) = (u64::MAX, 0, 0);
+        for answer in &mut answers {
+            if admitted {
+                answer.retry_after_ns = 0;
+            }
+            remaining = answer.remaining.min(remaining);
+            retry_ns = answer.retry_after_ns.max(retry_ns);
+            reset_ns = answer.reset_after_ns.max(reset_ns);
         }
+        let decision = Self::made(match answers.len() {
+            1 => Quotas::Only(quotas),
+            _ => Quotas::Several(quotas, answers),
+        });
+        let passes = admitted || reason == Reason::Shadow;
+        decision.say(passes, reason as usize, remaining, retry_ns, reset_ns);
         decision
     }
 }

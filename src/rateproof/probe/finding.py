@@ -13,7 +13,7 @@ from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension, WideBurst
 from rateproof.probe.inference import Kind
 from rateproof.probe.several import Several
-from rateproof.prove.diagnosis.answers import if_rejected
+from rateproof.prove.diagnosis.statuses import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
 __all__ = ["Finding", "describe", "to_json"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rateproof.errors import Unreachable
 from rateproof.output import printable
-from rateproof.prove.diagnosis.answers import UNANSWERED
+from rateproof.prove.diagnosis.statuses import UNANSWERED
 from rateproof.simulate.identities import place_identity
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target

@@ -10,9 +10,9 @@ from typing import Final
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy
-from rateproof.prove.diagnosis.answers import doubted_rejections, if_rejected, perhaps_rejected
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
+from rateproof.prove.diagnosis.statuses import doubted_rejections, if_rejected, perhaps_rejected
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers

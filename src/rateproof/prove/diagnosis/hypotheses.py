@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rateproof.events import EventLog, declines, rejected_statuses
-from rateproof.prove.diagnosis.answers import (
+from rateproof.prove.diagnosis.statuses import (
     failing_throughout,
     only_elsewhere,
     statuses,

@@ -12,7 +12,7 @@ from rateproof.errors import InvalidArgument, RateproofError
 __all__ = ["active_core", "native", "required_native"]
 
 INSTALL = "install Rust (https://rustup.rs), then install rateproof anew"
-"""What to do where the native core is missing."""
+"""The remedy where the native core is missing."""
 
 
 def native() -> ModuleType | None:

@@ -64,76 +64,56 @@ struct Case {
     cost: u64,
 }
 
+/// A case in which the key was charged 2 before, if a time is given.
+const fn case(
+    name: &'static str,
+    charged: Option<u64>,
+    cost: u64,
+    operation: fn(&Table, &Table),
+) -> Case {
+    Case {
+        name,
+        charged: match charged {
+            Some(at) => Some((at, 2)),
+            None => None,
+        },
+        stranger: false,
+        operation,
+        cost,
+    }
+}
+
+const SEVERAL: Case = case("hit of several", Some(NOW), 3, |table, _| {
+    hit(table, b"key", 3, NOW);
+});
+
 const CASES: [Case; 8] = [
+    SEVERAL,
+    case("hit", Some(NOW), 1, |table, _| {
+        hit(table, b"key", 1, NOW);
+    }),
+    case("hit that is denied", Some(NOW), 0, |table, _| {
+        hit(table, b"key", 4, NOW);
+    }),
+    case("peek", Some(NOW), 0, |table, _| {
+        drop(table.peek(b"key", 1, Some(NOW)));
+    }),
+    case("claim of an empty slot", None, 1, |table, _| {
+        hit(table, b"key", 1, NOW);
+    }),
     Case {
-        name: "hit",
-        charged: Some((NOW, 2)),
-        stranger: false,
-        operation: |table, _| {
-            hit(table, b"key", 1, NOW);
-        },
-        cost: 1,
-    },
-    Case {
-        name: "hit of several",
-        charged: Some((NOW, 2)),
-        stranger: false,
-        operation: |table, _| {
-            hit(table, b"key", 3, NOW);
-        },
-        cost: 3,
-    },
-    Case {
-        name: "hit that is denied",
-        charged: Some((NOW, 2)),
-        stranger: false,
-        operation: |table, _| {
-            hit(table, b"key", 4, NOW);
-        },
-        cost: 0,
-    },
-    Case {
-        name: "peek",
-        charged: Some((NOW, 2)),
-        stranger: false,
-        operation: |table, _| drop(table.peek(b"key", 1, Some(NOW))),
-        cost: 0,
-    },
-    Case {
-        name: "claim of an empty slot",
-        charged: None,
-        stranger: false,
-        operation: |table, _| {
-            hit(table, b"key", 1, NOW);
-        },
-        cost: 1,
-    },
-    Case {
-        name: "claim of an idle slot",
-        charged: None,
         stranger: true,
-        operation: |table, _| {
+        ..case("claim of an idle slot", None, 3, |table, _| {
             hit(table, b"key", 3, NOW);
-        },
-        cost: 3,
+        })
     },
-    Case {
-        name: "hit of two quotas",
-        charged: Some((BEFORE, 2)),
-        stranger: false,
-        operation: |table, other| drop(hit_all(&[table, other], b"key", 3, Some(NOW), NONE)),
-        cost: 3,
-    },
-    Case {
-        name: "hit of two quotas that the other denies",
-        charged: Some((NOW, 2)),
-        stranger: false,
-        operation: |table, other| {
-            admissions(other, b"key", NOW);
-            drop(hit_all(&[table, other], b"key", 1, Some(NOW), NONE));
-        },
-        cost: 0,
-    },
+    case("hit of two quotas", Some(BEFORE), 3, |table, other| {
+        drop(hit_all(&[table, other], b"key", 3, Some(NOW), NONE));
+    }),
+    case("hit that another denies", Some(NOW), 0, |table, other| {
+        admissions(other, b"key", NOW);
+        drop(hit_all(&[table, other], b"key", 1, Some(NOW), NONE));
+    }),
 ];
 
 /// Kills the operation at every step, until it comes to its end; returns how many there were.
@@ -199,13 +179,10 @@ fn who_is_killed_between_any_two_steps_loosens_nothing_and_blocks_nobody() {
 #[test]
 fn who_is_killed_in_a_reset_leaves_what_was_there_or_more() {
     let case = Case {
-        name: "reset",
         charged: Some((NOW, 5)),
-        stranger: false,
-        operation: |table, _| {
+        ..case("reset", None, 0, |table, _| {
             table.reset(b"key", NONE).expect("locks");
-        },
-        cost: 0,
+        })
     };
     for algorithm in Algorithm::ALL {
         let mut freed = Vec::new();
@@ -223,8 +200,7 @@ fn who_is_killed_in_a_reset_leaves_what_was_there_or_more() {
 #[test]
 fn who_is_killed_with_one_quota_to_charge_burns_nothing_at_all() {
     for algorithm in Algorithm::ALL {
-        let case = &CASES[1];
-        kill_everywhere(algorithm, case, |table, at| {
+        kill_everywhere(algorithm, &SEVERAL, |table, at| {
             // All of it or nothing: what a dead holder took of a slot, the next one gives back.
             let left = admissions(table, b"key", NOW);
             assert!(left == 0 || left == 3, "{at}: {left} left");

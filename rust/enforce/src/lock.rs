@@ -59,12 +59,8 @@ pub(crate) fn take<'a>(
     let (mut waited, mut in_vain) = (Duration::ZERO, Duration::ZERO);
     loop {
         let holder = seen & HOLDER;
-        let left = if holder != me && dead(holder)? {
-            seen
-        } else {
-            0
-        };
-        if let Ok(guard) = attempt(word, me, left) {
+        let left = holder == 0 || (holder != me && dead(holder)?);
+        if left && let Ok(guard) = attempt(word, me, seen) {
             return Ok(Some(guard));
         }
         if in_vain >= patience || waited >= patience * ROUNDS {

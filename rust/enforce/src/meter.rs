@@ -84,7 +84,7 @@ impl Meter<'_> {
         self.word.store(hold.before, Ordering::Release);
     }
 
-    pub(crate) fn forget(&self) {
+    pub(crate) fn forget(&self, _hold: &Hold) {
         self.word.store(0, Ordering::Release);
     }
 }

@@ -1,7 +1,7 @@
 //! From a file to a table: made, cleared or accepted, and mapped.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -152,22 +152,11 @@ fn new_seed() -> Result<Seed, Error> {
 }
 
 /// The first page as words; what is missing reads as 0.
-fn first_page(file: &File) -> io::Result<[u64; HEADER_WORDS]> {
-    let mut bytes = [0u8; HEADER_WORDS * 8];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let mut page = [0; HEADER_WORDS];
-    for (word, chunk) in page.iter_mut().zip(bytes.chunks_exact(8)) {
-        let mut raw = [0; 8];
-        raw.copy_from_slice(chunk);
-        *word = u64::from_ne_bytes(raw);
-    }
-    Ok(page)
+fn first_page(mut file: &File) -> io::Result<[u64; HEADER_WORDS]> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(8 * HEADER_WORDS as u64).read_to_end(&mut bytes)?;
+    bytes.resize(8 * HEADER_WORDS, 0);
+    let (words, _) = bytes.as_chunks();
+    Ok(std::array::from_fn(|n| u64::from_ne_bytes(words[n])))
 }

@@ -229,7 +229,7 @@ impl<'a> Ring<'a> {
         }
     }
 
-    pub(crate) fn busy_until(&self) -> u64 {
+    pub(crate) fn busy_until(&self, _now: u64) -> u64 {
         let (tail, _) = self.tail();
         self.newest(tail)
     }

@@ -19,6 +19,16 @@ pub(crate) enum Slot<'a> {
     Meter(Meter<'a>),
 }
 
+/// Both kinds of slots take the same steps.
+macro_rules! each {
+    ($slot:expr, $part:ident => $step:expr) => {
+        match $slot {
+            Slot::Ring($part) => $step,
+            Slot::Meter($part) => $step,
+        }
+    };
+}
+
 impl<'a> Slot<'a> {
     pub(crate) fn of(kernel: &'a Kernel, words: &'a [AtomicU64]) -> Self {
         match kernel {
@@ -35,73 +45,46 @@ impl<'a> Slot<'a> {
     /// `read` is asked for the time after the state was read. Whether the answer counts is for
     /// the caller to find out: the slot may have changed its owner.
     pub(crate) fn admit(&self, cost: u64, read: impl Fn() -> Reading) -> Option<Answer> {
-        match self {
-            Self::Ring(ring) => ring.admit(cost, read),
-            Self::Meter(meter) => meter.admit(cost, read),
-        }
+        each!(self, part => part.admit(cost, read))
     }
 
     /// What `admit` would say, changing nothing.
     pub(crate) fn look(&self, cost: u64, read: impl Fn() -> Reading) -> Answer {
-        match self {
-            Self::Ring(ring) => ring.look(cost, read),
-            Self::Meter(meter) => meter.look(cost, read),
-        }
+        each!(self, part => part.look(cost, read))
     }
 
     /// When the whole quota is free; not after `now`: the slot is idle.
     pub(crate) fn busy_until(&self, now: u64) -> u64 {
-        match self {
-            Self::Ring(ring) => ring.busy_until(),
-            Self::Meter(meter) => meter.busy_until(now),
-        }
+        each!(self, part => part.busy_until(now))
     }
 
     /// Under the lock: thaws what a holder left frozen when it died.
     pub(crate) fn recover(&self) {
-        match self {
-            Self::Ring(ring) => ring.recover(),
-            Self::Meter(meter) => meter.recover(),
-        }
+        each!(self, part => part.recover())
     }
 
     /// Under the lock, after `recover`: from here on the slot is in hand.
     pub(crate) fn freeze(&self) -> Hold {
-        match self {
-            Self::Ring(ring) => ring.freeze(),
-            Self::Meter(meter) => meter.freeze(),
-        }
+        each!(self, part => part.freeze())
     }
 
     /// In hand: what is left at `now`, and when `cost` fits.
     pub(crate) fn survey(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
-        match self {
-            Self::Ring(ring) => ring.survey(hold, now, cost),
-            Self::Meter(meter) => meter.survey(hold, now, cost),
-        }
+        each!(self, part => part.survey(hold, now, cost))
     }
 
     /// In hand: takes `cost` admissions that fit at `now`, thaws, and says what is left.
     pub(crate) fn commit(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
-        match self {
-            Self::Ring(ring) => ring.commit(hold, now, cost),
-            Self::Meter(meter) => meter.commit(hold, now, cost),
-        }
+        each!(self, part => part.commit(hold, now, cost))
     }
 
     /// In hand: lets go of the slot as it was.
     pub(crate) fn thaw(&self, hold: &Hold) {
-        match self {
-            Self::Ring(ring) => ring.thaw(hold),
-            Self::Meter(meter) => meter.thaw(hold),
-        }
+        each!(self, part => part.thaw(hold))
     }
 
     /// In hand: frees the whole quota, and lets go.
     pub(crate) fn forget(&self, hold: &Hold) {
-        match self {
-            Self::Ring(ring) => ring.forget(hold),
-            Self::Meter(meter) => meter.forget(),
-        }
+        each!(self, part => part.forget(hold))
     }
 }

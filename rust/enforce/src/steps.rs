@@ -31,13 +31,6 @@ fn hit(table: &Table, key: &[u8], cost: u64, now_ns: u64) -> Answer {
     answer.expect("valid").expect("no holder in the way")
 }
 
-/// How many hits of cost 1 are admitted in a row.
-fn admissions(table: &Table, key: &[u8], now_ns: u64) -> u64 {
-    (0..)
-        .find(|_| !hit(table, key, 1, now_ns).admitted)
-        .expect("a limit")
-}
-
 /// The number of the key's slot, under no lock: the tests are alone.
 fn locate(table: &Table, key: &[u8], now_ns: u64) -> usize {
     table.locate(&table.place(key), Some(now_ns)).expect("room")
@@ -55,15 +48,6 @@ fn crowd(table: &Table, now_ns: u64) -> Vec<Vec<u8>> {
         assert!(hit(table, key, 1, now_ns).admitted);
     }
     keys
-}
-
-#[test]
-fn who_dies_with_a_slot_in_hand_burns_nothing() {
-    for table in tables(5) {
-        slot(&table, b"a", 10).freeze();
-        assert_eq!(admissions(&table, b"a", 20), 5);
-        assert_eq!(admissions(&table, b"a", 20 + 2 * W), 5);
-    }
 }
 
 #[test]
@@ -93,27 +77,6 @@ fn a_denial_waits_for_no_holder() {
             let answer = table.hit(b"a", cost, Some(20), NONE).expect("valid");
             assert!(answer.expect("takes no lock").denied());
         }
-    }
-}
-
-#[test]
-fn who_dies_between_sealing_and_publishing_costs_the_owner_nothing() {
-    for table in tables(2) {
-        crowd(&table, 10);
-        slot(&table, b"k\0", 10).freeze();
-        assert_eq!(admissions(&table, b"k\0", 10 + 2 * W), 2);
-    }
-}
-
-#[test]
-fn who_dies_after_publishing_costs_the_new_owner_nothing() {
-    for table in tables(2) {
-        crowd(&table, 10);
-        let taken = locate(&table, b"k\0", 10);
-        table.slot(taken).freeze();
-        table.publish(taken, &table.place(b"new"));
-        assert_eq!(locate(&table, b"new", 10 + 2 * W), taken);
-        assert_eq!(admissions(&table, b"new", 10 + 2 * W), 2);
     }
 }
 

@@ -63,12 +63,6 @@ impl Table {
         &self.shape.quota
     }
 
-    /// Keys that find room at the same time, but for one in a million.
-    #[must_use]
-    pub fn capacity(&self) -> u64 {
-        self.shape.capacity
-    }
-
     #[inline]
     pub(crate) fn check_cost(&self, cost: u64) -> Result<(), Error> {
         let Quota { limit, burst, .. } = self.shape.quota;

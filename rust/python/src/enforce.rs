@@ -95,50 +95,6 @@ impl Table {
         let core::Census { live, slots } = census.map_err(|error| failed(py, &error))?;
         Ok((live, slots))
     }
-
-    /// How admissions are counted.
-    #[getter]
-    fn algorithm(&self) -> &'static str {
-        self.0.quota().algorithm.name()
-    }
-
-    /// Admissions a window.
-    #[getter]
-    fn limit(&self) -> u64 {
-        self.0.quota().limit
-    }
-
-    /// The window in nanoseconds.
-    #[getter]
-    fn window_ns(&self) -> u64 {
-        self.0.quota().window_ns
-    }
-
-    /// The most admissions at once.
-    #[getter]
-    fn burst(&self) -> u64 {
-        self.0.quota().burst
-    }
-
-    /// Keys that find room at the same time.
-    #[getter]
-    fn capacity(&self) -> u64 {
-        self.0.capacity()
-    }
-
-    fn __repr__(&self) -> String {
-        let core::Quota {
-            limit,
-            window_ns,
-            burst,
-            ..
-        } = self.0.quota();
-        let (algorithm, capacity) = (self.algorithm(), self.capacity());
-        format!(
-            "Table(algorithm='{algorithm}', limit={limit}, window_ns={window_ns}, \
-             burst={burst}, capacity={capacity})"
-        )
-    }
 }
 
 impl Table {

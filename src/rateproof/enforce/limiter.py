@@ -76,10 +76,10 @@ class Limiter(HotLimiter):
 
     Args:
         policy: such as `"5 per 5s"`, or a `Quota`, or a `Policy`.
-        store: where admissions are kept. `memory://`: this process and the
-            children it forks. `shm://NAME`: every process of this user on this
-            machine that opens the same name, no service needed. `redis://…`:
-            every machine (see `rateproof.enforce.stores.redis`). An open `Store`
+        store: where admissions are kept. `memory://`: this process and, with the
+            native core, the children it forks. `shm://NAME`: every process of this
+            user on this machine that opens the same name, no service needed.
+            `redis://…`: every machine (see `docs/enforce/redis.md`). An open `Store`
             is shared by the limiters on it, with its tables in memory and its
             connections, and closed by the first of them that is closed.
         clock: the store's own clock if None. Limiters that share a store must
@@ -99,7 +99,7 @@ class Limiter(HotLimiter):
 
     Raises:
         InvalidArgument: one of these cannot be.
-        StoreMismatch: the store has this quota in another core or capacity.
+        StoreMismatch: the store has this quota in another capacity or layout.
         StoreError: the store cannot be opened.
 
     >>> from rateproof import Limiter, ManualClock

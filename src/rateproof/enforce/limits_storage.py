@@ -1,4 +1,4 @@
-"""What the storage interface of the library `limits` asks, answered by tables of ours.
+"""The storage interface of the library `limits`, answered by tables of ours.
 
 That interface thinks in counts where a table thinks in decisions:
 
@@ -72,7 +72,7 @@ class LimitsTables:
         return bound + amount
 
     def get(self, key: str) -> int:
-        """What `incr` has counted in the key's open window."""
+        """The count by `incr` in the key's open window."""
         counts = (table.used(key) for table in self._all(FIRST_HIT_WINDOW.name))
         return next(filter(None, counts), 0)
 
@@ -139,7 +139,7 @@ class LimitsTables:
             table.ledger.reset(_bytes(key))
 
     def check(self) -> bool:
-        """Whether the store can be used."""
+        """True if the store can be used."""
         try:
             self._store.counters().totals()
         except StoreError:
@@ -195,7 +195,7 @@ class _Table(NamedTuple):
         return self.ledger.peek(_bytes(key), cost, now_ns).answers[0]
 
     def used(self, key: str, now_ns: int | None = None) -> int:
-        """How many admissions the key holds; none, where there is no room for it."""
+        """The number of admissions that the key holds; 0 where there is no room for it."""
         answer = self.peek(key, now_ns=now_ns)
         return 0 if answer.full else self.quota.limit - answer.remaining
 

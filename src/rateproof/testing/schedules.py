@@ -28,7 +28,7 @@ _STARTS_NS = (0, 3, 10**15, 2**59)
 
 
 _OPERATIONS: Mapping[Operation, float] = {"hit": 20, "ahit": 3, "peek": 5, "reset": 2, "clear": 0.3}
-"""How often each is drawn."""
+"""Weights by which they are drawn."""
 
 
 class StoreCall(NamedTuple):
@@ -75,7 +75,7 @@ class Ledgers:
         }
 
     def take(self, step: StoreCall, now_ns: int | None) -> Ruling | None:
-        """What the step is answered; None for those that answer nothing."""
+        """Take the step; its answer, None for those that have none."""
         ledger = self._of[step.alone]
         match step.operation:
             case "hit":

@@ -1,4 +1,4 @@
-"""What a store must decide, told the time: what the reference store does, to the nanosecond."""
+"""Claims on a store that is told the time: it decides as the reference does, to the nanosecond."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -41,10 +41,10 @@ class _Difference(NamedTuple):
 
 
 class StoreSuite:
-    """How the claims come by a store: to be completed by who derives from them."""
+    """The opening of stores for the claims: to be completed by who derives from them."""
 
     shared: ClassVar[bool] = False
-    """Whether all who open the same name share what is in it, in other processes too."""
+    """True if all who open the same name share what is in it, in other processes too."""
 
     def open_store(self, name: str, capacity: int) -> Store:
         """Open the store of this name: to be written.
@@ -87,7 +87,7 @@ class StoreAgreement(StoreSuite):
     """In what steps the store counts time: windows are drawn, and waits rounded up, to these."""
 
     schedules: ClassVar[int] = 25
-    """How many random schedules each claim is tried with."""
+    """The number of random schedules that each claim is tried with."""
 
     def tell_time(self, store: Store, now_ns: int) -> int | None:  # noqa: ARG002 - for who derives
         """Make it `now_ns` for the store, which may be less than before.
@@ -239,7 +239,7 @@ class StoreAgreement(StoreSuite):
         _check(seen == expected, f"{quota}:\n  store      {seen}\n  reference  {expected}")
 
     def _seen(self, ruling: Ruling | None) -> str:
-        """What can be told apart of a ruling, to be read and compared."""
+        """A ruling as text, to be read and compared."""
         if ruling is None:
             return ""
         said = "admitted" if ruling.admitted else "denied"

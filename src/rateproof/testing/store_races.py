@@ -1,4 +1,4 @@
-"""What a store must keep while several ask at once, by the time of the machine."""
+"""Claims on a store that several ask at once, by the time of the machine."""
 
 import mmap
 import sys
@@ -42,7 +42,7 @@ class StoreRaces(StoreSuite):
     """
 
     rounds: ClassVar[int] = 400
-    """How often two hits at once are tried, for each policy."""
+    """The number of times that two hits at once are tried, for each policy."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Let processes race where they share."""
@@ -115,7 +115,7 @@ class StoreRaces(StoreSuite):
     def _at_once(
         self, workers: str, policy: str, work: "Callable[[int, Limiter, _Meeting], list[T]]"
     ) -> list[list[T]]:
-        """What two workers return, each with a limiter on one store."""
+        """Return the results of two workers, each with a limiter on one store."""
         meeting = _Meeting()
 
         def join(me: int, limiter: Limiter) -> list[T]:
@@ -140,7 +140,7 @@ class StoreRaces(StoreSuite):
 
 
 def _admits(limiter: Limiter, key: str, cost: int = 1) -> bool:
-    """Whether the store admits it: one that cannot be reached must not pass for one that denies."""
+    """True if the store admits it: one that cannot be reached must not pass for one that denies."""
     decision = limiter.hit(key, cost=cost)
     if decision.reason == "error":
         raise AssertionError("the store could not be reached")
@@ -172,7 +172,7 @@ class _Meeting:
 
 
 def _in_threads(work: Callable[[int], T]) -> list[T]:
-    """What `work(0)` and `work(1)` return, done by threads that take turns all the time."""
+    """The results of `work(0)` and `work(1)`, done by threads that take turns all the time."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -183,7 +183,7 @@ def _in_threads(work: Callable[[int], T]) -> list[T]:
 
 
 def _in_processes(work: Callable[[int], T]) -> list[T]:
-    """What `work(0)` and `work(1)` return, done by processes that know all that this one does.
+    """The results of `work(0)` and `work(1)`, done by forked processes.
 
     Raises:
         AssertionError: one of them failed, with its traceback.

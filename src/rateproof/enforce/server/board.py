@@ -1,4 +1,4 @@
-"""How the main process of a server tells its workers what holds now."""
+"""The board on which the main process of a server posts the settings for its workers."""
 
 import mmap
 import os

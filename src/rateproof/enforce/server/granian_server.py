@@ -182,7 +182,7 @@ def _beat(handler: Callable[[int, FrameType | None], None]) -> None:
 
 
 def _load(make: Callable[[], WSGIApplication], parent: int) -> WSGIApplication:
-    """What a worker process runs first, and the application that it serves."""
+    """Prepare a worker process, and make the application that it serves."""
     # granian mixes the environment into every request: HTTP_X_CLIENT_ID there would become a
     # header that every client seems to have sent.
     for name in [name for name in os.environ if name.startswith("HTTP_")]:

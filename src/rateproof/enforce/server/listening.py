@@ -57,7 +57,7 @@ def url_of(host: str, port: int) -> str:
 
 
 def accepts(ip: str, port: int, timeout_s: float = 1.0) -> bool:
-    """Whether a connection to a numeric address is accepted; "any address" is asked on loopback."""
+    """Try to connect to a numeric address; "any address" is tried on loopback."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     ip = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(ip, ip)  # noqa: S104 - compared, not bound
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -69,7 +69,7 @@ def serve(settings: ServerSettings, read: Callable[[], ServerSettings] | None = 
 
 
 def _again(read: Callable[[], ServerSettings], asked: int, port: int) -> ServerSettings:
-    """What is read now, at `port` if it still asks for the one that this was picked for."""
+    """Read the settings; with `port` if they still ask for the one that it was picked for."""
     settings = read()
     return replace(settings, port=port) if settings.port == asked else settings
 

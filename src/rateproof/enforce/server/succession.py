@@ -1,4 +1,4 @@
-"""How one policy follows another while clients are at it: nobody starts anew.
+"""One policy follows another while clients send: nobody starts anew.
 
 A new quota's table opens empty and knows nothing of what the old one admitted.
 So an old quota stays in force beside the new ones for as long as an admission
@@ -44,7 +44,7 @@ class Succession:
 
     @property
     def in_force(self) -> Policy:
-        """What is to be enforced: the newest policy, and the quotas that outlive theirs."""
+        """The policy to enforce: the newest, and the quotas that outlive theirs."""
         return Policy(self.policy.quotas + tuple(quota for quota, _ in self.leaving))
 
     @property

@@ -54,7 +54,7 @@ def run(app: WSGIApplication, bound: socket.socket, announce: Callable[[], None]
 
 
 class _InFlight:
-    """How many requests are being answered; idle connections do not count."""
+    """A count of the requests that are being answered; idle connections are none."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -1,4 +1,4 @@
-"""What each worker process serves: a greeting behind a limiter that follows the settings."""
+"""The application of a worker process: a greeting behind a limiter that follows the settings."""
 
 import threading
 import time

@@ -32,7 +32,7 @@ MAX_CAPACITY = 2**26
 
 
 class Ledger(Protocol):
-    """What is kept of one policy: answers come in the order of its quotas.
+    """The admissions under one policy: answers come in the order of its quotas.
 
     One that the native core can answer for by itself has a `source` beside: its
     tables in the order of the quotas, or the denials that are remembered of it.
@@ -62,7 +62,7 @@ class Ledger(Protocol):
         ...
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """What `hit` would decide, changing nothing; `remaining` is what is free now."""
+        """Say what `hit` would decide, changing nothing; `remaining` is what is free now."""
         ...
 
     def reset(self, key: bytes) -> None:
@@ -83,11 +83,11 @@ class Store(Protocol):
 
     @property
     def local(self) -> bool | None:
-        """Whether tables of this process decide while it cannot be reached; None: it always can."""
+        """True if tables of this process decide while it cannot be reached; None: it always can."""
         ...
 
     def ledger(self, quotas: Sequence[Quota]) -> Ledger:
-        """What it keeps of these distinct quotas, opened or created; cheap when asked again.
+        """Open or create what it keeps of these distinct quotas; cheap when asked again.
 
         Raises:
             InvalidArgument: a quota that this store cannot enforce.

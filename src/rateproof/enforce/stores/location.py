@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 PATIENCE_S: Final = 1.0
-"""How long to wait for the lock of a folder, which is held for milliseconds."""
+"""The longest wait for the lock of a folder, which is held for milliseconds."""
 
 COUNTERS_FILE: Final = "counters.native"
 

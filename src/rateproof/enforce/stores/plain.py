@@ -70,7 +70,7 @@ class PlainStore:
             self._counts[Count(which)] += 1
 
     def totals(self) -> tuple[int, ...]:
-        """How many of each; see `DecisionCounters`."""
+        """The number of each; see `DecisionCounters`."""
         self.check_open()
         return tuple(self._counts)
 
@@ -143,7 +143,7 @@ class PlainLedger:
         return self._decided(key, cost, now_ns, skip_full=skip_full, charge=True)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """What `hit` would decide, changing nothing."""
+        """Say what `hit` would decide, changing nothing."""
         return self._decided(key, cost, now_ns, skip_full=skip_full, charge=False)
 
     def reset(self, key: bytes) -> None:
@@ -195,7 +195,7 @@ def _late(found: Answer, lag_ns: int) -> Answer:
 
 
 class _Table:
-    """What is kept of one quota. Under the store's lock.
+    """The states of one quota. Used under the store's lock.
 
     Args:
         quota: what is counted.
@@ -219,7 +219,7 @@ class _Table:
         self.states, self.ends = {}, []
 
     def look(self, key: bytes, cost: int, now_ns: int) -> Answer:
-        """What the key is answered before it is charged."""
+        """Answer the key before it is charged."""
         state = self.states.get(key)
         if state is None:
             room_in_ns = self._room_in_ns(now_ns)
@@ -245,12 +245,12 @@ class _Table:
         return self._answer(state, 0, now_ns)
 
     def live(self, now_ns: int) -> int:
-        """How many keys are bound."""
+        """Count the keys that are bound."""
         rest = self._rule.reset_after_ns
         return sum(rest(self.quota, state, now_ns) > 0 for state in self.states.values())
 
     def _room_in_ns(self, now_ns: int) -> int:
-        """How long until there is room for one more key; 0 also if the first of `ends` is idle."""
+        """The wait until there is room for one more key; 0 also if the first of `ends` is idle."""
         while len(self.states) >= self.capacity:
             end_ns, key = self.ends[0]
             if key not in self.states:  # it was reset

@@ -109,7 +109,7 @@ class NativeStore:
         )
 
     def _opened(self, file: str, make: Callable[[str | None], T]) -> T:
-        """What is made of a file; one that was not there before goes again if that fails."""
+        """Open a file; one that was not there before goes again if that fails."""
         if self._name is None:
             return make(None)
         path = directory_of(self._name) / file
@@ -168,7 +168,7 @@ class NativeLedger:
         return self.hit(key, cost, now_ns, skip_full=skip_full)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """What `hit` would decide, changing nothing."""
+        """Say what `hit` would decide, changing nothing."""
         told = self._peek_all(self._open_tables(), key, cost, now_ns)
         answers = [Answer._make(each) for each in told]
         admitted = all(answer.admitted or (skip_full and answer.full) for answer in answers)
@@ -190,7 +190,7 @@ class NativeLedger:
 
     @property
     def source(self) -> "tuple[Table, ...]":
-        """What the native core decides by alone; see `Ledger`."""
+        """The tables, by which the native core decides alone; see `Ledger`."""
         return self._open_tables()
 
     def close(self) -> None:

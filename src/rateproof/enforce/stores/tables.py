@@ -1,4 +1,4 @@
-"""What holds for the tables of every store: the quotas that one can count, and what they say together."""
+"""The quotas that a table can count, and the ruling of several tables."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ MAX_ADMISSIONS = 2**32
 
 
 def check_quota(quota: Quota, capacity: int) -> None:
-    """Whether a table can count it (the bounds of the native layout hold for both cores).
+    """Refuse a quota that no table can count: the bounds of the native layout hold for all.
 
     Raises:
         InvalidArgument: it cannot, naming the bound.
@@ -56,7 +56,7 @@ def check_quota(quota: Quota, capacity: int) -> None:
 
 
 def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - one word with its subject
-    """What a ledger says, where some of its tables may have no room for the key.
+    """Sum up the answers of several tables, of which some may have no room for the key.
 
     With `skip_full` a table without room lets it pass, so where another one
     denies, that one is the reason, and the wait.

@@ -7,7 +7,7 @@ and of as many those with the most slack.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from rateproof.prove.keys import Interval
 from rateproof.prove.over_admission.families import Model, harmless, search
@@ -15,7 +15,7 @@ from rateproof.prove.over_admission.feasible import feasible, segments
 from rateproof.prove.over_admission.gaps import Exhausted, Explained, Feasible, Infeasible
 from rateproof.prove.over_admission.windows import tightest_nests
 
-__all__ = ["MOST_EFFORT", "Asked", "Breach", "Core", "find_breach", "minimal_core"]
+__all__ = ["MOST_EFFORT", "Breach", "Core", "find_breach", "minimal_core"]
 
 # Effort beyond the decision itself, spent on making evidence readable.
 _NEST_WORK: Final = 2_000_000
@@ -24,15 +24,6 @@ _MEASURE_BUDGET: Final = 300_000
 
 MOST_EFFORT: Final = 1_000_000
 """Job placements that are spent on leaving jobs out of one breach."""
-
-
-class Asked(Protocol):
-    """What came of a question about jobs; `Infeasible` if they are that."""
-
-    @property
-    def spent(self) -> int:
-        """Its cost."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,7 @@ class Core:
 def minimal_core(
     jobs: Sequence[Interval],
     core: Sequence[int],
-    ask: Callable[[Sequence[Interval], int], Asked],
+    ask: Callable[[Sequence[Interval], int], Feasible | Infeasible | Exhausted | Explained],
     budget: int,
 ) -> Core:
     """Delete what is not needed from an infeasible core.

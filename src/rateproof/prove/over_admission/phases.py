@@ -7,16 +7,27 @@ since it began. `docs/theory.md`, section 2.7, proves that this is sound.
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
-from rateproof.policy import ALGORITHMS
+from rateproof.policy import ALGORITHMS, Quota
 from rateproof.prove.keys import Interval
 from rateproof.prove.terms import EXACT, MILLION, Tolerance
 
-__all__ = ["Family", "Found", "Readings", "Spent", "Stuck", "Work", "each_piece", "overfull"]
+__all__ = [
+    "ClockLimiter",
+    "Family",
+    "Found",
+    "Readings",
+    "Spent",
+    "Stuck",
+    "Work",
+    "each_piece",
+    "overfull",
+]
 
 MOST_JOBS: Final = 1024
 """In a piece. Each of them may make the phases be tried once more, so this bounds the work."""
@@ -277,3 +288,31 @@ def overfull(readings: Readings, limit: int, window_ns: int, phase: int) -> Stuc
             placed.append(urgent)
         slot += 1
     return None
+
+
+class ClockLimiter:
+    """A plain one, of windows of a clock; those that weigh the one before round its share down.
+
+    Args:
+        quota: what it keeps.
+        shift_ns: by so much its windows begin earlier than at the multiples of W.
+    """
+
+    def __init__(self, quota: Quota, shift_ns: int) -> None:
+        self._quota = quota
+        self._shift_ns = shift_ns
+        self._weighs = quota.record.weighs
+        self._admitted: Counter[int] = Counter()
+
+    def has_room(self, instant_ns: int) -> bool:
+        """Whether one more may be admitted; instants never go back."""
+        window, into_ns = divmod(instant_ns + self._shift_ns, self._quota.window_ns)
+        used = self._admitted[window]
+        if self._weighs:
+            left_ns = self._quota.window_ns - into_ns
+            used += self._admitted[window - 1] * left_ns // self._quota.window_ns
+        return used < self._quota.limit
+
+    def admit(self, instant_ns: int) -> None:
+        """Count one that was."""
+        self._admitted[(instant_ns + self._shift_ns) // self._quota.window_ns] += 1

@@ -9,7 +9,6 @@ of windows on the epoch is unknown: what is said of them shows at each of eight 
 and may not between these.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -20,7 +19,7 @@ from rateproof.prove.keys import (
     Interval,
     KeyLog,
 )
-from rateproof.prove.over_admission.families import Model, search
+from rateproof.prove.over_admission.families import FAMILIES, Model, search
 from rateproof.prove.over_admission.feasible import feasible
 from rateproof.prove.over_admission.gaps import Earliest, Infeasible, Stair
 from rateproof.prove.terms import (
@@ -235,11 +234,11 @@ class _Limiter(Protocol):
 
 
 def _limiter(quota: Quota, phase: int, requests: int) -> _Limiter:
-    if quota.record.windows == "hit":
-        return _FirstHitWindow(quota)
-    if quota.record.windows == "clock":
-        return _EpochWindow(quota, phase)
-    return _Gaps(quota, requests)
+    if quota.algorithm not in FAMILIES:
+        return _Gaps(quota, requests)
+    shift_ns = quota.window_ns * phase // len(PHASES)
+    limiter: _Limiter = FAMILIES[quota.algorithm].limiter(quota, shift_ns)
+    return limiter
 
 
 class _Gaps:
@@ -255,45 +254,3 @@ class _Gaps:
     def admit(self, instant_ns: int) -> None:
         self._bounds.record(self._admitted, instant_ns)
         self._admitted += 1
-
-
-class _FirstHitWindow:
-    """A window that opens with the first admission after the one before has ended."""
-
-    def __init__(self, quota: Quota) -> None:
-        self._quota = quota
-        self._ends_ns: int | None = None
-        self._admitted = 0
-
-    def has_room(self, instant_ns: int) -> bool:
-        return self._is_over(instant_ns) or self._admitted < self._quota.limit
-
-    def admit(self, instant_ns: int) -> None:
-        if self._is_over(instant_ns):
-            self._ends_ns = instant_ns + self._quota.window_ns
-            self._admitted = 0
-        self._admitted += 1
-
-    def _is_over(self, instant_ns: int) -> bool:
-        return self._ends_ns is None or instant_ns >= self._ends_ns
-
-
-class _EpochWindow:
-    """Windows one after the other; a sliding counter adds a share of the one before, rounded down."""
-
-    def __init__(self, quota: Quota, phase: int) -> None:
-        self._quota = quota
-        self._shift_ns = quota.window_ns * phase // len(PHASES)
-        self._weighs = quota.record.weighs
-        self._admitted: Counter[int] = Counter()
-
-    def has_room(self, instant_ns: int) -> bool:
-        window, into_ns = divmod(instant_ns + self._shift_ns, self._quota.window_ns)
-        used = self._admitted[window]
-        if self._weighs:
-            left_ns = self._quota.window_ns - into_ns
-            used += self._admitted[window - 1] * left_ns // self._quota.window_ns
-        return used < self._quota.limit
-
-    def admit(self, instant_ns: int) -> None:
-        self._admitted[(instant_ns + self._shift_ns) // self._quota.window_ns] += 1

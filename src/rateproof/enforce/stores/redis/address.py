@@ -46,7 +46,7 @@ class Address:
     prefix: str
 
     def options(self, parsed: dict[str, Any]) -> dict[str, Any]:
-        """What redis-py is told: its own reading of `url`, and what we want unless it says so.
+        """Return the options for redis-py: its own reading of `url`, and ours where that says nothing.
 
         Nothing is sent twice by itself: an answer that was lost may have been an admission.
         """

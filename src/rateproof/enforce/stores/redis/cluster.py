@@ -47,7 +47,7 @@ class Cluster:
         return self._breaker_of(self._loops.current()[0], digest)
 
     def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
-        """What the script says; see `Server.ask`."""
+        """Run the script; see `Server.ask`."""
         client = self._connected()
         with suppress(self._redis.exceptions.NoScriptError):
             return _run(client, command.words(digest, mode, cost))
@@ -61,7 +61,7 @@ class Cluster:
         return await _run(client, command.words(digest, mode, cost, whole=True))
 
     def gate(self) -> asyncio.Semaphore:
-        """How many coroutines of the running loop may ask at once."""
+        """The gate that lets some coroutines of the running loop ask at once."""
         return self._loops.current()[1]
 
     def delete(self, keys: list[bytes]) -> None:

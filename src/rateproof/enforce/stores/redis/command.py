@@ -1,4 +1,4 @@
-"""What is sent for a decision of one policy and for a reset, and what is answered."""
+"""The commands of a policy, and the reading of replies."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _ONE: Final = b"$1\r\n1\r\n"
 
 
 def digest_of(key: bytes) -> bytes:
-    """What stands for a client's key in Redis, so that it is short and chooses no slot."""
+    """Return what stands for a client's key in Redis: it is short, and the client cannot choose its slot."""
     return _digest(key).hexdigest().encode()
 
 
@@ -74,7 +74,7 @@ class Command:
         ]
 
     def read(self, reply: object, cost: int) -> tuple[bool, tuple[Answer, ...]]:
-        """Whether it passes, and the answer of each quota.
+        """Read a reply: true if it passes, and the answer of each quota.
 
         Raises:
             ValueError: the script does not answer like that.

@@ -19,7 +19,7 @@ from rateproof.enforce.stores.redis.command import digest_of
 __all__ = ["CAPACITY", "Denials"]
 
 CAPACITY: Final = 65_536
-"""How many denials are remembered: the oldest is forgotten for a new one."""
+"""Denials that are remembered at most: the oldest is forgotten for a new one."""
 
 _DRIFT: Final = 2000
 """Clocks may differ by one part in so many (500 ppm): a denial is asked again that much early."""
@@ -42,7 +42,7 @@ class Denials:
         self._ledgers = 0
 
     def answers(self, key: bytes, ledger: int, cost: int) -> list[Answer] | None:
-        """What is to be answered to a hit of `cost` without asking, if anything is."""
+        """Answer a hit of `cost` without asking; None where the server has to be asked."""
         denied, until_ns, received_ns, answers = self._kept.get(
             (digest_of(key), ledger), (0, 0, 0, ())
         )

@@ -1,4 +1,4 @@
-"""What belongs to one event loop: its connections, and how many of its coroutines ask at once."""
+"""Event loops: each has connections of its own, and some of its coroutines ask at once."""
 
 import asyncio
 from collections.abc import Callable

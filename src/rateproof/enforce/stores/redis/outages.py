@@ -1,4 +1,4 @@
-"""When a server cannot serve: which errors of redis-py mean that, and whether to ask again."""
+"""Servers that cannot serve: the errors of redis-py that mean so, and when to ask again."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ FAILURES: Final = 3
 """So many failures in a row open a breaker."""
 
 REST_NS: Final = 1_000_000_000
-"""How long nobody asks once it is open."""
+"""The time for which nobody asks once it is open."""
 
 _log = logging.getLogger("rateproof")
 
@@ -71,7 +71,7 @@ class Breaker:
 
 
 def store_error(redis: Any, error: BaseException, address: Address) -> StoreError:
-    """What to raise for an error of redis-py or of a socket at this address."""
+    """Return what to raise for an error of redis-py or of a socket at this address."""
     known = redis.exceptions
     error = _reason(known, error)
     shown, said = address.shown, address.censored(str(error))

@@ -57,7 +57,7 @@ class Server:
     abreaker = breaker
 
     def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
-        """What the script says: in one round trip, and in two where the server lost it."""
+        """Run the script: in one round trip, or in two where the server has lost it."""
         try:
             return self._send(command.packed(digest, mode, cost))
         except self._no_script:
@@ -72,7 +72,7 @@ class Server:
             return await connections.send(pack(*command.words(digest, mode, cost, whole=True)))
 
     def gate(self) -> asyncio.Semaphore:
-        """How many coroutines of the running loop may ask at once."""
+        """The gate that lets some coroutines of the running loop ask at once."""
         return self._loops.current()[1]
 
     def delete(self, keys: list[bytes]) -> None:

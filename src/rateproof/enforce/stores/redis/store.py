@@ -38,7 +38,7 @@ _STUMBLES: Final = (
     TypeError,
     ValueError,
 )
-"""What redis-py raises of a reply that no Redis gives."""
+"""Errors that redis-py raises on a reply that no Redis gives."""
 
 
 class RedisStore:
@@ -87,7 +87,7 @@ class RedisStore:
 
     @property
     def link(self) -> Link:
-        """What is asked.
+        """The server or Cluster.
 
         Raises:
             StoreError: it is closed.
@@ -97,7 +97,7 @@ class RedisStore:
         return self._link
 
     def error(self, error: Exception) -> StoreError:
-        """What to raise for an error of redis-py or of a socket, or for a reply that is no decision."""
+        """Return what to raise for an error of redis-py or of a socket, or for a reply that is no decision."""
         return store_error(self._redis, error, self.address)
 
     def ledger(self, quotas: Sequence[Quota]) -> "RedisLedger":
@@ -157,7 +157,7 @@ class RedisLedger:
         return denied or self._asked("hit", key, cost, skip_full=skip_full)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """What `hit` would decide, changing nothing; see `Ledger`."""
+        """Say what `hit` would decide, changing nothing; see `Ledger`."""
         denied = self._remembered(key, cost, now_ns)
         return denied or self._asked("peek", key, cost, skip_full=skip_full)
 
@@ -224,7 +224,7 @@ class RedisLedger:
 
     @property
     def source(self) -> "tuple[_native.Denials, int] | None":
-        """What the native core decides by alone: denials that it remembers; see `Ledger`."""
+        """The denials that the native core remembers, and answers by alone; see `Ledger`."""
         denials = self._store.denials
         return None if isinstance(denials, Denials) else (denials, self._number)
 

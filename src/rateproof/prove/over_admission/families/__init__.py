@@ -6,6 +6,8 @@ necessary only. Each of these families is a file here, by the name of its algori
     search      for what was admitted, is there any phase of the windows, or any hits that
                 may have opened them, under which no window took too many?
     harmless    how many jobs always fit, of a monotone family
+    limiter     a plain one, to ask whether a log would have shown it: of a quota, and how
+                much earlier than on the clock its windows begin
 
 An algorithm without a file here is one whose gap says everything.
 """

@@ -14,10 +14,11 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 
+from rateproof.policy import Quota
 from rateproof.prove.keys import Interval
 from rateproof.prove.over_admission.phases import Family, Found, Spent, Work
 
-__all__ = ["search"]
+__all__ = ["limiter", "search"]
 
 State = tuple[int, int, tuple[int, ...]]
 """How many are decided, how many were sent by then, and which of these are not decided."""
@@ -134,3 +135,29 @@ class _Search:
             may.remove(opener)
             must.append(opener)
         return may, min(len(may), self._limit - len(must)) + 1
+
+
+class OpenedLimiter:
+    """A plain one, whose window opens with the first admission after the one before has ended."""
+
+    def __init__(self, quota: Quota, _shift_ns: int) -> None:
+        self._quota = quota
+        self._ends_ns: int | None = None
+        self._admitted = 0
+
+    def has_room(self, instant_ns: int) -> bool:
+        """Whether one more may be admitted; instants never go back."""
+        return self._is_over(instant_ns) or self._admitted < self._quota.limit
+
+    def admit(self, instant_ns: int) -> None:
+        """Count one that was."""
+        if self._is_over(instant_ns):
+            self._ends_ns = instant_ns + self._quota.window_ns
+            self._admitted = 0
+        self._admitted += 1
+
+    def _is_over(self, instant_ns: int) -> bool:
+        return self._ends_ns is None or instant_ns >= self._ends_ns
+
+
+limiter = OpenedLimiter

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rateproof.prove.keys import Interval
 from rateproof.prove.over_admission.phases import (
+    ClockLimiter,
     Family,
     Found,
     Readings,
@@ -13,7 +14,7 @@ from rateproof.prove.over_admission.phases import (
     overfull,
 )
 
-__all__ = ["harmless", "search"]
+__all__ = ["harmless", "limiter", "search"]
 
 
 def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]:
@@ -32,3 +33,6 @@ def harmless(family: Family, span_ns: int) -> int:
 
 def _fits(readings: Readings, family: Family, phase: int, _: Work) -> Stuck | None:
     return overfull(readings, family.limit, family.window_ns, phase)
+
+
+limiter = ClockLimiter

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from rateproof.prove.keys import Interval
 from rateproof.prove.over_admission.phases import (
+    ClockLimiter,
     Family,
     Found,
     Readings,
@@ -24,7 +25,7 @@ from rateproof.prove.over_admission.phases import (
     overfull,
 )
 
-__all__ = ["earliest", "harmless", "search"]
+__all__ = ["earliest", "harmless", "limiter", "search"]
 
 Waiting = tuple[tuple[int, int], ...]
 """(latest reading, job) of the jobs left to the next window, the most urgent first."""
@@ -141,3 +142,6 @@ def _merged(waiting: Waiting, new: Iterable[tuple[int, int]]) -> Waiting:
     for entry in new:
         insort(jobs, entry)
     return tuple(jobs)
+
+
+limiter = ClockLimiter

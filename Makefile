@@ -37,6 +37,9 @@ test: lint types imports test-rust test-python
 check: lint types imports
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not alone' tests/unit
 
+# Tests start hundreds of interpreters: what one has compiled serves the others.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Most tests wait most of the time: they run side by side. What measures time runs alone.
 PROCESSES ?= 8
 BESIDE := -q -n $(PROCESSES) --dist worksteal

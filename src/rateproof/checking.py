@@ -100,7 +100,8 @@ def _rejecting(log: EventLog, rejected: frozenset[int]) -> EventLog:
 def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: str) -> int:
     for option in VERBS["check"].options:
         given = getattr(arguments, option.inside)
-        if given not in (None, False) and option.name not in {"log", "json"}:
+        told = given is not None and given is not False  # 0 is an answer
+        if told and option.name not in {"log", "json"}:
             raise InvalidArgument(
                 f"{option.flag} with {name}, which is evidence",
                 "evidence is judged by what it says",

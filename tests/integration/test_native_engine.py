@@ -99,6 +99,7 @@ def test_a_burst_does_not_use_up_the_slots_of_the_ceiling():
     assert max(after - before for before, after in pairwise(sent)) < 250 * MS
 
 
+@pytest.mark.alone
 def test_a_pause_leaves_no_burst_above_the_ceiling_behind():
     control = Control()
     threading.Timer(0.3, control.pause).start()
@@ -110,6 +111,7 @@ def test_a_pause_leaves_no_burst_above_the_ceiling_behind():
     assert max(sum(at <= other < at + 100 * MS for other in sent) for at in sent) <= 14
 
 
+@pytest.mark.alone
 def test_waiting_for_the_last_answers_costs_no_processor_time():
     with serving(lambda _connection: None) as port:
         wanted = scenario(port, Saturate(), 4, duration_ns=200 * MS, timeout_ns=2 * SECOND)
@@ -118,6 +120,7 @@ def test_waiting_for_the_last_answers_costs_no_processor_time():
     assert log.metadata["audit"]["cpu_share"] < 0.3
 
 
+@pytest.mark.alone
 def test_what_comes_unasked_is_no_answer_to_the_next_request():
     def twice(connection: socket.socket) -> None:
         reply(connection)
@@ -137,7 +140,7 @@ def test_what_comes_unasked_is_no_answer_to_the_next_request():
 FROZEN = """
 import sys
 from rateproof.simulate import Group, Scenario, Target
-from rateproof.simulate.behaviours import Saturate
+from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.control import Control
 from rateproof.simulate.transports import native
 wanted = Scenario(
@@ -148,6 +151,7 @@ print(log.metadata["valid"], *log.metadata["invalid_because"])
 """
 
 
+@pytest.mark.alone
 def test_a_generator_that_is_kept_from_running_says_that_its_run_does_not_count():
     with serving(reply) as port:
         generator = subprocess.Popen(

@@ -123,6 +123,7 @@ def test_a_log_of_another_kind_is_an_argument_error(spawn, tmp_path):
     assert "a log is named *.parquet" in errors
 
 
+@pytest.mark.alone
 def test_a_log_can_be_piped_from_the_simulator_to_the_prover(spawn, server):
     client = spawn(
         *("client.py", f"http://127.0.0.1:{server}", "--clients", 4),

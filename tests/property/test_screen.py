@@ -133,10 +133,10 @@ def judged_alike(seeds: range, monkeypatch) -> dict[str, int]:
 
 
 def test_random_logs_are_judged_alike(monkeypatch):
-    seen = judged_alike(range(1_500), monkeypatch)
-    assert min(seen[name] for name in ("consistent", "violated", "inconclusive")) > 50, seen
-    assert min(seen[name] for name in ("budget-spent", "unknown-outcomes")) > 5, seen
-    assert seen["only-within-tolerance"] > 5, seen
+    seen = judged_alike(range(800), monkeypatch)
+    assert min(seen[name] for name in ("consistent", "violated", "inconclusive")) > 25, seen
+    assert min(seen[name] for name in ("budget-spent", "unknown-outcomes")) > 2, seen
+    assert seen["only-within-tolerance"] > 2, seen
 
 
 def beyond_the_gap(rng: random.Random, quotas: int) -> tuple[EventLog, Policy]:
@@ -233,7 +233,7 @@ def test_a_family_that_only_python_knows_is_judged_alike(monkeypatch):
     monkeypatch.setitem(ALGORITHMS, toy, replace(ALGORITHMS["fixed-window"], name=toy))
     monkeypatch.setitem(FAMILIES, toy, FAMILIES["fixed-window"])
     outcomes = set()
-    for seed in range(300):
+    for seed in range(100):
         rng = random.Random(seed)
         quota = Quota(rng.randint(1, 3), rng.randint(2, 40), "fixed-window")
         log = random_log(rng, Policy((quota,)))

@@ -41,7 +41,7 @@ check: lint types imports
 unexport PYTHONDONTWRITEBYTECODE
 
 # Most tests wait most of the time: they run side by side. What measures time runs alone.
-PROCESSES ?= 8
+PROCESSES ?= 6
 BESIDE := -q -n $(PROCESSES) --dist worksteal
 
 test-slow: env

@@ -83,7 +83,7 @@ class Browser:
             """[...document.querySelectorAll("[role=img]")].filter(picture =>
               [...picture.querySelectorAll("rect, polyline, .track i")].some(part => {
                 const box = part.getBoundingClientRect();
-                return box.width > 0 && box.height > 0;
+                return box.width + box.height > 0;
               })).length"""
         )
 

@@ -61,15 +61,6 @@ def test_a_duration_ends_a_test_in_order(tester):
     assert "total of" in output
 
 
-def test_without_jinja_a_test_says_so_and_goes_on(tester, tmp_path, hide):
-    process = tester("--iterations", 1, **hide("jinja2"))
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert errors.count("jinja2 is not installed: no test_report.html") == 1
-    assert not (tmp_path / "test_report.html").exists()
-    assert (tmp_path / "test_summary.txt").exists()
-
-
 def test_a_log_can_be_shown_on_a_page_of_its_own(spawn, tmp_path):
     log = HISTORIES / "flask-limiter-fixed-window.jsonl"
     page, junit = tmp_path / "page.html", tmp_path / "junit.xml"

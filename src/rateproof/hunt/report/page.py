@@ -8,8 +8,8 @@ import base64
 import hashlib
 import time
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -56,7 +56,7 @@ class HtmlReport(Reporter):
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self._can_write = find_spec("jinja2") is not None
+        self._can_write = _has_jinja()
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
@@ -89,8 +89,16 @@ def require_jinja() -> None:
     Raises:
         InvalidArgument: jinja2 is not installed, and how to install it.
     """
-    if find_spec("jinja2") is None:
+    if not _has_jinja():
         raise InvalidArgument("--report needs jinja2, which is not installed", _HINT)
+
+
+def _has_jinja() -> bool:
+    try:
+        import_module("jinja2")
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def write_page(path: Path, subject: Subject, totals: Totals, log: EventLog) -> None:

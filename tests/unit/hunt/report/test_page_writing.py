@@ -1,5 +1,6 @@
 """When the page is written, and what is said where it cannot be."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def no_jinja(monkeypatch):
-    monkeypatch.setattr(page, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
 
 
 def test_it_is_there_from_the_beginning_and_at_the_end_and_seldom_written_between(

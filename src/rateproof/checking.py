@@ -35,9 +35,9 @@ def check(arguments: argparse.Namespace) -> int:
         CannotWrite: a file that was asked for cannot be written.
     """
     if arguments.report is not None:
-        from rateproof.hunt.report import require_bokeh
+        from rateproof.hunt.report import require_jinja
 
-        require_bokeh()  # before the work, not after it
+        require_jinja()  # before the work, not after it
     name = "standard input" if arguments.log == "-" else printable(arguments.log)
     found = _read(arguments.log, arguments.key)
     if isinstance(found, EventLog):
@@ -183,7 +183,7 @@ def _report(
     verdict: Verdict,
     tolerance: Tolerance,
 ) -> None:
-    from rateproof.hunt.report import Subject, write_junit, write_page
+    from rateproof.hunt.report import Subject, Totals, write_junit, write_page
 
     seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
@@ -199,10 +199,12 @@ def _report(
             "Rejected by": "the log's outcomes" if noted is None else listed(noted),
         },
     )
+    totals = Totals(_claims(arguments))
+    totals.judge(verdict)
     if arguments.report is not None:
-        write_page(arguments.report, subject, log, verdict)
+        write_page(arguments.report, subject, totals, log)
     if arguments.junit is not None:
-        write_junit(arguments.junit, subject, verdict, _claims(arguments))
+        write_junit(arguments.junit, subject, totals)
 
 
 def _write_evidence(

@@ -31,7 +31,7 @@ def reported(path, subject, monkeypatch):
     monkeypatch.setattr("rateproof.hunt.report.junit.describe", lambda it, _: it.verdict.describe())
 
     def make(*iterations, claims=CLAIMS, failed=None, reproductions=()):
-        report, totals = JUnitReport(path, claims), Totals()
+        report, totals = JUnitReport(path), Totals(claims)
         report.begin(subject, totals)
         for iteration in iterations:
             report.add(iteration, LOG)
@@ -126,7 +126,7 @@ def test_the_shortest_schedules_stand_with_what_they_repeat(reported, path, log_
 def test_until_it_is_over_and_when_it_broke_nothing_passes(
     reported, path, subject, log_of, iteration_of
 ):
-    JUnitReport(path, CLAIMS).begin(subject, Totals())
+    JUnitReport(path).begin(subject, Totals())
     assert tags(path) == {OVER: "error", WRONG: "error"}
     check_structure(path.read_text())
     told = iteration_of(log_of(*BREACH[:5], rejected=[0.6]))
@@ -145,8 +145,9 @@ def test_the_names_of_cases_are_those_of_the_last_run(reported, path, log_of, it
 
 
 def test_a_log_that_was_judged_has_a_case_for_each_claim(path, subject, log_of):
-    log = log_of(*BREACH)
-    write_junit(path, subject, judge(log, Policy.parse("5 per 5s")), CLAIMS)
+    totals = Totals()
+    totals.judge(judge(log_of(*BREACH), Policy.parse("5 per 5s")))
+    write_junit(path, subject, totals)
     check_structure(path.read_text())
     assert tags(path) == {OVER: "failure", WRONG: "skipped"}
 

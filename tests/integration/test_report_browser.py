@@ -174,10 +174,10 @@ KEPT = [(n / 10, 200) for n in range(5)] + [(1 + n / 10, 429) for n in range(20)
 @pytest.mark.parametrize(
     ("rows", "outcome", "charts", "how"),
     [
-        (BREACH, "Violated", 3, {"width": 360, "dark": True}),
-        (BREACH, "Violated", 3, {"width": 1100}),
-        (KEPT, "Consistent", 2, {"width": 360}),
-        (KEPT, "Consistent", 2, {"width": 1100, "dark": True}),
+        (BREACH, "VIOLATED: 6 let through", 3, {"width": 360, "dark": True}),
+        (BREACH, "VIOLATED: 6 let through", 3, {"width": 1100}),
+        (KEPT, "CONSISTENT: never", 2, {"width": 360}),
+        (KEPT, "CONSISTENT: never", 2, {"width": 1100, "dark": True}),
     ],
 )
 def test_it_draws_its_charts_and_stays_silent(show, rows, outcome, charts, how):

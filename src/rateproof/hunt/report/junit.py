@@ -1,9 +1,9 @@
 """JUnit XML: what continuous integration shows of a test.
 
-One suite, with a case for each claim and one for the server's health, under names
-that stay the same from run to run so that their history can be followed. A claim
-that was violated is a failure; what could not be told, or not be finished, is an
-error: neither ever passes. The format has no standard; this keeps to what is common
+One suite, with a case for each quota, for each other claim, and for the server's health, under
+names that stay the same from run to run so that their history can be followed. What was violated
+is a failure; what was not tested, could not be told or not be finished is an error: neither ever
+passes. The format has no standard; this keeps to what is common
 to `junit-10.xsd` of Jenkins' xUnit plugin and to what GitLab reads.
 """
 
@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from rateproof.answer import answer, of_quota
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.reporter import Reporter, write_whole
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import describe
 from rateproof.hunt.report.totals import Totals, counted_kinds, of_claim
 from rateproof.hunt.shrinking.reproduction import CRASH
-from rateproof.prove import CONSISTENT, VIOLATED, Verdict
+from rateproof.policy import Policy
+from rateproof.prove import CONSISTENT, OVER_ADMISSION, UNTESTED, VIOLATED
+from rateproof.prove.evidence.wording import plain_quota
 
 __all__ = ["Case", "JUnitReport", "junit_xml", "write_junit"]
 
@@ -89,10 +92,11 @@ class JUnitReport(Reporter):
         if totals.crashes:
             died = counted_kinds(totals.crashes)
             health = Case(_HEALTH, "error", "crash", died, "\n".join(self._crashes))
-        self._write([*_cases(totals, self._details), health])
+        self._write([*_cases(self._subject, totals, self._details), health])
 
     def _unfinished(self, why: str) -> list[Case]:
-        return [Case(claim, "error", "unfinished", why) for claim in self._totals.claims]
+        names = [name for claim in self._totals.claims for name in _names(claim, self._subject)]
+        return [Case(name, "error", "unfinished", why) for name in names]
 
     def _write(self, cases: Sequence[Case]) -> None:
         elapsed_s = time.monotonic() - self._began_s
@@ -100,29 +104,49 @@ class JUnitReport(Reporter):
 
 
 def write_junit(path: Path, subject: Subject, totals: Totals) -> None:
-    """The same of one log that was judged: a case for each claim.
+    """The same of one log that was judged.
 
     Raises:
         CannotWrite: the file cannot be written.
     """
-    write_whole(path, junit_xml(subject, _cases(totals, {}), 0.0))
+    write_whole(path, junit_xml(subject, _cases(subject, totals, {}), 0.0))
 
 
-def _cases(totals: Totals, details: dict[str, str]) -> list[Case]:
-    return [
-        _case(claim, verdict, details.get(claim, "")) for claim, verdict in totals.claims.items()
-    ]
+def _names(claim: str, subject: Subject) -> list[str]:
+    """The names of a claim's cases: of over-admission one a quota."""
+    if claim != OVER_ADMISSION:
+        return [claim]
+    quotas = map(str, Policy.parse(subject.policy).quotas)
+    return [f"{claim}, {plain_quota(quota)}" for quota in quotas]
 
 
-def _case(claim: str, verdict: Verdict | None, details: str) -> Case:
-    if verdict is None:
-        return Case(claim, "skipped", message="not judged by itself: another claim was violated")
-    if verdict.outcome == CONSISTENT:
-        return Case(claim)
-    tag = "failure" if verdict.outcome == VIOLATED else "error"
-    sentences = [piece.sentence() for piece in verdict.evidence] or [*verdict.reasons]
-    message = sentences[0] if sentences else verdict.outcome
-    return Case(claim, tag, verdict.outcome, message, details or verdict.describe(pieces=_PIECES))
+def _cases(subject: Subject, totals: Totals, details: dict[str, str]) -> list[Case]:
+    cases = []
+    for claim, verdict in totals.claims.items():
+        told = details.get(claim, "") or (verdict.describe(pieces=_PIECES) if verdict else "")
+        names = _names(claim, subject)
+        if verdict is not None and len(verdict.quotas) == len(names) and claim == OVER_ADMISSION:
+            cases += [
+                _case(
+                    name, one.outcome, of_quota(verdict, one), told, may_skip=totals.allow_untested
+                )
+                for name, one in zip(names, verdict.quotas, strict=True)
+            ]
+        elif verdict is not None:
+            own = verdict.allowing_untested()  # what was not tested has a case of its own
+            cases += [_case(name, own.outcome, answer(own)[0], told) for name in names]
+        else:
+            why = "not judged by itself: another claim was violated"
+            cases += [Case(name, "skipped", message=why) for name in names]
+    return cases
+
+
+def _case(name: str, outcome: str, line: str, told: str, *, may_skip: bool = False) -> Case:
+    if outcome == CONSISTENT:
+        return Case(name)
+    if outcome == UNTESTED and may_skip:
+        return Case(name, "skipped", message=line)
+    return Case(name, "failure" if outcome == VIOLATED else "error", outcome, line, told)
 
 
 def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:

@@ -21,7 +21,7 @@ from rateproof.hunt.report.findings import Findings
 from rateproof.hunt.report.pictures import Timeline, latency_curves
 from rateproof.hunt.report.reporter import Reporter, write_whole
 from rateproof.hunt.report.subject import Subject
-from rateproof.hunt.report.totals import Totals, counted_kinds, of_claim
+from rateproof.hunt.report.totals import Totals, of_claim
 from rateproof.output import printable, say
 from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict
 from rateproof.prove.evidence.wording import readable_key, spaced
@@ -128,7 +128,7 @@ def page(findings: Findings) -> str:
             verdict=verdict,
             totals=findings.totals,
             version=__version__,
-            mark=_MARKS[verdict.outcome],
+            mark="✗" if findings.totals.crashes else _MARKS[verdict.outcome],
             marks=_MARKS,
             meaning=_meaning(verdict),
             reproductions=findings.totals.reproductions[-_MOST_REPRODUCTIONS:],
@@ -168,7 +168,6 @@ def _environment() -> "Environment":
     environment.filters |= {
         "spaced": spaced,
         "key": readable_key,
-        "kinds": counted_kinds,
         "timeline": Timeline,
     }
     return environment

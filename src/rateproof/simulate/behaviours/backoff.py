@@ -5,9 +5,18 @@ from typing import ClassVar
 
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.behaviour import FAILURES, Program
-from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count, duration
+from rateproof.simulate.programs.steps import (
+    FRESH,
+    RESUME,
+    ask,
+    back_off,
+    compiled,
+    forever,
+    wait,
+    while_,
+)
 from rateproof.units import SECOND_NS
 
 __all__ = ["Backoff"]
@@ -47,15 +56,5 @@ class Backoff:
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a jittered pause, or + a draw of `pause`."""
-        again = (steps.BackoffWait(self.base_ns, self.cap_ns), steps.Ask())
-        return steps.compiled(
-            steps.Forever(
-                (
-                    steps.FRESH,
-                    steps.Wait(self.pause),
-                    steps.Ask(),
-                    steps.While(FAILURES, self.retries, again),
-                    steps.RESUME,
-                )
-            )
-        )
+        again = while_(FAILURES, self.retries, back_off(self.base_ns, self.cap_ns), ask())
+        return compiled(forever(FRESH, wait(self.pause), ask(), again, RESUME))

@@ -6,7 +6,7 @@ from typing import ClassVar
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, duration
-from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Drip"]
@@ -35,4 +35,4 @@ class Drip(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a draw of `pause`."""
-        return compiled(Forever((Wait(self.pause), Ask(self.over_ns), RESUME)))
+        return compiled(forever(wait(self.pause), ask(self.over_ns), RESUME))

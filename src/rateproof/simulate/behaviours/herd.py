@@ -10,13 +10,13 @@ from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import Checked, count, duration
 from rateproof.simulate.programs.steps import (
     RESUME,
-    Ask,
-    Forever,
-    Honour,
-    Wait,
-    When,
-    While,
+    ask,
     compiled,
+    forever,
+    honour,
+    wait,
+    when,
+    while_,
 )
 from rateproof.units import SECOND_NS
 
@@ -55,9 +55,9 @@ class Herd(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer, or + Retry-After, or + `wait_ns`."""
-        wait = Fixed(self.wait_ns)
-        burst: tuple[While, ...] = ()
+        pause = Fixed(self.wait_ns)
+        burst = ask()
         if self.requests > 1:
-            burst = (While(frozenset({ADMITTED}), self.requests - 1, (RESUME, Ask())),)
-        after = When(frozenset({REJECTED}), (Honour(wait),), (RESUME, Wait(wait)))
-        return compiled(Forever((Ask(), *burst, after)))
+            burst += while_(frozenset({ADMITTED}), self.requests - 1, RESUME, ask())
+        after = when(frozenset({REJECTED}), honour(pause), RESUME + wait(pause))
+        return compiled(forever(burst, after))

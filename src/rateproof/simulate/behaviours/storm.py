@@ -10,11 +10,11 @@ from rateproof.simulate.programs.steps import (
     AGAIN,
     FRESH,
     RESUME,
-    Ask,
-    Forever,
-    Wait,
-    While,
+    ask,
     compiled,
+    forever,
+    wait,
+    while_,
 )
 from rateproof.units import SECOND_NS
 
@@ -43,5 +43,5 @@ class Storm(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer, or + a draw of `pause`."""
-        again = While(FAILURES, self.retries, (RESUME, AGAIN, Ask()))
-        return compiled(Forever((FRESH, Wait(self.pause), Ask(), again, RESUME)))
+        again = while_(FAILURES, self.retries, RESUME, AGAIN, ask())
+        return compiled(forever(FRESH, wait(self.pause), ask(), again, RESUME))

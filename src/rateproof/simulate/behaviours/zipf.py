@@ -6,7 +6,7 @@ from typing import ClassVar
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import Checked, count, duration, number
-from rateproof.simulate.programs.steps import Ask, Forever, Pick, Wait, compiled
+from rateproof.simulate.programs.steps import ask, compiled, forever, pick, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Zipf"]
@@ -37,5 +37,5 @@ class Zipf(Checked):
 
     def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap; any identity."""
-        gap = Wait(Exponential(self.mean_interval_ns))
-        return compiled(Forever((gap, Pick(self.identities, self.exponent), Ask())))
+        gap = wait(Exponential(self.mean_interval_ns))
+        return compiled(forever(gap, pick(self.identities, self.exponent), ask()))

@@ -25,91 +25,49 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Certificate authorities (None: the system's), whether to go without proof, the server's name.
 type Tls = (Option<PathBuf>, bool, String);
 
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct Run {
-    addresses: Vec<(IpAddr, u16)>,
-    tls: Option<Tls>,
-    before: Vec<u8>,
-    after: Vec<u8>,
-    head_bytes: usize,
-    bodiless: bool,
-    groups: Vec<(Vec<Code>, u32, u32)>,
-    seed: u64,
-    namespace: String,
-    duration_ns: Option<i64>,
-    timeout_ns: i64,
-    connect_timeout_ns: i64,
-    max_connections: usize,
-    pace_ns: Option<i64>,
-    rejected_statuses: Vec<u16>,
-    tolerance_ns: i64,
-    start_ns: i64,
-    loops: usize,
+/// A run, as `transports.native` tells it.
+fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
+    let refused = |why: String| raise(run.py(), "InvalidArgument", &why, None);
+    let groups: Vec<(Vec<Code>, u32, u32)> = told(run, "groups")?;
+    let groups = groups.into_iter().map(|(code, clients, connections)| {
+        let program = Arc::new(Program::new(&code).map_err(refused)?);
+        Ok(Group {
+            program,
+            clients,
+            connections,
+        })
+    });
+    let addresses: Vec<(IpAddr, u16)> = told(run, "addresses")?;
+    let tls = told::<Option<Tls>>(run, "tls")?.map(|(ca_file, insecure, name)| {
+        Ok((
+            client_config(ca_file.as_deref(), insecure)?,
+            server_name(&name)?,
+        ))
+    });
+    Ok(Settings {
+        addresses: addresses.into_iter().map(SocketAddr::from).collect(),
+        tls: tls.transpose().map_err(refused)?,
+        before: told(run, "before")?,
+        after: told(run, "after")?,
+        head_bytes: told(run, "head_bytes")?,
+        bodiless: told(run, "bodiless")?,
+        groups: groups.collect::<PyResult<_>>()?,
+        seed: told(run, "seed")?,
+        namespace: told(run, "namespace")?,
+        duration_ns: told::<Option<i64>>(run, "duration_ns")?.unwrap_or(i64::MAX),
+        timeout_ns: told(run, "timeout_ns")?,
+        connect_timeout_ns: told(run, "connect_timeout_ns")?,
+        max_connections: told(run, "max_connections")?,
+        pace_ns: told(run, "pace_ns")?,
+        rejected_statuses: told(run, "rejected_statuses")?,
+        tolerance_ns: told(run, "tolerance_ns")?,
+        start_ns: told(run, "start_ns")?,
+        loops: told(run, "loops")?,
+    })
 }
 
-impl Run {
-    fn settings(self, py: Python<'_>) -> PyResult<Settings> {
-        let refused = |message: &str| raise(py, "InvalidArgument", message, None);
-        let group = |(code, clients, connections): (Vec<Code>, u32, u32)| {
-            let program = Program::new(&code).map_err(|why| refused(&why))?;
-            Ok(Group {
-                program: Arc::new(program),
-                clients,
-                connections,
-            })
-        };
-        let tls = self
-            .tls
-            .map(|(ca_file, insecure, name)| {
-                let config = client_config(ca_file.as_deref(), insecure)?;
-                Ok((config, server_name(&name)?))
-            })
-            .transpose()
-            .map_err(|why: String| refused(&why))?;
-        let groups = self
-            .groups
-            .into_iter()
-            .map(group)
-            .collect::<PyResult<Vec<_>>>()?;
-        let shaped = !groups.is_empty()
-            && groups
-                .iter()
-                .all(|group| group.clients > 0 && group.connections > 0)
-            && !self.addresses.is_empty()
-            && (1..=self.before.len() + 18 + self.after.len()).contains(&self.head_bytes)
-            && (1..=1_024).contains(&self.loops)
-            && self.max_connections >= self.loops;
-        if !shaped {
-            return Err(refused(
-                "a run without clients, addresses, loops or a request",
-            ));
-        }
-        Ok(Settings {
-            addresses: self
-                .addresses
-                .into_iter()
-                .map(|(address, port)| SocketAddr::new(address, port))
-                .collect(),
-            tls,
-            before: self.before,
-            after: self.after,
-            head_bytes: self.head_bytes,
-            bodiless: self.bodiless,
-            groups,
-            seed: self.seed,
-            namespace: self.namespace,
-            duration_ns: self.duration_ns.unwrap_or(i64::MAX),
-            timeout_ns: self.timeout_ns,
-            connect_timeout_ns: self.connect_timeout_ns,
-            max_connections: self.max_connections,
-            pace_ns: self.pace_ns,
-            rejected_statuses: self.rejected_statuses,
-            tolerance_ns: self.tolerance_ns,
-            start_ns: self.start_ns,
-            loops: self.loops,
-        })
-    }
+fn told<'py, T: FromPyObjectOwned<'py>>(run: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {
+    run.as_any().get_item(name)?.extract().map_err(Into::into)
 }
 
 /// A run that goes on.
@@ -121,8 +79,8 @@ struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, run: Run) -> PyResult<Self> {
-        let settings = run.settings(py)?;
+    fn new(py: Python<'_>, run: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let settings = settings(run)?;
         match py.detach(|| engine::Engine::start(settings)) {
             Ok(engine) => Ok(Self { engine }),
             Err(error) => Err(failed(py, &error)),
@@ -218,7 +176,7 @@ fn bytes<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
 
 fn figures<'py>(py: Python<'py>, audit: &Audit) -> PyResult<Bound<'py, PyDict>> {
     let figures = PyDict::new(py);
-    figures.set_item("requests", audit.lag.count())?;
+    figures.set_item("requests", audit.lag.count)?;
     figures.set_item("paced", audit.paced)?;
     for (name, lag) in [("lag", &audit.lag), ("own_lag", &audit.own_lag)] {
         for (percent, suffix) in [(50.0, "p50"), (99.0, "p99"), (100.0, "max")] {

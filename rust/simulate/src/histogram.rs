@@ -13,16 +13,13 @@ const SUB_BITS: u32 = 10;
 pub struct Histogram {
     // As long as the greatest value needs; the last one is never 0.
     counts: Vec<u64>,
-    count: u64,
-    range: Option<(i64, i64)>,
+    /// How many values were counted.
+    pub count: u64,
+    /// The least and the greatest value, exact; None where nothing was counted.
+    pub range: Option<(i64, i64)>,
 }
 
 impl Histogram {
-    /// Nothing counted, nothing allocated.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Counts one value.
     #[inline]
     pub fn add(&mut self, value: i64) {
@@ -49,16 +46,6 @@ impl Histogram {
         }
         self.count += other.count;
         self.widen(low, high);
-    }
-
-    /// How many values were counted.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The least and the greatest value, exact; None where nothing was counted.
-    pub fn range(&self) -> Option<(i64, i64)> {
-        self.range
     }
 
     /// The nearest-rank percentile for `percent` above 0 and at most 100, which is the maximum.
@@ -112,7 +99,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_nearest_rank_and_the_last_is_exact() {
-        let mut histogram = Histogram::new();
+        let mut histogram = Histogram::default();
         assert_eq!(histogram.percentile(50.0), None);
         for value in (1..=100).rev() {
             histogram.add(value);
@@ -121,23 +108,27 @@ mod tests {
         assert_eq!(ranks, [1, 1, 50, 99, 100, 100]);
         histogram.add(1_234_567_891);
         assert_eq!(histogram.percentile(100.0), Some(1_234_567_891));
-        assert_eq!(histogram.range(), Some((1, 1_234_567_891)));
+        assert_eq!(histogram.range, Some((1, 1_234_567_891)));
     }
 
     #[test]
     fn merging_is_adding_all() {
-        let mut all = Histogram::new();
-        let mut parts = [Histogram::new(), Histogram::new(), Histogram::new()];
+        let mut all = Histogram::default();
+        let mut parts = [
+            Histogram::default(),
+            Histogram::default(),
+            Histogram::default(),
+        ];
         for number in 0..2_000_i64 {
             let value = number * number * 977 - 3;
             all.add(value);
             parts[(number % 2) as usize].add(value);
         }
-        let mut merged = Histogram::new();
+        let mut merged = Histogram::default();
         for part in &parts {
             merged.merge(part);
         }
         assert_eq!(merged, all);
-        assert_eq!(merged.count(), 2_000);
+        assert_eq!(merged.count, 2_000);
     }
 }

@@ -10,7 +10,7 @@ use crate::rng::Rng;
 pub const NEVER_NS: i64 = 1 << 62;
 
 /// A request that a plan asks for; `intended_ns` in the past means at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Send {
     /// When, in ns since the client's start.
     pub intended_ns: i64,

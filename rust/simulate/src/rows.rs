@@ -62,7 +62,6 @@ pub struct Row {
 pub struct Recorder {
     rows: Vec<Row>,
     full: Sender<Vec<Row>>,
-    empty: Receiver<Vec<Row>>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -90,12 +89,9 @@ impl Recorder {
         if self.rows.is_empty() {
             return;
         }
-        let next = self
-            .empty
-            .try_recv()
-            .unwrap_or_else(|_| Vec::with_capacity(ROWS));
         self.waiting.fetch_add(self.rows.len(), Ordering::Relaxed);
         // A reader that is gone wants no more rows.
+        let next = Vec::with_capacity(ROWS);
         let _ = self.full.send(std::mem::replace(&mut self.rows, next));
     }
 }
@@ -104,42 +100,29 @@ impl Recorder {
 pub struct Reader {
     waiting: Arc<AtomicUsize>,
     full: Receiver<Vec<Row>>,
-    empty: Vec<Sender<Vec<Row>>>,
-    turn: usize,
 }
 
 /// The recorders of `loops` event loops, and their reader.
 pub fn recorders(loops: usize) -> (Vec<Recorder>, Reader) {
     let (full, from_loops) = channel();
     let waiting = Arc::new(AtomicUsize::new(0));
-    let mut empty = Vec::with_capacity(loops);
     let recorders = (0..loops)
-        .map(|_| {
-            let (to_loop, from_reader) = channel();
-            for _ in 0..4 {
-                let _ = to_loop.send(Vec::with_capacity(ROWS));
-            }
-            empty.push(to_loop);
-            Recorder {
-                rows: Vec::with_capacity(ROWS),
-                full: full.clone(),
-                empty: from_reader,
-                waiting: Arc::clone(&waiting),
-            }
+        .map(|_| Recorder {
+            rows: Vec::with_capacity(ROWS),
+            full: full.clone(),
+            waiting: Arc::clone(&waiting),
         })
         .collect();
     let reader = Reader {
         waiting,
         full: from_loops,
-        empty,
-        turn: 0,
     };
     (recorders, reader)
 }
 
 impl Reader {
     /// Rows in the order of each loop; empty when none came in time, `None` when all loops ended.
-    pub fn read(&mut self, timeout: Duration) -> Option<Vec<Row>> {
+    pub fn read(&self, timeout: Duration) -> Option<Vec<Row>> {
         let mut rows = match self.full.recv_timeout(timeout) {
             Ok(rows) => rows,
             Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
@@ -150,8 +133,6 @@ impl Reader {
                 break;
             };
             rows.append(&mut more);
-            self.turn = (self.turn + 1) % self.empty.len();
-            let _ = self.empty[self.turn].send(more);
         }
         self.waiting.fetch_sub(rows.len(), Ordering::Relaxed);
         Some(rows)
@@ -250,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_lags_loses_nothing() {
-        let (mut recorders, mut reader) = recorders(2);
+        let (mut recorders, reader) = recorders(2);
         let each = 10 * ROWS as i64 + 7;
         for number in 0..each {
             recorders[0].push(row(2 * number));

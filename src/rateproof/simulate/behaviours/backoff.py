@@ -5,18 +5,9 @@ from typing import ClassVar
 
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.behaviour import FAILURES, Program
+from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count, duration
-from rateproof.simulate.programs.steps import (
-    FRESH,
-    RESUME,
-    ask,
-    back_off,
-    compiled,
-    forever,
-    wait,
-    while_,
-)
 from rateproof.units import SECOND_NS
 
 __all__ = ["Backoff"]
@@ -35,9 +26,6 @@ class Backoff:
         cap_ns: the longest before any, not below `base_ns`.
         retries: how often a request is repeated at most, 1 to 10**6.
         pause: think time before each new request.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "backoff"
@@ -56,5 +44,9 @@ class Backoff:
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a jittered pause, or + a draw of `pause`."""
-        again = while_(FAILURES, self.retries, back_off(self.base_ns, self.cap_ns), ask())
-        return compiled(forever(FRESH, wait(self.pause), ask(), again, RESUME))
+        again = steps.while_(
+            FAILURES, self.retries, steps.back_off(self.base_ns, self.cap_ns), steps.ask()
+        )
+        return steps.compiled(
+            steps.forever(steps.FRESH, steps.wait(self.pause), steps.ask(), again, steps.RESUME)
+        )

@@ -31,9 +31,6 @@ class Boundary:
         window_ns: W, at least 4 ns.
         edge_ns: how far before and after the end of the window; 0 means W/50.
             At most W/4.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "boundary"

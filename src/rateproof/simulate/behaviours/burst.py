@@ -25,9 +25,6 @@ class Burst(Checked):
     Args:
         requests: how many a connection sends in a burst, 1 to 10**6.
         every_ns: from the start of a burst to the start of the next.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "burst"

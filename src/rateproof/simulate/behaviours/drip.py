@@ -23,9 +23,6 @@ class Drip(Checked):
     Args:
         over_ns: from the first byte of the header to its last, 1 ns to 1 h.
         pause: between an answer and the next request, and before the first.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "drip"

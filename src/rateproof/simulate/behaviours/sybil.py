@@ -23,9 +23,6 @@ class Sybil(Checked):
     Args:
         requests: how many each identity makes on each connection, 1 to 10**6.
         pause: between an answer and the next request, and before the first.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "sybil"

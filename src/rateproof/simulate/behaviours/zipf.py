@@ -24,9 +24,6 @@ class Zipf(Checked):
         identities: n, 1 to 10**6.
         exponent: s, above 0 and at most 10.
         mean_interval_ns: the mean gap between intended instants.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "zipf"

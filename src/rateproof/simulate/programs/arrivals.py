@@ -36,9 +36,6 @@ class Fixed(Checked):
 
     Args:
         interval_ns: 1 ns to below 73 years.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "constant"
@@ -59,9 +56,6 @@ class Uniform:
     Args:
         low_ns: the shortest interval, 0 or more.
         high_ns: the longest, above 0, not below `low_ns`, below 73 years.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "uniform"
@@ -90,9 +84,6 @@ class Exponential(Checked):
 
     Args:
         mean_ns: the mean, 1 ns to below 73 years. Also the standard deviation.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "exponential"
@@ -116,9 +107,6 @@ class LogNormal(Checked):
     Args:
         median_ns: half of the intervals are shorter, 1 ns to below 73 years.
         sigma: standard deviation of the logarithm, above 0 and at most 10.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "lognormal"

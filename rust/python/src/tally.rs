@@ -10,8 +10,8 @@ use crate::errors::raise;
 
 const COLUMNS: usize = 7;
 
-/// The least value, the greatest, and the count of each bucket that holds something.
-type Buckets = (i64, i64, BTreeMap<usize, u64>);
+/// The least value, the greatest, and the count of each bucket by the greatest value in it.
+type Buckets = (i64, i64, BTreeMap<i64, u64>);
 
 /// Counts in memory that does not grow; see `rateproof.simulate.tally.PlainTally`.
 #[pyclass(module = "rateproof._native")]

@@ -57,16 +57,17 @@ impl Histogram {
         for (bucket, count) in self.buckets() {
             left = left.saturating_sub(count);
             if left == 0 {
-                return Some(last_value_of(bucket).min(high));
+                return Some(bucket.min(high));
             }
         }
         Some(high)
     }
 
-    /// Every bucket that holds something, with its count, in ascending order.
-    pub fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+    /// The greatest value of every bucket that holds something, with its count, in ascending order.
+    pub fn buckets(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
         let counts = self.counts.iter().copied().enumerate();
-        counts.filter(|&(_, count)| count > 0)
+        let held = counts.filter(|&(_, count)| count > 0);
+        held.map(|(bucket, count)| (last_value_of(bucket), count))
     }
 
     #[inline]

@@ -1,12 +1,10 @@
 //! One row for every request, in buffers that a loop fills and its reader empties.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use crate::identity::{Identity, identity_of};
 use crate::outcome::{ErrorKind, Outcome};
 
 /// No value, in a column of integers.
@@ -139,70 +137,6 @@ impl Reader {
     }
 }
 
-/// Rows by column.
-pub struct Columns {
-    /// How many rows.
-    pub length: usize,
-    /// Integers, `NULL` for none.
-    pub integers: Vec<(&'static str, Vec<i64>)>,
-    /// Floats, NaN for none.
-    pub floats: Vec<(&'static str, Vec<f64>)>,
-    /// The identity of each row, by its place in `identities`.
-    pub keys: Vec<i32>,
-    /// Each identity once.
-    pub identities: Vec<Identity>,
-    /// The outcome of each row, by its place in `Outcome::NAMES`.
-    pub outcomes: Vec<i32>,
-    /// The error of each row, by its place in `ErrorKind::NAMES`.
-    pub errors: Vec<i32>,
-}
-
-impl Columns {
-    /// Turns rows around.
-    pub fn of(rows: &[Row], namespace: &str) -> Self {
-        let integers = |of: fn(&Row) -> i64| rows.iter().map(of).collect::<Vec<_>>();
-        let floats = |of: fn(&Row) -> f64| rows.iter().map(of).collect::<Vec<_>>();
-        let mut places: HashMap<(u32, u32), i32> = HashMap::new();
-        let mut identities = Vec::new();
-        let keys = rows
-            .iter()
-            .map(|row| {
-                *places.entry((row.client, row.alias)).or_insert_with(|| {
-                    identities.push(identity_of(namespace, row.client, row.alias));
-                    (identities.len() - 1) as i32
-                })
-            })
-            .collect();
-        Self {
-            length: rows.len(),
-            integers: vec![
-                ("sequence", integers(|row| row.sequence)),
-                ("attempt", integers(|row| i64::from(row.attempt))),
-                ("intended_ns", integers(|row| row.intended_ns)),
-                ("sent_ns", integers(|row| row.sent_ns)),
-                ("received_ns", integers(|row| row.received_ns)),
-                ("done_ns", integers(|row| row.done_ns)),
-                ("status", integers(|row| row.status)),
-                ("bytes", integers(|row| row.bytes)),
-                (
-                    "ratelimit_remaining",
-                    integers(|row| row.ratelimit_remaining),
-                ),
-                ("connection", integers(|row| row.connection)),
-                ("worker", integers(|row| i64::from(row.worker))),
-            ],
-            floats: vec![
-                ("retry_after_s", floats(|row| row.retry_after_s)),
-                ("ratelimit_reset_s", floats(|row| row.ratelimit_reset_s)),
-            ],
-            keys,
-            identities,
-            outcomes: rows.iter().map(|row| row.outcome as i32).collect(),
-            errors: rows.iter().map(|row| row.error as i32).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,15 +179,5 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..2 * each).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn columns_hold_each_identity_once() {
-        let rows: Vec<_> = (0..6).map(row).collect();
-        let columns = Columns::of(&rows, "run");
-        assert_eq!(columns.keys, [0, 1, 2, 0, 1, 2]);
-        assert_eq!(columns.identities[1], identity_of("run", 1, 0));
-        assert_eq!(columns.integers[0].1, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(columns.errors, [ErrorKind::Timeout as i32; 6]);
     }
 }

@@ -18,7 +18,7 @@ from rateproof.events import ADMITTED, REJECTED, UNKNOWN
 from rateproof.hunt.report.clip import Clip, Request
 from rateproof.hunt.report.findings import Incident
 from rateproof.hunt.report.rates import OTHER, Rates
-from rateproof.simulate.histogram import Histogram, last_value_of
+from rateproof.simulate.histogram import Histogram
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS
 
@@ -127,12 +127,12 @@ def _shares(times: Histogram) -> tuple[list[float], list[float]]:
     """Upper edges in ns, twelve to a decade, and the share of the requests below each, in %."""
     edge, seen = max(1_000.0, float(times.min or 0)), 0
     edges, shares = [], []
-    buckets = [(last_value_of(bucket), times.buckets[bucket]) for bucket in sorted(times.buckets)]
+    buckets, count = sorted(times.buckets.items()), times.count
     while buckets:
         while buckets and buckets[0][0] <= edge:
             seen += buckets.pop(0)[1]
         edges.append(edge)
-        shares.append(100 * seen / times.count)
+        shares.append(100 * seen / count)
         edge *= _STEP
     return edges, shares
 

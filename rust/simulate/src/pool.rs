@@ -132,7 +132,7 @@ impl Pool {
             number,
             lane,
             phase: Phase::Connecting,
-            parser: Parser::new(),
+            parser: Parser::default(),
             first,
             tried,
             flight,

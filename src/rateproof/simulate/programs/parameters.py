@@ -136,5 +136,5 @@ class Checked:
 
 def meanings(kind: Any) -> dict[str, str]:
     """What each field of a behaviour or a distribution means, by its docstring."""
-    found = _ARGUMENT.findall((kind.__doc__ or "").partition("Args:")[2])
-    return {name: " ".join(text.split()) for name, text in found}
+    arguments = (kind.__doc__ or "").partition("Args:")[2].partition("Raises:")[0]
+    return {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(arguments)}

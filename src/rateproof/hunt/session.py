@@ -90,7 +90,7 @@ def run_test(
             child.start(signals.stop)
         subject = _subject(settings, own=child is not None and settings.start is None)
         reporters = [summary, *reporters, Console(json=settings.json)]
-        totals = Totals()
+        totals = Totals(settings.claims)
         for reporter in reporters:
             reporter.begin(subject, totals)
         stack.enter_context(_stopped_after(settings.duration_ns, signals.stop))

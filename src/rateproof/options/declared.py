@@ -377,7 +377,7 @@ _CHECK = Verb(
         OUTPUT: (
             Option("by_key", flag(), "a line for each key instead"),
             Option("evidence", FOLDER, "where it is written, or FILE.json for one"),
-            Option("report", NEW_FILE, "an HTML page; needs bokeh"),
+            Option("report", NEW_FILE, "an HTML page; needs jinja2"),
             _JUNIT,
             replace(_JSON, help="the verdict as JSON on stdout"),
         ),

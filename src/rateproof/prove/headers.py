@@ -352,13 +352,11 @@ class Headers:
 
     def sentence(self) -> str:
         """The figures in one line."""
-        tested = sum(self.judged)
-        what = "statement that was" if tested == 1 else "statements that were"
-        were = "was" if 1 in (tested, self.broken) else "were"
+        found = f"{self.broken} false" if self.broken else "all true"
         assumed = ""
         if self.broken and self.assumed:
             assumed = ", if no request before the log took longer than any in it"
-        return f"headers: {self.broken} of {tested} {what} put to the test {were} false{assumed}"
+        return f"headers: {sum(self.judged)} checked, {found}{assumed}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from rateproof.policy import Policy
-from rateproof.prove.evidence.wording import spaced
+from rateproof.prove.evidence.wording import plain_quota, spaced
 from rateproof.prove.over_admission.gaps import Stair
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
@@ -74,11 +74,11 @@ class QuotaVerdict:
     def sentence(self) -> str:
         """What was found, in one line."""
         if self.outcome != UNTESTED:
-            return f"{self.quota}: {self.outcome}"
+            return f"{plain_quota(self.quota)}: {self.outcome}"
         takes = f"testing it takes {self.needs} requests of one client"
         if self.needs_ns:
             takes += f", which the other quotas delay by {spaced(self.needs_ns)}"
-        return f"NOT TESTED: {self.quota} ({takes})"
+        return f"NOT TESTED: {plain_quota(self.quota)} ({takes})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -130,16 +130,7 @@ def checked(claims: frozenset[str]) -> None:
 def verdict_of(
     trial: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, whole: bool = True
 ) -> Verdict:
-    """The verdict of a trial.
-
-    Args:
-        trial: what was seen and promised, of a log or of one of its keys.
-        claims: which promises to judge.
-        findings: what was found of the log as a whole.
-        whole: whether the trial is of the whole log: then it is asked, too, what
-            it is that was violated, and which windows would have been seen to be
-            too short.
-    """
+    """The verdict of a trial."""
     pressure, counts = trial.survey.pressure, trial.survey.counts
     doubts = Doubts()
     asked = claims.difference(*(finding.unjudged for finding in findings))
@@ -231,13 +222,7 @@ def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
 
 
 def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset[str]) -> Verdict:
-    """One verdict over runs that know nothing of each other.
-
-    Args:
-        alone: on the keys that are in one run only; None if there are none.
-        apart: of each run, on its requests of the others, for over-admission alone.
-        claims: which promises were to be judged.
-    """
+    """One verdict over runs that know nothing of each other."""
     total = combine(apart if alone is None else [alone, *apart])
     counts = total.counts
     unjudged = any(verdict.counts.rejected for verdict in apart)
@@ -349,16 +334,7 @@ def judge_keys(
     Where a key is in several runs, it has a verdict for each run: see `rateproof.prove.judgement`.
     What concerns the whole log (whether it is complete, how long answers took, what
     its statuses mean) is taken from the whole log. A log in which any key is violated
-    is violated.
-
-    Args:
-        log: as for `judge`.
-        policy: as for `judge`.
-        claims: as for `judge`.
-        tolerance_ppm: as for `judge`.
-        granularity_ns: as for `judge`.
-        budget: over the whole log: each key has its share, and 10,000 positions at least.
-        denied_count: as for `judge`.
+    is violated. Each key has its share of the budget, and 10,000 positions at least.
 
     Raises:
         InvalidArgument: an unknown claim, none, or a bad tolerance; header fields alone.

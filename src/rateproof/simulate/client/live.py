@@ -13,7 +13,7 @@ from typing import Any
 
 from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import EventLog, open_log_writer
-from rateproof.output import columns, emit, say
+from rateproof.output import emit, say
 from rateproof.simulate.client.console import BOUND, HELP, Attention, act, ask_clients
 from rateproof.simulate.client.figures import Figures, Heading
 from rateproof.simulate.client.settings import ClientSettings
@@ -32,6 +32,7 @@ DEFAULT_CLIENTS = 10
 DRAINING = (
     "draining: requests in flight finish, nothing new is sent; again to give up what is in flight"
 )
+_USUAL_COLUMNS = 80
 GIVING_UP = "giving up what is in flight"
 
 
@@ -225,7 +226,7 @@ class _LiveLine(ExitStack):
             say(text())
             return
         # The last column stays free: some terminals wrap as soon as it is filled.
-        room = (columns(sys.stderr) or 80) - 1
+        room = max(1, _columns() - 1)
         line = text()[:room]
         padding = " " * min(max(0, self._width - len(line)), room - len(line))
         self._width = len(line)
@@ -278,3 +279,11 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
 
 
 _HELP = "\n".join(f"{keys:>15}  {what}" for keys, what in HELP)
+
+
+def _columns() -> int:
+    """Width of the terminal at stderr; stdout, which shutil asks, may be a file."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+    except OSError:
+        return _USUAL_COLUMNS

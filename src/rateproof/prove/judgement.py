@@ -12,7 +12,12 @@ from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_stat
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
-from rateproof.prove.diagnosis.statuses import doubted_rejections, if_rejected, perhaps_rejected
+from rateproof.prove.diagnosis.statuses import (
+    doubted_rejections,
+    if_rejected,
+    oddly_admitted,
+    perhaps_rejected,
+)
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
@@ -103,7 +108,8 @@ def judge(
         pressure, counts = trial.survey.pressure, trial.survey.counts
         # A limiter that admits other keys is not one that never admits anything.
         findings = [] if admits and not counts.admitted else diagnose(part, pressure, counts)
-        return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
+        told = None if claims == {OVER_ADMISSION} else trial.headers()
+        return _held_to_headers(verdict_of(trial, limit, findings), told, claims)
 
     if not parts:
         return one(log, claims)
@@ -164,6 +170,8 @@ def verdict_of(
             f"explained too{perhaps_rejected(trial.log, counts)}"
         )
     notes = left_out(trial, claims, counts, pressure)
+    if whole and not findings and counts.admitted:
+        notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
     quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure)) if shown else ()
     return Verdict(

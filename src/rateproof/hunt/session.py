@@ -5,7 +5,6 @@ judges it; what violated the policy is made as short as it gets (`shrinking`) an
 """
 
 import itertools
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -34,7 +33,7 @@ from rateproof.hunt.shrinking.crashes import shrunk_crash
 from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
-from rateproof.output import columns, fold, say
+from rateproof.output import progress
 from rateproof.prove import CONSISTENT, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
@@ -89,7 +88,7 @@ def run_test(
             stack.push(child)
             child.start(signals.stop)
         subject = _subject(settings, own=child is not None and settings.start is None)
-        reporters = [summary, *reporters, Console(json=settings.json)]
+        reporters = [summary, *reporters, Console(json=settings.json, verbose=settings.verbose)]
         totals = Totals(settings.claims)
         for reporter in reporters:
             reporter.begin(subject, totals)
@@ -114,15 +113,16 @@ class Hunt:
         """Draw, run and judge an iteration, and learn from it."""
         rig, settings = self.rig, self.rig.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
-        say("\n".join(fold(f"iteration {number}: {drawn}", columns(sys.stderr))))
-        iteration = run_iteration(
-            rig,
-            drawn,
-            phase,
-            watch=None if rig.child is None else Watch(rig.child, _strokes(settings, drawn)),
-            known=self._known,
-            up=rig.child is not None or self._listens(),
-        )
+        of = "" if settings.iterations is None else f" of {settings.iterations}"
+        with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
+            iteration = run_iteration(
+                rig,
+                drawn,
+                phase,
+                watch=None if rig.child is None else Watch(rig.child, _strokes(settings, drawn)),
+                known=self._known,
+                up=rig.child is not None or self._listens(),
+            )
         if settings.recipe is not None:
             iteration = told_if_cut_short(settings.recipe, iteration)
         self._known = iteration.answered

@@ -32,6 +32,7 @@ _WORDS: Final = re.compile(
     rf"^((?:iteration \d+: |rateproof: | *verdict +)?)({'|'.join(_COLOURS)})\b",
     re.MULTILINE | re.IGNORECASE,
 )
+_COMMAND: Final = re.compile(r" *(command|repeat) ")
 _CLEAR: Final = "\r\x1b[K"
 _TICK_S: Final = 0.5
 _terminal = threading.RLock()
@@ -70,6 +71,13 @@ def fold(line: str, width: int | None, hanging: str = "  ") -> list[str]:
     )
 
 
+def _folded(line: str, width: int | None) -> list[str]:
+    """As `fold` does it, with the line's own indent; a command that is to be copied stays whole."""
+    if _COMMAND.match(line):
+        return [line]
+    return fold(line, width, " " * (len(line) - len(line.lstrip()) + 2))
+
+
 def printable(text: str) -> str:
     r"""A name from outside as one line of text: what no terminal should get is shown escaped.
 
@@ -85,10 +93,12 @@ def _escaped(char: str) -> str:
 
 
 def say(text: str = "", end: str = "\n") -> None:
-    """Write to stderr at once: progress, hints and questions.
+    """Write to stderr at once: progress, hints and questions, broken at words on a terminal.
 
     Nobody there to read them is no reason to stop.
     """
+    width = columns(sys.stderr)
+    text = "\n".join(part for line in text.split("\n") for part in _folded(line, width))
     with contextlib.suppress(OSError, ValueError, AttributeError), _terminal:
         _clear_progress()
         _write(sys.stderr, _painted(text, sys.stderr) + end)

@@ -18,7 +18,15 @@ def tester(spawn, free_port, tmp_path):
 
     def start(*arguments, **variables):
         return spawn(
-            *("tester.py", f"http://127.0.0.1:{free_port}", "--policy", "5 per 1s", "--seed", 1),
+            *(
+                "tester.py",
+                f"http://127.0.0.1:{free_port}",
+                "--self",
+                "--policy",
+                "5 per 1s",
+                "--seed",
+                1,
+            ),
             *("--out", tmp_path, "--junit", tmp_path / "ci" / "junit.xml", *arguments),
             env=os.environ | variables,
         )

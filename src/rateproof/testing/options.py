@@ -24,7 +24,9 @@ class Options(TypedDict, total=False):
     claim: str
     iterations: int | None
     duration: str
+    outer_time: str
     shrink: bool
+    shrink_time: str
     method: str
     headers: Mapping[str, str]
     body: str | bytes
@@ -37,6 +39,7 @@ class Options(TypedDict, total=False):
     tolerance_ppm: int
     granularity: str
     count_denied: bool
+    allow_untested: bool
     seed: int
     yes: bool
     allow_inconclusive: bool

@@ -21,7 +21,7 @@ from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase
-from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
+from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import Console, SummaryFile
@@ -35,7 +35,7 @@ from rateproof.hunt.shrinking.crashes import shrunk_crash
 from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
-from rateproof.output import progress
+from rateproof.output import progress, say
 from rateproof.prove import CONSISTENT, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
@@ -120,6 +120,9 @@ class Hunt:
         """Draw, run and judge an iteration, and learn from it."""
         rig, settings = self.rig, self.rig.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
+        timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
+        if not timely:
+            say(LATE)
         of = "" if settings.iterations is None else f" of {settings.iterations}"
         with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
             iteration = run_iteration(
@@ -131,7 +134,7 @@ class Hunt:
                 up=rig.child is not None or self._listens(),
             )
         if settings.recipe is not None:
-            iteration = told_if_cut_short(settings.recipe, iteration)
+            iteration = told_if_cut_short(settings.recipe, iteration, timely=timely)
         self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         return iteration

@@ -21,9 +21,11 @@ class Options(TypedDict, total=False):
     """
 
     key: str
+    admitted: Collection[int]
     claim: str
     iterations: int | None
     duration: str
+    max_requests: int
     outer_time: str
     shrink: bool
     shrink_time: str

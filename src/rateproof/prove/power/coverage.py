@@ -91,14 +91,7 @@ def coverage(
     shown: Sequence[Sensitivity],
     outcomes: Sequence[str],
 ) -> tuple[QuotaVerdict, ...]:
-    """One verdict a quota.
-
-    Args:
-        policy: what was promised.
-        pressure: how hard the log pressed on each quota.
-        shown: the least excess over each quota that it could have shown.
-        outcomes: of each quota, if it was put to the test.
-    """
+    """One verdict a quota; `outcomes` is what each is if it was put to the test."""
     needed = pressing(policy)
     seen = [one.excess is not None for one in shown]
     told = [seen[at] or any(seen[by] for by in needs.implied_by) for at, needs in enumerate(needed)]

@@ -144,14 +144,7 @@ def _densest(requests: list[Interval], policy: Policy) -> list[Interval]:
 
 @dataclass(frozen=True, slots=True)
 class _Generous:
-    """The requests of one key before limiters that keep all quotas but one.
-
-    Args:
-        requests: intervals, in the order of their middles.
-        policy: what was promised.
-        index: of the quota that is not kept.
-        model: what the admitted ones are judged by.
-    """
+    """The requests of one key before limiters that keep all quotas but one."""
 
     requests: Sequence[Interval]
     policy: Policy
@@ -214,13 +207,7 @@ PHASES = tuple(range(8))
 
 
 def admissions(requests: Sequence[Interval], quotas: Sequence[Quota], phase: int) -> list[Interval]:
-    """Those of the requests that limiters of all quotas admit, each decided in its middle.
-
-    Args:
-        requests: intervals of one key, in the order of their middles.
-        quotas: what is kept.
-        phase: from `PHASES`; no matter but for windows on the epoch.
-    """
+    """Those of the requests that limiters of all quotas admit, each decided in its middle."""
     limiters = [_limiter(quota, phase, len(requests)) for quota in quotas]
     admitted = []
     for request in requests:

@@ -193,7 +193,7 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.add(iteration, path)
             _write_log(path, iteration)
-            if iteration.verdict.outcome == CONSISTENT:
+            if iteration.verdict.allowing_untested().outcome == CONSISTENT:
                 consistent.append(path)
             while len(consistent) > _KEPT_LOGS:
                 consistent.popleft().unlink(missing_ok=True)

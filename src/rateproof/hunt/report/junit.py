@@ -166,9 +166,9 @@ def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:
     about = {"name": "rateproof", "timestamp": now, "skipped": str(tags["skipped"]), **figures}
     suite = ET.SubElement(root, "testsuite", about)
     properties = ET.SubElement(suite, "properties")
-    told = {name: getattr(subject, name) for name in ("key", "seed", "command")}
-    told["server"] = "our own" if subject.own else None
-    for name, value in told.items():
+    facts = {name: getattr(subject, name) for name in ("key", "seed", "command")}
+    facts["server"] = "our own" if subject.own else None
+    for name, value in facts.items():
         if value is not None:
             ET.SubElement(properties, "property", {"name": name, "value": _legal(str(value))})
     for number, case in enumerate(cases):

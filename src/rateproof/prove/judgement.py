@@ -11,14 +11,15 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.division import divided
-from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
+from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, not_limited
 from rateproof.prove.diagnosis.statuses import doubted_rejections, if_rejected, perhaps_rejected
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
-from rateproof.prove.keys import Counts, marks_rejections, observe_each
-from rateproof.prove.power.coverage import QuotaVerdict, coverage
-from rateproof.prove.power.pressure import Pressure
+from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe_each
+from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing
+from rateproof.prove.power.pressure import Pressure, measure
+from rateproof.prove.power.sensitivity import Sensitivity, unseen
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
 from rateproof.prove.trial import Doubts, Trial
 from rateproof.prove.verdict import (
@@ -94,26 +95,30 @@ def judge(
     """
     checked(claims)
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
-    parts = by_run(log)
-    share = budget // max(1, len(parts))
-
-    def one(part: EventLog, claims: frozenset[str], *, admits: bool = False) -> Verdict:
-        limit = claims - {HEADERS}
-        trial = Trial(part, policy, tolerance, share, limit, denied_count)
-        pressure, counts = trial.survey.pressure, trial.survey.counts
-        # A limiter that admits other keys is not one that never admits anything.
-        findings = [] if admits and not counts.admitted else diagnose(part, pressure, counts)
-        return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
-
-    if not parts:
-        return one(log, claims)
-    alone = parts.pop(None, None)
-    over = frozenset({OVER_ADMISSION})
-    apart = [_in_run(one(part, over), part) for part in parts.values()]
-    if alone is None:
-        return _held_to_headers(_together(None, apart, claims), None, claims)
-    admits = ADMITTED in log.words("outcome")
-    return _together(_in_run(one(alone, claims, admits=admits), alone), apart, claims)
+    limit, over = claims - {HEADERS}, frozenset({OVER_ADMISSION})
+    alone, apart = by_run(log)
+    share = budget if alone is None or apart is None else budget // 2
+    first = second = None
+    if alone is not None:
+        first = Trial(alone, policy, tolerance, share, limit, denied_count)
+    if apart is not None:
+        second = Trial(apart, policy, tolerance, share, over, denied_count)
+    counts = sum((trial.survey.counts for trial in (first, second) if trial), Counts())
+    missed = not_limited(log, counts)
+    verdict = None
+    if first is not None:
+        findings = missed or diagnose(first.log, first.survey.pressure, counts)
+        verdict = verdict_of(first, limit, findings)
+        verdict = _held_to_headers(verdict, first.headers(), claims)
+        if second is None:
+            return verdict
+        verdict = _in_run(verdict, first.log)
+    if second is None:
+        raise AssertionError("a log has keys that are in one run, or in several")
+    of_runs = verdict_of(second, over, missed)
+    if verdict is None:
+        return _held_to_headers(_together(None, of_runs, claims), None, claims)
+    return _together(verdict, of_runs, claims)
 
 
 def checked(claims: frozenset[str]) -> None:
@@ -165,7 +170,9 @@ def verdict_of(
         )
     notes = left_out(trial, claims, counts, pressure)
     outcome = INCONCLUSIVE if causes else CONSISTENT
-    quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure)) if shown else ()
+    quotas: tuple[QuotaVerdict, ...] = ()
+    if shown and whole:
+        quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
     return Verdict(
         outcome,
         (*causes.values(), *notes),
@@ -221,16 +228,15 @@ def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
     return replace(verdict, evidence=tuple(replace(piece, run=run) for piece in verdict.evidence))
 
 
-def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset[str]) -> Verdict:
-    """One verdict over runs that know nothing of each other."""
-    total = combine(apart if alone is None else [alone, *apart])
+def _together(alone: Verdict | None, apart: Verdict, claims: frozenset[str]) -> Verdict:
+    """One verdict over keys that are in one run, and those that are in several."""
+    total = apart if alone is None else combine([alone, apart])
     counts = total.counts
-    unjudged = any(verdict.counts.rejected for verdict in apart)
     if OVER_ADMISSION not in claims:
         if alone is None:
             return Verdict(INCONCLUSIVE, (APART,), causes=(Cause.NOT_JUDGED,), counts=counts)
         total = alone
-    told = (APART,) if WRONG_REJECTION in claims and unjudged else ()
+    told = (APART,) if WRONG_REJECTION in claims and apart.counts.rejected else ()
     return replace(total, counts=counts, reasons=(*total.reasons, *told))
 
 
@@ -287,33 +293,35 @@ APART: Final = (
 )
 
 
-def by_run(log: EventLog) -> dict[int | None, EventLog]:
-    """The parts of a log to be judged apart; nothing unless a key is in more than one run.
+def by_run(log: EventLog) -> tuple[EventLog | None, EventLog | None]:
+    """The parts of a log that are judged apart: the keys of one run only, and all others.
 
     Returns:
-        Under None the keys that are in one run only, if there are any, judged as any log.
-        Under each run, in order of appearance, its requests of the other keys: a part
-        says that requests are missing from it, and that its keys are not fresh.
+        None for a part that is empty. The second says that requests are missing from it,
+        and that its keys are not fresh; in it each run of a key is a key of its own.
     """
     if log.same("run") is not None or not len(log):
-        return {}
-    runs, keys = log.ints("run"), log.codes("key")[0]
-    pairs = set(zip(runs, keys, strict=True))
+        return log, None
+    runs, (keys, words) = log.ints("run"), log.codes("key")
+    pairs = {pair: at for at, pair in enumerate(dict.fromkeys(zip(runs, keys, strict=True)))}
     times = Counter(code for _, code in pairs)
     if len(pairs) == len(times):
-        return {}
-    rows_of: dict[int | None, array[int]] = {None: array("q")}
-    for row, (run, code) in enumerate(zip(runs, keys, strict=True)):
-        rows_of.setdefault(None if times[code] == 1 else run, array("q")).append(row)
-    marked = marks_rejections(log)
-    parts = {}
-    for of, rows in rows_of.items():
-        if rows:
-            part = parts[of] = log.take(rows)
-            part.metadata["marked_rejections"] = marked
-            if of is not None:
-                part.metadata |= {"fresh_keys": False, "complete": False}
-    return parts
+        return log, None
+    alone, apart, codes = array("q"), array("q"), array("i")
+    for row, pair in enumerate(zip(runs, keys, strict=True)):
+        if times[pair[1]] == 1:
+            alone.append(row)
+        else:
+            apart.append(row)
+            codes.append(pairs[pair])
+    marked = {"marked_rejections": marks_rejections(log)}
+    several = log.take(apart).with_column("key", (codes, [words[code] for _, code in pairs]))
+    several.metadata |= marked | {"fresh_keys": False, "complete": False}
+    if not alone:
+        return None, several
+    single = log.take(alone)
+    single.metadata |= marked
+    return single, several
 
 
 _LEAST_BUDGET = 10_000
@@ -348,11 +356,12 @@ def judge_keys(
     claims -= {HEADERS}
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
     verdicts: list[KeyVerdict] = []
-    for run, part in (by_run(log) or {None: log}).items():
-        asked = claims if run is None else claims & {OVER_ADMISSION}
-        trial = Trial(part, policy, tolerance, budget, asked, denied_count)
-        found = _each(trial, asked, run)
-        verdicts += found if asked else map(_unjudged, found)
+    for several, part in enumerate(by_run(log)):
+        if part is not None:
+            asked = claims & {OVER_ADMISSION} if several else claims
+            trial = Trial(part, policy, tolerance, budget, asked, denied_count)
+            found = _each(trial, asked, several=bool(several))
+            verdicts += found if asked else map(_unjudged, found)
     return sorted(verdicts, key=_rank)
 
 
@@ -363,12 +372,44 @@ def _unjudged(key: KeyVerdict) -> KeyVerdict:
     return replace(key, verdict=verdict)
 
 
-def _each(whole: Trial, claims: frozenset[str], run: int | None) -> Iterator[KeyVerdict]:
-    findings = diagnose(whole.log, whole.survey.pressure, whole.survey.counts)
-    share = max(_LEAST_BUDGET, whole.budget // max(1, whole.survey.counts.keys))
-    for key in observe_each(whole.log):
-        trial = whole.of_key(key, share)
-        yield KeyVerdict(key.key, run, verdict_of(trial, claims, findings, whole=False))
+def _each(whole: Trial, claims: frozenset[str], *, several: bool) -> Iterator[KeyVerdict]:
+    log, policy, survey = whole.log, whole.policy, whole.survey
+    findings = [] if several else diagnose(log, survey.pressure, survey.counts)
+    share = max(_LEAST_BUDGET, whole.budget // max(1, survey.counts.keys))
+    fewest = min(pressing.needs for pressing in pressing(policy))
+    untold = unseen(policy) if OVER_ADMISSION in claims else ()
+    runs = log.ints("run") if several else None
+    for key in observe_each(log):
+        cleared = survey.clears(key)
+        run = (
+            None
+            if runs is None
+            else runs[min(key.admitted_rows + key.rejected_rows + key.unknown_rows)]
+        )
+        if cleared and not findings and not key.rejected and key.requests < fewest:
+            verdict = _of_few(whole, key, claims, untold)
+        else:
+            trial = whole.of_key(key, share, cleared=cleared)
+            verdict = verdict_of(trial, claims, findings, whole=False)
+        yield KeyVerdict(key.key, run, verdict)
+
+
+def _of_few(
+    whole: Trial, key: KeyLog, claims: frozenset[str], shown: tuple[Sensitivity, ...]
+) -> Verdict:
+    """The verdict on a key that cannot have asked for more than is allowed; see `verdict_of`."""
+    admitted, unknown = len(key.admitted), len(key.unknown)
+    counts = Counts(1, admitted + unknown, admitted, 0, unknown, 0)
+    pressure = measure([key], whole.policy)
+    causes = causes_of(whole, claims, counts, pressure, Doubts())
+    return Verdict(
+        INCONCLUSIVE if causes else CONSISTENT,
+        (*causes.values(), *left_out(whole, claims, counts, pressure)),
+        causes=tuple(causes),
+        pressure=pressure,
+        counts=counts,
+        sensitivity=shown,
+    )
 
 
 def _rank(key: KeyVerdict) -> tuple[bool, bool, int, int]:

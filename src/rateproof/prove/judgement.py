@@ -18,8 +18,8 @@ from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
 from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe_each
 from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing
-from rateproof.prove.power.pressure import Pressure, measure
-from rateproof.prove.power.sensitivity import Sensitivity, unseen
+from rateproof.prove.power.pressure import Pressure, of_few, unpressed
+from rateproof.prove.power.sensitivity import unseen
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
 from rateproof.prove.trial import Doubts, Trial
 from rateproof.prove.verdict import (
@@ -377,7 +377,7 @@ def _each(whole: Trial, claims: frozenset[str], *, several: bool) -> Iterator[Ke
     findings = [] if several else diagnose(log, survey.pressure, survey.counts)
     share = max(_LEAST_BUDGET, whole.budget // max(1, survey.counts.keys))
     fewest = min(pressing.needs for pressing in pressing(policy))
-    untold = unseen(policy) if OVER_ADMISSION in claims else ()
+    silent = _silent(whole, claims)
     runs = log.ints("run") if several else None
     for key in observe_each(log):
         cleared = survey.clears(key)
@@ -387,28 +387,37 @@ def _each(whole: Trial, claims: frozenset[str], *, several: bool) -> Iterator[Ke
             else runs[min(key.admitted_rows + key.rejected_rows + key.unknown_rows)]
         )
         if cleared and not findings and not key.rejected and key.requests < fewest:
-            verdict = _of_few(whole, key, claims, untold)
+            verdict = _of_few(key, whole, claims, silent)
         else:
             trial = whole.of_key(key, share, cleared=cleared)
             verdict = verdict_of(trial, claims, findings, whole=False)
         yield KeyVerdict(key.key, run, verdict)
 
 
-def _of_few(
-    whole: Trial, key: KeyLog, claims: frozenset[str], shown: tuple[Sensitivity, ...]
-) -> Verdict:
-    """The verdict on a key that cannot have asked for more than is allowed; see `verdict_of`."""
-    admitted, unknown = len(key.admitted), len(key.unknown)
-    counts = Counts(1, admitted + unknown, admitted, 0, unknown, 0)
-    pressure = measure([key], whole.policy)
-    causes = causes_of(whole, claims, counts, pressure, Doubts())
+def _of_few(key: KeyLog, whole: Trial, claims: frozenset[str], silent: Verdict) -> Verdict:
+    """The verdict on a key with too few requests to get more than is allowed: see `verdict_of`."""
+    pressure = of_few(key, silent.pressure)
+    counts = Counts(1, key.requests, len(key.admitted), 0, len(key.unknown), 0)
     return Verdict(
-        INCONCLUSIVE if causes else CONSISTENT,
-        (*causes.values(), *left_out(whole, claims, counts, pressure)),
-        causes=tuple(causes),
+        silent.outcome,
+        (*silent.reasons, *left_out(whole, claims, counts, pressure)),
+        causes=silent.causes,
         pressure=pressure,
         counts=counts,
-        sensitivity=shown,
+        sensitivity=silent.sensitivity,
+    )
+
+
+def _silent(whole: Trial, claims: frozenset[str]) -> Verdict:
+    """What all verdicts on keys with too few requests have in common."""
+    pressure = tuple(unpressed(whole.policy))
+    causes = causes_of(whole, claims, Counts(), pressure, Doubts())
+    return Verdict(
+        INCONCLUSIVE if causes else CONSISTENT,
+        tuple(causes.values()),
+        causes=tuple(causes),
+        pressure=pressure,
+        sensitivity=unseen(whole.policy) if OVER_ADMISSION in claims else (),
     )
 
 

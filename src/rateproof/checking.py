@@ -44,6 +44,8 @@ def check(arguments: argparse.Namespace) -> int:
     if isinstance(found, EventLog):
         if arguments.rejected_statuses is not None:
             found = _rejecting(found, arguments.rejected_statuses)
+        if arguments.admitted_statuses is not None:
+            found.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
         refuse_impossible(found, name)
         return _check_log(arguments, found)
     return _check_evidence(arguments, found, name)

@@ -65,7 +65,10 @@ def told(rows, policy="5 per 5s", **how):
         (
             [(n * 100, 404) for n in range(9)],
             "5 per 5s",
-            "INCONCLUSIVE: every answer was 404 (Not Found): there is nothing at that address",
+            (
+                "INCONCLUSIVE: every answer was 404 (Not Found): there is nothing at that address; "
+                "if that is what lies behind the limiter: --admitted 404"
+            ),
         ),
     ],
 )

@@ -22,7 +22,7 @@ from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase
-from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
+from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import Console, SummaryFile
@@ -122,6 +122,9 @@ class Hunt:
         rig, settings = self.rig, self.rig.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
         say("\n".join(fold(f"iteration {number}: {drawn}", columns(sys.stderr))))
+        timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
+        if not timely:
+            say(LATE)
         iteration = run_iteration(
             rig,
             drawn,
@@ -131,7 +134,7 @@ class Hunt:
             up=rig.child is not None or self._listens(),
         )
         if settings.recipe is not None:
-            iteration = told_if_cut_short(settings.recipe, iteration)
+            iteration = told_if_cut_short(settings.recipe, iteration, timely=timely)
         self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         return iteration
@@ -190,7 +193,7 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.add(iteration, path)
             _write_log(path, iteration)
-            if iteration.verdict.outcome == CONSISTENT:
+            if iteration.verdict.allowing_untested().outcome == CONSISTENT:
                 consistent.append(path)
             while len(consistent) > _KEPT_LOGS:
                 consistent.popleft().unlink(missing_ok=True)

@@ -36,6 +36,7 @@ class TestSettings(Sending):
 
     policy: Policy
     seed: int
+    admitted_statuses: frozenset[int] | None
     claim: str
     tolerance_ppm: int
     granularity_ns: int
@@ -44,6 +45,7 @@ class TestSettings(Sending):
     may_start: bool
     iterations: int | None
     duration_ns: int | None
+    max_requests: int | None
     start: str | None
     nemesis: tuple[str, ...]
     fail_fast: bool

@@ -148,6 +148,13 @@ _SENDING = (
     Option("yes", flag(), "do not ask before sending to another machine"),
 )
 _JUDGING = (
+    Option(
+        "admitted",
+        STATUSES,
+        "redirects and client errors that lie behind the limiter, such as 401",
+        otherwise="none",
+        argument="admitted_statuses",
+    ),
     Option("claim", choice(*CLAIMS), "what to judge, limit is the first two", "limit"),
     Option("count_denied", flag(), "denied requests use up the limit too", argument="denied_count"),
     Option("tolerance", TOLERANCE, "drift of the clocks", "500ppm", key="tolerance_ppm"),
@@ -291,6 +298,9 @@ _TEST = Verb(
                 otherwise="until stopped",
             ),
             _DURATION,
+            Option(
+                "max_requests", whole(1, 10**9), "stop once so many were sent", otherwise="none"
+            ),
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(
                 "outer_time",

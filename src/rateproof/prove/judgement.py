@@ -12,12 +12,17 @@ from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_stat
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, not_limited
-from rateproof.prove.diagnosis.statuses import doubted_rejections, if_rejected, perhaps_rejected
+from rateproof.prove.diagnosis.statuses import (
+    doubted_rejections,
+    if_rejected,
+    oddly_admitted,
+    perhaps_rejected,
+)
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
 from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe_each
-from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing
+from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing, tested
 from rateproof.prove.power.pressure import Pressure, of_few, unpressed
 from rateproof.prove.power.sensitivity import unseen
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
@@ -96,29 +101,27 @@ def judge(
     checked(claims)
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
     limit, over = claims - {HEADERS}, frozenset({OVER_ADMISSION})
-    alone, apart = by_run(log)
-    share = budget if alone is None or apart is None else budget // 2
-    first = second = None
-    if alone is not None:
-        first = Trial(alone, policy, tolerance, share, limit, denied_count)
-    if apart is not None:
-        second = Trial(apart, policy, tolerance, share, over, denied_count)
-    counts = sum((trial.survey.counts for trial in (first, second) if trial), Counts())
+    parts = [
+        (part, asked)
+        for part, asked in zip(by_run(log), (limit, over), strict=True)
+        if part is not None
+    ]
+    share = budget // max(1, len(parts))
+    trials = [Trial(part, policy, tolerance, share, asked, denied_count) for part, asked in parts]
+    counts = sum((trial.survey.counts for trial in trials), Counts())
     missed = not_limited(log, counts)
-    verdict = None
-    if first is not None:
-        findings = missed or diagnose(first.log, first.survey.pressure, counts)
-        verdict = verdict_of(first, limit, findings)
-        verdict = _held_to_headers(verdict, first.headers(), claims)
-        if second is None:
-            return verdict
-        verdict = _in_run(verdict, first.log)
-    if second is None:
-        raise AssertionError("a log has keys that are in one run, or in several")
-    of_runs = verdict_of(second, over, missed)
-    if verdict is None:
+
+    def whole(trial: Trial) -> Verdict:
+        findings = missed or diagnose(trial.log, trial.survey.pressure, counts)
+        told = None if claims == over else trial.headers()
+        return _held_to_headers(verdict_of(trial, limit, findings), told, claims)
+
+    if parts[-1][0] is log:
+        return whole(trials[0])
+    of_runs = verdict_of(trials[-1], over, missed)
+    if len(parts) == 1:
         return _held_to_headers(_together(None, of_runs, claims), None, claims)
-    return _together(verdict, of_runs, claims)
+    return _together(_in_run(whole(trials[0]), parts[0][0]), of_runs, claims)
 
 
 def checked(claims: frozenset[str]) -> None:
@@ -163,12 +166,15 @@ def verdict_of(
         trial.doubt_wrong_rejection(doubts)
     causes = {finding.name: finding.sentence for finding in findings}
     causes |= causes_of(trial, claims, counts, pressure, doubts)
-    if shown and not causes and all(one.excess is None for one in shown):
-        causes[Cause.TOO_COARSE] = (
-            "no excess could have been shown: had every request been admitted, that could be "
-            f"explained too{perhaps_rejected(trial.log, counts)}"
-        )
+    if shown and not causes and not any(tested(trial.policy, pressure, shown)):
+        what = "no excess could have been shown: had every request been admitted, that could be "
+        what += f"explained too{perhaps_rejected(trial.log, counts)}"
+        if any(one.excess is not None for one in shown):
+            what = "no quota was seen full, and only a great excess would have been seen"
+        causes[Cause.TOO_COARSE] = what
     notes = left_out(trial, claims, counts, pressure)
+    if whole and not findings and counts.admitted:
+        notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
     quotas: tuple[QuotaVerdict, ...] = ()
     if shown and whole:
@@ -355,13 +361,21 @@ def judge_keys(
         )
     claims -= {HEADERS}
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
+    parts = by_run(log)
+    asked = (claims, claims & {OVER_ADMISSION})
+    trials = [
+        None if part is None else Trial(part, policy, tolerance, budget, of, denied_count)
+        for part, of in zip(parts, asked, strict=True)
+    ]
+    counts = sum((trial.survey.counts for trial in trials if trial is not None), Counts())
+    missed = not_limited(log, counts)
     verdicts: list[KeyVerdict] = []
-    for several, part in enumerate(by_run(log)):
-        if part is not None:
-            asked = claims & {OVER_ADMISSION} if several else claims
-            trial = Trial(part, policy, tolerance, budget, asked, denied_count)
-            found = _each(trial, asked, several=bool(several))
-            verdicts += found if asked else map(_unjudged, found)
+    if trials[0] is not None:
+        findings = missed or diagnose(trials[0].log, trials[0].survey.pressure, counts)
+        verdicts += _each(trials[0], claims, findings, several=False)
+    if trials[1] is not None:
+        found = _each(trials[1], asked[1], missed, several=True)
+        verdicts += found if asked[1] else map(_unjudged, found)
     return sorted(verdicts, key=_rank)
 
 
@@ -372,9 +386,10 @@ def _unjudged(key: KeyVerdict) -> KeyVerdict:
     return replace(key, verdict=verdict)
 
 
-def _each(whole: Trial, claims: frozenset[str], *, several: bool) -> Iterator[KeyVerdict]:
+def _each(
+    whole: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, several: bool
+) -> Iterator[KeyVerdict]:
     log, policy, survey = whole.log, whole.policy, whole.survey
-    findings = [] if several else diagnose(log, survey.pressure, survey.counts)
     share = max(_LEAST_BUDGET, whole.budget // max(1, survey.counts.keys))
     fewest = min(pressing.needs for pressing in pressing(policy))
     silent = _silent(whole, claims)

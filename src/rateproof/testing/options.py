@@ -22,8 +22,10 @@ class Options(TypedDict, total=False):
 
     key: str
     claim: str
+    admitted: Collection[int]
     iterations: int | None
     duration: str
+    max_requests: int
     outer_time: str
     shrink: bool
     shrink_time: str

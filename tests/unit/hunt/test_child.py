@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from rateproof import hunt
 from rateproof.errors import InvalidArgument, Unreachable
-from rateproof.hunt import TestSettings
 from rateproof.hunt.server.child import ChildServer, server_for
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
@@ -55,7 +55,7 @@ def test_a_stop_ends_the_wait_for_a_server_that_does_not_listen(target):
 )
 def test_where_nothing_listens_only_what_was_not_named_is_started(monkeypatch, words, started):
     monkeypatch.setattr(Target, "answers", lambda *_: False)
-    settings = TestSettings.told(**words)
+    settings = hunt.TestSettings.told(**words)
     if started:
         assert "rateproof serve" in str(server_for(settings))
     else:
@@ -65,9 +65,9 @@ def test_where_nothing_listens_only_what_was_not_named_is_started(monkeypatch, w
 
 def test_our_own_server_is_never_started_where_another_listens(monkeypatch):
     monkeypatch.setattr(Target, "answers", lambda *_: True)
-    assert server_for(TestSettings.told()) is None
+    assert server_for(hunt.TestSettings.told()) is None
     with pytest.raises(Unreachable, match="something listens"):
-        server_for(TestSettings.told(own=True))
+        server_for(hunt.TestSettings.told(own=True))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_our_own_server_is_never_started_where_another_listens(monkeypatch):
 )
 def test_our_own_server_is_on_this_machine_at_its_root(url):
     with pytest.raises(InvalidArgument, match="started here"):
-        server_for(TestSettings.told(url=url, own=True))
+        server_for(hunt.TestSettings.told(url=url, own=True))
 
 
 @pytest.mark.parametrize(

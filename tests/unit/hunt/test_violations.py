@@ -10,8 +10,8 @@ import pytest
 from rateproof import hunt
 from rateproof.events import Event, EventLog
 from rateproof.hunt.iteration import Iteration
-from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.replay import outcome_of, told_if_cut_short
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.watch import Crash
 from rateproof.hunt.session import Hunt
@@ -117,6 +117,47 @@ def test_a_schedule_that_nobody_finished_is_inconclusive_and_says_that_it_was_cu
     assert told.outcome == "inconclusive"
     assert told.reasons[0] == ("the schedule was cut short: none of 2 clients had sent all of it")
     assert "cut-short" in told.causes
+
+
+def test_a_phase_that_lies_beyond_the_budget_is_not_waited_for_and_makes_it_inconclusive(
+    iteration_of, settings
+):
+    recipe = Recipe(Schedule.parse("6 at 0s"), phase=Phase(0, 1000 * 3_600 * SECOND))
+    assert scheduled(recipe, 1, settings)[1] is None
+    assert scheduled(recipe, 1, replace(settings, shrink_time_ns=2**60))[1] == recipe.phase
+    told = told_if_cut_short(recipe, iteration_of(6, 6), timely=False).verdict
+    assert told.outcome == "inconclusive"
+    assert told.reasons[0].endswith("beyond --shrink-time: it begins at once")
+    found = iteration_of(9)
+    assert told_if_cut_short(recipe, found, timely=False) is found
+
+
+def test_a_test_ends_once_as_many_requests_were_sent_as_it_may(settings):
+    def send(_scenario, *, control, observe):
+        for _ in range(9):
+            if not control.stopping:
+                observe(four())
+        return EventLog({"scenario": {"namespace": NAMESPACE}})
+
+    def four():
+        log = EventLog({})
+        log.extend([Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")] * 4)
+        return log
+
+    rig = Rig(replace(settings, max_requests=10), send, threading.Event())
+    rig.send(SimpleNamespace(start_ns=None))
+    assert rig.stop.is_set()
+    assert rig.sent["requests"] == 12
+
+
+@pytest.mark.parametrize(("after_s", "said"), [(12, "waiting 12 s for the next window"), (0, "")])
+def test_no_wait_is_silent(settings, capsys, after_s, said):
+    def send(scenario, *, control, observe):  # noqa: ARG001  as a transport is called
+        return EventLog({})
+
+    start_ns = time.monotonic_ns() + after_s * SECOND
+    Rig(settings, send, threading.Event()).send(SimpleNamespace(start_ns=start_ns))
+    assert capsys.readouterr().err.strip() == said
 
 
 @pytest.mark.parametrize("schedule", ["6 at 0s", "9 at 0s"])

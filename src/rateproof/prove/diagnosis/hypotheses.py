@@ -66,9 +66,6 @@ class Hypothesis:
 
 def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> list[Hypothesis]:
     """Explain what a target does that is not what was declared, as far as one look shows it."""
-    found = not_limited(log, counts)
-    if found:
-        return found
     if counts.rejected:
         return [] if is_long(log) else list(_other_key(log, pressure))
     return list(_other_status(log, pressure[0]) or _unlimited(log, pressure))

@@ -97,7 +97,9 @@ class Survey:
 
     def clears(self, key: KeyLog) -> bool:
         """Tell whether it is known that a search finds nothing against this key."""
-        return self.suspected is not None and key.code not in self.suspected
+        doubted = bool(self.wrong_if_exact or self.wrong_if_unknown)
+        known = self.suspected is not None and not (doubted and key.rejected)
+        return known and key.code not in (self.suspected or ())
 
 
 def survey(log: EventLog, policy: Policy, tolerance: Tolerance, judgement: Judgement) -> Survey:

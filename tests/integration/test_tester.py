@@ -167,7 +167,8 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
 
 
 def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK, "--self", "--iterations", 1)
+    junit = tmp_path / "junit.xml"
+    process = tester(free_port, *QUICK, "--self", "--iterations", 1, "--junit", junit)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "a server of our own is started" in errors.splitlines()[0]
@@ -175,7 +176,10 @@ def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path)
         assert probe.connect_ex(("127.0.0.1", free_port)) != 0, "the child was left running"
     text = (tmp_path / SUMMARY).read_text()
     assert "verdict   consistent" in text
-    assert "our own server" in text, "nobody must take it for a test of theirs"
+    for report in (SUMMARY, "test_report.html"):
+        text = (tmp_path / report).read_text()
+        assert "our own server" in text, "nobody must take it for a test of theirs"
+    assert '<property name="server" value="our own"' in junit.read_text()
 
 
 @pytest.mark.parametrize("words", [(), ("--no-start",)])

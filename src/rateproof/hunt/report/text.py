@@ -42,7 +42,7 @@ class Console(Reporter):
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
-        self._totals = totals
+        self._totals, self._own = totals, subject.own
         say(str(subject))
         if not parquet.available():
             say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
@@ -66,7 +66,7 @@ class Console(Reporter):
     def end(self) -> None:
         """See `Reporter`."""
         if self._totals.failed is None:
-            self._emit("totals", self._totals.to_json())
+            self._emit("totals", self._totals.to_json() | {"own_server": self._own})
             if not self._json:
                 emit(self._totals.describe())
                 width = columns(sys.stdout)

@@ -83,7 +83,7 @@ class Findings:
             str(iteration.draw),
             iteration.summary.requests,
             sum(iteration.crash_counts.values()),
-            iteration.verdict.outcome,
+            iteration.verdict.allowing_untested().outcome,  # the totals say what none tested
             log.name,
         )
         self._last.append(row)

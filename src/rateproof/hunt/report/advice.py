@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.totals import Totals
+from rateproof.policy.fixed_window import FIXED_WINDOW
+from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.prove import INCONCLUSIVE, OVER_ADMISSION, VIOLATED, WRONG_REJECTION, Evidence
 from rateproof.prove.diagnosis.hypotheses import Diagnosis
 
@@ -37,14 +39,14 @@ _WINDOWS: Final = Advice(
     "earlier ones are only estimated, so up to twice the limit passes around the boundary. A sliding "
     "log (in some libraries: moving window) counts the requests of the last window exactly. If twice "
     "the limit for a moment is acceptable, promise and test what the limiter does: "
-    "--policy 'fixed-window 5 per 5s' with your figures.",
+    f"--policy '{FIXED_WINDOW.name} 5 per 5s' with your figures.",
 )
 _BUCKET: Final = Advice(
     "A bucket that refills meanwhile",
     "The limiter admits a full burst and, while that still counts, gives back permits one by one: "
     "in one window up to burst and rate together. Take a sliding log if the number in any window is "
     "the promise; or make burst and rate together as large as what is promised; or promise the "
-    "bucket: --policy 'token-bucket 5 per 5s' with your figures.",
+    f"bucket: --policy '{TOKEN_BUCKET.name} 5 per 5s' with your figures.",
 )
 _FORGETS: Final = Advice(
     "A store that forgets clients",

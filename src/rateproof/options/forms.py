@@ -39,7 +39,7 @@ _FRAMING = (
     *("te", "trailer", "transfer-encoding", "upgrade"),
 )
 _STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
-_TOLERANCE_FORM = "parts per million, such as 500ppm, from 0ppm to 100000ppm"
+
 _HOPS = whole(0, 1_000)
 _PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'"
 
@@ -93,24 +93,10 @@ def _codes(text: str) -> list[int]:
     """Status codes, each once."""
     codes = [code.strip() for code in text.split(",")]
     for place, code in enumerate(codes):
-        if not re.fullmatch("[1-9][0-9][0-9]", code):
-            raise InvalidArgument(f"{text!r}: {code!r} is not a status code", _STATUS_FORM)
-        if code in codes[:place]:
-            raise InvalidArgument(f"{text!r}: {code} is there twice", _STATUS_FORM)
+        if not re.fullmatch("[1-9][0-9][0-9]", code) or code in codes[:place]:
+            problem = "is there twice" if code in codes[:place] else "is not a status code"
+            raise InvalidArgument(f"{text!r}: {code!r} {problem}", _STATUS_FORM)
     return list(map(int, codes))
-
-
-def _ppm(text: str) -> int:
-    digits = text.removesuffix("ppm")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7):
-        raise InvalidArgument(f"{text!r} is not a tolerance", _TOLERANCE_FORM)
-    return int(digits)
-
-
-def _within_a_tenth(ppm: int) -> int:
-    if not 0 <= ppm <= 100_000:
-        raise InvalidArgument(f"tolerance {ppm}ppm is out of range", _TOLERANCE_FORM)
-    return ppm
 
 
 def _to_write(text: str) -> KeySpec:
@@ -188,16 +174,7 @@ HEADER: Final = Pairs(
 )
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
 RATE: Final = number(0, 1e6, open_below=True, of="requests a second")
-TOLERANCE: Final = Leaf(
-    (int,),
-    {"type": "integer", "minimum": 0, "maximum": 100_000},
-    _within_a_tenth,
-    _TOLERANCE_FORM,
-    "PPM",
-    _ppm,
-    "{}ppm".format,
-    "_ppm",
-)
+TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
 FILE: Final = text(_file_name, form="the name of a file", metavar="FILE", pattern=".")
 FOLDER: Final = text(Path, form="a folder", metavar="DIR")
 NEW_FILE: Final = text(Path, form="a file to write", metavar="FILE")

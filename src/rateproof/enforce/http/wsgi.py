@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimitMiddleware"]
 
-_LISTS = 2
-"""RateLimit-Policy and RateLimit."""
-
 
 class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
     """A WSGI application that asks a limiter before each request to another one.
@@ -89,6 +86,4 @@ def _start(
     exc_info: "OptExcInfo | None" = None,
     /,
 ) -> Callable[[bytes], object]:
-    # Without the older fields there are only lists, and nothing to look for.
-    all_fields = joined(headers, fields) if len(fields) > _LISTS else headers + fields
-    return start_response(status, all_fields, exc_info)
+    return start_response(status, joined(headers, fields), exc_info)

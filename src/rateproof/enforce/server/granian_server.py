@@ -48,12 +48,8 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM; what SIGHUP does stays as it is.
 
-    Args:
-        make: makes the application, in each worker process; can be pickled.
-        workers: how many processes.
-        bound: a socket on the address to serve, kept bound so that nobody takes
-            the port before the workers have it.
-        announce: called once connections are accepted.
+    Each worker makes the application by `make`, which can be pickled. The socket stays bound, so
+    that nobody takes the port before the workers have it. `announce` is called once they accept.
 
     Raises:
         RateproofError: the workers die, or do not accept in 30 s.

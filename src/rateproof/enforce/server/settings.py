@@ -54,21 +54,13 @@ class ServerSettings:
 
     @classmethod
     def told(cls, **values: Any) -> Self:
-        """The defaults of `rateproof serve`, but for what is told otherwise.
-
-        Raises:
-            InvalidArgument: see the class.
-        """
+        """The defaults of `rateproof serve`, but for what is told otherwise."""
         found = VERBS["serve"].defaults() | values
         return cls(**{each.name: found[each.name] for each in fields(cls)})
 
     @classmethod
     def check(cls, value: dict[str, Any]) -> None:
-        """Accept a value by itself: several workers too, for the store is told elsewhere.
-
-        Raises:
-            InvalidArgument: see the class.
-        """
+        """Accept a value by itself: several workers too, for the store is told elsewhere."""
         cls.told(**{"store": "redis://host"} | value)
 
     def __post_init__(self) -> None:
@@ -135,15 +127,11 @@ class ServerSettings:
 
         Also the names of those that differ and cannot change before a restart.
         """
-        lasting = {name: getattr(self, name) for name in _LASTING}
-        ignored = tuple(name for name in _LASTING if getattr(other, name) != lasting[name])
-        kept = lasting | {"json": self.json, "with_parent": self.with_parent}
-        return replace(other, **kept), ignored
+        changed = self.differences(other)
+        kept = {name: getattr(self, name) for name in (*_LASTING, "json", "with_parent")}
+        return replace(other, **kept), tuple(name for name in _LASTING if name in changed)
 
     def differences(self, other: "ServerSettings") -> tuple[str, ...]:
         """The names of the settings that are not equal."""
-        return tuple(
-            field.name
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
-        )
+        names = (each.name for each in fields(self))
+        return tuple(name for name in names if getattr(self, name) != getattr(other, name))

@@ -25,13 +25,7 @@ _IDLE_S = 75
 
 
 def run(app: WSGIApplication, bound: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM.
-
-    Args:
-        app: what to serve.
-        bound: a socket on the address to serve, not listening yet.
-        announce: called once connections are accepted.
-    """
+    """Serve until SIGINT or SIGTERM, at a bound socket; `announce` once connections are accepted."""
     in_flight = _InFlight()
     handler = type("Handler", (_Handler,), {"in_flight": in_flight})
     ip, port = bound.getsockname()[:2]

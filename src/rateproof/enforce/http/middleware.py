@@ -1,10 +1,10 @@
 """What both middlewares share: the limiter, how it is asked, and what is answered."""
 
 import logging
-import time
 from collections.abc import Callable, Collection
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
+from rateproof.clock import SystemClock
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.answers import (
@@ -30,20 +30,23 @@ WholeRefusal: TypeAlias = tuple[Refusal, tuple[tuple[str, str], ...]]
 
 _log = logging.getLogger("rateproof")
 
+_LOG_INTERVAL_NS = 1_000_000_000
+
 
 class Failures:
     """Failures of a limiter's storage: logged at most once a second, none lost from the count."""
 
     def __init__(self) -> None:
-        self._silent_until_s = 0.0
+        self._clock = SystemClock()
+        self._silent_until_ns = 0
         self._unlogged = 0
 
     def log(self, error: StoreError) -> None:
         """One more request was denied since the storage failed."""
         self._unlogged += 1
-        now_s = time.monotonic()
-        if now_s >= self._silent_until_s:
-            self._silent_until_s = now_s + 1
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._silent_until_ns:
+            self._silent_until_ns = now_ns + _LOG_INTERVAL_NS
             _log.error("%d denied without a decision: %s", self._unlogged, error)
             self._unlogged = 0
 

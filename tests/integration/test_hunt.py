@@ -63,7 +63,7 @@ def serve(spawn, free_port, wait_for_port, tmp_path):
     def start(program, *options):
         (tmp_path / "limited.py").write_text(program)
         process = spawn(
-            *("-m", "gunicorn", "limited:app", "--chdir", tmp_path),
+            *("-m", "gunicorn", "limited:app", "--preload", "--chdir", tmp_path),
             *("--bind", f"127.0.0.1:{free_port}", "--log-level", "warning", *options),
         )
         wait_for_port(free_port, process)

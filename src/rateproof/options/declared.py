@@ -155,6 +155,9 @@ _JUDGING = (
         "0s",
     ),
 )
+_ALLOW_UNTESTED = Option(
+    "allow_untested", flag(), "a quota that no client pressed does not fail it"
+)
 
 _SERVE = Verb(
     "serve",
@@ -367,8 +370,9 @@ _CHECK = Verb(
             ),
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.
-        JUDGING: tuple(
-            replace(each, default=None, otherwise=each.default or "") for each in _JUDGING
+        JUDGING: (
+            *(replace(each, default=None, otherwise=each.default or "") for each in _JUDGING),
+            _ALLOW_UNTESTED,
         ),
         OUTPUT: (
             Option("by_key", flag(), "a line for each key instead"),

@@ -17,6 +17,7 @@ from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
 from rateproof.prove.keys import Counts, marks_rejections, observe_each
+from rateproof.prove.power.coverage import QuotaVerdict, coverage
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
 from rateproof.prove.trial import Doubts, Trial
@@ -157,6 +158,7 @@ def verdict_of(
             counts=counts,
             closest=trial.survey.closest,
             diagnosis=tuple(finding.name for finding in findings),
+            quotas=_each_quota(trial, found) if whole and OVER_ADMISSION in asked else (),
         )
     shown = trial.sensitivity(windows=whole) if OVER_ADMISSION in asked else ()
     if OVER_ADMISSION in asked:
@@ -171,8 +173,10 @@ def verdict_of(
             f"explained too{perhaps_rejected(trial.log, counts)}"
         )
     notes = left_out(trial, claims, counts, pressure)
+    outcome = INCONCLUSIVE if causes else CONSISTENT
+    quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure)) if shown else ()
     return Verdict(
-        INCONCLUSIVE if causes else CONSISTENT,
+        outcome,
         (*causes.values(), *notes),
         causes=tuple(causes),
         diagnosis=tuple(finding.name for finding in findings),
@@ -180,7 +184,22 @@ def verdict_of(
         counts=counts,
         closest=trial.survey.closest if claims == asked else (),
         sensitivity=shown,
-    )
+        quotas=quotas,
+    ).demanding_tests()
+
+
+def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, ...]:
+    """One verdict a quota, of a log that was violated: each is judged as if it were alone."""
+    policy, pressure = trial.policy, trial.survey.pressure
+    shown = trial.sensitivity(windows=False)
+    if len(policy.quotas) == 1 and any(piece.claim == OVER_ADMISSION for piece in found):
+        return coverage(policy, pressure, shown, [VIOLATED])
+    over = frozenset({OVER_ADMISSION})
+    outcomes = []
+    for quota in policy.quotas:
+        alone = Trial(trial.log, Policy((quota,)), trial.tolerance, trial.budget, over)
+        outcomes.append(verdict_of(alone, over, ()).outcome)
+    return coverage(policy, pressure, shown, outcomes)
 
 
 def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozenset[str]) -> Verdict:

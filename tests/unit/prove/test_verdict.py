@@ -237,7 +237,7 @@ def test_a_verdict_is_plain_data():
         text = json.dumps(judge(log, FIVE).to_json())
         assert set(json.loads(text)) == {
             "outcome", "reasons", "causes", "evidence", "pressure", "counts", "closest",
-            "sensitivity", "diagnosis", "headers",
+            "sensitivity", "diagnosis", "headers", "quotas",
         }  # fmt: skip
 
 
@@ -308,9 +308,14 @@ def test_one_real_answer_makes_it_a_violation():
     assert verdict.outcome == VIOLATED
 
 
-def test_a_quota_that_never_filled_up_is_named():
+def test_a_quota_that_was_never_pressed_is_not_called_consistent():
     policy = Policy.parse("5 per 5s; 1000 per 1h")
     verdict = judge(log_of(*burst(5), (9, 503)), policy)
-    assert verdict.outcome == CONSISTENT
-    (reason,) = verdict.reasons
-    assert reason.startswith("'1000 per 1h' was never seen full: at most 5 of 1000")
+    assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, (Cause.UNTESTED,))
+    filled, pressed = verdict.reasons
+    assert filled.startswith("'1000 per 1h' was never seen full: at most 5 of 1000")
+    assert pressed == (
+        "NOT TESTED: 1000 per 1h (testing it takes 1001 requests of one client, "
+        "which the other quotas delay by 1000 s)"
+    )
+    assert verdict.allowing_untested().outcome == CONSISTENT

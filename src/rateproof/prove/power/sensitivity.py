@@ -29,7 +29,10 @@ from rateproof.prove.terms import (
 __all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity"]
 
 _MOST_REQUESTS: Final = 1_000
-"""Of one key, around where it asked most densely."""
+"""Of one key, around where it asked most densely; more where a limit is not exceeded by fewer."""
+
+_MOST_LIMIT: Final = 20_000
+"""Whose excess is looked for."""
 
 _BUDGET: Final = 20_000
 _STEPS_OF_A_WINDOW: Final = 2_048
@@ -74,7 +77,7 @@ def sensitivity(
     """The smallest excess that any of these keys could have shown, quota by quota.
 
     It is at least as large as what the whole log could have shown, since
-    other keys are not asked, and of each 1,000 requests at most.
+    other keys are not asked, and of each 1,000 requests at most, or twice a limit.
 
     Args:
         keys: the requests of those that pressed hardest.
@@ -126,13 +129,15 @@ def _better(one: Sensitivity, other: Sensitivity) -> Sensitivity:
 def _densest(requests: list[Interval], policy: Policy) -> list[Interval]:
     """In the order of their middles, those around where most were sent in the least time."""
     requests = sorted(requests, key=lambda request: (sum(request), *request))
-    if len(requests) <= _MOST_REQUESTS:
+    needed = max(Stair.of(quota).size(1) for quota in policy.quotas)
+    most = max(_MOST_REQUESTS, 2 * min(needed, _MOST_LIMIT))
+    if len(requests) <= most:
         return requests
     size = min(*(quota.limit for quota in policy.quotas), len(requests) - 1)
     spans = zip(requests, requests[size:], strict=False)
     at = min(enumerate(b[0] - a[0] for a, b in spans), key=lambda span: (span[1], span[0]))[0]
-    first = max(0, min(at - _MOST_REQUESTS // 2, len(requests) - _MOST_REQUESTS))
-    return requests[first : first + _MOST_REQUESTS]
+    first = max(0, min(at - most // 2, len(requests) - most))
+    return requests[first : first + most]
 
 
 @dataclass(frozen=True, slots=True)

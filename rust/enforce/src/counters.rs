@@ -2,7 +2,7 @@
 //!
 //! One page: a signature, and one line of words for each of a number of processors. Whoever
 //! counts adds to the line of the processor that it runs on, so that two seldom meet; that the
-//! sums are right does not depend on it.
+//! sums are right does not depend on it. What is seldom counted has a word behind the signature.
 
 use std::fs::File;
 use std::io;
@@ -15,13 +15,15 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::sys;
 
 /// How many different things are counted.
-pub const COUNTS: usize = 8;
+pub const COUNTS: usize = 9;
+/// Those that are counted often: a line each processor has of them. The others are seldom.
+const OFTEN: usize = 8;
 
 const SIGNATURE: u64 = u64::from_ne_bytes(*b"ratecnt\x01");
 const LINES: usize = 63;
-const BYTES: u64 = (8 * COUNTS * (1 + LINES)) as u64;
+const BYTES: u64 = (8 * OFTEN * (1 + LINES)) as u64;
 
-/// Eight counters, of this process and those it forks, or, with a path, of all who open the path.
+/// The counters, of this process and those it forks, or, with a path, of all who open the path.
 pub struct Counters(Mapping);
 
 impl Counters {
@@ -55,8 +57,11 @@ impl Counters {
 
     /// One more of `which`, below [`COUNTS`].
     pub fn add(&self, which: usize) {
-        let line = self.line(sys::processor() % LINES);
-        line[which % COUNTS].fetch_add(1, Ordering::Relaxed);
+        let word = match which {
+            0..OFTEN => &self.line(sys::processor() % LINES)[which],
+            _ => self.seldom(which.min(COUNTS - 1)),
+        };
+        word.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many of each since the counters were made.
@@ -68,12 +73,20 @@ impl Counters {
                 *total = u64::wrapping_add(*total, word.load(Ordering::Relaxed));
             }
         }
+        for (which, total) in totals.iter_mut().enumerate().skip(OFTEN) {
+            *total = self.seldom(which).load(Ordering::Relaxed);
+        }
         totals
     }
 
+    /// The word, behind the signature, of what is seldom counted.
+    fn seldom(&self, which: usize) -> &AtomicU64 {
+        &self.0.words()[1 + which - OFTEN]
+    }
+
     fn line(&self, number: usize) -> &[AtomicU64] {
-        let first = COUNTS * (1 + number);
-        &self.0.words()[first..first + COUNTS]
+        let first = OFTEN * (1 + number);
+        &self.0.words()[first..first + OFTEN]
     }
 }
 

@@ -123,6 +123,15 @@ impl Decision {
         self.figure(ADMITTED) != 0
     }
 
+    /// What remains of the quota at a place of the policy.
+    pub fn remaining_of(&self, place: usize) -> Option<u64> {
+        match &self.quotas {
+            Quotas::Only(_) => Some(self.figure(REMAINING)),
+            Quotas::Several(_, answers) => answers.get(place).map(|answer| answer.remaining),
+            Quotas::Given(_) => None,
+        }
+    }
+
     /// Whole seconds to wait, or until all is free, and what remains, if an answer that admits, or
     /// one that denies, depends on nothing else: where the policy has one quota.
     pub fn seconds_and_remaining(&self) -> Option<(u64, u64)> {

@@ -29,6 +29,8 @@ pub struct WsgiDesk {
     key: Py<WsgiKey>,
     /// Paths that are never limited.
     exempt: Py<PyFrozenSet>,
+    /// The `Room` of the limiter, the place of the quota that tells who is new, and its burst.
+    room: Option<(Py<PyAny>, usize, u64)>,
     /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
     /// in them, for those who accept anything.
     repeated: Memory<Written>,
@@ -39,11 +41,17 @@ pub struct WsgiDesk {
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    fn new(limiter: Py<HotLimiter>, key: Py<WsgiKey>, exempt: Py<PyFrozenSet>) -> Self {
+    fn new(
+        limiter: Py<HotLimiter>,
+        key: Py<WsgiKey>,
+        exempt: Py<PyFrozenSet>,
+        room: Option<(Py<PyAny>, usize, u64)>,
+    ) -> Self {
         Self {
             limiter,
             key,
             exempt,
+            room,
             repeated: Mutex::default(),
             admitted: Mutex::default(),
         }
@@ -74,6 +82,11 @@ impl WsgiDesk {
             Err(error) => return Err(error),
         };
         if decision.get().passes() {
+            if let Some((_, place, burst)) = &self.room
+                && decision.get().remaining_of(*place) == Some(burst - 1)
+            {
+                middleware.call_method1(intern!(py, "_took"), (environ,))?;
+            }
             let starting = Starting {
                 start_response: start_response.clone().unbind(),
                 fields: self.fields(middleware, decision)?,
@@ -134,10 +147,19 @@ impl Starting {
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
     fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Py<Decision>>> {
-        match self.key.get().key_of(environ) {
-            Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
-            None => Ok(None),
+        let (py, limiter) = (environ.py(), self.limiter.get());
+        let Some(key) = self.key.get().key_of(environ) else {
+            return Ok(None);
+        };
+        if let Some((room, place, burst)) = &self.room
+            && room.bind(py).getattr(intern!(py, "crowded"))?.is_truthy()?
+        {
+            let seen = limiter.decide(py, Ask::Peek, &key, 1)?;
+            if seen.is_none_or(|seen| seen.get().remaining_of(*place) == Some(*burst)) {
+                return Ok(None); // of somebody new, the address counts
+            }
         }
+        limiter.decide(py, Ask::Hit, &key, 1)
     }
 
     /// What an admission adds to the answer: a list that is not to be changed.

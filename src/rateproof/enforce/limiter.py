@@ -8,6 +8,7 @@ from rateproof.clock import Clock, SystemClock
 from rateproof.core import native
 from rateproof.enforce.counters import Count
 from rateproof.enforce.decision import Answer, Decision, Reason, Ruling, decide
+from rateproof.enforce.room import Room, Tables
 from rateproof.enforce.stores import (
     DEFAULT_CAPACITY,
     NETWORK_SCHEMES,
@@ -218,6 +219,13 @@ class Limiter(HotLimiter):
         tables = dict(zip(ledger.quotas, ledger.census(self._now_ns()), strict=False))
         return Stats({count: totals[count] for count in Count}, tables)
 
+    def room(self) -> Room | None:
+        """The places for keys and who takes them; None where the store has no tables (Redis)."""
+        policy, ledger = self._plan.policy, self._plan.ledger
+        if not isinstance(ledger, Tables):
+            return None
+        return Room(self._store, policy, ledger, self._now_ns, self.peek, self._without_place)
+
     def close(self) -> None:
         """Let go of the store. Closing twice does no harm; deciding afterwards is an error.
 
@@ -289,6 +297,16 @@ class Limiter(HotLimiter):
         decision = plan.decision(ruling, shadow=self._shadow)
         for what in _counts(ruling, decision):
             count(what)
+        return decision
+
+    def _without_place(self, wait_ns: int) -> Decision:
+        """What is decided about a new key that may not have a place, as of a full table."""
+        plan = self._plan
+        answer = Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
+        ruling = Ruling(self._skip_full, [answer] * len(plan.order), "full")
+        decision = plan.decision(ruling, shadow=self._shadow)
+        for what in (*_counts(ruling, decision), Count.FLOOD):
+            self._counters.add(what)
         return decision
 
     def _plan_of(self, policy: PolicyLike | None) -> "_Plan":

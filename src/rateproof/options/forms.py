@@ -19,6 +19,7 @@ __all__ = [
     "KEY_TO_WRITE",
     "METHOD",
     "MOST_DATA",
+    "NETWORKS",
     "NEW_FILE",
     "PATHS",
     "POLICY",
@@ -94,8 +95,10 @@ def _codes(text: str) -> list[int]:
     codes = [code.strip() for code in text.split(",")]
     for place, code in enumerate(codes):
         if not re.fullmatch("[1-9][0-9][0-9]", code) or code in codes[:place]:
-            problem = "is there twice" if code in codes[:place] else "is not a status code"
-            raise InvalidArgument(f"{text!r}: {code!r} {problem}", _STATUS_FORM)
+            twice, strange = f"{code} is there twice", f"{code!r} is not a status code"
+            raise InvalidArgument(
+                f"{text!r}: {twice if code in codes[:place] else strange}", _STATUS_FORM
+            )
     return list(map(int, codes))
 
 
@@ -180,4 +183,5 @@ FOLDER: Final = text(Path, form="a folder", metavar="DIR")
 NEW_FILE: Final = text(Path, form="a file to write", metavar="FILE")
 IN_TOML: Final = text(form="a file in TOML", metavar="FILE")
 PATHS: Final = text(_list, form="paths, such as /a,/b", metavar="PATHS")
+NETWORKS: Final = text(_list, form="networks, such as 10.0.0.0/8, or all", metavar="NETWORKS")
 PROXIES: Final = text(_hops, form="how many, or networks, such as 10.0.0.0/8,unix:", metavar="HOPS")

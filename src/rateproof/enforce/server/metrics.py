@@ -27,6 +27,7 @@ _COUNTS = {
     Count.ERROR: ("store_errors", "Decisions by on_error, and failures: no store to ask."),
     Count.SHADOW: ("shadow", "Requests let pass by shadow mode alone."),
     Count.EXEMPT: ("exempt", "Requests of exempt keys, not counted against any quota."),
+    Count.FLOOD: ("flood", "Of full: new keys of an address that has its share of the places."),
     Count.CACHED: ("cached", "Denials from this machine's memory of earlier ones."),
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from rateproof.core import INSTALL, active_core
-from rateproof.enforce.http import ClientAddress
+from rateproof.enforce.http import ClientAddress, check_flood_exempt
 from rateproof.enforce.stores import NETWORK_SCHEMES, check_url, shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
@@ -41,6 +41,7 @@ class ServerSettings:
     on_full: Literal["deny", "admit"]
     on_error: Literal["deny", "admit", "local"]
     capacity: int
+    flood_exempt: tuple[str, ...]
     shadow: bool
     exempt: tuple[str, ...]
     proxies: int | tuple[str, ...]
@@ -69,6 +70,7 @@ class ServerSettings:
         if self.store is not None:
             check_url(self.store)
         _ = self.address
+        check_flood_exempt(self.flood_exempt)
         for path in self.exempt:
             if not path.startswith("/"):
                 raise InvalidArgument(f"exempt path {path!r}", "a path starts with /")

@@ -75,6 +75,7 @@ class Worker:
             exempt=("/healthz", *settings.exempt),
             address=settings.address,
             x_ratelimit=settings.x_ratelimit,
+            flood_exempt=settings.flood_exempt,
         )
         if settings.metrics != "off":
             app = MetricsPage(app, limiter, settings.metrics)

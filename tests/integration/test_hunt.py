@@ -140,7 +140,7 @@ def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(
 ):
     process = spawn(
         *("-m", "rateproof", "test", f"http://127.0.0.1:{free_port}", "--policy", "5 per 1s"),
-        *("--seed", 2, "--iterations", 7, "--out", tmp_path, "--json"),
+        *("--self", "--seed", 2, "--iterations", 7, "--out", tmp_path, "--json"),
     )
     output, words = process.communicate(timeout=90)
     assert process.returncode == 0, words

@@ -226,8 +226,9 @@ def tester(spawn, free_port, tmp_path):
     def run(*arguments, deeds="all", seed=1, iterations=2):
         url = f"http://127.0.0.1:{free_port}"
         options = ("--policy", "5 per 1s", "--seed", seed, "--iterations", iterations)
+        ours = () if "--start" in arguments else ("--self",)
         process = spawn(
-            *("-m", "rateproof", "test", url, "--nemesis", deeds, *options),
+            *("-m", "rateproof", "test", url, "--nemesis", deeds, *options, *ours),
             *("--out", tmp_path, "--json", "--no-shrink", *arguments),
             cwd=tmp_path,
         )

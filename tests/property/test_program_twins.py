@@ -115,7 +115,7 @@ def native(
     return _native.program_trace(program.code(), seed, figures, place)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(programs, st.text(max_size=8), st.integers(1, 5).flatmap(one_of_so_many))
 @example([steps.Forever((steps.BackoffWait(1, LONGEST), steps.Ask()))], "", ALONE)
 def test_random_programs_ask_for_the_same_requests_in_both_languages(

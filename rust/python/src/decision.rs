@@ -11,7 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
-use rateproof_enforce::Answer;
+use rateproof_enforce::{Answer, Answers};
 
 /// Who decided, by the names that Python has for it.
 const REASONS: [&str; 7] = [
@@ -43,7 +43,7 @@ enum Quotas {
     /// The policy's only quota, whose figures are those of the decision.
     Only(Py<PyTuple>),
     /// The policy's quotas, and what is said of each.
-    Several(Py<PyTuple>, Vec<Answer>),
+    Several(Py<PyTuple>, Answers),
 }
 
 /// May this request pass? True when it may.
@@ -88,22 +88,21 @@ impl Decision {
     }
 
     /// Sums up the answers of all quotas, at least one, given in the order of `quotas`.
-    pub fn of(
-        admitted: bool,
-        reason: Reason,
-        quotas: Py<PyTuple>,
-        mut answers: Vec<Answer>,
-    ) -> Self {
-        let most = |figure: fn(&Answer) -> u64| answers.iter().map(figure).max().unwrap_or(0);
-        let whole = Answer {
+    pub fn of(admitted: bool, reason: Reason, quotas: Py<PyTuple>, mut answers: Answers) -> Self {
+        let mut whole = Answer {
             admitted,
             full: false,
-            remaining: u64::MAX - most(|answer| u64::MAX - answer.remaining),
-            retry_after_ns: most(|answer| answer.retry_after_ns),
-            reset_after_ns: most(|answer| answer.reset_after_ns),
+            remaining: u64::MAX,
+            retry_after_ns: 0,
+            reset_after_ns: 0,
         };
-        if admitted {
-            answers.iter_mut().for_each(|each| each.retry_after_ns = 0);
+        for answer in &mut answers {
+            if admitted {
+                answer.retry_after_ns = 0;
+            }
+            whole.remaining = answer.remaining.min(whole.remaining);
+            whole.retry_after_ns = answer.retry_after_ns.max(whole.retry_after_ns);
+            whole.reset_after_ns = answer.reset_after_ns.max(whole.reset_after_ns);
         }
         let decision = Self::made(match answers.len() {
             1 => Quotas::Only(quotas),

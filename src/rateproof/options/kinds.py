@@ -168,6 +168,7 @@ class Option:
         many: the flag may be repeated, and the values are gathered.
         required: it must be told.
         excludes: the names that cannot stand beside it in a file.
+        hidden: accepted, but told of nowhere.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Option:
     many: bool = False
     required: bool = False
     excludes: tuple[str, ...] = ()
+    hidden: bool = False
 
     @property
     def inside(self) -> str:

@@ -12,7 +12,12 @@ from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_stat
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
-from rateproof.prove.diagnosis.statuses import doubted_rejections, if_rejected, perhaps_rejected
+from rateproof.prove.diagnosis.statuses import (
+    doubted_rejections,
+    if_rejected,
+    oddly_admitted,
+    perhaps_rejected,
+)
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
@@ -103,7 +108,8 @@ def judge(
         pressure, counts = trial.survey.pressure, trial.survey.counts
         # A limiter that admits other keys is not one that never admits anything.
         findings = [] if admits and not counts.admitted else diagnose(part, pressure, counts)
-        return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
+        told = None if claims == {OVER_ADMISSION} else trial.headers()
+        return _held_to_headers(verdict_of(trial, limit, findings), told, claims)
 
     if not parts:
         return one(log, claims)
@@ -130,16 +136,7 @@ def checked(claims: frozenset[str]) -> None:
 def verdict_of(
     trial: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, whole: bool = True
 ) -> Verdict:
-    """The verdict of a trial.
-
-    Args:
-        trial: what was seen and promised, of a log or of one of its keys.
-        claims: which promises to judge.
-        findings: what was found of the log as a whole.
-        whole: whether the trial is of the whole log: then it is asked, too, what
-            it is that was violated, and which windows would have been seen to be
-            too short.
-    """
+    """The verdict of a trial."""
     pressure, counts = trial.survey.pressure, trial.survey.counts
     doubts = Doubts()
     asked = claims.difference(*(finding.unjudged for finding in findings))
@@ -173,6 +170,8 @@ def verdict_of(
             f"explained too{perhaps_rejected(trial.log, counts)}"
         )
     notes = left_out(trial, claims, counts, pressure)
+    if whole and not findings and counts.admitted:
+        notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
     quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure)) if shown else ()
     return Verdict(
@@ -231,13 +230,7 @@ def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
 
 
 def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset[str]) -> Verdict:
-    """One verdict over runs that know nothing of each other.
-
-    Args:
-        alone: on the keys that are in one run only; None if there are none.
-        apart: of each run, on its requests of the others, for over-admission alone.
-        claims: which promises were to be judged.
-    """
+    """One verdict over runs that know nothing of each other."""
     total = combine(apart if alone is None else [alone, *apart])
     counts = total.counts
     unjudged = any(verdict.counts.rejected for verdict in apart)
@@ -349,16 +342,7 @@ def judge_keys(
     Where a key is in several runs, it has a verdict for each run: see `rateproof.prove.judgement`.
     What concerns the whole log (whether it is complete, how long answers took, what
     its statuses mean) is taken from the whole log. A log in which any key is violated
-    is violated.
-
-    Args:
-        log: as for `judge`.
-        policy: as for `judge`.
-        claims: as for `judge`.
-        tolerance_ppm: as for `judge`.
-        granularity_ns: as for `judge`.
-        budget: over the whole log: each key has its share, and 10,000 positions at least.
-        denied_count: as for `judge`.
+    is violated. Each key has its share of the budget, and 10,000 positions at least.
 
     Raises:
         InvalidArgument: an unknown claim, none, or a bad tolerance; header fields alone.

@@ -125,19 +125,18 @@ class Verdict:
         return Cause.ONLY_ELSEWHERE not in self.causes
 
     def describe(self, pieces: int = 1, width: int = DRAWING_WIDTH) -> str:
-        """The verdict for people: what it is, how hard it was pressed, why, and what shows it.
+        """The verdict for people: what it is, why, how hard it was pressed, and what shows it.
 
         Args:
             pieces: how many pieces of evidence are shown at most, each with its drawing.
             width: characters a line of a drawing; sentences are a line each.
         """
-        found, others = self.reasons[: len(self.diagnosis)], self.reasons[len(self.diagnosis) :]
-        lines = [self.outcome, *found]
+        lines = [self.outcome, *self.reasons]
         if self.met:
             lines += [pressure.sentence() for pressure in self.pressure]
         if self.closest and not self.evidence:
             lines.append("closest calls: " + "; ".join(call.sentence() for call in self.closest))
-        lines += [*(shown.sentence() for shown in self.sensitivity), *others]
+        lines += [shown.sentence() for shown in self.sensitivity]
         for piece in self.evidence[:pieces]:
             lines += [piece.sentence(), *piece.timeline(width).splitlines()]
         if self.headers is not None:

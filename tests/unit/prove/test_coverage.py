@@ -56,7 +56,7 @@ def test_a_quota_that_others_hold_back_is_untested_until_it_is_pressed():
     verdict = judge(log_of(*FIRST), TWO)
     assert outcomes(verdict) == [CONSISTENT, UNTESTED]
     assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, (Cause.UNTESTED,))
-    assert "NOT TESTED: 8 per 3s" in verdict.describe()
+    assert "NOT TESTED: 8 per 3 s" in verdict.describe()
     pressed = judge(log_of(*BOTH), TWO)
     assert outcomes(pressed) == [CONSISTENT, CONSISTENT]
     assert pressed.outcome == CONSISTENT

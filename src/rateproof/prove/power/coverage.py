@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from rateproof.policy import Policy
-from rateproof.prove.evidence.wording import spaced
+from rateproof.prove.evidence.wording import plain_quota, spaced
 from rateproof.prove.over_admission.gaps import Stair
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
@@ -74,11 +74,11 @@ class QuotaVerdict:
     def sentence(self) -> str:
         """What was found, in one line."""
         if self.outcome != UNTESTED:
-            return f"{self.quota}: {self.outcome}"
+            return f"{plain_quota(self.quota)}: {self.outcome}"
         takes = f"testing it takes {self.needs} requests of one client"
         if self.needs_ns:
             takes += f", which the other quotas delay by {spaced(self.needs_ns)}"
-        return f"NOT TESTED: {self.quota} ({takes})"
+        return f"NOT TESTED: {plain_quota(self.quota)} ({takes})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -91,14 +91,7 @@ def coverage(
     shown: Sequence[Sensitivity],
     outcomes: Sequence[str],
 ) -> tuple[QuotaVerdict, ...]:
-    """One verdict a quota.
-
-    Args:
-        policy: what was promised.
-        pressure: how hard the log pressed on each quota.
-        shown: the least excess over each quota that it could have shown.
-        outcomes: of each quota, if it was put to the test.
-    """
+    """One verdict a quota; `outcomes` is what each is if it was put to the test."""
     needed = pressing(policy)
     seen = [one.excess is not None for one in shown]
     told = [seen[at] or any(seen[by] for by in needs.implied_by) for at, needs in enumerate(needed)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from rateproof.policy import MAX_LIMIT, Policy, Quota
-from rateproof.prove.evidence.wording import brief, spaced
+from rateproof.prove.evidence.wording import brief, ordinal, plain_quota, spaced
 from rateproof.prove.keys import (
     Interval,
     KeyLog,
@@ -60,15 +60,17 @@ class Sensitivity:
 
     def sentence(self) -> str:
         """Return what could have been told, in one line."""
-        told = []
-        if self.excess is not None:
-            told.append(f"{self.limit + self.excess} from {self.limit} in {spaced(self.window_ns)}")
+        quota = plain_quota(self.quota)
+        if self.excess is None:
+            return f"{quota}: no excess would have been seen"
+        number = self.limit + self.excess
+        is_plain = quota[0].isdigit()  # of a sliding log the limit is what any window may hold
+        within = f"{ordinal(number)} within {spaced(self.window_ns)}"
+        told = within if is_plain else f"a limit of {number:,}"
         if self.short_ns is not None:
             share = f"{100 * self.short_ns / self.window_ns:.2g}"
-            told.append(f"a window {brief(self.short_ns)} ({share} %) too short")
-        if not told:
-            return f"{self.quota}: this log could not have shown any excess"
-        return f"{self.quota}: this log could have told {', and '.join(told)}"
+            told += f", or a window {brief(self.short_ns)} ({share} %) too short,"
+        return f"{quota}: {told} would have been seen"
 
 
 def sensitivity(
@@ -142,14 +144,7 @@ def _densest(requests: list[Interval], policy: Policy) -> list[Interval]:
 
 @dataclass(frozen=True, slots=True)
 class _Generous:
-    """The requests of one key before limiters that keep all quotas but one.
-
-    Args:
-        requests: intervals, in the order of their middles.
-        policy: what was promised.
-        index: of the quota that is not kept.
-        model: what the admitted ones are judged by.
-    """
+    """The requests of one key before limiters that keep all quotas but one."""
 
     requests: Sequence[Interval]
     policy: Policy
@@ -212,13 +207,7 @@ PHASES = tuple(range(8))
 
 
 def admissions(requests: Sequence[Interval], quotas: Sequence[Quota], phase: int) -> list[Interval]:
-    """Those of the requests that limiters of all quotas admit, each decided in its middle.
-
-    Args:
-        requests: intervals of one key, in the order of their middles.
-        quotas: what is kept.
-        phase: from `PHASES`; no matter but for windows on the epoch.
-    """
+    """Those of the requests that limiters of all quotas admit, each decided in its middle."""
     limiters = [_limiter(quota, phase, len(requests)) for quota in quotas]
     admitted = []
     for request in requests:

@@ -154,7 +154,8 @@ class Extension(ABC, Generic[R, D]):
             options: any of these.
                 `key`: whose the request is, if not as the instance says.
                 `cost`: how many admissions a request takes, or a function.
-                `methods`: those, or the one, that are limited; None for all.
+                `methods`: those, or the one, that are limited, with GET also
+                HEAD; None for all.
                 `per_method`: whether each method is counted by itself.
                 `exempt_when`: a function that tells whether a request is not counted.
                 `override`: False: the limits of Flask's blueprint and the
@@ -194,7 +195,8 @@ class Extension(ABC, Generic[R, D]):
         given["key"] = self._key if key is None else key_reader(key, self._view, self._address)
         if given["methods"] is not None:
             named = checked_texts("methods", given["methods"])
-            given["methods"] = frozenset(method.upper() for method in named)
+            methods = {method.upper() for method in named}
+            given["methods"] = methods | {"HEAD"} if "GET" in methods else methods
         given["exempt_when"] = self._either(_condition(given.get("exempt_when")))
         return Limit(read, scope=scope, **given)
 

@@ -154,7 +154,7 @@ class Summary:
 
     def _times(self, which: int, outcome: str) -> Histogram:
         buckets = self._tally.buckets(which, OUTCOMES.index(outcome))
-        return Histogram() if buckets is None else Histogram.of_buckets(*buckets)
+        return Histogram() if buckets is None else Histogram(*buckets)
 
     def _figures(self, which: int) -> dict[str, dict[str, int]]:
         figures: dict[str, dict[str, int]] = {}
@@ -200,8 +200,11 @@ class Summary:
             "errors    " + (", ".join(errors) or "none"),
         ]
         if self.valid is False:
+            why = "; ".join(self.invalid_because) or "the run was not valid"
             lines.insert(
-                0, "INVALID: " + ("; ".join(self.invalid_because) or "it does not say why")
+                0,
+                f"warning: {why}; latencies are unreliable, and nothing is called consistent by "
+                "this run; a violation stands",
             )
         if self.reconnects:
             opened, again = (self.connections, "connection"), (self.reconnects, "reconnect")

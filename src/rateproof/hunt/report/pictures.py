@@ -8,7 +8,6 @@ from typing import Final
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.prove import WRONG_REJECTION, Evidence
 from rateproof.prove.evidence.wording import brief
-from rateproof.simulate.histogram import last_value_of
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS
 
@@ -145,11 +144,11 @@ def latency_curves(summary: Summary) -> tuple[str, str, list[Curve]]:
     high = max(low + 1, log10(max([1, *(each.max or 0 for each in seen.values())])))
     curves = []
     for outcome, each in seen.items():
-        below, points = 0, {0.0: 0.0}
+        below, count, points = 0, each.count, {0.0: 0.0}
         for bucket in sorted(each.buckets):
             below += each.buckets[bucket]
-            across = (log10(max(1, last_value_of(bucket))) - low) / (high - low)
-            points[round(100 * min(1, max(0, across)), 1)] = 100 - 100 * below / each.count
+            across = (log10(max(1, bucket)) - low) / (high - low)
+            points[round(100 * min(1, max(0, across)), 1)] = 100 - 100 * below / count
         line = " ".join(f"{x:g},{y:.1f}" for x, y in points.items())
         curves.append(Curve(outcome, f"0,100 {line}"))
     return brief(round(10**low)), brief(round(10**high)), curves

@@ -40,8 +40,8 @@ check: lint types imports
 # Tests start hundreds of interpreters: what one has compiled serves the others.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Most tests wait most of the time: they run side by side. What measures time runs alone.
-PROCESSES ?= 6
+# Half of the tests wait most of their time, so two processes a core. What measures time runs alone.
+PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
 
 test-slow: env

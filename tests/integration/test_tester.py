@@ -212,7 +212,7 @@ def test_the_output_folder_is_made(tester, server, free_port, tmp_path):
 
 
 def test_a_server_of_its_own_that_dies_is_a_crash_and_is_restarted(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK, "--self")
+    process = tester(free_port, *QUICK, "--self", "--no-shrink")
     wait_for_text(tmp_path / SUMMARY, "iteration 1")
     time.sleep(0.5)
     (child,) = children(process.pid)

@@ -29,6 +29,7 @@ _COUNTS = {
     Count.EXEMPT: ("exempt", "Requests of exempt keys, not counted against any quota."),
     Count.FLOOD: ("flood", "Of full: new keys of an address that has its share of the places."),
     Count.CACHED: ("cached", "Denials from this machine's memory of earlier ones."),
+    Count.DELETED: ("store_deleted", "Times that a process found its store deleted."),
 }
 
 Sample = tuple[Mapping[str, str], int]

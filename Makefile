@@ -21,6 +21,7 @@ $(BIN)/python:
 
 # The build tools come from constraints.txt too, so the build is not isolated.
 $(STAMP): pyproject.toml setup.cfg constraints.txt $(RUST) | $(BIN)/python
+	@echo "Installing into $(VENV): 2 to 5 minutes, for downloads and for compiling the native core"
 	$(PIP) install --upgrade -c constraints.txt pip setuptools setuptools-rust
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[all]' --group dev
 	@touch $@

@@ -97,7 +97,7 @@ def test_after_the_book_some_client_means_to_send_more_than_the_limit_at_once(po
         drawn = draw(11, number, policy)
         race = drawn.groups[-1]
         client = next(iter(Scenario(target=TARGET, groups=(race,), seed=1).clients()))
-        plan = client.behaviour.program().plan(client.rng())
+        plan = client.group.behaviour.program().plan(client.rng())
         first = next(plan)
         assert first.intended_ns < drawn.duration_ns
         together = 1

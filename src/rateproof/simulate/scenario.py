@@ -120,7 +120,7 @@ class Scenario:
         ca_file: certificates in PEM to trust instead of the system's.
         insecure: accept any certificate.
         lag_tolerance_ns: a run in which the generator itself sent more than 1
-            of 100 requests later than this is invalid; 1 us to 1 h.
+            of 100 requests later than this carries a warning; 1 us to 1 h.
         start_ns: the instant of CLOCK_MONOTONIC at which the run begins; None,
             or one that has passed by then: as soon as everything is ready.
 

@@ -164,6 +164,23 @@ def test_the_question_mark_explains_the_keys_and_the_marks_until_pressed_again()
     run(test)
 
 
+def test_escape_closes_the_help_and_ends_nothing() -> None:
+    feed = Feed()
+
+    async def test() -> None:
+        async with feed.shown() as pilot:
+            feed.events(3)
+            await pilot.press("question_mark")
+            await shows(pilot, "any other key  ends the run")
+            await pilot.press("escape")
+            await shows(pilot, "c-1")
+            assert not feed.control.stopping
+            await pilot.press("escape")
+            await until(pilot, lambda: feed.control.stopping)
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "key", ["x", "enter", "space", "escape", "up", "tab", "ctrl+c", "ctrl+q", "ctrl+p", "f1", "é"]
 )

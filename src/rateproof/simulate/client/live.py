@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from itertools import chain
+from typing import Any, TextIO
 
 from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import EventLog, open_log_writer
-from rateproof.output import emit, say
+from rateproof.output import columns, emit, fold, say
 from rateproof.simulate.client.console import BOUND, HELP, Attention, act, ask_clients
 from rateproof.simulate.client.figures import Figures, Heading
 from rateproof.simulate.client.settings import ClientSettings
@@ -106,14 +107,12 @@ def _complete(draft: Scenario, settings: ClientSettings) -> Scenario | None:
 
 
 def _report(settings: ClientSettings, summary: Summary, metadata: dict[str, Any]) -> None:
-    text = str(summary)
+    write, stream = (say, sys.stderr) if settings.log == "-" else (emit, sys.stdout)
     if settings.json:
         extra = {name: metadata.get(name) for name in ("seed", "audit")}
-        text = json.dumps(summary.as_dict() | extra)
-    if settings.log == "-":
-        say(text)
+        write(json.dumps(summary.as_dict() | extra))
     else:
-        emit(text)
+        write(_folded(str(summary), stream, 10))
 
 
 def _run(
@@ -232,10 +231,10 @@ class _LiveLine(ExitStack):
         self._width = len(line)
         say(f"\r{line}{padding}", end="")
 
-    def say(self, text: str) -> None:
-        """A line of its own, above the live one."""
+    def say(self, text: str, hanging: int = 0) -> None:
+        """A line of its own, above the live one; on a terminal, broken at words."""
         self._end()
-        say(text)
+        say(_folded(text, sys.stderr, hanging))
 
     def _end(self) -> None:
         if self._in_place and self._width:
@@ -257,8 +256,8 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
     with _LiveLine() as line:
         noun = "client" if figures.clients == 1 else "clients"
         keys = "? shows the keys that act, any other key or Ctrl-C stops"
-        say(
-            f"{figures.clients} {noun} to {heading.url}, seed {heading.seed}; "
+        line.say(
+            f"{figures.clients} {noun} to {heading.url}, seed {heading.seed}\n"
             f"{keys if attention.has_keys else 'Ctrl-C stops'}"
         )
         drains = gives_up = False
@@ -267,7 +266,7 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
             stopping = attention.wait(line.interval_s)
             for key in attention.typed():
                 done = act(key, control, figures.clients)
-                line.say(_HELP if done is None else done)
+                line.say(*((_HELP, 17) if done is None else (done,)))
             attention.obey(control)
             if stopping and not drains:
                 drains = True
@@ -279,6 +278,13 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
 
 
 _HELP = "\n".join(f"{keys:>15}  {what}" for keys, what in HELP)
+
+
+def _folded(text: str, stream: TextIO | None, hanging: int) -> str:
+    """The text, its long lines broken at words where the stream is a terminal."""
+    width = columns(stream)
+    parts = (fold(line, width, " " * hanging) for line in text.split("\n"))
+    return "\n".join(chain(*parts))
 
 
 def _columns() -> int:

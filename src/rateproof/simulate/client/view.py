@@ -99,7 +99,9 @@ class View(App[None], inherit_bindings=False):
         event.stop()
         event.prevent_default()
         key = event.character or ""
-        if key and key in BOUND:
+        if self._help and event.key == "escape":
+            self._help = False
+        elif key and key in BOUND:
             if key == "?":
                 self._help = not self._help
             self._said = act(key, self._control, self._figures.clients) or ""

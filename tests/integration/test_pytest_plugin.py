@@ -124,6 +124,40 @@ def test_what_cannot_be_told_fails_unless_that_is_allowed(rateproof):
     assert verdict.outcome == "inconclusive"
 
 
+def test_a_quota_that_was_not_tested_fails_by_its_name_unless_that_is_allowed(rateproof, scripted):
+    times = defaultdict(list)
+
+    def script(connection, head):
+        name, now = head.split()[1], time.monotonic()
+        live = [at for at in times[name] if at > now - 1]
+        full = len(live) >= 5 or len(times[name]) >= 20
+        if not full:
+            times[name].append(now)
+        said = b"429 Too Many Requests" if full else b"200 OK"
+        connection.sendall(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")
+
+    url, policy = scripted(script).target().url, "5 per 1s; 20 per 1h"
+    short = {"iterations": 1, "outer_time": "1s"}
+    with pytest.raises(AssertionError, match="NOT TESTED: 20 per hour"):
+        rateproof.assert_holds(url, policy, **short)
+    rateproof.assert_holds(url, policy, allow_untested=True, **short)
+    verdict = rateproof.assert_holds(url, policy, iterations=1)
+    assert [quota.outcome for quota in verdict.quotas] == ["consistent"] * 2
+
+
+@pytest.mark.parametrize(("admitted", "outcome"), [([], "inconclusive"), ([401], "consistent")])
+def test_client_errors_are_admissions_only_where_that_is_said(rateproof, admitted, outcome):
+    app = limited(route="/login", methods=["POST"])
+    app.after_request(
+        lambda answer: flask.Response(status=401) if answer.status_code == 200 else answer
+    )
+    options = {"admitted": admitted} if admitted else {"allow_inconclusive": True}
+    verdict = rateproof.assert_holds(
+        f"{rateproof.serve(app)}/login", "5 per 1s", key=KEY, method="POST", iterations=1, **options
+    )
+    assert verdict.outcome == outcome
+
+
 def test_a_server_that_breaks_connections_fails_as_crashed(rateproof, scripted):
     answered = itertools.count()
 
@@ -167,7 +201,7 @@ def test_an_interrupt_ends_pytest_and_not_only_the_iteration(users_pytest):
     while "iteration 1" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 2, output
     assert "KeyboardInterrupt" in output
 

@@ -205,8 +205,9 @@ class Summary:
         ]
         lines[:0] = [f"warning: {sentence}" for sentence in self.warnings]
         if self.valid is False:
-            reasons = "; ".join(self.invalid_because) or "it does not say why"
-            lines.insert(0, f"INVALID: {reasons}")
+            why = "; ".join(self.invalid_because) or "the run was not valid"
+            told = "nothing is called consistent by this run; a violation stands"
+            lines.insert(0, f"warning: {why}; {told}")
         if self.reconnects:
             opened, again = (self.connections, "connection"), (self.reconnects, "reconnect")
             lines.append(f"opened    {counted(*opened)} ({counted(*again)})")

@@ -21,8 +21,8 @@ class Options(TypedDict, total=False):
     """
 
     key: str
-    admitted: Collection[int]
     claim: str
+    admitted: Collection[int]
     iterations: int | None
     duration: str
     max_requests: int

@@ -52,7 +52,7 @@ def test_it_makes_a_scenario_of_one_client_and_the_others(recipe):
     assert client.group.connections == recipe.connections
     sent = 0
     for lane in lanes:
-        sent += lane.behaviour.identities
+        sent += lane.group.behaviour.identities
     assert sent == recipe.other_clients
 
 
@@ -62,7 +62,7 @@ def test_every_other_client_has_a_name_of_its_own():
     names = [
         lane.identity(alias)
         for lane in scenario.clients()
-        for alias in range(lane.behaviour.identities)
+        for alias in range(lane.group.behaviour.identities)
     ]
     assert len(set(names)) == len(names) == 37
 

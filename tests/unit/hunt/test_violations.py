@@ -16,7 +16,7 @@ from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.watch import Crash
 from rateproof.hunt.session import Hunt
 from rateproof.hunt.shrinking.crashes import shrunk_crash
-from rateproof.hunt.shrinking.reproduction import Tries
+from rateproof.hunt.shrinking.reproduction import Reproduction, Shrunk, Tries
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.policy import Policy
 from rateproof.prove import judge
@@ -195,6 +195,8 @@ def test_what_would_not_be_over_in_time_is_not_tried(iteration_of, settings):
     assert max(durations_ns) < 30 * SECOND
     (found,) = shrunk_violations(iteration_of(9), rig, set(), later(1))
     assert found.tries == Tries(0, 0)
+    far = Shrunk(replace(RECIPE, phase=Phase(1, 3_600 * SECOND)), Tries(0, 0), complete=False)
+    assert Reproduction.shrunk(settings, "over-admission", far, 3).recipe == RECIPE
 
 
 def test_a_crash_whose_search_was_stopped_gives_what_was_seen(iteration_of, settings):

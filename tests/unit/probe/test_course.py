@@ -48,12 +48,12 @@ def test_limit_window_and_family_are_found(name, simulated):
 def test_nearly_all_are_found(name, simulated):
     """Limits of 2 to 10, windows of 500 ms to 5 s, any phase; `benchmarks/prove.py` has the rate."""
     hits = 0
-    for seed in range(16):
+    for seed in range(8):
         rng = random.Random(-seed)
         limit, window_ns = rng.choice((2, 3, 5, 10)), rng.choice((500, 1000, 5000)) * 10**6
         course, _ = _course(simulated, name, limit, window_ns, seed)
         hits += _found(course) == _truth(name, limit, window_ns)
-    assert hits >= 14
+    assert hits >= 7
 
 
 @pytest.mark.slow

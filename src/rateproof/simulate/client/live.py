@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import chain
-from typing import Any, TextIO
+from typing import Any
 
 from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import EventLog, open_log_writer
@@ -112,7 +112,8 @@ def _report(settings: ClientSettings, summary: Summary, metadata: dict[str, Any]
         extra = {name: metadata.get(name) for name in ("seed", "audit")}
         write(json.dumps(summary.as_dict() | extra))
     else:
-        write(_folded(str(summary), stream, 10))
+        lines = (fold(line, columns(stream), " " * 10) for line in str(summary).split("\n"))
+        write("\n".join(chain(*lines)))
 
 
 def _run(
@@ -231,10 +232,10 @@ class _LiveLine(ExitStack):
         self._width = len(line)
         say(f"\r{line}{padding}", end="")
 
-    def say(self, text: str, hanging: int = 0) -> None:
-        """A line of its own, above the live one; on a terminal, broken at words."""
+    def say(self, text: str) -> None:
+        """A line of its own, above the live one."""
         self._end()
-        say(_folded(text, sys.stderr, hanging))
+        say(text)
 
     def _end(self) -> None:
         if self._in_place and self._width:
@@ -266,7 +267,7 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
             stopping = attention.wait(line.interval_s)
             for key in attention.typed():
                 done = act(key, control, figures.clients)
-                line.say(*((_HELP, 17) if done is None else (done,)))
+                line.say(_HELP if done is None else done)
             attention.obey(control)
             if stopping and not drains:
                 drains = True
@@ -278,13 +279,6 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
 
 
 _HELP = "\n".join(f"{keys:>15}  {what}" for keys, what in HELP)
-
-
-def _folded(text: str, stream: TextIO | None, hanging: int) -> str:
-    """The text, its long lines broken at words where the stream is a terminal."""
-    width = columns(stream)
-    parts = (fold(line, width, " " * hanging) for line in text.split("\n"))
-    return "\n".join(chain(*parts))
 
 
 def _columns() -> int:

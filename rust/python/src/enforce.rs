@@ -47,6 +47,20 @@ impl Table {
             .map_err(|error| failed(py, &error))
     }
 
+    /// The table at `path`, whatever its quota and capacity are.
+    #[staticmethod]
+    fn existing(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        py.detach(|| core::Table::existing(&path))
+            .map(|table| Self(Arc::new(table)))
+            .map_err(|error| failed(py, &error))
+    }
+
+    /// About how many keys there is room for.
+    #[getter]
+    fn capacity(&self) -> u64 {
+        self.0.capacity()
+    }
+
     /// Takes `cost` admissions of `key`, all or none.
     fn hit(
         &self,

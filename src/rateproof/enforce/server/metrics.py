@@ -27,6 +27,7 @@ _COUNTS = {
     Count.SHADOW: ("shadow", "Requests let pass by shadow mode alone."),
     Count.EXEMPT: ("exempt", "Requests of exempt keys, not counted against any quota."),
     Count.CACHED: ("cached", "Denials from this machine's memory of earlier ones."),
+    Count.DELETED: ("store_deleted", "Times that a process found its store deleted."),
 }
 
 Sample = tuple[Mapping[str, str], int]

@@ -154,13 +154,51 @@ impl Table {
             let table = self.latest_seen()?;
             let now = look_time(&[table], clock::supplied(now_ns)?).now;
             let slots = 0..table.shape.slots();
-            let busy = |slot: &usize| table.slot(*slot).busy_until(now) > now;
-            let live = |slot: &usize| !table.unowned(*slot) && busy(slot);
+            let live = |slot: &usize| table.is_live(*slot, now);
             Ok(Census {
                 slots: slots.len() as u64,
                 live: slots.filter(live).count() as u64,
             })
         })
+    }
+
+    /// As `census`, of `count` slots that are spread over the table, others for each `turn`.
+    ///
+    /// They are the multiples of the golden ratio, which fill the table evenly.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: the time.
+    pub fn sample(&self, now_ns: Option<u64>, turn: u64, count: u64) -> Result<Census, Error> {
+        let slots = self.slots();
+        if count >= slots {
+            return self.census(now_ns);
+        }
+        guarded(&[self], || {
+            let table = self.latest_seen()?;
+            let now = look_time(&[table], clock::supplied(now_ns)?).now;
+            let spread = |step: u64| {
+                let turned = step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                ((u128::from(turned) * u128::from(slots)) >> 64) as usize
+            };
+            let live = |slot: &usize| table.is_live(*slot, now);
+            let first = turn.wrapping_mul(count);
+            let steps = (0..count).map(|step| spread(first.wrapping_add(step)));
+            Ok(Census {
+                live: steps.filter(live).count() as u64,
+                slots: count,
+            })
+        })
+    }
+
+    /// Whether anything in the slot counts at `now`.
+    fn is_live(&self, slot: usize, now: u64) -> bool {
+        !self.unowned(slot) && self.slot(slot).busy_until(now) > now
+    }
+
+    /// How many places for keys there are.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.shape.slots() as u64
     }
 
     /// A hit without the lock; `None` when it takes the lock to decide.

@@ -16,15 +16,18 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{self, Successor};
 
 /// How many different things are counted.
-pub const COUNTS: usize = 8;
+pub const COUNTS: usize = OFTEN + 2;
+
+/// Those that each processor has a line of; the others have words behind the signature.
+const OFTEN: usize = 8;
 
 const SIGNATURE: u64 = u64::from_ne_bytes(*b"ratecnt\x01");
-/// Of the first line: how often a process found the store that these belong to deleted.
-const WORD_DELETED: usize = 1;
+/// How often a process found the store that these belong to deleted.
+const DELETED: usize = 8;
 const LINES: usize = 63;
-const BYTES: u64 = (8 * COUNTS * (1 + LINES)) as u64;
+const BYTES: u64 = (8 * OFTEN * (1 + LINES)) as u64;
 
-/// Eight counters, of this process and those it forks, or, with a path, of all who open the path.
+/// Counters, of this process and those it forks, or, with a path, of all who open the path.
 ///
 /// Who finds that the path has come to mean another file goes over to that, when a table of its
 /// store was deleted or the sums are asked for.
@@ -74,23 +77,32 @@ impl Counters {
     /// One more of `which`, below [`COUNTS`].
     #[inline]
     pub fn add(&self, which: usize) {
-        let line = self.latest().line(1 + sys::processor() % LINES);
-        line[which % COUNTS].fetch_add(1, Ordering::Relaxed);
+        let counters = self.latest();
+        let word = match which {
+            0..OFTEN => &counters.line(1 + sys::processor() % LINES)[which],
+            _ => counters.seldom(which),
+        };
+        word.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many of each since the counters were made, and how often a process found their store
-    /// deleted.
+    /// How many of each since the counters were made.
     #[must_use]
-    pub fn totals(&self) -> [u64; COUNTS + 1] {
+    pub fn totals(&self) -> [u64; COUNTS] {
         let newest = self.latest().looked_for();
-        let mut totals = [0; COUNTS + 1];
+        let mut totals = [0; COUNTS];
         for number in 1..=LINES {
             for (total, word) in totals.iter_mut().zip(newest.line(number)) {
                 *total = u64::wrapping_add(*total, word.load(Ordering::Relaxed));
             }
         }
-        totals[COUNTS] = newest.mapping.words()[WORD_DELETED].load(Ordering::Relaxed);
+        for (which, total) in totals.iter_mut().enumerate().skip(OFTEN) {
+            *total = newest.seldom(which).load(Ordering::Relaxed);
+        }
         totals
+    }
+
+    fn seldom(&self, which: usize) -> &AtomicU64 {
+        &self.mapping.words()[1 + which.min(COUNTS - 1) - OFTEN]
     }
 
     /// Those that count: these, or what came in their place.
@@ -120,14 +132,14 @@ impl Counters {
         if let Some(path) = path.and_then(|backing| backing.path.as_deref())
             && let Ok(successor) = Self::open(Some(path))
         {
-            successor.mapping.words()[WORD_DELETED].fetch_add(1, Ordering::Relaxed);
+            successor.seldom(DELETED).fetch_add(1, Ordering::Relaxed);
             self.successor.set(successor);
         }
         self.successor.get().unwrap_or(self)
     }
 
     fn line(&self, number: usize) -> &[AtomicU64] {
-        &self.mapping.words()[COUNTS * number..COUNTS * (number + 1)]
+        &self.mapping.words()[OFTEN * number..OFTEN * (number + 1)]
     }
 }
 

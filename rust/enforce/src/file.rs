@@ -107,10 +107,11 @@ impl Backing {
     }
 
     pub(crate) fn cannot_lock(&self, error: &io::Error) -> Error {
-        Error::store(
-            format!("cannot lock {}: {error}", self.name()),
-            "open the table in the process and as the user that uses it",
-        )
+        let hint = match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => "more open files (ulimit -n), or fewer of them",
+            _ => "open the table in the process and as the user that uses it",
+        };
+        Error::store(format!("cannot lock {}: {error}", self.name()), hint)
     }
 }
 

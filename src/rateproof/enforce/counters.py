@@ -16,6 +16,7 @@ class Count(IntEnum):
     let pass by shadow mode alone. EXEMPT: not counted against any quota.
     CACHED: denials without a round trip. DELETED, which the store counts by itself: how
     often a process found it deleted, and went over to the one that was there then.
+    FLOOD: those of FULL that had no place left for new keys of their address.
     """
 
     ADMITTED = 0
@@ -27,6 +28,7 @@ class Count(IntEnum):
     EXEMPT = 6
     CACHED = 7
     DELETED = 8
+    FLOOD = 9
 
 
 class DecisionCounters(Protocol):

@@ -17,6 +17,7 @@ from rateproof.options.forms import (
     KEY,
     KEY_TO_WRITE,
     METHOD,
+    NETWORKS,
     NEW_FILE,
     PATHS,
     POLICY,
@@ -206,6 +207,7 @@ _SERVE = Verb(
             ),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
             Option("on_full", choice("deny", "admit"), "when it has no room for a client", "deny"),
+            Option("flood_exempt", NETWORKS, "whose new clients get room without end", ""),
             Option(
                 "on_error", choice("deny", "admit", "local"), "while it is out of reach", "deny"
             ),

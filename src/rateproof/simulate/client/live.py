@@ -113,7 +113,7 @@ def _report(settings: ClientSettings, summary: Summary, metadata: dict[str, Any]
     if settings.log == "-":
         say(text)
     else:
-        emit(text)
+        emit(text, sentences=not settings.json)
 
 
 def _run(

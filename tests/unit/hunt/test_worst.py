@@ -8,6 +8,7 @@ from collections import OrderedDict
 import pytest
 
 from rateproof.events import Event, EventLog
+from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.worst import search
@@ -15,6 +16,7 @@ from rateproof.hunt.worst.counts import Count, count
 from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load, by_others
 from rateproof.hunt.worst.search import find_worst
 from rateproof.policy import Policy
+from rateproof.prove import judge
 from rateproof.prove.terms import Tolerance
 from rateproof.simulate.identities import identity_of
 
@@ -168,6 +170,19 @@ def test_the_worst_is_found_with_its_growth(monkeypatch, limiter, most, growth):
 
 
 FIVE_MORE = "5 more for each 20 other clients, as far as tried (80)"
+
+
+def test_the_answer_is_the_worst_that_was_found(monkeypatch):
+    log = EventLog({"fresh_keys": True})
+    for at in range(6):
+        log.append(Event(key=b"k", sent_ns=at, received_ns=at, status=200, outcome="admitted"))
+    totals = Totals()
+    totals.judge(judge(log, Policy.parse("5 per 5s")))
+    assert totals.answer[0] == "VIOLATED: 6 let through in 5 s, 5 promised (1.2×)"
+    totals.worst = worst_of(Forgets(), monkeypatch)
+    assert totals.answer[0] == "VIOLATED: 45 let through in 5 s, 5 promised (9×)"
+    assert totals.worst.describe() in totals.describe().replace("\n  ", "\n")
+    assert totals.to_json()["worst"]["certain"] == 45
 
 
 def step(varied, certain, possible=None, offered=100, denied=1, lost=0):

@@ -114,7 +114,7 @@ class Totals:
         if worst is not None and self.verdict == VIOLATED:
             seen = [one.most for one in self.combined.quotas if one.quota == worst.quota]
             if worst.certain > max(seen, default=0):
-                first = too_many(worst.certain, worst.allowed, worst.window_ns)
+                first = f"VIOLATED: {too_many(worst.certain, worst.allowed, worst.window_ns)}"
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
         if self.crashes:

@@ -2,7 +2,7 @@
 
 A rule says something only where nothing else explains the counts: more load widens
 intervals, so a certain count that stays while the possible one grows says nothing.
-`docs/theory.md`, section 5, has the rules; nothing is called unbounded.
+`docs/theory.md`, section 7, has the rules; nothing is called unbounded.
 """
 
 from collections.abc import Sequence

@@ -15,8 +15,7 @@ from rateproof.hunt.rig import Rig, alone
 from rateproof.hunt.worst.counts import Count, count
 from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load, by_others
 from rateproof.output import say
-from rateproof.policy import Quota
-from rateproof.prove.over_admission.gaps import Stair
+from rateproof.policy import Policy, Quota
 from rateproof.prove.terms import Tolerance
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS, format_seconds
@@ -45,7 +44,7 @@ class Worst:
         quota: the quota's text.
         certain: so many in one window, whatever instants are chosen.
         possible: more lie in none.
-        allowed: as many as the policy lets through in less than a window.
+        allowed: the most that the quota lets through in any window.
         window_ns: the quota's window.
         recipe: what the client sent.
         growth: what it grows with, in words; empty where nothing can be said.
@@ -110,7 +109,7 @@ def find_worst(rig: Rig, quota: Quota, known: Sequence[Recipe], until_ns: int) -
         str(quota),
         most.certain,
         most.possible,
-        quota.limit if quota.record.windows else Stair.of(quota).size(1) - 1,
+        search.allowed,
         quota.window_ns,
         recipe,
         growth,
@@ -128,6 +127,11 @@ class _Search:
     @property
     def rate_per_s(self) -> float:
         return min(_RATE_PER_S, self.rig.settings.max_rate or _RATE_PER_S)
+
+    @property
+    def allowed(self) -> int:
+        """The most that the quota lets through in any window."""
+        return Policy((self.quota,)).worst_case(self.quota.window_ns)
 
     @property
     def full(self) -> int:
@@ -160,7 +164,7 @@ class _Search:
             # Of equal ones the shortest: with the fewest requests, then others.
             rank = (found.certain, -recipe.requests, -recipe.other_clients)
             best = self.best
-            least = self.quota.limit if best is None else best[1].certain
+            least = self.allowed if best is None else best[1].certain
             if found.certain > least or (
                 best is not None
                 and rank > (best[1].certain, -best[0].requests, -best[0].other_clients)

@@ -178,9 +178,14 @@ def test_the_answer_is_the_worst_that_was_found(monkeypatch):
         log.append(Event(key=b"k", sent_ns=at, received_ns=at, status=200, outcome="admitted"))
     totals = Totals()
     totals.judge(judge(log, Policy.parse("5 per 5s")))
-    assert totals.answer[0] == "VIOLATED: 6 let through in 5 s, 5 promised (1.2×)"
+    assert (
+        totals.answer[0]
+        == "VIOLATED: 6 let through in 5 s, 5 promised (1.2\N{MULTIPLICATION SIGN})"
+    )
     totals.worst = worst_of(Forgets(), monkeypatch)
-    assert totals.answer[0] == "VIOLATED: 45 let through in 5 s, 5 promised (9×)"
+    assert (
+        totals.answer[0] == "VIOLATED: 45 let through in 5 s, 5 promised (9\N{MULTIPLICATION SIGN})"
+    )
     assert totals.worst.describe() in totals.describe().replace("\n  ", "\n")
     assert totals.to_json()["worst"]["certain"] == 45
 

@@ -1,6 +1,7 @@
 """Whole courses against simulated limiters, on a virtual clock."""
 
 import random
+from itertools import product
 
 import pytest
 
@@ -159,9 +160,18 @@ class Everybody:
         return self.limiter.admits("", now_ns)
 
 
-@pytest.mark.parametrize("used", [0, 1, 3, 5])
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
-def test_a_fresh_key_that_is_denied_at_once_shares_the_count_of_others(used, seed, simulated):
+@pytest.mark.parametrize(
+    ("seed", "used"),
+    [
+        (0, 0),
+        (1, 5),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in product(range(2, 5), (0, 1, 3, 5))
+        ),
+    ],
+)
+def test_a_fresh_key_that_is_denied_at_once_shares_the_count_of_others(seed, used, simulated):
     """Whoever has a limit of his own is admitted at first; a number that is named is right."""
     limiter = Everybody(simulated.make("sliding-log", 5, S // 2), used, BEGIN_NS)
     course = run_course(simulated.VirtualSender(limiter, seed, BEGIN_NS), BUDGET)

@@ -162,8 +162,10 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
     stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
     verdict = iteration.verdict.allowing_untested()  # the totals say what no iteration tested
     outcome, *why = verdict.describe(width=drawing).splitlines()
+    told = answer(verdict)[0]
+    why = [sentence for sentence in why if not told.endswith(f": {sentence}")]
     lines = [
-        *fold(f"iteration {iteration.draw.iteration}: {answer(verdict)[0]}", room, ""),
+        *fold(f"iteration {iteration.draw.iteration}: {told}", room, ""),
         *_labelled("sent      ", str(iteration.draw), room),
         *stopped,
         *(part for line in str(iteration.summary).splitlines() for part in fold(line, room)),

@@ -165,7 +165,7 @@ def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(
     )
     output, words = process.communicate(timeout=90)
     assert process.returncode == 0, words
-    assert words.count("closer to") == 2
+    assert words.count("attack, closer than") == 2
     *iterations, _ = map(json.loads, output.splitlines())
     margins = [each["verdict"]["pressure"][0]["margin_ns"] for each in iterations]
     assert margins[6] < margins[1]

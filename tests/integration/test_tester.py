@@ -148,8 +148,8 @@ def test_the_same_seed_draws_the_same_iterations(tester, server, free_port, tmp_
         (tmp_path / name).mkdir()
         process = tester(free_port, *QUICK, "--iterations", 2, out=tmp_path / name)
         process.communicate(timeout=60)
-        lines = (tmp_path / name / SUMMARY).read_text().splitlines()
-        drawn.append([line for line in lines if line.startswith("iteration")])
+        text = (tmp_path / name / SUMMARY).read_text()
+        drawn.append(re.findall(r"^  sent      .*(?:\n            .*)*", text, re.MULTILINE))
     assert len(drawn[0]) == 2
     assert drawn[0] == drawn[1]
 

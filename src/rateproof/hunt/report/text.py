@@ -74,9 +74,7 @@ class Console(Reporter):
         if self._totals.failed is None:
             self._emit("totals", self._totals.to_json() | {"own_server": self._own})
             if not self._json:
-                emit(self._totals.describe())
-                width = columns(sys.stdout)
-                emit("\n".join(part for line in self._totals.answer for part in fold(line, width)))
+                emit("\n".join([self._totals.describe(), *self._totals.answer]), sentences=True)
 
     def _emit(self, what: str, data: dict[str, Any]) -> None:
         if self._json:

@@ -15,7 +15,7 @@ from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
-from rateproof.output import columns, emit, fold, printable, say
+from rateproof.output import columns, emit, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
 from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
@@ -154,7 +154,7 @@ def _tolerance(arguments: argparse.Namespace) -> Tolerance:
 
 def _tell(arguments: argparse.Namespace, verdict: Verdict) -> None:
     data = {"answer": answer(verdict)[0], **verdict.to_json()}
-    emit(json.dumps(data) if arguments.json else _text(verdict))
+    emit(json.dumps(data) if arguments.json else _text(verdict), sentences=not arguments.json)
 
 
 def _text(verdict: Verdict) -> str:
@@ -162,8 +162,7 @@ def _text(verdict: Verdict) -> str:
     width = columns(sys.stdout)
     _, *rest = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH)).splitlines()
     told = answer(verdict)
-    lines = [*told, *(line for line in rest if not told[0].endswith(f": {line}"))]
-    return "\n".join(part for line in lines for part in fold(line, width))
+    return "\n".join([*told, *(line for line in rest if not told[0].endswith(f": {line}"))])
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:

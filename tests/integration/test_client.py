@@ -204,7 +204,7 @@ def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
     session.expect(re.escape("How many clients? "))
     session.type(" 7 \n")
     session.expect(
-        r"7 clients to http://127.0.0.1:\d+/, seed \d+; \? shows the keys that act, any other key"
+        r"7 clients to http://127.0.0.1:\d+/, seed \d+\r\n\? shows the keys that act, any other key"
     )
     session.expect(r"\r7 clients \d+ s: [1-9]\d* sent \d+/s, [1-9]\d* admitted")
     assert termios.tcgetattr(session.slave)[3] & (termios.ICANON | termios.ECHO) == 0
@@ -271,6 +271,16 @@ def test_leaving_at_the_question_ends_it_without_a_request(
     session.type(leaving)
     assert session.end() == (0, "")
     assert "Traceback" not in session.screen
+
+
+def test_long_lines_are_broken_at_words(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=3", columns=44)
+    session.expect(r"any other key or\r\n  Ctrl-C stops\r\n")
+    session.type("x")
+    session.expect(r"draining: requests in flight finish, nothing\r\n  new is sent; again")
+    assert session.end()[0] == 0
 
 
 @pytest.mark.parametrize("columns", [20, 60])

@@ -164,6 +164,23 @@ def test_the_question_mark_explains_the_keys_and_the_marks_until_pressed_again()
     run(test)
 
 
+def test_escape_closes_the_help_and_ends_nothing() -> None:
+    feed = Feed()
+
+    async def test() -> None:
+        async with feed.shown() as pilot:
+            feed.events(3)
+            await pilot.press("question_mark")
+            await shows(pilot, "any other key  ends the run")
+            await pilot.press("escape")
+            await shows(pilot, "c-1")
+            assert not feed.control.stopping
+            await pilot.press("escape")
+            await until(pilot, lambda: feed.control.stopping)
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "key", ["x", "enter", "space", "escape", "up", "tab", "ctrl+c", "ctrl+q", "ctrl+p", "f1", "é"]
 )
@@ -176,7 +193,7 @@ def test_any_other_key_drains_says_so_and_ends_when_the_run_is_over(key: str) ->
             await until(pilot, lambda: feed.control.stopping)
             await shows(pilot, "draining: requests in flight finish")
             assert pilot.app.is_running
-            feed.figures.finish()
+            feed.figures.finished = True
             await until(pilot, lambda: not pilot.app.is_running)
         assert pilot.app.return_code == 0
 
@@ -190,7 +207,7 @@ def test_a_signal_drains_and_a_run_that_ends_by_itself_ends_the_view() -> None:
         async with feed.shown() as pilot:
             feed.attention.ask()
             await until(pilot, lambda: feed.control.stopping)
-            feed.figures.finish()
+            feed.figures.finished = True
             await until(pilot, lambda: not pilot.app.is_running)
 
     run(test)
@@ -214,7 +231,7 @@ def test_a_second_key_or_signal_gives_up_what_is_in_flight(
                 feed.clock.advance(SECOND_NS)
             await until(pilot, lambda: feed.control.abandoned)
             await shows(pilot, "giving up what is in flight")
-            feed.figures.finish()
+            feed.figures.finished = True
             await until(pilot, lambda: not pilot.app.is_running)
 
     run(test)
@@ -307,12 +324,7 @@ def test_seconds_are_closed_one_by_one_with_their_own_median() -> None:
     feed.events(2, done_ns=6 * MS)
     feed.clock.advance(3 * SECOND_NS)
     seconds = feed.figures.glimpse().seconds
-    assert [(second.requests, second.p50_ns) for second in seconds] == [
-        (3, 4 * MS),
-        (2, 6 * MS),
-        (0, None),
-        (0, None),
-    ]
+    assert seconds == ((3, 4 * MS), (2, 6 * MS), (0, None), (0, None))
     feed.clock.advance(1_000 * SECOND_NS)
     assert len(feed.figures.glimpse().seconds) == 60
 
@@ -333,8 +345,7 @@ def test_lanes_are_of_the_first_eight_clients_and_hold_their_last_forty_marks() 
         feed.events(60, key=b"c-%d" % number)
         feed.events(1, key=b"c-%d" % number, error="oversized")
     lanes = feed.figures.glimpse().lanes
-    assert [lane.key for lane in lanes] == [f"c-{number}" for number in range(8)]
-    assert {lane.marks for lane in lanes} == {"✓" * 39 + "!"}
+    assert lanes == tuple((f"c-{number}", "✓" * 39 + "!") for number in range(8))
 
 
 def test_a_large_table_costs_the_view_no_more_than_a_small_one() -> None:

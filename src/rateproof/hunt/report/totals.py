@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rateproof.answer import answer
+from rateproof.answer import answer, too_many
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict, combine
 from rateproof.units import counted
+
+if TYPE_CHECKING:
+    from rateproof.hunt.worst.search import Worst
 
 __all__ = ["Totals", "counted_kinds", "of_claim"]
 
@@ -53,6 +56,7 @@ class Totals:
         self.crashes: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.reproductions = list[Reproduction]()
+        self.worst: Worst | None = None
         self.claims: dict[str, Verdict | None] = dict.fromkeys(sorted(claims))
         self._combined = combine([])
         self._is_judged = False
@@ -106,6 +110,11 @@ class Totals:
         A crash, or what ended the test out of order, is never behind a green word.
         """
         first, *rest = answer(self.combined)
+        worst = self.worst
+        if worst is not None and self.verdict == VIOLATED:
+            seen = [one.most for one in self.combined.quotas if one.quota == worst.quota]
+            if worst.certain > max(seen, default=0):
+                first = f"VIOLATED: {too_many(worst.certain, worst.allowed, worst.window_ns)}"
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
         if self.crashes:
@@ -124,6 +133,7 @@ class Totals:
                 f"verdicts  {counted_kinds(self.outcomes)}",
                 f"verdict   {self.verdict}",
                 *(line for each in self.reproductions for line in each.describe().splitlines()),
+                *([] if self.worst is None else self.worst.describe().splitlines()),
                 *([] if self.failed is None else [f"failed    {self.failed}"]),
             ]
         )
@@ -140,4 +150,5 @@ class Totals:
             "verdicts": dict(self.outcomes),
             "verdict": self.verdict,
             "reproductions": [each.to_json() for each in self.reproductions],
+            "worst": None if self.worst is None else self.worst.to_json(),
         }

@@ -265,7 +265,9 @@ def test_counters_of_several_workers_are_counted(probe):
         return client_id(handler), handler.worker
 
     with serving(Quota(3, 200), key=worker) as url:
-        _, text, _ = probe(url)
+        code, text, _ = probe(url)
+    assert code == 2
+    assert text.startswith("several counters, at least 4")
     (line,) = [line for line in text.splitlines() if line.startswith("counters")]
     assert line.split(":")[0].endswith("at least 4 independent ones")
     assert "not looked for: it takes one counter" in text

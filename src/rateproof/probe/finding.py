@@ -10,7 +10,7 @@ from rateproof.output import printable
 from rateproof.policy import Quota
 from rateproof.probe.course import Course, Round
 from rateproof.probe.hello import Hello
-from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension, WideBurst
+from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension, WideBurst
 from rateproof.probe.inference import Kind
 from rateproof.probe.several import Several
 from rateproof.prove.diagnosis.statuses import if_rejected
@@ -62,8 +62,17 @@ class Finding:
 
     @property
     def inferred(self) -> bool:
-        """True if there is a policy to name: one that explains all, its window known closely."""
-        return bool(self.kinds) and self.kinds[0].guess.pinned
+        """True if there is a policy to name: one that explains every key, its window known closely.
+
+        And one counter keeps it, as far as many connections at once could show.
+        """
+        told = bool(self.kinds) and self.kinds[0].guess.pinned and not self.course.forgotten
+        return told and not self.counters > 1
+
+    @property
+    def counters(self) -> int:
+        """The counters that a burst on many connections met, at least."""
+        return self.workers.counters if self.workers else 1
 
     @property
     def shared(self) -> bool:
@@ -151,6 +160,12 @@ def _headline(finding: Finding) -> str:
         return f"{_shared(finding)}: which it is could not be told"
     if several := finding.course.several:
         return f"several counters, together {_together(several)}: each request meets any of them"
+    if finding.counters > 1:
+        return f"several counters, at least {finding.counters}: which one is met goes by the connection"
+    if finding.kinds and finding.course.forgotten:
+        about = _named(finding.kinds[0], finding)
+        keys = counted(finding.course.forgotten, "key")
+        return f"not named: about {about}, but it does not explain {keys}"
     if finding.kinds:
         kind = finding.kinds[0]
         about = "" if finding.inferred else "about "
@@ -231,6 +246,8 @@ def _key(finding: Finding) -> Iterator[str]:
         yield f"limits by {', '.join(within)} (or does not limit there)"
     if others := [name for name in without if name != finding.key]:
         yield f"not by {', '.join(others)}"
+    if untold := [each.name for each in finding.dimensions if each.verdict == UNTOLD]:
+        yield f"could not be told: {', '.join(untold)}"
     if untried := [each.name for each in finding.dimensions if each.verdict == UNTRIED]:
         yield f"not tried for lack of requests: {', '.join(untried)}"
 
@@ -256,7 +273,7 @@ def _alike(finding: Finding) -> Iterator[str]:
 
 def _forgotten(finding: Finding) -> Iterator[str]:
     if count := finding.course.forgotten:
-        yield f"{counted(count, 'key')} that nothing explains, as after a pause of the server: begun anew"
+        yield f"{counted(count, 'key')} that the policy does not explain: so it is not named"
 
 
 def _claims(finding: Finding) -> Iterator[str]:

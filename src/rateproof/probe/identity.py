@@ -21,6 +21,7 @@ from rateproof.simulate.scenario import Scenario
 __all__ = [
     "IN_KEY",
     "NOT_IN_KEY",
+    "UNTOLD",
     "UNTRIED",
     "Dimension",
     "WideBurst",
@@ -34,6 +35,7 @@ UNTRIED: Final = "not tried"
 OTHER_ADDRESS: Final = "127.0.0.2"
 _TRIES, _AGREED = 3, 2
 _CONNECTION: Final = "connection"
+_ERROR = 400
 
 Way: TypeAlias = Callable[[Scenario], bool | None]
 """Varies one thing of a saturated client's request; whether it was admitted, None without an answer."""
@@ -140,7 +142,12 @@ def _admitted(sender: HttpSender, scenario: Scenario, most: int = 1) -> bool | N
 
 
 def _admits(sender: HttpSender, name: str, base: Scenario) -> bool | None:
-    return _admitted(sender, dict(_variants(base))[name])
+    """None where an error came back that the client itself never met: no limiter said that."""
+    before = sender.statuses.copy()
+    admitted = _admitted(sender, dict(_variants(base))[name])
+    new = {status for status in sender.statuses if status is not None} - before.keys()
+    errors = {status for status in new if status >= _ERROR} - base.rejected_statuses
+    return None if errors else admitted
 
 
 def _admits_elsewhere(sender: HttpSender, base: Scenario) -> bool | None:

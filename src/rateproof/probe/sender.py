@@ -22,6 +22,7 @@ __all__ = ["HttpSender", "fresh_namespace"]
 
 _SLOW_NS = 20_000_000
 _SLOWER = 5
+_SLOW_ANSWERS = 4  # in a row: fewer may be hiccups
 _FIRST_WIDTH, _MOST_WIDTH = 8, 128
 
 
@@ -107,7 +108,7 @@ class HttpSender:
                     took_ns = event.received_ns - event.sent_ns
                     quickest_ns = min(quickest_ns, took_ns)
                     slow = slow + 1 if took_ns > max(_SLOW_NS, _SLOWER * quickest_ns) else 0
-            if slow >= 2:  # one may be a hiccup
+            if slow >= _SLOW_ANSWERS:
                 control.stop()
 
         group = Group(_Search(most, tuple(delays_ns)))

@@ -9,7 +9,7 @@ from rateproof.probe.course import Course
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import Finding, describe, to_json
 from rateproof.probe.hello import Hello
-from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
+from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension, WideBurst
 from rateproof.probe.inference import Kind
 from rateproof.probe.several import Several
 from rateproof.units import SECOND_NS
@@ -115,6 +115,26 @@ def test_of_several_counters_only_what_they_admit_together_is_named(several, fir
     assert (data["policy"], data["limit"], data["together"]) == (None, None, 40)
     assert data["counters_at_least"] == 4
     assert any("limit of each: at most 12" in told for told in rest)
+
+
+KNOWN = (Kind(FAMILIES[0], 5, 5 * SECOND_NS, 5 * SECOND_NS, []),)
+
+
+def test_a_key_that_the_policy_does_not_explain_forbids_the_name():
+    known = replace(finding(Hello(200)), kinds=KNOWN)
+    assert (known.exit_code, str(known.quota)) == (0, "5 per 5s")
+    left_out = replace(known, course=Course(limit=5, forgotten=2))
+    assert (left_out.exit_code, left_out.quota) == (2, None)
+    first = describe(left_out).splitlines()[0]
+    assert first == "not named: about 5 per 5s, but it does not explain 2 keys"
+
+
+def test_several_counters_are_the_headline_and_no_policy():
+    one = replace(finding(Hello(200)), kinds=KNOWN, workers=WideBurst(60, 5, 1))
+    assert one.exit_code == 0
+    four = replace(one, workers=WideBurst(60, 20, 4))
+    assert (four.exit_code, to_json(four)["policy"]) == (2, None)
+    assert describe(four).startswith("several counters, at least 4: which one is met goes by")
 
 
 def test_what_the_requests_did_not_suffice_for_is_said():

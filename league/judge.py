@@ -99,7 +99,11 @@ def read_report(printed: str, *, needless: str = "", headers: str = "") -> Judge
         raise RuntimeError("rateproof test printed no totals")
     return Judgement(
         verdict=totals[-1]["verdict"],
-        worst=max((_worst(report["verdict"]) for report in iterations), default=0),
+        worst=max(
+            (totals[-1].get("worst") or {}).get("certain", 0),
+            *(_worst(report["verdict"]) for report in iterations),
+            0,
+        ),
         **_schedule(totals[-1]["reproductions"]),
         needless=needless,
         headers=headers,

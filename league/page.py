@@ -45,7 +45,7 @@ _TAIL = """
     .venv/bin/python -m league --only nginx       # rows whose name contains a word
 
 The first run installs what the rows need into `.league/`: Python packages always, and Node's and Go's
-where `npm` and `go` are. nginx, HAProxy, Redis, Node and Go come from the system; rows without their
+where `npm` and `go` are. nginx, HAProxy, Varnish, Redis, Node and Go come from the system; rows without their
 program are left out, and so are missing here. A row is hunted for {hunt_s:g} s, or until the first violation.
 
 ## Add a row

@@ -32,7 +32,7 @@ def tested(spawn, free_port, tmp_path):
                 "5 per 1s",
             ),
             *("--start", command, "--seed", 1, "--iterations", 1, "--out", tmp_path, "--json"),
-            *arguments,
+            *("--shrink-time", "80s", *arguments),
         )
         output, errors = process.communicate(timeout=110)
         return process.returncode, [json.loads(line) for line in output.splitlines()], errors

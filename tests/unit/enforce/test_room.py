@@ -89,7 +89,8 @@ def test_one_address_cannot_lock_others_out(kind, clock):
 def test_without_the_defence_the_same_flood_locks_all_out(kind):
     server = Server(kind, flood_exempt="all")
     server.flood("203.0.113.7", 4 * CAPACITY)
-    assert server.fresh() == {503}
+    late = [server.ask(f"198.51.0.{n}", f"honest-{n}") for n in range(60)]
+    assert late.count(503) > 40  # some find the last places
     assert server.refused() == 0
 
 

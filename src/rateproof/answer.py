@@ -31,7 +31,7 @@ _UNPRESSED: Final = {Cause.UNTESTED, Cause.NEVER_STRESSED}
 
 
 def answer(verdict: Verdict) -> tuple[str, ...]:
-    """Return the line; if the verdict allows quotas that were not tested, a second one names them.
+    """Return the line; if the verdict allows quotas that were not tested, a line for each follows.
 
     See `Verdict.allowing_untested`. Where several things are to be said, VIOLATED comes before
     INCONCLUSIVE before NOT TESTED before CONSISTENT.
@@ -52,7 +52,7 @@ def answer(verdict: Verdict) -> tuple[str, ...]:
         return (f"CONSISTENT: nothing that was claimed is contradicted by {requests}",)
     only = f" ({' and '.join(plain_quota(one.quota) for one in held)} only)" if untested else ""
     line = f"CONSISTENT{only}: {_held(held)} in {requests}{_power(held)}"
-    return (line, *([f"{NOT_TESTED}: {', '.join(untested)}"] if untested else []))
+    return (line, *(one.sentence() for one in verdict.quotas if one.outcome == UNTESTED))
 
 
 def of_quota(verdict: Verdict, one: QuotaVerdict) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.rig import Rig
-from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.worst.growth import CONSTANT
 from rateproof.hunt.worst.search import find_worst
 from rateproof.policy import Policy
@@ -24,7 +24,7 @@ def worst_of(spawn, free_port, wait_for_port):
     def find(way):
         wait_for_port(free_port, spawn(SERVER, free_port, way))
         url, policy = f"http://127.0.0.1:{free_port}", Policy.parse("5 per 1s")
-        settings = TestSettings.told(url=url, policy=policy)
+        settings = hunt_settings.TestSettings.told(url=url, policy=policy)
         rig = Rig(settings, named("native"), threading.Event())
         return find_worst(rig, policy.quotas[0], [], time.monotonic_ns() + 40 * SECOND_NS)
 

@@ -8,9 +8,9 @@ from collections import OrderedDict
 import pytest
 
 from rateproof.events import Event, EventLog
+from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
-from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.worst import search
 from rateproof.hunt.worst.counts import Count, count
 from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load, by_others
@@ -136,7 +136,9 @@ def transport(limiter):
 
 def worst_of(limiter, monkeypatch):
     monkeypatch.setattr(search, "_SETTLING_NS", -(10**15))  # there is time for everything
-    settings = TestSettings.told(url="http://127.0.0.1:1", policy=Policy.parse("5 per 5s"))
+    settings = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=Policy.parse("5 per 5s")
+    )
     rig = Rig(settings, transport(limiter), threading.Event())
     return find_worst(rig, settings.policy.quotas[0], [], 0)
 

@@ -12,8 +12,8 @@ _HEAD = """\
 # The league
 
 Real limiters, each set to 5 requests in 5 seconds for each client and judged against "never more than
-5 in any 5 seconds" by `rateproof test`, which knows nothing of them but their URL. This page is written
-by `make league`{dates}.
+5 in any 5 seconds" by `rateproof test`, which knows nothing of them but their URL. The rows are
+runs of `make league`{dates}.
 
 - *More than 5?* is what the limiter's source says, whatever was seen. Where it says *either*, theory
   and a clock in milliseconds differ by so little that both verdicts can be right.

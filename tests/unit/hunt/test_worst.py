@@ -234,11 +234,12 @@ def test_growth_with_other_clients(steps, said):
 
 def test_what_lets_go_under_load_is_told_from_what_does_not_limit():
     none, some = Count(9, 9, 9, 0, 0), Count(5, 5, 9, 4, 0)
-    assert by_load(none, none, none).startswith("not limited")
-    assert by_load(some, none, some).startswith("lets go under load")
-    assert by_load(none, none, some).startswith("lets go under load")
-    assert by_load(some, some, some) is None
-    assert by_load(none, Count(9, 9, 9, 0, 1), none) is None
+    assert by_load(none, none, none, 5).startswith("not limited")
+    assert by_load(none, none, none, 9) is None  # nothing had to be rejected
+    assert by_load(some, none, some, 5).startswith("lets go under load")
+    assert by_load(none, none, some, 5).startswith("lets go under load")
+    assert by_load(some, some, some, 5) is None
+    assert by_load(none, Count(9, 9, 9, 0, 1), none, 5) is None
 
 
 def test_no_choice_of_instants_has_fewer_than_what_is_certain_in_a_window():

@@ -3,18 +3,39 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rateproof.answer import answer, too_many
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.shrinking.reproduction import Reproduction
-from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict, combine
+from rateproof.prove import (
+    CLAIMS,
+    CONSISTENT,
+    INCONCLUSIVE,
+    OVER_ADMISSION,
+    VIOLATED,
+    Cause,
+    Verdict,
+    combine,
+)
 from rateproof.units import counted
 
 if TYPE_CHECKING:
     from rateproof.hunt.worst.search import Worst
 
 __all__ = ["Totals", "counted_kinds", "of_claim"]
+
+
+_OF_A_STOP: Final = {
+    Cause.NEVER_STRESSED,
+    Cause.UNTESTED,
+    Cause.TOO_COARSE,
+    Cause.NOT_JUDGED,
+    Cause.INVALID_RUN,
+    Cause.LOG_CUT_OFF,
+    Cause.CUT_SHORT,
+}
+"""What makes a verdict inconclusive that being stopped may be the reason of."""
 
 
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
@@ -28,7 +49,8 @@ def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
     reasons = tuple(reason for reason in verdict.reasons if reason.startswith(f"{claim}: "))
     if not evidence and not reasons:
         return None
-    return replace(verdict, evidence=evidence, reasons=reasons)
+    quotas = verdict.quotas if claim == OVER_ADMISSION else ()  # they are of this claim
+    return replace(verdict, evidence=evidence, reasons=reasons, quotas=quotas)
 
 
 def counted_kinds(counts: Mapping[str, int]) -> str:
@@ -77,7 +99,9 @@ class Totals:
         One that was cut short by a stop and so could not tell is neutral beside others:
         being stopped is the normal end of a test.
         """
-        neutral = stopped and verdict.outcome == INCONCLUSIVE
+        neutral = (
+            stopped and verdict.outcome == INCONCLUSIVE and _OF_A_STOP.issuperset(verdict.causes)
+        )
         if not (self._is_judged and neutral):
             self._combined = combine([self._combined, verdict]) if self._is_judged else verdict
         self._is_judged = True

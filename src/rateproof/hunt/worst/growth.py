@@ -91,16 +91,21 @@ def by_others(steps: Sequence[Step], limit: int, each: int) -> str | None:
     return CONSTANT if _flat(steps) else None
 
 
-def by_load(light: Count, heavy: Count, after: Count) -> str | None:
+def by_load(light: Count, heavy: Count, after: Count, allowed: int) -> str | None:
     """What becomes of a limit under load; None: it limits, or nothing can be said.
 
     Args:
         light: requests one after the other, more than the limit.
         heavy: many at once, on many connections.
         after: as the first, once that is over.
+        allowed: the most that the quota lets through in any window.
     """
     if any(one.lost or not one.offered for one in (light, heavy, after)) or heavy.denied:
         return None
+    if heavy.certain <= allowed:  # nothing had to be rejected
+        return None
     if not light.denied and not after.denied:
+        if min(light.certain, after.certain) <= allowed:
+            return None
         return "not limited: nothing was rejected, at the lightest load either"
     return "lets go under load: nothing was rejected then, and something at the lightest load"

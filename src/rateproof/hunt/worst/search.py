@@ -185,7 +185,7 @@ class _Search:
         steps = [Step(number, one) for number, one in zip(over, counts, strict=True)]
         if not counts[-1].denied:
             after = self.run(bursts[:1])
-            return None if after is None else by_load(counts[0], counts[-1], after[0])
+            return None if after is None else by_load(counts[0], counts[-1], after[0], self.allowed)
         return by_connections(steps)
 
     def others(self) -> str | None:

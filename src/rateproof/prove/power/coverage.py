@@ -118,7 +118,7 @@ def coverage(
             outcome=outcome if tested or outcome == VIOLATED else UNTESTED,
             allowed=of.allowed,
             window_ns=of.window_ns,
-            most=of.provable,
+            most=of.provable if outcome == VIOLATED else min(of.provable, of.allowed),
             possible=of.possible,
             excess=one.excess,
             needs=needs.needs,

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -130,6 +131,8 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
     keys = judge_keys(log, policy, **told) if arguments.by_key else None
+    if keys is not None and arguments.allow_untested:
+        keys = [replace(key, verdict=key.verdict.allowing_untested()) for key in keys]
     if arguments.report is not None or arguments.junit is not None:
         _report(arguments, log, policy, verdict, tolerance)
     if arguments.evidence is not None:

@@ -168,7 +168,7 @@ def verdict_of(
         trial.doubt_wrong_rejection(doubts)
     causes = {finding.name: finding.sentence for finding in findings}
     causes |= causes_of(trial, claims, counts, pressure, doubts)
-    if shown and not causes and not any(tested(trial.policy, pressure, shown)):
+    if shown and not causes and not any(tested(trial.policy, shown)):
         what = "no excess could have been shown: had every request been admitted, that could be "
         what += f"explained too{perhaps_rejected(trial.log, counts)}"
         if any(one.excess is not None for one in shown):
@@ -179,7 +179,7 @@ def verdict_of(
         notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
     quotas: tuple[QuotaVerdict, ...] = ()
-    if shown and whole:
+    if shown:
         quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
     return Verdict(
         outcome,

@@ -260,3 +260,15 @@ def test_no_choice_of_instants_has_fewer_than_what_is_certain_in_a_window():
         most = [max(sum(at <= o < at + 4 for o in choice) for at in choice) for choice in choices]
         assert found.certain <= min(most)
         assert found.possible >= max(most)
+
+
+def test_other_clients_who_came_too_late_or_had_no_answer_are_missed():
+    rows = [(b"own", 0, 5, "admitted"), (b"own", 100, 105, "rejected"), (b"early", 10, 20, "admitted"),
+            (b"late", 110, 120, "admitted"), (b"lost", 20, None, "unknown")]  # fmt: skip
+    log = EventLog({"fresh_keys": True})
+    for number, (key, sent, received, outcome) in enumerate(rows):
+        log.append(Event(key=key, sequence=number, sent_ns=sent, received_ns=received,
+                         status=None if received is None else 200, outcome=outcome))  # fmt: skip
+    own = log.take([0, 1])
+    assert search._missed(log, [own], 3) == 2
+    assert search._missed(log, [own], 0) == 0

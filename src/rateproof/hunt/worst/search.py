@@ -6,9 +6,10 @@ the second window, side by side on fresh clients, as far as there is time.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from rateproof.events import UNKNOWN, EventLog
 from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.rig import Rig, alone
@@ -159,7 +160,10 @@ class _Search:
             return None
         settings = self.rig.settings
         tolerance = Tolerance(settings.tolerance_ppm, settings.granularity_ns)
-        counts = [count(own, self.quota, tolerance) for own in alone(log, len(recipes))]
+        logs = alone(log, len(recipes))
+        missed = _missed(log, logs, sum(recipe.other_clients for recipe in recipes))
+        counts = [count(own, self.quota, tolerance) for own in logs]
+        counts = [replace(found, lost=found.lost + missed) for found in counts]
         for recipe, found in zip(recipes, counts, strict=True):
             # Of equal ones the shortest: with the fewest requests, then others.
             rank = (found.certain, -recipe.requests, -recipe.other_clients)
@@ -268,6 +272,21 @@ class _Search:
         fit = [one for one in shapes if one[1] + one[0].span_ns + at_once_ns <= left_ns]
         if fit:
             self.run([recipe for recipe, _ in fit], [start_ns for _, start_ns in fit])
+
+
+def _missed(log: EventLog, clients: Sequence[EventLog], others: int) -> int:
+    """How many of the others had no answer of a limiter before the clients' last requests."""
+    if not others:
+        return 0
+    last_ns = max((max(own.ints("sent_ns"), default=0) for own in clients), default=0)
+    keys = {key for own in clients for key in own.by_key()}
+    rows = zip(*map(log.column, ("key", "outcome", "received_ns")), strict=True)
+    came = {
+        key
+        for key, outcome, received_ns in rows
+        if key not in keys and outcome != UNKNOWN and (received_ns or last_ns + 1) <= last_ns
+    }
+    return max(0, others - len(came))
 
 
 def _recipe(*steps: tuple[int, int]) -> Recipe:

@@ -1,4 +1,4 @@
-"""Who takes the places of a limiter's tables: no address can lock every new client out.
+"""Shares of the places in a limiter's tables: no address can lock every new client out.
 
 A client that invents identities takes a place with each, for as long as its admissions
 bind. So once more than half of the places are held by keys that still bind, an address
@@ -40,7 +40,7 @@ class Tables(Ledger, Protocol):
 
     @property
     def slots(self) -> int:
-        """How many places each table has."""
+        """Number of places in each table."""
         ...
 
     def sample(self, index: int, now_ns: int | None, turn: int, count: int) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class Room:
     ) -> None:
         longest = max(policy.quotas, key=lambda quota: quota.memory_ns)
         self.place = policy.quotas.index(longest)
-        """Where the quota stands in the policy by which a key is known for longest."""
+        """Place in the policy of the quota by which a key is known for longest."""
         self.burst = longest.burst
         self.crowded = False
         """True if more than half of the places are held, as far as this process knows."""

@@ -44,7 +44,7 @@ class SharedLimiter(Generic[R]):
         **options: Unpack[LimiterOptions],
     ) -> None:
         self.store: object = self if store.startswith("memory:") else store
-        """What is equal for two limiters only if they count together."""
+        """A value that is equal for two limiters only if they count together."""
         self._location, self._guarded = store, guarded
         self._options = options
         self._mutex = threading.Lock()
@@ -105,7 +105,7 @@ class Account:
         self.considered: set[object] = set()
         """Limits that have let this request pass."""
         self.x_ratelimit = False
-        """Whether the answer carries X-RateLimit-* as well."""
+        """True if the answer carries X-RateLimit-* as well."""
         self.told_on: object = None
         """The answer that the fields stand on."""
         self._paid: dict[tuple[object, bytes, Quota], int] = {}
@@ -113,7 +113,7 @@ class Account:
         self._denial: Refusal | None = None
 
     def due(self, limiter: SharedLimiter[Any], charges: list[Charge]) -> list[Charge]:
-        """What of these charges the request has not paid yet, as few charges as can be."""
+        """The part of these charges that the request has not paid yet, in as few charges as can be."""
         if len(charges) == 1 and not self._paid:
             return charges  # as below, and the usual case
         costs: dict[tuple[bytes, Quota], int] = {}
@@ -152,7 +152,7 @@ class Account:
         return self._denial
 
     def fields(self) -> Fields:
-        """What the answer carries, whoever wrote it."""
+        """Header fields of the answer, whoever wrote it."""
         fields: Fields = []
         if self._denial is not None:
             kept = ("Retry-After", "Cache-Control")

@@ -1,4 +1,4 @@
-"""What every framework declares alike: limits, and what a request is charged by them."""
+"""Declarations in every framework alike: limits, and what a request is charged by them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
@@ -31,7 +31,7 @@ PolicySource: TypeAlias = PolicyLike | Callable[[R], PolicyLike | None]
 
 
 class LimiterOptions(TypedDict, total=False):
-    """What a `Limiter` can be told, where a framework opens it."""
+    """Arguments of the `Limiter` that a framework opens."""
 
     clock: Clock | None
     on_full: Literal["deny", "admit"]
@@ -41,7 +41,7 @@ class LimiterOptions(TypedDict, total=False):
 
 
 class ExtensionOptions(LimiterOptions, Generic[R], total=False):
-    """What `RateLimit` can be told in every framework; see `Extension`."""
+    """Arguments of `RateLimit` in every framework; see `Extension`."""
 
     status: int
     address: ClientAddress
@@ -51,7 +51,7 @@ class ExtensionOptions(LimiterOptions, Generic[R], total=False):
 
 
 class LimitOptions(TypedDict, Generic[R], total=False):
-    """What a limit can be told, where it is declared; see `Extension.limit`."""
+    """Arguments of a limit where it is declared; see `Extension.limit`."""
 
     key: KeyLike[R] | None
     cost: int | Callable[[R], int]
@@ -62,7 +62,7 @@ class LimitOptions(TypedDict, Generic[R], total=False):
 
 
 class Charge(NamedTuple):
-    """What one limit takes of one request."""
+    """The charge of one limit for one request."""
 
     key: bytes
     cost: int
@@ -88,7 +88,7 @@ class Limit(Generic[R]):
     override: bool = True
 
     def charge(self, request: R, method: str, route: str) -> Charge | None:
-        """What a request is charged; None if the limit does not concern it.
+        """The charge of a request; None if the limit does not concern it.
 
         The name of the route is the same in every worker. A function may say a cost or a policy
         that cannot be: InvalidArgument.
@@ -128,7 +128,7 @@ class Extension(ABC, Generic[R, D]):
     """
 
     _view: Callable[[R], RequestView]
-    """What a specification of a key reads of a request."""
+    """The part of a request that a specification of a key reads."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Extension(ABC, Generic[R, D]):
 
     @abstractmethod
     def _declare(self, limit: Limit[R]) -> D:
-        """What puts the limit on a route."""
+        """The decorator that puts the limit on a route."""
 
     def _make(
         self,

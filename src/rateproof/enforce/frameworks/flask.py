@@ -243,13 +243,13 @@ def _current_request() -> flask.Request:
 
 
 def _answered_by_flask(request: flask.Request) -> bool:
-    """Whether the view is not called, for Flask knows the answer: which methods there are."""
+    """True if the view is not called, for Flask knows the answer: which methods there are."""
     automatic: bool = getattr(request.url_rule, "provide_automatic_options", False)
     return automatic and request.method == "OPTIONS"
 
 
 def _is_static(endpoint: str | None, view: Callable[..., Any] | None) -> bool:
-    """Whether it is Flask's own view of static files, and not one that is called `static`."""
+    """True if it is Flask's own view of static files, and not one that is called `static`."""
     named = (endpoint or "").rpartition(".")[2] == "static"
     return named and getattr(view, "__module__", "").startswith("flask.")
 
@@ -257,7 +257,7 @@ def _is_static(endpoint: str | None, view: Callable[..., Any] | None) -> bool:
 def _charges_of(
     request: flask.Request, levels: Iterable[Iterable[Limit[flask.Request]]]
 ) -> list[Charge]:
-    """What the limits take that hold for a request, the most specific level first."""
+    """Charges of the limits that hold for a request, the most specific level first."""
     charges = []
     for level in levels:
         overriding = False

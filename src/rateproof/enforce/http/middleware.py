@@ -1,4 +1,4 @@
-"""What both middlewares share: the limiter, how it is asked, and what is answered."""
+"""The common part of both middlewares: the limiter, how it is asked, and what is answered."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -84,7 +84,7 @@ class Middleware(Generic[A, R]):
     """
 
     _view: ClassVar[Callable[..., RequestView]]
-    """What is read of a request."""
+    """The part of a request that is read."""
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
         self,

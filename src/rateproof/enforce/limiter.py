@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, TypeVar
 
 from rateproof.clock import Clock, SystemClock
@@ -219,12 +220,14 @@ class Limiter(HotLimiter):
         tables = dict(zip(ledger.quotas, ledger.census(self._now_ns()), strict=False))
         return Stats({count: totals[count] for count in Count}, tables)
 
-    def room(self) -> Room | None:
+    def room(self, policy: PolicyLike | None = None) -> Room | None:
         """The places for keys and who takes them; None where the store has no tables (Redis)."""
-        policy, ledger = self._plan.policy, self._plan.ledger
-        if not isinstance(ledger, Tables):
+        plan = self._plan_of(policy)
+        if not isinstance(plan.ledger, Tables):
             return None
-        return Room(self._store, policy, ledger, self._now_ns, self.peek, self._without_place)
+        peek = self.peek if policy is None else partial(self.peek, policy=policy)
+        refuse = partial(self._without_place, plan)
+        return Room(self._store, plan.policy, plan.ledger, self._now_ns, peek, refuse)
 
     def close(self) -> None:
         """Let go of the store. Closing twice does no harm; deciding afterwards is an error.
@@ -299,9 +302,8 @@ class Limiter(HotLimiter):
             count(what)
         return decision
 
-    def _without_place(self, wait_ns: int) -> Decision:
+    def _without_place(self, plan: "_Plan", wait_ns: int) -> Decision:
         """Decide about a new key that may not have a place, as of a full table."""
-        plan = self._plan
         answer = Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
         ruling = Ruling(self._skip_full, [answer] * len(plan.order), "full")
         decision = plan.decision(ruling, shadow=self._shadow)

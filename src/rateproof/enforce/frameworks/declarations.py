@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypedDict, Type
 
 from rateproof.clock import Clock
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
+from rateproof.enforce.http.flooding import Flooding, check_flood_exempt
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
 from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.validation import (
@@ -17,7 +18,7 @@ from rateproof.enforce.http.validation import (
     without_waiting,
 )
 from rateproof.enforce.http.views import RequestView
-from rateproof.enforce.limiter import PolicyLike, policy_of
+from rateproof.enforce.limiter import Limiter, PolicyLike, policy_of
 from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy
 
@@ -44,6 +45,7 @@ class ExtensionOptions(LimiterOptions, Generic[R], total=False):
 
     status: int
     address: ClientAddress
+    flood_exempt: str | Collection[str]
     x_ratelimit: bool
     exempt_when: Callable[[R], bool] | None
 
@@ -116,6 +118,7 @@ class Extension(ABC, Generic[R, D]):
             a function; where neither says anything, the client's address counts.
         status: the code of a denial, 400 to 599.
         address: how the address of a client is found behind proxies.
+        flood_exempt: whose new keys get places without end; see `Middleware`.
         x_ratelimit: whether answers carry X-RateLimit-* as well.
         exempt_when: a function that tells whether a request is counted at all.
         options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a `Limiter`.
@@ -133,6 +136,7 @@ class Extension(ABC, Generic[R, D]):
         key: KeyLike[R],
         status: int = 429,
         address: ClientAddress = DIRECT,
+        flood_exempt: str | Collection[str] = (),
         x_ratelimit: bool = False,
         exempt_when: Callable[[R], bool] | None = None,
         **options: Unpack[LimiterOptions],
@@ -140,6 +144,7 @@ class Extension(ABC, Generic[R, D]):
         self._address = address
         self._key = key_reader(key, self._view, address)
         self._exempt_when = _condition(exempt_when)
+        self._flood_exempt = check_flood_exempt(flood_exempt)
         self._status = checked_status(status)
         self._x_ratelimit = x_ratelimit
         self._options = options
@@ -173,6 +178,10 @@ class Extension(ABC, Generic[R, D]):
     ) -> D:
         """`limit` for routes that are counted together: those with the same scope."""
         return self._declare(self._make(policy, scope=scope, **options))
+
+    def _guarded(self, limiter: Limiter) -> Flooding[R]:
+        """The limiter, so that no address can flood it."""
+        return Flooding(limiter, self._view, self._address, self._flood_exempt)
 
     @abstractmethod
     def _declare(self, limit: Limit[R]) -> D:

@@ -68,7 +68,9 @@ def drive(
 def _obey(engine: Any, control: Control, over: threading.Event) -> None:
     """Pass on what is asked, however busy whoever takes the events is."""
     while not over.is_set():
-        engine.steer(control.paused, control.bursts, control.extra_clients)
+        engine.steer(
+            paused=control.paused, bursts=control.bursts, extra_clients=control.extra_clients
+        )
         if control.abandoned:
             engine.abandon()
         elif control.stopping:

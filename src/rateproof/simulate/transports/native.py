@@ -150,6 +150,7 @@ def _settings(
         "seed": scenario.seed,
         "namespace": scenario.namespace,
         "duration_ns": scenario.duration_ns,
+        "max_requests": scenario.max_requests,
         "timeout_ns": scenario.timeout_ns,
         "connect_timeout_ns": scenario.timeout_ns if connect_ns is None else connect_ns,
         "max_connections": most,

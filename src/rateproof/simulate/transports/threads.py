@@ -11,6 +11,7 @@ import http.client
 import itertools
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -277,7 +278,12 @@ class _Lane(threading.Thread):
             slot_ns = shared.slot_ns(intended_ns)
             if self._wait(slot_ns) is None:
                 return self._drop(plan, send, free_ns)
-            reply = self._exchange(send, intended_ns, max(intended_ns, free_ns), slot_ns)
+            sequence = next(shared.sequences)
+            if sequence >= shared.most:
+                shared.stop()
+                return self._drop(plan, send, free_ns)
+            due_ns = max(intended_ns, free_ns)
+            reply = self._exchange(send, sequence, intended_ns, due_ns, slot_ns)
             free_ns = self._origin_ns + reply.done_ns
             try:
                 send = plan.send(reply)
@@ -346,7 +352,9 @@ class _Lane(threading.Thread):
         )
         return request
 
-    def _exchange(self, send: Send, intended_ns: int, due_ns: int, slot_ns: int) -> Reply:
+    def _exchange(
+        self, send: Send, sequence: int, intended_ns: int, due_ns: int, slot_ns: int
+    ) -> Reply:
         """Send a request and read its answer; never raises for what the network does."""
         shared, identity = self._shared, self._client.identity(send.alias)
         request = self._request(identity)
@@ -358,7 +366,7 @@ class _Lane(threading.Thread):
             "received_ns": None,
             "status": None,
             "run": shared.run_number,
-            "sequence": next(shared.sequences),
+            "sequence": sequence,
             "attempt": send.attempt,
             "intended_ns": sent_ns - age_ns + intended_ns,
             "bytes": 0,
@@ -445,6 +453,7 @@ class _Run:
         rate = scenario.max_rate
         self.pace_ns = 0 if rate is None else rate_interval_ns(rate)
         self.sequences = itertools.count()
+        self.most = sys.maxsize if scenario.max_requests is None else scenario.max_requests
         self.connections = itertools.count(1)
         self.workers = itertools.count()
         self.state = threading.Condition()
@@ -515,7 +524,7 @@ class _Run:
 
     # ------------------------------------------------------------- for whoever drives it
 
-    def steer(self, paused: bool, bursts: int, extra_clients: int) -> None:  # noqa: FBT001
+    def steer(self, *, paused: bool, bursts: int, extra_clients: int) -> None:
         """Take the wishes of a control, and end the requests that take too long."""
         with self.state:
             now_ns = time.monotonic_ns()

@@ -170,7 +170,7 @@ def _text(verdict: Verdict) -> str:
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:
-    """What a log is judged by: what was given, else what its metadata names, else the default."""
+    """The policy of a log: the one given, else the one in its metadata, else the default."""
     named = None
     if isinstance(noted, str):
         try:

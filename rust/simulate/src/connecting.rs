@@ -72,7 +72,7 @@ impl Worker {
         self.write_request(place);
     }
 
-    /// Whether nothing has come on a connection that idles.
+    /// True if nothing has come on a connection that idles.
     fn is_silent(&mut self, place: u32) -> bool {
         let read = self.pool.at(place).stream.read(&mut self.buffer);
         read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

@@ -85,7 +85,7 @@ impl Worker {
         self.schedule.put(&mut self.lanes, lane, due_ns);
     }
 
-    /// What follows an answer: the next request at once where it is due, or later.
+    /// Go on after an answer: the next request at once where it is due, or later.
     pub(crate) fn go_on(&mut self, lane: u32, heard: &Heard, done_ns: i64, at_once: bool) {
         let owner = &mut self.lanes[lane as usize];
         owner.slot_ns = i64::MIN;

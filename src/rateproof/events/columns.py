@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self
 __all__ = ["NULL", "Column", "Floats", "Ints", "Words"]
 
 NULL: Final = -(2**63)
-"""What stands for None among integers; among floats it is NaN."""
+"""The integer that stands for None; among floats it is NaN."""
 
 
 class Column:

@@ -35,7 +35,7 @@ _REQUEST_TIMEOUT = 408
 
 
 def outcome_of(status: int | None, rejected: Iterable[int] = REJECTED_STATUSES) -> str:
-    """What an answer says of the limiter's decision.
+    """The limiter's decision, as far as an answer shows it.
 
     No answer is `unknown`: the request may have been admitted. So is what is no
     status, such as the 0 by which some tools mean no answer. A 5xx that is
@@ -114,7 +114,7 @@ _FIELDS = tuple(f.name for f in fields(Event))
 DEFAULTS: Final[Mapping[str, Any]] = {
     f.name: f.default for f in fields(Event) if f.default is not MISSING
 }
-"""What a column has in every row where nothing says otherwise."""
+"""Values of a column in every row where nothing says otherwise."""
 
 
 def _empty() -> dict[str, Any]:
@@ -240,7 +240,7 @@ class EventLog:
         return self._stored(name, Words).words
 
     def same(self, name: str) -> Any:
-        """What is stored for every row of a column, None where rows may differ or there are none.
+        """The value of every row of a column; None where rows may differ or there are none.
 
         A column in which every row has the same value takes no memory.
         """

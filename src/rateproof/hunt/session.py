@@ -232,7 +232,7 @@ def _iterate_until_done(
 
 
 def _outer(settings: TestSettings) -> list[Attack]:
-    """What fills the quotas that others delay, an iteration each; none for a given schedule."""
+    """Draws that fill the quotas that others delay, an iteration each; none for a given schedule."""
     return [] if settings.recipe else delayed(settings.policy, settings.outer_time_ns)
 
 

@@ -91,11 +91,11 @@ class Verb:
         return tuple(option for group in self.groups.values() for option in group)
 
     def filed(self, option: Option) -> bool:
-        """Whether an option may stand in the verb's file, and in the environment if it has one."""
+        """True if an option may stand in the verb's file, and in the environment if it has one."""
         return option.name not in self.unfiled.split()
 
     def defaults(self) -> dict[str, Any]:
-        """What holds where nothing is told, by the names inside the program."""
+        """Defaults, by the names inside the program."""
         return {
             option.inside: option.value()
             for option in self.options

@@ -65,7 +65,7 @@ def _data(text: str) -> Data:
 
 
 def _shown(data: Data) -> str:
-    """What gives the body again, where a word can: else how long it is."""
+    """The word that gives the body again, where there is one: else its length."""
     if data.file is not None:
         return f"@{data.file}"
     text = data.body.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Where the values of options come from: flags, the environment, a TOML file.
+"""Sources of the values of options: flags, the environment, a TOML file.
 
     rateproof serve --port 8081         a flag wins over
     RATEPROOF_PORT=8081                 the environment, which wins over
@@ -59,7 +59,7 @@ class Sources:
 
     @property
     def warning(self) -> str | None:
-        """What to say of variables that look like settings and are none; None without such."""
+        """A warning of variables that look like settings and are none; None without such."""
         if not self._strange:
             return None
         accepted = ", ".join(name.removeprefix(_PREFIX) for name in self._variables)

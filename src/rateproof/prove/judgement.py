@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 CLAIMS: Final = CLAIM_SETS["limit"]
-"""What can be claimed of a limiter and judged: never too many, never a rejection without need."""
+"""Claims that can be judged: never too many, never a rejection without need."""
 
 ALL_CLAIMS: Final = CLAIM_SETS["all"]
 """Beside these, that what the limiter says in header fields comes true."""
@@ -337,7 +337,7 @@ def _violations(
 
 
 def _perhaps_rejected(found: Sequence[Evidence], trial: Trial) -> list[str]:
-    """What may be amiss with evidence of too many, some of whose answers look like refusals."""
+    """Doubts about evidence of too many, some of whose answers look like refusals."""
     events = (event for piece in found for event in piece.events if event.outcome == ADMITTED)
     doubted = {event.status for event in events if event.status and declines(event.status)}
     if not doubted:
@@ -494,7 +494,7 @@ def _of_few(key: KeyLog, whole: Trial, claims: frozenset[str], silent: Verdict) 
 
 
 def _silent(whole: Trial, claims: frozenset[str]) -> Verdict:
-    """What all verdicts on keys with too few requests have in common."""
+    """The common part of all verdicts on keys with too few requests."""
     pressure = tuple(unpressed(whole.policy))
     causes = causes_of(whole, claims, Counts(), pressure, Doubts())
     return Verdict(

@@ -143,7 +143,7 @@ class Exhibits:
 
 @dataclass(slots=True)
 class Doubts:
-    """What would have made a violation, had one thing been otherwise.
+    """Violations that there would be, had one thing been otherwise.
 
     Args:
         tolerance: without the tolerance.
@@ -250,7 +250,7 @@ class Trial:
                     doubts.unknowns = found is not None
 
     def _clears(self, cost: int | None) -> bool:
-        """Whether a search is known to find nothing; its cost is then paid as if it had been made.
+        """True if a search is known to find nothing; its cost is then paid as if it had been made.
 
         Without the means it would give up on the way, so it must be made.
         """
@@ -349,7 +349,7 @@ class Trial:
                 yield self._wrong_together(key, found)
 
     def right_if_denied_count(self, keys: Collection[bytes]) -> bool:
-        """Whether the rejections of these keys are explained if denied requests use quotas too."""
+        """True if the rejections of these keys are explained if denied requests use quotas too."""
         judgement = replace(self._judgement, denied_count=True)
         if self.denied_count or not judgement.rules(self.tolerance):
             return False

@@ -1,4 +1,4 @@
-"""Who the clients are, and how a request says so."""
+"""Identities of clients, and their places in a request."""
 
 from hashlib import blake2b
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -10,7 +10,7 @@ from rateproof.simulate.target import Target
 __all__ = ["FRAMING", "IDENTITY_BYTES", "check_place", "identity_of", "place_identity"]
 
 IDENTITY_BYTES = 18
-"""How long every identity is."""
+"""Length of every identity."""
 
 FRAMING = frozenset(
     {

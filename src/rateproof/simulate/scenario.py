@@ -1,4 +1,4 @@
-"""Who the clients are, how each behaves, for how long, and the seed of it all."""
+"""A scenario: the clients, how each behaves, for how long, and the seed of it all."""
 
 import itertools
 import re
@@ -84,7 +84,7 @@ class Client(NamedTuple):
     group: Group
 
     def identity(self, alias: int = 0) -> bytes:
-        """What its requests carry under an alias; 0 is its own identity."""
+        """The identity that its requests carry under an alias; 0 is its own."""
         return identity_of(self.scenario.namespace, self.number, alias)
 
     def rng(self) -> Rng:
@@ -194,12 +194,12 @@ class Scenario:
 
     @property
     def client_count(self) -> int:
-        """How many clients there are, in all groups."""
+        """Number of clients in all groups."""
         return sum(group.clients for group in self.groups)
 
     @property
     def connection_count(self) -> int:
-        """How many connections they own in all."""
+        """Number of connections that they own in all."""
         return sum(group.clients * group.connections for group in self.groups)
 
     def clients(self) -> Iterator[Client]:

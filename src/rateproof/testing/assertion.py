@@ -1,4 +1,4 @@
-"""What a failed assertion says: the evidence, or why it could not be told."""
+"""The message of a failed assertion: the evidence, or why it could not be told."""
 
 from pathlib import Path
 

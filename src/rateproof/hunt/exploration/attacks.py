@@ -147,7 +147,7 @@ WORDS: Final = {
     "forget": "two bursts within a window",
     "fill": "until the quota is full",
 }
-"""What each family sends, as it is told."""
+"""The words for the requests of each family."""
 
 EDGED = frozenset({"opening", "turn", "drip", "late race", "forget"})
 """Those that come closer the smaller their edge is."""

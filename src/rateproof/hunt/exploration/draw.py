@@ -329,7 +329,7 @@ def filling(seed: int, iteration: int, fill: Attack) -> Draw:
 
 
 def book_length(policy: Policy) -> int:
-    """How many iterations there are before anything is drawn freely."""
+    """Number of iterations before anything is drawn freely."""
     return len(_book(policy))
 
 

@@ -1,4 +1,4 @@
-"""What a finding means and how to mend it: a paragraph for each cause that the evidence points to."""
+"""Meaning of a finding and its remedy: a paragraph for each cause that the evidence points to."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ __all__ = ["Advice", "advice"]
 
 
 class Advice(NamedTuple):
-    """What it is, and what helps."""
+    """A cause, and the remedy for it."""
 
     title: str
     text: str

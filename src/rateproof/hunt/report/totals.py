@@ -35,7 +35,7 @@ _OF_A_STOP: Final = {
     Cause.LOG_CUT_OFF,
     Cause.CUT_SHORT,
 }
-"""What makes a verdict inconclusive that being stopped may be the reason of."""
+"""Causes of an inconclusive verdict that being stopped may be the reason of."""
 
 
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:

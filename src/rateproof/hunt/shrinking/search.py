@@ -141,7 +141,7 @@ class _Search:
         return True
 
     def _fits(self, recipe: Recipe, result: Tries, best: _Kept) -> bool:
-        """What always happens is not given for what may; a phase has to earn its place."""
+        """Compare two shapes: certainty is not given up for chance; a phase has to earn its place."""
         if recipe == replace(best.recipe, phase=None):
             return self.seen[recipe].accepted and self.is_open(recipe, best)
         return result.always or (result.accepted and not best.tries.always)

@@ -63,7 +63,7 @@ class Worst:
 
     @property
     def schedule(self) -> str:
-        """What the client sent, in words."""
+        """The client's requests, in words."""
         return str(self.recipe)
 
     def describe(self) -> str:
@@ -275,7 +275,7 @@ class _Search:
 
 
 def _missed(log: EventLog, clients: Sequence[EventLog], others: int) -> int:
-    """How many of the others had no answer of a limiter before the clients' last requests."""
+    """Number of the others that had no answer of a limiter before the clients' last requests."""
     if not others:
         return 0
     last_ns = max((max(own.ints("sent_ns"), default=0) for own in clients), default=0)

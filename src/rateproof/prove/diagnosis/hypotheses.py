@@ -1,4 +1,4 @@
-"""What a log says of how the target limits, beside the verdict: hypotheses that fit, in words.
+"""Hypotheses on how the target limits, beside the verdict: those that fit, in words.
 
 None of it decides a verdict of violated: it explains one, or keeps a log from
 being called consistent that shows another limit than the declared one.
@@ -44,7 +44,7 @@ _FEW = 20  # of so many keys one may be rejected for reasons of its own, such as
 
 
 class Diagnosis:
-    """What can be found, as names for programs."""
+    """Findings, as names for programs."""
 
     NOTHING_ADMITTED: Final = "nothing-admitted"
     ONLY_ELSEWHERE: Final = "only-elsewhere"

@@ -1,4 +1,4 @@
-"""What a log without a violation could have shown: the smallest excess that would have been proved.
+"""Sensitivity of a log without a violation: the smallest excess that would have been proved.
 
 The question is put to the log itself. Its requests, each decided in the middle
 of its interval, are sent once more through a limiter that is too generous: one
@@ -134,7 +134,7 @@ def sensitivity(
 
 
 def unseen(policy: Policy) -> tuple[Sensitivity, ...]:
-    """What a log could have shown that presses on nothing, quota by quota."""
+    """The sensitivity of a log that presses on nothing, quota by quota."""
     return tuple(Sensitivity(str(one), one.limit, one.window_ns) for one in policy.quotas)
 
 

@@ -1,4 +1,4 @@
-"""How long until the next request: intervals drawn from closed forms.
+"""Intervals until the next request, drawn from closed forms.
 
 Pure: no clock, no I/O. Every draw takes its randomness from `Rng.unit` alone, U in the
 formulas below, so that one seed gives one sequence on every Python version and, bit for

@@ -44,12 +44,12 @@ _ONLY_HERE = (
 SCENARIO: Final = Section(
     {each.in_file: each for each in (*filter(_VERB.filed, _VERB.options), *_ONLY_HERE)}
 )
-"""What a file may say: the options of `rateproof simulate` that are not of one run, and who sends."""
+"""Contents of a file: the options of `rateproof simulate` that are not of one run, and who sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFile:
-    """What a scenario file says.
+    """The contents of a scenario file.
 
     Args:
         path: where it was read.

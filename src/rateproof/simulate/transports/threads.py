@@ -150,7 +150,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """What is sent is what the scenario says: no environment, no cookies, no redirects."""
+    """A session that sends what the scenario says: no environment, no cookies, no redirects."""
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def _error_kind(error: BaseException | None) -> str:
 
 
 def _is_cut(response: requests.Response, size: int) -> bool:
-    """Whether the connection ended where nothing said that it would.
+    """True if the connection ended where nothing said that it would.
 
     http.client takes a header section that is cut off for a whole one.
     """

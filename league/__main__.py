@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     earlier = results.read(options.results) if options.results else []
     known = [result for result in earlier if result.was_run]
     done = {(result.row, result.run) for result in known}
-    first, later = Budget(options.seconds), Budget(options.seconds, shrink_s=0)
+    first, later = Budget(options.seconds), Budget(options.seconds, shrink_s=0, worst_s=0)
     todo = [(row, run) for run in range(1, options.runs + 1) for row in rows]
     try:
         for row, run in todo:
@@ -79,6 +79,7 @@ def _run(row: Row, run: int, budget: Budget) -> Result:
                 verdict=judged.verdict,
                 reason="the server stopped answering" if judged.crashed else "",
                 worst=judged.worst,
+                sought=judged.sought,
                 schedule=judged.schedule,
                 reproduced=judged.reproduced,
                 tries=judged.tries,

@@ -33,10 +33,12 @@ class Budget:
     Args:
         hunt_s: without a violation, until it is stopped.
         shrink_s: once there is one, for the shortest schedule that shows it; 0: look for none.
+        worst_s: after that, for the most that is let through; 0: look for none.
     """
 
     hunt_s: float = 40.0
-    shrink_s: float = 180.0
+    shrink_s: float = 60.0
+    worst_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Judgement:
     Args:
         verdict: on over-admission: `consistent`, `violated` or `inconclusive`.
         worst: the most admissions of one key that certainly lay in less than 5 s.
+        sought: whether it was looked for after the first violation, and found.
         schedule: the shortest traffic that showed it again; empty if there is none.
         reproduced: with how many fresh clients it did.
         tries: how many tried.
@@ -59,6 +62,7 @@ class Judgement:
 
     verdict: str
     worst: int
+    sought: bool
     schedule: str
     reproduced: int
     tries: int
@@ -105,6 +109,7 @@ def read_report(printed: str, *, needless: str = "", headers: str = "") -> Judge
             0,
             0,
         ),
+        sought=bool(totals[-1].get("worst")),
         **_schedule(totals[-1]["reproductions"]),
         needless=needless,
         headers=headers,
@@ -147,7 +152,9 @@ def _hunt(url: str, folder: Path, budget: Budget) -> str:
             "rateproof",
             "test",
             "--worst-time",
-            "0",
+            f"{budget.worst_s:g}s",
+            "--shrink-time",
+            f"{budget.shrink_s:g}s",
             url,
             "--no-start",
             "--json",
@@ -155,8 +162,6 @@ def _hunt(url: str, folder: Path, budget: Budget) -> str:
         ),
         *("--policy", POLICY, "--key", _KEY, "--claim", _CLAIM, "--out", str(folder)),
     ]
-    if not budget.shrink_s:
-        command.append("--no-shrink")
     lines, words = folder / "lines.jsonl", folder / "words.txt"
     with lines.open("wb") as stdout, words.open("wb") as stderr:
         process = subprocess.Popen(
@@ -179,7 +184,7 @@ def _wait(process: subprocess.Popen[bytes], lines: Path, budget: Budget) -> None
     while process.poll() is None and time.monotonic() < began + limit_s:
         time.sleep(_STEP_S)
         if b'"violated"' in lines.read_bytes():
-            limit_s = budget.hunt_s + budget.shrink_s
+            limit_s = budget.hunt_s + budget.shrink_s + budget.worst_s
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):

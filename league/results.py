@@ -23,6 +23,7 @@ class Result:
             missing, `failed` where the limiter did not start or the hunt had no verdict.
         reason: why there is no verdict, or what else must be known of it.
         worst: the most admissions that certainly lay in less than 5 s.
+        sought: whether it was looked for, as in `Judgement`.
         schedule: the shortest traffic that showed it again.
         reproduced: with how many fresh clients it did.
         tries: how many tried.
@@ -40,6 +41,7 @@ class Result:
     verdict: str
     reason: str = ""
     worst: int = 0
+    sought: bool = False
     schedule: str = ""
     reproduced: int = 0
     tries: int = 0

@@ -1,10 +1,8 @@
 """How bad it gets: what the search finds of simulated limiters, and what the rules say of counts."""
 
-import heapq
 import random
 import threading
 import time
-from collections import OrderedDict
 from types import SimpleNamespace
 
 import pytest
@@ -21,120 +19,20 @@ from rateproof.hunt.worst.search import find_worst
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.prove.terms import Tolerance
-from rateproof.simulate.identities import identity_of
+from tests.unit.hunt.simulated import (
+    Forgets,
+    LetsGo,
+    Limiter,
+    OnClock,
+    PerConnection,
+    S,
+    Unlimited,
+    WholeSeconds,
+    Workers,
+    transport,
+)
 
-MS = 1_000_000
-S = 1_000 * MS
 FIVE = Policy.parse("5 per 5s").quotas[0]
-
-
-class Limiter:
-    """5 in any 5 s for each client; what `place` gives counts for itself."""
-
-    known: int | None = None
-
-    def __init__(self):
-        self.seen = OrderedDict()
-
-    def place(self, client, _connection):
-        return client
-
-    def since(self, now):
-        return now - 5 * S
-
-    def passes(self, client, connection, now):
-        place = self.place(client, connection)
-        times = self.seen[place] = [t for t in self.seen.get(place, ()) if t > self.since(now)]
-        self.seen.move_to_end(place)
-        while self.known and len(self.seen) > self.known:
-            self.seen.popitem(last=False)
-        if len(times) < 5:
-            times.append(now)
-            return True
-        return False
-
-
-class OnClock(Limiter):
-    def since(self, now):
-        return now - now % (5 * S) - 1
-
-
-class Workers(Limiter):
-    def place(self, client, connection):
-        return client, connection % 4
-
-
-class PerConnection(Limiter):
-    def place(self, client, connection):
-        return client, connection
-
-
-class Forgets(Limiter):
-    known = 20
-
-
-class Unlimited(Limiter):
-    def passes(self, *_):
-        return True
-
-
-class LetsGo(Limiter):
-    """It limits a client that has one connection."""
-
-    def __init__(self):
-        super().__init__()
-        self.busy = set()
-
-    def passes(self, client, connection, now):
-        self.busy |= {client} if connection else set()
-        return super().passes(client, connection, now) or client in self.busy
-
-
-class WholeSeconds(Limiter):
-    """Its clock ticks in whole seconds, so that a window is over up to a second early."""
-
-    def passes(self, client, connection, now):
-        return super().passes(client, connection, now - now % S)
-
-
-def transport(limiter):
-    """A transport in which time is computed: each connection has an answer after a millisecond."""
-    clock = [0]
-
-    def send(scenario, *, observe, **_):
-        start, number, queue, log = clock[0], 0, [], EventLog()
-        for group in scenario.groups:
-            for _ in range(group.clients):
-                if group.behaviour.name == "crowd":
-                    for turn in range(group.behaviour.identities):
-                        at = group.behaviour.at_ns + turn * MS
-                        heapq.heappush(
-                            queue, (at, identity_of(scenario.namespace, number, turn), 0)
-                        )
-                else:
-                    free = [0] * group.connections
-                    for at, requests in group.behaviour.steps:
-                        for turn in range(requests):
-                            lane = turn % group.connections
-                            free[lane] = max(at, free[lane]) + MS
-                            client = identity_of(scenario.namespace, number)
-                            heapq.heappush(queue, (free[lane] - MS, client, lane))
-                number += 1
-        while queue:
-            at, client, lane = heapq.heappop(queue)
-            passed = limiter.passes(client, lane, start + at)
-            log.append(
-                Event(
-                    key=client, sent_ns=start + at, received_ns=start + at, connection=lane,
-                    status=200 if passed else 429, outcome="admitted" if passed else "rejected",
-                )
-            )  # fmt: skip
-        clock[0] = start + 20 * S + 123 * MS
-        log.metadata["scenario"] = {"namespace": scenario.namespace}
-        observe(log)
-        return log
-
-    return send
 
 
 def worst_of(limiter, monkeypatch, policy="5 per 5s", quota=0):

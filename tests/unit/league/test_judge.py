@@ -37,7 +37,7 @@ def test_the_worst_case_is_the_most_that_certainly_lay_within_a_window():
         ),
     )
     assert report == Judgement(
-        verdict="violated", worst=9, schedule="", reproduced=0, tries=0,
+        verdict="violated", worst=9, sought=False, schedule="", reproduced=0, tries=0,
         needless="", headers="", crashed=False, seed=7,
     )  # fmt: skip
 
@@ -45,6 +45,7 @@ def test_the_worst_case_is_the_most_that_certainly_lay_within_a_window():
 def test_what_the_search_for_the_worst_found_counts_too():
     report = printed(iteration("violated", 6), totals(worst=[{"certain": 20}]))
     assert read_report(report).worst == 20
+    assert read_report(report).sought
 
 
 def reproduction(**changed):

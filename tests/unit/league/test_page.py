@@ -45,6 +45,11 @@ def test_a_line_shows_the_worst_case_and_the_most_reliable_schedule_of_all_runs(
     )
 
 
+def test_a_worst_case_that_was_looked_for_has_a_star():
+    _, (line,) = lines(FOUND, replace(FOUND, run=2, worst=8, sought=True))
+    assert "| 8* / 9 |" in line
+
+
 def test_what_was_seen_in_any_run_counts():
     honest = replace(HELD, headers="true")
     _, table = lines(honest, replace(honest, run=2, headers="false", needless="yes"))

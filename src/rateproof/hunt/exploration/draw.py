@@ -235,14 +235,18 @@ class _Hand:
         return self.pressed.window_ns <= _MOST_CHAINED_NS
 
     def closer(self, lead: Lead) -> list[Attack]:
-        """The lead's attack at half its distance, on more connections, on more keys."""
+        """The lead's attack at half its distance, on more connections, on more keys.
+
+        Beside it two bursts as far apart: a window that is too short shows in them.
+        """
         before = lead.attack
         fold = min(2 * before.recipe.connections, self.pressed.limit, _MOST_FOLD)
         if before.family == "forget":
             return [self.forgetting(FIRST_OTHERS, lead.closer_ns)]
         fold = 1 if before.family == "late race" else fold
         edges_ns = dict.fromkeys((lead.closer_ns, max(1, lead.closer_ns // 2)))
-        return [self._placed(before.family, edge_ns, fold=fold) for edge_ns in edges_ns]
+        near = [self._placed(before.family, edge_ns, fold=fold) for edge_ns in edges_ns]
+        return [*near, *(self._placed("turn", edge_ns) for edge_ns in edges_ns)]
 
     def any(self) -> list[Attack]:
         """Races, the window's edge and a family at random, at random distances, over all phases.

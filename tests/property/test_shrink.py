@@ -346,6 +346,24 @@ def test_what_happens_only_among_the_clients_of_other_candidates_is_given_others
     assert shrunk.tries.always
 
 
+def test_what_is_rare_for_a_moment_is_not_taken_for_what_needs_others():
+    """A busy machine, say: one try of six, once."""
+    asked = []
+
+    def busy_once(candidates, tries):
+        asked.append(candidates)
+        return [
+            Tries(1 if len(asked) == 2 else tries, tries)
+            if each.others is None
+            else Tries(0, tries)
+            for each in candidates
+        ]
+
+    start = Recipe(seconds((0, 3), (4, 3)), others=seconds((0.5, 80)))
+    shrunk = shrink([start], busy_once, window_ns=W, least=6)
+    assert str(shrunk.recipe) == "6 at 0 s"
+
+
 def test_fewer_others_are_enough_only_if_they_are_every_time():
     tried = set()
 

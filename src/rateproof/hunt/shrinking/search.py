@@ -105,9 +105,11 @@ class _Search:
         if all(start.others is None for start in starts):
             return True
         (alone,) = self._tried([best.recipe])
-        if alone is not None:
-            best.chosen = alone
-        return best.tries.accepted
+        if alone is None or (alone.reproduced and not alone.rarer(best.chosen)):
+            best.chosen += alone or Tries(0, 0)
+            return True
+        best.chosen = alone
+        return False
 
     def _rank(self, kept: _Kept) -> tuple[object, ...]:
         """Rank by reliability, bulk and length, and last by odd instants, which can be mended."""

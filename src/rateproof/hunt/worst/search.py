@@ -202,11 +202,16 @@ class _Search:
         return by_connections(steps)
 
     def others(self) -> str | None:
-        """Other clients between two bursts, more and more; then in several gaps."""
+        """Other clients between two bursts, more and more; then in several gaps.
+
+        As long as they change nothing, half of the time is left for what comes after.
+        """
         each, flat = _FIRST_OTHERS, list[Step]()
+        half_ns = (time.monotonic_ns() + self.until_ns) // 2
         while each <= _MOST_OTHERS:
             gap_ns = self.gap_ns(each)
-            if 2 * gap_ns >= self.quota.window_ns:
+            late = time.monotonic_ns() + gap_ns + _SETTLING_NS > half_ns
+            if late or 2 * gap_ns >= self.quota.window_ns:
                 break
             pair = (self.gapped(1, gap_ns, each, 0), self.gapped(1, gap_ns, each, 1))
             counts = [found for one in pair if (found := self.run([one])) is not None]

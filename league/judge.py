@@ -100,8 +100,9 @@ def read_report(printed: str, *, needless: str = "", headers: str = "") -> Judge
     return Judgement(
         verdict=totals[-1]["verdict"],
         worst=max(
-            (totals[-1].get("worst") or {}).get("certain", 0),
+            *(found["certain"] for found in totals[-1].get("worst", ())),
             *(_worst(report["verdict"]) for report in iterations),
+            0,
             0,
         ),
         **_schedule(totals[-1]["reproductions"]),

@@ -126,6 +126,7 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
         "tolerance_ppm": tolerance.ppm,
         "granularity_ns": tolerance.granularity_ns,
         "denied_count": counted,
+        "fresh_keys": arguments.fresh_keys,
     }
     verdict = judge(log, policy, **told)
     if arguments.allow_untested:

@@ -265,6 +265,10 @@ class EventLog:
         column = _column(name, values, self._length)
         return type(self)(dict(self.metadata), self._columns | {name: column}, self._length)
 
+    def noting(self, **metadata: Any) -> Self:
+        """The same rows, of which this is true as well; they are shared: do not add rows."""
+        return type(self)(self.metadata | metadata, self._columns, self._length)
+
     def by_key(self) -> dict[bytes, list[Event]]:
         """The events of each key, in log order, keys in order of appearance."""
         keys: dict[bytes, list[Event]] = {}

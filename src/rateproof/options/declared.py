@@ -404,6 +404,7 @@ _CHECK = Verb(
                 default=None,
                 otherwise="what the log notes",
             ),
+            Option("fresh_keys", flag(), "no key was used in the window before the log began"),
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.
         JUDGING: (
@@ -420,7 +421,7 @@ _CHECK = Verb(
     },
     (
         "check run.parquet --policy '5 per 5s'",
-        "check k6.json --key header:X-Api-Key --claim all --by-key",
+        "check k6.json --fresh-keys --key header:X-Api-Key --claim all --by-key",
     ),
 )
 

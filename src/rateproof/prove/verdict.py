@@ -49,11 +49,17 @@ class Cause:
     NOT_JUDGED: Final = "not-judged"
     NO_HEADERS: Final = "no-headers"
     TOO_COARSE: Final = "too-coarse"
+    UNKNOWN_BEGINNING: Final = "unknown-beginning"
     NOT_SHOWN: Final = "not-shown"
     CUT_SHORT: Final = "cut-short"
 
 
-_SILENT: Final = {Cause.NEVER_STRESSED, Cause.TOO_COARSE, Cause.NOT_JUDGED}
+_SILENT: Final = {
+    Cause.NEVER_STRESSED,
+    Cause.TOO_COARSE,
+    Cause.UNKNOWN_BEGINNING,
+    Cause.NOT_JUDGED,
+}
 """Causes that say nothing against other runs."""
 
 

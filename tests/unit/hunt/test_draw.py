@@ -149,7 +149,7 @@ def test_a_quota_that_no_other_delays_is_pressed_by_a_burst_above_its_limit(text
         assert {attack.quota for attack in drawn.attacks} == {quota}
         assert drawn.duration_ns < 60 * SECOND
     first = draw(5, 1, policy).attacks
-    assert min(attack.recipe.schedule.steps[0][1] for attack in first) > 100
+    assert min(attack.recipe.requests for attack in first) > 100
 
 
 @settings(deadline=None)  # a busy machine is no fault

@@ -137,10 +137,10 @@ class Document:
         # After the time that it takes to fill, a bucket is full, whatever was before.
         fills = any(quota.record.has_burst for quota in quotas)
         since = "these, nor since" if fills else "the rejection"
-        return f"{spaced(max(map(_matters_ns, quotas)))} before {since}"
+        return f"{spaced(max(map(matters_ns, quotas)))} before {since}"
 
 
-def _matters_ns(quota: Quota) -> int:
+def matters_ns(quota: Quota) -> int:
     """Return how long a request can matter; for a bucket the time that it takes to fill."""
     if quota.record.has_burst:
         return quota.burst * quota.window_ns // quota.limit

@@ -183,7 +183,7 @@ def fixture_page() -> str:
     rows.append(
         [
             "`allow_inconclusive`",
-            "pass where it could not be told whether the limit holds",
+            "pass where it could not be told whether the limit holds, but something was admitted",
             "True or False",
             "False",
         ]

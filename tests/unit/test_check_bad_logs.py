@@ -379,3 +379,15 @@ def test_a_first_line_without_an_end_is_refused_before_it_is_read(capsys, monkey
     monkeypatch.setattr(sys, "stdin", endless)
     assert cli.main(["check", "-"]) == 65
     assert "its first line is longer than 16 MB" in capsys.readouterr().err
+
+
+def test_what_a_log_says_is_unreliable_is_shown(check):
+    told = "1 of 6 requests was late: latencies are unreliable, the verdict is not affected"
+    log = [{"rateproof_log": 1, "warnings": [told, "\x1b[31m"]}, *SIX]
+    code, out, _ = check(log)
+    assert code == 1
+    assert out.splitlines()[-2:] == [f"warning: {told}", "warning: \\x1b[31m"]
+    assert json.loads(check(log, "--json")[1])["warnings"][0] == told
+    assert f"warning: {told}" in check(log, "--by-key")[2]
+    strange = [{"rateproof_log": 1, "warnings": "no list"}, *SIX]
+    assert json.loads(check(strange, "--json")[1])["warnings"] == []

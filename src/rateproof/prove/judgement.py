@@ -11,7 +11,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy, Quota
 from rateproof.prove.diagnosis.division import divided
-from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, not_limited
+from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, failed_runs, not_limited
 from rateproof.prove.diagnosis.statuses import (
     doubted_rejections,
     if_rejected,
@@ -117,7 +117,7 @@ def judge(
     share = budget // max(1, len(parts))
     trials = [Trial(part, policy, tolerance, share, asked, denied_count) for part, asked in parts]
     counts = sum((trial.survey.counts for trial in trials), Counts())
-    missed = not_limited(log, counts)
+    missed = not_limited(log, counts) or failed_runs(log)
 
     def whole(trial: Trial) -> Verdict:
         findings = missed or diagnose(trial.log, trial.survey.pressure, counts)
@@ -438,7 +438,7 @@ def judge_keys(
         for part, of in zip(parts, asked, strict=True)
     ]
     counts = sum((trial.survey.counts for trial in trials if trial is not None), Counts())
-    missed = not_limited(log, counts)
+    missed = not_limited(log, counts) or failed_runs(log)
     verdicts: list[KeyVerdict] = []
     if trials[0] is not None:
         findings = missed or diagnose(trials[0].log, trials[0].survey.pressure, counts)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from rateproof.hunt.exploration.attacks import FAMILIES, Attack, attack
+from rateproof.hunt.exploration.attacks import FAMILIES, TICK_NS, Attack, attack
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy, Quota
@@ -38,7 +38,7 @@ _BOOK_RATE_PER_S = (10.0, 60.0)
 _WINDOWS = (1.35, 1.45)
 _DURATION_NS = (2 * SECOND_NS, 30 * SECOND_NS)
 _MOST_WINDOWS, _SHORT_NS = 1.5, 3 * SECOND_NS  # the last request of an attack, where that is later
-_SHORTEST_NS = SECOND_NS
+_SHORTEST_NS, _MOST_CHAINED_NS = SECOND_NS, 3_500_000_000
 
 _MOST_RACED = 20_000
 _STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
@@ -217,14 +217,22 @@ class _Hand:
             return [*races, self.forgetting(_FEW_OTHERS, edge_ns)]
         if name == "many keys":
             return [self.forgetting(FIRST_OTHERS)]
-        edges = (
+        edges: tuple[tuple[str, int], ...] = (
             ("opening", _FIRST_EDGE_PARTS),
             ("opening", _WIDE_EDGE_PARTS),
             ("turn", 2),
             ("turn", _FIRST_EDGE_PARTS),
             ("drip", _FIRST_EDGE_PARTS),
         )
-        return [self._placed(family, max(1, window_ns // parts)) for family, parts in edges]
+        if self.chains:
+            edges = (*edges, ("chain", _FIRST_EDGE_PARTS))
+        placed = [self._placed(family, max(1, window_ns // parts)) for family, parts in edges]
+        return [*placed, *map(self._edged, ("tick", "late"))]
+
+    @property
+    def chains(self) -> bool:
+        """True if there is time for the end of a second window."""
+        return self.pressed.window_ns <= _MOST_CHAINED_NS
 
     def closer(self, lead: Lead) -> list[Attack]:
         """The lead's attack at half its distance, on more connections, on more keys."""
@@ -242,7 +250,7 @@ class _Hand:
         Of windows too long to be waited for, only what needs no waiting.
         """
         races = self._placed("race", spread_ns=_DRAWN_RACES_NS, fold=self.rng.randint(1, 4))
-        family = self.rng.choice(list(FAMILIES))
+        family = self.rng.choice([each for each in FAMILIES if each != "chain" or self.chains])
         if self.pressed.window_ns > _LONGEST_NS:
             return [races, *([self.forgetting(FIRST_OTHERS)] if family == "forget" else [])]
         return [races, *map(self._edged, ("opening", family))]
@@ -251,6 +259,8 @@ class _Hand:
         """One of a family, at a random distance."""
         if family == "forget":
             return self.forgetting(self.rng.randint(FIRST_OTHERS, 2 * FIRST_OTHERS))
+        if family == "tick":
+            return self._placed(family, max(1, min(TICK_NS, self.pressed.window_ns // 4)))
         parts = _log_uniform(self.rng, *_EDGE_PARTS)
         return self._placed(family, max(1, round(self.pressed.window_ns / parts)))
 

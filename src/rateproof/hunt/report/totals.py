@@ -38,6 +38,9 @@ _OF_A_STOP: Final = {
 """Causes of an inconclusive verdict that being stopped may be the reason of."""
 
 
+_MOST_WARNINGS: Final = 100
+
+
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
     """Return the part of a verdict on one claim; None where another one decided it.
 
@@ -81,6 +84,7 @@ class Totals:
         self.outcomes: Counter[str] = Counter()
         self.reproductions = list[Reproduction]()
         self.worst: list[Worst] = []
+        self.warnings: list[str] = []
         self.claims: dict[str, Verdict | None] = dict.fromkeys(sorted(claims))
         self._combined = combine([])
         self._is_judged = False
@@ -93,6 +97,9 @@ class Totals:
         self.errors.update(iteration.summary.errors)
         self.crashes.update(iteration.crash_counts)
         self.outcomes[iteration.verdict.allowing_untested().outcome] += 1
+        number = iteration.draw.iteration
+        told = [f"iteration {number}: {each}" for each in iteration.summary.warnings]
+        self.warnings += told[: _MOST_WARNINGS - len(self.warnings)]
         self.judge(iteration.verdict, stopped=iteration.stopped)
 
     def judge(self, verdict: Verdict, *, stopped: bool = False) -> None:
@@ -187,4 +194,5 @@ class Totals:
             "reproductions": [each.to_json() for each in self.reproductions],
             "other_clients": self.other_clients,
             "worst": [each.to_json() for each in self.worst],
+            "warnings": self.warnings,
         }

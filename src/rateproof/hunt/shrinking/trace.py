@@ -19,6 +19,7 @@ __all__ = ["Trace", "book", "retrace"]
 _BURST_PARTS = 100
 _OTHERS_PARTS = 100
 _MOST_STEPS = 400
+_AS_SHORT_AS_SEEN = {"chain", "late", "tick"}
 _EDGE_PARTS = 50
 _DRIP_PARTS = 10  # its edge is shared by as many drips as the limit, and is to be above latency
 
@@ -151,6 +152,7 @@ def book(policy: Policy, window_ns: int, least: int) -> list[Recipe]:
     edges_ns = {
         family: max(1, window_ns // (_DRIP_PARTS if family == "drip" else _EDGE_PARTS))
         for family in FAMILIES
+        if family not in _AS_SHORT_AS_SEEN
     }
     whole = [attack(name, policy, number, edge_ns).recipe for name, edge_ns in edges_ns.items()]
     few = max(least, policy.quotas[number].limit + 1)

@@ -29,6 +29,7 @@ __all__ = [
     "Diagnosis",
     "Hypothesis",
     "diagnose",
+    "failed_runs",
     "is_long",
     "known_since_ns",
     "not_limited",
@@ -80,6 +81,30 @@ def not_limited(log: EventLog, counts: Counts) -> list[Hypothesis]:
         unjudged = frozenset({OVER_ADMISSION})
         return [Hypothesis(Diagnosis.ONLY_ELSEWHERE, why_elsewhere(log), unjudged)]
     return []
+
+
+def failed_runs(log: EventLog) -> list[Hypothesis]:
+    """Name a run of several in which no request got as far as a limiter: others hide it."""
+    if log.same("run") is not None or not len(log):
+        return []
+    answers: dict[int, set[int]] = {}
+    for run, status in zip(log.ints("run"), log.ints("status"), strict=True):
+        answers.setdefault(run, set()).add(status)
+    known = rejected_statuses(log)
+    failed = [
+        run
+        for run, seen in answers.items()
+        if all(status < 100 or (status >= 500 and status not in known) for status in seen)
+    ]
+    if not failed:
+        return []
+    rows = [row for row, run in enumerate(log.ints("run")) if run == failed[0]]
+    which = f"run {failed[0]}"
+    if len(failed) > 1:
+        which += f", as in {len(failed) - 1} more of {len(answers)} runs"
+    return [
+        Hypothesis(Diagnosis.NOTHING_ADMITTED, f"{which}: {why_nothing_admitted(log.take(rows))}")
+    ]
 
 
 def is_long(log: EventLog) -> bool:

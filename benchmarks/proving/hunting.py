@@ -1,4 +1,4 @@
-"""How long the hunt takes to find what is known to be wrong."""
+"""Time that the hunt takes to find what is known to be wrong."""
 
 import signal
 import socket

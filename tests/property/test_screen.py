@@ -101,7 +101,7 @@ def random_log(rng: random.Random, policy: Policy) -> EventLog:
     elif order == "anyhow":
         rng.shuffle(events)
     metadata = {
-        "fresh_keys": rng.random() < 0.5,
+        "fresh_keys": rng.random() < 0.8,
         "valid": rng.random() < 0.9,
         "complete": rng.random() < 0.9,
     }

@@ -13,12 +13,12 @@ pub(crate) const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seed(pub(crate) u64, pub(crate) u64);
 
-/// Where a key's slot may be, and how it is told from its neighbours.
+/// The place of a key's slot, and what tells it from its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// 48 bits, never 0.
     pub(crate) tag: u64,
-    /// Which slot of a bucket it is given first: one that can be guessed before a tag is read.
+    /// The slot of a bucket that it is given first: one that can be guessed before a tag is read.
     pub(crate) way: usize,
     /// The two candidate buckets; now and then they are one.
     ///

@@ -45,7 +45,7 @@ fn table(algorithm: Algorithm, limit: u64) -> Arc<Table> {
     Arc::new(Table::open(None, quota, 1).expect("a table"))
 }
 
-/// Whether it was admitted; `None` when the lock was taken.
+/// True if it was admitted; `None` when the lock was taken.
 fn hit(table: &Table, key: &[u8], cost: u64) -> Option<bool> {
     let answer = table.hit(key, cost, None, Duration::ZERO).expect("valid");
     answer.map(|answer| answer.admitted && !answer.full)

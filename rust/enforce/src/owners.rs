@@ -78,7 +78,7 @@ impl Table {
         idle
     }
 
-    /// Whether nothing that the slot has counted matters any more.
+    /// True if nothing that the slot has counted matters any more.
     fn idle(&self, slot: usize, now: u64) -> bool {
         self.slot(slot).busy_until(now) <= now
     }
@@ -104,7 +104,7 @@ impl Table {
             .find(|found| found.word & TAG_MASK == place.tag)
     }
 
-    /// Whether the slot has had no other owner since it was found.
+    /// True if the slot has had no other owner since it was found.
     pub(crate) fn still(&self, found: Found) -> bool {
         without(Step::Recheck) || self.tag(found.slot).load(Ordering::Acquire) == found.word
     }

@@ -31,7 +31,7 @@ pub(crate) enum Step {
     Turn,
 }
 
-/// Whether the step is left out: never, but in a model.
+/// True if the step is left out: never, but in a model.
 #[cfg(not(all(test, loom)))]
 pub(crate) const fn without(_step: Step) -> bool {
     false

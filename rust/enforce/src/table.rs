@@ -99,7 +99,7 @@ impl Table {
         table
     }
 
-    /// Whether a decision counts that the table makes at `now`: it was seen in its place less than a
+    /// True if a decision counts that the table makes at `now`: it was seen in its place less than a
     /// second before, or later.
     #[inline]
     pub(crate) fn stands(&self, now: u64) -> bool {
@@ -152,7 +152,7 @@ impl Table {
         }
     }
 
-    /// What it promises each key.
+    /// The quota that it promises each key.
     #[must_use]
     pub fn quota(&self) -> &Quota {
         &self.shape.quota
@@ -188,7 +188,7 @@ impl Table {
         self.life.number(&self.backing, word, next)
     }
 
-    /// What to call it in a message.
+    /// Its name in a message.
     pub(crate) fn name(&self) -> String {
         self.backing.name()
     }
@@ -234,7 +234,7 @@ impl Table {
         &self.mapping.words()[self.shape.tag_index(slot)]
     }
 
-    /// Whether the slot has never had an owner.
+    /// True if the slot has never had an owner.
     pub(crate) fn unowned(&self, slot: usize) -> bool {
         self.tag(slot).load(Ordering::Acquire) == 0
     }

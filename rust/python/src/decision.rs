@@ -117,12 +117,12 @@ impl Decision {
         self.said[place].load(Relaxed)
     }
 
-    /// Whether the request may pass.
+    /// True if the request may pass.
     pub fn passes(&self) -> bool {
         self.figure(ADMITTED) != 0
     }
 
-    /// What remains of the quota at a place of the policy, by which it was decided.
+    /// The rest of the quota at a place of the policy, if that decided.
     pub fn remaining_of(&self, place: usize) -> Option<u64> {
         match &self.quotas {
             _ if self.figure(REASON) != Reason::Quota as u64 => None,

@@ -59,7 +59,7 @@ class Tables(Ledger, Protocol):
 
     @property
     def slots(self) -> int:
-        """How many places each table has."""
+        """Number of places in each table."""
         ...
 
     def sample(self, index: int, now_ns: int | None, turn: int, count: int) -> tuple[int, int]:

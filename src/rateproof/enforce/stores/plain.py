@@ -53,9 +53,20 @@ class PlainStore:
         self.begin()
         _every_store.add(self)
 
+    @property
+    def lock(self) -> threading.Lock:
+        """The lock of an open store.
+
+        Raises:
+            StoreError: it is closed, or this process was forked from the one that opened it.
+        """
+        if self._over is not None:
+            raise StoreError(*self._over)
+        return self._lock
+
     def begin(self) -> None:
         """Count from nothing, with a lock that nobody holds."""
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._counts = [0] * len(Count)
         for table in self._tables.values():
             table.begin()
@@ -63,7 +74,6 @@ class PlainStore:
     def ledger(self, quotas: Sequence[Quota]) -> "PlainLedger":
         """The ledger of these quotas; see `Store`."""
         with self.lock:
-            self.check_open()
             for quota in quotas:
                 if quota not in self._tables:
                     check_quota(quota, self._capacity)
@@ -72,37 +82,27 @@ class PlainStore:
 
     def counters(self) -> "PlainStore":
         """The counters of this process; see `Store`."""
-        self.check_open()
-        return self
+        with self.lock:
+            return self
 
     def add(self, which: int) -> None:
         """One more of `which`; see `DecisionCounters`."""
         with self.lock:
-            self.check_open()
             self._counts[Count(which)] += 1
 
     def totals(self) -> tuple[int, ...]:
         """The number of each; see `DecisionCounters`."""
-        self.check_open()
-        return tuple(self._counts)
+        with self.lock:
+            return tuple(self._counts)
 
     def retain(self, quotas: Sequence[Quota]) -> None:
         """Let go of the tables of other quotas; see `Store`."""
-        with self.lock:
+        with self._lock:
             self._tables = {quota: self._tables[quota] for quota in self._tables if quota in quotas}
 
     def close(self) -> None:
         """Let go of the tables, once or more often."""
         self._over = self._over or _CLOSED
-
-    def check_open(self) -> None:
-        """Refuse what is asked after the end.
-
-        Raises:
-            StoreError: it is closed, or this process was forked from the one that opened it.
-        """
-        if self._over is not None:
-            raise StoreError(*self._over)
 
     def begin_in_child(self) -> None:
         """In a forked child: the thread that held the lock does not exist here."""
@@ -126,8 +126,8 @@ class PlainLedger:
     """The tables of one policy, decided together: several quotas are all or nothing; see `Ledger`.
 
     Args:
-        store: whose lock is held for each decision.
-        quotas: what the tables count, in the same order.
+        store: its lock is held for each decision.
+        quotas: of the tables, in the same order.
         tables: in the order of the answers.
     """
 
@@ -149,7 +149,6 @@ class PlainLedger:
     ) -> Ruling:
         """Decide, and charge every table if every table admits, unless that is not wanted."""
         with self._store.lock:
-            self._store.check_open()
             read_ns = time.monotonic_ns() if now_ns is None else now_ns
             now_ns = max(read_ns, *(table.latest_ns for table in self._tables))
             lag_ns = now_ns - read_ns
@@ -174,14 +173,12 @@ class PlainLedger:
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""
         with self._store.lock:
-            self._store.check_open()
             for table in self._tables:
                 table.forget(key)
 
     def clear(self) -> None:
         """Forget every admission of every key."""
         with self._store.lock:
-            self._store.check_open()
             for table in self._tables:
                 table.begin()
 
@@ -193,29 +190,20 @@ class PlainLedger:
     def sample(self, index: int, now_ns: int | None, *_: int) -> tuple[int, int]:
         """Count the keys of one table that are bound, and its places."""
         with self._store.lock:
-            self._store.check_open()
             now_ns = time.monotonic_ns() if now_ns is None else now_ns
             return self._tables[index].live(now_ns), self.slots
 
 
 class _Table:
-    """The states of one quota. Used under the store's lock.
-
-    Args:
-        quota: what is counted.
-        capacity: how many keys can be live at once.
-    """
+    """The states of one quota, with room for so many keys. Used under the store's lock."""
 
     def __init__(self, quota: Quota, capacity: int) -> None:
-        self.quota = quota
-        self.capacity = capacity
-        self.latest_ns = 0
+        self.quota, self.capacity, self.latest_ns = quota, capacity, 0
         self._rule = RULES[quota.algorithm]
         self._unseen = (0,) * self._rule.width(quota)
         self.begin()
 
     def begin(self) -> None:
-        """Know nobody."""
         self._states: dict[bytes, State] = {}
         # A heap: for each key when it may be idle, or before. Who is first is looked at again.
         self._ends: list[tuple[int, bytes]] = []
@@ -223,7 +211,7 @@ class _Table:
     def look(self, key: bytes, cost: int, now_ns: int, lag_ns: int) -> Answer:
         """Answer the key before it is charged, to whoever has read the time `lag_ns` ago."""
         state = self._states.get(key)
-        room_in_ns = 0 if state is not None else self._room_in_ns(now_ns)
+        room_in_ns = 0 if state else self._room_in_ns(now_ns)
         if room_in_ns:
             wait_ns = room_in_ns + lag_ns
             return Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
@@ -233,23 +221,21 @@ class _Table:
 
     def charge(self, key: bytes, cost: int, now_ns: int, lag_ns: int) -> Answer:
         """Admit `cost`, which `look` has found to fit just now."""
-        before = self._states.get(key)
-        if before is None:
+        state = self._states.get(key)
+        if state is None:
             if len(self._states) >= self.capacity:
                 del self._states[heappop(self._ends)[1]]  # idle, as `look` has found
             heappush(self._ends, (0, key))
-        state = self._rule.charged(self.quota, before or self._unseen, now_ns, cost)
+        state = self._rule.charged(self.quota, state or self._unseen, now_ns, cost)
         self._states[key] = state
         return self._answer(state, 0, now_ns, lag_ns)
 
     def forget(self, key: bytes) -> None:
-        """Know nothing of the key."""
         if self._states.pop(key, None):
             self._ends = [end for end in self._ends if end[1] != key]
             heapify(self._ends)
 
     def live(self, now_ns: int) -> int:
-        """Count the keys that are bound."""
         rest_ns = self._rule.reset_after_ns
         return sum(rest_ns(self.quota, state, now_ns) > 0 for state in self._states.values())
 

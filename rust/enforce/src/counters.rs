@@ -150,11 +150,10 @@ impl Counters {
     fn looked_for(&self) -> &Self {
         if let Some(backing) = self.backing.as_ref().filter(|backing| backing.is_removed())
             && let Ok(successor) = Self::made(backing.path.as_deref(), self.alone, true)
+            && self.successor.set(successor)
         {
-            if self.successor.set(successor) {
-                self.latest().add(DELETED);
-                backing.give_up("counters");
-            }
+            self.latest().add(DELETED);
+            backing.give_up("counters");
         }
         self.successor.get().unwrap_or(self)
     }

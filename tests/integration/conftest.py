@@ -8,16 +8,19 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rateproof.enforce.stores.location import remove
 from rateproof.simulate.target import Target
+from tests.integration.client_session import SERVER, Terminal
 
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -224,3 +227,37 @@ def scripted() -> Iterator[Callable[..., ScriptedServer]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[..., str]]:
+    """The URL of a server that answers 200 after a delay, one a delay for all tests of a file."""
+    started: dict[float, subprocess.Popen[str]] = {}
+    urls: dict[float, str] = {}
+
+    def url(delay: float = 0) -> str:
+        if delay not in urls:
+            process = started[delay] = subprocess.Popen(
+                [sys.executable, "-c", SERVER, str(delay)], stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            urls[delay] = f"http://127.0.0.1:{int(process.stdout.readline())}/"
+        return urls[delay]
+
+    yield url
+    for process in started.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def start(settings: str, **options: Any) -> Terminal:
+        opened.append(Terminal(settings, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()

@@ -47,6 +47,8 @@ pub struct Settings {
     pub namespace: String,
     /// Nothing is sent from this instant of the run on; `i64::MAX`: until stopped.
     pub duration_ns: i64,
+    /// Sent in all, at most.
+    pub max_requests: i64,
     /// For a whole request, from its start to the end of its answer.
     pub timeout_ns: i64,
     /// For connecting alone, TLS included.
@@ -114,6 +116,7 @@ mod tests {
             seed: 0,
             namespace: "run".into(),
             duration_ns: i64::MAX,
+            max_requests: i64::MAX,
             timeout_ns: 1,
             connect_timeout_ns: 1,
             max_connections: 8,

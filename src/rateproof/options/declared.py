@@ -301,7 +301,10 @@ _TEST = Verb(
             ),
             _DURATION,
             Option(
-                "max_requests", whole(1, 10**9), "stop once so many were sent", otherwise="none"
+                "max_requests",
+                whole(1, 10**9),
+                "sent in all, at most; then it ends",
+                otherwise="none",
             ),
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(

@@ -11,6 +11,7 @@ environment and such a file.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,6 +98,6 @@ class Sources:
             for name, option in options.items():
                 if option.inside in found:
                     value = {option.inside: found[option.inside]}
-                    reader.check((name,), lambda value=value: accept(value))  # type: ignore[misc]
+                    reader.check((name,), partial(accept, value))
         reader.finish()
         return found

@@ -188,11 +188,11 @@ class Attention:
         else:
             self._release_terminal()  # hung up: readable for ever, and nothing in it
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.ask()
         self.wake()
 
-    def _on_resume(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _on_resume(self, _number: int, _frame: FrameType | None) -> None:
         """After Ctrl-Z and `fg` the shell has put its own modes back: take ours again."""
         self._take_terminal()
         self.wake()

@@ -141,19 +141,9 @@ def _seen_within_a_window(verdict: dict[str, Any]) -> Iterator[int]:
 
 def _hunt(url: str, folder: Path, budget: Budget) -> str:
     command = [
-        *(
-            sys.executable,
-            "-m",
-            "rateproof",
-            "test",
-            "--worst-time",
-            "0",
-            url,
-            "--no-start",
-            "--json",
-            "--fail-fast",
-        ),
-        *("--policy", POLICY, "--key", _KEY, "--claim", _CLAIM, "--out", str(folder)),
+        *(sys.executable, "-m", "rateproof", "test", url, "--policy", POLICY, "--key", _KEY),
+        *("--claim", _CLAIM, "--worst-time", "0", "--no-start", "--fail-fast", "--json"),
+        *("--out", str(folder)),
     ]
     if not budget.shrink_s:
         command.append("--no-shrink")

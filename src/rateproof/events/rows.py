@@ -7,11 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from math import nan
 from typing import Any
 
-from rateproof.errors import LogError
+from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.columns import NULL
 from rateproof.events.log import (
     ADMITTED,
-    BINARY,
     COLUMNS,
     DEFAULTS,
     FLOAT,
@@ -21,19 +20,12 @@ from rateproof.events.log import (
     REQUIRED,
     TEXT,
     UNKNOWN,
+    Event,
     EventLog,
     outcome_of,
 )
 
 __all__ = ["ROW_FORM", "json_object", "table_of"]
-
-_NEEDED = set(REQUIRED) - {"key"}
-_TYPES: dict[str, set[type]] = {
-    INT: {int, type(None)},
-    FLOAT: {int, float, type(None)},
-    TEXT: {str, type(None)},
-    BINARY: {bytes, type(None)},
-}
 
 ROW_FORM = f"each line is a JSON object with at least {', '.join(REQUIRED)}"
 
@@ -45,7 +37,7 @@ def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
         LogError: it holds none; `where` and `form` are its place and what it should be.
     """
     try:
-        row = json.loads(line)
+        row = _decoded(line)
     except (ValueError, RecursionError) as error:
         begun = line.lstrip().startswith(b"{") and not line.endswith(b"\n")
         problem = "is cut off" if begun else "is not JSON"
@@ -55,6 +47,19 @@ def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise LogError(f"{where} is not a JSON object", form)
     return row
+
+
+_DECODER: Any = json.JSONDecoder()
+
+
+def _decoded(line: bytes) -> Any:
+    """What `json.loads` makes of a line, in half the time where it is as ours are."""
+    try:
+        text = line.decode()
+        found, end = _DECODER.scan_once(text, 0)
+    except (UnicodeDecodeError, StopIteration):
+        return json.loads(line)
+    return found if text[end:] in {"\n", ""} else json.loads(line)
 
 
 def table_of(
@@ -75,67 +80,89 @@ def table_of(
     """
     rejected = REJECTED_STATUSES if rejected is None else rejected
     try:
-        return _table(list(rows.values()), rejected)
-    except LogError:
+        return _by_column(list(rows.values()), rejected)
+    except (AttributeError, KeyError, TypeError, OverflowError, LogError, InvalidArgument):
         log = EventLog()
-    for number, row in rows.items():  # slow, and able to say which of them it is
+    for number, row in rows.items():  # slow, and able to say what is wrong with which
         try:
-            log.extend(_table([row], rejected))
+            log.append(_event_of(row, rejected))
         except LogError as error:
             raise LogError(f"{name}, line {number}: {error.message}", error.hint) from error
     return log
 
 
-def _table(rows: Sequence[dict[str, Any]], rejected: Collection[int]) -> EventLog:
-    lists = {name: [row.get(name) for row in rows] for name in COLUMNS}
-    lists["key"] = list(map(_key_of, rows))
-    for name in ("key", "sent_ns"):
-        if None in lists[name]:
-            raise LogError("key and sent_ns cannot be null", ROW_FORM)
-    columns = {name: _packed(name, lists[name]) for name in COLUMNS if name != "outcome"}
+def _by_column(rows: Sequence[dict[str, Any]], rejected: Collection[int]) -> EventLog:
+    """Fast, and content to fail on any row that is not plain."""
+    lists = {name: [row[name] for row in rows] for name in REQUIRED}
+    told = set[str]().union(*rows).intersection(COLUMNS).union({"outcome"}).difference(lists)
+    lists |= {name: [row.get(name) for row in rows] for name in told}
+    lists["key"] = [key.encode("utf-8", "surrogatepass") for key in lists["key"]]
     lists["outcome"] = [
         outcome_of(status, rejected) if outcome is None else outcome
         for outcome, status in zip(lists["outcome"], lists["status"], strict=True)
     ]
-    columns["outcome"] = _packed("outcome", lists["outcome"])
-    if strange := set(lists["outcome"]) - {ADMITTED, REJECTED, UNKNOWN}:
-        raise LogError(f"outcome {strange.pop()!r}", f"one of {ADMITTED}, {REJECTED}, {UNKNOWN}")
+    if not {ADMITTED, REJECTED, UNKNOWN}.issuperset(lists["outcome"]):
+        raise TypeError
+    columns = {}
+    for name, values in lists.items():
+        default = DEFAULTS.get(name)
+        whole = values if default is None else [default if v is None else v for v in values]
+        columns[name] = _packed(COLUMNS[name], whole)
+    if NULL in columns["sent_ns"]:
+        raise TypeError
     return EventLog.from_columns(columns, len(rows))
 
 
-def _key_of(row: dict[str, Any]) -> Any:
-    """The key of a row; a row that lacks a column is refused."""
-    if not row.keys() >= _NEEDED or ("key" not in row and "key_base64" not in row):
-        missing = [name for name in REQUIRED if name not in row]
-        raise LogError(f"column {', '.join(missing)} is missing", ROW_FORM)
-    if "key" not in row:
-        try:
-            return base64.b64decode(row["key_base64"], validate=True)
-        except (ValueError, TypeError) as error:
-            raise LogError("key_base64 is not base64") from error
-    key = row["key"]
-    return key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
-
-
-def _packed(name: str, values: list[Any]) -> Any:
-    """A column as `EventLog.from_columns` takes it."""
-    kind, default = COLUMNS[name], DEFAULTS.get(name)
-    fits = _TYPES[kind]
-    if not fits.issuperset(map(type, values)):
-        raise _misfit(name, next(value for value in values if type(value) not in fits))
-    if kind in {INT, FLOAT}:
-        numbers = [value for value in values if type(value) is int]
-        if numbers and not NULL < min(numbers) <= max(numbers) < -NULL:
-            raise _misfit(name, max(numbers, key=abs))
-    if default is not None:
-        values = [default if value is None else value for value in values]
+def _packed(kind: str, values: list[Any]) -> Any:
     if kind == INT:
-        return array("q", [NULL if value is None else value for value in values])
+        missing = values.count(None)
+        ints = array("q", [NULL if v is None else v for v in values] if missing else values)
+        if bool in set(map(type, values)) or ints.count(NULL) != missing:
+            raise TypeError
+        return ints
     if kind == FLOAT:
+        if not {int, float, type(None)}.issuperset(map(type, values)):
+            raise TypeError
         return array("d", [nan if value is None else value for value in values])
     code_of = {word: code for code, word in enumerate(dict.fromkeys(values))}
+    if not {str if kind == TEXT else bytes, type(None)}.issuperset(map(type, code_of)):
+        raise TypeError
     return array("i", map(code_of.__getitem__, values)), list(code_of)
 
 
-def _misfit(name: str, value: Any) -> LogError:
-    return LogError(f"{name} is {value!r}", f"{name} holds {COLUMNS[name]}")
+def _event_of(row: dict[str, Any], rejected: Collection[int]) -> Event:
+    if "key_base64" in row and "key" not in row:
+        try:
+            row["key"] = base64.b64decode(row.pop("key_base64"), validate=True)
+        except (ValueError, TypeError) as error:
+            raise LogError("key_base64 is not base64") from error
+    elif isinstance(row.get("key"), str):
+        row["key"] = row["key"].encode("utf-8", "surrogatepass")
+    missing = [name for name in REQUIRED if name not in row]
+    if missing:
+        raise LogError(f"column {', '.join(missing)} is missing", ROW_FORM)
+    values = {name: _checked(name, row[name]) for name in COLUMNS if row.get(name) is not None}
+    for name in ("received_ns", "status"):
+        values.setdefault(name, None)
+    values.setdefault("outcome", outcome_of(values["status"], rejected))
+    if "key" not in values or "sent_ns" not in values:
+        raise LogError("key and sent_ns cannot be null", ROW_FORM)
+    if values["outcome"] not in {ADMITTED, REJECTED, UNKNOWN}:
+        raise LogError(
+            f"outcome {values['outcome']!r}", f"one of {ADMITTED}, {REJECTED}, {UNKNOWN}"
+        )
+    return Event(**values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    kind = COLUMNS[name]
+    if kind == INT:
+        fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    elif kind == FLOAT:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = fits and (isinstance(value, float) or abs(value) < 2**63)
+    else:
+        fits = isinstance(value, str if kind == TEXT else bytes)
+    if not fits:
+        raise LogError(f"{name} is {value!r}", f"{name} holds {kind}")
+    return value

@@ -146,21 +146,9 @@ def _seen_within_a_window(verdict: dict[str, Any]) -> Iterator[int]:
 
 def _hunt(url: str, folder: Path, budget: Budget) -> str:
     command = [
-        *(
-            sys.executable,
-            "-m",
-            "rateproof",
-            "test",
-            "--worst-time",
-            f"{budget.worst_s:g}s",
-            "--shrink-time",
-            f"{budget.shrink_s:g}s",
-            url,
-            "--no-start",
-            "--json",
-            "--fail-fast",
-        ),
-        *("--policy", POLICY, "--key", _KEY, "--claim", _CLAIM, "--out", str(folder)),
+        *(sys.executable, "-m", "rateproof", "test", url, "--policy", POLICY, "--key", _KEY),
+        *("--claim", _CLAIM, "--no-start", "--fail-fast", "--json", "--out", str(folder)),
+        *("--shrink-time", f"{budget.shrink_s:g}s", "--worst-time", f"{budget.worst_s:g}s"),
     ]
     lines, words = folder / "lines.jsonl", folder / "words.txt"
     with lines.open("wb") as stdout, words.open("wb") as stderr:

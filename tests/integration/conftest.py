@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import shutil
@@ -162,6 +163,29 @@ def start(spawn, store, hide, listening):
     yield started
     for server in running:
         remove(f"server-{server.port}")  # its counters, where its store has none
+
+
+@pytest.fixture
+def start_tester(spawn, tmp_path):
+    """Start `rateproof test --json`, without a search for the worst."""
+
+    def started(url, *options, policy="5 per 1s", **settings):
+        fixed = ("--policy", policy, "--worst-time", 0, "--out", tmp_path, "--json")
+        return spawn("-m", "rateproof", "test", url, *fixed, *options, **settings)
+
+    return started
+
+
+@pytest.fixture
+def run_tester(start_tester):
+    """Run `rateproof test`; its exit code, the lines of its output, and its words."""
+
+    def run(url, *options, **settings):
+        process = start_tester(url, *options, **settings)
+        output, words = process.communicate(timeout=120)
+        return process.returncode, list(map(json.loads, output.splitlines())), words
+
+    return run
 
 
 class ScriptedServer:

@@ -27,6 +27,8 @@ pub(crate) enum Step {
     Recheck,
     /// The second look at the cursor, after the cell was read.
     Recursor,
+    /// The reading of the clock once the slot is frozen, not before.
+    Reading,
     /// The turn that comes with every change of the lock.
     Turn,
 }

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from rateproof.prove.terms import CLAIM_SETS, Tolerance
 from rateproof.units import format_duration
 
 __all__ = ["VERDICT_CODES", "check"]
+
+_LINES_AT_ONCE: Final = 1_000
 
 VERDICT_CODES: Final = {"consistent": 0, "violated": 1, "inconclusive": 2}
 
@@ -140,8 +142,9 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     if arguments.evidence is not None:
         _write_evidence(arguments.evidence, verdict, tolerance, log, denied_count=counted)
     if keys is not None:
-        for key in keys:
-            emit(json.dumps(key.to_json()) if arguments.json else key.sentence())
+        lines = (json.dumps(key.to_json()) if arguments.json else key.sentence() for key in keys)
+        while some := "\n".join(islice(lines, _LINES_AT_ONCE)):
+            emit(some)
         say("\n".join([*answer(verdict), *(f"warning: {one}" for one in _warnings(log))]))
     else:
         _tell(arguments, verdict, _warnings(log))

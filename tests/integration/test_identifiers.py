@@ -213,6 +213,24 @@ def test_a_field_beyond_ascii_counts_by_its_bytes(spawn, unused_port, wait_for_p
     assert set(keys["granian, WSGI"]) == {keys["gunicorn"][-1]}
 
 
+def test_the_server_says_which_field_it_cannot_read(spawn):
+    """Such clients count under their address, and the operator can know."""
+    process = spawn(
+        *("-m", "rateproof", "serve", "--port", 0, "--workers", 1),
+        *("--policy", "2 per 1h", "--key", "header:X-Api-Key|ip"),
+    )
+    line = process.stderr.readline()
+    port = int(re.search(r":(\d+)\n$", line)[1])
+    sent = (b"\xff" + MARK, b"\xfe", b"\xfd", b"plain")
+    answers = [ask(port, b"/", b"X-Api-Key: " + value) for value in sent]
+    assert [status(answer) for answer in answers] == [200, 200, 503, 200]
+    process.terminate()
+    said = process.stderr.read()
+    assert said.count("X-Api-Key") == 1
+    assert "beyond ASCII" in said
+    check_shown_nowhere(said.encode())
+
+
 def test_a_request_has_the_same_key_whichever_server_presents_it(
     spawn, unused_port, wait_for_port, tmp_path
 ):

@@ -8,6 +8,10 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +37,15 @@ def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
     while table.hit(key, 1, now_ns)[0]:
         count += 1
     return count
+
+
+@contextmanager
+def over_at_the_end(over: threading.Event):
+    """Whatever happens, tell a thread that it is over."""
+    try:
+        yield
+    finally:
+        over.set()
 
 
 @pytest.fixture
@@ -200,10 +213,97 @@ def test_a_deleted_table_that_cannot_be_made_again_is_an_error_each_time(tmp_pat
     shutil.rmtree(folder)
     folder.touch()
     for _ in range(2):
-        with pytest.raises(StoreError, match="cannot open table"):
+        with pytest.raises(StoreError, match=r"table \S+ was deleted .*: cannot open table"):
             table.hit(b"a", 1, 0)
     folder.unlink()
     assert table.hit(b"a", 1, 0)[0]
+
+
+@pytest.mark.parametrize("deleted", [0, 1])
+def test_a_table_beside_a_deleted_one_is_charged_once(tmp_path, deleted):
+    names = [tmp_path / "one", tmp_path / "two"]
+    tables = [sliding_log(name, 5, HOUR_NS, 100) for name in names]
+    assert hit_all(tables, b"a", 1, 0)[0]
+    names[deleted].unlink()
+    assert hit_all(tables, b"a", 1, SECOND_NS)[0]
+    left = [table.peek(b"a", 1, SECOND_NS)[2] for table in tables]
+    assert left[deleted] == 4
+    assert left[1 - deleted] == 3
+
+
+def test_a_peek_sees_the_table_that_came_in_place_of_a_deleted_one(path):
+    table = sliding_log(path, 5, HOUR_NS, 100)
+    table.hit(b"a", 1, 0)
+    path.unlink()
+    other = sliding_log(path, 5, HOUR_NS, 100)
+    other.hit(b"a", 3, SECOND_NS)
+    assert table.peek(b"a", 1, SECOND_NS - 1)[2] == 4
+    assert table.peek(b"a", 1, SECOND_NS)[2] == 2
+
+
+@pytest.mark.parametrize("asked", ["hit", "peek"])
+def test_a_deleted_table_that_another_process_opens_costs_a_short_wait(path, asked):
+    table = sliding_log(path, 5, HOUR_NS, 100)
+    ask = getattr(table, asked)
+    ask(b"a", 1, 0)
+    path.unlink()
+    path.touch(mode=0o600)
+    beats, over = [], threading.Event()
+
+    def beat():
+        while not over.wait(0.001):
+            beats.append(time.monotonic())
+
+    with path.open("rb") as opening, ThreadPoolExecutor(1) as pool, over_at_the_end(over):
+        fcntl.flock(opening, fcntl.LOCK_EX)
+        pool.submit(beat)
+        start = time.monotonic()
+        with pytest.raises(StoreError, match=r"was deleted while .*: another process opens it"):
+            ask(b"a", 1, SECOND_NS)
+        end = time.monotonic()
+    assert end - start < 5
+    assert any(start < beat < end for beat in beats), "no other thread ran meanwhile"
+    assert ask(b"a", 1, SECOND_NS)[0]
+
+
+REMOVER = """
+import os, sys
+print("removes", flush=True)
+while True:
+    for remove, path in ((os.unlink, sys.argv[1] + "/table"), (os.rmdir, sys.argv[1])):
+        try:
+            remove(path)
+        except OSError:
+            pass
+"""
+
+
+def test_a_folder_that_is_removed_again_and_again_fails_no_decision(spawn, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    table = Table(str(folder / "table"), "token-bucket", 1, SECOND_NS, 1, 1)
+    remover = spawn("-c", REMOVER, folder)
+    assert remover.stdout.readline() == "removes\n"
+    assert all(table.hit(b"a", 1, second * SECOND_NS)[0] for second in range(30_000))
+
+
+def test_what_found_no_room_takes_nothing_of_what_others_have_open(spawn, path):
+    """The name may have come to mean a table of theirs."""
+    theirs = sliding_log(path, 5, HOUR_NS, 100)
+    program = f"""
+import resource
+from rateproof._native import Table
+from rateproof.errors import StoreError
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    Table({str(path)!r}, "sliding-log", 5, 3_600 * 10**9, 5, 100_000)
+except StoreError as error:
+    print(error)
+"""
+    out, errors = spawn("-c", program).communicate(timeout=60)
+    assert "capacity" in out, errors
+    assert admissions(theirs, b"a") == 5
+    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 0
 
 
 IN_NAMESPACE = """

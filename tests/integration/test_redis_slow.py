@@ -50,6 +50,55 @@ def test_a_dripping_server_costs_one_timeout_a_call(dripping, scheme, waiting):
         assert took_s < TIMEOUT_S + SLACK_S
 
 
+@pytest.fixture
+def lost():
+    """The address of a node that knows of no other one, and that its Cluster is down."""
+
+    def answer(connection, port):
+        with connection, contextlib.suppress(OSError):
+            while asked := connection.recv(65_536):
+                if b"EVALSHA" in asked:
+                    connection.sendall(b"-CLUSTERDOWN The cluster is down\r\n")
+                elif b"SLOTS" in asked:
+                    node = b"*3\r\n$9\r\n127.0.0.1\r\n:%d\r\n$2\r\nid\r\n" % port
+                    connection.sendall(b"*1\r\n*3\r\n:0\r\n:16383\r\n" + node)
+                elif asked.endswith(b"COMMAND\r\n"):
+                    connection.sendall(b"*0\r\n")
+                else:
+                    connection.sendall(b"+OK\r\n" * asked.count(b"*"))
+
+    def accept(listener, port):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=answer, args=(connection, port), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        threading.Thread(target=accept, args=(listener, port), daemon=True).start()
+        yield f"127.0.0.1:{port}"
+
+
+def test_a_cluster_that_is_down_is_not_slept_for(lost, monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with Limiter("5 per 1h", store=f"redis+cluster://{lost}?timeout=5s") as limiter:
+        assert limiter.hit("a").reason == "error"
+    assert not slept
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["hit", "ahit"])
+def test_many_silent_nodes_cost_one_timeout_a_call(waiting):
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(12)]
+        nodes = ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in silent)
+        limiter = stack.enter_context(Limiter("5 per 1h", store=f"redis+cluster://{nodes}"))
+        start = time.monotonic()
+        decision = asyncio.run(limiter.ahit("a")) if waiting else limiter.hit("a")
+        assert decision.reason == "error"
+        assert time.monotonic() - start < TIMEOUT_S + SLACK_S
+
+
 def test_the_first_waits_for_a_silent_server_are_not_added_up(dripping):
     with (
         Limiter("5 per 1h", store=f"redis://{dripping}", on_error="admit") as limiter,

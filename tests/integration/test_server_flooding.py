@@ -1,6 +1,7 @@
 """Invented identities against real servers: one address locks nobody else out."""
 
 import http.client
+import json
 import re
 from contextlib import contextmanager
 
@@ -97,6 +98,22 @@ def test_behind_trusted_hops_only_the_flooder_is_refused(start):
         ask("new", **{"X-Forwarded-For": "203.0.113.7"})  # a worker learns by its first new key
         assert ask("newer", **{"X-Forwarded-For": "203.0.113.7"}) == 503
         assert ask("newer", **{"X-Forwarded-For": "203.0.113.8"}) == 200
+
+
+@pytest.mark.slow
+def test_ten_thousand_clients_and_the_tester_see_no_difference(start, spawn):
+    """They come from one address, and hold less than half of the places."""
+    server = start(NATIVE)
+    url = f"http://127.0.0.1:{server.port}"
+    many = ("--clients", 10_000, "--transport", "native", "--duration", "5s", "--plain", "--json")
+    told = json.loads(spawn("client.py", url, *many).communicate(timeout=120)[0])
+    assert sum(told["outcomes"].values()) == told["requests"] > 0
+    tester = spawn("tester.py", url, "--duration", "3s")
+    tester.communicate(timeout=120)
+    assert tester.returncode != 1
+    text = server.ask("/metrics")[2].decode()
+    full = re.findall(r"^rateproof_(?:flood|full|store_errors)_total (\d+)$", text, re.MULTILINE)
+    assert full == ["0"] * 3
 
 
 @pytest.mark.parametrize("told", ["10.0.0.0/99", "any"])

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from rateproof.enforce.stores.location import directory_of
+
 NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
 
 
@@ -88,3 +90,22 @@ def test_the_page_is_never_limited_nor_counted(start):
 def test_who_may_read_it_is_a_choice(start, choice, fields, status):
     server = start(NATIVE, "--metrics", choice)
     assert server.ask("/metrics", headers=fields)[0] == status
+
+
+def test_the_page_has_what_there_is_when_a_table_is_not_to_be_had(start, store):
+    server = start(NATIVE, "--workers", 1, "--policy", "5 per 1h; 9 per 2h")
+    assert server.status("a") == 200
+    (file,) = directory_of(store.removeprefix("shm://")).glob("sliding-log-5-*")
+    file.unlink()
+    file.mkdir()
+    try:
+        page = server.ask("/metrics")[2].decode()
+    finally:
+        file.rmdir()
+    assert 'rateproof_decisions_total{outcome="admitted"} 1\n' in page
+    assert 'rateproof_live_keys{quota="9 per 2h"} 1\n' in page
+    assert 'rateproof_live_keys{quota="5 per 1h"}' not in page
+    (why,) = re.findall(
+        r'^rateproof_table_unreadable{quota="5 per 1h",reason="(.*)"} 1$', page, re.MULTILINE
+    )
+    assert "was deleted while it was open" in why

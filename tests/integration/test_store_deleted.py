@@ -13,6 +13,7 @@ import pytest
 from rateproof import Limiter
 from rateproof.enforce.counters import Count
 from rateproof.enforce.stores.location import directory_of
+from rateproof.errors import StoreError
 
 SECOND_NS = 10**9
 LIMIT, WINDOW_NS = 20, 300_000_000
@@ -115,6 +116,48 @@ def test_a_second_limiter_of_the_process_shares_the_new_store_too(store, capfd):
                 assert (counts[Count.ADMITTED], counts[Count.DENIED]) == (2, 2)
                 assert counts[Count.DELETED] == 1
     assert "was deleted while it was open" in capfd.readouterr().err
+
+
+def test_counters_without_tables_are_shared_again_within_a_second(store, capfd):
+    """As those of a server whose limits are in Redis."""
+    folder = directory_of(store.removeprefix("shm://"))
+    with Limiter("9 per 1h", counters=store) as first:
+        first.hit("a")
+        shutil.rmtree(folder)
+        time.sleep(1)
+        first.hit("a")
+        with Limiter("9 per 1h", counters=store) as second:
+            assert second.stats().counts[Count.ADMITTED] == 1
+            assert second.stats().counts[Count.DELETED] == 1
+            shutil.rmtree(folder)
+            with Limiter("9 per 1h", counters=store) as third:
+                third.hit("a")
+                time.sleep(1)
+                first.hit("a")
+                assert third.stats().counts[Count.ADMITTED] == 2
+    assert "rateproof: counters /" in capfd.readouterr().err
+
+
+def test_a_table_that_cannot_be_made_again_is_an_error_that_is_counted(store):
+    quotas = ["2 per 1h", "3 per 1h"]
+    with Limiter("; ".join(quotas), store=store) as limiter:
+        limiter.hit("a")
+        (file,) = directory_of(store.removeprefix("shm://")).glob("sliding-log-2-*")
+        file.unlink()
+        file.mkdir()
+        try:
+            time.sleep(1)
+            for _ in range(2):
+                with pytest.raises(StoreError, match="was deleted while it was open"):
+                    limiter.hit("a")
+            stats = limiter.stats()
+            assert stats.counts[Count.ERROR] == 2
+            assert [str(quota) for quota in stats.tables] == quotas[1:]
+            assert [str(quota) for quota in stats.unreadable] == quotas[:1]
+        finally:
+            file.rmdir()
+        assert limiter.peek("a").quotas[1].remaining == 2, "the other table was charged in vain"
+        assert limiter.hit("a").quotas[0].remaining == 1
 
 
 @pytest.mark.parametrize("kept", ["file", "folder"])

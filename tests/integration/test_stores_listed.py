@@ -1,6 +1,7 @@
 """`rateproof store`: which stores there are, who has them open, and their removal."""
 
 import json
+import time
 
 import pytest
 
@@ -85,6 +86,18 @@ def test_a_store_that_nobody_has_open_is_removed(name, store, capsys):
     assert not directory_of(name).exists()
     assert main(["store", "rm", name]) == 64
     assert "there is no store" in capsys.readouterr().err
+
+
+def test_a_store_that_was_made_again_by_those_who_use_it_is_listed(name, store, capsys):
+    with Limiter("5 per 1h", store=store) as limiter:
+        limiter.hit("a")
+        assert main(["store", "rm", name]) == 0
+        time.sleep(1)
+        assert limiter.hit("a").remaining == 4
+        assert main(["store", "ls", "--json"]) == 0
+        listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        (found,) = (each for each in listed if each["name"] == name)
+        assert [table["live"] for table in found["tables"]] == [1]
 
 
 def test_looking_at_a_store_changes_nothing(name, store):

@@ -207,3 +207,16 @@ def test_a_table_of_no_rows_adds_none():
     log.extend(EventLog())
     assert len(log) == 1
     assert len(EventLog.from_columns(none, 0)) == 0
+
+
+def test_a_column_of_equal_values_takes_no_memory_wherever_it_comes_from():
+    columns = {"sent_ns": array("q", [1, 2]), "received_ns": array("q", [3, 3])}
+    columns |= {"status": array("q", [200, 200]), "run": array("q", [7, 7])}
+    columns |= {name: (array("i", [1, 1]), [b"a", b"b"]) for name in ("key",)}
+    columns["outcome"] = (array("i", [0, 0]), ["admitted"])
+    log = EventLog.from_columns(columns, 2)
+    assert [log.same(name) for name in ("run", "key", "sent_ns")] == [7, 1, None]
+    assert [event.key for event in log] == [b"b", b"b"]
+    assert log.column("run", [1]) == [7]
+    with pytest.raises(InvalidArgument, match="not below 1"):
+        EventLog.from_columns(columns | {"key": (array("i", [1, 1]), [b"a"])}, 2)

@@ -10,8 +10,6 @@ import rateproof
 ROOT = Path(rateproof.__file__).parent
 PROVE = "rateproof.prove"
 MOST_LEVELS, MOST_FILES = 7, 8
-# A store is looked up by its URL, as what lies in a folder is by its name.
-LOOKED_UP = {("rateproof.enforce.stores", "rateproof.enforce.stores.redis.store")}
 
 
 def _modules() -> dict[str, Path]:
@@ -36,7 +34,7 @@ def _imported(name: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= modules & MODULES.keys() or {node.module}
-    return {other for other in names & MODULES.keys() - {name} if (name, other) not in LOOKED_UP}
+    return names & MODULES.keys() - {name}
 
 
 @pytest.fixture(scope="module")

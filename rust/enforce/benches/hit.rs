@@ -65,7 +65,7 @@ fn main() {
     let mut keys = one();
     figure("peek_all of two quotas", &mut |_| {
         let key = black_box(keys.next().expect("endless"));
-        black_box(peek_all(&both, key, 1, Some(start)).expect("valid"));
+        black_box(peek_all(&both, key, 1, Some(start), PATIENCE).expect("valid"));
     });
     figure("the reading of the clock", &mut |_| {
         black_box(now_ns());

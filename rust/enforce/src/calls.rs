@@ -7,7 +7,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::answer::{Answer, Survey};
-use crate::clock::{self, Reading};
+use crate::clock::{self, PATIENCE, Reading};
 use crate::error::{Damage, Error};
 use crate::hash::Place;
 use crate::hold::Hold;
@@ -25,8 +25,8 @@ type Each<T> = SmallVec<[T; 4]>;
 /// Each quota's answer to one call, in the order of its tables.
 pub type Answers = Each<Answer>;
 
-/// When several tables decided, whether they all admitted, and what each says.
-type Ruling = (u64, bool, Answers);
+/// Whether several tables all admitted, and what each says.
+type Ruling = (bool, Answers);
 
 /// The use of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,24 +62,22 @@ impl Table {
                 let table = self.latest();
                 let place = table.place(key);
                 let decided = Cell::new(0);
-                let clock = || {
-                    let at = decision_time(&[table], supplied);
-                    decided.set(at.now);
-                    at
-                };
+                let clock = || noted(&decided, decision_time(&[table], supplied));
                 if let Some(answer) = table.admit(&place, cost, clock) {
-                    if table.stands(decided.get())? {
+                    if table.is_there(decided.get(), patience)? {
                         return Ok(Some(answer));
                     }
                     continue;
                 }
-                let Some(_guard) = table.lock(patience)? else {
+                let Some(guard) = table.lock(patience)? else {
                     return Ok(None);
                 };
-                let (at, _, answers) = settle(&[table], &[place], cost, supplied);
-                if table.stands(at)? {
+                let (at, ruling) = settle(&[table], &[place], cost, supplied);
+                drop(guard);
+                if let Some((_, answers)) = ruling {
                     return Ok(answers.into_iter().next());
                 }
+                table.is_there(at, patience)?;
             }
         })
     }
@@ -89,19 +87,16 @@ impl Table {
     /// `Ok(None)`: others changed the key all the time; see [`Answer::busy`].
     ///
     /// # Errors
-    /// `InvalidArgument`, `NeverPossible`: the cost or the time.
+    /// As for [`hit`](Self::hit).
     pub fn peek(
         &self,
         key: &[u8],
         cost: u64,
         now_ns: Option<u64>,
+        patience: Duration,
     ) -> Result<Option<Answer>, Error> {
-        guarded(&[self], || {
-            let supplied = asked(&[self], cost, now_ns)?;
-            let table = self.latest();
-            let clock = || look_time(&[table], supplied);
-            Ok(table.look(&table.place(key), cost, &clock))
-        })
+        let answers = peek_all(&[self], key, cost, now_ns, patience)?;
+        Ok(answers.and_then(|answers| answers.into_iter().next()))
     }
 
     /// Frees the whole quota of `key`; false when the lock was not to be had within `patience`.
@@ -110,7 +105,7 @@ impl Table {
     /// `StoreError`: no lock can be had.
     pub fn reset(&self, key: &[u8], patience: Duration) -> Result<bool, Error> {
         guarded(&[self], || {
-            let table = self.latest_seen()?;
+            let table = self.latest_seen(patience)?;
             let Some(_guard) = table.lock(patience)? else {
                 return Ok(false);
             };
@@ -127,7 +122,7 @@ impl Table {
     /// `StoreError`: no lock can be had.
     pub fn clear(&self, patience: Duration) -> Result<bool, Error> {
         guarded(&[self], || {
-            let table = self.latest_seen()?;
+            let table = self.latest_seen(patience)?;
             let Some(_guard) = table.lock(patience)? else {
                 return Ok(false);
             };
@@ -151,7 +146,7 @@ impl Table {
     /// `InvalidArgument`: the time. `StoreError`: it was deleted, and cannot be opened again.
     pub fn census(&self, now_ns: Option<u64>) -> Result<Census, Error> {
         guarded(&[self], || {
-            let table = self.latest_seen()?;
+            let table = self.latest_seen(PATIENCE)?;
             let now = look_time(&[table], clock::supplied(now_ns)?).now;
             let slots = 0..table.shape.slots();
             let live = |slot: &usize| table.is_live(*slot, now);
@@ -174,7 +169,7 @@ impl Table {
             return self.census(now_ns);
         }
         guarded(&[self], || {
-            let table = self.latest_seen()?;
+            let table = self.latest_seen(PATIENCE)?;
             let now = look_time(&[table], clock::supplied(now_ns)?).now;
             let spread = |step: u64| {
                 let turned = step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -298,14 +293,10 @@ pub fn hit_all(
                     None => return Ok(None),
                 }
             }
-            let (at, admitted, answers) =
-                denied.unwrap_or_else(|| settle(tables, &places, cost, supplied));
-            let mut all = true;
-            for table in tables {
-                all &= table.stands(at)?;
-            }
-            if all {
-                return Ok(Some((admitted, answers)));
+            let (at, ruling) = denied.unwrap_or_else(|| settle(tables, &places, cost, supplied));
+            drop(guards);
+            if are_there(tables, at, patience)? && ruling.is_some() {
+                return Ok(ruling);
             }
         }
     })
@@ -322,14 +313,37 @@ pub fn peek_all(
     key: &[u8],
     cost: u64,
     now_ns: Option<u64>,
+    patience: Duration,
 ) -> Result<Option<Answers>, Error> {
     guarded(tables, || {
         let supplied = asked(tables, cost, now_ns)?;
-        let tables: &Each<&Table> = &tables.iter().map(|table| table.latest()).collect();
-        let look =
-            |table: &&Table| table.look(&table.place(key), cost, &|| look_time(tables, supplied));
-        Ok(tables.iter().map(look).collect())
+        loop {
+            let tables: &Each<&Table> = &tables.iter().map(|table| table.latest()).collect();
+            let seen = Cell::new(0);
+            let clock = || noted(&seen, look_time(tables, supplied));
+            let look = |table: &&Table| table.look(&table.place(key), cost, &clock);
+            let answers = tables.iter().map(look).collect();
+            if are_there(tables, seen.get(), patience)? {
+                return Ok(answers);
+            }
+        }
     })
+}
+
+/// True if a decision counts that the tables make at `now`; see [`Table::is_there`].
+fn are_there(tables: &[&Table], now: u64, patience: Duration) -> Result<bool, Error> {
+    let mut all = true;
+    for table in tables {
+        all &= table.is_there(now, patience)?;
+    }
+    Ok(all)
+}
+
+/// The reading, whose time is noted.
+#[inline]
+fn noted(time: &Cell<u64>, at: Reading) -> Reading {
+    time.set(at.now);
+    at
 }
 
 /// The answer of the call, or the damage of a table.
@@ -377,32 +391,35 @@ fn in_order<'a>(tables: &[&'a Table]) -> Result<Each<&'a Table>, Error> {
 ///
 /// What fits at a time just before seems to fit: only for what does not is the clock read again,
 /// after each state.
-fn deny(tables: &[&Table], places: &[Place], cost: u64, supplied: Option<u64>) -> Option<Ruling> {
+fn deny(
+    tables: &[&Table],
+    places: &[Place],
+    cost: u64,
+    supplied: Option<u64>,
+) -> Option<(u64, Option<Ruling>)> {
     let before = supplied.unwrap_or_else(clock::now_ns);
     let mut pairs = tables.iter().zip(places);
     if pairs.all(|(table, place)| table.seems_free(place, before, cost)) {
         return None;
     }
     let decided = Cell::new(0);
-    let clock = || {
-        let at = decision_time(tables, supplied);
-        decided.set(at.now);
-        at
-    };
+    let clock = || noted(&decided, decision_time(tables, supplied));
     let pairs = tables.iter().zip(places);
     let looks = pairs.map(|(table, place)| table.look(place, cost, &clock));
     let answers = looks.collect::<Option<Answers>>()?;
     let denied = answers.iter().any(Answer::denied);
-    denied.then_some((decided.get(), false, answers))
+    denied.then_some((decided.get(), Some((false, answers))))
 }
 
-/// Under the locks: decides, with every slot in hand, by one reading of the clock.
+/// Under the locks: decides, with every slot in hand, by one reading of the clock, which is told.
+///
+/// Is a look for one of the files due by then, nothing is decided, and nothing has happened.
 pub(crate) fn settle(
     tables: &[&Table],
     places: &[Place],
     cost: u64,
     supplied: Option<u64>,
-) -> Ruling {
+) -> (u64, Option<Ruling>) {
     let mut held: Each<Result<(usize, Hold), u64>> = Each::new();
     for (table, place) in tables.iter().zip(places) {
         let found = table.locate(place, supplied);
@@ -413,7 +430,8 @@ pub(crate) fn settle(
         Ok((slot, hold)) => table.slot(*slot).survey(hold, at.now, cost).available_at <= at.now,
         Err(_) => false,
     };
-    let admitted = tables.iter().zip(&held).all(fits);
+    let stand = tables.iter().all(|table| table.stands(at.now));
+    let admitted = stand && tables.iter().zip(&held).all(fits);
     let mut answers = Answers::new();
     for (table, part) in tables.iter().zip(&held) {
         answers.push(match part {
@@ -429,5 +447,5 @@ pub(crate) fn settle(
             Err(ready_at) => Answer::full(*ready_at, at),
         });
     }
-    (at.now, admitted, answers)
+    (at.now, stand.then_some((admitted, answers)))
 }

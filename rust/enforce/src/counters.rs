@@ -9,11 +9,13 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic;
 
+use crate::clock::now_ns;
 use crate::error::Error;
 use crate::file::{self, Backing};
 use crate::mapping::Mapping;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{self, Successor};
+use crate::table::SEEN_NS;
 
 /// Number of different things that are counted.
 pub const COUNTS: usize = OFTEN + 2;
@@ -29,12 +31,14 @@ const BYTES: u64 = (8 * OFTEN * (1 + LINES)) as u64;
 
 /// Counters, of this process and those it forks, or, with a path, of all who open the path.
 ///
-/// Who finds that the path has come to mean another file goes over to that, when a table of its
-/// store was deleted or the sums are asked for.
+/// Who finds that the path no longer leads to the file goes over to the one that it leads to, made
+/// anew if need be: when a table of its store was deleted, where there are none each second, and
+/// when the sums are asked for.
 pub struct Counters {
     mapping: Mapping,
     backing: Option<Backing>,
-    /// `file::removals` at the last look for the file.
+    alone: bool,
+    /// What `moment` was at the last look for the file.
     seen: atomic::AtomicU64,
     successor: Successor<Self>,
 }
@@ -42,10 +46,16 @@ pub struct Counters {
 impl Counters {
     /// Opens the counters at `path`, making them where there are none; without a path, in memory.
     ///
+    /// `alone`: this process has no tables beside them, which would notice that they are deleted.
+    ///
     /// # Errors
     /// `StoreError`: the file cannot be made, or is not this user's alone. `StoreMismatch`: it is
     /// something else.
-    pub fn open(path: Option<&Path>) -> Result<Self, Error> {
+    pub fn open(path: Option<&Path>, alone: bool) -> Result<Self, Error> {
+        Self::made(path, alone, false)
+    }
+
+    fn made(path: Option<&Path>, alone: bool, again: bool) -> Result<Self, Error> {
         let name = path.map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
         let failed = |error: io::Error| {
             Error::store(
@@ -53,7 +63,7 @@ impl Counters {
                 "more room, or another name",
             )
         };
-        let backing = path.map(file::named).transpose()?;
+        let backing = path.map(|path| file::named(path, again)).transpose()?;
         let mapping = match &backing {
             Some(backing) => map(&backing.file),
             None => sys::anonymous_file().and_then(|file| map(&file)),
@@ -63,8 +73,9 @@ impl Counters {
         match signature.compare_exchange(0, SIGNATURE, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) | Err(SIGNATURE) => Ok(Self {
                 mapping,
+                alone: alone && backing.is_some(),
                 backing,
-                seen: file::removals().into(),
+                seen: 0.into(),
                 successor: Successor::none(),
             }),
             Err(_) => Err(Error::mismatch(
@@ -112,28 +123,37 @@ impl Counters {
         while let Some(successor) = counters.successor.get() {
             counters = successor;
         }
-        let removals = file::removals();
-        if counters.seen.load(Ordering::Relaxed) == removals {
+        let moment = counters.moment();
+        if counters.seen.load(Ordering::Relaxed) == moment {
             return counters;
         }
-        counters.after(removals)
+        counters.after(moment)
     }
 
-    /// `latest` when a file of this process was found removed.
+    /// A number that is another one whenever it is time to look for the file.
+    #[inline]
+    fn moment(&self) -> u64 {
+        match self.alone {
+            true => now_ns() / SEEN_NS,
+            false => file::removals(),
+        }
+    }
+
+    /// `latest` when it is time to look for the file.
     #[cold]
-    fn after(&self, removals: u64) -> &Self {
-        self.seen.store(removals, Ordering::Relaxed);
+    fn after(&self, moment: u64) -> &Self {
+        self.seen.store(moment, Ordering::Relaxed);
         self.looked_for()
     }
 
     /// These, or what has come in their place if their file is gone.
     fn looked_for(&self) -> &Self {
-        let path = self.backing.as_ref().filter(|backing| backing.is_removed());
-        if let Some(path) = path.and_then(|backing| backing.path.as_deref())
-            && let Ok(successor) = Self::open(Some(path))
+        if let Some(backing) = self.backing.as_ref().filter(|backing| backing.is_removed())
+            && let Ok(successor) = Self::made(backing.path.as_deref(), self.alone, true)
+            && self.successor.set(successor)
         {
-            successor.seldom(DELETED).fetch_add(1, Ordering::Relaxed);
-            self.successor.set(successor);
+            self.latest().add(DELETED);
+            backing.give_up("counters");
         }
         self.successor.get().unwrap_or(self)
     }

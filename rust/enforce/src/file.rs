@@ -32,6 +32,9 @@ impl From<&Metadata> for FileId {
     }
 }
 
+/// How often opening starts again because the name came to mean another file, or its folder went.
+pub(crate) const ATTEMPTS: u32 = 64;
+
 /// How many files of this process were found removed.
 static REMOVALS: AtomicU64 = AtomicU64::new(0);
 
@@ -72,26 +75,14 @@ impl Backing {
         }
     }
 
-    /// The path of a file that was removed, with its folder made again if that went, too.
-    pub(crate) fn made_room(&self) -> Result<&Path, Error> {
-        let path = self.path.as_deref().unwrap_or(Path::new(""));
-        let folder = path.parent().unwrap_or(path);
-        let made = DirBuilder::new().mode(0o700).create(folder);
-        match fs::symlink_metadata(folder) {
-            Ok(found) if found.is_dir() && found.uid() == sys::effective_user() => Ok(path),
-            Ok(_) => Err(self.failed("open", &io::ErrorKind::NotADirectory.into())),
-            Err(error) => Err(self.failed("open", made.as_ref().err().unwrap_or(&error))),
-        }
-    }
-
     /// Says that the file was removed, and that another one counts from here on.
-    pub(crate) fn give_up(&self) {
+    pub(crate) fn give_up(&self, name: &str) {
         REMOVALS.fetch_add(1, Ordering::Relaxed);
-        let name = self.name();
+        let path = self.path.as_deref().unwrap_or(Path::new("")).display();
         let _ = writeln!(
             io::stderr(),
-            "rateproof: {name} was deleted while it was open: what it counted is lost, and this \
-             process goes on with the one that is there now"
+            "rateproof: {name} {path} was deleted while it was open: what it counted is lost, and \
+             this process goes on with the one that is there now"
         );
     }
 
@@ -116,28 +107,32 @@ impl Backing {
 }
 
 /// Opens or creates the file, and checks whose it is before anything in it is believed.
-pub(crate) fn named(path: &Path) -> Result<Backing, Error> {
+///
+/// With `again` its folder is made, too, should it have gone.
+pub(crate) fn named(path: &Path, again: bool) -> Result<Backing, Error> {
     let refuse = |what: String| {
         Error::store(
             format!("cannot open table {}: {what}", path.display()),
             "a regular file of this user with mode 0600, or none yet",
         )
     };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
-        .map_err(|error| match error.raw_os_error() {
-            Some(libc::ELOOP) => refuse("it is a symbolic link".to_owned()),
-            _ => Error::store(
-                format!("cannot open table {}: {error}", path.display()),
-                "check that the folder exists and belongs to this user",
-            ),
-        })?;
+    let mut opened = create(path, again);
+    for _ in 1..ATTEMPTS {
+        // Who removes the folder may do so between its making and the file's.
+        match &opened {
+            Err(error) if again && error.kind() == io::ErrorKind::NotFound => {
+                opened = create(path, again);
+            }
+            _ => break,
+        }
+    }
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => refuse("it is a symbolic link".to_owned()),
+        _ => Error::store(
+            format!("cannot open table {}: {error}", path.display()),
+            "check that the folder exists and belongs to this user",
+        ),
+    })?;
     let found = file.metadata().map_err(|error| refuse(error.to_string()))?;
     let (owner, user) = (found.uid(), sys::effective_user());
     if !found.is_file() {
@@ -154,4 +149,31 @@ pub(crate) fn named(path: &Path) -> Result<Backing, Error> {
         path: Some(path.to_owned()),
         id: FileId::from(&found),
     })
+}
+
+fn create(path: &Path, again: bool) -> io::Result<File> {
+    if again {
+        make_folder(path.parent().unwrap_or(path))?;
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Makes the folder, or finds it this user's.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let made = DirBuilder::new().mode(0o700).create(folder);
+    match fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() && found.uid() == sys::effective_user() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+        Err(error) => match made {
+            Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(cause),
+            _ => Err(error),
+        },
+    }
 }

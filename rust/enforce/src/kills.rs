@@ -96,7 +96,7 @@ const CASES: [Case; 8] = [
         hit(table, b"key", 4, NOW);
     }),
     case("peek", Some(NOW), 0, |table, _| {
-        drop(table.peek(b"key", 1, Some(NOW)));
+        drop(table.peek(b"key", 1, Some(NOW), Duration::ZERO));
     }),
     case("claim of an empty slot", None, 1, |table, _| {
         hit(table, b"key", 1, NOW);
@@ -187,7 +187,9 @@ fn who_is_killed_in_a_reset_leaves_what_was_there_or_more() {
     for algorithm in Algorithm::ALL {
         let mut freed = Vec::new();
         let steps = kill_everywhere(algorithm, &case, |table, at| {
-            let peek = table.peek(b"key", 1, Some(NOW)).expect("valid");
+            let peek = table
+                .peek(b"key", 1, Some(NOW), Duration::ZERO)
+                .expect("valid");
             let left = admissions(table, b"key", NOW);
             assert_eq!(peek.map(|answer| answer.remaining), Some(left), "{at}");
             freed.push(left);

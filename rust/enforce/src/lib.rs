@@ -132,11 +132,13 @@
 //!
 //! # A file that is deleted
 //!
-//! Who opens its name afterwards makes another one, and counts anew. So a call that has decided at
-//! `now` looks for the file, unless it was seen there less than a second before `now`. Is it gone, the
-//! decision does not count; the call goes over to the table of that name, makes it if need be, and
-//! decides again, as all do after it. So what counts of the deleted table was decided within a second
-//! of the deletion, at most what one table admits; all later windows lie in the new one.
+//! Who opens its name afterwards makes another one, and counts anew. So a decision at `now` counts
+//! only if the file was seen there less than a second before `now`, or later. Without the lock a call
+//! looks once it has decided; under the locks it looks first, with nothing changed, so that no other
+//! table is charged for a decision that does not count. Is the file gone, the call goes over to the
+//! table of that name, makes it if need be, and decides again, as all do after it. So what counts of
+//! the deleted table was decided within a second of the deletion, at most what one table admits; all
+//! later windows lie in the new one.
 //!
 //! # Orderings
 //!

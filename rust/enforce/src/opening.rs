@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::file::{Backing, FileId, named};
+use crate::file::{ATTEMPTS, Backing, FileId, named};
 use crate::hash::Seed;
 use crate::header::{self, State};
 use crate::mapping::Mapping;
@@ -18,24 +18,21 @@ use crate::sync::random;
 use crate::sys;
 
 /// How long opening waits for another process that makes or serialises the same table.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_micros(200);
-
-/// How often opening starts again because the name came to mean another file.
-const ATTEMPTS: u32 = 8;
 
 /// A file that nobody else opens meanwhile, until it is dropped.
 struct Alone<'a>(&'a File);
 
 impl<'a> Alone<'a> {
-    fn with(backing: &'a Backing) -> Result<Self, Error> {
+    fn with(backing: &'a Backing, patience: Duration) -> Result<Self, Error> {
         let start = Instant::now();
         while let Err(error) = backing.file.try_lock() {
             if let TryLockError::Error(error) = error {
                 return Err(backing.cannot_lock(&error));
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > patience {
                 return Err(Error::store(
                     format!("cannot open {}: another process opens it", backing.name()),
                     "end or resume the process that does",
@@ -54,14 +51,16 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// Opens the table at `path`, making it where there is none; without a path, one in memory.
-pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mapping), Error> {
-    let Some(path) = path else {
-        return anonymous(shape);
-    };
+/// Opens the table at `path`, making it where there is none; with `again` also its folder.
+pub(crate) fn open(
+    path: &Path,
+    shape: &Shape,
+    patience: Duration,
+    again: bool,
+) -> Result<(Backing, Mapping), Error> {
     for _ in 0..ATTEMPTS {
-        let backing = named(path)?;
-        let guard = Alone::with(&backing)?;
+        let backing = named(path, again)?;
+        let guard = Alone::with(&backing, patience)?;
         // Whoever made the file may have removed it again before the lock was ours.
         if !backing.is_removed() {
             let mapping = settle(&backing, shape)?;
@@ -105,7 +104,22 @@ fn settle(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
         .len();
     let page = first_page(&backing.file).map_err(|error| backing.failed("read", &error))?;
     let state = header::inspect(&page, length, shape, &here, &backing.name())?;
-    if state == State::Blank {
+    let made = made(backing, shape, &state, length, &here);
+    if state == State::Blank && made.is_err() {
+        // It may be too large for what room there is.
+        let _ = backing.file.set_len(0);
+    }
+    made
+}
+
+fn made(
+    backing: &Backing,
+    shape: &Shape,
+    state: &State,
+    length: u64,
+    here: &Origin,
+) -> Result<Mapping, Error> {
+    if *state == State::Blank {
         // Nobody has a blank file mapped, so it may still change its length.
         let resize = || {
             backing.file.write_all_at(&header::claim(), 0)?;
@@ -119,11 +133,11 @@ fn settle(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
         resize().map_err(|error| backing.failed(&verb, &error))?;
     }
     let mapping = map(backing, shape)?;
-    if state != State::Ready {
+    if *state != State::Ready {
         if length > 0 {
             header::clear(mapping.words());
         }
-        header::write(mapping.words(), shape, new_seed()?, &here);
+        header::write(mapping.words(), shape, new_seed()?, here);
     }
     Ok(mapping)
 }
@@ -131,7 +145,7 @@ fn settle(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
 /// A table in memory, shared with the children that this process forks.
 ///
 /// Its memory is taken page by page as slots are first used, and is nobody's file: no reserving.
-fn anonymous(shape: &Shape) -> Result<(Backing, Mapping), Error> {
+pub(crate) fn anonymous(shape: &Shape) -> Result<(Backing, Mapping), Error> {
     let made = || {
         let file = sys::anonymous_file()?;
         file.set_len(shape.bytes)?;

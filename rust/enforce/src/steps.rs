@@ -58,7 +58,9 @@ fn nobody_is_denied_because_of_a_slot_in_hand() {
         let hold = slot.freeze();
         for cost in 1..=3 {
             assert_eq!(table.hit(b"a", cost, Some(20), NONE), Ok(None));
-            let peek = table.peek(b"a", cost, Some(20)).expect("valid");
+            let peek = table
+                .peek(b"a", cost, Some(20), Duration::ZERO)
+                .expect("valid");
             assert!(peek.expect("takes no lock").admitted);
         }
         slot.thaw(&hold);
@@ -114,9 +116,9 @@ fn a_slot_that_counts_something_is_not_given_away() {
         let place: Place = table.place(b"other");
         let taken = locate(&table, b"a", 10);
         assert!(hit(&table, b"a", 1, 10).admitted);
-        let before = table.peek(b"a", 1, Some(10));
+        let before = table.peek(b"a", 1, Some(10), Duration::ZERO);
         assert!(!table.reclaim(taken, &place, Some(10)));
-        assert_eq!(table.peek(b"a", 1, Some(10)), before);
+        assert_eq!(table.peek(b"a", 1, Some(10), Duration::ZERO), before);
         assert!(table.reclaim(taken, &place, Some(10 + 2 * W)));
     }
 }
@@ -128,7 +130,9 @@ fn a_reading_older_than_a_decision_counts_as_of_the_decision() {
     let older = hit(&table, b"b", 1, 5 * W);
     assert_eq!(older.reset_after_ns, 6 * W + W - 5 * W);
     // What only looks binds nobody.
-    table.peek(b"a", 1, Some(9 * W)).expect("valid");
+    table
+        .peek(b"a", 1, Some(9 * W), Duration::ZERO)
+        .expect("valid");
     assert_eq!(hit(&table, b"b", 1, 6 * W).reset_after_ns, W);
 }
 

@@ -44,8 +44,8 @@ impl<T> Successor<T> {
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Sets it, unless another thread was faster.
-    pub(crate) fn set(&self, value: T) {
+    /// Sets it; false if another thread was faster.
+    pub(crate) fn set(&self, value: T) -> bool {
         let (made, null) = (Box::into_raw(Box::new(value)), std::ptr::null_mut());
         let set = self
             .0
@@ -54,6 +54,7 @@ impl<T> Successor<T> {
             // SAFETY: made above, and seen by nobody else.
             drop(unsafe { Box::from_raw(made) });
         }
+        set.is_ok()
     }
 }
 

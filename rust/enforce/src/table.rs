@@ -21,8 +21,8 @@ use crate::slot::Slot;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{self, Successor};
 
-/// For how long after it was seen in its place a table counts without another look.
-const SEEN_NS: u64 = 1_000_000_000;
+/// For how long after it was seen in its place a file counts without another look.
+pub(crate) const SEEN_NS: u64 = 1_000_000_000;
 
 /// A quota for each of about `capacity` keys.
 ///
@@ -49,16 +49,24 @@ impl Table {
     /// is a table of another shape, or no table.
     pub fn open(path: Option<&Path>, quota: Quota, capacity: u64) -> Result<Self, Error> {
         let shape = Shape::new(quota, capacity)?;
-        let (backing, mapping) = opening::open(path, &shape)?;
+        let opened = match path {
+            Some(path) => opening::open(path, &shape, opening::PATIENCE, false),
+            None => opening::anonymous(&shape),
+        };
+        Self::of(shape, opened?)
+    }
+
+    fn of(shape: Shape, (backing, mapping): (Backing, Mapping)) -> Result<Self, Error> {
         let seed = header::seed(mapping.words());
+        let seen_until = if backing.path.is_some() { 0 } else { u64::MAX };
         let table = Self {
             mapping,
             backing,
             life: Life::default(),
             shape,
-            figures: Figures::of(&quota),
+            figures: Figures::of(&shape.quota),
             seed,
-            seen_until: atomic::AtomicU64::new(0),
+            seen_until: atomic::AtomicU64::new(seen_until),
             successor: Successor::none(),
         };
         // If it cannot be locked here (no /proc), better to hear of it now than at the first key.
@@ -91,33 +99,57 @@ impl Table {
         table
     }
 
-    /// True if a decision by the table counts that was made at `now`: it was in its place then, or
-    /// less than a second before. If not, `latest` is another one from here on.
+    /// True if a decision counts that the table makes at `now`: it was seen in its place less than a
+    /// second before, or later.
     #[inline]
-    pub(crate) fn stands(&self, now: u64) -> Result<bool, Error> {
-        if now < self.seen_until.load(Ordering::Relaxed) {
+    pub(crate) fn stands(&self, now: u64) -> bool {
+        now < self.seen_until.load(Ordering::Relaxed)
+    }
+
+    /// `stands`, after a look for the file if one is due. If not, `latest` is another table from here
+    /// on; it is an error if that takes more patience.
+    #[inline]
+    pub(crate) fn is_there(&self, now: u64, patience: Duration) -> Result<bool, Error> {
+        if self.stands(now) {
             return Ok(true);
         }
-        self.look_for_file(now)
+        self.look_for_file(now, patience)
     }
 
     #[cold]
-    fn look_for_file(&self, now: u64) -> Result<bool, Error> {
-        if self.backing.is_removed() {
-            let (path, shape) = (self.backing.made_room()?, &self.shape);
-            let successor = Self::open(Some(path), shape.quota, shape.capacity)?;
-            self.successor.set(successor);
-            self.backing.give_up();
-            return Ok(false);
+    fn look_for_file(&self, now: u64, patience: Duration) -> Result<bool, Error> {
+        let path = self.backing.path.as_deref();
+        let Some(path) = path.filter(|_| self.backing.is_removed()) else {
+            self.seen_until.fetch_max(now + SEEN_NS, Ordering::Relaxed);
+            return Ok(true);
+        };
+        let opened = match patience {
+            Duration::ZERO => Err(Error::store("it takes time to make it again", "patience")),
+            _ => opening::open(path, &self.shape, patience, true),
+        };
+        let successor = opened.and_then(|opened| Self::of(self.shape, opened));
+        let successor = successor.map_err(|error| Error {
+            message: format!(
+                "{} was deleted while it was open: {}",
+                self.name(),
+                error.message
+            ),
+            ..error
+        })?;
+        if self.successor.set(successor) {
+            self.backing.give_up("table");
         }
-        self.seen_until.store(now + SEEN_NS, Ordering::Relaxed);
-        Ok(true)
+        Ok(false)
     }
 
     /// `latest`, after a look for its file.
-    pub(crate) fn latest_seen(&self) -> Result<&Self, Error> {
-        while !self.latest().look_for_file(0)? {}
-        Ok(self.latest())
+    pub(crate) fn latest_seen(&self, patience: Duration) -> Result<&Self, Error> {
+        loop {
+            let table = self.latest();
+            if table.look_for_file(0, patience)? {
+                return Ok(table);
+            }
+        }
     }
 
     /// The quota that it promises each key.

@@ -211,6 +211,9 @@ fn several_quotas_hammered_by_threads_stay_all_or_nothing() {
         }
     });
     assert_eq!(admitted.into_inner(), 2_000);
-    let peek = loose.peek(b"a", 1, None).expect("valid").expect("free");
+    let peek = loose
+        .peek(b"a", 1, None, Duration::ZERO)
+        .expect("valid")
+        .expect("free");
     assert_eq!(peek.remaining, 3_000);
 }

@@ -17,8 +17,9 @@ pub struct Counters(pub(crate) Arc<core::Counters>);
 #[pymethods]
 impl Counters {
     #[new]
-    fn new(py: Python<'_>, path: Option<PathBuf>) -> PyResult<Self> {
-        py.detach(|| core::Counters::open(path.as_deref()))
+    #[pyo3(signature = (path, alone=false))]
+    fn new(py: Python<'_>, path: Option<PathBuf>, alone: bool) -> PyResult<Self> {
+        py.detach(|| core::Counters::open(path.as_deref(), alone))
             .map(|counters| Self(Arc::new(counters)))
             .map_err(|error| failed(py, &error))
     }

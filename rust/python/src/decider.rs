@@ -24,6 +24,7 @@ const ADMITTED: usize = 0;
 const DENIED: usize = 1;
 const NEAR_LIMIT: usize = 2;
 const FULL: usize = 3;
+const ERROR: usize = 4;
 const SHADOW: usize = 5;
 const CACHED: usize = 7;
 
@@ -151,7 +152,10 @@ impl Decider {
         }
         let ruling = py
             .detach(|| ask_tables(tables, ask, key, cost, core::PATIENCE))
-            .map_err(|error| failed(py, &error))?;
+            .map_err(|error| {
+                self.count(ask, ERROR);
+                failed(py, &error)
+            })?;
         Ok(match ruling {
             Some(ruling) => self.ruled(py, ask, ruling),
             None => self.told_busy(py, ask),
@@ -299,7 +303,7 @@ fn ask_tables(
     match ask {
         Ask::Hit => core::hit_all(tables, key, cost, None, patience),
         Ask::Peek => {
-            let answers = core::peek_all(tables, key, cost, None)?;
+            let answers = core::peek_all(tables, key, cost, None, patience)?;
             let all = |answers: &Answers| answers.iter().all(|answer| answer.admitted);
             Ok(answers.map(|answers| (all(&answers), answers)))
         }

@@ -122,9 +122,10 @@ impl Decision {
         self.figure(ADMITTED) != 0
     }
 
-    /// The rest of the quota at a place of the policy.
+    /// The rest of the quota at a place of the policy, if that decided.
     pub fn remaining_of(&self, place: usize) -> Option<u64> {
         match &self.quotas {
+            _ if self.figure(REASON) != Reason::Quota as u64 => None,
             Quotas::Only(_) => Some(self.figure(REMAINING)),
             Quotas::Several(_, answers) => answers.get(place).map(|answer| answer.remaining),
             Quotas::Given(_) => None,

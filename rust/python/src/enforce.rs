@@ -84,8 +84,10 @@ impl Table {
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
         let (cost, now_ns) = question(&[&self.0], cost, now_ns)?;
-        let answer = self.0.peek(key.as_bytes(), cost, now_ns);
-        let answer = answer.map_err(|error| failed(key.py(), &error))?;
+        let bytes = key.as_bytes();
+        let answer = patiently(key.py(), |patience| {
+            self.0.peek(bytes, cost, now_ns, patience)
+        })?;
         Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
     }
 
@@ -165,8 +167,10 @@ fn peek_all(
 ) -> PyResult<Vec<Told>> {
     let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
     let (cost, now_ns) = question(&tables, cost, now_ns)?;
-    let answers = core::peek_all(&tables, key.as_bytes(), cost, now_ns)
-        .map_err(|error| failed(key.py(), &error))?;
+    let bytes = key.as_bytes();
+    let answers = patiently(key.py(), |patience| {
+        core::peek_all(&tables, bytes, cost, now_ns, patience)
+    })?;
     let busy = || core::Answers::from_elem(core::Answer::busy(), tables.len());
     Ok(answers.unwrap_or_else(busy).iter().map(told).collect())
 }
@@ -177,8 +181,8 @@ pub(crate) fn patiently<T: Send>(
     call: impl Fn(Duration) -> Result<Option<T>, core::Error> + Sync,
 ) -> PyResult<Option<T>> {
     let answer = match call(Duration::ZERO) {
-        Ok(None) => py.detach(|| call(core::PATIENCE)),
-        other => other,
+        Ok(Some(answer)) => return Ok(Some(answer)),
+        _ => py.detach(|| call(core::PATIENCE)),
     };
     answer.map_err(|error| failed(py, &error))
 }

@@ -1,8 +1,8 @@
 //! `rateproof.enforce.http.keys.key_of` over the environ of a plain request.
 //!
 //! `None` means: ask the specification, in Python. It is for requests with anything but ASCII, with
-//! an escape in the query or an IPv6 address, of which there is more to know, and for an environ
-//! that no server should make.
+//! an escape in the query, an empty field or an IPv6 address, of which there is more to know, and
+//! for an environ that no server should make.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -89,10 +89,10 @@ impl Part {
                 let plain = !query.contains(['%', '+']);
                 plain.then(|| self.append(value_of(query, '&', name), key))
             }),
-            Place::Header(variable) => ascii(environ, variable.bind(py), |value| {
+            Place::Header(variable) => field(environ, variable.bind(py), |value| {
                 Some(self.append(value.trim_matches(BLANKS), key))
             }),
-            Place::Cookie(name) => ascii(environ, intern!(py, "HTTP_COOKIE"), |cookies| {
+            Place::Cookie(name) => field(environ, intern!(py, "HTTP_COOKIE"), |cookies| {
                 let value = value_of(cookies, ';', name);
                 Some(self.append(value.trim_matches(BLANKS), key))
             }),
@@ -137,6 +137,18 @@ fn ascii<T>(
     };
     let text = found.cast::<PyString>().ok()?.to_str().ok()?;
     text.is_ascii().then(|| read(text)).flatten()
+}
+
+/// The same of a field of the request: one that is there and empty is for Python.
+fn field<T>(
+    environ: &Bound<'_, PyDict>,
+    name: &Bound<'_, PyString>,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    ascii(environ, name, |text| {
+        let hidden = text.is_empty() && environ.contains(name).ok()?;
+        (!hidden).then(|| read(text)).flatten()
+    })
 }
 
 /// The value that stands first under a name, else nothing.

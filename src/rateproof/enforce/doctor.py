@@ -1,5 +1,6 @@
 """The command `rateproof doctor`: whether this machine has what a limiter needs."""
 
+import errno
 import json
 import os
 import re
@@ -10,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from rateproof.core import INSTALL, active_core, native
 from rateproof.enforce.stores.location import directory_of
@@ -39,18 +40,21 @@ _LOGIND = (Path("/etc/systemd/logind.conf"), Path("/etc/systemd/logind.conf.d"))
 _SYSTEMD = Path("/run/systemd/system")
 
 
+State: TypeAlias = Literal["ok", "missing", "note", "wrong"]
+
+
 class Finding(NamedTuple):
     """One thing that was looked at.
 
     Args:
         about: what.
-        state: `ok`, `missing` what is only needed for something, or `wrong`.
+        state: `ok`, `missing` what is only needed for something, `note` what to know, or `wrong`.
         said: what was found.
         hint: what to do; empty where all is well.
     """
 
     about: str
-    state: Literal["ok", "missing", "wrong"]
+    state: State
     said: str
     hint: str = ""
 
@@ -169,10 +173,13 @@ def _remove_ipc(places: tuple[Path, ...], user: int) -> Finding:
         for place in places
         for each in ([place] if place.is_file() else sorted(place.glob("*.conf")))
     ]
-    told = [
-        re.findall(r"^\s*RemoveIPC\s*=\s*(\w+)", each.read_text(), re.MULTILINE) for each in files
-    ]
-    values = [value.lower() for found in told for value in found]
+    try:
+        texts = [each.read_text(errors="replace") for each in files]
+    except OSError as error:
+        said = f"cannot be told: {error.filename}: {error.strerror}"
+        return Finding(about, "note", said, "RemoveIPC=no in it, if logind is not to delete stores")
+    told = re.findall(r"^\s*RemoveIPC\s*=\s*(\w+)", "\n".join(texts), re.MULTILINE)
+    values = [value.lower() for value in told]
     if values and values[-1] in {"no", "n", "false", "f", "off", "0"}:
         return Finding(about, "ok", "no")
     said = f"yes: stores of user {user} are deleted when its last session ends"
@@ -188,7 +195,8 @@ def _port(port: int) -> Finding:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            return Finding(
-                about, "wrong", f"cannot be had: {error.strerror}", "rateproof serve --port PORT"
-            )
+            # Where a server runs as it should, it is taken.
+            state: State = "note" if error.errno == errno.EADDRINUSE else "wrong"
+            said = f"cannot be had: {error.strerror}"
+            return Finding(about, state, said, "another one: rateproof serve --port PORT")
     return Finding(about, "ok", "free")

@@ -1,7 +1,7 @@
 """The limiter: keys in, decisions out."""
 
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, TypeVar
 
@@ -9,12 +9,13 @@ from rateproof.clock import Clock, SystemClock
 from rateproof.core import native
 from rateproof.enforce.counters import Count
 from rateproof.enforce.decision import Answer, Decision, Reason, Ruling, decide
-from rateproof.enforce.room import Room, Tables
+from rateproof.enforce.room import Room
 from rateproof.enforce.stores import (
     DEFAULT_CAPACITY,
     NETWORK_SCHEMES,
     Ledger,
     Store,
+    Tables,
     distinct_quotas,
     open_store,
 )
@@ -58,11 +59,12 @@ class Stats:
     """Decisions since the store was made, by all who share it, and the room left in it.
 
     `tables` has (live keys, slots) of each quota of the policy, nothing where the store does not
-    know.
+    know. `unreadable` has the others whose table is not to be had now, and why.
     """
 
     counts: dict[Count, int]
     tables: dict[Quota, tuple[int, int]]
+    unreadable: dict[Quota, str] = field(default_factory=dict)
 
 
 class Limiter(HotLimiter):
@@ -215,10 +217,16 @@ class Limiter(HotLimiter):
 
     def stats(self) -> Stats:
         """Decisions so far, and the room left in the tables of the limiter's own policy."""
-        totals = self._counters.totals()
-        ledger = self._plan.ledger
-        tables = dict(zip(ledger.quotas, ledger.census(self._now_ns()), strict=False))
-        return Stats({count: totals[count] for count in Count}, tables)
+        totals, ledger, now_ns = self._counters.totals(), self._plan.ledger, self._now_ns()
+        stats = Stats({count: totals[count] for count in Count}, {})
+        if isinstance(ledger, Tables):
+            slots = ledger.slots
+            for index, quota in enumerate(ledger.quotas):
+                try:
+                    stats.tables[quota] = ledger.sample(index, now_ns, 0, slots)
+                except StoreError as error:
+                    stats.unreadable[quota] = error.message
+        return stats
 
     def room(self, policy: PolicyLike | None = None) -> Room | None:
         """The places for keys and who takes them; None where the store has no tables (Redis)."""

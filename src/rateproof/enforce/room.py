@@ -17,35 +17,21 @@ standard deviations above half, so that chance gives rather than refuses.
 
 import math
 from collections.abc import Callable
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from rateproof.clock import SystemClock
 from rateproof.enforce.decision import Decision
-from rateproof.enforce.stores import Ledger, Store
+from rateproof.enforce.stores import Store, Tables
 from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.units import MAX_DURATION_NS
 
-__all__ = ["Room", "Tables"]
+__all__ = ["Room"]
 
 _SAMPLE: Final = 1024
 _SHARE: Final = 1000
 _LOOKS: Final = 256
 _SECOND_NS: Final = 1_000_000_000
-
-
-@runtime_checkable
-class Tables(Ledger, Protocol):
-    """A ledger of tables with a number of places."""
-
-    @property
-    def slots(self) -> int:
-        """Number of places in each table."""
-        ...
-
-    def sample(self, index: int, now_ns: int | None, turn: int, count: int) -> tuple[int, int]:
-        """(live keys, places) among so many places of one table, others for each turn."""
-        ...
 
 
 class Room:
@@ -90,7 +76,8 @@ class Room:
 
     def took(self, decision: Decision, cost: int = 1) -> bool:
         """True if the call took a place: before it, nothing bound its key."""
-        return decision.admitted and self._remaining(decision) == self.burst - cost
+        decided = decision.admitted and decision.reason == "quota"
+        return decided and self._remaining(decision) == self.burst - cost
 
     def take(self, address: bytes) -> None:
         """An address took a place; empty: nobody's share."""

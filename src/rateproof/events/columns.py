@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, ClassVar, Final, Self
 
@@ -26,9 +26,12 @@ class Column:
     @classmethod
     def of(cls, values: Any) -> Self:
         """A column from what can be read as bytes of its type, in native order; copied."""
-        column = cls()
-        column._values = array(cls.typecode)
-        column._values.frombytes(memoryview(values).cast("B"))
+        column, numbers = cls(), array(cls.typecode)
+        numbers.frombytes(memoryview(values).cast("B"))
+        if numbers and numbers.count(numbers[0]) == len(numbers):
+            column.push(numbers[0], len(numbers))
+        else:
+            column._values = numbers
         return column
 
     def __len__(self) -> int:
@@ -86,14 +89,20 @@ class Numbers(Column):
         self.push(self.null if value is None else value, times)
 
     def __getitem__(self, index: int) -> Any:
-        return next(self._told([self._same if self._values is None else self._values[index]]))
+        return self.picked([index])[0]
+
+    def picked(self, rows: Sequence[int]) -> list[Any]:
+        """The values of these rows."""
+        if self._values is None:
+            return list(self._told([self._same])) * len(rows)
+        return list(self._told(map(self._values.__getitem__, rows)))
 
     def __iter__(self) -> Iterator[Any]:
         if self._values is None:
             return repeat(next(self._told([self._same])), self._length)
         return self._told(self._values)
 
-    def _told(self, numbers: "Sequence[Any] | array[Any]") -> Iterator[Any]:
+    def _told(self, numbers: Iterable[Any]) -> Iterator[Any]:
         null = self.null
         # NaN is the one number that differs from itself.
         return (None if n == null or n != n else n for n in numbers)  # noqa: PLR0124
@@ -141,8 +150,8 @@ class Words(Column):
         """
         column = cls.of(codes)
         column.adopt(words)
-        values = column.values()
-        if values and not 0 <= min(values) <= max(values) < len(words):
+        codes = column.values() if column.same is None else [column.same]
+        if codes and not 0 <= min(codes) <= max(codes) < len(words):
             raise IndexError(f"a code is not below {len(words)}, the number of words")
         return column
 
@@ -173,6 +182,12 @@ class Words(Column):
 
     def __getitem__(self, index: int) -> Any:
         return self.words[self._same if self._values is None else self._values[index]]
+
+    def picked(self, rows: Sequence[int]) -> list[Any]:
+        """The words of these rows."""
+        if self._values is None:
+            return [self.words[self._same]] * len(rows) if rows else []
+        return list(map(self.words.__getitem__, map(self._values.__getitem__, rows)))
 
     def __iter__(self) -> Iterator[Any]:
         if self._values is None:

@@ -215,10 +215,10 @@ class EventLog:
         for row in islice(rows, self._length):
             yield Event(**dict(zip(_FIELDS, row, strict=True)))
 
-    def column(self, name: str, rows: Iterable[int] | None = None) -> list[Any]:
+    def column(self, name: str, rows: Sequence[int] | None = None) -> list[Any]:
         """The values of one column, of these rows or of all; None where there is none."""
         column = self._columns[name]
-        return list(column) if rows is None else [column[row] for row in rows]
+        return list(column) if rows is None else column.picked(rows)
 
     def ints(self, name: str) -> "array[int]":
         """An integer column as it is stored, -2**63 for None; not to be changed."""

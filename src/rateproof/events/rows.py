@@ -37,7 +37,7 @@ def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
         LogError: it holds none; `where` and `form` are its place and what it should be.
     """
     try:
-        row = json.loads(line)
+        row = _decoded(line)
     except (ValueError, RecursionError) as error:
         begun = line.lstrip().startswith(b"{") and not line.endswith(b"\n")
         problem = "is cut off" if begun else "is not JSON"
@@ -47,6 +47,19 @@ def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise LogError(f"{where} is not a JSON object", form)
     return row
+
+
+_DECODER: Any = json.JSONDecoder()
+
+
+def _decoded(line: bytes) -> Any:
+    """What `json.loads` makes of a line, in half the time where it is as ours are."""
+    try:
+        text = line.decode()
+        found, end = _DECODER.scan_once(text, 0)
+    except (UnicodeDecodeError, StopIteration):
+        return json.loads(line)
+    return found if text[end:] in {"\n", ""} else json.loads(line)
 
 
 def table_of(
@@ -81,7 +94,8 @@ def table_of(
 def _by_column(rows: Sequence[dict[str, Any]], rejected: Collection[int]) -> EventLog:
     """Fast, and content to fail on any row that is not plain."""
     lists = {name: [row[name] for row in rows] for name in REQUIRED}
-    lists |= {name: [row.get(name) for row in rows] for name in COLUMNS if name not in lists}
+    told = set[str]().union(*rows).intersection(COLUMNS).union({"outcome"}).difference(lists)
+    lists |= {name: [row.get(name) for row in rows] for name in told}
     lists["key"] = [key.encode("utf-8", "surrogatepass") for key in lists["key"]]
     lists["outcome"] = [
         outcome_of(status, rejected) if outcome is None else outcome
@@ -101,8 +115,9 @@ def _by_column(rows: Sequence[dict[str, Any]], rejected: Collection[int]) -> Eve
 
 def _packed(kind: str, values: list[Any]) -> Any:
     if kind == INT:
-        ints = array("q", [NULL if value is None else value for value in values])
-        if bool in map(type, values) or ints.count(NULL) != values.count(None):
+        missing = values.count(None)
+        ints = array("q", [NULL if v is None else v for v in values] if missing else values)
+        if bool in set(map(type, values)) or ints.count(NULL) != missing:
             raise TypeError
         return ints
     if kind == FLOAT:

@@ -26,7 +26,7 @@ from rateproof.prove.keys import Counts, KeyLog, cut_off, fresh, marks_rejection
 from rateproof.prove.over_admission.gaps import Stair
 from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing, tested
-from rateproof.prove.power.pressure import Pressure, of_few, unpressed
+from rateproof.prove.power.pressure import Figures, Pressure, of_few, unpressed
 from rateproof.prove.power.sensitivity import Sensitivity, unseen
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
 from rateproof.prove.trial import Doubts, Trial
@@ -462,7 +462,7 @@ def _each(
     log, policy, survey = whole.log, whole.policy, whole.survey
     share = max(_LEAST_BUDGET, whole.budget // max(1, survey.counts.keys))
     fewest = min(pressing.needs for pressing in pressing(policy))
-    silent = _silent(whole, claims)
+    few = _Few(whole, claims)
     runs = log.ints("run") if several else None
     for key in observe_each(log):
         cleared = survey.clears(key)
@@ -472,38 +472,55 @@ def _each(
             else runs[min(key.admitted_rows + key.rejected_rows + key.unknown_rows)]
         )
         if cleared and not findings and not key.rejected and key.requests < fewest:
-            verdict = _of_few(key, whole, claims, silent)
+            verdict = few.verdict(key)
         else:
             trial = whole.of_key(key, share, cleared=cleared)
             verdict = verdict_of(trial, claims, findings, whole=False)
         yield KeyVerdict(key.key, run, verdict)
 
 
-def _of_few(key: KeyLog, whole: Trial, claims: frozenset[str], silent: Verdict) -> Verdict:
-    """The verdict on a key with too few requests to get more than is allowed: see `verdict_of`."""
-    pressure = of_few(key, silent.pressure)
-    counts = Counts(1, key.requests, len(key.admitted), 0, len(key.unknown), 0)
-    return Verdict(
-        silent.outcome,
-        (*silent.reasons, *left_out(whole, claims, counts, pressure)),
-        causes=silent.causes,
-        pressure=pressure,
-        counts=counts,
-        sensitivity=silent.sensitivity,
-    )
+class _Few:
+    """Verdicts on keys with too few requests to get more than is allowed: see `verdict_of`.
 
+    Keys of which all figures are the same share one, so its pressure names no key.
+    """
 
-def _silent(whole: Trial, claims: frozenset[str]) -> Verdict:
-    """The common part of all verdicts on keys with too few requests."""
-    pressure = tuple(unpressed(whole.policy))
-    causes = causes_of(whole, claims, Counts(), pressure, Doubts())
-    return Verdict(
-        INCONCLUSIVE if causes else CONSISTENT,
-        tuple(causes.values()),
-        causes=tuple(causes),
-        pressure=pressure,
-        sensitivity=unseen(whole.policy) if OVER_ADMISSION in claims else (),
-    )
+    def __init__(self, whole: Trial, claims: frozenset[str]) -> None:
+        self._whole, self._claims = whole, claims
+        self._blank = tuple(unpressed(whole.policy))
+        self._causes = causes_of(whole, claims, Counts(), self._blank, Doubts())
+        self._unseen = unseen(whole.policy) if OVER_ADMISSION in claims else ()
+        self._known: dict[tuple[int, int, Sequence[Figures]], Verdict] = {}
+
+    def verdict(self, key: KeyLog) -> Verdict:
+        """Return the verdict on this one."""
+        told = len(key.admitted), len(key.unknown), of_few(key, self._blank)
+        verdict = self._known.get(told)
+        if verdict is None:
+            verdict = self._known[told] = self._verdict(*told)
+        return verdict
+
+    def _verdict(self, admitted: int, unknown: int, figures: Sequence[Figures]) -> Verdict:
+        pressure = tuple(
+            replace(of, attempts=asked, possible=possible, provable=provable)
+            for of, (asked, possible, provable) in zip(self._blank, figures, strict=True)
+        )
+        counts = Counts(1, admitted + unknown, admitted, 0, unknown, 0)
+        notes = left_out(self._whole, self._claims, counts, pressure)
+        outcome = INCONCLUSIVE if self._causes else CONSISTENT
+        quotas: tuple[QuotaVerdict, ...] = ()
+        if self._unseen:
+            told = [outcome] * len(pressure)
+            quotas = coverage(self._whole.policy, pressure, self._unseen, told)
+        return Verdict(
+            outcome,
+            (*self._causes.values(), *notes),
+            causes=tuple(self._causes),
+            pressure=pressure,
+            counts=counts,
+            sensitivity=self._unseen,
+            quotas=quotas,
+        )
 
 
 def _rank(key: KeyVerdict) -> tuple[bool, bool, int, int]:

@@ -27,7 +27,7 @@ Interval = tuple[int, int]
 
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
-_NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
+_NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error")
 _UNMARKED = [503, None, None]
 _NO_MARK = (None, 503)
 
@@ -101,7 +101,8 @@ def observe(
         marked = marks_rejections(log)
     codes, words = log.codes("key") if len(log) else ((), [])
     numbers = range(len(log)) if rows is None else rows
-    columns = [log.column(name, rows) for name in _NAMES]
+    names = (*_NAMES, *_MARKS) if marked else _NAMES
+    columns = [log.column(name, rows) for name in names]
     for row, sent_ns, received_ns, outcome, done_ns, error, *marks in zip(
         numbers, *columns, strict=True
     ):
@@ -110,8 +111,7 @@ def observe(
         if entry is None:
             entry = keys[code] = KeyLog(words[code], sent_ns, code)
         entry.first_sent_ns = min(entry.first_sent_ns, sent_ns)
-        unmarked = marked and outcome == REJECTED and marks == _UNMARKED
-        if received_ns is None or unmarked:
+        if received_ns is None or (marks == _UNMARKED and outcome == REJECTED):
             outcome = UNKNOWN  # noqa: PLW2901
         if outcome == ADMITTED:
             entry.admitted.append((sent_ns, received_ns))
@@ -137,20 +137,16 @@ def observe_each(log: EventLog) -> Iterator[KeyLog]:
     """
     if not len(log):
         return
-    marked = marks_rejections(log)
-    rows_of: dict[int, array[int]] = {}
-    for row, code in enumerate(log.codes("key")[0]):
-        rows = rows_of.get(code)
-        if rows is None:
-            rows = rows_of[code] = array("q")
-        rows.append(row)
-    some = array("q")
-    for rows in rows_of.values():
-        some += rows
-        if len(some) >= _ROWS_AT_ONCE:
-            yield from observe(log, some, marked=marked)
-            some = array("q")
-    yield from observe(log, some, marked=marked)
+    marked, codes = marks_rejections(log), log.codes("key")[0]
+    place = {code: place for place, code in enumerate(dict.fromkeys(codes))}
+    rows = array("q", sorted(range(len(log)), key=lambda row: place[codes[row]]))
+    begin = 0
+    while begin < len(rows):
+        end = min(begin + _ROWS_AT_ONCE, len(rows))
+        while end < len(rows) and codes[rows[end]] == codes[rows[end - 1]]:
+            end += 1
+        yield from observe(log, rows[begin:end], marked=marked)
+        begin = end
 
 
 def marks_rejections(log: EventLog) -> bool:

@@ -128,7 +128,7 @@ class StoreAgreement(StoreSuite):
                     if ruling.reason != "full":
                         self._check(quota, ruling, alone.hit(key, 1, now_ns))
                         continue
-                    ((live, _),) = alone.census(now_ns)
+                    live, _ = alone.sample(0, now_ns, 0, alone.slots)
                     bound = alone.peek(key, 1, now_ns).answers[0].reset_after_ns > 0
                     seen = f"{quota}: no room, {ruling}, with {bound=}, {skip_full=}, {live} keys"
                     _check(not bound and live >= _CROWD and ruling.admitted == skip_full, seen)

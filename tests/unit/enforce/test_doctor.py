@@ -69,11 +69,12 @@ def test_a_machine_without_room_in_shared_memory_is_wrong(found, monkeypatch, tm
     assert found()["/dev/shm"].state == "wrong"
 
 
-def test_a_port_that_is_taken_is_wrong():
+def test_a_port_that_is_taken_is_no_fault():
+    """A server may run there, as it should."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         finding = doctor._port(port)
-    assert (finding.state, finding.hint) == ("wrong", "rateproof serve --port PORT")
+    assert (finding.state, finding.hint) == ("note", "another one: rateproof serve --port PORT")
     assert doctor._port(port).state == "ok"
 
 
@@ -93,3 +94,21 @@ def test_remove_ipc_concerns_users_that_log_in(tmp_path, monkeypatch, lines, use
     (tmp_path / "logind.conf").write_text("[Login]\n" + lines)
     places = (tmp_path / "logind.conf", tmp_path / "logind.conf.d")
     assert doctor._remove_ipc(places, user).state == state
+
+
+def test_settings_of_logind_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "_SYSTEMD", tmp_path)
+    unreadable = tmp_path / "logind.conf.d" / "own.conf"
+    unreadable.mkdir(parents=True)
+    finding = doctor._remove_ipc((tmp_path / "logind.conf", tmp_path / "logind.conf.d"), 1000)
+    assert (finding.state, finding.said) == (
+        "note",
+        f"cannot be told: {unreadable}: Is a directory",
+    )
+
+
+def test_settings_of_logind_in_another_encoding_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "_SYSTEMD", tmp_path)
+    place = tmp_path / "logind.conf"
+    place.write_bytes(b"# f\xfcr uns\nRemoveIPC=no\n")
+    assert doctor._remove_ipc((place,), 1000).state == "ok"

@@ -8,8 +8,12 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 
+from rateproof import Limiter, RateLimitMiddleware
 from rateproof.enforce.http import AsgiRequest, WsgiRequest, key_of
+from rateproof.enforce.http.views import _say_hidden, cgi_variable
 from rateproof.keyspec import KeySpec
+
+ADDRESS = b"ip=9:192.0.2.7"
 
 
 def environ(query="", **variables):
@@ -107,6 +111,25 @@ def test_a_cookie_is_found_by_its_exact_name(cookies, value):
 @pytest.mark.parametrize("cookies", ["", "ID=a", "xid=a", "id", "id=;id=a", ";;="])
 def test_a_cookie_that_is_missing_or_empty_counts_under_the_address(cookies):
     assert key("cookie:id", HTTP_COOKIE=cookies) == b"ip=9:192.0.2.7"
+
+
+@pytest.mark.parametrize(("spec", "field"), [("header:X-Key", "X-Key"), ("cookie:id", "cookie")])
+def test_a_field_that_granian_empties_counts_as_missing_and_is_named_once(spec, field, caplog):
+    """granian over WSGI shows a value with bytes beyond ASCII as an empty one."""
+    _say_hidden.cache_clear()
+    variables = {cgi_variable(field): "", "SERVER_SOFTWARE": "Granian"}
+    asked = RateLimitMiddleware(lambda *_: [], Limiter("9 per 1s"), key=f"{spec}|ip")
+    assert key_of(WsgiRequest(environ(**variables)), KeySpec.parse(f"{spec}|ip")) == ADDRESS
+    for _ in range(3):
+        asked(environ(**variables), lambda *_: None)
+    assert [field in said for said in caplog.messages] == [True]
+
+
+def test_a_field_that_is_missing_or_empty_elsewhere_is_nothing_to_report(caplog):
+    _say_hidden.cache_clear()
+    for variables in ({"SERVER_SOFTWARE": "Granian"}, {"HTTP_X_KEY": ""}):
+        assert key_of(WsgiRequest(environ(**variables)), KeySpec.parse("header:X-Key")) == ADDRESS
+    assert not caplog.messages
 
 
 def test_path_method_and_address_are_keys_too():

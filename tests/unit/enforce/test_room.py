@@ -209,3 +209,17 @@ def test_shares_that_cannot_be_counted_cost_nobody_an_answer(monkeypatch, caplog
     assert [one.getMessage() for one in caplog.records] == [
         "what an address takes of the places cannot be counted: gone"
     ]
+
+
+@pytest.mark.parametrize("clock", [ManualClock(10**12), None], ids=["plain", "native"])
+@pytest.mark.parametrize("options", [{"shadow": True}, {"on_full": "admit"}], ids=str)
+def test_only_what_the_policy_admits_takes_a_place(options, clock, monkeypatch):
+    """With a burst of 1 nothing remains of a key that is known, or of a table that is full."""
+    takes = []
+    monkeypatch.setattr(Room, "take", lambda _, address: takes.append(address))
+    server = Server(policy="1 per 1h", capacity=1, clock=clock, **options)
+    seen = [server.ask("192.0.2.1", identity) for identity in "aaa"]
+    seen += [server.ask("192.0.2.1", str(number)) for number in range(50)]
+    live, _ = next(iter(server.limiter.stats().tables.values()))
+    assert len(takes) == live < 40
+    assert seen[1] == (200 if "shadow" in options else 429)

@@ -5,6 +5,7 @@ alike: a service that runs both knows the same client by the same key. Values
 are bytes as they arrived, for a client may send any; what there is not is empty.
 """
 
+import logging
 from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -14,6 +15,8 @@ from wsgiref.types import WSGIEnvironment
 __all__ = ["AsgiRequest", "RequestView", "Scope", "WsgiRequest", "cgi_variable"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
+
+_log = logging.getLogger("rateproof")
 
 _BLANKS = b" \t"
 
@@ -53,7 +56,11 @@ class WsgiRequest:
 
         Several lines are joined by commas, those of Cookie by semicolons; here by the server.
         """
-        return _raw(self._environ.get(cgi_variable(name), "")).strip(_BLANKS)
+        environ, variable = self._environ, cgi_variable(name)
+        value = _raw(environ.get(variable, "")).strip(_BLANKS)
+        if not value and variable in environ and environ.get("SERVER_SOFTWARE") == "Granian":
+            _say_hidden(name)
+        return value
 
 
 class AsgiRequest:
@@ -107,6 +114,16 @@ def _raw(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:  # a server that decoded it after all
         return text.encode("utf-8", "surrogatepass")
+
+
+@lru_cache
+def _say_hidden(name: str) -> None:
+    """Say once of a field that a request had it, and that its value cannot be known."""
+    _log.warning(
+        "a request has %s with no value, or with bytes beyond ASCII, which granian does not pass on"
+        " over WSGI: it counts as if it had none",
+        name,
+    )
 
 
 @lru_cache

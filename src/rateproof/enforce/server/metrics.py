@@ -70,10 +70,12 @@ def exposition(policy: Policy, stats: Stats) -> str:
         pages.append(_family(f"{name}_total", "counter", meaning, [({}, counts[count])]))
     live = [({"quota": str(quota)}, keys) for quota, (keys, _) in tables]
     slots = [({"quota": str(quota)}, slots) for quota, (_, slots) in tables]
+    lost = [({"quota": str(quota), "reason": why}, 1) for quota, why in stats.unreadable.items()]
     facts = {"version": __version__, "core": active_core(), "policy": str(policy)}
     pages += [
         _family("live_keys", "gauge", "Keys whose history still matters.", live),
         _family("table_slots", "gauge", "Keys that a table has places for.", slots),
+        _family("table_unreadable", "gauge", "Tables that are not to be had now, and why.", lost),
         _family("info", "gauge", "What is enforced, and by what.", [(facts, 1)]),
     ]
     return "".join(pages)

@@ -4,13 +4,9 @@ A *store* is a place: `memory://`, `shm://NAME`, `redis://…`. A *ledger* is wh
 a store keeps of one policy: one table for each quota, decided all or nothing.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from rateproof.core import native, required_native
-from rateproof.enforce.counters import DecisionCounters
-from rateproof.enforce.decision import Ruling
 from rateproof.enforce.stores.location import parse_url, remove, shown_url
+from rateproof.enforce.stores.protocols import Ledger, Store, Tables
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
@@ -19,6 +15,7 @@ __all__ = [
     "MAX_CAPACITY",
     "Ledger",
     "Store",
+    "Tables",
     "check_url",
     "distinct_quotas",
     "open_store",
@@ -29,91 +26,6 @@ __all__ = [
 NETWORK_SCHEMES = ("redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
 DEFAULT_CAPACITY = 65_536
 MAX_CAPACITY = 2**26
-
-
-class Ledger(Protocol):
-    """The admissions under one policy: answers come in the order of its quotas.
-
-    One that the native core can answer for by itself has a `source` beside: its
-    tables in the order of the quotas, or the denials that are remembered of it.
-    """
-
-    quotas: Sequence[Quota]
-
-    def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """Decide for the key, and charge every quota if every quota admits.
-
-        Args:
-            key: any bytes.
-            cost: 1 to the least burst of the quotas.
-            now_ns: the time, 0 to 2**60 - 1; None: the store's own clock.
-            skip_full: leave quotas out whose table has no room for the key.
-
-        Raises:
-            StoreError: the store is closed or failed.
-            StoreUnreachable: it does not answer; nothing is known to be charged.
-        """
-        ...
-
-    async def ahit(
-        self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
-    ) -> Ruling:
-        """`hit` for coroutines: where it waits for a network, others go on."""
-        ...
-
-    def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """Say what `hit` would decide, changing nothing; `remaining` is what is free now."""
-        ...
-
-    def reset(self, key: bytes) -> None:
-        """Forget every admission of the key."""
-        ...
-
-    def clear(self) -> None:
-        """Forget every admission of every key."""
-        ...
-
-    def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:
-        """For each quota (live keys, slots); empty where that is not known."""
-        ...
-
-
-class Store(Protocol):
-    """A place where admissions are kept, open."""
-
-    @property
-    def local(self) -> bool | None:
-        """True if tables of this process decide while it cannot be reached; None: it always can."""
-        ...
-
-    def ledger(self, quotas: Sequence[Quota]) -> Ledger:
-        """Open or create what it keeps of these distinct quotas; cheap when asked again.
-
-        Raises:
-            InvalidArgument: a quota that this store cannot enforce.
-            StoreMismatch: a table exists and has another capacity or layout.
-            StoreError: it cannot be opened, or there is no room for it.
-        """
-        ...
-
-    def counters(self) -> DecisionCounters:
-        """The counters that all who share this store add to.
-
-        Raises:
-            StoreError: they cannot be opened.
-        """
-        ...
-
-    def retain(self, quotas: Sequence[Quota]) -> None:
-        """Let go of what this process holds for any other quotas, once their last decision ends.
-
-        What is in the store stays there.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of everything, once or more often; deciding afterwards is a StoreError."""
-        ...
 
 
 def check_url(url: str) -> None:

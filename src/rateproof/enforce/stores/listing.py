@@ -60,9 +60,12 @@ class StoreFacts(NamedTuple):
 
 def stored_names() -> list[str]:
     """The names of this user's stores, in order."""
-    prefix = directory_of("").name
-    folders = directory_of("").parent.glob(f"{prefix}*/lock")
-    return sorted(lock.parent.name.removeprefix(prefix) for lock in folders)
+    place = directory_of("")
+    # There is no lock where tables were made again by those who had them open.
+    files = (
+        file for each in ("lock", "*.native") for file in place.parent.glob(f"{place.name}*/{each}")
+    )
+    return sorted({file.parent.name.removeprefix(place.name) for file in files})
 
 
 def facts_of(name: str) -> StoreFacts:

@@ -111,7 +111,7 @@ def stored_quotas(name: str) -> list[Quota]:
     with suppress(FileNotFoundError):
         for file in directory_of(name).iterdir():
             match = _TABLE.fullmatch(file.name)
-            if match:
+            if match and file.stat().st_size:  # empty is what found no room
                 algorithm, limit, window_ns, burst = match.groups(default="0")
                 found.append(Quota(int(limit), int(window_ns), algorithm, int(burst)))
     return found

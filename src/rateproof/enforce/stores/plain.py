@@ -26,6 +26,12 @@ from rateproof.policy import Quota
 
 __all__ = ["PlainLedger", "PlainStore"]
 
+_CLOSED = ("the limiter is closed", "open another one")
+_FORKED = (
+    "memory:// was opened before this process was forked, and is not shared with it",
+    "open a limiter in each process, or install the native core, which shares it",
+)
+
 
 class PlainStore:
     """The tables and counters of one process; see `Store` and `DecisionCounters`.
@@ -40,18 +46,34 @@ class PlainStore:
     local: ClassVar[None] = None
 
     def __init__(self, capacity: int, *, anew: bool = False) -> None:
-        self.lock = threading.Lock()
         self._capacity = capacity
         self._anew = anew
         self._tables: dict[Quota, _Table] = {}
-        self._counts = [0] * len(Count)
         self._over: tuple[str, str] | None = None
+        self.begin()
         _every_store.add(self)
+
+    @property
+    def lock(self) -> threading.Lock:
+        """The lock of an open store.
+
+        Raises:
+            StoreError: it is closed, or this process was forked from the one that opened it.
+        """
+        if self._over is not None:
+            raise StoreError(*self._over)
+        return self._lock
+
+    def begin(self) -> None:
+        """Count from nothing, with a lock that nobody holds."""
+        self._lock = threading.Lock()
+        self._counts = [0] * len(Count)
+        for table in self._tables.values():
+            table.begin()
 
     def ledger(self, quotas: Sequence[Quota]) -> "PlainLedger":
         """The ledger of these quotas; see `Store`."""
         with self.lock:
-            self.check_open()
             for quota in quotas:
                 if quota not in self._tables:
                     check_quota(quota, self._capacity)
@@ -60,49 +82,33 @@ class PlainStore:
 
     def counters(self) -> "PlainStore":
         """The counters of this process; see `Store`."""
-        self.check_open()
-        return self
+        with self.lock:
+            return self
 
     def add(self, which: int) -> None:
         """One more of `which`; see `DecisionCounters`."""
         with self.lock:
-            self.check_open()
             self._counts[Count(which)] += 1
 
     def totals(self) -> tuple[int, ...]:
         """The number of each; see `DecisionCounters`."""
-        self.check_open()
-        return tuple(self._counts)
+        with self.lock:
+            return tuple(self._counts)
 
     def retain(self, quotas: Sequence[Quota]) -> None:
         """Let go of the tables of other quotas; see `Store`."""
-        with self.lock:
+        with self._lock:
             self._tables = {quota: self._tables[quota] for quota in self._tables if quota in quotas}
 
     def close(self) -> None:
         """Let go of the tables, once or more often."""
-        self._over = self._over or ("the limiter is closed", "open another one")
-
-    def check_open(self) -> None:
-        """Refuse what is asked after the end.
-
-        Raises:
-            StoreError: it is closed, or this process was forked from the one that opened it.
-        """
-        if self._over is not None:
-            raise StoreError(*self._over)
+        self._over = self._over or _CLOSED
 
     def begin_in_child(self) -> None:
         """In a forked child: the thread that held the lock does not exist here."""
-        self.lock = threading.Lock()
-        self._counts = [0] * len(Count)
-        for table in self._tables.values():
-            table.begin()
+        self.begin()
         if not self._anew:
-            self._over = self._over or (
-                "memory:// was opened before this process was forked, and is not shared with it",
-                "open a limiter in each process, or install the native core, which shares it",
-            )
+            self._over = self._over or _FORKED
 
 
 _every_store: "weakref.WeakSet[PlainStore]" = weakref.WeakSet()
@@ -120,8 +126,8 @@ class PlainLedger:
     """The tables of one policy, decided together: several quotas are all or nothing; see `Ledger`.
 
     Args:
-        store: whose lock is held for each decision.
-        quotas: what the tables count, in the same order.
+        store: its lock is held for each decision.
+        quotas: of the tables, in the same order.
         tables: in the order of the answers.
     """
 
@@ -132,31 +138,47 @@ class PlainLedger:
         self._store = store
         self._tables = tables
 
-    def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """Decide, and charge every table if every table admits."""
-        return self._decided(key, cost, now_ns, skip_full=skip_full, charge=True)
+    def hit(
+        self,
+        key: bytes,
+        cost: int,
+        now_ns: int | None,
+        *,
+        skip_full: bool = False,
+        charge: bool = True,
+    ) -> Ruling:
+        """Decide, and charge every table if every table admits, unless that is not wanted."""
+        with self._store.lock:
+            read_ns = time.monotonic_ns() if now_ns is None else now_ns
+            now_ns = max(read_ns, *(table.latest_ns for table in self._tables))
+            lag_ns = now_ns - read_ns
+            answers = [table.look(key, cost, now_ns, lag_ns) for table in self._tables]
+            admitted = all(found.admitted or (skip_full and found.full) for found in answers)
+            for index, table in enumerate(self._tables if charge else ()):
+                table.latest_ns = now_ns
+                if admitted and not answers[index].full:
+                    answers[index] = table.charge(key, cost, now_ns, lag_ns)
+        return ruling_of(admitted, answers, skip_full=skip_full)
 
     async def ahit(
         self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
     ) -> Ruling:
         """`hit`, which waits for no network."""
-        return self._decided(key, cost, now_ns, skip_full=skip_full, charge=True)
+        return self.hit(key, cost, now_ns, skip_full=skip_full)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Say what `hit` would decide, changing nothing."""
-        return self._decided(key, cost, now_ns, skip_full=skip_full, charge=False)
+        return self.hit(key, cost, now_ns, skip_full=skip_full, charge=False)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""
         with self._store.lock:
-            self._store.check_open()
             for table in self._tables:
-                table.states.pop(key, None)
+                table.forget(key)
 
     def clear(self) -> None:
         """Forget every admission of every key."""
         with self._store.lock:
-            self._store.check_open()
             for table in self._tables:
                 table.begin()
 
@@ -166,116 +188,73 @@ class PlainLedger:
         return self._tables[0].capacity
 
     def sample(self, index: int, now_ns: int | None, *_: int) -> tuple[int, int]:
-        """The census of one table."""
-        return self.census(now_ns)[index]
-
-    def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:
-        """For each quota (live keys, slots)."""
+        """Count the keys of one table that are bound, and its places."""
         with self._store.lock:
-            self._store.check_open()
             now_ns = time.monotonic_ns() if now_ns is None else now_ns
-            return [(table.live(now_ns), table.capacity) for table in self._tables]
-
-    def _decided(
-        self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool, charge: bool
-    ) -> Ruling:
-        with self._store.lock:
-            self._store.check_open()
-            read_ns = time.monotonic_ns() if now_ns is None else now_ns
-            now_ns = max(read_ns, *(table.latest_ns for table in self._tables))
-            answers = [table.look(key, cost, now_ns) for table in self._tables]
-            admitted = all(found.admitted or (skip_full and found.full) for found in answers)
-            if charge:
-                for index, table in enumerate(self._tables):
-                    table.latest_ns = now_ns
-                    if admitted and not answers[index].full:
-                        answers[index] = table.charge(key, cost, now_ns)
-        if now_ns > read_ns:
-            answers = [_late(found, now_ns - read_ns) for found in answers]
-        return ruling_of(admitted, answers, skip_full=skip_full)
-
-
-def _late(found: Answer, lag_ns: int) -> Answer:
-    """The answer with waits counted from a reading that lags behind the time of the decision."""
-    return found._replace(
-        retry_after_ns=found.retry_after_ns + lag_ns if found.retry_after_ns else 0,
-        reset_after_ns=found.reset_after_ns + lag_ns if found.reset_after_ns else 0,
-    )
+            return self._tables[index].live(now_ns), self.slots
 
 
 class _Table:
-    """The states of one quota. Used under the store's lock.
-
-    Args:
-        quota: what is counted.
-        capacity: how many keys can be live at once.
-    """
-
-    states: dict[bytes, State]
-    ends: list[tuple[int, bytes]]
-    """A heap: for each key when it may be idle, or before. Who is first is looked at again."""
+    """The states of one quota, with room for so many keys. Used under the store's lock."""
 
     def __init__(self, quota: Quota, capacity: int) -> None:
-        self.quota = quota
-        self.capacity = capacity
-        self.latest_ns = 0
+        self.quota, self.capacity, self.latest_ns = quota, capacity, 0
         self._rule = RULES[quota.algorithm]
         self._unseen = (0,) * self._rule.width(quota)
         self.begin()
 
     def begin(self) -> None:
-        """Know nobody."""
-        self.states, self.ends = {}, []
+        self._states: dict[bytes, State] = {}
+        # A heap: for each key when it may be idle, or before. Who is first is looked at again.
+        self._ends: list[tuple[int, bytes]] = []
 
-    def look(self, key: bytes, cost: int, now_ns: int) -> Answer:
-        """Answer the key before it is charged."""
-        state = self.states.get(key)
-        if state is None:
-            room_in_ns = self._room_in_ns(now_ns)
-            if room_in_ns:
-                return Answer(False, True, 0, room_in_ns, room_in_ns)  # noqa: FBT003 - `admitted`, `full`
-            state = self._unseen
+    def look(self, key: bytes, cost: int, now_ns: int, lag_ns: int) -> Answer:
+        """Answer the key before it is charged, to whoever has read the time `lag_ns` ago."""
+        state = self._states.get(key)
+        room_in_ns = 0 if state else self._room_in_ns(now_ns)
+        if room_in_ns:
+            wait_ns = room_in_ns + lag_ns
+            return Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
+        state = state or self._unseen
         wait_ns = self._rule.retry_after_ns(self.quota, state, now_ns, cost)
-        return self._answer(state, wait_ns, now_ns)
+        return self._answer(state, wait_ns, now_ns, lag_ns)
 
-    def charge(self, key: bytes, cost: int, now_ns: int) -> Answer:
+    def charge(self, key: bytes, cost: int, now_ns: int, lag_ns: int) -> Answer:
         """Admit `cost`, which `look` has found to fit just now."""
-        before = self.states.get(key)
-        if before is None:
-            if len(self.states) >= self.capacity:
-                del self.states[self.ends[0][1]]  # idle, as `look` has found
-                heappop(self.ends)
-            if len(self.ends) >= 2 * self.capacity:  # most are of keys that were reset
-                self.ends = [(0, kept) for kept in self.states]
-                heapify(self.ends)
-            heappush(self.ends, (0, key))
-        state = self._rule.charged(self.quota, before or self._unseen, now_ns, cost)
-        self.states[key] = state
-        return self._answer(state, 0, now_ns)
+        state = self._states.get(key)
+        if state is None:
+            if len(self._states) >= self.capacity:
+                del self._states[heappop(self._ends)[1]]  # idle, as `look` has found
+            heappush(self._ends, (0, key))
+        state = self._rule.charged(self.quota, state or self._unseen, now_ns, cost)
+        self._states[key] = state
+        return self._answer(state, 0, now_ns, lag_ns)
+
+    def forget(self, key: bytes) -> None:
+        if self._states.pop(key, None):
+            self._ends = [end for end in self._ends if end[1] != key]
+            heapify(self._ends)
 
     def live(self, now_ns: int) -> int:
-        """Count the keys that are bound."""
-        rest = self._rule.reset_after_ns
-        return sum(rest(self.quota, state, now_ns) > 0 for state in self.states.values())
+        rest_ns = self._rule.reset_after_ns
+        return sum(rest_ns(self.quota, state, now_ns) > 0 for state in self._states.values())
 
     def _room_in_ns(self, now_ns: int) -> int:
-        """The wait until there is room for one more key; 0 also if the first of `ends` is idle."""
-        while len(self.states) >= self.capacity:
-            end_ns, key = self.ends[0]
-            if key not in self.states:  # it was reset
-                heappop(self.ends)
-                continue
-            wait_ns = self._rule.reset_after_ns(self.quota, self.states[key], now_ns)
+        """The wait until there is room for one more key; 0 also if the first of `_ends` is idle."""
+        while len(self._states) >= self.capacity:
+            end_ns, key = self._ends[0]
+            wait_ns = self._rule.reset_after_ns(self.quota, self._states[key], now_ns)
             if wait_ns == 0 or now_ns + wait_ns == end_ns:
                 return wait_ns
-            heapreplace(self.ends, (now_ns + wait_ns, key))
+            heapreplace(self._ends, (now_ns + wait_ns, key))
         return 0
 
-    def _answer(self, state: State, wait_ns: int, now_ns: int) -> Answer:
+    def _answer(self, state: State, wait_ns: int, now_ns: int, lag_ns: int) -> Answer:
+        reset_ns = self._rule.reset_after_ns(self.quota, state, now_ns)
         return Answer(
             admitted=wait_ns == 0,
             full=False,
             remaining=self._rule.remaining(self.quota, state, now_ns),
-            retry_after_ns=wait_ns,
-            reset_after_ns=self._rule.reset_after_ns(self.quota, state, now_ns),
+            retry_after_ns=wait_ns + lag_ns if wait_ns else 0,
+            reset_after_ns=reset_ns + lag_ns if reset_ns else 0,
         )

@@ -7,10 +7,10 @@
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from rateproof._native import Table
 
 __all__ = ["NativeLedger", "NativeStore"]
-
-T = TypeVar("T")
 
 PATIENCE_S = 0.1
 """Time that closing waits for another thread: as long as a decision for another process."""
@@ -64,7 +62,7 @@ class NativeStore:
             missing = [quota for quota in quotas if quota not in self._tables]
             with self._folder() if missing else nullcontext():
                 for quota in missing:
-                    self._tables[quota] = self._opened(table_file(quota), self._table_of(quota))
+                    self._tables[quota] = self._opened(quota)
             tables = [self._tables[quota] for quota in quotas]
             self._ledgers[quotas] = NativeLedger(self._module, quotas, tables)
             return self._ledgers[quotas]
@@ -75,7 +73,8 @@ class NativeStore:
             self._check_open()
             if self._counters is None:
                 with self._folder():
-                    self._counters = self._opened(COUNTERS_FILE, self._module.Counters)
+                    path = self._path(COUNTERS_FILE)
+                    self._counters = self._module.Counters(path, alone=not self._tables)
             return self._counters
 
     def retain(self, quotas: Sequence[Quota]) -> None:
@@ -114,23 +113,19 @@ class NativeStore:
     def _folder(self) -> AbstractContextManager[object]:
         return nullcontext() if self._name is None else locked_folder(self._name)
 
-    def _table_of(self, quota: Quota) -> Callable[[str | None], "Table"]:
-        return lambda path: self._module.Table(
-            path, quota.algorithm, quota.limit, quota.window_ns, quota.burst, self._capacity
-        )
+    def _path(self, file: str) -> str | None:
+        return None if self._name is None else str(directory_of(self._name) / file)
 
-    def _opened(self, file: str, make: Callable[[str | None], T]) -> T:
-        """Open a file; one that was not there before goes again if that fails."""
-        if self._name is None:
-            return make(None)
-        path = directory_of(self._name) / file
-        new = not path.exists()
-        try:
-            return make(str(path))
-        except BaseException:
-            if new:
-                path.unlink(missing_ok=True)
-            raise
+    def _opened(self, quota: Quota) -> "Table":
+        table: Table = self._module.Table(
+            self._path(table_file(quota)),
+            quota.algorithm,
+            quota.limit,
+            quota.window_ns,
+            quota.burst,
+            self._capacity,
+        )
+        return table
 
 
 _every_store: "weakref.WeakSet[NativeStore]" = weakref.WeakSet()
@@ -194,10 +189,6 @@ class NativeLedger:
         """Forget every admission of every key."""
         for table in self._open_tables():
             table.clear()
-
-    def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:
-        """For each quota (live keys, slots)."""
-        return [table.census(now_ns) for table in self._open_tables()]
 
     @property
     def slots(self) -> int:

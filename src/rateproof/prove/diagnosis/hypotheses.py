@@ -88,7 +88,7 @@ def failed_runs(log: EventLog) -> list[Hypothesis]:
     if log.same("run") is not None or not len(log):
         return []
     answers: dict[int, set[int]] = {}
-    for run, status in zip(log.ints("run"), log.ints("status"), strict=True):
+    for run, status in set(zip(log.ints("run"), log.ints("status"), strict=True)):
         answers.setdefault(run, set()).add(status)
     known = rejected_statuses(log)
     failed = [

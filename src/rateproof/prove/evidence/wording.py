@@ -31,6 +31,10 @@ _UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
 
 def readable_key(key: bytes) -> str:
     """A key as safe text: printable ASCII as it is, the rest in hex, cut at 40 characters."""
+    if len(key) <= _KEY_WIDTH and key.isascii():
+        text = key.decode()
+        if text.isprintable() and "'" not in text and "\\" not in text:
+            return f"'{text}'"
     shown = [
         chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\x{byte:02x}"
         for byte in key[: _KEY_WIDTH + 1]

@@ -22,6 +22,7 @@ __all__ = [
     "MOST_CALLS",
     "MOST_PRESSED",
     "ClosestCall",
+    "Figures",
     "Pressure",
     "closest_of",
     "first_of_each",
@@ -103,20 +104,24 @@ def measure(keys: Iterable[KeyLog], policy: Policy) -> tuple[Pressure, ...]:
     return tuple(totals)
 
 
-def of_few(key: KeyLog, blank: Sequence[Pressure]) -> tuple[Pressure, ...]:
-    """The result of `measure` for a key with too few requests for more than any quota allows."""
+Figures = tuple[int, int, int]
+"""The most attempts, the most that may and the most that certainly were admitted in a window."""
+
+
+def of_few(key: KeyLog, blank: Sequence[Pressure]) -> tuple[Figures, ...]:
+    """Return what `measure` finds of a key that has too few requests for more than any quota allows."""
     admitted, attempts = key.admitted, key.attempts()
     span_ns = max(end for _, end in attempts) - min(sent for sent, _ in attempts)
-    found = []
-    for of in blank:
-        asked, possible, provable = len(attempts), len(admitted), len(admitted)
-        if span_ns >= of.window_ns:
-            asked = most_touching(attempts, of.window_ns)
-            possible = most_touching(admitted, of.window_ns)
-            provable = most_nested(admitted, of.window_ns)
-        pressed = (asked, possible, provable, None, key.key)
-        found.append(Pressure(of.quota, of.allowed, of.window_ns, *pressed))
-    return tuple(found)
+    return tuple(
+        (len(attempts), len(admitted), len(admitted))
+        if span_ns < of.window_ns
+        else (
+            most_touching(attempts, of.window_ns),
+            most_touching(admitted, of.window_ns),
+            most_nested(admitted, of.window_ns),
+        )
+        for of in blank
+    )
 
 
 def _of_key(

@@ -29,7 +29,10 @@ class ClockedStore:
 class ClockedLedger:
     def __init__(self, ledger, clock):
         self.ledger, self.clock = ledger, clock
-        self.clear, self.reset = ledger.clear, ledger.reset
+        self.clear, self.reset, self.slots = ledger.clear, ledger.reset, ledger.slots
+
+    def sample(self, index, _, turn, count):
+        return self.ledger.sample(index, self.clock.now_ns(), turn, count)
 
     def __getattr__(self, name):
         method = getattr(self.ledger, name)

@@ -113,5 +113,6 @@ def test_the_quotas_of_a_store_are_those_that_have_tables(shm_name):
     assert stored_quotas(shm_name) == []
     with locked_folder(shm_name):
         for name in (*map(table_file, quotas), COUNTERS_FILE):
-            (directory_of(shm_name) / name).touch()
+            (directory_of(shm_name) / name).write_bytes(b"words")
+        (directory_of(shm_name) / table_file(Quota(9, S))).touch()
     assert set(stored_quotas(shm_name)) == quotas

@@ -11,18 +11,22 @@ __all__ = ["bounded", "one_call"]
 
 
 class _Call(threading.local):
-    """The call that a thread makes: it is over at `until_s` of the monotonic clock."""
+    """The call that a thread makes: it is over at `until_s` of the monotonic clock.
+
+    One wait takes no more than a `share` of what is left by then.
+    """
 
     until_s = inf
+    share = 1.0
 
 
 _call = _Call()
 
 
 @contextmanager
-def one_call(timeout_s: float) -> Iterator[None]:
-    """Let this thread wait for so long in all."""
-    _call.until_s = time.monotonic() + timeout_s
+def one_call(timeout_s: float, share: float = 1.0) -> Iterator[None]:
+    """Let this thread wait for so long in all, and each time for a share of what is left."""
+    _call.until_s, _call.share = time.monotonic() + timeout_s, share
     try:
         yield
     finally:
@@ -81,7 +85,7 @@ class _Socket:
 def _left_s(timeout: float | None) -> float | None:
     if timeout == 0 or _call.until_s == inf:
         return timeout
-    left_s = _call.until_s - time.monotonic()
+    left_s = (_call.until_s - time.monotonic()) * _call.share
     if left_s <= 0:
         raise TimeoutError("timed out")
     return min(left_s, timeout or left_s)

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from rateproof.enforce.stores.redis.address import Address
 from rateproof.enforce.stores.redis.bounds import bounded, one_call
@@ -11,6 +11,12 @@ from rateproof.enforce.stores.redis.loops import LoopClients
 from rateproof.enforce.stores.redis.outages import Breaker
 
 __all__ = ["Cluster"]
+
+_SHARE: Final = 0.85
+"""Of what is left of a call, one wait gets: then there is time to ask other nodes who has the key.
+
+Of the default that is still more than TCP takes to send a lost packet again.
+"""
 
 
 class Cluster:
@@ -27,8 +33,7 @@ class Cluster:
     def __init__(self, redis: Any, address: Address) -> None:
         self._redis = redis
         self._address = address
-        # Which node has a key is asked of one after the other, and of each not for longer.
-        self._longest_s = address.timeout_s * (1 + len(address.nodes))
+        self._timeout_s = address.timeout_s
         options = address.options(redis.connection.parse_url(address.url))
         redis.ConnectionPool(**options).make_connection()
         self._options = {
@@ -38,7 +43,7 @@ class Cluster:
         }
         self._options["ssl"] = address.url.startswith("rediss:")
         self._client: Any = None
-        self._loops = LoopClients(lambda: self._make(redis.asyncio, **self._options))
+        self._loops = LoopClients(self._make_for_loop)
         self._breakers: dict[str, Breaker] = {}
 
     def breaker(self, digest: bytes) -> Breaker:
@@ -51,7 +56,7 @@ class Cluster:
 
     def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """Run the script; see `Server.ask`."""
-        with one_call(self._longest_s):
+        with one_call(self._timeout_s, _SHARE):
             client = self._connected()
             with suppress(self._redis.exceptions.NoScriptError):
                 return _run(client, command.words(digest, mode, cost))
@@ -60,7 +65,7 @@ class Cluster:
     async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """`ask` for coroutines."""
         client, _ = self._loops.current()
-        async with asyncio.timeout(self._longest_s):
+        async with asyncio.timeout(self._timeout_s):
             with suppress(self._redis.exceptions.NoScriptError):
                 return await _run(client, command.words(digest, mode, cost))
             return await _run(client, command.words(digest, mode, cost, whole=True))
@@ -71,7 +76,7 @@ class Cluster:
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states, which share a slot."""
-        with one_call(self._longest_s):
+        with one_call(self._timeout_s, _SHARE):
             _run(self._connected(), [b"DEL", *keys])
 
     def delete_all(self, pattern: bytes) -> None:
@@ -98,14 +103,43 @@ class Cluster:
         """A client for threads, all of whose connections wait no longer than a call."""
         redis = self._redis
 
+        class Frugal(redis.cluster.RedisCluster):  # type: ignore[misc, name-defined]
+            """Reads the list of all commands when it first needs it, not before it can decide."""
+
+            def command(self) -> dict[str, Any]:
+                return {}
+
+        def prompt(connection: Any) -> Any:
+            class Prompt(bounded(connection)):  # type: ignore[misc]
+                """Says that a node is lost where redis-py would sleep and then ask the others."""
+
+                def read_response(self, *args: Any, **named: Any) -> Any:
+                    try:
+                        return super().read_response(*args, **named)
+                    except redis.exceptions.ClusterDownError as error:
+                        raise redis.exceptions.ConnectionError(str(error)) from error
+
+            return Prompt
+
         def pool(connection_class: Any = redis.Connection, **options: Any) -> Any:
-            return redis.ConnectionPool(connection_class=bounded(connection_class), **options)
+            return redis.ConnectionPool(connection_class=prompt(connection_class), **options)
 
         options = {name: value for name, value in self._options.items() if name != "ssl"}
-        return self._make(redis, url=self._address.url, connection_pool_class=pool, **options)
+        return self._made(
+            redis, Frugal, url=self._address.url, connection_pool_class=pool, **options
+        )
 
-    def _make(self, flavour: Any, **options: Any) -> Any:
-        return flavour.cluster.RedisCluster(
+    def _make_for_loop(self) -> Any:
+        """A client for the coroutines of one loop, which wait for a node as long as threads do."""
+        waits = ("socket_timeout", "socket_connect_timeout")
+        shares = {name: self._options[name] * _SHARE for name in waits}
+        flavour = self._redis.asyncio
+        client = self._made(flavour, flavour.cluster.RedisCluster, **self._options | shares)
+        client.commands_parser = _NoCommands()
+        return client
+
+    def _made(self, flavour: Any, kind: Any, **options: Any) -> Any:
+        return kind(
             startup_nodes=[flavour.cluster.ClusterNode(*node) for node in self._address.nodes],
             retry=flavour.retry.Retry(self._redis.backoff.NoBackoff(), 0),
             require_full_coverage=False,
@@ -119,6 +153,13 @@ class Cluster:
             with suppress(self._redis.exceptions.RedisClusterException):
                 name = client.get_node_from_key(b"{%b}" % digest).name
         return self._breakers.setdefault(name, Breaker(self._address.shown))
+
+
+class _NoCommands:
+    """The list of all commands, which takes as long to read as many decisions: scripts need none."""
+
+    async def initialize(self, node: object = None) -> None:
+        """Read nothing."""
 
 
 def _run(client: Any, words: list[bytes]) -> Any:

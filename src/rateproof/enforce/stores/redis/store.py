@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from rateproof.core import native
 from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
+from rateproof.enforce.stores.protocols import Ledger, Store
 from rateproof.enforce.stores.redis.address import parse_address
 from rateproof.enforce.stores.redis.cluster import Cluster
 from rateproof.enforce.stores.redis.command import Command, Mode, digest_of
@@ -24,7 +25,6 @@ from rateproof.policy import Quota
 
 if TYPE_CHECKING:
     from rateproof import _native
-    from rateproof.enforce.stores import Ledger, Store
 
 __all__ = ["RedisLedger", "RedisStore"]
 
@@ -57,7 +57,7 @@ class RedisStore:
         InvalidArgument: the URL or one of its options cannot be, or redis-py is missing.
     """
 
-    def __init__(self, url: str, beside: "Store", *, local: bool) -> None:
+    def __init__(self, url: str, beside: Store, *, local: bool) -> None:
         self.address = parse_address(url)
         shown = self.address.shown
         try:
@@ -143,7 +143,7 @@ class RedisLedger:
     """
 
     def __init__(
-        self, store: RedisStore, number: int, quotas: Sequence[Quota], local: "Ledger | None"
+        self, store: RedisStore, number: int, quotas: Sequence[Quota], local: Ledger | None
     ) -> None:
         self.quotas = quotas
         self._store = store
@@ -217,10 +217,6 @@ class RedisLedger:
             raise link.breaker(b"").failed(store.error(error)) from None
         finally:
             store.denials.clear()
-
-    def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:  # noqa: ARG002 - as in `Ledger`
-        """Nothing: Redis does not count keys by their beginning."""
-        return ()
 
     @property
     def source(self) -> "tuple[_native.Denials, int] | None":

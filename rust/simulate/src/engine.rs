@@ -2,17 +2,18 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crate::audit::Audit;
+use crate::clock::monotonic_ns;
 use crate::control::Control;
 use crate::pacer::Pacer;
 use crate::rows::{Reader, Row, recorders};
 use crate::settings::Settings;
-use crate::start::Start;
 use crate::worker::{Shared, Worker};
 
 /// A run that goes on.
@@ -37,39 +38,50 @@ impl Engine {
             sequences: AtomicI64::new(0),
             connections: AtomicI64::new(1),
             active: AtomicI64::new(0),
-            start: Start::default(),
+            start_ns: AtomicI64::new(0),
         });
-        let start_ns = shared.settings.start_ns;
+        let not_before_ns = shared.settings.start_ns;
         let (recorders, reader) = recorders(loops);
         let workers = recorders
             .into_iter()
             .enumerate()
             .map(|(number, recorder)| Worker::new(Arc::clone(&shared), number, recorder))
             .collect::<io::Result<Vec<_>>>()?;
+        let (ready, all_ready) = channel();
+        // A gate that is gone, not opened, says that there will be no start.
+        let mut gates = Vec::with_capacity(loops);
         let mut threads = Vec::with_capacity(loops);
         for (number, worker) in workers.into_iter().enumerate() {
             let others = Arc::clone(&shared);
-            let spawned = Builder::new()
+            let (gate, opened) = channel();
+            gates.push(gate);
+            let ready = ready.clone();
+            let start = move || {
+                let _ = ready.send(());
+                drop(ready);
+                opened.recv().is_ok()
+            };
+            let thread = Builder::new()
                 .name(format!("load-{number}"))
                 .spawn(move || {
-                    let ended = catch_unwind(AssertUnwindSafe(|| worker.run()))
+                    let ended = catch_unwind(AssertUnwindSafe(|| worker.run(start)))
                         .unwrap_or_else(|_| Err(io::Error::other("an event loop panicked")));
                     if ended.is_err() {
                         // Where one loop cannot go on, the others would hide that.
-                        others.start.cancel();
                         others.control.stop();
                     }
                     ended
-                });
-            match spawned {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    shared.start.cancel();
-                    return Err(error);
-                }
+                })?;
+            threads.push(thread);
+        }
+        drop(ready);
+        if all_ready.iter().take(loops).count() == loops {
+            let start_ns = monotonic_ns().max(not_before_ns);
+            shared.start_ns.store(start_ns, Ordering::Release);
+            for gate in gates {
+                let _ = gate.send(());
             }
         }
-        shared.start.begin(loops, start_ns);
         Ok(Self {
             shared,
             reader: Mutex::new(reader),
@@ -79,7 +91,7 @@ impl Engine {
 
     /// Start of its clock, monotonic ns; 0 before that.
     pub fn start_ns(&self) -> i64 {
-        self.shared.start.instant_ns()
+        self.shared.start_ns.load(Ordering::Acquire)
     }
 
     /// The next rows; see [`Reader::read`].

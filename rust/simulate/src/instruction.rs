@@ -1,11 +1,13 @@
 //! What a program is made of: instructions decoded and checked.
 
 use crate::interval::Interval;
-use crate::ramps::Ramp;
 use crate::ranks::Zipf;
 
 /// So deep may loops with a count be nested.
 pub(crate) const COUNTERS: usize = 4;
+
+/// Of a rate in requests in a million seconds, those in a nanosecond.
+const PER_NS: f64 = 1e-15;
 
 /// As an instruction stands in a list: op, a, b, x.
 pub type Code = (u8, i64, i64, f64);
@@ -15,7 +17,7 @@ pub type Code = (u8, i64, i64, f64);
 pub(crate) enum Instruction {
     Send(i64),
     Wait(Interval),
-    Ramp(Ramp),
+    Ramp { start: f64, end: f64, over_ns: f64 },
     Resume,
     Honour(u32),
     Backoff { base_ns: i64, cap_ns: i64 },
@@ -46,7 +48,11 @@ impl Instruction {
             2 => wait(Interval::Uniform(a, b)),
             3 => wait(Interval::Exponential(a)),
             4 => wait(Interval::LogNormal(a, x)),
-            5 => Some(Instruction::Ramp(Ramp::new(a, b, x))),
+            5 => Some(Instruction::Ramp {
+                start: a as f64 * PER_NS,
+                end: b as f64 * PER_NS,
+                over_ns: x,
+            }),
             6 => Some(Instruction::Resume),
             7 => target().map(Instruction::Honour),
             8 => Some(Instruction::Backoff {

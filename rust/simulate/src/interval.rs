@@ -41,7 +41,32 @@ impl Interval {
     }
 }
 
+/// From an instant to the next arrival of a rate that goes from one to another, both in requests
+/// in a nanosecond; None: there is none.
+pub(crate) fn ramp_gap(
+    rng: &mut Rng,
+    at_ns: i64,
+    start: f64,
+    end: f64,
+    over_ns: f64,
+) -> Option<i64> {
+    let left = -rng.unit().ln();
+    let at = at_ns as f64;
+    let rest = over_ns - at;
+    if rest <= 0.0 {
+        return (end > 0.0).then(|| rounded(left / end));
+    }
+    let slope = (end - start) / over_ns;
+    let rate = start + slope * at;
+    let area = (rate + end) * 0.5 * rest;
+    if left >= area {
+        return (end > 0.0).then(|| rounded(rest + (left - area) / end));
+    }
+    let root = (rate * rate + 2.0 * slope * left).max(0.0).sqrt();
+    Some(rounded(2.0 * left / (rate + root)))
+}
+
 /// Half to even, and cut to 64 bits.
-pub(crate) fn rounded(ns: f64) -> i64 {
+fn rounded(ns: f64) -> i64 {
     ns.round_ties_even() as i64
 }

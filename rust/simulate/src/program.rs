@@ -2,7 +2,7 @@
 
 pub use crate::instruction::Code;
 use crate::instruction::{COUNTERS, Instruction};
-use crate::interval::Interval;
+use crate::interval::{Interval, ramp_gap};
 use crate::outcome::Outcome;
 use crate::rng::Rng;
 
@@ -143,7 +143,11 @@ impl Program {
                     let by_ns = interval.draw(&mut lane.rng);
                     lane.move_to(lane.cursor_ns, by_ns);
                 }
-                Instruction::Ramp(ramp) => match ramp.gap(&mut lane.rng, lane.cursor_ns.max(0)) {
+                Instruction::Ramp {
+                    start,
+                    end,
+                    over_ns,
+                } => match ramp_gap(&mut lane.rng, lane.cursor_ns.max(0), start, end, over_ns) {
                     Some(by_ns) => lane.move_to(lane.cursor_ns, by_ns),
                     None => lane.at = u32::MAX,
                 },

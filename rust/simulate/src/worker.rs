@@ -18,7 +18,6 @@ use crate::pacer::Pacer;
 use crate::pool::Pool;
 use crate::rows::Recorder;
 use crate::settings::Settings;
-use crate::start::Start;
 
 const ALARM: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -42,8 +41,8 @@ pub struct Shared {
     pub connections: AtomicI64,
     /// Lanes of all loops that have not ended.
     pub active: AtomicI64,
-    /// The barrier at which the loops wait before it begins.
-    pub start: Start,
+    /// The instant at which it began, monotonic ns; 0 before that.
+    pub start_ns: AtomicI64,
 }
 
 /// One event loop; times are ns of the run's clock unless they say monotonic.
@@ -134,13 +133,16 @@ impl Worker {
 
     /// Runs to the end of the run, and returns what it owes to its own slowness.
     ///
+    /// `start` waits until all loops are ready; false: there will be no start.
+    ///
     /// # Errors
     /// The system's event queue failed.
-    pub fn run(mut self) -> io::Result<Audit> {
+    pub fn run(mut self, start: impl FnOnce() -> bool) -> io::Result<Audit> {
         self.join_lanes(self.shared.settings.lanes(), 0);
-        let Some(start_ns) = self.shared.start.wait() else {
+        if !start() {
             return Ok(self.audit);
-        };
+        }
+        let start_ns = self.shared.start_ns.load(Ordering::Acquire);
         let cpu_ns = thread_cpu_ns();
         self.shift_ns = start_ns;
         let ended = self.turns();
@@ -263,7 +265,7 @@ impl Worker {
         self.changes = changes;
         let wishes = self.shared.control.wishes();
         self.paused_at_ns = wishes.paused_at_ns;
-        self.shift_ns = self.shared.start.instant_ns() + wishes.paused_ns;
+        self.shift_ns = self.shared.start_ns.load(Ordering::Acquire) + wishes.paused_ns;
         let elapsed_ns = self.elapsed_ns(now_ns);
         if wishes.extra_clients != self.extra_clients {
             self.extra_clients = wishes.extra_clients;

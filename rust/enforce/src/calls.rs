@@ -140,47 +140,29 @@ impl Table {
         slot.forget(&slot.freeze());
     }
 
-    /// Number of slots that count something at `now_ns`, or now: it looks at every slot.
+    /// Number of slots that count something at `now_ns`, or now: of all, or of `count` that are spread
+    /// over the table, others for each `turn`.
+    ///
+    /// These are the multiples of the golden ratio, which fill the table evenly.
     ///
     /// # Errors
     /// `InvalidArgument`: the time. `StoreError`: it was deleted, and cannot be opened again.
-    pub fn census(&self, now_ns: Option<u64>) -> Result<Census, Error> {
+    pub fn census(&self, now_ns: Option<u64>, turn: u64, count: u64) -> Result<Census, Error> {
         guarded(&[self], || {
             let table = self.latest_seen(PATIENCE)?;
             let now = look_time(&[table], clock::supplied(now_ns)?).now;
-            let slots = 0..table.shape.slots();
-            let live = |slot: &usize| table.is_live(*slot, now);
-            Ok(Census {
-                slots: slots.len() as u64,
-                live: slots.filter(live).count() as u64,
-            })
-        })
-    }
-
-    /// As `census`, of `count` slots that are spread over the table, others for each `turn`.
-    ///
-    /// They are the multiples of the golden ratio, which fill the table evenly.
-    ///
-    /// # Errors
-    /// `InvalidArgument`: the time.
-    pub fn sample(&self, now_ns: Option<u64>, turn: u64, count: u64) -> Result<Census, Error> {
-        let slots = self.slots();
-        if count >= slots {
-            return self.census(now_ns);
-        }
-        guarded(&[self], || {
-            let table = self.latest_seen(PATIENCE)?;
-            let now = look_time(&[table], clock::supplied(now_ns)?).now;
-            let spread = |step: u64| {
-                let turned = step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                ((u128::from(turned) * u128::from(slots)) >> 64) as usize
+            let all = table.slots();
+            let slots = count.min(all);
+            let first = turn.wrapping_mul(slots);
+            let place = |step: u64| {
+                let turned = first.wrapping_add(step).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let spread = (u128::from(turned) * u128::from(all)) >> 64;
+                if slots == all { step } else { spread as u64 }
             };
-            let live = |slot: &usize| table.is_live(*slot, now);
-            let first = turn.wrapping_mul(count);
-            let steps = (0..count).map(|step| spread(first.wrapping_add(step)));
+            let live = |slot: &u64| table.is_live(*slot as usize, now);
             Ok(Census {
-                live: steps.filter(live).count() as u64,
-                slots: count,
+                live: (0..slots).map(place).filter(live).count() as u64,
+                slots,
             })
         })
     }

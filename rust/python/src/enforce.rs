@@ -114,7 +114,7 @@ impl Table {
         count: u64,
     ) -> PyResult<(u64, u64)> {
         let now_ns = reading(now_ns)?;
-        let census = py.detach(|| self.0.sample(now_ns, turn, count));
+        let census = py.detach(|| self.0.census(now_ns, turn, count));
         let core::Census { live, slots } = census.map_err(|error| failed(py, &error))?;
         Ok((live, slots))
     }

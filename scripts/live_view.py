@@ -8,10 +8,13 @@ from pathlib import Path
 
 from rateproof.clock import ManualClock
 from rateproof.events import Event, EventLog
-from rateproof.simulate.client.figures import Figures, Heading
+from rateproof.simulate.behaviours.think import Think
+from rateproof.simulate.client.figures import Figures
 from rateproof.simulate.client.view import View
 from rateproof.simulate.control import Control
+from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.summary import Summary
+from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 
 PICTURE = Path(__file__).parent.parent / "docs" / "simulate" / "live-view.svg"
@@ -59,9 +62,9 @@ def figures() -> Figures:
     return shown
 
 
-def heading() -> Heading:
+def heading() -> Scenario:
     """The description above the figures."""
-    return Heading("http://127.0.0.1:8080/", "think", 4, 10 * MS)
+    return Scenario(target=Target.parse("http://127.0.0.1:8080/"), groups=(Group(Think()),), seed=4)
 
 
 async def draw() -> str:

@@ -86,12 +86,13 @@ class Room:
         self._taken += 1
         self._look()
 
-    def wait_ns(self, key: bytes, address: bytes) -> int | None:
-        """The time until a key may have the place that it needs; None: it may now, or has one."""
+    def knows(self, key: bytes) -> bool:
+        """True if the key has a place: something binds it."""
+        return self._remaining(self._peek(key)) < self.burst
+
+    def wait_ns(self, address: bytes) -> int | None:
+        """The time until a new key of an address may have a place; None: it may now."""
         if not self.crowded or not address:
-            return None
-        seen = self._peek(key)
-        if self._remaining(seen) < self.burst:
             return None
         self._look()
         share = self._shares.peek(self._table + address, 1, self._now()).answers[0]

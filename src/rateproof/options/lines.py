@@ -1,6 +1,7 @@
 """Lines of the values in a TOML text: `tomllib` does not tell."""
 
 import re
+import tomllib
 
 __all__ = ["Path", "line_of", "lines_of", "write_path"]
 
@@ -20,8 +21,6 @@ _TOKEN = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
-_ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r"}
 
 
 def lines_of(document: str) -> dict[Path, int]:
@@ -149,15 +148,9 @@ class _Scan:
         self._at += 1
 
 
-def _unquote(quoted: str) -> str:
-    """The text of a key: escapes stand only in double quotes."""
-    if quoted[0] not in "\"'":
-        return quoted
-    if quoted[0] == "'":
-        return quoted[1:-1]
-    return _ESCAPE.sub(
-        lambda match: (
-            chr(int(match[1][1:], 16)) if match[1][0] in "uU" else _ESCAPED.get(match[1], match[1])
-        ),
-        quoted[1:-1],
-    )
+def _unquote(key: str) -> str:
+    """The text of a key, which is quoted as values are."""
+    if key[0] not in "\"'":
+        return key
+    text: str = tomllib.loads(f"text = {key}")["text"]
+    return text

@@ -1,4 +1,4 @@
-"""Counts of a summary, table by table: the reference of `rust/simulate/src/tally.rs`."""
+"""Counts of a summary, table by table: the reference of `rust/python/src/tally.rs`."""
 
 from collections import Counter
 from collections.abc import Sequence

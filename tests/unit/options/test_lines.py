@@ -51,6 +51,7 @@ a = 1
 [[clients.deep]]
 a = 2
 [[clients]]
+"\\u00e9\\t\\"" = 3
 '''
 
 

@@ -14,17 +14,20 @@ from textual.widgets import Static
 
 from rateproof.clock import ManualClock
 from rateproof.events import Event, EventLog
+from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.client import live
 from rateproof.simulate.client.console import Attention
-from rateproof.simulate.client.figures import Figures, Heading
+from rateproof.simulate.client.figures import Figures
 from rateproof.simulate.client.view import View
 from rateproof.simulate.control import Control
+from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.summary import Summary
+from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 
 ROOT = Path(__file__).parents[3]
 MS = 1_000_000
-HEADING = Heading("http://127.0.0.1:8080/", "think", 7, 10 * MS)
+HEADING = Scenario(target=Target.parse("http://127.0.0.1:8080/"), groups=(Group(Think()),), seed=7)
 
 
 class Feed:

@@ -108,7 +108,7 @@ class Flooding(Generic[R]):
         if room is None or not room.crowded:
             return None
         try:
-            return room.wait_ns(key, self._taker(self._view(request)))
+            return None if room.knows(key) else room.wait_ns(self._taker(self._view(request)))
         except StoreError as error:
             self._fails(error)
             return None

@@ -5,7 +5,6 @@ that is asked: it is the same whichever worker answers, a worker that dies takes
 nothing with it, and counters go on after a restart on the same store.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -13,13 +12,17 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from rateproof import __version__
 from rateproof.core import active_core
 from rateproof.enforce.counters import Count
+from rateproof.enforce.http.addresses import Networks
+from rateproof.enforce.http.flooding import FORWARDED
+from rateproof.enforce.http.views import cgi_variable
 from rateproof.enforce.limiter import Limiter, Stats
 from rateproof.policy import Policy
 
 __all__ = ["MetricsPage", "exposition"]
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_FORWARDED = frozenset(map(cgi_variable, FORWARDED))
+_LOOPBACK = Networks(("127.0.0.0/8", "::1/128"), "loopback")
 _OUTCOMES = (Count.ADMITTED, Count.DENIED)
 _COUNTS = {
     Count.NEAR_LIMIT: ("near_limit", "Admissions that left less than a fifth of a quota."),
@@ -96,11 +99,4 @@ def _escaped(text: str) -> str:
 
 
 def _is_local(environ: WSGIEnvironment) -> bool:
-    if any(name in environ for name in _FORWARDED):
-        return False
-    try:
-        address = ipaddress.ip_address(environ.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    return environ.get("REMOTE_ADDR", "") in _LOOPBACK and _FORWARDED.isdisjoint(environ)

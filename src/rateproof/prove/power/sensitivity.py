@@ -199,7 +199,7 @@ class _Generous:
         quotas = list(self.policy.quotas)
         quotas[self.index] = kept
         phases = PHASES if self.model.families else PHASES[:1]
-        shares = _SHARES[:1] if self.used_until_ns is None else _SHARES
+        shares = _SHARES[-1:] if self.used_until_ns is None else _SHARES
         return all(
             self._are_too_many(
                 admissions(self.requests, quotas, phase, self.used_until_ns or 0, share)
@@ -246,8 +246,8 @@ PHASES = tuple(range(8))
 """Eighths of a window by which windows on the epoch may begin earlier than the clock."""
 
 
-_SHARES = tuple(range(3))
-"""Halves of each quota that others may have used up."""
+_SHARES = (2, 1, 0)
+"""Halves of each quota that others may have used up; all of it is the likeliest to hide an excess."""
 
 
 def admissions(

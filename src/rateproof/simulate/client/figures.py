@@ -6,15 +6,13 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Self
 
 from rateproof.events import ADMITTED, REJECTED, EventLog
-from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.summary import Summary
 from rateproof.simulate.tally import NULL
 from rateproof.units import SECOND_NS
 
-__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse", "Heading"]
+__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse"]
 
 _RECENT = 1_000
 _RATE_SPAN_NS = 2 * SECOND_NS
@@ -33,23 +31,6 @@ LEGEND = ((MARK_OF[ADMITTED], "admitted"), (MARK_OF[REJECTED], "rejected"), (FAI
 """Every mark with the word for it."""
 
 _LAG_SPAN_NS = 10 * SECOND_NS
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """The description of the run above the figures of a view."""
-
-    url: str
-    behaviour: str
-    seed: int
-    lag_tolerance_ns: int
-
-    @classmethod
-    def of(cls, scenario: Scenario) -> Self:
-        """Of a scenario; behaviours by name, each once."""
-        names = dict.fromkeys(group.behaviour.name for group in scenario.groups)
-        target, tolerance_ns = str(scenario.target), scenario.lag_tolerance_ns
-        return cls(target, ", ".join(names), scenario.seed, tolerance_ns)
 
 
 @dataclass(frozen=True, slots=True)

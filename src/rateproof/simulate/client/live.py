@@ -16,7 +16,7 @@ from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import EventLog, open_log_writer
 from rateproof.output import columns, emit, fold, say
 from rateproof.simulate.client.console import BOUND, HELP, Attention, act, ask_clients
-from rateproof.simulate.client.figures import Figures, Heading
+from rateproof.simulate.client.figures import Figures
 from rateproof.simulate.client.settings import ClientSettings
 from rateproof.simulate.consent import allow_target, allowed_rate, has_terminal
 from rateproof.simulate.control import Control
@@ -158,7 +158,7 @@ def _run(
             attention.wake()
 
         try:
-            _watch(start, figures, control, attention, Heading.of(scenario), viewed=viewed)
+            _watch(start, figures, control, attention, scenario, viewed=viewed)
         finally:
             control.stop()
             pool.shutdown()
@@ -190,7 +190,7 @@ def _watch(
     figures: Figures,
     control: Control,
     attention: Attention,
-    heading: Heading,
+    scenario: Scenario,
     *,
     viewed: bool,
 ) -> None:
@@ -198,11 +198,11 @@ def _watch(
     if viewed:
         from rateproof.simulate.client.view import View
 
-        View(figures, control, heading, start=start, attention=attention).run(mouse=False)
+        View(figures, control, scenario, start=start, attention=attention).run(mouse=False)
         if not figures.finished:
             say("the view has failed; the run goes on, Ctrl-C stops")
     start()
-    _watch_line(figures, control, attention, heading)
+    _watch_line(figures, control, attention, scenario)
 
 
 class _LiveLine(ExitStack):
@@ -243,14 +243,16 @@ class _LiveLine(ExitStack):
             self._width = 0
 
 
-def _watch_line(figures: Figures, control: Control, attention: Attention, heading: Heading) -> None:
+def _watch_line(
+    figures: Figures, control: Control, attention: Attention, scenario: Scenario
+) -> None:
     """Show a run until it is over, and do what the person says.
 
     Args:
         figures: of the run.
         control: of the run.
         attention: entered, with the keys that are bound.
-        heading: said first.
+        scenario: that is run; said first.
     """
     if figures.finished:
         return
@@ -258,7 +260,7 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
         noun = "client" if figures.clients == 1 else "clients"
         keys = "? shows the keys that act, any other key or Ctrl-C stops"
         line.say(
-            f"{figures.clients} {noun} to {heading.url}, seed {heading.seed}\n"
+            f"{figures.clients} {noun} to {scenario.target}, seed {scenario.seed}\n"
             f"{keys if attention.has_keys else 'Ctrl-C stops'}"
         )
         drains = gives_up = False

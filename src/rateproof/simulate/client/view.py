@@ -11,8 +11,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from rateproof.simulate.client.console import BOUND, HELP, Attention, act
-from rateproof.simulate.client.figures import FAILED, LEGEND, MARK_OF, Figures, Glimpse, Heading
+from rateproof.simulate.client.figures import FAILED, LEGEND, MARK_OF, Figures, Glimpse
 from rateproof.simulate.control import Control
+from rateproof.simulate.scenario import Scenario
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -40,7 +41,7 @@ class View(App[None], inherit_bindings=False):
     Args:
         figures: of the run.
         control: of the run.
-        heading: what stands above the figures.
+        scenario: that is run; it stands above the figures.
         start: called once the view is up.
         attention: who asks from outside, as by a signal; keys ask there too.
     """
@@ -60,7 +61,7 @@ class View(App[None], inherit_bindings=False):
         self,
         figures: Figures,
         control: Control,
-        heading: Heading,
+        scenario: Scenario,
         *,
         start: Callable[[], None] = lambda: None,
         attention: Attention | None = None,
@@ -68,7 +69,7 @@ class View(App[None], inherit_bindings=False):
         super().__init__()
         self._figures = figures
         self._control = control
-        self._heading = heading
+        self._scenario = scenario
         self._start = start
         self._attention = attention or Attention()
         names = ("head", "totals", "sparks", "lanes", "bottom")
@@ -127,7 +128,7 @@ class View(App[None], inherit_bindings=False):
     def _draw(self) -> None:
         now = self._figures.glimpse()
         width = max(1, self.size.width - 2)
-        self._put("head", _head(self._heading, now, width))
+        self._put("head", _head(self._scenario, now, width))
         self._put("totals", _totals(now, width))
         self._put("sparks", _sparks(now, width))
         self._put("lanes", _help() if self._help else _lanes(now, width))
@@ -149,15 +150,16 @@ class View(App[None], inherit_bindings=False):
         if now.lag_p99_ns is None:
             return Content(self._said)
         lag = f"lag p99 {_ms(now.lag_p99_ns)}"
-        late = now.lag_p99_ns > self._heading.lag_tolerance_ns
+        late = now.lag_p99_ns > self._scenario.lag_tolerance_ns
         schedule = (
             ("! behind schedule, ", "$warning") if late else ("on schedule, ", "$foreground-muted")
         )
         return Content.assemble(schedule, lag, f"   {self._said}")
 
 
-def _head(heading: Heading, now: Glimpse, width: int) -> Content:
-    left = f"{heading.url}  {heading.behaviour}  seed {heading.seed}"
+def _head(scenario: Scenario, now: Glimpse, width: int) -> Content:
+    behaviours = dict.fromkeys(group.behaviour.name for group in scenario.groups)
+    left = f"{scenario.target}  {', '.join(behaviours)}  seed {scenario.seed}"
     right = f"{int(now.elapsed_s)} s"
     return Content(left.ljust(width - len(right) - 1)[: width - len(right) - 1] + f" {right}")
 

@@ -66,9 +66,10 @@ beside: env
 alone: env
 	$(BIN)/pytest -q -m 'alone and not slow'
 
+# Cargo is told of no jobs of make: it plans its own.
 test-rust:
 	@command -v cargo >/dev/null || echo "No cargo on the path: the Rust tests and lints are left out."
-	@if command -v cargo >/dev/null; then cd rust && cargo fmt --check \
+	@if command -v cargo >/dev/null; then unset MAKEFLAGS; cd rust && cargo fmt --check \
 	  && nice cargo clippy --quiet --locked --all-targets -- -D warnings \
 	  && nice cargo test --quiet --locked --workspace --exclude rateproof-python; fi
 

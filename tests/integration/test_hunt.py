@@ -1,6 +1,7 @@
 """The hunt against real servers: it finds, shrinks, repeats, and finds nothing where nothing is."""
 
 import json
+import re
 import shlex
 import signal
 import time
@@ -134,10 +135,12 @@ def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(run_te
     url = f"http://127.0.0.1:{free_port}"
     code, lines, words = run_tester(url, "--self", "--seed", 2, "--iterations", 7)
     assert code == 0, words
-    assert words.count("attack, closer than") == 2
-    *iterations, _ = lines
-    margins = [each["verdict"]["pressure"][0]["margin_ns"] for each in iterations]
-    assert margins[6] < margins[1]
+    assert len(lines) == 8
+    nearer = re.findall(r"attack, closer than the ([\d.]+) s that were left: (.*)", words)
+    assert len(nearer) == 2
+    for left, attacks in nearer:
+        edges = [float(edge) for edge in re.findall(r"\(([\d.]+) s\)", attacks)]
+        assert 0 < max(edges) <= max(0.001, float(left) / 2), "half of it, but for the finest"
 
 
 def test_a_schedule_is_run_as_it_is(scripted, hunt):

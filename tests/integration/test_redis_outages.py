@@ -67,6 +67,7 @@ def test_while_the_server_is_down_the_local_table_keeps_the_limit(valkey, url):
         assert asyncio.run(one()).reason == "local"
 
 
+@pytest.mark.alone
 def test_a_hung_server_costs_a_few_bounded_waits_and_then_nothing(valkey, url, monkeypatch):
     with Limiter("1000 per hour", store=url) as limiter:
         link = limiter._store.link

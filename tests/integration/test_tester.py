@@ -170,6 +170,7 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
         assert check.returncode == 1, errors
         told = json.loads(again)
         assert told.pop("answer").startswith("VIOLATED: ")
+        assert told.pop("warnings") == read.metadata["warnings"]
         assert told == verdict
     assert verdict["outcome"] == "violated"
 

@@ -231,7 +231,7 @@ def test_the_requests_of_a_key_that_is_asked_for_again_are_made_objects_once(mon
     assert made == [1_000]
 
 
-@pytest.mark.parametrize("logs", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("logs", [15, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_family_that_only_python_knows_is_judged_alike(logs, monkeypatch):
     """Every key is a suspect then: slow, but right."""
     toy = "toy-window"

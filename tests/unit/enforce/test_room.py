@@ -121,6 +121,21 @@ def test_places_that_bind_no_more_are_given_again():
     assert server.flood("203.0.113.7", SLOTS // 2) == SLOTS // 2
 
 
+@pytest.mark.parametrize(
+    "policy", ["token-bucket 10000 per 1d; 10 per 1m", "10 per 1m; 1000 per 1s"]
+)
+def test_of_several_quotas_the_one_that_one_admission_binds_for_longest_counts(policy):
+    """A bucket that fills in a day has the token of one admission back after 9 seconds."""
+    clock = ManualClock(10**12)
+    server = Server(clock=clock, policy=policy)
+    for number in range(10 * CAPACITY):
+        clock.advance(10**9 // 30)
+        server.ask("203.0.113.7", number)
+        server.app._room._stale_ns = 0  # a second later
+    assert server.refused() > CAPACITY
+    assert server.fresh() == {200}
+
+
 def test_addresses_of_one_ipv6_site_share(kind):
     server = Server(kind)
     for n in range(4 * CAPACITY):

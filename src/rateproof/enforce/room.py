@@ -88,8 +88,9 @@ class Room:
         self._look()
 
     def knows(self, key: bytes) -> bool:
-        """True if the key has a place: something binds it."""
-        return self._remaining(self._peek(key)) < self.burst
+        """True if the key has a place, for something binds it, or is exempt and takes none."""
+        seen = self._peek(key)
+        return seen.reason == "exempt" or self._remaining(seen) < self.burst
 
     def wait_ns(self, address: bytes) -> int | None:
         """The time until a new key of an address may have a place; None: it may now."""

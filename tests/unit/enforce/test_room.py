@@ -24,7 +24,7 @@ class Server:
     def __init__(self, kind=Wsgi, policy=HOUR, capacity=CAPACITY, **options):
         at = {"clock": ManualClock(10**12)} | {
             name: options.pop(name)
-            for name in ("clock", "store", "on_full", "shadow")
+            for name in ("clock", "store", "on_full", "shadow", "exempt")
             if name in options
         }
         self.limiter = Limiter(policy, capacity=capacity, **at)
@@ -150,6 +150,13 @@ def test_no_address_a_unix_socket_and_who_is_listed_are_exempt(kind, address):
     server = Server(kind, flood_exempt=["203.0.113.0/24", "2001:db8::/32"])
     server.flood(address, 4 * CAPACITY)
     assert server.refused() == 0
+
+
+def test_who_is_exempt_from_the_limit_takes_no_place_and_needs_none(kind):
+    server = Server(kind, exempt=lambda key: b"vip" in key)
+    server.flood("203.0.113.7", 2 * CAPACITY)
+    assert server.ask("203.0.113.7", "new") == 503
+    assert [server.ask("203.0.113.7", f"vip-{n}") for n in range(50)] == [200] * 50
 
 
 def test_behind_trusted_hops_the_client_is_who_counts(kind):

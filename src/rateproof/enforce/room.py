@@ -68,7 +68,8 @@ class Room:
         self._now, self._peek = now, peek
         self._alone = len(policy.quotas) == 1
         share = max(1, ledger.slots // _SHARE)
-        window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share))
+        # One ns longer than what anybody asks for: it is not a table of the policy's.
+        window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share)) + 1
         bucket = Quota(share, min(window_ns, MAX_DURATION_NS - 1), TOKEN_BUCKET.name, share)
         self._shares = store.ledger([bucket])
         self._table = f"{longest} ".encode()

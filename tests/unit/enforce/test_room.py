@@ -136,6 +136,14 @@ def test_of_several_quotas_the_one_that_one_admission_binds_for_longest_counts(p
     assert server.fresh() == {200}
 
 
+@pytest.mark.parametrize("clock", [ManualClock(10**12), None], ids=["plain", "native"])
+def test_what_addresses_took_is_kept_in_no_table_of_the_policy(clock):
+    """A thousandth of 1,752 places is 1."""
+    server = Server(clock=clock, policy="token-bucket 1 per 100s", capacity=LARGE[0])
+    assert [server.ask(f"198.51.100.{n}", n) for n in range(50)] == [200] * 50
+    assert list(server.limiter.stats().tables.values()) == [(50, LARGE[1])]
+
+
 def test_addresses_of_one_ipv6_site_share(kind):
     server = Server(kind)
     for n in range(4 * CAPACITY):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rateproof import Limiter
+from rateproof import Limiter, ManualClock
 from rateproof.enforce.counters import Count
 from rateproof.enforce.stores.location import directory_of
 from rateproof.errors import StoreError
@@ -74,6 +74,23 @@ def test_after_a_second_all_processes_keep_one_limit_again(spawn, store):
         # What was admitted on the deleted store is gone with it; all else is in one place.
         since = [bounds for bounds in admitted if bounds[0] > deleted_ns + SECOND_NS]
         assert len(since) <= counts[Count.ADMITTED] <= len(admitted)
+
+
+@pytest.mark.parametrize("policy", ["3 per 10s", "token-bucket 3 per 10s", "3 per 10s; 100 per 1h"])
+def test_who_looks_for_a_deleted_store_charges_it_nothing_more(store, policy):
+    """The other process has it for as long as it has seen it just now."""
+    clock = ManualClock(10**12)
+    options = {"store": store, "clock": clock, "capacity": 100}
+    with Limiter(policy, **options) as first, Limiter(policy, **options) as second:
+        first.hit("b")
+        clock.advance(6 * SECOND_NS // 10)
+        assert second.hit("a").remaining == 2
+        shutil.rmtree(directory_of(store.removeprefix("shm://")))
+        clock.advance(SECOND_NS // 2)
+        assert first.hit("a").remaining == 2, "in the new store"
+        assert second.hit("a").remaining == 1, "in the deleted one"
+        clock.advance(SECOND_NS)
+        assert second.hit("a").remaining == 1, "in the new store"
 
 
 def deletions(server):

@@ -29,12 +29,18 @@ def requests_of(rng, pace_ms, longest_ms, count=60):
     return requests
 
 
-def limited(requests, limit, window):
-    """A log of a sliding log of this limit and window that decides in the middle of each."""
-    admitted, events = [], []
+def limited(requests, limit, window, *others):
+    """A log of a sliding log of this limit and window that decides in the middle of each.
+
+    Others of which it keeps the limits, too, are pairs like it.
+    """
+    admitted, events, quotas = [], [], [(limit, window), *others]
     for number, request in enumerate(sorted(requests, key=lambda r: (middle(r), r))):
         instant = middle(request)
-        room = sum(instant - window < before for before in admitted) < limit
+        room = all(
+            sum(instant - window < before for before in admitted) < limit
+            for limit, window in quotas
+        )
         if room:
             admitted.append(instant)
         events.append(
@@ -259,8 +265,37 @@ def test_whatever_came_before_the_log_an_excess_that_is_promised_shows(seeds):
     assert told > len(seeds)
 
 
-def since(first, requests, limit):
+def since(first, requests, limit, window=W, *others):
     """The part that was sent from then on of what a limiter of this limit answers."""
     log = EventLog()
-    log.extend(event for event in limited(requests, limit, W) if event.sent_ns >= first)
+    log.extend(
+        event for event in limited(requests, limit, window, *others) if event.sent_ns >= first
+    )
     return log
+
+
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 60), marks=pytest.mark.slow)])
+def test_a_past_at_any_pace_hides_no_excess_that_is_promised_behind_a_wider_quota(seeds):
+    """The wider quota comes back as slowly as it was used up, and hides what the other lets by."""
+    told = 0
+    for seed in seeds:
+        rng = random.Random(seed)
+        limit = rng.randrange(1, 7)
+        outer = (limit + rng.randrange(1, 2 * limit + 1), 3_000 * MS)
+        pace = rng.choice((50, 100, 150))
+        sent = [10_000 * MS + i * pace * MS for i in range(6_000 // pace)]
+        requests = [(at, at + MS) for at in sent]
+        policy = Policy.parse(f"{limit} per 1s; {outer[0]} per 3s")
+        right = since(sent[0], requests, limit, 1_000 * MS, outer)
+        shown = judge(right, policy, claims=OVER).sensitivity[0].excess
+        excess = outer[0] - limit if shown is None else shown
+        for before_ms in (1_000, 1_700, 2_600, 4_000):
+            step = rng.choice((10, 100, 300, 300, 700, 900))
+            began = range(10_000 - before_ms, 10_000, step)
+            past = [(at * MS, at * MS + MS) for at in began]
+            log = since(sent[0], past + requests, limit + excess, 1_000 * MS, outer)
+            verdict = judge(log, policy, claims=OVER)
+            promised = verdict.sensitivity and verdict.sensitivity[0].excess
+            assert verdict.outcome == VIOLATED or not promised or promised > excess, seed
+            told += verdict.outcome == VIOLATED
+    assert told > len(seeds) // 2

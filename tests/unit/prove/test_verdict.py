@@ -263,6 +263,19 @@ def test_a_quota_that_was_used_up_before_the_log_is_named():
     assert judge(log_of(*rows, fresh_keys=False), policy, fresh_keys=True).outcome == CONSISTENT
 
 
+@pytest.mark.parametrize(
+    "slower", ["token-bucket 2 per 3s", "first-hit-window 2 per 3s", "sliding-counter 2 per 3s"]
+)
+def test_behind_a_slower_bucket_of_a_key_used_before_no_excess_is_promised(slower):
+    """Where in its filling such a quota is, is unknown, and so when it lets an excess by."""
+    rows = [(at, 429) for at in range(0, 12_000, 100)]
+    policy = Policy.parse(f"1 per 1s; {slower}")
+    over = frozenset({"over-admission"})
+    (hidden, _) = judge(log_of(*rows, fresh_keys=False), policy, claims=over).sensitivity
+    assert hidden.excess is None
+    assert judge(log_of(*rows), policy, claims=over).sensitivity[0].excess is not None
+
+
 def test_a_refused_connection_carried_no_request():
     refused = {"error": "refused", "done_ns": 6 * MS}
     log = log_of(*burst(5), (5, None, refused), (7, 503))

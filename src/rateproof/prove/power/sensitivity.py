@@ -7,7 +7,8 @@ kept with the intervals they really had, and the search that judges every log
 says whether they could be explained, under the same tolerance. The phase
 of windows on the epoch is unknown: what is said of them shows at each of eight phases,
 and may not between these. Of a key that may have been used before the log, it shows
-with nothing, half and all of each quota used up as the first request was sent.
+with nothing, half and all of each quota used up as the first request was sent, and with
+all of it used up evenly until then.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from rateproof.policy import MAX_LIMIT, Policy, Quota
+from rateproof.policy.fixed_window import FIXED_WINDOW
+from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import brief, ordinal, plain_quota, spaced
 from rateproof.prove.keys import (
     Interval,
@@ -196,6 +199,8 @@ class _Generous:
         return self._shows(replace(quota, window_ns=quota.window_ns - _part(quota, parts)))
 
     def _shows(self, kept: Quota) -> bool:
+        if self.used_until_ns is not None and self._is_held_back(kept):
+            return False
         quotas = list(self.policy.quotas)
         quotas[self.index] = kept
         phases = PHASES if self.model.families else PHASES[:1]
@@ -206,6 +211,14 @@ class _Generous:
             )
             for phase in phases
             for share in shares
+        )
+
+    def _is_held_back(self, kept: Quota) -> bool:
+        """Tell whether a slower quota may hide an excess in more ways than the pasts that are tried."""
+        return any(
+            other.limit * kept.window_ns < kept.limit * other.window_ns
+            for at, other in enumerate(self.policy.quotas)
+            if at != self.index and other.record not in _PLAIN
         )
 
     def _are_too_many(self, admitted: Sequence[Interval]) -> bool:
@@ -246,8 +259,15 @@ PHASES = tuple(range(8))
 """Eighths of a window by which windows on the epoch may begin earlier than the clock."""
 
 
-_SHARES = (2, 1, 0)
-"""Halves of each quota that others may have used up; all of it is the likeliest to hide an excess."""
+_PLAIN: Final = (SLIDING_LOG, FIXED_WINDOW)
+"""A slower quota of these kinds hides an excess after the pasts below, if after any."""
+
+_PACED: Final = 3
+_SHARES = (2, _PACED, 1, 0)
+"""Halves of each quota that others may have used up; all of it is the likeliest to hide an excess.
+
+`_PACED`: all of it, evenly over the last window, so that it comes back as slowly.
+"""
 
 
 def admissions(
@@ -264,16 +284,20 @@ def admissions(
         quotas: of which all are kept.
         phase: eighths of a window by which windows on the epoch begin earlier.
         until_ns: when others last used the quotas up, and a window earlier.
-        share: to how many halves they did.
+        share: to how many halves they did, or `_PACED`.
     """
     limiters = []
     for quota in quotas:
-        others = share * max(quota.limit, quota.burst) // (len(_SHARES) - 1)
+        most = max(quota.limit, quota.burst)
+        others = most if share == _PACED else share * most // 2
         limiter = _limiter(quota, phase, len(requests) + 2 * others)
-        for instant_ns in (until_ns - quota.window_ns, until_ns):
-            for _ in range(others):
-                if limiter.has_room(instant_ns):
-                    limiter.admit(instant_ns)
+        if share == _PACED:
+            before = [until_ns - quota.window_ns * turn // others for turn in range(others)][::-1]
+        else:
+            before = [until_ns - quota.window_ns] * others + [until_ns] * others
+        for instant_ns in before:
+            if limiter.has_room(instant_ns):
+                limiter.admit(instant_ns)
         limiters.append(limiter)
     admitted = []
     for request in requests:

@@ -193,6 +193,20 @@ def test_a_number_that_is_too_large_is_refused_whatever_other_rows_are_like(numb
             read_jsonl([row.encode() + b"\n" for row in rows], "a stream")
 
 
+def test_statuses_of_rejections_that_come_after_outcomes_were_told_are_refused():
+    """Rows become a table, with outcomes by the statuses known then, before the file has ended."""
+    row = LINE.replace("200", "403").encode() + b"\n"
+    noted = b'{"rateproof_log": 1, "scenario": {"rejected_statuses": [403]}}\n'
+    for rows in ([row] * 10, [row] * 5_000):
+        assert set(read_jsonl([noted, *rows, noted], "a stream").column("outcome")) == {"rejected"}
+    late = read_jsonl([*[row] * 10, noted], "a stream")
+    assert set(late.column("outcome")) == {"rejected"}
+    with pytest.raises(
+        LogError, match="line 5001: rejected_statuses of the scenario come too late"
+    ):
+        read_jsonl([*[row] * 5_000, noted], "a stream")
+
+
 @given(st.lists(events, min_size=1, max_size=10), st.integers(0, 9))
 def test_a_row_that_is_not_plain_changes_nothing_for_those_around_it(rows, place):
     """Rows are made into columns where all of them are plain, and one by one elsewhere."""

@@ -4,13 +4,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rateproof import Limiter
+from rateproof import Limiter, ManualClock
 from rateproof.enforce.counters import Count
 from rateproof.enforce.stores.location import directory_of
 from rateproof.errors import StoreError
@@ -76,6 +78,23 @@ def test_after_a_second_all_processes_keep_one_limit_again(spawn, store):
         assert len(since) <= counts[Count.ADMITTED] <= len(admitted)
 
 
+@pytest.mark.parametrize("policy", ["3 per 10s", "token-bucket 3 per 10s", "3 per 10s; 100 per 1h"])
+def test_who_looks_for_a_deleted_store_charges_it_nothing_more(store, policy):
+    """The other process has it for as long as it has seen it just now."""
+    clock = ManualClock(10**12)
+    options = {"store": store, "clock": clock, "capacity": 100}
+    with Limiter(policy, **options) as first, Limiter(policy, **options) as second:
+        first.hit("b")
+        clock.advance(6 * SECOND_NS // 10)
+        assert second.hit("a").remaining == 2
+        shutil.rmtree(directory_of(store.removeprefix("shm://")))
+        clock.advance(SECOND_NS // 2)
+        assert first.hit("a").remaining == 2, "in the new store"
+        assert second.hit("a").remaining == 1, "in the deleted one"
+        clock.advance(SECOND_NS)
+        assert second.hit("a").remaining == 1, "in the new store"
+
+
 def deletions(server):
     """What the metrics say of deleted stores."""
     page = server.ask("/metrics")[2]
@@ -116,6 +135,29 @@ def test_a_second_limiter_of_the_process_shares_the_new_store_too(store, capfd):
                 assert (counts[Count.ADMITTED], counts[Count.DENIED]) == (2, 2)
                 assert counts[Count.DELETED] == 1
     assert "was deleted while it was open" in capfd.readouterr().err
+
+
+LOSER = """
+import pathlib, shutil, sys
+from rateproof import Limiter, ManualClock
+clock = ManualClock(10**12)
+with Limiter("2 per 1h; 3 per 1h", store=sys.argv[1], clock=clock, capacity=100) as limiter:
+    limiter.hit("a")
+    shutil.rmtree(pathlib.Path(sys.argv[2]))
+    clock.advance(10**9)
+    limiter.hit("a")
+"""
+
+
+def test_what_is_said_of_a_deleted_table_is_one_write(store):
+    """Else the words of two processes mix in the log of a server."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    folder = directory_of(store.removeprefix("shm://"))
+    ours.settimeout(0)  # all is there when the process has ended
+    with ours, theirs:
+        subprocess.run([sys.executable, "-c", LOSER, store, folder], stderr=theirs, check=True)
+        said = [ours.recv(10_000) for _ in range(2)]
+    assert all(re.fullmatch(rb"rateproof: table /.* is there now\n", each) for each in said)
 
 
 def test_counters_without_tables_are_shared_again_within_a_second(store, capfd):

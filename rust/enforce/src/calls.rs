@@ -62,12 +62,18 @@ impl Table {
                 let table = self.latest();
                 let place = table.place(key);
                 let decided = Cell::new(0);
-                let clock = || noted(&decided, decision_time(&[table], supplied));
-                if let Some(answer) = table.admit(&place, cost, clock) {
-                    if table.is_there(decided.get(), patience)? {
-                        return Ok(Some(answer));
-                    }
+                let clock = || {
+                    let at = noted(&decided, decision_time(&[table], supplied));
+                    let charges = table.stands(at.now);
+                    Reading { charges, ..at }
+                };
+                let answer = table.admit(&place, cost, clock);
+                if !table.stands(decided.get()) {
+                    table.is_there(decided.get(), patience)?;
                     continue;
+                }
+                if answer.is_some() {
+                    return Ok(answer);
                 }
                 let Some(guard) = table.lock(patience)? else {
                     return Ok(None);

@@ -41,6 +41,8 @@ pub(crate) struct Reading {
     pub(crate) now: u64,
     /// The time on the caller's clock: waits count from here.
     pub(crate) caller: u64,
+    /// False: nothing may be charged at it without the lock.
+    pub(crate) charges: bool,
 }
 
 /// Reads the clock: CLOCK_MONOTONIC, or what the caller supplied, lifted to what `floor` gives.
@@ -53,10 +55,15 @@ pub(crate) fn read(supplied: Option<u64>, floor: impl Fn(u64) -> u64) -> Reading
         Some(caller) => Reading {
             now: caller.max(floor(caller)),
             caller,
+            charges: true,
         },
         None => {
             let now = monotonic_ns() & MAX_NOW_NS;
-            Reading { now, caller: now }
+            Reading {
+                now,
+                caller: now,
+                charges: true,
+            }
         }
     }
 }

@@ -79,11 +79,11 @@ impl Backing {
     pub(crate) fn give_up(&self, name: &str) {
         REMOVALS.fetch_add(1, Ordering::Relaxed);
         let path = self.path.as_deref().unwrap_or(Path::new("")).display();
-        let _ = writeln!(
-            io::stderr(),
+        let said = format!(
             "rateproof: {name} {path} was deleted while it was open: what it counted is lost, and \
-             this process goes on with the one that is there now"
+             this process goes on with the one that is there now\n"
         );
+        let _ = io::stderr().write_all(said.as_bytes()); // at once: others write there, too
     }
 
     pub(crate) fn failed(&self, verb: &str, error: &io::Error) -> Error {

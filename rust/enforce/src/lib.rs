@@ -133,12 +133,13 @@
 //! # A file that is deleted
 //!
 //! Who opens its name afterwards makes another one, and counts anew. So a decision at `now` counts
-//! only if the file was seen there less than a second before `now`, or later. Without the lock a call
-//! looks once it has decided; under the locks it looks first, with nothing changed, so that no other
-//! table is charged for a decision that does not count. Is the file gone, the call goes over to the
-//! table of that name, makes it if need be, and decides again, as all do after it. So what counts of
-//! the deleted table was decided within a second of the deletion, at most what one table admits; all
-//! later windows lie in the new one.
+//! only if the file was seen there less than a second before `now`, or later. Is a look due by the
+//! reading of the clock, nothing is charged: the call looks first, and decides again, so that neither
+//! the deleted table, which others may have a while longer, nor another one of the policy counts a
+//! decision that does not count. Is the file gone, the call goes over to the table of that name,
+//! makes it if need be, and decides again, as all do after it. So what counts of the deleted table
+//! was decided within a second of the deletion, at most what one table admits; all later windows lie
+//! in the new one.
 //!
 //! # Orderings
 //!

@@ -40,7 +40,7 @@ impl Meter<'_> {
                 let found = self.surveyed(word & !FROZEN, at.now, cost);
                 return Some(Answer::looked(found, at));
             };
-            if word & FROZEN != 0 {
+            if word & FROZEN != 0 || !at.charges {
                 return None;
             }
             if swap(self.word, word, next) {

@@ -206,7 +206,7 @@ impl<'a> Ring<'a> {
                 };
                 return Some(Answer::looked(found, at));
             }
-            if cell & FROZEN != 0 {
+            if cell & FROZEN != 0 || !at.charges {
                 return None;
             }
             let newest = self.newest(tail);

@@ -6,9 +6,10 @@ that holds more than a thousandth of them gets no further ones: its new keys are
 as by a full table (`on_full`). Keys that have a place are decided as ever.
 
 *Shared* by all who use the store, and kept when they restart: the places, and a table of
-what each address took of each quota's, a token bucket of a thousandth of the places that fills in the
-longest memory of the quotas. So it gets at most two thousandths in that time while more than
-half are held; an address that cannot be counted for lack of room is given its place.
+what each address took of each quota's, a token bucket of a thousandth of the places. The quota
+is the one of which one admission binds for longest, and the bucket fills in its memory. So an
+address gets at most two thousandths in that time while more than half are held; one that cannot
+be counted for lack of room is given its place.
 
 *By each process*: an estimate of the places that are held, from 1,024 of them, made anew
 after 1/256 of the places were taken here, or after a second. It says `crowded` only three
@@ -55,7 +56,7 @@ class Room:
         peek: Callable[[bytes], Decision],
         refuse: Callable[[int], Decision],
     ) -> None:
-        longest = max(policy.quotas, key=lambda quota: quota.memory_ns)
+        longest = max(policy.quotas, key=_held_ns)
         self.place = policy.quotas.index(longest)
         """Place in the policy of the quota by which a key is known for longest."""
         self.burst = longest.burst
@@ -67,7 +68,8 @@ class Room:
         self._now, self._peek = now, peek
         self._alone = len(policy.quotas) == 1
         share = max(1, ledger.slots // _SHARE)
-        window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share))
+        # One ns longer than what anybody asks for: it is not a table of the policy's.
+        window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share)) + 1
         bucket = Quota(share, min(window_ns, MAX_DURATION_NS - 1), TOKEN_BUCKET.name, share)
         self._shares = store.ledger([bucket])
         self._table = f"{longest} ".encode()
@@ -87,8 +89,9 @@ class Room:
         self._look()
 
     def knows(self, key: bytes) -> bool:
-        """True if the key has a place: something binds it."""
-        return self._remaining(self._peek(key)) < self.burst
+        """True if the key has a place, for something binds it, or is exempt and takes none."""
+        seen = self._peek(key)
+        return seen.reason == "exempt" or self._remaining(seen) < self.burst
 
     def wait_ns(self, address: bytes) -> int | None:
         """The time until a new key of an address may have a place; None: it may now."""
@@ -112,3 +115,8 @@ class Room:
         live, looked = self._ledger.sample(self._index, self._now(), self._turn, _SAMPLE)
         spread = 0.0 if looked == self._ledger.slots else 1.5 * math.sqrt(looked)
         self.crowded = 2 * (live - spread) > looked
+
+
+def _held_ns(quota: Quota) -> int:
+    """The time for which one admission binds: of a token bucket, until its token is back."""
+    return quota.record.memory_ns(quota.limit, quota.window_ns, 1)

@@ -161,6 +161,20 @@ def test_a_store_that_the_python_core_once_wrote_is_refused_by_name(shm_name):
     assert remove(shm_name)
 
 
+def test_a_store_that_goes_while_it_is_looked_through_is_made_anew(monkeypatch, shm_name):
+    glob = Path.glob
+
+    def meanwhile(folder, _):
+        monkeypatch.setattr(Path, "glob", glob)
+        remove(shm_name)
+        return folder.iterdir()
+
+    Limiter("1 per 5s", store=f"shm://{shm_name}").close()
+    monkeypatch.setattr(Path, "glob", meanwhile)
+    with Limiter("1 per 5s", store=f"shm://{shm_name}") as limiter:
+        assert limiter.hit("a").admitted
+
+
 def test_a_table_of_another_capacity_names_both(shm_name):
     with Limiter("1 per 5s", store=f"shm://{shm_name}", capacity=4096) as limiter:
         with pytest.raises(StoreMismatch, match=r"(?s)4096.*8192|8192.*4096"):

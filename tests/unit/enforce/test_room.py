@@ -24,7 +24,7 @@ class Server:
     def __init__(self, kind=Wsgi, policy=HOUR, capacity=CAPACITY, **options):
         at = {"clock": ManualClock(10**12)} | {
             name: options.pop(name)
-            for name in ("clock", "store", "on_full", "shadow")
+            for name in ("clock", "store", "on_full", "shadow", "exempt")
             if name in options
         }
         self.limiter = Limiter(policy, capacity=capacity, **at)
@@ -121,6 +121,29 @@ def test_places_that_bind_no_more_are_given_again():
     assert server.flood("203.0.113.7", SLOTS // 2) == SLOTS // 2
 
 
+@pytest.mark.parametrize(
+    "policy", ["token-bucket 10000 per 1d; 10 per 1m", "10 per 1m; 1000 per 1s"]
+)
+def test_of_several_quotas_the_one_that_one_admission_binds_for_longest_counts(policy):
+    """A bucket that fills in a day has the token of one admission back after 9 seconds."""
+    clock = ManualClock(10**12)
+    server = Server(clock=clock, policy=policy)
+    for number in range(10 * CAPACITY):
+        clock.advance(10**9 // 30)
+        server.ask("203.0.113.7", number)
+        server.app._room._stale_ns = 0  # a second later
+    assert server.refused() > CAPACITY
+    assert server.fresh() == {200}
+
+
+@pytest.mark.parametrize("clock", [ManualClock(10**12), None], ids=["plain", "native"])
+def test_what_addresses_took_is_kept_in_no_table_of_the_policy(clock):
+    """A thousandth of 1,752 places is 1."""
+    server = Server(clock=clock, policy="token-bucket 1 per 100s", capacity=LARGE[0])
+    assert [server.ask(f"198.51.100.{n}", n) for n in range(50)] == [200] * 50
+    assert list(server.limiter.stats().tables.values()) == [(50, LARGE[1])]
+
+
 def test_addresses_of_one_ipv6_site_share(kind):
     server = Server(kind)
     for n in range(4 * CAPACITY):
@@ -135,6 +158,13 @@ def test_no_address_a_unix_socket_and_who_is_listed_are_exempt(kind, address):
     server = Server(kind, flood_exempt=["203.0.113.0/24", "2001:db8::/32"])
     server.flood(address, 4 * CAPACITY)
     assert server.refused() == 0
+
+
+def test_who_is_exempt_from_the_limit_takes_no_place_and_needs_none(kind):
+    server = Server(kind, exempt=lambda key: b"vip" in key)
+    server.flood("203.0.113.7", 2 * CAPACITY)
+    assert server.ask("203.0.113.7", "new") == 503
+    assert [server.ask("203.0.113.7", f"vip-{n}") for n in range(50)] == [200] * 50
 
 
 def test_behind_trusted_hops_the_client_is_who_counts(kind):

@@ -129,12 +129,13 @@ def locked_folder(name: str) -> FileIO:
             does not go on.
     """
     directory = directory_of(name)
-    for former in directory.glob("*.python"):
-        raise StoreError(
-            f"{directory} holds {former.name}, which an earlier rateproof wrote without the"
-            " native core",
-            f"choose another name, or delete it: rateproof.enforce.stores.remove({name!r})",
-        )
+    with suppress(FileNotFoundError):  # the folder was removed just now
+        for former in directory.glob("*.python"):
+            raise StoreError(
+                f"{directory} holds {former.name}, which an earlier rateproof wrote without the"
+                " native core",
+                f"choose another name, or delete it: rateproof.enforce.stores.remove({name!r})",
+            )
     return _locked(directory)
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heappop, heappush, heapreplace
 from typing import ClassVar
 
 from rateproof.enforce.algorithms import RULES, State
@@ -205,7 +205,8 @@ class _Table:
 
     def begin(self) -> None:
         self._states: dict[bytes, State] = {}
-        # A heap: for each key when it may be idle, or before. Who is first is looked at again.
+        # A heap: for each key when it may be idle, or before, and some of keys without a state,
+        # so that an exception between two steps harms nothing. Who is first is looked at again.
         self._ends: list[tuple[int, bytes]] = []
 
     def look(self, key: bytes, cost: int, now_ns: int, lag_ns: int) -> Answer:
@@ -224,16 +225,17 @@ class _Table:
         state = self._states.get(key)
         if state is None:
             if len(self._states) >= self.capacity:
-                del self._states[heappop(self._ends)[1]]  # idle, as `look` has found
+                del self._states[self._ends[0][1]]  # idle, as `look` has found
+                heappop(self._ends)
+            if len(self._ends) >= 2 * self.capacity:  # half of them at least were forgotten
+                self._ends = sorted((0, kept) for kept in self._states)
             heappush(self._ends, (0, key))
         state = self._rule.charged(self.quota, state or self._unseen, now_ns, cost)
         self._states[key] = state
         return self._answer(state, 0, now_ns, lag_ns)
 
     def forget(self, key: bytes) -> None:
-        if self._states.pop(key, None):
-            self._ends = [end for end in self._ends if end[1] != key]
-            heapify(self._ends)
+        self._states.pop(key, None)
 
     def live(self, now_ns: int) -> int:
         rest_ns = self._rule.reset_after_ns
@@ -243,6 +245,9 @@ class _Table:
         """The wait until there is room for one more key; 0 also if the first of `_ends` is idle."""
         while len(self._states) >= self.capacity:
             end_ns, key = self._ends[0]
+            if key not in self._states:
+                heappop(self._ends)
+                continue
             wait_ns = self._rule.reset_after_ns(self.quota, self._states[key], now_ns)
             if wait_ns == 0 or now_ns + wait_ns == end_ns:
                 return wait_ns

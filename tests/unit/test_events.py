@@ -184,6 +184,29 @@ def test_a_broken_json_log_says_where_it_breaks(tmp_path, content, problem):
     assert problem in str(caught.value)
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**64)])
+def test_a_number_that_is_too_large_is_refused_whatever_other_rows_are_like(number):
+    wrong = json.dumps(json.loads(LINE) | {"retry_after_s": number})
+    not_plain = LINE.replace('"key": "a"', '"key_base64": "/w=="')
+    for rows in ([wrong], [LINE, wrong], [wrong, not_plain]):
+        with pytest.raises(LogError, match=f"retry_after_s is {number}"):
+            read_jsonl([row.encode() + b"\n" for row in rows], "a stream")
+
+
+def test_statuses_of_rejections_that_come_after_outcomes_were_told_are_refused():
+    """Rows become a table, with outcomes by the statuses known then, before the file has ended."""
+    row = LINE.replace("200", "403").encode() + b"\n"
+    noted = b'{"rateproof_log": 1, "scenario": {"rejected_statuses": [403]}}\n'
+    for rows in ([row] * 10, [row] * 5_000):
+        assert set(read_jsonl([noted, *rows, noted], "a stream").column("outcome")) == {"rejected"}
+    late = read_jsonl([*[row] * 10, noted], "a stream")
+    assert set(late.column("outcome")) == {"rejected"}
+    with pytest.raises(
+        LogError, match="line 5001: rejected_statuses of the scenario come too late"
+    ):
+        read_jsonl([*[row] * 5_000, noted], "a stream")
+
+
 @given(st.lists(events, min_size=1, max_size=10), st.integers(0, 9))
 def test_a_row_that_is_not_plain_changes_nothing_for_those_around_it(rows, place):
     """Rows are made into columns where all of them are plain, and one by one elsewhere."""

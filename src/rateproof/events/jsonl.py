@@ -144,8 +144,8 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
 
     Raises:
         LogError: a line that is no JSON object, lacks a column, has a value of a wrong
-            type, or is cut off, or metadata of a wrong type or of another run; the message
-            gives its number.
+            type, or is cut off, or metadata of a wrong type, of another run or too late;
+            the message gives its number.
     """
     log = EventLog()
     rows: dict[int, dict[str, Any]] = {}
@@ -157,7 +157,11 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
             if row.pop(_HEADER) != _VERSION:
                 problem = f"{name}, line {number}: unknown version of the format"
                 raise LogError(problem, f"version {_VERSION}")
+            before = noted_statuses(log.metadata)
             add_metadata(log.metadata, row, f"{name}, line {number}")
+            if len(log) and noted_statuses(log.metadata) != before:
+                problem = f"{name}, line {number}: rejected_statuses of the scenario come too late"
+                raise LogError(problem, "they stand before the first event")
             continue
         rows[number] = row
         if len(rows) >= _LINES_A_TABLE:

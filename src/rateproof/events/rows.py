@@ -123,6 +123,8 @@ def _packed(kind: str, values: list[Any]) -> Any:
     if kind == FLOAT:
         if not {int, float, type(None)}.issuperset(map(type, values)):
             raise TypeError
+        if any(type(value) is int and abs(value) >= 2**63 for value in values):
+            raise OverflowError
         return array("d", [nan if value is None else value for value in values])
     code_of = {word: code for code, word in enumerate(dict.fromkeys(values))}
     if not {str if kind == TEXT else bytes, type(None)}.issuperset(map(type, code_of)):

@@ -389,6 +389,7 @@ def by_run(log: EventLog) -> tuple[EventLog | None, EventLog | None]:
     marked = {"marked_rejections": marks_rejections(log)}
     several = log.take(apart).with_column("key", (codes, [words[code] for _, code in pairs]))
     several.metadata |= marked | {"fresh_keys": False, "complete": False}
+    several.metadata.pop("fresh_keys_assumed", None)
     several.metadata["complete_by_run"] = not cut_off(log)
     if not alone:
         return None, several

@@ -131,6 +131,34 @@ def test_a_run_in_which_nothing_but_failures_came_is_not_hidden_by_another(statu
     assert judge(worse, FIVE).outcome == VIOLATED
 
 
+@pytest.mark.parametrize("statuses", [(None, None), (0, 8), (500, 502)])
+def test_a_run_whose_outcomes_are_told_did_not_fail_whatever_its_statuses(statuses):
+    """As of a limiter that is called without HTTP, or one that says no with 500."""
+    outcomes = [("admitted", statuses[0])] * 5 + [("rejected", statuses[1])] * 3
+    log = EventLog({"fresh_keys": True})
+    for run, key in enumerate((b"a", b"b")):
+        for at, (outcome, status) in enumerate(outcomes):
+            log.append(
+                Event(
+                    key=key, sent_ns=at * MS, received_ns=at * MS + MS, status=status,
+                    outcome=outcome, run=run, sequence=at,
+                )
+            )  # fmt: skip
+    assert judge(log, FIVE).outcome == CONSISTENT
+    assert judge(log.take(range(8)), FIVE).outcome == CONSISTENT
+
+
+def test_keys_of_several_runs_are_not_taken_for_fresh_whoever_asserts_it():
+    """The verdict names what it takes for granted, and of these keys that is not."""
+    paced = [(at, 200 if at % 5_000 < 50 else 429) for at in range(0, 15_000, 10)]
+    log = log_of(*((run, b"a", at, status) for run in (0, 1) for at, status in paced))
+    log.metadata["fresh_keys"] = False
+    plain, asserted = (judge(log, FIVE, fresh_keys=fresh) for fresh in (False, True))
+    assert plain.outcome == asserted.outcome == CONSISTENT
+    assert asserted.reasons == plain.reasons
+    assert not any("no key was used" in reason for reason in asserted.reasons)
+
+
 def test_too_many_in_one_of_several_runs_are_found_with_their_run():
     log = log_of((0, b"a", 0, 200), *((1, b"a", i, 200) for i in range(6)), (2, b"a", 0, 200))
     verdict = judge(log, FIVE)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rateproof.events import EventLog, declines, rejected_statuses
+from rateproof.events import UNKNOWN, EventLog, declines, rejected_statuses
 from rateproof.prove.diagnosis.statuses import (
     failing_throughout,
     only_elsewhere,
@@ -87,14 +87,18 @@ def failed_runs(log: EventLog) -> list[Hypothesis]:
     """Name a run of several in which no request got as far as a limiter: others hide it."""
     if log.same("run") is not None or not len(log):
         return []
-    answers: dict[int, set[int]] = {}
-    for run, status in set(zip(log.ints("run"), log.ints("status"), strict=True)):
-        answers.setdefault(run, set()).add(status)
+    answers: dict[int, set[tuple[int, str]]] = {}
+    columns = (log.ints("run"), log.ints("status"), log.column("outcome"))
+    for run, status, outcome in set(zip(*columns, strict=True)):
+        answers.setdefault(run, set()).add((status, outcome))
     known = rejected_statuses(log)
     failed = [
         run
         for run, seen in answers.items()
-        if all(status < 100 or (status >= 500 and status not in known) for status in seen)
+        if all(
+            outcome == UNKNOWN and (status < 100 or (status >= 500 and status not in known))
+            for status, outcome in seen
+        )
     ]
     if not failed:
         return []

@@ -17,7 +17,7 @@ standard deviations above half, so that chance gives rather than refuses.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from rateproof.clock import SystemClock
@@ -27,12 +27,25 @@ from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.units import MAX_DURATION_NS
 
-__all__ = ["Room"]
+__all__ = ["Room", "of_addresses"]
 
 _SAMPLE: Final = 1024
 _SHARE: Final = 1000
 _LOOKS: Final = 256
 _SECOND_NS: Final = 1_000_000_000
+
+
+def of_addresses(table: Quota, quotas: Iterable[Quota]) -> bool:
+    """True of a table of what addresses took of the places for one of the quotas."""
+    return (table.algorithm, table.burst) == (TOKEN_BUCKET.name, table.limit) and any(
+        table.window_ns == _window_ns(quota, table.limit) for quota in quotas
+    )
+
+
+def _window_ns(longest: Quota, share: int) -> int:
+    """One ns longer than what anybody asks for: it is not a table of the policy's."""
+    window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share)) + 1
+    return min(window_ns, MAX_DURATION_NS - 1)
 
 
 class Room:
@@ -68,9 +81,7 @@ class Room:
         self._now, self._peek = now, peek
         self._alone = len(policy.quotas) == 1
         share = max(1, ledger.slots // _SHARE)
-        # One ns longer than what anybody asks for: it is not a table of the policy's.
-        window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share)) + 1
-        bucket = Quota(share, min(window_ns, MAX_DURATION_NS - 1), TOKEN_BUCKET.name, share)
+        bucket = Quota(share, _window_ns(longest, share), TOKEN_BUCKET.name, share)
         self._shares = store.ledger([bucket])
         self._table = f"{longest} ".encode()
         self._clock = SystemClock()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from rateproof.enforce.stores.listing import StoreFacts, facts_of, remove_unused, stored_names
 from rateproof.errors import InvalidArgument
 from rateproof.output import emit, say
+from rateproof.units import counted
 
 __all__ = ["keep_stores"]
 
@@ -53,8 +54,9 @@ def _lines(facts: StoreFacts) -> list[str]:
     users = f"open in process {', '.join(map(str, pids))}" if pids else "in no process"
     lines = [f"shm://{facts.name}: {_size(facts.size)}, {_age(facts.age_s)} old, {users}"]
     for table in facts.tables:
-        kept = table.trouble or f"{table.live} live keys of {table.capacity}"
-        lines.append(f"  {table.quota}: {kept}, {_size(table.size)}")
+        kept = table.trouble or f"{counted(table.live or 0, 'live key')} of {table.capacity}"
+        what = "what addresses took" if table.of_addresses else table.quota
+        lines.append(f"  {what}: {kept}, {_size(table.size)}")
     return lines
 
 

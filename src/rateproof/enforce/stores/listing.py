@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rateproof.core import native
+from rateproof.enforce.room import of_addresses
 from rateproof.enforce.stores.location import (
     directory_of,
     parse_url,
@@ -27,6 +28,7 @@ class StoredTable(NamedTuple):
         live: how many keys it counts something of; None if it cannot be opened.
         capacity: how many there is room for; None likewise.
         trouble: why it cannot be opened.
+        of_addresses: it is of what addresses took, see `rateproof.enforce.room`.
     """
 
     quota: str
@@ -34,6 +36,7 @@ class StoredTable(NamedTuple):
     live: int | None = None
     capacity: int | None = None
     trouble: str | None = None
+    of_addresses: bool = False
 
 
 class StoreFacts(NamedTuple):
@@ -77,7 +80,13 @@ def facts_of(name: str) -> StoreFacts:
     folder = _folder_of(name)
     processes = users_of(name)  # before this one has it open
     try:
-        tables = [_table(folder / table_file(quota), str(quota)) for quota in stored_quotas(name)]
+        quotas = stored_quotas(name)
+        tables = [
+            _table(folder / table_file(quota), str(quota))._replace(
+                of_addresses=of_addresses(quota, quotas)
+            )
+            for quota in quotas
+        ]
         files = [file.stat() for file in folder.iterdir()]
         made_s = min((file.st_mtime for file in files), default=folder.stat().st_mtime)
     except FileNotFoundError:

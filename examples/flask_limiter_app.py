@@ -9,6 +9,7 @@ keeps the promise, in one process. See which is which:
 """
 
 import argparse
+import logging
 
 from flask import Flask, request
 from flask_limiter import Limiter
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0])
     parser.add_argument("--port", type=int, default=8081)
     arguments = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for each request
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
     create_app(arguments.strategy).run(port=arguments.port, threaded=True)
 

@@ -166,10 +166,15 @@ def scenario_page() -> str:
     )
 
 
+def _help(name: str, said: str) -> str:
+    """The meaning of an option of the fixture: `shrink=False` is what `--no-shrink` is elsewhere."""
+    return said.replace(" no ", " the ") if name == "shrink" else said
+
+
 def fixture_page() -> str:
     """The page of the pytest fixture."""
     rows = [
-        [f"`{name}`", option.help.replace(" no ", " the "), python(option), default]
+        [f"`{name}`", _help(name, option.help), python(option), default]
         for name, option in taken().items()
         if name != "policy"
         for default in [

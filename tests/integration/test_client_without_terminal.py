@@ -78,7 +78,7 @@ def test_nothing_listening_is_one_error_that_says_how_to_start_the_server(
     assert out == ""
     assert err.strip() == (
         f"error: nothing answers at http://127.0.0.1:{free_port}/ "
-        f"(start the server first: python server.py --port {free_port})"
+        f"(start the server first: rateproof serve --port {free_port})"
     )
 
 

@@ -39,6 +39,6 @@ def test_gitlabs_recipe_finds_the_leak_of_four_workers_and_tells_gitlab(spawn, t
     cases = ET.parse(tmp_path / job["artifacts"]["reports"]["junit"]).getroot().iter("testcase")
     failed = [case for case in cases if case.find("failure") is not None]
     assert [case.get("name").partition(":")[0] for case in failed] == ["over-admission, 5 per 5 s"]
-    assert "repeat    rateproof test" in failed[0].find("failure").text
+    assert " -m rateproof test http" in failed[0].find("failure").text
     (kept,) = job["artifacts"]["paths"]
     assert (tmp_path / kept / "test_report.html").is_file()

@@ -186,7 +186,7 @@ def test_a_server_that_breaks_connections_fails_as_crashed(rateproof, scripted):
 
 def test_mistakes_are_told_before_anything_is_sent(rateproof, unused_port):
     url = f"http://127.0.0.1:{unused_port()}/"
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable, match=r"\(start the server first\)"):
         rateproof.assert_holds(url)
     with pytest.raises(InvalidPolicy):
         rateproof.assert_holds(url, "5 per fortnight")

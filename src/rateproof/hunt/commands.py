@@ -2,20 +2,53 @@
 
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
 from rateproof.options.declared import JUDGING, LENGTH, REQUEST, UNDER_TEST, VERBS
 from rateproof.simulate.request import shown_header
 
-__all__ = ["command_line", "repeat_command"]
+__all__ = ["command_line", "repeat_command", "started"]
 
 # Told otherwise, only sometimes, or again by whoever repeats it.
 _ELSEWHERE = {"url", "yes", "nemesis", "no_start"}
 _HEADER = "--header"
 _SHORT = re.compile("-[^-=dXo]*?H=?")  # other switches may come before it: not what takes the rest
 _SHORTEST = len("--hea")  # argparse takes any beginning that no other option has: not --he(lp)
+
+
+def started() -> list[str]:
+    """The words that started this process, before its arguments: to be typed again where it was."""
+    program = Path(sys.argv[0])
+    python = _called(sys.orig_argv[0])
+    if program.name == "__main__.py":
+        return [python, "-m", program.parent.name]
+    return [python, sys.argv[0]] if program.suffix == ".py" else [_called(sys.argv[0])]
+
+
+def _called(program: str) -> str:
+    """A program by its name where the shell finds that one, else from this folder on, or whole."""
+    path = Path(program)
+    if shutil.which(path.name) == program:
+        return path.name
+    with suppress(OSError, ValueError):  # this folder is gone, or the program elsewhere
+        here = path.relative_to(Path.cwd())
+        return str(here) if here.parent.name else program
+    return program
+
+
+def _tester() -> list[str]:
+    """The words that start a test: as this one was, if it was one."""
+    words = started()
+    name = Path(words[-1]).name
+    if name == "tester.py":
+        return words
+    return [*words, "test"] if name == "rateproof" else ["rateproof", "test"]
 
 
 def command_line(words: Iterable[str]) -> str:
@@ -65,7 +98,7 @@ def repeat_command(
         iterations: up to the one that is to be repeated, with its nemesis if there was one;
             None: the recipe alone, without a nemesis.
     """
-    words = ["rateproof", "test", settings.target.url, "--policy", str(settings.policy)]
+    words = [*_tester(), settings.target.url, "--policy", str(settings.policy)]
     groups = VERBS["test"].groups
     for option in (*groups[REQUEST], *groups[JUDGING], *groups[UNDER_TEST]):
         if option.name not in _ELSEWHERE:

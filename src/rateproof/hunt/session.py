@@ -228,6 +228,7 @@ def _iterate_until_done(
         with signals.held():
             totals.add(iteration)
             totals.other_clients = hunt.forgetting.reached
+            totals.tried_others = hunt.forgetting.tried
             for reporter in reporters:
                 reporter.add(iteration, path)
             _write_log(path, iteration)

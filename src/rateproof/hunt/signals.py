@@ -60,4 +60,6 @@ class Signals:
             return
         self.stop.set()
         with suppress(OSError):  # not through sys.stderr, whose lock this may have interrupted
-            os.write(2, b"stopping: requests in flight are awaited\n")
+            shown = os.isatty(2) and os.environ.get("TERM") != "dumb"
+            clear = b"\r\x1b[K" if shown else b""  # of what is under way
+            os.write(2, clear + b"stopping: requests in flight are awaited\n")

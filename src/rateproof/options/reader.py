@@ -14,6 +14,7 @@ from rateproof.options.lines import line_of, lines_of, write_path
 __all__ = ["BAD", "Reader"]
 
 _MAX_BYTES: Final = 1 << 22
+_UNKNOWN: Final = "unknown key"
 
 
 BAD: Final = object()
@@ -24,7 +25,8 @@ class Reader:
     """Reads a file of up to 4 MiB; what is wrong with its values gathers until `finish`.
 
     Errors say `what` it is, and point to the guide. If `plain`, each value is a text, or has the
-    same text as one: `8081` is `"8081"`, and `["a", "b"]` is `"a,b"`.
+    same text as one: `8081` is `"8081"`, and `["a", "b"]` is `"a,b"`; and the guide, which lists
+    the names, is not for those who have got a value wrong.
     """
 
     def __init__(self, path: Path, what: str, guide: str, *, plain: bool = False) -> None:
@@ -85,7 +87,9 @@ class Reader:
             f"  {'' if line is None else f'line {line}: '}{place}: {what}"
             for line, place, what in placed
         )
-        raise InvalidArgument("\n".join([f"{self._name} has {noun}", *found]), self._guide)
+        named = not self._plain or any(what.startswith(_UNKNOWN) for *_, what in placed)
+        guide = self._guide if named else None
+        raise InvalidArgument("\n".join([f"{self._name} has {noun}", *found]), guide)
 
     def _value(self, kind: Kind, value: Any, place: Place) -> Any:
         """The value that is meant, or BAD after noting why not."""
@@ -174,7 +178,7 @@ def _unknown(name: str, kind: Section, options: Mapping[str, Option], tag: str |
     if owners:
         return f"is not a key of {tag} (of {', '.join(owners)})"
     names = [*options, *([kind.tag] if kind.tag else [])]
-    return f"unknown key ({_near(name, names) or 'one of ' + ', '.join(sorted(names))})"
+    return f"{_UNKNOWN} ({_near(name, names) or 'one of ' + ', '.join(sorted(names))})"
 
 
 def _near(name: Any, names: Iterable[str]) -> str | None:

@@ -59,6 +59,8 @@ class RateproofFixture:
             settings = settings_of(url, policy, self.folder, options)
             run_test(settings, [heard], threading.Event())
         except RateproofError as error:
+            if error.hint is not None:
+                error.hint = error.hint.removesuffix(", or --self")  # no option of the fixture
             # What a user did is told in the user's own line. Frames of ours would only
             # hide that, and pytest shows their arguments, which may hold secrets.
             raise error.with_traceback(None) from None

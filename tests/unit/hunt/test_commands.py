@@ -57,6 +57,34 @@ def test_it_gives_the_settings_and_the_recipe_again(settings_of, given):
             assert getattr(after, name) == getattr(before, name), name
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["rateproof"], ["rateproof", "test"]),
+        (["{here}/.venv/bin/rateproof"], [".venv/bin/rateproof", "test"]),
+        (["/opt/bin/rateproof"], ["/opt/bin/rateproof", "test"]),
+        (["python", "tester.py"], ["python", "tester.py"]),
+        (["{here}/.venv/bin/python", "tester.py"], [".venv/bin/python", "tester.py"]),
+        (["python3", "-m", "/opt/rateproof/__main__.py"], ["python3", "-m", "rateproof", "test"]),
+        (["python", "-m", "/opt/pytest/__main__.py"], ["rateproof", "test"]),
+        (["/opt/bin/pytest"], ["rateproof", "test"]),
+    ],
+)
+def test_it_begins_as_what_found_it_was_started(settings_of, monkeypatch, tmp_path, typed, words):
+    """A script on the path is given to it whole; the shell finds `rateproof` in this one."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "rateproof").touch(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.chdir(tmp_path)
+    begun = [word.format(here=tmp_path) for word in typed]
+    monkeypatch.setattr("sys.orig_argv", begun)
+    program = str(folder / "rateproof") if begun == ["rateproof"] else begun[-1]
+    monkeypatch.setattr("sys.argv", [program])
+    command = repeat_command(settings_of(DEFAULTS), RECIPE)
+    assert command[: len(words) + 1] == [*words, "http://127.0.0.1:8081/"]
+
+
 def test_it_says_no_more_than_it_must(settings_of):
     recipe = Recipe(Schedule(((0, 6),)))
     command = repeat_command(settings_of(DEFAULTS), recipe)

@@ -47,7 +47,9 @@ def test_what_came_between_the_bursts_and_was_answered_counts():
 
 @pytest.mark.parametrize("later", ["admitted", "unknown"])
 def test_a_client_who_was_not_denied_afterwards_shows_nothing(later):
-    assert learnt(300, later=later).reached == 0
+    forgetting = learnt(300, later=later)
+    assert forgetting.reached == 0
+    assert forgetting.tried
 
 
 def test_twice_as_many_come_next_as_long_as_the_server_keeps_up():
@@ -75,3 +77,5 @@ def test_the_totals_say_how_far_it_was_tried():
     assert "others    tried with up to 2,048 other clients" in totals.describe()
     totals.other_clients = 0
     assert "others    not tried" in totals.describe()
+    totals.tried_others = True
+    assert "others    nothing learnt: no client was denied after others came" in totals.describe()

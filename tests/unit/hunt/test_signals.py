@@ -31,6 +31,14 @@ def test_the_first_signal_stops_and_the_second_interrupts(signals, number):
         signal.raise_signal(number)
 
 
+@pytest.mark.usefixtures("signals")
+def test_what_a_signal_says_does_not_stand_behind_what_is_under_way(capfd, monkeypatch):
+    monkeypatch.setattr("os.isatty", lambda _: True)
+    monkeypatch.setenv("TERM", "xterm")
+    signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == "\r\x1b[Kstopping: requests in flight are awaited\n"
+
+
 def test_a_second_signal_leaves_the_verdict_so_far(signals):
     totals = totals_of(requests=9)
     with session._ended([], totals), session._verdict_so_far(signals, totals):

@@ -44,8 +44,10 @@ def worst_of(limiter, monkeypatch, policy="5 per 5s", quota=0):
     return find_worst(rig, settings.policy.quotas[quota], [], 0)
 
 
-def test_nothing_is_found_of_an_exact_limiter(monkeypatch):
+def test_nothing_is_found_of_an_exact_limiter_and_that_is_said(monkeypatch, capsys):
     assert worst_of(Limiter(), monkeypatch) is None
+    said = capsys.readouterr().err
+    assert said.endswith("worst: no run in that time let more through than promised\n")
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,16 @@ def test_a_toml_value_of_another_type_is_named_with_file_line_and_form(text, tmp
     assert "not a whole number from 0 to 65535" in said
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("policy = '5 per'", None), ("colour = 1", "docs/reference/serve.md lists them")],
+)
+def test_the_page_that_lists_the_settings_is_named_for_a_name_only(text, hint, tmp_path):
+    with pytest.raises(InvalidArgument) as refused:
+        Settings({"config": str(written(tmp_path, text))}, {}).read()
+    assert refused.value.hint == hint
+
+
 def test_every_mistake_in_the_file_is_named_at_once(tmp_path):
     file = written(tmp_path, "prot = 1\nport = 1\n\ncolour = 'red'\njson = true\nworkers = 0\n")
     with pytest.raises(InvalidArgument) as refused:

@@ -119,10 +119,17 @@ def spread(key, connections, each, refused, at_ms):
 
 
 def test_counters_that_do_not_know_of_each_other_are_told_from_below():
-    rows = [*spread("a", 4, 3, 1, 0), *spread("b", 4, 3, 1, 400)]
+    rows = [*spread("a", 4, 3, 1, 0), *spread("b", 4, 3, 1, 400), *on(9, "c", 5, 1, 700)]
     verdict = judge(log_of(*rows), FIVE)
     assert verdict.diagnosis == ("several-counters",)
     assert "looks like 3 or more counters" in verdict.reasons[0]
+
+
+def test_several_counters_are_not_told_from_one_whose_limit_is_higher_where_it_explains_all():
+    rows = [*on(1, "a", 10, 3), *on(2, "b", 5, 0, 400), *on(3, "b", 5, 3, 401)]
+    verdict = judge(log_of(*rows), FIVE)
+    assert (verdict.outcome, verdict.diagnosis) == ("violated", ("several-counters",))
+    assert "looks like one counter whose limit is 10, or 2 or more counters" in verdict.reasons[0]
 
 
 def test_bursts_that_one_window_edge_could_divide_do_not_show_several_counters():

@@ -61,7 +61,8 @@ class SharedLimiter(Generic[R]):
 
         Charges on different keys cannot be made at one instant. They are looked
         at first and the one that would be denied is tried first, so only a race
-        with another request can leave some made: that is stricter, never looser.
+        with another request can leave some made, or two new keys of an address with
+        one place left of its share: that is stricter, never looser.
         """
         limiter, guarded = self._opened(charges[0].policy)
         if len(charges) == 1:

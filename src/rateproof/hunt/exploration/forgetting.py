@@ -19,11 +19,12 @@ _DONE: Final = 0.9
 class Forgetting:
     """The numbers of other clients that came between two bursts of one.
 
-    `reached` is the most after which a client was still denied, and `next` how many are worth
+    `tried` if there were any, `reached` is the most after which a client was still denied, and `next` how many are worth
     trying: twice as many, until the server answers no more in the time there is.
     """
 
     def __init__(self) -> None:
+        self.tried = False
         self.reached = 0
         self.next: int | None = FIRST_OTHERS * 2
 
@@ -36,6 +37,7 @@ class Forgetting:
             intended = attack.recipe.other_clients
             if attack.family != "forget" or not intended:
                 continue
+            self.tried = True
             keys = keys_of(log, first)[clients.start :]
             windows_ns = attack.edge_ns + attack.recipe.span_ns
             seen = [_between(log, rows, windows_ns) for rows in rows_of(log, keys).values()]

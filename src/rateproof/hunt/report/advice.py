@@ -27,6 +27,11 @@ _COUNTERS: Final = Advice(
     "number. Let all of them count in one place: a store that they share, such as shared memory on "
     "one machine or Redis across machines. One worker helps only until there are two.",
 )
+_SEVERAL: Final = Advice(
+    "Several counters, or a higher limit",
+    "First compare the limit that is set with the one that was tested: a counter with a higher one "
+    f"lets as much through. If they are the same: {_COUNTERS.text[0].lower()}{_COUNTERS.text[1:]}",
+)
 _TOGETHER: Final = Advice(
     "Requests that come together",
     "Requests sent at once on several connections were let through together: either each worker "
@@ -105,7 +110,7 @@ _BY_DIAGNOSIS: Final = {
         "--rejected and test again.",
     ),
     Diagnosis.OWN_LIMIT_PER_CONNECTION: _COUNTERS,
-    Diagnosis.SEVERAL_COUNTERS: _COUNTERS,
+    Diagnosis.SEVERAL_COUNTERS: _SEVERAL,
     Diagnosis.NOTHING_ADMITTED: Advice(
         "Nothing was admitted",
         "Without one admitted request no limit shows. Look at the answers below: a wrong path, a "

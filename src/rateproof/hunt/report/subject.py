@@ -4,11 +4,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from rateproof import __version__
 from rateproof.core import active_core
-from rateproof.hunt.commands import command_line
+from rateproof.hunt.commands import command_line, started
 
 __all__ = ["Subject"]
 
@@ -16,11 +15,8 @@ _INDENT = "  "
 
 
 def _command() -> str:
-    """The command of this process, without the folder of the program and without secrets."""
-    program, *arguments = sys.argv
-    path = Path(program)
-    started = ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
-    return command_line([*started, *arguments])
+    """The command of this process, without secrets."""
+    return command_line([*started(), *sys.argv[1:]])
 
 
 def _now() -> str:

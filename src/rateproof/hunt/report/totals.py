@@ -76,6 +76,7 @@ class Totals:
         self.allow_untested = allow_untested
         self.failed: str | None = None
         self.other_clients: int | None = None
+        self.tried_others = False
         self.iterations = 0
         self.requests = 0
         self.statuses: Counter[str] = Counter()
@@ -176,6 +177,8 @@ class Totals:
         """How far it was tried whether other clients make the limiter forget one."""
         if self.other_clients is None or OVER_ADMISSION not in self.claims:
             return []
+        if self.tried_others and not self.other_clients:
+            return ["others    nothing learnt: no client was denied after others came"]
         if not self.other_clients:
             return ["others    not tried: other clients between two bursts of one"]
         return [f"others    tried with up to {self.other_clients:,} other clients"]

@@ -111,6 +111,8 @@ def find_worst(rig: Rig, quota: Quota, known: Sequence[Recipe], until_ns: int) -
         said = [search.connections(), search.others()]
         search.shapes(known)
     if search.best is None:
+        if not rig.stop.is_set():
+            say("worst: no run in that time let more through than promised")
         return None
     recipe, most = search.best
     grows = [one for one in said if one and one != CONSTANT]

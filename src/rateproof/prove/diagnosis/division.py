@@ -77,10 +77,14 @@ def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> l
     if len(bursts) < _LEAST_BURSTS or _common_phase(bursts, quota.window_ns):
         return []
     size = max(size for size, _ in bursts)
+    rejected = [before for lanes in keys if (before := _before_rejected(lanes.key, since_ns))]
+    limit = min(size, *rejected)
+    # Several may do the same where a proxy shares out the requests of each client evenly.
+    one = f"one counter whose limit is {limit}, or " if size <= _any_could(limit) else ""
     sentence = (
-        f"the target looks like {-(-size // quota.allowed)} or more counters that do not know of "
-        f"each other, such as worker processes: the first requests of {len(bursts)} keys were "
-        f"admitted too often at once, up to {size} times"
+        f"the target looks like {one}{-(-size // quota.allowed)} or more counters that do not "
+        f"know of each other, such as worker processes: the first requests of {len(bursts)} keys "
+        f"were admitted too often at once, up to {size} times"
     )
     return [Hypothesis(Diagnosis.SEVERAL_COUNTERS, sentence)]
 
@@ -129,8 +133,24 @@ def _burst(key: KeyLog, quota: Pressure, since_ns: int | None) -> tuple[int, Int
         return None
     until_ns = first_ns + quota.window_ns // _PARTS
     ends = sorted(received_ns for _, received_ns in key.admitted if received_ns < until_ns)
-    any_could = quota.allowed + quota.allowed // _PARTS + 1
-    return (len(ends), (first_ns, ends[any_could])) if len(ends) > any_could else None
+    most = _any_could(quota.allowed)
+    return (len(ends), (first_ns, ends[most])) if len(ends) > most else None
+
+
+def _any_could(limit: int) -> int:
+    """Return the most that one counter admits of a key's first requests, in a quarter of a window."""
+    return limit + limit // _PARTS + 1
+
+
+def _before_rejected(key: KeyLog, since_ns: int | None) -> int | None:
+    """The most that can have been admitted of a key when it was first rejected; None: not known.
+
+    One counter rejects nobody before its limit is used up.
+    """
+    if not key.rejected or (since_ns is not None and key.first_sent_ns < since_ns):
+        return None
+    received_ns = min(received_ns for _, received_ns in key.rejected)
+    return sum(sent_ns < received_ns for sent_ns, _ in (*key.admitted, *key.unknown))
 
 
 def _common_phase(bursts: Sequence[tuple[int, Interval]], window_ns: int) -> bool:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from rateproof.errors import CannotWrite, Unreachable
@@ -40,9 +41,10 @@ GIVING_UP = "giving up what is in flight"
 def _require_answer(target: Target) -> None:
     if not target.answers():
         port = "" if target.port == 8080 else f" --port {target.port}"
+        ours = "python server.py" if Path(sys.argv[0]).name == "client.py" else "rateproof serve"
         raise Unreachable(
             f"nothing answers at {target.url}",
-            f"start the server first: python server.py{port}"
+            f"start the server first: {ours}{port}"
             if target.is_loopback
             else "check the host, the port and the way there",
         )

@@ -75,7 +75,9 @@ def test_the_league_has_rows_to_hold_it_to():
 
 def test_a_diagnosis_comes_first_and_is_said_once(log_of):
     totals = totals_of(log_of(*BREACH), diagnosis=(Diagnosis.SEVERAL_COUNTERS,))
-    assert [each.title for each in advice(totals)] == ["Several counters"]
+    (told,) = advice(totals)
+    assert told.title == "Several counters, or a higher limit"
+    assert told.text.startswith("First compare the limit that is set")
 
 
 def test_without_a_schedule_the_usual_causes_are_named(log_of):

@@ -221,6 +221,7 @@ def _report(
     )
     totals = Totals(_claims(arguments))
     totals.judge(verdict)
+    totals.warnings = _warnings(log)
     if arguments.report is not None:
         write_page(arguments.report, subject, totals, log)
     if arguments.junit is not None:

@@ -381,7 +381,7 @@ def test_a_first_line_without_an_end_is_refused_before_it_is_read(capsys, monkey
     assert "its first line is longer than 16 MB" in capsys.readouterr().err
 
 
-def test_what_a_log_says_is_unreliable_is_shown(check):
+def test_what_a_log_says_is_unreliable_is_shown(check, tmp_path):
     told = "1 of 6 requests was late: latencies are unreliable, the verdict is not affected"
     log = [{"rateproof_log": 1, "warnings": [told, "\x1b[31m"]}, *SIX]
     code, out, _ = check(log)
@@ -389,5 +389,10 @@ def test_what_a_log_says_is_unreliable_is_shown(check):
     assert out.splitlines()[-2:] == [f"warning: {told}", "warning: \\x1b[31m"]
     assert json.loads(check(log, "--json")[1])["warnings"][0] == told
     assert f"warning: {told}" in check(log, "--by-key")[2]
+    page = tmp_path / "page.html"
+    check([{"rateproof_log": 1, "warnings": [told, "<b>"] * 5}, *SIX], "--report", str(page))
+    text = page.read_text("utf-8")
+    assert text.count(f">warning: {told}<") == text.count(">warning: &lt;b&gt;<") == 4
+    assert ">2 more warnings are in the logs.<" in text
     strange = [{"rateproof_log": 1, "warnings": "no list"}, *SIX]
     assert json.loads(check(strange, "--json")[1])["warnings"] == []

@@ -80,14 +80,17 @@ def test_500_clients_drain_when_told_to_stop(spawn, server):
     assert "errors    none" in output
 
 
-@pytest.mark.parametrize("program", ["client.py", "-mrateproof simulate"])
-def test_without_a_server_the_client_says_how_to_start_one(spawn, free_port, program):
+@pytest.mark.parametrize(
+    ("program", "starts"),
+    [("client.py", "python server.py"), ("-mrateproof simulate", "rateproof serve")],
+)
+def test_without_a_server_the_client_says_how_to_start_one(spawn, free_port, program, starts):
     url = f"http://127.0.0.1:{free_port}"
     code, output, errors = end(spawn(*program.split(), url, "--clients", 3))
     assert code == 69
     assert output == ""
     assert url in errors
-    assert f"python server.py --port {free_port}" in errors
+    assert f"{starts} --port {free_port}" in errors
 
 
 @pytest.mark.parametrize(

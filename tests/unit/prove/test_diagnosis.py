@@ -132,6 +132,19 @@ def test_several_counters_are_not_told_from_one_whose_limit_is_higher_where_it_e
     assert "looks like one counter whose limit is 10, or 2 or more counters" in verdict.reasons[0]
 
 
+def test_where_nobody_is_known_to_be_rejected_too_early_one_counter_may_have_any_higher_limit():
+    rows = [*on(1, "c", 5, 1), *on(2, "a", 10, 0, 20_000), *on(3, "b", 8, 0, 20_400)]
+    verdict = judge(log_of(*rows, fresh=False), FIVE)
+    assert (verdict.outcome, verdict.diagnosis) == ("violated", ("several-counters",))
+    assert "looks like one counter whose limit is at least 10, or 2 or" in verdict.reasons[0]
+
+
+def test_one_counter_rejects_nobody_before_it_admitted():
+    rows = [*on(1, "a", 10, 3), *on(2, "b", 8, 0, 400), *on(3, "c", 0, 1, 700)]
+    verdict = judge(log_of(*rows), FIVE)
+    assert "looks like 2 or more counters" in verdict.reasons[0]
+
+
 def test_bursts_that_one_window_edge_could_divide_do_not_show_several_counters():
     rows = [*spread("a", 4, 3, 1, 0), *spread("b", 4, 3, 1, 1_000)]
     verdict = judge(log_of(*rows), FIVE)

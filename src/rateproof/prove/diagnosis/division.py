@@ -77,10 +77,11 @@ def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> l
     if len(bursts) < _LEAST_BURSTS or _common_phase(bursts, quota.window_ns):
         return []
     size = max(size for size, _ in bursts)
-    rejected = [before for lanes in keys if (before := _before_rejected(lanes.key, since_ns))]
-    limit = min(size, *rejected)
+    before = [_before_rejected(lanes.key, since_ns) for lanes in keys]
+    rejected = [most for most in before if most is not None]
+    limit, least = min([size, *rejected]), "" if rejected else "at least "
     # Several may do the same where a proxy shares out the requests of each client evenly.
-    one = f"one counter whose limit is {limit}, or " if size <= _any_could(limit) else ""
+    one = f"one counter whose limit is {least}{limit}, or " if size <= _any_could(limit) else ""
     sentence = (
         f"the target looks like {one}{-(-size // quota.allowed)} or more counters that do not "
         f"know of each other, such as worker processes: the first requests of {len(bursts)} keys "

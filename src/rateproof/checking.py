@@ -152,7 +152,7 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
 
 
 def _warnings(log: EventLog) -> list[str]:
-    """What whoever made the log says is unreliable in it; it need not be one of ours."""
+    """The warnings that a log carries in its metadata; it need not be one of ours."""
     told = log.metadata.get("warnings")
     return [printable(str(one)) for one in told] if isinstance(told, list) else []
 

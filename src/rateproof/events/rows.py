@@ -53,7 +53,7 @@ _DECODER: Any = json.JSONDecoder()
 
 
 def _decoded(line: bytes) -> Any:
-    """What `json.loads` makes of a line, in half the time where it is as ours are."""
+    """Decode a line as `json.loads` does, in half the time where it is as ours are."""
     try:
         text = line.decode()
         found, end = _DECODER.scan_once(text, 0)

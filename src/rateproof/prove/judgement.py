@@ -234,7 +234,7 @@ def _unknown_beginning(trial: Trial, shown: Sequence[Sensitivity]) -> list[str]:
 
 
 def _assumed(trial: Trial) -> list[str]:
-    """What a verdict takes for granted of the time before the log."""
+    """The assumptions of a verdict on the time before the log."""
     if trial.log.metadata.get("fresh_keys_assumed"):
         return ["this assumes that no key was used in the window before the log began"]
     if trial.fresh:

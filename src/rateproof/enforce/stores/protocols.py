@@ -1,4 +1,4 @@
-"""What a limiter asks of a store, and of what it keeps of a policy."""
+"""Protocols: the methods that a limiter calls of a store, and of a policy's tables in it."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable

@@ -174,7 +174,7 @@ class Totals:
         )
 
     def _forgetting(self) -> list[str]:
-        """How far it was tried whether other clients make the limiter forget one."""
+        """A line that says how many other clients were tried, so that the limiter forgets one."""
         if self.other_clients is None or OVER_ADMISSION not in self.claims:
             return []
         if self.tried_others and not self.other_clients:

@@ -286,7 +286,7 @@ class _Search:
         self.side_by_side(shapes)
 
     def delayed(self, number: int) -> list[Recipe]:
-        """What fills a quota as fast as others let it, and so many times that on more connections."""
+        """Recipes that fill a quota as fast as others let it, and multiples on more connections."""
         policy, part_ns = self.rig.settings.policy, max(1, self.quota.window_ns // _PHASES)
         found = [attack(family, policy, number, part_ns).recipe for family in _FILLING]
         return [

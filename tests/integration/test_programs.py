@@ -9,6 +9,8 @@ import urllib.request
 
 import pytest
 
+from tests.samples import quick_first
+
 CURL = (
     "for i in 1 2 3 4 5 6; do "
     "curl -s -o /dev/null -w '%{{http_code}} ' 'http://127.0.0.1:{port}/?clientId=a'; done"
@@ -95,13 +97,15 @@ def test_without_a_server_the_client_says_how_to_start_one(spawn, free_port, pro
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [
-        (b"", "has no events"),
-        (b'{"key": "a", "sent_ns": 1, "rec', "line 1 is cut off"),
-        (b"127.0.0.1 - - [10/Oct/2000] GET / 200\n", "line 1 is not JSON"),
-        (b'{"level": "info"}\n', "column key"),
-        (b"\x89PNG\r\n\x1a\n", "line 1 is not JSON"),
-    ],
+    quick_first(
+        [
+            (b'{"key": "a", "sent_ns": 1, "rec', "line 1 is cut off"),
+            (b"", "has no events"),
+            (b"127.0.0.1 - - [10/Oct/2000] GET / 200\n", "line 1 is not JSON"),
+            (b'{"level": "info"}\n', "column key"),
+            (b"\x89PNG\r\n\x1a\n", "line 1 is not JSON"),
+        ]
+    ),
 )
 def test_what_is_no_log_exits_65_and_says_where(spawn, tmp_path, content, problem):
     path = tmp_path / "run.jsonl"
@@ -113,7 +117,7 @@ def test_what_is_no_log_exits_65_and_says_where(spawn, tmp_path, content, proble
     assert problem in errors
 
 
-@pytest.mark.parametrize("name", ["none.jsonl", "none.parquet"])
+@pytest.mark.parametrize("name", quick_first(["none.parquet", "none.jsonl"]))
 def test_a_log_that_is_not_there_exits_65(spawn, tmp_path, name):
     code, _, errors = end(spawn("-m", "rateproof", "check", tmp_path / name))
     assert code == 65

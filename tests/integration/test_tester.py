@@ -139,6 +139,7 @@ def test_a_second_run_of_a_seed_draws_the_same_and_continues_the_file(
     assert drawn[0] == drawn[1]
 
 
+@pytest.mark.slow
 def test_checking_the_log_gives_the_verdict_of_the_run(
     spawn, wait_for_port, free_port, tester, tmp_path
 ):

@@ -214,7 +214,9 @@ def test_a_field_beyond_ascii_counts_by_its_bytes(spawn, unused_port, wait_for_p
     assert set(keys["granian, WSGI"]) == {keys["gunicorn"][-1]}
 
 
-@pytest.mark.parametrize("key", ["header:X-Api-Key|ip", "query:id|cookie:id"])
+@pytest.mark.parametrize(
+    "key", ["header:X-Api-Key|ip", pytest.param("query:id|cookie:id", marks=pytest.mark.slow)]
+)
 def test_the_server_counts_fields_beyond_ascii_by_their_bytes(spawn, key):
     process = spawn(
         *("-m", "rateproof", "serve", "--port", 0, "--workers", 1),

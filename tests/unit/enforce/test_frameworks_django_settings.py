@@ -107,7 +107,8 @@ def test_a_deployment_is_warned_of_a_store_that_workers_do_not_share():
     (warning,) = found(deploy=True)
     assert warning.startswith("W001 RATEPROOF: store memory://: each worker process counts")
     assert "shm://NAME" in warning
-    assert found(deploy=True, STATUS=42)[0].startswith("E001")
+    (error,) = found(deploy=True, STATUS=42)
+    assert error.startswith("E001")
 
 
 @pytest.mark.parametrize(

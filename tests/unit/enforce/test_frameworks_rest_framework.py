@@ -133,7 +133,11 @@ def test_a_class_of_the_user_says_its_own_rate_and_key(ask, throttles):
         def get_cache_key(self, request, _view):
             return request.headers.get("X-Tenant")
 
+    class Another(ByTenant):
+        """With a count of its own."""
+
     asked = [ask(1, ByTenant, X_Tenant=each)[0] for each in "aab"]
+    assert statuses(ask(1, Another, X_Tenant="a")) == [200]
     assert statuses(asked) == [200, 429, 200]
     assert statuses(ask(3, ByTenant)) == [200] * 3
 

@@ -57,7 +57,9 @@ def totals_of(log, recipe=None, tries=6, **changed):
     totals = Totals()
     totals.judge(replace(judge(log, POLICY), **changed))
     if recipe is not None:
-        found = Reproduction("over-admission", recipe, Tries(tries, 6), complete=True, command=["x"])
+        found = Reproduction(
+            "over-admission", recipe, Tries(tries, 6), complete=True, command=["x"]
+        )
         totals.reproductions.append(found)
     return totals
 

@@ -59,12 +59,18 @@ def test_the_password_of_a_store_is_said_nowhere(start, flavour):
 
 
 @pytest.mark.parametrize(
-    ("flavour", "proxies", "warned"), [(NATIVE, 1, True), (NATIVE, 0, False), (BARE, 1, False)]
+    ("flavour", "proxies", "key", "warned"),
+    [
+        (NATIVE, 1, "ip", True),
+        (NATIVE, 1, "header:X|ip", False),  # over ASGI
+        (NATIVE, 0, "ip", False),
+        (BARE, 1, "ip", False),
+    ],
 )
 def test_of_fields_that_pass_for_those_of_proxies_is_warned_where_they_do(
-    start, flavour, proxies, warned
+    start, flavour, proxies, key, warned
 ):
-    server = start(flavour, "--proxies", proxies, "--key", "ip", "--policy", "1 per 1h")
+    server = start(flavour, "--proxies", proxies, "--key", key, "--policy", "1 per 1h")
     fields = {"X-Forwarded-For": "192.0.2.1"}
     forged = [server.ask(headers=fields | {"X_Forwarded_For": f"192.0.2.{n}"})[0] for n in (2, 3)]
     assert ("X_Forwarded_For" in "".join(server.said)) == warned

@@ -2,12 +2,11 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from rateproof.errors import InvalidArgument
+from rateproof.errors import InvalidArgument, told_by
 from rateproof.units import UNIT_NS, format_duration, parse_duration
 
 __all__ = [
@@ -254,15 +253,6 @@ class Option:
             if isinstance(texts, list):
                 return tuple(map(self.kind.read_text, texts))
             return self.kind.read_text(texts)
-
-
-@contextmanager
-def told_by(source: str) -> Iterator[None]:
-    """Let errors say where the value stood."""
-    try:
-        yield
-    except InvalidArgument as error:
-        raise type(error)(f"{source}: {error.message}", error.hint) from error
 
 
 def text(

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from tests.samples import quick_first
+
 WORKERS, CONCURRENT = 4, 40
 
 FLASK = """
@@ -123,7 +125,7 @@ def at_once(url, key):
         return list(pool.map(ask, range(CONCURRENT)))
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize("name", quick_first(APPLICATIONS, 2))
 def test_of_40_concurrent_requests_of_one_client_exactly_five_pass(serve, name):
     url = serve(name)
     workers, rounds = set(), 0

@@ -109,6 +109,12 @@ def test_an_error_of_a_view_carries_the_fields_too(project):
     assert (broken.status_code, broken.headers["RateLimit"]) == (500, '"default";r=4;t=5')
 
 
+def test_a_view_that_answers_nothing_is_named_by_django(project):
+    client = project(limit("5/5s")(lambda _request: None))
+    with pytest.raises(ValueError, match="didn't return an HttpResponse"):
+        answer(client)
+
+
 def test_head_counts_with_get(project):
     client = project(limit("1/5s", methods="GET")(hello))
     assert client.head("/0").status_code == 200

@@ -326,7 +326,7 @@ def _request_in(args: tuple[Any, ...]) -> HttpRequest:
 def _announced(request: HttpRequest, response: Any) -> Any:
     """The response, with the fields of all that was decided about the request."""
     account: Account | None = request.META.get(_ACCOUNT)
-    if account is not None:
+    if account is not None and isinstance(response, HttpResponseBase):
         for name, value in account.fields():
             response.headers[name] = value
     return response

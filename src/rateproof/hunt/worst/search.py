@@ -20,9 +20,10 @@ from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load,
 from rateproof.output import say
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
+from rateproof.prove.evidence.wording import spaced
 from rateproof.prove.terms import Tolerance
 from rateproof.simulate.behaviours.schedule import Schedule
-from rateproof.units import SECOND_NS, format_seconds
+from rateproof.units import SECOND_NS
 
 __all__ = ["Worst", "find_worst"]
 
@@ -78,7 +79,7 @@ class Worst:
 
     def describe(self) -> str:
         """It as text, two lines or three."""
-        most = f"{self.certain} in {format_seconds(self.window_ns)}, {self.allowed} promised"
+        most = f"{self.certain} in {spaced(self.window_ns)}, {self.allowed} promised"
         lines = [f"worst     {most}: {self.schedule}"]
         lines += [f"          {self.growth}"] if self.growth else []
         return "\n".join([*lines, f"repeat    {self.repeat}"])

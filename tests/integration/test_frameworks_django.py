@@ -17,11 +17,11 @@ GUNICORN = (
 def test_project(spawn, free_port, tmp_path):
     """Test the example with its admissions kept in a store; the exit code, and the answer."""
 
-    def tested(store):
+    def tested(store, iterations):
         process = spawn(
             *("-m", "rateproof", "test", f"http://127.0.0.1:{free_port}/search"),
             *("--start", GUNICORN, "--key", "header:X-Api-Key", "--out", tmp_path),
-            *("--iterations", 3, "--fail-fast", "--worst-time", 0, "--no-shrink"),
+            *("--iterations", iterations, "--fail-fast", "--worst-time", 0, "--no-shrink"),
             env=os.environ | {"STORE": store},
         )
         said, _ = process.communicate(timeout=200)
@@ -31,10 +31,11 @@ def test_project(spawn, free_port, tmp_path):
 
 
 def test_workers_that_share_a_store_keep_the_promise_together(test_project, store):
-    code, answer = test_project(store)
+    code, answer = test_project(store, 1)
     assert (code, answer.partition(":")[0]) == (0, "CONSISTENT")
 
 
+@pytest.mark.slow
 def test_workers_that_count_by_themselves_break_it(test_project):
-    code, answer = test_project("memory://")
+    code, answer = test_project("memory://", 3)
     assert (code, answer.partition(":")[0]) == (1, "VIOLATED")

@@ -9,6 +9,8 @@ import socket
 
 import pytest
 
+from tests.samples import quick_first
+
 LONG = b"x" * 65_536
 MARK = b"m4rk"
 
@@ -36,7 +38,7 @@ HEADERS = {
 }
 
 
-@pytest.fixture(params=["granian", "bare"])
+@pytest.fixture(params=quick_first(["granian", "bare"]))
 def server(request, spawn, hide):
     """A port that is served, and a function that stops it and returns all that it said."""
     bare = {"RATEPROOF_CORE": "python"} | hide("granian") if request.param == "bare" else {}

@@ -51,6 +51,7 @@ def judge(episodes, seed):
     assert share < MOST_NEEDLESS
 
 
+@pytest.mark.slow
 def test_one_episode_admits_too_many_nowhere_and_leaves_nobody_stuck():
     judge(soaked(1, 1), 1)
 

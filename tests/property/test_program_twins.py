@@ -18,7 +18,7 @@ from rateproof.simulate.programs.arrivals import Exponential, Fixed, LogNormal, 
 from rateproof.simulate.programs.program import JUMPS, NEVER_NS, OUTCOMES, Instruction, Program
 from rateproof.simulate.programs.rng import Rng
 from rateproof.units import MAX_DURATION_NS
-from tests.samples import samples
+from tests.samples import quick_first, samples
 
 SECOND = 10**9
 LONGEST = MAX_DURATION_NS - 1
@@ -147,7 +147,15 @@ def test_every_behaviour_asks_for_the_same_thousand_requests_in_both_languages(n
 
 @pytest.mark.parametrize(
     "interval",
-    [Exponential(SECOND), Uniform(3, LONGEST), LogNormal(SECOND, 0.7), LogNormal(LONGEST, 10.0)],
+    quick_first(
+        [
+            LogNormal(SECOND, 0.7),
+            Exponential(SECOND),
+            Uniform(3, LONGEST),
+            LogNormal(LONGEST, 10.0),
+        ],
+        2,
+    ),
     ids=lambda interval: interval.name,
 )
 def test_a_hundred_thousand_draws_are_the_same_to_the_nanosecond(interval: Any) -> None:
@@ -157,7 +165,9 @@ def test_a_hundred_thousand_draws_are_the_same_to_the_nanosecond(interval: Any) 
     assert [send[0] for send in traced] == [interval.draw(rng) for _ in range(100_000)]
 
 
-@pytest.mark.parametrize(("n", "s"), [(10**6, 1.0), (10**6, 0.5), (1_000, 2.0), (7, 1 + 1e-9)])
+@pytest.mark.parametrize(
+    ("n", "s"), quick_first([(10**6, 0.5), (10**6, 1.0), (1_000, 2.0), (7, 1 + 1e-9)])
+)
 def test_fifty_thousand_ranks_are_the_same(n: int, s: float) -> None:
     program = steps.compiled(steps.forever(steps.pick(n, s), steps.ask()))
     heard = [Reply(0, 0, ADMITTED)] * 50_000

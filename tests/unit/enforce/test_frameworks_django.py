@@ -4,6 +4,7 @@ import asyncio
 import functools
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -107,6 +108,12 @@ def test_an_error_of_a_view_carries_the_fields_too(project):
     client.raise_request_exception = False
     broken = answer(client)
     assert (broken.status_code, broken.headers["RateLimit"]) == (500, '"default";r=4;t=5')
+
+
+def test_a_view_that_answers_nothing_is_named_by_django(project):
+    client = project(limit("5/5s")(lambda _request: None))
+    with pytest.raises(ValueError, match="didn't return an HttpResponse"):
+        answer(client)
 
 
 def test_head_counts_with_get(project):
@@ -244,6 +251,20 @@ def test_an_awaited_view_is_decided_about_in_the_event_loop(project, monkeypatch
     monkeypatch.setattr("rateproof.enforce.frameworks.django.sync_to_async", in_a_thread)
     client = project(limit("1/5s")(hello_later), client=AsyncClient, POLICY="9/5s")
     assert statuses(client, 2) == [200, 429]
+
+
+def test_a_store_behind_a_network_is_asked_in_a_thread(project, monkeypatch, free_port):
+    asked = []
+
+    def in_a_thread(function):
+        asked.append(function.__name__)
+        return sync_to_async(function)
+
+    monkeypatch.setattr("rateproof.enforce.frameworks.django.sync_to_async", in_a_thread)
+    nobody = {"STORE": f"redis://127.0.0.1:{free_port}", "ON_ERROR": "admit", "CLOCK": None}
+    client = project(limit("1/5s")(hello_later), client=AsyncClient, **nobody)
+    assert statuses(client, 2) == [200, 200]
+    assert "refuse" in asked
 
 
 def asks_the_database(request):

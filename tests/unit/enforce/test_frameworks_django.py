@@ -4,6 +4,7 @@ import asyncio
 import functools
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -250,6 +251,20 @@ def test_an_awaited_view_is_decided_about_in_the_event_loop(project, monkeypatch
     monkeypatch.setattr("rateproof.enforce.frameworks.django.sync_to_async", in_a_thread)
     client = project(limit("1/5s")(hello_later), client=AsyncClient, POLICY="9/5s")
     assert statuses(client, 2) == [200, 429]
+
+
+def test_a_store_behind_a_network_is_asked_in_a_thread(project, monkeypatch, free_port):
+    asked = []
+
+    def in_a_thread(function):
+        asked.append(function.__name__)
+        return sync_to_async(function)
+
+    monkeypatch.setattr("rateproof.enforce.frameworks.django.sync_to_async", in_a_thread)
+    nobody = {"STORE": f"redis://127.0.0.1:{free_port}", "ON_ERROR": "admit", "CLOCK": None}
+    client = project(limit("1/5s")(hello_later), client=AsyncClient, **nobody)
+    assert statuses(client, 2) == [200, 200]
+    assert "refuse" in asked
 
 
 def asks_the_database(request):

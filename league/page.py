@@ -112,11 +112,11 @@ def _first(seen: Sequence[str], *words: str) -> str:
 
 
 def _schedule(results: Sequence[Result]) -> str:
-    """The most reliable, and of these the shortest."""
+    """The shortest, and of these the most reliable."""
     shown = [result for result in results if result.schedule]
     if not shown:
         return ""
-    best = min(shown, key=lambda each: (-each.reproduced / each.tries, len(each.schedule)))
+    best = min(shown, key=lambda each: (len(each.schedule), -each.reproduced / each.tries))
     return f"`{best.schedule}`, {best.reproduced} of {best.tries}"
 
 

@@ -78,7 +78,7 @@ def hunt(run_tester):
     """Run the tester against a server that is there."""
 
     def run(url, *options, **settings):
-        return run_tester(url, "--seed", 1, "--no-start", *options, **settings)
+        return run_tester(url, "--seed", 1, *options, **settings)
 
     return run
 
@@ -177,7 +177,7 @@ def answer(connection, _head):
 
 def test_a_signal_ends_a_search_for_the_shortest_with_the_verdict(serve, start_tester):
     url = serve(MEMORY.replace("now - 1", "now - 20"), "--workers", "4")
-    process = start_tester(url, "--seed", 1, "--no-start", policy="5 per 20s")
+    process = start_tester(url, "--seed", 1, policy="5 per 20s")
     for line in process.stderr:
         if line.startswith("shrinking"):
             break

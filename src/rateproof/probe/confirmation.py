@@ -1,0 +1,229 @@
+"""The proof of a name: predictions that came true, and rivals whose predictions did not.
+
+A rival is every other family: at the parameters that explained the most keys where it is
+refuted, at all that are left where it is not. It is excluded by three keys that it does not
+explain. Where no schedule is found on which it would have to answer otherwise than the
+candidate, within the intervals, it looks the same, and the name says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
+from rateproof.probe.inference import Hypotheses, Kind, spread
+from rateproof.probe.plan import Outcomes, disjoint, random_schedules
+from rateproof.probe.seen import Box, History, Steps
+
+__all__ = ["PREDICTIONS", "Confirmation"]
+
+PREDICTIONS = 12
+EXCLUDING = 3
+BUSY = 4
+_BOXES = 4
+_DRAWN = 40
+_ROW = 20
+
+
+@dataclass(slots=True)
+class Confirmation:
+    """The state of the proof of a candidate.
+
+    Args:
+        candidate: the family and limit whose predictions are made.
+        true: how many came true: numbers of a volley that had to be so.
+        keys: on how many keys.
+        excluded: how many keys each rival does not explain.
+        alike: rivals that would answer the same, within the intervals.
+    """
+
+    candidate: tuple[LimiterFamily, int]
+    true: int = 0
+    keys: int = 0
+    excluded: dict[LimiterFamily, int] = field(default_factory=dict)
+    alike: list[LimiterFamily] = field(default_factory=list)
+
+    @property
+    def open(self) -> list[LimiterFamily]:
+        """The rivals that are not excluded yet, nor alike."""
+        return [
+            family
+            for family, keys in self.excluded.items()
+            if keys < EXCLUDING and family not in self.alike
+        ]
+
+    @property
+    def done(self) -> bool:
+        """True if it may be named."""
+        return self.true >= PREDICTIONS and not self.open
+
+
+def rivals(left: Hypotheses, kind: Kind) -> dict[LimiterFamily, Sequence[Box]]:
+    """The limiters of every other family that come closest to what was seen."""
+    found: dict[LimiterFamily, Sequence[Box]] = {
+        family: [box] for family, box in left.fallen.items() if family is not kind.family
+    }
+    for other in left.kinds():
+        if other.family is not kind.family:
+            found[other.family] = [*found.get(other.family, ()), *left.points(other, _BOXES)]
+    return found
+
+
+def count_excluded(
+    proof: Confirmation, left: Hypotheses, kind: Kind, keys: Sequence[History]
+) -> None:
+    """Count the keys that each rival does not explain, whichever of its limiters it is."""
+    for family, boxes in rivals(left, kind).items():
+        proof.excluded[family] = sum(
+            not any(explains(family, box, (history,)) for box in boxes) for history in keys
+        )
+
+
+def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:
+    """Count the volleys of explained keys, fresh bursts left out, that had to go as they went."""
+    boxes = spread(sorted(kind.boxes), _BOXES)
+    for history in keys:
+        told = [list(foreseen(kind.family, box, history)) for box in boxes]
+        steps = min(map(len, told))
+        true = sum(
+            len({number for each in told for number in each[step]}) == 1 for step in range(1, steps)
+        )
+        proof.true += true
+        proof.keys += bool(true)
+
+
+def schedules_for(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    start_ns: int,
+    *,
+    width_ns: int,
+    most_requests: int,
+    most_ns: int,
+    first: bool,
+) -> list[Steps]:
+    """The keys of the next round: what every name has to stand, then what excludes its rivals."""
+    limit, window_ns = kind.limit, window_of(kind)
+    random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
+    chosen, spare = list[Steps](), most_requests
+    if first:
+        for steps, share in ((_idle(limit, window_ns, random), 1), (busy(limit, window_ns), 2)):
+            if steps[-1][0] <= most_ns and share * _requests(steps) <= spare:
+                chosen.append(steps)
+                spare -= _requests(steps)
+    drawn = [
+        steps
+        for steps in (
+            *random_schedules(window_ns, limit, random, _DRAWN),
+            *_pointed(limit, window_ns, random),
+        )
+        if steps[-1][0] <= most_ns
+    ]
+    boxes = spread(sorted(kind.boxes), _BOXES)
+    against = {family: rivals(left, kind)[family] for family in proof.open}
+    told: dict[Steps, tuple[int, set[LimiterFamily]]] = {}
+    for steps in (*chosen, *drawn):
+        ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
+        certain = sum(len(numbers) == 1 for numbers in ours[1:])
+        apart = {
+            family
+            for family, others in against.items()
+            if all(
+                disjoint(ours, _foretold(family, box, steps, start_ns, width_ns)) for box in others
+            )
+        }
+        told[steps] = certain, apart
+    possible = {family for _, apart in told.values() for family in apart}
+    proof.alike += [family for family in against if family not in possible]
+    need = {family: EXCLUDING - proof.excluded[family] for family in against if family in possible}
+    missing = PREDICTIONS - proof.true
+    for steps in chosen:
+        missing -= told[steps][0]
+        for family in told[steps][1]:
+            need[family] -= 1
+    while drawn and (missing > 0 or any(keys > 0 for keys in need.values())):
+
+        def worth(steps: Steps) -> float:
+            certain, apart = told[steps]
+            wanted = sum(need[family] > 0 for family in apart)
+            return (2 * wanted + min(certain, max(0, missing))) / (_requests(steps) + 4)
+
+        best = max(drawn, key=worth)
+        drawn.remove(best)
+        if worth(best) <= 0:
+            break
+        if _requests(best) > spare:
+            continue
+        spare -= _requests(best)
+        chosen.append(best)
+        missing -= told[best][0]
+        for family in told[best][1]:
+            need[family] -= 1
+    return chosen
+
+
+def window_of(kind: Kind) -> int:
+    """The time after which everything is back."""
+    return kind.high_ns * (kind.limit if kind.family.refills else 1)
+
+
+def row(limit: int, window_ns: int) -> Steps:
+    """One key alone: filled, denied 20 times in a row, and asked once more when it is back."""
+    beyond_ns = window_ns + window_ns // 10 + 20_000_000
+    return (
+        (0, limit),
+        (window_ns // 3, _ROW // 2),
+        (window_ns // 2, _ROW // 2),
+        (beyond_ns, min(2, limit)),
+    )
+
+
+def busy(limit: int, window_ns: int) -> Steps:
+    """Filled anew whenever it is back: a second quota behind the first would deny."""
+    again_ns = window_ns + window_ns // 12 + 10_000_000
+    return tuple((number * again_ns, limit) for number in range(BUSY))
+
+
+def _idle(limit: int, window_ns: int, random: Random) -> Steps:
+    """Reused after denials, and idle for three cycles."""
+    at_ns = random.randrange(window_ns // 2)
+    again_ns = at_ns + 33 * window_ns // 10
+    return ((at_ns, limit + 2), (at_ns + window_ns // 3, 2), (again_ns, limit + max(2, limit // 8)))
+
+
+def _pointed(limit: int, window_ns: int, random: Random) -> list[Steps]:
+    """Schedules on which families differ, at any phase."""
+    found: list[Steps] = []
+    few = min(2, limit)
+    for part in (2, 4, 6, 8):
+        shift = random.randrange(window_ns)
+        early, beyond = part * window_ns // 10, window_ns + window_ns // 12
+        late = 10 * window_ns // 11
+        for steps in (
+            ((0, 1), (early, limit - 1), (beyond, limit)),
+            ((0, limit), (early, few), (late, 1), (beyond, few)),
+            ((0, limit), (beyond, (limit + 1) // 2), (beyond + early, limit)),
+            ((0, limit), (early, few), (14 * window_ns // 10, few), (24 * window_ns // 10, limit)),
+            ((0, few), (early, limit), (beyond, few), (beyond + early, limit)),
+        ):
+            found.append(tuple((shift + at_ns, count) for at_ns, count in steps if count))
+    return found
+
+
+def _requests(steps: Steps) -> int:
+    return sum(count for _, count in steps)
+
+
+def _foretold(
+    family: LimiterFamily, box: Box, steps: Steps, start_ns: int, width_ns: int
+) -> Outcomes:
+    return admissions(family, box, [(start_ns + at_ns, count) for at_ns, count in steps], width_ns)
+
+
+def _merged(told: Sequence[Outcomes]) -> Outcomes:
+    """The numbers that any of some limiters may admit, as far as all of them are known."""
+    return tuple(
+        tuple({number for each in told for number in each[step]})
+        for step in range(min(map(len, told)))
+    )

@@ -6,13 +6,13 @@ explain. Where no schedule is found on which it would have to answer otherwise t
 candidate, within the intervals, it looks the same, and the name says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
-from rateproof.probe.plan import Outcomes, disjoint, random_schedules
+from rateproof.probe.plan import Outcomes, beyond, disjoint, random_schedules
 from rateproof.probe.seen import Box, History, Steps
 
 __all__ = ["PREDICTIONS", "Confirmation"]
@@ -21,6 +21,7 @@ PREDICTIONS = 12
 EXCLUDING = 3
 BUSY = 4
 _BOXES = 4
+_MORE = 1  # keys against each rival than it takes: some tell less than they promise
 _DRAWN = 40
 _ROW = 20
 
@@ -103,29 +104,74 @@ def schedules_for(
     most_ns: int,
     first: bool,
 ) -> list[Steps]:
-    """The keys of the next round: what every name has to stand, then what excludes its rivals."""
+    """The keys of the next round: what every name has to stand, then what excludes its rivals.
+
+    Args:
+        proof: how far it is.
+        left: what is still possible, and what was.
+        kind: the candidate.
+        start_ns: when the round begins.
+        width_ns: how closely the instant of a decision will be known.
+        most_requests: in all.
+        most_ns: how long the round may take.
+        first: of the candidate.
+    """
     limit, window_ns = kind.limit, window_of(kind)
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
-    chosen, spare = list[Steps](), most_requests
-    if first:
-        for steps, share in ((_idle(limit, window_ns, random), 1), (busy(limit, window_ns), 2)):
-            if steps[-1][0] <= most_ns and share * _requests(steps) <= spare:
-                chosen.append(steps)
-                spare -= _requests(steps)
+    chosen: list[Steps] = []
+    for steps, share in _always(kind.family.at_first or limit, window_ns, random) if first else ():
+        if steps[-1][0] <= most_ns and share * _requests(steps) <= most_requests:
+            chosen.append(steps)
+            most_requests -= _requests(steps)
     drawn = [
-        steps
-        for steps in (
-            *random_schedules(window_ns, limit, random, _DRAWN),
-            *_pointed(limit, window_ns, random),
-        )
-        if steps[-1][0] <= most_ns
+        *random_schedules(window_ns, limit, random, _DRAWN),
+        *_pointed(limit, window_ns, random),
     ]
+    told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
+    possible = {family for _, apart in told.values() for family in apart}
+    if first:
+        proof.alike = [family for family in proof.open if family not in possible]
+    need = {family: EXCLUDING + _MORE - proof.excluded[family] for family in proof.open}
+    missing = PREDICTIONS - proof.true
+    for steps in chosen:
+        missing -= _count(told[steps], need)
+    drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
+    while missing > 0 or any(keys > 0 for keys in need.values()):
+        affordable = [steps for steps in drawn if _requests(steps) <= most_requests]
+        worths = [
+            (_worth(told[steps], need, missing) / (_requests(steps) + 4), steps)
+            for steps in affordable
+        ]
+        worth, best = max(worths, default=(0.0, ()))
+        if worth <= 0:
+            break
+        drawn.remove(best)
+        chosen.append(best)
+        most_requests -= _requests(best)
+        missing -= _count(told[best], need)
+    return chosen
+
+
+_Told = tuple[int, set[LimiterFamily]]
+"""How many numbers of a schedule are certain for the candidate; the rivals that it tells from it."""
+
+
+def _told(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    schedules: Sequence[Steps],
+    *,
+    start_ns: int,
+    width_ns: int,
+) -> dict[Steps, _Told]:
+    """What each schedule would say of the candidate and of the rivals that are not excluded yet."""
     boxes = spread(sorted(kind.boxes), _BOXES)
-    against = {family: rivals(left, kind)[family] for family in proof.open}
-    told: dict[Steps, tuple[int, set[LimiterFamily]]] = {}
-    for steps in (*chosen, *drawn):
+    close = rivals(left, kind)
+    against = {family: close[family] for family in proof.open}
+    told: dict[Steps, _Told] = {}
+    for steps in schedules:
         ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
-        certain = sum(len(numbers) == 1 for numbers in ours[1:])
         apart = {
             family
             for family, others in against.items()
@@ -133,34 +179,27 @@ def schedules_for(
                 disjoint(ours, _foretold(family, box, steps, start_ns, width_ns)) for box in others
             )
         }
-        told[steps] = certain, apart
-    possible = {family for _, apart in told.values() for family in apart}
-    proof.alike += [family for family in against if family not in possible]
-    need = {family: EXCLUDING - proof.excluded[family] for family in against if family in possible}
-    missing = PREDICTIONS - proof.true
-    for steps in chosen:
-        missing -= told[steps][0]
-        for family in told[steps][1]:
-            need[family] -= 1
-    while drawn and (missing > 0 or any(keys > 0 for keys in need.values())):
+        told[steps] = sum(len(numbers) == 1 for numbers in ours[1:]), apart
+    return told
 
-        def worth(steps: Steps) -> float:
-            certain, apart = told[steps]
-            wanted = sum(need[family] > 0 for family in apart)
-            return (2 * wanted + min(certain, max(0, missing))) / (_requests(steps) + 4)
 
-        best = max(drawn, key=worth)
-        drawn.remove(best)
-        if worth(best) <= 0:
-            break
-        if _requests(best) > spare:
-            continue
-        spare -= _requests(best)
-        chosen.append(best)
-        missing -= told[best][0]
-        for family in told[best][1]:
-            need[family] -= 1
-    return chosen
+def _worth(told: _Told, need: Mapping[LimiterFamily, int], missing: int) -> int:
+    certain, apart = told
+    return 2 * sum(need.get(family, 0) > 0 for family in apart) + min(certain, max(0, missing))
+
+
+def _count(told: _Told, need: dict[LimiterFamily, int]) -> int:
+    """Take a chosen schedule off what is needed; the predictions that it makes."""
+    for family in told[1] & need.keys():
+        need[family] -= 1
+    return told[0]
+
+
+def _always(limit: int, window_ns: int, random: Random) -> Iterator[tuple[Steps, int]]:
+    """Keys that every name has to stand, and of how much of the requests each may take one part."""
+    yield _idle(limit, window_ns, random), 1
+    yield _row(limit, window_ns), 1
+    yield _busy(limit, window_ns), 2
 
 
 def window_of(kind: Kind) -> int:
@@ -168,8 +207,8 @@ def window_of(kind: Kind) -> int:
     return kind.high_ns * (kind.limit if kind.family.refills else 1)
 
 
-def row(limit: int, window_ns: int) -> Steps:
-    """One key alone: filled, denied 20 times in a row, and asked once more when it is back."""
+def _row(limit: int, window_ns: int) -> Steps:
+    """Filled, denied 20 times in a row, and asked once more when it is back."""
     beyond_ns = window_ns + window_ns // 10 + 20_000_000
     return (
         (0, limit),
@@ -179,7 +218,7 @@ def row(limit: int, window_ns: int) -> Steps:
     )
 
 
-def busy(limit: int, window_ns: int) -> Steps:
+def _busy(limit: int, window_ns: int) -> Steps:
     """Filled anew whenever it is back: a second quota behind the first would deny."""
     again_ns = window_ns + window_ns // 12 + 10_000_000
     return tuple((number * again_ns, limit) for number in range(BUSY))
@@ -187,28 +226,26 @@ def busy(limit: int, window_ns: int) -> Steps:
 
 def _idle(limit: int, window_ns: int, random: Random) -> Steps:
     """Reused after denials, and idle for three cycles."""
-    at_ns = random.randrange(window_ns // 2)
-    again_ns = at_ns + 33 * window_ns // 10
-    return ((at_ns, limit + 2), (at_ns + window_ns // 3, 2), (again_ns, limit + max(2, limit // 8)))
+    at_ns = random.randrange(window_ns // 10)
+    again_ns = at_ns + 34 * window_ns // 10
+    return ((at_ns, limit + 2), (at_ns + window_ns // 3, 2), (again_ns, beyond(limit)))
 
 
-def _pointed(limit: int, window_ns: int, random: Random) -> list[Steps]:
+def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
     """Schedules on which families differ, at any phase."""
-    found: list[Steps] = []
     few = min(2, limit)
     for part in (2, 4, 6, 8):
         shift = random.randrange(window_ns)
-        early, beyond = part * window_ns // 10, window_ns + window_ns // 12
+        early, back = part * window_ns // 10, window_ns + window_ns // 12
         late = 10 * window_ns // 11
         for steps in (
-            ((0, 1), (early, limit - 1), (beyond, limit)),
-            ((0, limit), (early, few), (late, 1), (beyond, few)),
-            ((0, limit), (beyond, (limit + 1) // 2), (beyond + early, limit)),
-            ((0, limit), (early, few), (14 * window_ns // 10, few), (24 * window_ns // 10, limit)),
-            ((0, few), (early, limit), (beyond, few), (beyond + early, limit)),
+            ((0, 1), (early, limit - 1), (back, limit)),
+            ((0, limit), (early, few), (late, 1), (back, few)),
+            ((0, limit), (back, (limit + 1) // 2), (back + early, limit)),
+            ((0, limit), (early + back, limit), (2 * window_ns + early // 2, limit)),
+            ((0, few), (early, limit), (back, few), (back + early, limit)),
         ):
-            found.append(tuple((shift + at_ns, count) for at_ns, count in steps if count))
-    return found
+            yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
 
 
 def _requests(steps: Steps) -> int:

@@ -14,14 +14,13 @@ from rateproof.probe.confirmation import (
     Confirmation,
     count_excluded,
     count_predictions,
-    row,
     schedules_for,
     window_of,
 )
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
-from rateproof.probe.plan import contenders, plan
+from rateproof.probe.plan import beyond, contenders, plan
 from rateproof.probe.seen import GRANULARITY_NS, Box, History, Seen, Steps, volleys
 from rateproof.probe.several import Hit, Several, several
 from rateproof.units import SECOND_NS
@@ -40,10 +39,13 @@ _SOON_NS = 100_000_000
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _SURPRISES = 2
 _AGAIN = 2
+_SAVING = 12
+_AT_MOST, _AFTER_SURPRISE = 1.5, 2  # times what naming takes
+_KEPT = 4  # windows, for predictions
 _MOST_ALONE = 128  # one after the other, to find what one connection gets
 _LEAST_QUEUE, _WIDEST = 2, 256
 _CONFIRMING = 5  # rounds
-_REFUTED, _CONFIRMED = 0.5, 0.85
+_REFUTED, _CONFIRMED = 0.33, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 
@@ -196,6 +198,7 @@ class _Run:
         self._delays_ns = delays_ns
         self._families = families
         self._end_ns = sender.now_ns() + budget.time_ns
+        self._recovery = Recovery(0, 0, 0, 0, 0)
 
     def run(self) -> None:
         """Search, refute, confirm; once more where a prediction was wrong."""
@@ -207,10 +210,11 @@ class _Run:
             self._scatter()
             if course.several:
                 return
-        left = course.hypotheses = self._hypotheses(recovery)
-        while left.boxes and course.surprises < _SURPRISES:
-            left = self._refute(left, recovery)
-            if not left.boxes or self._confirmed(left):
+        self._recovery = recovery
+        course.hypotheses = self._hypotheses()
+        while course.hypotheses.boxes and course.surprises < _SURPRISES:
+            self._refute(course.hypotheses)
+            if not course.hypotheses.boxes or self._confirmed(course.hypotheses):
                 break
             course.surprises += 1
         if course.surprises == _SURPRISES:
@@ -218,7 +222,9 @@ class _Run:
 
     def _spare(self, share: float) -> int:
         """The requests that are left of a share of what naming the limit takes."""
-        most = min(self._budget.requests, needed(self._course.limit).requests)
+        course = self._course
+        most = needed(course.limit).requests * (_AFTER_SURPRISE if course.surprises else _AT_MOST)
+        most = min(self._budget.requests, most)
         return int(share * most) - self._sender.requests
 
     def _search(self) -> Recovery | None:
@@ -355,79 +361,97 @@ class _Run:
             sender.hitter(fresh=True), searched, self._left // 2, self._end_ns, self._delays_ns
         )
 
-    def _refute(self, left: Hypotheses, recovery: Recovery) -> Hypotheses:
+    def _refute(self, left: Hypotheses) -> None:
         """Send what those that are left disagree on most, until nothing tells them apart."""
-        sender, course = self._sender, self._course
-        most_ns = max(_LEAST_ROUND_NS, 3 * (recovery.admitted_ns - recovery.filled_ns))
-        lead_ns, known = _LEAD_NS, list[object]()
+        sender, course, recovery = self._sender, self._course, self._recovery
+        slowest_ns = max(_LEAST_ROUND_NS, 4 * (recovery.admitted_ns - recovery.filled_ns))
+        lead_ns, known, longer = _LEAD_NS, list[object](), 1
+        if course.limit == 1:  # does a key save what it does not use?
+            idle_ns = min(_SAVING * (recovery.admitted_ns - recovery.filled_ns), slowest_ns)
+            steps = ((0, 1), (idle_ns, beyond(1)))
+            if sender.now_ns() + idle_ns < self._end_ns and not course.shared:
+                left = self._learn(left, self._send([steps], sender.now_ns() + lead_ns))
         while left.boxes and (len(known) < _STILL or known[-_STILL:] != [_known(left)] * _STILL):
             now_ns = sender.now_ns()
             start_ns = now_ns + lead_ns
             spare_ns = self._end_ns - start_ns
+            windows = sorted(map(window_of, left.kinds()))
+            window_ns = windows[len(windows) // 2]
+            most_ns = max(_LEAST_ROUND_NS, longer * 3 * window_ns // 2)
+            kept_ns = min(_KEPT * window_ns, self._budget.time_ns // 2)
             schedules = plan(
                 contenders(left),
                 course.limit,
                 start_ns,
                 width_ns=course.interval_ns,
-                most_requests=min(self._spare(_REFUTED), max(48, 3 * course.limit)),
-                most_ns=min(most_ns, spare_ns),
+                most_requests=min(self._spare(_REFUTED), max(64, 5 * course.limit)),
+                most_ns=min(most_ns, slowest_ns, spare_ns - kept_ns),
                 most_schedules=1 if course.shared else None,
             )
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
+            if not schedules and longer == 1:
+                longer = 2
+                continue
             if not schedules:
                 break
             known.append(_known(left))
-            left = self._learn(left, recovery, schedules, start_ns)
-        return left
+            left = self._learn(left, self._send(schedules, start_ns))
+
+    def _send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
+        histories = self._sender.send(schedules, start_ns)
+        self._course.take(schedules, histories)
+        return histories
 
     def _learn(
-        self, left: Hypotheses, recovery: Recovery, schedules: Sequence[Steps], start_ns: int
+        self, left: Hypotheses, histories: Sequence[History], *, careful: bool = False
     ) -> Hypotheses:
+        """Refute by what was seen; from the start where the limit turned out to be another."""
         course = self._course
-        histories = self._sender.send(schedules, start_ns)
-        course.take(schedules, histories)
-        if left.limit != course.limit or course.shared:
-            course.hypotheses = left = self._hypotheses(recovery)
-        else:
-            left.learn(histories)
-        return left
+        saved = [seen.admitted for key in histories for seen in key[1:] if seen.denied]
+        if course.limit == 1 and max(saved, default=0) > self._recovery.saved:
+            self._recovery = self._recovery._replace(saved=max(saved))
+        elif left.limit == course.limit and not course.shared:
+            left.learn(histories, careful=careful)
+            return left
+        course.hypotheses = self._hypotheses()
+        return course.hypotheses
 
     def _confirmed(self, left: Hypotheses) -> bool:
         """Predict, until it may be named or the budget is spent; False if a prediction was wrong."""
         sender, course = self._sender, self._course
         kind = left.kinds()[0]
         proof = course.proof = Confirmation((kind.family, kind.limit))
-        schedules: list[Steps]
-        schedules, start_ns = [row(kind.limit, window_of(kind))], sender.now_ns() + _LEAD_NS
+        count_excluded(proof, left, kind, course.keys)
         for number in range(_CONFIRMING):
-            spare_ns = self._end_ns - start_ns
-            if number:
-                schedules = schedules_for(
-                    proof,
-                    left,
-                    kind,
-                    start_ns,
-                    width_ns=course.interval_ns,
-                    most_requests=self._spare(_CONFIRMED),
-                    most_ns=min(spare_ns, 4 * window_of(kind)),
-                    first=number == 1,
-                )
-                schedules += self._closer(left, kind, start_ns, schedules)
-            if not schedules or schedules[0][-1][0] > spare_ns:
+            start_ns = sender.now_ns() + _LEAD_NS
+            schedules = schedules_for(
+                proof,
+                left,
+                kind,
+                start_ns,
+                width_ns=course.interval_ns,
+                most_requests=self._spare(_CONFIRMED),
+                most_ns=min(self._end_ns - start_ns, 4 * window_of(kind)),
+                first=not number,
+            )
+            schedules += self._closer(left, kind, start_ns, schedules)
+            if not schedules:
                 break
-            histories = sender.send(schedules, start_ns)
-            course.take(schedules, histories)
-            left.learn(histories, careful=True)
-            found = [each for each in left.kinds() if each.family is kind.family]
-            if left.limit != course.limit or not found:
+            histories = self._send(schedules, start_ns)
+            left = self._learn(left, histories, careful=True)
+            found = [
+                each
+                for each in left.kinds()
+                if (each.family, each.limit) == (kind.family, kind.limit)
+            ]
+            if not found:
                 proof.true = 0
                 return False
             kind = found[0]
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
-            if number and proof.done and kind.close:
+            if proof.done and kind.close:
                 break
-            start_ns = sender.now_ns() + _LEAD_NS
         return True
 
     def _closer(
@@ -447,7 +471,7 @@ class _Run:
             most_schedules=2,
         )
 
-    def _hypotheses(self, recovery: Recovery) -> Hypotheses:
+    def _hypotheses(self) -> Hypotheses:
         """Find the limiters that explain everything so far, from the start."""
         course = self._course
         keys: list[History] = course.keys
@@ -457,7 +481,7 @@ class _Run:
             limits.append(course.limit + 1)  # a request before the burst may have counted
         for limit in limits:
             found = Hypotheses(
-                recovery._replace(limit=limit),
+                self._recovery._replace(limit=limit),
                 self._budget.time_ns,
                 self._families,
                 interval_ns=course.interval_ns,

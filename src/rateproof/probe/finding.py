@@ -17,7 +17,7 @@ from rateproof.probe.several import Several
 from rateproof.prove.diagnosis.statuses import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
-__all__ = ["Finding", "describe", "to_json"]
+__all__ = ["Finding", "describe", "named_kind", "to_json"]
 
 _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
@@ -59,12 +59,7 @@ class Finding:
     @property
     def named(self) -> Kind | None:
         """The limiter whose predictions came true, if there is one and nothing else may be it."""
-        proof = self.course.proof
-        if self.course.several or proof is None or not proof.done or not self.kinds:
-            return None
-        kind, *others = self.kinds
-        one = all(other.family in proof.alike for other in others)
-        return kind if one and kind.close else None
+        return named_kind(self.course)
 
     @property
     def quota(self) -> Quota | None:
@@ -112,6 +107,17 @@ class Finding:
     def exit_code(self) -> int:
         """0 when a policy was inferred, else 2."""
         return 0 if self.inferred else 2
+
+
+def named_kind(course: Course) -> Kind | None:
+    """The limiter whose predictions came true; None if there is none, or something else may be it."""
+    kinds, proof = course.hypotheses.kinds() if course.hypotheses else [], course.proof
+    if course.several or proof is None or not proof.done or not kinds:
+        return None
+    candidates = [kind for kind in kinds if (kind.family, kind.limit) == proof.candidate]
+    others = [kind for kind in kinds if kind not in candidates]
+    one = all(other.family in proof.alike for other in others)
+    return candidates[0] if candidates and one and candidates[0].close else None
 
 
 def describe(finding: Finding) -> str:

@@ -24,7 +24,9 @@ _CAREFUL = 5  # times as many, before a name
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
 _LEAST_NS = 4_000_000
-_MOST_EXTRA = 8
+_LEAST_TOKEN_NS = 100_000
+_LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlasts
+_MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
 _FITTED = 24
 
@@ -38,6 +40,7 @@ class Recovery(NamedTuple):
         filled_ns: the earliest instant at which it was full.
         denied_ns: the latest at which it still denied; `filled_ns` if it never did.
         admitted_ns: the latest at which it admitted again.
+        saved: how many it admitted at once when it had been left alone.
     """
 
     limit: int
@@ -45,6 +48,7 @@ class Recovery(NamedTuple):
     filled_ns: int
     denied_ns: int
     admitted_ns: int
+    saved: int = 2
 
 
 class Kind(NamedTuple):
@@ -76,7 +80,7 @@ class Kind(NamedTuple):
     def close(self) -> bool:
         """True if the window is known as closely as answers allow, or to a hundredth."""
         times = self.limit if self.family.refills else 1
-        most_ns = max(times * self.low_ns // 50, 4 * self.interval_ns)
+        most_ns = max(times * self.low_ns // 33, 4 * self.interval_ns)
         return times * (self.high_ns - self.low_ns) <= most_ns
 
     def quota(self, *, delaying: bool = False) -> Quota:
@@ -127,7 +131,9 @@ class Hypotheses:
         self.fallen: dict[LimiterFamily, Box] = {}
         self._keys: list[History] = []
         self._kinds: list[Kind] = []
-        self.boxes = {family: list(_all(family, recovery, horizon_ns)) for family in families}
+        self.boxes = {
+            family: list(_all(family, recovery, horizon_ns, interval_ns)) for family in families
+        }
 
     def learn(self, keys: Iterable[History], *, careful: bool = False) -> None:
         """Drop what does not explain these keys too; what no box explains is dropped whole.
@@ -204,16 +210,18 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     return [items[round(n * (len(items) - 1) / (most - 1))] for n in range(most)]
 
 
-def _all(family: LimiterFamily, recovery: Recovery, horizon_ns: int) -> Iterator[Box]:
+def _all(
+    family: LimiterFamily, recovery: Recovery, horizon_ns: int, interval_ns: int
+) -> Iterator[Box]:
     """Every limiter of a family that may have recovered so."""
-    limit, begun_ns, filled_ns, denied_ns, admitted_ns = recovery
+    limit, begun_ns, filled_ns, denied_ns, admitted_ns, saved = recovery
     held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - begun_ns
     if family.at_first is not None:  # how much it saves, one finds out by leaving it alone
         if limit == family.at_first:
-            yield Box(limit + 1, held_ns // 2, 2 * since_ns)
+            yield Box(saved, held_ns // 2, 2 * since_ns)
     elif family.refills:
         # The first token came after held_ns; B + k of them were admitted with k come back before.
-        tick = family.other == "tick"
+        tick, held_ns = family.other == "tick", max(_LEAST_TOKEN_NS, denied_ns - filled_ns)
         low_ns = max(1, held_ns - SECOND_NS, held_ns // limit) if tick else held_ns
         high_ns = since_ns + (SECOND_NS if tick else 0)
         extra = min(limit - 1, _MOST_EXTRA, (filled_ns - begun_ns) // held_ns + 1)
@@ -229,7 +237,8 @@ def _all(family: LimiterFamily, recovery: Recovery, horizon_ns: int) -> Iterator
         for seconds in range(first, since_ns // SECOND_NS + 3):
             yield Box(limit, seconds * SECOND_NS, seconds * SECOND_NS, 0, SECOND_NS)
     elif family.other == "block":
-        yield Box(limit, _LEAST_NS, since_ns, held_ns // _LEAST_BLOCK, 2 * since_ns)
+        least_ns = min(max(_LEAST_BLOCKED_NS, _VOLLEYS * interval_ns), since_ns)
+        yield Box(limit, least_ns, since_ns, held_ns // _LEAST_BLOCK, 2 * since_ns)
     else:
         yield Box(limit, held_ns // 4, since_ns)
 

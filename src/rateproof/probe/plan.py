@@ -14,7 +14,7 @@ from rateproof.probe.family import LimiterFamily, admissions
 from rateproof.probe.inference import Hypotheses, spread
 from rateproof.probe.seen import Box, Steps
 
-__all__ = ["Contender", "Outcomes", "contenders", "disjoint", "plan", "random_schedules"]
+__all__ = ["Contender", "Outcomes", "beyond", "contenders", "disjoint", "plan", "random_schedules"]
 
 Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
@@ -29,6 +29,7 @@ _FORETOLD = 2_500  # schedules times contenders
 _MARGIN_NS = 10_000_000
 _SAME_FAMILY = 0.2  # what it is worth to tell two windows of one family apart
 _ROW = 20
+_SAVED = 24
 
 
 class Contender(NamedTuple):
@@ -188,25 +189,30 @@ def _library(
     for every in (1, 2):
         if polls := edges[::every]:
             yield ((0, limit), *((at_ns, 1) for at_ns in polls))
-    few, more = min(2, limit), limit + max(2, limit // 8)
+    few, more = min(2, limit), beyond(limit)
     for window in windows:
-        beyond = max(window + window // 50, window + _MARGIN_NS)
+        back = max(window + window // 50, window + _MARGIN_NS)
         for _ in range(2):
             shift = random.randrange(window)
             for steps in (
-                ((0, 1), (6 * window // 10, limit - 1), (beyond, few)),
-                ((0, 1), (6 * window // 10, limit - 1), (beyond, limit)),
+                ((0, 1), (6 * window // 10, limit - 1), (back, few)),
+                ((0, 1), (6 * window // 10, limit - 1), (back, limit)),
                 ((0, limit), (window // 4, few)),
                 ((0, limit), (window // 4, (limit + 1) // 2)),
-                ((0, limit), (window // 2, 1), (beyond, 1)),
-                ((0, limit), (window // 2, 1), (beyond, limit)),
+                ((0, limit), (window // 2, 1), (back, 1)),
+                ((0, limit), (window // 2, 1), (back, limit)),
                 ((0, limit), (13 * window // 10, limit)),
-                ((0, limit), (beyond, few)),
-                ((0, limit), (window // 2, _ROW), (beyond, few)),
+                ((0, limit), (back, few)),
+                ((0, limit), (window // 2, _ROW), (back, few)),
                 ((0, limit), (33 * window // 10, more)),
             ):
                 yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
         yield from random_schedules(window, limit, random, 3)
+
+
+def beyond(limit: int) -> int:
+    """Requests at once that are more than a key is admitted, unless it saves what it does not use."""
+    return limit + max(2, limit // 8) if limit > 1 else _SAVED
 
 
 def random_schedules(window_ns: int, limit: int, random: Random, number: int) -> Iterator[Steps]:

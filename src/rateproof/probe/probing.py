@@ -27,6 +27,7 @@ from rateproof.units import format_duration
 __all__ = ["ProbeSettings", "probe", "run_probe"]
 
 _REFUSED = 2
+_DIMENSIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def probe(settings: ProbeSettings) -> Finding:
     elif course.limit and not course.several:  # one that is full hides no other
         # Where all share one limit, what was left of it for a fresh identity may be less.
         limit = course.limit if kinds else max(course.limit, course.burst)
-        most = min(settings.max_requests, needed(limit).requests) - sender.requests
+        most = min(settings.max_requests, needed(limit + _DIMENSIONS).requests) - sender.requests
         told = dimensions(sender, limit, most)
     return Finding(
         url=settings.target.url,

@@ -14,12 +14,12 @@ def _advance(state: State, seen: Seen, box: Box) -> list[State] | None:
         if seen.received_ns - seen.sent_ns >= box.low_ns:
             return None
         begun = seen.sent_ns, seen.received_ns
-        first = last = 0
+        windows = 0, 0
     else:
-        first, last = indices(seen, box.low_ns, box.high_ns, *begun)
+        windows = indices(seen, box.low_ns, box.high_ns, *begun)
     if counts is None:
         return None
-    return [(begun, after) for after in counted(counts, seen, box.limit, first, last)]
+    return [(begun, after) for after in counted(counts, seen, box.limit, windows)]
 
 
 FAMILY = LimiterFamily(

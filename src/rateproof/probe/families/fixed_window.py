@@ -27,16 +27,17 @@ def blocks(number: int) -> Advance:
         last_ns = received_ns if admitted else last_ns
         if counts is None:
             return [(last_ns, None)]
-        first, last = windows_of(seen, box, number)
-        return [(last_ns, after) for after in counted(counts, seen, box[0], first, last, number)]
+        windows = windows_of(seen, box, number)
+        return [(last_ns, after) for after in counted(counts, seen, box[0], windows, number)]
 
     return advance
 
 
 def counted(
-    counts: _Counts, seen: Seen, limit: int, first: int, last: int, number: int = 1
+    counts: _Counts, seen: Seen, limit: int, windows: tuple[int, int], number: int = 1
 ) -> list[_Counts | None]:
     """The counts after a volley that fell into one of two windows that follow each other, or into both."""
+    first, last = windows
     if last - first > 1:
         return [None]
     _, _, admitted, denied = seen

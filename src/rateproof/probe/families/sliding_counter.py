@@ -19,42 +19,52 @@ def counter(*, floor: bool) -> Advance:
 
     def advance(state: State, seen: Seen, box: Box) -> list[State]:
         last_ns, latest, *counts = state
-        sent_ns, received_ns, admitted, denied = seen
-        if denied and not admitted and sent_ns > last_ns + 2 * box.high_ns:
+        if seen.denied and not seen.admitted and seen.sent_ns > last_ns + 2 * box.high_ns:
             return []  # two windows after the last admission
-        last_ns = received_ns if admitted else last_ns
-        if latest is None:
-            return [(last_ns, None, 0, 0, 0, 0)]
+        last_ns = seen.received_ns if seen.admitted else last_ns
         first, last = windows_of(seen, box)
-        if last - first > 1:
+        if latest is None or last - first > 1:
             return [(last_ns, None, 0, 0, 0, 0)]
         after: list[State] = []
         for index in (first, last) if first != last else (first,):
-            if index < latest:
-                continue
-            before, before_most, least, most = _moved(counts, index - latest)
-            used, used_most = float(before), float(before_most)
-            if admitted:
-                used *= _least_weight(index, received_ns, box)
-            if denied:
-                used_most *= _most_weight(index, sent_ns, box)
-            if floor:
-                used, used_most = int(used + 1e-9), int(used_most + 1e-9)
-            if admitted and used + least + admitted > box.limit + 1e-9:
-                continue
-            if denied and used_most + most + admitted + 1 <= box.limit:
-                continue
-            after.append((last_ns, index, before, before_most, least + admitted, most + admitted))
-        if last > first >= latest and admitted + denied > 1:
-            _, _, least, most = _moved(counts, first - latest)
-            if admitted <= 2 * box.limit - least:
-                begun = max(0, admitted - (box.limit - least))
-                most_before = min(box.limit, most + admitted)
-                most_begun = min(admitted, box.limit)
-                after.append((last_ns, last, least, most_before, begun, most_begun))
+            if index >= latest:
+                moved = _moved(counts, index - latest)
+                if _fits(moved, index, seen, box, floor=floor):
+                    before, before_most, least, most = moved
+                    counted = least + seen.admitted, most + seen.admitted
+                    after.append((last_ns, index, before, before_most, *counted))
+        if last > first >= latest and seen.admitted + seen.denied > 1:
+            after += _in_both(_moved(counts, first - latest), last_ns, last, seen, box)
         return after
 
     return advance
+
+
+def _fits(
+    counts: tuple[int, int, int, int], index: int, seen: Seen, box: Box, *, floor: bool
+) -> bool:
+    """Tell if all of a volley may have gone so in one window."""
+    before, before_most, least, most = counts
+    _, _, admitted, denied = seen
+    used = before * _least_weight(index, seen.received_ns, box) if admitted and before else 0.0
+    full = before_most * _most_weight(index, seen.sent_ns, box) if denied and before_most else 0.0
+    if floor:
+        used, full = int(used + 1e-9), int(full + 1e-9)
+    if admitted and used + least + admitted > box.limit + 1e-9:
+        return False
+    return not denied or full + most + admitted + 1 > box.limit
+
+
+def _in_both(
+    counts: tuple[int, int, int, int], last_ns: int, last: int, seen: Seen, box: Box
+) -> list[State]:
+    """The state after a volley of which some fell into a window, and the rest into the next."""
+    _, _, least, most = counts
+    limit, admitted = box.limit, seen.admitted
+    if admitted > 2 * limit - least:
+        return []
+    begun = max(0, admitted - (limit - least)), min(admitted, limit)
+    return [(last_ns, last, least, min(limit, most + admitted), *begun)]
 
 
 def _moved(counts: list[int], windows: int) -> tuple[int, int, int, int]:

@@ -32,7 +32,9 @@ def bucket(*, empty: bool) -> Advance:
             high_ns = max(full_high_ns, received_ns) + admitted * box.high_ns
             high_ns = max(low_ns, min(high_ns, received_ns + box.limit * box.high_ns))
         if denied:
-            if high_ns <= sent_ns + spare * box.low_ns:
+            # A full bucket has the burst for the volley; one that was not lacked what it lacked before.
+            lacked_ns = full_high_ns + admitted * box.high_ns
+            if admitted <= spare and lacked_ns <= sent_ns + spare * box.low_ns:
                 return []
             low_ns = max(low_ns, sent_ns + spare * box.low_ns)
             high_ns = max(low_ns, high_ns)

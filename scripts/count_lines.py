@@ -40,7 +40,11 @@ def main() -> None:
     """Print lines and folder, the largest last, then the sum."""
     commit = sys.argv[1] if len(sys.argv) > 1 else "HEAD"
     listed = git("ls-tree", "-r", "--name-only", commit, "src", "rust").decode().splitlines()
-    paths = [path for path in map(PurePosixPath, listed) if path.suffix in SUFFIXES and "fuzz" not in path.parts]
+    paths = [
+        path
+        for path in map(PurePosixPath, listed)
+        if path.suffix in SUFFIXES and "fuzz" not in path.parts
+    ]
     sources = {path: git("show", f"{commit}:{path}") for path in paths}
     tests = {path for path in paths if path.name.endswith(("test.rs", "tests.rs"))}
     for path in paths:

@@ -79,6 +79,7 @@ def verb_page(verb: Verb) -> str:
         rows = [
             [flags(each), *cells(each), f"`{each.in_file}`" if filed and verb.filed(each) else ""]
             for each in options
+            if not each.hidden
         ]
         parts.append(f"## {heading.capitalize()}\n\n{table(head, *rows)}")
     return "\n\n".join([*parts, f"E{' '.join(EXIT_CODES.split())[1:]}."]) + "\n"

@@ -108,7 +108,7 @@ def spawn() -> Iterator[Spawn]:
 def wait_for_port() -> Callable[..., None]:
     """Block until something accepts connections on a loopback port."""
 
-    def wait(port: int, process: subprocess.Popen[str] | None = None, seconds: float = 15) -> None:
+    def wait(port: int, process: subprocess.Popen[str] | None = None, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if process is not None and process.poll() is not None:

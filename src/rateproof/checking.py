@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from rateproof.answer import answer
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, listed, noted_statuses
 from rateproof.events.files import open_lines, read_lines, read_log
@@ -35,14 +36,16 @@ def check(arguments: argparse.Namespace) -> int:
         CannotWrite: a file that was asked for cannot be written.
     """
     if arguments.report is not None:
-        from rateproof.hunt.report import require_bokeh
+        from rateproof.hunt.report import require_jinja
 
-        require_bokeh()  # before the work, not after it
+        require_jinja()  # before the work, not after it
     name = "standard input" if arguments.log == "-" else printable(arguments.log)
     found = _read(arguments.log, arguments.key)
     if isinstance(found, EventLog):
         if arguments.rejected_statuses is not None:
             found = _rejecting(found, arguments.rejected_statuses)
+        if arguments.admitted_statuses is not None:
+            found.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
         refuse_impossible(found, name)
         return _check_log(arguments, found)
     return _check_evidence(arguments, found, name)
@@ -124,6 +127,8 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
         "denied_count": counted,
     }
     verdict = judge(log, policy, **told)
+    if arguments.allow_untested:
+        verdict = verdict.allowing_untested()
     keys = judge_keys(log, policy, **told) if arguments.by_key else None
     if arguments.report is not None or arguments.junit is not None:
         _report(arguments, log, policy, verdict, tolerance)
@@ -132,7 +137,7 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     if keys is not None:
         for key in keys:
             emit(json.dumps(key.to_json()) if arguments.json else key.sentence())
-        say(verdict.outcome)
+        say("\n".join(answer(verdict)))
     else:
         _tell(arguments, verdict)
     return VERDICT_CODES[verdict.outcome]
@@ -148,14 +153,17 @@ def _tolerance(arguments: argparse.Namespace) -> Tolerance:
 
 
 def _tell(arguments: argparse.Namespace, verdict: Verdict) -> None:
-    emit(json.dumps(verdict.to_json()) if arguments.json else _text(verdict))
+    data = {"answer": answer(verdict)[0], **verdict.to_json()}
+    emit(json.dumps(data) if arguments.json else _text(verdict))
 
 
 def _text(verdict: Verdict) -> str:
     """As wide as the terminal; a line a sentence for files and programs."""
     width = columns(sys.stdout)
-    text = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH))
-    return "\n".join(part for line in text.splitlines() for part in fold(line, width))
+    _, *rest = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH)).splitlines()
+    told = answer(verdict)
+    lines = [*told, *(line for line in rest if not told[0].endswith(f": {line}"))]
+    return "\n".join(part for line in lines for part in fold(line, width))
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:
@@ -181,7 +189,7 @@ def _report(
     verdict: Verdict,
     tolerance: Tolerance,
 ) -> None:
-    from rateproof.hunt.report import Subject, write_junit, write_page
+    from rateproof.hunt.report import Subject, Totals, write_junit, write_page
 
     seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
@@ -197,10 +205,12 @@ def _report(
             "Rejected by": "the log's outcomes" if noted is None else listed(noted),
         },
     )
+    totals = Totals(_claims(arguments))
+    totals.judge(verdict)
     if arguments.report is not None:
-        write_page(arguments.report, subject, log, verdict)
+        write_page(arguments.report, subject, totals, log)
     if arguments.junit is not None:
-        write_junit(arguments.junit, subject, verdict, _claims(arguments))
+        write_junit(arguments.junit, subject, totals)
 
 
 def _write_evidence(

@@ -81,12 +81,12 @@ def _simulate(arguments: Namespace) -> int:
 
 def _test(arguments: Namespace) -> int:
     from rateproof.hunt import TestSettings, run_test
-    from rateproof.hunt.report import JUnitReport, Reporter, html_report
+    from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
 
     settings = TestSettings.told(**vars(arguments))
-    reporters: list[Reporter] = [html_report(settings.out)]
+    reporters: list[Reporter] = [HtmlReport(settings.out)]
     if arguments.junit is not None:
-        reporters.append(JUnitReport(arguments.junit, settings.claims))
+        reporters.append(JUnitReport(arguments.junit))
     return run_test(settings, reporters)
 
 

@@ -95,7 +95,9 @@ def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
     except UnicodeEncodeError:
-        plain = text.replace("\N{HORIZONTAL ELLIPSIS}", "...")
+        plain = text.replace("\N{HORIZONTAL ELLIPSIS}", "...").replace(
+            "\N{MULTIPLICATION SIGN}", "x"
+        )
         stream.write(plain.encode("ascii", "backslashreplace").decode("ascii"))
 
 

@@ -23,7 +23,7 @@ from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed as Every
 from rateproof.simulate.programs.program import Program
-from rateproof.simulate.programs.steps import RESUME, Ask, Repeat, Wait, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat, wait
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 
@@ -48,8 +48,8 @@ class Times:
     pause_ns: int = 0
 
     def program(self) -> Program:
-        pause = (Wait(Every(self.pause_ns)),) if self.pause_ns else ()
-        return compiled(Repeat(self.count, (Ask(), RESUME, *pause)))
+        pause = wait(Every(self.pause_ns)) if self.pause_ns else ()
+        return compiled(repeat(self.count, ask(), RESUME, pause))
 
 
 @pytest.fixture(params=["native", "threads"])

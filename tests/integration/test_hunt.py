@@ -63,7 +63,7 @@ def serve(spawn, free_port, wait_for_port, tmp_path):
     def start(program, *options):
         (tmp_path / "limited.py").write_text(program)
         process = spawn(
-            *("-m", "gunicorn", "limited:app", "--chdir", tmp_path),
+            *("-m", "gunicorn", "limited:app", "--preload", "--chdir", tmp_path),
             *("--bind", f"127.0.0.1:{free_port}", "--log-level", "warning", *options),
         )
         wait_for_port(free_port, process)
@@ -140,7 +140,7 @@ def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(
 ):
     process = spawn(
         *("-m", "rateproof", "test", f"http://127.0.0.1:{free_port}", "--policy", "5 per 1s"),
-        *("--seed", 2, "--iterations", 7, "--out", tmp_path, "--json"),
+        *("--self", "--seed", 2, "--iterations", 7, "--out", tmp_path, "--json"),
     )
     output, words = process.communicate(timeout=90)
     assert process.returncode == 0, words

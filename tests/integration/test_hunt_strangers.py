@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.slow
+# A window is full only where it is answered fast.
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 PROGRAM = """
 import random, threading, time
@@ -98,7 +99,7 @@ def verdict(spawn, free_port, wait_for_port, tmp_path):
     """What a hunt of a minute says of a limiter."""
     (tmp_path / "strangers.py").write_text(PROGRAM)
     server = spawn(
-        *("-m", "gunicorn", "strangers:app", "--chdir", tmp_path, "--threads", 16),
+        *("-m", "gunicorn", "strangers:app", "--preload", "--chdir", tmp_path, "--threads", 16),
         *("--bind", f"127.0.0.1:{free_port}", "--log-level", "warning", "--keep-alive", 30),
     )
     wait_for_port(free_port, server)

@@ -20,7 +20,7 @@ import trustme
 from rateproof.events import EventLog
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.program import Program
-from rateproof.simulate.programs.steps import RESUME, Ask, Repeat, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 
@@ -44,7 +44,7 @@ class Times:
     over_ns: int = 0
 
     def program(self) -> Program:
-        return compiled(Repeat(self.count, (Ask(self.over_ns), RESUME)))
+        return compiled(repeat(self.count, ask(self.over_ns), RESUME))
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ def decide():
     limiter.hit(os.urandom(1), cost=2)
     limiter.close()
 
+decide()
+descriptors = os.listdir("/proc/self/fd")
 chance = random.Random(1)
 signal.signal(signal.SIGALRM, interrupt)
 attempts = interrupted = 0
@@ -47,6 +49,8 @@ thread = threading.Thread(target=decide, daemon=True)
 thread.start()
 thread.join(5)
 assert not thread.is_alive(), "something stayed locked"
+left = len(os.listdir("/proc/self/fd")) - len(descriptors)
+assert left <= 0, f"{left} descriptors stayed open"
 print("done", flush=True)
 input()
 """

@@ -59,13 +59,13 @@ def gunicorn(free_port, tmp_path, monkeypatch):
     """Gunicorn with two workers, either of which a request can kill."""
     (tmp_path / "fatal.py").write_text(APP)
     monkeypatch.chdir(tmp_path)
-    command = python(f"{GUNICORN} --workers 2 fatal:app")
+    command = python(f"{GUNICORN} --preload --workers 2 fatal:app")
     with ChildServer.of(target_of(free_port), command) as child:
         until(lambda: len(child.workers()) == 2)
         yield child
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -226,8 +226,9 @@ def tester(spawn, free_port, tmp_path):
     def run(*arguments, deeds="all", seed=1, iterations=2):
         url = f"http://127.0.0.1:{free_port}"
         options = ("--policy", "5 per 1s", "--seed", seed, "--iterations", iterations)
+        ours = () if "--start" in arguments else ("--self",)
         process = spawn(
-            *("-m", "rateproof", "test", url, "--nemesis", deeds, *options),
+            *("-m", "rateproof", "test", url, "--nemesis", deeds, *options, *ours),
             *("--out", tmp_path, "--json", "--no-shrink", *arguments),
             cwd=tmp_path,
         )

@@ -31,12 +31,14 @@ def test_gitlabs_recipe_finds_the_leak_of_four_workers_and_tells_gitlab(spawn, t
     (tmp_path / "shop.py").write_text(SHOP)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     arguments = shlex.split(command)[1:]
-    process = spawn("-m", "rateproof", *arguments, cwd=tmp_path, env=os.environ | {"PATH": path})
+    workers_up_at_once = {"GUNICORN_CMD_ARGS": "--preload"}
+    environment = os.environ | {"PATH": path} | workers_up_at_once
+    process = spawn("-m", "rateproof", *arguments, cwd=tmp_path, env=environment)
     _, errors = process.communicate(timeout=110)
     assert process.returncode == 1, errors
     cases = ET.parse(tmp_path / job["artifacts"]["reports"]["junit"]).getroot().iter("testcase")
     failed = [case for case in cases if case.find("failure") is not None]
-    assert [case.get("name").partition(":")[0] for case in failed] == ["over-admission"]
+    assert [case.get("name").partition(":")[0] for case in failed] == ["over-admission, 5 per 5 s"]
     assert "repeat    rateproof test" in failed[0].find("failure").text
     (kept,) = job["artifacts"]["paths"]
     assert (tmp_path / kept / "test_report.html").is_file()

@@ -360,7 +360,7 @@ def test_every_strategy_of_flask_limiter_is_found_out(
 ):
     (tmp_path / "limited.py").write_text(FLASK_LIMITER.format(strategy=strategy))
     port = unused_port()
-    options = ("--threads", 32, "--keep-alive", 75, "--bind", f"127.0.0.1:{port}")
+    options = ("--preload", "--threads", 32, "--keep-alive", 75, "--bind", f"127.0.0.1:{port}")
     process = spawn("-m", "gunicorn", *options, "limited:app", cwd=tmp_path, stderr=DEVNULL)
     wait_for_port(port, process)
     code, text, _ = probe(f"http://127.0.0.1:{port}/")

@@ -134,7 +134,7 @@ def test_a_log_can_be_piped_from_the_simulator_to_the_prover(spawn, server):
     check = spawn("-m", "rateproof", "check", "-", stdin=subprocess.PIPE)
     output, errors = check.communicate(log, timeout=30)
     assert check.returncode == 0, errors
-    assert output.startswith("consistent")
+    assert output.startswith("CONSISTENT: ")
 
 
 def test_an_unwritable_log_is_said_before_any_request(spawn, server, tmp_path):

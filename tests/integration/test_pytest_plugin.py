@@ -61,7 +61,7 @@ def test_a_limit_that_leaks_fails_with_evidence_schedule_and_command(users_pytes
     output, errors = users_pytest(USERS).communicate(timeout=100)
     assert "1 failed" in output, output + errors
     said = [line.removeprefix("E").strip() for line in output.splitlines() if line[:1] == "E"]
-    assert "/login: does not hold" in said[0]
+    assert "/login: VIOLATED: " in said[0]
     assert "in less than 1 s, the policy allows 5" in said[1]
     assert any(line.startswith("window") for line in said)
     assert any(line.startswith("schedule ") for line in said)
@@ -118,10 +118,44 @@ def test_what_cannot_be_told_fails_unless_that_is_allowed(rateproof):
     app = flask.Flask("locked")
     app.route("/")(lambda: ("who are you?", 401))
     url, options = rateproof.serve(app), {"iterations": 1, "duration": "500ms"}
-    with pytest.raises(AssertionError, match="it could not be told whether it holds"):
+    with pytest.raises(AssertionError, match=r"(INCONCLUSIVE|NOT TESTED): "):
         rateproof.assert_holds(url, "5 per 1s", **options)
     verdict = rateproof.assert_holds(url, "5 per 1s", allow_inconclusive=True, **options)
     assert verdict.outcome == "inconclusive"
+
+
+def test_a_quota_that_was_not_tested_fails_by_its_name_unless_that_is_allowed(rateproof, scripted):
+    times = defaultdict(list)
+
+    def script(connection, head):
+        name, now = head.split()[1], time.monotonic()
+        live = [at for at in times[name] if at > now - 1]
+        full = len(live) >= 5 or len(times[name]) >= 20
+        if not full:
+            times[name].append(now)
+        said = b"429 Too Many Requests" if full else b"200 OK"
+        connection.sendall(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")
+
+    url, policy = scripted(script).target().url, "5 per 1s; 20 per 1h"
+    short = {"iterations": 1, "outer_time": "1s"}
+    with pytest.raises(AssertionError, match="NOT TESTED: 20 per hour"):
+        rateproof.assert_holds(url, policy, **short)
+    rateproof.assert_holds(url, policy, allow_untested=True, **short)
+    verdict = rateproof.assert_holds(url, policy, iterations=1)
+    assert [quota.outcome for quota in verdict.quotas] == ["consistent"] * 2
+
+
+@pytest.mark.parametrize(("admitted", "outcome"), [([], "inconclusive"), ([401], "consistent")])
+def test_client_errors_are_admissions_only_where_that_is_said(rateproof, admitted, outcome):
+    app = limited(route="/login", methods=["POST"])
+    app.after_request(
+        lambda answer: flask.Response(status=401) if answer.status_code == 200 else answer
+    )
+    options = {"admitted": admitted} if admitted else {"allow_inconclusive": True}
+    verdict = rateproof.assert_holds(
+        f"{rateproof.serve(app)}/login", "5 per 1s", key=KEY, method="POST", iterations=1, **options
+    )
+    assert verdict.outcome == outcome
 
 
 def test_a_server_that_breaks_connections_fails_as_crashed(rateproof, scripted):

@@ -6,9 +6,8 @@ from rateproof.enforce.stores import open_store, remove
 from rateproof.testing import StoreAgreement, StoreRaces
 
 
-class Tables(StoreAgreement, StoreRaces):
+class Tables:
     core = "native"
-    rounds = 2000
 
     @pytest.fixture(autouse=True)
     def forced(self, monkeypatch):
@@ -22,18 +21,19 @@ class Tables(StoreAgreement, StoreRaces):
             remove(name)
 
 
-class TestNativeMemory(Tables):
+class TestNativeMemory(Tables, StoreAgreement, StoreRaces):
     pass
 
 
-class TestNativeFiles(Tables):
+class TestNativeFiles(Tables, StoreAgreement, StoreRaces):
     shared = True
 
 
-class TestPlain(Tables):
+class TestPlain(Tables, StoreAgreement, StoreRaces):
     core = "python"
 
 
 @pytest.mark.slow
 class TestNativeFilesAtLength(TestNativeFiles):
     schedules = 500
+    rounds = 4_000

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -166,10 +167,10 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
 
 
 def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK, "--iterations", 1)
+    process = tester(free_port, *QUICK, "--self", "--iterations", 1)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert "starting a server" in errors
+    assert "a server of our own is started" in errors.splitlines()[0]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", free_port)) != 0, "the child was left running"
     text = (tmp_path / SUMMARY).read_text()
@@ -177,12 +178,26 @@ def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path)
     assert "our own server" in text, "nobody must take it for a test of theirs"
 
 
-def test_told_not_to_start_one_it_exits_69(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK, "--no-start")
+@pytest.mark.parametrize("words", [(), ("--no-start",)])
+def test_a_url_where_nothing_listens_is_exit_69_and_an_error_in_junit(
+    tester, free_port, tmp_path, words
+):
+    process = tester(free_port, *QUICK, "--junit", tmp_path / "junit.xml", *words)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 69
     assert f"nothing listens at http://127.0.0.1:{free_port}/" in errors
     assert "iteration" not in (tmp_path / SUMMARY).read_text()
+    first = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite/testcase")
+    assert "nothing listens" in first.find("error").get("message")
+
+
+def test_our_own_server_is_not_started_beside_another(tester, server, free_port):
+    server()
+    process = tester(free_port, *QUICK, "--self")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 69
+    assert "something listens at" in errors
+    assert "--self" in errors
 
 
 def test_the_output_folder_is_made(tester, server, free_port, tmp_path):
@@ -193,7 +208,7 @@ def test_the_output_folder_is_made(tester, server, free_port, tmp_path):
 
 
 def test_a_server_of_its_own_that_dies_is_a_crash_and_is_restarted(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK)
+    process = tester(free_port, *QUICK, "--self")
     wait_for_text(tmp_path / SUMMARY, "iteration 1")
     time.sleep(0.5)
     (child,) = children(process.pid)
@@ -216,8 +231,10 @@ def test_somebody_elses_server_that_dies_is_a_crash_and_the_loop_goes_on(
 ):
     theirs = server()
     process = tester(free_port, *QUICK)
-    wait_for_text(tmp_path / SUMMARY, "iteration 1")
-    time.sleep(0.5)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("test_log_*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)  # into the second iteration
     os.killpg(theirs.pid, signal.SIGKILL)
     wait_for_text(tmp_path / SUMMARY, "stopped answering")
     theirs.wait()
@@ -228,7 +245,7 @@ def test_somebody_elses_server_that_dies_is_a_crash_and_the_loop_goes_on(
     process.communicate(timeout=30)
     assert process.returncode == 1
     assert text.count("server died: 1") == 1, "it died once, and stayed away"
-    assert "--no-start" in text[text.index("repeat") :].splitlines()[0], "nor is it replaced"
+    assert "--self" not in text[text.index("repeat") :].splitlines()[0], "nor is it replaced"
     assert "refused" in text
 
 
@@ -328,7 +345,7 @@ def test_an_unreachable_host_is_said_so(spawn, tmp_path):
 
 
 def test_a_killed_tester_leaves_no_server_behind(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK)
+    process = tester(free_port, *QUICK, "--self")
     wait_for_text(tmp_path / SUMMARY, "iteration 1")
     process.kill()
     process.wait()
@@ -342,7 +359,7 @@ def test_a_killed_tester_leaves_no_server_behind(tester, free_port, tmp_path):
 
 
 def test_a_policy_that_our_server_cannot_count_is_an_argument_error(tester, free_port):
-    process = tester(free_port, "--policy", "70000 per 5s", "--iterations", 1)
+    process = tester(free_port, "--self", "--policy", "70000 per 5s", "--iterations", 1)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 64
     assert "70000" in errors

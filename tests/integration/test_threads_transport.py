@@ -24,7 +24,7 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed as Every
 from rateproof.simulate.programs.program import Plan, Program, Send
 from rateproof.simulate.programs.rng import Rng
-from rateproof.simulate.programs.steps import RESUME, Ask, Repeat, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import threads
@@ -47,7 +47,7 @@ class Times:
     count: int
 
     def program(self) -> Program:
-        return compiled(Repeat(self.count, (Ask(), RESUME)))
+        return compiled(repeat(self.count, ask(), RESUME))
 
 
 def send_all(script: bytes) -> Script:

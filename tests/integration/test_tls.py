@@ -24,7 +24,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.program import Program
-from rateproof.simulate.programs.steps import RESUME, Ask, Repeat, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 
@@ -43,7 +43,7 @@ class Times:
     count: int
 
     def program(self) -> Program:
-        return compiled(Repeat(self.count, (Ask(), RESUME)))
+        return compiled(repeat(self.count, ask(), RESUME))
 
 
 @pytest.fixture(scope="module")

@@ -147,9 +147,8 @@ def judge_like_every_phase(rng: random.Random, instances: int) -> dict[str, int]
 
 
 def test_answers_like_trying_every_phase_and_every_choice():
-    """Half of the 50,000; the rest is in `test_feasible`."""
-    impossible = judge_like_every_phase(random.Random(1), 25_000)
-    assert min(impossible[algorithm] for algorithm in FAMILIES) > 1_000, impossible
+    impossible = judge_like_every_phase(random.Random(1), 4_000)
+    assert min(impossible[algorithm] for algorithm in FAMILIES) > 150, impossible
 
 
 @pytest.mark.slow
@@ -260,7 +259,7 @@ def test_every_job_of_a_core_is_needed():
     """Where one may leave out jobs at all; else the core is every job up to the one at fault."""
     rng = random.Random(5)
     minimal = 0
-    for jobs, family in twin_instances(rng, 1_500):
+    for jobs, family in twin_instances(rng, 600):
         quota = f"{family.algorithm} {family.limit} per {family.window_ns}ns"
         model = Model.of(Policy.parse(quota), family.tolerance)
         found, _ = find_breach(jobs, model, 10**6, whole=True)
@@ -273,7 +272,7 @@ def test_every_job_of_a_core_is_needed():
                 fewer = alone[:left_out] + alone[left_out + 1 :]
                 assert not isinstance(find_breach(fewer, model, 10**6)[0], Breach), (jobs, family)
         assert isinstance(find_breach(alone, model, 10**6, whole=True)[0], Breach), (jobs, family)
-    assert minimal > 30
+    assert minimal > 10
 
 
 def some_lengths_work(instants: Sequence[int], family: Family, coarse: int) -> bool:

@@ -100,10 +100,9 @@ def judge_like_every_choice(rng: random.Random, instances: int) -> list[int]:
 
 
 def test_answers_like_trying_every_choice():
-    """Half of the 50,000; the rest is in `test_families`."""
-    impossible, barriers = judge_like_every_choice(random.Random(1), 25_000)
-    assert impossible > 3_500
-    assert barriers > 1_000
+    impossible, barriers = judge_like_every_choice(random.Random(1), 4_000)
+    assert impossible > 500
+    assert barriers > 150
 
 
 @pytest.mark.slow
@@ -162,7 +161,7 @@ def test_gives_up_when_the_budget_is_spent_and_not_before(search):
 def test_every_job_of_a_minimal_core_is_needed():
     rng = random.Random(4)
     cores = 0
-    while cores < 1_500:
+    while cores < 500:
         model, jobs = a_model(rng), some_jobs(rng, most=9, times=12)
         answer = _search(jobs, model.stairs, ENDLESS)
         if not isinstance(answer, Infeasible):

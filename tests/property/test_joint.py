@@ -89,8 +89,8 @@ def agree(rng, instances):
 
 
 def test_it_finds_instants_exactly_where_there_are_some():
-    explained = agree(random.Random(1), 20_000)
-    assert 3_000 < explained < 17_000
+    explained = agree(random.Random(1), 4_000)
+    assert 600 < explained < 3_400
 
 
 @pytest.mark.slow
@@ -133,14 +133,15 @@ def log_of(episode: Episode) -> EventLog:
     return log
 
 
-def test_a_verdict_rests_on_it_where_nothing_plainer_was_found(monkeypatch):
+@pytest.mark.parametrize("logs", [700, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_a_verdict_rests_on_it_where_nothing_plainer_was_found(logs, monkeypatch):
     """Called violated is only what no choice explains, and nearly all of that.
 
     Where denials count, two at one instant may each be taken for the reason of the other.
     """
     rng = random.Random(3)
     together = missed = 0
-    for _ in range(2_500):
+    for _ in range(logs):
         quotas = tuple(
             Quota(rng.randint(1, 3), rng.randint(1, 6)) for _ in range(rng.choice((1, 2)))
         )
@@ -162,5 +163,5 @@ def test_a_verdict_rests_on_it_where_nothing_plainer_was_found(monkeypatch):
                 context.setenv("RATEPROOF_CORE", "python")
                 again = judge(log, policy, tolerance_ppm=0, denied_count=episode.denied_count)
             assert again == verdict, (policy, episode)
-    assert together > 10
+    assert together > logs // 300
     assert missed <= together // 5

@@ -55,7 +55,7 @@ environs = st.dictionaries(
 
 
 @given(environ=environs, key=st.sampled_from(KEYS))
-@settings(max_examples=2000, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None, derandomize=True)
 def test_a_key_is_read_as_specified_or_left_to_the_specification(environ, key):
     expected = key_of(WsgiRequest(environ), KeySpec.parse(key))
     found = plain_reader(key, WsgiRequest, DIRECT).read(environ)
@@ -115,7 +115,7 @@ OTHER = "2 per 1h"
     shadow=st.booleans(),
     on_full=st.sampled_from(["deny", "admit"]),
 )
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_hit_and_peek_decide_and_count_as_the_limiter_in_python_does(
     policy, calls, shadow, on_full
 ):
@@ -229,7 +229,7 @@ def test_each_of_many_threads_has_its_own_decisions():
 
 def test_calls_while_another_thread_closes_decide_or_say_so():
     """The decider that a call has in hand is let go when that call has ended."""
-    for _ in range(200):
+    for _ in range(50):
         limiter, outcomes = Limiter("3 per 1h; 5 per 2h", capacity=1), Counter()
 
         def call(limiter=limiter, outcomes=outcomes):
@@ -313,7 +313,7 @@ environs_asked = st.fixed_dictionaries(
 
 
 @given(asked=st.lists(environs_asked), policy=st.sampled_from(["2 per 1h", "2 per 1h; 3 per 2h"]))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_middleware_answers_alike_with_and_without_the_native_desk(asked, policy):
     with Limiter(policy) as limiter, Plain(policy) as plain:
         fast = RateLimitMiddleware(page, limiter, key="query:clientId|ip")
@@ -352,7 +352,7 @@ operations = st.lists(
 
 
 @given(operations=operations)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_denials_are_remembered_as_specified(operations):
     specified, native = Denials(), _native.Denials()
     for name, key, ledger, cost, said in operations:

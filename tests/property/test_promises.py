@@ -155,15 +155,17 @@ def never_called_false(seeds):
     return judged
 
 
+@pytest.mark.usefixtures("without_power")
 def test_honest_fields_are_never_called_false():
     """With lost answers and clocks that differ, in whole logs and such as begin in the middle."""
-    judged = never_called_false(range(500))
-    assert min(judged) > 150, judged
+    judged = never_called_false(range(120))
+    assert min(judged) > 35, judged
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(4))
+@pytest.mark.usefixtures("without_power")
 def test_honest_fields_are_never_called_false_at_length(part):
     never_called_false(range(10_000 * (part + 1), 10_000 * (part + 1) + 3_000))
 
@@ -181,7 +183,7 @@ SPOILED = {
 @pytest.mark.parametrize("rule", SPOILED)
 def test_a_field_that_is_off_is_found_out_and_only_that(rule):
     found = 0
-    for seed in range(60):
+    for seed in range(20):
         rng = random.Random(seed)
         log = run(rng, {b"k": Epoch(3, 5 * S)}, 60, spoil=SPOILED[rule])
         policy = Policy.parse("fixed-window 3 per 5s")
@@ -191,11 +193,12 @@ def test_a_field_that_is_off_is_found_out_and_only_that(rule):
         assert (verdict.outcome == VIOLATED) == bool(rules)
         assert judge(log, policy).outcome != VIOLATED
         found += bool(rules)
-    assert found > 30
+    assert found > 10
 
 
-def test_the_native_core_finds_the_same(monkeypatch):
-    for seed in range(300):
+@pytest.mark.parametrize("logs", [60, pytest.param(600, marks=pytest.mark.slow)])
+def test_the_native_core_finds_the_same(logs, monkeypatch):
+    for seed in range(logs):
         rng = random.Random(seed)
         limiters = {bytes([97 + number]): a_limiter(rng)[0] for number in range(rng.randint(1, 4))}
         spoil = rng.choice([*SPOILED.values(), lambda said: said])

@@ -18,7 +18,7 @@ SECOND_US = 1_000_000
 EPOCH_US = 1_800_000_000 * SECOND_US
 
 BOUNDED = settings(
-    max_examples=200,
+    max_examples=50,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -94,6 +94,7 @@ class TestRedis(StoreAgreement):
 
     step_ns = 1000
     shared = True
+    schedules = 6
 
     @pytest.fixture(autouse=True)
     def server(self, start_valkey, monkeypatch):
@@ -111,10 +112,16 @@ class TestRedis(StoreAgreement):
         store.denials.clear()
 
 
+@pytest.mark.slow
+class TestRedisAtLength(TestRedis):
+    schedules = 100
+
+
 class TestRedisRaces(StoreRaces):
     """The server as it is, with what is remembered of its denials."""
 
     shared = True
+    rounds = 200
 
     @pytest.fixture(autouse=True)
     def server(self, start_valkey):

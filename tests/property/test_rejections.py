@@ -119,9 +119,9 @@ def test_a_rejection_is_wrong_exactly_when_no_choice_fills_a_quota():
     So no choice that keeps the limit excuses it either: the rule gives no
     false alarm. It does miss some that only a joint search would find.
     """
-    wrong_ones, right_ones, only_jointly = compare(random.Random(1), 12_000)
-    assert wrong_ones > 2_000
-    assert right_ones > 2_000
+    wrong_ones, right_ones, only_jointly = compare(random.Random(1), 4_000)
+    assert wrong_ones > 600
+    assert right_ones > 600
     assert only_jointly > 0
 
 
@@ -135,7 +135,7 @@ def test_a_rejection_is_wrong_exactly_when_no_choice_fills_a_quota_at_length(see
 
 def test_the_sweep_counts_as_by_hand():
     rng = random.Random(2)
-    for _ in range(3_000):
+    for _ in range(1_000):
         admitted, unended, _ = some_log(rng, 9, 1)
         rule = WindowRule(rng.randint(1, 4), rng.randint(1, 5))
         occupancy = rule.occupancy(admitted + unended)
@@ -154,7 +154,7 @@ def test_the_sweep_counts_as_by_hand():
 def test_a_bucket_is_at_its_lowest_where_every_instant_says_so():
     """The level by simulation, with each request decided as late as it can be."""
     rng = random.Random(3)
-    for _ in range(3_000):
+    for _ in range(1_000):
         admitted, unended, _ = some_log(rng, 9, 1)
         rule = BucketRule(
             rng.randint(1, 5), rng.randint(1, 4), rng.randint(1, 9), rng.randint(0, 3)

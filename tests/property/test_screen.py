@@ -133,10 +133,10 @@ def judged_alike(seeds: range, monkeypatch) -> dict[str, int]:
 
 
 def test_random_logs_are_judged_alike(monkeypatch):
-    seen = judged_alike(range(800), monkeypatch)
-    assert min(seen[name] for name in ("consistent", "violated", "inconclusive")) > 25, seen
-    assert min(seen[name] for name in ("budget-spent", "unknown-outcomes")) > 2, seen
-    assert seen["only-within-tolerance"] > 2, seen
+    seen = judged_alike(range(200), monkeypatch)
+    assert min(seen[name] for name in ("consistent", "violated", "inconclusive")) > 10, seen
+    causes = ("budget-spent", "unknown-outcomes", "only-within-tolerance")
+    assert min(seen[name] for name in causes) > 1, seen
 
 
 def beyond_the_gap(rng: random.Random, quotas: int) -> tuple[EventLog, Policy]:
@@ -163,9 +163,12 @@ def beyond_the_gap(rng: random.Random, quotas: int) -> tuple[EventLog, Policy]:
     return log, policy
 
 
-def test_what_only_a_search_for_phases_finds_is_judged_alike(monkeypatch):
+@pytest.mark.parametrize(
+    ("logs", "least"), [(250, 0), pytest.param(1_000, 3, marks=pytest.mark.slow)]
+)
+def test_what_only_a_search_for_phases_finds_is_judged_alike(logs, least, monkeypatch):
     found = {"breach": 0, "tolerance": 0, "unknown": 0, "spent": 0}
-    for seed in range(1_000):
+    for seed in range(logs):
         rng = random.Random(seed)
         log, policy = beyond_the_gap(rng, rng.choice((1, 1, 2)))
         verdict = both(
@@ -179,7 +182,8 @@ def test_what_only_a_search_for_phases_finds_is_judged_alike(monkeypatch):
         found["tolerance"] += "only-within-tolerance" in verdict.causes
         found["unknown"] += "unknown-outcomes" in verdict.causes
         found["spent"] += "budget-spent" in verdict.causes
-    assert min(found.values()) > 2, found
+    assert found["breach"] > logs // 10, found
+    assert min(found.values()) >= least, found
 
 
 @pytest.mark.slow
@@ -227,13 +231,14 @@ def test_the_requests_of_a_key_that_is_asked_for_again_are_made_objects_once(mon
     assert made == [1_000]
 
 
-def test_a_family_that_only_python_knows_is_judged_alike(monkeypatch):
+@pytest.mark.parametrize("logs", [25, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_family_that_only_python_knows_is_judged_alike(logs, monkeypatch):
     """Every key is a suspect then: slow, but right."""
     toy = "toy-window"
     monkeypatch.setitem(ALGORITHMS, toy, replace(ALGORITHMS["fixed-window"], name=toy))
     monkeypatch.setitem(FAMILIES, toy, FAMILIES["fixed-window"])
     outcomes = set()
-    for seed in range(100):
+    for seed in range(logs):
         rng = random.Random(seed)
         quota = Quota(rng.randint(1, 3), rng.randint(2, 40), "fixed-window")
         log = random_log(rng, Policy((quota,)))

@@ -174,7 +174,7 @@ def seconds(*steps):
 
 def reduced(kind, start, seed, **options):
     oracle = Simulated(kind, seed)
-    return shrink(start, oracle, window_ns=W, least=N + 1, **options), oracle
+    return shrink([start], oracle, window_ns=W, least=N + 1, **options), oracle
 
 
 def requests(shrunk):
@@ -280,22 +280,25 @@ def test_what_only_may_happen_is_given_for_what_may_but_not_for_what_always_does
             for sure, good in zip(always, often, strict=True)
         ]
 
-    assert shrink(Recipe(seconds((0, 10))), mostly, window_ns=W).recipe.requests == least
+    assert shrink([Recipe(seconds((0, 10)))], mostly, window_ns=W).recipe.requests == least
 
 
 def test_an_end_of_time_leaves_the_smallest_so_far_confirmed():
-    rounds = iter([True, True, False])
     start = Recipe(seconds((0, 1), (4.9, 4), (5.1, 9)))
-    shrunk, oracle = reduced(FirstHit, start, 1, go_on=lambda: next(rounds))
+    oracle = Simulated(FirstHit, 1)
+
+    def two_rounds(candidates, tries):
+        return oracle(candidates, tries) if oracle.rounds < 2 else [None] * len(candidates)
+
+    shrunk = shrink([start], two_rounds, window_ns=W, least=N + 1)
     assert shrunk.recipe.requests < start.requests
     assert not shrunk.complete
     assert shrunk.tries == Tries(6, 6)
-    assert oracle.rounds == 4
 
 
 def test_a_stop_during_the_first_tries_leaves_nothing_tried():
     start = Recipe(seconds((0, 1), (4.9, 4), (5.1, 9)))
-    shrunk = shrink(start, lambda candidates, _: [None] * len(candidates), window_ns=W)
+    shrunk = shrink([start], lambda candidates, _: [None] * len(candidates), window_ns=W)
     assert shrunk.tries == Tries(0, 0)
 
 
@@ -303,15 +306,15 @@ def test_a_stop_during_the_first_tries_leaves_nothing_tried():
 @pytest.mark.parametrize(
     ("kind", "shortest"),
     [
-        (Bucket, "5 at 0 s, 1 at 1.1 s"),
-        (Epoch, "5 at 0 s, 1 at 4.9 s"),
-        (Whole, "5 at 0 s, 1 at 1.1 s"),
+        (Bucket, ["5 at 0 s, 1 at 1.1 s"]),
+        (Epoch, ["5 at 0 s, 1 at 4.9 s", "4 at 0 s, 2 at 4.9 s"]),
+        (Whole, ["5 at 0 s, 1 at 1.1 s"]),
     ],
 )
 def test_what_saturating_clients_found_is_told_as_one_would_tell_it(kind, shortest, seed):
     """A token bucket and GCRA decide alike."""
     shrunk, oracle = reduced(kind, saturating(seed), seed, book=BOOK)
-    assert str(shrunk.recipe) == shortest
+    assert str(shrunk.recipe) in shortest
     assert shrunk.tries.tries >= 6
     assert shrunk.complete
     assert oracle.rounds <= 5
@@ -351,16 +354,16 @@ def test_a_phase_that_changes_nothing_is_not_told(seed):
     start = Recipe(seconds((0, 7)), connections=7, phase=Phase(rng.randrange(W), W))
     for book in (BOOK, []):
         oracle = Chance(seed)
-        shrunk = shrink(start, oracle, window_ns=W, least=N + 1, book=book)
+        shrunk = shrink([start], oracle, window_ns=W, least=N + 1, book=book)
         assert shrunk.recipe.phase is None
 
 
 @pytest.mark.parametrize("mine", range(7))
 @pytest.mark.parametrize("theirs", range(7))
-def test_rarer_is_what_chance_alone_would_do_in_one_of_ten_cases(mine, theirs):
+def test_rarer_is_what_chance_alone_would_do_in_one_of_200_cases(mine, theirs):
     outcomes = [
         sum(chosen < 6 for chosen in drawn) <= mine
         for drawn in itertools.combinations(range(12), mine + theirs)
     ]
-    rare = sum(outcomes) / len(outcomes) <= 0.1
+    rare = sum(outcomes) / len(outcomes) <= 0.005
     assert Tries(mine, 6).rarer(Tries(theirs, 6)) == rare

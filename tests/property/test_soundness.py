@@ -197,24 +197,28 @@ def cut_log(rng: random.Random, log: EventLog) -> EventLog:
     return later
 
 
+@pytest.mark.usefixtures("without_power")
 def test_an_exact_limiter_is_never_called_violated():
     """Neither claim: with delays, lost answers, drifting and coarse clocks, several quotas."""
-    assert never_violated(random.Random(1), 1_500) > 700
+    assert never_violated(random.Random(1), 300) > 140
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.usefixtures("without_power")
 def test_an_exact_limiter_is_never_called_violated_at_length(seed):
     assert never_violated(random.Random(10 + seed), 25_000) > 10_000
 
 
+@pytest.mark.parametrize("logs", [50, pytest.param(250, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", ["bucket", "epoch", "first hit", "counter"])
-def test_no_family_breaks_its_own_envelope(family):
+@pytest.mark.usefixtures("without_power")
+def test_no_family_breaks_its_own_envelope(family, logs):
     """Nor are its rejections called wrong, in a whole log or in one that begins in the middle."""
     rng = random.Random(2)
     whole = later = 0
-    for _ in range(250):
+    for _ in range(logs):
         n = rng.randint(1, 6)
         decide, text = {
             "bucket": (token_bucket(n + 2, n, W), f"token-bucket {n} per 5s burst {n + 2}"),
@@ -230,8 +234,8 @@ def test_no_family_breaks_its_own_envelope(family):
             assert verdict.outcome != VIOLATED, (text, network, verdict)
             judged.append(verdict.counts.judged)
         whole, later = whole + judged[0], later + judged[1]
-    assert whole > 1_000
-    assert later > 100
+    assert whole > 4 * logs
+    assert later > logs // 3
 
 
 def revealing(rng: random.Random) -> list[tuple[int, bytes]]:

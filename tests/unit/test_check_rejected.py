@@ -69,7 +69,7 @@ def check(tmp_path, capsys):
 @pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
 def test_what_the_flag_names_is_a_rejection_in_any_log(check, lines):
     code, out, _ = check(lines, "--rejected", "403")
-    assert (code, out.split()[0]) == (0, "consistent")
+    assert (code, out.split()[0]) == (0, "CONSISTENT:")
     code, out, _ = check(lines, "--rejected", "403", "--json")
     counts = json.loads(out)["counts"]
     assert (counts["admitted"], counts["rejected"], counts["unknown"]) == (5, 2, 0)

@@ -1,14 +1,17 @@
 //! The calls: hit, peek and reset of one table, and of several all or none.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
+
+use smallvec::{SmallVec, smallvec};
 
 use crate::answer::{Answer, Survey};
 use crate::clock::{self, Reading};
-use crate::error::{Error, or_damage};
+use crate::error::{Damage, Error};
 use crate::hash::Place;
 use crate::hold::Hold;
-use crate::lock::Guard;
 use crate::slot::Slot;
+use crate::sync::coarse_ns;
 use crate::table::{Table, decision_time, look_time, slots_of};
 
 /// Rounds of one call that others may spoil before it goes on under the lock, or gives up there.
@@ -16,6 +19,12 @@ use crate::table::{Table, decision_time, look_time, slots_of};
 /// Each spoilt round is somebody else's progress, so the bound is met only by windows shorter
 /// than the work of one round.
 pub(crate) const ROUNDS: u32 = 10_000;
+
+/// One thing for each table of a call: where there are few, it takes no memory of its own.
+type Each<T> = SmallVec<[T; 4]>;
+
+/// Each quota's answer to one call, in the order of its tables.
+pub type Answers = Each<Answer>;
 
 /// How much of a table is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,22 +53,19 @@ impl Table {
         now_ns: Option<u64>,
         patience: Duration,
     ) -> Result<Option<Answer>, Error> {
-        or_damage(
-            || self.name(),
-            || {
-                self.check_cost(cost)?;
-                let supplied = clock::supplied(now_ns)?;
-                let place = self.place(key);
-                if let Some(answer) = self.admit(&place, cost, supplied) {
-                    return Ok(Some(answer));
-                }
-                let Some(_guard) = self.lock(patience)? else {
-                    return Ok(None);
-                };
-                let (_, answers) = settle(&[self], &[place], cost, supplied);
-                Ok(answers.into_iter().next())
-            },
-        )
+        guarded(&[self], || {
+            self.check_cost(cost)?;
+            let supplied = clock::supplied(now_ns)?;
+            let place = self.place(key);
+            if let Some(answer) = self.admit(&place, cost, supplied) {
+                return Ok(Some(answer));
+            }
+            let Some(_guard) = self.lock(patience)? else {
+                return Ok(None);
+            };
+            let (_, answers) = settle(&[self], &[place], cost, supplied);
+            Ok(answers.into_iter().next())
+        })
     }
 
     /// What a hit would be told, changing nothing; `remaining` is what is free now.
@@ -74,14 +80,10 @@ impl Table {
         cost: u64,
         now_ns: Option<u64>,
     ) -> Result<Option<Answer>, Error> {
-        or_damage(
-            || self.name(),
-            || {
-                self.check_cost(cost)?;
-                let supplied = clock::supplied(now_ns)?;
-                Ok(self.look(&self.place(key), cost, &|| look_time(&[self], supplied)))
-            },
-        )
+        guarded(&[self], || {
+            let supplied = asked(&[self], cost, now_ns)?;
+            Ok(self.look(&self.place(key), cost, &|| look_time(&[self], supplied)))
+        })
     }
 
     /// Frees the whole quota of `key`; false when the lock was not to be had within `patience`.
@@ -89,19 +91,16 @@ impl Table {
     /// # Errors
     /// `StoreError`: no lock can be had.
     pub fn reset(&self, key: &[u8], patience: Duration) -> Result<bool, Error> {
-        or_damage(
-            || self.name(),
-            || {
-                let place = self.place(key);
-                let Some(_guard) = self.lock(patience)? else {
-                    return Ok(false);
-                };
-                if let Some(found) = self.find(&place) {
-                    self.forget(found.slot);
-                }
-                Ok(true)
-            },
-        )
+        guarded(&[self], || {
+            let place = self.place(key);
+            let Some(_guard) = self.lock(patience)? else {
+                return Ok(false);
+            };
+            if let Some(found) = self.find(&place) {
+                self.forget(found.slot);
+            }
+            Ok(true)
+        })
     }
 
     /// Frees the whole quota of every key; false when the lock was not to be had.
@@ -109,18 +108,15 @@ impl Table {
     /// # Errors
     /// `StoreError`: no lock can be had.
     pub fn clear(&self, patience: Duration) -> Result<bool, Error> {
-        or_damage(
-            || self.name(),
-            || {
-                let Some(_guard) = self.lock(patience)? else {
-                    return Ok(false);
-                };
-                for slot in (0..self.shape.slots()).filter(|slot| !self.unowned(*slot)) {
-                    self.forget(slot);
-                }
-                Ok(true)
-            },
-        )
+        guarded(&[self], || {
+            let Some(_guard) = self.lock(patience)? else {
+                return Ok(false);
+            };
+            for slot in (0..self.shape.slots()).filter(|slot| !self.unowned(*slot)) {
+                self.forget(slot);
+            }
+            Ok(true)
+        })
     }
 
     /// Under the lock: frees the whole quota of a slot's owner.
@@ -135,18 +131,15 @@ impl Table {
     /// # Errors
     /// `InvalidArgument`: the time.
     pub fn census(&self, now_ns: Option<u64>) -> Result<Census, Error> {
-        or_damage(
-            || self.name(),
-            || {
-                let now = look_time(&[self], clock::supplied(now_ns)?).now;
-                let live =
-                    |slot: &usize| !self.unowned(*slot) && self.slot(*slot).busy_until(now) > now;
-                Ok(Census {
-                    live: (0..self.shape.slots()).filter(live).count() as u64,
-                    slots: self.shape.slots() as u64,
-                })
-            },
-        )
+        guarded(&[self], || {
+            let now = look_time(&[self], clock::supplied(now_ns)?).now;
+            let live =
+                |slot: &usize| !self.unowned(*slot) && self.slot(*slot).busy_until(now) > now;
+            Ok(Census {
+                live: (0..self.shape.slots()).filter(live).count() as u64,
+                slots: self.shape.slots() as u64,
+            })
+        })
     }
 
     /// A hit without the lock; `None` when it takes the lock to decide.
@@ -161,6 +154,12 @@ impl Table {
             }
         }
         None
+    }
+
+    /// Whether the cost fits at about `now`, as far as one look can tell.
+    fn seems_free(&self, place: &Place, now: u64, cost: u64) -> bool {
+        let found = self.find(place);
+        found.is_none_or(|found| self.slot(found.slot).seems_free(now, cost))
     }
 
     /// A peek, by what `clock` reads; `None` when others spoilt every round.
@@ -221,29 +220,27 @@ pub fn hit_all(
     cost: u64,
     now_ns: Option<u64>,
     patience: Duration,
-) -> Result<Option<(bool, Vec<Answer>)>, Error> {
-    or_damage(
-        || names(tables),
-        || {
-            for table in tables {
-                table.check_cost(cost)?;
+) -> Result<Option<(bool, Answers)>, Error> {
+    if let [table] = tables {
+        let answer = table.hit(key, cost, now_ns, patience)?;
+        return Ok(answer.map(|answer| (answer.admitted, smallvec![answer])));
+    }
+    guarded(tables, || {
+        let supplied = asked(tables, cost, now_ns)?;
+        let ordered = in_order(tables)?;
+        let places: Each<Place> = tables.iter().map(|table| table.place(key)).collect();
+        if let Some(answers) = deny(tables, &places, cost, supplied) {
+            return Ok(Some((false, answers)));
+        }
+        let mut guards = Each::new();
+        for table in ordered {
+            match table.lock(patience)? {
+                Some(guard) => guards.push(guard),
+                None => return Ok(None),
             }
-            if let [table] = tables {
-                let answer = table.hit(key, cost, now_ns, patience)?;
-                return Ok(answer.map(|answer| (answer.admitted, vec![answer])));
-            }
-            let ordered = in_order(tables)?;
-            let supplied = clock::supplied(now_ns)?;
-            let places: Vec<Place> = tables.iter().map(|table| table.place(key)).collect();
-            if let Some(answers) = deny(tables, &places, cost, supplied) {
-                return Ok(Some((false, answers)));
-            }
-            let Some(_guards) = lock_all(&ordered, patience)? else {
-                return Ok(None);
-            };
-            Ok(Some(settle(tables, &places, cost, supplied)))
-        },
-    )
+        }
+        Ok(Some(settle(tables, &places, cost, supplied)))
+    })
 }
 
 /// What `hit_all` would be told, changing nothing, by one reading of the clock or more.
@@ -257,31 +254,43 @@ pub fn peek_all(
     key: &[u8],
     cost: u64,
     now_ns: Option<u64>,
-) -> Result<Option<Vec<Answer>>, Error> {
-    or_damage(
-        || names(tables),
-        || {
-            for table in tables {
-                table.check_cost(cost)?;
-            }
-            let supplied = clock::supplied(now_ns)?;
-            let looks = tables.iter().map(|table| {
-                let place = table.place(key);
-                table.look(&place, cost, &|| look_time(tables, supplied))
-            });
-            Ok(looks.collect())
-        },
-    )
+) -> Result<Option<Answers>, Error> {
+    guarded(tables, || {
+        let supplied = asked(tables, cost, now_ns)?;
+        let look =
+            |table: &&Table| table.look(&table.place(key), cost, &|| look_time(tables, supplied));
+        Ok(tables.iter().map(look).collect())
+    })
 }
 
-fn names(tables: &[&Table]) -> String {
-    let names: Vec<String> = tables.iter().map(|table| table.name()).collect();
-    names.join(" or ")
+/// What the call answers, or that a table is damaged.
+#[inline]
+fn guarded<T>(tables: &[&Table], call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // Nothing is half done: all of it is in the table, where others might die at any step, too.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
+        if !payload.is::<Damage>() {
+            resume_unwind(payload);
+        }
+        let names: Vec<String> = tables.iter().map(|table| table.name()).collect();
+        let names = names.join(" or ");
+        Err(Error::store(
+            format!("{names} is damaged: it was written to by something else"),
+            "remove it while nothing uses it",
+        ))
+    })
+}
+
+/// Checks what is asked of several tables; the reading of the clock, if one was supplied.
+fn asked(tables: &[&Table], cost: u64, now_ns: Option<u64>) -> Result<Option<u64>, Error> {
+    for table in tables {
+        table.check_cost(cost)?;
+    }
+    clock::supplied(now_ns)
 }
 
 /// The tables in the one order in which everybody takes their locks, each once.
-fn in_order<'a>(tables: &[&'a Table]) -> Result<Vec<&'a Table>, Error> {
-    let mut ordered = tables.to_vec();
+fn in_order<'a>(tables: &[&'a Table]) -> Result<Each<&'a Table>, Error> {
+    let mut ordered = Each::from_slice(tables);
     ordered.sort_by_key(|table| table.id());
     if ordered.is_empty() || ordered.windows(2).any(|pair| pair[0].id() == pair[1].id()) {
         return Err(Error::invalid(
@@ -293,32 +302,20 @@ fn in_order<'a>(tables: &[&'a Table]) -> Result<Vec<&'a Table>, Error> {
 }
 
 /// Without the locks: the answers when one of the quotas denies, which is all it takes.
-fn deny(
-    tables: &[&Table],
-    places: &[Place],
-    cost: u64,
-    supplied: Option<u64>,
-) -> Option<Vec<Answer>> {
-    let looks = tables.iter().zip(places);
-    let answers: Option<Vec<Answer>> = looks
-        .map(|(table, place)| table.look(place, cost, &|| decision_time(tables, supplied)))
-        .collect();
-    answers.filter(|answers| answers.iter().any(Answer::denied))
-}
-
-/// Takes every table's lock.
-fn lock_all<'a>(
-    ordered: &[&'a Table],
-    patience: Duration,
-) -> Result<Option<Vec<Guard<'a>>>, Error> {
-    let mut guards = Vec::with_capacity(ordered.len());
-    for table in ordered {
-        match table.lock(patience)? {
-            Some(guard) => guards.push(guard),
-            None => return Ok(None),
-        }
+///
+/// What fits at a time that is over fits now, as far as can be seen: only for what does not is the
+/// clock read, which takes longer than all else.
+fn deny(tables: &[&Table], places: &[Place], cost: u64, supplied: Option<u64>) -> Option<Answers> {
+    let past = supplied.unwrap_or_else(coarse_ns);
+    let mut pairs = tables.iter().zip(places);
+    if pairs.all(|(table, place)| table.seems_free(place, past, cost)) {
+        return None;
     }
-    Ok(Some(guards))
+    let look = |(table, place): (&&Table, &Place)| {
+        table.look(place, cost, &|| decision_time(tables, supplied))
+    };
+    let answers: Option<Answers> = tables.iter().zip(places).map(look).collect();
+    answers.filter(|answers| answers.iter().any(Answer::denied))
 }
 
 /// Under the locks: decides, with every slot in hand, by one reading of the clock.
@@ -327,13 +324,12 @@ pub(crate) fn settle(
     places: &[Place],
     cost: u64,
     supplied: Option<u64>,
-) -> (bool, Vec<Answer>) {
-    let pairs = tables.iter().zip(places);
-    let frozen = pairs.map(|(table, place)| {
+) -> (bool, Answers) {
+    let frozen = tables.iter().zip(places).map(|(table, place)| {
         let slot = table.slot(table.locate(place, supplied)?);
         Ok((slot, slot.freeze()))
     });
-    let parts: Vec<Result<(Slot<'_>, Hold), u64>> = frozen.collect();
+    let parts: Each<Result<(Slot<'_>, Hold), u64>> = frozen.collect();
     let at = decision_time(tables, supplied);
     let found = |(slot, hold): &(Slot<'_>, Hold)| slot.survey(hold, at.now, cost);
     let fits = |part| found(part).available_at <= at.now;

@@ -1,7 +1,7 @@
 //! What can go wrong, by the names that Python raises.
 
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 
 /// An error of the table: a message that names the bad value, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Error {
     pub hint: String,
 }
 
-/// The branch of `rateproof.errors` that an [`Error`] belongs to.
+/// The branch that an [`Error`] belongs to: the class of that name in `rateproof.errors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// A value that cannot be accepted.
@@ -25,19 +25,6 @@ pub enum ErrorKind {
     StoreError,
     /// The storage belongs to something else.
     StoreMismatch,
-}
-
-impl ErrorKind {
-    /// The class of that name in `rateproof.errors`.
-    #[must_use]
-    pub fn class(self) -> &'static str {
-        match self {
-            Self::InvalidArgument => "InvalidArgument",
-            Self::NeverPossible => "NeverPossible",
-            Self::StoreError => "StoreError",
-            Self::StoreMismatch => "StoreMismatch",
-        }
-    }
 }
 
 impl Error {
@@ -75,26 +62,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// What a table holds that none can hold.
-struct Damage;
+pub(crate) struct Damage;
 
-/// Gives up a call deep inside that met such contents; [`or_damage`] tells the caller.
+/// Gives up a call deep inside that met such contents; `calls::guarded` tells the caller.
 pub(crate) fn damaged() -> ! {
     panic::resume_unwind(Box::new(Damage))
-}
-
-/// What the call answers, or that the table is damaged.
-#[inline]
-pub(crate) fn or_damage<T>(
-    name: impl Fn() -> String,
-    call: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
-    // Nothing is half done: all of it is in the table, where others might die at any step, too.
-    let answer = panic::catch_unwind(AssertUnwindSafe(call));
-    answer.unwrap_or_else(|payload| match payload.is::<Damage>() {
-        true => Err(Error::store(
-            format!("{} is damaged: it was written to by something else", name()),
-            "remove it while nothing uses it",
-        )),
-        false => panic::resume_unwind(payload),
-    })
 }

@@ -1,33 +1,55 @@
-//! The two ways in which the slots of a table are kept.
-
-use std::fmt::Debug;
+//! The two ways in which the slots of a table are kept, and what a rule works with.
 
 use crate::answer::Survey;
+use crate::quota::Quota;
 
 /// Bits of a word that hold the state of a [`Rule`].
 pub(crate) const STATE_BITS: u32 = 63;
 
 /// How the slots of a table are kept.
-#[derive(Debug)]
+#[derive(Clone, Copy)]
 pub(crate) enum Kernel {
-    /// A ring of so many cells, each busy for so long.
-    Ring { cells: u64, window_ns: u64 },
+    /// A ring of cells, as many as the limit.
+    Ring,
     /// One word, and what an admission makes of it.
-    Word(Box<dyn Rule>),
+    Word(Rule),
 }
 
-/// An algorithm as a pure function of its state, 0 at first, the time and the cost.
+/// An algorithm as pure functions of figures, its state, 0 at first, the time and the cost.
 ///
 /// The cost is from 1 to the burst. Times never go back from call to call.
-pub(crate) trait Rule: Debug + Send + Sync {
-    /// The state after `cost` admissions at `now`; `None` when they do not fit.
-    fn take(&self, state: u64, now: u64, cost: u64) -> Option<u64>;
-
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    /// The state after `cost` admissions; `None` when they do not fit.
+    pub(crate) take: fn(&Figures, u64, u64, u64) -> Option<u64>,
     /// What the state leaves, and when `cost` fits.
-    fn survey(&self, state: u64, now: u64, cost: u64) -> Survey;
+    pub(crate) survey: fn(&Figures, u64, u64, u64) -> Survey,
 }
 
-/// The bits that hold a count of at most `limit`.
-pub(crate) fn bits(limit: u64) -> u32 {
-    u64::BITS - limit.leading_zeros()
+/// A quota, and what follows from it.
+pub(crate) struct Figures {
+    pub(crate) limit: u64,
+    pub(crate) window_ns: u64,
+    /// The bits that hold a count of at most the limit.
+    pub(crate) bits: u32,
+    /// What one of a limit that comes back evenly takes to come back.
+    pub(crate) token_ns: u64,
+    /// What the burst takes to come back.
+    pub(crate) burst_ns: u64,
+    pub(crate) kernel: Kernel,
+}
+
+impl Figures {
+    /// Of a quota that was checked.
+    pub(crate) fn of(quota: &Quota) -> Self {
+        let token_ns = quota.window_ns.div_ceil(quota.limit);
+        Self {
+            limit: quota.limit,
+            window_ns: quota.window_ns,
+            bits: u64::BITS - quota.limit.leading_zeros(),
+            token_ns,
+            burst_ns: quota.burst.wrapping_mul(token_ns),
+            kernel: quota.algorithm.0.kernel,
+        }
+    }
 }

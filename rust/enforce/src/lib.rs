@@ -176,7 +176,7 @@ mod table;
 mod token_bucket;
 
 pub use answer::Answer;
-pub use calls::{Census, hit_all, peek_all};
+pub use calls::{Answers, Census, hit_all, peek_all};
 pub use clock::{MAX_NOW_NS, MAX_WINDOW_NS, PATIENCE, now_ns};
 pub use counters::{COUNTS, Counters};
 pub use error::{Error, ErrorKind};

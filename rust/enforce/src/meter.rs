@@ -8,14 +8,15 @@
 use crate::answer::{Answer, Survey};
 use crate::clock::Reading;
 use crate::hold::{FROZEN, Hold, mark, swap};
-use crate::kernel::Rule;
+use crate::kernel::{Figures, Rule};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The word of one slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Meter<'a> {
     pub(crate) word: &'a AtomicU64,
-    pub(crate) rule: &'a dyn Rule,
+    pub(crate) figures: &'a Figures,
+    pub(crate) rule: Rule,
 }
 
 impl Meter<'_> {
@@ -23,31 +24,43 @@ impl Meter<'_> {
         self.word.load(Ordering::Acquire) & !FROZEN
     }
 
+    fn take(&self, state: u64, now: u64, cost: u64) -> Option<u64> {
+        (self.rule.take)(self.figures, state, now, cost)
+    }
+
+    fn surveyed(&self, state: u64, now: u64, cost: u64) -> Survey {
+        (self.rule.survey)(self.figures, state, now, cost)
+    }
+
     pub(crate) fn admit(&self, cost: u64, read: impl Fn() -> Reading) -> Option<Answer> {
         loop {
             let word = self.word.load(Ordering::Acquire);
             let at = read();
-            let Some(next) = self.rule.take(word & !FROZEN, at.now, cost) else {
-                let found = self.rule.survey(word & !FROZEN, at.now, cost);
+            let Some(next) = self.take(word & !FROZEN, at.now, cost) else {
+                let found = self.surveyed(word & !FROZEN, at.now, cost);
                 return Some(Answer::looked(found, at));
             };
             if word & FROZEN != 0 {
                 return None;
             }
             if swap(self.word, word, next) {
-                return Some(Answer::admitted(self.rule.survey(next, at.now, 1), at));
+                return Some(Answer::admitted(self.surveyed(next, at.now, 1), at));
             }
         }
+    }
+
+    pub(crate) fn seems_free(&self, now: u64, cost: u64) -> bool {
+        self.take(self.state(), now, cost).is_some()
     }
 
     pub(crate) fn look(&self, cost: u64, read: impl Fn() -> Reading) -> Answer {
         let state = self.state();
         let at = read();
-        Answer::looked(self.rule.survey(state, at.now, cost), at)
+        Answer::looked(self.surveyed(state, at.now, cost), at)
     }
 
     pub(crate) fn busy_until(&self, now: u64) -> u64 {
-        self.rule.survey(self.state(), now, 1).all_free_at
+        self.surveyed(self.state(), now, 1).all_free_at
     }
 
     pub(crate) fn recover(&self) {
@@ -67,17 +80,14 @@ impl Meter<'_> {
     }
 
     pub(crate) fn survey(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
-        self.rule.survey(hold.before, now, cost)
+        self.surveyed(hold.before, now, cost)
     }
 
     pub(crate) fn commit(&self, hold: &Hold, now: u64, cost: u64) -> Survey {
         // Whoever commits has been told that it fits.
-        let next = self
-            .rule
-            .take(hold.before, now, cost)
-            .unwrap_or(hold.before);
+        let next = self.take(hold.before, now, cost).unwrap_or(hold.before);
         self.word.store(next, Ordering::Release);
-        self.rule.survey(next, now, 1)
+        self.surveyed(next, now, 1)
     }
 
     pub(crate) fn thaw(&self, hold: &Hold) {

@@ -1,6 +1,6 @@
 //! From a file to a table: made, cleared or accepted, and mapped.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -29,7 +29,10 @@ struct Alone<'a>(&'a File);
 impl<'a> Alone<'a> {
     fn with(backing: &'a Backing) -> Result<Self, Error> {
         let start = Instant::now();
-        while !sys::try_flock(&backing.file).map_err(|error| backing.cannot_lock(&error))? {
+        while let Err(error) = backing.file.try_lock() {
+            if let TryLockError::Error(error) = error {
+                return Err(backing.cannot_lock(&error));
+            }
             if start.elapsed() > PATIENCE {
                 return Err(Error::store(
                     format!("cannot open {}: another process opens it", backing.name()),
@@ -45,7 +48,7 @@ impl<'a> Alone<'a> {
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
         // Not left to closing: a child that was forked meanwhile has a copy of the description.
-        sys::unlock(self.0);
+        let _ = self.0.unlock();
     }
 }
 

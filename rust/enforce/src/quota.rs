@@ -23,8 +23,8 @@ pub(crate) struct Spec {
     pub(crate) own_burst: bool,
     /// Refuses figures that it cannot keep.
     pub(crate) check: fn(&Quota) -> Result<(), Error>,
-    /// How a table of such a quota is kept.
-    pub(crate) kernel: fn(&Quota) -> Kernel,
+    /// How a table of it is kept.
+    pub(crate) kernel: Kernel,
 }
 
 impl Algorithm {

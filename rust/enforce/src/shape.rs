@@ -44,8 +44,8 @@ impl Shape {
     pub(crate) fn new(quota: Quota, capacity: u64) -> Result<Self, Error> {
         quota.check()?;
         within("capacity", capacity, MAX_CAPACITY)?;
-        let (words, stride) = match (quota.algorithm.0.kernel)(&quota) {
-            Kernel::Ring { cells, .. } => (1 + cells, (1 + cells).next_multiple_of(LINE)),
+        let (words, stride) = match quota.algorithm.0.kernel {
+            Kernel::Ring => (1 + quota.limit, (1 + quota.limit).next_multiple_of(LINE)),
             Kernel::Word(_) => (1, 1),
         };
         let buckets = (capacity * 7).div_ceil(4 * BUCKET as u64);

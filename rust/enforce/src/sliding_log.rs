@@ -25,10 +25,7 @@ impl Algorithm {
         max_limit: MAX_LIMIT,
         own_burst: false,
         check: |_| Ok(()),
-        kernel: |quota| Kernel::Ring {
-            cells: quota.limit,
-            window_ns: quota.window_ns,
-        },
+        kernel: Kernel::Ring,
     });
 }
 
@@ -151,19 +148,30 @@ impl<'a> Ring<'a> {
     }
 
     /// How many of the `among` cells from a place on are free: all of them if the newest end is
-    /// over, else a prefix. It is searched for in ever longer strides: near cells are in cache.
+    /// over, else a prefix. It is searched for in ever longer strides from both of its ends: what
+    /// is near them is in cache, and most keys have used little or nearly all.
     fn free(&self, from: Cursor, among: u64, newest: u64, now: u64) -> u64 {
         if newest <= now {
             return among;
         }
-        let (mut least, mut most) = (0, 1);
-        while most < among && self.end(self.ahead(from, most - 1)) <= now {
-            (least, most) = (most, 2 * most);
+        let free = |by| self.end(self.ahead(from, by)) <= now;
+        let (mut least, mut most, mut stride) = (0, among, 1);
+        while least + 2 * stride <= most {
+            if !free(least + stride - 1) {
+                most = least + stride - 1;
+                break;
+            }
+            least += stride;
+            if free(most - stride) {
+                least = most - stride + 1;
+                break;
+            }
+            most -= stride;
+            stride *= 2;
         }
-        most = most.min(among);
         while least < most {
             let middle = least.midpoint(most);
-            if self.end(self.ahead(from, middle)) <= now {
+            if free(middle) {
                 least = middle + 1;
             } else {
                 most = middle;
@@ -214,6 +222,11 @@ impl<'a> Ring<'a> {
                 return Some(Answer::admitted(left, at));
             }
         }
+    }
+
+    pub(crate) fn seems_free(&self, now: u64, cost: u64) -> bool {
+        let (tail, _) = self.tail();
+        self.end(self.ahead(tail, cost - 1)) <= now
     }
 
     pub(crate) fn look(&self, cost: u64, read: impl Fn() -> Reading) -> Answer {

@@ -7,7 +7,7 @@
 use crate::answer::{Answer, Survey};
 use crate::clock::Reading;
 use crate::hold::Hold;
-use crate::kernel::Kernel;
+use crate::kernel::{Figures, Kernel};
 use crate::meter::Meter;
 use crate::sliding_log::Ring;
 use crate::sync::AtomicU64;
@@ -30,12 +30,13 @@ macro_rules! each {
 }
 
 impl<'a> Slot<'a> {
-    pub(crate) fn of(kernel: &'a Kernel, words: &'a [AtomicU64]) -> Self {
-        match kernel {
-            Kernel::Ring { window_ns, .. } => Self::Ring(Ring::new(words, *window_ns)),
+    pub(crate) fn of(figures: &'a Figures, words: &'a [AtomicU64]) -> Self {
+        match figures.kernel {
+            Kernel::Ring => Self::Ring(Ring::new(words, figures.window_ns)),
             Kernel::Word(rule) => Self::Meter(Meter {
                 word: &words[0],
-                rule: &**rule,
+                figures,
+                rule,
             }),
         }
     }
@@ -46,6 +47,11 @@ impl<'a> Slot<'a> {
     /// the caller to find out: the slot may have changed its owner.
     pub(crate) fn admit(&self, cost: u64, read: impl Fn() -> Reading) -> Option<Answer> {
         each!(self, part => part.admit(cost, read))
+    }
+
+    /// Whether `cost` fits at about `now`: a hint, to be followed by what makes sure.
+    pub(crate) fn seems_free(&self, now: u64, cost: u64) -> bool {
+        each!(self, part => part.seems_free(now, cost))
     }
 
     /// What `admit` would say, changing nothing.

@@ -39,15 +39,28 @@ pub(crate) fn prefetch<T>(word: &T) {
     let _ = word;
 }
 
-/// CLOCK_MONOTONIC in nanoseconds; 0 where it cannot be read (it always can).
+/// CLOCK_MONOTONIC in nanoseconds.
 #[cfg(not(all(test, loom)))]
+#[inline]
 pub(crate) fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// The same clock at its last tick, some milliseconds ago: read in a fifth of the time.
+#[cfg(not(all(test, loom)))]
+pub(crate) fn coarse_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// A clock in nanoseconds; 0 where it cannot be read (it always can).
+#[cfg(not(all(test, loom)))]
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `time` is a valid place for the answer.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
     (time.tv_sec as u64)
         .wrapping_mul(1_000_000_000)
         .wrapping_add(time.tv_nsec as u64)
@@ -61,25 +74,6 @@ pub(crate) fn monotonic_ns() -> u64 {
 pub(crate) unsafe fn unmap(start: std::ptr::NonNull<libc::c_void>, bytes: usize) {
     // SAFETY: the caller's.
     unsafe { libc::munmap(start.as_ptr(), bytes) };
-}
-
-/// Locks the whole file for this open file description, or says that another one holds it.
-pub(crate) fn try_flock(file: &File) -> io::Result<bool> {
-    // SAFETY: a system call on a descriptor that `file` owns.
-    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-        return Ok(true);
-    }
-    let error = io::Error::last_os_error();
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
-        _ => Err(error),
-    }
-}
-
-/// Lets go of the lock, whoever else holds a copy of the descriptor.
-pub(crate) fn unlock(file: &File) {
-    // SAFETY: a system call on a descriptor that `file` owns.
-    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
 }
 
 /// Locks one byte for this open file description, or says that another one holds it.

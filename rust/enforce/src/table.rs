@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::file::{Backing, FileId};
 use crate::hash::{Place, Seed};
 use crate::header::{self, WORD_FLOOR, WORD_LOCK, WORD_NUMBERS};
-use crate::kernel::Kernel;
+use crate::kernel::Figures;
 use crate::life::{self, Life};
 use crate::lock::{self, Guard};
 use crate::mapping::Mapping;
@@ -29,7 +29,7 @@ pub struct Table {
     backing: Backing,
     life: Life,
     pub(crate) shape: Shape,
-    kernel: Kernel,
+    figures: Figures,
     seed: Seed,
 }
 
@@ -49,7 +49,7 @@ impl Table {
             backing,
             life: Life::default(),
             shape,
-            kernel: (quota.algorithm.0.kernel)(&quota),
+            figures: Figures::of(&quota),
             seed,
         };
         // If it cannot be locked here (no /proc), better to hear of it now than at the first key.
@@ -128,7 +128,7 @@ impl Table {
     }
 
     pub(crate) fn slot(&self, slot: usize) -> Slot<'_> {
-        Slot::of(&self.kernel, &self.mapping.words()[self.shape.state(slot)])
+        Slot::of(&self.figures, &self.mapping.words()[self.shape.state(slot)])
     }
 
     pub(crate) fn header(&self, index: usize) -> &AtomicU64 {

@@ -7,7 +7,7 @@
 use crate::answer::Survey;
 use crate::clock::MAX_WINDOW_NS;
 use crate::error::Error;
-use crate::kernel::{Kernel, Rule};
+use crate::kernel::{Figures, Kernel, Rule};
 use crate::quota::{Algorithm, MAX_LIMIT, Quota, Spec};
 
 impl Algorithm {
@@ -17,19 +17,12 @@ impl Algorithm {
         max_limit: MAX_LIMIT,
         own_burst: true,
         check,
-        kernel: |quota| Kernel::Word(Box::new(Bucket::new(quota))),
+        kernel: Kernel::Word(Rule { take, survey }),
     });
 }
 
 /// The least W/N in ns: rounding T up costs less than a thousandth of the rate.
 const LEAST_SPACING_NS: u64 = 1_000;
-
-/// `limit` tokens a window, at most `burst` of them at once.
-#[derive(Debug)]
-struct Bucket {
-    token_ns: u64,
-    capacity_ns: u64,
-}
 
 /// Refuses a quota whose tokens the clock cannot tell apart, or whose bucket overflows it.
 fn check(quota: &Quota) -> Result<(), Error> {
@@ -55,35 +48,22 @@ fn check(quota: &Quota) -> Result<(), Error> {
     Ok(())
 }
 
-impl Bucket {
-    fn new(quota: &Quota) -> Self {
-        let token_ns = quota.window_ns.div_ceil(quota.limit);
-        Self {
-            token_ns,
-            capacity_ns: quota.burst * token_ns,
-        }
-    }
-
-    /// The state after `cost` tokens more. No overflow: below 2⁶⁰ + 2 · 2⁵⁹.
-    fn after(&self, state: u64, now: u64, cost: u64) -> u64 {
-        state.max(now) + cost * self.token_ns
-    }
+/// The state after `cost` tokens more. No overflow: below 2⁶⁰ + 2 · 2⁵⁹.
+fn after(figures: &Figures, state: u64, now: u64, cost: u64) -> u64 {
+    state.max(now) + cost * figures.token_ns
 }
 
-impl Rule for Bucket {
-    fn take(&self, state: u64, now: u64, cost: u64) -> Option<u64> {
-        let after = self.after(state, now, cost);
-        (after <= now + self.capacity_ns).then_some(after)
-    }
+fn take(figures: &Figures, state: u64, now: u64, cost: u64) -> Option<u64> {
+    let after = after(figures, state, now, cost);
+    (after <= now + figures.burst_ns).then_some(after)
+}
 
-    fn survey(&self, state: u64, now: u64, cost: u64) -> Survey {
-        // A clock that went back finds more spent than the bucket holds: nothing is free.
-        let left_ns = (now + self.capacity_ns).saturating_sub(state.max(now));
-        let after = self.after(state, now, cost);
-        Survey {
-            free: left_ns / self.token_ns,
-            available_at: after.saturating_sub(self.capacity_ns),
-            all_free_at: state,
-        }
+fn survey(figures: &Figures, state: u64, now: u64, cost: u64) -> Survey {
+    // A clock that went back finds more spent than the bucket holds: nothing is free.
+    let left_ns = (now + figures.burst_ns).saturating_sub(state.max(now));
+    Survey {
+        free: left_ns / figures.token_ns,
+        available_at: after(figures, state, now, cost).saturating_sub(figures.burst_ns),
+        all_free_at: state,
     }
 }

@@ -1,5 +1,6 @@
 //! Rejections without need: the rules of `rateproof.prove.wrong_rejection.fullness`.
 
+use crate::cursor::Cursor;
 use crate::seen::Seen;
 
 /// What fills a quota, at the longest.
@@ -87,7 +88,7 @@ fn excuse<F: FnMut(i64) -> bool>(kept: &mut Vec<Seen>, starts: &[i64], full_at: 
     let mut at = full_at();
     let mut later = Cursor::default();
     kept.retain(|rejection| {
-        let next = full.get(later.pass(&full, |&start| start <= rejection.sent));
+        let next = full.get(later.seek(&full, |&start| start <= rejection.sent));
         !at(rejection.sent) && next.is_none_or(|&start| start > rejection.end)
     });
 }
@@ -156,25 +157,11 @@ impl<'a> Counter<'a> {
 
     /// How many were sent by an instant.
     fn begun(&mut self, by: i64) -> usize {
-        self.begun.pass(self.taken.starts, |&start| start <= by)
+        self.begun.seek(self.taken.starts, |&start| start <= by)
     }
 
     /// How many ended before an instant.
     fn gone(&mut self, before: i64) -> usize {
-        self.gone.pass(self.taken.ends, |&end| end < before)
-    }
-}
-
-/// A place in sorted values that only moves on.
-#[derive(Default)]
-pub(crate) struct Cursor(usize);
-
-impl Cursor {
-    /// Moves past the values that are `before`, and returns how many these are.
-    pub(crate) fn pass(&mut self, values: &[i64], before: impl Fn(&i64) -> bool) -> usize {
-        while values.get(self.0).is_some_and(&before) {
-            self.0 += 1;
-        }
-        self.0
+        self.gone.seek(self.taken.ends, |&end| end < before)
     }
 }

@@ -1,6 +1,6 @@
 //! Rejections of which only a search over orders can tell: the twin of `rateproof.prove.wrong_rejection.together`.
 
-use crate::fullness::Cursor;
+use crate::cursor::Cursor;
 use crate::orders::{Episode, Log, explain};
 use crate::seen::Seen;
 
@@ -94,9 +94,9 @@ fn doubtful(requests: &Requests<'_>, logs: &[Log]) -> Vec<usize> {
     let mut ended = Cursor::default();
     let mut gone: Vec<Cursor> = logs.iter().map(|_| Cursor::default()).collect();
     let mut full_at_start = |sent: i64| {
-        let ended = ended.pass(ends, |&other| other <= sent);
+        let ended = ended.seek(ends, |&other| other <= sent);
         logs.iter().zip(&mut gone).any(|(log, gone)| {
-            let gone = gone.pass(starts, |&start| start < sent - log.high_ns);
+            let gone = gone.seek(starts, |&start| start < sent - log.high_ns);
             ended >= gone + log.limit + more
         })
     };

@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use rateproof_enforce::{self as core, Answer};
+use rateproof_enforce::{self as core, Answer, Answers};
 
 use crate::counters::Counters;
 use crate::decision::{Decision, Reason};
@@ -199,14 +199,14 @@ impl Decider {
         py: Python<'_>,
         admitted: bool,
         reason: Reason,
-        answers: Vec<Answer>,
+        answers: Answers,
     ) -> Option<Py<Decision>> {
         let decision = Decision::of(admitted, reason, self.quotas.clone_ref(py), answers);
         Py::new(py, decision).ok()
     }
 
     /// The answers of tables in the order of the policy, which mostly is theirs.
-    fn ordered(&self, answers: Vec<Answer>) -> Vec<Answer> {
+    fn ordered(&self, answers: Answers) -> Answers {
         if self.order.iter().copied().eq(0..answers.len()) {
             return answers;
         }
@@ -214,7 +214,7 @@ impl Decider {
     }
 
     /// A denial that is remembered.
-    fn told_again(&self, py: Python<'_>, ask: Ask, answers: Vec<Answer>) -> Option<Py<Decision>> {
+    fn told_again(&self, py: Python<'_>, ask: Ask, answers: Answers) -> Option<Py<Decision>> {
         self.count(ask, CACHED);
         let reason = self.denied(ask, Reason::Cached);
         self.told(py, false, reason, self.ordered(answers))
@@ -225,7 +225,12 @@ impl Decider {
     fn told_busy(&self, py: Python<'_>, ask: Ask) -> Option<Py<Decision>> {
         self.count(ask, FULL);
         let reason = self.denied(ask, Reason::Full);
-        self.told(py, false, reason, vec![Answer::busy(); self.order.len()])
+        self.told(
+            py,
+            false,
+            reason,
+            Answers::from_elem(Answer::busy(), self.order.len()),
+        )
     }
 
     /// Counts a denial, or what shadow mode makes of it.
@@ -271,7 +276,7 @@ impl Decider {
 }
 
 /// Whether the call passes, and what each table says.
-type Ruling = (bool, Vec<Answer>);
+type Ruling = (bool, Answers);
 
 fn ask_tables(
     tables: &[Arc<core::Table>],
@@ -295,7 +300,7 @@ fn ask_tables(
         Ask::Hit => core::hit_all(tables, key, cost, None, patience),
         Ask::Peek => {
             let answers = core::peek_all(tables, key, cost, None)?;
-            let all = |answers: &Vec<Answer>| answers.iter().all(|answer| answer.admitted);
+            let all = |answers: &Answers| answers.iter().all(|answer| answer.admitted);
             Ok(answers.map(|answers| (all(&answers), answers)))
         }
     }

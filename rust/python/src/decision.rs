@@ -11,7 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
-use rateproof_enforce::Answer;
+use rateproof_enforce::{Answer, Answers};
 
 /// Who decided, by the names that Python has for it.
 const REASONS: [&str; 7] = [
@@ -43,7 +43,7 @@ enum Quotas {
     /// The policy's only quota, whose figures are those of the decision.
     Only(Py<PyTuple>),
     /// The policy's quotas, and the figures of each.
-    Several(Py<PyTuple>, Vec<Answer>),
+    Several(Py<PyTuple>, Answers),
 }
 
 /// A whole number that is changed while only one thread can see it.
@@ -107,12 +107,7 @@ impl Decision {
     }
 
     /// Sums up the answers of all quotas, at least one, given in the order of `quotas`.
-    pub fn of(
-        admitted: bool,
-        reason: Reason,
-        quotas: Py<PyTuple>,
-        mut answers: Vec<Answer>,
-    ) -> Self {
+    pub fn of(admitted: bool, reason: Reason, quotas: Py<PyTuple>, mut answers: Answers) -> Self {
         let (mut remaining, mut retry_ns, mut reset_ns) = (u64::MAX, 0, 0);
         for answer in &mut answers {
             if admitted {

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
-use rateproof_enforce::{self as core, Answer};
+use rateproof_enforce::{self as core, Answer, Answers};
 
 use crate::enforce::{Told, told};
 
@@ -54,7 +54,7 @@ impl Memory {
     }
 
     /// What is to be answered to a hit of `cost` without asking, if anything is.
-    pub fn answers(&self, key: &[u8], ledger: usize, cost: u64) -> Option<Vec<Answer>> {
+    pub fn answers(&self, key: &[u8], ledger: usize, cost: u64) -> Option<Answers> {
         let name = self.name(key, ledger);
         let kept = self.kept();
         let denial = kept.denials.get(&name)?;

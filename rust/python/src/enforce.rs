@@ -54,7 +54,7 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        let (cost, now_ns) = self.question(cost, now_ns)?;
+        let (cost, now_ns) = question(&[&self.0], cost, now_ns)?;
         let bytes = key.as_bytes();
         let answer = patiently(key.py(), |patience| {
             self.0.hit(bytes, cost, now_ns, patience)
@@ -69,7 +69,7 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        let (cost, now_ns) = self.question(cost, now_ns)?;
+        let (cost, now_ns) = question(&[&self.0], cost, now_ns)?;
         let answer = self.0.peek(key.as_bytes(), cost, now_ns);
         let answer = answer.map_err(|error| failed(key.py(), &error))?;
         Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
@@ -97,14 +97,14 @@ impl Table {
     }
 }
 
-impl Table {
-    fn question(
-        &self,
-        cost: &Bound<'_, PyAny>,
-        now_ns: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<(u64, Option<u64>)> {
-        Ok((whole(cost, "cost", self.0.quota().burst)?, reading(now_ns)?))
-    }
+/// The cost and the reading of a call of these tables.
+fn question(
+    tables: &[&core::Table],
+    cost: &Bound<'_, PyAny>,
+    now_ns: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(u64, Option<u64>)> {
+    let least = tables.iter().map(|table| table.quota().burst).min();
+    Ok((whole(cost, "cost", least.unwrap_or(1))?, reading(now_ns)?))
 }
 
 /// Takes `cost` admissions of `key` in every table, or in none: whether it did, each quota's
@@ -117,9 +117,7 @@ fn hit_all(
     now_ns: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(bool, Vec<Told>, bool)> {
     let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
-    let bursts = tables.iter().map(|table| table.quota().burst);
-    let least = bursts.min().unwrap_or(1);
-    let (cost, now_ns) = (whole(cost, "cost", least)?, reading(now_ns)?);
+    let (cost, now_ns) = question(&tables, cost, now_ns)?;
     let bytes = key.as_bytes();
     let answers = patiently(key.py(), |patience| {
         core::hit_all(&tables, bytes, cost, now_ns, patience)
@@ -139,15 +137,11 @@ fn peek_all(
     now_ns: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Vec<Told>> {
     let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
-    let bursts = tables.iter().map(|table| table.quota().burst);
-    let (cost, now_ns) = (
-        whole(cost, "cost", bursts.min().unwrap_or(1))?,
-        reading(now_ns)?,
-    );
+    let (cost, now_ns) = question(&tables, cost, now_ns)?;
     let answers = core::peek_all(&tables, key.as_bytes(), cost, now_ns)
-        .map_err(|error| failed(key.py(), &error))?
-        .unwrap_or_else(|| vec![core::Answer::busy(); tables.len()]);
-    Ok(answers.iter().map(told).collect())
+        .map_err(|error| failed(key.py(), &error))?;
+    let busy = || core::Answers::from_elem(core::Answer::busy(), tables.len());
+    Ok(answers.unwrap_or_else(busy).iter().map(told).collect())
 }
 
 /// Tries at once; only when that is not enough, again without the interpreter and with patience.
@@ -220,7 +214,8 @@ fn whole(value: &Bound<'_, PyAny>, name: &str, most: u64) -> PyResult<u64> {
 }
 
 pub(crate) fn failed(py: Python<'_>, error: &core::Error) -> PyErr {
-    raise(py, error.kind.class(), &error.message, Some(&error.hint))
+    let class = format!("{:?}", error.kind);
+    raise(py, &class, &error.message, Some(&error.hint))
 }
 
 /// Adds this file's classes to the module.

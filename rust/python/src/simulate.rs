@@ -1,5 +1,6 @@
 //! The load engine for Python: a scenario in, batches of columns out.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rateproof_simulate::audit::Audit;
 use rateproof_simulate::engine;
+use rateproof_simulate::identity::identity_of;
 use rateproof_simulate::outcome::{ErrorKind, Outcome};
 use rateproof_simulate::program::{Code, Program};
-use rateproof_simulate::rows::Columns;
+use rateproof_simulate::rows::Row;
 use rateproof_simulate::settings::{Group, Settings};
 use rateproof_simulate::tls::{client_config, server_name};
 
@@ -25,91 +27,51 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Certificate authorities (None: the system's), whether to go without proof, the server's name.
 type Tls = (Option<PathBuf>, bool, String);
 
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct Run {
-    addresses: Vec<(IpAddr, u16)>,
-    tls: Option<Tls>,
-    before: Vec<u8>,
-    after: Vec<u8>,
-    head_bytes: usize,
-    bodiless: bool,
-    groups: Vec<(Vec<Code>, u32, u32)>,
-    seed: u64,
-    namespace: String,
-    duration_ns: Option<i64>,
-    timeout_ns: i64,
-    connect_timeout_ns: i64,
-    max_connections: usize,
-    pace_ns: Option<i64>,
-    rejected_statuses: Vec<u16>,
-    tolerance_ns: i64,
-    start_ns: i64,
-    loops: usize,
+type OfRow = fn(&Row) -> i64;
+
+/// A run, as `transports.native` tells it.
+fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
+    let refused = |why: String| raise(run.py(), "InvalidArgument", &why, None);
+    let groups: Vec<(Vec<Code>, u32, u32)> = told(run, "groups")?;
+    let groups = groups.into_iter().map(|(code, clients, connections)| {
+        let program = Arc::new(Program::new(&code).map_err(refused)?);
+        Ok(Group {
+            program,
+            clients,
+            connections,
+        })
+    });
+    let addresses: Vec<(IpAddr, u16)> = told(run, "addresses")?;
+    let tls = told::<Option<Tls>>(run, "tls")?.map(|(ca_file, insecure, name)| {
+        Ok((
+            client_config(ca_file.as_deref(), insecure)?,
+            server_name(&name)?,
+        ))
+    });
+    Ok(Settings {
+        addresses: addresses.into_iter().map(SocketAddr::from).collect(),
+        tls: tls.transpose().map_err(refused)?,
+        before: told(run, "before")?,
+        after: told(run, "after")?,
+        head_bytes: told(run, "head_bytes")?,
+        bodiless: told(run, "bodiless")?,
+        groups: groups.collect::<PyResult<_>>()?,
+        seed: told(run, "seed")?,
+        namespace: told(run, "namespace")?,
+        duration_ns: told::<Option<i64>>(run, "duration_ns")?.unwrap_or(i64::MAX),
+        timeout_ns: told(run, "timeout_ns")?,
+        connect_timeout_ns: told(run, "connect_timeout_ns")?,
+        max_connections: told(run, "max_connections")?,
+        pace_ns: told(run, "pace_ns")?,
+        rejected_statuses: told(run, "rejected_statuses")?,
+        tolerance_ns: told(run, "tolerance_ns")?,
+        start_ns: told(run, "start_ns")?,
+        loops: told(run, "loops")?,
+    })
 }
 
-impl Run {
-    fn settings(self, py: Python<'_>) -> PyResult<Settings> {
-        let refused = |message: &str| raise(py, "InvalidArgument", message, None);
-        let group = |(code, clients, connections): (Vec<Code>, u32, u32)| {
-            let program = Program::new(&code).map_err(|why| refused(&why))?;
-            Ok(Group {
-                program: Arc::new(program),
-                clients,
-                connections,
-            })
-        };
-        let tls = self
-            .tls
-            .map(|(ca_file, insecure, name)| {
-                let config = client_config(ca_file.as_deref(), insecure)?;
-                Ok((config, server_name(&name)?))
-            })
-            .transpose()
-            .map_err(|why: String| refused(&why))?;
-        let groups = self
-            .groups
-            .into_iter()
-            .map(group)
-            .collect::<PyResult<Vec<_>>>()?;
-        let shaped = !groups.is_empty()
-            && groups
-                .iter()
-                .all(|group| group.clients > 0 && group.connections > 0)
-            && !self.addresses.is_empty()
-            && (1..=self.before.len() + 18 + self.after.len()).contains(&self.head_bytes)
-            && (1..=1_024).contains(&self.loops)
-            && self.max_connections >= self.loops;
-        if !shaped {
-            return Err(refused(
-                "a run without clients, addresses, loops or a request",
-            ));
-        }
-        Ok(Settings {
-            addresses: self
-                .addresses
-                .into_iter()
-                .map(|(address, port)| SocketAddr::new(address, port))
-                .collect(),
-            tls,
-            before: self.before,
-            after: self.after,
-            head_bytes: self.head_bytes,
-            bodiless: self.bodiless,
-            groups,
-            seed: self.seed,
-            namespace: self.namespace,
-            duration_ns: self.duration_ns.unwrap_or(i64::MAX),
-            timeout_ns: self.timeout_ns,
-            connect_timeout_ns: self.connect_timeout_ns,
-            max_connections: self.max_connections,
-            pace_ns: self.pace_ns,
-            rejected_statuses: self.rejected_statuses,
-            tolerance_ns: self.tolerance_ns,
-            start_ns: self.start_ns,
-            loops: self.loops,
-        })
-    }
+fn told<'py, T: FromPyObjectOwned<'py>>(run: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {
+    run.as_any().get_item(name)?.extract().map_err(Into::into)
 }
 
 /// A run that goes on.
@@ -121,8 +83,8 @@ struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, run: Run) -> PyResult<Self> {
-        let settings = run.settings(py)?;
+    fn new(py: Python<'_>, run: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let settings = settings(run)?;
         match py.detach(|| engine::Engine::start(settings)) {
             Ok(engine) => Ok(Self { engine }),
             Err(error) => Err(failed(py, &error)),
@@ -142,16 +104,8 @@ impl Engine {
         self.engine.control().abandon();
     }
 
-    fn pause(&self, paused: bool) {
-        self.engine.control().pause(paused);
-    }
-
-    fn burst(&self) {
-        self.engine.control().burst();
-    }
-
-    fn extra_clients(&self, count: i64) {
-        self.engine.control().extra_clients(count);
+    fn steer(&self, paused: bool, bursts: u64, extra_clients: i64) {
+        self.engine.control().steer(paused, bursts, extra_clients);
     }
 
     /// The columns of the rows that came within `timeout_s`; None once the run is over.
@@ -162,11 +116,9 @@ impl Engine {
     ) -> PyResult<Option<(usize, Bound<'py, PyDict>)>> {
         let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
         let engine = &self.engine;
-        let columns = py.detach(|| {
-            let rows = engine.read(timeout)?;
-            Some(Columns::of(&rows, engine.namespace()))
-        });
-        columns.map(|columns| table(py, &columns)).transpose()
+        let rows = py.detach(|| engine.read(timeout));
+        rows.map(|rows| table(py, &rows, engine.namespace()))
+            .transpose()
     }
 
     /// Waits for the end of the run; the audit's figures.
@@ -184,41 +136,70 @@ fn failed(py: Python<'_>, error: &std::io::Error) -> PyErr {
     raise(py, "RateproofError", &message, None)
 }
 
-fn table<'py>(py: Python<'py>, columns: &Columns) -> PyResult<(usize, Bound<'py, PyDict>)> {
+/// Rows by column, as `EventLog.from_columns` takes them, each identity once.
+fn table<'py>(
+    py: Python<'py>,
+    rows: &[Row],
+    namespace: &str,
+) -> PyResult<(usize, Bound<'py, PyDict>)> {
     let table = PyDict::new(py);
-    for (name, values) in &columns.integers {
-        table.set_item(name, bytes(py, values))?;
+    let integers: [(&str, OfRow); 11] = [
+        ("sequence", |row| row.sequence),
+        ("attempt", |row| i64::from(row.attempt)),
+        ("intended_ns", |row| row.intended_ns),
+        ("sent_ns", |row| row.sent_ns),
+        ("received_ns", |row| row.received_ns),
+        ("done_ns", |row| row.done_ns),
+        ("status", |row| row.status),
+        ("bytes", |row| row.bytes),
+        ("ratelimit_remaining", |row| row.ratelimit_remaining),
+        ("connection", |row| row.connection),
+        ("worker", |row| i64::from(row.worker)),
+    ];
+    for (name, of) in integers {
+        table.set_item(name, column(py, rows, of))?;
     }
-    for (name, values) in &columns.floats {
-        table.set_item(name, bytes(py, values))?;
-    }
-    let identities: Vec<_> = columns
-        .identities
-        .iter()
-        .map(|identity| PyBytes::new(py, identity))
-        .collect();
-    table.set_item("key", (bytes(py, &columns.keys), identities))?;
-    let outcomes = bytes(py, &columns.outcomes);
+    let retry_after = column(py, rows, |row| row.retry_after_s);
+    table.set_item("retry_after_s", retry_after)?;
+    let reset = column(py, rows, |row| row.ratelimit_reset_s);
+    table.set_item("ratelimit_reset_s", reset)?;
+    let (mut places, mut identities) = (HashMap::new(), Vec::new());
+    let keys = column(py, rows, |row| {
+        *places.entry((row.client, row.alias)).or_insert_with(|| {
+            let identity = identity_of(namespace, row.client, row.alias);
+            identities.push(PyBytes::new(py, &identity));
+            (identities.len() - 1) as i32
+        })
+    });
+    table.set_item("key", (keys, identities))?;
+    let outcomes = column(py, rows, |row| row.outcome as i32);
     table.set_item("outcome", (outcomes, Outcome::NAMES.to_vec()))?;
     let kinds: Vec<_> = ErrorKind::NAMES
         .iter()
         .map(|name| (!name.is_empty()).then_some(name))
         .collect();
-    table.set_item("error", (bytes(py, &columns.errors), kinds))?;
-    Ok((columns.length, table))
+    let errors = column(py, rows, |row| row.error as i32);
+    table.set_item("error", (errors, kinds))?;
+    Ok((rows.len(), table))
 }
 
-/// The memory of numbers, in native byte order.
-fn bytes<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
+/// A number of each row, in native byte order.
+fn column<'py, T: Copy>(
+    py: Python<'py>,
+    rows: &[Row],
+    of: impl FnMut(&Row) -> T,
+) -> Bound<'py, PyBytes> {
+    let values: Vec<T> = rows.iter().map(of).collect();
     // SAFETY: the callers' i64, f64 and i32 have no padding, and any byte is a valid u8.
-    let bytes =
-        unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+    let bytes = unsafe {
+        std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(&values[..]))
+    };
     PyBytes::new(py, bytes)
 }
 
 fn figures<'py>(py: Python<'py>, audit: &Audit) -> PyResult<Bound<'py, PyDict>> {
     let figures = PyDict::new(py);
-    figures.set_item("requests", audit.lag.count())?;
+    figures.set_item("requests", audit.lag.count)?;
     figures.set_item("paced", audit.paced)?;
     for (name, lag) in [("lag", &audit.lag), ("own_lag", &audit.own_lag)] {
         for (percent, suffix) in [(50.0, "p50"), (99.0, "p99"), (100.0, "max")] {

@@ -10,8 +10,8 @@ use crate::errors::raise;
 
 const COLUMNS: usize = 7;
 
-/// The least value, the greatest, and the count of each bucket that holds something.
-type Buckets = (i64, i64, BTreeMap<usize, u64>);
+/// The least value, the greatest, and the count of each bucket by the greatest value in it.
+type Buckets = (i64, i64, BTreeMap<i64, u64>);
 
 /// Counts in memory that does not grow; see `rateproof.simulate.tally.PlainTally`.
 #[pyclass(module = "rateproof._native")]
@@ -21,7 +21,7 @@ pub struct Tally(core::Tally);
 impl Tally {
     #[new]
     fn new() -> Self {
-        Self(core::Tally::new())
+        Self(core::Tally::default())
     }
 
     /// Counts a table of events; how many had each code of an error.
@@ -75,12 +75,12 @@ impl Tally {
 
     #[getter]
     fn requests(&self) -> u64 {
-        self.0.requests()
+        self.0.requests
     }
 
     #[getter]
     fn bytes(&self) -> i128 {
-        self.0.bytes()
+        self.0.bytes
     }
 
     #[getter]
@@ -89,15 +89,15 @@ impl Tally {
     }
 
     fn outcomes(&self) -> [u64; KINDS] {
-        self.0.outcomes()
+        self.0.outcomes
     }
 
     fn statuses(&self) -> BTreeMap<i64, u64> {
-        self.0.statuses()
+        self.0.statuses.clone()
     }
 
     fn span(&self) -> Option<(i64, i64)> {
-        self.0.span()
+        self.0.span
     }
 
     /// The least, the greatest and the buckets of times of one kind.
@@ -112,7 +112,7 @@ impl Tally {
         }
         let times = self.0.times(which, kind);
         Ok(times
-            .range()
+            .range
             .map(|(low, high)| (low, high, times.buckets().collect())))
     }
 }

@@ -116,7 +116,7 @@ impl Worker {
         let address = (first + tried) % settings.addresses.len();
         let socket = connect(settings.addresses[address])?;
         let mut stream = match &settings.tls {
-            None => Stream::plain(socket),
+            None => Stream::Plain(socket),
             Some((config, name)) => Stream::tls(socket, config, name.clone())?,
         };
         self.poll.registry().register(

@@ -8,7 +8,7 @@ use mio::Waker;
 use crate::clock::monotonic_ns;
 
 /// The wishes of a moment.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// Since when the run's clock stands still; `None` while it goes.
     pub paused_at_ns: Option<i64>,
@@ -58,26 +58,27 @@ impl Control {
         self.abandon.load(Ordering::Acquire)
     }
 
-    /// Stops the run's clock, or lets it go on.
-    pub fn pause(&self, paused: bool) {
-        self.change(|wishes| match (paused, wishes.paused_at_ns) {
+    /// Wishes for what holds from now on; nothing changes where it is what held before.
+    ///
+    /// `paused` stops the run's clock; each more in `bursts` lets every client that waits send its
+    /// next request now; `extra_clients` are those beyond the scenario's, negative for fewer.
+    pub fn steer(&self, paused: bool, bursts: u64, extra_clients: i64) {
+        let mut wishes = lock(&self.wishes);
+        let before = *wishes;
+        (wishes.bursts, wishes.extra_clients) = (bursts, extra_clients);
+        match (paused, before.paused_at_ns) {
             (true, None) => wishes.paused_at_ns = Some(monotonic_ns()),
             (false, Some(since_ns)) => {
                 wishes.paused_ns += monotonic_ns() - since_ns;
                 wishes.paused_at_ns = None;
             }
             _ => {}
-        });
-    }
-
-    /// Every client that waits sends its next request now.
-    pub fn burst(&self) {
-        self.change(|wishes| wishes.bursts += 1);
-    }
-
-    /// So many clients more than the scenario says, or fewer.
-    pub fn extra_clients(&self, count: i64) {
-        self.change(|wishes| wishes.extra_clients = count);
+        }
+        if *wishes != before {
+            drop(wishes);
+            self.changes.fetch_add(1, Ordering::Release);
+            self.wake();
+        }
     }
 
     /// How many changes there were: cheap to ask in every turn of a loop.
@@ -88,12 +89,6 @@ impl Control {
     /// What is wished now.
     pub fn wishes(&self) -> Wishes {
         *lock(&self.wishes)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Wishes)) {
-        change(&mut lock(&self.wishes));
-        self.changes.fetch_add(1, Ordering::Release);
-        self.wake();
     }
 
     /// Lets every loop look around.

@@ -1,6 +1,7 @@
 //! A run: event loops on threads of their own, and the rows that they record.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -46,13 +47,18 @@ impl Engine {
             .collect::<io::Result<Vec<_>>>()?;
         let mut threads = Vec::with_capacity(loops);
         for (number, worker) in workers.into_iter().enumerate() {
-            let others = StopOthers(Some(Arc::clone(&shared)));
+            let others = Arc::clone(&shared);
             let spawned = Builder::new()
                 .name(format!("load-{number}"))
                 .spawn(move || {
-                    let audit = worker.run()?;
-                    others.spare();
-                    Ok(audit)
+                    let ended = catch_unwind(AssertUnwindSafe(|| worker.run()))
+                        .unwrap_or_else(|_| Err(io::Error::other("an event loop panicked")));
+                    if ended.is_err() {
+                        // Where one loop cannot go on, the others would hide that.
+                        others.start.cancel();
+                        others.control.stop();
+                    }
+                    ended
                 });
             match spawned {
                 Ok(thread) => threads.push(thread),
@@ -101,10 +107,7 @@ impl Engine {
         let mut audit = Audit::default();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
-            let ended = thread
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("an event loop panicked")));
-            audit.add(&ended?);
+            audit.add(&thread.join().expect("a panic was caught")?);
         }
         Ok(audit)
     }
@@ -115,24 +118,5 @@ impl Drop for Engine {
         self.control().abandon();
         // Whoever drops it early wants neither rows nor reasons.
         let _ = self.join();
-    }
-}
-
-/// Ends the run when one of its loops cannot go on: the others would hide that.
-struct StopOthers(Option<Arc<Shared>>);
-
-impl StopOthers {
-    /// It ended as it should.
-    fn spare(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for StopOthers {
-    fn drop(&mut self) {
-        if let Some(shared) = &self.0 {
-            shared.start.cancel();
-            shared.control.stop();
-        }
     }
 }

@@ -13,16 +13,13 @@ const SUB_BITS: u32 = 10;
 pub struct Histogram {
     // As long as the greatest value needs; the last one is never 0.
     counts: Vec<u64>,
-    count: u64,
-    range: Option<(i64, i64)>,
+    /// How many values were counted.
+    pub count: u64,
+    /// The least and the greatest value, exact; None where nothing was counted.
+    pub range: Option<(i64, i64)>,
 }
 
 impl Histogram {
-    /// Nothing counted, nothing allocated.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Counts one value.
     #[inline]
     pub fn add(&mut self, value: i64) {
@@ -51,16 +48,6 @@ impl Histogram {
         self.widen(low, high);
     }
 
-    /// How many values were counted.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The least and the greatest value, exact; None where nothing was counted.
-    pub fn range(&self) -> Option<(i64, i64)> {
-        self.range
-    }
-
     /// The nearest-rank percentile for `percent` above 0 and at most 100, which is the maximum.
     pub fn percentile(&self, percent: f64) -> Option<i64> {
         let (_, high) = self.range?;
@@ -70,16 +57,17 @@ impl Histogram {
         for (bucket, count) in self.buckets() {
             left = left.saturating_sub(count);
             if left == 0 {
-                return Some(last_value_of(bucket).min(high));
+                return Some(bucket.min(high));
             }
         }
         Some(high)
     }
 
-    /// Every bucket that holds something, with its count, in ascending order.
-    pub fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+    /// The greatest value of every bucket that holds something, with its count, in ascending order.
+    pub fn buckets(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
         let counts = self.counts.iter().copied().enumerate();
-        counts.filter(|&(_, count)| count > 0)
+        let held = counts.filter(|&(_, count)| count > 0);
+        held.map(|(bucket, count)| (last_value_of(bucket), count))
     }
 
     #[inline]
@@ -112,7 +100,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_nearest_rank_and_the_last_is_exact() {
-        let mut histogram = Histogram::new();
+        let mut histogram = Histogram::default();
         assert_eq!(histogram.percentile(50.0), None);
         for value in (1..=100).rev() {
             histogram.add(value);
@@ -121,23 +109,27 @@ mod tests {
         assert_eq!(ranks, [1, 1, 50, 99, 100, 100]);
         histogram.add(1_234_567_891);
         assert_eq!(histogram.percentile(100.0), Some(1_234_567_891));
-        assert_eq!(histogram.range(), Some((1, 1_234_567_891)));
+        assert_eq!(histogram.range, Some((1, 1_234_567_891)));
     }
 
     #[test]
     fn merging_is_adding_all() {
-        let mut all = Histogram::new();
-        let mut parts = [Histogram::new(), Histogram::new(), Histogram::new()];
+        let mut all = Histogram::default();
+        let mut parts = [
+            Histogram::default(),
+            Histogram::default(),
+            Histogram::default(),
+        ];
         for number in 0..2_000_i64 {
             let value = number * number * 977 - 3;
             all.add(value);
             parts[(number % 2) as usize].add(value);
         }
-        let mut merged = Histogram::new();
+        let mut merged = Histogram::default();
         for part in &parts {
             merged.merge(part);
         }
         assert_eq!(merged, all);
-        assert_eq!(merged.count(), 2_000);
+        assert_eq!(merged.count, 2_000);
     }
 }

@@ -10,13 +10,6 @@ use crate::settings::Settings;
 /// No connection, or no lane.
 pub const NONE: u32 = u32::MAX;
 
-const NOTHING: Send = Send {
-    intended_ns: 0,
-    alias: 0,
-    attempt: 0,
-    over_ns: 0,
-};
-
 /// What a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -75,7 +68,7 @@ impl Lane {
         Self {
             plan,
             stage: first.map_or(Stage::Ended, |_| Stage::Waiting),
-            send: first.unwrap_or(NOTHING),
+            send: first.unwrap_or_default(),
             origin_ns: now_ns,
             free_ns: now_ns,
             due_ns: 0,

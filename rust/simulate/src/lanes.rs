@@ -19,7 +19,7 @@ impl Worker {
         let settings = &self.shared.settings;
         let last = &settings.groups[settings.groups.len() - 1];
         let clients = (i64::from(last.clients) + extra_clients).max(0) as u64;
-        let wanted = settings.settled_lanes() + clients * u64::from(last.connections);
+        let wanted = settings.lanes() - last.lanes() + clients * u64::from(last.connections);
         let loops = settings.loops as u64;
         for index in 0..self.lanes.len() {
             let beyond = index as u64 * loops + self.number as u64 >= wanted;

@@ -26,13 +26,6 @@ impl Outcome {
             Self::Admitted
         }
     }
-
-    /// The outcome with this number.
-    pub fn numbered(number: u8) -> Option<Self> {
-        [Self::Admitted, Self::Rejected, Self::Unknown]
-            .into_iter()
-            .find(|outcome| *outcome as u8 == number)
-    }
 }
 
 /// What went wrong with a request.
@@ -115,7 +108,5 @@ mod tests {
         assert_eq!(ErrorKind::NAMES[ErrorKind::Other as usize], "other");
         assert_eq!(ErrorKind::NAMES[ErrorKind::Protocol as usize], "protocol");
         assert_eq!(Outcome::NAMES[Outcome::Unknown as usize], "unknown");
-        assert_eq!(Outcome::numbered(1), Some(Outcome::Rejected));
-        assert_eq!(Outcome::numbered(3), None);
     }
 }

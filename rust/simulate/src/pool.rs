@@ -1,5 +1,7 @@
 //! The connections of a loop: at most so many, idle ones handed on when there are no more.
 
+use std::collections::BTreeMap;
+
 use mio::net::TcpStream;
 
 use crate::http::Parser;
@@ -60,8 +62,8 @@ pub struct Connection {
     pub spent: bool,
     /// When it is given up, monotonic ns; `i64::MAX`: never.
     pub deadline_ns: i64,
-    before: u32,
-    behind: u32,
+    /// Its place in the order of those that idle.
+    ticket: u64,
 }
 
 /// Connections by number, those that idle in the order in which they became so.
@@ -69,9 +71,8 @@ pub struct Pool {
     slots: Vec<Option<Connection>>,
     vacant: Vec<u32>,
     most: usize,
-    longest_idle: u32,
-    latest_idle: u32,
-    idle: usize,
+    idle: BTreeMap<u64, u32>,
+    tickets: u64,
     // Of each place, the earliest instant at which the loop looks at it again.
     watched_ns: Vec<i64>,
 }
@@ -83,9 +84,8 @@ impl Pool {
             slots: Vec::new(),
             vacant: Vec::new(),
             most,
-            longest_idle: NONE,
-            latest_idle: NONE,
-            idle: 0,
+            idle: BTreeMap::new(),
+            tickets: 0,
             watched_ns: Vec::new(),
         }
     }
@@ -97,7 +97,7 @@ impl Pool {
 
     /// Whether a request is in flight on any of them.
     pub fn is_busy(&self) -> bool {
-        self.slots.len() - self.vacant.len() > self.idle
+        self.slots.len() - self.vacant.len() > self.idle.len()
     }
 
     /// Whether there are fewer connections than so many lanes could have.
@@ -107,7 +107,7 @@ impl Pool {
 
     /// Whether a lane without a connection can get one now, a new one or another's that idles.
     pub fn can_serve(&self) -> bool {
-        self.has_room() || self.longest_idle != NONE
+        self.has_room() || !self.idle.is_empty()
     }
 
     /// The place that the next connection will have, for registering its socket.
@@ -132,14 +132,13 @@ impl Pool {
             number,
             lane,
             phase: Phase::Connecting,
-            parser: Parser::new(),
+            parser: Parser::default(),
             first,
             tried,
             flight,
             spent: false,
             deadline_ns: i64::MAX,
-            before: NONE,
-            behind: NONE,
+            ticket: 0,
         };
         match self.vacant.pop() {
             Some(place) => {
@@ -168,38 +167,26 @@ impl Pool {
 
     /// Puts a connection behind all others that idle.
     pub fn idle(&mut self, place: u32) {
-        let before = self.latest_idle;
+        self.tickets += 1;
+        let ticket = self.tickets;
         let connection = self.at(place);
         connection.phase = Phase::Idle;
         connection.deadline_ns = i64::MAX;
-        (connection.before, connection.behind) = (before, NONE);
-        match before {
-            NONE => self.longest_idle = place,
-            before => self.at(before).behind = place,
-        }
-        self.latest_idle = place;
-        self.idle += 1;
+        connection.ticket = ticket;
+        self.idle.insert(ticket, place);
     }
 
     /// Takes an idle connection into use.
     pub fn wake(&mut self, place: u32) {
-        self.idle -= 1;
-        let connection = self.at(place);
-        let (before, behind) = (connection.before, connection.behind);
-        (connection.before, connection.behind) = (NONE, NONE);
-        match before {
-            NONE => self.longest_idle = behind,
-            before => self.at(before).behind = behind,
-        }
-        match behind {
-            NONE => self.latest_idle = before,
-            behind => self.at(behind).before = before,
-        }
+        let ticket = self.at(place).ticket;
+        self.idle.remove(&ticket);
     }
 
     /// The connection that has been idle for the longest time, or `NONE`.
     pub fn longest_idle(&self) -> u32 {
-        self.longest_idle
+        self.idle
+            .first_key_value()
+            .map_or(NONE, |(_, &place)| place)
     }
 
     /// Asks to look at a place at an instant; false where an earlier look is down for it.
@@ -260,7 +247,7 @@ mod tests {
         let mut pool = Pool::new(most);
         for lane in 0..most as u32 {
             let place = pool.next_place();
-            let stream = Stream::plain(connect(address).unwrap());
+            let stream = Stream::Plain(connect(address).unwrap());
             assert_eq!(pool.open(stream, 0, lane, (0, 0), FLIGHT), place);
         }
         pool

@@ -1,12 +1,10 @@
 //! One row for every request, in buffers that a loop fills and its reader empties.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use crate::identity::{Identity, identity_of};
 use crate::outcome::{ErrorKind, Outcome};
 
 /// No value, in a column of integers.
@@ -62,7 +60,6 @@ pub struct Row {
 pub struct Recorder {
     rows: Vec<Row>,
     full: Sender<Vec<Row>>,
-    empty: Receiver<Vec<Row>>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -90,12 +87,9 @@ impl Recorder {
         if self.rows.is_empty() {
             return;
         }
-        let next = self
-            .empty
-            .try_recv()
-            .unwrap_or_else(|_| Vec::with_capacity(ROWS));
         self.waiting.fetch_add(self.rows.len(), Ordering::Relaxed);
         // A reader that is gone wants no more rows.
+        let next = Vec::with_capacity(ROWS);
         let _ = self.full.send(std::mem::replace(&mut self.rows, next));
     }
 }
@@ -104,42 +98,29 @@ impl Recorder {
 pub struct Reader {
     waiting: Arc<AtomicUsize>,
     full: Receiver<Vec<Row>>,
-    empty: Vec<Sender<Vec<Row>>>,
-    turn: usize,
 }
 
 /// The recorders of `loops` event loops, and their reader.
 pub fn recorders(loops: usize) -> (Vec<Recorder>, Reader) {
     let (full, from_loops) = channel();
     let waiting = Arc::new(AtomicUsize::new(0));
-    let mut empty = Vec::with_capacity(loops);
     let recorders = (0..loops)
-        .map(|_| {
-            let (to_loop, from_reader) = channel();
-            for _ in 0..4 {
-                let _ = to_loop.send(Vec::with_capacity(ROWS));
-            }
-            empty.push(to_loop);
-            Recorder {
-                rows: Vec::with_capacity(ROWS),
-                full: full.clone(),
-                empty: from_reader,
-                waiting: Arc::clone(&waiting),
-            }
+        .map(|_| Recorder {
+            rows: Vec::with_capacity(ROWS),
+            full: full.clone(),
+            waiting: Arc::clone(&waiting),
         })
         .collect();
     let reader = Reader {
         waiting,
         full: from_loops,
-        empty,
-        turn: 0,
     };
     (recorders, reader)
 }
 
 impl Reader {
     /// Rows in the order of each loop; empty when none came in time, `None` when all loops ended.
-    pub fn read(&mut self, timeout: Duration) -> Option<Vec<Row>> {
+    pub fn read(&self, timeout: Duration) -> Option<Vec<Row>> {
         let mut rows = match self.full.recv_timeout(timeout) {
             Ok(rows) => rows,
             Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
@@ -150,75 +131,9 @@ impl Reader {
                 break;
             };
             rows.append(&mut more);
-            self.turn = (self.turn + 1) % self.empty.len();
-            let _ = self.empty[self.turn].send(more);
         }
         self.waiting.fetch_sub(rows.len(), Ordering::Relaxed);
         Some(rows)
-    }
-}
-
-/// Rows by column.
-pub struct Columns {
-    /// How many rows.
-    pub length: usize,
-    /// Integers, `NULL` for none.
-    pub integers: Vec<(&'static str, Vec<i64>)>,
-    /// Floats, NaN for none.
-    pub floats: Vec<(&'static str, Vec<f64>)>,
-    /// The identity of each row, by its place in `identities`.
-    pub keys: Vec<i32>,
-    /// Each identity once.
-    pub identities: Vec<Identity>,
-    /// The outcome of each row, by its place in `Outcome::NAMES`.
-    pub outcomes: Vec<i32>,
-    /// The error of each row, by its place in `ErrorKind::NAMES`.
-    pub errors: Vec<i32>,
-}
-
-impl Columns {
-    /// Turns rows around.
-    pub fn of(rows: &[Row], namespace: &str) -> Self {
-        let integers = |of: fn(&Row) -> i64| rows.iter().map(of).collect::<Vec<_>>();
-        let floats = |of: fn(&Row) -> f64| rows.iter().map(of).collect::<Vec<_>>();
-        let mut places: HashMap<(u32, u32), i32> = HashMap::new();
-        let mut identities = Vec::new();
-        let keys = rows
-            .iter()
-            .map(|row| {
-                *places.entry((row.client, row.alias)).or_insert_with(|| {
-                    identities.push(identity_of(namespace, row.client, row.alias));
-                    (identities.len() - 1) as i32
-                })
-            })
-            .collect();
-        Self {
-            length: rows.len(),
-            integers: vec![
-                ("sequence", integers(|row| row.sequence)),
-                ("attempt", integers(|row| i64::from(row.attempt))),
-                ("intended_ns", integers(|row| row.intended_ns)),
-                ("sent_ns", integers(|row| row.sent_ns)),
-                ("received_ns", integers(|row| row.received_ns)),
-                ("done_ns", integers(|row| row.done_ns)),
-                ("status", integers(|row| row.status)),
-                ("bytes", integers(|row| row.bytes)),
-                (
-                    "ratelimit_remaining",
-                    integers(|row| row.ratelimit_remaining),
-                ),
-                ("connection", integers(|row| row.connection)),
-                ("worker", integers(|row| i64::from(row.worker))),
-            ],
-            floats: vec![
-                ("retry_after_s", floats(|row| row.retry_after_s)),
-                ("ratelimit_reset_s", floats(|row| row.ratelimit_reset_s)),
-            ],
-            keys,
-            identities,
-            outcomes: rows.iter().map(|row| row.outcome as i32).collect(),
-            errors: rows.iter().map(|row| row.error as i32).collect(),
-        }
     }
 }
 
@@ -250,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_lags_loses_nothing() {
-        let (mut recorders, mut reader) = recorders(2);
+        let (mut recorders, reader) = recorders(2);
         let each = 10 * ROWS as i64 + 7;
         for number in 0..each {
             recorders[0].push(row(2 * number));
@@ -264,15 +179,5 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..2 * each).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn columns_hold_each_identity_once() {
-        let rows: Vec<_> = (0..6).map(row).collect();
-        let columns = Columns::of(&rows, "run");
-        assert_eq!(columns.keys, [0, 1, 2, 0, 1, 2]);
-        assert_eq!(columns.identities[1], identity_of("run", 1, 0));
-        assert_eq!(columns.integers[0].1, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(columns.errors, [ErrorKind::Timeout as i32; 6]);
     }
 }

@@ -18,6 +18,13 @@ pub struct Group {
     pub connections: u32,
 }
 
+impl Group {
+    /// Connections of all its clients.
+    pub fn lanes(&self) -> u64 {
+        u64::from(self.clients) * u64::from(self.connections)
+    }
+}
+
 /// A run, complete.
 pub struct Settings {
     /// Where to connect, tried in this order.
@@ -59,21 +66,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Lanes (connections of clients) of all groups but the last.
-    pub fn settled_lanes(&self) -> u64 {
-        self.lanes_of(&self.groups[..self.groups.len() - 1])
-    }
-
-    /// Lanes of all groups.
+    /// Lanes (connections of clients) of all groups.
     pub fn lanes(&self) -> u64 {
-        self.lanes_of(&self.groups)
-    }
-
-    fn lanes_of(&self, groups: &[Group]) -> u64 {
-        groups
-            .iter()
-            .map(|group| u64::from(group.clients) * u64::from(group.connections))
-            .sum()
+        self.groups.iter().map(Group::lanes).sum()
     }
 
     /// The place of the group and the number of the client of a lane, and which of its
@@ -83,13 +78,12 @@ impl Settings {
     pub fn owner(&self, lane: u64) -> (usize, u32, u32) {
         let (mut first_lane, mut first_client) = (0, 0);
         for (place, group) in self.groups.iter().enumerate() {
-            let lanes = u64::from(group.clients) * u64::from(group.connections);
-            if lane < first_lane + lanes || place + 1 == self.groups.len() {
+            if lane < first_lane + group.lanes() || place + 1 == self.groups.len() {
                 let client = (lane - first_lane) / u64::from(group.connections);
                 let connection = (lane - first_lane) % u64::from(group.connections);
                 return (place, first_client + client as u32, connection as u32);
             }
-            first_lane += lanes;
+            first_lane += group.lanes();
             first_client += group.clients;
         }
         unreachable!("there is at least one group")
@@ -129,7 +123,7 @@ mod tests {
             start_ns: 0,
             loops: 1,
         };
-        assert_eq!((settings.settled_lanes(), settings.lanes()), (2, 8));
+        assert_eq!(settings.lanes(), 8);
         let owners: Vec<_> = (0..11).map(|lane| settings.owner(lane)).collect();
         assert_eq!(owners[..2], [(0, 0, 0), (0, 1, 0)]);
         assert_eq!(owners[2..5], [(1, 2, 0), (1, 2, 1), (1, 2, 2)]);

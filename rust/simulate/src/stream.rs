@@ -1,6 +1,5 @@
 //! One connection, in clear or in TLS, read and written without ever waiting.
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
@@ -27,17 +26,6 @@ impl From<io::Error> for StreamError {
     }
 }
 
-impl fmt::Display for StreamError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tls(error) => error.fmt(to),
-            Self::Socket(error) => error.fmt(to),
-        }
-    }
-}
-
-impl std::error::Error for StreamError {}
-
 /// A connection whose socket does not block.
 pub enum Stream {
     /// In clear: `read` and `write` are one system call each.
@@ -55,11 +43,6 @@ pub struct TlsStream {
 }
 
 impl Stream {
-    /// A connection in clear.
-    pub fn plain(socket: TcpStream) -> Self {
-        Self::Plain(socket)
-    }
-
     /// A connection that will speak TLS to `name`, which its certificate must bear.
     ///
     /// Nothing is sent yet; [`Stream::advance`] does the handshake.
@@ -111,7 +94,7 @@ impl Stream {
 
     /// Writes plaintext, as much as is taken now.
     ///
-    /// Within TLS what is taken may still wait for the socket; [`Stream::want_write`] says so.
+    /// Within TLS what is taken may still wait for the socket: see [`Stream::advance`].
     ///
     /// # Errors
     /// `WouldBlock` where nothing is taken now.
@@ -119,14 +102,6 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.write(data),
             Self::Tls(stream) => stream.write(data),
-        }
-    }
-
-    /// Whether something taken earlier still waits for the socket to become writable.
-    pub fn want_write(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => stream.session.wants_write(),
         }
     }
 

@@ -10,7 +10,6 @@ pub const NULL: i64 = i64::MIN;
 /// How many kinds of outcome there are: admitted, rejected, unknown.
 pub const KINDS: usize = 3;
 
-const USUAL_STATUSES: usize = 1_000;
 const BLOCK_BITS: u32 = 12;
 const BLOCK_WORDS: usize = 1 << (BLOCK_BITS - 6);
 
@@ -19,7 +18,7 @@ const BLOCK_WORDS: usize = 1 << (BLOCK_BITS - 6);
 pub struct Row {
     /// Before the first byte was written.
     pub sent_ns: i64,
-    /// After the first byte of the answer.
+    /// After all three digits of the final status.
     pub received_ns: i64,
     /// After the whole answer.
     pub done_ns: i64,
@@ -45,51 +44,32 @@ pub enum Times {
 /// Counts in memory that does not grow with the number of events.
 ///
 /// Connections are counted exactly, by a bit for each number.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tally {
-    requests: u64,
-    bytes: i128,
-    outcomes: [u64; KINDS],
-    usual_statuses: Vec<u64>,
-    other_statuses: BTreeMap<i64, u64>,
-    span: Option<(i64, i64)>,
+    /// How many events.
+    pub requests: u64,
+    /// Of all bodies together.
+    pub bytes: i128,
+    /// How many of each kind.
+    pub outcomes: [u64; KINDS],
+    /// How many of each status, those that occurred.
+    pub statuses: BTreeMap<i64, u64>,
+    /// The first instant of sending and the last end; None without events.
+    pub span: Option<(i64, i64)>,
     times: [[Histogram; KINDS]; 2],
     blocks: HashMap<i64, [u64; BLOCK_WORDS]>,
     last_connection: i64,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Tally {
-    /// Nothing counted.
-    pub fn new() -> Self {
-        Self {
-            requests: 0,
-            bytes: 0,
-            outcomes: [0; KINDS],
-            usual_statuses: vec![0; USUAL_STATUSES],
-            other_statuses: BTreeMap::new(),
-            span: None,
-            times: Default::default(),
-            blocks: HashMap::new(),
-            last_connection: 0,
-        }
-    }
-
     /// Counts one event; `kind` is 0 admitted, 1 rejected or 2 unknown.
     #[inline]
     pub fn add(&mut self, row: &Row, kind: usize) {
         self.requests += 1;
         self.bytes += i128::from(row.bytes);
         self.outcomes[kind] += 1;
-        match usize::try_from(row.status) {
-            Ok(status) if status < USUAL_STATUSES => self.usual_statuses[status] += 1,
-            _ if row.status != NULL => *self.other_statuses.entry(row.status).or_insert(0) += 1,
-            _ => {}
+        if row.status != NULL {
+            *self.statuses.entry(row.status).or_insert(0) += 1;
         }
         if row.connection != self.last_connection {
             self.note_connection(row.connection);
@@ -112,34 +92,6 @@ impl Tally {
             None => (row.sent_ns, end_ns),
             Some((first, last)) => (first.min(row.sent_ns), last.max(end_ns)),
         });
-    }
-
-    /// How many events.
-    pub fn requests(&self) -> u64 {
-        self.requests
-    }
-
-    /// Of all bodies together.
-    pub fn bytes(&self) -> i128 {
-        self.bytes
-    }
-
-    /// How many of each kind.
-    pub fn outcomes(&self) -> [u64; KINDS] {
-        self.outcomes
-    }
-
-    /// How many of each status, those that occurred.
-    pub fn statuses(&self) -> BTreeMap<i64, u64> {
-        let usual = (0..).zip(self.usual_statuses.iter().copied());
-        let mut statuses: BTreeMap<i64, u64> = usual.filter(|&(_, count)| count > 0).collect();
-        statuses.extend(&self.other_statuses);
-        statuses
-    }
-
-    /// The first instant of sending and the last end; None without events.
-    pub fn span(&self) -> Option<(i64, i64)> {
-        self.span
     }
 
     /// How many numbers of connections there were; 0 is none.

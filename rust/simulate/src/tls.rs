@@ -43,17 +43,12 @@ pub fn client_config(ca: Option<&Path>, insecure: bool) -> Result<Arc<ClientConf
     Ok(Arc::new(config))
 }
 
-/// The name that a certificate must bear for a host of a URL, a name or an address, in brackets
-/// or without.
+/// The name that a certificate must bear for a host of a URL, a name or a bare address.
 ///
 /// # Errors
 /// A sentence that names the host, where no certificate could bear it.
 pub fn server_name(host: &str) -> Result<ServerName<'static>, String> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
-    ServerName::try_from(bare.to_owned())
+    ServerName::try_from(host.to_owned())
         .map_err(|_| format!("no certificate can bear the host name {host:?}"))
 }
 
@@ -221,7 +216,7 @@ mod tests {
 
     #[test]
     fn names_and_addresses_are_hosts_and_nothing_else() {
-        for host in ["localhost", "example.test", "127.0.0.1", "::1", "[::1]"] {
+        for host in ["localhost", "example.test", "127.0.0.1", "::1"] {
             server_name(host).unwrap();
         }
         for host in ["", "a b", "exa/mple"] {

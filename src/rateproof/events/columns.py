@@ -75,44 +75,44 @@ class Column:
             self.values().extend(other._values)
 
 
-class Ints(Column):
-    """Integers or None, 8 bytes each."""
+class Numbers(Column):
+    """Numbers or None, 8 bytes each."""
 
     __slots__ = ()
-    typecode = "q"
-
-    def append(self, value: int | None, times: int = 1) -> None:
-        """Add one row, or several of the same value."""
-        self.push(NULL if value is None else value, times)
-
-    def __getitem__(self, index: int) -> int | None:
-        value: int = self._same if self._values is None else self._values[index]
-        return None if value == NULL else value
-
-    def __iter__(self) -> Iterator[int | None]:
-        if self._values is None:
-            return repeat(None if self._same == NULL else self._same, self._length)
-        return (None if value == NULL else value for value in self._values)
-
-
-class Floats(Column):
-    """Floats or None, 8 bytes each."""
-
-    __slots__ = ()
-    typecode = "d"
+    null: ClassVar[Any]
 
     def append(self, value: float | None, times: int = 1) -> None:
         """Add one row, or several of the same value."""
-        self.push(math.nan if value is None else value, times)
+        self.push(self.null if value is None else value, times)
 
-    def __getitem__(self, index: int) -> float | None:
-        value: float = self._same if self._values is None else self._values[index]
-        return None if math.isnan(value) else value
+    def __getitem__(self, index: int) -> Any:
+        return next(self._told([self._same if self._values is None else self._values[index]]))
 
-    def __iter__(self) -> Iterator[float | None]:
+    def __iter__(self) -> Iterator[Any]:
         if self._values is None:
-            return repeat(None if math.isnan(self._same) else self._same, self._length)
-        return (None if value != value else value for value in self._values)  # noqa: PLR0124
+            return repeat(next(self._told([self._same])), self._length)
+        return self._told(self._values)
+
+    def _told(self, numbers: "Sequence[Any] | array[Any]") -> Iterator[Any]:
+        null = self.null
+        # NaN is the one number that differs from itself.
+        return (None if n == null or n != n else n for n in numbers)  # noqa: PLR0124
+
+
+class Ints(Numbers):
+    """Integers or None."""
+
+    __slots__ = ()
+    typecode = "q"
+    null = NULL
+
+
+class Floats(Numbers):
+    """Floats or None."""
+
+    __slots__ = ()
+    typecode = "d"
+    null = math.nan
 
 
 class Words(Column):

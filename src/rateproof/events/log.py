@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import compress, count, islice
 from operator import lt
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, get_args, get_type_hints
 
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.columns import NULL, Column, Floats, Ints, Words
@@ -56,18 +56,18 @@ class Event:
     """One request as its client saw it. Times are ns of one monotonic clock.
 
     Args:
+        run: number of the run in this log.
         key: the client's identity as sent, any bytes.
+        sequence: number of the request within its run.
+        attempt: 0 for a first try, n for the n-th repetition by the client.
+        intended_ns: when the schedule wanted it sent; None if it had no plan.
         sent_ns: taken before the first byte of the request was written, so the
             server's decision is not earlier.
         received_ns: taken after all three digits of the final status had
             arrived, so the decision is not later; None if no answer came.
+        done_ns: when the whole answer had been read.
         status: the HTTP status, None if no answer came.
         outcome: `admitted`, `rejected` or `unknown`.
-        run: number of the run in this log.
-        sequence: number of the request within its run.
-        attempt: 0 for a first try, n for the n-th repetition by the client.
-        intended_ns: when the schedule wanted it sent; None if it had no plan.
-        done_ns: when the whole answer had been read.
         error: kind of failure, such as `refused`, `reset` or `timeout`.
         bytes: length of the answer's body.
         retry_after_s: value of Retry-After in seconds.
@@ -77,16 +77,16 @@ class Event:
         worker: number of the generator's thread that sent it.
     """
 
-    key: bytes
-    sent_ns: int
-    received_ns: int | None
-    status: int | None
-    outcome: str
     run: int = 0
+    key: bytes
     sequence: int = 0
     attempt: int = 0
     intended_ns: int | None = None
+    sent_ns: int
+    received_ns: int | None
     done_ns: int | None = None
+    status: int | None
+    outcome: str
     error: str | None = None
     bytes: int = 0
     retry_after_s: float | None = None
@@ -97,27 +97,12 @@ class Event:
 
 
 INT, FLOAT, TEXT, BINARY = "int", "float", "text", "binary"
+_KINDS = {int: INT, float: FLOAT, str: TEXT, bytes: BINARY}
 
 COLUMNS: Final[Mapping[str, str]] = {
-    "run": INT,
-    "key": BINARY,
-    "sequence": INT,
-    "attempt": INT,
-    "intended_ns": INT,
-    "sent_ns": INT,
-    "received_ns": INT,
-    "done_ns": INT,
-    "status": INT,
-    "outcome": TEXT,
-    "error": TEXT,
-    "bytes": INT,
-    "retry_after_s": FLOAT,
-    "ratelimit_remaining": INT,
-    "ratelimit_reset_s": FLOAT,
-    "connection": INT,
-    "worker": INT,
+    name: _KINDS[(get_args(told) or (told,))[0]] for name, told in get_type_hints(Event).items()
 }
-"""Every column in file order, with its kind."""
+"""Every column in file order, which is that of `Event`, with its kind."""
 
 REQUIRED = ("key", "sent_ns", "received_ns", "status")
 """A log needs no more than these columns to be judged."""

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Iterable
 
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.server.child import may_be_ours
 from rateproof.hunt.settings import TestSettings
 from rateproof.options.declared import JUDGING, REQUEST, UNDER_TEST, VERBS
 from rateproof.simulate.request import shown_header
@@ -74,6 +73,4 @@ def repeat_command(
     if iterations is not None and (settings.nemesis or recipe is None):
         words += ["--nemesis", ",".join(settings.nemesis)] if settings.nemesis else []
         words += ["--seed", str(settings.seed), "--iterations", str(iterations)]
-    if not settings.may_start and settings.start is None and may_be_ours(settings.target):
-        words.append("--no-start")  # it was somebody else's
     return words if recipe is None else words + recipe.options()

@@ -10,7 +10,7 @@ from rateproof.simulate.behaviour import Program
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.checks import check_count
 from rateproof.simulate.programs.arrivals import Fixed
-from rateproof.simulate.programs.steps import RENAME, Ask, Repeat, Wait, compiled
+from rateproof.simulate.programs.steps import RENAME, ask, compiled, repeat, wait
 from rateproof.simulate.scenario import Group
 from rateproof.units import format_seconds, parse_duration
 
@@ -86,9 +86,8 @@ class Crowd:
 
     def program(self) -> Program:
         """A new name after each request."""
-        together = Repeat(self.identities, (Ask(), RENAME))
-        wait = (Wait(Fixed(self.at_ns)),) if self.at_ns else ()
-        return compiled(*wait, together)
+        before = wait(Fixed(self.at_ns)) if self.at_ns else ()
+        return compiled(before, repeat(self.identities, ask(), RENAME))
 
 
 @dataclass(frozen=True, slots=True)

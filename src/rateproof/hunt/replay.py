@@ -1,5 +1,6 @@
 """A schedule that was given, run as it is on fresh clients."""
 
+import time
 from dataclasses import replace
 
 from rateproof.hunt.exploration.draw import SCHEDULE, Draw
@@ -18,9 +19,10 @@ from rateproof.hunt.shrinking.reproduction import (
 from rateproof.prove import INCONCLUSIVE, VIOLATED, Cause
 from rateproof.units import SECOND_NS
 
-__all__ = ["outcome_of", "scheduled", "told_if_cut_short"]
+__all__ = ["LATE", "outcome_of", "scheduled", "told_if_cut_short"]
 
 _MOST_SPREAD_NS = 60 * SECOND_NS
+LATE = "the phase of the schedule lies beyond --shrink-time: it begins at once"
 
 
 def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw, Phase | None]:
@@ -37,7 +39,10 @@ def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw
         groups=bench.groups,
         note=str(recipe),
     )
-    return drawn, bench.phase
+    phase = bench.phase
+    if phase is not None and phase.next_ns() - time.monotonic_ns() > settings.shrink_time_ns:
+        phase = None
+    return drawn, phase
 
 
 def outcome_of(recipe: Recipe, iteration: Iteration, rig: Rig) -> Reproduction:
@@ -62,12 +67,19 @@ def outcome_of(recipe: Recipe, iteration: Iteration, rig: Rig) -> Reproduction:
     )
 
 
-def told_if_cut_short(recipe: Recipe, iteration: Iteration) -> Iteration:
-    """The iteration; inconclusive where nothing was found and nobody had sent all of the recipe."""
+def told_if_cut_short(recipe: Recipe, iteration: Iteration, *, timely: bool = True) -> Iteration:
+    """The iteration; inconclusive where nothing was found and nobody had sent the recipe.
+
+    Args:
+        recipe: what was to be sent.
+        iteration: what came of it.
+        timely: whether it began in its phase.
+    """
     verdict, ended = iteration.verdict, _ended(recipe, iteration)
-    if verdict.outcome == VIOLATED or iteration.crashes or any(ended):
+    if verdict.outcome == VIOLATED or iteration.crashes or (any(ended) and timely):
         return iteration
     why = f"the schedule was cut short: none of {len(ended)} clients had sent all of it"
+    why = why if timely else LATE
     found = len(verdict.diagnosis)
     return replace(
         iteration,

@@ -1,20 +1,28 @@
 """The target and the means to test it, handed to whoever sends or judges."""
 
+import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rateproof.events import EventLog
 from rateproof.hunt.recipe import Phase
 from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.settings import TestSettings
+from rateproof.output import say
 from rateproof.prove import Verdict, judge
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.transports import Transport
+from rateproof.units import SECOND_NS
 
 __all__ = ["Rig", "alone", "keys_of", "rows_of"]
+
+
+_SHARED = ("clock", "admitted_statuses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +34,14 @@ class Rig:
         transport: what sends.
         stop: ends early whatever goes on.
         child: the server, where it is ours to look after.
+        sent: how many requests were, in all.
     """
 
     settings: TestSettings
     transport: Transport
     stop: threading.Event
     child: ChildServer | None = None
+    sent: Counter[str] = field(default_factory=Counter)
 
     def scenario(
         self,
@@ -52,8 +62,24 @@ class Rig:
     def send(
         self, scenario: Scenario, observe: Callable[[EventLog], None] | None = None
     ) -> EventLog:
-        """Run a scenario until it is over or stopped."""
-        return self.transport(scenario, control=Control(self.stop), observe=observe)
+        """Run a scenario until it is over or stopped, as all is once `max_requests` were sent.
+
+        Where it begins later, that is said.
+        """
+        wait_ns = (scenario.start_ns or 0) - time.monotonic_ns()
+        if wait_ns > SECOND_NS:
+            say(f"waiting {wait_ns / SECOND_NS:.0f} s for the next window")
+
+        def count(part: EventLog) -> None:
+            self.sent["requests"] += len(part)
+            if self.sent["requests"] >= (self.settings.max_requests or sys.maxsize):
+                self.stop.set()
+            if observe is not None:
+                observe(part)
+
+        log = self.transport(scenario, control=Control(self.stop), observe=count)
+        log.metadata["admitted_statuses"] = sorted(self.settings.admitted_statuses or ())
+        return log
 
     def judge(self, log: EventLog, claims: frozenset[str] | None = None) -> Verdict:
         """The verdict on a log as the test was told to judge; None: on all its claims."""
@@ -90,7 +116,7 @@ def alone(log: EventLog, clients: int) -> list[EventLog]:
     """Split off a log for each of the first clients, as if there had been no other."""
     logs = []
     for rows in rows_of(log, keys_of(log, clients)).values():
-        own = EventLog({"fresh_keys": True, "clock": log.metadata.get("clock")})
+        own = EventLog({"fresh_keys": True} | {name: log.metadata.get(name) for name in _SHARED})
         own.extend(log[row] for row in rows)
         logs.append(own)
     return logs

@@ -7,6 +7,7 @@ judges it; what violated the policy is made as short as it gets (`shrinking`) an
 import itertools
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,13 +15,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rateproof.errors import CannotWrite
+from rateproof.errors import CannotWrite, RateproofError
 from rateproof.events import listed, open_log_writer, parquet
-from rateproof.hunt.exploration.draw import Draw, draw
+from rateproof.hunt.exploration.attacks import Attack
+from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed, draw, filling
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase
-from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
+from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import Console, SummaryFile
@@ -82,17 +84,22 @@ def run_test(
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
         if stop is None:
             stack.enter_context(signals.handled())
-        child = server_for(settings)
-        if child is None:
-            settings = replace(settings, may_start=False)  # nor by who repeats it
-        else:
-            stack.push(child)
-            child.start(signals.stop)
-        subject = _subject(settings, own=child is not None and settings.start is None)
+        totals = Totals(settings.claims, allow_untested=settings.allow_untested)
+        try:
+            child = server_for(settings)
+            if child is not None:
+                stack.push(child)
+                child.start(signals.stop)
+        except RateproofError as error:  # who reads a report only is to know
+            totals.failed = str(error)
+            _told(reporters, _subject(settings), totals)
+            for reporter in reporters:
+                reporter.end()
+            raise
+        ours = child is not None and settings.start is None
+        settings = replace(settings, own=ours)  # and whoever repeats it has one of ours too
         reporters = [summary, *reporters, Console(json=settings.json)]
-        totals = Totals()
-        for reporter in reporters:
-            reporter.begin(subject, totals)
+        _told(reporters, _subject(settings), totals)
         stack.enter_context(_stopped_after(settings.duration_ns, signals.stop))
         hunt = Hunt(replace(rig, settings=settings, child=child))
         with _ended(reporters, totals), _verdict_so_far(signals, totals):
@@ -115,6 +122,9 @@ class Hunt:
         rig, settings = self.rig, self.rig.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
         say("\n".join(fold(f"iteration {number}: {drawn}", columns(sys.stderr))))
+        timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
+        if not timely:
+            say(LATE)
         iteration = run_iteration(
             rig,
             drawn,
@@ -124,7 +134,7 @@ class Hunt:
             up=rig.child is not None or self._listens(),
         )
         if settings.recipe is not None:
-            iteration = told_if_cut_short(settings.recipe, iteration)
+            iteration = told_if_cut_short(settings.recipe, iteration, timely=timely)
         self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         return iteration
@@ -134,14 +144,13 @@ class Hunt:
 
         Where there is none, or none was to be looked for, the iteration as a whole.
         """
-        settings = self.rig.settings
+        settings, number = self.rig.settings, iteration.draw.iteration
         if settings.recipe is not None:
             return [outcome_of(settings.recipe, iteration, self.rig)]
-        found = self._shortest(iteration) if settings.shrink else []
+        found = self._shortest(iteration) if settings.shrink_time_ns else []
         new = _kinds(iteration, settings) - self._shrunk - self._told
         new -= {each.kind for each in found}
         self._told |= new
-        number = iteration.draw.iteration
         whole = [
             Reproduction.of(settings, kind, None, complete=None, iterations=number)
             for kind in sorted(new)
@@ -149,22 +158,12 @@ class Hunt:
         return found + whole
 
     def _shortest(self, iteration: Iteration) -> list[Reproduction]:
-        rig, number = self.rig, iteration.draw.iteration
-        found = shrunk_violations(iteration, rig, self._shrunk)
-        for place, each in enumerate(found):
-            if iteration.nemesis and not each.tries.accepted:  # it takes the nemesis
-                self._shrunk.discard(each.kind)
-                found[place] = Reproduction.of(
-                    rig.settings,
-                    each.kind,
-                    None,
-                    each.tries,
-                    complete=each.complete,
-                    iterations=number,
-                )
+        rig = self.rig
+        until_ns = time.monotonic_ns() + rig.settings.shrink_time_ns
+        found = shrunk_violations(iteration, rig, self._shrunk, until_ns)
         if iteration.crashes and rig.child is not None and CRASH not in self._shrunk:
             self._shrunk.add(CRASH)
-            crash = shrunk_crash(iteration, rig, rig.child)
+            crash = shrunk_crash(iteration, rig, rig.child, until_ns)
             found += [] if crash is None else [crash]
         return found
 
@@ -185,6 +184,7 @@ def _iterate_until_done(
     prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
     suffix = "parquet" if parquet.available() else "jsonl"
     consistent: deque[Path] = deque()
+    most = settings.iterations and settings.iterations + len(_outer(settings))
     for number in itertools.count(1):
         iteration = hunt.iterate(number)
         path = settings.out / f"{prefix}_{number:06}.{suffix}"
@@ -193,7 +193,7 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.add(iteration, path)
             _write_log(path, iteration)
-            if iteration.verdict.outcome == CONSISTENT:
+            if iteration.verdict.allowing_untested().outcome == CONSISTENT:
                 consistent.append(path)
             while len(consistent) > _KEPT_LOGS:
                 consistent.popleft().unlink(missing_ok=True)
@@ -202,8 +202,13 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.found(reproduction, number)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
-        if stop.is_set() or failed or number == settings.iterations:
+        if stop.is_set() or failed or number == most:
             return
+
+
+def _outer(settings: TestSettings) -> list[Attack]:
+    """What fills the quotas that others delay, an iteration each; none for a given schedule."""
+    return [] if settings.recipe else delayed(settings.policy, settings.outer_time_ns)
 
 
 def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
@@ -221,6 +226,10 @@ def _drawn(
     """Choose the traffic of an iteration, and its phase in windows from the epoch."""
     if settings.recipe is not None:
         return scheduled(settings.recipe, number, settings)
+    outer = _outer(settings)
+    book = min(settings.iterations or number, book_length(settings.policy))
+    if book < number <= book + len(outer):
+        return filling(settings.seed, number, outer[number - book - 1]), None
     drawn = draw(settings.seed, number, settings.policy, lead=lead, max_rate=settings.max_rate)
     if settings.nemesis:
         quota = settings.policy.quotas[0]
@@ -235,7 +244,7 @@ def _drawn(
 
 
 def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
-    if not settings.nemesis:
+    if not settings.nemesis or (settings.recipe is None and drawn.shape == SCHEDULE):
         return ()
     quota, duration_ns = settings.policy.quotas[0], drawn.duration_ns
     if settings.recipe is None:
@@ -243,7 +252,12 @@ def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
     return plan(drawn.seed, drawn.iteration, duration_ns, quota.window_ns, settings.nemesis)
 
 
-def _subject(settings: TestSettings, *, own: bool) -> Subject:
+def _told(reporters: Sequence[Reporter], subject: Subject, totals: Totals) -> None:
+    for reporter in reporters:
+        reporter.begin(subject, totals)
+
+
+def _subject(settings: TestSettings) -> Subject:
     shown = {
         "Claims": ", ".join(sorted(settings.claims)),
         "Tolerance": f"{settings.tolerance_ppm} ppm",
@@ -262,7 +276,7 @@ def _subject(settings: TestSettings, *, own: bool) -> Subject:
         policy=str(settings.policy),
         key=str(settings.key),
         seed=settings.seed,
-        own=own,
+        own=settings.own,
         settings={name: value for name, value in shown.items() if value},
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from rateproof.errors import InvalidArgument
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.server.nemesis import parse_deeds
-from rateproof.options.declared import VERBS
+from rateproof.options.declared import DEFAULT_URL, VERBS
 from rateproof.policy import Policy
 from rateproof.prove.terms import CLAIM_SETS
 from rateproof.simulate.behaviours.schedule import Schedule
@@ -25,27 +25,33 @@ class TestSettings(Sending):
     Args:
         seed: of every draw.
         claim: a name from `CLAIM_SETS`.
-        may_start: where nothing listens, start a server of our own and test that.
+        own: start a server of our own and test that.
+        may_start: do so where nothing listens; never where a URL was told.
         iterations: how many; None: until stopped.
         start: a command that serves at the target, started and ended by this test;
-            None: see `may_start`.
+            None: see `own` and `may_start`.
         nemesis: what is done to a server that was started here, see `plan`.
         recipe: run just this instead of what is drawn.
     """
 
     policy: Policy
     seed: int
+    admitted_statuses: frozenset[int] | None
     claim: str
     tolerance_ppm: int
     granularity_ns: int
     denied_count: bool
+    own: bool
     may_start: bool
     iterations: int | None
     duration_ns: int | None
+    max_requests: int | None
     start: str | None
     nemesis: tuple[str, ...]
     fail_fast: bool
-    shrink: bool
+    outer_time_ns: int
+    allow_untested: bool
+    shrink_time_ns: int
     recipe: Recipe | None
     out: Path
     json: bool
@@ -57,7 +63,10 @@ class TestSettings(Sending):
         """See `Sending.told`."""
         found = VERBS[cls.verb].defaults() | values
         recipe = _recipe(found)
+        found["may_start"] = found["may_start"] and found["url"] is None
+        found["url"] = found["url"] or DEFAULT_URL
         found["seed"] = fresh_seed() if found["seed"] is None else found["seed"]
+        found["shrink_time_ns"] *= found["shrink"]
         found["nemesis"] = parse_deeds(found["nemesis"])
         found["iterations"] = found["iterations"] or (1 if recipe else None)
         return super().told(**found, recipe=recipe)

@@ -128,7 +128,8 @@ def _parser(verb: Verb, program: str | None) -> argparse.ArgumentParser:
 
 
 def _add(group: Any, option: Option, *, negatable: bool) -> None:
-    told = {"help": option.text.replace("%", "%%"), "dest": option.name}
+    words = argparse.SUPPRESS if option.hidden else option.text.replace("%", "%%")
+    told = {"help": words, "dest": option.name}
     flags = [f"-{option.short}"] if option.short else []
     if option.positional:
         told.pop("dest")

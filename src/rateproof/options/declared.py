@@ -32,6 +32,7 @@ from rateproof.registry import names_in
 __all__ = [
     "CLAIMS",
     "DEFAULT_POLICY",
+    "DEFAULT_URL",
     "JUDGING",
     "LENGTH",
     "PROMISE",
@@ -50,6 +51,7 @@ OUTPUT: Final = "output"
 UNDER_TEST: Final = "the server under test"
 
 DEFAULT_POLICY: Final = "5 per 5s"
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
 CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
 TRANSPORTS: Final = ("native", "threads")
 _BEHAVIOURS: Final = ", ".join(names_in("rateproof.simulate.behaviours"))
@@ -117,8 +119,9 @@ _JSON = Option("json", flag(), "results as JSON on stdout")
 _JUNIT = Option("junit", NEW_FILE, "the result as JUnit XML")
 _SEED = Option("seed", whole(0, 2**63 - 1), "of every draw", otherwise="random, and printed")
 _DURATION = Option("duration", duration(), "stop after it, such as 5m", otherwise="until stopped")
+_URL = Option("url", URL, "where the requests go", DEFAULT_URL, positional=True)
 _SENDING = (
-    Option("url", URL, "where the requests go", "http://127.0.0.1:8080", positional=True),
+    _URL,
     _KEY,
     Option("method", METHOD, "of every request, in capital letters", "GET", short="X"),
     Option("header", HEADER, "one more of every request", key="headers", short="H", many=True),
@@ -145,6 +148,13 @@ _SENDING = (
     Option("yes", flag(), "do not ask before sending to another machine"),
 )
 _JUDGING = (
+    Option(
+        "admitted",
+        STATUSES,
+        "redirects and client errors that lie behind the limiter, such as 401",
+        otherwise="none",
+        argument="admitted_statuses",
+    ),
     Option("claim", choice(*CLAIMS), "what to judge, limit is the first two", "limit"),
     Option("count_denied", flag(), "denied requests use up the limit too", argument="denied_count"),
     Option("tolerance", TOLERANCE, "drift of the clocks", "500ppm", key="tolerance_ppm"),
@@ -154,6 +164,9 @@ _JUDGING = (
         "step of the server's clock: 1ms for nginx and HAProxy",
         "0s",
     ),
+)
+_ALLOW_UNTESTED = Option(
+    "allow_untested", flag(), "a quota that no client pressed does not fail it"
 )
 
 _SERVE = Verb(
@@ -273,7 +286,10 @@ _TEST = Verb(
     "Test whether a server's limit holds, until stopped.",
     {
         PROMISE: (_POLICY,),
-        REQUEST: _SENDING,
+        REQUEST: (
+            replace(_URL, default=None, otherwise=f"{DEFAULT_URL}, or there a server of our own"),
+            *_SENDING[1:],
+        ),
         LENGTH: (
             Option(
                 "iterations",
@@ -282,16 +298,26 @@ _TEST = Verb(
                 otherwise="until stopped",
             ),
             _DURATION,
+            Option(
+                "max_requests", whole(1, 10**9), "stop once so many were sent", otherwise="none"
+            ),
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(
-                "no_shrink",
-                flag(told=False),
-                "look for no shortest schedule of a violation",
-                key="shrink",
+                "outer_time",
+                duration(0),
+                "time to fill each quota that others delay, beside the iterations",
+                "2m",
             ),
+            Option(
+                "shrink_time",
+                duration(0),
+                "time to look for the shortest schedule of a violation; 0: none",
+                "30s",
+            ),
+            Option("no_shrink", flag(told=False), "look for no shortest schedule", key="shrink"),
             _SEED,
         ),
-        JUDGING: _JUDGING,
+        JUDGING: (*_JUDGING, _ALLOW_UNTESTED),
         "a schedule of your own": (
             Option(
                 "schedule",
@@ -319,10 +345,14 @@ _TEST = Verb(
                 "none",
             ),
             Option(
+                "self", flag(), "a server of our own, started for the test at URL", argument="own"
+            ),
+            Option(
                 "no_start",
                 flag(told=False),
-                "where nothing listens, start no server: exit 69",
+                "where nothing listens, start no server",
                 argument="may_start",
+                hidden=True,
             ),
         ),
         OUTPUT: (
@@ -367,13 +397,14 @@ _CHECK = Verb(
             ),
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.
-        JUDGING: tuple(
-            replace(each, default=None, otherwise=each.default or "") for each in _JUDGING
+        JUDGING: (
+            *(replace(each, default=None, otherwise=each.default or "") for each in _JUDGING),
+            _ALLOW_UNTESTED,
         ),
         OUTPUT: (
             Option("by_key", flag(), "a line for each key instead"),
             Option("evidence", FOLDER, "where it is written, or FILE.json for one"),
-            Option("report", NEW_FILE, "an HTML page; needs bokeh"),
+            Option("report", NEW_FILE, "an HTML page; needs jinja2"),
             _JUNIT,
             replace(_JSON, help="the verdict as JSON on stdout"),
         ),

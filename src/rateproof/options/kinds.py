@@ -219,6 +219,7 @@ class Option:
         many: the flag may be repeated, and the values are gathered.
         required: it must be told.
         excludes: the names that cannot stand beside it in a file.
+        hidden: accepted, but told of nowhere.
     """
 
     name: str
@@ -235,6 +236,7 @@ class Option:
     many: bool = False
     required: bool = False
     excludes: tuple[str, ...] = ()
+    hidden: bool = False
 
     @property
     def inside(self) -> str:

@@ -15,7 +15,7 @@ from rateproof.simulate.behaviour import Program
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed
-from rateproof.simulate.programs.steps import RESUME, Ask, Step, Wait, When, While, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, wait, when, while_
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.transports import Transport
 
@@ -50,12 +50,12 @@ class _Search:
 
     def program(self) -> Program:
         """A loop that a denial leaves, then waits and requests that an admission ends."""
-        fill = While(frozenset({ADMITTED}), max(1, self.most - 1), (Ask(),))
-        polls: list[Step] = [
-            When(frozenset({REJECTED}), (Wait(Fixed(delay_ns)), Ask()))
+        fill = while_(frozenset({ADMITTED}), self.most - 1, ask()) if self.most > 1 else ()
+        polls = (
+            when(frozenset({REJECTED}), wait(Fixed(delay_ns)) + ask())
             for delay_ns in self.delays_ns
-        ]
-        return compiled(Ask(), *((fill,) if self.most > 1 else ()), RESUME, *polls)
+        )
+        return compiled(ask(), fill, RESUME, *polls)
 
 
 class HttpSender:

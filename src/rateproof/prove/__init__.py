@@ -28,12 +28,14 @@ from rateproof.prove.judgement import (
     judge_keys,
     verify,
 )
+from rateproof.prove.power.coverage import Pressing, QuotaVerdict, pressing
 from rateproof.prove.power.pressure import ClosestCall, Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
 from rateproof.prove.terms import HEADERS, OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.verdict import (
     CONSISTENT,
     INCONCLUSIVE,
+    UNTESTED,
     VIOLATED,
     Cause,
     Counts,
@@ -50,6 +52,7 @@ __all__ = [
     "HEADERS",
     "INCONCLUSIVE",
     "OVER_ADMISSION",
+    "UNTESTED",
     "VIOLATED",
     "WRONG_REJECTION",
     "Cause",
@@ -58,12 +61,15 @@ __all__ = [
     "Evidence",
     "Headers",
     "KeyVerdict",
+    "Pressing",
     "Pressure",
+    "QuotaVerdict",
     "Sensitivity",
     "Verdict",
     "Witness",
     "combine",
     "judge",
     "judge_keys",
+    "pressing",
     "verify",
 ]

@@ -2,11 +2,11 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from math import isnan
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rateproof import core
 from rateproof.events import EventLog
@@ -16,19 +16,7 @@ from rateproof.prove.evidence.wording import key_to_json, readable_key, seconds
 from rateproof.prove.keys import KeyLog, columns_of, observe
 from rateproof.prove.terms import Tolerance
 
-__all__ = [
-    "MOST_FINDINGS",
-    "RULES",
-    "Broken",
-    "FalseStatement",
-    "Headers",
-    "Promises",
-    "Terms",
-    "Told",
-    "all_headers",
-    "broken_promises",
-    "headers_of",
-]
+__all__ = ["MOST_FINDINGS", "RULES", "FalseStatement", "Headers", "all_headers", "headers_of"]
 
 MOST_FINDINGS: Final = 16
 """Findings that are told of; the figures say of how many."""
@@ -46,23 +34,12 @@ RULES: Final = (
 _SECOND_NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A request of a key, and what its answer says.
-
-    Args:
-        sent_ns: see `rateproof.events.Event`.
-        received_ns: None for a request of unknown outcome.
-        admitted: whether it passed; None for one of unknown outcome.
-        row: its place in the log.
-        retry_after_ns: None where the field is missing, as in the others.
-        remaining: how many more may pass.
-        reset_ns: until the whole quota is free.
-    """
+class Told(NamedTuple):
+    """A request of a key, and what its answer says; None where a field is missing."""
 
     sent_ns: int
-    received_ns: int | None
-    admitted: bool | None
+    received_ns: int  # as it was sent, for one of unknown outcome
+    admitted: bool | None  # None for one of unknown outcome
     row: int
     retry_after_ns: int | None = None
     remaining: int | None = None
@@ -93,83 +70,44 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A statement that did not come true.
+    """A statement that did not come true."""
 
-    Args:
-        rule: which of `RULES`, by index.
-        said: row of the answer that says it.
-        seen: row of the answer that contradicts it.
-    """
-
-    rule: int
-    said: int
-    seen: int
+    rule: int  # index of `RULES`
+    said: int  # row of the answer that says it
+    seen: int  # row of the answer that contradicts it
 
 
-@dataclass(frozen=True, slots=True)
-class Promises:
-    """What was found of one key.
-
-    Args:
-        judged: statements that later answers put to the test, by rule.
-        broken: those of them that did not come true.
-    """
-
-    judged: tuple[int, int, int, int]
-    broken: tuple[Broken, ...]
-
-
-def broken_promises(answers: Sequence[Told], terms: Terms, known_ns: int | None = None) -> Promises:
-    """Hold every statement of a key against what then happened.
-
-    Args:
-        answers: all requests of the key.
-        terms: how to read them.
-        known_ns: by when all requests that are not in the log had been decided;
-            None if there were none.
-    """
-    return _Key(answers, terms, known_ns).promises()
+_Look = tuple[Told, bool] | None
+"""The answer that put a statement to the test, and whether it contradicts it."""
 
 
 class _Key:
-    """The requests of a key by sending time, and what may have used up the quota."""
+    """The requests of a key by sending time, and what may have used up the quota.
+
+    `known_ns`: by when all requests that are not in the log had been decided; None: there were none.
+    """
 
     def __init__(self, answers: Sequence[Told], terms: Terms, known_ns: int | None) -> None:
         self._terms = terms
         self._known_ns = known_ns
-        self._all = sorted(answers, key=_by_time)
+        self._all = sorted(answers, key=lambda told: (told[0], told.admitted is None, *told[1:4:2]))
         self._starts = [answer.sent_ns for answer in self._all]
         used = [answer for answer in answers if self._uses(answer)]
         self._used_starts = sorted(answer.sent_ns for answer in used)
-        ends = (answer.received_ns for answer in used)
-        self._used_ends = sorted(end for end in ends if end is not None)
-        self._admitted = [answer for answer in self._all if answer.admitted is True]
-        self._admitted_starts = [answer.sent_ns for answer in self._admitted]
-        self._admitted_ends = sorted(_end(answer) for answer in self._admitted)
-        self._rejected = [answer for answer in self._all if answer.admitted is False]
-        self._rejected_starts = [answer.sent_ns for answer in self._rejected]
-        # From each on, the one that was answered first: nothing later is judged by another.
-        self._first_admitted = _earliest_from(self._admitted)
-        self._first_rejected = _earliest_from(self._rejected)
+        self._used_ends = sorted(told.received_ns for told in used if told.admitted is not None)
+        self._admitted = _Later([answer for answer in self._all if answer.admitted is True])
+        self._rejected = _Later([answer for answer in self._all if answer.admitted is False])
+        self._admitted_ends = sorted(answer.received_ns for answer in self._admitted.answers)
 
     def _uses(self, answer: Told) -> bool:
         return answer.admitted is not False or self._terms.denied_count
 
-    def promises(self) -> Promises:
-        """Every statement, in the order in which they were sent for."""
-        judged = [0] * len(RULES)
-        broken: list[Broken] = []
+    def looks(self) -> Iterator[tuple[int, Told, _Look]]:
+        """Every statement by rule, in the order in which they were sent for."""
         rules = (self._too_short, self._too_long, self._too_high, self._too_low)
         for answer in self._all:
-            if answer.received_ns is None:
-                continue
-            for rule, look in enumerate(rules):
-                seen = look(answer, answer.received_ns)
-                if seen is not None:
-                    judged[rule] += 1
-                    if seen.broken:
-                        broken.append(Broken(rule, answer.row, seen.answer.row))
-        return Promises((judged[0], judged[1], judged[2], judged[3]), tuple(broken))
+            if answer.admitted is not None:
+                yield from ((rule, answer, look(answer)) for rule, look in enumerate(rules))
 
     def _since(self, answer: Told, until_ns: int) -> int:
         """Return how many others may have used up the quota after the answer was decided."""
@@ -182,91 +120,68 @@ class _Key:
         """Tell whether no request that the log lacks can have been decided after this one."""
         return self._known_ns is None or answer.sent_ns >= self._known_ns
 
-    def _too_short(self, said: Told, received_ns: int) -> "_Seen | None":
+    def _too_short(self, said: Told) -> _Look:
         """It waited, nothing else can have passed meanwhile, and was rejected again."""
         if said.admitted is not False or said.retry_after_ns is None or not self._complete(said):
             return None
-        waited_ns = received_ns + self._terms.tolerance.at_most_ns(said.retry_after_ns)
+        waited_ns = said.received_ns + self._terms.tolerance.at_most_ns(said.retry_after_ns)
         at = bisect_left(self._starts, waited_ns)
         if at == len(self._all):
             return None
         seen = self._all[at]
-        if seen.received_ns is None:
+        if seen.admitted is None or self._since(said, seen.received_ns) > self._uses(seen):
             return None
-        if self._since(said, seen.received_ns) > self._uses(seen):
-            return None
-        return _Seen(seen, broken=seen.admitted is False)
+        return seen, seen.admitted is False
 
-    def _too_long(self, said: Told, received_ns: int) -> "_Seen | None":
+    def _too_long(self, said: Told) -> _Look:
         """Another was admitted more than a second before the wait was over."""
         if said.admitted is not False or said.retry_after_ns is None:
             return None
         over_ns = said.sent_ns + self._terms.at_least_ns(said.retry_after_ns)
-        passed = self._next(received_ns, self._admitted_starts, self._first_admitted)
-        denied = self._next(received_ns, self._rejected_starts, self._first_rejected)
-        if passed is not None and _end(passed) < over_ns:
-            return _Seen(passed, broken=True)
-        if denied is not None and _end(denied) < over_ns:
-            return _Seen(denied, broken=False)
+        for later, broken in ((self._admitted, True), (self._rejected, False)):
+            seen = later.first_after(said.received_ns)
+            if seen is not None and seen.received_ns < over_ns:
+                return seen, broken
         return None
 
-    def _too_high(self, said: Told, received_ns: int) -> "_Seen | None":
+    def _too_high(self, said: Told) -> _Look:
         """Another was rejected although fewer than remained can have passed."""
         if not said.remaining or not self._complete(said):
             return None
-        denied = self._next(received_ns, self._rejected_starts, self._first_rejected)
+        denied = self._rejected.first_after(said.received_ns)
         if denied is not None:
-            used = self._since(said, _end(denied)) - self._uses(denied)
+            used = self._since(said, denied.received_ns) - self._uses(denied)
             if used < said.remaining:
-                return _Seen(denied, broken=True)
-        passed = self._next(received_ns, self._admitted_starts, self._first_admitted)
-        return None if passed is None else _Seen(passed, broken=False)
+                return denied, True
+        passed = self._admitted.first_after(said.received_ns)
+        return None if passed is None else (passed, False)
 
-    def _too_low(self, said: Told, received_ns: int) -> "_Seen | None":
+    def _too_low(self, said: Told) -> _Look:
         """More than remained were admitted before the window can have ended."""
         if not self._terms.hard_reset or said.remaining is None or said.reset_ns is None:
             return None
         over_ns = said.sent_ns + self._terms.at_least_ns(said.reset_ns)
-        before = bisect_right(self._admitted_starts, received_ns)
+        before = bisect_right(self._admitted.starts, said.received_ns)
         passed = bisect_left(self._admitted_ends, over_ns) - before
-        if passed <= 0:
-            return None
-        first = self._first_admitted[before]
-        return _Seen(self._admitted[first], broken=passed > said.remaining)
-
-    def _next(self, after_ns: int, starts: Sequence[int], first: Sequence[int]) -> Told | None:
-        """Of those sent later, the one that was answered first."""
-        at = bisect_right(starts, after_ns)
-        if at == len(starts):
-            return None
-        kind = self._admitted if starts is self._admitted_starts else self._rejected
-        return kind[first[at]]
+        first = self._admitted.first_after(said.received_ns)
+        return None if first is None or passed <= 0 else (first, passed > said.remaining)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The answer that put a statement to the test."""
+class _Later:
+    """Answers by sending time: of those sent after an instant, which was received first?"""
 
-    answer: Told
-    broken: bool
+    def __init__(self, answers: Sequence[Told]) -> None:
+        self.answers = answers
+        self.starts = [answer.sent_ns for answer in answers]
+        self._first = list(accumulate(reversed(answers), _first))[::-1]
 
-
-def _by_time(answer: Told) -> tuple[int, bool, int, int]:
-    return answer.sent_ns, answer.received_ns is None, answer.received_ns or 0, answer.row
-
-
-def _end(answer: Told) -> int:
-    return answer.sent_ns if answer.received_ns is None else answer.received_ns
+    def first_after(self, instant_ns: int) -> Told | None:
+        at = bisect_right(self.starts, instant_ns)
+        return self._first[at] if at < len(self._first) else None
 
 
-def _earliest_from(answers: Sequence[Told]) -> list[int]:
-    """For each place the place, from it on, of the answer that was received first."""
-    earliest = list(range(len(answers)))
-    for at in range(len(answers) - 2, -1, -1):
-        later = earliest[at + 1]
-        if _end(answers[later]) < _end(answers[at]):
-            earliest[at] = later
-    return earliest
+def _first(later: Told, one: Told) -> Told:
+    return later if later.received_ns < one.received_ns else one
 
 
 _Found = tuple[Sequence[int], int, Sequence[Broken]]
@@ -352,13 +267,11 @@ class Headers:
 
     def sentence(self) -> str:
         """The figures in one line."""
-        tested = sum(self.judged)
-        what = "statement that was" if tested == 1 else "statements that were"
-        were = "was" if 1 in (tested, self.broken) else "were"
+        found = f"{self.broken} false" if self.broken else "all true"
         assumed = ""
         if self.broken and self.assumed:
             assumed = ", if no request before the log took longer than any in it"
-        return f"headers: {self.broken} of {tested} {what} put to the test {were} false{assumed}"
+        return f"headers: {sum(self.judged)} checked, {found}{assumed}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -449,36 +362,33 @@ def _by_reference(log: EventLog, terms: Terms, known_after_ns: int | None) -> _F
     judged = [0] * len(RULES)
     broken: list[Broken] = []
     for key in observe(log).values():
-        promises = _of_key(key, told, terms, known_after_ns)
-        judged = [one + other for one, other in zip(judged, promises.judged, strict=True)]
-        broken += promises.broken
+        for rule, said, look in _of_key(key, told, terms, known_after_ns).looks():
+            if look is not None:
+                judged[rule] += 1
+                if look[1]:
+                    broken.append(Broken(rule, said.row, look[0].row))
     return judged, len(broken), broken[:MOST_FINDINGS]
 
 
 def _of_key(
     key: KeyLog, told: Sequence[tuple[Any, ...]], terms: Terms, known_after_ns: int | None
-) -> Promises:
+) -> _Key:
     answers = []
     for rows, jobs, admitted in (
         (key.admitted_rows, key.admitted, True),
         (key.rejected_rows, key.rejected, False),
     ):
-        for row, (sent_ns, received_ns) in zip(rows, jobs, strict=True):
+        for row, job in zip(rows, jobs, strict=True):
             retry_after_s, remaining, reset_s = told[row]
-            answers.append(
-                Told(
-                    sent_ns, received_ns, admitted, row,
-                    _ns(retry_after_s), remaining, _ns(reset_s),
-                )
-            )  # fmt: skip
+            answers.append(Told(*job, admitted, row, _ns(retry_after_s), remaining, _ns(reset_s)))
     for row, (sent_ns, _) in zip(key.unknown_rows, key.unknown, strict=True):
-        answers.append(Told(sent_ns, None, None, row))
+        answers.append(Told(sent_ns, sent_ns, None, row))
     known_ns = None
     if known_after_ns is None:
         known_ns = max(answer.sent_ns for answer in answers) + 1
     elif known_after_ns:
         known_ns = key.first_sent_ns + known_after_ns
-    return broken_promises(answers, terms, known_ns)
+    return _Key(answers, terms, known_ns)
 
 
 def _ns(said_s: float | None) -> int | None:

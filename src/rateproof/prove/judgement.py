@@ -12,11 +12,17 @@ from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_stat
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
-from rateproof.prove.diagnosis.statuses import doubted_rejections, if_rejected, perhaps_rejected
+from rateproof.prove.diagnosis.statuses import (
+    doubted_rejections,
+    if_rejected,
+    oddly_admitted,
+    perhaps_rejected,
+)
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
 from rateproof.prove.keys import Counts, marks_rejections, observe_each
+from rateproof.prove.power.coverage import QuotaVerdict, coverage
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
 from rateproof.prove.trial import Doubts, Trial
@@ -102,7 +108,8 @@ def judge(
         pressure, counts = trial.survey.pressure, trial.survey.counts
         # A limiter that admits other keys is not one that never admits anything.
         findings = [] if admits and not counts.admitted else diagnose(part, pressure, counts)
-        return _held_to_headers(verdict_of(trial, limit, findings), trial.headers(), claims)
+        told = None if claims == {OVER_ADMISSION} else trial.headers()
+        return _held_to_headers(verdict_of(trial, limit, findings), told, claims)
 
     if not parts:
         return one(log, claims)
@@ -129,16 +136,7 @@ def checked(claims: frozenset[str]) -> None:
 def verdict_of(
     trial: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, whole: bool = True
 ) -> Verdict:
-    """The verdict of a trial.
-
-    Args:
-        trial: what was seen and promised, of a log or of one of its keys.
-        claims: which promises to judge.
-        findings: what was found of the log as a whole.
-        whole: whether the trial is of the whole log: then it is asked, too, what
-            it is that was violated, and which windows would have been seen to be
-            too short.
-    """
+    """The verdict of a trial."""
     pressure, counts = trial.survey.pressure, trial.survey.counts
     doubts = Doubts()
     asked = claims.difference(*(finding.unjudged for finding in findings))
@@ -157,6 +155,7 @@ def verdict_of(
             counts=counts,
             closest=trial.survey.closest,
             diagnosis=tuple(finding.name for finding in findings),
+            quotas=_each_quota(trial, found) if whole and OVER_ADMISSION in asked else (),
         )
     shown = trial.sensitivity(windows=whole) if OVER_ADMISSION in asked else ()
     if OVER_ADMISSION in asked:
@@ -171,8 +170,12 @@ def verdict_of(
             f"explained too{perhaps_rejected(trial.log, counts)}"
         )
     notes = left_out(trial, claims, counts, pressure)
+    if whole and not findings and counts.admitted:
+        notes += oddly_admitted(trial.log)
+    outcome = INCONCLUSIVE if causes else CONSISTENT
+    quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure)) if shown else ()
     return Verdict(
-        INCONCLUSIVE if causes else CONSISTENT,
+        outcome,
         (*causes.values(), *notes),
         causes=tuple(causes),
         diagnosis=tuple(finding.name for finding in findings),
@@ -180,7 +183,22 @@ def verdict_of(
         counts=counts,
         closest=trial.survey.closest if claims == asked else (),
         sensitivity=shown,
-    )
+        quotas=quotas,
+    ).demanding_tests()
+
+
+def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, ...]:
+    """One verdict a quota, of a log that was violated: each is judged as if it were alone."""
+    policy, pressure = trial.policy, trial.survey.pressure
+    shown = trial.sensitivity(windows=False)
+    if len(policy.quotas) == 1 and any(piece.claim == OVER_ADMISSION for piece in found):
+        return coverage(policy, pressure, shown, [VIOLATED])
+    over = frozenset({OVER_ADMISSION})
+    outcomes = []
+    for quota in policy.quotas:
+        alone = Trial(trial.log, Policy((quota,)), trial.tolerance, trial.budget, over)
+        outcomes.append(verdict_of(alone, over, ()).outcome)
+    return coverage(policy, pressure, shown, outcomes)
 
 
 def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozenset[str]) -> Verdict:
@@ -212,13 +230,7 @@ def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
 
 
 def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset[str]) -> Verdict:
-    """One verdict over runs that know nothing of each other.
-
-    Args:
-        alone: on the keys that are in one run only; None if there are none.
-        apart: of each run, on its requests of the others, for over-admission alone.
-        claims: which promises were to be judged.
-    """
+    """One verdict over runs that know nothing of each other."""
     total = combine(apart if alone is None else [alone, *apart])
     counts = total.counts
     unjudged = any(verdict.counts.rejected for verdict in apart)
@@ -330,16 +342,7 @@ def judge_keys(
     Where a key is in several runs, it has a verdict for each run: see `rateproof.prove.judgement`.
     What concerns the whole log (whether it is complete, how long answers took, what
     its statuses mean) is taken from the whole log. A log in which any key is violated
-    is violated.
-
-    Args:
-        log: as for `judge`.
-        policy: as for `judge`.
-        claims: as for `judge`.
-        tolerance_ppm: as for `judge`.
-        granularity_ns: as for `judge`.
-        budget: over the whole log: each key has its share, and 10,000 positions at least.
-        denied_count: as for `judge`.
+    is violated. Each key has its share of the budget, and 10,000 positions at least.
 
     Raises:
         InvalidArgument: an unknown claim, none, or a bad tolerance; header fields alone.

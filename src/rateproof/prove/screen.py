@@ -145,13 +145,6 @@ def screened(
 ) -> Survey | None:
     """Survey a log natively.
 
-    Args:
-        log: what clients saw.
-        policy: what was promised.
-        tolerance: what clocks may disagree on.
-        judgement: how its rejections are judged.
-        over_admission: whether it will be searched for over-admission.
-
     Returns:
         None where there is no native core, or the log is not one for it (times
         more than 2**61 ns apart, 2**32 rows or more).
@@ -216,7 +209,7 @@ def _promised(policy: Policy, tolerance: Tolerance) -> tuple[Any, Any]:
     """The gaps and the families of a policy as the native core takes them."""
     model = Model.of(policy, tolerance)
     families = [(f.algorithm, f.limit, f.window_ns, *astuple(f.tolerance)) for f in model.families]
-    return [astuple(stair) for stair in model.stairs], families
+    return [stair.figures() for stair in model.stairs], families
 
 
 def _rejections(judgement: Judgement, tolerance: Tolerance) -> dict[str, Any] | None:
@@ -261,12 +254,7 @@ class _Rows:
         self._last: tuple[tuple[int, tuple[int, int] | None], KeyLog] | None = None
 
     def key_log(self, code: int, within: tuple[int, int] | None = None) -> KeyLog:
-        """The requests of the key with this code.
-
-        Args:
-            code: of the key.
-            within: only those sent and answered from one instant to another.
-        """
+        """The requests of the key with this code."""
         if self._last is None or self._last[0] != (code, within):
             self._last = None  # never two of them at once
             self._last = (code, within), self._observed(code, within)

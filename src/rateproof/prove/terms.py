@@ -1,4 +1,4 @@
-"""The terms of a judgement: what can be claimed of a limiter, and what clocks may disagree on."""
+"""The terms of a judgement: outcomes, claims, and what clocks may disagree on."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,13 +7,22 @@ from rateproof.errors import InvalidArgument
 
 __all__ = [
     "CLAIM_SETS",
+    "CONSISTENT",
     "EXACT",
     "HEADERS",
+    "INCONCLUSIVE",
     "MILLION",
     "OVER_ADMISSION",
+    "UNTESTED",
+    "VIOLATED",
     "WRONG_REJECTION",
     "Tolerance",
 ]
+
+CONSISTENT: Final = "consistent"
+VIOLATED: Final = "violated"
+INCONCLUSIVE: Final = "inconclusive"
+UNTESTED: Final = "untested"
 
 OVER_ADMISSION: Final = "over-admission"
 WRONG_REJECTION: Final = "wrong-rejection"

@@ -42,12 +42,7 @@ __all__ = ["Doubts", "Exhibits", "Trial"]
 
 @dataclass
 class Exhibits:
-    """Makes evidence of rows of a log.
-
-    Args:
-        log: what clients saw.
-        policy: what was promised.
-    """
+    """Makes evidence of rows of a log."""
 
     log: EventLog
     policy: Policy
@@ -85,17 +80,7 @@ class Exhibits:
         rule: Rule,
         seen: int | None,
     ) -> Evidence:
-        """Rejections without reason.
-
-        Args:
-            key: the client.
-            counted: rows of what may have used up the quota.
-            rejected: rows of the rejections.
-            quota: which quota came nearest to being full.
-            rule: what fills it.
-            seen: how much of it can have been in use at most; None where the
-                rejections only lack a reason together.
-        """
+        """Rejections without reason; `seen` is None where they only lack a reason together."""
         kept = self.policy.quotas[quota]
         refill_ns = kept.burst * kept.window_ns // kept.limit
         rows = [*sorted(counted, key=self._sent_ns), *sorted(rejected, key=self._sent_ns)]
@@ -173,29 +158,15 @@ class Doubts:
 
 @dataclass
 class Trial:
-    """Everything needed to judge one log.
-
-    Args:
-        log: what clients saw.
-        policy: what was promised.
-        tolerance: what clocks may disagree on.
-        budget: positions that may be decided again; counts down.
-        claims: what will be asked; see `verdict.CLAIMS`.
-        denied_count: whether the limiter is said to count denied requests too.
-        only: rows of the rejections to judge; None for all.
-        survey: what is known of the log before anything is searched.
-        fresh: whether the log says that no key was used before it began.
-        cut_off: whether the log says that requests of its run are missing from it.
-        effort: job placements that are spent on leaving requests out of a piece of evidence.
-    """
+    """Everything needed to judge one log."""
 
     log: EventLog
     policy: Policy
     tolerance: Tolerance
-    budget: int
+    budget: int  # positions that may be decided again; counts down
     claims: InitVar[frozenset[str]]
     denied_count: bool = False
-    only: InitVar[frozenset[int] | None] = None
+    only: InitVar[frozenset[int] | None] = None  # rows of the rejections to judge; None: all
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)

@@ -6,21 +6,24 @@ inconclusive  the log cannot tell, and the reasons say why
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from rateproof.prove.evidence.piece import DRAWING_WIDTH, MOST_EVIDENCE, Evidence
 from rateproof.prove.evidence.wording import key_to_json, readable_key
 from rateproof.prove.headers import Headers, all_headers
 from rateproof.prove.keys import Counts
+from rateproof.prove.power.coverage import QuotaVerdict, merged
 from rateproof.prove.power.pressure import ClosestCall, Pressure, closest_of, hardest
 from rateproof.prove.power.sensitivity import Sensitivity, best
+from rateproof.prove.terms import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED
 from rateproof.units import counted
 
 __all__ = [
     "CONSISTENT",
     "INCONCLUSIVE",
     "MOST_EVIDENCE",
+    "UNTESTED",
     "VIOLATED",
     "Cause",
     "Counts",
@@ -34,6 +37,7 @@ class Cause:
     """What makes a verdict inconclusive, as names for programs."""
 
     NEVER_STRESSED: Final = "never-stressed"
+    UNTESTED: Final = "untested-quota"
     INVALID_RUN: Final = "invalid-run"
     LOG_CUT_OFF: Final = "log-cut-off"
     NO_RUN: Final = "no-run"
@@ -48,10 +52,6 @@ class Cause:
     NOT_SHOWN: Final = "not-shown"
     CUT_SHORT: Final = "cut-short"
 
-
-CONSISTENT: Final = "consistent"
-VIOLATED: Final = "violated"
-INCONCLUSIVE: Final = "inconclusive"
 
 _SILENT: Final = {Cause.NEVER_STRESSED, Cause.TOO_COARSE, Cause.NOT_JUDGED}
 """Causes that say nothing against other runs."""
@@ -89,6 +89,35 @@ class Verdict:
     sensitivity: tuple[Sensitivity, ...] = ()
     diagnosis: tuple[str, ...] = ()
     headers: Headers | None = None
+    quotas: tuple[QuotaVerdict, ...] = ()
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Sentences of the quotas that were not put to the test."""
+        return tuple(quota.sentence() for quota in self.quotas if quota.outcome == UNTESTED)
+
+    def allowing_untested(self) -> "Verdict":
+        """The verdict of what was tested: the same, if nothing was or there are other doubts."""
+        if self.causes != (Cause.UNTESTED,):
+            return self
+        return replace(self, outcome=CONSISTENT, causes=())
+
+    def demanding_tests(self) -> "Verdict":
+        """The verdict on the whole policy: not consistent if only some quotas were tested."""
+        told = self.untested
+        if self.outcome == VIOLATED or not 0 < len(told) < len(self.quotas):
+            return self
+        reasons = (*self.reasons, *told)
+        return replace(
+            self, outcome=INCONCLUSIVE, reasons=reasons, causes=(*self.causes, Cause.UNTESTED)
+        )
+
+    def _of_the_tested(self) -> "Verdict":
+        """What it was before `demanding_tests`."""
+        causes = tuple(cause for cause in self.causes if cause != Cause.UNTESTED)
+        reasons = tuple(reason for reason in self.reasons if reason not in self.untested)
+        outcome = self.outcome if causes == self.causes or causes else CONSISTENT
+        return replace(self, outcome=outcome, reasons=reasons, causes=causes)
 
     @property
     def met(self) -> bool:
@@ -96,19 +125,18 @@ class Verdict:
         return Cause.ONLY_ELSEWHERE not in self.causes
 
     def describe(self, pieces: int = 1, width: int = DRAWING_WIDTH) -> str:
-        """The verdict for people: what it is, how hard it was pressed, why, and what shows it.
+        """The verdict for people: what it is, why, how hard it was pressed, and what shows it.
 
         Args:
             pieces: how many pieces of evidence are shown at most, each with its drawing.
             width: characters a line of a drawing; sentences are a line each.
         """
-        found, others = self.reasons[: len(self.diagnosis)], self.reasons[len(self.diagnosis) :]
-        lines = [self.outcome, *found]
+        lines = [self.outcome, *self.reasons]
         if self.met:
             lines += [pressure.sentence() for pressure in self.pressure]
         if self.closest and not self.evidence:
             lines.append("closest calls: " + "; ".join(call.sentence() for call in self.closest))
-        lines += [*(shown.sentence() for shown in self.sensitivity), *others]
+        lines += [shown.sentence() for shown in self.sensitivity]
         for piece in self.evidence[:pieces]:
             lines += [piece.sentence(), *piece.timeline(width).splitlines()]
         if self.headers is not None:
@@ -128,6 +156,7 @@ class Verdict:
             "closest": [call.to_json() for call in self.closest],
             "sensitivity": [asdict(one) for one in self.sensitivity],
             "headers": None if self.headers is None else self.headers.to_json(),
+            "quotas": [quota.to_json() for quota in self.quotas],
         }
 
 
@@ -135,13 +164,14 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """One verdict over several runs under one policy.
 
     Violated if any is. Runs that merely could not have shown anything are neutral
-    unless all are. Otherwise inconclusive if any is, for its reasons.
+    unless all are. Otherwise inconclusive if any is, for its reasons, or if a quota
+    was tested in none of them.
     """
     if not verdicts:
         return Verdict(INCONCLUSIVE, ("no run was judged",), causes=(Cause.NO_RUN,))
     counts = sum((verdict.counts for verdict in verdicts), Counts())
-    pressure = hardest(verdict.pressure for verdict in verdicts)
-    telling = [v for v in verdicts if not v.causes or set(v.causes) - _SILENT] or list(verdicts)
+    runs = [verdict._of_the_tested() for verdict in verdicts]  # noqa: SLF001 - its own class
+    telling = [v for v in runs if not v.causes or set(v.causes) - _SILENT] or runs
     for outcome in (VIOLATED, INCONCLUSIVE, CONSISTENT):
         decisive = [verdict for verdict in telling if verdict.outcome == outcome]
         if decisive:
@@ -154,13 +184,14 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         tuple(reasons),
         tuple(evidence[:MOST_EVIDENCE]),
         tuple(causes),
-        pressure,
+        hardest(verdict.pressure for verdict in verdicts),
         counts,
         closest_of(call for verdict in verdicts for call in verdict.closest),
         best(verdict.sensitivity for verdict in verdicts) if outcome != VIOLATED else (),
         headers=all_headers(verdict.headers for verdict in verdicts),
         diagnosis=tuple(dict.fromkeys(name for one in decisive for name in one.diagnosis)),
-    )
+        quotas=merged(verdict.quotas for verdict in verdicts),
+    ).demanding_tests()
 
 
 @dataclass(frozen=True, slots=True)

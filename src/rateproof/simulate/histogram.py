@@ -3,11 +3,11 @@
 The reference of `rust/simulate/src/histogram.rs`.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["SUB_BUCKETS", "Histogram", "bucket_of", "last_value_of"]
+__all__ = ["SUB_BUCKETS", "Histogram", "bucket_of"]
 
 SUB_BUCKETS = 1_024
 """Buckets to an octave: each is at most 1/1,024 as wide as the values in it."""
@@ -17,26 +17,17 @@ _GREATEST = 2**63 - 1
 
 
 def bucket_of(value: int) -> int:
-    """The number of the bucket that holds a value of 0 or more.
+    """The bucket that holds a value of 0 or more, named by the greatest value in it.
 
-    Log-linear: values below 2,048 have a bucket each; above, every octave is
-    cut into 1,024 of equal width 2**e. Numbers ascend with the values. Source:
-    Tene, HdrHistogram; the same layout as Schmidt's log-linear histograms.
+    Log-linear: values below 2,048 have a bucket each; above, every octave is cut into 1,024
+    of equal width 2**e. Such a bucket holds values of at least 1,024 * 2**e, so its greatest is
+    above any other by less than 1/1,024 of that: below 0.1 %. Source: Tene, HdrHistogram; the
+    same layout as Schmidt's log-linear histograms.
     """
-    exponent = max(0, value.bit_length() - _SHIFT)
-    return exponent * SUB_BUCKETS + (value >> exponent)
+    return value | (1 << max(0, value.bit_length() - _SHIFT)) - 1
 
 
-def last_value_of(bucket: int) -> int:
-    """The greatest value of a bucket; the inverse of `bucket_of`.
-
-    A bucket of width 2**e holds values of at least 1,024 * 2**e, so its last
-    value is above any other by less than 1/1,024 of that: below 0.1 %.
-    """
-    exponent = max(0, bucket // SUB_BUCKETS - 1)
-    return ((bucket - exponent * SUB_BUCKETS + 1) << exponent) - 1
-
-
+@dataclass(slots=True)
 class Histogram:
     """Counts of values, whole numbers from 0 to 2**63 - 1 such as ns; others count as the nearest.
 
@@ -46,27 +37,18 @@ class Histogram:
     at most 55,296 buckets.
     """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.min: int | None = None
-        self.max: int | None = None
-        self.buckets: dict[int, int] = {}
+    min: int | None = None
+    max: int | None = None
+    buckets: dict[int, int] = field(default_factory=dict)
 
-    @classmethod
-    def of_buckets(
-        cls, low: int | None, high: int | None, buckets: Mapping[int, int]
-    ) -> "Histogram":
-        """A histogram from its parts, as tallies give them."""
-        histogram = cls()
-        histogram.min, histogram.max = low, high
-        histogram.buckets = dict(buckets)
-        histogram.count = sum(buckets.values())
-        return histogram
+    @property
+    def count(self) -> int:
+        """How many values were counted."""
+        return sum(self.buckets.values())
 
     def add(self, value: int) -> None:
         """Count one value."""
         value = min(max(0, value), _GREATEST)
-        self.count += 1
         self.min = value if self.min is None else min(self.min, value)
         self.max = value if self.max is None else max(self.max, value)
         bucket = bucket_of(value)
@@ -86,11 +68,9 @@ class Histogram:
         """
         if not 0 < percent <= 100:
             raise InvalidArgument(f"percentile {percent}", "above 0 and at most 100")
-        if self.max is None:
-            return None
         rank = -(-self.count * percent // 100)
         for bucket in sorted(self.buckets):
             rank -= self.buckets[bucket]
             if rank <= 0:
-                return min(last_value_of(bucket), self.max)
+                return min(bucket, self.max or 0)
         return self.max

@@ -154,7 +154,7 @@ class Summary:
 
     def _times(self, which: int, outcome: str) -> Histogram:
         buckets = self._tally.buckets(which, OUTCOMES.index(outcome))
-        return Histogram() if buckets is None else Histogram.of_buckets(*buckets)
+        return Histogram() if buckets is None else Histogram(*buckets)
 
     def _figures(self, which: int) -> dict[str, dict[str, int]]:
         figures: dict[str, dict[str, int]] = {}

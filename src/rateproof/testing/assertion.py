@@ -28,23 +28,22 @@ class Heard(Reporter):
 
     def failure(self, *, allow_inconclusive: bool) -> str | None:
         """Why the assertion fails, None if it holds."""
-        lines: list[str] = []
         verdict = self.totals.combined
+        told = verdict.outcome == INCONCLUSIVE and not allow_inconclusive
+        if self._violated is None and not self.totals.crashes and not told:
+            return None
+        about = f"'{self._subject.policy}' at {self._subject.target}"
+        first, *more = self.totals.answer
+        lines = [f"{about}: {first}", *more]
         if self._violated is not None:
             iteration, log = self._violated
-            lines += ["does not hold", *_violation(iteration.verdict)]
+            lines += _violation(iteration.verdict)
             lines += [each.describe() for each in self.totals.reproductions]
             lines.append(f"log       {log}")
-        if self.totals.crashes:
-            counts = ", ".join(f"{kind}: {n}" for kind, n in self.totals.crashes.items())
-            lines += [f"the server crashed ({counts})", *self._crashes]
-        elif verdict.outcome == INCONCLUSIVE and not allow_inconclusive:
-            lines += ["it could not be told whether it holds", *verdict.reasons]
-        if not lines:
-            return None
-        lines.append(f"seed      {self._subject.seed}")
-        first, *rest = lines
-        return "\n".join([f"'{self._subject.policy}' at {self._subject.target}: {first}", *rest])
+        lines += self._crashes
+        if self._violated is None:
+            lines += verdict.reasons
+        return "\n".join([*lines, f"seed      {self._subject.seed}"])
 
 
 def _violation(verdict: Verdict) -> list[str]:

@@ -22,9 +22,13 @@ class Options(TypedDict, total=False):
 
     key: str
     claim: str
+    admitted: Collection[int]
     iterations: int | None
     duration: str
+    max_requests: int
+    outer_time: str
     shrink: bool
+    shrink_time: str
     method: str
     headers: Mapping[str, str]
     body: str | bytes
@@ -37,6 +41,7 @@ class Options(TypedDict, total=False):
     tolerance_ppm: int
     granularity: str
     count_denied: bool
+    allow_untested: bool
     seed: int
     yes: bool
     allow_inconclusive: bool

@@ -7,15 +7,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from rateproof.enforce.limiter import Limiter
-from rateproof.enforce.stores import location, remove
+from rateproof.enforce.stores import location, open_store, remove
 from rateproof.enforce.stores.location import directory_of, locked_folder, parse_url
 from rateproof.errors import InvalidArgument, StoreError, StoreMismatch
+from rateproof.policy import Quota
 
 
 @pytest.mark.parametrize("name", ["a", "api-8080", "A.b_c", "x" * 64])
@@ -299,3 +301,17 @@ def test_what_a_signal_handler_raises_wherever_it_is_called_keeps_no_lock(shm_na
         finally:
             sys.settrace(None)
     assert len(kept) > 20
+
+
+def test_who_closes_while_another_thread_cannot_open_is_told_so_in_time(shm_name):
+    store = open_store(f"shm://{shm_name}")
+    with locked_folder(shm_name), ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(store.ledger, [Quota(5, 10**9)])
+        while not store._mutex.locked():
+            time.sleep(0.001)
+        with pytest.raises(StoreError, match="another thread opens it"):
+            store.close()
+        assert not opening.done()
+        with pytest.raises(StoreError, match="stays locked"):
+            opening.result()
+    store.close()

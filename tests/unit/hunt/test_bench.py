@@ -39,11 +39,11 @@ def test_clients_that_may_begin_any_time_are_never_more_than_a_server_can_answer
 
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 40), st.integers(1, 500), st.integers(3, 9), st.none() | st.floats(1, 1_000))
-def test_beside_the_first_as_many_have_a_seat_as_can_begin_within_10_s(
+def test_beside_the_first_as_many_have_a_seat_as_can_begin_within_the_spread(
     count, requests, tries, max_rate
 ):
     recipe = Recipe(Schedule(((0, requests), (SECOND, 1))))
-    bench = Bench.of([recipe] * count, tries, max_rate=max_rate)
+    bench = Bench.of([recipe] * count, tries, spread_ns=10 * SECOND, max_rate=max_rate)
     seated = len(set(bench.owners))
     taken = tries * requests / (500 if max_rate is None else min(500, max_rate))
     assert seated >= 1

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rateproof import hunt
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.hunt.server.child import ChildServer, server_for
 from rateproof.keyspec import KeySpec
@@ -14,14 +15,15 @@ from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 
 
-def told(target, nemesis):
+def told(target, nemesis, *, may_start=True):
     """The settings of a test that may start a server of our own, as far as that looks at them."""
     return SimpleNamespace(
         target=target,
         policy=Policy.parse("5 per 5s"),
         key=KeySpec.parse("query:clientId"),
         start=None,
-        may_start=True,
+        own=False,
+        may_start=may_start,
         nemesis=nemesis,
     )
 
@@ -43,11 +45,45 @@ def test_a_stop_ends_the_wait_for_a_server_that_does_not_listen(target):
 
 
 @pytest.mark.parametrize(
+    ("words", "started"),
+    [
+        ({}, True),
+        ({"may_start": False}, False),
+        ({"url": "http://127.0.0.1:8080"}, False),
+        ({"url": "http://127.0.0.1:8080", "own": True}, True),
+    ],
+)
+def test_where_nothing_listens_only_what_was_not_named_is_started(monkeypatch, words, started):
+    monkeypatch.setattr(Target, "answers", lambda *_: False)
+    settings = hunt.TestSettings.told(**words)
+    if started:
+        assert "rateproof serve" in str(server_for(settings))
+    else:
+        with pytest.raises(Unreachable, match="nothing listens"):
+            server_for(settings)
+
+
+def test_our_own_server_is_never_started_where_another_listens(monkeypatch):
+    monkeypatch.setattr(Target, "answers", lambda *_: True)
+    assert server_for(hunt.TestSettings.told()) is None
+    with pytest.raises(Unreachable, match="something listens"):
+        server_for(hunt.TestSettings.told(own=True))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/x", "http://192.0.2.1", "https://127.0.0.1"]
+)
+def test_our_own_server_is_on_this_machine_at_its_root(url):
+    with pytest.raises(InvalidArgument, match="started here"):
+        server_for(hunt.TestSettings.told(url=url, own=True))
+
+
+@pytest.mark.parametrize(
     ("nemesis", "hint"), [(["kill"], "--start 'gunicorn"), ([], "start the server first")]
 )
 def test_where_nothing_listens_the_hint_is_one_that_is_accepted(target, nemesis, hint):
     with pytest.raises(Unreachable) as refused:
-        server_for(told(target, nemesis))
+        server_for(told(target, nemesis, may_start=False))
     assert hint in refused.value.hint
 
 

@@ -65,13 +65,12 @@ def test_it_says_no_more_than_it_must(settings_of):
     )
 
 
-@pytest.mark.parametrize(
-    ("url", "said"), [("http://127.0.0.1:8081", True), ("http://127.0.0.1:8081/login", False)]
-)
-def test_what_was_somebody_elses_server_is_not_replaced_by_one_of_ours(settings_of, url, said):
-    """No server of ours is started at a path, so nothing needs to be said there."""
-    command = repeat_command(settings_of([url, "--no-start"]), RECIPE)
-    assert ("--no-start" in command) == said
+def test_what_was_a_server_of_our_own_is_one_again(settings_of):
+    url = "http://127.0.0.1:8081"
+    command = repeat_command(settings_of([url, "--self"]), RECIPE)
+    assert command[:3] == ["rateproof", "test", f"{url}/"]
+    assert "--self" in command
+    assert "--self" not in repeat_command(settings_of([url]), RECIPE)
 
 
 @pytest.mark.parametrize("name", ["AUTHORIZATION", "Cookie", "X-Token", "Accept-Token", "Referer"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rateproof.hunt.exploration.attacks import attack
-from rateproof.hunt.exploration.draw import SHAPES, draw
+from rateproof.hunt.exploration.draw import SHAPES, delayed, draw, filling
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy
 from rateproof.simulate.behaviour import Reply
@@ -133,6 +133,37 @@ def test_each_quota_of_several_is_pressed_in_its_turn():
     durations = [draw(3, number, policy).duration_ns for number in range(5, 13)]
     assert all(ns < 5 * SECOND for ns in durations[::2])
     assert all(ns >= 10 * SECOND for ns in durations[1::2]), "long enough for the wider window"
+
+
+def test_a_quota_that_others_delay_has_an_iteration_of_its_own_where_there_is_time():
+    policy = Policy.parse("5 per 5s; 100 per 1h; 300 per 1d")
+    (fill,) = delayed(policy, 120 * SECOND)
+    assert fill.quota == 1
+    assert delayed(policy, 99 * SECOND) == []
+    drawn = filling(1, 4, fill)
+    assert 100 * SECOND <= drawn.duration_ns <= 112 * SECOND
+    assert "105 requests in 105 s" in str(drawn)
+    assert delayed(Policy.parse("5 per 5s; 100 per 1m"), SECOND * 3_600) == [], "implied"
+
+
+@pytest.mark.parametrize("text", ["100 per 1h; 200 per 1s", "200 per 1s; 100 per 1h", "100 per 1h"])
+def test_a_quota_that_no_other_delays_is_pressed_by_a_burst_above_its_limit(text):
+    policy = Policy.parse(text)
+    quota = [each.limit for each in policy.quotas].index(100)
+    for number in range(1, 9):
+        drawn = draw(5, number, policy)
+        assert {attack.quota for attack in drawn.attacks} == {quota}
+        assert drawn.duration_ns < 60 * SECOND
+    first = draw(5, 1, policy).attacks
+    assert min(attack.recipe.schedule.steps[0][1] for attack in first) > 100
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(seeds, st.integers(1, 100), st.booleans())
+def test_an_iteration_of_one_quota_of_5_s_is_over_in_8_s(seed, number, near):
+    found = lead(100_000_000, 101_000_000, "late race") if near else None
+    drawn = draw(seed, number, POLICY, lead=found)
+    assert drawn.duration_ns <= 7.75 * SECOND
 
 
 def lead(edge_ns, margin_ns, family="opening"):

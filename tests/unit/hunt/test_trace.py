@@ -40,8 +40,10 @@ BOUNDARY = [(0, True), *[(4.9, True)] * 4, *[(5.1, True)] * 4, (5.1, False)]
 
 def test_the_request_that_opened_the_window_is_part_of_it():
     trace = traced([row(b"a", at, admitted=ok) for at, ok in BOUNDARY])
-    assert str(trace.recipe.schedule) == "1 at 0 s, 4 at 4.9 s, 5 at 5.1 s"
-    assert trace.hint == {1, 2}
+    assert str(trace.starts[0].schedule) == "1 at 0 s, 4 at 4.9 s, 5 at 5.1 s"
+    admitted, evidence = map(str, trace.starts[1:])
+    assert admitted == "1 at 0 s, 4 at 4.9 s, 4 at 5.1 s"
+    assert evidence == "4 at 0 s, 2 at 0.2 s", "6 of the 9 in less than a window"
     assert trace.window_ns == 5 * SECOND
     assert trace.least == 6
 
@@ -49,12 +51,12 @@ def test_the_request_that_opened_the_window_is_part_of_it():
 def test_what_came_two_windows_before_or_after_is_not():
     rows = [row(b"a", at + 20, admitted=ok) for at, ok in BOUNDARY]
     trace = traced([row(b"a", 1), *rows, row(b"a", 40)])
-    assert str(trace.recipe.schedule) == "1 at 0 s, 4 at 4.9 s, 5 at 5.1 s"
+    assert str(trace.starts[0].schedule) == "1 at 0 s, 4 at 4.9 s, 5 at 5.1 s"
 
 
 def test_a_burst_is_whole_although_its_evidence_needs_less():
     trace = traced([row(b"a", 0, late_ns=1_000 * number) for number in range(40)])
-    assert str(trace.recipe.schedule) == "40 at 0 s"
+    assert str(trace.starts[0].schedule) == "40 at 0 s"
 
 
 def test_the_connections_are_those_of_the_clients_group():
@@ -63,20 +65,20 @@ def test_the_connections_are_those_of_the_clients_group():
         "groups": [{"clients": 3, "connections": 1}, {"clients": 2, "connections": 9}],
     }
     rows = [row(identity_of("n", 4), 0) for _ in range(9)]
-    assert traced(rows, {"scenario": scenario}).recipe.connections == 9
+    assert traced(rows, {"scenario": scenario}).starts[0].connections == 9
 
 
 @pytest.mark.parametrize(("others", "kept"), [(400, None), (3_000, 3_000)])
 def test_others_are_kept_where_they_are_many(others, kept):
     rows = [row(b"a", 0)] * 5 + [row(b"a", 4)] * 5
     rows += [row(b"other %d" % number, 0.5 + number / 10_000) for number in range(others)]
-    assert traced(rows).recipe.other_clients == (kept or 0)
+    assert traced(rows).starts[0].other_clients == (kept or 0)
 
 
 def test_the_phase_is_that_of_the_first_request():
     rows = [row(b"a", 0.25) for _ in range(6)]
     trace = traced(rows, {"epoch_ns": 1_000 * SECOND + 3})
-    assert trace.recipe.phase == Phase(SECOND // 4 + 3, 5 * SECOND)
+    assert trace.starts[0].phase == Phase(SECOND // 4 + 3, 5 * SECOND)
 
 
 def test_the_client_with_the_fewest_requests_comes_first():

@@ -1,6 +1,7 @@
 """Schedules that were cut short, and searches that were stopped: nothing is said that was not seen."""
 
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,8 +10,8 @@ import pytest
 from rateproof import hunt
 from rateproof.events import Event, EventLog
 from rateproof.hunt.iteration import Iteration
-from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.replay import outcome_of, told_if_cut_short
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.watch import Crash
 from rateproof.hunt.session import Hunt
@@ -84,6 +85,10 @@ def stopped():
     return event
 
 
+def later(seconds=30):
+    return time.monotonic_ns() + seconds * SECOND
+
+
 def never_sent(*_, **__):
     raise AssertionError("stopped before it was sent")
 
@@ -114,6 +119,47 @@ def test_a_schedule_that_nobody_finished_is_inconclusive_and_says_that_it_was_cu
     assert "cut-short" in told.causes
 
 
+def test_a_phase_that_lies_beyond_the_budget_is_not_waited_for_and_makes_it_inconclusive(
+    iteration_of, settings
+):
+    recipe = Recipe(Schedule.parse("6 at 0s"), phase=Phase(0, 1000 * 3_600 * SECOND))
+    assert scheduled(recipe, 1, settings)[1] is None
+    assert scheduled(recipe, 1, replace(settings, shrink_time_ns=2**60))[1] == recipe.phase
+    told = told_if_cut_short(recipe, iteration_of(6, 6), timely=False).verdict
+    assert told.outcome == "inconclusive"
+    assert told.reasons[0].endswith("beyond --shrink-time: it begins at once")
+    found = iteration_of(9)
+    assert told_if_cut_short(recipe, found, timely=False) is found
+
+
+def test_a_test_ends_once_as_many_requests_were_sent_as_it_may(settings):
+    def send(_scenario, *, control, observe):
+        for _ in range(9):
+            if not control.stopping:
+                observe(four())
+        return EventLog({"scenario": {"namespace": NAMESPACE}})
+
+    def four():
+        log = EventLog({})
+        log.extend([Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")] * 4)
+        return log
+
+    rig = Rig(replace(settings, max_requests=10), send, threading.Event())
+    rig.send(SimpleNamespace(start_ns=None))
+    assert rig.stop.is_set()
+    assert rig.sent["requests"] == 12
+
+
+@pytest.mark.parametrize(("after_s", "said"), [(12, "waiting 12 s for the next window"), (0, "")])
+def test_no_wait_is_silent(settings, capsys, after_s, said):
+    def send(scenario, *, control, observe):  # noqa: ARG001  as a transport is called
+        return EventLog({})
+
+    start_ns = time.monotonic_ns() + after_s * SECOND
+    Rig(settings, send, threading.Event()).send(SimpleNamespace(start_ns=start_ns))
+    assert capsys.readouterr().err.strip() == said
+
+
 @pytest.mark.parametrize("schedule", ["6 at 0s", "9 at 0s"])
 def test_what_was_finished_or_violated_stands_as_it_is(iteration_of, schedule):
     iteration = iteration_of(6, 8 if schedule[0] == "9" else 6)
@@ -121,14 +167,17 @@ def test_what_was_finished_or_violated_stands_as_it_is(iteration_of, schedule):
 
 
 def test_a_search_that_was_stopped_before_it_tried_gives_what_was_seen(iteration_of, settings):
-    (found,) = shrunk_violations(iteration_of(9), Rig(settings, never_sent, stopped()), set())
+    (found,) = shrunk_violations(
+        iteration_of(9), Rig(settings, never_sent, stopped()), set(), later()
+    )
     assert found.tries == Tries(0, 0)
     assert found.recipe.requests == 8
-    assert "stopped before it was tried again" in found.describe()
+    assert "no time to try it again" in found.describe()
     assert "--schedule" in found.repeat
 
 
-def test_a_search_in_long_windows_waits_for_a_minute_of_them_at_most(iteration_of, settings):
+def test_what_would_not_be_over_in_time_is_not_tried(iteration_of, settings):
+    """Of windows of an hour only what needs no waiting."""
     settings = replace(settings, policy=Policy.parse("7 per 1h"))
     durations_ns = []
 
@@ -137,16 +186,22 @@ def test_a_search_in_long_windows_waits_for_a_minute_of_them_at_most(iteration_o
         durations_ns.append(scenario.duration_ns)
         return EventLog({"scenario": {"namespace": NAMESPACE}})
 
-    (found,) = shrunk_violations(iteration_of(9), Rig(settings, send, threading.Event()), set())
+    rig = Rig(settings, send, threading.Event())
+    (found,) = shrunk_violations(iteration_of(9), rig, set(), later())
     assert found.tries == Tries(0, 6)
-    assert max(durations_ns) < 120 * SECOND
+    assert found.recipe is None
+    assert "not again with any of 6 fresh clients" in found.describe()
+    assert found.repeat.endswith("--seed 7 --iterations 3")
+    assert max(durations_ns) < 30 * SECOND
+    (found,) = shrunk_violations(iteration_of(9), rig, set(), later(1))
+    assert found.tries == Tries(0, 0)
 
 
 def test_a_crash_whose_search_was_stopped_gives_what_was_seen(iteration_of, settings):
     crashed = iteration_of(4, crashes=[Crash(0.1, "server died", at_ns=SECOND)])
-    found = shrunk_crash(crashed, Rig(settings, never_sent, stopped()), None)
+    found = shrunk_crash(crashed, Rig(settings, never_sent, stopped()), None, later())
     assert found.recipe.requests == 4
-    assert "stopped before it was tried again" in found.describe()
+    assert "no time to try it again" in found.describe()
 
 
 def test_what_takes_the_nemesis_is_repeated_with_it_its_seed_and_as_many_iterations(
@@ -163,7 +218,7 @@ def test_what_takes_the_nemesis_is_repeated_with_it_its_seed_and_as_many_iterati
 def test_without_shrinking_each_kind_of_violation_is_repeated_from_its_seed_once(
     iteration_of, settings, nemesis
 ):
-    settings = replace(settings, shrink=False, nemesis=nemesis)
+    settings = replace(settings, shrink_time_ns=0, nemesis=nemesis)
     crash = Crash(0.1, "server died", at_ns=SECOND)
     seen = Hunt(Rig(settings, never_sent, threading.Event()))
     (found,) = seen.reproductions(iteration_of(9))
@@ -175,7 +230,7 @@ def test_without_shrinking_each_kind_of_violation_is_repeated_from_its_seed_once
         assert each.repeat.endswith(
             f"--timeout 1s --claim over-admission{deeds} --seed 7 --iterations 3"
         )
-        assert "as it was seen: no shortest schedule" in each.describe()
+        assert "no shorter schedule was looked for" in each.describe()
 
 
 def test_a_violation_that_no_schedule_can_show_is_repeated_from_its_seed(iteration_of, settings):
@@ -189,7 +244,7 @@ def test_a_violation_that_no_schedule_can_show_is_repeated_from_its_seed(iterati
 
 
 def test_what_keeps_its_promise_has_nothing_to_repeat(iteration_of, settings):
-    settings = replace(settings, shrink=False)
+    settings = replace(settings, shrink_time_ns=0)
     assert Hunt(Rig(settings, never_sent, stopped())).reproductions(iteration_of(5)) == []
 
 

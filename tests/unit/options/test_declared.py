@@ -17,7 +17,7 @@ from rateproof.options.sources import Sources
 from rateproof.testing.options import Options, settings_of, taken
 
 ROOT = Path(__file__).parents[3]
-PAIRS = [(verb, option) for verb in VERBS.values() for option in verb.options]
+PAIRS = [(verb, option) for verb in VERBS.values() for option in verb.options if not option.hidden]
 IDS = [f"{verb.name}-{option.name}" for verb, option in PAIRS]
 
 
@@ -144,6 +144,12 @@ def test_a_value_of_a_wrong_type_is_named_and_not_repeated(name, tmp_path):
     assert "s3cret" not in str(refused.value)
 
 
+def test_what_is_accepted_but_told_of_nowhere_is_in_no_help(capsys):
+    assert "--no-start" not in help_of("test", capsys)
+    assert "--no-start" not in (ROOT / "docs/reference/test.md").read_text()
+    assert "--no-start" not in completion("bash")
+
+
 # ------------------------------------------------------------- completion
 
 
@@ -153,7 +159,7 @@ def test_completion_names_every_flag_and_every_choice(verb, shell):
     script = completion(shell)
     assert verb in script
     for option in VERBS[verb].options:
-        if not option.positional:
+        if not (option.positional or option.hidden):
             assert (f"-l {option.flag[2:]}" if shell == "fish" else option.flag) in script
         assert " ".join(option.choices) in script
 

@@ -160,7 +160,7 @@ class Everybody:
 
 
 @pytest.mark.parametrize("used", [0, 1, 3, 5])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_a_fresh_key_that_is_denied_at_once_shares_the_count_of_others(used, seed, simulated):
     """Whoever has a limit of his own is admitted at first; a number that is named is right."""
     limiter = Everybody(simulated.make("sliding-log", 5, S // 2), used, BEGIN_NS)

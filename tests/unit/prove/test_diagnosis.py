@@ -241,6 +241,38 @@ def test_one_status_for_everything_is_named(status, outcome, words):
     assert verdict.outcome == outcome
 
 
+def test_client_errors_are_no_admissions_where_others_are_rejected_unless_they_are_named():
+    rows = [*times("a", 5, 401), ("a", 30, 429), *times("b", 5, 401)]
+    verdict = judge(log_of(*rows), FIVE)
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons[0].startswith("every admitted answer was 401 (Unauthorized)")
+    assert verdict.reasons[0].endswith("--admitted 401")
+    assert judge(log_of(*rows, admitted_statuses=[401]), FIVE).outcome == "consistent"
+    rows += times("b", 7, 401)
+    assert judge(log_of(*rows), FIVE).outcome == "inconclusive"
+    assert judge(log_of(*rows, admitted_statuses=[401]), FIVE).outcome == "violated"
+
+
+def test_client_errors_among_what_is_admitted_are_a_remark():
+    rows = [*times("a", 3, 200), ("a", 10, 404), ("a", 11, 404), ("a", 30, 429)]
+    verdict = judge(log_of(*rows), FIVE)
+    assert verdict.outcome == "consistent"
+    assert "some admitted answers gave nothing (404: 2)" in " ".join(verdict.reasons)
+    assert judge(log_of(*rows, admitted_statuses=[404]), FIVE).reasons == ()
+
+
+@pytest.mark.parametrize("noted", [7, None, {"a": 1}, ["x"], "401"])
+def test_admitted_statuses_of_another_form_are_none(noted):
+    log = log_of(*times("a", 12, 401), admitted_statuses=noted)
+    assert judge(log, FIVE).outcome == "inconclusive"
+
+
+def test_header_fields_are_not_told_of_where_only_admissions_are_asked():
+    log = log_of(*times("a", 5, 200), ("a", 30, 429, {"retry_after_s": 1.0}))
+    assert judge(log, FIVE).headers is not None
+    assert judge(log, FIVE, claims=ONLY["over-admission"]).headers is None
+
+
 def test_several_statuses_are_counted():
     verdict = judge(log_of(*times("a", 3, 302), *times("b", 9, 404)), FIVE)
     assert "a client error or a redirect (404: 9, 302: 3)" in verdict.reasons[0]

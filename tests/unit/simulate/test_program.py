@@ -14,18 +14,18 @@ from rateproof.simulate.programs.steps import (
     FRESH,
     RENAME,
     RESUME,
-    Ask,
-    BackoffWait,
-    Forever,
-    Honour,
-    Pick,
-    RampWait,
-    Repeat,
     Step,
-    Wait,
-    When,
-    While,
+    ask,
+    back_off,
     compiled,
+    forever,
+    honour,
+    pick,
+    ramp_on,
+    repeat,
+    wait,
+    when,
+    while_,
 )
 
 OK = frozenset({ADMITTED})
@@ -54,85 +54,85 @@ def test_a_program_without_steps_ends_at_once() -> None:
 
 
 def test_waits_add_up_from_the_clients_start() -> None:
-    wait = Wait(Fixed(5))
-    assert told(compiled(wait, wait, Ask(), wait, Ask(over_ns=3)), *done(99)) == [
+    five = wait(Fixed(5))
+    assert told(compiled(five, five, ask(), five, ask(over_ns=3)), *done(99)) == [
         Send(10),
         Send(15, over_ns=3),
     ]
 
 
 def test_resume_goes_on_from_the_end_of_the_last_answer() -> None:
-    program = compiled(Ask(), RESUME, Wait(Fixed(5)), Ask())
+    program = compiled(ask(), RESUME, wait(Fixed(5)), ask())
     assert told(program, *done(99)) == [Send(0), Send(104)]
 
 
 def test_repetitions_can_be_nested_and_start_anew_each_time() -> None:
-    program = compiled(Repeat(2, (Repeat(3, (Ask(),)), Wait(Fixed(1)))), Ask())
+    program = compiled(repeat(2, repeat(3, ask()), wait(Fixed(1))), ask())
     sends = told(program, *done(*range(20)))
     assert [send.intended_ns for send in sends] == [0, 0, 0, 1, 1, 1, 2]
 
 
 def test_nothing_is_repeated_zero_times() -> None:
-    assert told(compiled(Repeat(0, (Ask(),)), Ask()), *done(1)) == [Send(0)]
+    assert told(compiled(repeat(0, ask()), ask()), *done(1)) == [Send(0)]
 
 
 def test_while_ends_with_the_outcome_or_with_its_count_and_starts_anew() -> None:
-    retries = While(NOT_OK, 2, (AGAIN, Ask()))
-    program = compiled(Forever((FRESH, Ask(), retries)))
+    retries = while_(NOT_OK, 2, AGAIN, ask())
+    program = compiled(forever(FRESH, ask(), retries))
     outcomes = [REJECTED, ADMITTED, REJECTED, UNKNOWN, REJECTED, REJECTED, ADMITTED]
     sends = told(program, *(Reply(0, 0, outcome) for outcome in outcomes))
     assert [send.attempt for send in sends] == [0, 1, 0, 1, 2, 0, 1, 0]
 
 
-@pytest.mark.parametrize("otherwise", [(), (Wait(Fixed(7)),)])
-def test_when_does_one_or_the_other(otherwise: tuple[Step, ...]) -> None:
-    program = compiled(Ask(), When(OK, (Wait(Fixed(5)),), otherwise), Ask())
+@pytest.mark.parametrize("otherwise", [(), wait(Fixed(7))])
+def test_when_does_one_or_the_other(otherwise: Step) -> None:
+    program = compiled(ask(), when(OK, wait(Fixed(5)), otherwise), ask())
     assert told(program, *done(1))[1] == Send(5)
     assert told(program, *done(1, outcome=UNKNOWN))[1] == Send(7 if otherwise else 0)
 
 
 def test_honour_takes_what_the_server_said_or_a_draw_from_the_end_of_the_answer() -> None:
-    program = compiled(Ask(), Honour(Fixed(7)), Ask())
+    program = compiled(ask(), honour(Fixed(7)), ask())
     assert told(program, Reply(0, 100, REJECTED, 50))[1] == Send(150)
     assert told(program, Reply(0, 100, REJECTED, 0))[1] == Send(100)
     assert told(program, Reply(0, 100, REJECTED))[1] == Send(107)
 
 
 def test_backoff_never_leaves_its_cap_however_often_it_is_asked() -> None:
-    program = compiled(Forever((Ask(), BackoffWait(1, 2**61 - 1))))
+    program = compiled(forever(ask(), back_off(1, 2**61 - 1)))
     sends = told(program, *done(*[0] * 200, outcome=REJECTED))
     assert [send.attempt for send in sends] == list(range(201))
     assert all(0 <= send.intended_ns < 2**61 for send in sends)
 
 
 def test_rename_counts_up_and_pick_draws_again() -> None:
-    renaming = told(compiled(Forever((Ask(), RENAME))), *done(1, 2))
+    renaming = told(compiled(forever(ask(), RENAME)), *done(1, 2))
     assert [send.alias for send in renaming] == [0, 1, 2]
-    picking = told(compiled(Forever((Pick(9, 1.0), Ask()))), *done(*[0] * 99))
+    picking = told(compiled(forever(pick(9, 1.0), ask())), *done(*[0] * 99))
     assert {send.alias for send in picking} == set(range(9))
 
 
 def test_instants_stop_before_they_overflow() -> None:
-    program = compiled(Forever((Ask(), RESUME, Wait(Fixed(2**61 - 1)))))
+    program = compiled(forever(ask(), RESUME, wait(Fixed(2**61 - 1))))
     sends = told(program, *done(2**63 - 1, -(2**63)))
     assert [send.intended_ns for send in sends] == [0, NEVER_NS, -NEVER_NS + 2**61 - 1]
 
 
 @pytest.mark.parametrize(
-    "steps",
+    "step",
     [
-        (Forever(()),),
-        (Forever((Wait(Fixed(1)),)),),
-        (Forever((When(OK, (Ask(),)),)),),
-        (Forever((While(NOT_OK, 3, (Ask(),)), RESUME)),),
-        (Repeat(2**31 - 1, (Wait(Fixed(1)),)),),
-        (While(OK, 1, (When(OK, (RESUME,), (Ask(),)),)),),
+        forever(),
+        forever(wait(Fixed(1))),
+        forever(when(OK, ask())),
+        forever(while_(NOT_OK, 3, ask()), RESUME),
+        repeat(2**31 - 1, wait(Fixed(1))),
+        while_(OK, 1, when(OK, RESUME, ask())),
     ],
 )
-def test_a_loop_that_could_go_round_without_a_request_is_refused(steps: tuple[Step, ...]) -> None:
+def test_a_loop_that_could_go_round_without_a_request_is_refused(step: Step) -> None:
     """It would never end: nothing that it looks at changes meanwhile."""
     with pytest.raises(InvalidArgument, match="loop without a request"):
-        compiled(*steps)
+        compiled(step)
 
 
 def test_a_program_that_is_made_by_hand_is_held_to_the_same() -> None:
@@ -141,16 +141,16 @@ def test_a_program_that_is_made_by_hand_is_held_to_the_same() -> None:
 
 
 def test_counted_loops_are_nested_four_deep_at_most() -> None:
-    step: Step = Ask()
+    step = ask()
     for _ in range(4):
-        step = Repeat(2, (step,))
+        step = repeat(2, step)
     assert len(told(compiled(step), *done(*[0] * 15))) == 16
     with pytest.raises(InvalidArgument, match="deeper than 4"):
-        compiled(Repeat(2, (step,)))
+        repeat(2, step)
 
 
 def test_the_code_is_plain_figures() -> None:
-    code = compiled(Wait(Uniform(2, 5)), Forever((RampWait(1, 2, 10**9), Ask()))).code()
+    code = compiled(wait(Uniform(2, 5)), forever(ramp_on(1, 2, 10**9), ask())).code()
     assert code == [(2, 2, 5, 0.0), (5, 1, 2, 1e9), (0, 0, 0, 0.0), (13, 1, 0, 0.0)]
     assert all([type(each) for each in line] == [int, int, int, float] for line in code)
 
@@ -164,4 +164,4 @@ def test_an_interval_of_another_kind_cannot_be_compiled() -> None:
 
     other: Interval = Other()
     with pytest.raises(InvalidArgument, match="Fixed, Uniform"):
-        compiled(Wait(other), Ask())
+        wait(other)

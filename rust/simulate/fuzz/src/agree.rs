@@ -21,7 +21,7 @@ pub fn check(answer: &[u8], seed: u64) {
     }
     for head in [false, true] {
         for end in [false, true] {
-            let mut parser = Parser::new();
+            let mut parser = Parser::default();
             let whole = read(&mut parser, answer, head, end, |_| usize::MAX);
             consistent(&whole);
             if !head && !end {
@@ -39,11 +39,11 @@ pub fn check(answer: &[u8], seed: u64) {
 
 /// Reads an answer in two pieces, cut at `cut`, from 1.
 pub fn check_cut(answer: &[u8], cut: usize) {
-    let whole = read(&mut Parser::new(), answer, false, true, |_| usize::MAX);
+    let whole = read(&mut Parser::default(), answer, false, true, |_| usize::MAX);
     let first = |at| if at == 0 { cut } else { usize::MAX };
     assert_same(
         &whole,
-        &read(&mut Parser::new(), answer, false, true, first),
+        &read(&mut Parser::default(), answer, false, true, first),
         answer,
     );
 }

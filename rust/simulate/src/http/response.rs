@@ -11,7 +11,7 @@ const STATUS_BYTES: usize = 12;
 /// What is kept of the buffer for heads in pieces between answers.
 const KEPT: usize = 4096;
 
-/// Reads the answers of one connection, one request at a time.
+/// Reads the answers of one connection, one request at a time; at first, of one that was not HEAD.
 ///
 /// However the bytes are cut into pieces, the outcome is the same; where an answer
 /// arrives in one piece, nothing is copied or allocated. [`Fault::Protocol`] is, besides
@@ -20,7 +20,7 @@ const KEPT: usize = 4096;
 /// more than 100 fields.
 /// Interim (1xx) answers are skipped, but for 101, which is final (RFC 9110, section 15.2).
 /// The body's length is that of RFC 9112, section 6.3.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Parser {
     state: State,
     /// The part of a head that has arrived, where it did not arrive in one piece.
@@ -32,8 +32,9 @@ pub struct Parser {
     surplus: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum State {
+    #[default]
     Head,
     Sized(u64),
     Chunked(Chunks),
@@ -42,38 +43,19 @@ enum State {
     Failed(Fault),
 }
 
-impl Default for Parser {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Parser {
-    /// A parser ready for the answer to a request that was not HEAD.
-    pub fn new() -> Self {
-        Self {
-            state: State::Head,
-            partial: Vec::new(),
-            reply: None,
-            head: false,
-            statuses: 0,
-            persistent: false,
-            surplus: false,
-        }
-    }
-
     /// Forgets the last answer: the next bytes are of the answer to the next request.
     ///
     /// `head`: its method is HEAD, so its answer has no body.
     pub fn begin(&mut self, head: bool) {
-        self.state = State::Head;
-        self.partial.clear();
-        self.partial.shrink_to(KEPT);
-        self.reply = None;
-        self.head = head;
-        self.statuses = 0;
-        self.persistent = false;
-        self.surplus = false;
+        let mut partial = std::mem::take(&mut self.partial);
+        partial.clear();
+        partial.shrink_to(KEPT);
+        *self = Self {
+            partial,
+            head,
+            ..Self::default()
+        };
     }
 
     /// Takes in what has arrived; true once the answer is complete.

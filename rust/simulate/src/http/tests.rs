@@ -12,7 +12,7 @@ fn read(answer: &[u8]) -> Result<(u16, u64, bool), Fault> {
 }
 
 fn read_for(answer: &[u8], head: bool) -> Result<(u16, u64, bool), Fault> {
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     parser.begin(head);
     if !parser.feed(answer)? {
         parser.end()?;
@@ -224,7 +224,7 @@ fn surplus_bytes_cost_the_connection_whenever_they_come() {
         Ok((200, 1, false))
     );
     assert_eq!(chunked("0\r\n\r\nx"), Ok((200, 0, false)));
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     assert_eq!(
         parser.feed(&with_fields("Content-Length: 1\r\n", "a")),
         Ok(true)
@@ -238,7 +238,7 @@ fn surplus_bytes_cost_the_connection_whenever_they_come() {
 
 #[test]
 fn a_closed_connection_is_not_reusable() {
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     assert_eq!(
         parser.feed(&with_fields("Content-Length: 1\r\n", "a")),
         Ok(true)
@@ -265,7 +265,7 @@ fn an_upgrade_is_final_and_takes_the_connection() {
 
 #[test]
 fn a_status_has_arrived_with_its_third_digit() {
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     let mut after = |data: &[u8]| {
         parser.feed(data).expect("no fault");
         parser.statuses()
@@ -324,7 +324,7 @@ fn a_cut_head_is_a_closed_connection() {
 
 #[test]
 fn a_line_is_judged_once_it_is_whole_or_never_will_be() {
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     assert_eq!(parser.feed(b"HTTP/1.1 200 OK\r\nX: \0"), Ok(false));
     assert_eq!(parser.end(), Err(Fault::Protocol));
     parser.begin(false);
@@ -340,7 +340,7 @@ fn heads_are_bounded() {
     };
     assert_eq!(read(&padded(1 << 16)), Ok((204, 0, true)));
     assert_eq!(read(&padded((1 << 16) + 1)), Err(Fault::Oversized));
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     assert_eq!(
         parser.feed(&padded(1 << 20)[..1 << 16]),
         Err(Fault::Oversized)
@@ -374,7 +374,7 @@ fn bodies_are_bounded_however_they_end() {
 
 #[test]
 fn a_fault_stays_and_so_does_what_was_known() {
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     let answer = with_fields("Transfer-Encoding: chunked\r\n", "1\r\na\r\nx");
     assert_eq!(parser.feed(&answer), Err(Fault::Protocol));
     assert_eq!(parser.feed(b"0\r\n\r\n"), Err(Fault::Protocol));
@@ -388,7 +388,7 @@ fn a_fault_stays_and_so_does_what_was_known() {
 #[test]
 fn limits_are_read_from_the_fields() {
     let reply = |fields: &str| {
-        let mut parser = Parser::new();
+        let mut parser = Parser::default();
         parser.feed(&with_fields(fields, "")).expect("no fault");
         let reply = *parser.reply().expect("a whole head");
         (

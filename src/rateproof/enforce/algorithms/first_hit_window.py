@@ -17,6 +17,13 @@ from the opening of window 1. Either is at least W*(floor(m/N) - 1).
 window that is over. So nothing is charged until the last number is stored.
 """
 
+from rateproof.enforce.algorithms.fixed_window import (
+    count,
+    remaining,
+    reset_after_ns,
+    retry_after_ns,
+    width,
+)
 from rateproof.policy import Quota
 
 __all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "unit_ns", "width"]
@@ -27,38 +34,10 @@ def unit_ns(quota: Quota) -> int:
     return 1 << max(0, quota.limit.bit_length() - 2)
 
 
-def width(_: Quota) -> int:
-    """The count, and the end of its window."""
-    return 2
-
-
-def retry_after_ns(quota: Quota, state: tuple[int, ...], now_ns: int, cost: int) -> int:
-    """Until the open window ends, if it has no room for `cost`."""
-    count, end_ns = _open(state, now_ns)
-    return end_ns - now_ns if count + cost > quota.limit else 0
-
-
 def charged(quota: Quota, state: tuple[int, ...], now_ns: int, cost: int) -> tuple[int, ...]:
     """Count `cost` in the window that is open, or open one."""
-    count, end_ns = _open(state, now_ns)
-    if count == 0:
+    open_count, end_ns = count(state, now_ns), state[1]
+    if open_count == 0:
         unit = unit_ns(quota)
         end_ns = -(-(now_ns + quota.window_ns) // unit) * unit
-    return count + cost, end_ns
-
-
-def remaining(quota: Quota, state: tuple[int, ...], now_ns: int) -> int:
-    """What the open window has left; the limit without one."""
-    return quota.limit - _open(state, now_ns)[0]
-
-
-def reset_after_ns(_: Quota, state: tuple[int, ...], now_ns: int) -> int:
-    """Until the open window ends, if there is one."""
-    count, end_ns = _open(state, now_ns)
-    return end_ns - now_ns if count else 0
-
-
-def _open(state: tuple[int, ...], now_ns: int) -> tuple[int, int]:
-    """The count of the open window and its end; 0 when none is open."""
-    count, end_ns = state
-    return (count, end_ns) if now_ns < end_ns else (0, 0)
+    return open_count + cost, end_ns

@@ -177,7 +177,12 @@ def _locked(directory: Path) -> FileIO:
         while True:
             _make(directory)
             try:
-                lock = FileIO(path, "r+", opener=_opener)
+                # In steps that hold no bare descriptor, which a signal handler's exception would leak.
+                with suppress(FileExistsError):
+                    os.mknod(path, 0o600)
+                if not stat.S_ISREG(path.lstat().st_mode):
+                    raise StoreError(f"{path} is not a regular file", "remove it")
+                lock = FileIO(path, "r+")
             except FileNotFoundError:  # the folder was removed just now
                 continue
             try:
@@ -193,14 +198,7 @@ def _locked(directory: Path) -> FileIO:
         raise _unusable(directory, error) from error
 
 
-def _opener(path: str, flags: int) -> int:
-    # A FIFO would be waited for, and a link could lead anywhere.
-    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-
-
 def _acquire(lock: FileIO, path: Path, deadline: float) -> None:
-    if not stat.S_ISREG(os.fstat(lock.fileno()).st_mode):
-        raise StoreError(f"{path} is not a regular file", "remove it")
     while True:  # polled, since a blocking wait cannot be bounded
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

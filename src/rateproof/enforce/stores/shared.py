@@ -26,6 +26,9 @@ __all__ = ["NativeLedger", "NativeStore"]
 
 T = TypeVar("T")
 
+PATIENCE_S = 0.1
+"""How long closing waits for another thread: as long as a decision does for another process."""
+
 
 class NativeStore:
     """The native core's tables in one place; see `Store`.
@@ -84,13 +87,21 @@ class NativeStore:
             self._tables = {quota: self._tables[quota] for quota in self._tables if quota in quotas}
 
     def close(self) -> None:
-        """Let go of the tables, once or more often. Each is unmapped when its last decision ends."""
-        with self._mutex:
+        """Let go of the tables, once or more often. Each is unmapped when its last decision ends.
+
+        Raises:
+            StoreError: another thread opens a table and does not come to its end.
+        """
+        if not self._mutex.acquire(timeout=PATIENCE_S):
+            raise StoreError("cannot close the limiter: another thread opens it", "try again")
+        try:
             self._closed = True
             for ledger in self._ledgers.values():
                 ledger.close()
             self._ledgers.clear()
             self._tables.clear()
+        finally:
+            self._mutex.release()
 
     def renew_mutex(self) -> None:
         """In a forked child: the thread that held it does not exist here."""

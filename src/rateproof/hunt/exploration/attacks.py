@@ -6,17 +6,19 @@ as fast as these admit, so that it reaches the quota at all.
 """
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.policy import Policy, Quota
+from rateproof.prove.over_admission.gaps import Stair, earliest_of
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import format_seconds
 
-__all__ = ["EDGED", "FAMILIES", "Attack", "attack", "reachable"]
+__all__ = ["EDGED", "FAMILIES", "Attack", "attack"]
 
 _MOST_AT_ONCE = 5_000
 _MOST_CONNECTIONS = 200
@@ -108,7 +110,12 @@ def _drip(aim: _Aim) -> Steps:
 
 def _idle(aim: _Aim) -> Steps:
     """One, then silence for longer than a window, then twice the limit."""
-    return [(0, 1), *aim.after(aim.window_ns * 3 // 2, 2 * aim.limit)]
+    return [(0, 1), *aim.after(aim.window_ns * 5 // 4, 2 * aim.limit)]
+
+
+def _fill(aim: _Aim) -> Steps:
+    """All that fits and a few more, as fast as tighter quotas let them through."""
+    return aim.after(0, aim.limit + min([aim.limit, *(quota.limit for quota in aim.tighter)]))
 
 
 def _race(aim: _Aim) -> Steps:
@@ -129,6 +136,7 @@ FAMILIES: dict[str, Callable[[_Aim], Steps]] = {
     "race": _race,
     "late race": _late_race,
     "forget": _turn,
+    "fill": _fill,
 }
 """Steps of one key, by family; `forget` has others in between."""
 
@@ -160,7 +168,8 @@ def attack(
             own; of the others: over how many connections bursts are dealt.
         others: other clients in between, from a tenth of the way on.
     """
-    pressed, tighter = policy.quotas[quota], _tighter(policy, quota)
+    pressed = policy.quotas[quota]
+    tighter = [each for each in policy.quotas if each.window_ns < pressed.window_ns]
     limit = min(pressed.limit, _MOST_AT_ONCE)
     steps = FAMILIES[family](_Aim(limit, pressed.window_ns, edge_ns, tighter))
     connections = fold
@@ -175,28 +184,17 @@ def attack(
     return Attack(family, quota, edge_ns, recipe, starts)
 
 
-def reachable(policy: Policy, quota: int) -> bool:
-    """Tell if a burst that keeps to the tighter quotas can fill this one within its window."""
-    pressed = policy.quotas[quota]
-    steps = _paced(0, min(pressed.limit, _MOST_AT_ONCE), _tighter(policy, quota), 1)
-    return steps[-1][0] < pressed.window_ns
-
-
-def _tighter(policy: Policy, quota: int) -> list[Quota]:
-    window_ns = policy.quotas[quota].window_ns
-    return [each for each in policy.quotas if each.window_ns < window_ns]
-
-
-def _paced(at_ns: int, count: int, tighter: list[Quota], way: int) -> Steps:
-    """A burst as large as tighter quotas admit at a time, from an instant on or until it."""
-    if not tighter:
-        return [(at_ns, count)]
-    chunk = min(quota.limit for quota in tighter)
-    every_ns = max(
-        math.ceil(quota.window_ns * -(-chunk // quota.limit) * _PACE) for quota in tighter
-    )
-    sizes = [chunk] * (count // chunk) + [count % chunk]
-    return [(at_ns + way * number * every_ns, size) for number, size in enumerate(sizes) if size]
+def _paced(at_ns: int, count: int, others: Sequence[Quota], way: int) -> Steps:
+    """A burst as fast as other quotas admit it, from an instant on or until it."""
+    bounds = earliest_of([Stair.of(quota) for quota in others], count)
+    counts: Counter[int] = Counter()
+    now_ns = 0
+    for place in range(count):
+        now_ns = max([now_ns, *(bound.earliest(place, now_ns) for bound in bounds)])
+        for bound in bounds:
+            bound.record(place, now_ns)
+        counts[math.ceil(now_ns * _PACE)] += 1
+    return [(at_ns + way * after_ns, size) for after_ns, size in counts.items()]
 
 
 def _in_order(steps: Steps) -> tuple[tuple[int, int], ...]:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from rateproof.hunt.exploration.attacks import FAMILIES, Attack, attack, reachable
+from rateproof.hunt.exploration.attacks import FAMILIES, Attack, attack
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy, Quota
+from rateproof.prove import pressing
 from rateproof.simulate.behaviour import Behaviour
 from rateproof.simulate.behaviours.boundary import Boundary
 from rateproof.simulate.behaviours.burst import Burst
@@ -24,9 +25,9 @@ from rateproof.simulate.behaviours.sybil import Sybil
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
-from rateproof.units import SECOND_NS
+from rateproof.units import SECOND_NS, format_seconds
 
-__all__ = ["SCHEDULE", "SHAPES", "Draw", "draw"]
+__all__ = ["SCHEDULE", "SHAPES", "Draw", "book_length", "delayed", "draw", "filling"]
 
 SCHEDULE = "schedule"
 """The shape of an iteration that was told what to send."""
@@ -34,8 +35,9 @@ SCHEDULE = "schedule"
 _CLIENTS = (2, 100)
 _RATE_PER_S = (10.0, 300.0)
 _BOOK_RATE_PER_S = (10.0, 60.0)
-_WINDOWS = (1.35, 2.2)
+_WINDOWS = (1.35, 1.45)
 _DURATION_NS = (2 * SECOND_NS, 30 * SECOND_NS)
+_MOST_WINDOWS, _SHORT_NS = 1.5, 3 * SECOND_NS  # the last request of an attack, where that is later
 _SHORTEST_NS = SECOND_NS
 
 # With 12 independent phases the chance that no attacker's window ends within the
@@ -47,6 +49,7 @@ _STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
 
 _EDGE_WINDOW_NS = (4, 3_600 * SECOND_NS)
 _AFTER_NS = 200_000_000
+_FILL_STARTS_NS = (0, 300_000_000, 700_000_000)
 
 _LONGEST_NS = 60 * SECOND_NS
 _LONG_GAP_NS = 20 * SECOND_NS
@@ -70,8 +73,7 @@ class Draw:
         iteration: its number, from 1.
         shape: name of the crowd's behaviour, from `SHAPES`, or `SCHEDULE`.
         clients: how many clients the crowd has.
-        rate_per_s: requests a second of the whole crowd, as intended; None
-            for a crowd that sends as fast as it is answered.
+        rate_per_s: requests a second of the crowd, as intended; None: as fast as answered.
         duration_ns: how long it lasts.
         groups: the clients of the attacks, then the crowd and all others.
         attacks: in the order of their clients.
@@ -211,11 +213,10 @@ class _Hand:
     def opening(self, name: str) -> list[Attack]:
         """The attacks of an iteration of the book."""
         if name == "races":
-            return [self._placed("race", 1, _RACES_NS, keys=2, fold=fold) for fold in (1, 2, 4)]
+            return [self._placed("race", spread_ns=_RACES_NS, keys=2, fold=f) for f in (1, 2, 4)]
         if name == "many keys":
             return [self._forgetting()]
         window_ns = self.pressed.window_ns
-        spread_ns = min(window_ns // 4, _MOST_SPREAD_NS)
         edges = (
             ("opening", _FIRST_EDGE_PARTS),
             ("opening", _WIDE_EDGE_PARTS),
@@ -223,9 +224,7 @@ class _Hand:
             ("turn", _FIRST_EDGE_PARTS),
             ("drip", _FIRST_EDGE_PARTS),
         )
-        return [
-            self._placed(family, max(1, window_ns // parts), spread_ns) for family, parts in edges
-        ]
+        return [self._placed(family, max(1, window_ns // parts)) for family, parts in edges]
 
     def closer(self, lead: Lead) -> list[Attack]:
         """The lead's attack at half its distance, on more connections, on more keys."""
@@ -233,10 +232,9 @@ class _Hand:
         fold = min(2 * before.recipe.connections, self.pressed.limit, _MOST_FOLD)
         if before.family == "forget":
             return [self._forgetting(lead.closer_ns)]
-        spread_ns = min(self.pressed.window_ns // 2, _MOST_SPREAD_NS)
         fold = 1 if before.family == "late race" else fold
         edges_ns = dict.fromkeys((lead.closer_ns, max(1, lead.closer_ns // 2)))
-        return [self._placed(before.family, edge_ns, spread_ns, fold=fold) for edge_ns in edges_ns]
+        return [self._placed(before.family, edge_ns, fold=fold) for edge_ns in edges_ns]
 
     def any(self) -> list[Attack]:
         """A family at random, at a random distance, over all phases.
@@ -248,11 +246,9 @@ class _Hand:
         if family == "forget":
             return [self._forgetting()]
         if family == "race" or window_ns > _LONGEST_NS:
-            return [self._placed("race", 1, _DRAWN_RACES_NS, fold=self.rng.randint(1, 4))]
-        if family == "idle" and 2 * window_ns > _LONGEST_NS:
-            family = "turn"
+            return [self._placed("race", spread_ns=_DRAWN_RACES_NS, fold=self.rng.randint(1, 4))]
         edge_ns = max(1, round(window_ns / _log_uniform(self.rng, *_EDGE_PARTS)))
-        return [self._placed(family, edge_ns, min(window_ns, _MOST_SPREAD_NS))]
+        return [self._placed(family, edge_ns)]
 
     def _forgetting(self, edge_ns: int | None = None) -> Attack:
         """As many others as the rate lets through in between; two keys, who come together."""
@@ -266,10 +262,18 @@ class _Hand:
         return attack("forget", self.policy, self.quota, edge_ns, starts=(0, 0), others=others)
 
     def _placed(
-        self, family: str, edge_ns: int, spread_ns: int, *, keys: int = _MOST_KEYS, fold: int = 1
+        self,
+        family: str,
+        edge_ns: int = 1,
+        *,
+        spread_ns: int = _MOST_SPREAD_NS,
+        keys: int = _MOST_KEYS,
+        fold: int = 1,
     ) -> Attack:
         """On as many keys as load allows, which begin at different times."""
         once = attack(family, self.policy, self.quota, edge_ns, fold=fold)
+        longest_ns = max(round(_MOST_WINDOWS * self.pressed.window_ns), _SHORT_NS)
+        spread_ns = min(spread_ns, self.pressed.window_ns, max(0, longest_ns - once.end_ns))
         keys = max(1, min(keys, _MOST_REQUESTS // once.recipe.requests))
         starts = (round((key + self.rng.random()) * spread_ns / keys) for key in range(keys))
         return replace(once, starts=tuple(starts))
@@ -312,10 +316,40 @@ def _book(policy: Policy) -> list[tuple[str, int]]:
 
 
 def _pressable(policy: Policy) -> list[int]:
-    """The quotas that tighter ones leave a chance to be filled, the shortest window first."""
-    quotas = range(len(policy.quotas))
-    inward = sorted(quotas, key=lambda quota: policy.quotas[quota].window_ns)
-    return [quota for quota in inward if reachable(policy, quota)]
+    """The quotas that others leave a chance to be filled soon, the shortest window first."""
+    delays = [needs.needs_ns for needs in pressing(policy)]
+    windows = [quota.window_ns for quota in policy.quotas]
+    found = [n for n, ns in enumerate(delays) if ns == 0 or (ns and windows[n] <= _LONGEST_NS)]
+    return sorted(found, key=windows.__getitem__)
+
+
+def delayed(policy: Policy, within_ns: int) -> list[Attack]:
+    """Of each quota that others delay, by that time at most, the attack that fills it."""
+    fills = [
+        attack("fill", policy, number, quota.window_ns, starts=_FILL_STARTS_NS)
+        for number, quota in enumerate(policy.quotas)
+        if pressing(policy)[number].needs_ns
+    ]
+    return [each for each in fills if each.recipe.span_ns <= within_ns]
+
+
+def filling(seed: int, iteration: int, fill: Attack) -> Draw:
+    """The iteration that fills a quota which others delay."""
+    recipe = fill.recipe
+    note = (
+        f"{recipe.requests} requests in {format_seconds(recipe.span_ns)}, "
+        "as fast as the other quotas let them through"
+    )
+    duration_ns = fill.end_ns + _AFTER_NS
+    clients = len(fill.starts)
+    return Draw(
+        seed, iteration, SCHEDULE, clients, None, duration_ns, tuple(fill.groups()), (fill,), note
+    )
+
+
+def book_length(policy: Policy) -> int:
+    """How many iterations there are before anything is drawn freely."""
+    return len(_book(policy))
 
 
 def _stream(seed: int, number: int, purpose: str) -> Random:

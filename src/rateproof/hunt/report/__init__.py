@@ -4,19 +4,19 @@
 page; JUnit XML tells continuous integration.
 """
 
-from rateproof.hunt.report.html import html_report, require_bokeh, write_page
 from rateproof.hunt.report.junit import JUnitReport, write_junit
+from rateproof.hunt.report.page import HtmlReport, require_jinja, write_page
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.totals import Totals
 
 __all__ = [
+    "HtmlReport",
     "JUnitReport",
     "Reporter",
     "Subject",
     "Totals",
-    "html_report",
-    "require_bokeh",
+    "require_jinja",
     "write_junit",
     "write_page",
 ]

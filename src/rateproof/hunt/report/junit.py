@@ -1,38 +1,42 @@
 """JUnit XML: what continuous integration shows of a test.
 
-One suite, with a case for each claim and one for the server's health, under names
-that stay the same from run to run so that their history can be followed. A claim
-that was violated is a failure; what could not be told, or not be finished, is an
-error: neither ever passes. The format has no standard; this keeps to what is common
+One suite, with a case for each quota, for each other claim, and for the server's health, under
+names that stay the same from run to run so that their history can be followed. What was violated
+is a failure; what was not tested, could not be told or not be finished is an error: neither ever
+passes. The format has no standard; this keeps to what is common
 to `junit-10.xsd` of Jenkins' xUnit plugin and to what GitLab reads.
 """
 
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from rateproof.answer import answer, of_quota
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.reporter import Reporter, write_whole
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import describe
-from rateproof.hunt.report.totals import Conclusion, Totals, of_claim
+from rateproof.hunt.report.totals import Totals, counted_kinds, of_claim
 from rateproof.hunt.shrinking.reproduction import CRASH
-from rateproof.prove import CONSISTENT, VIOLATED, Verdict
+from rateproof.policy import Policy
+from rateproof.prove import CONSISTENT, OVER_ADMISSION, UNTESTED, VIOLATED
+from rateproof.prove.evidence.wording import plain_quota
 
 __all__ = ["Case", "JUnitReport", "junit_xml", "write_junit"]
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST_CRASHES = 50
 _PIECES = 3
+_HEALTH = "server health"
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One line of the result.
+class Case(NamedTuple):
+    """One line of the result: it passed, or a tag says that it did not.
 
     Args:
         name: what was claimed.
@@ -50,33 +54,24 @@ class Case:
 
 
 class JUnitReport(Reporter):
-    """A file that says "not finished" until the test is over.
+    """A file that says "not finished" until the test is over."""
 
-    Args:
-        path: the file.
-        claims: what is tested.
-    """
-
-    def __init__(self, path: Path, claims: Iterable[str]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._claims = {claim: Conclusion() for claim in sorted(claims)}
         self._details: dict[str, str] = {}
         self._crashes: list[str] = []
-        self._began_s = time.monotonic()
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
         self._subject, self._totals = subject, totals
         self._began_s = time.monotonic()
-        self._write([_unfinished(claim, "the test did not finish") for claim in self._claims])
+        self._write(self._unfinished("the test did not finish"))
 
     def add(self, iteration: Iteration, log: Path) -> None:
         """See `Reporter`."""
-        for claim, conclusion in self._claims.items():
-            verdict = of_claim(iteration.verdict, claim)
-            if verdict is not None:
-                conclusion.add(verdict, stopped=iteration.stopped)
-                if verdict.outcome == VIOLATED:
+        if iteration.verdict.outcome == VIOLATED:
+            for claim in self._totals.claims:
+                if of_claim(iteration.verdict, claim) is not None:
                     self._details.setdefault(claim, describe(iteration, log))
         if len(self._crashes) < _MOST_CRASHES:
             number = iteration.draw.iteration
@@ -84,61 +79,74 @@ class JUnitReport(Reporter):
 
     def end(self) -> None:
         """See `Reporter`."""
-        failed = self._totals.failed
-        if failed is not None:
-            self._write([_unfinished(claim, failed) for claim in self._claims])
+        totals = self._totals
+        if totals.failed is not None:
+            self._write(self._unfinished(totals.failed))
             return
-        for reproduction in self._totals.reproductions:
+        for reproduction in totals.reproductions:
             if reproduction.kind in self._details:
                 self._details[reproduction.kind] += "\n" + reproduction.describe()
             elif reproduction.kind == CRASH:
                 self._crashes.append(reproduction.describe())
-        cases = [
-            _case(claim, conclusion.verdict, self._details.get(claim))
-            for claim, conclusion in self._claims.items()
-        ]
-        self._write([*cases, _health(self._totals, self._crashes)])
+        health = Case(_HEALTH)
+        if totals.crashes:
+            died = counted_kinds(totals.crashes)
+            health = Case(_HEALTH, "error", "crash", died, "\n".join(self._crashes))
+        self._write([*_cases(self._subject, totals, self._details), health])
+
+    def _unfinished(self, why: str) -> list[Case]:
+        names = [name for claim in self._totals.claims for name in _names(claim, self._subject)]
+        return [Case(name, "error", "unfinished", why) for name in names]
 
     def _write(self, cases: Sequence[Case]) -> None:
         elapsed_s = time.monotonic() - self._began_s
         write_whole(self._path, junit_xml(self._subject, cases, elapsed_s))
 
 
-def write_junit(path: Path, subject: Subject, verdict: Verdict, claims: Iterable[str]) -> None:
-    """The same of one log that was judged: a case for each claim.
+def write_junit(path: Path, subject: Subject, totals: Totals) -> None:
+    """The same of one log that was judged.
 
     Raises:
         CannotWrite: the file cannot be written.
     """
-    cases = [_case(claim, of_claim(verdict, claim)) for claim in sorted(claims)]
-    write_whole(path, junit_xml(subject, cases, 0.0))
+    write_whole(path, junit_xml(subject, _cases(subject, totals, {}), 0.0))
 
 
-def _case(claim: str, verdict: Verdict | None, details: str | None = None) -> Case:
-    if verdict is None:
-        return Case(claim, "skipped", message="not judged by itself: another claim was violated")
-    if verdict.outcome == CONSISTENT:
-        return Case(claim)
-    violated = verdict.outcome == VIOLATED
-    sentences = [piece.sentence() for piece in verdict.evidence] or list(verdict.reasons)
-    return Case(
-        claim,
-        "failure" if violated else "error",
-        verdict.outcome,
-        sentences[0] if sentences else verdict.outcome,
-        details or verdict.describe(pieces=_PIECES),
-    )
+def _names(claim: str, subject: Subject) -> list[str]:
+    """The names of a claim's cases: of over-admission one a quota."""
+    if claim != OVER_ADMISSION:
+        return [claim]
+    quotas = map(str, Policy.parse(subject.policy).quotas)
+    return [f"{claim}, {plain_quota(quota)}" for quota in quotas]
 
 
-def _unfinished(claim: str, why: str) -> Case:
-    return Case(claim, "error", "unfinished", why)
+def _cases(subject: Subject, totals: Totals, details: dict[str, str]) -> list[Case]:
+    cases = []
+    for claim, verdict in totals.claims.items():
+        told = details.get(claim, "") or (verdict.describe(pieces=_PIECES) if verdict else "")
+        names = _names(claim, subject)
+        if verdict is not None and len(verdict.quotas) == len(names) and claim == OVER_ADMISSION:
+            cases += [
+                _case(
+                    name, one.outcome, of_quota(verdict, one), told, may_skip=totals.allow_untested
+                )
+                for name, one in zip(names, verdict.quotas, strict=True)
+            ]
+        elif verdict is not None:
+            own = verdict.allowing_untested()  # what was not tested has a case of its own
+            cases += [_case(name, own.outcome, answer(own)[0], told) for name in names]
+        else:
+            why = "not judged by itself: another claim was violated"
+            cases += [Case(name, "skipped", message=why) for name in names]
+    return cases
 
 
-def _health(totals: Totals, crashes: Sequence[str]) -> Case:
-    if not totals.crashes:
-        return Case("server health")
-    counts = ", ".join(f"{kind}: {count}" for kind, count in totals.crashes.items())
-    return Case("server health", "error", "crash", counts, "\n".join(crashes))
+def _case(name: str, outcome: str, line: str, told: str, *, may_skip: bool = False) -> Case:
+    if outcome == CONSISTENT:
+        return Case(name)
+    if outcome == UNTESTED and may_skip:
+        return Case(name, "skipped", message=line)
+    return Case(name, "failure" if outcome == VIOLATED else "error", outcome, line, told)
 
 
 def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:
@@ -146,40 +154,30 @@ def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:
 
     The cases ran together: the first one carries their time, for programs that add it up.
     """
-    count = {tag: sum(case.tag == tag for case in cases) for tag in ("failure", "error", "skipped")}
+    tags = Counter(case.tag for case in cases)
     figures = {
         "tests": str(len(cases)),
-        "failures": str(count["failure"]),
-        "errors": str(count["error"]),
+        "failures": str(tags["failure"]),
+        "errors": str(tags["error"]),
         "time": f"{elapsed_s:.3f}",
     }
     root = ET.Element("testsuites", figures)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    suite = ET.SubElement(
-        root,
-        "testsuite",
-        {"name": "rateproof", "timestamp": now, "skipped": str(count["skipped"]), **figures},
-    )
+    about = {"name": "rateproof", "timestamp": now, "skipped": str(tags["skipped"]), **figures}
+    suite = ET.SubElement(root, "testsuite", about)
     properties = ET.SubElement(suite, "properties")
     for name in ("key", "seed", "command"):
         if (value := getattr(subject, name)) is not None:
             ET.SubElement(properties, "property", {"name": name, "value": _legal(str(value))})
-    of_what = f"{subject.policy} at {subject.target}"
     for number, case in enumerate(cases):
-        element = ET.SubElement(
-            suite,
-            "testcase",
-            {
-                "classname": "rateproof",
-                "name": _legal(f"{case.name}: {of_what}"),
-                "time": f"{0.0 if number else elapsed_s:.3f}",
-            },
-        )
-        if case.tag == "skipped":
-            ET.SubElement(element, "skipped", {"message": _legal(case.message)})
-        elif case.tag is not None:
-            about = {"type": case.kind, "message": _legal(case.message)}
-            ET.SubElement(element, case.tag, about).text = _legal(case.details)
+        name = _legal(f"{case.name}: {subject.policy} at {subject.target}")
+        took = f"{0.0 if number else elapsed_s:.3f}"
+        about = {"classname": "rateproof", "name": name, "time": took}
+        element = ET.SubElement(suite, "testcase", about)
+        if case.tag is not None:
+            kind = {"type": case.kind} if case.kind else {}
+            told = ET.SubElement(element, case.tag, kind | {"message": _legal(case.message)})
+            told.text = _legal(case.details) or None
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, "unicode") + "\n"
 

@@ -54,6 +54,8 @@ class Console(Reporter):
             self._emit("totals", self._totals.to_json())
             if not self._json:
                 emit(self._totals.describe())
+                width = columns(sys.stdout)
+                emit("\n".join(part for line in self._totals.answer for part in fold(line, width)))
 
     def _emit(self, what: str, data: dict[str, Any]) -> None:
         if self._json:
@@ -112,7 +114,7 @@ class SummaryFile(Reporter):
 
     def end(self) -> None:
         """See `Reporter`."""
-        self.append(self._totals.describe())
+        self.append("\n".join([*self._totals.answer, self._totals.describe()]))
 
     def __enter__(self) -> Self:
         return self

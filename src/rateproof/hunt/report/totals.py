@@ -1,33 +1,17 @@
 """All iterations of a test together, and one verdict over them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from rateproof.answer import answer
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.shrinking.reproduction import Reproduction
-from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict, combine
+from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict, combine
+from rateproof.units import counted
 
-__all__ = ["Conclusion", "Totals", "counted_kinds", "of_claim"]
-
-
-class Conclusion:
-    """The verdict so far: see `rateproof.prove.combine`.
-
-    An iteration that was cut short by a stop and so could not tell is neutral:
-    being stopped is the normal end of a test.
-    """
-
-    def __init__(self) -> None:
-        self.verdict: Verdict | None = None
-
-    def add(self, verdict: Verdict, *, stopped: bool) -> None:
-        """Take one more iteration into account."""
-        if self.verdict is None:
-            self.verdict = verdict
-        elif not (stopped and verdict.outcome == INCONCLUSIVE):
-            self.verdict = combine([self.verdict, verdict])
+__all__ = ["Totals", "counted_kinds", "of_claim"]
 
 
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
@@ -50,9 +34,17 @@ def counted_kinds(counts: Mapping[str, int]) -> str:
 
 
 class Totals:
-    """All iterations together. `failed`: what ended the test out of order, None if nothing did."""
+    """All iterations together, or a log that was judged.
 
-    def __init__(self) -> None:
+    Args:
+        claims: what is tested.
+        allow_untested: a quota that was not tested is no doubt about the others.
+
+    `failed` is what ended the test out of order, None if nothing did.
+    """
+
+    def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
+        self.allow_untested = allow_untested
         self.failed: str | None = None
         self.iterations = 0
         self.requests = 0
@@ -61,7 +53,9 @@ class Totals:
         self.crashes: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.reproductions = list[Reproduction]()
-        self._conclusion = Conclusion()
+        self.claims: dict[str, Verdict | None] = dict.fromkeys(sorted(claims))
+        self._combined = combine([])
+        self._is_judged = False
 
     def add(self, iteration: Iteration) -> None:
         """Count one iteration in."""
@@ -71,12 +65,27 @@ class Totals:
         self.errors.update(iteration.summary.errors)
         self.crashes.update(iteration.crash_counts)
         self.outcomes[iteration.verdict.outcome] += 1
-        self._conclusion.add(iteration.verdict, stopped=iteration.stopped)
+        self.judge(iteration.verdict, stopped=iteration.stopped)
+
+    def judge(self, verdict: Verdict, *, stopped: bool = False) -> None:
+        """Take one more verdict into account: on all claims, and on each.
+
+        One that was cut short by a stop and so could not tell is neutral beside others:
+        being stopped is the normal end of a test.
+        """
+        neutral = stopped and verdict.outcome == INCONCLUSIVE
+        if not (self._is_judged and neutral):
+            self._combined = combine([self._combined, verdict]) if self._is_judged else verdict
+        self._is_judged = True
+        for claim, before in self.claims.items():
+            part = of_claim(verdict, claim)
+            if part is not None and not (before and neutral):
+                self.claims[claim] = combine([before, part]) if before else part
 
     @property
     def combined(self) -> Verdict:
-        """Of all iterations together: see `rateproof.prove.combine`."""
-        return self._conclusion.verdict or combine([])
+        """On everything together."""
+        return self._combined.allowing_untested() if self.allow_untested else self._combined
 
     @property
     def verdict(self) -> str:
@@ -90,11 +99,24 @@ class Totals:
             return 1
         return 0 if self.verdict == CONSISTENT else 2
 
+    @property
+    def answer(self) -> tuple[str, ...]:
+        """The answer's line: see `rateproof.answer`; and a second for what was not tested.
+
+        A crash, or what ended the test out of order, is never behind a green word.
+        """
+        first, *rest = answer(self.combined)
+        if self.failed is not None and self.verdict != VIOLATED:
+            return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
+        if self.crashes:
+            first = f"CRASHED: the server crashed ({counted_kinds(self.crashes)}); {first}"
+        return (first, *rest)
+
     def describe(self) -> str:
         """The totals as text."""
         return "\n  ".join(
             [
-                f"total of {self.iterations} iteration{'s' * (self.iterations != 1)}",
+                f"total of {counted(self.iterations, 'iteration')}",
                 f"requests  {self.requests}",
                 f"codes     {counted_kinds(dict(sorted(self.statuses.items())))}",
                 f"errors    {counted_kinds(self.errors)}",
@@ -109,6 +131,7 @@ class Totals:
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
         return {
+            "answer": self.answer[0],
             "iterations": self.iterations,
             "requests": self.requests,
             "statuses": dict(sorted(self.statuses.items())),

@@ -222,48 +222,48 @@ def server_for(settings: TestSettings) -> ChildServer | None:
     Raises:
         InvalidArgument: a command that cannot be one, or for another machine; a nemesis
             for a server that was not started here, or on a system that hides its processes;
-            one of our own that is to be killed, without the native core.
-        Unreachable: something listens where the command is to, or nothing where no
-            server can be started.
+            one of our own that is to be killed, without the native core, or elsewhere than
+            at `/` of this machine.
+        Unreachable: something listens where a server is to be started, or nothing where
+            none is.
     """
     target, nemesis = settings.target, settings.nemesis
     if nemesis and not visible():
         raise InvalidArgument("a nemesis", "only Linux shows which processes are a server's")
-    if settings.start is not None:
-        return _named(target, settings.start)
-    if target.answers():
-        if nemesis:
-            raise InvalidArgument(
-                f"a nemesis for {target.url}, where a server listens that was not started here",
-                f"stop it and name its command: {_NAMED}",
-            )
-        return None
-    if not (settings.may_start and may_be_ours(target)):
-        hint = f"name its command: {_NAMED}" if nemesis else "start the server first"
+    if (settings.own and not may_be_ours(target)) or (settings.start and not target.is_loopback):
+        raise InvalidArgument(
+            f"{target.url} for a server that is started here",
+            "http:// and a port of this machine, such as http://127.0.0.1:8080",
+        )
+    child = None if settings.start is None else ChildServer.of(target, settings.start)
+    listens = target.answers()
+    if listens and (child or settings.own):
+        flag = "--start" if child else "--self"
+        raise Unreachable(
+            f"something listens at {target.url} already", f"stop it, or leave out {flag}"
+        )
+    if child:
+        say(f"starting {child}")
+        return child
+    if listens and nemesis:
+        raise InvalidArgument(
+            f"a nemesis for {target.url}, where a server listens that was not started here",
+            f"stop it and name its command: {_NAMED}",
+        )
+    if not (listens or settings.own or settings.may_start):
+        hint = f"name its command: {_NAMED}" if nemesis else "start the server first, or --self"
         raise Unreachable(f"nothing listens at {target.url}", hint)
+    if listens:
+        return None
     if active_core() == "python" and {"kill", "restart"}.intersection(nemesis):
         raise InvalidArgument(
             "a nemesis that kills our own server, which forgets its counts without the native core",
             f"{INSTALL}; or --nemesis pause",
         )
-    say(f"nothing listens at {target.url}: starting a server there")
+    say(f"nothing listens at {target.url}: a server of our own is started and tested there")
     return ChildServer.ours(target, settings.policy, settings.key)
 
 
 def may_be_ours(target: Target) -> bool:
     """Tell where a server of our own could be started: plain HTTP on this machine, at `/`."""
     return target.is_loopback and target.scheme == "http" and target.path == "/"
-
-
-def _named(target: Target, command: str) -> ChildServer:
-    if not target.is_loopback:
-        raise InvalidArgument(
-            f"a command to serve {target.url}", "what is started here is tested on the loopback"
-        )
-    child = ChildServer.of(target, command)
-    if target.answers():
-        raise Unreachable(
-            f"something listens at {target.url} already", "stop it, or leave out --start"
-        )
-    say(f"starting {child}")
-    return child

@@ -12,8 +12,7 @@ __all__ = ["Bench"]
 
 _RATE_PER_S = 500.0
 _MOST_TOGETHER = 64
-_LEAST_SENDING_NS = 10 * SECOND_NS
-_GRACE_NS = SECOND_NS
+_GRACE_NS = SECOND_NS // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,6 @@ class Bench:
         owners: for each client, the number of the recipe that it follows.
         recipes: how many there were, with or without a seat.
         phase: where the run begins in windows from the epoch; None: anywhere.
-        span_ns: when the last request of a client is sent.
         duration_ns: how long the run may last.
     """
 
@@ -33,7 +31,6 @@ class Bench:
     owners: tuple[int, ...]
     recipes: int
     phase: Phase | None
-    span_ns: int
     duration_ns: int
 
     @classmethod
@@ -42,32 +39,33 @@ class Bench:
         recipes: Sequence[Recipe],
         tries: int,
         *,
-        spread_ns: int = 0,
+        spread_ns: int = SECOND_NS,
         max_rate: float | None = None,
     ) -> "Bench":
         """Seat as many recipes as there is room for; the first always has some.
 
-        Clients that may begin at any time do so one after the other, so that a
-        server that answers 500 requests a second is not behind, and those beside
-        the first take 10 s at most, or as long as a schedule. Those that are bound
-        to a phase or to others begin together, 64 requests at most.
+        Clients that may begin at any time do so one after the other, so that a server that
+        answers 500 requests a second is not behind. Those that are bound to a phase or to
+        others begin together, 64 requests at most.
 
         Args:
             recipes: all with the same others.
             tries: clients of each.
-            spread_ns: those of one recipe begin at least as far apart as parts
-                of this.
+            spread_ns: those of one recipe begin at least as far apart as parts of this, and
+                there are so many as can begin within it, beside the first.
             max_rate: requests a second at most.
         """
         rate = _RATE_PER_S if max_rate is None else min(_RATE_PER_S, max_rate)
         others = recipes[0].others
-        phase = next((recipe.phase for recipe in recipes if recipe.phase), None)
+        phases = [recipe.phase for recipe in recipes if recipe.phase]
+        phase = min(
+            phases, key=lambda base: max(_shift_ns(each, base) for each in phases), default=None
+        )
         bound = [n for n, recipe in enumerate(recipes) if recipe.phase or others]
         bound = _roomy(recipes, bound, tries, _MOST_TOGETHER)
         free = [n for n, recipe in enumerate(recipes) if not (recipe.phase or others)]
-        longest_ns = max(spread_ns, *(recipe.span_ns for recipe in recipes), _LEAST_SENDING_NS)
         first = tries * recipes[free[0]].largest if free else 0
-        free = _roomy(recipes, free, tries, first + rate * longest_ns / SECOND_NS)
+        free = _roomy(recipes, free, tries, first + rate * spread_ns / SECOND_NS)
         seats = [(n, _shift_ns(recipes[n].phase, phase)) for n in bound for _ in range(tries)]
         at_ns = 0
         for turn in range(tries):
@@ -75,16 +73,15 @@ class Bench:
             for number in free:
                 seats.append((number, at_ns))
                 at_ns += round(recipes[number].largest / rate * SECOND_NS)
-        crowd = recipes[0].crowd()
         span_ns = max(start_ns + recipes[n].span_ns for n, start_ns in seats)
         sent = sum(recipes[n].requests for n, _ in seats) + recipes[0].other_clients
         paced_ns = 0 if max_rate is None else round(sent / max_rate * SECOND_NS)
+        clients = [recipes[n].client(start_ns) for n, start_ns in seats]
         return cls(
-            groups=(*(recipes[n].client(start_ns) for n, start_ns in seats), *crowd),
+            groups=(*clients, *recipes[0].crowd()),
             owners=tuple(n for n, _ in seats),
             recipes=len(recipes),
             phase=phase,
-            span_ns=span_ns,
             duration_ns=span_ns + _GRACE_NS + paced_ns,
         )
 

@@ -16,7 +16,7 @@ from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.shrinking.bench import Bench
 from rateproof.hunt.shrinking.edits import size
-from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction, Tries
+from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, CRASH, Reproduction, Tries
 from rateproof.hunt.shrinking.search import shrink
 from rateproof.output import say
 from rateproof.simulate.behaviours.schedule import Schedule
@@ -24,7 +24,7 @@ from rateproof.units import SECOND_NS
 
 __all__ = ["Crashes", "shrunk_crash", "suspects"]
 
-_PATIENCE_NS = 120 * SECOND_NS
+_TRIES = 2
 _BURSTS_NS = (10_000_000, 100_000_000, 3_600 * SECOND_NS)
 _MOST_STEPS = 200
 _MOST_SUSPECTS = 3
@@ -42,26 +42,34 @@ class Crashes:
     Args:
         rig: what is tested; a stop ends a run early, and then nothing was tried.
         child: the server.
+        until_ns: nothing more is tried from this instant on.
     """
 
     rig: Rig
     child: ChildServer
+    until_ns: int
     _used: bool = True
 
-    def __call__(self, candidates: Sequence[Recipe], tries: int) -> list[Tries | None]:
-        """See `Oracle`. Those after the simplest that is reproduced each time are not tried."""
+    def __call__(self, candidates: Sequence[Recipe], _tries: int) -> list[Tries | None]:
+        """See `Oracle`. The simplest is looked for by bisection: most are not tried."""
         window_ns = self.rig.settings.policy.quotas[0].window_ns
         results: list[Tries | None] = [None] * len(candidates)
-        for number in sorted(range(len(candidates)), key=lambda n: size(candidates[n], window_ns)):
-            result = results[number] = self.tried(candidates[number], tries)
-            if result is None or result.always:
-                break
-        return results
+        left = sorted(range(len(candidates)), key=lambda n: size(candidates[n], window_ns))
+        while left:
+            middle = len(left) // 2
+            number = left[middle]
+            result = results[number] = self.tried(candidates[number], _TRIES)
+            if result is None:
+                return [None] * len(candidates)
+            left = left[:middle] if result.always else left[middle + 1 :]
+        return [results[0] or Tries(0, 0), *results[1:]]
 
     def tried(self, recipe: Recipe, tries: int) -> Tries | None:
-        """Try one, until it is plain that it does not in most tries; None if it was stopped."""
+        """Try one, until it is plain that it does not in most tries; None if there was no time."""
         crashed = 0
         for made in range(1, tries + 1):
+            if time.monotonic_ns() > self.until_ns:
+                return None
             crashed += self._crashes(recipe)
             if self.rig.stop.is_set():
                 return None
@@ -111,7 +119,9 @@ def _recipe(sends: list[tuple[int, int]], within_ns: int = 0) -> Recipe:
     return Recipe(Schedule(tuple(sorted(counts.items()))), connections)
 
 
-def shrunk_crash(iteration: Iteration, rig: Rig, child: ChildServer) -> Reproduction | None:
+def shrunk_crash(
+    iteration: Iteration, rig: Rig, child: ChildServer, until_ns: int
+) -> Reproduction | None:
     """The shortest schedule that crashes the server again; None if nothing was sent before.
 
     Args:
@@ -119,9 +129,10 @@ def shrunk_crash(iteration: Iteration, rig: Rig, child: ChildServer) -> Reproduc
         rig: what is tested; a stop ends the search with the shortest so far, or with what
             the busiest client sent.
         child: the server.
+        until_ns: when the search is over, on the monotonic clock.
     """
     say(f"shrinking the crash: {iteration.crashes[0]}")
-    oracle, start = Crashes(rig, child), None
+    oracle, start = Crashes(rig, child, until_ns), None
     for recipe in suspects(iteration.log, iteration.crashes[0].at_ns):
         start = start or recipe
         tries = None if rig.stop.is_set() else oracle.tried(recipe, 1)
@@ -132,13 +143,7 @@ def shrunk_crash(iteration: Iteration, rig: Rig, child: ChildServer) -> Reproduc
             break
     if start is None:
         return None
-    until_ns = time.monotonic_ns() + _PATIENCE_NS
-    shrunk = shrink(
-        start,
-        oracle,
-        window_ns=rig.settings.policy.quotas[0].window_ns,
-        go_on=lambda: not rig.stop.is_set() and time.monotonic_ns() < until_ns,
-    )
-    return Reproduction.of(
-        rig.settings, CRASH, shrunk.recipe, shrunk.tries, complete=shrunk.complete
-    )
+    window_ns = rig.settings.policy.quotas[0].window_ns
+    found = shrink([start], oracle, window_ns=window_ns)
+    tries = oracle.tried(found.recipe, CONFIRMATIONS) or found.tries
+    return Reproduction.of(rig.settings, CRASH, found.recipe, tries, complete=found.complete)

@@ -1,40 +1,31 @@
 """Every single edit that may make a recipe simpler, and the measure of simple."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from typing import Any, NamedTuple
+from typing import TypeAlias
 
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.simulate.behaviours.schedule import Schedule
 
-__all__ = ["Draft", "Edit", "bulk", "edits", "size"]
+__all__ = ["GRIDS", "Draft", "Edit", "bulk", "edits", "size"]
 
-_GRIDS = (50, 100, 1_000)
+GRIDS = (50, 100, 1_000)
 """Into how many parts a window is divided where instants are rounded, coarse to fine."""
 
 _EIGHTHS = 8
 _MOST_FREE = 3
-_MOST_ALONE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A recipe under work: its steps keep their places, those left out have no requests.
-
-    Args:
-        instants: of every step, in ns.
-        counts: how many requests each has, 0 or more.
-        connections: see `Recipe`.
-        others: see `Recipe`.
-        phase: see `Recipe`.
-    """
+    """A recipe under work: its steps keep their places, those left out have no requests."""
 
     instants: tuple[int, ...]
     counts: tuple[int, ...]
-    connections: int = 1
-    others: Schedule | None = None
-    phase: Phase | None = None
+    connections: int
+    others: Schedule | None
+    phase: Phase | None
 
     @classmethod
     def of(cls, recipe: Recipe) -> "Draft":
@@ -72,71 +63,55 @@ def _between(others: Schedule | None, first_ns: int, last_ns: int) -> Schedule |
     return Schedule(tuple(sorted(counts.items()))) if counts else None
 
 
-class Edit(NamedTuple):
-    """One simplification, which can be made of any draft of the same steps.
-
-    Args:
-        part: what it sets; two edits of one part exclude each other.
-        apply: makes a draft with this part set.
-    """
-
-    part: tuple[str, int]
-    apply: Callable[[Draft], Draft]
+Edit: TypeAlias = Callable[[Draft], Draft]
+"""One simplification, which can be made of any draft of the same steps."""
 
 
-def _set(name: str, value: Any) -> Edit:
-    """One of the parts that a draft has by name."""
-    return Edit((name, 0), lambda draft: replace(draft, **{name: value}))
-
-
-def _counts(name: str, place: int, change: Callable[[Sequence[int]], Iterable[int]]) -> Edit:
-    return Edit((name, place), lambda draft: replace(draft, counts=tuple(change(draft.counts))))
+def _set(**values: object) -> Edit:
+    return lambda draft: replace(draft, **values)  # type: ignore[arg-type]  # its own fields
 
 
 def _count(place: int, count: int) -> Edit:
-    return _counts("count", place, lambda counts: (*counts[:place], count, *counts[place + 1 :]))
-
-
-def _keep(kept: frozenset[int]) -> Edit:
-    return _counts(
-        "keep", 0, lambda counts: (n if at in kept else 0 for at, n in enumerate(counts))
+    return lambda draft: replace(
+        draft, counts=(*draft.counts[:place], count, *draft.counts[place + 1 :])
     )
 
 
-def _move(place: int, into: int, most: int) -> Edit:
-    """So many requests of a step, or all it has, sent with another."""
-
-    def moved(counts: Sequence[int]) -> Iterator[int]:
-        sent = min(most, counts[place])
-        return (n + sent * ((at == into) - (at == place)) for at, n in enumerate(counts))
-
-    return _counts("move", place, moved)
+def _keep(kept: frozenset[int]) -> Edit:
+    return lambda draft: replace(
+        draft, counts=tuple(n if at in kept else 0 for at, n in enumerate(draft.counts))
+    )
 
 
-def edits(draft: Draft, window_ns: int, hint: frozenset[int] = frozenset()) -> Iterator[Edit]:
-    """Every single edit that may make a draft simpler.
+def _move(place: int, into: int) -> Edit:
+    """The requests of a step, sent with another."""
 
-    Args:
-        draft: what is to be simplified.
-        window_ns: instants are rounded to parts of it.
-        hint: places of the steps that probably suffice.
-    """
+    def moved(draft: Draft) -> Draft:
+        counts = list(draft.counts)
+        counts[into] += counts[place]
+        counts[place] = 0
+        return replace(draft, counts=tuple(counts))
+
+    return moved
+
+
+def edits(draft: Draft, window_ns: int) -> Iterator[Edit]:
+    """Every single edit that may make a draft simpler; instants are rounded to parts of a window."""
     kept = draft.kept()
     yield from _surroundings(draft, draft.instants[kept[0]])
-    yield from _selections(kept, hint)
+    yield from _selections(kept)
     for place in kept:
         for count in _fewer(draft.counts[place]):
             yield _count(place, count)
     for one, other in pairwise(kept):
-        yield _move(one, other, draft.counts[one])
-        for left in _fewer(draft.counts[other]):
-            yield _move(other, one, draft.counts[other] - left)
+        yield _move(one, other)
+        yield _move(other, one)
     most = min(draft.connections, max(draft.counts))
     for connections in dict.fromkeys((1, 2, most // 2, most - 1)):
         if 1 <= connections < most:
-            yield _set("connections", connections)
+            yield _set(connections=connections)
     for instants in _rounded(draft, kept, window_ns):
-        yield _set("instants", instants)
+        yield _set(instants=instants)
 
 
 def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
@@ -144,19 +119,17 @@ def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
     others, phase = draft.others, draft.phase
     if others is not None:
         halved = tuple((at_ns, max(1, count // 2)) for at_ns, count in others.steps)
-        yield _set("others", Schedule(halved))
+        yield _set(others=Schedule(halved))
     if phase is not None:
-        yield _set("phase", None)
-        grid_ns = max(1, phase.of_ns // _GRIDS[0])
+        yield _set(phase=None)
+        grid_ns = max(1, phase.of_ns // GRIDS[0])
         below_ns = (phase.at_ns + first_ns) // grid_ns * grid_ns
         for at_ns in (below_ns, below_ns + grid_ns):
-            yield _set("phase", replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns))
+            yield _set(phase=replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns))
 
 
-def _selections(kept: Sequence[int], hint: frozenset[int]) -> Iterator[Edit]:
-    """Whole ranges of steps left out: all but the hint, halves and quarters."""
-    if hint and hint < frozenset(kept):
-        yield _keep(hint)
+def _selections(kept: Sequence[int]) -> Iterator[Edit]:
+    """Bisection: halves, quarters and eighths of the steps, without them and alone."""
     parts = 2
     while parts <= min(len(kept) - 1, _EIGHTHS):
         for part in range(parts):
@@ -174,44 +147,29 @@ def _fewer(count: int) -> list[int]:
 
 
 def _rounded(draft: Draft, kept: Sequence[int], window_ns: int) -> Iterator[tuple[int, ...]]:
-    """The instants on ever finer grids, each rounded up or down while they are few.
+    """The instants on ever finer grids: all rounded up, all down, and each its way while few.
 
     Two requests exactly a window apart are left out: latency would decide about them.
     """
     first_ns = draft.instants[kept[0]]
     free = kept[1:]
-    for parts in _GRIDS:
-        grid_ns = window_ns // parts
-        if grid_ns == 0:
-            return
-        for way in _ways(len(free)):
+    few = len(free) <= _MOST_FREE
+    for grid_ns in (window_ns // parts for parts in GRIDS if parts <= window_ns):
+        for way in (
+            product((1, 0), repeat=len(free)) if few else ((up,) * len(free) for up in (1, 0))
+        ):
             instants = list(draft.instants)
             for place, up in zip(free, way, strict=True):
-                if up is not None:
-                    after_ns = draft.instants[place] - first_ns
-                    instants[place] = first_ns + (after_ns // grid_ns + up) * grid_ns
+                after_ns = draft.instants[place] - first_ns
+                instants[place] = first_ns + (after_ns // grid_ns + up) * grid_ns
             chosen = [instants[place] for place in kept]
             apart = {b - a for i, a in enumerate(chosen) for b in chosen[i + 1 :]}
             if all(ns % window_ns for ns in apart):
                 yield tuple(instants)
 
 
-def _ways(count: int) -> Iterator[tuple[int | None, ...]]:
-    """Of each of so many instants: 0 to round it down, 1 to round it up, None to leave it."""
-    if count <= _MOST_FREE:
-        yield from product((1, 0), repeat=count)
-        return
-    for up in (1, 0):
-        yield (up,) * count
-        for alone in range(count if count <= _MOST_ALONE else 0):
-            yield tuple(up if place == alone else None for place in range(count))
-
-
 def bulk(recipe: Recipe) -> tuple[int, ...]:
-    """Measures of a recipe, the most important first: less is simpler.
-
-    Other clients, an aligned beginning, requests, steps, and connections.
-    """
+    """Other clients, an aligned beginning, requests, steps, and connections: less is simpler."""
     return (
         recipe.other_clients,
         recipe.phase is not None,
@@ -227,16 +185,5 @@ def size(recipe: Recipe, window_ns: int) -> tuple[object, ...]:
     instants = [at_ns for at_ns, _ in steps]
     if recipe.phase is not None:
         instants.append(recipe.phase.at_ns)
-    return (
-        *bulk(recipe),
-        sum(_oddness(at_ns, window_ns) for at_ns in instants),
-        [requests for _, requests in steps[::-1]],
-    )
-
-
-def _oddness(at_ns: int, window_ns: int) -> int:
-    """Count the grids that do not have the instant."""
-    for number, parts in enumerate(_GRIDS):
-        if at_ns % max(1, window_ns // parts) == 0:
-            return number
-    return len(_GRIDS)
+    oddness = sum(at_ns % max(1, window_ns // parts) != 0 for at_ns in instants for parts in GRIDS)
+    return (*bulk(recipe), oddness, [requests for _, requests in steps[::-1]])

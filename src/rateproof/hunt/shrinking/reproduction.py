@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.recipe import Recipe
@@ -12,10 +12,10 @@ from rateproof.hunt.settings import TestSettings
 __all__ = [
     "CONFIRMATIONS",
     "CRASH",
-    "LEAST_TRIES",
     "NO_VIOLATION",
     "Oracle",
     "Reproduction",
+    "Shrunk",
     "Tries",
 ]
 
@@ -25,13 +25,12 @@ CRASH: Final = "crash"
 NO_VIOLATION: Final = "no violation"
 """The kind of a schedule that was run and showed nothing."""
 
-LEAST_TRIES = 3
-"""Fresh clients that try a candidate, at least."""
-
 CONFIRMATIONS = 6
-"""Fresh clients that try what is told in the end."""
+"""Fresh clients that try a recipe."""
 
-_BY_CHANCE = 0.1
+_MOST_STEPS = 12
+
+_BY_CHANCE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ class Tries:
     def rarer(self, other: "Tries") -> bool:
         """Tell if it clearly did so less often than another.
 
-        Clearly: were both alike, it would have been so rare in one of ten cases
-        at most (Fisher's exact test). 3 of 6 is rarer than 6 of 6, and 4 of 6 is not.
+        Clearly: were both alike, it would have been so rare in one of 200 cases at most
+        (Fisher's exact test). 0 of 6 is rarer than 6 of 6, and 1 of 6 is not.
         """
         both, reproduced = self.tries + other.tries, self.reproduced + other.reproduced
         ways = sum(
@@ -82,17 +81,32 @@ because the run was stopped. The first is always tried, but for a stop.
 """
 
 
+class Shrunk(NamedTuple):
+    """The smallest recipe that was found.
+
+    Args:
+        recipe: what a client sends.
+        tries: how often it reproduced.
+        complete: whether nothing simpler was left to try; if not, there was no more time.
+    """
+
+    recipe: Recipe
+    tries: Tries
+    complete: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Reproduction:
     """A schedule and what came of it.
 
     Args:
         kind: what it shows: a claim that is violated, `crash`, or `NO_VIOLATION`.
-        recipe: what a client sends; None where none is known to show it (without the nemesis).
+        recipe: what a client sends; None where no short one is known to show it.
         tries: how many fresh clients sent all of it, and for how many of them it happened.
         complete: whether it is known that nothing simpler does the same; None where
             nothing simpler was looked for.
         command: the words that make a shell repeat it.
+        why: the reason why there is no recipe.
     """
 
     kind: str
@@ -100,6 +114,7 @@ class Reproduction:
     tries: Tries
     complete: bool | None
     command: Sequence[str]
+    why: str = ""
 
     @classmethod
     def of(
@@ -111,10 +126,36 @@ class Reproduction:
         *,
         complete: bool | None = False,
         iterations: int | None = None,
+        why: str = "",
     ) -> Self:
         """It with its command; as it stands: what was seen, and not tried again."""
         command = repeat_command(settings, recipe, iterations=iterations)
-        return cls(kind, recipe, tries, complete, command)
+        return cls(kind, recipe, tries, complete, command, why)
+
+    @classmethod
+    def shrunk(
+        cls, settings: TestSettings, kind: str, found: Shrunk, number: int, *, harmed: bool = False
+    ) -> Self:
+        """What a search ended with; the iteration as a whole where that is no short schedule.
+
+        Args:
+            settings: what is tested.
+            kind: what was looked for.
+            found: the result.
+            number: of the iteration.
+            harmed: whether something was done to the server meanwhile.
+        """
+        recipe, tries = found.recipe, found.tries
+        steps, fresh = len(recipe.schedule.steps), f"{tries.tries} fresh clients"
+        if harmed and not tries.accepted:
+            why = f"{tries.reproduced} of {fresh} without the nemesis"
+        elif tries.tries and not tries.reproduced:
+            why = f"not again with any of {fresh}: it took other clients, load or chance"
+        elif steps > _MOST_STEPS:
+            why = f"no short schedule of it is known: the shortest found has {steps} steps"
+        else:
+            return cls.of(settings, kind, recipe, tries, complete=found.complete)
+        return cls.of(settings, kind, None, tries, complete=None, iterations=number, why=why)
 
     @property
     def repeat(self) -> str:
@@ -137,26 +178,21 @@ class Reproduction:
         return "the iteration as a whole" if self.recipe is None else str(self.recipe)
 
     def how_often(self) -> str:
-        """Say how reliably it works."""
+        """Say how reliably it works, or why there is no schedule."""
         reproduced, tries = self.tries.reproduced, self.tries.tries
+        if self.recipe is None:
+            return f"{self.kind}: {self.why or 'no shorter schedule was looked for'}"
+        if not tries and self.complete is None:
+            return f"{self.kind}: cut short, no client had sent all of it"
         if not tries:
-            return f"{self.kind}{self._untried()}"
+            return f"{self.kind}, as it was seen; there was no time to try it again"
         some = "any" if self.kind == NO_VIOLATION else reproduced
         often = f"{self.kind} with {some} of {tries} fresh clients"
-        if self.recipe is None:
-            return f"{often} without the nemesis"
         if self.complete is None:
             return often
         if not self.tries.accepted:
             return f"{often}: it does not reliably happen again"
         return often if self.complete else f"{often}; the smallest found in the time there was"
-
-    def _untried(self) -> str:
-        if self.complete is not None:
-            return ", as it was seen; stopped before it was tried again"
-        if self.recipe is None:
-            return ", as it was seen: no shortest schedule of it is known"
-        return ": cut short, no client had sent all of it"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -172,4 +208,5 @@ class Reproduction:
             "tries": self.tries.tries,
             "complete": self.complete,
             "repeat": self.repeat,
+            "why": self.why,
         }

@@ -1,12 +1,14 @@
 """Starts for shrinking: the requests of the client that shows a violation, or of an attack."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from rateproof.events import EventLog
+from rateproof.events import ADMITTED, EventLog
 from rateproof.hunt.exploration.attacks import FAMILIES, attack
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.rig import rows_of
+from rateproof.hunt.shrinking.edits import GRIDS, Draft
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, Evidence, Verdict
 from rateproof.simulate.behaviours.schedule import Schedule
@@ -24,20 +26,19 @@ _DRIP_PARTS = 10  # its edge is shared by as many drips as the limit, and is to 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The requests that the client of a piece of evidence had sent until then.
+    """The requests that the client of a piece of evidence had sent until then, as bursts.
 
     Args:
         evidence: the violation.
-        recipe: all that it sent within two windows before, as bursts.
+        starts: all that it sent within two windows before; those of them that were admitted
+            or are evidence; the evidence alone.
         window_ns: of the quota that was violated.
-        hint: which steps hold the requests of the evidence.
         least: requests without which there is no such violation.
     """
 
     evidence: Evidence
-    recipe: Recipe
+    starts: tuple[Recipe, ...]
     window_ns: int
-    hint: frozenset[int]
     least: int
 
 
@@ -47,53 +48,50 @@ def retrace(log: EventLog, verdict: Verdict, policy: Policy, claim: str) -> list
     traces = [
         _trace(log, pieces[key], policy, rows) for key, rows in rows_of(log, list(pieces)).items()
     ]
-    return sorted(traces, key=lambda trace: trace.recipe.requests)
+    return sorted(traces, key=lambda trace: trace.starts[0].requests)
 
 
 def _trace(log: EventLog, piece: Evidence, policy: Policy, rows: list[int]) -> Trace:
-    window_ns = _window_ns(piece, policy)
-    events = [log[row] for row in rows]
-    sends = sorted(
-        (e.sent_ns if e.intended_ns is None else e.intended_ns, e.sent_ns) for e in events
-    )
-    shown = {event.sent_ns for event in piece.events}
-    meant = [at_ns for at_ns, sent_ns in sends if sent_ns in shown]
+    windows = [quota.window_ns for quota in policy.quotas]
+    # Of a violation over several windows, the whole part.
+    window_ns = max((ns for ns in windows if ns <= piece.window_ns), default=min(windows))
+    shown = Counter((event.sent_ns, event.received_ns, event.outcome) for event in piece.events)
+    sends: list[tuple[int, int, bool, bool]] = []
+    for event in (log[row] for row in rows):
+        what = (event.sent_ns, event.received_ns, event.outcome)
+        at_ns = event.sent_ns if event.intended_ns is None else event.intended_ns
+        told = shown[what] > 0
+        shown[what] -= told
+        sends.append((at_ns, event.sent_ns, told or event.outcome == ADMITTED, told))
+    sends.sort()
+    meant = [at_ns for at_ns, _, _, told in sends if told]
     # All that was meant for the last instant belongs to it, in whatever order it was sent.
     sends = [each for each in sends if meant[0] - 2 * window_ns <= each[0] <= meant[-1]]
-    steps, hint = _bursts(sends, shown, max(1, window_ns // _BURST_PARTS))
-    began_ns = sends[0][0]
-    recipe = Recipe(
-        Schedule(tuple((at_ns - began_ns, count) for at_ns, count in steps)),
-        connections=_connections(log.metadata, piece.key),
-        others=_others(
-            log, piece.key, sends[0][1], steps[-1][0], max(1, window_ns // _OTHERS_PARTS)
-        ),
-        phase=_phase(log.metadata, began_ns, window_ns),
-    )
+    began_ns, grid_ns = sends[0][0], max(1, window_ns // GRIDS[-1])
+    steps: list[tuple[int, list[int]]] = []
+    for at_ns, _, admitted, told in sends:
+        after_ns = (at_ns - began_ns) // grid_ns * grid_ns
+        full = len(steps) == _MOST_STEPS
+        if not steps or (after_ns - steps[-1][0] >= max(1, window_ns // _BURST_PARTS) and not full):
+            steps.append((after_ns, [0, 0, 0]))
+        for place, counts in enumerate((True, admitted, told)):
+            steps[-1][1][place] += counts
+    others_grid_ns = max(1, window_ns // _OTHERS_PARTS)
+    others = _others(log, piece.key, sends[0][1], began_ns + steps[-1][0], others_grid_ns)
+    instants = tuple(at_ns for at_ns, _ in steps)
+    drafts = [
+        Draft(
+            instants,
+            tuple(counts[place] for _, counts in steps),
+            _connections(log.metadata, piece.key),
+            None if place else others,
+            _phase(log.metadata, began_ns, window_ns),
+        )
+        for place in range(3)
+    ]
+    starts = dict.fromkeys(filter(None, (draft.recipe() for draft in drafts)))
     least = piece.allowed + 1 if piece.claim == OVER_ADMISSION else 1
-    return Trace(piece, recipe, window_ns, hint, least)
-
-
-def _window_ns(piece: Evidence, policy: Policy) -> int:
-    """The window of the quota: of a violation over several windows, the whole part."""
-    windows = [quota.window_ns for quota in policy.quotas]
-    return max((ns for ns in windows if ns <= piece.window_ns), default=min(windows))
-
-
-def _bursts(
-    sends: list[tuple[int, int]], shown: set[int], within_ns: int
-) -> tuple[list[tuple[int, int]], frozenset[int]]:
-    """Requests that lie close together as one step each; which of them show the violation."""
-    steps: list[tuple[int, int]] = []
-    hint: set[int] = set()
-    for at_ns, sent_ns in sends:
-        if steps and (at_ns - steps[-1][0] < within_ns or len(steps) == _MOST_STEPS):
-            steps[-1] = (steps[-1][0], steps[-1][1] + 1)
-        else:
-            steps.append((at_ns, 1))
-        if sent_ns in shown:
-            hint.add(len(steps) - 1)
-    return steps, frozenset(hint)
+    return Trace(piece, tuple(starts), window_ns, least)
 
 
 def _connections(metadata: dict[str, Any], key: bytes) -> int:

@@ -7,91 +7,94 @@ from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.rig import Rig, alone
 from rateproof.hunt.shrinking.bench import Bench
-from rateproof.hunt.shrinking.reproduction import LEAST_TRIES, Oracle, Reproduction, Tries
+from rateproof.hunt.shrinking.reproduction import Oracle, Reproduction, Tries
 from rateproof.hunt.shrinking.search import shrink
-from rateproof.hunt.shrinking.trace import Trace, book, retrace
+from rateproof.hunt.shrinking.trace import book, retrace
 from rateproof.output import say
 from rateproof.prove import VIOLATED
 from rateproof.units import SECOND_NS, counted
 
 __all__ = ["shrunk_violations"]
 
-_PATIENCE_NS = 60 * SECOND_NS
-_LEAST_SPANS = 4
+_MOST_SPREAD_NS = 5 * SECOND_NS
+_ANSWERS_NS = SECOND_NS  # until the last requests are answered and judged
 
 
-def _violates(rig: Rig, claim: str, window_ns: int) -> Oracle:
+def _violates(rig: Rig, claim: str, window_ns: int, until_ns: int) -> Oracle:
     """Make an oracle: a recipe is reproduced with a client for whom a claim is violated.
 
-    The clients of a recipe that is alone begin over a window. A stop ends a run early, and
-    then nothing was tried.
+    The clients of a recipe begin over half a window. What would not be over at an instant
+    is not tried; a stop ends a run early, and then nothing was tried.
     """
+    spread_ns = min(window_ns // 2, _MOST_SPREAD_NS)
 
     def tried(candidates: Sequence[Recipe], tries: int) -> Sequence[Tries | None]:
-        if not rig.stop.is_set():
-            spread_ns = min(window_ns, _PATIENCE_NS) if tries > LEAST_TRIES else 0
-            bench = Bench.of(candidates, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
-            log = rig.send(rig.scenario(bench.groups, bench.duration_ns, phase=bench.phase))
+        left_ns = until_ns - time.monotonic_ns() - _ANSWERS_NS
+        fitting = [each for each in candidates if _takes_ns(each, spread_ns) <= left_ns]
+        if rig.stop.is_set() or not fitting or fitting[0].others != candidates[0].others:
+            return [None] * len(candidates)
+        bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
+        log = rig.send(rig.scenario(bench.groups, bench.duration_ns, phase=bench.phase))
         if rig.stop.is_set():
             return [None] * len(candidates)
-        claims = frozenset({claim})
-        seen = [rig.judge(own, claims).outcome for own in alone(log, len(bench.owners))]
-        return bench.tally([outcome == VIOLATED for outcome in seen])
+        seen = [rig.judge(own, frozenset({claim})) for own in alone(log, len(bench.owners))]
+        tally = bench.tally([verdict.outcome == VIOLATED for verdict in seen])
+        results = dict(zip(fitting, tally, strict=True))
+        return [results.get(each) for each in candidates]
 
     return tried
 
 
-def shrunk_violations(iteration: Iteration, rig: Rig, known: set[str]) -> list[Reproduction]:
+def _takes_ns(recipe: Recipe, spread_ns: int) -> int:
+    """The time until the last request of a recipe, with the wait for its phase."""
+    if recipe.phase is None:
+        return recipe.span_ns + spread_ns
+    return recipe.span_ns + recipe.phase.next_ns() - time.monotonic_ns()
+
+
+def shrunk_violations(
+    iteration: Iteration, rig: Rig, known: set[str], until_ns: int
+) -> list[Reproduction]:
     """The shortest schedules for the violations of an iteration, one for each new kind.
 
     Args:
         iteration: what was found.
         rig: what is tested; a stop ends the search with the shortest so far, or with what was seen.
         known: claims whose violation has been shrunk; new ones are added.
+        until_ns: when the search is over, on the monotonic clock.
     """
     found = []
     for claim in sorted({piece.claim for piece in iteration.verdict.evidence} - known):
-        shrunk = _of_claim(claim, iteration, rig)
+        shrunk = _of_claim(claim, iteration, rig, until_ns)
         if shrunk is not None:
-            known.add(claim)
             found.append(shrunk)
+            if shrunk.recipe is not None or not iteration.nemesis:
+                known.add(claim)
     return found
 
 
-def _of_claim(claim: str, iteration: Iteration, rig: Rig) -> Reproduction | None:
-    """The shortest schedule for the violation of one claim; None if there is nothing to try.
-
-    Where it was stopped before anything was tried, the schedule that was seen.
-    """
-    traces = retrace(iteration.log, iteration.verdict, rig.settings.policy, claim)
-    shrunk: list[Reproduction] = []
-    # What raced may need all its requests: where the fewest do not suffice, the most are tried.
-    for trace in (*traces[:1], *traces[1:][-1:]):
-        if not rig.stop.is_set() and not any(each.tries.accepted for each in shrunk):
-            shrunk.append(_shrunk(trace, rig))
-    tried = [each for each in shrunk if each.tries.tries]
-    if traces and not tried:
-        return Reproduction.of(rig.settings, claim, traces[0].recipe)
-    return max(tried, key=lambda each: each.tries.reproduced / each.tries.tries, default=None)
-
-
-def _shrunk(trace: Trace, rig: Rig) -> Reproduction:
-    claim, recipe, window_ns = trace.evidence.claim, trace.recipe, trace.window_ns
-    instants = counted(len(recipe.schedule.steps), "instant")
-    say(f"shrinking the {claim}: {counted(recipe.requests, 'request')} at {instants}")
-    spans_ns = _LEAST_SPANS * (recipe.span_ns + window_ns)
-    until_ns = time.monotonic_ns() + max(_PATIENCE_NS, spans_ns)
-    longest_ns = max(recipe.span_ns, min(window_ns * 11 // 10, _PATIENCE_NS))
-    known = book(rig.settings.policy, window_ns, trace.least)
+def _of_claim(claim: str, iteration: Iteration, rig: Rig, until_ns: int) -> Reproduction | None:
+    """The shortest schedule for the violation of one claim; None if there is nothing to try."""
+    policy = rig.settings.policy
+    traces = retrace(iteration.log, iteration.verdict, policy, claim)
+    if not traces:
+        return None
+    trace = traces[0]
+    seen, window_ns = trace.starts[0], trace.window_ns
+    instants = counted(len(seen.schedule.steps), "instant")
+    left_s = max(0, until_ns - time.monotonic_ns()) / SECOND_NS
+    say(
+        f"shrinking the {claim}: {counted(seen.requests, 'request')} at {instants}, "
+        f"for {left_s:.0f} s at most"
+    )
+    # What raced may need all its requests: beside the client with the fewest, the one with the most.
+    starts = dict.fromkeys((*trace.starts, *traces[-1].starts))
     shrunk = shrink(
-        recipe,
-        _violates(rig, claim, window_ns),
+        [seen, *(each for each in starts if each.others is None and each != seen)],
+        _violates(rig, claim, window_ns, until_ns),
         window_ns=window_ns,
-        book=[each for each in known if each.span_ns <= longest_ns],
+        book=book(policy, window_ns, trace.least),
         least=trace.least,
-        hint=trace.hint,
-        go_on=lambda: not rig.stop.is_set() and time.monotonic_ns() < until_ns,
     )
-    return Reproduction.of(
-        rig.settings, claim, shrunk.recipe, shrunk.tries, complete=shrunk.complete
-    )
+    number, harmed = iteration.draw.iteration, bool(iteration.nemesis)
+    return Reproduction.shrunk(rig.settings, claim, shrunk, number, harmed=harmed)

@@ -25,12 +25,7 @@ _PARTS = 4
 
 
 def divided(log: EventLog, pressure: Sequence[Pressure]) -> list[Hypothesis]:
-    """Explain that keys were admitted too often by a limiter that is there several times over.
-
-    Args:
-        log: what clients saw; some key was admitted too often, and something rejected.
-        pressure: how hard it pressed on each quota.
-    """
+    """Explain that keys were admitted too often by a limiter that is there several times over."""
     if is_long(log):
         return []
     quota, since_ns = pressure[0], known_since_ns(log, pressure)
@@ -41,13 +36,7 @@ def divided(log: EventLog, pressure: Sequence[Pressure]) -> list[Hypothesis]:
 
 @dataclass(frozen=True, slots=True)
 class _Lanes:
-    """The requests of one key, and which connections they went over.
-
-    Args:
-        key: its requests.
-        admitted: those that were admitted, by connection.
-        rejected: those that were rejected, by connection.
-    """
+    """The requests of one key, and which connections they went over."""
 
     key: KeyLog
     admitted: dict[int, list[Interval]]

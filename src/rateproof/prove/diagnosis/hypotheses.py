@@ -49,13 +49,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One thing that was found.
-
-    Args:
-        name: from `Diagnosis`.
-        sentence: for people.
-        unjudged: the claims that such a log cannot be asked.
-    """
+    """One thing that was found."""
 
     name: str
     sentence: str
@@ -63,13 +57,7 @@ class Hypothesis:
 
 
 def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> list[Hypothesis]:
-    """Explain what a target does that is not what was declared, as far as one look shows it.
-
-    Args:
-        log: what clients saw.
-        pressure: how hard it pressed on each quota.
-        counts: what is in it.
-    """
+    """Explain what a target does that is not what was declared, as far as one look shows it."""
     if not counts.admitted:
         down = {WRONG_REJECTION} if failing_throughout(log) else ()
         return [Hypothesis(Diagnosis.NOTHING_ADMITTED, why_nothing_admitted(log), frozenset(down))]

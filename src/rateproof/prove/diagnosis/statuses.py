@@ -13,6 +13,7 @@ __all__ = [
     "doubted_rejections",
     "failing_throughout",
     "if_rejected",
+    "oddly_admitted",
     "only_elsewhere",
     "perhaps_rejected",
     "statuses",
@@ -112,18 +113,36 @@ def why_nothing_admitted(log: EventLog) -> str:
 
 
 def why_elsewhere(log: EventLog) -> str:
-    """What answers say that are all client errors or redirects, none of them of a limiter."""
-    answers = statuses(log)
-    answers.pop(None, None)
-    if all(300 <= status < 400 for status in filter(None, answers)):
+    """What answers say that are all client errors or redirects, but for rejections."""
+    answers = _declining(log)
+    if all(status < 400 for status in answers):
         what, why = "a redirect", "redirects are not followed; test the address that they lead to"
     else:
         what = "a client error or a redirect"
         common = answers.most_common(1)[0][0]
-        why = _ELSEWHERE.get(common or 0, "the target may be another one than was meant")
+        why = _ELSEWHERE.get(common, "the target may be another one than was meant")
     many = f"{what} ({_tally(answers)})"
     named = _named(*answers) if len(answers) == 1 else many
-    return f"every answer was {named}: {why}"
+    which = "admitted answer" if rejected_statuses(log) & statuses(log).keys() else "answer"
+    return f"every {which} was {named}: {why}; {_if_behind(answers)}"
+
+
+def oddly_admitted(log: EventLog) -> list[str]:
+    """A sentence where some of what was admitted was answered by a client error or a redirect."""
+    odd = _declining(log)
+    return [f"some admitted answers gave nothing ({_tally(odd)}); {_if_behind(odd)}"] if odd else []
+
+
+def _declining(log: EventLog) -> Counter[int]:
+    """Answers from 300 to 499 that are no rejections, and not named as what is admitted."""
+    noted = log.metadata.get("admitted_statuses")
+    known = rejected_statuses(log).union(noted if isinstance(noted, list) else ())
+    answers = statuses(log).items()
+    return Counter({one: n for one, n in answers if one and 300 <= one < 500 and one not in known})
+
+
+def _if_behind(doubted: Collection[int]) -> str:
+    return f"if that is what lies behind the limiter: --admitted {listed(doubted)}"
 
 
 def _behind(why: str | None) -> str:
@@ -137,19 +156,17 @@ def _named(status: int | None) -> str:
         return str(status)
 
 
-def _tally(counts: Mapping[str, int] | Mapping[int | None, int]) -> str:
+def _tally(counts: Mapping[str, int] | Mapping[int, int] | Mapping[int | None, int]) -> str:
     most_first = sorted(counts.items(), key=lambda entry: -entry[1])
     return ", ".join(f"{'no answer' if what is None else what}: {n}" for what, n in most_first)
 
 
 def only_elsewhere(log: EventLog) -> bool:
-    """Whether every answer says that the requests went to the wrong place, and none was limited.
+    """Whether every answer but rejections says that the requests went to the wrong place.
 
     A login page, a redirect or a wrong path is seldom behind the limiter that
     is meant, so what it admits shows nothing.
     """
-    answered = [status for status in statuses(log) if status is not None]
-    if not answered or not all(300 <= status < 500 for status in answered):
-        return False
-    codes, words = log.codes("outcome")
-    return REJECTED not in {words[code] for code in set(codes)}
+    odd = _declining(log)
+    others = statuses(log).keys() - odd.keys() - rejected_statuses(log) - {None}
+    return bool(odd) and all(status >= 500 for status in filter(None, others))

@@ -159,14 +159,7 @@ def to_document(
     *,
     denied_count: bool = False,
 ) -> dict[str, Any]:
-    """The document of a piece of evidence, as plain data.
-
-    Args:
-        evidence: what was found.
-        tolerance: by which it was judged.
-        metadata: of the log that it is from: seed, scenario and clock are kept.
-        denied_count: whether denied requests were said to use up the quota too.
-    """
+    """The document of a piece of evidence, as plain data."""
     plain = evidence.to_json()
     requests = plain.pop("events")
     figures = ("span_ns", "allowed", "seen", "window_ns", "slack_ns", "nested", "minimal")

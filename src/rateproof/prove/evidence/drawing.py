@@ -1,6 +1,7 @@
 """Drawings of evidence: in text, in ASCII alone, and in SVG, one file without scripts or fonts."""
 
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,7 +10,10 @@ from typing import Final, Self, TypeVar
 from rateproof.prove.evidence.wording import brief, seconds, spaced
 from rateproof.prove.terms import WRONG_REJECTION
 
-__all__ = ["Drawing", "Witness"]
+__all__ = ["DRAWING_WIDTH", "Drawing", "Witness"]
+
+DRAWING_WIDTH: Final = 78
+"""Characters a line of a drawing in text, where nobody says how many there are."""
 
 _CUT: Final = 4
 T = TypeVar("T")
@@ -35,19 +39,22 @@ class Witness:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """What a drawing shows; the fields are those of `Evidence`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing(ABC):
+    """What of evidence is drawn; `Evidence` says what the fields mean."""
 
     claim: str
     policy: str
-    sentence: str
     events: tuple[Witness, ...]
     window_ns: int
     slack_ns: int
     nested: bool
 
-    def text(self, width: int) -> str:
+    @abstractmethod
+    def sentence(self) -> str:
+        """The evidence in one sentence."""
+
+    def timeline(self, width: int = DRAWING_WIDTH) -> str:
         """The requests and the window, a line each, times relative to the first sent.
 
         An interval is drawn as `[==]`, a rejected one as `[xx]`, one without an end
@@ -87,7 +94,7 @@ class Drawing:
             A whole file. Every text in it is escaped, for keys come from anybody.
         """
         frame = _Frame.of(self)
-        sentence = textwrap.wrap(self.sentence, 112)
+        sentence = textwrap.wrap(self.sentence(), 112)
         first, left_out, last = _shown(self.events, _MOST_ROWS)
         rows = [*first, *([None] if left_out else []), *last]
         top = 40 + _LINE * len(sentence) + 46
@@ -98,7 +105,7 @@ class Drawing:
                 f'<svg xmlns="http://www.w3.org/2000/svg" class="evidence" role="img" '
                 f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}">'
             ),
-            f"<title>{escape(self.sentence)}</title>",
+            f"<title>{escape(self.sentence())}</title>",
             f"<style>{_STYLE}</style>",
             f'<rect class="back" width="{_WIDTH}" height="{height}"/>',
             _text(20, 30, textwrap.shorten(f"{self.claim}: {self.policy}", 96), "title"),

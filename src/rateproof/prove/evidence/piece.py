@@ -1,24 +1,21 @@
 """Evidence: the few requests that no correct limiter could have answered so."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rateproof.policy import Policy
-from rateproof.prove.evidence.drawing import Drawing, Witness
+from rateproof.prove.evidence.drawing import DRAWING_WIDTH, Drawing, Witness
 from rateproof.prove.evidence.wording import key_to_json, names, readable_key, seconds, spaced
 from rateproof.prove.terms import WRONG_REJECTION
 
 __all__ = ["DRAWING_WIDTH", "MOST_EVIDENCE", "Evidence"]
 
-DRAWING_WIDTH: Final = 78
-"""Characters a line of a drawing in text, where nobody says how many there are."""
-
 MOST_EVIDENCE: Final = 16
 """Pieces of evidence in a verdict; the reasons say of how many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence(Drawing):
     """Why a claim is false.
 
     Args:
@@ -44,17 +41,11 @@ class Evidence:
         without_need: how many of them, the last ones, were rejected without need.
     """
 
-    claim: str
     key: bytes
     run: int | None
-    events: tuple[Witness, ...]
     span_ns: int
     allowed: int
     seen: int
-    window_ns: int
-    slack_ns: int
-    nested: bool
-    policy: str
     quota: str = ""
     minimal: bool = True
     complete: bool = False
@@ -110,51 +101,12 @@ class Evidence:
     def _refused(self) -> tuple[Witness, ...]:
         return self.events[len(self.events) - self.without_need :]
 
-    def timeline(self, width: int = DRAWING_WIDTH) -> str:
-        """A drawing in text: see `rateproof.prove.evidence.drawing`."""
-        return self._drawing().text(width)
-
-    def svg(self) -> str:
-        """A drawing in SVG: see `rateproof.prove.evidence.drawing`."""
-        return self._drawing().svg()
-
-    def _drawing(self) -> Drawing:
-        return Drawing(
-            self.claim,
-            self.policy,
-            self.sentence(),
-            self.events,
-            self.window_ns,
-            self.slack_ns,
-            self.nested,
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Plain data; the key in base64 (exact) and as readable text (escaped, cut)."""
-        return {
-            "claim": self.claim,
-            "sentence": self.sentence(),
+        return asdict(self) | {
             **key_to_json(self.key),
-            "run": self.run,
-            "policy": self.policy,
-            "quota": self.quota,
-            "span_ns": self.span_ns,
-            "allowed": self.allowed,
-            "seen": self.seen,
-            "window_ns": self.window_ns,
-            "slack_ns": self.slack_ns,
-            "nested": self.nested,
+            "sentence": self.sentence(),
             "minimal": self.minimal and not self.complete,
-            "complete": self.complete,
             "without_need": [event.number for event in self._refused()],
-            "events": [
-                {
-                    "number": event.number,
-                    "sent_ns": event.sent_ns,
-                    "received_ns": event.received_ns,
-                    "status": event.status,
-                    "outcome": event.outcome,
-                }
-                for event in self.events
-            ],
+            "events": [asdict(event) for event in self.events],
         }

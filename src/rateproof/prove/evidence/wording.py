@@ -4,16 +4,28 @@ Keys are chosen by whoever sends requests: they are shown escaped and cut.
 """
 
 import base64
+import re
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import pairwise
 
 from rateproof.units import format_duration
 
-__all__ = ["brief", "key_to_json", "names", "readable_key", "seconds", "spaced"]
+__all__ = [
+    "brief",
+    "key_to_json",
+    "names",
+    "ordinal",
+    "plain_quota",
+    "readable_key",
+    "seconds",
+    "spaced",
+]
 
 _KEY_WIDTH = 40
 _SECOND = Decimal(1_000_000_000)
+_WINDOW = re.compile(r"\bper (\d+)(d|h|m|s|ms|us|ns)\b")
+_NAMES = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 _UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
 
 
@@ -67,3 +79,30 @@ def spaced(ns: int) -> str:
     text = format_duration(ns)
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     return f"{number} {text.removeprefix(number)}"
+
+
+def plain_quota(text: str) -> str:
+    """A quota as people say it: `5 per 5 s`, `100 per hour`.
+
+    >>> plain_quota("token-bucket 100 per 1h burst 20")
+    'token-bucket 100 per hour burst 20'
+    """
+    return _WINDOW.sub(_said, text)
+
+
+def _said(window: re.Match[str]) -> str:
+    number, unit = window.groups()
+    return f"per {_NAMES[unit]}" if number == "1" and unit in _NAMES else f"per {number} {unit}"
+
+
+def ordinal(number: int) -> str:
+    """A place in a row, with its article.
+
+    >>> ordinal(6), ordinal(11), ordinal(101)
+    ('a 6th', 'an 11th', 'a 101st')
+    """
+    teens = number % 100 in (11, 12, 13)
+    ending = "th" if teens else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    text = f"{number:,}{ending}"
+    spoken = text.partition(",")[0].rstrip("snrtdh")
+    return f"an {text}" if text[0] == "8" or spoken in ("11", "18") else f"a {text}"

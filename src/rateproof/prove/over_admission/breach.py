@@ -28,15 +28,10 @@ MOST_EFFORT: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Jobs that are impossible together.
+    """Jobs that are impossible together."""
 
-    Args:
-        jobs: their indices, by sending time.
-        minimal: whether each of them is needed; False where that was not found out.
-    """
-
-    jobs: tuple[int, ...]
-    minimal: bool
+    jobs: tuple[int, ...]  # by index, in the order of sending
+    minimal: bool  # each is needed; False where that was not found out
 
 
 def minimal_core(

@@ -15,7 +15,6 @@ section 2, proves what is only stated here.
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import astuple
 from heapq import heapify, heappop, heappush
 
 from rateproof import core
@@ -61,7 +60,7 @@ def _native_search(
     kind, values, spent = _native.feasible(
         array("q", (sent_ns for sent_ns, _ in jobs)).tobytes(),
         array("q", (received_ns for _, received_ns in jobs)).tobytes(),
-        [astuple(stair) for stair in stairs],
+        [stair.figures() for stair in stairs],
         max(0, budget),
     )
     if kind == "exhausted":

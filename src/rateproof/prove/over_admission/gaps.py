@@ -75,6 +75,10 @@ class Stair:
         shared = gcd(num, den)
         return cls(width, lag, num // shared, den // shared, tolerance.granularity_ns)
 
+    def figures(self) -> tuple[int, int, int, int, int]:
+        """The fields, as the native core takes them."""
+        return self.width, self.lag, self.rise_num, self.rise_den, self.slack_ns
+
     def size(self, steps: int) -> int:
         """Return how many admissions in a row are held apart by `steps` steps."""
         return self.width * steps + self.lag + 1

@@ -46,14 +46,7 @@ _FREE_LOOKS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The windows of one quota, for a search over where they may begin.
-
-    Args:
-        algorithm: its name.
-        limit: N.
-        window_ns: W.
-        tolerance: what the clocks may disagree on.
-    """
+    """The windows of one quota, for a search over where they may begin."""
 
     algorithm: str
     limit: int
@@ -92,12 +85,7 @@ class Spent(Exception):
 
 
 class Work:
-    """Counts the jobs that a search looks at; the first 16 looks at each are free.
-
-    Args:
-        jobs: how many are searched.
-        budget: looks that may be made beyond the free ones.
-    """
+    """Counts the jobs that a search looks at; the first 16 looks at each are free."""
 
     __slots__ = ("_free", "_looks", "_most", "jobs")
 
@@ -156,15 +144,7 @@ Fits = Callable[[Readings, Family, int, Work], Stuck | None]
 def each_piece(
     jobs: list[Interval], family: Family, budget: int, fits: Fits, *, restarts: bool
 ) -> Iterator[Found]:
-    """Search one piece of a log after the other.
-
-    Args:
-        jobs: by sending time.
-        family: limit, window and tolerance.
-        budget: looks at jobs beyond the free ones.
-        fits: what does not fit at a phase.
-        restarts: whether windows may begin anew, at any phase, after a pause.
-    """
+    """Search one piece of a log after the other; with `restarts`, phases may change in pauses."""
     phase_ns = jobs[0][0] if jobs else 0
     for run in _runs(jobs, family) if restarts else [range(len(jobs))]:
         of_run = [jobs[job] for job in run]
@@ -203,12 +183,7 @@ def _runs(jobs: list[Interval], family: Family) -> Iterator[Sequence[int]]:
 
 
 def _pieces(jobs: Sequence[Interval], family: Family) -> Iterator[tuple[int, int]]:
-    """Begin and end of runs of jobs short enough for one phase, each begun amidst the last.
-
-    Args:
-        jobs: by sending time.
-        family: its tolerance bounds how long a piece may last.
-    """
+    """Begin and end of runs of jobs short enough for one phase, each begun amidst the last."""
     longest_ns = MOST_NS
     if family.tolerance.ppm:
         drift = _WIDENED_PARTS * family.tolerance.ppm
@@ -291,12 +266,7 @@ def overfull(readings: Readings, limit: int, window_ns: int, phase: int) -> Stuc
 
 
 class ClockLimiter:
-    """A plain one, of windows of a clock; those that weigh the one before round its share down.
-
-    Args:
-        quota: what it keeps.
-        shift_ns: by so much its windows begin earlier than at the multiples of W.
-    """
+    """A plain one, of windows of a clock; those that weigh the one before round its share down."""
 
     def __init__(self, quota: Quota, shift_ns: int) -> None:
         self._quota = quota

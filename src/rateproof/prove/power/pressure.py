@@ -8,7 +8,7 @@ from itertools import chain, zip_longest
 from typing import Any, Final, TypeVar
 
 from rateproof.policy import Policy
-from rateproof.prove.evidence.wording import key_to_json, readable_key
+from rateproof.prove.evidence.wording import key_to_json, plain_quota, readable_key, spaced
 from rateproof.prove.keys import KeyLog
 from rateproof.prove.over_admission.gaps import Stair
 from rateproof.prove.over_admission.windows import (
@@ -16,7 +16,7 @@ from rateproof.prove.over_admission.windows import (
     most_touching,
     tightest_nests,
 )
-from rateproof.units import format_duration
+from rateproof.units import counted
 
 __all__ = [
     "MOST_CALLS",
@@ -71,10 +71,12 @@ class Pressure:
         if self.margin_ns is not None:
             took_ns = self.window_ns + self.margin_ns
             margin = f"; the tightest {self.allowed + 1} admissions took {took_ns / 1e9:.6f} s"
+        admitted = counted(self.provable, "admission")
+        if self.possible != self.provable:
+            admitted = f"between {self.provable} and {self.possible} admissions"
         return (
-            f"{self.quota}: of one key in any {format_duration(self.window_ns)} at most "
-            f"{self.attempts} requests, {self.provable} admissions for certain and "
-            f"{self.possible} possible{margin}"
+            f"{plain_quota(self.quota)}: at most {counted(self.attempts, 'request')} of one client "
+            f"in any {spaced(self.window_ns)}, {admitted}{margin}"
         )
 
 

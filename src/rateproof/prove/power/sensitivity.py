@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from rateproof.policy import MAX_LIMIT, Policy, Quota
-from rateproof.prove.evidence.wording import brief, spaced
+from rateproof.prove.evidence.wording import brief, ordinal, plain_quota, spaced
 from rateproof.prove.keys import (
     Interval,
     KeyLog,
@@ -29,7 +29,10 @@ from rateproof.prove.terms import (
 __all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity"]
 
 _MOST_REQUESTS: Final = 1_000
-"""Of one key, around where it asked most densely."""
+"""Of one key, around where it asked most densely; more where a limit is not exceeded by fewer."""
+
+_MOST_LIMIT: Final = 20_000
+"""Whose excess is looked for."""
 
 _BUDGET: Final = 20_000
 _STEPS_OF_A_WINDOW: Final = 2_048
@@ -57,15 +60,17 @@ class Sensitivity:
 
     def sentence(self) -> str:
         """Return what could have been told, in one line."""
-        told = []
-        if self.excess is not None:
-            told.append(f"{self.limit + self.excess} from {self.limit} in {spaced(self.window_ns)}")
+        quota = plain_quota(self.quota)
+        if self.excess is None:
+            return f"{quota}: no excess would have been seen"
+        number = self.limit + self.excess
+        is_plain = quota[0].isdigit()  # of a sliding log the limit is what any window may hold
+        within = f"{ordinal(number)} within {spaced(self.window_ns)}"
+        told = within if is_plain else f"a limit of {number:,}"
         if self.short_ns is not None:
             share = f"{100 * self.short_ns / self.window_ns:.2g}"
-            told.append(f"a window {brief(self.short_ns)} ({share} %) too short")
-        if not told:
-            return f"{self.quota}: this log could not have shown any excess"
-        return f"{self.quota}: this log could have told {', and '.join(told)}"
+            told += f", or a window {brief(self.short_ns)} ({share} %) too short,"
+        return f"{quota}: {told} would have been seen"
 
 
 def sensitivity(
@@ -74,7 +79,7 @@ def sensitivity(
     """The smallest excess that any of these keys could have shown, quota by quota.
 
     It is at least as large as what the whole log could have shown, since
-    other keys are not asked, and of each 1,000 requests at most.
+    other keys are not asked, and of each 1,000 requests at most, or twice a limit.
 
     Args:
         keys: the requests of those that pressed hardest.
@@ -126,25 +131,20 @@ def _better(one: Sensitivity, other: Sensitivity) -> Sensitivity:
 def _densest(requests: list[Interval], policy: Policy) -> list[Interval]:
     """In the order of their middles, those around where most were sent in the least time."""
     requests = sorted(requests, key=lambda request: (sum(request), *request))
-    if len(requests) <= _MOST_REQUESTS:
+    needed = max(Stair.of(quota).size(1) for quota in policy.quotas)
+    most = max(_MOST_REQUESTS, 2 * min(needed, _MOST_LIMIT))
+    if len(requests) <= most:
         return requests
     size = min(*(quota.limit for quota in policy.quotas), len(requests) - 1)
     spans = zip(requests, requests[size:], strict=False)
     at = min(enumerate(b[0] - a[0] for a, b in spans), key=lambda span: (span[1], span[0]))[0]
-    first = max(0, min(at - _MOST_REQUESTS // 2, len(requests) - _MOST_REQUESTS))
-    return requests[first : first + _MOST_REQUESTS]
+    first = max(0, min(at - most // 2, len(requests) - most))
+    return requests[first : first + most]
 
 
 @dataclass(frozen=True, slots=True)
 class _Generous:
-    """The requests of one key before limiters that keep all quotas but one.
-
-    Args:
-        requests: intervals, in the order of their middles.
-        policy: what was promised.
-        index: of the quota that is not kept.
-        model: what the admitted ones are judged by.
-    """
+    """The requests of one key before limiters that keep all quotas but one."""
 
     requests: Sequence[Interval]
     policy: Policy
@@ -207,13 +207,7 @@ PHASES = tuple(range(8))
 
 
 def admissions(requests: Sequence[Interval], quotas: Sequence[Quota], phase: int) -> list[Interval]:
-    """Those of the requests that limiters of all quotas admit, each decided in its middle.
-
-    Args:
-        requests: intervals of one key, in the order of their middles.
-        quotas: what is kept.
-        phase: from `PHASES`; no matter but for windows on the epoch.
-    """
+    """Those of the requests that limiters of all quotas admit, each decided in its middle."""
     limiters = [_limiter(quota, phase, len(requests)) for quota in quotas]
     admitted = []
     for request in requests:

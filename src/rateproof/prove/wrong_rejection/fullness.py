@@ -24,11 +24,7 @@ Taken = Sequence[tuple[int, int | None]]
 
 
 class Peaks:
-    """A tree of maxima: a node has the greater of the two below it.
-
-    Args:
-        values: the numbers.
-    """
+    """A tree of maxima: a node has the greater of the two below it."""
 
     def __init__(self, values: Sequence[int]) -> None:
         self._count = len(values)
@@ -59,12 +55,7 @@ class Peaks:
 
 
 class Occupancy(ABC):
-    """How full a quota may have been, by the instant.
-
-    Args:
-        taken: intervals (sent_ns, received_ns) of all requests that may have
-            used it; received_ns None where one may be decided at any later time.
-    """
+    """How full a quota may have been, by the instant."""
 
     def __init__(self, taken: Taken) -> None:
         self._taken = taken
@@ -124,12 +115,7 @@ class Occupancy(ABC):
 
 @dataclass(frozen=True, slots=True)
 class WindowRule:
-    """What fills a window.
-
-    Args:
-        limit: how many.
-        lasts_ns: how long each may count, at the longest.
-    """
+    """What fills a window."""
 
     limit: int
     lasts_ns: int
@@ -259,12 +245,6 @@ def rules_of(
     policy: Policy, tolerance: Tolerance = EXACT, *, denied_count: bool = False
 ) -> tuple[Rule, ...]:
     """Return what fills each quota of a policy, at the longest that the tolerance allows.
-
-    Args:
-        policy: what was promised.
-        tolerance: how much slower the limiter's clock may be.
-        denied_count: whether denied requests use up the quota too. A denied
-            request is then itself among those that are counted: one more fills it.
 
     Returns:
         One for each quota; none at all if there is no rule for one of them. A

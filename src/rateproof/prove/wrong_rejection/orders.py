@@ -54,19 +54,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """Requests of one key, to be explained together; closed intervals in any order.
-
-    Args:
-        admissions: those that were admitted.
-        rejections: those that were rejected, each of which needs a full log.
-        others: rejections that need none; they matter where denied requests count.
-        denied_count: whether all of these fill a log, and not only admissions.
-    """
+    """Requests of one key, to be explained together; closed intervals in any order."""
 
     admissions: Sequence[Interval]
-    rejections: Sequence[Interval]
-    others: Sequence[Interval] = ()
-    denied_count: bool = False
+    rejections: Sequence[Interval]  # each needs a full log
+    others: Sequence[Interval] = ()  # rejections that need none
+    denied_count: bool = False  # all of these fill a log, not only admissions
 
 
 _NONE = -1
@@ -289,13 +282,7 @@ def logs_of(policy: Policy, tolerance: Tolerance = EXACT) -> tuple[Log, ...]:
 def explain(
     episode: Episode, logs: Sequence[Log], budget: int
 ) -> Feasible | Infeasible | Exhausted:
-    """Search for instants that keep every log and give every rejection a reason.
-
-    Args:
-        episode: the requests.
-        logs: the quotas, at least one.
-        budget: how many requests may be looked at, over all steps of the search.
-    """
+    """Search for instants that keep every log and give every rejection a reason."""
     search = OrderSearch(episode, logs)
     levels = [search.steps()]
     while levels:

@@ -45,35 +45,20 @@ def covered_from_ns(first_sent_ns: int, longest_ns: int, rules: Sequence[Rule]) 
     the longest time that any request of the log took; a whole window later
     they no longer matter. This rests on an assumption, that requests before
     the log took no longer than those in it, and fails where answers are lost.
-
-    Args:
-        first_sent_ns: when the key's first request in the log was sent.
-        longest_ns: the longest time from sending to answer in the log.
-        rules: the longest horizon counts.
     """
     return first_sent_ns + longest_ns + max(rule.horizon_ns for rule in rules)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How the rejections of a log are judged.
-
-    Args:
-        policy: what was promised.
-        fresh: whether no key was in use before the log began.
-        cut_off: whether requests are missing from the log: then none is judged.
-        longest_ns: the longest time from sending to answer in the log; None
-            where an answer was lost.
-        denied_count: whether denied requests use up the quota too.
-        only: rows of the rejections to judge; None for all.
-    """
+    """How the rejections of a log are judged."""
 
     policy: Policy
     fresh: bool
     cut_off: bool = False
-    longest_ns: int | None = None
+    longest_ns: int | None = None  # from sending to answer; None where an answer was lost
     denied_count: bool = False
-    only: frozenset[int] | None = None
+    only: frozenset[int] | None = None  # rows of the rejections to judge; None: all
 
     def rules(self, tolerance: Tolerance) -> tuple[Rule, ...]:
         """The rule of each quota; none where no rejection is to be judged.
@@ -91,12 +76,7 @@ class Judgement:
         return logs_of(self.policy, tolerance) if self.rules(tolerance) else ()
 
     def judged(self, key: KeyLog, tolerance: Tolerance) -> list[int]:
-        """Return which of a key's rejections can be judged, by index.
-
-        Args:
-            key: its requests.
-            tolerance: how much longer the limiter's windows may last on this clock.
-        """
+        """Return which of a key's rejections can be judged, by index."""
         rules = self.rules(tolerance)
         if not rules:
             return []
@@ -113,14 +93,7 @@ class Judgement:
     def wrong(
         self, key: KeyLog, indices: Sequence[int], tolerance: Tolerance, *, unknown: bool = True
     ) -> list[WrongRejection]:
-        """The rejections of a key that are certainly wrong.
-
-        Args:
-            key: its requests.
-            indices: which of its rejections to judge; see `judged`.
-            tolerance: how much longer the limiter's windows may last on this clock.
-            unknown: whether requests of unknown outcome may have used the quota.
-        """
+        """The rejections of a key that are certainly wrong."""
         rules = self.rules(tolerance)
         if not rules or not indices:
             return []

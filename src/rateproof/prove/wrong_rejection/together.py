@@ -49,14 +49,7 @@ class Excerpt:
 def pieces(
     key: KeyLog, judged: Sequence[int], logs: Sequence[Log], *, denied_count: bool
 ) -> Iterator[Excerpt]:
-    """Return what is to be explained together; nothing that a request of unknown outcome may touch.
-
-    Args:
-        key: its requests.
-        judged: which of its rejections are judged.
-        logs: the quotas.
-        denied_count: whether denied requests use up the quotas too.
-    """
+    """Return what is to be explained together; nothing that a request of unknown outcome may touch."""
     doubtful = _doubtful(key, judged, logs, denied_count=denied_count)
     if not doubtful:
         return
@@ -164,13 +157,6 @@ def find_together(
     key: KeyLog, judged: Sequence[int], logs: Sequence[Log], budget: int, *, denied_count: bool
 ) -> tuple[Excerpt | Exhausted | None, int]:
     """Requests that no order of decisions explains, though admissions alone are explained.
-
-    Args:
-        key: its requests.
-        judged: which of its rejections are judged.
-        logs: the quotas; none if there is nothing to search.
-        budget: see `explain`.
-        denied_count: whether denied requests use up the quotas too.
 
     Returns:
         The part of the log, with as few rejections as it takes; None (they can be

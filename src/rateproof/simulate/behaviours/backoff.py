@@ -26,9 +26,6 @@ class Backoff:
         cap_ns: the longest before any, not below `base_ns`.
         retries: how often a request is repeated at most, 1 to 10**6.
         pause: think time before each new request.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "backoff"
@@ -47,15 +44,9 @@ class Backoff:
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a jittered pause, or + a draw of `pause`."""
-        again = (steps.BackoffWait(self.base_ns, self.cap_ns), steps.Ask())
+        again = steps.while_(
+            FAILURES, self.retries, steps.back_off(self.base_ns, self.cap_ns), steps.ask()
+        )
         return steps.compiled(
-            steps.Forever(
-                (
-                    steps.FRESH,
-                    steps.Wait(self.pause),
-                    steps.Ask(),
-                    steps.While(FAILURES, self.retries, again),
-                    steps.RESUME,
-                )
-            )
+            steps.forever(steps.FRESH, steps.wait(self.pause), steps.ask(), again, steps.RESUME)
         )

@@ -8,7 +8,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviour import MAX_REQUESTS, Program
 from rateproof.simulate.programs.arrivals import MAX_INTERVAL_NS, Fixed, Uniform
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
-from rateproof.simulate.programs.steps import Ask, Forever, Repeat, Wait, compiled
+from rateproof.simulate.programs.steps import ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS, format_duration
 
 __all__ = ["Boundary"]
@@ -31,9 +31,6 @@ class Boundary:
         window_ns: W, at least 4 ns.
         edge_ns: how far before and after the end of the window; 0 means W/50.
             At most W/4.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "boundary"
@@ -64,15 +61,13 @@ class Boundary:
             min(window_ns + window_ns // 10, MAX_INTERVAL_NS), min(2 * window_ns, MAX_INTERVAL_NS)
         )
         return compiled(
-            Wait(Uniform(0, window_ns)),
-            Forever(
-                (
-                    Ask(),
-                    Wait(Fixed(window_ns - self.edge_ns)),
-                    Repeat(self.limit - 1, (Ask(),)),
-                    Wait(Fixed(2 * self.edge_ns)),
-                    Repeat(self.limit, (Ask(),)),
-                    Wait(silence),
-                )
+            wait(Uniform(0, window_ns)),
+            forever(
+                ask(),
+                wait(Fixed(window_ns - self.edge_ns)),
+                repeat(self.limit - 1, ask()),
+                wait(Fixed(2 * self.edge_ns)),
+                repeat(self.limit, ask()),
+                wait(silence),
             ),
         )

@@ -7,7 +7,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviour import Program, beyond_window, over_limit, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Fixed, Uniform
 from rateproof.simulate.programs.parameters import Checked, count, duration
-from rateproof.simulate.programs.steps import Ask, Forever, Repeat, Wait, compiled
+from rateproof.simulate.programs.steps import ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Burst"]
@@ -25,9 +25,6 @@ class Burst(Checked):
     Args:
         requests: how many a connection sends in a burst, 1 to 10**6.
         every_ns: from the start of a burst to the start of the next.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "burst"
@@ -47,6 +44,6 @@ class Burst(Checked):
 
     def program(self) -> Program:
         """`requests` times the same instant, then `every_ns` later again."""
-        phase = Wait(Uniform(0, self.every_ns))
-        together = Repeat(self.requests, (Ask(),))
-        return compiled(phase, Forever((together, Wait(Fixed(self.every_ns)))))
+        phase = wait(Uniform(0, self.every_ns))
+        together = repeat(self.requests, ask())
+        return compiled(phase, forever(together, wait(Fixed(self.every_ns))))

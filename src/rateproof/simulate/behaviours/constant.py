@@ -6,7 +6,7 @@ from typing import ClassVar
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs import arrivals
 from rateproof.simulate.programs.parameters import Checked, duration
-from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
+from rateproof.simulate.programs.steps import ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Constant"]
@@ -31,4 +31,4 @@ class Constant(Checked):
         """Next instant = previous intended instant + `interval_ns`."""
         phase = arrivals.Uniform(0, self.interval_ns)
         gap = arrivals.Fixed(self.interval_ns)
-        return compiled(Wait(phase), Forever((Ask(), Wait(gap))))
+        return compiled(wait(phase), forever(ask(), wait(gap)))

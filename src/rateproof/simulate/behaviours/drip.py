@@ -6,7 +6,7 @@ from typing import ClassVar
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, duration
-from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Drip"]
@@ -23,9 +23,6 @@ class Drip(Checked):
     Args:
         over_ns: from the first byte of the header to its last, 1 ns to 1 h.
         pause: between an answer and the next request, and before the first.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "drip"
@@ -35,4 +32,4 @@ class Drip(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a draw of `pause`."""
-        return compiled(Forever((Wait(self.pause), Ask(self.over_ns), RESUME)))
+        return compiled(forever(wait(self.pause), ask(self.over_ns), RESUME))

@@ -6,18 +6,9 @@ from typing import ClassVar, Self
 from rateproof.events import ADMITTED, REJECTED
 from rateproof.policy import Quota
 from rateproof.simulate.behaviour import Program, over_limit
+from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import Checked, count, duration
-from rateproof.simulate.programs.steps import (
-    RESUME,
-    Ask,
-    Forever,
-    Honour,
-    Wait,
-    When,
-    While,
-    compiled,
-)
 from rateproof.units import SECOND_NS
 
 __all__ = ["Herd"]
@@ -38,9 +29,6 @@ class Herd(Checked):
             the other; the first that is not admitted ends the burst.
         wait_ns: from the last answer to the next burst where that answer names
             no wait.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "herd"
@@ -55,9 +43,13 @@ class Herd(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer, or + Retry-After, or + `wait_ns`."""
-        wait = Fixed(self.wait_ns)
-        burst: tuple[While, ...] = ()
+        pause = Fixed(self.wait_ns)
+        burst = steps.ask()
         if self.requests > 1:
-            burst = (While(frozenset({ADMITTED}), self.requests - 1, (RESUME, Ask())),)
-        after = When(frozenset({REJECTED}), (Honour(wait),), (RESUME, Wait(wait)))
-        return compiled(Forever((Ask(), *burst, after)))
+            burst += steps.while_(
+                frozenset({ADMITTED}), self.requests - 1, steps.RESUME, steps.ask()
+            )
+        after = steps.when(
+            frozenset({REJECTED}), steps.honour(pause), steps.RESUME + steps.wait(pause)
+        )
+        return steps.compiled(steps.forever(burst, after))

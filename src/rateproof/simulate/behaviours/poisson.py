@@ -6,7 +6,7 @@ from typing import ClassVar
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import Checked, duration
-from rateproof.simulate.programs.steps import Ask, Forever, Wait, compiled
+from rateproof.simulate.programs.steps import ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Poisson"]
@@ -30,4 +30,4 @@ class Poisson(Checked):
 
     def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap."""
-        return compiled(Forever((Wait(Exponential(self.mean_interval_ns)), Ask())))
+        return compiled(forever(wait(Exponential(self.mean_interval_ns)), ask()))

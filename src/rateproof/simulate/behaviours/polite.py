@@ -7,7 +7,7 @@ from rateproof.events import REJECTED
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked
-from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Honour, Wait, When, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, honour, wait, when
 from rateproof.units import SECOND_NS
 
 __all__ = ["Polite"]
@@ -31,6 +31,6 @@ class Polite(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer + Retry-After, or + one draw of `pause`."""
-        think = Wait(self.pause)
-        after = When(frozenset({REJECTED}), (Honour(self.pause),), (RESUME, think))
-        return compiled(think, Forever((Ask(), after)))
+        think = wait(self.pause)
+        after = when(frozenset({REJECTED}), honour(self.pause), RESUME + think)
+        return compiled(think, forever(ask(), after))

@@ -24,9 +24,6 @@ class Race(Checked):
 
     Args:
         every_ns: from one release to the next; the first has a random phase.
-
-    Raises:
-        InvalidArgument: out of bounds.
     """
 
     name: ClassVar[str] = "race"

@@ -7,9 +7,9 @@ from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.checks import MAX_RATE
-from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.parameters import check_parameters, duration, number
 from rateproof.simulate.programs.ramps import RATE_SCALE
+from rateproof.simulate.programs.steps import ask, compiled, forever, ramp_on
 from rateproof.units import SECOND_NS
 
 __all__ = ["Ramp"]
@@ -55,5 +55,5 @@ class Ramp:
     def program(self) -> Program:
         """Next instant = previous intended instant + the gap of the ramp there."""
         start, end = (round(rate * RATE_SCALE) for rate in (self.start_per_s, self.end_per_s))
-        gap = steps.RampWait(start, end, self.over_ns)
-        return steps.compiled(steps.Forever((gap, steps.Ask())))
+        gap = ramp_on(start, end, self.over_ns)
+        return compiled(forever(gap, ask()))

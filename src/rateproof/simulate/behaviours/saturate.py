@@ -7,7 +7,7 @@ from rateproof.events import UNKNOWN
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import Checked, duration
-from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Step, Wait, When, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait, when
 
 __all__ = ["Saturate"]
 
@@ -30,7 +30,7 @@ class Saturate(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer."""
-        steps: list[Step] = [Ask(), RESUME]
+        round_ = ask() + RESUME
         if self.failure_pause_ns:
-            steps.append(When(frozenset({UNKNOWN}), (Wait(Fixed(self.failure_pause_ns)),)))
-        return compiled(Forever(tuple(steps)))
+            round_ += when(frozenset({UNKNOWN}), wait(Fixed(self.failure_pause_ns)))
+        return compiled(forever(round_))

@@ -8,7 +8,7 @@ from rateproof.simulate.behaviour import MAX_REQUESTS, Program
 from rateproof.simulate.behaviours.boundary import DEFAULT_EDGES
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import TIMETABLE, check_parameters
-from rateproof.simulate.programs.steps import Ask, Shared, Step, Wait, compiled
+from rateproof.simulate.programs.steps import Step, ask, compiled, share_out, wait
 from rateproof.simulate.programs.timetable import Timed, Timetable
 
 __all__ = ["Schedule"]
@@ -64,8 +64,8 @@ class Schedule:
         now_ns = 0
         for at_ns, requests in self.steps:
             if at_ns > now_ns:
-                parts.append(Wait(Fixed(at_ns - now_ns)))
-            parts.append(Shared(requests, (Ask(),)))
+                parts.append(wait(Fixed(at_ns - now_ns)))
+            parts.append(share_out(requests, ask()))
             now_ns = at_ns
         return compiled(*parts)
 

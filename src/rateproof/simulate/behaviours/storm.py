@@ -4,18 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rateproof.simulate.behaviour import FAILURES, Program
+from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
-from rateproof.simulate.programs.steps import (
-    AGAIN,
-    FRESH,
-    RESUME,
-    Ask,
-    Forever,
-    Wait,
-    While,
-    compiled,
-)
 from rateproof.units import SECOND_NS
 
 __all__ = ["Storm"]
@@ -31,9 +22,6 @@ class Storm(Checked):
     Args:
         retries: how often a request is repeated at most, 1 to 10**6.
         pause: think time before each new request.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "storm"
@@ -43,5 +31,7 @@ class Storm(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer, or + a draw of `pause`."""
-        again = While(FAILURES, self.retries, (RESUME, AGAIN, Ask()))
-        return compiled(Forever((FRESH, Wait(self.pause), Ask(), again, RESUME)))
+        again = steps.while_(FAILURES, self.retries, steps.RESUME, steps.AGAIN, steps.ask())
+        return steps.compiled(
+            steps.forever(steps.FRESH, steps.wait(self.pause), steps.ask(), again, steps.RESUME)
+        )

@@ -7,15 +7,7 @@ from rateproof.policy import Quota
 from rateproof.simulate.behaviour import MAX_REQUESTS, Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
-from rateproof.simulate.programs.steps import (
-    RENAME,
-    RESUME,
-    Ask,
-    Forever,
-    Repeat,
-    Wait,
-    compiled,
-)
+from rateproof.simulate.programs.steps import RENAME, RESUME, ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Sybil"]
@@ -31,9 +23,6 @@ class Sybil(Checked):
     Args:
         requests: how many each identity makes on each connection, 1 to 10**6.
         pause: between an answer and the next request, and before the first.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "sybil"
@@ -48,5 +37,5 @@ class Sybil(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer + a draw; alias = requests so far / `requests`, by connection."""
-        one = Repeat(self.requests, (Wait(self.pause), Ask(), RESUME))
-        return compiled(Forever((one, RENAME)))
+        one = repeat(self.requests, wait(self.pause), ask(), RESUME)
+        return compiled(forever(one, RENAME))

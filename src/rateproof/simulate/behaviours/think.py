@@ -6,7 +6,7 @@ from typing import ClassVar
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked
-from rateproof.simulate.programs.steps import RESUME, Ask, Forever, Wait, compiled
+from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Think"]
@@ -31,4 +31,4 @@ class Think(Checked):
 
     def program(self) -> Program:
         """Next instant = end of the last answer + one draw of `pause`."""
-        return compiled(Forever((Wait(self.pause), Ask(), RESUME)))
+        return compiled(forever(wait(self.pause), ask(), RESUME))

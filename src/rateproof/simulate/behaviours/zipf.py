@@ -6,7 +6,7 @@ from typing import ClassVar
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import Checked, count, duration, number
-from rateproof.simulate.programs.steps import Ask, Forever, Pick, Wait, compiled
+from rateproof.simulate.programs.steps import ask, compiled, forever, pick, wait
 from rateproof.units import SECOND_NS
 
 __all__ = ["Zipf"]
@@ -24,9 +24,6 @@ class Zipf(Checked):
         identities: n, 1 to 10**6.
         exponent: s, above 0 and at most 10.
         mean_interval_ns: the mean gap between intended instants.
-
-    Raises:
-        InvalidArgument: out of these bounds.
     """
 
     name: ClassVar[str] = "zipf"
@@ -37,5 +34,5 @@ class Zipf(Checked):
 
     def program(self) -> Program:
         """Next instant = previous intended instant + an exponential gap; any identity."""
-        gap = Wait(Exponential(self.mean_interval_ns))
-        return compiled(Forever((gap, Pick(self.identities, self.exponent), Ask())))
+        gap = wait(Exponential(self.mean_interval_ns))
+        return compiled(forever(gap, pick(self.identities, self.exponent), ask()))

@@ -3,9 +3,9 @@
 import json
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from rateproof.simulate.run_metadata import run_metadata
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.summary import Summary
 from rateproof.simulate.target import Target
-from rateproof.simulate.transports import Transport
+from rateproof.simulate.transports import check
 
 __all__ = ["ClientSettings", "can_view", "run_client"]
 
@@ -32,9 +32,8 @@ DEFAULT_CLIENTS = 10
 DRAINING = (
     "draining: requests in flight finish, nothing new is sent; again to give up what is in flight"
 )
-GIVING_UP = "giving up what is in flight"
-
 _USUAL_COLUMNS = 80
+GIVING_UP = "giving up what is in flight"
 
 
 def _require_answer(target: Target) -> None:
@@ -117,56 +116,6 @@ def _report(settings: ClientSettings, summary: Summary, metadata: dict[str, Any]
         emit(text)
 
 
-class _Runner(threading.Thread):
-    """Runs a scenario once; every table of events goes to each observer in turn.
-
-    Args:
-        transport: what sends.
-        scenario: what to run.
-        control: of the run.
-        observers: what one of them raises ends the run.
-        done: called when it is over, however that came, on the runner's thread.
-    """
-
-    def __init__(
-        self,
-        transport: Transport,
-        scenario: Scenario,
-        control: Control,
-        observers: Sequence[Callable[[EventLog], None]],
-        done: Callable[[], None],
-    ) -> None:
-        super().__init__(name="runner", daemon=True)
-        self._transport = transport
-        self._scenario = scenario
-        self._control = control
-        self._observers = observers
-        self._done = done
-        self._log = EventLog()
-        self._failure: BaseException | None = None
-
-    def run(self) -> None:
-        """What the thread does; not to be called."""
-        try:
-            self._log = self._transport(
-                self._scenario, control=self._control, observe=self._observe, keep=False
-            )
-        except BaseException as failure:  # noqa: BLE001 - raised again by result()
-            self._failure = failure
-        finally:
-            self._done()
-
-    def result(self) -> EventLog:
-        """The log, without its events, once the thread has ended; raises what ended the run."""
-        if self._failure is not None:
-            raise self._failure
-        return self._log
-
-    def _observe(self, events: EventLog) -> None:
-        for observe in self._observers:
-            observe(events)
-
-
 def _run(
     settings: ClientSettings,
     scenario: Scenario,
@@ -177,14 +126,14 @@ def _run(
     viewed: bool,
 ) -> None:
     name, transport = settings.transport_in_use()
-    settings.check()(scenario)
+    check(name, scenario, threads=settings.threads)
     control = Control()
     figures = Figures(scenario.client_count, summary, extra=lambda: control.extra_clients)
     observers = [figures.observe]
 
-    def done() -> None:
-        figures.finish()
-        attention.wake()
+    def observe(events: EventLog) -> None:
+        for each in observers:
+            each(events)
 
     with ExitStack() as stack:
         writer = None
@@ -193,15 +142,28 @@ def _run(
             before = run_metadata(scenario, name) | {"fresh_keys": True, "complete": False}
             writer = stack.enter_context(open_log_writer(settings.log, before))
             observers.append(writer.write)
-        runner = _Runner(transport, scenario, control, observers, done)
+        started: list[Future[EventLog]] = []
+        pool = stack.enter_context(ThreadPoolExecutor(1, "runner"))
+
+        def start() -> None:
+            """Begin once the view is up, which takes some of the processor."""
+            if not started:
+                figures.begin()
+                run = pool.submit(transport, scenario, control=control, observe=observe, keep=False)
+                run.add_done_callback(done)
+                started.append(run)
+
+        def done(_run: object) -> None:
+            figures.finish()
+            attention.wake()
+
         try:
-            _watch(runner, figures, control, attention, Heading.of(scenario), viewed=viewed)
+            _watch(start, figures, control, attention, Heading.of(scenario), viewed=viewed)
         finally:
             control.stop()
-            if runner.ident is not None:
-                runner.join()
+            pool.shutdown()
             summary.expect(figures.most_clients)
-        after = runner.result().metadata
+        after = started[0].result().metadata
         metadata |= after
         summary.conclude(after)
         if writer is not None:
@@ -224,7 +186,7 @@ def can_view() -> bool:
 
 
 def _watch(
-    runner: _Runner,
+    start: Callable[[], None],
     figures: Figures,
     control: Control,
     attention: Attention,
@@ -232,13 +194,7 @@ def _watch(
     *,
     viewed: bool,
 ) -> None:
-    """Start the run once its view is up, which takes some of the processor, and see it through."""
-
-    def start() -> None:
-        if runner.ident is None:
-            figures.begin()
-            runner.start()
-
+    """Start the run once its view is up, and see it through."""
     if viewed:
         from rateproof.simulate.client.view import View
 
@@ -270,9 +226,9 @@ class _LiveLine(ExitStack):
             say(text())
             return
         # The last column stays free: some terminals wrap as soon as it is filled.
-        columns = max(1, _columns() - 1)
-        line = text()[:columns]
-        padding = " " * min(max(0, self._width - len(line)), columns - len(line))
+        room = max(1, _columns() - 1)
+        line = text()[:room]
+        padding = " " * min(max(0, self._width - len(line)), room - len(line))
         self._width = len(line)
         say(f"\r{line}{padding}", end="")
 

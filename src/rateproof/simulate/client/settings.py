@@ -1,6 +1,6 @@
 """What somebody can tell the client, and the scenario that comes of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -8,7 +8,7 @@ from typing import Any, Self
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load
-from rateproof.simulate.transports import Transport, checker, default_name, named
+from rateproof.simulate.transports import Transport, default_name, named
 
 __all__ = ["ClientSettings"]
 
@@ -75,12 +75,3 @@ class ClientSettings:
         """
         name = self.transport or default_name()
         return name, named(name, threads=self.threads)
-
-    def check(self) -> Callable[[Scenario], object]:
-        """What makes sure that the machine can run a scenario: see `transports.checker`.
-
-        Raises:
-            InvalidArgument: as `transport_in_use`.
-        """
-        name, _ = self.transport_in_use()
-        return checker(name, threads=self.threads)

@@ -1,12 +1,12 @@
 """Parameters of behaviours and intervals: kinds, units and bounds, each said once.
 
 A class declares a field by one of the functions below; `check_parameters` holds
-the values to it, and `parameters_of` describes them by it: for files, schemas and help.
+the values to it, and files, schemas and help describe them by it and by `meanings`.
 """
 
 import math
 import re
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from rateproof.errors import InvalidArgument
@@ -19,14 +19,13 @@ __all__ = [
     "INTERVAL",
     "TIMETABLE",
     "Checked",
-    "Parameter",
     "ValueRange",
     "bounds_of",
     "check_parameters",
     "count",
     "duration",
+    "meanings",
     "number",
-    "parameters_of",
 ]
 
 _ARGUMENT = re.compile(r"^ {8}(\w+): (.*(?:\n {12,}.*)*)", re.MULTILINE)  # Google style
@@ -112,9 +111,7 @@ def _field(default: Any, bounds: ValueRange) -> Any:
 
 def bounds_of(parameter: Field[Any]) -> ValueRange:
     """What a field accepts."""
-    bounds = parameter.metadata["bounds"]
-    if not isinstance(bounds, ValueRange):
-        raise TypeError(f"{parameter.name} is declared without bounds")
+    bounds: ValueRange = parameter.metadata["bounds"]
     return bounds
 
 
@@ -128,24 +125,6 @@ def check_parameters(holder: Any) -> None:
         bounds_of(each).check(each.name, getattr(holder, each.name))
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a behaviour or a distribution.
-
-    Args:
-        name: of the field. A duration's ends in `_ns`; plain data may leave
-            that out and give text such as `500ms`.
-        bounds: its kind, unit, least and greatest value.
-        default: None where it must be given.
-        doc: what it means.
-    """
-
-    name: str
-    bounds: ValueRange
-    default: Any
-    doc: str
-
-
 class Checked:
     """A dataclass whose fields are held to their bounds when it is made."""
 
@@ -155,15 +134,7 @@ class Checked:
         check_parameters(self)
 
 
-def parameters_of(kind: Any) -> tuple[Parameter, ...]:
-    """What a behaviour or a distribution takes, in order."""
-    docs = dict(_ARGUMENT.findall((kind.__doc__ or "").partition("Args:")[2]))
-    return tuple(
-        Parameter(
-            each.name,
-            bounds_of(each),
-            None if each.default is MISSING else each.default,
-            " ".join(docs.get(each.name, "").split()),
-        )
-        for each in fields(kind)
-    )
+def meanings(kind: Any) -> dict[str, str]:
+    """What each field of a behaviour or a distribution means, by its docstring."""
+    arguments = (kind.__doc__ or "").partition("Args:")[2].partition("Raises:")[0]
+    return {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(arguments)}

@@ -20,6 +20,7 @@ from rateproof.simulate.programs.rng import Rng
 
 __all__ = [
     "COUNTERS",
+    "JUMPS",
     "NEVER_NS",
     "OUTCOMES",
     "Instruction",
@@ -134,7 +135,9 @@ class Instruction(NamedTuple):
     x: float = 0.0
 
 
-_JUMPS = frozenset({Op.HONOUR, Op.JUMP, Op.UNLESS, Op.LOOP})
+JUMPS = frozenset({Op.HONOUR, Op.JUMP, Op.UNLESS, Op.LOOP})
+"""Those whose operand a is an instruction."""
+
 _WAITS: dict[int, Callable[[Instruction], Interval]] = {
     Op.CONSTANT: lambda now: Fixed(now.a),
     Op.UNIFORM: lambda now: Uniform(now.a, now.b),
@@ -148,9 +151,7 @@ def _interval(now: Instruction) -> Interval:
     return _WAITS[now.op](now)
 
 
-@lru_cache(maxsize=64)
-def _zipf(n: int, s: float) -> ZipfRanks:
-    return ZipfRanks(n, s)
+_zipf = lru_cache(maxsize=64)(ZipfRanks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,9 @@ class Program:
         """The instructions as plain tuples (op, a, b, x), for the native twin."""
         return [(int(op), a, b, x) for op, a, b, x in self.instructions]
 
-    def plan(self, rng: Rng, connection: int = 0, connections: int = 1) -> Plan:
+    def plan(  # noqa: C901, PLR0912 - a case for each instruction
+        self, rng: Rng, connection: int = 0, connections: int = 1
+    ) -> Plan:
         """A fresh plan; the same arguments and answers give the same requests.
 
         Args:
@@ -183,115 +186,54 @@ class Program:
             connection: the number of the connection among its client's, from 0.
             connections: how many its client owns.
         """
-        lane = _Lane(rng, connection, connections)
-        while lane.at < len(self.instructions):
-            now = self.instructions[lane.at]
-            lane.at += 1
-            if now.op == Op.SEND:
-                lane.last = yield Send(lane.cursor_ns, lane.alias, lane.attempt, now.a)
-            elif now.op in _WAITS:
-                lane.move(lane.cursor_ns, _interval(now).draw(rng))
-            else:
-                _ACTS[now.op](lane, now)
+        at = cursor_ns = alias = attempt = 0
+        last = Reply(0, 0, ADMITTED)
+        counters = [0] * COUNTERS
+        while at < len(self.instructions):
+            op, a, b, x = now = self.instructions[at]
+            at += 1
+            match op:
+                case Op.SEND:
+                    last = yield Send(cursor_ns, alias, attempt, a)
+                case Op.CONSTANT | Op.UNIFORM | Op.EXPONENTIAL | Op.LOGNORMAL:
+                    cursor_ns = _cut(cursor_ns + _interval(now).draw(rng))
+                case Op.RAMP:
+                    gap_ns = ramp_gap(rng, max(0, cursor_ns), a, b, x)
+                    if gap_ns is None:
+                        return
+                    cursor_ns = _cut(cursor_ns + gap_ns)
+                case Op.RESUME:
+                    cursor_ns = _cut(last.done_ns)
+                case Op.HONOUR if last.retry_after_ns is not None:
+                    cursor_ns, at = _cut(last.done_ns + last.retry_after_ns), a
+                case Op.BACKOFF:
+                    jitter = _interval(Instruction(Op.UNIFORM, 0, min(b, a << min(attempt, 62))))
+                    cursor_ns = _cut(last.done_ns + jitter.draw(rng))
+                    attempt = min(_MOST, attempt + 1)
+                case Op.AGAIN:
+                    attempt = min(_MOST, attempt + 1)
+                case Op.FRESH:
+                    attempt = 0
+                case Op.RENAME:
+                    alias = min(_MOST, alias + 1)
+                case Op.PICK:
+                    alias = _zipf(a, x).draw(rng) - 1
+                case Op.JUMP:
+                    at = a
+                case Op.UNLESS if not b >> OUTCOMES.index(last.outcome) & 1:
+                    at = a
+                case Op.COUNT:
+                    counters[a] = b
+                case Op.SHARE:
+                    counters[a] = 1 + b // connections + (connection < b % connections)
+                case Op.LOOP:
+                    counters[b] -= 1
+                    if counters[b] > 0:
+                        at = a
 
 
-class _Lane:
-    """What changes while a program runs."""
-
-    __slots__ = (
-        "alias",
-        "at",
-        "attempt",
-        "connection",
-        "connections",
-        "counters",
-        "cursor_ns",
-        "last",
-        "rng",
-    )
-
-    def __init__(self, rng: Rng, connection: int, connections: int) -> None:
-        self.rng = rng
-        self.connection = connection
-        self.connections = connections
-        self.at = 0
-        self.cursor_ns = 0
-        self.last = Reply(0, 0, ADMITTED)
-        self.alias = 0
-        self.attempt = 0
-        self.counters = [0] * COUNTERS
-
-    def move(self, from_ns: int, by_ns: int) -> None:
-        self.cursor_ns = max(-NEVER_NS, min(NEVER_NS, from_ns + by_ns))
-
-    def ramp(self, now: Instruction) -> None:
-        gap_ns = ramp_gap(self.rng, max(0, self.cursor_ns), now.a, now.b, now.x)
-        if gap_ns is None:
-            self.at = _MOST
-        else:
-            self.move(self.cursor_ns, gap_ns)
-
-    def honour(self, now: Instruction) -> None:
-        if self.last.retry_after_ns is not None:
-            self.move(self.last.done_ns, self.last.retry_after_ns)
-            self.at = now.a
-
-    def back_off(self, now: Instruction) -> None:
-        most_ns = min(now.b, now.a << min(self.attempt, 62))
-        jitter = _interval(Instruction(Op.UNIFORM, 0, most_ns))
-        self.move(self.last.done_ns, jitter.draw(self.rng))
-        self.again(now)
-
-    def again(self, _now: Instruction) -> None:
-        self.attempt = min(_MOST, self.attempt + 1)
-
-    def fresh(self, _now: Instruction) -> None:
-        self.attempt = 0
-
-    def rename(self, _now: Instruction) -> None:
-        self.alias = min(_MOST, self.alias + 1)
-
-    def pick(self, now: Instruction) -> None:
-        self.alias = _zipf(now.a, now.x).draw(self.rng) - 1
-
-    def resume(self, _now: Instruction) -> None:
-        self.move(self.last.done_ns, 0)
-
-    def jump(self, now: Instruction) -> None:
-        self.at = now.a
-
-    def unless(self, now: Instruction) -> None:
-        if not now.b >> OUTCOMES.index(self.last.outcome) & 1:
-            self.at = now.a
-
-    def count(self, now: Instruction) -> None:
-        self.counters[now.a] = now.b
-
-    def share(self, now: Instruction) -> None:
-        each, over = divmod(now.b, self.connections)
-        self.counters[now.a] = 1 + each + (self.connection < over)
-
-    def loop(self, now: Instruction) -> None:
-        self.counters[now.b] -= 1
-        if self.counters[now.b] > 0:
-            self.at = now.a
-
-
-_ACTS: dict[int, Callable[[_Lane, Instruction], None]] = {
-    Op.RAMP: _Lane.ramp,
-    Op.RESUME: _Lane.resume,
-    Op.HONOUR: _Lane.honour,
-    Op.BACKOFF: _Lane.back_off,
-    Op.AGAIN: _Lane.again,
-    Op.FRESH: _Lane.fresh,
-    Op.RENAME: _Lane.rename,
-    Op.PICK: _Lane.pick,
-    Op.JUMP: _Lane.jump,
-    Op.UNLESS: _Lane.unless,
-    Op.COUNT: _Lane.count,
-    Op.LOOP: _Lane.loop,
-    Op.SHARE: _Lane.share,
-}
+def _cut(instant_ns: int) -> int:
+    return max(-NEVER_NS, min(NEVER_NS, instant_ns))
 
 
 def _spins(code: tuple[Instruction, ...]) -> bool:
@@ -318,4 +260,4 @@ def _spins(code: tuple[Instruction, ...]) -> bool:
 
 def _next(at: int, now: Instruction) -> list[int]:
     after = [] if now.op == Op.JUMP else [at + 1]
-    return [*after, now.a] if now.op in _JUMPS else after
+    return [*after, now.a] if now.op in JUMPS else after

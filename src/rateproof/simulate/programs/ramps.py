@@ -2,7 +2,6 @@
 
 import math
 
-from rateproof.simulate.programs.arrivals import unit
 from rateproof.simulate.programs.rng import Rng
 
 __all__ = ["RATE_SCALE", "ramp_gap"]
@@ -30,7 +29,7 @@ def ramp_gap(rng: Rng, at_ns: int, start: int, end: int, over_ns: float) -> int 
         end: the rate from `over_ns` on.
         over_ns: how long the ramp takes.
     """
-    left = -math.log(unit(rng))
+    left = -math.log(rng.unit())
     first, last = start * _PER_NS, end * _PER_NS
     at, rest = float(at_ns), over_ns - at_ns
     if rest <= 0.0:

@@ -2,7 +2,6 @@
 
 import math
 
-from rateproof.simulate.programs.arrivals import unit
 from rateproof.simulate.programs.rng import Rng
 
 __all__ = ["ZipfRanks"]
@@ -36,7 +35,7 @@ class ZipfRanks:
     def draw(self, rng: Rng) -> int:
         """A rank from 1, the likeliest, to n."""
         while True:
-            u = self._last + unit(rng) * (self._first - self._last)
+            u = self._last + rng.unit() * (self._first - self._last)
             x = self._inverse(u)
             k = min(self._n, max(1, int(x + 0.5)))
             if k - x <= self._guard or u >= self._integral(k + 0.5) - self._density(k):

@@ -5,6 +5,7 @@ from hashlib import blake2b
 __all__ = ["Rng"]
 
 _MASK = (1 << 64) - 1
+_UNIT_BITS = 52
 _GAMMA = 0x9E37_79B9_7F4A_7C15
 
 
@@ -32,3 +33,11 @@ class Rng:
         z = ((z ^ (z >> 30)) * 0xBF58_476D_1CE4_E5B9) & _MASK
         z = ((z ^ (z >> 27)) * 0x94D0_49BB_1331_11EB) & _MASK
         return (z ^ (z >> 31)) >> (64 - count)
+
+    def unit(self) -> float:
+        """A draw of U, uniform on the open interval (0, 1).
+
+        The midpoints of 2**52 equal cells: (k + 1/2) / 2**52 needs 53 bits, which a
+        double has; one bit more and the last midpoint would round to 1.
+        """
+        return (self.bits(_UNIT_BITS) + 0.5) / (1 << _UNIT_BITS)

@@ -1,132 +1,95 @@
-"""What behaviours are made of: steps, compiled into a flat program."""
+"""What behaviours are made of: steps, which are pieces of code one after the other.
 
-from dataclasses import dataclass
-from typing import Protocol
+A step is a tuple of instructions whose jumps count from where they stand, so that steps can be
+joined, by `+` too; `compiled` makes a program of them.
+"""
+
+from dataclasses import astuple
+from itertools import chain
 
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.programs.arrivals import Exponential, Fixed, Interval, LogNormal, Uniform
-from rateproof.simulate.programs.program import COUNTERS, OUTCOMES, Instruction, Op, Program
+from rateproof.simulate.programs.program import (
+    COUNTERS,
+    JUMPS,
+    OUTCOMES,
+    Instruction,
+    Op,
+    Program,
+)
 
 __all__ = [
     "AGAIN",
     "FRESH",
     "RENAME",
     "RESUME",
-    "Ask",
-    "BackoffWait",
-    "Forever",
-    "Honour",
-    "Pick",
-    "RampWait",
-    "Repeat",
-    "Shared",
     "Step",
-    "Wait",
-    "When",
-    "While",
+    "ask",
+    "back_off",
     "compiled",
+    "forever",
+    "honour",
+    "pick",
+    "ramp_on",
+    "repeat",
+    "share_out",
+    "wait",
+    "when",
+    "while_",
 ]
 
+Step = tuple[Instruction, ...]
+"""A part of what a client does."""
 
-def compiled(*steps: "Step") -> Program:
+RESUME: Step = (Instruction(Op.RESUME),)
+"""Set the cursor to the end of the last answer."""
+AGAIN: Step = (Instruction(Op.AGAIN),)
+"""The next request repeats the last one: one attempt more."""
+FRESH: Step = (Instruction(Op.FRESH),)
+"""The next request is a first try."""
+RENAME: Step = (Instruction(Op.RENAME),)
+"""Go on under an identity that was never used before."""
+
+_DRAWS: dict[type, Op] = {
+    Fixed: Op.CONSTANT,
+    Uniform: Op.UNIFORM,
+    Exponential: Op.EXPONENTIAL,
+}
+
+
+def compiled(*steps: Step) -> Program:
     """The program that does these steps one after the other, then ends.
 
     Raises:
-        InvalidArgument: loops with a count nested deeper than 4, or a loop
-            that could go round without a request.
+        InvalidArgument: a loop that could go round without a request.
     """
-    code = _Code()
-    code.add(steps)
-    return Program(tuple(code.instructions))
+    return Program(
+        tuple(
+            now._replace(a=at + now.a) if now.op in JUMPS else now
+            for at, now in enumerate(chain(*steps))
+        )
+    )
 
 
-class _Code:
-    """Instructions as far as they are written."""
-
-    def __init__(self) -> None:
-        self.instructions: list[Instruction] = []
-        self.depth = 0
-
-    @property
-    def here(self) -> int:
-        return len(self.instructions)
-
-    def emit(self, op: Op, a: int = 0, b: int = 0, x: float = 0.0) -> int:
-        self.instructions.append(Instruction(op, a, b, x))
-        return self.here - 1
-
-    def land(self, jump: int) -> None:
-        """Let an earlier jump come to here."""
-        self.instructions[jump] = self.instructions[jump]._replace(a=self.here)
-
-    def add(self, steps: "tuple[Step, ...]") -> None:
-        for step in steps:
-            step.compile(self)
-
-    def begin_count(self, times: int, op: Op = Op.COUNT) -> int:
-        """Open a loop of so many rounds; which counter it has."""
-        counter = self.depth
-        if counter == COUNTERS:
-            raise InvalidArgument(
-                f"loops are nested deeper than {COUNTERS}", "take one out, or repeat forever"
-            )
-        self.depth += 1
-        self.emit(op, counter, times)
-        return counter
-
-    def end_count(self, start: int, counter: int) -> None:
-        self.emit(Op.LOOP, start, counter)
-        self.depth -= 1
+def ask(over_ns: int = 0) -> Step:
+    """Send at the cursor and wait for the answer; above 0, drip the header out over `over_ns`."""
+    return (Instruction(Op.SEND, over_ns),)
 
 
-class Step(Protocol):
-    """A part of what a client does."""
+def wait(interval: Interval) -> Step:
+    """Move the cursor on by a draw of `interval`.
 
-    def compile(self, code: _Code) -> None:
-        """Append the step's instructions."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Send at the cursor and wait for the answer.
-
-    Args:
-        over_ns: above 0, drip the header out over so long.
+    Raises:
+        InvalidArgument: an interval that the engine does not know.
     """
-
-    over_ns: int = 0
-
-    def compile(self, code: _Code) -> None:
-        """A SEND."""
-        code.emit(Op.SEND, self.over_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Move the cursor on by a draw of `interval`."""
-
-    interval: Interval
-
-    def compile(self, code: _Code) -> None:
-        """The instruction of the interval's kind."""
-        match self.interval:
-            case Fixed(interval_ns):
-                code.emit(Op.CONSTANT, interval_ns)
-            case Uniform(low_ns, high_ns):
-                code.emit(Op.UNIFORM, low_ns, high_ns)
-            case Exponential(mean_ns):
-                code.emit(Op.EXPONENTIAL, mean_ns)
-            case LogNormal(median_ns, sigma):
-                code.emit(Op.LOGNORMAL, median_ns, x=float(sigma))
-            case other:
-                raise InvalidArgument(
-                    f"interval {other!r}", "Fixed, Uniform, Exponential or LogNormal"
-                )
+    if isinstance(interval, LogNormal):
+        return (Instruction(Op.LOGNORMAL, interval.median_ns, x=float(interval.sigma)),)
+    if not isinstance(interval, Fixed | Uniform | Exponential):
+        raise InvalidArgument(f"interval {interval!r}", "Fixed, Uniform, Exponential or LogNormal")
+    return (Instruction(_DRAWS[type(interval)], *astuple(interval)),)
 
 
-@dataclass(frozen=True, slots=True)
-class RampWait:
+def ramp_on(start: int, end: int, over_ns: int) -> Step:
     """Move the cursor on to the next arrival of a ramp; see `ramp_gap`.
 
     Args:
@@ -134,186 +97,79 @@ class RampWait:
         end: the rate from `over_ns` on; 0: the plan ends there.
         over_ns: how long the ramp takes, below 2**53 (104 days).
     """
-
-    start: int
-    end: int
-    over_ns: int
-
-    def compile(self, code: _Code) -> None:
-        """A RAMP."""
-        code.emit(Op.RAMP, self.start, self.end, float(self.over_ns))
+    return (Instruction(Op.RAMP, start, end, float(over_ns)),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """A step that is one instruction without operands."""
-
-    op: Op
-
-    def compile(self, code: _Code) -> None:
-        code.emit(self.op)
-
-
-RESUME: Step = _Plain(Op.RESUME)
-"""Set the cursor to the end of the last answer."""
-AGAIN: Step = _Plain(Op.AGAIN)
-"""The next request repeats the last one: one attempt more."""
-FRESH: Step = _Plain(Op.FRESH)
-"""The next request is a first try."""
-RENAME: Step = _Plain(Op.RENAME)
-"""Go on under an identity that was never used before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Honour:
+def honour(otherwise: Interval) -> Step:
     """Set the cursor to the end of the last answer + its Retry-After, or + a draw."""
-
-    otherwise: Interval
-
-    def compile(self, code: _Code) -> None:
-        """HONOUR jumps over what is done where there was no Retry-After."""
-        jump = code.emit(Op.HONOUR)
-        code.add((RESUME, Wait(self.otherwise)))
-        code.land(jump)
+    return (Instruction(Op.HONOUR, 3), *RESUME, *wait(otherwise))
 
 
-@dataclass(frozen=True, slots=True)
-class BackoffWait:
+def back_off(base_ns: int, cap_ns: int) -> Step:
     """Set the cursor by exponential backoff with full jitter; one attempt more.
 
     Args:
         base_ns: the longest pause after the first try, 1 ns or more.
         cap_ns: the longest after any, not below `base_ns`.
     """
-
-    base_ns: int
-    cap_ns: int
-
-    def compile(self, code: _Code) -> None:
-        """A BACKOFF."""
-        code.emit(Op.BACKOFF, self.base_ns, self.cap_ns)
+    return (Instruction(Op.BACKOFF, base_ns, cap_ns),)
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """Go on under identity number k of 0 to n - 1, with P(k) ~ (k + 1)**-s.
-
-    Args:
-        n: 1 to 10**6.
-        s: above 0 and at most 10.
-    """
-
-    n: int
-    s: float
-
-    def compile(self, code: _Code) -> None:
-        """A PICK."""
-        code.emit(Op.PICK, self.n, x=float(self.s))
+def pick(n: int, s: float) -> Step:
+    """Go on under identity number k of 0 to n - 1, 10**6 at most, with P(k) ~ (k + 1)**-s."""
+    return (Instruction(Op.PICK, n, x=float(s)),)
 
 
-@dataclass(frozen=True, slots=True)
-class Forever:
+def forever(*steps: Step) -> Step:
     """Do the steps again and again."""
-
-    steps: tuple[Step, ...]
-
-    def compile(self, code: _Code) -> None:
-        """The steps and a JUMP back."""
-        start = code.here
-        code.add(self.steps)
-        code.emit(Op.JUMP, start)
+    body = tuple(chain(*steps))
+    return (*body, Instruction(Op.JUMP, -len(body)))
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+def repeat(times: int, *steps: Step) -> Step:
     """Do the steps `times` times, 0 to 2**31 - 1."""
-
-    times: int
-    steps: tuple[Step, ...]
-
-    def compile(self, code: _Code) -> None:
-        """The steps in a COUNT and a LOOP; nothing for 0 times."""
-        if self.times == 0:
-            return
-        counter = code.begin_count(self.times)
-        start = code.here
-        code.add(self.steps)
-        code.end_count(start, counter)
+    body = tuple(chain(*steps))
+    return _counted(Op.COUNT, times, (), body, -len(body)) if times else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+def share_out(times: int, *steps: Step) -> Step:
     """Do the steps `times` times in all, dealt evenly to the connections of the client.
 
     Of n connections the first `times` modulo n do them once more than the others.
-
-    Args:
-        times: 1 to 2**31 - 1.
-        steps: what to do.
     """
-
-    times: int
-    steps: tuple[Step, ...]
-
-    def compile(self, code: _Code) -> None:
-        """A SHARE, then a counted loop that is entered at its end: the share may be 0."""
-        counter = code.begin_count(self.times, Op.SHARE)
-        enter = code.emit(Op.JUMP)
-        start = code.here
-        code.add(self.steps)
-        code.land(enter)
-        code.end_count(start, counter)
+    body = tuple(chain(*steps))
+    # Entered at its end: the share may be 0.
+    return _counted(Op.SHARE, times, (Instruction(Op.JUMP, len(body) + 1),), body, -len(body))
 
 
-@dataclass(frozen=True, slots=True)
-class When:
-    """Do one or the other, as the last outcome is.
-
-    Args:
-        outcomes: one or more of `admitted`, `rejected` and `unknown`.
-        then: for these.
-        otherwise: for any other.
-    """
-
-    outcomes: frozenset[str]
-    then: tuple[Step, ...]
-    otherwise: tuple[Step, ...] = ()
-
-    def compile(self, code: _Code) -> None:
-        """An UNLESS over `then`, a JUMP over `otherwise`."""
-        skip = code.emit(Op.UNLESS, b=_mask(self.outcomes))
-        code.add(self.then)
-        if not self.otherwise:
-            code.land(skip)
-            return
-        end = code.emit(Op.JUMP)
-        code.land(skip)
-        code.add(self.otherwise)
-        code.land(end)
+def while_(outcomes: frozenset[str], times: int, *steps: Step) -> Step:
+    """Do the steps as long as the last outcome is one of some, `times` times at most."""
+    body = tuple(chain(*steps))
+    leave = Instruction(Op.UNLESS, len(body) + 2, _mask(outcomes))
+    return _counted(Op.COUNT, times, (leave,), body, -len(body) - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class While:
-    """Do the steps as long as the last outcome is one of some, `times` times at most.
+def when(outcomes: frozenset[str], then: Step, otherwise: Step = ()) -> Step:
+    """Do one or the other, as the last outcome is one of `outcomes` or none of them."""
+    if otherwise:
+        then = (*then, Instruction(Op.JUMP, len(otherwise) + 1))
+    return (Instruction(Op.UNLESS, len(then) + 1, _mask(outcomes)), *then, *otherwise)
 
-    Args:
-        outcomes: one or more of `admitted`, `rejected` and `unknown`.
-        times: 1 to 2**31 - 1.
-        steps: what to do.
-    """
 
-    outcomes: frozenset[str]
-    times: int
-    steps: tuple[Step, ...]
-
-    def compile(self, code: _Code) -> None:
-        """A counted loop that an UNLESS leaves."""
-        counter = code.begin_count(self.times)
-        start = code.here
-        leave = code.emit(Op.UNLESS, b=_mask(self.outcomes))
-        code.add(self.steps)
-        code.end_count(start, counter)
-        code.land(leave)
+def _counted(op: Op, times: int, before: Step, body: Step, back: int) -> Step:
+    """A loop with the first counter that no loop within has."""
+    inside = (now.a for now in body if now.op in {Op.COUNT, Op.SHARE})
+    counter = max(inside, default=-1) + 1
+    if counter == COUNTERS:
+        raise InvalidArgument(
+            f"loops are nested deeper than {COUNTERS}", "take one out, or repeat forever"
+        )
+    return (
+        Instruction(op, counter, times),
+        *before,
+        *body,
+        Instruction(Op.LOOP, back, counter),
+    )
 
 
 def _mask(outcomes: frozenset[str]) -> int:

@@ -1,8 +1,8 @@
 """The clients in a scenario file: how many, how each behaves, with which parameters."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Self
 
 from rateproof.errors import InvalidArgument
@@ -11,7 +11,7 @@ from rateproof.options.kinds import Leaf, Option, Section, duration, number, tex
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
-from rateproof.simulate.programs.parameters import Parameter, parameters_of
+from rateproof.simulate.programs.parameters import ValueRange, bounds_of, meanings
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.simulate.scenario import MAX_CLIENTS, Group
 
@@ -124,8 +124,7 @@ def _interval(arguments: dict[str, Any]) -> Any:
     return INTERVALS[arguments.pop("distribution")](**arguments)
 
 
-def _kind(parameter: Parameter) -> Leaf | Section:
-    bounds = parameter.bounds
+def _kind(bounds: ValueRange) -> Leaf | Section:
     if bounds.kind == "interval":
         return INTERVAL
     if bounds.kind == "timetable":
@@ -142,16 +141,17 @@ def _in_file(doc: str) -> str:
     return re.sub(r"`(\w+)_ns`", r"`\1`", doc.rstrip("."))
 
 
-def _options(parameters: Iterable[Parameter]) -> dict[str, Option]:
-    """What somebody writes for parameters: durations are text, so that `_ns` falls away."""
+def _options(kind: Any) -> dict[str, Option]:
+    """What somebody writes for its parameters: durations are text, so that `_ns` falls away."""
+    means = meanings(kind)
     found = (
         Option(
             each.name.removesuffix("_ns"),
-            _kind(each),
-            _in_file(each.doc),
-            required=each.default is None,
+            _kind(bounds_of(each)),
+            _in_file(means[each.name]),
+            required=each.default is MISSING,
         )
-        for each in parameters
+        for each in fields(kind)
     )
     return {option.name: option for option in found}
 
@@ -161,12 +161,12 @@ INTERVAL = Section(
     make=_interval,
     name="interval",
     tag="distribution",
-    variants={name: _options(parameters_of(kind)) for name, kind in INTERVALS.items()},
+    variants={name: _options(kind) for name, kind in INTERVALS.items()},
 )
 
 
 def _behaviour_options(name: str) -> dict[str, Option]:
-    found = _options(parameters_of(BEHAVIOURS[name]))
+    found = _options(BEHAVIOURS[name])
     if told := _told_by_rate(name):
         found["rate"] = Option(
             "rate",

@@ -15,7 +15,7 @@ from rateproof.simulate.scenario import Scenario
 __all__ = [
     "TRANSPORTS",
     "Transport",
-    "checker",
+    "check",
     "default_name",
     "named",
 ]
@@ -98,22 +98,21 @@ def named(name: str, *, threads: int | None = None) -> Transport:
     return run
 
 
-def checker(name: str, *, threads: int | None = None) -> Callable[[Scenario], object]:
-    """What makes sure that a transport can run a scenario here; it sends nothing.
+def check(name: str, scenario: Scenario, *, threads: int | None = None) -> None:
+    """Make sure that a transport can run a scenario here; nothing is sent.
 
     Called before a log is begun: what cannot be run destroys none.
 
     Args:
         name: of a transport that `named` has given.
+        scenario: what it is to run.
         threads: as there.
 
-    Returns:
-        A function of a scenario that raises what the transport itself would.
+    Raises:
+        InvalidArgument, Unreachable: as the transport itself would.
     """
-    module = _module(name)
-    check: Callable[[Scenario], object]
-    check = module.check if threads is None else partial(module.check, threads=threads)
-    return check
+    more = {} if threads is None else {"threads": threads}
+    _module(name).check(scenario, **more)
 
 
 def _module(name: str) -> Any:

@@ -109,24 +109,12 @@ def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tup
 
 def _obey(engine: Any, control: Control, over: threading.Event) -> None:
     """Pass on what is asked, however busy whoever takes the events is."""
-    extra = bursts = 0
-    paused = stopping = abandoned = False
     while not over.is_set():
-        if control.extra_clients != extra:
-            extra = control.extra_clients
-            engine.extra_clients(extra)
-        if control.bursts != bursts:
-            bursts = control.bursts
-            engine.burst()
-        if control.paused != paused:
-            paused = control.paused
-            engine.pause(paused)
-        if control.stopping and not stopping:
-            stopping = True
-            engine.stop()
-        if control.abandoned and not abandoned:
-            abandoned = True
+        engine.steer(control.paused, control.bursts, control.extra_clients)
+        if control.abandoned:
             engine.abandon()
+        elif control.stopping:
+            engine.stop()
         over.wait(_LOOK_S)
 
 

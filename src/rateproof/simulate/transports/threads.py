@@ -176,34 +176,22 @@ def _trust(scenario: Scenario) -> ssl.SSLContext | None:
     return context
 
 
-_NETWORK_ERRORS: tuple[type[BaseException], ...] = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    OSError,
-)
-"""What a request may raise because of the network or the server."""
-
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
 
-# In order: the first kind that any exception of the chain belongs to.
-_KINDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((http.client.RemoteDisconnected,), "closed"),  # is a ConnectionResetError too
-    ((socket.gaierror,), "dns"),
-    ((ssl.SSLError,), "tls"),
-    ((ConnectionRefusedError,), "refused"),
-    ((ConnectionResetError, BrokenPipeError, ConnectionAbortedError), "reset"),
-    ((TimeoutError, requests.Timeout), "timeout"),
-    ((http.client.IncompleteRead,), "closed"),
-    ((http.client.LineTooLong,), "oversized"),
-    (
-        (
-            http.client.HTTPException,
-            urllib3.exceptions.ProtocolError,
-            urllib3.exceptions.InvalidHeader,
-        ),
-        "protocol",
-    ),
+# In order: the first that any exception of the chain belongs to.
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (http.client.RemoteDisconnected, "closed"),  # is a ConnectionResetError too
+    (socket.gaierror, "dns"),
+    (ssl.SSLError, "tls"),
+    (ConnectionRefusedError, "refused"),
+    (ConnectionError, "reset"),
+    (TimeoutError, "timeout"),
+    (requests.Timeout, "timeout"),
+    (http.client.IncompleteRead, "closed"),
+    (http.client.LineTooLong, "oversized"),
+    (http.client.HTTPException, "protocol"),
+    (urllib3.exceptions.ProtocolError, "protocol"),
+    (urllib3.exceptions.InvalidHeader, "protocol"),
 )
 
 
@@ -217,7 +205,7 @@ def _error_kind(error: BaseException | None) -> str:
         return "local"
     if any(type(link) is http.client.HTTPException for link in chain):
         return "oversized"  # bare, it says only that there are more fields than it takes
-    found = (name for kinds, name in _KINDS if any(isinstance(link, kinds) for link in chain))
+    found = (name for kind, name in _KINDS if any(isinstance(link, kind) for link in chain))
     return next(found, "other")
 
 
@@ -325,9 +313,9 @@ class _Lane:
         run, end_ns = self._run, self._run.scenario.duration_ns
         while True:
             self.wake.clear()
-            if run.stopping or self._retired:
+            if run.control.stopping or self._retired:
                 return None
-            if run.paused:
+            if run.clock[1] is not None:
                 self.wake.wait()
                 continue
             now_ns = run.elapsed_ns(time.monotonic_ns())
@@ -398,7 +386,7 @@ class _Lane:
         self._cut, self.own_lag_ns, self.paced, self.row = None, age_ns - due_ns, paced, row
         try:
             error = self._read(row, request)
-        except _NETWORK_ERRORS as failure:
+        except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as failure:
             error = _error_kind(failure)
         event = self.event(row, error)
         run.record(self, event)
@@ -484,10 +472,10 @@ class _Run:
         self.burst_ns = 0
         self.stopped_ns: int | None = None
         # Origin of the run's clock and where it stands still: one tuple, read without a lock.
-        self._clock: tuple[int, int | None] = (0, None)
+        self.clock: tuple[int, int | None] = (0, None)
         self._start_ns = 0
         self._log = EventLog(run_metadata(scenario, "threads"))
-        self._control = control
+        self.control = control
         self._observe = observe
         self._keep = keep
         self._lanes: list[tuple[_Lane, threading.Thread]] = []
@@ -507,7 +495,7 @@ class _Run:
             self._look_after()
             self._hand_over()
         except BaseException as failure:
-            self._control.stop()
+            self.control.stop()
             self._go.set()
             self._poke()
             if not isinstance(failure, KeyboardInterrupt):  # who interrupts does not want to wait
@@ -520,18 +508,14 @@ class _Run:
         figures = self._audit.figures(self._cpu_ns, wall_ns, reconnects=self._reconnects)
         self._log.metadata |= start_metadata(self._start_ns)
         self._log.metadata |= judgement(figures, self.scenario.lag_tolerance_ns)
-        self._log.metadata |= control_metadata(self._control)
+        self._log.metadata |= control_metadata(self.control)
         return self._log
 
     # ------------------------------------------------------------- the clock of the run
 
-    @property
-    def paused(self) -> bool:
-        return self._clock[1] is not None
-
     def elapsed_ns(self, instant_ns: int) -> int:
         """The run's age at a monotonic instant: it stands still while the run is paused."""
-        origin_ns, paused_ns = self._clock
+        origin_ns, paused_ns = self.clock
         return (instant_ns if paused_ns is None else min(instant_ns, paused_ns)) - origin_ns
 
     # ------------------------------------------------------------- the threads
@@ -547,9 +531,9 @@ class _Run:
         self._least = -min(group.clients, scenario.client_count - 1)
         most = min(MAX_CONNECTIONS, scenario.max_connections or MAX_CONNECTIONS)
         spare = (most - scenario.connection_count) // group.connections
-        self._control.bound_clients(self._least, spare)
+        self.control.bound_clients(self._least, spare)
         self._start_ns = max(time.monotonic_ns(), scenario.start_ns or 0)
-        self._clock = (self._start_ns, None)
+        self.clock = (self._start_ns, None)
         self._go.set()
 
     def _add(self, client: Client, origin_ns: int) -> list[_Lane]:
@@ -581,12 +565,12 @@ class _Run:
     def _work(self, lane: _Lane) -> None:
         try:
             self._go.wait()
-            if not self.stopping:
+            if not self.control.stopping:
                 lane.drive()
         except BaseException as failure:  # noqa: BLE001 - raised again by run()
             with self._lock:
                 self._failure = self._failure or failure
-            self._control.stop()
+            self.control.stop()
         finally:
             with self._lock:
                 self._alive -= 1
@@ -600,10 +584,6 @@ class _Run:
             lane.wake.set()
 
     # ------------------------------------------------------------- what lanes say
-
-    @property
-    def stopping(self) -> bool:
-        return self._control.stopping
 
     def reserve_slot(self) -> int:
         """The next free slot of `max_rate`, an instant of the run; those that nobody wanted are gone."""
@@ -647,7 +627,7 @@ class _Run:
             self._turn.wait(_TURN_NS / SECOND_NS)
             self._turn.clear()
             now_ns = time.monotonic_ns()
-            abandoned = self._control.abandoned
+            abandoned = self.control.abandoned
             with self._lock:
                 self._audit.turn(now_ns - before_ns - _TURN_NS)
                 for lane, _ in self._lanes:
@@ -677,7 +657,7 @@ class _Run:
             self._observe(events)
 
     def _obey(self, now_ns: int) -> None:
-        control, (origin_ns, paused_ns) = self._control, self._clock
+        control, (origin_ns, paused_ns) = self.control, self.clock
         if control.stopping:
             if self.stopped_ns is None:
                 self.stopped_ns = self.elapsed_ns(now_ns)
@@ -685,9 +665,9 @@ class _Run:
             return
         changed = False
         if control.paused and paused_ns is None:
-            self._clock, changed = (origin_ns, now_ns), True
+            self.clock, changed = (origin_ns, now_ns), True
         elif paused_ns is not None and not control.paused:
-            self._clock, changed = (origin_ns + now_ns - paused_ns, None), True
+            self.clock, changed = (origin_ns + now_ns - paused_ns, None), True
         if control.bursts != self.bursts:
             self.burst_ns = self.elapsed_ns(now_ns)
             self.bursts = control.bursts  # after the instant: lanes look at this first
@@ -710,6 +690,6 @@ class _Run:
                 ensure_descriptors(group.connections)
                 self._last_group.append(self._add(client, now_ns))
             except InvalidArgument:
-                self._control.bound_clients(self._least, self._extra)
+                self.control.bound_clients(self._least, self._extra)
                 return
             self._extra += 1

@@ -10,7 +10,6 @@ from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.simulate.summary import Summary
 
-ATTACK = b"</script><img src=http://evil.example/x onerror=alert(1)>$$\\x$$"
 SECOND = 1_000_000_000
 POLICY = Policy.parse("5 per 5s")
 

@@ -1,6 +1,7 @@
 """JUnit XML: what never passes, and that programs can read it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
@@ -12,12 +13,12 @@ from rateproof.hunt.report.junit import Case, JUnitReport, junit_xml, write_juni
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.policy import Policy
-from rateproof.prove import CLAIMS, judge
+from rateproof.prove import CLAIMS, OVER_ADMISSION, judge
 from rateproof.simulate.behaviours.schedule import Schedule
 
 BREACH = (0, 0.1, 0.2, 0.3, 0.4, 0.5)
 LOG = Path("test_log_1.jsonl")
-OVER, WRONG, HEALTH = "over-admission", "wrong-rejection", "server health"
+OVER, WRONG, HEALTH = "over-admission, 5 per 5 s", "wrong-rejection", "server health"
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def reported(path, subject, monkeypatch):
     monkeypatch.setattr("rateproof.hunt.report.junit.describe", lambda it, _: it.verdict.describe())
 
     def make(*iterations, claims=CLAIMS, failed=None, reproductions=()):
-        report, totals = JUnitReport(path, claims), Totals()
+        report, totals = JUnitReport(path), Totals(claims)
         report.begin(subject, totals)
         for iteration in iterations:
             report.add(iteration, LOG)
@@ -79,7 +80,10 @@ def test_a_violated_claim_fails_with_its_evidence(reported, path, log_of, iterat
     violated = iteration_of(log_of(*BREACH), 2)
     assert reported(consistent, violated) == {OVER: "failure", WRONG: None, HEALTH: None}
     (failure,) = check_structure(path.read_text()).iter("failure")
-    assert "6 in less than 5 s, the policy allows 5" in failure.get("message")
+    assert (
+        failure.get("message")
+        == "VIOLATED: 6 let through in 5 s, 5 promised (1.2\N{MULTIPLICATION SIGN})"
+    )
     assert "window" in failure.text
 
 
@@ -92,7 +96,8 @@ def test_of_a_claim_that_was_only_seen_where_another_one_was_violated_nothing_is
 def test_what_cannot_be_told_never_passes(reported, path, log_of, iteration_of):
     assert reported(iteration_of(log_of(0))) == {OVER: "error", WRONG: "error", HEALTH: None}
     for error in check_structure(path.read_text()).iter("error"):
-        assert error.get("type") == "inconclusive"
+        assert error.get("type") in {"untested", "inconclusive"}
+        assert error.get("message").startswith("NOT TESTED: 5 per 5 s")
 
 
 def test_an_iteration_that_a_stop_cut_short_is_neutral(reported, log_of, iteration_of):
@@ -114,7 +119,7 @@ def test_the_shortest_schedules_stand_with_what_they_repeat(reported, path, log_
         Reproduction(
             kind, Recipe(Schedule.parse(f"{n} at 0s")), Tries(3, 3), complete=True, command=["x"]
         )
-        for n, kind in enumerate((OVER, "crash"), 6)
+        for n, kind in enumerate((OVER_ADMISSION, "crash"), 6)
     ]
     crash = SimpleNamespace(at_s=1.0, what="server ended with code 3")
     reported(iteration_of(log_of(*BREACH), crashes=[crash]), reproductions=found)
@@ -126,7 +131,7 @@ def test_the_shortest_schedules_stand_with_what_they_repeat(reported, path, log_
 def test_until_it_is_over_and_when_it_broke_nothing_passes(
     reported, path, subject, log_of, iteration_of
 ):
-    JUnitReport(path, CLAIMS).begin(subject, Totals())
+    JUnitReport(path).begin(subject, Totals())
     assert tags(path) == {OVER: "error", WRONG: "error"}
     check_structure(path.read_text())
     told = iteration_of(log_of(*BREACH[:5], rejected=[0.6]))
@@ -134,7 +139,7 @@ def test_until_it_is_over_and_when_it_broke_nothing_passes(
 
 
 def test_only_what_was_claimed_has_a_case(reported, log_of, iteration_of):
-    assert reported(iteration_of(log_of(*BREACH)), claims={OVER}).keys() == {OVER, HEALTH}
+    assert reported(iteration_of(log_of(*BREACH)), claims={OVER_ADMISSION}).keys() == {OVER, HEALTH}
 
 
 def test_the_names_of_cases_are_those_of_the_last_run(reported, path, log_of, iteration_of):
@@ -145,8 +150,9 @@ def test_the_names_of_cases_are_those_of_the_last_run(reported, path, log_of, it
 
 
 def test_a_log_that_was_judged_has_a_case_for_each_claim(path, subject, log_of):
-    log = log_of(*BREACH)
-    write_junit(path, subject, judge(log, Policy.parse("5 per 5s")), CLAIMS)
+    totals = Totals()
+    totals.judge(judge(log_of(*BREACH), Policy.parse("5 per 5s")))
+    write_junit(path, subject, totals)
     check_structure(path.read_text())
     assert tags(path) == {OVER: "failure", WRONG: "skipped"}
 
@@ -159,3 +165,26 @@ def test_characters_that_xml_cannot_have_are_escaped_and_no_markup_comes_through
     shown = "]]><x a='\\x00\\x01\\x1f\x7f\\ud800\\ufffe\\uffff'>&amp;\u202e \U0001f600"
     assert failure.text == failure.get("message") == shown
     assert [e.tag for e in suite.iter()].count("x") == 0
+
+
+@pytest.mark.parametrize(("allowed", "tag"), [(False, "error"), (True, "skipped")])
+def test_a_quota_that_was_not_tested_never_passes(path, subject, log_of, allowed, tag):
+    policy = "5 per 5s; 100 per 1h"
+    totals = Totals(allow_untested=allowed)
+    totals.judge(judge(log_of(*BREACH[:5], rejected=[0.6]), Policy.parse(policy)))
+    write_junit(path, replace(subject, policy=policy), totals)
+    suite = check_structure(path.read_text())
+    names = {OVER: None, "over-admission, 100 per hour": tag, WRONG: None}
+    assert tags(path) == names
+    (told,) = [e for case in suite.iter("testcase") if "hour: " in case.get("name") for e in case]
+    assert told.get("message").startswith("NOT TESTED: 100 per hour (testing it takes 101 requests")
+
+
+def test_of_two_quotas_the_violated_one_fails(path, subject, log_of):
+    policy = "5 per 5s; 100 per 1h"
+    totals = Totals()
+    totals.judge(judge(log_of(*BREACH), Policy.parse(policy)))
+    write_junit(path, replace(subject, policy=policy), totals)
+    found = tags(path)
+    assert found[OVER] == "failure"
+    assert found["over-admission, 100 per hour"] == "error"

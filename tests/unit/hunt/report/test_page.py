@@ -1,6 +1,5 @@
 """The page: what it says, what it must never do, and how large it gets."""
 
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -55,14 +54,20 @@ class Reader(HTMLParser):
         return [attributes for tag, attributes in self.elements if tag in tags]
 
 
+def judged(subject, log, verdict):
+    """The findings of a log."""
+    findings = Findings(subject, Totals())
+    findings.totals.judge(verdict)
+    findings.observe(log, verdict)
+    return findings
+
+
 @pytest.fixture
 def read(subject):
     """The page on a log that was judged."""
 
     def make(log):
-        findings = Findings(subject, Totals())
-        findings.add_log(log, judge(log, Policy.parse("5 per 5s")))
-        return Reader(page(findings))
+        return Reader(page(judged(subject, log, judge(log, Policy.parse("5 per 5s")))))
 
     return make
 
@@ -70,7 +75,8 @@ def read(subject):
 def test_the_verdict_comes_first_in_words_with_its_evidence(read, log_of):
     found = read(log_of(*BREACH))
     words = found.text.split()
-    assert words.index("Violated") < words.index("admitted") < words.index("URL")
+    assert words.index("VIOLATED:") < words.index("admitted") < words.index("URL")
+    assert "6 let through in 5 s, 5 promised" in found.text
     (lead,) = re.findall(r"key 'a': requests #1 … #6 were all decided within 0.501 s", found.text)[
         :1
     ]
@@ -88,7 +94,8 @@ def test_the_verdict_comes_first_in_words_with_its_evidence(read, log_of):
 )
 def test_every_outcome_has_a_page(read, log_of, at_s, rejected, outcome):
     found = read(log_of(*at_s, rejected=rejected))
-    assert f" {outcome.capitalize()}" in found.text
+    word = "NOT TESTED" if outcome == "inconclusive" else outcome.upper()
+    assert f" {word}: " in found.text
     assert found.all("body") == [{"class": outcome}]
 
 
@@ -96,9 +103,7 @@ def test_a_key_can_put_nothing_on_the_page_but_its_text(read, log_of):
     harmless, hostile = (read(log_of(*BREACH, lost=[1], key=key)) for key in (b"a", ATTACK))
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in harmless.elements]
     assert "</script><img src=http://evil.example" in hostile.text
-    assert not any("evil" in script for script in hostile.scripts[-2:])
-    charts = json.loads(hostile.scripts[0])
-    assert "evil" not in json.dumps(charts), "a chart may take text for TeX"
+    assert not any("evil" in script for script in hostile.scripts)
 
 
 def test_what_the_server_and_the_command_line_say_is_only_text(subject, log_of, iteration_of):
@@ -118,7 +123,7 @@ def test_what_the_server_and_the_command_line_say_is_only_text(subject, log_of, 
     findings.add_iteration(iteration_of(log_of(*BREACH), crashes=[crash]), Path(hostile[:20]))
     found = Reader(page(findings))
     assert found.all("img") == []
-    assert len(found.all("script")) == 3
+    assert len(found.all("script")) == 1
     assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
 
 
@@ -145,13 +150,12 @@ def test_it_can_be_read_without_seeing_it(read, log_of):
     assert all(int(b[1]) - int(a[1]) <= 1 for a, b in pairwise(headings))
     assert found.all("th")
     assert all("scope" in attributes for attributes in found.all("th"))
-    charts = [a for a in found.all("div") if a.get("class") == "chart"]
+    charts = [a for a in found.all("div", "figure") if a.get("role") == "img"]
     assert len(charts) == 3
     assert all(a["role"] == "img" and a["aria-label"] for a in charts)
     names = [a["id"] for _, a in found.elements if "id" in a]
     assert len(names) == len(set(names))
     assert {a["aria-labelledby"] for a in found.all("section")} <= set(names)
-    assert set(json.loads(found.scripts[0])) == {a["id"] for a in charts}
 
 
 def test_a_test_without_end_has_a_page_of_bounded_size(subject, log_of, iteration_of):
@@ -166,7 +170,7 @@ def test_a_test_without_end_has_a_page_of_bounded_size(subject, log_of, iteratio
         if number % 300 == 0:
             sizes.append(len(page(findings)))
     assert sizes[1] < sizes[0] + 5_000
-    assert sizes[1] < 1_700_000
+    assert sizes[1] < 100_000
     text = page(findings)
     assert "100 of 600" in text
     assert "3600" in text, "the totals are of all"
@@ -175,7 +179,7 @@ def test_a_test_without_end_has_a_page_of_bounded_size(subject, log_of, iteratio
 def test_before_anything_was_sent_it_says_so(subject):
     found = Reader(page(Findings(subject, Totals())))
     assert "Nothing was sent" in found.text
-    assert " Inconclusive" in found.text
+    assert " INCONCLUSIVE: no run was judged" in found.text
 
 
 def test_the_shortest_schedule_and_its_command_stand_before_the_evidence(
@@ -195,14 +199,15 @@ def test_the_shortest_schedule_and_its_command_stand_before_the_evidence(
     schedule = text.index("1 at 0 s, 4 at 4.9 s, 2 at 5.1 s")
     assert schedule < text.index("6 of 6 fresh clients") < text.index("rateproof test --schedule")
     assert schedule < text.index(" Evidence")
-    assert {"class": "short"} in found.all("span"), "no line breaks within --schedule"
 
 
 def test_of_more_pieces_than_are_shown_it_says_how_many(read, log_of):
     few, log = log_of(*BREACH), log_of(*BREACH)
     for number in range(6):
         log_of(*BREACH, key=b"k%d" % number, log=log)
-    assert "4 pieces of 7; the rest are in the logs" in " ".join(read(log).text.split())
+    assert "1 of 7 pieces, the first of each kind; the rest are in the logs" in " ".join(
+        read(log).text.split()
+    )
     assert "the rest are in the logs" not in read(few).text
 
 
@@ -244,6 +249,5 @@ def test_headers_that_lied_are_not_held_against_the_limit(subject, log_of):
             "No limiter that keeps the policy",
         ),
     ):
-        findings = Findings(subject, Totals())
-        findings.add_log(log, replace(verdict, outcome=VIOLATED, reasons=(*more, *reasons)))
-        assert words in Reader(page(findings)).text
+        found = replace(verdict, outcome=VIOLATED, reasons=(*more, *reasons))
+        assert words in Reader(page(judged(subject, log, found))).text

@@ -1,6 +1,14 @@
-// BokehJS does not read the colour of a legend's text from the style sheet.
-const ink = getComputedStyle(document.body).color;
-const charts = document.getElementById("charts").textContent.replaceAll("#012345", ink);
-for (const [place, chart] of Object.entries(JSON.parse(charts))) {
-  Bokeh.embed.embed_item(chart, place);
+for (const button of document.querySelectorAll("button.copy")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const text = button.parentElement.querySelector("pre").textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(button.parentElement.querySelector("pre"));
+      button.textContent = "Press Ctrl-C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
 }

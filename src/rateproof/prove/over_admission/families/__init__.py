@@ -34,12 +34,7 @@ MOST_PPM: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The staircases of all quotas of a policy; all of them hold.
-
-    Args:
-        stairs: one for each quota.
-        families: the quotas of which their gap does not say everything.
-    """
+    """The staircases of all quotas of a policy; all of them hold."""
 
     stairs: tuple[Stair, ...]
     families: tuple[Family, ...] = ()

@@ -47,13 +47,7 @@ def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]
 
 
 def _unopened(jobs: Sequence[Interval], family: Family, work: Work) -> int | None:
-    """Return how many of the jobs, by sending time, already fit no windows; None if all fit.
-
-    Args:
-        jobs: all hits of a key that had no window open; (sent, received).
-        family: limit, window and tolerance.
-        work: looked at the jobs that may lie in each window.
-    """
+    """Return how many of the jobs, by sending time, already fit no windows; None if all fit."""
     search = _Search(jobs, family)
     earliest: dict[State, int] = {(0, 0, ()): jobs[0][0]}
     states: list[State] = [(0, 0, ())]

@@ -7,10 +7,8 @@ import pytest
 
 from rateproof.errors import CannotWrite, InvalidArgument
 from rateproof.hunt.report import page
-from rateproof.hunt.report.html import NAME, html_report, write_page
+from rateproof.hunt.report.page import NAME, HtmlReport, require_jinja
 from rateproof.hunt.report.totals import Totals
-from rateproof.policy import Policy
-from rateproof.prove import judge
 
 BREACH = (0, 0.1, 0.2, 0.3, 0.4, 0.5)
 LOG = Path("test_log_1.jsonl")
@@ -25,14 +23,14 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def no_bokeh(monkeypatch):
-    monkeypatch.setitem(sys.modules, "bokeh", None)
+def no_jinja(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
 
 
 def test_it_is_there_from_the_beginning_and_at_the_end_and_seldom_written_between(
     tmp_path, subject, log_of, iteration_of, clock
 ):
-    report, totals, path = html_report(tmp_path), Totals(), tmp_path / NAME
+    report, totals, path = HtmlReport(tmp_path), Totals(), tmp_path / NAME
     report.begin(subject, totals)
     assert "Nothing was sent" in path.read_text()
 
@@ -56,27 +54,25 @@ def test_it_is_there_from_the_beginning_and_at_the_end_and_seldom_written_betwee
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path, subject):
     (tmp_path / NAME).mkdir()
     with pytest.raises(CannotWrite, match=NAME):
-        html_report(tmp_path).begin(subject, Totals())
+        HtmlReport(tmp_path).begin(subject, Totals())
 
 
-@pytest.mark.usefixtures("no_bokeh")
-def test_without_bokeh_a_test_says_so_once_and_goes_on(
+@pytest.mark.usefixtures("no_jinja")
+def test_without_jinja_a_test_says_so_once_and_goes_on(
     tmp_path, subject, log_of, iteration_of, capsys
 ):
-    report, totals = html_report(tmp_path), Totals()
+    report, totals = HtmlReport(tmp_path), Totals()
     report.begin(subject, totals)
     for number in (1, 2):
         report.add(iteration_of(log_of(*BREACH), number), LOG)
     report.end()
     said = capsys.readouterr().err
-    assert said.count("bokeh is not installed: no test_report.html (hint: pip install") == 1
+    assert said.count("jinja2 is not installed: no test_report.html (hint: pip install") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("no_bokeh")
-def test_without_bokeh_a_page_that_was_asked_for_is_refused(tmp_path, subject, log_of):
-    log = log_of(*BREACH)
-    with pytest.raises(InvalidArgument, match=r"--report needs bokeh.*pip install") as refused:
-        write_page(tmp_path / "page.html", subject, log, judge(log, Policy.parse("5 per 5s")))
+@pytest.mark.usefixtures("no_jinja")
+def test_without_jinja_a_page_that_was_asked_for_is_refused():
+    with pytest.raises(InvalidArgument, match=r"--report needs jinja2.*pip install") as refused:
+        require_jinja()
     assert refused.value.exit_code == 64
-    assert list(tmp_path.iterdir()) == []

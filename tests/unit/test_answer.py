@@ -1,0 +1,116 @@
+"""The answer's line says the worst first, in plain words, with its one number, and no more than was seen."""
+
+import pytest
+
+from rateproof.answer import answer, of_quota, too_many
+from rateproof.events import Event, EventLog
+from rateproof.policy import Policy
+from rateproof.prove import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED, judge
+
+MS = 1_000_000
+TIMES = "\N{MULTIPLICATION SIGN}"
+KEPT = [(n * 100, 200) for n in range(5)] + [(1_000 + n * 100, 429) for n in range(30)]
+BURST = [(n * 100, 200) for n in range(20)]
+SLOW = [(n * 2_000, 200) for n in range(9)]
+
+
+def log_of(rows, *, took_ms=1):
+    log = EventLog({"fresh_keys": True, "valid": True})
+    for number, (at_ms, status) in enumerate(rows, 1):
+        log.append(
+            Event(
+                key=b"a",
+                sequence=number,
+                sent_ns=at_ms * MS,
+                received_ns=(at_ms + took_ms) * MS,
+                status=status,
+                outcome="rejected" if status == 429 else "admitted",
+            )
+        )
+    return log
+
+
+def told(rows, policy="5 per 5s", **how):
+    return judge(log_of(rows, **how), Policy.parse(policy))
+
+
+@pytest.mark.parametrize(
+    ("rows", "policy", "line"),
+    [
+        (BURST, "5 per 5s", f"VIOLATED: 20 let through in 5 s, 5 promised (4{TIMES})"),
+        (BURST, "5 per 5s; 100 per 1h", f"VIOLATED: 20 let through in 5 s, 5 promised (4{TIMES})"),
+        (BURST, "8 per 5s", f"VIOLATED: 20 let through in 5 s, 8 promised (2.5{TIMES})"),
+        (
+            BURST,
+            "fixed-window 5 per 5s",
+            f"VIOLATED: 20 let through in 5 s, 10 promised (2{TIMES})",
+        ),
+        (
+            [(0, 200), (1_000, 200), (2_000, 429)],
+            "5 per 5s",
+            "VIOLATED: a request was rejected with 2 of 5 used (5 per 5 s)",
+        ),
+        (
+            KEPT,
+            "5 per 5s",
+            "CONSISTENT: never more than 5 in 5 s in 35 requests; a 6th would have been seen",
+        ),
+        (
+            KEPT,
+            "fixed-window 5 per 5s",
+            "CONSISTENT: fixed-window 5 per 5 s held in 35 requests; a limit of 11 would have been seen",
+        ),
+        (KEPT, "5 per 5s; 100 per 1h", "NOT TESTED: 100 per hour; 5 per 5 s held"),
+        (SLOW, "5 per 5s", "NOT TESTED: 5 per 5 s: no client pressed far enough"),
+        (
+            [(n * 100, 404) for n in range(9)],
+            "5 per 5s",
+            (
+                "INCONCLUSIVE: every answer was 404 (Not Found): there is nothing at that address; "
+                "if that is what lies behind the limiter: --admitted 404"
+            ),
+        ),
+    ],
+)
+def test_each_outcome_has_its_line(rows, policy, line):
+    assert answer(told(rows, policy)) == (line,)
+
+
+def test_where_untested_quotas_are_allowed_both_lines_are_said():
+    verdict = told(KEPT, "5 per 5s; 100 per 1h").allowing_untested()
+    held = "never more than 5 in 5 s in 35 requests; a 6th would have been seen"
+    assert answer(verdict) == (
+        f"CONSISTENT (5 per 5 s only): {held}",
+        "NOT TESTED: 100 per hour",
+    )
+
+
+def test_what_may_have_been_too_many_is_not_said_never_to_have_been():
+    """Six admissions may lie within 5 s, by when they were decided: they need not."""
+    rows = [(0, 200), *((4_999, 200) for _ in range(4)), (5_000, 200), *((5_000, 429),) * 4]
+    (line,) = answer(told(rows, took_ms=2))
+    assert line.startswith("CONSISTENT: never certainly more than 5 in 5 s in 10 requests")
+
+
+def test_each_quota_has_a_line_of_its_own():
+    first, second = (told(KEPT, "5 per 5s; 100 per 1h")).quotas
+    verdict = told(KEPT, "5 per 5s; 100 per 1h")
+    assert of_quota(verdict, first).startswith("CONSISTENT: never more than 5 in 5 s; a 6th")
+    assert of_quota(verdict, second).startswith("NOT TESTED: 100 per hour (testing it takes 101")
+    (broken,) = told(BURST).quotas
+    assert of_quota(told(BURST), broken) == answer(told(BURST))[0]
+
+
+def test_a_factor_is_a_tenth_exact_and_thousands_are_set_apart():
+    assert too_many(2_215, 5, 5_000 * MS) == f"2,215 let through in 5 s, 5 promised (443{TIMES})"
+    assert too_many(6, 5, 3_600_000 * MS) == f"6 let through in 1 h, 5 promised (1.2{TIMES})"
+
+
+@pytest.mark.parametrize("rows", [BURST, KEPT, SLOW, [(0, 200), (1, 429)]])
+@pytest.mark.parametrize("policy", ["5 per 5s", "5 per 5s; 100 per 1h", "token-bucket 5 per 5s"])
+def test_the_word_in_front_is_that_of_the_verdict(rows, policy):
+    verdict = told(rows, policy)
+    words = {VIOLATED: "VIOLATED", CONSISTENT: "CONSISTENT", INCONCLUSIVE: ("INCON", "NOT TESTED")}
+    line, *_ = answer(verdict)
+    assert line.startswith(words[verdict.outcome])
+    assert line.startswith("NOT TESTED") <= any(q.outcome == UNTESTED for q in verdict.quotas)

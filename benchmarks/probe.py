@@ -18,22 +18,27 @@ import json
 import sys
 
 from prove import describe
-from proving.probe import measure
+from proving.probe import probe_real
 from proving.unknown import simulated
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=300, help="in all (default: 300)")
-    parser.add_argument("--real", type=int, default=30, help="of them on real servers")
+    parser.add_argument(
+        "--real", type=int, default=30, help="of them on real servers (default: 30)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     method = "each run is a limiter, a limit, a window, a phase and a line, drawn by its number"
     print(json.dumps(describe(asked.runs) | {"method": method}), flush=True)
     real = min(asked.real, asked.runs)
-    for figure in measure(max(1, real // 10)) if real else ():
-        print(json.dumps(figure), flush=True)
-    tally = simulated(asked.runs - real, asked.seed, lambda line: print(line, file=sys.stderr))
+
+    def note(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    tally = simulated(asked.runs - real, asked.seed, note)
+    tally.real += probe_real(real, note)
     for figure in tally.figures():
         print(json.dumps(figure), flush=True)
     print(tally.last_line(), flush=True)

@@ -4,8 +4,18 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from proving.simulated import LIMITERS, Limiter, SimulatedSender, several_counters, together
-from proving.simulated import blocks, fixed_window, leaky, sliding_log, token_bucket
+from proving.simulated import (
+    LIMITERS,
+    Limiter,
+    SimulatedSender,
+    blocks,
+    fixed_window,
+    leaky,
+    several_counters,
+    sliding_log,
+    together,
+    token_bucket,
+)
 from rateproof.probe.course import Budget, Course, needed, run_course
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
@@ -20,7 +30,7 @@ _DEFAULT = Budget()
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
     "fixed windows with a phase a key": lambda *of: fixed_window(*of, per_key=True),
-    "a bucket and a window": lambda limit, window_ns, phase_ns: together(
+    "a bucket and a window": lambda limit, window_ns, _: together(
         token_bucket(limit, window_ns), sliding_log(2 * limit, 6 * window_ns)
     ),
     "a log that lets 1 in 10 through": lambda *of: leaky(sliding_log(*of), 0.1),
@@ -171,6 +181,7 @@ class Tally:
     """What came of all runs."""
 
     runs: list[Run] = field(default_factory=list)
+    real: list[tuple[bool, bool]] = field(default_factory=list)  # named, and wrongly
 
     def share(self, *, small: bool) -> float:
         """The percentage of the known limiters that were named."""
@@ -210,12 +221,18 @@ class Tally:
                 "wanted": wanted,
             }
 
+    @property
+    def wrong(self) -> int:
+        """The number of wrong names."""
+        return sum(run.wrong for run in self.runs) + sum(wrong for _, wrong in self.real)
+
     def last_line(self) -> str:
         """The two figures that count."""
-        known = [run for run in self.runs if run.known]
-        share = 100 * sum(run.named is not None for run in known) / max(1, len(known))
-        wrong = sum(run.wrong for run in self.runs)
-        return f"wrong names: {wrong} of {len(self.runs)}; known limiters named: {share:.0f} %"
+        known = [run.named is not None for run in self.runs if run.known]
+        known += [named for named, _ in self.real]
+        share = 100 * sum(known) / max(1, len(known))
+        runs = len(self.runs) + len(self.real)
+        return f"wrong names: {self.wrong} of {runs}; known limiters named: {share:.0f} %"
 
 
 def simulated(runs: int, seed: int, note: Callable[[str], object]) -> Tally:

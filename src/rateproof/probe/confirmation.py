@@ -19,7 +19,7 @@ __all__ = ["PREDICTIONS", "Confirmation"]
 
 PREDICTIONS = 12
 EXCLUDING = 3
-BUSY = 4
+BUSY = 3
 _BOXES = 4
 _MORE = 1  # keys against each rival than it takes: some tell less than they promise
 _DRAWN = 40
@@ -126,6 +126,7 @@ def schedules_for(
     drawn = [
         *random_schedules(window_ns, limit, random, _DRAWN),
         *_pointed(limit, window_ns, random),
+        *_edges(kind, width_ns, random),
     ]
     told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
     possible = {family for _, apart in told.values() for family in apart}
@@ -134,7 +135,7 @@ def schedules_for(
     need = {family: EXCLUDING + _MORE - proof.excluded[family] for family in proof.open}
     missing = PREDICTIONS - proof.true
     for steps in chosen:
-        missing -= _count(told[steps], need)
+        _count(told[steps], need)  # what is foreseen for all alike is no random prediction
     drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
     while missing > 0 or any(keys > 0 for keys in need.values()):
         affordable = [steps for steps in drawn if _requests(steps) <= most_requests]
@@ -199,6 +200,8 @@ def _always(limit: int, window_ns: int, random: Random) -> Iterator[tuple[Steps,
     """Keys that every name has to stand, and of how much of the requests each may take one part."""
     yield _idle(limit, window_ns, random), 1
     yield _row(limit, window_ns), 1
+    yield _reopened(limit, window_ns), 1
+    yield _halves(limit, window_ns), 1
     yield _busy(limit, window_ns), 2
 
 
@@ -216,6 +219,23 @@ def _row(limit: int, window_ns: int) -> Steps:
         (window_ns // 2, _ROW // 2),
         (beyond_ns, min(2, limit)),
     )
+
+
+def _reopened(limit: int, window_ns: int) -> Steps:
+    """Asked again in mid-cycle, and twice when the next would end, counted from there or not."""
+    return (
+        (0, limit),
+        (29 * window_ns // 20, 1),
+        (9 * window_ns // 4, limit),
+        (13 * window_ns // 5, limit),
+    )
+
+
+def _halves(limit: int, window_ns: int) -> Steps:
+    """Filled in two parts: each comes back by itself, or both together."""
+    first, back_ns = (limit + 1) // 2, window_ns + window_ns // 10 + 10_000_000
+    steps = ((0, first), (3 * window_ns // 5, limit - first), (back_ns, limit))
+    return tuple((at_ns, count) for at_ns, count in steps if count)
 
 
 def _busy(limit: int, window_ns: int) -> Steps:
@@ -246,6 +266,18 @@ def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
             ((0, few), (early, limit), (back, few), (back + early, limit)),
         ):
             yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
+
+
+def _edges(kind: Kind, width_ns: int, random: Random) -> Iterator[Steps]:
+    """Denied just before the window ends, admitted just after, at any phase."""
+    window_ns = window_of(kind)
+    margin_ns = max(window_ns // 100, 2 * width_ns)
+    late_ns = max(1, kind.low_ns * (window_ns // kind.high_ns) - margin_ns)
+    for count in (1, min(2, kind.limit), kind.limit):
+        for _ in range(2):
+            shift = random.randrange(window_ns)
+            steps = (0, kind.limit), (late_ns, 1), (window_ns + margin_ns, count)
+            yield tuple((shift + at_ns, requests) for at_ns, requests in steps)
 
 
 def _requests(steps: Steps) -> int:

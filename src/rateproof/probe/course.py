@@ -287,7 +287,7 @@ class _Run:
             if not seen:
                 return hit, seen
             course.keys.append(seen)
-            if any(each.denied for each in seen) or size == self._left:
+            if any(each.denied for each in seen):
                 course.rounds.append(Round(((0, size),), tuple(each.admitted for each in seen)))
                 return hit, seen
             course.burst = max(course.burst, sum(each.admitted for each in seen))

@@ -11,7 +11,7 @@ from rateproof.policy import Quota
 from rateproof.probe.confirmation import BUSY, EXCLUDING
 from rateproof.probe.course import Budget, Course, Round, needed
 from rateproof.probe.hello import Hello
-from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
+from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension
 from rateproof.probe.inference import Kind
 from rateproof.probe.several import Several
 from rateproof.prove.diagnosis.statuses import if_rejected
@@ -339,6 +339,8 @@ def _key(finding: Finding) -> Iterator[str]:
         yield f"limits by {', '.join(within)} (or does not limit there)"
     if others := [name for name in without if name != finding.key]:
         yield f"not by {', '.join(others)}"
+    if untold := [each.name for each in finding.dimensions if each.verdict == UNTOLD]:
+        yield f"could not be told: {', '.join(untold)}"
     if untried := [each.name for each in finding.dimensions if each.verdict == UNTRIED]:
         yield f"not tried for lack of requests: {', '.join(untried)}"
 

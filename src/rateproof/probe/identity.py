@@ -18,6 +18,7 @@ from rateproof.simulate.scenario import Scenario
 __all__ = [
     "IN_KEY",
     "NOT_IN_KEY",
+    "UNTOLD",
     "UNTRIED",
     "Dimension",
     "dimensions",
@@ -29,6 +30,7 @@ UNTRIED: Final = "not tried"
 OTHER_ADDRESS: Final = "127.0.0.2"
 _TRIES, _AGREED = 3, 2
 _CONNECTION: Final = "connection"
+_ERROR = 400
 
 Way: TypeAlias = Callable[[Scenario], bool | None]
 """Varies one thing of a saturated client's request; whether it was admitted, None without an answer."""
@@ -120,7 +122,13 @@ def _admitted(sender: HttpSender, scenario: Scenario, most: int = 1) -> bool | N
 
 
 def _admits(sender: HttpSender, name: str, base: Scenario) -> bool | None:
-    return _admitted(sender, dict(_variants(base))[name])
+    """None where it was answered by an error that the client itself never met: no limiter said that."""
+    before = sender.statuses.copy()
+    admitted = _admitted(sender, dict(_variants(base))[name])
+    errors = {
+        status for status in sender.statuses - before if status is not None and status >= _ERROR
+    }
+    return None if errors - before.keys() - base.rejected_statuses else admitted
 
 
 def _admits_elsewhere(sender: HttpSender, base: Scenario) -> bool | None:

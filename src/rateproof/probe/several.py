@@ -21,6 +21,7 @@ _RUN = 16
 _RENEWALS = 2  # a clock's windows give one, at a boundary
 _TRIES = 3
 _POLLS = 12
+_ROUGH = 40  # a round window is told that is as far as two parts of it from the bounds
 
 Hit = Callable[[int, int, int], Sequence[Seen]]
 """Send so many requests at an instant (ns; at once if past) on so many connections, all with one key."""
@@ -58,7 +59,7 @@ class Several:
         if self.high_ns is None or not 0 < self.low_ns < self.high_ns:
             return None
         back = self.again is not None and 4 * self.again >= 3 * self.together
-        return window_in(self.low_ns, self.high_ns, 0) if back else None
+        return window_in(self.low_ns, self.high_ns, self.low_ns // _ROUGH) if back else None
 
 
 def several(

@@ -30,7 +30,8 @@ class Sender:
 
     def ask(self, _scenario, *, most=1):
         self.requests += most
-        return [Seen(0, 1, next(self.answers))]
+        admitted = next(self.answers)
+        return [Seen(0, 1, admitted, not admitted)]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,43 @@
 """Writing for whoever started the program: data to stdout, everything else to stderr."""
 
 import contextlib
+import math
 import os
+import re
 import sys
-from textwrap import wrap
+import threading
+import time
+from collections.abc import Iterator
+from textwrap import shorten, wrap
 from typing import Final, TextIO
 
 from rateproof.errors import CannotWrite
 
-__all__ = ["columns", "emit", "fold", "printable", "say"]
+__all__ = ["columns", "emit", "fold", "printable", "progress", "say"]
 
 _LEAST_COLUMNS: Final = 40
 _USUAL_COLUMNS: Final = 80
+
+_RED, _GREEN, _AMBER = "31", "32", "33"
+_COLOURS: Final = {
+    "violated": _RED,
+    "crashed": _RED,
+    "error": _RED,
+    "consistent": _GREEN,
+    "inconclusive": _AMBER,
+    "not tested": _AMBER,
+    "warning": _AMBER,
+}
+_WORDS: Final = re.compile(
+    rf"^((?:iteration \d+: |rateproof: | *verdict +)?)({'|'.join(_COLOURS)})\b",
+    re.MULTILINE | re.IGNORECASE,
+)
+_COMMAND: Final = re.compile(r" *(command|repeat) ")
+_CLEAR: Final = "\r\x1b[K"
+_TICK_S: Final = 0.5
+_terminal = threading.RLock()
+_under_way: list[str] = []
+"""What is going on, the innermost last; guarded by the lock, as is all that is written."""
 
 
 def columns(stream: TextIO | None) -> int | None:
@@ -45,6 +71,13 @@ def fold(line: str, width: int | None, hanging: str = "  ") -> list[str]:
     )
 
 
+def _folded(line: str, width: int | None) -> list[str]:
+    """As `fold` does it, with the line's own indent; a command that is to be copied stays whole."""
+    if _COMMAND.match(line):
+        return [line]
+    return fold(line, width, " " * (len(line) - len(line.lstrip()) + 2))
+
+
 def printable(text: str) -> str:
     r"""A name from outside as one line of text: what no terminal should get is shown escaped.
 
@@ -60,12 +93,15 @@ def _escaped(char: str) -> str:
 
 
 def say(text: str = "", end: str = "\n") -> None:
-    """Write to stderr at once: progress, hints and questions.
+    """Write to stderr at once: progress, hints and questions, broken at words on a terminal.
 
     Nobody there to read them is no reason to stop.
     """
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        _write(sys.stderr, text + end)
+    width = columns(sys.stderr)
+    text = "\n".join(part for line in text.split("\n") for part in _folded(line, width))
+    with contextlib.suppress(OSError, ValueError, AttributeError), _terminal:
+        _clear_progress()
+        _write(sys.stderr, _painted(text, sys.stderr) + end)
         sys.stderr.flush()
 
 
@@ -81,13 +117,70 @@ def emit(text: str) -> None:
     if sys.stdout is None:
         raise CannotWrite("cannot write the result: standard output is closed")
     try:
-        _write(sys.stdout, text + "\n")
-        sys.stdout.flush()
+        with _terminal:
+            _clear_progress()
+            _write(sys.stdout, _painted(text, sys.stdout) + "\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         _discard()
     except OSError as error:
         _discard()
         raise CannotWrite(f"cannot write the result: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def progress(text: str, seconds: float) -> Iterator[None]:
+    """Show on a terminal, in one line, what goes on and how long it still takes; elsewhere nothing.
+
+    Args:
+        text: what it is; cut where the line is full.
+        seconds: how long the body will take, as far as is known.
+    """
+    width = columns(sys.stderr)
+    if width is None or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    ended = threading.Event()
+    until_s = time.monotonic() + seconds
+
+    def show() -> None:
+        while not ended.is_set():
+            left = f" {max(0, math.ceil(until_s - time.monotonic()))} s left"
+            line = shorten(text, width - len(left) - 1, placeholder=" …") + left
+            with contextlib.suppress(OSError, ValueError), _terminal:
+                if _under_way[-1:] == [text] and not ended.is_set():
+                    _write(sys.stderr, _CLEAR + line)
+                    sys.stderr.flush()
+            ended.wait(_TICK_S)
+
+    with _terminal:
+        _under_way.append(text)
+    ticker = threading.Thread(target=show, daemon=True)
+    ticker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        ticker.join()
+        with contextlib.suppress(OSError, ValueError), _terminal:
+            _clear_progress()
+            _under_way.remove(text)
+
+
+def _clear_progress() -> None:
+    """Take the line of progress away before something else is written; the next tick shows it."""
+    if _under_way:
+        _write(sys.stderr, _CLEAR)
+        sys.stderr.flush()
+
+
+def _painted(text: str, stream: TextIO) -> str:
+    """Colour the words that say how it stands, where a person looks: see https://no-color.org."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return _WORDS.sub(
+        lambda found: f"{found[1]}\x1b[1;{_COLOURS[found[2].lower()]}m{found[2]}\x1b[0m", text
+    )
 
 
 def _write(stream: TextIO, text: str) -> None:

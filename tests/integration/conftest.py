@@ -49,7 +49,7 @@ class Running:
         self.port = int(re.search(r":(\d+)$", self.said[-1])[1])
 
     def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def ask(self, target="/", connection=None, method="GET", **options):
         """The status, fields and body of one answer."""
@@ -81,7 +81,7 @@ class Running:
         """Its exit code, how long it took, and all that it said."""
         began = time.monotonic()
         self.process.send_signal(number)
-        code = self.process.wait(10)
+        code = self.process.wait(60)
         took = time.monotonic() - began
         self.said += [*self.process.stderr, *self.process.stdout]
         return code, took, "".join(self.said)

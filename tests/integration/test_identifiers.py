@@ -52,7 +52,7 @@ def server(request, spawn, hide):
     def stop():
         assert process.poll() is None, "it died"
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         return b"".join([*said, *err, *out])
 
     return int(re.search(rb":(\d+)\n$", said[-1])[1]), stop

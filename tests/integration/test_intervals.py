@@ -30,7 +30,7 @@ WRAP = 10**15
 """The server says its instants modulo this."""
 
 TRANSPORTS = ("native", "threads")
-SHARES = {"native": 1, "threads": 5}
+SHARES = {"native": 1, "threads": 15}
 """The threads transport gets so much less to do."""
 
 

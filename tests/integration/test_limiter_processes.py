@@ -41,6 +41,15 @@ while time.monotonic() < end:
 """
 
 
+# Tables of words and of rings; tests/integration/test_native_table.py has them all.
+QUICKLY = [
+    pytest.param(
+        name, id=name, marks=() if name in {"sliding-log", "token-bucket"} else pytest.mark.slow
+    )
+    for name in RULES
+]
+
+
 @pytest.fixture
 def shm_name() -> Iterator[str]:
     name = f"test-{uuid4().hex}"
@@ -98,7 +107,7 @@ def test_four_processes_admit_exactly_the_limit(spawn, shm_name):
         }
 
 
-@pytest.mark.parametrize("algorithm", RULES)
+@pytest.mark.parametrize("algorithm", QUICKLY)
 def test_four_processes_keep_to_the_envelope_in_any_window(algorithm, spawn, shm_name):
     """And what falls out of the window is admitted anew, so that the limit is used up."""
     policy = f"{algorithm} 20 per 50ms"
@@ -114,8 +123,13 @@ def test_four_processes_keep_to_the_envelope_in_any_window(algorithm, spawn, shm
 
 @pytest.mark.parametrize(
     ("policy", "capacity"),
-    [("40 per hour; 60 per day", 64), *((f"{name} 4 per 20ms", 8) for name in RULES)],
-    ids=["long-windows", *(f"slots-taken-over-{name}" for name in RULES)],
+    [
+        pytest.param("40 per hour; 60 per day", 64, id="long-windows"),
+        *(
+            pytest.param(f"{each.values[0]} 4 per 20ms", 8, id=f"slots-{each.id}", marks=each.marks)
+            for each in QUICKLY
+        ),
+    ],
 )
 def test_killed_processes_block_nobody_and_loosen_nothing(spawn, shm_name, policy, capacity):
     store = f"shm://{shm_name}"
@@ -185,7 +199,7 @@ with os.fdopen(reader) as pipe:
 
 def test_forked_children_share_memory_with_their_parent(spawn):
     """Forked while other threads decide, so perhaps while one of them holds a lock."""
-    output, errors = spawn("-c", FORK).communicate(timeout=30)
+    output, errors = spawn("-c", FORK).communicate(timeout=60)
     parent, children = json.loads(output)
     assert len(children) == 12, errors
     assert parent + sum(children) == 500

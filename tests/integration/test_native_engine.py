@@ -163,7 +163,7 @@ def test_a_generator_that_is_kept_from_running_says_that_its_run_does_not_count(
             time.sleep(0.05)
             generator.send_signal(signal.SIGCONT)
             time.sleep(0.05)
-        output, _ = generator.communicate(timeout=30)
+        output, _ = generator.communicate(timeout=60)
     last = output.decode().strip().splitlines()[-1]
     assert last.startswith("False")
     assert "stood still" in last

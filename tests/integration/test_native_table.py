@@ -298,7 +298,7 @@ def test_processes_of_other_pid_namespaces_share_a_table(path):
         subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for _ in range(3)
     ]
-    reports = [worker.communicate(timeout=30)[0].decode() for worker in workers]
+    reports = [worker.communicate(timeout=60)[0].decode() for worker in workers]
     assert not any("full" in report for report in reports)
     admitted = merged(map(bounds_of, reports))
     assert len(admitted) > 50

@@ -157,7 +157,7 @@ try:
 except StoreError as error:
     print(error)
 """
-    out, errors = spawn("-c", program).communicate(timeout=20)
+    out, errors = spawn("-c", program).communicate(timeout=60)
     assert re.match(r"cannot reserve \d+\.\d MB for table", out), errors
     assert "capacity" in out
     # And what was left behind is no obstacle when there is room.

@@ -281,7 +281,7 @@ def test_a_limiter_that_forgets_is_violated_and_what_was_done_is_told(tester, tm
     assert "killed the server" in text or "restarted the server" in text
     log = min(tmp_path.glob("test_log_*.parquet"))
     code = "import sys, json; from rateproof.events import read_log; print(json.dumps(read_log(sys.argv[1]).metadata['nemesis']))"
-    told, _ = spawn("-c", code, log).communicate(timeout=30)
+    told, _ = spawn("-c", code, log).communicate(timeout=60)
     assert json.loads(told) == lines[0]["nemesis"]
 
 

@@ -162,7 +162,7 @@ def test_a_signal_interrupts_it(number, spawn):
         process = spawn("-m", "rateproof", "probe", url, "--max-time", "60s")
         process.stderr.readline()
         process.send_signal(number)
-        output, words = process.communicate(timeout=20)
+        output, words = process.communicate(timeout=60)
     assert process.returncode == 130, words
     assert output == ""
 

@@ -23,7 +23,7 @@ def server(spawn, free_port, wait_for_port):
     return free_port
 
 
-def end(process, seconds=20):
+def end(process, seconds=60):
     output, errors = process.communicate(timeout=seconds)
     assert "Traceback" not in errors
     return process.returncode, output, errors
@@ -75,7 +75,7 @@ def test_500_clients_drain_when_told_to_stop(spawn, server):
     client.send_signal(signal.SIGTERM)
     code, output, _ = end(client)
     assert code == 0
-    assert time.monotonic() - stopped < 5
+    assert time.monotonic() - stopped < 15
     assert "requests" in output
     assert "errors    none" in output
 
@@ -132,7 +132,7 @@ def test_a_log_can_be_piped_from_the_simulator_to_the_prover(spawn, server):
     code, log, _ = end(client)
     assert code == 0
     check = spawn("-m", "rateproof", "check", "-", stdin=subprocess.PIPE)
-    output, errors = check.communicate(log, timeout=30)
+    output, errors = check.communicate(log, timeout=60)
     assert check.returncode == 0, errors
     assert output.startswith("CONSISTENT: ")
 

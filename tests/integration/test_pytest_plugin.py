@@ -201,7 +201,7 @@ def test_an_interrupt_ends_pytest_and_not_only_the_iteration(users_pytest):
     while "iteration 1" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 2, output
     assert "KeyboardInterrupt" in output
 

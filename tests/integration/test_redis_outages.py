@@ -24,7 +24,7 @@ def url(valkey):
     return f"{valkey.url}?timeout={TIMEOUT_S * 1000:.0f}ms"
 
 
-def answered_again(limiter, key, seconds=15):
+def answered_again(limiter, key, seconds=60):
     """The first decision that is the store's."""
     deadline = time.monotonic() + seconds
     while (decision := limiter.hit(key)).reason in {"error", "local"}:

@@ -66,7 +66,7 @@ def test_a_duration_ends_a_test_in_order(tester):
     process = tester("--duration", "3s")
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, output + errors
-    assert 3 < time.monotonic() - began < 20
+    assert 3 < time.monotonic() - began < 60
     assert "total of" in output
 
 
@@ -74,7 +74,7 @@ def test_a_log_can_be_shown_on_a_page_of_its_own(spawn, tmp_path):
     log = HISTORIES / "flask-limiter-fixed-window.jsonl"
     page, junit = tmp_path / "page.html", tmp_path / "junit.xml"
     process = spawn("-m", "rateproof", "check", log, "--report", page, "--junit", junit)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
     assert output.startswith("VIOLATED: ")
     assert "<h1>✗ VIOLATED: 8 let through" in page.read_text()
@@ -85,7 +85,7 @@ def test_without_jinja_a_page_that_was_asked_for_is_refused(spawn, tmp_path, hid
     log = HISTORIES / "flask-limiter-fixed-window.jsonl"
     command = ("-m", "rateproof", "check", log, "--report", tmp_path / "page.html")
     process = spawn(*command, env=os.environ | hide("jinja2"))
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (64, "")
     assert "--report needs jinja2" in errors
     assert "hint: pip install jinja2" in errors

@@ -35,13 +35,14 @@ def check(tmp_path):
     return run
 
 
-def in_a_terminal(folder, width):
+def in_a_terminal(folder, width, **environment):
     """The lines that `check` prints to a terminal of that width."""
     leader, follower = pty.openpty()
     fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     with os.fdopen(leader, "rb", buffering=0) as terminal, os.fdopen(follower, "wb") as stdout:
         command = [sys.executable, "-m", "rateproof", "check", "log.jsonl"]
-        done = subprocess.run(command, cwd=folder, stdout=stdout, stderr=-1, check=False)
+        told = os.environ | {"TERM": "xterm", "NO_COLOR": ""} | environment
+        done = subprocess.run(command, cwd=folder, stdout=stdout, stderr=-1, env=told, check=False)
         assert done.returncode == 1
         return terminal.read(65_536).decode().splitlines()
 
@@ -49,10 +50,43 @@ def in_a_terminal(folder, width):
 @pytest.mark.parametrize("width", [40, 80])
 def test_what_goes_to_a_terminal_fits_it_and_breaks_no_word(check, tmp_path, width):
     whole = check("").stdout
-    lines = in_a_terminal(tmp_path, width)
+    lines = in_a_terminal(tmp_path, width, NO_COLOR="1")
     assert max(map(len, lines)) <= width < max(map(len, whole.splitlines()))
     said = [line for line in lines if not line.startswith((" #", "#", "  ")) or line[2].isalpha()]
     assert {word for line in said for word in line.split()} <= set(whole.split())
+
+
+def test_on_a_terminal_alone_the_verdict_is_coloured_and_no_color_is_respected(check, tmp_path):
+    red = "\x1b[1;31mVIOLATED\x1b[0m: 6 let through"
+    assert in_a_terminal(tmp_path, 80)[0].startswith(red)
+    for how in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert in_a_terminal(tmp_path, 80, **how)[0].startswith("VIOLATED: 6 let through")
+    assert "\x1b" not in check("").stdout
+
+
+PROGRESS = """
+import os, sys, time
+from rateproof.output import emit, progress, say
+with progress("waiting for the next window", 12.0):
+    time.sleep(0.1)
+    say("iteration 1: consistent")
+    emit("data")
+"""
+
+
+def test_progress_is_a_line_with_the_time_left_that_goes_away_and_nothing_in_a_pipe():
+    command = [sys.executable, "-c", PROGRESS]
+    piped = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (piped.stderr, piped.stdout) == ("iteration 1: consistent\n", "data\n")
+    leader, follower = pty.openpty()
+    fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with os.fdopen(leader, "rb", buffering=0) as terminal, os.fdopen(follower, "wb") as stderr:
+        environment = os.environ | {"TERM": "xterm", "NO_COLOR": "1"}
+        subprocess.run(command, stdout=-1, stderr=stderr, env=environment, check=True)
+        shown = terminal.read(65_536).decode()
+    assert "\r\x1b[Kwaiting for the next window 12 s left\r\x1b[K" in shown
+    assert shown.rpartition("\x1b[K")[2] == ""
+    assert "\x1b[Kiteration 1: consistent\r\n" in shown
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

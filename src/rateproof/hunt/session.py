@@ -5,7 +5,6 @@ judges it; what violated the policy is made as short as it gets (`shrinking`) an
 """
 
 import itertools
-import sys
 import threading
 import time
 from collections import deque
@@ -36,7 +35,7 @@ from rateproof.hunt.shrinking.crashes import shrunk_crash
 from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
-from rateproof.output import columns, fold, say
+from rateproof.output import progress, say
 from rateproof.prove import CONSISTENT, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
@@ -98,7 +97,7 @@ def run_test(
             raise
         ours = child is not None and settings.start is None
         settings = replace(settings, own=ours)  # and whoever repeats it has one of ours too
-        reporters = [summary, *reporters, Console(json=settings.json)]
+        reporters = [summary, *reporters, Console(json=settings.json, verbose=settings.verbose)]
         _told(reporters, _subject(settings), totals)
         stack.enter_context(_stopped_after(settings.duration_ns, signals.stop))
         hunt = Hunt(replace(rig, settings=settings, child=child))
@@ -121,18 +120,19 @@ class Hunt:
         """Draw, run and judge an iteration, and learn from it."""
         rig, settings = self.rig, self.rig.settings
         drawn, phase = _drawn(settings, number, self._leads.best())
-        say("\n".join(fold(f"iteration {number}: {drawn}", columns(sys.stderr))))
         timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
         if not timely:
             say(LATE)
-        iteration = run_iteration(
-            rig,
-            drawn,
-            phase,
-            watch=None if rig.child is None else Watch(rig.child, _strokes(settings, drawn)),
-            known=self._known,
-            up=rig.child is not None or self._listens(),
-        )
+        of = "" if settings.iterations is None else f" of {settings.iterations}"
+        with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
+            iteration = run_iteration(
+                rig,
+                drawn,
+                phase,
+                watch=None if rig.child is None else Watch(rig.child, _strokes(settings, drawn)),
+                known=self._known,
+                up=rig.child is not None or self._listens(),
+            )
         if settings.recipe is not None:
             iteration = told_if_cut_short(settings.recipe, iteration, timely=timely)
         self._known = iteration.answered

@@ -55,6 +55,7 @@ class TestSettings(Sending):
     recipe: Recipe | None
     out: Path
     json: bool
+    verbose: bool
 
     verb = "test"
 

@@ -359,6 +359,7 @@ _TEST = Verb(
             Option("out", FOLDER, "for test_summary.txt, report, logs", ".", short="o"),
             _JUNIT,
             _JSON,
+            Option("verbose", flag(), "all figures of iterations that hold, too", short="v"),
         ),
     },
     (

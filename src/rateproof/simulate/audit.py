@@ -146,8 +146,10 @@ def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
     if audit.get("waited", 0) * 2 >= audit["late"]:
         told = f"{audit['late']} of {due} requests were late"
         return [f"{told}: they waited for one of the connections that max_connections allows"]
-    late = f"{audit['late']} of {due} requests by more than {tolerance_ns / _MS:g} ms"
-    told = f"the generator was late by itself: {late}, 1 of 100 by {own_ns / _MS:.1f} ms or more"
+    told = (
+        f"this machine sent {audit['late']} of {due} requests more than {tolerance_ns / _MS:g} ms "
+        f"late, 1 of 100 by {own_ns / _MS:.1f} ms or more"
+    )
     if not audit["stalls"] or _stood_still(audit):
         return [told]
     most = f"{audit['stall_max_ns'] / _MS:.1f} ms"

@@ -200,8 +200,11 @@ class Summary:
             "errors    " + (", ".join(errors) or "none"),
         ]
         if self.valid is False:
+            why = "; ".join(self.invalid_because) or "the run was not valid"
             lines.insert(
-                0, "INVALID: " + ("; ".join(self.invalid_because) or "it does not say why")
+                0,
+                f"warning: {why}; latencies are unreliable, and nothing is called consistent by "
+                "this run; a violation stands",
             )
         if self.reconnects:
             opened, again = (self.connections, "connection"), (self.reconnects, "reconnect")

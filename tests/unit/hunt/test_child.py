@@ -40,7 +40,7 @@ def test_a_stop_ends_the_wait_for_a_server_that_does_not_listen(target):
     began_s = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         child.start(stop)
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 15
     assert not child.running
 
 

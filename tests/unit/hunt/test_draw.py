@@ -178,7 +178,9 @@ def test_every_second_iteration_tries_the_lead_again_at_half_the_distance(seed, 
     assert {each.family for each in closer.attacks} == {"opening"}
     assert max(each.edge_ns for each in closer.attacks) == 50_000_000
     assert max(each.recipe.connections for each in closer.attacks) > 1
-    assert "closer to opening, which came within 0.101 s" in str(closer)
+    assert "attack, closer than the 0.101 s that were left: bursts around a window's end" in str(
+        closer
+    )
     assert free == draw(seed, 4 + 2 * turn, POLICY)
     assert closer == draw(seed, 5 + 2 * turn, POLICY, lead=found), "same answers, same draw"
 

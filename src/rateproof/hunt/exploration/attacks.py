@@ -9,14 +9,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.policy import Policy, Quota
 from rateproof.prove.over_admission.gaps import Stair, earliest_of
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
-from rateproof.units import format_seconds
+from rateproof.units import counted, format_seconds
 
 __all__ = ["EDGED", "FAMILIES", "Attack", "attack"]
 
@@ -60,12 +60,14 @@ class Attack:
         return self.recipe.crowd(self.starts[0])
 
     def __str__(self) -> str:
-        keys = f"{len(self.starts)} {self.family}"
+        told = WORDS[self.family]
+        if self.family in EDGED:
+            told += f" ({format_seconds(self.edge_ns)})"
         if self.recipe.connections > 1:
-            keys += f" on {self.recipe.connections} connections"
+            told += f" on {self.recipe.connections} connections"
         if self.recipe.other_clients:
-            keys += f" among {self.recipe.other_clients} others"
-        return f"{keys} ({format_seconds(self.edge_ns)})" if self.family in EDGED else keys
+            told += f" among {self.recipe.other_clients} other clients"
+        return f"{told}, {counted(len(self.starts), 'client')}"
 
 
 class _Aim(NamedTuple):
@@ -139,6 +141,18 @@ FAMILIES: dict[str, Callable[[_Aim], Steps]] = {
     "fill": _fill,
 }
 """Steps of one key, by family; `forget` has others in between."""
+
+WORDS: Final = {
+    "opening": "bursts around a window's end",
+    "turn": "two bursts within a window",
+    "drip": "a burst, then one as each permit returns",
+    "idle": "twice the limit after a pause",
+    "race": "all at once",
+    "late race": "all at once as a window ends",
+    "forget": "two bursts within a window",
+    "fill": "until the quota is full",
+}
+"""What each family sends, as it is told."""
 
 EDGED = frozenset({"opening", "turn", "drip", "late race", "forget"})
 """Those that come closer the smaller their edge is."""

@@ -99,10 +99,8 @@ class Draw:
         if self.shape == SCHEDULE:
             return f"{self.clients} fresh clients, each {self.note}"
         rate = "as fast as answered" if self.rate_per_s is None else f"{self.rate_per_s} requests/s"
-        return (
-            f"{self.shape}, {self.clients} clients, {rate}, "
-            f"{self.duration_ns / SECOND_NS:.1f} s; {self.note}"
-        )
+        crowd = f"{self.clients} other clients, {self.shape}, {rate}"
+        return f"{self.note}; beside {crowd}; {self.duration_ns / SECOND_NS:.1f} s"
 
 
 def _bursts(interval_ns: int, quota: Quota) -> Behaviour:
@@ -152,11 +150,14 @@ def draw(
     hand.quota = quotas[(iteration - 1) % len(quotas)]
     if calm:
         name, hand.quota = pages[iteration - 1]
-        note, attacks = f"opening book, {name}", hand.opening(name)
+        note, attacks = "attack", hand.opening(name)
     elif lead is not None and (iteration - len(pages)) % 2 == 0:
-        note, attacks = f"closer to {lead}", replace(hand, quota=lead.attack.quota).closer(lead)
+        note, attacks = (
+            f"attack, closer than {lead}",
+            replace(hand, quota=lead.attack.quota).closer(lead),
+        )
     else:
-        note, attacks = "drawn", hand.any()
+        note, attacks = "attack, drawn", hand.any()
     shape = _shape(seed, iteration)
     clients, rate_per_s, duration_ns = hand.figures(attacks, calm=calm)
     interval_ns = max(1, round(clients / rate_per_s * SECOND_NS))
@@ -181,7 +182,7 @@ def draw(
         duration_ns,
         tuple(groups),
         tuple(attacks),
-        f"{note}: {', '.join(words)}",
+        f"{note}: {'; '.join(words)}",
     )
 
 

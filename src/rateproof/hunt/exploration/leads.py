@@ -41,7 +41,7 @@ class Lead:
 
     def __str__(self) -> str:
         margin = format_seconds(round(self.margin_ns, -3))
-        return f"{self.attack.family}, which came within {margin}"
+        return f"the {margin} that were left"
 
 
 class Leads:

@@ -4,8 +4,10 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Self
 
+from rateproof.answer import answer
 from rateproof.errors import CannotWrite
 from rateproof.events import parquet
 from rateproof.hunt.iteration import Iteration
@@ -14,6 +16,7 @@ from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.totals import Totals, counted_kinds
 from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.output import columns, emit, fold, printable, say
+from rateproof.prove import CONSISTENT
 from rateproof.prove.evidence import DRAWING_WIDTH
 
 __all__ = ["NAME", "Console", "SummaryFile", "describe"]
@@ -26,10 +29,16 @@ _WIDTH = 90
 
 
 class Console(Reporter):
-    """Everything on stderr as it comes, and on stdout the totals, or with `--json` all of it."""
+    """On stderr what comes, on stdout the totals and last the answer, or with `--json` data.
 
-    def __init__(self, *, json: bool) -> None:
+    Args:
+        json: all of it as JSON on stdout.
+        verbose: everything of iterations that hold, too; else a line each.
+    """
+
+    def __init__(self, *, json: bool, verbose: bool = False) -> None:
         self._json = json
+        self._verbose = verbose
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
@@ -39,8 +48,14 @@ class Console(Reporter):
             say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
 
     def add(self, iteration: Iteration, log: Path) -> None:
-        """See `Reporter`; the first line was said as the iteration began."""
-        say(describe(iteration, log, columns(sys.stderr)).partition("\n")[2])
+        """See `Reporter`."""
+        width = columns(sys.stderr)
+        held = iteration.verdict.allowing_untested().outcome == CONSISTENT
+        if held and not iteration.crash_counts and not self._verbose:
+            line = _in_a_line(iteration)
+            say(line if width is None else shorten(line, width, placeholder=" …"))
+        else:
+            say(describe(iteration, log, width))
         self._emit("iteration", iteration.to_json())
 
     def found(self, reproduction: Reproduction, iteration: int, /) -> None:
@@ -125,7 +140,7 @@ class SummaryFile(Reporter):
 
 
 def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
-    """Describe one iteration; the first line is its draw's, and whole.
+    """Describe one iteration: its answer's line, what was sent, what came of it, and why.
 
     Args:
         iteration: the iteration.
@@ -135,11 +150,13 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
     room = (width or _WIDTH) - len(_INDENT)
     drawing = min(DRAWING_WIDTH, room - len(_LABEL))
     stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
-    outcome, *why = iteration.verdict.describe(width=drawing).splitlines()
+    verdict = iteration.verdict.allowing_untested()  # the totals say what no iteration tested
+    outcome, *why = verdict.describe(width=drawing).splitlines()
     lines = [
-        f"iteration {iteration.draw.iteration}: {iteration.draw}",
+        *fold(f"iteration {iteration.draw.iteration}: {answer(verdict)[0]}", room, ""),
+        *_labelled("sent      ", str(iteration.draw), room),
         *stopped,
-        *str(iteration.summary).splitlines(),
+        *(part for line in str(iteration.summary).splitlines() for part in fold(line, room)),
         f"crashes   {counted_kinds(iteration.crash_counts)}",
         *(f"          {crash}" for crash in iteration.crashes),
         *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis)), room),
@@ -148,6 +165,14 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
         f"log       {printable(str(log))}",
     ]
     return f"\n{_INDENT}".join(lines)
+
+
+def _in_a_line(iteration: Iteration) -> str:
+    summary = iteration.summary
+    return (
+        f"iteration {iteration.draw.iteration}: consistent, {summary.requests} requests in "
+        f"{summary.seconds:.1f} s; {iteration.draw}"
+    )
 
 
 def _labelled(label: str, text: str, room: int) -> list[str]:

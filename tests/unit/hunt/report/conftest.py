@@ -1,6 +1,7 @@
 """Logs and iterations to report on."""
 
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
@@ -49,6 +50,15 @@ def subject():
     return Subject(verb="test", target="http://127.0.0.1:1/", policy="5 per 5s", key="ip", seed=7)
 
 
+class Drawn(NamedTuple):
+    """What an iteration sent, as far as it is told."""
+
+    iteration: int
+
+    def __str__(self):
+        return "steady"
+
+
 @pytest.fixture
 def iteration_of():
     """What a test makes of a log, as far as reports look at it."""
@@ -56,7 +66,7 @@ def iteration_of():
     def make(log, number=1, *, stopped=False, crashes=(), nemesis=()):
         counts = {"server died": len(crashes)} if crashes else {}
         return SimpleNamespace(
-            draw=SimpleNamespace(iteration=number, __str__=lambda _: "steady"),
+            draw=Drawn(number),
             log=log,
             summary=Summary.of(log),
             crashes=crashes,
@@ -65,7 +75,7 @@ def iteration_of():
             verdict=judge(log, POLICY),
             elapsed_s=1.0,
             stopped=stopped,
-            finding=None,
+            to_json=dict,
         )
 
     return make

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from rateproof.errors import CannotWrite
-from rateproof.hunt.report.text import NAME, SummaryFile, describe
+from rateproof.hunt.report.text import NAME, Console, SummaryFile, describe
+from rateproof.hunt.report.totals import Totals
 
 
 @pytest.mark.parametrize(("width", "fits"), [(None, 90), (80, 80), (40, 40), (200, 200)])
@@ -35,3 +36,57 @@ def test_names_are_one_line_without_commands_to_the_terminal(log_of, iteration_o
     with pytest.raises(CannotWrite) as caught:
         SummaryFile(folder)
     assert rf"a\x1b[31m\nb\xff/{NAME}: not a regular file" in str(caught.value)
+
+
+BREACH, KEPT = (0, 0.1, 0.2, 0.3, 0.4, 0.5), (0, 0.1, 0.2, 0.3, 0.4)
+
+
+def test_an_iteration_that_holds_is_a_line_and_one_that_does_not_is_told_whole(
+    log_of, iteration_of, subject, capsys
+):
+    held = iteration_of(log_of(*KEPT, rejected=[0.6]), 1)
+    broken = iteration_of(log_of(*BREACH), 2)
+    console = Console(json=False)
+    console.begin(subject, Totals())
+    capsys.readouterr()
+    console.add(held, Path("log"))
+    assert capsys.readouterr().err == "iteration 1: consistent, 6 requests in 0.6 s; steady\n"
+    console.add(broken, Path("log"))
+    told = capsys.readouterr().err
+    assert told.startswith("iteration 2: VIOLATED: 6 let through in 5 s, 5 promised (1.2")
+    assert "requests  6" in told
+    assert "window" in told
+
+
+def test_all_figures_of_an_iteration_that_holds_are_told_on_request(
+    log_of, iteration_of, subject, capsys
+):
+    console = Console(json=False, verbose=True)
+    console.begin(subject, Totals())
+    console.add(iteration_of(log_of(*KEPT, rejected=[0.6])), Path("log"))
+    assert "iteration 1: CONSISTENT: never more than 5 in 5 s" in (said := capsys.readouterr().err)
+    assert "latency" in said
+
+
+def test_the_answer_is_last_on_the_terminal_and_first_in_the_file(
+    log_of, iteration_of, subject, capsys, tmp_path
+):
+    totals = Totals()
+    totals.add(iteration_of(log_of(*BREACH)))
+    with SummaryFile(tmp_path) as file:
+        for reporter in (file, console := Console(json=False)):
+            reporter.begin(subject, totals)
+        file.end()
+        console.end()
+    line = "VIOLATED: 6 let through in 5 s, 5 promised"
+    assert capsys.readouterr().out.splitlines()[-1].startswith(line)
+    *_, last = (tmp_path / NAME).read_text().strip().split("\n\n")
+    assert last.startswith(line)
+
+
+def test_a_crash_is_never_behind_a_green_word(log_of, iteration_of):
+    totals = Totals()
+    totals.add(iteration_of(log_of(*KEPT, rejected=[0.6]), crashes=["died"]))
+    assert totals.answer[0].startswith("CRASHED: the server crashed (server died: 1); CONSISTENT:")
+    totals.failed = "no space left"
+    assert totals.answer == ("INCONCLUSIVE: the test did not end in order: no space left",)

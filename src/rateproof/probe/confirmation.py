@@ -75,8 +75,8 @@ def count_excluded(
 ) -> None:
     """Count the keys that each rival does not explain, whichever of its limiters it is."""
     for family, boxes in rivals(left, kind).items():
-        proof.excluded[family] = sum(
-            not any(explains(family, box, (history,)) for box in boxes) for history in keys
+        proof.excluded[family] = min(
+            sum(not explains(family, box, (history,)) for history in keys) for box in boxes
         )
 
 
@@ -129,10 +129,17 @@ def schedules_for(
         *_edges(kind, width_ns, random),
     ]
     told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
-    possible = {family for _, apart in told.values() for family in apart}
+    against = _against(proof, left, kind)
     if first:
-        proof.alike = [family for family in proof.open if family not in possible]
-    need = {family: EXCLUDING + _MORE - proof.excluded[family] for family in proof.open}
+        possible = {rival for _, apart in told.values() for rival in apart}
+        proof.alike = list(
+            {family: None for family, box in against if (family, box) not in possible}
+        )
+    need = {
+        (family, box): EXCLUDING + _MORE - proof.excluded[family]
+        for family, box in against
+        if family not in proof.alike
+    }
     missing = PREDICTIONS - proof.true
     for steps in chosen:
         _count(told[steps], need)  # what is foreseen for all alike is no random prediction
@@ -153,8 +160,14 @@ def schedules_for(
     return chosen
 
 
-_Told = tuple[int, set[LimiterFamily]]
+_Rival = tuple[LimiterFamily, Box]
+_Told = tuple[int, set[_Rival]]
 """How many numbers of a schedule are certain for the candidate; the rivals that it tells from it."""
+
+
+def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:
+    close = rivals(left, kind)
+    return [(family, box) for family in proof.open for box in close[family]]
 
 
 def _told(
@@ -168,31 +181,28 @@ def _told(
 ) -> dict[Steps, _Told]:
     """What each schedule would say of the candidate and of the rivals that are not excluded yet."""
     boxes = spread(sorted(kind.boxes), _BOXES)
-    close = rivals(left, kind)
-    against = {family: close[family] for family in proof.open}
+    against = _against(proof, left, kind)
     told: dict[Steps, _Told] = {}
     for steps in schedules:
         ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
         apart = {
-            family
-            for family, others in against.items()
-            if all(
-                disjoint(ours, _foretold(family, box, steps, start_ns, width_ns)) for box in others
-            )
+            (family, box)
+            for family, box in against
+            if disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
         }
         told[steps] = sum(len(numbers) == 1 for numbers in ours[1:]), apart
     return told
 
 
-def _worth(told: _Told, need: Mapping[LimiterFamily, int], missing: int) -> int:
+def _worth(told: _Told, need: Mapping[_Rival, int], missing: int) -> int:
     certain, apart = told
-    return 2 * sum(need.get(family, 0) > 0 for family in apart) + min(certain, max(0, missing))
+    return 2 * sum(need.get(rival, 0) > 0 for rival in apart) + min(certain, max(0, missing))
 
 
-def _count(told: _Told, need: dict[LimiterFamily, int]) -> int:
+def _count(told: _Told, need: dict[_Rival, int]) -> int:
     """Take a chosen schedule off what is needed; the predictions that it makes."""
-    for family in told[1] & need.keys():
-        need[family] -= 1
+    for rival in told[1] & need.keys():
+        need[rival] -= 1
     return told[0]
 
 

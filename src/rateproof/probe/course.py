@@ -40,6 +40,7 @@ _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _SURPRISES = 2
 _AGAIN = 2
 _SAVING = 12
+_THOROUGH = 3  # looks at what is left beside a candidate
 _AT_MOST, _AFTER_SURPRISE = 1.5, 2  # times what naming takes
 _KEPT = 4  # windows, for predictions
 _MOST_ALONE = 128  # one after the other, to find what one connection gets
@@ -439,6 +440,9 @@ class _Run:
                 break
             histories = self._send(schedules, start_ns)
             left = self._learn(left, histories, careful=True)
+            for _ in range(_THOROUGH):
+                if {each.family for each in left.kinds()} - {kind.family, *proof.alike}:
+                    left.learn((), careful=True)
             found = [
                 each
                 for each in left.kinds()
@@ -450,7 +454,7 @@ class _Run:
             kind = found[0]
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
-            if proof.done and kind.close:
+            if proof.done and kind.tight:
                 break
         return True
 
@@ -459,7 +463,7 @@ class _Run:
     ) -> list[Steps]:
         """Schedules that tell more about the window, where it is not known closely."""
         spent = sum(count for steps in before for _, count in steps)
-        if kind.close or (before and self._course.shared):
+        if kind.tight or (before and self._course.shared):
             return []
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
@@ -468,7 +472,7 @@ class _Run:
             width_ns=self._course.interval_ns,
             most_requests=self._spare(_CONFIRMED) - spent,
             most_ns=min(self._end_ns - start_ns, 2 * window_of(kind)),
-            most_schedules=2,
+            most_schedules=3,
         )
 
     def _hypotheses(self) -> Hypotheses:

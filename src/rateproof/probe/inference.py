@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _TRIES, _LEAST_TRIES = 800, 40
 """Boxes that are looked at after each round: of all families together, and of one at least."""
-_CAREFUL = 5  # times as many, before a name
+_CAREFUL = 5  # times as many, and so much smaller, before a name
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
 _LEAST_NS = 4_000_000
@@ -29,6 +29,7 @@ _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlast
 _MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
 _FITTED = 24
+_LONGER = 10  # than an answer: a window that may be named
 
 
 class Recovery(NamedTuple):
@@ -78,10 +79,21 @@ class Kind(NamedTuple):
 
     @property
     def close(self) -> bool:
-        """True if the window is known as closely as answers allow, or to a hundredth."""
-        times = self.limit if self.family.refills else 1
-        most_ns = max(times * self.low_ns // 33, 4 * self.interval_ns)
-        return times * (self.high_ns - self.low_ns) <= most_ns
+        """True if the window is known to 3 parts in 100, or as closely as answers allow, and longer than they."""
+        return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(33, 4)
+
+    @property
+    def tight(self) -> bool:
+        """True if it is known so closely that no more requests are spent on it."""
+        return self._within(100, 3)
+
+    @property
+    def _times(self) -> int:
+        return self.limit if self.family.refills else 1
+
+    def _within(self, part: int, intervals: int) -> bool:
+        most_ns = max(self._times * self.low_ns // part, intervals * self.interval_ns)
+        return self._times * (self.high_ns - self.low_ns) <= most_ns
 
     def quota(self, *, delaying: bool = False) -> Quota:
         """The policy in our notation; a family that has no word there as a sliding log.
@@ -148,7 +160,7 @@ class Hypotheses:
         tries = max(_LEAST_TRIES, all_tries // max(1, len(self.boxes)))
         left: dict[LimiterFamily, list[Box]] = {}
         for family, boxes in self.boxes.items():
-            if refined := self._refined(family, boxes, tries):
+            if refined := self._refined(family, boxes, tries, 1 / _CAREFUL if careful else 1):
                 left[family] = refined
             elif boxes:
                 self.fallen[family] = self._best(family, boxes)
@@ -169,11 +181,13 @@ class Hypotheses:
         """Count the keys that a box explains."""
         return sum(explains(family, box, (history,)) for history in self._keys)
 
-    def _refined(self, family: LimiterFamily, boxes: list[Box], tries: int) -> list[Box]:
+    def _refined(
+        self, family: LimiterFamily, boxes: list[Box], tries: int, finest: float
+    ) -> list[Box]:
         """Keep what explains everything, and halve the widest as long as there are tries."""
         pending = [(-_width(box), box) for box in boxes if self._explains(family, box)]
         heapify(pending)
-        while pending and pending[0][0] < -1 and tries > 0:
+        while pending and pending[0][0] < -finest and tries > 0:
             _, box = heappop(pending)
             for half in box.halves():
                 tries -= 1

@@ -52,7 +52,7 @@ def contenders(left: Hypotheses) -> list[Contender]:
     """Limiters that stand for everything that is still possible, some of each family."""
     found: list[Contender] = []
     for kind in left.kinds():
-        cells = 1 if kind.close else _CELLS
+        cells = 1 if kind.tight else _CELLS
         chosen = left.points(kind, _EACH)
         for point in chosen:
             cell = cells * (point.low_ns - kind.low_ns) // (kind.high_ns - kind.low_ns + 1)

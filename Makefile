@@ -21,6 +21,7 @@ $(BIN)/python:
 
 # The build tools come from constraints.txt too, so the build is not isolated.
 $(STAMP): pyproject.toml setup.cfg constraints.txt $(RUST) | $(BIN)/python
+	@echo "Installing into $(VENV): 2 to 5 minutes, for downloads and for compiling the native core"
 	$(PIP) install --upgrade -c constraints.txt pip setuptools setuptools-rust
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[all]' --group dev
 	@touch $@
@@ -40,8 +41,8 @@ check: lint types imports
 # Tests start hundreds of interpreters: what one has compiled serves the others.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Most tests wait most of the time: they run side by side. What measures time runs alone.
-PROCESSES ?= 6
+# Half of the tests wait most of their time, so two processes a core. What measures time runs alone.
+PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
 
 test-slow: env

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARTS = ("decisions", "kernel", "table", "start", "redis", "http")
+PARTS = ("decisions", "kernel", "table", "start", "redis", "http", "flooding")
 
 
 def main() -> None:

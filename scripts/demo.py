@@ -18,6 +18,7 @@ from rateproof.core import active_core
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "build" / "demo"
 CONSISTENT, VIOLATED = 0, 1
+OURS, THEIRS = "rateproof", "flask-limiter"
 
 
 def free_port(preferred: int) -> int:
@@ -53,11 +54,12 @@ def running(port: int, *command: str) -> Iterator[None]:
         process.kill()
 
 
-def test(port: int, *options: str) -> int:
-    """Run the tester against a port; what it writes is kept in build/demo."""
-    OUT.mkdir(parents=True, exist_ok=True)
+def test(name: str, port: int, *options: str) -> int:
+    """Run the tester against a port; what it writes is kept in a folder of that name."""
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
     command = ["tester.py", f"http://127.0.0.1:{port}", *options]
-    command += ["--out", str(OUT.relative_to(ROOT))]
+    command += ["--out", str(folder.relative_to(ROOT))]
     print(f"$ python {' '.join(command)}", flush=True)
     return subprocess.call([sys.executable, *command], cwd=ROOT)
 
@@ -76,16 +78,22 @@ def main() -> int:
     print(f"\n--- 1. our own server, {said}: the promise holds")
     port = free_port(8080)
     with running(port, "server.py", "--port", str(port), "--workers", workers):
-        ours = test(port, "--iterations", "3")
+        ours = test(OURS, port, "--iterations", "3")
 
     print("\n--- 2. Flask-Limiter with its default strategy: the promise does not hold")
     port = free_port(8081)
     app = ("examples/flask_limiter_app.py", "--strategy", "fixed-window", "--port", str(port))
     with running(port, *app):
-        theirs = test(port, "--iterations", "3", "--fail-fast")
+        theirs = test(THEIRS, port, "--iterations", "3", "--fail-fast")
 
     good = (ours, theirs) == (CONSISTENT, VIOLATED)
-    print(f"\nThe demo {'came out as promised' if good else 'DID NOT come out as promised'}.")
+    print(
+        f"\nThe demo {'came out as promised' if good else 'DID NOT come out as promised'}. Reports:"
+    )
+    for name in (OURS, THEIRS):
+        page = OUT / name / "test_report.html"
+        written = page if page.exists() else page.with_name("test_summary.txt")
+        print(f"  {name:<14} {written.relative_to(ROOT)}")
     return 0 if good else 1
 
 

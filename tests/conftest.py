@@ -30,6 +30,10 @@ def pytest_sessionstart() -> None:
     """The tests hold both cores against each other, so both must be there."""
     if find_spec("rateproof._native") is None:
         pytest.exit("the native core is not built: install Rust, then run `make env`", 2)
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # as in the background of a shell: else nothing that tests start could be interrupted
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -72,24 +72,13 @@ _HOMES = {
     "rateproof.clock": ("Clock", "ManualClock", "SystemClock"),
     "rateproof.enforce": ("Decision", "Limiter", "QuotaState"),
     "rateproof.enforce.http": ("AsgiRateLimitMiddleware", "ClientAddress", "RateLimitMiddleware"),
-    "rateproof.errors": (
-        "CannotWrite",
-        "InvalidArgument",
-        "InvalidPolicy",
-        "LogError",
-        "NeverPossible",
-        "RateproofError",
-        "StoreError",
-        "StoreMismatch",
-        "StoreUnreachable",
-        "Unreachable",
-    ),
     "rateproof.events": ("Event", "EventLog", "read_log"),
     "rateproof.keyspec": ("KeySpec",),
     "rateproof.policy": ("Policy", "Quota"),
     "rateproof.prove": ("Verdict", "judge"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = dict.fromkeys(__all__, "rateproof.errors")  # of all others
+_HOME_OF |= {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

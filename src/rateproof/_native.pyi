@@ -8,6 +8,7 @@ from typing_extensions import Buffer, disjoint_base
 
 from rateproof.enforce.decision import QuotaState, Reason
 from rateproof.enforce.http import RateLimitMiddleware
+from rateproof.enforce.room import Room
 from rateproof.policy import Quota
 
 __all__ = [
@@ -99,12 +100,19 @@ class Table:
         burst: int,
         capacity: int,
     ) -> Table: ...
+    # One that is there, whatever its quota and capacity.
+    @staticmethod
+    def existing(path: str) -> Table: ...
+    @property
+    def capacity(self) -> int: ...
     def hit(self, key: bytes, cost: int, now_ns: int | None) -> _Answer: ...
     def peek(self, key: bytes, cost: int, now_ns: int | None) -> _Answer: ...
     def reset(self, key: bytes) -> None: ...
     def clear(self) -> None: ...
     # Keys whose quota is not whole, and slots.
-    def census(self, now_ns: int | None) -> tuple[int, int]: ...
+    def census(self, now_ns: int | None, turn: int = 0, count: int = ...) -> tuple[int, int]: ...
+    @property
+    def slots(self) -> int: ...
 
 # Every quota admits, or none takes anything; then each quota's own answer.
 def hit_all(
@@ -196,7 +204,13 @@ class WsgiKey:
 # is asked for the rest.
 @final
 class WsgiDesk:
-    def __new__(cls, limiter: HotLimiter, key: WsgiKey, exempt: frozenset[str]) -> WsgiDesk: ...
+    def __new__(
+        cls,
+        limiter: HotLimiter,
+        key: WsgiKey,
+        exempt: frozenset[str],
+        room: tuple[Room, int, int] | None,
+    ) -> WsgiDesk: ...
     def serve(
         self,
         middleware: RateLimitMiddleware,

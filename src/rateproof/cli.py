@@ -107,6 +107,18 @@ def _probe(arguments: Namespace) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
+def _store(arguments: Namespace) -> int:
+    from rateproof.enforce.upkeep import keep_stores
+
+    return keep_stores(arguments)
+
+
+def _doctor(arguments: Namespace) -> int:
+    from rateproof.enforce.doctor import run_doctor
+
+    return run_doctor(arguments)
+
+
 def _completion(arguments: Namespace) -> int:
     from rateproof.options.completion import completion
 
@@ -120,5 +132,7 @@ COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "test": _test,
     "check": _check,
     "probe": _probe,
+    "store": _store,
+    "doctor": _doctor,
     "completion": _completion,
 }

@@ -22,7 +22,10 @@ from typing import Any
 
 import pytest
 
+from rateproof.errors import RateproofError
 from rateproof.events import read_log
+from rateproof.keyspec import KeySpec  # noqa: F401 - of the settings below
+from rateproof.simulate.client.live import ClientSettings, run_client  # noqa: F401
 
 DRIVER = textwrap.dedent(
     """
@@ -60,16 +63,25 @@ SERVER = textwrap.dedent(
 )
 
 
-@pytest.fixture
-def serve(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Start a server that answers 200 after a delay; returns its URL."""
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[..., str]]:
+    """The URL of a server that answers 200 after a delay, one a delay for all tests."""
+    started: dict[float, subprocess.Popen[str]] = {}
+    urls: dict[float, str] = {}
 
-    def start(delay: float = 0) -> str:
-        process = spawn("-c", SERVER, delay)
-        assert process.stdout is not None
-        return f"http://127.0.0.1:{int(process.stdout.readline())}/"
+    def url(delay: float = 0) -> str:
+        if delay not in urls:
+            process = started[delay] = subprocess.Popen(
+                [sys.executable, "-c", SERVER, str(delay)], stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            urls[delay] = f"http://127.0.0.1:{int(process.stdout.readline())}/"
+        return urls[delay]
 
-    return start
+    yield url
+    for process in started.values():
+        process.kill()
+        process.communicate()
 
 
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
@@ -99,7 +111,7 @@ class Terminal:
         self.master, self.slave = pty.openpty()
         termios.tcsetwinsize(self.slave, (24, columns))
         self.modes = termios.tcgetattr(self.slave)
-        self.screen = ""
+        self.screen = self.passed = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-c", before + DRIVER, settings],
@@ -121,7 +133,7 @@ class Terminal:
             left = deadline - time.monotonic()
             assert left > 0, f"{pattern!r} not in {self.screen!r}"
             self.read(left)
-        self.screen = self.screen[match.end() :]
+        self.passed, self.screen = self.screen[: match.start()], self.screen[match.end() :]
         return match
 
     def read(self, seconds: float) -> None:
@@ -192,7 +204,7 @@ def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
     session.expect(re.escape("How many clients? "))
     session.type(" 7 \n")
     session.expect(
-        r"7 clients to http://127.0.0.1:\d+/, seed \d+; \? shows the keys that act, any other key"
+        r"7 clients to http://127.0.0.1:\d+/, seed \d+\r\n\? shows the keys that act, any other key"
     )
     session.expect(r"\r7 clients \d+ s: [1-9]\d* sent \d+/s, [1-9]\d* admitted")
     assert termios.tcgetattr(session.slave)[3] & (termios.ICANON | termios.ECHO) == 0
@@ -261,6 +273,16 @@ def test_leaving_at_the_question_ends_it_without_a_request(
     assert "Traceback" not in session.screen
 
 
+def test_long_lines_are_broken_at_words(
+    serve: Callable[..., str], terminal: Callable[..., Terminal]
+) -> None:
+    session = terminal(f"url={serve()!r}, clients=3", columns=44)
+    session.expect(r"any other key or\r\n  Ctrl-C stops\r\n")
+    session.type("x")
+    session.expect(r"draining: requests in flight finish, nothing\r\n  new is sent; again")
+    assert session.end()[0] == 0
+
+
 @pytest.mark.parametrize("columns", [20, 60])
 def test_the_live_line_is_rewritten_in_place_and_never_wider_than_the_terminal(
     serve: Callable[..., str], terminal: Callable[..., Terminal], columns: int
@@ -286,13 +308,13 @@ def test_a_run_whose_disk_gets_full_is_summed_up_and_fails(
     log = tmp_path / "full.jsonl"
     settings = f"url={serve()!r}, clients=9, behaviour='saturate', log={str(log)!r}"
     session = terminal(settings, whole=whole, before=SMALL_DISK)
-    match = session.expect(r"(?s)(.*)error: cannot write the log \S+full.jsonl: File too large")
+    session.expect(r"error: cannot write the log \S+full.jsonl: File too large")
     code, out = session.end()
     assert code == 73
-    told = match[1].rpartition("\x1b[?1049l")[2] if whole else out
+    told = session.passed.rpartition("\x1b[?1049l")[2] if whole else out
     assert re.search(r"^requests  [1-9]\d* in", told, re.MULTILINE)  # as far as it came
     assert termios.tcgetattr(session.slave) == session.modes
-    assert "Traceback" not in match[1]
+    assert "Traceback" not in session.passed
     assert len(read_log(log)) > 0
 
 
@@ -559,18 +581,13 @@ def test_nothing_listening_is_one_error_that_says_how_to_start_the_server(
     ],
 )
 def test_a_bad_value_is_named_before_anything_is_sent(
-    serve: Callable[..., str],
-    spawn: Callable[..., subprocess.Popen[str]],
-    settings: str,
-    named: str,
+    serve: Callable[..., str], capsys: pytest.CaptureFixture[str], settings: str, named: str
 ) -> None:
     url = "" if "url=" in settings else f"url={serve()!r}, "
-    process = spawn("-c", DRIVER, url + settings)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 64
-    assert named in err
-    assert "Traceback" not in err
-    assert out == ""
+    with pytest.raises(RateproofError, match=re.escape(named)) as refused:
+        run_client(eval(f"ClientSettings.told({url}{settings})"))
+    assert refused.value.exit_code == 64
+    assert capsys.readouterr().out == ""
 
 
 def test_an_unwritable_log_is_said_before_anything_is_sent(

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import stat
 import struct
 import subprocess
@@ -14,10 +15,11 @@ import pytest
 from rateproof._native import Table, hit_all
 from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreMismatch
 
-HOUR_NS = 3_600 * 10**9
+SECOND_NS = 10**9
+HOUR_NS = 3_600 * SECOND_NS
 
 # Where words of the header stand, 8 bytes each in the machine's order.
-READY, BOOT = 8, 56
+READY, BOOT, NAMESPACE = 8, 56, 104
 
 
 def sliding_log(path: Path | str | None, limit: int, window_ns: int, capacity: int) -> Table:
@@ -101,7 +103,7 @@ def test_a_table_of_another_layout_is_refused_naming_both(path):
     content = path.read_bytes()
     at = 7 if sys.byteorder == "little" else 0
     path.write_bytes(content[:at] + b"\x63" + content[at + 1 :])
-    with pytest.raises(StoreMismatch, match="layout 99, this core reads layout 3"):
+    with pytest.raises(StoreMismatch, match="layout 99, this core reads layout 4"):
         sliding_log(path, 5, HOUR_NS, 100)
 
 
@@ -164,12 +166,77 @@ except StoreError as error:
     assert admissions(sliding_log(path, 5, HOUR_NS, 100_000), b"a") == 5
 
 
-def test_a_table_whose_name_was_removed_still_works_for_those_who_have_it(path):
-    table = sliding_log(path, 5, HOUR_NS, 100)
+@pytest.mark.parametrize("remade", [False, True])
+def test_a_table_that_was_deleted_counts_for_one_more_second(path, remade):
+    table = sliding_log(path, 2, HOUR_NS, 100)
+    hit = lambda table, now_ns: table.hit(b"a", 1, now_ns)[0]  # noqa: E731
+    assert hit(table, 0)
     path.unlink()
-    assert admissions(table, b"a") == 5
-    assert admissions(sliding_log(path, 5, HOUR_NS, 100), b"a") == 5
-    assert admissions(table, b"a") == 0
+    other = sliding_log(path, 2, HOUR_NS, 100) if remade else None
+    assert [hit(table, SECOND_NS - 1) for _ in range(2)] == [True, False]
+    if other is not None:
+        assert hit(other, SECOND_NS - 1)
+    assert hit(table, SECOND_NS)
+    left = [hit(sliding_log(path, 2, HOUR_NS, 100), SECOND_NS) for _ in range(2)]
+    assert left == ([False, False] if remade else [True, False])
+    assert not hit(table, SECOND_NS)
+
+
+def test_a_table_in_a_folder_that_is_gone_makes_it_again_for_its_user_alone(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    tables = [sliding_log(folder / name, 2, HOUR_NS, 100) for name in ("one", "two")]
+    assert hit_all(tables, b"a", 2, 0)[0]
+    shutil.rmtree(folder)
+    assert [hit_all(tables, b"a", 2, SECOND_NS)[0] for _ in range(2)] == [True, False]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert sorted(each.name for each in folder.iterdir()) == ["one", "two"]
+
+
+def test_a_deleted_table_that_cannot_be_made_again_is_an_error_each_time(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    table = sliding_log(folder / "table", 2, HOUR_NS, 100)
+    shutil.rmtree(folder)
+    folder.touch()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="cannot open table"):
+            table.hit(b"a", 1, 0)
+    folder.unlink()
+    assert table.hit(b"a", 1, 0)[0]
+
+
+IN_NAMESPACE = """
+import sys
+from rateproof._native import Table
+from rateproof.errors import StoreMismatch
+try:
+    print(Table(sys.argv[1], "sliding-log", 5, 3_600 * 10**9, 5, 100).hit(b"a", 1, None)[2])
+except StoreMismatch as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("ahead_s", [0, 1000])
+def test_a_table_is_shared_by_those_who_read_one_clock_and_refused_to_others(path, ahead_s):
+    """Where namespaces of time are forbidden, the other one is written into the table."""
+    sliding_log(path, 5, HOUR_NS, 100).hit(b"a", 1, None)
+    command = ["unshare", "--time", "--monotonic", str(ahead_s), "--fork"]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        command = []
+        with path.open("r+b") as file:
+            os.pwrite(file.fileno(), struct.pack("=Qq", 1, -ahead_s * SECOND_NS), NAMESPACE)
+    words = [*command, sys.executable, "-c", IN_NAMESPACE, str(path)]
+    said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    if ahead_s:
+        assert "is kept by the clock of time namespace " in said
+        assert said.count("(clock +0 s)") == 1
+        assert said.count(f"(clock {ahead_s:+} s)") + said.count(f"(clock {-ahead_s:+} s)") == 1
+        assert "one time namespace" in said
+    else:
+        assert said == "3\n"
 
 
 def test_who_closes_descriptors_by_number_keeps_its_lock_and_its_children_get_none(spawn, path):

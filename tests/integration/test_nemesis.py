@@ -223,12 +223,12 @@ def test_a_command_that_ends_says_its_last_words(free_port):
 def tester(spawn, free_port, tmp_path):
     """Run `rateproof test` against a server that it starts, and what came of it."""
 
-    def run(*arguments, deeds="all", seed=1, iterations=2):
+    def run(*arguments, deeds="all", seed=1, iterations=2, ours=("--self",)):
         url = f"http://127.0.0.1:{free_port}"
         options = ("--policy", "5 per 1s", "--seed", seed, "--iterations", iterations)
-        ours = () if "--start" in arguments else ("--self",)
+        whose = () if "--start" in arguments else ours
         process = spawn(
-            *("-m", "rateproof", "test", url, "--nemesis", deeds, *options, *ours),
+            *("-m", "rateproof", "test", url, "--nemesis", deeds, *options, *whose),
             *("--out", tmp_path, "--json", "--no-shrink", *arguments),
             cwd=tmp_path,
         )
@@ -304,7 +304,7 @@ def test_a_limiter_that_forgets_is_not_violated_when_nothing_is_done_to_it(teste
 
 def test_a_server_that_was_not_started_here_is_left_alone(tester, free_port):
     with socket.create_server(("127.0.0.1", free_port)):
-        code, lines, errors = tester()
+        code, lines, errors = tester(ours=())
         assert (code, lines) == (64, [])
         assert "a nemesis for" in errors
         assert "--start" in errors

@@ -1,6 +1,7 @@
 """The server, as real processes: exact across its workers, honest in its fields, orderly in death."""
 
 import contextlib
+import http.client
 import itertools
 import json
 import os
@@ -259,6 +260,35 @@ def test_a_killed_worker_is_replaced_and_loosens_nothing(start):
     code, _, said = server.stop()
     assert code == 0
     assert "Unexpected exit from worker" in said
+
+
+def killed_and_replaced(server):
+    """The only worker is killed, and another one serves; the time that took."""
+    (worker,) = server.workers()
+    began = time.monotonic()
+    os.kill(worker, signal.SIGKILL)
+    while time.monotonic() < began + 20 and server.process.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if server.status("b") in {200, 503} and server.workers() - {worker}:
+                return time.monotonic() - began
+    return None
+
+
+def test_a_worker_that_dies_again_and_again_is_replaced(start):
+    server = start(NATIVE, "--workers", 1, "--policy", "5 per 1h")
+    assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
+    assert None not in [killed_and_replaced(server) for _ in range(4)]
+    assert server.status("a") == 503
+    assert server.stop()[0] == 0
+
+
+@pytest.mark.slow
+def test_the_tenth_death_within_a_minute_ends_the_server(start):
+    server = start(NATIVE, "--workers", 1)
+    assert None not in [killed_and_replaced(server) for _ in range(9)]
+    os.kill(*server.workers(), signal.SIGKILL)
+    assert server.process.wait(10) == 70
+    assert "the worker processes died" in server.process.stderr.read()
 
 
 def test_workers_that_cannot_start_end_the_server(start):

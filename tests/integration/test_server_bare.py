@@ -2,6 +2,8 @@
 
 import contextlib
 import socket
+import struct
+from pathlib import Path
 
 BARE = "bare"
 
@@ -47,3 +49,43 @@ def test_without_granian_one_worker_serves_and_says_so(start):
     assert "1 worker process, not 3" in said
     assert "pip install granian" in said
     assert ", 1 worker, listening at" in said
+
+
+def threads_of(server):
+    return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
+
+
+def test_without_granian_connections_are_bounded_and_the_idlest_makes_room(start):
+    server = start(BARE)
+    with contextlib.ExitStack() as stack:
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+            for _ in range(560)
+        ]
+        for connection in idle:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        assert server.ask("/healthz")[0] == 200
+        assert threads_of(server) <= 512 + 8
+        assert idle[0].recv(1) == b""  # the idlest
+        idle[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle[-1].recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_without_granian_clients_that_leave_leave_no_traceback(start):
+    server = start(BARE)
+    for sent in (
+        b"",
+        b"GE",
+        b"GET / HTTP/1.1\r\n",
+        b"GET /?clientId=a HTTP/1.1\r\nHost: x\r\n\r\n" * 50,
+    ):
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+                connection.sendall(sent)
+                # Closed with a reset, not in order.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert server.ask("/healthz")[0] == 200
+    said = server.stop()[2]
+    assert "Traceback" not in said
+    assert "Exception" not in said

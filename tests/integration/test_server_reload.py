@@ -77,7 +77,7 @@ class Load:
         with contextlib.closing(self._server.connect()) as connection:
             connection.connect()
             first = connection.sock
-            while not self._over.wait(0.01):
+            while not self._over.wait(0.03):
                 sent_ns = time.monotonic_ns()
                 try:
                     status = self._server.status(key, connection=connection)

@@ -162,12 +162,15 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
     check = spawn("-m", "rateproof", "check", log, "--policy", "5 per 5s", "--json")
     again, errors = check.communicate(timeout=60)
     assert check.returncode == 1, errors
-    assert json.loads(again) == verdict
+    told = json.loads(again)
+    assert told.pop("answer").startswith("VIOLATED: ")
+    assert told == verdict
     assert verdict["outcome"] == "violated"
 
 
 def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK, "--self", "--iterations", 1)
+    junit = tmp_path / "junit.xml"
+    process = tester(free_port, *QUICK, "--self", "--iterations", 1, "--junit", junit)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "a server of our own is started" in errors.splitlines()[0]
@@ -175,7 +178,10 @@ def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path)
         assert probe.connect_ex(("127.0.0.1", free_port)) != 0, "the child was left running"
     text = (tmp_path / SUMMARY).read_text()
     assert "verdict   consistent" in text
-    assert "our own server" in text, "nobody must take it for a test of theirs"
+    for report in (SUMMARY, "test_report.html"):
+        text = (tmp_path / report).read_text()
+        assert "our own server" in text, "nobody must take it for a test of theirs"
+    assert '<property name="server" value="our own"' in junit.read_text()
 
 
 @pytest.mark.parametrize("words", [(), ("--no-start",)])
@@ -208,7 +214,7 @@ def test_the_output_folder_is_made(tester, server, free_port, tmp_path):
 
 
 def test_a_server_of_its_own_that_dies_is_a_crash_and_is_restarted(tester, free_port, tmp_path):
-    process = tester(free_port, *QUICK, "--self")
+    process = tester(free_port, *QUICK, "--self", "--no-shrink")
     wait_for_text(tmp_path / SUMMARY, "iteration 1")
     time.sleep(0.5)
     (child,) = children(process.pid)
@@ -254,15 +260,19 @@ def test_a_signal_stops_it_with_totals(tester, server, free_port, tmp_path, numb
     server()
     process = tester(free_port, *QUICK)
     for line in process.stderr:
-        if line.startswith("iteration 2"):
+        if line.startswith("iteration 1"):
             break
+    while not [*tmp_path.glob("test_log_*_000001.*")]:
+        time.sleep(0.02)
+    time.sleep(0.5)  # the second has begun, and lasts longer
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     text = (tmp_path / SUMMARY).read_text()
     assert "stopped   after" in text
     assert output.startswith("total of 2 iterations\n")
-    assert output.strip() in text
+    totals, _, line = output.strip().rpartition("\n")
+    assert f"{line}\n{totals}" in text, "the answer is last here and first there"
 
 
 def test_a_kill_loses_at_most_the_iteration_in_flight(tester, server, free_port, tmp_path):
@@ -388,7 +398,7 @@ def test_a_second_signal_ends_it_at_once_and_keeps_the_totals(tester, free_port,
     with socket.create_server(("127.0.0.1", free_port), backlog=512):  # accepts, never answers
         process = tester(free_port, *QUICK)
         for line in process.stderr:
-            if line.startswith("iteration 1"):
+            if line.startswith("  command"):
                 break
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)

@@ -156,8 +156,8 @@ def replay(log: EventLog, wanted: Scenario, number: int) -> tuple[int, int]:
         How many rows there are, and when the plan wants the next one.
     """
     client = next(itertools.islice(wanted.clients(), number, None))
-    plan, start_ns = client.behaviour.program().plan(client.rng()), log.metadata["start_ns"]
-    aliases = {client.identity_as(alias): alias for alias in range(100)}
+    plan, start_ns = client.group.behaviour.program().plan(client.rng()), log.metadata["start_ns"]
+    aliases = {client.identity(alias): alias for alias in range(100)}
     events = [event for event in log if event.key in aliases]
     send = next(plan)
     for event in sorted(events, key=lambda event: event.sent_ns):
@@ -433,10 +433,10 @@ def test_after_a_burst_an_open_plan_goes_on_as_planned(server: Server, transport
     log = transport(wanted, control=control, observe=observe)
     bursts = 0
     for client in wanted.clients():
-        events = log.by_key()[client.identity]
+        events = log.by_key()[client.identity()]
         instants = sorted(event.intended_ns for event in events if event.intended_ns)
         due = [at - log.metadata["start_ns"] for at in instants]
-        first = next(client.behaviour.program().plan(client.rng())).intended_ns
+        first = next(client.group.behaviour.program().plan(client.rng())).intended_ns
         ours = [first + turn * 800 * MS for turn in range(4)]
         taken = [(at, instead) for at, instead in zip(ours, due, strict=False) if at != instead]
         assert len(due) >= 3

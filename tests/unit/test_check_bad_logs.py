@@ -1,8 +1,10 @@
 """`rateproof check` on bad logs: clear words, the right exit code, never a wrong verdict."""
 
+import io
 import itertools
 import json
 import random
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -354,3 +356,24 @@ def test_a_file_that_is_not_there_is_named_before_the_library_that_would_read_it
     monkeypatch.setattr("rateproof.events.parquet_reader.require_pyarrow", None)
     assert cli.main(["check", str(tmp_path / "nosuch.parquet")]) == 65
     assert "nosuch.parquet: No such file" in capsys.readouterr().err
+
+
+def test_a_first_line_without_an_end_is_refused_before_it_is_read(capsys, monkeypatch):
+    """Of an endless line 17 MB are read at most."""
+
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            type(self).given += len(buffer)
+            assert self.given < 17_000_000, "it goes on reading"
+            buffer[:] = b"{" * len(buffer)
+            return len(buffer)
+
+    endless = io.TextIOWrapper(io.BufferedReader(Endless()))
+    monkeypatch.setattr(sys, "stdin", endless)
+    assert cli.main(["check", "-"]) == 65
+    assert "its first line is longer than 16 MB" in capsys.readouterr().err

@@ -195,7 +195,7 @@ def test_a_row_that_is_not_plain_changes_nothing_for_those_around_it(rows, place
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_file_with_damage_anywhere_is_read_or_refused(tmp_path_factory, suffix, data):
     folder = tmp_path_factory.mktemp("damaged")

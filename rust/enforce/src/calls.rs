@@ -1,5 +1,6 @@
 //! The calls: hit, peek and reset of one table, and of several all or none.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -10,8 +11,6 @@ use crate::clock::{self, Reading};
 use crate::error::{Damage, Error};
 use crate::hash::Place;
 use crate::hold::Hold;
-use crate::slot::Slot;
-use crate::sync::coarse_ns;
 use crate::table::{Table, decision_time, look_time, slots_of};
 
 /// Rounds of one call that others may spoil before it goes on under the lock, or gives up there.
@@ -25,6 +24,9 @@ type Each<T> = SmallVec<[T; 4]>;
 
 /// Each quota's answer to one call, in the order of its tables.
 pub type Answers = Each<Answer>;
+
+/// When several tables decided, whether they all admitted, and what each says.
+type Ruling = (u64, bool, Answers);
 
 /// How much of a table is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,15 +58,29 @@ impl Table {
         guarded(&[self], || {
             self.check_cost(cost)?;
             let supplied = clock::supplied(now_ns)?;
-            let place = self.place(key);
-            if let Some(answer) = self.admit(&place, cost, supplied) {
-                return Ok(Some(answer));
+            loop {
+                let table = self.latest();
+                let place = table.place(key);
+                let decided = Cell::new(0);
+                let clock = || {
+                    let at = decision_time(&[table], supplied);
+                    decided.set(at.now);
+                    at
+                };
+                if let Some(answer) = table.admit(&place, cost, clock) {
+                    if table.stands(decided.get())? {
+                        return Ok(Some(answer));
+                    }
+                    continue;
+                }
+                let Some(_guard) = table.lock(patience)? else {
+                    return Ok(None);
+                };
+                let (at, _, answers) = settle(&[table], &[place], cost, supplied);
+                if table.stands(at)? {
+                    return Ok(answers.into_iter().next());
+                }
             }
-            let Some(_guard) = self.lock(patience)? else {
-                return Ok(None);
-            };
-            let (_, answers) = settle(&[self], &[place], cost, supplied);
-            Ok(answers.into_iter().next())
         })
     }
 
@@ -82,7 +98,9 @@ impl Table {
     ) -> Result<Option<Answer>, Error> {
         guarded(&[self], || {
             let supplied = asked(&[self], cost, now_ns)?;
-            Ok(self.look(&self.place(key), cost, &|| look_time(&[self], supplied)))
+            let table = self.latest();
+            let clock = || look_time(&[table], supplied);
+            Ok(table.look(&table.place(key), cost, &clock))
         })
     }
 
@@ -92,12 +110,12 @@ impl Table {
     /// `StoreError`: no lock can be had.
     pub fn reset(&self, key: &[u8], patience: Duration) -> Result<bool, Error> {
         guarded(&[self], || {
-            let place = self.place(key);
-            let Some(_guard) = self.lock(patience)? else {
+            let table = self.latest_seen()?;
+            let Some(_guard) = table.lock(patience)? else {
                 return Ok(false);
             };
-            if let Some(found) = self.find(&place) {
-                self.forget(found.slot);
+            if let Some(found) = table.find(&table.place(key)) {
+                table.forget(found.slot);
             }
             Ok(true)
         })
@@ -109,11 +127,12 @@ impl Table {
     /// `StoreError`: no lock can be had.
     pub fn clear(&self, patience: Duration) -> Result<bool, Error> {
         guarded(&[self], || {
-            let Some(_guard) = self.lock(patience)? else {
+            let table = self.latest_seen()?;
+            let Some(_guard) = table.lock(patience)? else {
                 return Ok(false);
             };
-            for slot in (0..self.shape.slots()).filter(|slot| !self.unowned(*slot)) {
-                self.forget(slot);
+            for slot in (0..table.shape.slots()).filter(|slot| !table.unowned(*slot)) {
+                table.forget(slot);
             }
             Ok(true)
         })
@@ -129,26 +148,66 @@ impl Table {
     /// How many slots count something at `now_ns`, or now: it looks at every slot.
     ///
     /// # Errors
-    /// `InvalidArgument`: the time.
+    /// `InvalidArgument`: the time. `StoreError`: it was deleted, and cannot be opened again.
     pub fn census(&self, now_ns: Option<u64>) -> Result<Census, Error> {
         guarded(&[self], || {
-            let now = look_time(&[self], clock::supplied(now_ns)?).now;
-            let live =
-                |slot: &usize| !self.unowned(*slot) && self.slot(*slot).busy_until(now) > now;
+            let table = self.latest_seen()?;
+            let now = look_time(&[table], clock::supplied(now_ns)?).now;
+            let slots = 0..table.shape.slots();
+            let live = |slot: &usize| table.is_live(*slot, now);
             Ok(Census {
-                live: (0..self.shape.slots()).filter(live).count() as u64,
-                slots: self.shape.slots() as u64,
+                slots: slots.len() as u64,
+                live: slots.filter(live).count() as u64,
             })
         })
     }
 
+    /// As `census`, of `count` slots that are spread over the table, others for each `turn`.
+    ///
+    /// They are the multiples of the golden ratio, which fill the table evenly.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: the time.
+    pub fn sample(&self, now_ns: Option<u64>, turn: u64, count: u64) -> Result<Census, Error> {
+        let slots = self.slots();
+        if count >= slots {
+            return self.census(now_ns);
+        }
+        guarded(&[self], || {
+            let table = self.latest_seen()?;
+            let now = look_time(&[table], clock::supplied(now_ns)?).now;
+            let spread = |step: u64| {
+                let turned = step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                ((u128::from(turned) * u128::from(slots)) >> 64) as usize
+            };
+            let live = |slot: &usize| table.is_live(*slot, now);
+            let first = turn.wrapping_mul(count);
+            let steps = (0..count).map(|step| spread(first.wrapping_add(step)));
+            Ok(Census {
+                live: steps.filter(live).count() as u64,
+                slots: count,
+            })
+        })
+    }
+
+    /// Whether anything in the slot counts at `now`.
+    fn is_live(&self, slot: usize, now: u64) -> bool {
+        !self.unowned(slot) && self.slot(slot).busy_until(now) > now
+    }
+
+    /// How many places for keys there are.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.shape.slots() as u64
+    }
+
     /// A hit without the lock; `None` when it takes the lock to decide.
     #[inline]
-    fn admit(&self, place: &Place, cost: u64, supplied: Option<u64>) -> Option<Answer> {
+    fn admit(&self, place: &Place, cost: u64, clock: impl Fn() -> Reading) -> Option<Answer> {
         for _ in 0..ROUNDS {
             let found = self.find(place)?;
             let slot = self.slot(found.slot);
-            let answer = slot.admit(cost, || decision_time(&[self], supplied))?;
+            let answer = slot.admit(cost, &clock)?;
             if self.still(found) {
                 return Some(answer);
             }
@@ -227,19 +286,28 @@ pub fn hit_all(
     }
     guarded(tables, || {
         let supplied = asked(tables, cost, now_ns)?;
-        let ordered = in_order(tables)?;
-        let places: Each<Place> = tables.iter().map(|table| table.place(key)).collect();
-        if let Some(answers) = deny(tables, &places, cost, supplied) {
-            return Ok(Some((false, answers)));
-        }
-        let mut guards = Each::new();
-        for table in ordered {
-            match table.lock(patience)? {
-                Some(guard) => guards.push(guard),
-                None => return Ok(None),
+        loop {
+            let tables: &Each<&Table> = &tables.iter().map(|table| table.latest()).collect();
+            let ordered = in_order(tables)?;
+            let places: Each<Place> = tables.iter().map(|table| table.place(key)).collect();
+            let denied = deny(tables, &places, cost, supplied);
+            let mut guards = Each::new();
+            for table in ordered.iter().filter(|_| denied.is_none()) {
+                match table.lock(patience)? {
+                    Some(guard) => guards.push(guard),
+                    None => return Ok(None),
+                }
+            }
+            let (at, admitted, answers) =
+                denied.unwrap_or_else(|| settle(tables, &places, cost, supplied));
+            let mut all = true;
+            for table in tables {
+                all &= table.stands(at)?;
+            }
+            if all {
+                return Ok(Some((admitted, answers)));
             }
         }
-        Ok(Some(settle(tables, &places, cost, supplied)))
     })
 }
 
@@ -257,6 +325,7 @@ pub fn peek_all(
 ) -> Result<Option<Answers>, Error> {
     guarded(tables, || {
         let supplied = asked(tables, cost, now_ns)?;
+        let tables: &Each<&Table> = &tables.iter().map(|table| table.latest()).collect();
         let look =
             |table: &&Table| table.look(&table.place(key), cost, &|| look_time(tables, supplied));
         Ok(tables.iter().map(look).collect())
@@ -291,8 +360,11 @@ fn asked(tables: &[&Table], cost: u64, now_ns: Option<u64>) -> Result<Option<u64
 /// The tables in the one order in which everybody takes their locks, each once.
 fn in_order<'a>(tables: &[&'a Table]) -> Result<Each<&'a Table>, Error> {
     let mut ordered = Each::from_slice(tables);
-    ordered.sort_by_key(|table| table.id());
-    if ordered.is_empty() || ordered.windows(2).any(|pair| pair[0].id() == pair[1].id()) {
+    let is_in_order = |tables: &[&Table]| tables.windows(2).all(|two| two[0].id() < two[1].id());
+    if !is_in_order(&ordered) {
+        ordered.sort_by_key(|table| table.id());
+    }
+    if ordered.is_empty() || !is_in_order(&ordered) {
         return Err(Error::invalid(
             format!("hit_all got {} tables, none or one twice", tables.len()),
             "one or more tables, each once",
@@ -303,19 +375,25 @@ fn in_order<'a>(tables: &[&'a Table]) -> Result<Each<&'a Table>, Error> {
 
 /// Without the locks: the answers when one of the quotas denies, which is all it takes.
 ///
-/// What fits at a time that is over fits now, as far as can be seen: only for what does not is the
-/// clock read, which takes longer than all else.
-fn deny(tables: &[&Table], places: &[Place], cost: u64, supplied: Option<u64>) -> Option<Answers> {
-    let past = supplied.unwrap_or_else(coarse_ns);
+/// What fits at a time just before seems to fit: only for what does not is the clock read again,
+/// after each state.
+fn deny(tables: &[&Table], places: &[Place], cost: u64, supplied: Option<u64>) -> Option<Ruling> {
+    let before = supplied.unwrap_or_else(clock::now_ns);
     let mut pairs = tables.iter().zip(places);
-    if pairs.all(|(table, place)| table.seems_free(place, past, cost)) {
+    if pairs.all(|(table, place)| table.seems_free(place, before, cost)) {
         return None;
     }
-    let look = |(table, place): (&&Table, &Place)| {
-        table.look(place, cost, &|| decision_time(tables, supplied))
+    let decided = Cell::new(0);
+    let clock = || {
+        let at = decision_time(tables, supplied);
+        decided.set(at.now);
+        at
     };
-    let answers: Option<Answers> = tables.iter().zip(places).map(look).collect();
-    answers.filter(|answers| answers.iter().any(Answer::denied))
+    let pairs = tables.iter().zip(places);
+    let looks = pairs.map(|(table, place)| table.look(place, cost, &clock));
+    let answers = looks.collect::<Option<Answers>>()?;
+    let denied = answers.iter().any(Answer::denied);
+    denied.then_some((decided.get(), false, answers))
 }
 
 /// Under the locks: decides, with every slot in hand, by one reading of the clock.
@@ -324,24 +402,32 @@ pub(crate) fn settle(
     places: &[Place],
     cost: u64,
     supplied: Option<u64>,
-) -> (bool, Answers) {
-    let frozen = tables.iter().zip(places).map(|(table, place)| {
-        let slot = table.slot(table.locate(place, supplied)?);
-        Ok((slot, slot.freeze()))
-    });
-    let parts: Each<Result<(Slot<'_>, Hold), u64>> = frozen.collect();
+) -> Ruling {
+    let mut held: Each<Result<(usize, Hold), u64>> = Each::new();
+    for (table, place) in tables.iter().zip(places) {
+        let found = table.locate(place, supplied);
+        held.push(found.map(|slot| (slot, table.slot(slot).freeze())));
+    }
     let at = decision_time(tables, supplied);
-    let found = |(slot, hold): &(Slot<'_>, Hold)| slot.survey(hold, at.now, cost);
-    let fits = |part| found(part).available_at <= at.now;
-    let admitted = parts.iter().all(|part| part.as_ref().is_ok_and(fits));
-    let answer = |part: Result<(Slot<'_>, Hold), u64>| match part {
-        Ok((slot, hold)) if admitted => Answer::admitted(slot.commit(&hold, at.now, cost), at),
-        Ok(part) => {
-            let looked = Answer::looked(found(&part), at);
-            part.0.thaw(&part.1);
-            looked
-        }
-        Err(ready_at) => Answer::full(ready_at, at),
+    let fits = |(table, part): (&&Table, &Result<(usize, Hold), u64>)| match part {
+        Ok((slot, hold)) => table.slot(*slot).survey(hold, at.now, cost).available_at <= at.now,
+        Err(_) => false,
     };
-    (admitted, parts.into_iter().map(answer).collect())
+    let admitted = tables.iter().zip(&held).all(fits);
+    let mut answers = Answers::new();
+    for (table, part) in tables.iter().zip(&held) {
+        answers.push(match part {
+            Ok((slot, hold)) if admitted => {
+                Answer::admitted(table.slot(*slot).commit(hold, at.now, cost), at)
+            }
+            Ok((slot, hold)) => {
+                let slot = table.slot(*slot);
+                let looked = Answer::looked(slot.survey(hold, at.now, cost), at);
+                slot.thaw(hold);
+                looked
+            }
+            Err(ready_at) => Answer::full(*ready_at, at),
+        });
+    }
+    (at.now, admitted, answers)
 }

@@ -7,22 +7,37 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic;
 
 use crate::error::Error;
-use crate::file;
+use crate::file::{self, Backing};
 use crate::mapping::Mapping;
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys;
+use crate::sys::{self, Successor};
 
 /// How many different things are counted.
-pub const COUNTS: usize = 8;
+pub const COUNTS: usize = OFTEN + 2;
+
+/// Those that each processor has a line of; the others have words behind the signature.
+const OFTEN: usize = 8;
 
 const SIGNATURE: u64 = u64::from_ne_bytes(*b"ratecnt\x01");
+/// How often a process found the store that these belong to deleted.
+const DELETED: usize = 8;
 const LINES: usize = 63;
-const BYTES: u64 = (8 * COUNTS * (1 + LINES)) as u64;
+const BYTES: u64 = (8 * OFTEN * (1 + LINES)) as u64;
 
-/// Eight counters, of this process and those it forks, or, with a path, of all who open the path.
-pub struct Counters(Mapping);
+/// Counters, of this process and those it forks, or, with a path, of all who open the path.
+///
+/// Who finds that the path has come to mean another file goes over to that, when a table of its
+/// store was deleted or the sums are asked for.
+pub struct Counters {
+    mapping: Mapping,
+    backing: Option<Backing>,
+    /// `file::removals` at the last look for the file.
+    seen: atomic::AtomicU64,
+    successor: Successor<Self>,
+}
 
 impl Counters {
     /// Opens the counters at `path`, making them where there are none; without a path, in memory.
@@ -38,14 +53,20 @@ impl Counters {
                 "more room, or another name",
             )
         };
-        let file = match path {
-            Some(path) => file::named(path)?.file,
-            None => sys::anonymous_file().map_err(failed)?,
+        let backing = path.map(file::named).transpose()?;
+        let mapping = match &backing {
+            Some(backing) => map(&backing.file),
+            None => sys::anonymous_file().and_then(|file| map(&file)),
         };
-        let mapping = map(&file).map_err(failed)?;
+        let mapping = mapping.map_err(failed)?;
         let signature = &mapping.words()[0];
         match signature.compare_exchange(0, SIGNATURE, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) | Err(SIGNATURE) => Ok(Self(mapping)),
+            Ok(_) | Err(SIGNATURE) => Ok(Self {
+                mapping,
+                backing,
+                seen: file::removals().into(),
+                successor: Successor::none(),
+            }),
             Err(_) => Err(Error::mismatch(
                 format!("{name} holds no counters of the native core"),
                 "choose another name, or remove the file while nothing uses it",
@@ -54,26 +75,71 @@ impl Counters {
     }
 
     /// One more of `which`, below [`COUNTS`].
+    #[inline]
     pub fn add(&self, which: usize) {
-        let line = self.line(sys::processor() % LINES);
-        line[which % COUNTS].fetch_add(1, Ordering::Relaxed);
+        let counters = self.latest();
+        let word = match which {
+            0..OFTEN => &counters.line(1 + sys::processor() % LINES)[which],
+            _ => counters.seldom(which),
+        };
+        word.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many of each since the counters were made.
     #[must_use]
     pub fn totals(&self) -> [u64; COUNTS] {
+        let newest = self.latest().looked_for();
         let mut totals = [0; COUNTS];
-        for number in 0..LINES {
-            for (total, word) in totals.iter_mut().zip(self.line(number)) {
+        for number in 1..=LINES {
+            for (total, word) in totals.iter_mut().zip(newest.line(number)) {
                 *total = u64::wrapping_add(*total, word.load(Ordering::Relaxed));
             }
+        }
+        for (which, total) in totals.iter_mut().enumerate().skip(OFTEN) {
+            *total = newest.seldom(which).load(Ordering::Relaxed);
         }
         totals
     }
 
+    fn seldom(&self, which: usize) -> &AtomicU64 {
+        &self.mapping.words()[1 + which.min(COUNTS - 1) - OFTEN]
+    }
+
+    /// Those that count: these, or what came in their place.
+    #[inline]
+    fn latest(&self) -> &Self {
+        let mut counters = self;
+        while let Some(successor) = counters.successor.get() {
+            counters = successor;
+        }
+        let removals = file::removals();
+        if counters.seen.load(Ordering::Relaxed) == removals {
+            return counters;
+        }
+        counters.after(removals)
+    }
+
+    /// `latest` when a file of this process was found removed.
+    #[cold]
+    fn after(&self, removals: u64) -> &Self {
+        self.seen.store(removals, Ordering::Relaxed);
+        self.looked_for()
+    }
+
+    /// These, or what has come in their place if their file is gone.
+    fn looked_for(&self) -> &Self {
+        let path = self.backing.as_ref().filter(|backing| backing.is_removed());
+        if let Some(path) = path.and_then(|backing| backing.path.as_deref())
+            && let Ok(successor) = Self::open(Some(path))
+        {
+            successor.seldom(DELETED).fetch_add(1, Ordering::Relaxed);
+            self.successor.set(successor);
+        }
+        self.successor.get().unwrap_or(self)
+    }
+
     fn line(&self, number: usize) -> &[AtomicU64] {
-        let first = COUNTS * (1 + number);
-        &self.0.words()[first..first + COUNTS]
+        &self.mapping.words()[OFTEN * number..OFTEN * (number + 1)]
     }
 }
 

@@ -1,9 +1,10 @@
-//! The file behind a table: whose it is, and what to call it.
+//! The file behind a table: whose it is, what to call it, and whether it is still in its place.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
 use crate::quota::Algorithm;
@@ -18,11 +19,26 @@ pub(crate) struct FileId {
 
 impl FileId {
     pub(crate) fn of(file: &File) -> io::Result<Self> {
-        file.metadata().map(|found| Self {
+        file.metadata().map(|found| Self::from(&found))
+    }
+}
+
+impl From<&Metadata> for FileId {
+    fn from(found: &Metadata) -> Self {
+        Self {
             device: found.dev(),
             inode: found.ino(),
-        })
+        }
     }
+}
+
+/// How many files of this process were found removed.
+static REMOVALS: AtomicU64 = AtomicU64::new(0);
+
+/// A number that is another one whenever a file was found removed.
+#[inline]
+pub(crate) fn removals() -> u64 {
+    REMOVALS.load(Ordering::Relaxed)
 }
 
 /// An open file that holds, or will hold, a table.
@@ -42,6 +58,43 @@ impl Backing {
         }
     }
 
+    /// Whether others can no longer open the file by its name: it was deleted, or has made room
+    /// for another one.
+    pub(crate) fn is_removed(&self) -> bool {
+        let Some(path) = &self.path else { return false };
+        match fs::symlink_metadata(path) {
+            Ok(found) => FileId::from(&found) != self.id,
+            // After a chroot the name is not there, and the file is.
+            Err(_) => self
+                .file
+                .metadata()
+                .is_ok_and(|found| FileId::from(&found) == self.id && found.nlink() == 0),
+        }
+    }
+
+    /// The path of a file that was removed, with its folder made again if that went, too.
+    pub(crate) fn made_room(&self) -> Result<&Path, Error> {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or(path);
+        let made = DirBuilder::new().mode(0o700).create(folder);
+        match fs::symlink_metadata(folder) {
+            Ok(found) if found.is_dir() && found.uid() == sys::effective_user() => Ok(path),
+            Ok(_) => Err(self.failed("open", &io::ErrorKind::NotADirectory.into())),
+            Err(error) => Err(self.failed("open", made.as_ref().err().unwrap_or(&error))),
+        }
+    }
+
+    /// Says that the file was removed, and that another one counts from here on.
+    pub(crate) fn give_up(&self) {
+        REMOVALS.fetch_add(1, Ordering::Relaxed);
+        let name = self.name();
+        let _ = writeln!(
+            io::stderr(),
+            "rateproof: {name} was deleted while it was open: what it counted is lost, and this \
+             process goes on with the one that is there now"
+        );
+    }
+
     pub(crate) fn failed(&self, verb: &str, error: &io::Error) -> Error {
         let hint = match error.raw_os_error() {
             Some(libc::ENOSPC | libc::ENOMEM | libc::EFBIG | libc::EDQUOT) => {
@@ -54,10 +107,11 @@ impl Backing {
     }
 
     pub(crate) fn cannot_lock(&self, error: &io::Error) -> Error {
-        Error::store(
-            format!("cannot lock {}: {error}", self.name()),
-            "open the table in the process and as the user that uses it",
-        )
+        let hint = match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => "more open files (ulimit -n), or fewer of them",
+            _ => "open the table in the process and as the user that uses it",
+        };
+        Error::store(format!("cannot lock {}: {error}", self.name()), hint)
     }
 }
 
@@ -95,13 +149,9 @@ pub(crate) fn named(path: &Path) -> Result<Backing, Error> {
     if found.mode() & 0o077 != 0 {
         return Err(refuse(format!("its mode is {:04o}", found.mode() & 0o7777)));
     }
-    let id = FileId {
-        device: found.dev(),
-        inode: found.ino(),
-    };
     Ok(Backing {
         file,
         path: Some(path.to_owned()),
-        id,
+        id: FileId::from(&found),
     })
 }

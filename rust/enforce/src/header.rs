@@ -2,13 +2,14 @@
 
 use crate::error::Error;
 use crate::hash::Seed;
+use crate::origin::Origin;
 use crate::quota::{Algorithm, Quota};
 use crate::shape::{HEADER_WORDS, Shape};
 use crate::sync::{AtomicU64, Ordering};
 
 /// "ratetab" and the layout's version, in one word.
 const SIGNATURE: u64 = u64::from_ne_bytes([b'r', b'a', b't', b'e', b't', b'a', b'b', VERSION]);
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 // The words of the page; the others are kept for later and are 0.
 const WORD_SIGNATURE: usize = 0;
@@ -22,6 +23,8 @@ const WORD_BOOT: usize = 7;
 pub(crate) const WORD_FLOOR: usize = 9;
 const WORD_ALGORITHM: usize = 11;
 const WORD_BURST: usize = 12;
+const WORD_NAMESPACE: usize = 13;
+const WORD_OFFSET: usize = 14;
 /// The lock, on a cache line of its own, and how many numbers processes have asked for.
 pub(crate) const WORD_LOCK: usize = 16;
 pub(crate) const WORD_NUMBERS: usize = 17;
@@ -37,28 +40,16 @@ pub(crate) enum State {
     Ready,
 }
 
-/// The identity of this boot, 0 where there is none to be had.
-pub(crate) fn boot_id() -> (u64, u64) {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
-    let id = u128::from_str_radix(&digits, 16).unwrap_or(0);
-    ((id >> 64) as u64, id as u64)
-}
-
 /// Decides what a file is from its length and its first page (missing bytes read as 0).
 pub(crate) fn inspect(
     page: &[u64; HEADER_WORDS],
     length: u64,
     shape: &Shape,
-    boot: (u64, u64),
+    here: &Origin,
     name: &str,
 ) -> Result<State, Error> {
-    let foreign = |what: &str| {
-        Error::mismatch(
-            format!("{name} {what}"),
-            "choose another name, or remove the file while nothing uses it",
-        )
-    };
+    let other = "choose another name, or remove the file while nothing uses it";
+    let foreign = |what: &str| Error::mismatch(format!("{name} {what}"), other);
     if length == 0 {
         return Ok(State::Blank);
     }
@@ -77,11 +68,13 @@ pub(crate) fn inspect(
     if length < 8 * HEADER_WORDS as u64 {
         return Err(foreign(&format!("is truncated to {length} bytes")));
     }
-    let found = fingerprint(page);
-    if found.as_deref() != Some(&shape.to_string()) {
+    let found = match kept(page) {
+        Some((quota, capacity)) => format!("{quota}, capacity {capacity}"),
+        None => "an unknown algorithm".to_owned(),
+    };
+    if found != shape.to_string() {
         return Err(foreign(&format!(
-            "has {}, but was opened with {shape}",
-            found.as_deref().unwrap_or("an unknown algorithm")
+            "has {found}, but was opened with {shape}"
         )));
     }
     if length != shape.bytes {
@@ -90,26 +83,36 @@ pub(crate) fn inspect(
             shape.bytes
         )));
     }
-    let written = (page[WORD_BOOT], page[WORD_BOOT + 1]);
-    if written != boot && written != (0, 0) && boot != (0, 0) {
+    let written = Origin {
+        boot: [page[WORD_BOOT], page[WORD_BOOT + 1]],
+        namespace: page[WORD_NAMESPACE],
+        offset_ns: page[WORD_OFFSET].cast_signed(),
+    };
+    if written.is_over(here) {
         return Ok(State::Stale);
+    }
+    if !written.agrees(here) {
+        return Err(Error::mismatch(
+            format!("{name} is kept by the clock of {written}, this process reads that of {here}"),
+            "run all of its users in one time namespace, or give them stores of their own",
+        ));
     }
     Ok(State::Ready)
 }
 
-/// What a page says that its table is of, in the words of a [`Shape`].
-fn fingerprint(page: &[u64; HEADER_WORDS]) -> Option<String> {
+/// The quota and the capacity of a page's table.
+pub(crate) fn kept(page: &[u64; HEADER_WORDS]) -> Option<(Quota, u64)> {
     let quota = Quota {
         algorithm: *Algorithm::ALL.get(page[WORD_ALGORITHM] as usize)?,
         limit: page[WORD_LIMIT],
         window_ns: page[WORD_WINDOW],
         burst: page[WORD_BURST],
     };
-    Some(format!("{quota}, capacity {}", page[WORD_CAPACITY]))
+    Some((quota, page[WORD_CAPACITY]))
 }
 
 /// Writes the page over cleared words, readiness last.
-pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, boot: (u64, u64)) {
+pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, here: &Origin) {
     let put = |index: usize, value: u64| words[index].store(value, Ordering::Release);
     put(WORD_SIGNATURE, SIGNATURE);
     put(WORD_ALGORITHM, shape.quota.algorithm.number());
@@ -119,8 +122,10 @@ pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, boot: (u64, 
     put(WORD_CAPACITY, shape.capacity);
     put(WORD_SEED, seed.0);
     put(WORD_SEED + 1, seed.1);
-    put(WORD_BOOT, boot.0);
-    put(WORD_BOOT + 1, boot.1);
+    put(WORD_BOOT, here.boot[0]);
+    put(WORD_BOOT + 1, here.boot[1]);
+    put(WORD_NAMESPACE, here.namespace);
+    put(WORD_OFFSET, here.offset_ns.cast_unsigned());
     put(WORD_READY, 1);
 }
 

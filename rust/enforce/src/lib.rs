@@ -130,6 +130,14 @@
 //! A thread does not die alone with the lock in its hand: it calls no foreign code meanwhile, and
 //! a panic gives the lock back.
 //!
+//! # A file that is deleted
+//!
+//! Who opens its name afterwards makes another one, and counts anew. So a call that has decided at
+//! `now` looks for the file, unless it was seen there less than a second before `now`. Is it gone, the
+//! decision does not count; the call goes over to the table of that name, makes it if need be, and
+//! decides again, as all do after it. So what counts of the deleted table was decided within a second
+//! of the deletion, at most what one table admits; all later windows lie in the new one.
+//!
 //! # Orderings
 //!
 //! Loads acquire, stores release, swaps do both. Step 2 needs no more: admitter and sealer meet in
@@ -160,6 +168,7 @@ mod meter;
 #[cfg(all(test, loom))]
 mod models;
 mod opening;
+mod origin;
 mod owners;
 mod quota;
 mod shape;

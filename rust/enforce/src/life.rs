@@ -37,7 +37,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// The process's number; `None` when it has run out of descriptors for now.
+    /// The process's number; `None` when the machine cannot give one for now.
     ///
     /// `word` is the table's lock, and `next` counts the numbers that were tried.
     pub(crate) fn number(
@@ -127,10 +127,11 @@ fn reopen(backing: &Backing) -> io::Result<File> {
     }
 }
 
-/// Whether the process or the machine has run out of something for now.
+/// Whether the machine has run out of something for now. Of descriptors it is an error, which
+/// names them: who has none left is not helped by waiting.
 fn exhausted(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::ENOLCK)
+        Some(libc::ENOMEM | libc::EINTR | libc::ENOLCK)
     )
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use crate::file::{Backing, FileId, named};
 use crate::hash::Seed;
 use crate::header::{self, State};
 use crate::mapping::Mapping;
+use crate::origin::Origin;
+use crate::quota::Quota;
 use crate::shape::{HEADER_WORDS, Shape};
 use crate::sync::random;
 use crate::sys;
@@ -61,9 +63,7 @@ pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mappi
         let backing = named(path)?;
         let guard = Alone::with(&backing)?;
         // Whoever made the file may have removed it again before the lock was ours.
-        let still_there = std::fs::symlink_metadata(path)
-            .is_ok_and(|found| found.dev() == backing.id.device && found.ino() == backing.id.inode);
-        if still_there {
+        if !backing.is_removed() {
             let mapping = settle(&backing, shape)?;
             drop(guard);
             return Ok((backing, mapping));
@@ -78,16 +78,33 @@ pub(crate) fn open(path: Option<&Path>, shape: &Shape) -> Result<(Backing, Mappi
     ))
 }
 
+/// The quota and the capacity that the file at `path` says it is a table of; it is not made.
+pub(crate) fn kept(path: &Path) -> Result<(Quota, u64), Error> {
+    let page = File::open(path).and_then(|file| first_page(&file));
+    let page = page.map_err(|error| {
+        Error::store(
+            format!("cannot read table {}: {error}", path.display()),
+            "a table that is there",
+        )
+    })?;
+    header::kept(&page).ok_or_else(|| {
+        Error::mismatch(
+            format!("{} is no table that this core reads", path.display()),
+            "a table of this version",
+        )
+    })
+}
+
 /// Under the lock: makes the file a table, or checks that it is the one asked for.
 fn settle(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
-    let boot = header::boot_id();
+    let here = Origin::here();
     let length = backing
         .file
         .metadata()
         .map_err(|error| backing.failed("read", &error))?
         .len();
     let page = first_page(&backing.file).map_err(|error| backing.failed("read", &error))?;
-    let state = header::inspect(&page, length, shape, boot, &backing.name())?;
+    let state = header::inspect(&page, length, shape, &here, &backing.name())?;
     if state == State::Blank {
         // Nobody has a blank file mapped, so it may still change its length.
         let resize = || {
@@ -106,7 +123,7 @@ fn settle(backing: &Backing, shape: &Shape) -> Result<Mapping, Error> {
         if length > 0 {
             header::clear(mapping.words());
         }
-        header::write(mapping.words(), shape, new_seed()?, boot);
+        header::write(mapping.words(), shape, new_seed()?, &here);
     }
     Ok(mapping)
 }
@@ -132,7 +149,7 @@ fn anonymous(shape: &Shape) -> Result<(Backing, Mapping), Error> {
         )
     })?;
     let mapping = map(&backing, shape)?;
-    header::write(mapping.words(), shape, new_seed()?, header::boot_id());
+    header::write(mapping.words(), shape, new_seed()?, &Origin::here());
     Ok((backing, mapping))
 }
 

@@ -11,7 +11,7 @@ pub(crate) use std::sync::atomic::AtomicU64;
 pub(crate) use crate::stepping::{AtomicU64, random};
 
 #[cfg(not(all(test, loom)))]
-pub(crate) use crate::sys::{coarse_ns, monotonic_ns};
+pub(crate) use crate::sys::monotonic_ns;
 #[cfg(not(test))]
 pub(crate) use getrandom::u64 as random;
 
@@ -60,11 +60,6 @@ mod modelled {
     /// Relaxed: the clock orders nothing, it only never goes back.
     pub(crate) fn monotonic_ns() -> u64 {
         CLOCK.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// A clock that stands still is behind, too.
-    pub(crate) fn coarse_ns() -> u64 {
-        0
     }
 
     /// The same in every run, so that runs can be told apart by their interleaving alone.

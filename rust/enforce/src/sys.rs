@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -27,6 +28,45 @@ pub(crate) fn map(file: &File, bytes: usize) -> io::Result<std::ptr::NonNull<lib
     std::ptr::NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address 0"))
 }
 
+/// What takes the place of something: set once, and kept as long as that. A fork at any time
+/// finds it set or not.
+#[derive(Debug)]
+pub(crate) struct Successor<T>(AtomicPtr<T>, PhantomData<Box<T>>);
+
+impl<T> Successor<T> {
+    pub(crate) fn none() -> Self {
+        Self(AtomicPtr::default(), PhantomData)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        // SAFETY: null, or a box that `set` gave up and nobody frees before `drop`.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Sets it, unless another thread was faster.
+    pub(crate) fn set(&self, value: T) {
+        let (made, null) = (Box::into_raw(Box::new(value)), std::ptr::null_mut());
+        let set = self
+            .0
+            .compare_exchange(null, made, Ordering::AcqRel, Ordering::Acquire);
+        if set.is_err() {
+            // SAFETY: made above, and seen by nobody else.
+            drop(unsafe { Box::from_raw(made) });
+        }
+    }
+}
+
+impl<T> Drop for Successor<T> {
+    fn drop(&mut self) {
+        let set = *self.0.get_mut();
+        if !set.is_null() {
+            // SAFETY: as in `get`; nobody has a reference any more.
+            drop(unsafe { Box::from_raw(set) });
+        }
+    }
+}
+
 /// Has the line of a word brought near; the word may be read before it is there.
 pub(crate) fn prefetch<T>(word: &T) {
     #[cfg(target_arch = "x86_64")]
@@ -39,28 +79,15 @@ pub(crate) fn prefetch<T>(word: &T) {
     let _ = word;
 }
 
-/// CLOCK_MONOTONIC in nanoseconds.
+/// CLOCK_MONOTONIC in nanoseconds; 0 where it cannot be read (it always can).
 #[cfg(not(all(test, loom)))]
-#[inline]
 pub(crate) fn monotonic_ns() -> u64 {
-    clock_ns(libc::CLOCK_MONOTONIC)
-}
-
-/// The same clock at its last tick, some milliseconds ago: read in a fifth of the time.
-#[cfg(not(all(test, loom)))]
-pub(crate) fn coarse_ns() -> u64 {
-    clock_ns(libc::CLOCK_MONOTONIC_COARSE)
-}
-
-/// A clock in nanoseconds; 0 where it cannot be read (it always can).
-#[cfg(not(all(test, loom)))]
-fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `time` is a valid place for the answer.
-    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     (time.tv_sec as u64)
         .wrapping_mul(1_000_000_000)
         .wrapping_add(time.tv_nsec as u64)

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic;
 use std::time::Duration;
 
 use crate::clock::{self, MAX_NOW_NS, Reading};
@@ -18,12 +19,16 @@ use crate::quota::Quota;
 use crate::shape::{BUCKET, Shape};
 use crate::slot::Slot;
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys;
+use crate::sys::{self, Successor};
+
+/// For how long after it was seen in its place a table counts without another look.
+const SEEN_NS: u64 = 1_000_000_000;
 
 /// A quota for each of about `capacity` keys.
 ///
 /// Shared by all threads of a process, by the children it forks, and, with a path, by all
-/// processes of one user that open the same path.
+/// processes of one user that open the same path. One that is deleted while it is open counts for a
+/// second more at most: then its users go over to the one that is there, made anew if need be.
 pub struct Table {
     mapping: Mapping,
     backing: Backing,
@@ -31,6 +36,8 @@ pub struct Table {
     pub(crate) shape: Shape,
     figures: Figures,
     seed: Seed,
+    seen_until: atomic::AtomicU64,
+    successor: Successor<Self>,
 }
 
 impl Table {
@@ -51,10 +58,66 @@ impl Table {
             shape,
             figures: Figures::of(&quota),
             seed,
+            seen_until: atomic::AtomicU64::new(0),
+            successor: Successor::none(),
         };
         // If it cannot be locked here (no /proc), better to hear of it now than at the first key.
         table.number()?;
         Ok(table)
+    }
+
+    /// Opens the table at `path` whatever its quota and capacity are; there is one.
+    ///
+    /// # Errors
+    /// As for `open`, and `StoreError` where there is none.
+    pub fn existing(path: &Path) -> Result<Self, Error> {
+        let (quota, capacity) = opening::kept(path)?;
+        Self::open(Some(path), quota, capacity)
+    }
+
+    /// About how many keys there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.shape.capacity
+    }
+
+    /// The one that counts: this table, or what its users went over to.
+    #[inline]
+    pub(crate) fn latest(&self) -> &Self {
+        let mut table = self;
+        while let Some(successor) = table.successor.get() {
+            table = successor;
+        }
+        table
+    }
+
+    /// Whether a decision by the table counts that was made at `now`: it was in its place then, or
+    /// less than a second before. If not, `latest` is another one from here on.
+    #[inline]
+    pub(crate) fn stands(&self, now: u64) -> Result<bool, Error> {
+        if now < self.seen_until.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        self.look_for_file(now)
+    }
+
+    #[cold]
+    fn look_for_file(&self, now: u64) -> Result<bool, Error> {
+        if self.backing.is_removed() {
+            let (path, shape) = (self.backing.made_room()?, &self.shape);
+            let successor = Self::open(Some(path), shape.quota, shape.capacity)?;
+            self.successor.set(successor);
+            self.backing.give_up();
+            return Ok(false);
+        }
+        self.seen_until.store(now + SEEN_NS, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// `latest`, after a look for its file.
+    pub(crate) fn latest_seen(&self) -> Result<&Self, Error> {
+        while !self.latest().look_for_file(0)? {}
+        Ok(self.latest())
     }
 
     /// What it promises each key.

@@ -4,7 +4,7 @@
 //! objects only when `quotas` is read. And most let go of a decision before they ask for the next:
 //! whoever keeps the last one for that ([`Decision::renew`]) need not make another.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyValueError;
@@ -42,45 +42,28 @@ enum Quotas {
     Given(Py<PyTuple>),
     /// The policy's only quota, whose figures are those of the decision.
     Only(Py<PyTuple>),
-    /// The policy's quotas, and the figures of each.
+    /// The policy's quotas, and what is said of each.
     Several(Py<PyTuple>, Answers),
-}
-
-/// A whole number that is changed while only one thread can see it.
-#[derive(Default)]
-struct Figure(AtomicU64);
-
-impl Figure {
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-
-    fn set(&self, value: u64) {
-        self.0.store(value, Relaxed);
-    }
 }
 
 /// May this request pass? True when it may.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct Decision {
-    admitted: AtomicBool,
-    remaining: Figure,
-    retry_after_ns: Figure,
-    reset_after_ns: Figure,
-    reason: AtomicUsize,
+    /// By the constants below; they change only while one thread can see them.
+    said: [AtomicU64; 5],
     quotas: Quotas,
 }
 
+const ADMITTED: usize = 0;
+const REASON: usize = 1;
+const REMAINING: usize = 2;
+const RETRY_NS: usize = 3;
+const RESET_NS: usize = 4;
+
 impl Decision {
     fn made(quotas: Quotas) -> Self {
-        Self {
-            admitted: AtomicBool::new(false),
-            remaining: Figure::default(),
-            retry_after_ns: Figure::default(),
-            reset_after_ns: Figure::default(),
-            reason: AtomicUsize::new(0),
-            quotas,
-        }
+        let said = Default::default();
+        Self { said, quotas }
     }
 
     /// Of a policy with one quota; `renew` says what.
@@ -94,36 +77,78 @@ impl Decision {
         let passes = admitted || reason == Reason::Shadow;
         let retry_ns = if admitted { 0 } else { answer.retry_after_ns };
         let (remaining, reset_ns) = (answer.remaining, answer.reset_after_ns);
-        self.say(passes, reason as usize, remaining, retry_ns, reset_ns);
+        self.say([passes.into(), reason as u64, remaining, retry_ns, reset_ns]);
     }
 
     #[inline]
-    fn say(&self, admitted: bool, reason: usize, remaining: u64, retry_ns: u64, reset_ns: u64) {
-        self.admitted.store(admitted, Relaxed);
-        self.reason.store(reason, Relaxed);
-        self.remaining.set(remaining);
-        self.retry_after_ns.set(retry_ns);
-        self.reset_after_ns.set(reset_ns);
+    fn say(&self, values: [u64; 5]) {
+        for (said, value) in self.said.iter().zip(values) {
+            said.store(value, Relaxed);
+        }
     }
 
     /// Sums up the answers of all quotas, at least one, given in the order of `quotas`.
     pub fn of(admitted: bool, reason: Reason, quotas: Py<PyTuple>, mut answers: Answers) -> Self {
-        let (mut remaining, mut retry_ns, mut reset_ns) = (u64::MAX, 0, 0);
+        let mut whole = Answer {
+            admitted,
+            full: false,
+            remaining: u64::MAX,
+            retry_after_ns: 0,
+            reset_after_ns: 0,
+        };
         for answer in &mut answers {
             if admitted {
                 answer.retry_after_ns = 0;
             }
-            remaining = answer.remaining.min(remaining);
-            retry_ns = answer.retry_after_ns.max(retry_ns);
-            reset_ns = answer.reset_after_ns.max(reset_ns);
+            whole.remaining = answer.remaining.min(whole.remaining);
+            whole.retry_after_ns = answer.retry_after_ns.max(whole.retry_after_ns);
+            whole.reset_after_ns = answer.reset_after_ns.max(whole.reset_after_ns);
         }
         let decision = Self::made(match answers.len() {
             1 => Quotas::Only(quotas),
             _ => Quotas::Several(quotas, answers),
         });
-        let passes = admitted || reason == Reason::Shadow;
-        decision.say(passes, reason as usize, remaining, retry_ns, reset_ns);
+        decision.renew(admitted, reason, &whole);
         decision
+    }
+
+    #[inline]
+    fn figure(&self, place: usize) -> u64 {
+        self.said[place].load(Relaxed)
+    }
+
+    /// Whether the request may pass.
+    pub fn passes(&self) -> bool {
+        self.figure(ADMITTED) != 0
+    }
+
+    /// What remains of the quota at a place of the policy.
+    pub fn remaining_of(&self, place: usize) -> Option<u64> {
+        match &self.quotas {
+            Quotas::Only(_) => Some(self.figure(REMAINING)),
+            Quotas::Several(_, answers) => answers.get(place).map(|answer| answer.remaining),
+            Quotas::Given(_) => None,
+        }
+    }
+
+    /// Whole seconds to wait, or until all is free, and what remains, if an answer that admits, or
+    /// one that denies, depends on nothing else: where the policy has one quota.
+    pub fn seconds_and_remaining(&self) -> Option<(u64, u64)> {
+        let by_quota = [Reason::Quota as u64, Reason::Cached as u64];
+        let alone =
+            matches!(self.quotas, Quotas::Only(_)) && by_quota.contains(&self.figure(REASON));
+        let wait_ns = match self.figure(RETRY_NS) {
+            0 => self.figure(RESET_NS),
+            wait_ns => wait_ns,
+        };
+        alone.then(|| (wait_ns.div_ceil(1_000_000_000), self.figure(REMAINING)))
+    }
+
+    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let [remaining, retry_ns, reset_ns] =
+            [REMAINING, RETRY_NS, RESET_NS].map(|place| self.figure(place));
+        let (quotas, reason) = (self.quotas(py)?, self.reason());
+        (self.passes(), remaining, retry_ns, reset_ns, quotas, reason).into_pyobject(py)
     }
 }
 
@@ -142,7 +167,14 @@ impl Decision {
         let place = REASONS.iter().position(|name| *name == reason);
         let place = place.ok_or_else(|| PyValueError::new_err("no such reason"))?;
         let decision = Self::made(Quotas::Given(quotas));
-        decision.say(admitted, place, remaining, retry_after_ns, reset_after_ns);
+        let place = place as u64;
+        decision.say([
+            admitted.into(),
+            place,
+            remaining,
+            retry_after_ns,
+            reset_after_ns,
+        ]);
         Ok(decision)
     }
 
@@ -158,35 +190,42 @@ impl Decision {
 
     #[getter]
     fn remaining(&self) -> u64 {
-        self.remaining.get()
+        self.figure(REMAINING)
     }
 
     #[getter]
     fn retry_after_ns(&self) -> u64 {
-        self.retry_after_ns.get()
+        self.figure(RETRY_NS)
     }
 
     #[getter]
     fn reset_after_ns(&self) -> u64 {
-        self.reset_after_ns.get()
+        self.figure(RESET_NS)
     }
 
     /// Who decided.
     #[getter]
     fn reason(&self) -> &'static str {
-        REASONS[self.reason.load(Relaxed)]
+        REASONS[self.figure(REASON) as usize]
     }
 
     /// Each quota's own figures, in the order of the policy.
     #[getter]
     fn quotas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let quotas = match &self.quotas {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class = CLASS.import(py, "rateproof.enforce.decision", "QuotaState")?;
+        let own = || [REMAINING, RETRY_NS, RESET_NS].map(|place| self.figure(place));
+        let told = |said: &Answer| [said.remaining, said.retry_after_ns, said.reset_after_ns];
+        let (quotas, figures) = match &self.quotas {
             Quotas::Given(states) => return Ok(states.bind(py).clone()),
-            Quotas::Only(quotas) | Quotas::Several(quotas, _) => quotas.bind(py),
+            Quotas::Only(quotas) => (quotas, vec![own()]),
+            Quotas::Several(quotas, answers) => (quotas, answers.iter().map(told).collect()),
         };
-        let pairs = quotas.iter().zip(self.figures(py)?);
-        let states: PyResult<Vec<_>> = pairs.map(|(quota, said)| state(py, &quota, said)).collect();
-        PyTuple::new(py, states?)
+        let pairs = quotas.bind(py).iter().zip(figures);
+        let states = pairs.map(|(quota, [remaining, retry_ns, reset_ns])| {
+            class.call1((quota, remaining, retry_ns, reset_ns))
+        });
+        PyTuple::new(py, states.collect::<PyResult<Vec<_>>>()?)
     }
 
     fn __bool__(&self) -> bool {
@@ -232,85 +271,6 @@ impl Decision {
     ) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
         Ok((py.get_type::<Self>(), self.fields(py)?))
     }
-}
-
-/// What a quota says: remaining, retry_after_ns and reset_after_ns.
-pub type Figures = (u64, u64, u64);
-
-impl Decision {
-    /// Whether the request may pass.
-    pub fn passes(&self) -> bool {
-        self.admitted.load(Relaxed)
-    }
-
-    /// Whole seconds to wait, or until all is free, and what remains, if an answer that admits, or
-    /// one that denies, depends on nothing else: where the policy has one quota.
-    pub fn seconds_and_remaining(&self) -> Option<(u64, u64)> {
-        let by_quota = [Reason::Quota as usize, Reason::Cached as usize];
-        let alone =
-            matches!(self.quotas, Quotas::Only(_)) && by_quota.contains(&self.reason.load(Relaxed));
-        let wait_ns = match self.retry_after_ns() {
-            0 => self.reset_after_ns(),
-            wait_ns => wait_ns,
-        };
-        alone.then(|| (wait_ns.div_ceil(1_000_000_000), self.remaining()))
-    }
-
-    /// What each quota says, in the order of the policy.
-    pub fn figures(&self, py: Python<'_>) -> PyResult<Vec<Figures>> {
-        match &self.quotas {
-            Quotas::Only(_) => Ok(vec![(
-                self.remaining(),
-                self.retry_after_ns(),
-                self.reset_after_ns(),
-            )]),
-            Quotas::Several(_, answers) => Ok(answers
-                .iter()
-                .map(|answer| {
-                    (
-                        answer.remaining,
-                        answer.retry_after_ns,
-                        answer.reset_after_ns,
-                    )
-                })
-                .collect()),
-            Quotas::Given(states) => {
-                let read = |state: Bound<'_, PyAny>| {
-                    let figure = |name: &str| state.getattr(name)?.extract();
-                    Ok((
-                        figure("remaining")?,
-                        figure("retry_after_ns")?,
-                        figure("reset_after_ns")?,
-                    ))
-                };
-                states.bind(py).iter().map(read).collect()
-            }
-        }
-    }
-
-    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        (
-            self.passes(),
-            self.remaining(),
-            self.retry_after_ns(),
-            self.reset_after_ns(),
-            self.quotas(py)?,
-            self.reason(),
-        )
-            .into_pyobject(py)
-    }
-}
-
-/// A `QuotaState` of (remaining, retry_after_ns, reset_after_ns).
-fn state<'py>(
-    py: Python<'py>,
-    quota: &Bound<'py, PyAny>,
-    (remaining, retry_after_ns, reset_after_ns): Figures,
-) -> PyResult<Bound<'py, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS
-        .import(py, "rateproof.enforce.decision", "QuotaState")?
-        .call1((quota, remaining, retry_after_ns, reset_after_ns))
 }
 
 /// Adds this file's class to the module.

@@ -47,6 +47,20 @@ impl Table {
             .map_err(|error| failed(py, &error))
     }
 
+    /// The table at `path`, whatever its quota and capacity are.
+    #[staticmethod]
+    fn existing(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        py.detach(|| core::Table::existing(&path))
+            .map(|table| Self(Arc::new(table)))
+            .map_err(|error| failed(py, &error))
+    }
+
+    /// About how many keys there is room for.
+    #[getter]
+    fn capacity(&self) -> u64 {
+        self.0.capacity()
+    }
+
     /// Takes `cost` admissions of `key`, all or none.
     fn hit(
         &self,
@@ -88,12 +102,25 @@ impl Table {
         done(py, cleared)
     }
 
-    /// Keys whose quota is not whole, and slots: it looks at every slot.
-    fn census(&self, py: Python<'_>, now_ns: Option<&Bound<'_, PyAny>>) -> PyResult<(u64, u64)> {
+    /// Keys whose quota is not whole, and slots: of all, or of `count` that are spread.
+    #[pyo3(signature = (now_ns, turn=0, count=u64::MAX))]
+    fn census(
+        &self,
+        py: Python<'_>,
+        now_ns: Option<&Bound<'_, PyAny>>,
+        turn: u64,
+        count: u64,
+    ) -> PyResult<(u64, u64)> {
         let now_ns = reading(now_ns)?;
-        let census = py.detach(|| self.0.census(now_ns));
+        let census = py.detach(|| self.0.sample(now_ns, turn, count));
         let core::Census { live, slots } = census.map_err(|error| failed(py, &error))?;
         Ok((live, slots))
+    }
+
+    /// How many slots there are.
+    #[getter]
+    fn slots(&self) -> u64 {
+        self.0.slots()
     }
 }
 

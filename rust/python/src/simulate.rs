@@ -97,15 +97,18 @@ impl Engine {
     }
 
     fn stop(&self) {
-        self.engine.control().stop();
+        self.engine.shared.control.stop();
     }
 
     fn abandon(&self) {
-        self.engine.control().abandon();
+        self.engine.shared.control.abandon();
     }
 
     fn steer(&self, paused: bool, bursts: u64, extra_clients: i64) {
-        self.engine.control().steer(paused, bursts, extra_clients);
+        self.engine
+            .shared
+            .control
+            .steer(paused, bursts, extra_clients);
     }
 
     /// The columns of the rows that came within `timeout_s`; None once the run is over.
@@ -117,7 +120,7 @@ impl Engine {
         let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
         let engine = &self.engine;
         let rows = py.detach(|| engine.read(timeout));
-        rows.map(|rows| table(py, &rows, engine.namespace()))
+        rows.map(|rows| table(py, &rows, &engine.shared.settings.namespace))
             .transpose()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
+use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use rateproof_simulate::tally::{self as core, KINDS, Row, Times};
 
@@ -34,13 +34,13 @@ impl Tally {
         errors: PyBuffer<i32>,
         words: usize,
     ) -> PyResult<Vec<u64>> {
-        let mut slices: [&[ReadOnlyCell<i64>]; COLUMNS] = [&[]; COLUMNS];
-        for (slice, column) in slices.iter_mut().zip(&columns) {
-            *slice = plain(py, column)?;
+        let mut rows = Vec::with_capacity(COLUMNS);
+        for column in &columns {
+            rows.push(column.to_vec(py)?);
         }
-        let (outcomes, errors) = (plain(py, &outcomes)?, plain(py, &errors)?);
+        let (outcomes, errors) = (outcomes.to_vec(py)?, errors.to_vec(py)?);
         let length = outcomes.len();
-        if errors.len() != length || slices.iter().any(|slice| slice.len() != length) {
+        if errors.len() != length || rows.iter().any(|column| column.len() != length) {
             return Err(bad(py, "columns of different lengths"));
         }
         let kind_of = |code: i32| {
@@ -48,27 +48,23 @@ impl Tally {
             Some(usize::from(*kind)).filter(|&kind| kind < KINDS)
         };
         // Before anything is counted: a table is counted whole or not at all.
-        let known = |code: &ReadOnlyCell<i32>| (code.get() as u32 as usize) < words;
-        if !outcomes.iter().all(|code| kind_of(code.get()).is_some()) || !errors.iter().all(known) {
+        let known = |&code: &i32| (code as u32 as usize) < words;
+        if !outcomes.iter().all(|&code| kind_of(code).is_some()) || !errors.iter().all(known) {
             return Err(bad(py, "a code without a word"));
         }
         let mut seen = vec![0; words];
-        let [sent, received, done, intended, status, bytes, connection] = slices;
         for at in 0..length {
             let row = Row {
-                sent_ns: sent[at].get(),
-                received_ns: received[at].get(),
-                done_ns: done[at].get(),
-                intended_ns: intended[at].get(),
-                status: status[at].get(),
-                bytes: bytes[at].get(),
-                connection: connection[at].get(),
+                sent_ns: rows[0][at],
+                received_ns: rows[1][at],
+                done_ns: rows[2][at],
+                intended_ns: rows[3][at],
+                status: rows[4][at],
+                bytes: rows[5][at],
+                connection: rows[6][at],
             };
-            self.0
-                .add(&row, kind_of(outcomes[at].get()).unwrap_or(KINDS - 1));
-            if let Some(count) = seen.get_mut(errors[at].get() as usize) {
-                *count += 1;
-            }
+            self.0.add(&row, kind_of(outcomes[at]).unwrap_or(KINDS - 1));
+            seen[errors[at] as usize] += 1;
         }
         Ok(seen)
     }
@@ -115,15 +111,6 @@ impl Tally {
             .range
             .map(|(low, high)| (low, high, times.buckets().collect())))
     }
-}
-
-fn plain<'a, T: Element>(
-    py: Python<'a>,
-    buffer: &'a PyBuffer<T>,
-) -> PyResult<&'a [ReadOnlyCell<T>]> {
-    buffer
-        .as_slice(py)
-        .ok_or_else(|| bad(py, "a column in pieces"))
 }
 
 fn bad(py: Python<'_>, problem: &str) -> PyErr {

@@ -19,12 +19,8 @@ const MOST: usize = 4096;
 /// What it takes to write a denial again: (line, fields, body).
 type Written = (Py<PyString>, Py<PyList>, Py<PyBytes>);
 
-/// The same, to be sent.
-type Denied<'py> = (
-    Bound<'py, PyString>,
-    Bound<'py, PyList>,
-    Bound<'py, PyBytes>,
-);
+/// What is remembered, by seconds to wait and requests remaining.
+type Memory<T> = Mutex<HashMap<(u64, u64), T>>;
 
 /// Answers WSGI requests; see `RateLimitMiddleware`.
 #[pyclass(frozen, module = "rateproof._native")]
@@ -33,21 +29,29 @@ pub struct WsgiDesk {
     key: Py<WsgiKey>,
     /// Paths that are never limited.
     exempt: Py<PyFrozenSet>,
+    /// The `Room` of the limiter, the place of the quota that tells who is new, and its burst.
+    room: Option<(Py<PyAny>, usize, u64)>,
     /// Denials by one quota, by seconds to wait and requests remaining, which is all there is
     /// in them, for those who accept anything.
-    repeated: Mutex<HashMap<(u64, u64), Written>>,
+    repeated: Memory<Written>,
     /// The fields of admissions by one quota, likewise.
-    admitted: Mutex<HashMap<(u64, u64), Py<PyList>>>,
+    admitted: Memory<Py<PyList>>,
 }
 
 #[pymethods]
 impl WsgiDesk {
     #[new]
-    fn new(limiter: Py<HotLimiter>, key: Py<WsgiKey>, exempt: Py<PyFrozenSet>) -> Self {
+    fn new(
+        limiter: Py<HotLimiter>,
+        key: Py<WsgiKey>,
+        exempt: Py<PyFrozenSet>,
+        room: Option<(Py<PyAny>, usize, u64)>,
+    ) -> Self {
         Self {
             limiter,
             key,
             exempt,
+            room,
             repeated: Mutex::default(),
             admitted: Mutex::default(),
         }
@@ -78,6 +82,11 @@ impl WsgiDesk {
             Err(error) => return Err(error),
         };
         if decision.get().passes() {
+            if let Some((_, place, burst)) = &self.room
+                && decision.get().remaining_of(*place) == Some(burst - 1)
+            {
+                middleware.call_method1(intern!(py, "_took"), (environ,))?;
+            }
             let starting = Starting {
                 start_response: start_response.clone().unbind(),
                 fields: self.fields(middleware, decision)?,
@@ -87,6 +96,8 @@ impl WsgiDesk {
         }
         let accept = environ.get_item(intern!(py, "HTTP_ACCEPT"))?;
         let (line, fields, body) = self.denial(middleware, decision, accept)?;
+        // A server may change the list that it is given.
+        let fields = fields.bind(py).get_slice(0, usize::MAX >> 1);
         start_response.call1((line, fields))?;
         let method = environ.get_item(intern!(py, "REQUEST_METHOD"))?;
         let head = method.is_some_and(|method| {
@@ -136,10 +147,19 @@ impl Starting {
 impl WsgiDesk {
     /// `None` if it is for the specification to decide.
     fn decide(&self, environ: &Bound<'_, PyDict>) -> PyResult<Option<Py<Decision>>> {
-        match self.key.get().key_of(environ) {
-            Some(key) => self.limiter.get().decide(environ.py(), Ask::Hit, &key, 1),
-            None => Ok(None),
+        let (py, limiter) = (environ.py(), self.limiter.get());
+        let Some(key) = self.key.get().key_of(environ) else {
+            return Ok(None);
+        };
+        if let Some((room, place, burst)) = &self.room
+            && room.bind(py).getattr(intern!(py, "crowded"))?.is_truthy()?
+        {
+            let seen = limiter.decide(py, Ask::Peek, &key, 1)?;
+            if seen.is_none_or(|seen| seen.get().remaining_of(*place) == Some(*burst)) {
+                return Ok(None); // of somebody new, the address counts
+            }
         }
+        limiter.decide(py, Ask::Hit, &key, 1)
     }
 
     /// What an admission adds to the answer: a list that is not to be changed.
@@ -150,21 +170,11 @@ impl WsgiDesk {
     ) -> PyResult<Py<PyList>> {
         let py = middleware.py();
         let seen = decision.get().seconds_and_remaining();
-        let admitted = || self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = seen.and_then(|seen| admitted().get(&seen).map(|kept| kept.clone_ref(py)));
-        if let Some(fields) = kept {
-            return Ok(fields);
-        }
-        let fields = middleware.call_method1(intern!(py, "_fields"), (decision,))?;
-        let fields: Py<PyList> = fields.extract()?;
-        if let Some(seen) = seen {
-            let mut admitted = admitted();
-            if admitted.len() == MOST {
-                admitted.clear();
-            }
-            admitted.insert(seen, fields.clone_ref(py));
-        }
-        Ok(fields)
+        let copy = |fields: &Py<PyList>| fields.clone_ref(py);
+        remembered(&self.admitted, seen, copy, || {
+            let fields = middleware.call_method1(intern!(py, "_fields"), (decision,))?;
+            Ok(fields.extract()?)
+        })
     }
 
     fn denial<'py>(
@@ -172,7 +182,7 @@ impl WsgiDesk {
         middleware: &Bound<'py, PyAny>,
         decision: Py<Decision>,
         accept: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Denied<'py>> {
+    ) -> PyResult<Written> {
         let py = middleware.py();
         let seen = (accept.as_ref().is_none_or(accepts_anything))
             .then(|| decision.get().seconds_and_remaining())
@@ -180,26 +190,31 @@ impl WsgiDesk {
         let copy = |(line, fields, body): &Written| {
             (line.clone_ref(py), fields.clone_ref(py), body.clone_ref(py))
         };
-        let repeated = || self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = match seen.and_then(|seen| repeated().get(&seen).map(copy)) {
-            Some(written) => written,
-            None => {
-                let written = compose(middleware, decision, accept)?;
-                if let Some(seen) = seen {
-                    let mut repeated = repeated();
-                    if repeated.len() == MOST {
-                        repeated.clear();
-                    }
-                    repeated.insert(seen, copy(&written));
-                }
-                written
-            }
-        };
-        let (line, fields, body) = written;
-        // A server may change the list that it is given.
-        let fields = fields.bind(py).get_slice(0, usize::MAX >> 1);
-        Ok((line.into_bound(py), fields, body.into_bound(py)))
+        remembered(&self.repeated, seen, copy, || {
+            compose(middleware, decision, accept)
+        })
     }
+}
+
+/// What is remembered of the like, or what `make` makes, which is remembered.
+fn remembered<T>(
+    memory: &Memory<T>,
+    seen: Option<(u64, u64)>,
+    copy: impl Fn(&T) -> T,
+    make: impl FnOnce() -> PyResult<T>,
+) -> PyResult<T> {
+    let open = || memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(seen) = seen else { return make() };
+    if let Some(kept) = open().get(&seen).map(&copy) {
+        return Ok(kept);
+    }
+    let made = make()?;
+    let mut memory = open();
+    if memory.len() == MOST {
+        memory.clear();
+    }
+    memory.insert(seen, copy(&made));
+    Ok(made)
 }
 
 fn compose<'py>(

@@ -17,7 +17,8 @@ use crate::worker::{Shared, Worker};
 
 /// A run that goes on.
 pub struct Engine {
-    shared: Arc<Shared>,
+    /// What its loops share: the scenario, and what may be asked of it while it goes on.
+    pub shared: Arc<Shared>,
     reader: Mutex<Reader>,
     threads: Mutex<Vec<JoinHandle<io::Result<Audit>>>>,
 }
@@ -76,19 +77,9 @@ impl Engine {
         })
     }
 
-    /// What may be asked of it while it goes on.
-    pub fn control(&self) -> &Control {
-        &self.shared.control
-    }
-
     /// When its clock began, monotonic ns; 0 before that.
     pub fn start_ns(&self) -> i64 {
         self.shared.start.instant_ns()
-    }
-
-    /// What makes its identities unique.
-    pub fn namespace(&self) -> &str {
-        &self.shared.settings.namespace
     }
 
     /// The next rows; see [`Reader::read`].
@@ -115,7 +106,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.control().abandon();
+        self.shared.control.abandon();
         // Whoever drops it early wants neither rows nor reasons.
         let _ = self.join();
     }

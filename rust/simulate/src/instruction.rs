@@ -1,6 +1,6 @@
 //! What a program is made of: instructions decoded and checked.
 
-use crate::interval::{Interval, MAX_DURATION_NS};
+use crate::interval::Interval;
 use crate::ramps::Ramp;
 use crate::ranks::Zipf;
 
@@ -10,7 +10,7 @@ pub(crate) const COUNTERS: usize = 4;
 /// As an instruction stands in a list: op, a, b, x.
 pub type Code = (u8, i64, i64, f64);
 
-/// One instruction, its operands checked; `Op` in `program.py` says what each means.
+/// One instruction, its operands those of a program that Python has checked; `Op` in `program.py` says what each means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Instruction {
     Send(i64),
@@ -39,19 +39,17 @@ impl Instruction {
                 .ok()
                 .filter(|&at| usize::from(at) < COUNTERS)
         };
-        let wait = |interval: Interval| interval.checked().map(Instruction::Wait);
+        let wait = |interval: Interval| Some(Instruction::Wait(interval));
         match op {
-            0 => (0..MAX_DURATION_NS)
-                .contains(&a)
-                .then_some(Instruction::Send(a)),
+            0 => Some(Instruction::Send(a)),
             1 => wait(Interval::Constant(a)),
             2 => wait(Interval::Uniform(a, b)),
             3 => wait(Interval::Exponential(a)),
             4 => wait(Interval::LogNormal(a, x)),
-            5 => Ramp::new(a, b, x).map(Instruction::Ramp),
+            5 => Some(Instruction::Ramp(Ramp::new(a, b, x))),
             6 => Some(Instruction::Resume),
             7 => target().map(Instruction::Honour),
-            8 => (1 <= a && a <= b && b < MAX_DURATION_NS).then_some(Instruction::Backoff {
+            8 => Some(Instruction::Backoff {
                 base_ns: a,
                 cap_ns: b,
             }),
@@ -60,19 +58,10 @@ impl Instruction {
             11 => Some(Instruction::Rename),
             12 => Zipf::new(a, x).map(Instruction::Pick),
             13 => target().map(Instruction::Jump),
-            14 => Some(Instruction::Unless(
-                target()?,
-                u8::try_from(b).ok().filter(|mask| (1..8).contains(mask))?,
-            )),
-            15 => Some(Instruction::Count(
-                counter(a)?,
-                u32::try_from(b).ok().filter(|&times| times > 0)?,
-            )),
+            14 => Some(Instruction::Unless(target()?, b as u8)),
+            15 => Some(Instruction::Count(counter(a)?, u32::try_from(b).ok()?)),
             16 => Some(Instruction::Loop(target()?, counter(b)?)),
-            17 => Some(Instruction::Share(
-                counter(a)?,
-                u32::try_from(b).ok().filter(|&times| times < u32::MAX)?,
-            )),
+            17 => Some(Instruction::Share(counter(a)?, u32::try_from(b).ok()?)),
             _ => None,
         }
     }

@@ -5,13 +5,10 @@
 
 use crate::rng::Rng;
 
-/// Intervals are below this, 73 years.
-pub const MAX_DURATION_NS: i64 = 1 << 61;
+/// 73 years.
+const MAX_INTERVAL_NS: i64 = (1 << 61) - 1;
 
-const MAX_INTERVAL_NS: i64 = MAX_DURATION_NS - 1;
-const MAX_SIGMA: f64 = 10.0;
-
-/// A distribution of intervals in nanoseconds.
+/// A distribution of intervals in nanoseconds, its parameters as `arrivals.py` takes them.
 #[derive(Clone, Copy, Debug)]
 pub enum Interval {
     /// Always the same.
@@ -25,24 +22,13 @@ pub enum Interval {
 }
 
 impl Interval {
-    /// Itself, or None where a parameter is out of bounds.
-    pub fn checked(self) -> Option<Self> {
-        let duration = 1..MAX_DURATION_NS;
-        let sound = match self {
-            Self::Constant(ns) | Self::Exponential(ns) => duration.contains(&ns),
-            Self::Uniform(low, high) => low >= 0 && high >= low && duration.contains(&high),
-            Self::LogNormal(median, sigma) => {
-                duration.contains(&median) && sigma > 0.0 && sigma <= MAX_SIGMA
-            }
-        };
-        sound.then_some(self)
-    }
-
     /// The next interval in ns, from 0 to below 2^61.
     pub fn draw(&self, rng: &mut Rng) -> i64 {
         match *self {
             Self::Constant(ns) => ns,
-            Self::Uniform(low, high) => low + rounded((high - low) as f64 * rng.unit()),
+            Self::Uniform(low, high) => {
+                low.wrapping_add(rounded(high.wrapping_sub(low) as f64 * rng.unit()))
+            }
             Self::Exponential(mean) => {
                 MAX_INTERVAL_NS.min(rounded(-(mean as f64) * rng.unit().ln()))
             }

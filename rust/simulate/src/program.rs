@@ -167,7 +167,7 @@ impl Program {
                 }
                 Instruction::Count(counter, times) => lane.counters[counter as usize] = times,
                 Instruction::Share(counter, times) => {
-                    lane.counters[counter as usize] = 1 + lane.share(times);
+                    lane.counters[counter as usize] = lane.share(times).saturating_add(1);
                 }
                 Instruction::Loop(target, counter) => {
                     let left = &mut lane.counters[counter as usize];

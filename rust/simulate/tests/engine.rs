@@ -170,7 +170,7 @@ fn a_run_that_is_told_to_stop_drains() {
     while server.requests.load(Ordering::SeqCst) < 100 {
         thread::yield_now();
     }
-    engine.control().stop();
+    engine.shared.control.stop();
     let rows = rows_of(&engine);
     engine.join().unwrap();
     assert_eq!(rows.len(), server.requests.load(Ordering::SeqCst));
@@ -182,7 +182,7 @@ fn a_run_that_is_given_up_waits_for_nobody_and_hides_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap(); // accepts, never answers
     let engine = Engine::start(settings(vec![silent.local_addr().unwrap()], 4, 4)).unwrap();
     let _held: Vec<_> = (0..4).map(|_| silent.accept().unwrap()).collect();
-    engine.control().abandon();
+    engine.shared.control.abandon();
     let rows = rows_of(&engine);
     engine.join().unwrap();
     assert_eq!(rows.len(), 4);

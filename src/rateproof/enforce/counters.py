@@ -14,7 +14,9 @@ class Count(IntEnum):
     fifth of a quota. FULL: decisions by `on_full`, for lack of room. ERROR: by
     `on_error` (`local` too), the store being unreachable, and StoreErrors raised. SHADOW:
     let pass by shadow mode alone. EXEMPT: not counted against any quota.
-    CACHED: denials without a round trip.
+    CACHED: denials without a round trip. DELETED, which the store counts by itself: how
+    often a process found it deleted, and went over to the one that was there then.
+    FLOOD: those of FULL that had no place left for new keys of their address.
     """
 
     ADMITTED = 0
@@ -25,6 +27,8 @@ class Count(IntEnum):
     SHADOW = 5
     EXEMPT = 6
     CACHED = 7
+    DELETED = 8
+    FLOOD = 9
 
 
 class DecisionCounters(Protocol):

@@ -103,11 +103,10 @@ def decide(
     reason: Reason = "quota",
 ) -> Decision:
     """Sum up the answers of all quotas, at least one."""
+    waits = not admitted or reason == "shadow"
     states = tuple(
-        QuotaState(
-            quota, found.remaining, 0 if admitted else found.retry_after_ns, found.reset_after_ns
-        )
-        for quota, found in answers
+        QuotaState(quota, said.remaining, said.retry_after_ns if waits else 0, said.reset_after_ns)
+        for quota, said in answers
     )
     return Decision(
         admitted,

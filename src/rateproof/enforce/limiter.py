@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, TypeVar
 
 from rateproof.clock import Clock, SystemClock
 from rateproof.core import native
 from rateproof.enforce.counters import Count
 from rateproof.enforce.decision import Answer, Decision, Reason, Ruling, decide
+from rateproof.enforce.room import Room, Tables
 from rateproof.enforce.stores import (
     DEFAULT_CAPACITY,
     NETWORK_SCHEMES,
@@ -25,15 +25,10 @@ if TYPE_CHECKING or native() is not None:
 else:
     M = TypeVar("M")
 
-    class PlainBase:
+    class HotLimiter:
         """Where there is no native core, every call is decided in Python."""
 
         decides = False
-
-        def decide_by(self, *_: object, **__: object) -> None:
-            """Nothing: no native core, no decider."""
-
-    HotLimiter = PlainBase
 
     def natively(method: M) -> M:
         """The method as it is."""
@@ -61,10 +56,8 @@ _COUNTED: dict[Reason, Count] = {
 class Stats:
     """What was decided since the store was made, by all who share it, and how full it is.
 
-    Args:
-        counts: how many of each `Count`.
-        tables: for each quota of the policy (live keys, slots); empty where
-            the store does not know.
+    `tables` has (live keys, slots) of each quota of the policy, nothing where the store does not
+    know.
     """
 
     counts: dict[Count, int]
@@ -212,34 +205,26 @@ class Limiter(HotLimiter):
         return await self._decide("ahit", key, cost, policy)
 
     def reset(self, key: Key, *, policy: PolicyLike | None = None) -> None:
-        """Forget what was admitted for `key`: all quotas of the policy are free again.
-
-        Raises:
-            TypeError: the key is neither str nor bytes.
-            StoreError: the limiter is closed, or its store failed.
-        """
-        plan = self._plan if policy is None else self._planned(policy)
-        plan.ledger.reset(_bytes(key))
+        """Forget what was admitted for `key`: all quotas of the policy are free again."""
+        self._plan_of(policy).ledger.reset(_bytes(key))
 
     def clear(self, *, policy: PolicyLike | None = None) -> None:
-        """Forget what was admitted for every key: all quotas of the policy are free again.
-
-        Raises:
-            StoreError: the limiter is closed, or its store failed.
-        """
-        plan = self._plan if policy is None else self._planned(policy)
-        plan.ledger.clear()
+        """`reset` every key."""
+        self._plan_of(policy).ledger.clear()
 
     def stats(self) -> Stats:
-        """What was decided, and how full the tables of the limiter's own policy are.
-
-        Raises:
-            StoreError: the limiter is closed, or its store failed.
-        """
+        """What was decided, and how full the tables of the limiter's own policy are."""
         totals = self._counters.totals()
         ledger = self._plan.ledger
         tables = dict(zip(ledger.quotas, ledger.census(self._now_ns()), strict=False))
         return Stats({count: totals[count] for count in Count}, tables)
+
+    def room(self) -> Room | None:
+        """The places for keys and who takes them; None where the store has no tables (Redis)."""
+        policy, ledger = self._plan.policy, self._plan.ledger
+        if not isinstance(ledger, Tables):
+            return None
+        return Room(self._store, policy, ledger, self._now_ns, self.peek, self._without_place)
 
     def close(self) -> None:
         """Let go of the store. Closing twice does no harm; deciding afterwards is an error.
@@ -254,12 +239,7 @@ class Limiter(HotLimiter):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> NoReturn:
@@ -296,21 +276,17 @@ class Limiter(HotLimiter):
 
         Only for `ahit` does it wait.
         """
-        plan = self._plan if policy is None else self._planned(policy)
-        raw = _bytes(key)
+        plan, raw = self._plan_of(policy), _bytes(key)
         plan.check(cost)
         count = _uncounted if ask == "peek" else self._counters.add
         if self._any_exempt and self._exempt(raw):
             count(Count.EXEMPT)
             return plan.untouched("exempt", admitted=True)
-        now_ns, skip_full = self._now_ns(), self._skip_full
+        now_ns, asking = self._now_ns(), getattr(plan.ledger, ask)
         try:
+            ruling = asking(raw, cost, now_ns, skip_full=self._skip_full)
             if ask == "ahit":
-                ruling = await plan.ledger.ahit(raw, cost, now_ns, skip_full=skip_full)
-            elif ask == "hit":
-                ruling = plan.ledger.hit(raw, cost, now_ns, skip_full=skip_full)
-            else:
-                ruling = plan.ledger.peek(raw, cost, now_ns, skip_full=skip_full)
+                ruling = await ruling
         except StoreError as error:
             count(Count.ERROR)
             if not isinstance(error, StoreUnreachable):
@@ -318,10 +294,23 @@ class Limiter(HotLimiter):
             admitted = self._admit_on_error or self._shadow
             count(Count.ADMITTED if admitted else Count.DENIED)
             return plan.untouched("error", admitted=admitted)
-        decision = self._shadowed(plan.decision(ruling))
+        decision = plan.decision(ruling, shadow=self._shadow)
         for what in _counts(ruling, decision):
             count(what)
         return decision
+
+    def _without_place(self, wait_ns: int) -> Decision:
+        """What is decided about a new key that may not have a place, as of a full table."""
+        plan = self._plan
+        answer = Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
+        ruling = Ruling(self._skip_full, [answer] * len(plan.order), "full")
+        decision = plan.decision(ruling, shadow=self._shadow)
+        for what in (*_counts(ruling, decision), Count.FLOOD):
+            self._counters.add(what)
+        return decision
+
+    def _plan_of(self, policy: PolicyLike | None) -> "_Plan":
+        return self._plan if policy is None else self._planned(policy)
 
     def _planned(self, policy: PolicyLike) -> "_Plan":
         # What cannot be hashed is no policy either.
@@ -345,18 +334,6 @@ class Limiter(HotLimiter):
         if not 0 <= now_ns <= _MAX_NOW_NS:
             raise InvalidArgument(f"the clock reads {now_ns} ns", "0 to 2**60 - 1 can be stored")
         return now_ns
-
-    def _shadowed(self, decision: Decision) -> Decision:
-        if decision.admitted or not self._shadow:
-            return decision
-        return Decision(
-            admitted=True,
-            remaining=decision.remaining,
-            retry_after_ns=decision.retry_after_ns,
-            reset_after_ns=decision.reset_after_ns,
-            quotas=decision.quotas,
-            reason="shadow",
-        )
 
 
 def _at_once(decision: Coroutine[Any, Any, T]) -> T:
@@ -434,13 +411,11 @@ class _Plan:
                 "no wait would let it pass",
             )
 
-    def decision(self, ruling: Ruling) -> Decision:
-        answers = ruling.answers
-        return decide(
-            ruling.admitted,
-            ((quota, answers[index]) for quota, index in self.order),
-            ruling.reason,
-        )
+    def decision(self, ruling: Ruling, *, shadow: bool) -> Decision:
+        answers = ((quota, ruling.answers[index]) for quota, index in self.order)
+        if shadow and not ruling.admitted:
+            return decide(True, answers, "shadow")  # noqa: FBT003 - `admitted`
+        return decide(ruling.admitted, answers, ruling.reason)
 
     def untouched(self, reason: Literal["exempt", "error"], *, admitted: bool) -> Decision:
         """What is said where no store was asked: all quotas free, or nothing known of them."""
@@ -453,12 +428,7 @@ class _Plan:
 
 
 def policy_of(policy: PolicyLike) -> Policy:
-    """The policy that is meant.
-
-    Raises:
-        InvalidPolicy: a text that is none.
-        TypeError: neither text nor quota nor policy.
-    """
+    """The policy that is meant."""
     if isinstance(policy, str):
         return Policy.parse(policy)
     if isinstance(policy, Quota):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.imported import DEFAULT_KEY
@@ -20,6 +20,7 @@ from rateproof.output import printable
 
 __all__ = ["open_lines", "open_log_writer", "read_lines", "read_log"]
 
+_MOST_LINE = 16_000_000
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
 _LINES = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
 _READ_FORM = f"a log is named *.parquet, *{', *'.join(_LINES[:4])}, or - for standard input"
@@ -89,15 +90,26 @@ def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
         if str(path) == "-":
             if sys.stdin is None:
                 raise LogError("standard input is closed", "give a file, or pipe a log in")
-            yield sys.stdin.buffer, "standard input"
+            yield _lines(sys.stdin.buffer, "standard input"), "standard input"
         elif Path(path).suffix in _LINES:
             with Path(path).open("rb") as file:
-                yield file, printable(str(path))
+                yield _lines(file, printable(str(path))), printable(str(path))
         else:
             raise InvalidArgument(f"{str(path)!r} is not the name of a log", _READ_FORM)
     except OSError as error:
         problem = f"cannot read {printable(str(path))}: {error.strerror or error}"
         raise LogError(problem) from error
+
+
+def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """The lines of a file, of which the first that says anything is not read if it is no line."""
+    while first := file.readline(_MOST_LINE + 1):
+        if len(first) > _MOST_LINE:
+            raise LogError(f"{name}: its first line is longer than 16 MB", "a request in each line")
+        yield first
+        if not first.isspace():
+            break
+    yield from file
 
 
 def read_lines(lines: Iterator[bytes], name: str, key: KeySpec | None = None) -> EventLog:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
-from rateproof.options.declared import JUDGING, REQUEST, UNDER_TEST, VERBS
+from rateproof.options.declared import JUDGING, LENGTH, REQUEST, UNDER_TEST, VERBS
 from rateproof.simulate.request import shown_header
 
 __all__ = ["command_line", "repeat_command"]
@@ -72,5 +72,7 @@ def repeat_command(
             words += option.words(getattr(settings, option.inside))
     if iterations is not None and (settings.nemesis or recipe is None):
         words += ["--nemesis", ",".join(settings.nemesis)] if settings.nemesis else []
+        (outer,) = (option for option in groups[LENGTH] if option.name == "outer_time")
+        words += outer.words(settings.outer_time_ns)  # which iterations there are depends on it
         words += ["--seed", str(settings.seed), "--iterations", str(iterations)]
     return words if recipe is None else words + recipe.options()

@@ -36,15 +36,10 @@ _AFTER_NS = SECOND_NS // 2
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One iteration: its traffic, its log, and the verdict.
+    """One iteration: its traffic, its log, its figures and the verdict.
 
     Args:
-        draw: its traffic.
-        log: every request of it.
-        summary: its figures.
         crashes: what the server, or a worker of it, died of, but for what was done to it.
-        verdict: on the log.
-        elapsed_s: how long it took.
         stopped: whether it was cut short.
         nemesis: what was done to the server on purpose, in order.
         known: whether the target had answered requests before.

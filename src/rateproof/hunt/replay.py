@@ -39,10 +39,8 @@ def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw
         groups=bench.groups,
         note=str(recipe),
     )
-    phase = bench.phase
-    if phase is not None and phase.next_ns() - time.monotonic_ns() > settings.shrink_time_ns:
-        phase = None
-    return drawn, phase
+    wait_ns = 0 if bench.phase is None else bench.phase.next_ns() - time.monotonic_ns()
+    return drawn, None if 0 < settings.shrink_time_ns < wait_ns else bench.phase
 
 
 def outcome_of(recipe: Recipe, iteration: Iteration, rig: Rig) -> Reproduction:

@@ -29,12 +29,8 @@ _SHARED = ("clock", "admitted_statuses")
 class Rig:
     """The target and the means to test it.
 
-    Args:
-        settings: what is tested.
-        transport: what sends.
-        stop: ends early whatever goes on.
-        child: the server, where it is ours to look after.
-        sent: how many requests were, in all.
+    `stop` ends early whatever goes on, `child` is the server where it is ours to look after,
+    and `sent` counts all requests.
     """
 
     settings: TestSettings

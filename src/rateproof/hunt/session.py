@@ -99,7 +99,10 @@ def run_test(
         settings = replace(settings, own=ours)  # and whoever repeats it has one of ours too
         reporters = [summary, *reporters, Console(json=settings.json, verbose=settings.verbose)]
         _told(reporters, _subject(settings), totals)
-        stack.enter_context(_stopped_after(settings.duration_ns, signals.stop))
+        if settings.duration_ns is not None:
+            timer = threading.Timer(settings.duration_ns / SECOND_NS, signals.stop.set)
+            stack.callback(timer.cancel)
+            timer.start()
         hunt = Hunt(replace(rig, settings=settings, child=child))
         with _ended(reporters, totals), _verdict_so_far(signals, totals):
             _iterate_until_done(hunt, signals, reporters, totals)
@@ -111,6 +114,8 @@ class Hunt:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
+        most = rig.settings.iterations
+        self.most = most and most + len(_outer(rig.settings))
         self._leads = Leads()
         self._known = False
         self._shrunk: set[str] = set()
@@ -123,7 +128,7 @@ class Hunt:
         timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
         if not timely:
             say(LATE)
-        of = "" if settings.iterations is None else f" of {settings.iterations}"
+        of = f" of {self.most}" if self.most else ""
         with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
             iteration = run_iteration(
                 rig,
@@ -184,7 +189,6 @@ def _iterate_until_done(
     prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
     suffix = "parquet" if parquet.available() else "jsonl"
     consistent: deque[Path] = deque()
-    most = settings.iterations and settings.iterations + len(_outer(settings))
     for number in itertools.count(1):
         iteration = hunt.iterate(number)
         path = settings.out / f"{prefix}_{number:06}.{suffix}"
@@ -202,7 +206,7 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.found(reproduction, number)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
-        if stop.is_set() or failed or number == most:
+        if stop.is_set() or failed or number == hunt.most:
             return
 
 
@@ -317,18 +321,3 @@ def _verdict_so_far(signals: Signals, totals: Totals) -> Iterator[None]:
             raise KeyboardInterrupt(NO_VERDICT)
     finally:
         signals.ignore()
-
-
-@contextmanager
-def _stopped_after(duration_ns: int | None, stop: threading.Event) -> Iterator[None]:
-    """Set the event when that time is over and the body still runs."""
-    if duration_ns is None:
-        yield
-        return
-    timer = threading.Timer(duration_ns / SECOND_NS, stop.set)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()

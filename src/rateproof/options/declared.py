@@ -17,6 +17,7 @@ from rateproof.options.forms import (
     KEY,
     KEY_TO_WRITE,
     METHOD,
+    NETWORKS,
     NEW_FILE,
     PATHS,
     POLICY,
@@ -206,6 +207,7 @@ _SERVE = Verb(
             ),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
             Option("on_full", choice("deny", "admit"), "when it has no room for a client", "deny"),
+            Option("flood_exempt", NETWORKS, "whose new clients get room without end", ""),
             Option(
                 "on_error", choice("deny", "admit", "local"), "while it is out of reach", "deny"
             ),
@@ -430,6 +432,35 @@ _PROBE = Verb(
     ("probe http://127.0.0.1:5000/login", "probe https://api.test/ --max-requests 100 --json"),
 )
 
+_STORE = Verb(
+    "store",
+    "List, show or remove stores in shared memory.",
+    {
+        "which": (
+            Option(
+                "action",
+                choice("ls", "show", "rm", metavar="ACTION"),
+                "what to do",
+                positional=True,
+                required=True,
+            ),
+            Option(
+                "name", text(metavar="NAME"), "of shm://NAME, to show or remove", positional=True
+            ),
+            Option("force", flag(), "remove it even while processes have it open"),
+        ),
+        OUTPUT: (_JSON,),
+    },
+    ("store ls", "store rm server-8080 --force"),
+)
+
+_DOCTOR = Verb(
+    "doctor",
+    "Say whether this machine has what a limiter needs.",
+    {OUTPUT: (_JSON,)},
+    ("doctor", "doctor --json"),
+)
+
 _COMPLETION = Verb(
     "completion",
     "Write what completes these commands in a shell.",
@@ -447,5 +478,8 @@ _COMPLETION = Verb(
     ("completion bash >~/.local/share/bash-completion/completions/rateproof", "completion zsh"),
 )
 
-VERBS: Final = {verb.name: verb for verb in (_SERVE, _SIMULATE, _TEST, _CHECK, _PROBE, _COMPLETION)}
+VERBS: Final = {
+    verb.name: verb
+    for verb in (_SERVE, _SIMULATE, _TEST, _CHECK, _PROBE, _STORE, _DOCTOR, _COMPLETION)
+}
 """Every command, by name."""

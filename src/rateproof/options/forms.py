@@ -19,6 +19,7 @@ __all__ = [
     "KEY_TO_WRITE",
     "METHOD",
     "MOST_DATA",
+    "NETWORKS",
     "NEW_FILE",
     "PATHS",
     "POLICY",
@@ -39,7 +40,7 @@ _FRAMING = (
     *("te", "trailer", "transfer-encoding", "upgrade"),
 )
 _STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
-_TOLERANCE_FORM = "parts per million, such as 500ppm, from 0ppm to 100000ppm"
+
 _HOPS = whole(0, 1_000)
 _PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'"
 
@@ -93,24 +94,12 @@ def _codes(text: str) -> list[int]:
     """Status codes, each once."""
     codes = [code.strip() for code in text.split(",")]
     for place, code in enumerate(codes):
-        if not re.fullmatch("[1-9][0-9][0-9]", code):
-            raise InvalidArgument(f"{text!r}: {code!r} is not a status code", _STATUS_FORM)
-        if code in codes[:place]:
-            raise InvalidArgument(f"{text!r}: {code} is there twice", _STATUS_FORM)
+        if not re.fullmatch("[1-9][0-9][0-9]", code) or code in codes[:place]:
+            twice, strange = f"{code} is there twice", f"{code!r} is not a status code"
+            raise InvalidArgument(
+                f"{text!r}: {twice if code in codes[:place] else strange}", _STATUS_FORM
+            )
     return list(map(int, codes))
-
-
-def _ppm(text: str) -> int:
-    digits = text.removesuffix("ppm")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7):
-        raise InvalidArgument(f"{text!r} is not a tolerance", _TOLERANCE_FORM)
-    return int(digits)
-
-
-def _within_a_tenth(ppm: int) -> int:
-    if not 0 <= ppm <= 100_000:
-        raise InvalidArgument(f"tolerance {ppm}ppm is out of range", _TOLERANCE_FORM)
-    return ppm
 
 
 def _to_write(text: str) -> KeySpec:
@@ -188,19 +177,11 @@ HEADER: Final = Pairs(
 )
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
 RATE: Final = number(0, 1e6, open_below=True, of="requests a second")
-TOLERANCE: Final = Leaf(
-    (int,),
-    {"type": "integer", "minimum": 0, "maximum": 100_000},
-    _within_a_tenth,
-    _TOLERANCE_FORM,
-    "PPM",
-    _ppm,
-    "{}ppm".format,
-    "_ppm",
-)
+TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
 FILE: Final = text(_file_name, form="the name of a file", metavar="FILE", pattern=".")
 FOLDER: Final = text(Path, form="a folder", metavar="DIR")
 NEW_FILE: Final = text(Path, form="a file to write", metavar="FILE")
 IN_TOML: Final = text(form="a file in TOML", metavar="FILE")
 PATHS: Final = text(_list, form="paths, such as /a,/b", metavar="PATHS")
+NETWORKS: Final = text(_list, form="networks, such as 10.0.0.0/8, or all", metavar="NETWORKS")
 PROXIES: Final = text(_hops, form="how many, or networks, such as 10.0.0.0/8,unix:", metavar="HOPS")

@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, dataclass
-from dataclasses import field as dataclass_field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from rateproof.errors import InvalidArgument
@@ -59,17 +59,11 @@ def mismatch(value: Any, expected: str) -> InvalidArgument:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A value without parts.
+    """A value without parts, of one of the `types` of TOML or Python; `true` is no number.
 
-    Args:
-        types: the types that are accepted, of TOML or Python; `true` is no number.
-        schema: the value as JSON Schema, without what only `parse` can judge.
-        parse: what becomes of it; raises InvalidArgument.
-        form: what is accepted, in words.
-        metavar: what stands for it in help.
-        written: the value, of one of the types, that a text stands for; raises InvalidArgument.
-        shown: the text of a value that was read.
-        unit: what names inside the program end in.
+    `written` gives the value that a text stands for, `parse` what becomes of it, and `shown` the
+    text again; `schema` leaves out what only `parse` can judge. Inside the program its name ends
+    in `unit`.
     """
 
     types: tuple[type, ...]
@@ -82,51 +76,28 @@ class Leaf:
     unit: str = ""
 
     def read(self, value: Any) -> Any:
-        """What a value of TOML or Python means.
-
-        Raises:
-            InvalidArgument: another type, or a value out of bounds.
-        """
+        """The meaning of a value of TOML or Python."""
         if type(value) not in self.types:
             raise mismatch(value, " or ".join(_TYPES.get(kind, "bytes") for kind in self.types))
         return self.parse(value)
 
     def read_text(self, text: str) -> Any:
-        """What a text of the command line or the environment means.
-
-        Raises:
-            InvalidArgument: naming the text.
-        """
+        """The meaning of a text of the command line or the environment."""
         return self.parse(self.written(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A table whose names are free: a text for each. As text it is one pair.
-
-    Args:
-        schema: the table as JSON Schema.
-        form: what a text is to look like.
-        metavar: what stands for one in help.
-        written: the name and the value that a text stands for; raises InvalidArgument.
-    """
+    """A table whose names are free: a text for each. A text stands for one pair."""
 
     schema: Mapping[str, Any]
     form: str
     metavar: str
-    written: Callable[[str], tuple[str, str]]
+    read_text: Callable[[str], tuple[str, str]]
 
     def read(self, values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """What a mapping of Python means."""
+        """The pairs of a mapping of Python."""
         return tuple(values.items())
-
-    def read_text(self, text: str) -> tuple[str, str]:
-        """The pair that a text stands for.
-
-        Raises:
-            InvalidArgument: naming the text.
-        """
-        return self.written(text)
 
     def shown(self, pair: tuple[str, str]) -> str:
         """The text of a pair."""
@@ -135,16 +106,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """An array of values of one kind.
-
-    Args:
-        item: their kind.
-        least: how many at least.
-        make: what becomes of them all.
-        form: what is accepted, in words.
-        metavar: what stands for it in help.
-        written: the values that a text stands for; raises InvalidArgument.
-    """
+    """An array of at least so many values of one kind; `written` gives those of a text."""
 
     item: Any
     least: int
@@ -154,21 +116,13 @@ class Series:
     written: Callable[[str], list[Any]] = list
 
     def read(self, values: Collection[Any]) -> Any:
-        """What values of Python mean.
-
-        Raises:
-            InvalidArgument: too few, or one that cannot be accepted.
-        """
+        """The meaning of values of Python."""
         if len(values) < self.least:
             raise InvalidArgument(f"{len(values)} items", self.form)
         return self.make([self.item.read(each) for each in values])
 
     def read_text(self, text: str) -> Any:
-        """What a text means.
-
-        Raises:
-            InvalidArgument: naming the text.
-        """
+        """The meaning of a text."""
         return self.make(self.written(text))
 
     def shown(self, values: Any) -> str:
@@ -178,22 +132,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table of known names.
+    """A table of known names; `make` takes the values that were read, by argument.
 
-    Args:
-        options: what every such table may hold, by name.
-        make: what becomes of the values that were read, by argument.
-        tag: the name of the text that tells which variant this is.
-        variants: what each variant may hold beside `options`, by the tag's text.
-        default: the variant of a table without a tag; None: it must have one.
-        name: of its definition in the schema, for a kind that stands in many
-            places; None: it is written where it stands.
+    The text under `tag` tells the variant, and `variants` what each may hold beside `options`;
+    without a tag it is `default`, and must not be left out if that is None. A kind that stands in
+    many places has a `name` in the schema.
     """
 
     options: Mapping[str, "Option"]
     make: Callable[[dict[str, Any]], Any] = dict
     tag: str | None = None
-    variants: Mapping[str, Mapping[str, "Option"]] = dataclass_field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, "Option"]] = field(default_factory=dict)
     default: str | None = None
     name: str | None = None
 
@@ -294,21 +243,20 @@ class Option:
         return [word for each in values for word in (self.flag, self.kind.shown(each))]
 
     def read_text(self, texts: str | list[str], source: str) -> Any:
-        """What it was told by texts.
-
-        Args:
-            texts: one, or, of what may be repeated, all.
-            source: where that was.
-
-        Raises:
-            InvalidArgument: naming the source, the text and what is accepted.
-        """
-        try:
+        """The meaning of a text, or of all texts of what may be repeated; errors name the source."""
+        with told_by(source):
             if isinstance(texts, list):
                 return tuple(map(self.kind.read_text, texts))
             return self.kind.read_text(texts)
-        except InvalidArgument as error:
-            raise type(error)(f"{source}: {error.message}", error.hint) from error
+
+
+@contextmanager
+def told_by(source: str) -> Iterator[None]:
+    """Let errors say where the value stood."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise type(error)(f"{source}: {error.message}", error.hint) from error
 
 
 def text(
@@ -316,16 +264,10 @@ def text(
     *,
     form: str = "text",
     metavar: str = "TEXT",
-    pattern: str | None = None,
-    most: int | None = None,
+    **schema: str | int,
 ) -> Leaf:
-    """A text that `parse` judges, roughly of the form of `pattern`."""
-    schema: dict[str, Any] = {"type": "string"}
-    if pattern is not None:
-        schema["pattern"] = pattern
-    if most is not None:
-        schema["maxLength"] = most
-    return Leaf((str,), schema, parse, form, metavar)
+    """A text that `parse` judges, roughly as the schema says."""
+    return Leaf((str,), {"type": "string", **schema}, parse, form, metavar)
 
 
 def choice(*texts: str, metavar: str = "NAME", make: Callable[[str], Any] = str) -> Leaf:
@@ -359,22 +301,27 @@ def duration(low_ns: int = 1, high_ns: int = 2**61 - 1) -> Leaf:
     return Leaf((str,), schema, parse, form, "TIME", shown=format_duration, unit="_ns")
 
 
-def whole(low: int, high: int) -> Leaf:
-    """A whole number from `low` to `high`, both included."""
-    form = f"a whole number from {low} to {high}"
+def whole(low: int, high: int, *, of: str = "a whole number", unit: str = "") -> Leaf:
+    """A whole number from `low` to `high`, both included; its text may end in the unit."""
+    form = f"{of} from {low}{unit} to {high}{unit}"
 
     def written(value: str) -> int:
-        if not (value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 20):
+        digits = value.removesuffix(unit)
+        if not (digits.isascii() and digits.removeprefix("-").isdigit() and len(digits) <= 20):
             raise InvalidArgument(f"{value!r} is not a number", form)
-        return int(value)
+        return int(digits)
 
     def parse(value: int) -> int:
         if not low <= value <= high:
-            raise InvalidArgument(f"{value} is out of range", form)
+            raise InvalidArgument(f"{value}{unit} is out of range", form)
         return value
 
+    def shown(value: int) -> str:
+        return f"{value}{unit}"
+
     schema = {"type": "integer", "minimum": low, "maximum": high}
-    return Leaf((int,), schema, parse, form, "N", written)
+    metavar, ending = (unit.upper(), f"_{unit}") if unit else ("N", "")
+    return Leaf((int,), schema, parse, form, metavar, written, shown, ending)
 
 
 def number(low: float, high: float, *, open_below: bool = False, of: str = "a number") -> Leaf:

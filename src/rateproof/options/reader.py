@@ -16,25 +16,15 @@ __all__ = ["BAD", "Reader"]
 _MAX_BYTES: Final = 1 << 22
 
 
-class _Bad:
-    """Stands for a value that has an error of its own."""
-
-
-BAD: Final = _Bad()
+BAD: Final = object()
+"""Stands for a value that has an error of its own."""
 
 
 class Reader:
-    """Reads a file; what is wrong with its values gathers until `finish`.
+    """Reads a file of up to 4 MiB; what is wrong with its values gathers until `finish`.
 
-    Args:
-        path: where it is.
-        what: what it is, for errors.
-        guide: where its format is told.
-        plain: each value is a text, or has the same text as one: `8081` is `"8081"`, and
-            `["a", "b"]` is `"a,b"`.
-
-    Raises:
-        InvalidArgument: it cannot be read, is above 4 MiB, or is no TOML.
+    Errors say `what` it is, and point to the guide. If `plain`, each value is a text, or has the
+    same text as one: `8081` is `"8081"`, and `["a", "b"]` is `"a,b"`.
     """
 
     def __init__(self, path: Path, what: str, guide: str, *, plain: bool = False) -> None:
@@ -82,11 +72,7 @@ class Reader:
         return any(place == wrong for wrong, _ in self._errors)
 
     def finish(self) -> None:
-        """Accept the file, or refuse it with every error on a line of its own, in its order.
-
-        Raises:
-            InvalidArgument: something in it cannot be accepted.
-        """
+        """Accept the file, or refuse it with every error on a line of its own, in its order."""
         if not self._errors:
             return
         lines = lines_of(self._text)

@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from rateproof.errors import InvalidArgument
 from rateproof.options.declared import Verb
-from rateproof.options.kinds import Option, Section
+from rateproof.options.kinds import Section, told_by
 
 __all__ = ["Sources"]
 
@@ -29,11 +28,8 @@ Texts = str | list[str]
 class Sources:
     """The flags and the environment as they were at the start, and the file as it is.
 
-    Args:
-        verb: whose options they tell.
-        flags: the text of each flag by the name of its option; of one that may be
-            repeated, all of them.
-        environment: such as `os.environ`; a variable that is empty is not set.
+    `flags` has the text of each by the name of its option, of one that may be repeated all of
+    them. A variable that is empty is not set.
     """
 
     def __init__(
@@ -41,25 +37,18 @@ class Sources:
     ) -> None:
         self.verb = verb
         self._told: dict[str, tuple[Texts, str]] = {}
-        self._strange: list[str] = []
-        if verb.environment:
-            self._look_at(environment or {})
+        here = environment or {} if verb.environment else {}
+        names = [*(each.name for each in filter(verb.filed, verb.options)), _FILE]
+        self._variables = [_PREFIX + name.upper() for name in [*names, "core"]]
+        for name, variable in zip(names, self._variables, strict=False):
+            if text := here.get(variable):
+                self._told[name] = text, variable
+        self._strange = sorted(
+            name for name in here if name.startswith(_PREFIX) and name not in self._variables
+        )
         for option in verb.options:
             if option.name in flags:
                 self._told[option.name] = flags[option.name], option.flag
-
-    def _look_at(self, environment: Mapping[str, str]) -> None:
-        self._known = [each.name for each in filter(self.verb.filed, self.verb.options)] + [
-            _FILE,
-            "core",
-        ]
-        for name in self._known[:-1]:
-            if text := environment.get(_PREFIX + name.upper()):
-                self._told[name] = text, _PREFIX + name.upper()
-        names = {_PREFIX + name.upper() for name in self._known}
-        self._strange = sorted(
-            name for name in environment if name.startswith(_PREFIX) and name not in names
-        )
 
     @property
     def file(self) -> Path | None:
@@ -73,7 +62,7 @@ class Sources:
         """What to say of variables that look like settings and are none; None without such."""
         if not self._strange:
             return None
-        accepted = ", ".join(name.upper() for name in self._known)
+        accepted = ", ".join(name.removeprefix(_PREFIX) for name in self._variables)
         return (
             f"WARNING: {', '.join(self._strange)} in the environment: no setting, so ignored "
             f"({_PREFIX} and one of {accepted})"
@@ -82,12 +71,7 @@ class Sources:
     def read(self, accept: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
         """The value of every option, by its name inside the program, the file read anew.
 
-        Args:
-            accept: raises InvalidArgument for what cannot be, given one value alone.
-
-        Raises:
-            InvalidArgument: naming the value, where it stands and the accepted
-                form; a file that cannot be read; names in it that are none.
+        `accept` raises InvalidArgument for what cannot be, given one value alone.
         """
         found = self.verb.defaults() | self._from_file(accept)
         for option in self.verb.options:
@@ -95,7 +79,8 @@ class Sources:
                 texts, source = self._told[option.name]
                 found[option.inside] = option.read_text(texts, source)
                 if accept is not None and self.verb.filed(option):
-                    _accept(accept, option, found[option.inside], source)
+                    with told_by(source):
+                        accept({option.inside: found[option.inside]})
         return found
 
     def _from_file(self, accept: Callable[[dict[str, Any]], object] | None) -> dict[str, Any]:
@@ -115,12 +100,3 @@ class Sources:
                     reader.check((name,), lambda value=value: accept(value))  # type: ignore[misc]
         reader.finish()
         return found
-
-
-def _accept(
-    accept: Callable[[dict[str, Any]], object], option: Option, value: Any, source: str
-) -> None:
-    try:
-        accept({option.inside: value})
-    except InvalidArgument as error:
-        raise type(error)(f"{source}: {error.message}", error.hint) from error

@@ -66,7 +66,7 @@ def say_hello(scenario: Scenario, address: str = "") -> Hello:
     Raises:
         Unreachable: no answer, or none that is HTTP.
     """
-    identity = next(iter(scenario.clients())).identity
+    identity = next(iter(scenario.clients())).identity()
     url, identifying = place_identity(scenario.target, scenario.key, identity)
     target = Target.parse(url)
     connection = _connection(scenario, target, address)

@@ -150,7 +150,7 @@ class HttpSender:
             for steps in schedules
         )
         scenario = replace(self._fresh(groups), start_ns=start_ns)
-        keys: dict[bytes, list[Event]] = {client.identity: [] for client in scenario.clients()}
+        keys: dict[bytes, list[Event]] = {client.identity(): [] for client in scenario.clients()}
         for event in self._transport(scenario, control=Control()):
             keys[event.key].append(event)
         return [volleys(self._seen(events)) for events in keys.values()]

@@ -361,7 +361,7 @@ def _by_reference(log: EventLog, terms: Terms, known_after_ns: int | None) -> _F
     told = list(zip(*map(log.column, names), strict=True))
     judged = [0] * len(RULES)
     broken: list[Broken] = []
-    for key in observe(log).values():
+    for key in observe(log):
         for rule, said, look in _of_key(key, told, terms, known_after_ns).looks():
             if look is not None:
                 judged[rule] += 1

@@ -11,7 +11,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.division import divided
-from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose
+from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, not_limited
 from rateproof.prove.diagnosis.statuses import (
     doubted_rejections,
     if_rejected,
@@ -21,9 +21,10 @@ from rateproof.prove.diagnosis.statuses import (
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
-from rateproof.prove.keys import Counts, marks_rejections, observe_each
-from rateproof.prove.power.coverage import QuotaVerdict, coverage
-from rateproof.prove.power.pressure import Pressure
+from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe_each
+from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing, tested
+from rateproof.prove.power.pressure import Pressure, of_few, unpressed
+from rateproof.prove.power.sensitivity import unseen
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
 from rateproof.prove.trial import Doubts, Trial
 from rateproof.prove.verdict import (
@@ -99,27 +100,28 @@ def judge(
     """
     checked(claims)
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
-    parts = by_run(log)
+    limit, over = claims - {HEADERS}, frozenset({OVER_ADMISSION})
+    parts = [
+        (part, asked)
+        for part, asked in zip(by_run(log), (limit, over), strict=True)
+        if part is not None
+    ]
     share = budget // max(1, len(parts))
+    trials = [Trial(part, policy, tolerance, share, asked, denied_count) for part, asked in parts]
+    counts = sum((trial.survey.counts for trial in trials), Counts())
+    missed = not_limited(log, counts)
 
-    def one(part: EventLog, claims: frozenset[str], *, admits: bool = False) -> Verdict:
-        limit = claims - {HEADERS}
-        trial = Trial(part, policy, tolerance, share, limit, denied_count)
-        pressure, counts = trial.survey.pressure, trial.survey.counts
-        # A limiter that admits other keys is not one that never admits anything.
-        findings = [] if admits and not counts.admitted else diagnose(part, pressure, counts)
-        told = None if claims == {OVER_ADMISSION} else trial.headers()
+    def whole(trial: Trial) -> Verdict:
+        findings = missed or diagnose(trial.log, trial.survey.pressure, counts)
+        told = None if claims == over else trial.headers()
         return _held_to_headers(verdict_of(trial, limit, findings), told, claims)
 
-    if not parts:
-        return one(log, claims)
-    alone = parts.pop(None, None)
-    over = frozenset({OVER_ADMISSION})
-    apart = [_in_run(one(part, over), part) for part in parts.values()]
-    if alone is None:
-        return _held_to_headers(_together(None, apart, claims), None, claims)
-    admits = ADMITTED in log.words("outcome")
-    return _together(_in_run(one(alone, claims, admits=admits), alone), apart, claims)
+    if parts[-1][0] is log:
+        return whole(trials[0])
+    of_runs = verdict_of(trials[-1], over, missed)
+    if len(parts) == 1:
+        return _held_to_headers(_together(None, of_runs, claims), None, claims)
+    return _together(_in_run(whole(trials[0]), parts[0][0]), of_runs, claims)
 
 
 def checked(claims: frozenset[str]) -> None:
@@ -164,16 +166,19 @@ def verdict_of(
         trial.doubt_wrong_rejection(doubts)
     causes = {finding.name: finding.sentence for finding in findings}
     causes |= causes_of(trial, claims, counts, pressure, doubts)
-    if shown and not causes and all(one.excess is None for one in shown):
-        causes[Cause.TOO_COARSE] = (
-            "no excess could have been shown: had every request been admitted, that could be "
-            f"explained too{perhaps_rejected(trial.log, counts)}"
-        )
+    if shown and not causes and not any(tested(trial.policy, pressure, shown)):
+        what = "no excess could have been shown: had every request been admitted, that could be "
+        what += f"explained too{perhaps_rejected(trial.log, counts)}"
+        if any(one.excess is not None for one in shown):
+            what = "no quota was seen full, and only a great excess would have been seen"
+        causes[Cause.TOO_COARSE] = what
     notes = left_out(trial, claims, counts, pressure)
     if whole and not findings and counts.admitted:
         notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
-    quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure)) if shown else ()
+    quotas: tuple[QuotaVerdict, ...] = ()
+    if shown and whole:
+        quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
     return Verdict(
         outcome,
         (*causes.values(), *notes),
@@ -229,16 +234,15 @@ def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
     return replace(verdict, evidence=tuple(replace(piece, run=run) for piece in verdict.evidence))
 
 
-def _together(alone: Verdict | None, apart: Sequence[Verdict], claims: frozenset[str]) -> Verdict:
-    """One verdict over runs that know nothing of each other."""
-    total = combine(apart if alone is None else [alone, *apart])
+def _together(alone: Verdict | None, apart: Verdict, claims: frozenset[str]) -> Verdict:
+    """One verdict over keys that are in one run, and those that are in several."""
+    total = apart if alone is None else combine([alone, apart])
     counts = total.counts
-    unjudged = any(verdict.counts.rejected for verdict in apart)
     if OVER_ADMISSION not in claims:
         if alone is None:
             return Verdict(INCONCLUSIVE, (APART,), causes=(Cause.NOT_JUDGED,), counts=counts)
         total = alone
-    told = (APART,) if WRONG_REJECTION in claims and unjudged else ()
+    told = (APART,) if WRONG_REJECTION in claims and apart.counts.rejected else ()
     return replace(total, counts=counts, reasons=(*total.reasons, *told))
 
 
@@ -295,33 +299,35 @@ APART: Final = (
 )
 
 
-def by_run(log: EventLog) -> dict[int | None, EventLog]:
-    """The parts of a log to be judged apart; nothing unless a key is in more than one run.
+def by_run(log: EventLog) -> tuple[EventLog | None, EventLog | None]:
+    """The parts of a log that are judged apart: the keys of one run only, and all others.
 
     Returns:
-        Under None the keys that are in one run only, if there are any, judged as any log.
-        Under each run, in order of appearance, its requests of the other keys: a part
-        says that requests are missing from it, and that its keys are not fresh.
+        None for a part that is empty. The second says that requests are missing from it,
+        and that its keys are not fresh; in it each run of a key is a key of its own.
     """
     if log.same("run") is not None or not len(log):
-        return {}
-    runs, keys = log.ints("run"), log.codes("key")[0]
-    pairs = set(zip(runs, keys, strict=True))
+        return log, None
+    runs, (keys, words) = log.ints("run"), log.codes("key")
+    pairs = {pair: at for at, pair in enumerate(dict.fromkeys(zip(runs, keys, strict=True)))}
     times = Counter(code for _, code in pairs)
     if len(pairs) == len(times):
-        return {}
-    rows_of: dict[int | None, array[int]] = {None: array("q")}
-    for row, (run, code) in enumerate(zip(runs, keys, strict=True)):
-        rows_of.setdefault(None if times[code] == 1 else run, array("q")).append(row)
-    marked = marks_rejections(log)
-    parts = {}
-    for of, rows in rows_of.items():
-        if rows:
-            part = parts[of] = log.take(rows)
-            part.metadata["marked_rejections"] = marked
-            if of is not None:
-                part.metadata |= {"fresh_keys": False, "complete": False}
-    return parts
+        return log, None
+    alone, apart, codes = array("q"), array("q"), array("i")
+    for row, pair in enumerate(zip(runs, keys, strict=True)):
+        if times[pair[1]] == 1:
+            alone.append(row)
+        else:
+            apart.append(row)
+            codes.append(pairs[pair])
+    marked = {"marked_rejections": marks_rejections(log)}
+    several = log.take(apart).with_column("key", (codes, [words[code] for _, code in pairs]))
+    several.metadata |= marked | {"fresh_keys": False, "complete": False}
+    if not alone:
+        return None, several
+    single = log.take(alone)
+    single.metadata |= marked
+    return single, several
 
 
 _LEAST_BUDGET = 10_000
@@ -355,12 +361,21 @@ def judge_keys(
         )
     claims -= {HEADERS}
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
+    parts = by_run(log)
+    asked = (claims, claims & {OVER_ADMISSION})
+    trials = [
+        None if part is None else Trial(part, policy, tolerance, budget, of, denied_count)
+        for part, of in zip(parts, asked, strict=True)
+    ]
+    counts = sum((trial.survey.counts for trial in trials if trial is not None), Counts())
+    missed = not_limited(log, counts)
     verdicts: list[KeyVerdict] = []
-    for run, part in (by_run(log) or {None: log}).items():
-        asked = claims if run is None else claims & {OVER_ADMISSION}
-        trial = Trial(part, policy, tolerance, budget, asked, denied_count)
-        found = _each(trial, asked, run)
-        verdicts += found if asked else map(_unjudged, found)
+    if trials[0] is not None:
+        findings = missed or diagnose(trials[0].log, trials[0].survey.pressure, counts)
+        verdicts += _each(trials[0], claims, findings, several=False)
+    if trials[1] is not None:
+        found = _each(trials[1], asked[1], missed, several=True)
+        verdicts += found if asked[1] else map(_unjudged, found)
     return sorted(verdicts, key=_rank)
 
 
@@ -371,12 +386,54 @@ def _unjudged(key: KeyVerdict) -> KeyVerdict:
     return replace(key, verdict=verdict)
 
 
-def _each(whole: Trial, claims: frozenset[str], run: int | None) -> Iterator[KeyVerdict]:
-    findings = diagnose(whole.log, whole.survey.pressure, whole.survey.counts)
-    share = max(_LEAST_BUDGET, whole.budget // max(1, whole.survey.counts.keys))
-    for key in observe_each(whole.log):
-        trial = whole.of_key(key, share)
-        yield KeyVerdict(key.key, run, verdict_of(trial, claims, findings, whole=False))
+def _each(
+    whole: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, several: bool
+) -> Iterator[KeyVerdict]:
+    log, policy, survey = whole.log, whole.policy, whole.survey
+    share = max(_LEAST_BUDGET, whole.budget // max(1, survey.counts.keys))
+    fewest = min(pressing.needs for pressing in pressing(policy))
+    silent = _silent(whole, claims)
+    runs = log.ints("run") if several else None
+    for key in observe_each(log):
+        cleared = survey.clears(key)
+        run = (
+            None
+            if runs is None
+            else runs[min(key.admitted_rows + key.rejected_rows + key.unknown_rows)]
+        )
+        if cleared and not findings and not key.rejected and key.requests < fewest:
+            verdict = _of_few(key, whole, claims, silent)
+        else:
+            trial = whole.of_key(key, share, cleared=cleared)
+            verdict = verdict_of(trial, claims, findings, whole=False)
+        yield KeyVerdict(key.key, run, verdict)
+
+
+def _of_few(key: KeyLog, whole: Trial, claims: frozenset[str], silent: Verdict) -> Verdict:
+    """The verdict on a key with too few requests to get more than is allowed: see `verdict_of`."""
+    pressure = of_few(key, silent.pressure)
+    counts = Counts(1, key.requests, len(key.admitted), 0, len(key.unknown), 0)
+    return Verdict(
+        silent.outcome,
+        (*silent.reasons, *left_out(whole, claims, counts, pressure)),
+        causes=silent.causes,
+        pressure=pressure,
+        counts=counts,
+        sensitivity=silent.sensitivity,
+    )
+
+
+def _silent(whole: Trial, claims: frozenset[str]) -> Verdict:
+    """What all verdicts on keys with too few requests have in common."""
+    pressure = tuple(unpressed(whole.policy))
+    causes = causes_of(whole, claims, Counts(), pressure, Doubts())
+    return Verdict(
+        INCONCLUSIVE if causes else CONSISTENT,
+        tuple(causes.values()),
+        causes=tuple(causes),
+        pressure=pressure,
+        sensitivity=unseen(whole.policy) if OVER_ADMISSION in claims else (),
+    )
 
 
 def _rank(key: KeyVerdict) -> tuple[bool, bool, int, int]:

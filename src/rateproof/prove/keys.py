@@ -27,7 +27,7 @@ Interval = tuple[int, int]
 
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
-_NAMES = ("key", "sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
+_NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error", *_MARKS)
 _UNMARKED = [503, None, None]
 _NO_MARK = (None, 503)
 
@@ -39,6 +39,7 @@ class KeyLog:
     Args:
         key: the client's identity.
         first_sent_ns: when its first request in the log was sent.
+        code: of the key in the log.
         admitted: intervals of the requests that were admitted.
         rejected: intervals of the requests that were rejected.
         unknown: (sent_ns, ended_ns) of the rest; ended_ns is when the client
@@ -51,12 +52,18 @@ class KeyLog:
 
     key: bytes
     first_sent_ns: int
+    code: int = 0
     admitted: list[Interval] = field(default_factory=list)
     rejected: list[Interval] = field(default_factory=list)
     unknown: list[tuple[int, int | None]] = field(default_factory=list)
     admitted_rows: list[int] = field(default_factory=list)
     rejected_rows: list[int] = field(default_factory=list)
     unknown_rows: list[int] = field(default_factory=list)
+
+    @property
+    def requests(self) -> int:
+        """How many there are."""
+        return len(self.admitted) + len(self.rejected) + len(self.unknown)
 
     def attempts(self) -> list[Interval]:
         """Every request, an unknown one until it ended, or as it was sent."""
@@ -74,8 +81,8 @@ class KeyLog:
 
 def observe(
     log: EventLog, rows: Sequence[int] | None = None, *, marked: bool | None = None
-) -> dict[bytes, KeyLog]:
-    """Sort a log's events by key and outcome.
+) -> list[KeyLog]:
+    """Sort a log's events by key, in order of appearance, and outcome.
 
     Where the limiter is seen to mark its rejections (Retry-After or RateLimit
     headers on any of them, or another status than 503), a 503 without these headers came
@@ -84,22 +91,24 @@ def observe(
     refused connection carried no request: it ended as it was sent.
 
     Args:
-        log: what clients saw.
+        log: what clients saw. Different codes are different keys, whatever their words.
         rows: which of its rows, in order; all of them if None.
         marked: whether the limiter is seen to mark its rejections, anywhere in
             the log; None if that is not known yet.
     """
-    keys: dict[bytes, KeyLog] = {}
+    keys: dict[int, KeyLog] = {}
     if marked is None:
         marked = marks_rejections(log)
-    columns = [log.column(name, rows) for name in _NAMES]
+    codes, words = log.codes("key") if len(log) else ((), [])
     numbers = range(len(log)) if rows is None else rows
-    for row, key, sent_ns, received_ns, outcome, done_ns, error, *marks in zip(
+    columns = [log.column(name, rows) for name in _NAMES]
+    for row, sent_ns, received_ns, outcome, done_ns, error, *marks in zip(
         numbers, *columns, strict=True
     ):
-        entry = keys.get(key)
+        code = codes[row]
+        entry = keys.get(code)
         if entry is None:
-            entry = keys[key] = KeyLog(key, sent_ns)
+            entry = keys[code] = KeyLog(words[code], sent_ns, code)
         entry.first_sent_ns = min(entry.first_sent_ns, sent_ns)
         unmarked = marked and outcome == REJECTED and marks == _UNMARKED
         if received_ns is None or unmarked:
@@ -115,7 +124,10 @@ def observe(
             refused = error == "refused" and received_ns is None
             entry.unknown.append((sent_ns, None if refused else ended_ns))
             entry.unknown_rows.append(row)
-    return keys
+    return list(keys.values())
+
+
+_ROWS_AT_ONCE = 4_096
 
 
 def observe_each(log: EventLog) -> Iterator[KeyLog]:
@@ -132,8 +144,13 @@ def observe_each(log: EventLog) -> Iterator[KeyLog]:
         if rows is None:
             rows = rows_of[code] = array("q")
         rows.append(row)
+    some = array("q")
     for rows in rows_of.values():
-        yield from observe(log, rows, marked=marked).values()
+        some += rows
+        if len(some) >= _ROWS_AT_ONCE:
+            yield from observe(log, some, marked=marked)
+            some = array("q")
+    yield from observe(log, some, marked=marked)
 
 
 def marks_rejections(log: EventLog) -> bool:

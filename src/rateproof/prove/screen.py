@@ -82,6 +82,7 @@ class Survey:
         wrong_if_unknown: the same, had no unknown request been admitted.
         closest: the keys that came closest to more than is allowed.
         pressed: give the requests of the keys that pressed hardest.
+        suspected: the codes of the suspects; None where nothing is known of any key.
     """
 
     counts: Counts
@@ -92,11 +93,18 @@ class Survey:
     wrong_if_unknown: bool | None = None
     closest: tuple[ClosestCall, ...] = ()
     pressed: Sequence[Callable[[], KeyLog]] = ()
+    suspected: frozenset[int] | None = None
+
+    def clears(self, key: KeyLog) -> bool:
+        """Tell whether it is known that a search finds nothing against this key."""
+        doubted = bool(self.wrong_if_exact or self.wrong_if_unknown)
+        known = self.suspected is not None and not (doubted and key.rejected)
+        return known and key.code not in (self.suspected or ())
 
 
 def survey(log: EventLog, policy: Policy, tolerance: Tolerance, judgement: Judgement) -> Survey:
     """Count and measure a log, with an object for each event; every key is a suspect."""
-    keys = list(observe(log).values())
+    keys = observe(log)
     return survey_of(keys, policy, tolerance, replace(judgement, longest_ns=_longest(keys)))
 
 
@@ -202,6 +210,7 @@ def screened(
             for code, quota, margin_ns in found["closest"]
         ),
         pressed=[partial(rows.key_log, code) for code in pressed],
+        suspected=frozenset(suspects),
     )
 
 
@@ -272,5 +281,5 @@ class _Rows:
             first_ns, last_ns = within
             sent, received = self._log.ints("sent_ns"), self._log.ints("received_ns")
             rows = [r for r in rows if first_ns <= sent[r] and first_ns <= received[r] <= last_ns]
-        (key_log,) = observe(self._log, rows, marked=self._marked).values()
+        (key_log,) = observe(self._log, rows, marked=self._marked)
         return key_log

@@ -188,7 +188,7 @@ class Trial:
         self._model = Model.of(self.policy, self.tolerance)
         self._exhibits = Exhibits(self.log, self.policy)
 
-    def of_key(self, key: KeyLog, budget: int) -> "Trial":
+    def of_key(self, key: KeyLog, budget: int, *, cleared: bool) -> "Trial":
         """The same of one of its keys alone; what concerns the whole log stays.
 
         No effort is made to leave requests out of evidence: there may be very many keys.
@@ -197,6 +197,8 @@ class Trial:
         trial.budget = budget
         trial.effort = 0
         trial.survey = survey_of([key], self.policy, self.tolerance, self._judgement)
+        if cleared:
+            trial.survey = replace(trial.survey, suspects=())
         return trial
 
     def headers(self) -> Headers | None:

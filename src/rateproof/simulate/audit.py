@@ -1,10 +1,10 @@
-"""How well a generator kept its own schedule, and whether its run counts."""
+"""How well a generator kept its own schedule, and what in its run is unreliable for that."""
 
 from typing import Any
 
 from rateproof.simulate.histogram import Histogram
 
-__all__ = ["Audit", "audit_remarks", "judge_audit", "judgement"]
+__all__ = ["Audit", "judgement"]
 
 SATURATED = 0.9
 """A generator on one core has none to spare above this share of it."""
@@ -12,6 +12,7 @@ SATURATED = 0.9
 _LAGS = ("lag", "own_lag")
 _RANKS = ((50, "p50"), (99, "p99"), (100, "max"))
 _MS = 1e6
+_AFFECTED = "latencies are unreliable, the verdict is not affected"
 
 
 class Audit:
@@ -102,29 +103,24 @@ class Audit:
         }
 
 
-def judge_audit(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
-    """Why a run does not count: sentences, none where it does.
+def judgement(audit: dict[str, Any], tolerance_ns: int) -> dict[str, Any]:
+    """The entries of a log's metadata that say what its generator did.
 
-    A run does not count when
-
-    - more than 1 of 100 requests were late by the generator's own fault, and
-      at least two: one hiccup does not condemn a short run;
-    - its loops stood still for more than a hundredth of the run, and at least
-      twice: an answer that came meanwhile was read late, so that its latency
-      holds the generator's delay;
-    - more than 1 of 100 requests could not be sent, for want of descriptors
-      or ports;
-    - events came faster than their reader took them.
-
-    What the server or `max_rate` held up is no fault of the generator's.
-    Having no core to spare is told as a cause, and is none by itself.
+    A verdict rests on what was sent and seen, at the instants at which it was, and how hard a
+    limiter was pressed is measured by that too: a generator that is late or stands still spoils
+    latencies, and no verdict. So a run counts unless what was planned is missing from it, or
+    it was ended. What the server or `max_rate` held up is no fault of the generator's.
 
     Args:
         audit: as `Audit.figures` gives it; the native engine counts the same.
             Figures of an older log may be missing: they are taken for 0.
         tolerance_ns: the scenario's `lag_tolerance_ns`.
+
+    Returns:
+        `audit`; `valid` and `invalid_because`; `warnings`, sentences that say what is
+        unreliable; `remarks`, sentences on what else is worth knowing.
     """
-    reasons = [*_late(audit, tolerance_ns), *_stood_still(audit)]
+    reasons, warnings, remarks = [], [], []
     unsent = audit.get("unsent", 0)
     if unsent * 100 > audit["requests"]:
         reasons.append(
@@ -133,58 +129,39 @@ def judge_audit(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
         )
     if audit.get("overrun", False):
         reasons.append("events came faster than their reader took them: the run was ended")
-    if reasons and audit["cpu_share"] > SATURATED:
-        reasons.append(_saturated(audit))
-    return reasons
-
-
-def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
-    own_ns = audit.get("own_lag_p99_ns")
-    if own_ns is None or own_ns <= tolerance_ns or audit["late"] < 2:
-        return []
-    due = audit["requests"] + audit["dropped"]
-    if audit.get("waited", 0) * 2 >= audit["late"]:
-        told = f"{audit['late']} of {due} requests were late"
-        return [f"{told}: they waited for one of the connections that max_connections allows"]
-    told = (
-        f"this machine sent {audit['late']} of {due} requests more than {tolerance_ns / _MS:g} ms "
-        f"late, 1 of 100 by {own_ns / _MS:.1f} ms or more"
-    )
-    if not audit["stalls"] or _stood_still(audit):
-        return [told]
-    most = f"{audit['stall_max_ns'] / _MS:.1f} ms"
-    return [told, f"its loop stood still {audit['stalls']} times, for up to {most}"]
-
-
-def _stood_still(audit: dict[str, Any]) -> list[str]:
-    stalls, stalled_ns = audit["stalls"], audit.get("stalled_ns", 0)
-    if stalls < 2 or stalled_ns * 100 <= audit.get("wall_ns", 0):
-        return []
-    told = f"{stalls} times, {stalled_ns / _MS:.1f} ms in all, for up to"
-    most = f"{audit['stall_max_ns'] / _MS:.1f} ms"
-    return [f"the generator stood still {told} {most}: its own delay is in the latencies"]
-
-
-def audit_remarks(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
-    """What is worth knowing of a run beside its reasons not to count: sentences."""
-    remarks = []
+    warnings += [*_late(audit, tolerance_ns), *_stood_still(audit)]
     if audit["dropped"]:
         remarks.append(f"{audit['dropped']} requests were due before the end and never sent")
-    if audit["cpu_share"] > SATURATED and not judge_audit(audit, tolerance_ns):
-        remarks.append(_saturated(audit))
-    return remarks
-
-
-def judgement(audit: dict[str, Any], tolerance_ns: int) -> dict[str, Any]:
-    """The entries of a log's metadata: `audit`, `valid`, `invalid_because` and `remarks`."""
-    reasons = judge_audit(audit, tolerance_ns)
+    if audit["cpu_share"] > SATURATED:
+        told = f"the generator used {audit['cpu_share'] * 100:.0f} % of a core"
+        (reasons or warnings or remarks).append(told)
     return {
         "audit": audit,
         "valid": not reasons,
         "invalid_because": reasons,
-        "remarks": audit_remarks(audit, tolerance_ns),
+        "warnings": warnings,
+        "remarks": remarks,
     }
 
 
-def _saturated(audit: dict[str, Any]) -> str:
-    return f"the generator used {audit['cpu_share'] * 100:.0f} % of a core"
+def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
+    """Where more than 1 of 100 requests were late by the generator's own fault, and at least two."""
+    own_ns, late = audit.get("own_lag_p99_ns"), audit["late"]
+    if own_ns is None or own_ns <= tolerance_ns or late < 2:
+        return []
+    due = audit["requests"] + audit["dropped"]
+    told = f"this machine sent {late} of {due} requests late"
+    if audit.get("waited", 0) * 2 >= late:
+        return [f"{told}: they waited for one of the connections that max_connections allows"]
+    lag = f"more than {tolerance_ns / _MS:g} ms, 1 of 100 {own_ns / _MS:.1f} ms or more"
+    return [f"{told} ({lag}): {_AFFECTED}"]
+
+
+def _stood_still(audit: dict[str, Any]) -> list[str]:
+    """Where its loops did for more than a hundredth of the run, and at least twice."""
+    stalls, stalled_ns = audit["stalls"], audit.get("stalled_ns", 0)
+    if stalls < 2 or stalled_ns * 100 <= audit.get("wall_ns", 0):
+        return []
+    most_ns = audit["stall_max_ns"]
+    told = f"{stalls} times, {stalled_ns / _MS:.1f} ms in all, up to {most_ns / _MS:.1f} ms"
+    return [f"this machine stood still ({told}) and read answers late: {_AFFECTED}"]

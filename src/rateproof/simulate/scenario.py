@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import REJECTED_STATUSES
@@ -70,33 +70,26 @@ class Group:
         check_count("connections", self.connections, 1, MAX_CLIENTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """One client of a scenario.
 
     Args:
+        scenario: whose.
         number: 0, 1, 2, ... in the order of the groups.
-        identity: what its requests carry.
-        behaviour: its plan's source.
-        connections: how many connections it owns.
-        seed: what seeds its randomness.
-        namespace: what makes the identities of its run unique.
+        group: how it behaves, and how many connections it owns.
     """
 
+    scenario: "Scenario"
     number: int
-    identity: bytes
-    behaviour: Behaviour
-    connections: int
-    seed: str
-    namespace: str
+    group: Group
 
-    def identity_as(self, alias: int) -> bytes:
+    def identity(self, alias: int = 0) -> bytes:
         """What its requests carry under an alias; 0 is its own identity."""
-        return identity_of(self.namespace, self.number, alias) if alias else self.identity
+        return identity_of(self.scenario.namespace, self.number, alias)
 
     def rng(self) -> Rng:
         """A new generator in the client's initial state: one for each connection."""
-        return Rng(self.seed)
+        return Rng(f"{self.scenario.seed}/{self.number}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +120,7 @@ class Scenario:
         ca_file: certificates in PEM to trust instead of the system's.
         insecure: accept any certificate.
         lag_tolerance_ns: a run in which the generator itself sent more than 1
-            of 100 requests later than this is invalid; 1 us to 1 h.
+            of 100 requests later than this carries a warning; 1 us to 1 h.
         start_ns: the instant of CLOCK_MONOTONIC at which the run begins; None,
             or one that has passed by then: as soon as everything is ready.
 
@@ -214,18 +207,7 @@ class Scenario:
         numbers = itertools.count()
         for group in self.groups:
             for _ in range(group.clients):
-                yield self.client(next(numbers), group)
-
-    def client(self, number: int, group: Group) -> Client:
-        """The client of a group that has this number."""
-        return Client(
-            number=number,
-            identity=identity_of(self.namespace, number),
-            behaviour=group.behaviour,
-            connections=group.connections,
-            seed=f"{self.seed}/{number}",
-            namespace=self.namespace,
-        )
+                yield Client(self, next(numbers), group)
 
     def template(self) -> RequestTemplate:
         """Every request as bytes, around the place of its identity."""

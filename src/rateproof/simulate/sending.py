@@ -13,7 +13,7 @@ from rateproof.units import SECOND_NS
 __all__ = ["Sending"]
 
 # What is judged is what was sent, whenever that was: only a generator that hardly
-# ran makes a run inconclusive, not a busy machine.
+# ran is worth a warning, not a busy machine.
 _LAG_TOLERANCE_NS = SECOND_NS
 
 

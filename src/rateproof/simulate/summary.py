@@ -49,6 +49,7 @@ class Summary:
         self.keys: set[bytes] = set()
         self.valid: bool | None = None
         self.invalid_because: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
         self.remarks: tuple[str, ...] = ()
         self.reconnects: int | None = None
         """How often a lane opened a connection after another one of its own; None: not known."""
@@ -92,10 +93,12 @@ class Summary:
     def conclude(self, metadata: Mapping[str, Any]) -> None:
         """Take from a log's metadata what only the generator knows.
 
-        That is whether the run was valid, why not, what to remark, and the reconnects.
+        That is whether the run was valid, why not, what is unreliable in it, what else to
+        remark, and the reconnects.
         """
         self.valid = metadata.get("valid")
         self.invalid_because = tuple(metadata.get("invalid_because") or ())
+        self.warnings = tuple(metadata.get("warnings") or ())
         self.remarks = tuple(metadata.get("remarks") or ())
         self.reconnects = (metadata.get("audit") or {}).get("reconnects")
 
@@ -172,6 +175,7 @@ class Summary:
         return {
             "valid": self.valid,
             "invalid_because": list(self.invalid_because),
+            "warnings": list(self.warnings),
             "remarks": list(self.remarks),
             "requests": self.requests,
             "clients": self.clients,
@@ -188,7 +192,7 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        """A small table for people, without a line end; what is not valid says so first."""
+        """A small table for people, without a line end; what is not valid or unreliable says so first."""
         outcomes, statuses = self.outcomes, self.statuses
         codes = [f"{status}: {statuses[status]}" for status in sorted(statuses)]
         errors = [f"{kind}: {self.errors[kind]}" for kind in sorted(self.errors)]
@@ -199,13 +203,11 @@ class Summary:
             "codes     " + (", ".join(codes) or "none"),
             "errors    " + (", ".join(errors) or "none"),
         ]
+        lines[:0] = [f"warning: {sentence}" for sentence in self.warnings]
         if self.valid is False:
             why = "; ".join(self.invalid_because) or "the run was not valid"
-            lines.insert(
-                0,
-                f"warning: {why}; latencies are unreliable, and nothing is called consistent by "
-                "this run; a violation stands",
-            )
+            told = "nothing is called consistent by this run; a violation stands"
+            lines.insert(0, f"warning: {why}; {told}")
         if self.reconnects:
             opened, again = (self.connections, "connection"), (self.reconnects, "reconnect")
             lines.append(f"opened    {counted(*opened)} ({counted(*again)})")

@@ -57,14 +57,10 @@ def taken() -> "dict[str, Option]":
 
 
 def _read(name: str, option: "Option", value: Any) -> Any:
-    """The value of an option.
-
-    Raises:
-        InvalidArgument: it cannot be accepted.
-    """
+    """The value of an option."""
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
-    from rateproof.options.kinds import Leaf, Series
+    from rateproof.options.kinds import Leaf, Series, told_by
 
     kind = option.kind
     if value is None and option.value() is None:
@@ -77,19 +73,12 @@ def _read(name: str, option: "Option", value: Any) -> Any:
         fits = isinstance(value, Mapping)
     if not fits:  # the value of a header or a body may be a secret
         raise InvalidArgument(f"{name} is of type {type(value).__name__}", kind.form)
-    try:
+    with told_by(name):
         return kind.parse(value) if isinstance(kind, Leaf) else kind.read(value)
-    except InvalidArgument as error:
-        raise type(error)(f"{name}: {error.message}", error.hint) from error
 
 
 def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestSettings":
-    """What `run_test` takes; see `RateproofFixture.assert_holds`.
-
-    Raises:
-        TypeError: an option that there is not.
-        InvalidArgument: a value that cannot be accepted.
-    """
+    """What `run_test` takes; raises as `RateproofFixture.assert_holds` does."""
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
     from rateproof.hunt import TestSettings

@@ -19,12 +19,7 @@ __all__ = ["RateproofFixture", "rateproof"]
 
 
 class RateproofFixture:
-    """What the fixture `rateproof` is.
-
-    Args:
-        folder: where logs and summaries go.
-        stack: ends what was served when the test is over.
-    """
+    """What the fixture `rateproof` is: `folder` is where logs and summaries go."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder

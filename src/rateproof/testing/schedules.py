@@ -26,21 +26,15 @@ Operation: TypeAlias = Literal["hit", "ahit", "peek", "reset", "clear"]
 _KEYS = (b"", b"a", b"a\0", b"\xff}{")
 _STARTS_NS = (0, 3, 10**15, 2**59)
 
-
 _OPERATIONS: Mapping[Operation, float] = {"hit": 20, "ahit": 3, "peek": 5, "reset": 2, "clear": 0.3}
 """Weights by which they are drawn."""
 
 
 class StoreCall(NamedTuple):
-    """One call of a ledger.
+    """One call of a ledger, never before the call before.
 
-    Args:
-        operation: which.
-        key: of the client; `clear` needs none.
-        cost: of a hit or a peek.
-        now_ns: when, never before the step before.
-        opener: who calls, of those that opened the store by its name: 0 or 1.
-        alone: of the ledger of the first quota only, not of all.
+    Who calls is `opener` 0 or 1, of those that opened the store by its name; `alone` asks the
+    ledger of the first quota only.
     """
 
     operation: Operation
@@ -62,12 +56,7 @@ StoreCalls = Sequence[StoreCall]
 
 
 class Ledgers:
-    """The ledgers that the steps of a schedule are taken by.
-
-    Args:
-        store: open; who made it closes it.
-        quotas: of the policy, distinct.
-    """
+    """The ledgers, of an open store and distinct quotas, that the steps of a schedule ask."""
 
     def __init__(self, store: Store, quotas: Sequence[Quota]) -> None:
         self._of: dict[bool, Ledger] = {
@@ -78,12 +67,11 @@ class Ledgers:
         """Take the step; its answer, None for those that have none."""
         ledger = self._of[step.alone]
         match step.operation:
-            case "hit":
-                return ledger.hit(step.key, step.cost, now_ns)
+            case "hit" | "peek":
+                ruling: Ruling = getattr(ledger, step.operation)(step.key, step.cost, now_ns)
+                return ruling
             case "ahit":
                 return asyncio.run(ledger.ahit(step.key, step.cost, now_ns))
-            case "peek":
-                return ledger.peek(step.key, step.cost, now_ns)
             case "reset":
                 ledger.reset(step.key)
             case "clear":

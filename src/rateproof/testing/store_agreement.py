@@ -47,16 +47,10 @@ class StoreSuite:
     """True if all who open the same name share what is in it, in other processes too."""
 
     def open_store(self, name: str, capacity: int) -> Store:
-        """Open the store of this name: to be written.
+        """Open the store of this name, of letters, digits and hyphens: to be written.
 
-        Args:
-            name: new, with nothing admitted, unless it was opened before and not
-                removed; letters, digits and hyphens.
-            capacity: how many keys must find room at once, for each quota.
-
-        Returns:
-            An open store, which is closed by whoever asked for it. Where `shared`,
-            processes that were forked from this one ask for it too.
+        It is new, unless it was opened before and not removed, and has room for `capacity` keys at
+        once, for each quota. Who asked for it closes it; where `shared`, forked processes ask too.
         """
         raise NotImplementedError
 
@@ -90,11 +84,7 @@ class StoreAgreement(StoreSuite):
     """The number of random schedules that each claim is tried with."""
 
     def tell_time(self, store: Store, now_ns: int) -> int | None:  # noqa: ARG002 - for who derives
-        """Make it `now_ns` for the store, which may be less than before.
-
-        Args:
-            store: one that `open_store` returned.
-            now_ns: a whole number of steps.
+        """Make it `now_ns`, in whole steps, for an open store: perhaps less than before.
 
         Returns:
             What its ledgers are told next: `now_ns`, or None for a store that decides
@@ -140,15 +130,8 @@ class StoreAgreement(StoreSuite):
                         continue
                     ((live, _),) = alone.census(now_ns)
                     bound = alone.peek(key, 1, now_ns).answers[0].reset_after_ns > 0
-                    _check(
-                        not bound, f"{quota}: a key that is bound was told that there is no room"
-                    )
-                    _check(
-                        live >= _CROWD, f"{quota}: no room, with {live} keys for {_CROWD} places"
-                    )
-                    _check(
-                        ruling.admitted == skip_full, f"{quota}: {ruling}, skip_full={skip_full}"
-                    )
+                    seen = f"{quota}: no room, {ruling}, with {bound=}, {skip_full=}, {live} keys"
+                    _check(not bound and live >= _CROWD and ruling.admitted == skip_full, seen)
 
     @pytest.mark.parametrize("algorithm", RULES)
     def test_a_clock_that_steps_back_loosens_nothing(self, algorithm: str) -> None:

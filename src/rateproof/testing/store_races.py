@@ -3,11 +3,10 @@
 import mmap
 import sys
 import time
-import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -17,9 +16,6 @@ from rateproof.events import ADMITTED, Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, VIOLATED, judge
 from rateproof.testing.store_agreement import StoreSuite
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
 __all__ = ["StoreRaces"]
 
@@ -183,43 +179,18 @@ def _in_threads(work: Callable[[int], T]) -> list[T]:
 
 
 def _in_processes(work: Callable[[int], T]) -> list[T]:
-    """The results of `work(0)` and `work(1)`, done by forked processes.
-
-    Raises:
-        AssertionError: one of them failed, with its traceback.
-    """
-    context = get_context("fork")
-    workers = []
-    try:
-        for me in range(2):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_report, args=(sender, work, me), daemon=True)
-            process.start()
-            sender.close()
-            workers.append((process, receiver))
-        results: list[T] = [_result(receiver) for _, receiver in workers]
-        return results
-    finally:
-        for process, receiver in workers:
-            receiver.close()
-            process.kill()
-            process.join()
+    """The results of `work(0)` and `work(1)`, done by forked processes: one for each."""
+    with ProcessPoolExecutor(2, get_context("fork"), _adopt, (work,)) as pool:
+        return list(pool.map(_work, range(2)))
 
 
-def _report(sender: "Connection", work: Callable[[int], T], me: int) -> None:
-    try:
-        sender.send((work(me), None))
-    except BaseException:  # noqa: BLE001 - all of it is told, in the process that asked
-        sender.send((None, traceback.format_exc()))
-    # Whoever asked kills this process: what a test had open is closed there alone.
-    sender.close()
+_WORK: list[Callable[[int], Any]] = []
+"""In a forked process: its work, which need not be pickled so."""
 
 
-def _result(receiver: "Connection") -> Any:
-    try:
-        result, failure = receiver.recv()
-    except EOFError:
-        raise AssertionError("a process that used the store died") from None
-    if failure is not None:
-        raise AssertionError(f"in a process that used the store:\n{failure}")
-    return result
+def _adopt(work: Callable[[int], Any]) -> None:
+    _WORK.append(work)
+
+
+def _work(me: int) -> Any:
+    return _WORK[0](me)

@@ -187,6 +187,15 @@ def test_a_blueprint_can_be_exempt(app, extend):
     assert statuses(app, *["/a", "/b"] * 3) == [200] * 6
 
 
+def test_a_limit_of_get_holds_for_head_too(app, extend):
+    limits = extend()
+    add(app, "/", limits.limit("3 per 5s", methods=["GET"]), methods=["GET", "POST"])
+    assert statuses(app, "/", "/", method="HEAD") == [200, 200]
+    assert statuses(app, "/", "/") == [200, 429]
+    assert statuses(app, "/", method="HEAD") == [429]
+    assert statuses(app, *["/"] * 4, method="POST") == [200] * 4
+
+
 def test_methods_can_be_limited_alone_or_counted_apart(app, extend):
     limits = extend(default="3 per 5s")
     methods = ["GET", "POST"]

@@ -34,6 +34,9 @@ class Broken:
 
     policy = Policy.parse("5 per 5s")
 
+    def room(self):
+        return None
+
     async def ahit(self, _):
         raise StoreError("the disk is on fire")
 
@@ -173,6 +176,9 @@ def test_while_a_store_is_waited_for_other_requests_go_on():
 
     class Slow:
         policy = Policy.parse("5 per 5s")
+
+        def room(self):
+            return None
 
         async def ahit(self, key):
             await together.wait()  # returns only if both requests are decided at once

@@ -37,6 +37,9 @@ class Broken:
     decides = False
     policy = Policy.parse("5 per 5s")
 
+    def room(self):
+        return None
+
     def hit(self, _):
         raise StoreError("the disk is on fire")
 

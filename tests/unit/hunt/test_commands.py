@@ -65,6 +65,11 @@ def test_it_says_no_more_than_it_must(settings_of):
     )
 
 
+def test_the_iterations_that_fill_quotas_are_the_same_again(settings_of):
+    command = repeat_command(settings_of(["--outer-time", "10m"]), None, iterations=4)
+    assert command[command.index("--outer-time") + 1] == "10m"
+
+
 def test_what_was_a_server_of_our_own_is_one_again(settings_of):
     url = "http://127.0.0.1:8081"
     command = repeat_command(settings_of([url, "--self"]), RECIPE)

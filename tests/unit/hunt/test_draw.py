@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof.hunt.exploration.attacks import attack
+from rateproof.hunt.exploration.attacks import FAMILIES, attack
 from rateproof.hunt.exploration.draw import SHAPES, delayed, draw, filling
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy
-from rateproof.simulate.behaviour import Reply
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 
@@ -90,20 +89,15 @@ def test_what_is_drawn_is_within_bounds_and_makes_a_scenario(seed, iteration, po
 
 
 @pytest.mark.parametrize("policy", ["5 per 5s", "20 per 1s", "100 per 1h"])
-def test_after_the_book_some_client_means_to_send_more_than_the_limit_at_once(policy):
+def test_after_the_book_some_clients_race_and_some_press_the_edge_that_can_be_waited_for(policy):
     policy = Policy.parse(policy)
-    limit = policy.quotas[0].limit
-    for number in range(4, 4 + 2 * len(SHAPES)):
-        drawn = draw(11, number, policy)
-        race = drawn.groups[-1]
-        client = next(iter(Scenario(target=TARGET, groups=(race,), seed=1).clients()))
-        plan = client.behaviour.program().plan(client.rng())
-        first = next(plan)
-        assert first.intended_ns < drawn.duration_ns
-        together = 1
-        while plan.send(Reply(0, 0, "admitted")) == first:
-            together += 1
-        assert together * race.connections > limit
+    families = set()
+    for number in range(4, 44):
+        race, *others = draw(11, number, policy).attacks
+        assert race.family == "race"
+        assert race.recipe.requests > policy.quotas[0].limit
+        families |= {other.family for other in others}
+    assert families == ({"forget"} if policy.quotas[0].limit == 100 else set(FAMILIES))
 
 
 @settings(deadline=None)  # a busy machine is no fault

@@ -49,10 +49,10 @@ def test_its_options_give_the_recipe_again(recipe):
 def test_it_makes_a_scenario_of_one_client_and_the_others(recipe):
     scenario = Scenario(target=TARGET, groups=(recipe.client(), *recipe.crowd()), seed=1)
     client, *lanes = scenario.clients()
-    assert client.connections == recipe.connections
+    assert client.group.connections == recipe.connections
     sent = 0
     for lane in lanes:
-        sent += lane.behaviour.identities
+        sent += lane.group.behaviour.identities
     assert sent == recipe.other_clients
 
 
@@ -60,9 +60,9 @@ def test_every_other_client_has_a_name_of_its_own():
     recipe = Recipe(Schedule(((0, 1), (SECOND, 1))), others=Schedule(((5, 37),)))
     scenario = Scenario(target=TARGET, groups=tuple(recipe.crowd()), seed=1)
     names = [
-        lane.identity_as(alias)
+        lane.identity(alias)
         for lane in scenario.clients()
-        for alias in range(lane.behaviour.identities)
+        for alias in range(lane.group.behaviour.identities)
     ]
     assert len(set(names)) == len(names) == 37
 

@@ -16,7 +16,7 @@ from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.watch import Crash
 from rateproof.hunt.session import Hunt
 from rateproof.hunt.shrinking.crashes import shrunk_crash
-from rateproof.hunt.shrinking.reproduction import Tries
+from rateproof.hunt.shrinking.reproduction import Reproduction, Shrunk, Tries
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.policy import Policy
 from rateproof.prove import judge
@@ -124,7 +124,8 @@ def test_a_phase_that_lies_beyond_the_budget_is_not_waited_for_and_makes_it_inco
 ):
     recipe = Recipe(Schedule.parse("6 at 0s"), phase=Phase(0, 1000 * 3_600 * SECOND))
     assert scheduled(recipe, 1, settings)[1] is None
-    assert scheduled(recipe, 1, replace(settings, shrink_time_ns=2**60))[1] == recipe.phase
+    for bound_ns in (0, 2**60):
+        assert scheduled(recipe, 1, replace(settings, shrink_time_ns=bound_ns))[1] == recipe.phase
     told = told_if_cut_short(recipe, iteration_of(6, 6), timely=False).verdict
     assert told.outcome == "inconclusive"
     assert told.reasons[0].endswith("beyond --shrink-time: it begins at once")
@@ -150,12 +151,12 @@ def test_a_test_ends_once_as_many_requests_were_sent_as_it_may(settings):
     assert rig.sent["requests"] == 12
 
 
-@pytest.mark.parametrize(("after_s", "said"), [(12, "waiting 12 s for the next window"), (0, "")])
+@pytest.mark.parametrize(("after_s", "said"), [(12.4, "waiting 12 s for the next window"), (0, "")])
 def test_no_wait_is_silent(settings, capsys, after_s, said):
     def send(scenario, *, control, observe):  # noqa: ARG001  as a transport is called
         return EventLog({})
 
-    start_ns = time.monotonic_ns() + after_s * SECOND
+    start_ns = time.monotonic_ns() + round(after_s * SECOND)
     Rig(settings, send, threading.Event()).send(SimpleNamespace(start_ns=start_ns))
     assert capsys.readouterr().err.strip() == said
 
@@ -195,6 +196,8 @@ def test_what_would_not_be_over_in_time_is_not_tried(iteration_of, settings):
     assert max(durations_ns) < 30 * SECOND
     (found,) = shrunk_violations(iteration_of(9), rig, set(), later(1))
     assert found.tries == Tries(0, 0)
+    far = Shrunk(replace(RECIPE, phase=Phase(1, 3_600 * SECOND)), Tries(0, 0), complete=False)
+    assert Reproduction.shrunk(settings, "over-admission", far, 3).recipe == RECIPE
 
 
 def test_a_crash_whose_search_was_stopped_gives_what_was_seen(iteration_of, settings):

@@ -87,7 +87,8 @@ def test_every_default_is_a_value_that_would_be_accepted(verb):
 @pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"serve"}))
 def test_only_serve_looks_at_the_environment(verb):
     environment = {f"RATEPROOF_{option.name.upper()}": "7" for option in VERBS[verb].options}
-    flags = {option.name: "bash" for option in VERBS[verb].options if option.required}
+    needed = [option for option in VERBS[verb].options if option.required]
+    flags = {option.name: (*option.choices, "log")[0] for option in needed}
     sources = Sources(VERBS[verb], flags, environment)
     assert sources.read() == Sources(VERBS[verb], flags).read()
     assert (sources.file, sources.warning) == (None, None)
@@ -179,7 +180,7 @@ def completed(*words):
 
 
 def test_bash_completes_verbs_flags_and_choices():
-    assert completed("rateproof", "s") == ["serve", "simulate"]
+    assert completed("rateproof", "s") == ["serve", "simulate", "store"]
     assert completed("rateproof", "check", "--gra") == ["--granularity"]
     assert completed("rateproof", "test", "http://h/", "--claim", "w") == ["wrong-rejection"]
     assert completed("rateproof", "serve", "--no-sh") == ["--no-shadow"]

@@ -9,7 +9,7 @@ from rateproof import cli
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
-from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, judge, judge_keys
+from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, judge, judge_keys, judgement
 
 MS = 1_000_000
 FIVE = Policy.parse("5 per 5s")
@@ -191,3 +191,29 @@ def test_check_lists_a_line_for_each_key(tmp_path, capsys):
     assert cli.main(["check", str(path), "--by-key", "--json"]) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["key"] for row in rows] == ["'over'", "'nearer'", "'near'", "'full'", "'idle'"]
+
+
+def test_keys_with_few_requests_have_the_verdict_that_a_search_gives_them(monkeypatch):
+    """Those that are told of without a search: any number of requests up to the limit, of any width."""
+    draws = random.Random(5)
+    policy = Policy.parse("3 per 20ms; token-bucket 5 per 1s")
+    log = EventLog({"fresh_keys": True})
+    for _ in range(120):
+        sent, status = draws.randrange(60) * MS, draws.choice((200, 200, 200, None, 429))
+        took = draws.choice((0, 1, 30)) * MS
+        log.append(
+            Event(
+                key=b"%d" % draws.randrange(50), sent_ns=sent,
+                received_ns=None if status is None else sent + took, status=status,
+                outcome={200: "admitted", 429: "rejected"}.get(status, "unknown"),
+            )
+        )  # fmt: skip
+    native = judge_keys(log, policy)
+    monkeypatch.setenv("RATEPROOF_CORE", "python")
+    assert judge_keys(log, policy) == native
+    searched = []
+    monkeypatch.undo()
+    monkeypatch.setattr(judgement, "verdict_of", lambda trial, *_, **__: searched.append(trial))
+    with pytest.raises(AttributeError):
+        judge_keys(log_of({b"%d" % key: burst(2) for key in range(20)} | {b"over": burst(6)}), FIVE)
+    assert len(searched) == 1, "of 21 keys one has to be searched"

@@ -460,8 +460,8 @@ def test_what_was_believed_in_the_log_is_not_doubted_in_the_document():
                 retry_after_s=retry_after_s,
             )
         )  # fmt: skip
-    assert len(observe(log)[b"a"].rejected) == 2
+    assert len(observe(log)[0].rejected) == 2
     (piece,) = judge(log, Policy.parse("7 per 5s"), denied_count=True).evidence
     document = to_document(piece, FIVE_HUNDRED, log.metadata, denied_count=True)
     assert {request["status"] for request in document["requests"]} == {200, 429, 503}
-    assert len(observe(Document.read(document).log)[b"a"].rejected) == 2
+    assert len(observe(Document.read(document).log)[0].rejected) == 2

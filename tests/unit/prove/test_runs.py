@@ -4,7 +4,16 @@ import pytest
 
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
-from rateproof.prove import ALL_CLAIMS, INCONCLUSIVE, VIOLATED, judge, judge_keys
+from rateproof.prove import (
+    ALL_CLAIMS,
+    CONSISTENT,
+    INCONCLUSIVE,
+    VIOLATED,
+    judge,
+    judge_keys,
+    judgement,
+)
+from rateproof.prove.trial import Trial
 
 MS = 1_000_000
 FIVE = Policy.parse("5 per 5s")
@@ -87,3 +96,44 @@ def test_how_a_limiter_marks_its_rejections_is_known_from_all_runs():
     """The 503 alone would be a wrong rejection; the other key's 429 shows that it is none."""
     log = log_of((0, b"a", 1, 503), (0, b"b", 2, 429), (1, b"b", 2, 200))
     assert judge(log, FIVE).outcome == INCONCLUSIVE
+
+
+def test_a_run_of_rejections_only_says_nothing_of_the_whole():
+    """Of 13 answers 10 were 200: no sentence says that every answer was 429, and nothing is in doubt."""
+    first = [(0, b"a", i, 200) for i in range(5)] + [(0, b"a", 5, 429)]
+    log = log_of(
+        *first, *((1, b"b", i, 200) for i in range(5)), *((1, b"a", i, 429) for i in range(2))
+    )
+    verdict = judge(log, FIVE, claims=frozenset({"over-admission"}))
+    assert verdict.outcome == CONSISTENT
+    assert "every answer" not in verdict.describe()
+    assert {key.verdict.causes for key in judge_keys(log, FIVE)} <= {(), ("never-stressed",)}
+
+
+def test_too_many_in_one_of_several_runs_are_found_with_their_run():
+    log = log_of((0, b"a", 0, 200), *((1, b"a", i, 200) for i in range(6)), (2, b"a", 0, 200))
+    verdict = judge(log, FIVE)
+    assert verdict.outcome == VIOLATED
+    assert [(piece.key, piece.run, len(piece.events)) for piece in verdict.evidence] == [
+        (b"a", 1, 6)
+    ]
+    worst, *others = judge_keys(log, FIVE)
+    assert (worst.key, worst.run, worst.verdict.outcome) == (b"a", 1, VIOLATED)
+    assert {(one.key, one.run) for one in others} == {(b"a", 0), (b"a", 2)}
+
+
+def test_runs_are_judged_in_one_pass_however_many_there_are(monkeypatch):
+    """Two trials at most: one of keys that are in one run, one of all others."""
+    made = []
+
+    class Counted(Trial):
+        def __post_init__(self, *asked):
+            made.append(len(self.log))
+            super().__post_init__(*asked)
+
+    monkeypatch.setattr(judgement, "Trial", Counted)
+    log = log_of(*((run, b"a", 1, 200) for run in range(500)), (0, b"b", 1, 200))
+    verdict = judge(log, FIVE)
+    assert made == [1, 500]
+    assert verdict.counts.keys == 501
+    assert verdict.causes == ("never-stressed",)

@@ -29,7 +29,7 @@ def scenario(*groups: Group, **options: Any) -> Scenario:
 
 
 def schedule(client: Client, count: int = 50) -> list[Send]:
-    plan = client.behaviour.program().plan(client.rng())
+    plan = client.group.behaviour.program().plan(client.rng())
     found = [next(plan)]
     while len(found) < count:
         at_ns = found[-1].intended_ns
@@ -62,7 +62,7 @@ def test_every_connection_of_a_client_follows_the_same_schedule() -> None:
 
 def test_a_re_run_has_fresh_identities_and_a_given_namespace_the_same_ones() -> None:
     def identities(**options: Any) -> list[bytes]:
-        return [client.identity for client in scenario(Group(Think(), 5), **options).clients()]
+        return [client.identity() for client in scenario(Group(Think(), 5), **options).clients()]
 
     assert not set(identities(seed=1)) & set(identities(seed=1))
     assert identities(namespace="x") == identities(namespace="x")
@@ -72,8 +72,8 @@ def test_clients_are_numbered_through_the_groups_and_have_distinct_identities() 
     made = scenario(Group(Think(), 3), Group(Saturate(), 2, connections=4))
     clients = list(made.clients())
     assert [client.number for client in clients] == [0, 1, 2, 3, 4]
-    assert len({client.identity for client in clients}) == 5
-    assert [client.connections for client in clients] == [1, 1, 1, 4, 4]
+    assert len({client.identity() for client in clients}) == 5
+    assert [client.group.connections for client in clients] == [1, 1, 1, 4, 4]
     assert made.client_count == 5
     assert made.connection_count == 11
 
@@ -149,8 +149,8 @@ def test_a_header_that_carries_the_identity_is_refused() -> None:
 
 def test_an_alias_is_another_identity_and_alias_0_is_the_clients_own() -> None:
     one, two = scenario(Group(Think(), 2), namespace="x").clients()
-    assert one.identity_as(0) == one.identity
-    found = {client.identity_as(alias) for client in (one, two) for alias in range(50)}
+    assert one.identity(0) == one.identity()
+    found = {client.identity(alias) for client in (one, two) for alias in range(50)}
     assert len(found) == 100
     assert {len(identity) for identity in found} == {18}
 

@@ -156,9 +156,18 @@ def test_an_invalid_run_says_so_in_the_first_line_and_in_json() -> None:
     log = EventLog({"valid": False, "invalid_because": ["it lagged by 12 ms", "no time was left"]})
     log.append(event())
     summary = Summary.of(log)
-    assert str(summary).startswith("warning: it lagged by 12 ms; no time was left; lat")
+    assert str(summary).startswith("warning: it lagged by 12 ms; no time was left; nothing")
     assert summary.as_dict()["valid"] is False
     assert summary.as_dict()["invalid_because"] == ["it lagged by 12 ms", "no time was left"]
+
+
+def test_what_is_unreliable_is_said_before_the_figures_and_in_json() -> None:
+    late = "this machine sent 2 of 3 requests late: latencies are unreliable"
+    log = EventLog({"valid": True, "warnings": [late]})
+    log.append(event())
+    summary = Summary.of(log)
+    assert str(summary).startswith(f"warning: {late}\nclients")
+    assert summary.as_dict()["warnings"] == [late]
 
 
 def test_what_was_dropped_is_never_silent() -> None:

@@ -43,12 +43,7 @@ class SharedLimiter:
         self._limiter: Limiter | None = None
 
     def prepare(self, policy: Policy) -> None:
-        """Open what a policy needs now rather than at the first request.
-
-        Raises:
-            InvalidArgument: the policy or an option cannot be.
-            StoreError: the store cannot be opened.
-        """
+        """Open what a policy needs now rather than at the first request."""
         self._opened(policy).prepare(policy)
 
     def hit(self, charges: Sequence[Charge]) -> Decision:

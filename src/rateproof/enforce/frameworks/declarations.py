@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack
 
 from rateproof.clock import Clock
-from rateproof.enforce.http.addresses import ClientAddress
+from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
 from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.validation import (
@@ -21,7 +21,7 @@ from rateproof.enforce.limiter import PolicyLike, policy_of
 from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy
 
-__all__ = ["Charge", "Extension", "Limit", "LimiterOptions", "PolicySource"]
+__all__ = ["Charge", "Extension", "ExtensionOptions", "Limit", "LimiterOptions", "PolicySource"]
 
 D = TypeVar("D")
 R = TypeVar("R")
@@ -37,6 +37,15 @@ class LimiterOptions(TypedDict, total=False):
     on_error: Literal["deny", "admit", "local"]
     capacity: int
     shadow: bool
+
+
+class ExtensionOptions(LimiterOptions, Generic[R], total=False):
+    """What `RateLimit` can be told in every framework; see `Extension`."""
+
+    status: int
+    address: ClientAddress
+    x_ratelimit: bool
+    exempt_when: Callable[[R], bool] | None
 
 
 class LimitOptions(TypedDict, Generic[R], total=False):
@@ -79,13 +88,8 @@ class Limit(Generic[R]):
     def charge(self, request: R, method: str, route: str) -> Charge | None:
         """What a request is charged; None if the limit does not concern it.
 
-        Args:
-            request: in the form that the framework has it in.
-            method: of the request, in capitals.
-            route: the name of what answers it, the same in every worker.
-
-        Raises:
-            InvalidArgument: a function says a cost or a policy that cannot be.
+        The name of the route is the same in every worker. A function may say a cost or a policy
+        that cannot be: InvalidArgument.
         """
         if self.methods is not None and method not in self.methods:
             return None
@@ -94,15 +98,11 @@ class Limit(Generic[R]):
         policy = self.policy(request) if callable(self.policy) else self.policy
         if not policy:
             return None
-        place = part("route", route.encode()) if self.scope is None else self._shared
+        place = part("route" if self.scope is None else "scope", (self.scope or route).encode())
         if self.per_method:
             place += part("method", method.encode())
         cost = checked_cost(self.cost(request)) if callable(self.cost) else self.cost
         return Charge(place + self.key(request), cost, read_policy(policy))
-
-    @property
-    def _shared(self) -> bytes:
-        return part("scope", (self.scope or "").encode())
 
 
 class Extension(ABC, Generic[R, D]):
@@ -118,6 +118,7 @@ class Extension(ABC, Generic[R, D]):
         address: how the address of a client is found behind proxies.
         x_ratelimit: whether answers carry X-RateLimit-* as well.
         exempt_when: a function that tells whether a request is counted at all.
+        options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a `Limiter`.
 
     Raises:
         InvalidArgument: one of these cannot be.
@@ -130,16 +131,18 @@ class Extension(ABC, Generic[R, D]):
         self,
         *,
         key: KeyLike[R],
-        status: int,
-        address: ClientAddress,
-        x_ratelimit: bool,
-        exempt_when: Callable[[R], bool] | None,
+        status: int = 429,
+        address: ClientAddress = DIRECT,
+        x_ratelimit: bool = False,
+        exempt_when: Callable[[R], bool] | None = None,
+        **options: Unpack[LimiterOptions],
     ) -> None:
         self._address = address
         self._key = key_reader(key, self._view, address)
         self._exempt_when = _condition(exempt_when)
         self._status = checked_status(status)
         self._x_ratelimit = x_ratelimit
+        self._options = options
         self._failures = Failures()
 
     def limit(self, policy: PolicySource[R], **options: Unpack[LimitOptions[R]]) -> D:
@@ -151,7 +154,8 @@ class Extension(ABC, Generic[R, D]):
             options: any of these.
                 `key`: whose the request is, if not as the instance says.
                 `cost`: how many admissions a request takes, or a function.
-                `methods`: those, or the one, that are limited; None for all.
+                `methods`: those, or the one, that are limited, with GET also
+                HEAD; None for all.
                 `per_method`: whether each method is counted by itself.
                 `exempt_when`: a function that tells whether a request is not counted.
                 `override`: False: the limits of Flask's blueprint and the
@@ -177,40 +181,24 @@ class Extension(ABC, Generic[R, D]):
     def _make(
         self,
         policy: PolicySource[R],
-        *,
-        key: KeyLike[R] | None = None,
-        cost: int | Callable[[R], int] = 1,
         scope: str | None = None,
-        methods: str | Collection[str] | None = None,
-        per_method: bool = False,
-        exempt_when: Callable[[R], bool] | None = None,
-        override: bool = True,
+        **options: Unpack[LimitOptions[R]],
     ) -> Limit[R]:
-        """A limit; see `Limit`.
-
-        Raises:
-            InvalidArgument: one of these cannot be.
-            NeverPossible: the cost is above a limit of the policy.
-        """
-        if callable(policy):
-            without_waiting("policy", policy)
+        """A limit; see `limit`."""
+        read = without_waiting("policy", policy) if callable(policy) else read_policy(policy)
+        given: dict[str, Any] = {"key": None, "cost": 1, "methods": None, **options}
+        if callable(given["cost"]):
+            without_waiting("cost", given["cost"])
         else:
-            policy = read_policy(policy)
-        if callable(cost):
-            without_waiting("cost", cost)
-        else:
-            checked_cost(cost, policy)
-        named = None if methods is None else checked_texts("methods", methods)
-        return Limit(
-            policy,
-            self._key if key is None else key_reader(key, self._view, self._address),
-            cost,
-            scope,
-            None if named is None else frozenset(method.upper() for method in named),
-            per_method,
-            self._either(_condition(exempt_when)),
-            override,
-        )
+            checked_cost(given["cost"], read)
+        key = given["key"]
+        given["key"] = self._key if key is None else key_reader(key, self._view, self._address)
+        if given["methods"] is not None:
+            named = checked_texts("methods", given["methods"])
+            methods = {method.upper() for method in named}
+            given["methods"] = methods | {"HEAD"} if "GET" in methods else methods
+        given["exempt_when"] = self._either(_condition(given.get("exempt_when")))
+        return Limit(read, scope=scope, **given)
 
     def _either(self, other: Callable[[R], bool] | None) -> Callable[[R], bool] | None:
         always = self._exempt_when
@@ -228,16 +216,7 @@ def _condition(exempt_when: Callable[[R], bool] | None) -> Callable[[R], bool] |
 
 
 def checked_cost(cost: int, policy: object = None) -> int:
-    """How many admissions a request takes.
-
-    Args:
-        cost: 1 or more.
-        policy: what it is taken of, where that is known.
-
-    Raises:
-        InvalidArgument: no whole number, or below 1.
-        NeverPossible: above a limit of the policy.
-    """
+    """A number of admissions, 1 or more, and within the limits of the policy where that is known."""
     if not is_whole(cost) or cost < 1:
         raise InvalidArgument(f"cost {cost!r}", "a whole number, 1 or more")
     if isinstance(policy, Policy) and cost > min(quota.burst for quota in policy.quotas):

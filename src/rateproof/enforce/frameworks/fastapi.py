@@ -12,12 +12,7 @@ from starlette.routing import BaseRoute, Mount, compile_path
 
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.frameworks.account import Account, SharedLimiter
-from rateproof.enforce.frameworks.declarations import (
-    Extension,
-    Limit,
-    LimiterOptions,
-)
-from rateproof.enforce.http.addresses import DIRECT, ClientAddress
+from rateproof.enforce.frameworks.declarations import Extension, ExtensionOptions, Limit
 from rateproof.enforce.http.answers import Refusal
 from rateproof.enforce.http.asgi import (
     TRY_AGAIN_LATER,
@@ -71,8 +66,6 @@ class FastApiRateLimit(Extension[HTTPConnection, Dependency]):
         app: an application to set up at once.
         store: as for a `Limiter`.
         enabled: False: nothing is limited.
-        options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a
-            `Limiter`.
 
     Raises:
         InvalidArgument: one of these cannot be.
@@ -88,21 +81,11 @@ class FastApiRateLimit(Extension[HTTPConnection, Dependency]):
         *,
         key: KeyLike[HTTPConnection],
         store: str = "memory://",
-        status: int = 429,
-        address: ClientAddress = DIRECT,
-        x_ratelimit: bool = False,
-        exempt_when: Callable[[HTTPConnection], bool] | None = None,
         enabled: bool = True,
-        **options: Unpack[LimiterOptions],
+        **options: Unpack[ExtensionOptions[HTTPConnection]],
     ) -> None:
-        super().__init__(
-            key=key,
-            status=status,
-            address=address,
-            x_ratelimit=x_ratelimit,
-            exempt_when=exempt_when,
-        )
-        self._limiter = SharedLimiter(store, **options)
+        super().__init__(key=key, **options)
+        self._limiter = SharedLimiter(store, **self._options)
         self._enabled = enabled
         if app is not None:
             self.init_app(app)
@@ -206,10 +189,6 @@ def _route_name(scope: Scope, outermost: _Outermost) -> str:
     No part of it is a client's choice: where a path has parameters they stand
     for their values. So a mount that is not found is left out, for what the
     request calls it may be such a value.
-
-    Args:
-        scope: of the request, as a dependency sees it.
-        outermost: what it was when the outermost application had it.
     """
     endpoint = scope["endpoint"]
     name = getattr(endpoint, "__qualname__", type(endpoint).__qualname__)

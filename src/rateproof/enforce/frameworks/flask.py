@@ -15,11 +15,10 @@ from rateproof.enforce.frameworks.account import Account, SharedLimiter
 from rateproof.enforce.frameworks.declarations import (
     Charge,
     Extension,
+    ExtensionOptions,
     Limit,
-    LimiterOptions,
     PolicySource,
 )
-from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.answers import Refusal, joined
 from rateproof.enforce.http.keys import KeyLike
 from rateproof.enforce.http.views import WsgiRequest
@@ -82,8 +81,6 @@ class FlaskRateLimit(Extension[flask.Request, Declared]):
             configuration, else `memory://`, which worker processes do not share.
         enabled: False: nothing is limited. None: `RATEPROOF_ENABLED` of the
             application's configuration, else True.
-        options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a
-            `Limiter`.
 
     Raises:
         InvalidArgument: one of these cannot be.
@@ -94,7 +91,7 @@ class FlaskRateLimit(Extension[flask.Request, Declared]):
     def _view(request: flask.Request) -> WsgiRequest:
         return WsgiRequest(request.environ)
 
-    def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
+    def __init__(
         self,
         app: flask.Flask | None = None,
         *,
@@ -102,22 +99,11 @@ class FlaskRateLimit(Extension[flask.Request, Declared]):
         default: PolicySource[flask.Request] | None = None,
         application: PolicySource[flask.Request] | None = None,
         store: str | None = None,
-        status: int = 429,
-        address: ClientAddress = DIRECT,
-        x_ratelimit: bool = False,
-        exempt_when: Callable[[flask.Request], bool] | None = None,
         enabled: bool | None = None,
-        **options: Unpack[LimiterOptions],
+        **options: Unpack[ExtensionOptions[flask.Request]],
     ) -> None:
-        super().__init__(
-            key=key,
-            status=status,
-            address=address,
-            x_ratelimit=x_ratelimit,
-            exempt_when=exempt_when,
-        )
+        super().__init__(key=key, **options)
         self._store = store
-        self._options = options
         self._enabled = enabled
         self._mark = f"_rateproof_{id(self)}"
         self._policies: list[Policy] = []

@@ -6,6 +6,7 @@
 
 from rateproof.enforce.http.addresses import ClientAddress
 from rateproof.enforce.http.asgi import AsgiRateLimitMiddleware
+from rateproof.enforce.http.flooding import check_flood_exempt
 from rateproof.enforce.http.keys import key_of
 from rateproof.enforce.http.validation import checked_status
 from rateproof.enforce.http.views import AsgiRequest, WsgiRequest
@@ -17,6 +18,7 @@ __all__ = [
     "ClientAddress",
     "RateLimitMiddleware",
     "WsgiRequest",
+    "check_flood_exempt",
     "checked_status",
     "key_of",
 ]

@@ -6,16 +6,16 @@ The walk therefore goes from the connection backwards and believes an entry only
 if a trusted hop wrote it: what a client puts in front of that changes nothing.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from rateproof.enforce.http.validation import checked_token, checked_whole, is_whole
 from rateproof.enforce.http.views import RequestView
 from rateproof.errors import InvalidArgument
 
-__all__ = ["DIRECT", "ClientAddress"]
+__all__ = ["DIRECT", "ClientAddress", "Networks"]
 
 _UNIX = "unix:"
 _LONGEST = 45
@@ -52,18 +52,18 @@ class ClientAddress:
     proxies: int | Collection[str] = 0
     header: str = "X-Forwarded-For"
     ipv6_prefix: int = 128
-    _networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False, compare=False)
+    _networks: "Networks" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         checked_whole("ipv6_prefix", self.ipv6_prefix, 1, 128)
         checked_token("header", self.header)
-        networks: tuple[IPv4Network | IPv6Network, ...] = ()
+        listed: tuple[str, ...] = ()
         if not isinstance(self.proxies, int):
             listed = _listed(self.proxies)
             object.__setattr__(self, "proxies", listed)
-            networks = tuple(_network(text) for text in listed if text != _UNIX)
         elif not is_whole(self.proxies) or self.proxies < 0:
             raise InvalidArgument(f"{self.proxies!r} proxies", "0 or more")
+        networks = Networks((text for text in listed if text != _UNIX), "proxies")
         object.__setattr__(self, "_networks", networks)
 
     def of(self, request: RequestView) -> bytes:
@@ -89,8 +89,7 @@ class ClientAddress:
             return passed < self.proxies
         if hop in {"", _UNIX}:
             return _UNIX in self.proxies
-        address = _parsed(hop)
-        return address is not None and any(address in network for network in self._networks)
+        return hop in self._networks
 
 
 def _listed(proxies: Collection[str]) -> tuple[str, ...]:
@@ -101,13 +100,19 @@ def _listed(proxies: Collection[str]) -> tuple[str, ...]:
     return tuple(proxies)
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise InvalidArgument(
-            f"{text!r} is not a network of proxies", "such as 10.0.0.0/8, 2001:db8::/32 or unix:"
-        ) from error
+class Networks:
+    """Networks that an address can be in, told as texts such as `10.0.0.0/8`; `what` names them."""
+
+    def __init__(self, texts: Iterable[str], what: str) -> None:
+        try:
+            self._networks = [ip_network(text) for text in texts]
+        except ValueError as error:
+            hint = "such as 10.0.0.0/8, 2001:db8::/32 or, of proxies, unix:"
+            raise InvalidArgument(f"{what}: {error}", hint) from error
+
+    def __contains__(self, text: str) -> bool:
+        address = _parsed(text) if self._networks else None
+        return address is not None and any(address in network for network in self._networks)
 
 
 def _last_first(value: str) -> Iterator[str]:

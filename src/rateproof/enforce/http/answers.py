@@ -43,13 +43,7 @@ _KEPT: Final = {*_OLDER, *map(str.encode, _OLDER)}
 
 
 class Announcement(NamedTuple):
-    """What clients are told of a policy; found by `announcement`.
-
-    Args:
-        names: what each quota is called: as the policy, or like `5-per-5s` if several.
-        quotas: each quota as text.
-        policy: the value of RateLimit-Policy.
-    """
+    """The names of a policy's quotas, the quotas as text, and the value of RateLimit-Policy."""
 
     names: tuple[str, ...]
     quotas: tuple[str, ...]
@@ -97,10 +91,6 @@ def limit_fields(decision: Decision, announced: Announcement) -> Fields:
     any other, until the whole quota is free. In shadow mode they say what would
     have been denied. Where the limiter knows nothing, RateLimit is left out, and
     for a key that is exempt both are.
-
-    Args:
-        decision: what the limiter said.
-        announced: what is told of its policy.
     """
     reason = decision.reason
     if reason == "exempt":
@@ -151,11 +141,7 @@ def joined(
 
 
 def retry_after_s(decision: Decision) -> int:
-    """Whole seconds until a request can pass, rounded up, at least 1.
-
-    A client that waits this long from the moment it has the answer is admitted,
-    unless other requests of the same client come first.
-    """
+    """Whole seconds until a request can pass, rounded up, at least 1: unless others come first."""
     return max(1, _ratio_up(decision.retry_after_ns))
 
 
@@ -163,12 +149,8 @@ def retry_after_s(decision: Decision) -> int:
 class Refusal:
     """An answer that takes the place of the application's.
 
-    Args:
-        status: its code.
-        line: the code with its reason, as WSGI wants it.
-        fields: all but those of `limit_fields`.
-        body: a problem document, or text.
-        detail: what happened and how long to wait, as the body says it.
+    `line` is the code with its reason, as WSGI wants it; `fields` are all but those of
+    `limit_fields`; `detail` says what happened and how long to wait, as the body does.
     """
 
     status: int
@@ -181,27 +163,20 @@ class Refusal:
 def denial(
     decision: Decision | None, announced: Announcement, *, status: int, accept: str | None
 ) -> Refusal:
-    """The answer to a request that may not pass.
+    """The answer to a request that may not pass, or that nobody could decide about (None).
 
     A quota that is used up answers `status`. A limiter that has no room for
     another client (the reason `full`), or whose storage failed, answers 503
     whatever `status` is, since the client did nothing wrong, and names no
     violated policy.
-
-    Args:
-        decision: what the limiter said, or None if it could not decide.
-        announced: what is told of its policy.
-        status: the code for a quota that is used up.
-        accept: the request's Accept field, None if it had none.
     """
     problem = wants_json(accept)
     if decision is None or decision.reason == "error":
         return _denial((), _UNAVAILABLE, "the limiter's storage failed", 1, problem)
     seconds = retry_after_s(decision)
     if decision.reason == "full":
-        return _denial(
-            (), _UNAVAILABLE, "the limiter has no room for another client", seconds, problem
-        )
+        reason = "the limiter has no room for another client"
+        return _denial((), _UNAVAILABLE, reason, seconds, problem)
     denying = [index for index, state in enumerate(decision.quotas) if state.retry_after_ns]
     violated = tuple([announced.names[index] for index in denying])
     reason = "at most " + " and ".join([announced.quotas[index] for index in denying])
@@ -216,15 +191,11 @@ def _denial(
     seconds: int,
     problem: bool,  # noqa: FBT001 - a problem document, or text
 ) -> Refusal:
-    kind, title = (
-        ("quota-exceeded", "Quota Exceeded")
-        if violated
-        else ("temporary-reduced-capacity", "Temporary Reduced Capacity")
-    )
+    title = "Quota Exceeded" if violated else "Temporary Reduced Capacity"
     detail = f"{reason}; try again in {seconds} s"
     if problem:
         members = {
-            "type": _PROBLEMS + kind,
+            "type": _PROBLEMS + title.lower().replace(" ", "-"),
             "title": title,
             "status": status,
             "detail": detail,
@@ -245,11 +216,10 @@ def _denial(
 
 
 def wants_json(accept: str | None) -> bool:
-    """Whether problem+json is at least as welcome as plain text.
+    """True if problem+json, or `application/json`, is at least as welcome as plain text.
 
-    `application/json` asks for it as well. No Accept, or `*/*`, means no
-    preference, and gets JSON: who meets a limit is a program. Where neither
-    is acceptable a short text does the least harm (RFC 9110, section 12.4.1).
+    No preference gets JSON: who meets a limit is a program. Where neither is acceptable a short
+    text does the least harm (RFC 9110, section 12.4.1).
     """
     if accept is not None and len(accept) > _LONGEST:
         return _judged.__wrapped__(accept)
@@ -259,15 +229,13 @@ def wants_json(accept: str | None) -> bool:
 @lru_cache(128)
 def _judged(accept: str | None) -> bool:
     weights = _weights(accept) if accept is not None and accept.strip() else {"*/*": 1.0}
-    problem = _weight(
-        weights, ("application/problem+json", "application/json", "application/*", "*/*")
-    )
-    return problem > 0 and problem >= _weight(weights, ("text/plain", "text/*", "*/*"))
 
+    def weight(*ranges: str) -> float:
+        """Of the most specific range that the client named (RFC 9110, 12.5.1)."""
+        return next((weights[name] for name in ranges if name in weights), 0.0)
 
-def _weight(weights: dict[str, float], ranges: Sequence[str]) -> float:
-    """The weight of the most specific range that the client named (RFC 9110, 12.5.1)."""
-    return next((weights[name] for name in ranges if name in weights), 0.0)
+    problem = weight("application/problem+json", "application/json", "application/*", "*/*")
+    return problem > 0 and problem >= weight("text/plain", "text/*", "*/*")
 
 
 def _weights(accept: str) -> dict[str, float]:

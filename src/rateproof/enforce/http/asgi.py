@@ -46,7 +46,11 @@ class AsgiRateLimitMiddleware(Middleware[AsgiApplication, Scope]):
             await self._app(scope, receive, send)
             return
         try:
-            decision = await self._limiter.ahit(self._key(scope))
+            key = self._key(scope)
+            decision = self._refusal(key, scope)
+            if decision is None:
+                decision = await self._limiter.ahit(key)
+                self._noted(decision, scope)
         except StoreError as error:
             await _answer(scope, receive, send, *self._failed(error, _accept(scope)))
             return

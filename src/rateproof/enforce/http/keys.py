@@ -55,20 +55,11 @@ def key_reader(
 ) -> Callable[[R], bytes]:
     """The function that finds the key of a request in the form that a framework has it in.
 
-    Args:
-        key: a specification, as text or read, or a function of the request. A
-            request about which the function says nothing (None, or something
-            empty) counts under its address; a number is its decimal text.
-        view: what a specification reads of such a request.
-        address: how the address of a client is found.
-
-    Raises:
-        InvalidArgument: the specification cannot be read, or the function is a
-            coroutine function.
+    A request about which the user's function says nothing (None, or something empty) counts under
+    its address; a number is its decimal text.
     """
     if callable(key):
-        say = key
-        without_waiting("key", say)
+        say = without_waiting("key", key)
 
         def read(request: R) -> bytes:
             said = _said(say, say(request))
@@ -99,26 +90,17 @@ def _said(function: Callable[..., object], said: object) -> bytes:
 def plain_reader(
     key: KeyLike[R], view: Callable[[R], RequestView], address: ClientAddress
 ) -> "WsgiKey | None":
-    """The native core's reader of an environ by a specification, where it knows how.
-
-    It leaves requests that are not plain to `key_reader`.
-    """
+    """The native core's reader of plain requests by a specification; the rest is `key_reader`'s."""
     module = native()
     if module is None or callable(key) or view is not WsgiRequest or address.proxies:
         return None
     keyspec = KeySpec.parse(key) if isinstance(key, str) else key
-    alternatives = [
-        [
-            (
-                _label(part),
-                part.kind,
-                cgi_variable(part.name) if part.kind == "header" else part.name,
-            )
-            for part in parts
-        ]
-        for parts in keyspec.alternatives
-    ]
-    reader: WsgiKey = module.WsgiKey(alternatives)
+
+    def place(part: Part) -> tuple[str, str, str]:
+        name = cgi_variable(part.name) if part.kind == "header" else part.name
+        return _label(part), part.kind, name
+
+    reader: WsgiKey = module.WsgiKey([list(map(place, parts)) for parts in keyspec.alternatives])
     return reader
 
 
@@ -172,10 +154,6 @@ def _decoded(text: bytes) -> bytes:
     return text if plain else unquote_to_bytes(text.replace(b"+", b" "))
 
 
-def _header(request: RequestView, name: str, _: ClientAddress) -> bytes:
-    return request.header(name)
-
-
 def _cookie(request: RequestView, name: str, _: ClientAddress) -> bytes:
     wanted = name.encode()
     for pair in request.header("cookie").split(b";"):
@@ -185,23 +163,11 @@ def _cookie(request: RequestView, name: str, _: ClientAddress) -> bytes:
     return b""
 
 
-def _ip(request: RequestView, _: str, address: ClientAddress) -> bytes:
-    return address.of(request)
-
-
-def _path(request: RequestView, _: str, __: ClientAddress) -> bytes:
-    return request.path
-
-
-def _method(request: RequestView, _: str, __: ClientAddress) -> bytes:
-    return request.method
-
-
 _READERS: dict[str, Callable[[RequestView, str, ClientAddress], bytes]] = {
     "query": _query,
-    "header": _header,
+    "header": lambda request, name, _: request.header(name),
     "cookie": _cookie,
-    "ip": _ip,
-    "path": _path,
-    "method": _method,
+    "ip": lambda request, _, address: address.of(request),
+    "path": lambda request, *_: request.path,
+    "method": lambda request, *_: request.method,
 }

@@ -15,6 +15,7 @@ from rateproof.enforce.http.answers import (
     limit_fields,
     x_ratelimit_fields,
 )
+from rateproof.enforce.http.flooding import Flooding
 from rateproof.enforce.http.keys import KeyLike, key_reader
 from rateproof.enforce.http.validation import checked_status, checked_texts
 from rateproof.enforce.http.views import RequestView
@@ -74,6 +75,9 @@ class Middleware(Generic[A, R]):
         name: what the policy is called in RateLimit and RateLimit-Policy, which
             tells it from that of another limiter before or behind this one:
             letters, digits, dots, hyphens and underscores.
+        flood_exempt: addresses and networks whose new keys get places without
+            end, or `all`; of any other address (IPv6: its /64) they get none
+            while it holds a thousandth of them and more than half are held.
 
     Raises:
         InvalidArgument: one of these cannot be.
@@ -82,7 +86,7 @@ class Middleware(Generic[A, R]):
     _view: ClassVar[Callable[..., RequestView]]
     """What is read of a request."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
         self,
         app: A,
         limiter: Limiter,
@@ -93,6 +97,7 @@ class Middleware(Generic[A, R]):
         address: ClientAddress = DIRECT,
         x_ratelimit: bool = False,
         name: str = "default",
+        flood_exempt: str | Collection[str] = (),
     ) -> None:
         self._app = app
         self._limiter = limiter
@@ -103,6 +108,20 @@ class Middleware(Generic[A, R]):
         self._x_ratelimit = x_ratelimit
         self._announced = announcement(limiter.policy, name)
         self._failures = Failures()
+        self._flooding = Flooding.of(limiter, address, flood_exempt)
+
+    def _refusal(self, key: bytes, request: R) -> Decision | None:
+        """The decision about a new key that may not have a place; raises StoreError."""
+        flooding = self._flooding
+        if flooding is None or not flooding.room.crowded:
+            return None
+        return flooding.refusal(key, self._view(request))
+
+    def _noted(self, decision: Decision, request: R) -> None:
+        """Note whose new key took a place."""
+        flooding = self._flooding
+        if flooding is not None and flooding.room.took(decision):
+            flooding.take(self._view(request))
 
     def _fields(self, decision: Decision) -> Fields:
         fields = limit_fields(decision, self._announced)

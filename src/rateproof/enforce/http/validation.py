@@ -1,9 +1,12 @@
-"""What middlewares and frameworks are told, checked before the first request."""
+"""What middlewares and frameworks are told, checked before the first request.
+
+Each raises InvalidArgument for what cannot be.
+"""
 
 import inspect
 import re
 from collections.abc import Callable, Collection
-from typing import Any, TypeGuard
+from typing import Any, ParamSpec, TypeGuard, TypeVar
 
 from rateproof.errors import InvalidArgument
 
@@ -18,6 +21,9 @@ __all__ = [
     "without_waiting",
 ]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -28,53 +34,33 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 
 def checked_whole(what: str, value: object, least: int, most: int) -> int:
-    """A whole number within bounds, both included.
-
-    Raises:
-        InvalidArgument: it is something else.
-    """
+    """A whole number within bounds, both included."""
     if not is_whole(value) or not least <= value <= most:
         raise InvalidArgument(f"{what} {value!r}", f"a whole number from {least} to {most}")
     return value
 
 
 def checked_status(status: int) -> int:
-    """The code of a denial, 400 to 599; 429 or 503 are meant for it.
-
-    Raises:
-        InvalidArgument: not an error code of HTTP.
-    """
+    """The code of a denial, 400 to 599; 429 or 503 are meant for it."""
     return checked_whole("status", status, 400, 599)
 
 
 def checked_token(what: str, value: str) -> str:
-    """The name of a header field (RFC 9110, section 5.1).
-
-    Raises:
-        InvalidArgument: no field can have this name.
-    """
+    """The name of a header field (RFC 9110, section 5.1)."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise InvalidArgument(f"{what} {value!r}", "the name of a field, such as X-Forwarded-For")
     return value
 
 
 def checked_name(name: str) -> str:
-    """What a policy is called in fields and problem documents.
-
-    Raises:
-        InvalidArgument: it would need quoting somewhere.
-    """
+    """The name of a policy in fields and problem documents, which never needs quoting."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidArgument(f"name {name!r}", "letters, digits, dots, hyphens and underscores")
     return name
 
 
 def checked_texts(what: str, given: str | Collection[str]) -> tuple[str, ...]:
-    """One text, or several: a text alone is not a collection of letters.
-
-    Raises:
-        InvalidArgument: it is neither.
-    """
+    """One text, or several: a text alone is not a collection of letters."""
     if isinstance(given, str):
         return (given,)
     if not isinstance(given, Collection) or not all(isinstance(each, str) for each in given):
@@ -82,17 +68,14 @@ def checked_texts(what: str, given: str | Collection[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
-def without_waiting(what: str, function: Callable[..., Any]) -> None:
-    """Refuse a coroutine function: what it returns is no answer, but true.
-
-    Raises:
-        InvalidArgument: it is one.
-    """
+def without_waiting(what: str, function: Callable[P, T]) -> Callable[P, T]:
+    """The function, unless it is a coroutine function: what that returns is no answer, but true."""
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         raise InvalidArgument(
             f"{what} {function_name(function)} is a coroutine function",
             "a function that answers at once; wait for what it needs before",
         )
+    return function
 
 
 def function_name(function: Callable[..., Any]) -> str:

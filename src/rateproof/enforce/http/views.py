@@ -2,12 +2,12 @@
 
 Two views of a request, over a WSGI environ and over an ASGI scope, that answer
 alike: a service that runs both knows the same client by the same key. Values
-are bytes as they arrived, for a client may send any.
+are bytes as they arrived, for a client may send any; what there is not is empty.
 """
 
 from collections.abc import MutableMapping
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIEnvironment
 
@@ -16,38 +16,6 @@ __all__ = ["AsgiRequest", "RequestView", "Scope", "WsgiRequest", "cgi_variable"]
 Scope: TypeAlias = MutableMapping[str, Any]
 
 _BLANKS = b" \t"
-
-
-class RequestView(Protocol):
-    """What both views say of a request; what it does not have is empty."""
-
-    @property
-    def method(self) -> bytes:
-        """Such as `GET`, in capitals."""
-        ...
-
-    @property
-    def path(self) -> bytes:
-        """The whole path, percent-decoded, where the application is mounted included."""
-        ...
-
-    @property
-    def query(self) -> bytes:
-        """What follows the question mark, as it arrived."""
-        ...
-
-    @property
-    def peer(self) -> str:
-        """The address that the connection came from; empty for a Unix socket."""
-        ...
-
-    def header(self, name: str) -> bytes:
-        """The value of a field; several lines are joined by commas, those of Cookie by semicolons.
-
-        Args:
-            name: in any case.
-        """
-        ...
 
 
 class WsgiRequest:
@@ -60,28 +28,31 @@ class WsgiRequest:
 
     @property
     def method(self) -> bytes:
-        """See `RequestView`."""
+        """Such as `GET`, in capitals."""
         return _raw(self._environ.get("REQUEST_METHOD", "")).upper()
 
     @property
     def path(self) -> bytes:
-        """See `RequestView`."""
+        """The whole path, percent-decoded, where the application is mounted included."""
         environ = self._environ
         return _raw(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")) or b"/"
 
     @property
     def query(self) -> bytes:
-        """See `RequestView`."""
+        """The bytes behind the question mark, as they arrived."""
         return _raw(self._environ.get("QUERY_STRING", ""))
 
     @property
     def peer(self) -> str:
-        """See `RequestView`."""
+        """The address that the connection came from; empty for a Unix socket."""
         address: str = self._environ.get("REMOTE_ADDR", "")
         return address
 
     def header(self, name: str) -> bytes:
-        """See `RequestView`; the server has joined the lines."""
+        """The value of a field, in any case.
+
+        Several lines are joined by commas, those of Cookie by semicolons; here by the server.
+        """
         return _raw(self._environ.get(cgi_variable(name), "")).strip(_BLANKS)
 
 
@@ -95,13 +66,13 @@ class AsgiRequest:
 
     @property
     def method(self) -> bytes:
-        """See `RequestView`; a WebSocket handshake is a GET."""
+        """See `WsgiRequest`; a WebSocket handshake is a GET."""
         method: str = self._scope.get("method", "GET")
         return method.upper().encode()
 
     @property
     def path(self) -> bytes:
-        """See `RequestView`; from `raw_path` where the server has it, for `path` is decoded text."""
+        """See `WsgiRequest`; from `raw_path` where the server has it, for `path` is decoded text."""
         raw: bytes | None = self._scope.get("raw_path")
         if raw is None:
             path: str = self._scope.get("path", "")
@@ -110,21 +81,24 @@ class AsgiRequest:
 
     @property
     def query(self) -> bytes:
-        """See `RequestView`."""
+        """See `WsgiRequest`."""
         query: bytes = self._scope.get("query_string", b"")
         return query
 
     @property
     def peer(self) -> str:
-        """See `RequestView`."""
+        """See `WsgiRequest`."""
         client = self._scope.get("client")
         return str(client[0]) if client else ""
 
     def header(self, name: str) -> bytes:
-        """See `RequestView`."""
+        """See `WsgiRequest`."""
         wanted = _field(name)
         lines = [value.strip(_BLANKS) for found, value in self._scope["headers"] if found == wanted]
         return (b"; " if wanted == b"cookie" else b",").join(lines)
+
+
+RequestView: TypeAlias = WsgiRequest | AsgiRequest
 
 
 def _raw(text: str) -> bytes:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimitMiddleware"]
 
-_LISTS = 2
-"""RateLimit-Policy and RateLimit."""
-
 
 class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
     """A WSGI application that asks a limiter before each request to another one.
@@ -50,14 +47,25 @@ class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
         read = plain_reader(self._spec, WsgiRequest, self._address)
         if module is None or read is None or not limiter.decides or self._x_ratelimit:
             return None
-        desk: WsgiDesk = module.WsgiDesk(limiter, read, self._exempt)
+        room = self._flooding and self._flooding.room
+        watched = room and (room, room.place, room.burst)
+        desk: WsgiDesk = module.WsgiDesk(limiter, read, self._exempt, watched)
         return desk
+
+    def _took(self, environ: WSGIEnvironment) -> None:
+        """A new key took a place, as the desk says."""
+        if self._flooding is not None:
+            self._flooding.take(WsgiRequest(environ))
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") in self._exempt:
             return self._app(environ, start_response)
         try:
-            decision = self._limiter.hit(self._key(environ))
+            key = self._key(environ)
+            decision = self._refusal(key, environ)
+            if decision is None:
+                decision = self._limiter.hit(key)
+                self._noted(decision, environ)
         except StoreError as error:
             return self._refuse(error, environ, start_response)
         if decision.admitted:
@@ -89,6 +97,4 @@ def _start(
     exc_info: "OptExcInfo | None" = None,
     /,
 ) -> Callable[[bytes], object]:
-    # Without the older fields there are only lists, and nothing to look for.
-    all_fields = joined(headers, fields) if len(fields) > _LISTS else headers + fields
-    return start_response(status, all_fields, exc_info)
+    return start_response(status, joined(headers, fields), exc_info)

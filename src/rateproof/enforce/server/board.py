@@ -20,11 +20,8 @@ class Board:
     head points at does not change, and the head is one word, written whole. It
     differs after each post, so comparing it costs a reader next to nothing.
 
-    Forked children share the board, and a pickled one opens it in a process of
-    the same machine while the one that pickled it lives.
-
-    Args:
-        path: of a board; None makes a new one, on which nothing is posted.
+    Forked children share the board, and a pickled one opens it by its path in a
+    process of the same machine while the one that pickled it lives.
     """
 
     def __init__(self, path: str | None = None) -> None:

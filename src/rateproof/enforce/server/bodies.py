@@ -19,12 +19,8 @@ class BodyReader:
 
     Without it the HTTP server closes the connection, and a client that is still
     sending then loses the answer. A client that waits to be asked for its body
-    (`Expect: 100-continue`) need not send it.
-
-    Args:
-        app: answers the requests.
-        most: bodies that are read at once. One comes as slowly as its client
-            likes, and a thread waits for it: more are left unread.
+    (`Expect: 100-continue`) need not send it. At most so many are read at once:
+    one comes as slowly as its client likes, and a thread waits for it.
     """
 
     def __init__(self, app: WSGIApplication, most: int) -> None:

@@ -8,9 +8,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 from wsgiref.types import WSGIApplication
 
 from granian.constants import HTTPModes, Interfaces
@@ -29,6 +30,8 @@ _START_S = 30.0
 _DRAIN_S = 2
 _POLL_S = 0.01
 _BEAT_S = 0.2
+_MINUTE_S, _MOST_DEATHS = 60.0, 10
+_PAUSE_S, _MOST_PAUSE_S = 0.1, 5.0
 
 # Of granian's two limits on connections, one is the queue of those not accepted yet, the other
 # that of those open at once in a worker: one more waits until another closes, so a keep-alive
@@ -48,12 +51,9 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM; what SIGHUP does stays as it is.
 
-    Args:
-        make: makes the application, in each worker process; can be pickled.
-        workers: how many processes.
-        bound: a socket on the address to serve, kept bound so that nobody takes
-            the port before the workers have it.
-        announce: called once connections are accepted.
+    Each worker makes the application by `make`, which can be pickled. The socket stays bound, so
+    that nobody takes the port before the workers have it. `announce` is called once they accept.
+    Workers that die are replaced, unless one dies ten times within a minute.
 
     Raises:
         RateproofError: the workers die, or do not accept in 30 s.
@@ -61,8 +61,8 @@ def run(
     ip, port = bound.getsockname()[:2]
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as the workers' sockets have
     _raise_file_limit()
-    server = _server(ip, port, workers)
     start = _Start(ip, port, announce)
+    server = _server(ip, port, workers, start)
     # granian's own answer to it replaces the workers, and drops their connections.
     server.on_startup(
         functools.partial(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
@@ -73,7 +73,7 @@ def run(
             server.serve(
                 target_loader=functools.partial(_load, make, os.getpid()), wrap_loader=False
             )
-    except SystemExit as stop:  # granian: the workers die as often as they are replaced
+    except SystemExit as stop:  # the workers die as often as they are replaced
         raise RateproofError(
             "the worker processes died" if start.ready else "the worker processes did not start",
             "what they said is above",
@@ -82,9 +82,52 @@ def run(
         raise RateproofError(f"no worker process accepts connections after {_START_S:.0f} s")
 
 
-def _server(ip: str, port: int, workers: int) -> MPServer:
+class Deaths:
+    """When workers died in the last minute, by their numbers."""
+
+    def __init__(self) -> None:
+        self._at_s: dict[int, list[float]] = {}
+
+    def pause_s(self, workers: Iterable[int], now_s: float) -> float | None:
+        """The time to wait before these, which died, are replaced; None: enough is enough."""
+        worst = 0
+        for worker in workers:
+            recent = [at_s for at_s in self._at_s.get(worker, ()) if now_s - at_s < _MINUTE_S]
+            self._at_s[worker] = [*recent, now_s]
+            worst = max(worst, len(recent))
+        return None if worst + 1 >= _MOST_DEATHS else min(_PAUSE_S * (2**worst - 1), _MOST_PAUSE_S)
+
+
+class _Server(MPServer):
+    """Replaces workers that die, first at once, then after pauses that double.
+
+    granian gives up when a worker dies within 5.5 s of its start, by `respawned_wrks`: until the
+    server is ready that is right, for a worker that cannot start is no accident.
+    """
+
+    start: "_Start"
+
+    def _respawn_workers(
+        self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
+    ) -> None:
+        if self.start.ready:
+            now_s = time.monotonic()
+            pause_s = self.start.deaths.pause_s(workers, now_s)
+            if pause_s is None:
+                self.interrupt_children += workers
+                self.interrupt_signal = True
+                self.main_loop_interrupt.set()
+                return
+            while not self.interrupt_signal and time.monotonic() < now_s + pause_s:
+                time.sleep(_POLL_S)
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        if self.start.ready:
+            self.respawned_wrks.clear()
+
+
+def _server(ip: str, port: int, workers: int, start: "_Start") -> MPServer:
     handler = {"class": "logging.StreamHandler", "formatter": "generic"}  # to stderr
-    return MPServer(
+    server = _Server(
         "rateproof",
         address=ip,
         port=port,
@@ -100,6 +143,8 @@ def _server(ip: str, port: int, workers: int) -> MPServer:
         log_dictconfig={"handlers": {"console": handler, "access": handler}},
         log_access=False,
     )
+    server.start = start
+    return server
 
 
 class _Start:
@@ -107,6 +152,7 @@ class _Start:
 
     def __init__(self, ip: str, port: int, announce: Callable[[], None]) -> None:
         self.over = threading.Event()
+        self.deaths = Deaths()
         self.ready = False
         self.expired = False
         self._address = ip, port

@@ -6,7 +6,7 @@ nothing with it, and counters go on after a restart on the same store.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -20,13 +20,16 @@ __all__ = ["MetricsPage", "exposition"]
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_OUTCOMES = (Count.ADMITTED, Count.DENIED)
 _COUNTS = {
     Count.NEAR_LIMIT: ("near_limit", "Admissions that left less than a fifth of a quota."),
     Count.FULL: ("full", "Decisions by on_full: the store had no room for the client."),
     Count.ERROR: ("store_errors", "Decisions by on_error, and failures: no store to ask."),
     Count.SHADOW: ("shadow", "Requests let pass by shadow mode alone."),
     Count.EXEMPT: ("exempt", "Requests of exempt keys, not counted against any quota."),
+    Count.FLOOD: ("flood", "Of full: new keys of an address that has its share of the places."),
     Count.CACHED: ("cached", "Denials from this machine's memory of earlier ones."),
+    Count.DELETED: ("store_deleted", "Times that a process found its store deleted."),
 }
 
 Sample = tuple[Mapping[str, str], int]
@@ -37,11 +40,6 @@ class MetricsPage:
 
     Whoever may not see the page meets the other application there. A request
     from a loopback address that a proxy passed on is not from this machine.
-
-    Args:
-        app: answers everything else.
-        limiter: whose figures to show; it is not asked to decide.
-        peers: who may see them: `loopback` or `any`.
     """
 
     def __init__(
@@ -64,38 +62,31 @@ class MetricsPage:
 
 
 def exposition(policy: Policy, stats: Stats) -> str:
-    """The page.
-
-    Args:
-        policy: what is enforced.
-        stats: of the limiter that enforces it.
-    """
-    return "".join(_lines(policy, stats))
-
-
-def _lines(policy: Policy, stats: Stats) -> Iterator[str]:
-    counts = stats.counts
-    outcomes: list[Sample] = [
-        ({"outcome": "admitted"}, counts[Count.ADMITTED]),
-        ({"outcome": "denied"}, counts[Count.DENIED]),
-    ]
-    yield from _family("decisions_total", "counter", "Decisions, whoever made them.", outcomes)
+    """The page: what is enforced, and the figures of the limiter that does."""
+    counts, tables = stats.counts, stats.tables.items()
+    outcomes = [({"outcome": each.name.lower()}, counts[each]) for each in _OUTCOMES]
+    pages = [_family("decisions_total", "counter", "Decisions, whoever made them.", outcomes)]
     for count, (name, meaning) in _COUNTS.items():
-        yield from _family(f"{name}_total", "counter", meaning, [({}, counts[count])])
-    tables = [({"quota": str(quota)}, *figures) for quota, figures in stats.tables.items()]
-    live = [(labels, keys) for labels, keys, _ in tables]
-    slots = [(labels, slots) for labels, _, slots in tables]
-    yield from _family("live_keys", "gauge", "Keys whose history still matters.", live)
-    yield from _family("table_slots", "gauge", "Keys that a table has places for.", slots)
+        pages.append(_family(f"{name}_total", "counter", meaning, [({}, counts[count])]))
+    live = [({"quota": str(quota)}, keys) for quota, (keys, _) in tables]
+    slots = [({"quota": str(quota)}, slots) for quota, (_, slots) in tables]
     facts = {"version": __version__, "core": active_core(), "policy": str(policy)}
-    yield from _family("info", "gauge", "What is enforced, and by what.", [(facts, 1)])
+    pages += [
+        _family("live_keys", "gauge", "Keys whose history still matters.", live),
+        _family("table_slots", "gauge", "Keys that a table has places for.", slots),
+        _family("info", "gauge", "What is enforced, and by what.", [(facts, 1)]),
+    ]
+    return "".join(pages)
 
 
-def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> Iterator[str]:
-    yield f"# HELP rateproof_{name} {meaning}\n# TYPE rateproof_{name} {kind}\n"
+def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str:
+    lines = [f"# HELP rateproof_{name} {meaning}", f"# TYPE rateproof_{name} {kind}"]
     for labels, value in samples:
         pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        yield f"rateproof_{name}{{{pairs}}} {value}\n" if pairs else f"rateproof_{name} {value}\n"
+        lines.append(
+            f"rateproof_{name}{{{pairs}}} {value}" if pairs else f"rateproof_{name} {value}"
+        )
+    return "\n".join([*lines, ""])
 
 
 def _escaped(text: str) -> str:

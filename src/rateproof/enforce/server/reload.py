@@ -24,13 +24,8 @@ class Reloader:
 
     Settings that cannot be, or whose tables cannot be opened, are said and
     change nothing. What cannot change while the server runs (the address, the
-    number of workers, the store) is said too, and stays.
-
-    Args:
-        settings: in force now.
-        read: the settings as they stand now; raises RateproofError.
-        board: where the workers look.
-        clock: ticks at the rate of the store's.
+    number of workers, the store) is said too, and stays. The workers look at the
+    board; the clock ticks at the rate of the store's.
     """
 
     def __init__(

@@ -91,11 +91,16 @@ def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
     except ImportError:
         from rateproof.enforce.server import werkzeug_server
 
-        _explain_missing_granian(settings)
+        asked = f", not {settings.workers}" if (settings.workers or 1) > 1 else ""
+        only = f"Werkzeug serves with 1 worker process{asked}"
+        say(f"granian is not installed: {only} (hint: pip install granian)")
         announce = functools.partial(_announce, replace(settings, workers=1))
         werkzeug_server.run(Worker(board), bound, announce)
     else:
-        _warn_of_underscores(settings)
+        if settings.proxies:
+            taken = f"{settings.proxy_header.replace('-', '_')} for {settings.proxy_header}"
+            drop = "the proxies must drop field names with an underscore"
+            say(f"WARNING: {drop}: granian takes {taken}")
         make, count = functools.partial(Worker, board), settings.worker_count
         announce = functools.partial(_announce, settings)
         granian_server.run(make, count, bound, announce)
@@ -116,19 +121,3 @@ def _announce(settings: ServerSettings) -> None:
         facts = {"url": url, "core": core, "workers": count, "store": settings.shown_location}
         facts |= {"policy": str(settings.policy), "key": str(settings.key)}
         emit(json.dumps(facts))
-
-
-def _warn_of_underscores(settings: ServerSettings) -> None:
-    if settings.proxies:
-        say(
-            "WARNING: the proxies must drop field names with an underscore: granian takes "
-            f"{settings.proxy_header.replace('-', '_')} for {settings.proxy_header}"
-        )
-
-
-def _explain_missing_granian(settings: ServerSettings) -> None:
-    asked = f", not {settings.workers}" if (settings.workers or 1) > 1 else ""
-    say(
-        f"granian is not installed: Werkzeug serves with 1 worker process{asked} "
-        "(hint: pip install granian)"
-    )

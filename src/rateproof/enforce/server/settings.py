@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from rateproof.core import INSTALL, active_core
-from rateproof.enforce.http import ClientAddress
+from rateproof.enforce.http import ClientAddress, check_flood_exempt
 from rateproof.enforce.stores import NETWORK_SCHEMES, check_url, shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
@@ -41,6 +41,7 @@ class ServerSettings:
     on_full: Literal["deny", "admit"]
     on_error: Literal["deny", "admit", "local"]
     capacity: int
+    flood_exempt: tuple[str, ...]
     shadow: bool
     exempt: tuple[str, ...]
     proxies: int | tuple[str, ...]
@@ -54,21 +55,13 @@ class ServerSettings:
 
     @classmethod
     def told(cls, **values: Any) -> Self:
-        """The defaults of `rateproof serve`, but for what is told otherwise.
-
-        Raises:
-            InvalidArgument: see the class.
-        """
+        """The defaults of `rateproof serve`, but for what is told otherwise."""
         found = VERBS["serve"].defaults() | values
         return cls(**{each.name: found[each.name] for each in fields(cls)})
 
     @classmethod
     def check(cls, value: dict[str, Any]) -> None:
-        """Accept a value by itself: several workers too, for the store is told elsewhere.
-
-        Raises:
-            InvalidArgument: see the class.
-        """
+        """Accept a value by itself: several workers too, for the store is told elsewhere."""
         cls.told(**{"store": "redis://host"} | value)
 
     def __post_init__(self) -> None:
@@ -77,6 +70,7 @@ class ServerSettings:
         if self.store is not None:
             check_url(self.store)
         _ = self.address
+        check_flood_exempt(self.flood_exempt)
         for path in self.exempt:
             if not path.startswith("/"):
                 raise InvalidArgument(f"exempt path {path!r}", "a path starts with /")
@@ -135,15 +129,11 @@ class ServerSettings:
 
         Also the names of those that differ and cannot change before a restart.
         """
-        lasting = {name: getattr(self, name) for name in _LASTING}
-        ignored = tuple(name for name in _LASTING if getattr(other, name) != lasting[name])
-        kept = lasting | {"json": self.json, "with_parent": self.with_parent}
-        return replace(other, **kept), ignored
+        changed = self.differences(other)
+        kept = {name: getattr(self, name) for name in (*_LASTING, "json", "with_parent")}
+        return replace(other, **kept), tuple(name for name in _LASTING if name in changed)
 
     def differences(self, other: "ServerSettings") -> tuple[str, ...]:
         """The names of the settings that are not equal."""
-        return tuple(
-            field.name
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
-        )
+        names = (each.name for each in fields(self))
+        return tuple(name for name in names if getattr(self, name) != getattr(other, name))

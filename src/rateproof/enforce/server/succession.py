@@ -31,13 +31,7 @@ MAX_LEAVING = 8
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """The newest policy of a server, and what is left of those before it.
-
-    Args:
-        policy: the newest.
-        leaving: quotas that no policy has any more and that still are in force,
-            each with the time when it ceases.
-    """
+    """The newest policy of a server, and the quotas of others that are still in force, and till when."""
 
     policy: Policy
     leaving: tuple[tuple[Quota, int], ...] = ()

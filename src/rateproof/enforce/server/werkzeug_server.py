@@ -1,16 +1,18 @@
-"""Serving where granian is missing: one process, a thread for each connection, by Werkzeug."""
+"""Serving where granian is missing: one process, a thread for each of 512 connections, by Werkzeug."""
 
 import io
 import logging
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import Self
+from typing import Any
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.test import run_wsgi_app
 
 from rateproof.enforce.server.bodies import BODY_BYTES
@@ -20,22 +22,15 @@ __all__ = ["run"]
 _log = logging.getLogger("rateproof")
 
 _BACKLOG = 1024
+_CONNECTIONS = 512
 _DRAIN_S = 2.0
 _IDLE_S = 75
 
 
 def run(app: WSGIApplication, bound: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM.
-
-    Args:
-        app: what to serve.
-        bound: a socket on the address to serve, not listening yet.
-        announce: called once connections are accepted.
-    """
-    in_flight = _InFlight()
-    handler = type("Handler", (_Handler,), {"in_flight": in_flight})
+    """Serve until SIGINT or SIGTERM, at a bound socket; `announce` once connections are accepted."""
     ip, port = bound.getsockname()[:2]
-    server = make_server(ip, port, app, threaded=True, request_handler=handler, fd=bound.fileno())
+    server = _Server(ip, port, app, _Handler, fd=bound.fileno())
 
     def stop(*_: object) -> None:
         # In a thread, for it waits for the loop that this handler interrupts.
@@ -46,33 +41,68 @@ def run(app: WSGIApplication, bound: socket.socket, announce: Callable[[], None]
         bound.listen(_BACKLOG)
         announce()
         server.serve_forever(poll_interval=0.05)
-        in_flight.wait_for_none(_DRAIN_S)
+        server.wait_for_answers(_DRAIN_S)
     finally:
         server.server_close()
         for number, previous in handlers.items():
             signal.signal(number, previous)
 
 
-class _InFlight:
-    """A count of the requests that are being answered; idle connections are none."""
+class _Server(ThreadedWSGIServer):
+    """A thread for each of so many connections: for one more, the one that is idle longest goes.
 
-    def __init__(self) -> None:
-        self._count = 0
+    While all of them are being answered, one more is closed.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
         self._change = threading.Condition()
+        self._open: set[socket.socket] = set()
+        self._idle: dict[socket.socket, None] = {}  # the longest first
+        super().__init__(*args, **options)
 
-    def __enter__(self) -> Self:
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a new connection its thread."""
         with self._change:
-            self._count += 1
-        return self
+            if len(self._open) >= _CONNECTIONS:
+                oldest = next(iter(self._idle), None)
+                if oldest is None or len(self._open) >= 2 * _CONNECTIONS:  # they are ending
+                    super().shutdown_request(request)
+                    return
+                del self._idle[oldest]
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+            self._open.add(request)
+            self._idle[request] = None
+        super().process_request(request, client_address)
 
-    def __exit__(self, *_: object) -> None:
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
         with self._change:
-            self._count -= 1
-            self._change.notify_all()
+            self._open.discard(request)
+            self._idle.pop(request, None)
+        super().shutdown_request(request)
 
-    def wait_for_none(self, timeout_s: float) -> None:
+    @contextmanager
+    def answering(self, connection: socket.socket) -> Iterator[None]:
+        """A request is being answered meanwhile: the connection is not idle."""
         with self._change:
-            self._change.wait_for(lambda: self._count == 0, timeout_s)
+            self._idle.pop(connection, None)
+        try:
+            yield
+        finally:
+            with self._change:
+                self._idle[connection] = None
+                self._change.notify_all()
+
+    def wait_for_answers(self, timeout_s: float) -> None:
+        """Wait until no request is being answered."""
+        with self._change:
+            self._change.wait_for(lambda: self._open <= self._idle.keys(), timeout_s)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong, but of clients that leave."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(WSGIRequestHandler):
@@ -81,7 +111,7 @@ class _Handler(WSGIRequestHandler):
     Answers are sent in one piece, which suits small ones.
     """
 
-    in_flight: _InFlight
+    server: _Server
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_S
     wbufsize = -1
@@ -95,7 +125,7 @@ class _Handler(WSGIRequestHandler):
 
     def run_wsgi(self) -> None:
         """Answer one request; the connection stays open if its body could be read whole."""
-        with self.in_flight:
+        with self.server.answering(self.connection):
             environ = self.make_environ()
             if self.request_version != "HTTP/1.1" or not _read_body(environ):
                 self.close_connection = True

@@ -75,6 +75,7 @@ class Worker:
             exempt=("/healthz", *settings.exempt),
             address=settings.address,
             x_ratelimit=settings.x_ratelimit,
+            flood_exempt=settings.flood_exempt,
         )
         if settings.metrics != "off":
             app = MetricsPage(app, limiter, settings.metrics)
@@ -82,14 +83,10 @@ class Worker:
 
 
 class _AccessLog:
-    """A WSGI application that notes what another one answered.
+    """A WSGI application that notes what another one answered, and the milliseconds it took.
 
-    The line has the peer's address, the method, the path, the status and the
-    milliseconds that the answer took. It has no query and no field, where
-    identities are, and what clients choose is escaped: no path writes a line.
-
-    Args:
-        app: answers the requests.
+    The line has no query and no field, where identities are, and what clients
+    choose is escaped: no path writes a line.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
@@ -115,11 +112,7 @@ class _AccessLog:
 
 
 def limiter_of(settings: ServerSettings, store: Store | None = None) -> Limiter:
-    """The limiter that these settings ask for, on a store that is open or on its own.
-
-    Raises:
-        StoreError: the store cannot be opened.
-    """
+    """The limiter that these settings ask for, on a store that is open or on its own."""
     return Limiter(
         settings.policy,
         store=settings.location if store is None else store,
@@ -132,11 +125,7 @@ def limiter_of(settings: ServerSettings, store: Store | None = None) -> Limiter:
 
 
 def greeting() -> "Flask":
-    """A Flask application with one page, and `/healthz`.
-
-    Raises:
-        InvalidArgument: Flask is not installed.
-    """
+    """A Flask application with one page, and `/healthz`."""
     try:
         import flask
     except ImportError as error:

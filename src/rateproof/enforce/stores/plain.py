@@ -160,6 +160,15 @@ class PlainLedger:
             for table in self._tables:
                 table.begin()
 
+    @property
+    def slots(self) -> int:
+        """How many keys each table has room for."""
+        return self._tables[0].capacity
+
+    def sample(self, index: int, now_ns: int | None, *_: int) -> tuple[int, int]:
+        """The census of one table."""
+        return self.census(now_ns)[index]
+
     def census(self, now_ns: int | None) -> Sequence[tuple[int, int]]:
         """For each quota (live keys, slots)."""
         with self._store.lock:

@@ -200,6 +200,15 @@ class NativeLedger:
         return [table.census(now_ns) for table in self._open_tables()]
 
     @property
+    def slots(self) -> int:
+        """How many places each table has."""
+        return self._open_tables()[0].slots
+
+    def sample(self, index: int, now_ns: int | None, turn: int, count: int) -> tuple[int, int]:
+        """(live keys, places) among `count` places of one table, others for each turn."""
+        return self._open_tables()[index].census(now_ns, turn, count)
+
+    @property
     def source(self) -> "tuple[Table, ...]":
         """The tables, by which the native core decides alone; see `Ledger`."""
         return self._open_tables()

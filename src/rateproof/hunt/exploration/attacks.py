@@ -30,14 +30,9 @@ Steps = list[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One family's recipe on several fresh keys.
+    """One family's recipe on several fresh keys, which begin at `starts` ns of the run.
 
-    Args:
-        family: name, from `FAMILIES`.
-        quota: the number of the quota that it presses, from 0.
-        edge_ns: how close to the end of the window it comes.
-        recipe: what each key is sent.
-        starts: when each of them begins, in ns of the run.
+    It presses the quota of that number, and comes as close as `edge_ns` to its window's end.
     """
 
     family: str

@@ -15,7 +15,6 @@ from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
 from rateproof.simulate.behaviour import Behaviour
-from rateproof.simulate.behaviours.boundary import Boundary
 from rateproof.simulate.behaviours.burst import Burst
 from rateproof.simulate.behaviours.constant import Constant
 from rateproof.simulate.behaviours.poisson import Poisson
@@ -40,14 +39,9 @@ _DURATION_NS = (2 * SECOND_NS, 30 * SECOND_NS)
 _MOST_WINDOWS, _SHORT_NS = 1.5, 3 * SECOND_NS  # the last request of an attack, where that is later
 _SHORTEST_NS = SECOND_NS
 
-# With 12 independent phases the chance that no attacker's window ends within the
-# shortest run is 0.65**12, below 1 %.
-_EDGE_CLIENTS = 12
-_RACERS = 3
 _MOST_RACED = 20_000
 _STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
 
-_EDGE_WINDOW_NS = (4, 3_600 * SECOND_NS)
 _AFTER_NS = 200_000_000
 _FILL_STARTS_NS = (0, 300_000_000, 700_000_000)
 
@@ -169,10 +163,7 @@ def draw(
         groups.append(_steady(policy))
     groups.append(Group(SHAPES[shape](interval_ns, hand.pressed), clients))
     groups += [group for each in attacks for group in each.crowd()]
-    words = list(map(str, attacks))
-    if not calm:
-        groups += _pressing(hand.pressed, duration_ns, hand.rng)
-        words.append(f"{_EDGE_CLIENTS} at the window's edges and {_RACERS} racing")
+    words = map(str, attacks)
     return Draw(
         seed,
         iteration,
@@ -238,18 +229,22 @@ class _Hand:
         return [self._placed(before.family, edge_ns, fold=fold) for edge_ns in edges_ns]
 
     def any(self) -> list[Attack]:
-        """A family at random, at a random distance, over all phases.
+        """Races, the window's edge and a family at random, at random distances, over all phases.
 
         Of windows too long to be waited for, only what needs no waiting.
         """
-        window_ns = self.pressed.window_ns
+        races = self._placed("race", spread_ns=_DRAWN_RACES_NS, fold=self.rng.randint(1, 4))
         family = self.rng.choice(list(FAMILIES))
+        if self.pressed.window_ns > _LONGEST_NS:
+            return [races, *([self._forgetting()] if family == "forget" else [])]
+        return [races, *map(self._edged, ("opening", family))]
+
+    def _edged(self, family: str) -> Attack:
+        """One of a family, at a random distance."""
         if family == "forget":
-            return [self._forgetting()]
-        if family == "race" or window_ns > _LONGEST_NS:
-            return [self._placed("race", spread_ns=_DRAWN_RACES_NS, fold=self.rng.randint(1, 4))]
-        edge_ns = max(1, round(window_ns / _log_uniform(self.rng, *_EDGE_PARTS)))
-        return [self._placed(family, edge_ns)]
+            return self._forgetting()
+        parts = _log_uniform(self.rng, *_EDGE_PARTS)
+        return self._placed(family, max(1, round(self.pressed.window_ns / parts)))
 
     def _forgetting(self, edge_ns: int | None = None) -> Attack:
         """As many others as the rate lets through in between; two keys, who come together."""
@@ -284,21 +279,6 @@ def _steady(policy: Policy) -> Group:
     """Clients who take all that the tighter quotas admit, so that the wider ones fill up."""
     interval_ns = min(quota.window_ns // quota.limit for quota in policy.quotas) // 2
     return Group(Constant(max(interval_ns, _STEADY_LEAST_NS)), _STEADY_CLIENTS)
-
-
-def _pressing(quota: Quota, duration_ns: int, rng: Random) -> tuple[Group, ...]:
-    """Clients at the edges of the window, and clients who race themselves for it."""
-    low, high = _EDGE_WINDOW_NS
-    edges = Boundary(
-        limit=min(quota.limit, _MOST_RACED), window_ns=min(max(quota.window_ns, low), high)
-    )
-    connections = rng.choice((4, 8, 16))
-    raced = min(2 * quota.limit, _MOST_RACED)
-    race = Burst(
-        requests=math.ceil(raced / connections) + 1,
-        every_ns=min(quota.window_ns * 6 // 5, duration_ns * 3 // 5),
-    )
-    return Group(edges, _EDGE_CLIENTS), Group(race, _RACERS, connections)
 
 
 def _shape(seed: int, iteration: int) -> str:

@@ -18,13 +18,7 @@ FINEST_NS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """An attack, and how close it came.
-
-    Args:
-        attack: what was sent.
-        margin_ns: how much longer than the window the tightest limit + 1
-            admissions of any of its keys took.
-    """
+    """An attack, and how much longer than the window limit + 1 admissions of a key took at least."""
 
     attack: Attack
     margin_ns: int

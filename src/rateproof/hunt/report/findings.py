@@ -1,11 +1,12 @@
 """Everything that the page shows, gathered log by log, in memory that does not grow with a test."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from rateproof.events import EventLog
+from rateproof.hunt.exploration.attacks import WORDS
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.pictures import Rates
 from rateproof.hunt.report.subject import Subject
@@ -56,6 +57,8 @@ class Findings:
         self.rates = Rates()
         self.evidence: dict[str, tuple[Evidence, int | None]] = {}
         self.pieces = 0
+        self.tried: Counter[str] = Counter()
+        """Clients of each kind of attack, in plain words."""
         self.incidents: deque[Incident] = deque(maxlen=_MOST_INCIDENTS)
         self.summary = Summary(clients=0)  # identities are fresh each time: not to be kept
         self._last: deque[Row] = deque(maxlen=_LAST_ROWS)
@@ -80,10 +83,12 @@ class Findings:
             str(iteration.draw),
             iteration.summary.requests,
             sum(iteration.crash_counts.values()),
-            iteration.verdict.outcome,
+            iteration.verdict.allowing_untested().outcome,  # the totals say what none tested
             log.name,
         )
         self._last.append(row)
+        for attack in iteration.draw.attacks:
+            self.tried[WORDS[attack.family]] += len(attack.starts)
         if (row.outcome != CONSISTENT or row.crashes) and len(self._telling) < _TELLING_ROWS:
             self._telling.append(row)
 

@@ -166,8 +166,10 @@ def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:
     about = {"name": "rateproof", "timestamp": now, "skipped": str(tags["skipped"]), **figures}
     suite = ET.SubElement(root, "testsuite", about)
     properties = ET.SubElement(suite, "properties")
-    for name in ("key", "seed", "command"):
-        if (value := getattr(subject, name)) is not None:
+    facts = {name: getattr(subject, name) for name in ("key", "seed", "command")}
+    facts["server"] = "our own" if subject.own else None
+    for name, value in facts.items():
+        if value is not None:
             ET.SubElement(properties, "property", {"name": name, "value": _legal(str(value))})
     for number, case in enumerate(cases):
         name = _legal(f"{case.name}: {subject.policy} at {subject.target}")

@@ -17,6 +17,7 @@ from rateproof import __version__
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.report.advice import advice
 from rateproof.hunt.report.findings import Findings
 from rateproof.hunt.report.pictures import Timeline, latency_curves
 from rateproof.hunt.report.reporter import Reporter, write_whole
@@ -132,6 +133,7 @@ def page(findings: Findings) -> str:
             marks=_MARKS,
             meaning=_meaning(verdict),
             reproductions=findings.totals.reproductions[-_MOST_REPRODUCTIONS:],
+            advice=advice(findings.totals),
             curves=curves,
             fastest=low,
             slowest=high,

@@ -144,7 +144,7 @@ def latency_curves(summary: Summary) -> tuple[str, str, list[Curve]]:
     high = max(low + 1, log10(max([1, *(each.max or 0 for each in seen.values())])))
     curves = []
     for outcome, each in seen.items():
-        below, count, points = 0, each.count, {0.0: 0.0}
+        below, count, points = 0, each.count, dict[float, float]()
         for bucket in sorted(each.buckets):
             below += each.buckets[bucket]
             across = (log10(max(1, bucket)) - low) / (high - low)

@@ -42,7 +42,7 @@ class Console(Reporter):
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
-        self._totals = totals
+        self._totals, self._own = totals, subject.own
         say(str(subject))
         if not parquet.available():
             say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
@@ -66,7 +66,7 @@ class Console(Reporter):
     def end(self) -> None:
         """See `Reporter`."""
         if self._totals.failed is None:
-            self._emit("totals", self._totals.to_json())
+            self._emit("totals", self._totals.to_json() | {"own_server": self._own})
             if not self._json:
                 emit(self._totals.describe())
                 width = columns(sys.stdout)
@@ -152,8 +152,10 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
     stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
     verdict = iteration.verdict.allowing_untested()  # the totals say what no iteration tested
     outcome, *why = verdict.describe(width=drawing).splitlines()
+    told = answer(verdict)[0]
+    why = [sentence for sentence in why if not told.endswith(f": {sentence}")]
     lines = [
-        *fold(f"iteration {iteration.draw.iteration}: {answer(verdict)[0]}", room, ""),
+        *fold(f"iteration {iteration.draw.iteration}: {told}", room, ""),
         *_labelled("sent      ", str(iteration.draw), room),
         *stopped,
         *(part for line in str(iteration.summary).splitlines() for part in fold(line, room)),

@@ -64,7 +64,7 @@ class Totals:
         self.statuses.update({str(k): v for k, v in iteration.summary.statuses.items()})
         self.errors.update(iteration.summary.errors)
         self.crashes.update(iteration.crash_counts)
-        self.outcomes[iteration.verdict.outcome] += 1
+        self.outcomes[iteration.verdict.allowing_untested().outcome] += 1
         self.judge(iteration.verdict, stopped=iteration.stopped)
 
     def judge(self, verdict: Verdict, *, stopped: bool = False) -> None:

@@ -23,7 +23,7 @@ from rateproof.output import printable, say
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 
-__all__ = ["ChildServer", "may_be_ours", "server_for"]
+__all__ = ["ChildServer", "server_for"]
 
 _START_S = 20.0
 _STOP_S = 5.0
@@ -230,7 +230,10 @@ def server_for(settings: TestSettings) -> ChildServer | None:
     target, nemesis = settings.target, settings.nemesis
     if nemesis and not visible():
         raise InvalidArgument("a nemesis", "only Linux shows which processes are a server's")
-    if (settings.own and not may_be_ours(target)) or (settings.start and not target.is_loopback):
+    elsewhere = target.scheme != "http" or target.path != "/"
+    if (settings.own and elsewhere) or (
+        (settings.own or settings.start) and not target.is_loopback
+    ):
         raise InvalidArgument(
             f"{target.url} for a server that is started here",
             "http:// and a port of this machine, such as http://127.0.0.1:8080",
@@ -262,8 +265,3 @@ def server_for(settings: TestSettings) -> ChildServer | None:
         )
     say(f"nothing listens at {target.url}: a server of our own is started and tested there")
     return ChildServer.ours(target, settings.policy, settings.key)
-
-
-def may_be_ours(target: Target) -> bool:
-    """Tell where a server of our own could be started: plain HTTP on this machine, at `/`."""
-    return target.is_loopback and target.scheme == "http" and target.path == "/"

@@ -41,13 +41,9 @@ def parse_deeds(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A deed that is planned.
+    """A deed that is planned, `at_ns` from the beginning of the iteration.
 
-    Args:
-        what: one of `DEEDS`.
-        at_ns: when, from the beginning of the iteration.
-        for_ns: how long a pause lasts; 0 for the others.
-        choice: picks the worker: from 0, the first that could be meant, to below 1.
+    `for_ns` is how long a pause lasts; `choice`, from 0 to below 1, picks the worker.
     """
 
     what: str

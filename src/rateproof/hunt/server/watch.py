@@ -28,14 +28,7 @@ _BACK_NS = 10 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """The server, or one of its workers, failed.
-
-    Args:
-        at_s: when, in seconds from the beginning of the iteration.
-        what: how, in words.
-        whose: `server` or `worker`.
-        at_ns: when, on the monotonic clock.
-    """
+    """The `server`, or a `worker`, failed: `at_s` seconds into the iteration, and on its clock."""
 
     at_s: float
     what: str

@@ -1,5 +1,6 @@
 """Recipes on a bench: how fresh clients that try them share one run, and what each of them saw."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,12 @@ class Bench:
             phase=phase,
             duration_ns=span_ns + _GRACE_NS + paced_ns,
         )
+
+    @property
+    def takes_ns(self) -> int:
+        """How long it is until the run is over, if it begins now."""
+        wait_ns = 0 if self.phase is None else self.phase.next_ns() - time.monotonic_ns()
+        return wait_ns + self.duration_ns
 
     def tally(self, reproduced: Sequence[bool]) -> list[Tries | None]:
         """Count for each recipe the clients for which it did what it was to do."""

@@ -1,7 +1,7 @@
 """The shortest schedule that was found, how often it worked, and the command that repeats it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
@@ -154,6 +154,8 @@ class Reproduction:
         elif steps > _MOST_STEPS:
             why = f"no short schedule of it is known: the shortest found has {steps} steps"
         else:
+            if not tries.tries and recipe.phase and recipe.phase.of_ns > settings.shrink_time_ns:
+                recipe = replace(recipe, phase=None)  # nobody knows if it matters, and it is far
             return cls.of(settings, kind, recipe, tries, complete=found.complete)
         return cls.of(settings, kind, None, tries, complete=None, iterations=number, why=why)
 

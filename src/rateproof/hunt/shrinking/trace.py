@@ -125,7 +125,9 @@ def _phase(metadata: dict[str, Any], began_ns: int, window_ns: int) -> Phase | N
     epoch_ns, start_ns = metadata.get("epoch_ns"), metadata.get("start_ns")
     if epoch_ns is None or start_ns is None:
         return None
-    return Phase((epoch_ns + began_ns - start_ns) % window_ns, window_ns)
+    grid_ns = max(1, window_ns // GRIDS[-1])
+    at_ns = (epoch_ns + began_ns - start_ns) % window_ns
+    return Phase(at_ns // grid_ns * grid_ns, window_ns)
 
 
 def book(policy: Policy, window_ns: int, least: int) -> list[Recipe]:

@@ -34,6 +34,11 @@ def _violates(rig: Rig, claim: str, window_ns: int, until_ns: int) -> Oracle:
         if rig.stop.is_set() or not fitting or fitting[0].others != candidates[0].others:
             return [None] * len(candidates)
         bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
+        while bench.takes_ns > left_ns + _ANSWERS_NS and len(fitting) > 1:
+            fitting = fitting[: len(fitting) // 2]
+            bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
+        if bench.takes_ns > left_ns + _ANSWERS_NS:
+            return [None] * len(candidates)
         log = rig.send(rig.scenario(bench.groups, bench.duration_ns, phase=bench.phase))
         if rig.stop.is_set():
             return [None] * len(candidates)

@@ -30,7 +30,7 @@ def divided(log: EventLog, pressure: Sequence[Pressure]) -> list[Hypothesis]:
         return []
     quota, since_ns = pressure[0], known_since_ns(log, pressure)
     connections = log.column("connection")
-    keys = [_Lanes.of(key, connections) for key in observe(log).values()]
+    keys = [_Lanes.of(key, connections) for key in observe(log)]
     return list(_per_connection(keys, quota) or _several(keys, quota, since_ns))
 
 

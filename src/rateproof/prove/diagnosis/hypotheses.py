@@ -24,7 +24,15 @@ from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.units import counted, format_duration
 
-__all__ = ["MOST_OF_ANY", "Diagnosis", "Hypothesis", "diagnose", "is_long", "known_since_ns"]
+__all__ = [
+    "MOST_OF_ANY",
+    "Diagnosis",
+    "Hypothesis",
+    "diagnose",
+    "is_long",
+    "known_since_ns",
+    "not_limited",
+]
 
 MOST_OF_ANY = 2
 """Times N in less than W, for any one counter: see the table of families in docs/theory.md."""
@@ -58,15 +66,20 @@ class Hypothesis:
 
 def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> list[Hypothesis]:
     """Explain what a target does that is not what was declared, as far as one look shows it."""
+    if counts.rejected:
+        return [] if is_long(log) else list(_other_key(log, pressure))
+    return list(_other_status(log, pressure[0]) or _unlimited(log, pressure))
+
+
+def not_limited(log: EventLog, counts: Counts) -> list[Hypothesis]:
+    """Explain that no answer in the whole log comes from a limiter that admits anything."""
     if not counts.admitted:
         down = {WRONG_REJECTION} if failing_throughout(log) else ()
         return [Hypothesis(Diagnosis.NOTHING_ADMITTED, why_nothing_admitted(log), frozenset(down))]
     if only_elsewhere(log):
         unjudged = frozenset({OVER_ADMISSION})
         return [Hypothesis(Diagnosis.ONLY_ELSEWHERE, why_elsewhere(log), unjudged)]
-    if counts.rejected:
-        return [] if is_long(log) else list(_other_key(log, pressure))
-    return list(_other_status(log, pressure[0]) or _unlimited(log, pressure))
+    return []
 
 
 def is_long(log: EventLog) -> bool:
@@ -75,9 +88,14 @@ def is_long(log: EventLog) -> bool:
 
 
 def known_since_ns(log: EventLog, pressure: Sequence[Pressure]) -> int | None:
-    """From when on a key's first request in the log is its first in a window; None: always."""
+    """From when on a key's first request in the log is its first in a window; None: always.
+
+    Of several runs nobody knows, for each may have a clock of its own: never.
+    """
     if fresh(log):
         return None
+    if log.same("run") is None:
+        return 2**63
     return min(log.ints("sent_ns")) + max(p.window_ns for p in pressure)
 
 
@@ -103,7 +121,7 @@ def _other_status(log: EventLog, quota: Pressure) -> list[Hypothesis]:
     answers = log.column("status")
     refusing: Counter[int] = Counter()
     passed = False
-    for key in observe(log).values():
+    for key in observe(log):
         refused = _refused(key, answers, quota.allowed)
         if refused is None:
             return []
@@ -146,13 +164,13 @@ def _refused(key: KeyLog, answers: Sequence[int | None], allowed: int) -> list[i
 def _other_key(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Hypothesis]:
     """Clients that were rejected before anything of theirs was admitted."""
     keys, since_ns = observe(log), known_since_ns(log, pressure)
-    starved = sum(_starved(key, since_ns) for key in keys.values())
+    starved = sum(_starved(key, since_ns) for key in keys)
     if starved < max(_LEAST_KEYS, len(keys) // _FEW):
         return
     named = log.metadata.get("scenario")
     declared = named.get("key", "the key") if isinstance(named, dict) else "the key"
     quota = pressure[0]
-    together = [interval for key in keys.values() for interval in key.admitted]
+    together = [interval for key in keys for interval in key.admitted]
     most = most_nested(together, quota.window_ns)
     window = format_duration(quota.window_ns)
     # A limit on a fixed window lets 2N through where two of them meet.

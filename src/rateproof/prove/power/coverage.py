@@ -11,7 +11,7 @@ from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
 from rateproof.prove.terms import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED
 
-__all__ = ["Pressing", "QuotaVerdict", "coverage", "merged", "pressing"]
+__all__ = ["Pressing", "QuotaVerdict", "coverage", "merged", "pressing", "tested"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,25 @@ class QuotaVerdict:
         return asdict(self)
 
 
+def tested(
+    policy: Policy, pressure: Sequence[Pressure], shown: Sequence[Sensitivity]
+) -> list[bool]:
+    """Tell of each quota whether it was put to the test, or another that implies it.
+
+    A quota that never was seen full is not, unless one admission more than it allows would
+    have been seen, or a tenth more.
+    """
+    seen = []
+    for one, quota in zip(shown, pressure, strict=True):
+        full = quota.provable >= min(one.limit, quota.allowed)
+        small = one.excess is not None and one.excess <= max(1, one.limit // 10)
+        seen.append(small or (full and one.excess is not None))
+    implied = (needs.implied_by for needs in pressing(policy))
+    return [
+        own or any(seen[by] for by in others) for own, others in zip(seen, implied, strict=True)
+    ]
+
+
 def coverage(
     policy: Policy,
     pressure: Sequence[Pressure],
@@ -92,9 +111,7 @@ def coverage(
     outcomes: Sequence[str],
 ) -> tuple[QuotaVerdict, ...]:
     """One verdict a quota; `outcomes` is what each is if it was put to the test."""
-    needed = pressing(policy)
-    seen = [one.excess is not None for one in shown]
-    told = [seen[at] or any(seen[by] for by in needs.implied_by) for at, needs in enumerate(needed)]
+    needed, told = pressing(policy), tested(policy, pressure, shown)
     return tuple(
         QuotaVerdict(
             quota=of.quota,

@@ -27,6 +27,7 @@ __all__ = [
     "first_of_each",
     "hardest",
     "measure",
+    "of_few",
     "rank",
     "unpressed",
 ]
@@ -100,6 +101,22 @@ def measure(keys: Iterable[KeyLog], policy: Policy) -> tuple[Pressure, ...]:
             for stair, total in zip(stairs, totals, strict=True)
         ]
     return tuple(totals)
+
+
+def of_few(key: KeyLog, blank: Sequence[Pressure]) -> tuple[Pressure, ...]:
+    """What `measure` finds of a key that has too few requests for more than any quota allows."""
+    admitted, attempts = key.admitted, key.attempts()
+    span_ns = max(end for _, end in attempts) - min(sent for sent, _ in attempts)
+    found = []
+    for of in blank:
+        asked, possible, provable = len(attempts), len(admitted), len(admitted)
+        if span_ns >= of.window_ns:
+            asked = most_touching(attempts, of.window_ns)
+            possible = most_touching(admitted, of.window_ns)
+            provable = most_nested(admitted, of.window_ns)
+        pressed = (asked, possible, provable, None, key.key)
+        found.append(Pressure(of.quota, of.allowed, of.window_ns, *pressed))
+    return tuple(found)
 
 
 def _of_key(

@@ -26,7 +26,7 @@ from rateproof.prove.terms import (
     Tolerance,
 )
 
-__all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity"]
+__all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity", "unseen"]
 
 _MOST_REQUESTS: Final = 1_000
 """Of one key, around where it asked most densely; more where a limit is not exceeded by fewer."""
@@ -110,6 +110,11 @@ def sensitivity(
             )
         )
     return tuple(found)
+
+
+def unseen(policy: Policy) -> tuple[Sensitivity, ...]:
+    """What a log could have shown that presses on nothing, quota by quota."""
+    return tuple(Sensitivity(str(one), one.limit, one.window_ns) for one in policy.quotas)
 
 
 def best(runs: Iterable[tuple[Sensitivity, ...]]) -> tuple[Sensitivity, ...]:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from rateproof.policy import Policy, Quota
 from rateproof.prove.terms import EXACT, MILLION, Tolerance
@@ -241,6 +241,7 @@ class _BucketOccupancy(Occupancy):
         return self._since(self._ends[k] if k < ended else instant_ns, instant_ns)
 
 
+@lru_cache
 def rules_of(
     policy: Policy, tolerance: Tolerance = EXACT, *, denied_count: bool = False
 ) -> tuple[Rule, ...]:

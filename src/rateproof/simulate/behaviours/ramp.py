@@ -7,8 +7,8 @@ from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.checks import MAX_RATE
+from rateproof.simulate.programs.arrivals import RATE_SCALE
 from rateproof.simulate.programs.parameters import check_parameters, duration, number
-from rateproof.simulate.programs.ramps import RATE_SCALE
 from rateproof.simulate.programs.steps import ask, compiled, forever, ramp_on
 from rateproof.units import SECOND_NS
 

@@ -14,7 +14,7 @@ from rateproof.simulate.summary import Summary
 from rateproof.simulate.tally import NULL
 from rateproof.units import SECOND_NS
 
-__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse", "Heading", "Second", "Track"]
+__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse", "Heading"]
 
 _RECENT = 1_000
 _RATE_SPAN_NS = 2 * SECOND_NS
@@ -53,25 +53,6 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Second:
-    """One second of the run: how many requests ended in it, and the median of their latencies."""
-
-    requests: int
-    p50_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What became of the last requests of one client, the latest last.
-
-    A check mark is an admission, a cross a rejection, `!` an error or an answer that says neither.
-    """
-
-    key: str
-    marks: str
-
-
-@dataclass(frozen=True, slots=True)
 class Glimpse:
     """The figures at one instant.
 
@@ -85,8 +66,10 @@ class Glimpse:
         errors: requests with an error.
         p50_ns: the median of the last 1,000 latencies.
         lag_p99_ns: sent - intended, of the last 10 s.
-        seconds: the last 60 that are over, the latest last.
-        lanes: of the 8 clients whose first answers came first.
+        seconds: of the last 60 that are over how many requests ended in each, and the median of
+            their latencies in ns; the latest last.
+        lanes: of the 8 clients whose first answers came first, the key and a mark of `LEGEND` for
+            each of the last requests; the latest last.
     """
 
     clients: int
@@ -98,8 +81,8 @@ class Glimpse:
     errors: int
     p50_ns: int | None
     lag_p99_ns: int | None
-    seconds: tuple[Second, ...]
-    lanes: tuple[Track, ...]
+    seconds: tuple[tuple[int, int | None], ...]
+    lanes: tuple[tuple[str, str], ...]
 
 
 class Figures:
@@ -133,7 +116,7 @@ class Figures:
         self.begin()
         self._recent_ns: deque[int] = deque(maxlen=_RECENT)
         self._lags: deque[tuple[int, int]] = deque(maxlen=2 * _RECENT)
-        self._seconds: deque[Second] = deque(maxlen=_SECONDS)
+        self._seconds: deque[tuple[int, int | None]] = deque(maxlen=_SECONDS)
         self._second = 0
         self._second_count = 0
         self._second_ns: list[int] = []
@@ -193,7 +176,7 @@ class Figures:
                 lag_p99_ns=_rank([lag_ns for _, lag_ns in self._lags], 99),
                 seconds=tuple(self._seconds),
                 lanes=tuple(
-                    Track(_printable(key), "".join(marks)) for key, marks in self._marks.items()
+                    (_printable(key), "".join(marks)) for key, marks in self._marks.items()
                 ),
             )
 
@@ -216,9 +199,9 @@ class Figures:
         if second <= self._second:
             return
         p50_ns = median_low(self._second_ns) if self._second_ns else None
-        self._seconds.append(Second(self._second_count, p50_ns))
+        self._seconds.append((self._second_count, p50_ns))
         idle = min(second - self._second - 1, _SECONDS)
-        self._seconds.extend([Second(0, None)] * idle)
+        self._seconds.extend([(0, None)] * idle)
         self._second, self._second_count = second, 0
         self._second_ns.clear()
 

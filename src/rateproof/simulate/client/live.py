@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import chain
 from typing import Any
 
 from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import EventLog, open_log_writer
-from rateproof.output import emit, say
+from rateproof.output import columns, emit, fold, say
 from rateproof.simulate.client.console import BOUND, HELP, Attention, act, ask_clients
 from rateproof.simulate.client.figures import Figures, Heading
 from rateproof.simulate.client.settings import ClientSettings
@@ -106,14 +107,13 @@ def _complete(draft: Scenario, settings: ClientSettings) -> Scenario | None:
 
 
 def _report(settings: ClientSettings, summary: Summary, metadata: dict[str, Any]) -> None:
-    text = str(summary)
+    write, stream = (say, sys.stderr) if settings.log == "-" else (emit, sys.stdout)
     if settings.json:
         extra = {name: metadata.get(name) for name in ("seed", "audit")}
-        text = json.dumps(summary.as_dict() | extra)
-    if settings.log == "-":
-        say(text)
+        write(json.dumps(summary.as_dict() | extra))
     else:
-        emit(text)
+        lines = (fold(line, columns(stream), " " * 10) for line in str(summary).split("\n"))
+        write("\n".join(chain(*lines)))
 
 
 def _run(
@@ -257,8 +257,8 @@ def _watch_line(figures: Figures, control: Control, attention: Attention, headin
     with _LiveLine() as line:
         noun = "client" if figures.clients == 1 else "clients"
         keys = "? shows the keys that act, any other key or Ctrl-C stops"
-        say(
-            f"{figures.clients} {noun} to {heading.url}, seed {heading.seed}; "
+        line.say(
+            f"{figures.clients} {noun} to {heading.url}, seed {heading.seed}\n"
             f"{keys if attention.has_keys else 'Ctrl-C stops'}"
         )
         drains = gives_up = False

@@ -99,7 +99,9 @@ class View(App[None], inherit_bindings=False):
         event.stop()
         event.prevent_default()
         key = event.character or ""
-        if key and key in BOUND:
+        if self._help and event.key == "escape":
+            self._help = False
+        elif key and key in BOUND:
             if key == "?":
                 self._help = not self._help
             self._said = act(key, self._control, self._figures.clients) or ""
@@ -188,8 +190,8 @@ def _spread(cells: Sequence[Content], *, wide: bool) -> list[Content]:
 
 def _sparks(now: Glimpse, width: int) -> Content:
     room = max(0, width - _LABEL - _VALUE)
-    p50s = [second.p50_ns for second in now.seconds]
-    rates = [second.requests for second in now.seconds]
+    p50s = [p50_ns for _, p50_ns in now.seconds]
+    rates = [requests for requests, _ in now.seconds]
     p50 = "-" if now.p50_ns is None else _ms(now.p50_ns)
     rows: list[tuple[str, Sequence[int | None], str, str]] = [
         ("latency p50", p50s, "$accent", p50),
@@ -214,10 +216,10 @@ def _spark(values: Sequence[int | None], room: int) -> str:
 
 def _lanes(now: Glimpse, width: int) -> Content:
     lines = [Content.styled("the last requests of the first clients", "$foreground-muted")]
-    for lane in now.lanes:
-        marks = lane.marks[-max(1, width - _LANE_KEY) :]
+    for lane, all_marks in now.lanes:
+        marks = all_marks[-max(1, width - _LANE_KEY) :]
         coloured = [("".join(run), _STYLES[mark]) for mark, run in groupby(marks)]
-        key = lane.key[: _LANE_KEY - 2].ljust(_LANE_KEY)
+        key = lane[: _LANE_KEY - 2].ljust(_LANE_KEY)
         lines.append(Content.assemble((key, "$foreground-muted"), *coloured))
     return Content("\n").join(lines)
 

@@ -13,8 +13,14 @@ from typing import NamedTuple
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
-from rateproof.simulate.programs.arrivals import Exponential, Fixed, Interval, LogNormal, Uniform
-from rateproof.simulate.programs.ramps import ramp_gap
+from rateproof.simulate.programs.arrivals import (
+    Exponential,
+    Fixed,
+    Interval,
+    LogNormal,
+    Uniform,
+    ramp_gap,
+)
 from rateproof.simulate.programs.ranks import ZipfRanks
 from rateproof.simulate.programs.rng import Rng
 

@@ -29,7 +29,7 @@ _ONLY_HERE = (
     Option(
         "lag_tolerance",
         duration(1_000, 3_600_000_000_000),
-        "a run whose generator lags more is invalid",
+        "a run whose generator lags more carries a warning",
         "10ms",
     ),
     Option(

@@ -63,7 +63,7 @@ class Transport(Protocol):
 
         Returns:
             The log. Its metadata has the `scenario`, `start_ns`, the figures
-            of `audit`, `valid`, `invalid_because` and `remarks` (see
+            of `audit`, `valid`, `invalid_because`, `warnings` and `remarks` (see
             `simulate.audit`), and `control` where somebody steered the run.
 
         Raises:

@@ -283,7 +283,8 @@ class _Lane:
         """Send what the plan asks for, one request after the other."""
         _HERE.lane = self
         run, client = self._run, self._client
-        plan = client.behaviour.program().plan(client.rng(), self._number, client.connections)
+        group = client.group
+        plan = group.behaviour.program().plan(client.rng(), self._number, group.connections)
         free_ns = 0
         with suppress(StopIteration), self._session:
             send = next(plan)
@@ -352,7 +353,7 @@ class _Lane:
 
     def _prepare(self, alias: int) -> tuple[bytes, requests.PreparedRequest]:
         """An identity and the request that carries it: the bytes of the template, as Requests takes them."""
-        scenario, identity = self._run.scenario, self._client.identity_as(alias)
+        scenario, identity = self._run.scenario, self._client.identity(alias)
         template = self._run.template
         head = template.fill(identity)[: template.head_bytes].decode("latin-1").split("\r\n")
         _, path, _ = head[0].split(" ")
@@ -540,7 +541,7 @@ class _Run:
         lanes: list[_Lane] = []
         before = threading.stack_size(_STACK_BYTES)  # 10,000 of them: 5 GiB of addresses
         try:
-            for number in range(client.connections):
+            for number in range(client.group.connections):
                 lane = _Lane(self, client, number, origin_ns)
                 thread = threading.Thread(
                     target=self._work, args=(lane,), name=f"client-{client.number}", daemon=True
@@ -685,7 +686,7 @@ class _Run:
         while self._extra < extra:
             self._lanes = [(lane, thread) for lane, thread in self._lanes if thread.is_alive()]
             scenario, group = self.scenario, self.scenario.groups[-1]
-            client = scenario.client(scenario.client_count + self._extra, group)
+            client = Client(scenario, scenario.client_count + self._extra, group)
             try:
                 ensure_descriptors(group.connections)
                 self._last_group.append(self._add(client, now_ns))

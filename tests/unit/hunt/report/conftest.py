@@ -54,6 +54,7 @@ class Drawn(NamedTuple):
     """What an iteration sent, as far as it is told."""
 
     iteration: int
+    attacks: tuple = ()
 
     def __str__(self):
         return "steady"

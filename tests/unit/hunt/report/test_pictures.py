@@ -95,5 +95,6 @@ def test_a_curve_climbs_from_none_to_all(log_of):
     for curve in curves:
         points = [tuple(map(float, point.split(","))) for point in curve.points.split()]
         assert points[0] == (0, 100)
+        assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
         assert points[-1][1] == 0
         assert points == sorted(points, key=lambda point: (point[0], -point[1]))

@@ -5,7 +5,7 @@
     redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,…]     rediss+cluster:// with TLS
 
 Options follow a `?`: those of redis-py, such as `ssl_ca_certs=PATH`, and ours:
-`timeout=250ms` for every wait on the network, `prefix=rateproof` of all keys.
+`timeout=250ms` for every decision, `prefix=rateproof` of all keys.
 """
 
 import re

@@ -12,6 +12,7 @@ import time
 from typing import Any, Final
 
 from rateproof.enforce.stores.redis.address import Address
+from rateproof.enforce.stores.redis.bounds import bounded, one_call
 from rateproof.enforce.stores.redis.command import Command, Mode, pack
 from rateproof.enforce.stores.redis.loops import LoopClients
 from rateproof.enforce.stores.redis.outages import Breaker
@@ -39,7 +40,8 @@ class Server:
 
     def __init__(self, redis: Any, address: Address) -> None:
         self._options = _options(redis, redis, address)
-        self._make = self._options.pop("connection_class", redis.Connection)
+        self._make = bounded(self._options.pop("connection_class", redis.Connection))
+        self._timeout_s = address.timeout_s
         self._make(**self._options)
         known = redis.exceptions
         self._no_script, self._answers = known.NoScriptError, known.ResponseError
@@ -58,18 +60,20 @@ class Server:
 
     def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """Run the script: in one round trip, or in two where the server has lost it."""
-        try:
-            return self._send(command.packed(digest, mode, cost))
-        except self._no_script:
-            return self._send(pack(*command.words(digest, mode, cost, whole=True)))
+        with one_call(self._timeout_s):
+            try:
+                return self._send(command.packed(digest, mode, cost))
+            except self._no_script:
+                return self._send(pack(*command.words(digest, mode, cost, whole=True)))
 
     async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """`ask` for coroutines."""
         connections, _ = self._loops.current()
-        try:
-            return await connections.send(command.packed(digest, mode, cost))
-        except self._no_script:
-            return await connections.send(pack(*command.words(digest, mode, cost, whole=True)))
+        async with asyncio.timeout(self._timeout_s):
+            try:
+                return await connections.send(command.packed(digest, mode, cost))
+            except self._no_script:
+                return await connections.send(pack(*command.words(digest, mode, cost, whole=True)))
 
     def gate(self) -> asyncio.Semaphore:
         """The gate that lets some coroutines of the running loop ask at once."""
@@ -77,13 +81,16 @@ class Server:
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states."""
-        self._send(pack(b"DEL", *keys))
+        with one_call(self._timeout_s):
+            self._send(pack(b"DEL", *keys))
 
     def delete_all(self, pattern: bytes) -> None:
         """Forget the states whose keys match."""
         cursor = b"0"
         while True:
-            cursor, keys = self._send(pack(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"1000"))
+            with one_call(self._timeout_s):
+                words = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"1000")
+                cursor, keys = self._send(pack(*words))
             if keys:
                 self.delete(keys)
             if cursor == b"0":

@@ -1,0 +1,194 @@
+"""The command `rateproof doctor`: whether this machine has what a limiter needs."""
+
+import json
+import os
+import re
+import resource
+import socket
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from rateproof.core import INSTALL, active_core, native
+from rateproof.enforce.stores.location import directory_of
+from rateproof.output import emit
+
+__all__ = ["EXTRAS", "Finding", "examine", "run_doctor"]
+
+EXTRAS: Final = {
+    "server": (("flask", "granian"), "rateproof serve"),
+    "load": (("requests", "pyarrow"), "event logs in Parquet, and sending without the native core"),
+    "view": (("textual",), "the live view of client.py"),
+    "report": (("jinja2",), "reports in HTML"),
+    "redis": (("redis",), "redis:// stores"),
+    "limits": (("limits",), "Flask-Limiter and slowapi on our tables"),
+    "flask": (("flask",), "the Flask extension"),
+    "fastapi": (("fastapi",), "the FastAPI dependency"),
+}
+"""For each extra its packages, and what it is for."""
+
+_LEAST_ROOM = 16_000_000  # two tables of `5 per 5s`
+_LEAST_DESCRIPTORS = 64
+_SLOWEST_CLOCK_NS = 2_000
+_FIRST_USER = 1_000  # users below are the system's, and keep their IPC
+_PORT = 8080
+_LOGIND = (Path("/etc/systemd/logind.conf"), Path("/etc/systemd/logind.conf.d"))
+_SYSTEMD = Path("/run/systemd/system")
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Args:
+        about: what.
+        state: `ok`, `missing` what is only needed for something, or `wrong`.
+        said: what was found.
+        hint: what to do; empty where all is well.
+    """
+
+    about: str
+    state: Literal["ok", "missing", "wrong"]
+    said: str
+    hint: str = ""
+
+
+def run_doctor(arguments: Namespace) -> int:
+    """Print what is found; 0, or 1 if something is wrong."""
+    findings = list(examine())
+    for finding in findings:
+        if arguments.json:
+            emit(json.dumps(finding._asdict()))
+            continue
+        emit(f"{finding.state:8}{finding.about:16}{finding.said}")
+        if finding.hint:
+            emit(f"{'':24}{finding.hint}")
+    return int(any(finding.state == "wrong" for finding in findings))
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, one after the other."""
+    yield _core()
+    yield from _extras()
+    yield _shared_memory()
+    yield _descriptors()
+    yield _clock()
+    yield _time_namespace()
+    yield _remove_ipc(_LOGIND, os.geteuid())
+    yield _port(_PORT)
+
+
+def _core() -> Finding:
+    forced = os.environ.get("RATEPROOF_CORE")
+    if native() is None and not forced:
+        lacks = "python: the native core is not built, so no shm:// and one worker"
+        return Finding("core", "wrong", lacks, INSTALL)
+    why = f"RATEPROOF_CORE={forced}" if forced else "it was built"
+    return Finding("core", "ok", f"{active_core()}: {why}")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (packages, purpose) in EXTRAS.items():
+        found, lacking = [], []
+        for package in packages:
+            try:
+                found.append(f"{package} {version(package)}")
+            except PackageNotFoundError:
+                lacking.append(package)
+        if lacking:
+            said = f"no {', '.join(lacking)}; for {purpose}"
+            yield Finding(extra, "missing", said, f"pip install 'rateproof[{extra}]'")
+        else:
+            yield Finding(extra, "ok", f"{', '.join(found)}; for {purpose}")
+
+
+def _shared_memory() -> Finding:
+    folder = directory_of("").parent
+    about = "/dev/shm"  # noqa: S108 - its name
+    if str(folder) != about:
+        return Finding(
+            about, "wrong", f"cannot be written: stores lie in {folder}", "mount a tmpfs"
+        )
+    room = os.statvfs(folder)
+    free, size = (count * room.f_frsize for count in (room.f_bavail, room.f_blocks))
+    said = f"{(size - free) / 1e6:.0f} of {size / 1e6:.0f} MB are used"
+    if free < _LEAST_ROOM:
+        return Finding(about, "wrong", said, "rateproof store ls, or a larger one: --shm-size")
+    return Finding(about, "ok", said)
+
+
+def _descriptors() -> Finding:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    enough = most == resource.RLIM_INFINITY or most - used >= _LEAST_DESCRIPTORS
+    said = f"at most {most}; a table takes one, a connection one"
+    return (
+        Finding("descriptors", "ok", said)
+        if enough
+        else Finding("descriptors", "wrong", said, "ulimit -n 1024")
+    )
+
+
+def _clock() -> Finding:
+    reads = range(1_000)
+    start_ns = time.perf_counter_ns()
+    for _ in reads:
+        time.monotonic_ns()
+    each_ns = (time.perf_counter_ns() - start_ns) // len(reads)
+    step_ns = round(time.clock_getres(time.CLOCK_MONOTONIC) * 1e9)
+    source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    name = source.read_text().strip() if source.is_file() else "unknown"
+    said = f"{name}, in steps of {step_ns} ns, read in {each_ns} ns"
+    if each_ns > _SLOWEST_CLOCK_NS or step_ns > 1_000_000:
+        return Finding("clock", "wrong", said, "clocksource=tsc, where the machine has it")
+    return Finding("clock", "ok", said)
+
+
+def _time_namespace() -> Finding:
+    try:
+        found = Path("/proc/self/ns/time").readlink()
+        lines = Path("/proc/self/timens_offsets").read_text()
+    except OSError:
+        return Finding("time namespace", "ok", "none")
+    offset = re.search(r"^monotonic\s+(-?\d+)", lines, re.MULTILINE)
+    ahead = int(offset[1]) if offset else 0
+    said = f"{found}, its clock {ahead:+} s" if ahead else f"{found}, the machine's own clock"
+    return Finding("time namespace", "ok", said)
+
+
+def _remove_ipc(places: tuple[Path, ...], user: int) -> Finding:
+    about = "RemoveIPC"
+    if not _SYSTEMD.is_dir():
+        return Finding(about, "ok", "no systemd, so no logind that deletes stores")
+    if user < _FIRST_USER:
+        return Finding(about, "ok", f"user {user} is the system's: logind leaves its stores alone")
+    files = [
+        each
+        for place in places
+        for each in ([place] if place.is_file() else sorted(place.glob("*.conf")))
+    ]
+    told = [
+        re.findall(r"^\s*RemoveIPC\s*=\s*(\w+)", each.read_text(), re.MULTILINE) for each in files
+    ]
+    values = [value.lower() for found in told for value in found]
+    if values and values[-1] in {"no", "false", "off", "0"}:
+        return Finding(about, "ok", "no")
+    said = f"yes: stores of user {user} are deleted when its last session ends"
+    return Finding(
+        about, "wrong", said, "RemoveIPC=no in /etc/systemd/logind.conf, or a system service"
+    )
+
+
+def _port(port: int) -> Finding:
+    about = f"port {port}"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return Finding(
+                about, "wrong", f"cannot be had: {error.strerror}", "rateproof serve --port PORT"
+            )
+    return Finding(about, "ok", "free")

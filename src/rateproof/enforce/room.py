@@ -1,0 +1,123 @@
+"""Who takes the places of a limiter's tables: no address can lock every new client out.
+
+A client that invents identities takes a place with each, for as long as its admissions
+bind. So once more than half of the places are held by keys that still bind, an address
+that holds more than a thousandth of them gets no further ones: its new keys are treated
+as by a full table (`on_full`). Keys that have a place are decided as ever.
+
+*Shared* by all who use the store, and kept when they restart: the places, and a table of
+what each address took, a token bucket of a thousandth of the places that fills in the
+longest memory of the quotas. So an address holds at most two thousandths in the worst case,
+and one that could not be counted for lack of room is given its place.
+
+*By each process*: an estimate of the places that are held, from 1,024 of them, made anew
+after 1/256 of the places were taken here, or after a second. It says `crowded` only three
+standard deviations above half, so that chance gives rather than refuses.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final, Protocol, runtime_checkable
+
+from rateproof.clock import SystemClock
+from rateproof.enforce.decision import Decision
+from rateproof.enforce.stores import Ledger, Store
+from rateproof.policy import Policy, Quota
+from rateproof.policy.token_bucket import TOKEN_BUCKET
+from rateproof.units import MAX_DURATION_NS
+
+__all__ = ["Room", "Tables"]
+
+_SAMPLE: Final = 1024
+_SHARE: Final = 1000
+_LOOKS: Final = 256
+_SECOND_NS: Final = 1_000_000_000
+
+
+@runtime_checkable
+class Tables(Ledger, Protocol):
+    """A ledger of tables with a number of places."""
+
+    @property
+    def slots(self) -> int:
+        """How many places each table has."""
+        ...
+
+    def sample(self, index: int, now_ns: int | None, turn: int, count: int) -> tuple[int, int]:
+        """(live keys, places) among so many places of one table, others for each turn."""
+        ...
+
+
+class Room:
+    """The places of one limiter's tables, and who takes them; see the module.
+
+    Args:
+        store: of the limiter.
+        policy: that it enforces.
+        ledger: of the policy.
+        now: the reading that its ledgers are told, None for their own clock.
+        peek: the limiter's.
+        refuse: what it decides where there is no place, given the time until there is one.
+    """
+
+    def __init__(  # noqa: PLR0917 - what one limiter is made of
+        self,
+        store: Store,
+        policy: Policy,
+        ledger: Tables,
+        now: Callable[[], int | None],
+        peek: Callable[[bytes], Decision],
+        refuse: Callable[[int], Decision],
+    ) -> None:
+        longest = max(policy.quotas, key=lambda quota: quota.memory_ns)
+        self.place = policy.quotas.index(longest)
+        """Where the quota stands in the policy by which a key is known for longest."""
+        self.burst = longest.burst
+        self.crowded = False
+        """True if more than half of the places are held, as far as this process knows."""
+        self._ledger, self._index = ledger, list(ledger.quotas).index(longest)
+        self._now, self._peek, self._refuse = now, peek, refuse
+        self._alone = len(policy.quotas) == 1
+        share = max(1, ledger.slots // _SHARE)
+        window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share))
+        bucket = Quota(share, min(window_ns, MAX_DURATION_NS - 1), TOKEN_BUCKET.name, share)
+        self._shares = store.ledger([bucket])
+        self._clock = SystemClock()
+        self._taken, self._turn, self._stale_ns = 0, 0, 0
+
+    def took(self, decision: Decision) -> bool:
+        """True if the call took a place: before it, nothing bound its key."""
+        return decision.admitted and self._remaining(decision) == self.burst - 1
+
+    def take(self, address: bytes) -> None:
+        """An address took a place; empty: nobody's share."""
+        if address:
+            self._shares.hit(address, 1, self._now())
+        self._taken += 1
+        self._look()
+
+    def refusal(self, key: bytes, address: bytes) -> Decision | None:
+        """The decision about a call whose key needs a place that its address may not have."""
+        if not self.crowded or not address:
+            return None
+        seen = self._peek(key)
+        if self._remaining(seen) < self.burst:
+            return None
+        self._look()
+        share = self._shares.peek(address, 1, self._now()).answers[0]
+        if not self.crowded or share.admitted or share.full:
+            return None
+        return self._refuse(share.retry_after_ns)
+
+    def _remaining(self, decision: Decision) -> int:
+        return decision.remaining if self._alone else decision.quotas[self.place].remaining
+
+    def _look(self) -> None:
+        """Estimate anew, if that is due."""
+        now_ns = self._clock.now_ns()
+        if now_ns < self._stale_ns and self._taken * _LOOKS < self._ledger.slots:
+            return
+        self._taken, self._stale_ns, self._turn = 0, now_ns + _SECOND_NS, self._turn + 1
+        live, looked = self._ledger.sample(self._index, self._now(), self._turn, _SAMPLE)
+        spread = 0.0 if looked == self._ledger.slots else 1.5 * math.sqrt(looked)
+        self.crowded = 2 * (live - spread) > looked

@@ -1,0 +1,87 @@
+"""The longest that one call waits for a server, whatever it waits for and however often."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import Any
+
+__all__ = ["bounded", "one_call"]
+
+
+class _Call(threading.local):
+    """The call that a thread makes: it is over at `until_s` of the monotonic clock."""
+
+    until_s = inf
+
+
+_call = _Call()
+
+
+@contextmanager
+def one_call(timeout_s: float) -> Iterator[None]:
+    """Let this thread wait for so long in all."""
+    _call.until_s = time.monotonic() + timeout_s
+    try:
+        yield
+    finally:
+        _call.until_s = inf
+
+
+def bounded(connection: Any) -> Any:
+    """A class of connections like this one of redis-py, whose waits end with the call."""
+
+    class Bounded(connection):  # type: ignore[misc]
+        """Connects to one address after the other, and reads one piece after the other, in time."""
+
+        @property
+        def socket_connect_timeout(self) -> float | None:
+            """What is left of the call."""
+            return _left_s(self.__dict__.get("_socket_connect_timeout"))
+
+        @socket_connect_timeout.setter
+        def socket_connect_timeout(self, timeout: float | None) -> None:
+            self.__dict__["_socket_connect_timeout"] = timeout
+
+        def _connect(self) -> "_Socket":
+            return _Socket(super()._connect())
+
+    return Bounded
+
+
+class _Socket:
+    """A socket whose timeout is what is left of the call, where that is less."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._timeout = sock.gettimeout()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def settimeout(self, timeout: float | None) -> None:
+        self._timeout = timeout
+
+    def recv(self, *args: Any) -> bytes:
+        self._sock.settimeout(_left_s(self._timeout))
+        received: bytes = self._sock.recv(*args)
+        return received
+
+    def recv_into(self, *args: Any) -> int:
+        self._sock.settimeout(_left_s(self._timeout))
+        count: int = self._sock.recv_into(*args)
+        return count
+
+    def sendall(self, *args: Any) -> None:
+        self._sock.settimeout(_left_s(self._timeout))
+        self._sock.sendall(*args)
+
+
+def _left_s(timeout: float | None) -> float | None:
+    if timeout == 0 or _call.until_s == inf:
+        return timeout
+    left_s = _call.until_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("timed out")
+    return min(left_s, timeout or left_s)

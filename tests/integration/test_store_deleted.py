@@ -1,0 +1,132 @@
+"""A store that is deleted under its users: they notice within a second, say so, and share one again."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from rateproof import Limiter
+from rateproof.enforce.counters import Count
+from rateproof.enforce.stores.location import directory_of
+
+SECOND_NS = 10**9
+LIMIT, WINDOW_NS = 20, 300_000_000
+
+# Reports each admission with the bounds of its instant, until it is told to stop.
+HAMMER = """
+import os, sys, threading, time
+from rateproof import Limiter
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+with Limiter("20 per 300ms; 1000 per 1h", store=sys.argv[1], capacity=100) as limiter:
+    print("ready", flush=True)
+    while not over.is_set():
+        begin = time.monotonic_ns()
+        if limiter.hit("a").admitted:
+            os.write(1, b"%d %d\\n" % (begin, time.monotonic_ns()))
+        time.sleep(0.001)
+"""
+
+
+def most_in_a_window(admitted):
+    """The most admissions that certainly lie within a time shorter than the window."""
+    ordered = sorted(admitted, key=lambda bounds: bounds[1])
+    most = 0
+    for index, (_, end_ns) in enumerate(ordered):
+        within = [begin for begin, _ in ordered[: index + 1] if begin > end_ns - WINDOW_NS]
+        most = max(most, len(within))
+    return most
+
+
+def test_after_a_second_all_processes_keep_one_limit_again(spawn, store):
+    def hammer():
+        worker = spawn("-c", HAMMER, store, stdin=subprocess.PIPE)
+        assert worker.stdout.readline() == "ready\n"
+        return worker
+
+    before = [hammer(), hammer()]
+    time.sleep(0.5)
+    shutil.rmtree(directory_of(store.removeprefix("shm://")))
+    deleted_ns = time.monotonic_ns()
+    after = hammer()
+    time.sleep(2.2)
+    reports = [worker.communicate(timeout=20) for worker in [*before, after]]
+    lines = "".join(out for out, _ in reports).splitlines()
+    admitted = [tuple(map(int, line.split())) for line in lines]
+    later = [bounds for bounds in admitted if bounds[0] > deleted_ns + SECOND_NS]
+    earlier = [bounds for bounds in admitted if bounds[1] < deleted_ns]
+    assert most_in_a_window(later) <= LIMIT
+    assert most_in_a_window(earlier) <= LIMIT
+    assert most_in_a_window(admitted) <= 2 * LIMIT
+    assert min(len(later), len(earlier)) >= LIMIT
+    for _, said in reports[:2]:
+        assert len(re.findall(r"rateproof: table /\S+ was deleted while it was open", said)) == 2
+    assert reports[2][1] == ""
+    with Limiter("20 per 300ms; 1000 per 1h", store=store, capacity=100) as limiter:
+        counts = limiter.stats().counts
+        assert counts[Count.DELETED] >= 2
+        # What was admitted on the deleted store is gone with it; all else is in one place.
+        since = [bounds for bounds in admitted if bounds[0] > deleted_ns + SECOND_NS]
+        assert len(since) <= counts[Count.ADMITTED] <= len(admitted)
+
+
+def test_a_server_goes_over_with_all_of_its_workers_and_says_so(start, store):
+    server = start("native core, granian", "--workers", 2, "--policy", "5 per 1h")
+    assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
+    shutil.rmtree(directory_of(store.removeprefix("shm://")))
+    os.kill(min(server.workers()), signal.SIGKILL)
+    time.sleep(1)
+    statuses = [server.status("a") for _ in range(40)]
+    assert statuses.count(200) == 5
+    pages = [server.ask("/metrics")[2] for _ in range(8)]
+    shown = {
+        re.search(rb"^rateproof_store_deleted_total (\d+)$", page, re.MULTILINE)[1]
+        for page in pages
+    }
+    assert shown == {b"1"}
+    assert "was deleted while it was open" in server.stop()[2]
+
+
+def test_a_second_limiter_of_the_process_shares_the_new_store_too(store, capfd):
+    with Limiter("2 per 1h", store=store) as first:
+        assert first.hit("a").admitted
+        shutil.rmtree(directory_of(store.removeprefix("shm://")))
+        with Limiter("2 per 1h", store=store) as second:
+            assert second.hit("a").admitted
+            assert second.stats().counts[Count.ADMITTED] == 1
+            time.sleep(1)
+            assert first.hit("a").admitted
+            assert not second.hit("a").admitted
+            assert not first.hit("a").admitted
+            for limiter in (first, second):
+                counts = limiter.stats().counts
+                assert (counts[Count.ADMITTED], counts[Count.DENIED]) == (2, 2)
+                assert counts[Count.DELETED] == 1
+    assert "was deleted while it was open" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kept", ["file", "folder"])
+def test_a_store_that_was_moved_away_counts_until_there_is_another_one(store, kept):
+    folder = directory_of(store.removeprefix("shm://"))
+    with Limiter("3 per 1h", store=store) as first:
+        assert first.hit("a").admitted
+        moved = folder.with_name(f"{folder.name}-moved")
+        try:
+            if kept == "folder":
+                folder.rename(moved)
+            else:
+                moved.mkdir()
+                for each in folder.iterdir():
+                    each.rename(moved / each.name)
+            time.sleep(1)
+            assert first.hit("a").remaining == 1
+            with Limiter("3 per 1h", store=store) as second:
+                assert second.hit("a").remaining == 2
+                time.sleep(1)
+                assert first.hit("a").remaining == 1
+        finally:
+            shutil.rmtree(moved)

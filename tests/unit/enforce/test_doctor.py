@@ -1,0 +1,94 @@
+"""`rateproof doctor`: what a machine lacks is said with what to do."""
+
+import json
+import socket
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rateproof.cli import main
+from rateproof.enforce import doctor
+from rateproof.enforce.stores import location
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """What is found, by what it is about; on a port that is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(doctor, "_PORT", probe.getsockname()[1])
+    return lambda: {finding.about.partition(" ")[0]: finding for finding in doctor.examine()}
+
+
+def test_everything_is_looked_at_and_said_as_json(found, capsys):
+    findings = found()
+    names = {"core", "/dev/shm", "descriptors", "clock", "time", "RemoveIPC", "port"}
+    assert names | set(doctor.EXTRAS) == set(findings)
+    code = main(["doctor", "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["about"] for line in lines] == [each.about for each in findings.values()]
+    assert code == int(any(line["state"] == "wrong" for line in lines))
+    assert all(bool(line["hint"]) == (line["state"] != "ok") for line in lines)
+
+
+def test_the_extras_are_those_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    wanted = {
+        extra: tuple(package.partition(">")[0] for package in packages)
+        for extra, packages in extras.items()
+        if extra != "all"
+    }
+    assert {extra: packages for extra, (packages, _) in doctor.EXTRAS.items()} == wanted
+
+
+def test_a_package_that_is_missing_is_no_fault_and_named(found, monkeypatch):
+    monkeypatch.setattr(doctor, "EXTRAS", {"redis": (("no-such-package",), "redis:// stores")})
+    assert found()["redis"] == doctor.Finding(
+        "redis",
+        "missing",
+        "no no-such-package; for redis:// stores",
+        "pip install 'rateproof[redis]'",
+    )
+
+
+def test_a_core_that_was_asked_for_is_no_fault(found, monkeypatch):
+    monkeypatch.setenv("RATEPROOF_CORE", "python")
+    assert found()["core"].state == "ok"
+    monkeypatch.setenv("RATEPROOF_CORE", "")
+    monkeypatch.setattr(doctor, "native", lambda: None)
+    assert found()["core"].state == "wrong"
+
+
+def test_a_machine_without_room_in_shared_memory_is_wrong(found, monkeypatch, tmp_path):
+    monkeypatch.setattr(location, "_SHM_FOLDER", tmp_path / "none")
+    assert found()["/dev/shm"].state == "wrong"
+    monkeypatch.undo()
+    monkeypatch.setattr(doctor, "_LEAST_ROOM", 10**18)
+    assert found()["/dev/shm"].state == "wrong"
+
+
+def test_a_port_that_is_taken_is_wrong():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finding = doctor._port(port)
+    assert (finding.state, finding.hint) == ("wrong", "rateproof serve --port PORT")
+    assert doctor._port(port).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("lines", "user", "state"),
+    [
+        ("", 1000, "wrong"),
+        ("#RemoveIPC=no", 1000, "wrong"),
+        ("RemoveIPC=no", 1000, "ok"),
+        ("RemoveIPC=no\nRemoveIPC=yes", 1000, "wrong"),
+        ("", 33, "ok"),
+    ],
+)
+def test_remove_ipc_concerns_users_that_log_in(tmp_path, monkeypatch, lines, user, state):
+    monkeypatch.setattr(doctor, "_SYSTEMD", tmp_path)
+    (tmp_path / "logind.conf").write_text("[Login]\n" + lines)
+    places = (tmp_path / "logind.conf", tmp_path / "logind.conf.d")
+    assert doctor._remove_ipc(places, user).state == state

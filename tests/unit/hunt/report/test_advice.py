@@ -1,0 +1,101 @@
+"""What a finding means: the advice fits what is known of the league's limiters."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from league.limiters import ROWS
+from rateproof.hunt.recipe import Recipe
+from rateproof.hunt.report.advice import advice
+from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
+from rateproof.policy import Policy
+from rateproof.prove import judge
+from rateproof.prove.diagnosis.hypotheses import Diagnosis
+from rateproof.simulate.behaviours.schedule import Schedule
+
+BREACH, POLICY = (0, 0.1, 0.2, 0.3, 0.4, 0.5), Policy.parse("5 per 5s")
+CONNECTIONS, OTHERS = re.compile(r"on (\d+) connections"), re.compile(r"clients: (.*)")
+TITLES = {
+    "5 at once": "A bucket that refills meanwhile",
+    "worker counts for itself": "Requests that come together",
+    "forgotten": "A store that forgets clients",
+    "forgets": "A store that forgets clients",
+    "culls": "A store that forgets clients",
+    "window": "It counts window by window",
+}
+"""Words of the reasons that the league gives, the surest first, and what is to be advised."""
+
+
+def league():
+    """The rows with a schedule: name, the reason in their source, and that schedule."""
+    why = {row.name: row.why for row in ROWS}
+    page = (Path(__file__).parents[4] / "docs" / "league.md").read_text()
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) > 4 and cells[4].startswith("`") and cells[0] in why:
+            yield cells[0], why[cells[0]], cells[4].split("`")[1]
+
+
+def recipe_of(text):
+    steps, *more = text.split("; ")
+    about = "; ".join(more)
+    connections, others = CONNECTIONS.search(about), OTHERS.search(about)
+    return Recipe(
+        Schedule.parse(steps),
+        int(connections[1]) if connections else 1,
+        Schedule.parse(others[1]) if others else None,
+    )
+
+
+def totals_of(log, recipe=None, **changed):
+    totals = Totals()
+    totals.judge(replace(judge(log, POLICY), **changed))
+    if recipe is not None:
+        found = Reproduction("over-admission", recipe, Tries(6, 6), complete=True, command=["x"])
+        totals.reproductions.append(found)
+    return totals
+
+
+@pytest.mark.parametrize(("name", "why", "schedule"), [*league()], ids=lambda text: text[:40])
+def test_each_limiter_of_the_league_is_advised_what_mends_it(name, why, schedule, log_of):
+    (told,) = advice(totals_of(log_of(*BREACH), recipe_of(schedule)))
+    wanted = next((title for word, title in TITLES.items() if word in why.lower()), None)
+    assert told.title == wanted, f"{name}: {why}"
+
+
+def test_the_league_has_rows_to_hold_it_to():
+    assert len(list(league())) >= 20
+
+
+def test_a_diagnosis_comes_first_and_is_said_once(log_of):
+    totals = totals_of(log_of(*BREACH), diagnosis=(Diagnosis.SEVERAL_COUNTERS,))
+    assert [each.title for each in advice(totals)] == ["Several counters"]
+
+
+def test_without_a_schedule_the_usual_causes_are_named(log_of):
+    assert [each.title for each in advice(totals_of(log_of(*BREACH)))] == ["More than promised"]
+
+
+def test_what_holds_needs_no_advice_and_what_was_not_tested_is_told_how(log_of):
+    assert advice(totals_of(log_of(*BREACH[:5], rejected=[0.6]))) == []
+    assert [each.title for each in advice(totals_of(log_of(0)))] == ["Not tested"]
+
+
+def test_rejections_without_need_and_crashes_have_their_own(log_of):
+    totals = totals_of(log_of(0, 1, rejected=[2]))
+    totals.crashes["server died"] = 1
+    titles = [each.title for each in advice(totals)]
+    assert titles == ["Rejected without need", "The server crashed"]
+
+
+def test_every_diagnosis_has_its_paragraph(log_of):
+    names = [value for name, value in vars(Diagnosis).items() if name.isupper()]
+    for name in names:
+        totals = totals_of(log_of(*BREACH), diagnosis=(name,), evidence=())
+        assert advice(totals)[0].title not in {
+            "More than promised",
+            "Headers that do not come true",
+        }

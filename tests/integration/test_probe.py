@@ -118,6 +118,7 @@ def probe(capsys):
     return run
 
 
+@pytest.mark.alone
 def test_the_policy_comes_first_then_key_and_evidence(probe):
     with serving(Quota(3, 200)) as url:
         code, text, _ = probe(url)
@@ -217,6 +218,7 @@ def test_https_to_a_port_that_does_not_speak_tls_is_named(probe, scripted):
     assert "start the server" not in said
 
 
+@pytest.mark.alone
 def test_a_limit_by_address_is_told_from_one_by_the_key(probe):
     with serving(Quota(3, 200), key=address) as url:
         code, text, _ = probe(url)
@@ -250,6 +252,7 @@ def test_a_path_that_is_not_there_is_no_limit_by_path(probe):
     assert "path" in untold
 
 
+@pytest.mark.alone
 def test_headers_that_lie_mislead_nobody(probe):
     lies = [("RateLimit-Policy", '"default";q=100;w=7'), ("X-RateLimit-Limit", "100")]
     with serving(Quota(3, 200), headers=lies) as url:
@@ -301,6 +304,7 @@ def test_counters_any_of_which_a_request_meets_are_no_policy_but_known_together(
     assert "not looked for: it takes one counter" in text
 
 
+@pytest.mark.alone
 def test_one_counter_is_told_from_several_where_connections_are_closed(probe):
     with serving(Quota(3, 500), closing=True) as url:
         code, text, _ = probe(url)
@@ -308,6 +312,7 @@ def test_one_counter_is_told_from_several_where_connections_are_closed(probe):
     assert text.startswith("3 per 500ms\n")
 
 
+@pytest.mark.alone
 def test_json_has_the_policy_and_the_evidence_within_the_requests(probe):
     with serving(Quota(3, 200)) as url:
         code, text, _ = probe(url, "--json", "--max-requests", 600)
@@ -322,6 +327,7 @@ def test_json_has_the_policy_and_the_evidence_within_the_requests(probe):
     assert found["second_quota"].startswith("none up to ")
 
 
+@pytest.mark.alone
 def test_a_window_of_our_server_is_found_out(probe, start):
     server = start("native core, granian", "--policy", "first-hit-window 4 per 300ms")
     code, text, _ = probe(f"http://127.0.0.1:{server.port}/")
@@ -330,6 +336,7 @@ def test_a_window_of_our_server_is_found_out(probe, start):
     assert "one: 4 admitted on one connection, and no more on many" in text
 
 
+@pytest.mark.alone
 def test_a_place_that_the_server_does_not_look_at_is_told(probe, start):
     server = start("native core, granian", "--policy", "3 per 200ms", "--key", "header:X-Client-Id")
     code, text, _ = probe(f"http://127.0.0.1:{server.port}/", "--key", "header:X-Other")

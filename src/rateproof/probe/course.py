@@ -129,7 +129,6 @@ class Course:
         held_ns: how long the first key denied at least.
         several: the counters any of which a request may meet, if there are.
         interval_ns: how long an answer takes.
-        short: what ran out before the end: "requests", "time", or nothing.
     """
 
     limit: int = 0
@@ -143,7 +142,6 @@ class Course:
     held_ns: int = 0
     several: Several | None = None
     interval_ns: int = 2 * GRANULARITY_NS
-    short: str = ""
 
     def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
         """Note what came of a round, and what it says of the limit and of the keys."""

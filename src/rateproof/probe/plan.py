@@ -164,9 +164,9 @@ def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: 
 
 
 def _recovery(contender: Contender, limit: int, start_ns: int, most_ns: int) -> int | None:
-    """The instant at which a key filled at 0 of the round admits again, to a 500th; None if too late."""
+    """The instant at which a key filled at 0 of the round admits again, to a 4,000th; None if too late."""
     low_ns, high_ns = 0, most_ns
-    for _ in range(9):
+    for _ in range(12):
         at_ns = (low_ns + high_ns) // 2
         steps = ((start_ns, limit), (start_ns + at_ns, 1))
         outcomes = admissions(contender.family, contender.point, steps)

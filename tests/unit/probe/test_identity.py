@@ -1,5 +1,6 @@
 """By what a limiter tells clients apart: how often it takes to be sure of it."""
 
+from collections import Counter
 from itertools import chain, cycle
 
 import pytest
@@ -26,6 +27,7 @@ class Sender:
             key=KeySpec.parse(KEY).writable,
         )
         self.requests = 0
+        self.statuses = Counter()
         self.answers = chain(chain.from_iterable(tries), cycle([False]))
 
     def ask(self, _scenario, *, most=1):

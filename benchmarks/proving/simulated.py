@@ -225,7 +225,7 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     "sliding-log, its clock in whole seconds": lambda *of: sliding_log(*of, tick_ns=S),
     "first-hit-window, its clock in whole seconds": lambda *of: first_hit(*of, tick_ns=S),
     "token-bucket, its clock in whole seconds": lambda *of: token_bucket(*of, tick_ns=S),
-    "token-bucket that begins with one token": lambda *of: token_bucket(*of, first=1),
+    "token-bucket, of which a fresh key has one": lambda *of: token_bucket(*of, first=1),
     "spacing": spacing,
     "sliding-log, a denial blocks, and more of them extend that": lambda limit, window_ns, _: (
         blocked(sliding_log(limit, window_ns), window_ns * 4 // 3, extended=True)

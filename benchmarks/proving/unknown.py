@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from proving.simulated import (
     LIMITERS,
@@ -16,7 +17,7 @@ from proving.simulated import (
     together,
     token_bucket,
 )
-from rateproof.probe.course import Budget, Course, needed, run_course
+from rateproof.probe.course import Budget, Course, needed, run_course, wanted
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
 from rateproof.probe.inference import Kind
@@ -25,7 +26,11 @@ from rateproof.units import SECOND_NS
 
 __all__ = ["Run", "Tally", "draw", "outcome", "simulated"]
 
-_DEFAULT = Budget()
+_OUT = 5  # one family in so many is taken out of the list in each turn
+_KEYS = 60
+_HAIR = 4  # intervals
+_COUNTERS = {"sliding-counter", "sliding-counter, its weight rounded down"}
+"""They differ by less than one request, which within so many intervals nobody can tell."""
 
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
@@ -57,6 +62,8 @@ class Run:
         limit: its limit.
         window_ns: its window.
         known: its family is in the probe's list.
+        limiter: what decided.
+        phase_ns: of its clock.
         course: what the probe did.
         named: what it named, if anything.
         requests: how many it sent.
@@ -68,6 +75,8 @@ class Run:
     limit: int
     window_ns: int
     known: bool
+    limiter: Limiter
+    phase_ns: int
     course: Course
     named: Kind | None
     requests: int
@@ -102,35 +111,57 @@ class Run:
 
 
 def outcome(run: Run) -> bool:
-    """Tell if what was named is the limiter, or includes it as one that answers the same."""
+    """Tell if what was named is the limiter, answers as it does, or includes it as one that looks the same."""
     kind, proof = run.named, run.course.proof
     if kind is None or proof is None:
         return False
     limit, window_ns = run.limit, run.window_ns
     if run.name == "spacing":
         limit, window_ns = 1, window_ns // limit
+    of = limit if kind.family.refills else 1
     slack_ns = 2 * GRANULARITY_NS
-    truth_ns = window_ns // limit if kind.family.refills else window_ns
-    if not kind.low_ns - slack_ns <= truth_ns <= kind.high_ns + slack_ns or kind.limit != limit:
+    if kind.limit != limit:
         return False
-    truth = SAME.get(run.name, {run.name})
-    families = {kind.family.name, *(family.name for family in proof.alike)}
-    return bool(truth & families) or (run.name.startswith("blocks") and "sliding-log" in families)
+    if not kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns:
+        return False
+    if run.known and run.name in {kind.family.name, *(family.name for family in proof.alike)}:
+        return True
+    make = LIMITERS.get(kind.family.name)
+    if {run.name, kind.family.name} == _COUNTERS and window_ns < _HAIR * limit * kind.interval_ns:
+        return True
+    return make is not None and _same(run.limiter, make(limit, window_ns, run.phase_ns), run)
 
 
-SAME = {
-    "spacing": {"sliding-log", "first-hit-window", "token-bucket"},
-    "token-bucket that begins with one token": {"token-bucket, of which a fresh key has one"},
-    "blocks of 1/10": {"sliding-log"},
-}
-"""What a limiter is called where the probe's name for it is another."""
+def _same(one: Limiter, two: Limiter, run: Run) -> bool:
+    """Tell if two limiters answer the same, on keys of every kind."""
+    rng = random.Random(run.number)
+    for _ in range(_KEYS):
+        admits, also, now_ns = one(), two(), rng.randrange(10**15, 10**16)
+        for _ in range(rng.choice((2, 4, 8))):
+            for _ in range(rng.choice((1, 2, run.limit, 2 * run.limit))):
+                if admits(now_ns) != also(now_ns):
+                    return False
+            now_ns += int(run.window_ns * rng.choice((0.1, 0.5, 1, 2)) * rng.random())
+    return True
 
 
-def draw(number: int, seed: int) -> tuple[str, Limiter, int, int, SimulatedSender, bool]:
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    name: str
+    limiter: Limiter
+    limit: int
+    window_ns: int
+    phase_ns: int
+    left_out: bool
+    line: dict[str, Any]
+
+
+def draw(number: int, seed: int) -> _Drawn:
     """A limiter and a line to it: every family in turn, then those that are in no list."""
     rng = random.Random(f"{seed} {number}")
     every = [*LIMITERS, *UNKNOWN]
-    name = every[number % len(every)]
+    turn, position = divmod(number, len(every))
+    name = every[position]
     limit = max(1, min(500, int(rng.lognormvariate(2.3, 1.5))))
     window_ns = int(SECOND_NS * rng.choice((0.2, 0.5, 1, 1, 2, 3, 5, 5, 10, 10, 15, 30, 60)))
     if "seconds" in name:
@@ -140,40 +171,52 @@ def draw(number: int, seed: int) -> tuple[str, Limiter, int, int, SimulatedSende
     window_ns -= window_ns % (60 * limit)
     if "seconds" in name:
         window_ns = -(-window_ns // SECOND_NS) * SECOND_NS
-    limiter = (LIMITERS | UNKNOWN)[name](limit, window_ns, rng.randrange(10 * window_ns))
+    phase_ns = rng.randrange(10 * window_ns)
     lowest = rng.choice((200_000, 200_000, 2_000_000, 10_000_000))
     spread = rng.choice((500_000, 500_000, 5_000_000, 40_000_000))
-    sender = SimulatedSender(
-        limiter,
-        number,
-        begin_ns=10**15 + rng.randrange(10**12),
-        took_ns=(lowest, lowest + spread),
-        slow=rng.choice((0, 0.002, 0.01)),
+    return _Drawn(
+        name,
+        (LIMITERS | UNKNOWN)[name](limit, window_ns, phase_ns),
+        limit,
+        window_ns,
+        phase_ns,
+        name in LIMITERS and (position + turn) % _OUT == 0,
+        {
+            "begin_ns": 10**15 + rng.randrange(10**12),
+            "took_ns": (lowest, lowest + spread),
+            "slow": rng.choice((0, 0.002, 0.01)),
+        },
     )
-    left_out = name in LIMITERS and rng.random() < 0.2
-    return name, limiter, limit, window_ns, sender, left_out
 
 
 def probe_one(number: int, seed: int) -> Run:
-    """Probe one, with the budget that the defaults are, or that exit 2 would ask for."""
-    name, _, limit, window_ns, sender, left_out = draw(number, seed)
-    asked = needed(limit, window_ns)
-    budget = Budget(max(_DEFAULT.requests, asked.requests), max(_DEFAULT.time_ns, asked.time_ns))
-    gone = SAME.get(name, {name}) if left_out else set()
-    families = [family for family in FAMILIES if family.name not in gone]
-    begun_ns = sender.now_ns()
-    course = run_course(sender, budget, families=families)
-    return Run(
-        number,
-        name,
-        limit,
-        window_ns,
-        name in LIMITERS and not left_out,
-        course,
-        named_kind(course),
-        sender.requests,
-        sender.now_ns() - begun_ns,
-    )
+    """Probe one with the default budget, and again with that which exit 2 asks for."""
+    drawn = draw(number, seed)
+    budget, run = Budget(), None
+    while True:
+        sender = SimulatedSender(drawn.limiter, number, **drawn.line)
+        families = [family for family in FAMILIES if not drawn.left_out or family.name != drawn.name]
+        begun_ns = sender.now_ns()
+        course = run_course(sender, budget, families=families)
+        run = Run(
+            number,
+            drawn.name,
+            drawn.limit,
+            drawn.window_ns,
+            drawn.name in LIMITERS and not drawn.left_out,
+            drawn.limiter,
+            drawn.phase_ns,
+            course,
+            named_kind(course),
+            sender.requests,
+            sender.now_ns() - begun_ns,
+        )
+        more = Budget() if run.named or course.several else wanted(course)
+        if budget != Budget() or (
+            more.requests <= budget.requests and more.time_ns <= budget.time_ns
+        ):
+            return run
+        budget = Budget(max(budget.requests, more.requests), max(budget.time_ns, more.time_ns))
 
 
 @dataclass

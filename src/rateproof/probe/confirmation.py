@@ -128,18 +128,15 @@ def schedules_for(
         *_pointed(limit, window_ns, random),
         *_edges(kind, width_ns, random),
     ]
+    proof.alike = []  # what looked the same before may not, now that more is known
     told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
-    against = _against(proof, left, kind)
-    if first:
-        possible = {rival for _, apart in told.values() for rival in apart}
-        proof.alike = list(
-            {family: None for family, box in against if (family, box) not in possible}
-        )
-    need = {
-        (family, box): EXCLUDING + _MORE - proof.excluded[family]
-        for family, box in against
-        if family not in proof.alike
-    }
+    possible = {rival for _, apart in told.values() for rival in apart}
+    proof.alike = [
+        family
+        for family, boxes in rivals(left, kind).items()
+        if family in proof.open and any((family, box) not in possible for box in boxes)
+    ]
+    need = {rival: EXCLUDING + _MORE - proof.excluded[rival[0]] for rival in possible}
     missing = PREDICTIONS - proof.true
     for steps in chosen:
         _count(told[steps], need)  # what is foreseen for all alike is no random prediction

@@ -25,7 +25,7 @@ from rateproof.probe.seen import GRANULARITY_NS, Box, History, Seen, Steps, voll
 from rateproof.probe.several import Hit, Several, several
 from rateproof.units import SECOND_NS
 
-__all__ = ["Budget", "Course", "Round", "Sender", "needed", "run_course"]
+__all__ = ["Budget", "Course", "Round", "Sender", "needed", "run_course", "wanted"]
 
 _FIRST_DELAY_NS = 10_000_000
 _LEAD_NS = 150_000_000
@@ -39,14 +39,17 @@ _SOON_NS = 100_000_000
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _SURPRISES = 2
 _AGAIN = 2
+_FIRST_TIMES = 10  # that it took to come back must be left for a second one
+_SECOND_TIME = 3  # at most a third of the time that is left
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
-_AT_MOST, _AFTER_SURPRISE = 1.5, 2  # times what naming takes
+_AT_MOST, _AFTER_SURPRISE = 1, 1.5  # times what naming takes
 _KEPT = 4  # windows, for predictions
 _MOST_ALONE = 128  # one after the other, to find what one connection gets
 _LEAST_QUEUE, _WIDEST = 2, 256
 _CONFIRMING = 5  # rounds
-_REFUTED, _CONFIRMED = 0.33, 1
+_ROUGHLY = 10  # parts of a window, of which one more or less does not matter
+_REFUTED, _CONFIRMED = 0.5, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 
@@ -100,6 +103,12 @@ def needed(limit: int, window_ns: int = 0) -> Budget:
     return Budget(250 + 18 * limit, 8 * window_ns + 20 * SECOND_NS)
 
 
+def wanted(course: "Course") -> Budget:
+    """What it takes to name the longest window that is still possible."""
+    kinds = course.hypotheses.kinds() if course.hypotheses else []
+    return needed(course.limit, max([course.held_ns, *map(window_of, kinds)]))
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """A schedule and what came of it.
@@ -129,6 +138,7 @@ class Course:
         held_ns: how long the first key denied at least.
         several: the counters any of which a request may meet, if there are.
         interval_ns: how long an answer takes.
+        again_ns: how long the first key denied when it was filled for the second time, about.
     """
 
     limit: int = 0
@@ -142,6 +152,7 @@ class Course:
     held_ns: int = 0
     several: Several | None = None
     interval_ns: int = 2 * GRANULARITY_NS
+    again_ns: int = 0
 
     def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
         """Note what came of a round, and what it says of the limit and of the keys."""
@@ -198,6 +209,7 @@ class _Run:
         self._families = families
         self._end_ns = sender.now_ns() + budget.time_ns
         self._recovery = Recovery(0, 0, 0, 0, 0)
+        self._standing = 0, 0
 
     def run(self) -> None:
         """Search, refute, confirm; once more where a prediction was wrong."""
@@ -215,7 +227,6 @@ class _Run:
             self._refute(course.hypotheses)
             if not course.hypotheses.boxes or self._confirmed(course.hypotheses):
                 break
-            course.surprises += 1
         if course.surprises == _SURPRISES:
             course.proof = None
 
@@ -249,20 +260,40 @@ class _Run:
             if not poll or poll[0].admitted:
                 break
             denied_ns = poll[0].sent_ns
-        course.keys[-1] = key
         course.held_ns = max(0, denied_ns - filled.received_ns)
+        back = key[-1] if key[-1].admitted else None
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
         course.interval_ns = round(median(took))
-        back = bool(key[-1].admitted)
+        if back and _FIRST_TIMES * (sender.now_ns() - filled.sent_ns) < self._end_ns - sender.now_ns():
+            key += self._again(hit)
+        course.keys[-1] = key
         if not alone[-1].denied and course.limit < min(_MOST_ALONE, self._left // 3):
             alone = self._alone(course.limit + 2)
         if alone and alone[-1].denied and course.limit > sum(each.admitted for each in alone):
-            self._stuck(alone, key[-1] if back else None)
+            self._stuck(alone, filled, back)
         if not back:
             return None
         return Recovery(
-            course.limit, filled.sent_ns, filled.sent_ns, denied_ns, key[-1].received_ns
+            course.limit, filled.sent_ns, filled.sent_ns, denied_ns, back.received_ns
         )
+
+    def _again(self, hit: Hit) -> list[Seen]:
+        """Fill the key that just came back, and wait again: now a clock shows how long its window is."""
+        limit, at_ns = self._course.limit, self._sender.now_ns()
+        end_ns = at_ns + (self._end_ns - at_ns) // _SECOND_TIME
+        if self._left < _SECOND_TIME * limit:
+            return []
+        key = volleys(hit(limit, at_ns, limit))
+        if not any(each.denied for each in key):
+            return key
+        for delay_ns in self._delays_ns:
+            at_ns += 5 * delay_ns // 4  # between those of the first time
+            poll = hit(1, at_ns, 1) if at_ns < end_ns and self._left else []
+            key += poll
+            if not poll or poll[0].admitted:
+                break
+        self._course.again_ns = key[-1].received_ns - key[0].sent_ns
+        return key
 
     @property
     def _left(self) -> int:
@@ -292,7 +323,7 @@ class _Run:
             course.burst = max(course.burst, sum(each.admitted for each in seen))
             size *= 4
 
-    def _stuck(self, alone: Sequence[Seen], back: Seen | None) -> None:
+    def _stuck(self, alone: Sequence[Seen], filled: Seen, back: Seen | None) -> None:
         """Find out if many connections get more than one, time and again: there are several counters."""
         course = self._course
         least, most = course.limit, 0
@@ -309,10 +340,7 @@ class _Run:
             most = max(most, sum(each.admitted for each in alone))
             if least <= most:
                 return
-        first = (
-            next(key for key in course.keys if len(key) > 1 and key[-1] is back) if back else None
-        )
-        high_ns = back.received_ns - first[0].sent_ns if back and first else None
+        high_ns = back.received_ns - filled.sent_ns if back else None
         course.several = Several(most, least, None, course.held_ns, high_ns)
 
     def _queue(self) -> None:
@@ -363,7 +391,8 @@ class _Run:
     def _refute(self, left: Hypotheses) -> None:
         """Send what those that are left disagree on most, until nothing tells them apart."""
         sender, course, recovery = self._sender, self._course, self._recovery
-        slowest_ns = max(_LEAST_ROUND_NS, 4 * (recovery.admitted_ns - recovery.filled_ns))
+        took_ns = max(recovery.admitted_ns - recovery.filled_ns, course.again_ns)
+        slowest_ns = max(_LEAST_ROUND_NS, 4 * took_ns)
         lead_ns, known, longer = _LEAD_NS, list[object](), 1
         if course.limit == 1:  # does a key save what it does not use?
             idle_ns = min(_SAVING * (recovery.admitted_ns - recovery.filled_ns), slowest_ns)
@@ -416,12 +445,12 @@ class _Run:
         return course.hypotheses
 
     def _confirmed(self, left: Hypotheses) -> bool:
-        """Predict, until it may be named or the budget is spent; False if a prediction was wrong."""
+        """Predict, until it may be named or the budget is spent; False if it is refuted instead."""
         sender, course = self._sender, self._course
         kind = left.kinds()[0]
         proof = course.proof = Confirmation((kind.family, kind.limit))
         count_excluded(proof, left, kind, course.keys)
-        for number in range(_CONFIRMING):
+        for _ in range(_CONFIRMING):
             start_ns = sender.now_ns() + _LEAD_NS
             schedules = schedules_for(
                 proof,
@@ -431,11 +460,13 @@ class _Run:
                 width_ns=course.interval_ns,
                 most_requests=self._spare(_CONFIRMED),
                 most_ns=min(self._end_ns - start_ns, 4 * window_of(kind)),
-                first=not number,
+                first=not self._stood(kind),
             )
             schedules += self._closer(left, kind, start_ns, schedules)
             if not schedules:
                 break
+            self._standing = (kind.limit, window_of(kind))
+            alone = len({each.family for each in left.kinds()} - {*proof.alike}) == 1
             histories = self._send(schedules, start_ns)
             left = self._learn(left, histories, careful=True)
             for _ in range(_THOROUGH):
@@ -447,14 +478,20 @@ class _Run:
                 if (each.family, each.limit) == (kind.family, kind.limit)
             ]
             if not found:
+                course.surprises += alone  # one of many was a guess, and no prediction of a name
                 proof.true = 0
                 return False
             kind = found[0]
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
-            if proof.done and kind.tight:
+            if proof.done and kind.tight and not proof.alike:
                 break
         return True
+
+    def _stood(self, kind: Kind) -> bool:
+        """Tell if keys that every name has to stand were sent for such a limit and window."""
+        limit, window_ns = self._standing
+        return limit == kind.limit and abs(window_ns - window_of(kind)) * _ROUGHLY < window_ns
 
     def _closer(
         self, left: Hypotheses, kind: Kind, start_ns: int, before: Sequence[Steps]

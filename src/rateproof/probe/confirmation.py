@@ -1,0 +1,308 @@
+"""The proof of a name: predictions that came true, and rivals whose predictions did not.
+
+A rival is every other family: at the parameters that explained the most keys where it is
+refuted, at all that are left where it is not. It is excluded by three keys that it does not
+explain. Where no schedule is found on which it would have to answer otherwise than the
+candidate, within the intervals, it looks the same, and the name says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
+from rateproof.probe.inference import Hypotheses, Kind, spread
+from rateproof.probe.plan import Outcomes, beyond, disjoint, random_schedules
+from rateproof.probe.seen import Box, History, Steps
+
+__all__ = ["PREDICTIONS", "Confirmation"]
+
+PREDICTIONS = 12
+EXCLUDING = 3
+BUSY = 3
+_BOXES = 4
+_MORE = 1  # keys against each rival than it takes: some tell less than they promise
+_DRAWN = 40
+_ROW = 20
+
+
+@dataclass(slots=True)
+class Confirmation:
+    """The state of the proof of a candidate.
+
+    Args:
+        candidate: the family and limit whose predictions are made.
+        true: how many came true: numbers of a volley that had to be so.
+        keys: on how many keys.
+        excluded: how many keys each rival does not explain.
+        alike: rivals that would answer the same, within the intervals.
+    """
+
+    candidate: tuple[LimiterFamily, int]
+    true: int = 0
+    keys: int = 0
+    excluded: dict[LimiterFamily, int] = field(default_factory=dict)
+    alike: list[LimiterFamily] = field(default_factory=list)
+
+    @property
+    def open(self) -> list[LimiterFamily]:
+        """The rivals that are not excluded yet, nor alike."""
+        return [
+            family
+            for family, keys in self.excluded.items()
+            if keys < EXCLUDING and family not in self.alike
+        ]
+
+    @property
+    def done(self) -> bool:
+        """True if it may be named."""
+        return self.true >= PREDICTIONS and not self.open
+
+
+def rivals(left: Hypotheses, kind: Kind) -> dict[LimiterFamily, Sequence[Box]]:
+    """The limiters of every other family that come closest to what was seen."""
+    found: dict[LimiterFamily, Sequence[Box]] = {
+        family: [box] for family, box in left.fallen.items() if family is not kind.family
+    }
+    for other in left.kinds():
+        if other.family is not kind.family:
+            found[other.family] = [*found.get(other.family, ()), *left.points(other, _BOXES)]
+    return found
+
+
+def count_excluded(
+    proof: Confirmation, left: Hypotheses, kind: Kind, keys: Sequence[History]
+) -> None:
+    """Count the keys that each rival does not explain, whichever of its limiters it is."""
+    for family, boxes in rivals(left, kind).items():
+        proof.excluded[family] = min(
+            sum(not explains(family, box, (history,)) for history in keys) for box in boxes
+        )
+
+
+def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:
+    """Count the volleys of explained keys, fresh bursts left out, that had to go as they went."""
+    boxes = spread(sorted(kind.boxes), _BOXES)
+    for history in keys:
+        told = [list(foreseen(kind.family, box, history)) for box in boxes]
+        steps = min(map(len, told))
+        true = sum(
+            len({number for each in told for number in each[step]}) == 1 for step in range(1, steps)
+        )
+        proof.true += true
+        proof.keys += bool(true)
+
+
+def schedules_for(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    start_ns: int,
+    *,
+    width_ns: int,
+    most_requests: int,
+    most_ns: int,
+    first: bool,
+) -> list[Steps]:
+    """The keys of the next round: what every name has to stand, then what excludes its rivals.
+
+    Args:
+        proof: how far it is.
+        left: what is still possible, and what was.
+        kind: the candidate.
+        start_ns: when the round begins.
+        width_ns: how closely the instant of a decision will be known.
+        most_requests: in all.
+        most_ns: how long the round may take.
+        first: of the candidate.
+    """
+    limit, window_ns = kind.limit, window_of(kind)
+    random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
+    chosen: list[Steps] = []
+    for steps, share in _always(kind.family.at_first or limit, window_ns, random) if first else ():
+        if steps[-1][0] <= most_ns and share * _requests(steps) <= most_requests:
+            chosen.append(steps)
+            most_requests -= _requests(steps)
+    drawn = [
+        *random_schedules(window_ns, limit, random, _DRAWN),
+        *_pointed(limit, window_ns, random),
+        *_edges(kind, width_ns, random),
+    ]
+    told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
+    against = _against(proof, left, kind)
+    if first:
+        possible = {rival for _, apart in told.values() for rival in apart}
+        proof.alike = list(
+            {family: None for family, box in against if (family, box) not in possible}
+        )
+    need = {
+        (family, box): EXCLUDING + _MORE - proof.excluded[family]
+        for family, box in against
+        if family not in proof.alike
+    }
+    missing = PREDICTIONS - proof.true
+    for steps in chosen:
+        _count(told[steps], need)  # what is foreseen for all alike is no random prediction
+    drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
+    while missing > 0 or any(keys > 0 for keys in need.values()):
+        affordable = [steps for steps in drawn if _requests(steps) <= most_requests]
+        worths = [
+            (_worth(told[steps], need, missing) / (_requests(steps) + 4), steps)
+            for steps in affordable
+        ]
+        worth, best = max(worths, default=(0.0, ()))
+        if worth <= 0:
+            break
+        drawn.remove(best)
+        chosen.append(best)
+        most_requests -= _requests(best)
+        missing -= _count(told[best], need)
+    return chosen
+
+
+_Rival = tuple[LimiterFamily, Box]
+_Told = tuple[int, set[_Rival]]
+"""How many numbers of a schedule are certain for the candidate; the rivals that it tells from it."""
+
+
+def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:
+    close = rivals(left, kind)
+    return [(family, box) for family in proof.open for box in close[family]]
+
+
+def _told(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    schedules: Sequence[Steps],
+    *,
+    start_ns: int,
+    width_ns: int,
+) -> dict[Steps, _Told]:
+    """What each schedule would say of the candidate and of the rivals that are not excluded yet."""
+    boxes = spread(sorted(kind.boxes), _BOXES)
+    against = _against(proof, left, kind)
+    told: dict[Steps, _Told] = {}
+    for steps in schedules:
+        ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
+        apart = {
+            (family, box)
+            for family, box in against
+            if disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
+        }
+        told[steps] = sum(len(numbers) == 1 for numbers in ours[1:]), apart
+    return told
+
+
+def _worth(told: _Told, need: Mapping[_Rival, int], missing: int) -> int:
+    certain, apart = told
+    return 2 * sum(need.get(rival, 0) > 0 for rival in apart) + min(certain, max(0, missing))
+
+
+def _count(told: _Told, need: dict[_Rival, int]) -> int:
+    """Take a chosen schedule off what is needed; the predictions that it makes."""
+    for rival in told[1] & need.keys():
+        need[rival] -= 1
+    return told[0]
+
+
+def _always(limit: int, window_ns: int, random: Random) -> Iterator[tuple[Steps, int]]:
+    """Keys that every name has to stand, and of how much of the requests each may take one part."""
+    yield _idle(limit, window_ns, random), 1
+    yield _row(limit, window_ns), 1
+    yield _reopened(limit, window_ns), 1
+    yield _halves(limit, window_ns), 1
+    yield _busy(limit, window_ns), 2
+
+
+def window_of(kind: Kind) -> int:
+    """The time after which everything is back."""
+    return kind.high_ns * (kind.limit if kind.family.refills else 1)
+
+
+def _row(limit: int, window_ns: int) -> Steps:
+    """Filled, denied 20 times in a row, and asked once more when it is back."""
+    beyond_ns = window_ns + window_ns // 10 + 20_000_000
+    return (
+        (0, limit),
+        (window_ns // 3, _ROW // 2),
+        (window_ns // 2, _ROW // 2),
+        (beyond_ns, min(2, limit)),
+    )
+
+
+def _reopened(limit: int, window_ns: int) -> Steps:
+    """Asked again in mid-cycle, and twice when the next would end, counted from there or not."""
+    return (
+        (0, limit),
+        (29 * window_ns // 20, 1),
+        (9 * window_ns // 4, limit),
+        (13 * window_ns // 5, limit),
+    )
+
+
+def _halves(limit: int, window_ns: int) -> Steps:
+    """Filled in two parts: each comes back by itself, or both together."""
+    first, back_ns = (limit + 1) // 2, window_ns + window_ns // 10 + 10_000_000
+    steps = ((0, first), (3 * window_ns // 5, limit - first), (back_ns, limit))
+    return tuple((at_ns, count) for at_ns, count in steps if count)
+
+
+def _busy(limit: int, window_ns: int) -> Steps:
+    """Filled anew whenever it is back: a second quota behind the first would deny."""
+    again_ns = window_ns + window_ns // 12 + 10_000_000
+    return tuple((number * again_ns, limit) for number in range(BUSY))
+
+
+def _idle(limit: int, window_ns: int, random: Random) -> Steps:
+    """Reused after denials, and idle for three cycles."""
+    at_ns = random.randrange(window_ns // 10)
+    again_ns = at_ns + 34 * window_ns // 10
+    return ((at_ns, limit + 2), (at_ns + window_ns // 3, 2), (again_ns, beyond(limit)))
+
+
+def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
+    """Schedules on which families differ, at any phase."""
+    few = min(2, limit)
+    for part in (2, 4, 6, 8):
+        shift = random.randrange(window_ns)
+        early, back = part * window_ns // 10, window_ns + window_ns // 12
+        late = 10 * window_ns // 11
+        for steps in (
+            ((0, 1), (early, limit - 1), (back, limit)),
+            ((0, limit), (early, few), (late, 1), (back, few)),
+            ((0, limit), (back, (limit + 1) // 2), (back + early, limit)),
+            ((0, limit), (early + back, limit), (2 * window_ns + early // 2, limit)),
+            ((0, few), (early, limit), (back, few), (back + early, limit)),
+        ):
+            yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
+
+
+def _edges(kind: Kind, width_ns: int, random: Random) -> Iterator[Steps]:
+    """Denied just before the window ends, admitted just after, at any phase."""
+    window_ns = window_of(kind)
+    margin_ns = max(window_ns // 100, 2 * width_ns)
+    late_ns = max(1, kind.low_ns * (window_ns // kind.high_ns) - margin_ns)
+    for count in (1, min(2, kind.limit), kind.limit):
+        for _ in range(2):
+            shift = random.randrange(window_ns)
+            steps = (0, kind.limit), (late_ns, 1), (window_ns + margin_ns, count)
+            yield tuple((shift + at_ns, requests) for at_ns, requests in steps)
+
+
+def _requests(steps: Steps) -> int:
+    return sum(count for _, count in steps)
+
+
+def _foretold(
+    family: LimiterFamily, box: Box, steps: Steps, start_ns: int, width_ns: int
+) -> Outcomes:
+    return admissions(family, box, [(start_ns + at_ns, count) for at_ns, count in steps], width_ns)
+
+
+def _merged(told: Sequence[Outcomes]) -> Outcomes:
+    """The numbers that any of some limiters may admit, as far as all of them are known."""
+    return tuple(
+        tuple({number for each in told for number in each[step]})
+        for step in range(min(map(len, told)))
+    )

@@ -11,7 +11,7 @@ RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name '
 # Times that `make league` runs every row.
 RUNS ?= 1
 
-.PHONY: env demo league check test test-slow lint types imports test-python test-rust fuzz lock clean
+.PHONY: env demo league check test test-slow soak lint types imports test-python test-rust fuzz lock clean
 
 env: $(STAMP)
 
@@ -48,6 +48,12 @@ BESIDE := -q -n $(PROCESSES) --dist worksteal
 test-slow: env
 	$(BIN)/pytest $(BESIDE) -m 'slow and not alone'
 	$(BIN)/pytest -q -m 'slow and alone'
+
+# The native table under kills, stops, forks, reloads, deletion and a full /dev/shm.
+SOAK_SECONDS ?= 600
+
+soak: env
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -q -s -m slow tests/integration/test_soak.py
 
 test-python: env
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not alone'

@@ -99,7 +99,11 @@ def read_report(printed: str, *, needless: str = "", headers: str = "") -> Judge
         raise RuntimeError("rateproof test printed no totals")
     return Judgement(
         verdict=totals[-1]["verdict"],
-        worst=max((_worst(report["verdict"]) for report in iterations), default=0),
+        worst=max(
+            (totals[-1].get("worst") or {}).get("certain", 0),
+            *(_worst(report["verdict"]) for report in iterations),
+            0,
+        ),
         **_schedule(totals[-1]["reproductions"]),
         needless=needless,
         headers=headers,
@@ -136,7 +140,18 @@ def _seen_within_a_window(verdict: dict[str, Any]) -> Iterator[int]:
 
 def _hunt(url: str, folder: Path, budget: Budget) -> str:
     command = [
-        *(sys.executable, "-m", "rateproof", "test", url, "--no-start", "--json", "--fail-fast"),
+        *(
+            sys.executable,
+            "-m",
+            "rateproof",
+            "test",
+            "--worst-time",
+            "0",
+            url,
+            "--no-start",
+            "--json",
+            "--fail-fast",
+        ),
         *("--policy", POLICY, "--key", _KEY, "--claim", _CLAIM, "--out", str(folder)),
     ]
     if not budget.shrink_s:

@@ -12,14 +12,14 @@ _HEAD = """\
 # The league
 
 Real limiters, each set to 5 requests in 5 seconds for each client and judged against "never more than
-5 in any 5 seconds" by `rateproof test`, which knows nothing of them but their URL. This page is written
-by `make league`{dates}.
+5 in any 5 seconds" by `rateproof test`, which knows nothing of them but their URL. The rows are
+runs of `make league`{dates}.
 
 - *More than 5?* is what the limiter's source says, whatever was seen. Where it says *either*, theory
   and a clock in milliseconds differ by so little that both verdicts can be right.
-- *Found* counts the runs in which more than 5 were proven; rows were run more or less often. *Worst seen* is
-  the most admissions of one client that certainly lay in less than 5 seconds by our clock; in brackets the most
-  that the source allows. Where it says *either*, 6 may be seen in a hair less than 5 seconds and yet be no
+- *Found* counts the runs in which more than 5 were proven; rows were run more or less often. *Worst found / possible* is
+  the most admissions of one client that certainly lay in less than 5 seconds by our clock, and the most that the
+  source allows (?: not derived). Where it says *either*, 6 may be seen in a hair less than 5 seconds and yet be no
   violation found, for the verdict leaves clocks a tolerance.
 - *Schedule* is the shortest traffic of one client that was found to show it again, and with how many of
   the fresh clients who tried it did. Where the limiter's windows follow the clock, that is a matter of luck.
@@ -27,7 +27,7 @@ by `make league`{dates}.
   requests count as well. That breaks no promise of a limiter that promises something else.
 - *Headers*: whether what Retry-After and RateLimit said came true whenever it was put to the test.
 
-| limiter | more than 5? | found | worst seen | schedule | needless | headers | versions |
+| limiter | more than 5? | found | worst found / possible | schedule | needless | headers | versions |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -45,7 +45,7 @@ _TAIL = """
     .venv/bin/python -m league --only nginx       # rows whose name contains a word
 
 The first run installs what the rows need into `.league/`: Python packages always, and Node's and Go's
-where `npm` and `go` are. nginx, HAProxy, Redis, Node and Go come from the system; rows without their
+where `npm` and `go` are. nginx, HAProxy, Varnish, Redis, Node and Go come from the system; rows without their
 program are left out, and so are missing here. A row is hunted for {hunt_s:g} s, or until the first violation.
 
 ## Add a row
@@ -96,7 +96,7 @@ def _line(row: Row, results: Sequence[Result]) -> str:
         row.name,
         str(row.truth),
         f"{found} of {len(results)}",
-        f"{worst} ({row.worst})" if row.worst else str(worst),
+        f"{worst} / {row.worst or '?'}",
         _schedule(results),
         _first([result.needless for result in results], "yes", "denials count"),
         _first([result.headers for result in results], "false", "true"),

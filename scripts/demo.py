@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,15 +37,16 @@ def free_port(preferred: int) -> int:
 def running(port: int, *command: str) -> Iterator[None]:
     """Run a server while the body runs, from when it accepts connections."""
     print(f"\n$ python {' '.join(command)} &", flush=True)
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=quiet, stderr=quiet)
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the server
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=said, stderr=said)
     try:
         deadline = time.monotonic() + 20
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"demo: {command[0]} does not listen on port {port}")
+                said.seek(0)
+                sys.exit(f"demo: {command[0]} does not listen on port {port}\n{said.read()}")
             time.sleep(0.05)
         yield
     finally:
@@ -84,7 +86,7 @@ def main() -> int:
     port = free_port(8081)
     app = ("examples/flask_limiter_app.py", "--strategy", "fixed-window", "--port", str(port))
     with running(port, *app):
-        theirs = test(THEIRS, port, "--iterations", "3", "--fail-fast")
+        theirs = test(THEIRS, port, "--iterations", "3", "--fail-fast", "--worst-time", "10s")
 
     good = (ours, theirs) == (CONSISTENT, VIOLATED)
     print(

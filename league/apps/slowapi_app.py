@@ -1,4 +1,6 @@
-"""slowapi as its documentation shows it: 5 per 5 s of each `clientId`, default strategy."""
+"""slowapi as its documentation shows it: 5 per 5 s of each `clientId`, by $STRATEGY or the default."""
+
+import os
 
 from slowapi import Limiter, _rate_limit_exceeded_handler
 from slowapi.errors import RateLimitExceeded
@@ -7,7 +9,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-limiter = Limiter(key_func=lambda request: request.query_params.get("clientId", ""))
+limiter = Limiter(
+    key_func=lambda request: request.query_params.get("clientId", ""),
+    strategy=os.environ.get("STRATEGY", "fixed-window"),
+)
 
 
 @limiter.limit("5/5seconds")

@@ -2,6 +2,7 @@
 
 from league.limiters import (
     django,
+    envoy,
     flask_limiter,
     go,
     haproxy,
@@ -12,6 +13,7 @@ from league.limiters import (
     rateproof_server,
     slowapi,
     throttled,
+    varnish,
 )
 from league.row import Row
 
@@ -27,6 +29,8 @@ ROWS: tuple[Row, ...] = (
     *quart.ROWS,
     *nginx.ROWS,
     *haproxy.ROWS,
+    *varnish.ROWS,
+    *envoy.ROWS,
     *node.ROWS,
     *go.ROWS,
 )

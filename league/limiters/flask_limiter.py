@@ -1,7 +1,9 @@
 """Flask-Limiter: its three strategies, and one of them on several workers."""
 
+from functools import partial
+
 from league.installed import ROOT, program, pypi
-from league.limiters.serving import gunicorn
+from league.limiters.serving import gunicorn, redis
 from league.row import Place, Row, Truth
 
 
@@ -19,11 +21,9 @@ def _drop_in(place: Place) -> list[tuple[str, ...]]:
     return [("env", f"PYTHONPATH={ROOT / 'src'}", *app)]
 
 
-def _redis(place: Place) -> list[tuple[str, ...]]:
-    port = place.backing_port
-    store = ("redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "")
-    app = _app(place, "moving-window", f"redis://127.0.0.1:{port}", workers=4)
-    return [(*store, "--dir", str(place.folder)), app]
+def _redis(strategy: str, place: Place) -> list[tuple[str, ...]]:
+    app = _app(place, strategy, f"redis://127.0.0.1:{place.backing_port}", workers=4)
+    return [redis(place), app]
 
 
 ROWS = (
@@ -67,7 +67,16 @@ ROWS = (
         worst=5,
         needs=("redis-server",),
         version=lambda: f"{_version()}, {program('redis-server', '--version')}",
-        commands=_redis,
+        commands=partial(_redis, "moving-window"),
+    ),
+    Row(
+        name="Flask-Limiter fixed-window, 4 workers, Redis",
+        truth=Truth.YES,
+        why="a window opens at a client's first request, and the next one right after it",
+        worst=9,
+        needs=("redis-server",),
+        version=lambda: f"{_version()}, {program('redis-server', '--version')}",
+        commands=partial(_redis, "fixed-window"),
     ),
     Row(
         name="Flask-Limiter moving-window, 4 workers, rateproof+shm://",

@@ -3,7 +3,7 @@
 from league.installed import APPS, BIN, GO_LIMITERS, NODE_MODULES
 from league.row import Place
 
-__all__ = ["go", "gunicorn", "node", "uvicorn"]
+__all__ = ["go", "gunicorn", "node", "redis", "uvicorn"]
 
 
 def gunicorn(place: Place, app: str, *, workers: int = 1, threads: int = 8) -> tuple[str, ...]:
@@ -28,6 +28,14 @@ def node(place: Place, script: str) -> tuple[str, ...]:
     """A script of `apps/node`."""
     path = ("env", f"NODE_PATH={NODE_MODULES}")
     return (*path, "node", str(APPS / "node" / script), str(place.port))
+
+
+def redis(place: Place) -> tuple[str, ...]:
+    """A Redis that keeps nothing, at the place's backing port."""
+    return (
+        *("redis-server", "--bind", "127.0.0.1", "--port", str(place.backing_port)),
+        *("--save", "", "--dir", str(place.folder)),
+    )
 
 
 def go(place: Place, name: str) -> tuple[str, ...]:

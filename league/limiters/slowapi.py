@@ -13,4 +13,14 @@ ROWS = (
         version=lambda: pypi("slowapi", "limits", "uvicorn"),
         commands=lambda place: [uvicorn(place, "slowapi_app:app")],
     ),
+    Row(
+        name="slowapi, moving-window, one process",
+        truth=Truth.NO,
+        why="an exact log, where only one request at a time is decided",
+        worst=5,
+        version=lambda: pypi("slowapi", "limits", "uvicorn"),
+        commands=lambda place: [
+            ("env", "STRATEGY=moving-window", *uvicorn(place, "slowapi_app:app"))
+        ],
+    ),
 )

@@ -4,8 +4,7 @@ from league.installed import program
 from league.row import Place, Row, Truth
 
 _CONFIGURATION = """
-vcl 4.1;
-import vsthrottle;
+vcl 4.1; import vsthrottle;
 backend none none;
 sub vcl_recv {
     if (vsthrottle.is_denied(req.url, 5, 5s)) {

@@ -31,7 +31,7 @@ _UNPRESSED: Final = {Cause.UNTESTED, Cause.NEVER_STRESSED}
 
 
 def answer(verdict: Verdict) -> tuple[str, ...]:
-    """Return the line; if the verdict allows quotas that were not tested, a second one names them.
+    """Return the line; if the verdict allows quotas that were not tested, a line for each follows.
 
     See `Verdict.allowing_untested`. Where several things are to be said, VIOLATED comes before
     INCONCLUSIVE before NOT TESTED before CONSISTENT.
@@ -51,14 +51,14 @@ def answer(verdict: Verdict) -> tuple[str, ...]:
     if not held:
         return (f"CONSISTENT: nothing that was claimed is contradicted by {requests}",)
     only = f" ({' and '.join(plain_quota(one.quota) for one in held)} only)" if untested else ""
-    line = f"CONSISTENT{only}: {_held(held)} in {requests}{_power(held)}"
-    return (line, *([f"{NOT_TESTED}: {', '.join(untested)}"] if untested else []))
+    line = f"CONSISTENT{only}: {_held(held, verdict.counts.unknown)} in {requests}{_power(held)}"
+    return (line, *(one.sentence() for one in verdict.quotas if one.outcome == UNTESTED))
 
 
 def of_quota(verdict: Verdict, one: QuotaVerdict) -> str:
     """Return the line of one quota of a verdict."""
     if one.outcome == CONSISTENT:
-        return f"CONSISTENT: {_held([one])}{_power([one])}"
+        return f"CONSISTENT: {_held([one], verdict.counts.unknown)}{_power([one])}"
     if one.outcome == VIOLATED and one.most > one.allowed:
         return f"VIOLATED: {too_many(one.most, one.allowed, one.window_ns)}"
     if one.outcome == UNTESTED:
@@ -96,10 +96,11 @@ def _is_plain(one: QuotaVerdict) -> bool:
     return (one.allowed, one.window_ns) == (quota.limit, quota.window_ns)
 
 
-def _held(held: Sequence[QuotaVerdict]) -> str:
+def _held(held: Sequence[QuotaVerdict], unknown: int) -> str:
     if not all(map(_is_plain, held)):
         return f"{' and '.join(plain_quota(one.quota) for one in held)} held"
-    certainly = "" if all(one.possible <= one.allowed for one in held) else "certainly "
+    known = not unknown and all(one.possible <= one.allowed for one in held)
+    certainly = "" if known else "certainly "
     most = " and ".join(f"{one.allowed:,} in {spaced(one.window_ns)}" for one in held)
     return f"never {certainly}more than {most}"
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
-from rateproof.output import columns, emit, fold, printable, say
+from rateproof.output import columns, emit, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
 from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
@@ -130,6 +131,8 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
     keys = judge_keys(log, policy, **told) if arguments.by_key else None
+    if keys is not None and arguments.allow_untested:
+        keys = [replace(key, verdict=key.verdict.allowing_untested()) for key in keys]
     if arguments.report is not None or arguments.junit is not None:
         _report(arguments, log, policy, verdict, tolerance)
     if arguments.evidence is not None:
@@ -154,7 +157,7 @@ def _tolerance(arguments: argparse.Namespace) -> Tolerance:
 
 def _tell(arguments: argparse.Namespace, verdict: Verdict) -> None:
     data = {"answer": answer(verdict)[0], **verdict.to_json()}
-    emit(json.dumps(data) if arguments.json else _text(verdict))
+    emit(json.dumps(data) if arguments.json else _text(verdict), sentences=not arguments.json)
 
 
 def _text(verdict: Verdict) -> str:
@@ -162,8 +165,7 @@ def _text(verdict: Verdict) -> str:
     width = columns(sys.stdout)
     _, *rest = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH)).splitlines()
     told = answer(verdict)
-    lines = [*told, *(line for line in rest if not told[0].endswith(f": {line}"))]
-    return "\n".join(part for line in lines for part in fold(line, width))
+    return "\n".join([*told, *(line for line in rest if not told[0].endswith(f": {line}"))])
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:

@@ -71,11 +71,13 @@ def fold(line: str, width: int | None, hanging: str = "  ") -> list[str]:
     )
 
 
-def _folded(line: str, width: int | None) -> list[str]:
-    """As `fold` does it, with the line's own indent; a command that is to be copied stays whole."""
-    if _COMMAND.match(line):
-        return [line]
-    return fold(line, width, " " * (len(line) - len(line.lstrip()) + 2))
+def _broken(text: str, width: int | None) -> str:
+    """Break lines as `fold` does, with their own indent; a command to be copied stays whole."""
+    parts: list[str] = []
+    for line in text.split("\n"):
+        hanging = " " * (len(line) - len(line.lstrip()) + 2)
+        parts += [line] if _COMMAND.match(line) else fold(line, width, hanging)
+    return "\n".join(parts)
 
 
 def printable(text: str) -> str:
@@ -97,16 +99,15 @@ def say(text: str = "", end: str = "\n") -> None:
 
     Nobody there to read them is no reason to stop.
     """
-    width = columns(sys.stderr)
-    text = "\n".join(part for line in text.split("\n") for part in _folded(line, width))
+    text = _broken(text, columns(sys.stderr))
     with contextlib.suppress(OSError, ValueError, AttributeError), _terminal:
         _clear_progress()
         _write(sys.stderr, _painted(text, sys.stderr) + end)
         sys.stderr.flush()
 
 
-def emit(text: str) -> None:
-    """Write a line of data to stdout at once.
+def emit(text: str, *, sentences: bool = False) -> None:
+    """Write a line of data to stdout at once; sentences are broken at words on a terminal.
 
     A reader who has gone has had enough (`rateproof check LOG | head -1`): what
     is left is dropped, and the exit code stays what it was to be.
@@ -116,6 +117,8 @@ def emit(text: str) -> None:
     """
     if sys.stdout is None:
         raise CannotWrite("cannot write the result: standard output is closed")
+    if sentences:
+        text = _broken(text, columns(sys.stdout))
     try:
         with _terminal:
             _clear_progress()

@@ -160,7 +160,7 @@ def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
     if transport == "threads":
         kind = ON_THREADS.get(name, kind)
     server = scripted(script)
-    log = run(transport, server.target(), Times(2), 3, timeout_ns=250 * MS)
+    log = run(transport, server.target(), Times(2), 3, timeout_ns=600 * MS)
     assert log.column("error") == [kind] * 6
     assert log.column("outcome") == ["unknown"] * 6
     assert log.column("status") == log.column("received_ns") == [None] * 6
@@ -168,7 +168,7 @@ def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
     assert len(set(log.column("connection"))) == 6
     spans = [e.done_ns - e.sent_ns for e in log if e.done_ns]
     assert len(spans) == 6
-    assert 0 <= min(spans) <= max(spans) < 2 * SECOND
+    assert 0 <= min(spans) <= max(spans) < 20 * SECOND
 
 
 def test_a_header_section_that_is_cut_off_is_an_error_and_its_fields_are_not_believed(

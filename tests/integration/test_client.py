@@ -246,6 +246,7 @@ def test_a_key_still_stops_it_after_it_was_suspended(
     assert termios.tcgetattr(session.slave) == session.modes
 
 
+@pytest.mark.alone
 def test_many_ctrl_cs_while_it_drains_cost_nothing(
     serve: Callable[..., str], terminal: Callable[..., Terminal]
 ) -> None:

@@ -21,9 +21,18 @@ def tested(spawn, free_port, tmp_path):
     def run(mode, bound, *arguments):
         command = f"{shlex.quote(sys.executable)} {CRASHING} {{port}} {mode} {bound}"
         process = spawn(
-            *("-m", "rateproof", "test", f"http://127.0.0.1:{free_port}", "--policy", "5 per 1s"),
+            *(
+                "-m",
+                "rateproof",
+                "test",
+                "--worst-time",
+                "0",
+                f"http://127.0.0.1:{free_port}",
+                "--policy",
+                "5 per 1s",
+            ),
             *("--start", command, "--seed", 1, "--iterations", 1, "--out", tmp_path, "--json"),
-            *arguments,
+            *("--shrink-time", "80s", *arguments),
         )
         output, errors = process.communicate(timeout=110)
         return process.returncode, [json.loads(line) for line in output.splitlines()], errors

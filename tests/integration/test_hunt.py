@@ -78,7 +78,19 @@ def hunt(spawn, tmp_path):
 
     def run(url, *arguments, policy="5 per 1s"):
         process = spawn(
-            *("-m", "rateproof", "test", url, "--policy", policy, "--seed", 1, "--no-start"),
+            *(
+                "-m",
+                "rateproof",
+                "test",
+                "--worst-time",
+                "0",
+                url,
+                "--policy",
+                policy,
+                "--seed",
+                1,
+                "--no-start",
+            ),
             *("--out", tmp_path, "--json", *arguments),
         )
         output, words = process.communicate(timeout=120)
@@ -139,12 +151,21 @@ def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(
     spawn, free_port, tmp_path
 ):
     process = spawn(
-        *("-m", "rateproof", "test", f"http://127.0.0.1:{free_port}", "--policy", "5 per 1s"),
+        *(
+            "-m",
+            "rateproof",
+            "test",
+            "--worst-time",
+            "0",
+            f"http://127.0.0.1:{free_port}",
+            "--policy",
+            "5 per 1s",
+        ),
         *("--self", "--seed", 2, "--iterations", 7, "--out", tmp_path, "--json"),
     )
     output, words = process.communicate(timeout=90)
     assert process.returncode == 0, words
-    assert words.count("closer to") == 2
+    assert words.count("attack, closer than") == 2
     *iterations, _ = map(json.loads, output.splitlines())
     margins = [each["verdict"]["pressure"][0]["margin_ns"] for each in iterations]
     assert margins[6] < margins[1]
@@ -182,7 +203,19 @@ def answer(connection, _head):
 def test_a_signal_ends_a_search_for_the_shortest_with_the_verdict(serve, spawn, tmp_path):
     url = serve(MEMORY.replace("now - 1", "now - 20"), "--workers", "4")
     process = spawn(
-        *("-m", "rateproof", "test", url, "--policy", "5 per 20s", "--seed", 1, "--no-start"),
+        *(
+            "-m",
+            "rateproof",
+            "test",
+            "--worst-time",
+            "0",
+            url,
+            "--policy",
+            "5 per 20s",
+            "--seed",
+            1,
+            "--no-start",
+        ),
         *("--out", tmp_path, "--json"),
     )
     for line in process.stderr:

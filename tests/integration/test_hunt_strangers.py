@@ -106,7 +106,15 @@ def verdict(spawn, free_port, wait_for_port, tmp_path):
 
     def judged(name, seed):
         process = spawn(
-            *("-m", "rateproof", "test", f"http://127.0.0.1:{free_port}/{name}", "--no-start"),
+            *(
+                "-m",
+                "rateproof",
+                "test",
+                "--worst-time",
+                "0",
+                f"http://127.0.0.1:{free_port}/{name}",
+                "--no-start",
+            ),
             *("--policy", "5 per 2s", "--claim", "over-admission", "--seed", seed),
             *("--fail-fast", "--no-shrink", "--duration", "60s", "--out", tmp_path, "--json"),
         )

@@ -130,7 +130,7 @@ def test_what_has_a_verdict_in_the_file_of_results_is_not_run_again(play, tmp_pa
     file.write_text(json.dumps(known) + "\n" + json.dumps(failed) + "\n")
     code, printed, page = play(flask_limiter(truth=Truth.YES), options=["--results", str(file)])
     assert (code, printed) == (0, [])
-    assert "| example | yes | 1 of 1 | 7 (9) |" in page
+    assert "| example | yes | 1 of 1 | 7 / 9 |" in page
 
 
 def test_every_process_of_a_row_ends_with_it():

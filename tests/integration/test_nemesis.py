@@ -228,7 +228,18 @@ def tester(spawn, free_port, tmp_path):
         options = ("--policy", "5 per 1s", "--seed", seed, "--iterations", iterations)
         whose = () if "--start" in arguments else ours
         process = spawn(
-            *("-m", "rateproof", "test", url, "--nemesis", deeds, *options, *whose),
+            *(
+                "-m",
+                "rateproof",
+                "test",
+                "--worst-time",
+                "0",
+                url,
+                "--nemesis",
+                deeds,
+                *options,
+                *whose,
+            ),
             *("--out", tmp_path, "--json", "--no-shrink", *arguments),
             cwd=tmp_path,
         )

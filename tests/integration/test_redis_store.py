@@ -241,19 +241,21 @@ def test_clear_forgets_every_key_of_the_policy_and_of_no_other(valkey):
 
 def test_states_vanish_when_they_bind_no_more_and_not_before(valkey):
     policies = [
-        "5 per 300ms",
-        "token-bucket 5 per 300ms",
-        "fixed-window 5 per 300ms",
-        "first-hit-window 5 per 300ms",
-        "sliding-counter 5 per 300ms",
+        "5 per 1s",
+        "token-bucket 5 per 1s",
+        "fixed-window 5 per 1s",
+        "first-hit-window 5 per 1s",
+        "sliding-counter 5 per 1s",
     ]
+    began_ns = time.monotonic_ns()
     with Limiter("; ".join(policies), store=valkey.store) as limiter:
         for state in limiter.hit("one", cost=3).quotas:
             (key,) = valkey.client.keys(f"*:{state.quota.algorithm}-*")
             left_ns = valkey.client.pttl(key) * 10**6
-            assert left_ns > state.reset_after_ns - 50_000_000
+            passed_ns = time.monotonic_ns() - began_ns
+            assert left_ns > state.reset_after_ns - passed_ns - 2_000_000
             assert left_ns <= state.reset_after_ns + 2_000_000
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while valkey.client.dbsize():
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -20,6 +20,8 @@ def tester(spawn, free_port, tmp_path):
         return spawn(
             *(
                 "tester.py",
+                "--worst-time",
+                "0",
                 f"http://127.0.0.1:{free_port}",
                 "--self",
                 "--policy",

@@ -58,11 +58,10 @@ def threads_of(server):
 def test_without_granian_connections_are_bounded_and_the_idlest_makes_room(start):
     server = start(BARE)
     with contextlib.ExitStack() as stack:
-        idle = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
-            for _ in range(560)
-        ]
-        for connection in idle:
+        idle = []
+        for _ in range(560):
+            connection = socket.create_connection(("127.0.0.1", server.port), 10)
+            idle.append(stack.enter_context(connection))
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.1 200")
         assert server.ask("/healthz")[0] == 200

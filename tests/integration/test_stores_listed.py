@@ -6,6 +6,7 @@ import pytest
 
 from rateproof import Limiter
 from rateproof.cli import main
+from rateproof.enforce import upkeep
 from rateproof.enforce.stores.location import directory_of
 
 HOLDER = """
@@ -56,6 +57,14 @@ def test_all_stores_of_the_user_are_listed(name, holder, capsys):
     assert main(["store", "ls", "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["processes"] for each in listed if each["name"] == name] == [[holder.pid]]
+
+
+@pytest.mark.usefixtures("holder")
+def test_a_store_that_is_removed_while_stores_are_listed_is_left_out(name, monkeypatch, capsys):
+    monkeypatch.setattr(upkeep, "stored_names", lambda: ["gone", name])
+    assert main(["store", "ls", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["name"] == name
 
 
 def test_a_store_in_use_is_removed_only_by_force(name, holder, capsys):

@@ -1,9 +1,12 @@
 """The answer's line says the worst first, in plain words, with its one number, and no more than was seen."""
 
+from dataclasses import replace
+
 import pytest
 
 from rateproof.answer import answer, of_quota, too_many
 from rateproof.events import Event, EventLog
+from rateproof.hunt.report.totals import Totals, of_claim
 from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED, judge
 
@@ -81,7 +84,10 @@ def test_where_untested_quotas_are_allowed_both_lines_are_said():
     held = "never more than 5 in 5 s in 35 requests; a 6th would have been seen"
     assert answer(verdict) == (
         f"CONSISTENT (5 per 5 s only): {held}",
-        "NOT TESTED: 100 per hour",
+        (
+            "NOT TESTED: 100 per hour (testing it takes 101 requests of one client, "
+            "which the other quotas delay by 100 s)"
+        ),
     )
 
 
@@ -114,3 +120,39 @@ def test_the_word_in_front_is_that_of_the_verdict(rows, policy):
     line, *_ = answer(verdict)
     assert line.startswith(words[verdict.outcome])
     assert line.startswith("NOT TESTED") <= any(q.outcome == UNTESTED for q in verdict.quotas)
+
+
+def test_the_number_is_what_is_certain_whatever_the_clocks():
+    """Eleven lie within 5 s by our clock, six in any window that a clock in whole seconds can mean."""
+    rows = [(n, 200) for n in range(6)] + [(4_500 + n, 200) for n in range(5)]
+    verdict = judge(log_of(rows), Policy.parse("5 per 5s"), granularity_ns=1_000 * MS)
+    assert answer(verdict) == (f"VIOLATED: 6 let through in 5 s, 5 promised (1.2{TIMES})",)
+
+
+def test_requests_that_were_lost_may_have_been_let_through():
+    log = log_of(KEPT)
+    lost = Event(
+        key=b"a", sequence=99, sent_ns=5_000 * MS, received_ns=None, status=None, outcome="unknown"
+    )
+    log.append(replace(lost, done_ns=60_000 * MS))
+    (line,) = answer(judge(log, Policy.parse("5 per 5s")))
+    assert line.startswith("CONSISTENT: never certainly more than 5 in 5 s in 36 requests")
+
+
+def test_a_stop_excuses_only_what_a_stop_can_cause():
+    failed = told([(n, 404) for n in range(20)])
+    few = told([(0, 200)])
+    for verdict, outcome in ((failed, INCONCLUSIVE), (few, CONSISTENT)):
+        totals = Totals(frozenset({"over-admission"}))
+        totals.judge(told(KEPT))
+        totals.judge(verdict, stopped=True)
+        assert totals.combined.outcome == outcome
+
+
+def test_a_wrong_rejection_is_not_told_by_the_number_of_over_admissions():
+    log = log_of(BURST)
+    log.append(
+        Event(key=b"b", sequence=99, sent_ns=0, received_ns=MS, status=429, outcome="rejected")
+    )
+    part = of_claim(judge(log, Policy.parse("5 per 5s")), "wrong-rejection")
+    assert answer(part)[0] == "VIOLATED: a request was rejected with 0 of 5 used (5 per 5 s)"

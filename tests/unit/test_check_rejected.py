@@ -7,6 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rateproof import cli
+from rateproof.events import Event, EventLog
+from rateproof.policy import Policy
+from rateproof.prove import judge_keys
 
 MS = 1_000_000
 # Five in a window, and by 403 the sixth and seventh.
@@ -168,3 +171,23 @@ def test_the_page_says_by_what_it_was_judged(check, tmp_path):
     assert "403,420" in page.read_text()
     check(ROWS, "--report", str(page))
     assert "the log&#39;s outcomes" in page.read_text()
+
+
+def test_a_keys_reason_does_not_count_the_doubted_rejections_of_others():
+    log = EventLog({"fresh_keys": True, "scenario": {"rejected_statuses": [403, 503]}})
+    for key, rejections in ((b"a", 1), (b"b", 7)):
+        for number, status in enumerate([200] * 5 + [403] + [503] * rejections):
+            log.append(
+                Event(
+                    key=key,
+                    sent_ns=number * MS,
+                    received_ns=number * MS + MS // 2,
+                    status=status,
+                    outcome="admitted" if status == 200 else "rejected",
+                    sequence=len(log) + 1,
+                )
+            )
+    keys = {one.key: one.verdict for one in judge_keys(log, Policy.parse("5 per 1s"))}
+    assert keys[b"a"].counts.unknown == 1
+    (told,) = keys[b"a"].reasons
+    assert told.startswith("1 requests of unknown outcome decide")

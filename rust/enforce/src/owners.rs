@@ -21,13 +21,14 @@ impl Table {
             self.slot(found.slot).recover();
             return Ok(found.slot);
         }
-        self.claim(place, decision_time(&[self], supplied).now)
+        self.claim(place, supplied)
     }
 
     /// Under the lock: gives the key a slot that is empty, or idle.
     ///
     /// Of the two buckets the one with fewer live slots goes first.
-    fn claim(&self, place: &Place, now: u64) -> Result<usize, u64> {
+    fn claim(&self, place: &Place, supplied: Option<u64>) -> Result<usize, u64> {
+        let now = decision_time(&[self], supplied).now;
         let mut buckets = place.buckets;
         buckets.sort_by_cached_key(|bucket| self.crowd(*bucket, now));
         for bucket in buckets {
@@ -38,7 +39,7 @@ impl Table {
                 return Ok(slot);
             }
             for slot in slots() {
-                if self.idle(slot, now) && self.reclaim(slot, place, now) {
+                if self.idle(slot, now) && self.reclaim(slot, place, supplied) {
                     return Ok(slot);
                 }
             }
@@ -62,13 +63,15 @@ impl Table {
     }
 
     /// Under the lock: gives an idle slot a new owner, unless somebody has been admitted to it.
-    pub(crate) fn reclaim(&self, index: usize, place: &Place, now: u64) -> bool {
+    pub(crate) fn reclaim(&self, index: usize, place: &Place, supplied: Option<u64>) -> bool {
         let slot = self.slot(index);
         let hold = slot.freeze();
+        // Read now that nothing is admitted any more: of a state that is two windows later than
+        // a reading from before, some rules could not tell that it is not an old one. The floor
+        // rises before the new owner shows: whoever sees it decides at this time or later.
+        let now = decision_time(&[self], supplied).now;
         let idle = self.idle(index, now);
         if idle {
-            // Before the new owner shows: whoever sees it decides at this time or later.
-            self.raise(now);
             self.publish(index, place);
         }
         slot.thaw(&hold);

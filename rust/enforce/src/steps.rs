@@ -102,8 +102,8 @@ fn a_slot_that_came_back_to_its_first_owner_is_not_the_slot_that_was_found() {
         let keys = crowd(&table, 10);
         let found = table.find(&table.place(&keys[0])).expect("admitted");
         let place = |key: &[u8]| table.place(key);
-        assert!(table.reclaim(found.slot, &place(b"other"), 10 + 2 * W));
-        assert!(table.reclaim(found.slot, &place(&keys[0]), 10 + 2 * W));
+        assert!(table.reclaim(found.slot, &place(b"other"), Some(10 + 2 * W)));
+        assert!(table.reclaim(found.slot, &place(&keys[0]), Some(10 + 2 * W)));
         assert!(!table.still(found));
     }
 }
@@ -115,9 +115,9 @@ fn a_slot_that_counts_something_is_not_given_away() {
         let taken = locate(&table, b"a", 10);
         assert!(hit(&table, b"a", 1, 10).admitted);
         let before = table.peek(b"a", 1, Some(10));
-        assert!(!table.reclaim(taken, &place, 10));
+        assert!(!table.reclaim(taken, &place, Some(10)));
         assert_eq!(table.peek(b"a", 1, Some(10)), before);
-        assert!(table.reclaim(taken, &place, 10 + 2 * W));
+        assert!(table.reclaim(taken, &place, Some(10 + 2 * W)));
     }
 }
 
@@ -155,7 +155,7 @@ fn a_reading_older_than_a_state_never_undoes_what_that_counts() {
 fn a_reading_older_than_a_reclaim_by_the_clock_inside_counts_as_of_the_reclaim() {
     for table in tables(2) {
         let slot = locate(&table, b"a", 10);
-        assert!(table.reclaim(slot, &table.place(b"b"), 20 * W));
+        assert!(table.reclaim(slot, &table.place(b"b"), Some(20 * W)));
         let lifted = hit(&table, b"a", 1, 15 * W);
         let as_of_then = hit(&table, b"c", 1, 20 * W);
         assert_eq!(lifted.reset_after_ns, as_of_then.reset_after_ns + 5 * W);

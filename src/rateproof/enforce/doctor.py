@@ -173,7 +173,7 @@ def _remove_ipc(places: tuple[Path, ...], user: int) -> Finding:
         re.findall(r"^\s*RemoveIPC\s*=\s*(\w+)", each.read_text(), re.MULTILINE) for each in files
     ]
     values = [value.lower() for found in told for value in found]
-    if values and values[-1] in {"no", "false", "off", "0"}:
+    if values and values[-1] in {"no", "n", "false", "f", "off", "0"}:
         return Finding(about, "ok", "no")
     said = f"yes: stores of user {user} are deleted when its last session ends"
     return Finding(

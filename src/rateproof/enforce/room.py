@@ -7,8 +7,8 @@ as by a full table (`on_full`). Keys that have a place are decided as ever.
 
 *Shared* by all who use the store, and kept when they restart: the places, and a table of
 what each address took, a token bucket of a thousandth of the places that fills in the
-longest memory of the quotas. So an address holds at most two thousandths in the worst case,
-and one that could not be counted for lack of room is given its place.
+longest memory of the quotas. So it gets at most two thousandths in that time while more than
+half are held; an address that cannot be counted for lack of room is given its place.
 
 *By each process*: an estimate of the places that are held, from 1,024 of them, made anew
 after 1/256 of the places were taken here, or after a second. It says `crowded` only three

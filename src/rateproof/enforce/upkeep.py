@@ -2,6 +2,8 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import suppress
 
 from rateproof.enforce.stores.listing import StoreFacts, facts_of, remove_unused, stored_names
 from rateproof.errors import InvalidArgument
@@ -29,7 +31,7 @@ def keep_stores(arguments: Namespace) -> int:
         remove_unused(name, force=arguments.force)
         say(f"shm://{name} is removed")
         return 0
-    found = [facts_of(each) for each in ([name] if name else stored_names())]
+    found = [facts_of(name)] if name else list(_all_facts())
     for facts in found:
         if arguments.json:
             emit(json.dumps(facts.to_json()))
@@ -38,6 +40,12 @@ def keep_stores(arguments: Namespace) -> int:
     if not found:
         say("no stores of this user in shared memory")
     return 0
+
+
+def _all_facts() -> Iterator[StoreFacts]:
+    for name in stored_names():
+        with suppress(InvalidArgument):  # it was removed since
+            yield facts_of(name)
 
 
 def _lines(facts: StoreFacts) -> list[str]:

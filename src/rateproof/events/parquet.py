@@ -14,7 +14,7 @@ from rateproof.events.reserved import ReservedFile
 from rateproof.events.writer import LogWriter
 from rateproof.output import printable
 
-__all__ = ["METADATA_KEY", "ParquetWriter", "available", "require_pyarrow"]
+__all__ = ["METADATA_KEY", "ParquetWriter", "available", "require_pyarrow", "types_of"]
 
 METADATA_KEY = b"rateproof_log"
 _ROWS_A_GROUP = 262_144
@@ -49,6 +49,11 @@ def require_pyarrow() -> Any:
     return pa
 
 
+def types_of(pa: Any) -> dict[str, Any]:
+    """The types of columns, by kind."""
+    return {INT: pa.int64(), FLOAT: pa.float64(), TEXT: pa.string(), BINARY: pa.binary()}
+
+
 class ParquetWriter(LogWriter):
     """Writes row groups of 262,144 events or a few more as they fill; the file is whole when closed.
 
@@ -60,8 +65,8 @@ class ParquetWriter(LogWriter):
     def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
         super().__init__(metadata)
         self._pa = pa = require_pyarrow()
-        kinds = {INT: pa.int64(), FLOAT: pa.float64(), TEXT: pa.string(), BINARY: pa.binary()}
-        self._schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+        types = types_of(pa)
+        self._schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
         self._metadata = {**metadata, "complete": False}
         self._lost = False
         self._pending = EventLog()

@@ -25,20 +25,12 @@ from rateproof.events.log import (
 )
 from rateproof.events.metadata import add_metadata
 from rateproof.events.outcomes import noted_statuses
-from rateproof.events.parquet import METADATA_KEY, require_pyarrow
+from rateproof.events.parquet import METADATA_KEY, require_pyarrow, types_of
 from rateproof.output import printable
 
 __all__ = ["read_parquet"]
 
 _OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
-
-_TYPES: Mapping[str, Callable[[Any], Any]] = {
-    INT: lambda pa: pa.int64(),
-    FLOAT: lambda pa: pa.float64(),
-    TEXT: lambda pa: pa.string(),
-    BINARY: lambda pa: pa.binary(),
-}
-"""By kind: what a column is made into."""
 
 
 def _is_text(types: Any, given: Any) -> bool:
@@ -131,7 +123,7 @@ def _values(pa: Any, values: Any, name: str, path: str) -> Any:
     elif not types.is_null(values.type) and not _KINDS[kind](types, values.type):
         _refuse(values.is_valid(), values, f"{name} is {{!r}}", f"{name} holds {kind}", path)
     try:
-        values = values.cast(_TYPES[kind](pa))
+        values = values.cast(types_of(pa)[kind])
     except pa.ArrowInvalid as error:  # beyond 64 bits, or text that is not UTF-8
         raise LogError(f"{path}: {name}: {error}", f"{name} holds {kind}") from error
     if name in {"key", "sent_ns"}:

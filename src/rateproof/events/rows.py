@@ -69,15 +69,8 @@ def table_of(
     try:
         return _by_column(list(rows.values()), rejected)
     except (AttributeError, KeyError, TypeError, OverflowError, LogError, InvalidArgument):
-        return _one_by_one(rows, name, rejected)
-
-
-def _one_by_one(
-    rows: Mapping[int, dict[str, Any]], name: str, rejected: Collection[int]
-) -> EventLog:
-    """Slow, and able to say what is wrong with which row."""
-    log = EventLog()
-    for number, row in rows.items():
+        log = EventLog()
+    for number, row in rows.items():  # slow, and able to say what is wrong with which
         try:
             log.append(_event_of(row, rejected))
         except LogError as error:

@@ -20,7 +20,7 @@ from rateproof.hunt.exploration.attacks import Attack
 from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed, draw, filling
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
-from rateproof.hunt.recipe import Phase
+from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
@@ -35,8 +35,9 @@ from rateproof.hunt.shrinking.crashes import shrunk_crash
 from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
+from rateproof.hunt.worst.search import Worst, find_worst
 from rateproof.output import progress, say
-from rateproof.prove import CONSISTENT, VIOLATED
+from rateproof.prove import CONSISTENT, OVER_ADMISSION, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
 from rateproof.units import SECOND_NS, format_duration
@@ -120,6 +121,8 @@ class Hunt:
         self._known = False
         self._shrunk: set[str] = set()
         self._told: set[str] = set()
+        self._recipes: list[Recipe] = []
+        self._worst_sought = False
 
     def iterate(self, number: int) -> Iteration:
         """Draw, run and judge an iteration, and learn from it."""
@@ -160,6 +163,9 @@ class Hunt:
             Reproduction.of(settings, kind, None, complete=None, iterations=number)
             for kind in sorted(new)
         ]
+        self._recipes += [
+            each.recipe for each in found if each.recipe and each.kind == OVER_ADMISSION
+        ]
         return found + whole
 
     def _shortest(self, iteration: Iteration) -> list[Reproduction]:
@@ -171,6 +177,17 @@ class Hunt:
             crash = shrunk_crash(iteration, rig, rig.child, until_ns)
             found += [] if crash is None else [crash]
         return found
+
+    def worst(self, iteration: Iteration) -> Worst | None:
+        """The most that is let through, looked for once, after the first violation."""
+        settings = self.rig.settings
+        broken = [one for one in iteration.verdict.quotas if one.outcome == VIOLATED]
+        if not broken or settings.recipe or not settings.worst_time_ns or self._worst_sought:
+            return None
+        self._worst_sought = True
+        quota = next(one for one in settings.policy.quotas if str(one) == broken[0].quota)
+        until_ns = time.monotonic_ns() + settings.worst_time_ns
+        return find_worst(self.rig, quota, self._recipes, until_ns)
 
     def _listens(self) -> bool:
         """Find a server at the target, after some time for one that went away to come back."""
@@ -205,6 +222,10 @@ def _iterate_until_done(
             totals.reproductions.append(reproduction)
             for reporter in reporters:
                 reporter.found(reproduction, number)
+        if totals.worst is None and (worst := hunt.worst(iteration)) is not None:
+            totals.worst = worst
+            for reporter in reporters:
+                reporter.worst(worst)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
         if stop.is_set() or failed or number == hunt.most:
             return

@@ -52,6 +52,7 @@ class TestSettings(Sending):
     outer_time_ns: int
     allow_untested: bool
     shrink_time_ns: int
+    worst_time_ns: int
     recipe: Recipe | None
     out: Path
     json: bool

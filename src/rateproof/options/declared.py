@@ -316,6 +316,12 @@ _TEST = Verb(
                 "time to look for the shortest schedule of a violation; 0: none",
                 "30s",
             ),
+            Option(
+                "worst_time",
+                duration(0),
+                "time to look for the most that is let through, after a violation; 0: none",
+                "30s",
+            ),
             Option("no_shrink", flag(told=False), "look for no shortest schedule", key="shrink"),
             _SEED,
         ),

@@ -122,13 +122,12 @@ def _admitted(sender: HttpSender, scenario: Scenario, most: int = 1) -> bool | N
 
 
 def _admits(sender: HttpSender, name: str, base: Scenario) -> bool | None:
-    """None where it was answered by an error that the client itself never met: no limiter said that."""
+    """None where an error came back that the client itself never met: no limiter said that."""
     before = sender.statuses.copy()
     admitted = _admitted(sender, dict(_variants(base))[name])
-    errors = {
-        status for status in sender.statuses - before if status is not None and status >= _ERROR
-    }
-    return None if errors - before.keys() - base.rejected_statuses else admitted
+    new = {status for status in sender.statuses if status is not None} - before.keys()
+    errors = {status for status in new if status >= _ERROR} - base.rejected_statuses
+    return None if errors else admitted
 
 
 def _admits_elsewhere(sender: HttpSender, base: Scenario) -> bool | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
-from rateproof.policy import Policy
+from rateproof.policy import Policy, Quota
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, not_limited
 from rateproof.prove.diagnosis.statuses import (
@@ -22,6 +22,8 @@ from rateproof.prove.evidence.document import Document
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
 from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe_each
+from rateproof.prove.over_admission.gaps import Stair
+from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing, tested
 from rateproof.prove.power.pressure import Pressure, of_few, unpressed
 from rateproof.prove.power.sensitivity import unseen
@@ -166,7 +168,7 @@ def verdict_of(
         trial.doubt_wrong_rejection(doubts)
     causes = {finding.name: finding.sentence for finding in findings}
     causes |= causes_of(trial, claims, counts, pressure, doubts)
-    if shown and not causes and not any(tested(trial.policy, pressure, shown)):
+    if shown and not causes and not any(tested(trial.policy, shown)):
         what = "no excess could have been shown: had every request been admitted, that could be "
         what += f"explained too{perhaps_rejected(trial.log, counts)}"
         if any(one.excess is not None for one in shown):
@@ -177,7 +179,7 @@ def verdict_of(
         notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
     quotas: tuple[QuotaVerdict, ...] = ()
-    if shown and whole:
+    if shown:
         quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
     return Verdict(
         outcome,
@@ -194,7 +196,11 @@ def verdict_of(
 
 def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, ...]:
     """One verdict a quota, of a log that was violated: each is judged as if it were alone."""
-    policy, pressure = trial.policy, trial.survey.pressure
+    policy = trial.policy
+    pressure = tuple(
+        replace(of, provable=_certain(trial, quota, of))
+        for quota, of in zip(policy.quotas, trial.survey.pressure, strict=True)
+    )
     shown = trial.sensitivity(windows=False)
     if len(policy.quotas) == 1 and any(piece.claim == OVER_ADMISSION for piece in found):
         return coverage(policy, pressure, shown, [VIOLATED])
@@ -204,6 +210,15 @@ def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, 
         alone = Trial(trial.log, Policy((quota,)), trial.tolerance, trial.budget, over)
         outcomes.append(verdict_of(alone, over, ()).outcome)
     return coverage(policy, pressure, shown, outcomes)
+
+
+def _certain(trial: Trial, quota: Quota, of: Pressure) -> int:
+    """The most of one key in a window, whatever the clocks, where that is more than allowed."""
+    if of.provable <= of.allowed:
+        return of.provable
+    span_ns = Stair.of(quota, trial.tolerance).span_ns(1)
+    keys = (suspect.load() for suspect in trial.survey.suspects)
+    return max((most_nested(key.admitted, span_ns) for key in keys), default=0)
 
 
 def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozenset[str]) -> Verdict:

@@ -13,7 +13,11 @@ __all__ = ["Control"]
 class Control:
     """Stops, pauses and steers a run from any thread; a transport obeys within 50 ms.
 
-    One control belongs to one run. Every method returns at once, but `wait`.
+    One control belongs to one run. Every method returns at once, but `wait`. What a transport
+    looks at is not to be set: `paused`, whether the run's clock is to stand still; `bursts`, how
+    often a burst was asked for; `extra_clients`, how many more than the scenario says there are to
+    be, below 0 fewer; `abandoned`, whether requests in flight are to be given up: then the run is
+    `stopping` too.
 
     Args:
         stop: an event that ends the run when set, shared with whoever sets it
@@ -23,11 +27,11 @@ class Control:
     def __init__(self, stop: threading.Event | None = None) -> None:
         self._stop = threading.Event() if stop is None else stop
         self._lock = threading.Lock()
-        self._paused = False
-        self._bursts = 0
-        self._extra = 0
+        self.paused = False
+        self.bursts = 0
+        self.extra_clients = 0
         self._low, self._high = -sys.maxsize, sys.maxsize
-        self._abandoned = False
+        self.abandoned = False
         self._actions: list[dict[str, Any]] = []
 
     def stop(self) -> None:
@@ -42,15 +46,10 @@ class Control:
         Each of them is a row of the log all the same, with error `other`, and
         with outcome `unknown` unless its status had arrived.
         """
-        if not self._abandoned:
+        if not self.abandoned:
             self._note("abandon")
-        self._abandoned = True
+        self.abandoned = True
         self._stop.set()
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether requests in flight are to be given up; then the run is stopping too."""
-        return self._abandoned
 
     @property
     def stopping(self) -> bool:
@@ -70,20 +69,15 @@ class Control:
 
         Requests in flight finish. To pause what is paused changes nothing.
         """
-        if not self._paused:
+        if not self.paused:
             self._note("pause")
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """Go on where `pause` interrupted: every intended instant is later by the pause."""
-        if self._paused:
+        if self.paused:
             self._note("resume")
-        self._paused = False
-
-    @property
-    def paused(self) -> bool:
-        """Whether the run was told to pause and not yet to resume."""
-        return self._paused
+        self.paused = False
 
     def burst(self) -> None:
         """Let every client that waits for its instant send its next request now.
@@ -93,13 +87,8 @@ class Control:
         are one.
         """
         with self._lock:
-            self._bursts += 1
+            self.bursts += 1
         self._note("burst")
-
-    @property
-    def bursts(self) -> int:
-        """How often a burst was asked for."""
-        return self._bursts
 
     def add_clients(self, count: int) -> None:
         """Add clients to the scenario's last group, or take some away from it.
@@ -109,12 +98,7 @@ class Control:
                 `bound_clients`) is left out.
         """
         with self._lock:
-            self._set_extra(self._extra + count)
-
-    @property
-    def extra_clients(self) -> int:
-        """How many clients more than the scenario says there are to be; below 0: fewer."""
-        return self._extra
+            self._set_extra(self.extra_clients + count)
 
     def bound_clients(self, low: int, high: int) -> None:
         """Keep `extra_clients` from `low` to `high`, as they are now and from now on.
@@ -131,7 +115,7 @@ class Control:
             )
         with self._lock:
             self._low, self._high = low, high
-            self._set_extra(self._extra)
+            self._set_extra(self.extra_clients)
 
     @property
     def actions(self) -> list[dict[str, Any]]:
@@ -146,9 +130,9 @@ class Control:
     def _set_extra(self, extra: int) -> None:
         """Called with the lock held."""
         extra = min(max(extra, self._low), self._high)
-        if extra != self._extra:
+        if extra != self.extra_clients:
             self._note("clients", clients=extra)
-        self._extra = extra
+        self.extra_clients = extra
 
     def _note(self, what: str, **more: int) -> None:
         self._actions.append({"at_ns": time.monotonic_ns(), "what": what, **more})

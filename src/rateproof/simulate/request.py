@@ -158,16 +158,17 @@ class RequestTemplate:
         identity's, then Content-Length. The target's path is sent as it is.
         """
         url, identifying = place_identity(target, key, _MARK)
+        origin = target.url.removesuffix(target.path)
         own = {name.lower() for name, _ in headers}
         lines = [
-            ("Host", _authority(target)),
+            ("Host", origin.removeprefix(f"{target.scheme}://")),
             *((name, value) for name, value in _STANDARD if name.lower() not in own),
             *headers,
             *identifying.items(),
         ]
         if body or method in _LENGTH_EXPECTED:
             lines.append(("Content-Length", str(len(body))))
-        text = f"{method} {url.removeprefix(_origin(target))} HTTP/1.1\r\n"
+        text = f"{method} {url.removeprefix(origin)} HTTP/1.1\r\n"
         text += "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
         head = text.encode("latin-1")
         # A path or a header of the user's own may hold the mark's text, and stands before it:
@@ -178,11 +179,3 @@ class RequestTemplate:
     def fill(self, identity: bytes) -> bytes:
         """The whole request of one identity, `IDENTITY_BYTES` long."""
         return self.before + identity + self.after
-
-
-def _origin(target: Target) -> str:
-    return target.url.removesuffix(target.path)
-
-
-def _authority(target: Target) -> str:
-    return _origin(target).removeprefix(f"{target.scheme}://")

@@ -29,6 +29,7 @@ class Options(TypedDict, total=False):
     outer_time: str
     shrink: bool
     shrink_time: str
+    worst_time: str
     method: str
     headers: Mapping[str, str]
     body: str | bytes

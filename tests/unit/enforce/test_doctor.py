@@ -83,6 +83,7 @@ def test_a_port_that_is_taken_is_wrong():
         ("", 1000, "wrong"),
         ("#RemoveIPC=no", 1000, "wrong"),
         ("RemoveIPC=no", 1000, "ok"),
+        ("RemoveIPC=f", 1000, "ok"),
         ("RemoveIPC=no\nRemoveIPC=yes", 1000, "wrong"),
         ("", 33, "ok"),
     ],

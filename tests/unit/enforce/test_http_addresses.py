@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof.enforce.http import AsgiRequest, ClientAddress, WsgiRequest, addresses
+from rateproof.enforce.http.addresses import Networks
 from rateproof.errors import InvalidArgument
 
 LAN = ("10.0.0.0/8", "fd00::/8")
@@ -194,3 +195,9 @@ def test_what_cannot_be_is_named(options):
     shown = value[0] if isinstance(value, list) else value
     assert str(shown) in refused.value.message
     assert refused.value.hint
+
+
+def test_a_network_that_maps_ipv4_holds_its_addresses():
+    assert "10.1.2.3" in Networks(["::ffff:10.0.0.0/104"], "proxies")
+    assert "::ffff:10.1.2.3" in Networks(["::ffff:10.1.2.3"], "proxies")
+    assert "11.1.2.3" not in Networks(["::ffff:10.0.0.0/104"], "proxies")

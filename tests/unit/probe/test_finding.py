@@ -160,6 +160,24 @@ def test_of_several_counters_only_what_they_admit_together_is_named(several, fir
     assert any("limit of each: at most 12" in told for told in rest)
 
 
+def test_a_key_that_the_policy_does_not_explain_forbids_the_name():
+    known = confirmed(finding(Hello(200)), 5)
+    assert (known.exit_code, str(known.quota)) == (0, "5 per 5s")
+    known.course.hypotheses.learn([[Seen(0, 1, 7, 1)]])
+    left_out = replace(known, kinds=known.course.hypotheses.kinds())
+    assert (left_out.exit_code, left_out.quota) == (2, None)
+    first = describe(left_out).splitlines()[0]
+    assert first == "not named: 5 at once, by a rule that is not known here"
+
+
+def test_several_counters_are_the_headline_and_no_policy():
+    one = confirmed(finding(Hello(200)), 5)
+    assert one.exit_code == 0
+    one.course.several = Several(5, 20)
+    assert (one.exit_code, to_json(one)["policy"]) == (2, None)
+    assert describe(one).startswith("several counters, ")
+
+
 def test_what_the_requests_did_not_suffice_for_is_said():
     told = (("query:clientId", UNTRIED), ("path", UNTRIED), ("address", NOT_IN_KEY))
     dimensions = tuple(Dimension(*each) for each in told)

@@ -28,10 +28,12 @@ class Sender:
         )
         self.requests = 0
         self.statuses = Counter()
+        self.missing = ""
         self.answers = chain(chain.from_iterable(tries), cycle([False]))
 
-    def ask(self, _scenario, *, most=1):
+    def ask(self, scenario, *, most=1):
         self.requests += most
+        self.statuses[404 if self.missing and self.missing in scenario.target.path else 200] += 1
         admitted = next(self.answers)
         return [Seen(0, 1, admitted, not admitted)]
 
@@ -60,3 +62,13 @@ def test_what_the_requests_do_not_suffice_for_is_not_tried():
     assert tried[KEY] == tried["connection"] == NOT_IN_KEY
     assert set(tried.values()) == {NOT_IN_KEY, UNTRIED}
     assert "address" not in tried, "of another machine than this"
+
+
+def test_a_path_that_is_not_there_says_nothing_about_the_key():
+    """It is answered, so it was not denied; no limiter said so."""
+    told = {}
+    for missing in ("", "/rateproof-probe"):
+        sender = Sender(*[OTHER] * 2, *[FULL] * 2)
+        sender.missing = missing
+        told[missing] = {each.name: each.verdict for each in dimensions(sender, 5, 1_000)}["path"]
+    assert told == {"": IN_KEY, "/rateproof-probe": UNTOLD}

@@ -14,6 +14,7 @@ from rateproof.prove import (
     Cause,
     combine,
     judge,
+    judge_keys,
     pressing,
 )
 
@@ -142,3 +143,42 @@ def test_no_quota_counts_as_tested_whose_absence_nothing_would_have_shown():
                 shown = judge(log_of(*kept(others, offered), width_ns=0), policy)
                 assert shown.outcome == VIOLATED
     assert tested > 10
+
+
+def rows_of(key, requests):
+    """Requests of a key: sent and answered in ms, and the status."""
+    for number, (sent, received, status) in enumerate(requests):
+        yield Event(key=key, sent_ns=sent * MS, received_ns=received * MS, status=status,
+                    outcome=outcome_of(status), sequence=number)  # fmt: skip
+
+
+def log_with(*keys):
+    log = EventLog(metadata={"fresh_keys": True, "valid": True})
+    for key, requests in keys:
+        for event in rows_of(key, requests):
+            log.append(event)
+    return log
+
+
+def test_a_key_that_was_full_and_another_that_pressed_test_nothing_together():
+    full = [(n, n + 1, 200) for n in range(5)]
+    slow = [(n, n + 10_000, 200 if n < 14 else 429) for n in range(300)]
+    verdict = judge(log_with((b"x", full), (b"y", slow)), Policy.parse("5 per 5s"))
+    assert verdict.outcome == INCONCLUSIVE
+
+
+def test_a_quota_is_not_tested_by_another_of_which_twice_as_much_would_pass_unseen():
+    """Twenty a minute would have looked the same, and lets through 1,200 an hour."""
+    burst = [(n, n + 1, 200) for n in range(10)]
+    slow = [(10 + n, 70_000 + n, 429) for n in range(300)]
+    policy = Policy.parse("10 per 1m; 600 per 1h")
+    verdict = judge(log_with((b"k", burst + slow)), policy, claims=frozenset({"over-admission"}))
+    assert UNTESTED in outcomes(verdict)
+    assert verdict.outcome == INCONCLUSIVE
+
+
+def test_a_key_that_pressed_one_quota_of_two_is_not_consistent():
+    requests = [(n, n + 1, 200 if n < 5 else 429) for n in range(20)]
+    (found,) = judge_keys(log_with((b"a", requests)), Policy.parse("5 per 5s; 100 per 1h"))
+    assert outcomes(found.verdict) == [CONSISTENT, UNTESTED]
+    assert found.verdict.outcome == INCONCLUSIVE

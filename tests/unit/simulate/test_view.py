@@ -193,7 +193,7 @@ def test_any_other_key_drains_says_so_and_ends_when_the_run_is_over(key: str) ->
             await until(pilot, lambda: feed.control.stopping)
             await shows(pilot, "draining: requests in flight finish")
             assert pilot.app.is_running
-            feed.figures.finish()
+            feed.figures.finished = True
             await until(pilot, lambda: not pilot.app.is_running)
         assert pilot.app.return_code == 0
 
@@ -207,7 +207,7 @@ def test_a_signal_drains_and_a_run_that_ends_by_itself_ends_the_view() -> None:
         async with feed.shown() as pilot:
             feed.attention.ask()
             await until(pilot, lambda: feed.control.stopping)
-            feed.figures.finish()
+            feed.figures.finished = True
             await until(pilot, lambda: not pilot.app.is_running)
 
     run(test)
@@ -231,7 +231,7 @@ def test_a_second_key_or_signal_gives_up_what_is_in_flight(
                 feed.clock.advance(SECOND_NS)
             await until(pilot, lambda: feed.control.abandoned)
             await shows(pilot, "giving up what is in flight")
-            feed.figures.finish()
+            feed.figures.finished = True
             await until(pilot, lambda: not pilot.app.is_running)
 
     run(test)

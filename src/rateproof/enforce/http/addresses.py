@@ -9,7 +9,14 @@ if a trusted hop wrote it: what a client puts in front of that changes nothing.
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from rateproof.enforce.http.validation import checked_token, checked_whole, is_whole
 from rateproof.enforce.http.views import RequestView
@@ -18,6 +25,8 @@ from rateproof.errors import InvalidArgument
 __all__ = ["DIRECT", "ClientAddress", "Networks"]
 
 _UNIX = "unix:"
+_MAPPED_BITS = 96
+"""Of an IPv6 address that maps one of IPv4, what comes before it (RFC 4291, 2.5.5.2)."""
 _LONGEST = 45
 """Characters of an address: ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255."""
 
@@ -105,14 +114,22 @@ class Networks:
 
     def __init__(self, texts: Iterable[str], what: str) -> None:
         try:
-            self._networks = [ip_network(text) for text in texts]
+            self._networks = [_unmapped(ip_network(text)) for text in texts]
         except ValueError as error:
-            hint = "such as 10.0.0.0/8, 2001:db8::/32 or, of proxies, unix:"
+            hint = f"such as 10.0.0.0/8, 2001:db8::/32 or {_UNIX if what == 'proxies' else 'all'}"
             raise InvalidArgument(f"{what}: {error}", hint) from error
 
     def __contains__(self, text: str) -> bool:
         address = _parsed(text) if self._networks else None
         return address is not None and any(address in network for network in self._networks)
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Give the IPv4 network that an IPv6 one maps: addresses are told so, too."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return IPv4Network((int(mapped), network.prefixlen - _MAPPED_BITS))
 
 
 def _last_first(value: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from rateproof.enforce.http.validation import checked_texts
 from rateproof.enforce.http.views import RequestView
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.room import Room
+from rateproof.errors import StoreError
 
 __all__ = ["FORWARDED", "Flooding"]
 
@@ -26,7 +27,8 @@ _SITE_BITS = 64
 def check_flood_exempt(told: str | Collection[str]) -> Networks | None:
     """The networks of the option `flood_exempt`; None where it says `all`."""
     texts = checked_texts("flood_exempt", told)
-    return None if "all" in texts else Networks(texts, "flood_exempt")
+    networks = Networks((text for text in texts if text != "all"), "flood_exempt")
+    return None if "all" in texts else networks
 
 
 class Flooding:
@@ -38,7 +40,7 @@ class Flooding:
         self._address = replace(address, ipv6_prefix=128)
         self._site = replace(address, ipv6_prefix=min(_SITE_BITS, address.ipv6_prefix))
         self._exempt = exempt
-        self._said = False
+        self._said = self._failed = False
 
     @classmethod
     def of(
@@ -50,12 +52,19 @@ class Flooding:
         return None if exempt is None or room is None else cls(room, address, exempt)
 
     def take(self, request: RequestView) -> None:
-        """Note that a new key of this request took a place."""
-        self.room.take(self._taker(request))
+        """Note that a new key of this request took a place; the request has been decided."""
+        try:
+            self.room.take(self._taker(request))
+        except StoreError as error:
+            self._fails(error)
 
     def refusal(self, key: bytes, request: RequestView) -> Decision | None:
         """The decision about a request whose key may not have a place; said on stderr once."""
-        decision = self.room.refusal(key, self._taker(request))
+        try:
+            decision = self.room.refusal(key, self._taker(request))
+        except StoreError as error:
+            self._fails(error)
+            return None
         if decision is not None and not self._said:
             self._said = True
             hint = ""
@@ -69,6 +78,11 @@ class Flooding:
                 hint,
             )
         return decision
+
+    def _fails(self, error: StoreError) -> None:
+        if not self._failed:
+            self._failed = True
+            _log.warning("what an address takes of the places cannot be counted: %s", error)
 
     def _taker(self, request: RequestView) -> bytes:
         """The address whose share counts; empty without one, or if it is exempt."""

@@ -73,9 +73,12 @@ def facts_of(name: str) -> StoreFacts:
     """
     folder = _folder_of(name)
     processes = users_of(name)  # before this one has it open
-    tables = [_table(folder / table_file(quota), str(quota)) for quota in stored_quotas(name)]
-    files = [file.stat() for file in folder.iterdir()]
-    made_s = min((file.st_mtime for file in files), default=folder.stat().st_mtime)
+    try:
+        tables = [_table(folder / table_file(quota), str(quota)) for quota in stored_quotas(name)]
+        files = [file.stat() for file in folder.iterdir()]
+        made_s = min((file.st_mtime for file in files), default=folder.stat().st_mtime)
+    except FileNotFoundError:
+        raise InvalidArgument(f"shm://{name} is being removed", "rateproof store ls") from None
     size = sum(file.st_size for file in files)
     return StoreFacts(name, size, max(0, int(time.time() - made_s)), processes, tables)
 

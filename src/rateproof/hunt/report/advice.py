@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.worst.growth import CONSTANT
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.prove import INCONCLUSIVE, OVER_ADMISSION, VIOLATED, WRONG_REJECTION, Evidence
@@ -133,6 +134,9 @@ def _advice(totals: Totals) -> Iterator[Advice]:
         recipes = [each.recipe for each in totals.reproductions if each.kind == OVER_ADMISSION]
         shown = [_by_recipe(recipe, over) for recipe in recipes if recipe is not None]
         yield from shown or ([] if known else [_MORE])
+        worst = totals.worst
+        if worst is not None and worst.recipe.others and worst.growth not in ("", CONSTANT):
+            yield _FORGETS
     if WRONG_REJECTION in pieces:
         yield _REJECTED
     if verdict.outcome == VIOLATED and not pieces:

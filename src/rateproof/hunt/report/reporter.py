@@ -9,6 +9,7 @@ from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.worst.search import Worst
 from rateproof.output import printable
 
 __all__ = ["Reporter", "write_whole"]
@@ -25,6 +26,9 @@ class Reporter:
 
     def found(self, reproduction: Reproduction, iteration: int, /) -> None:
         """A schedule was run, or the shortest found; it is in the totals."""
+
+    def worst(self, worst: Worst, /) -> None:
+        """The most that is let through was looked for; it is in the totals."""
 
     def end(self) -> None:
         """The test is over, in order or out of it: see `Totals.failed`."""

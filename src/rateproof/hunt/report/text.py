@@ -15,6 +15,7 @@ from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.totals import Totals, counted_kinds
 from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.hunt.worst.search import Worst
 from rateproof.output import columns, emit, fold, printable, say
 from rateproof.prove import CONSISTENT
 from rateproof.prove.evidence import DRAWING_WIDTH
@@ -63,14 +64,17 @@ class Console(Reporter):
         say(reproduction.describe())
         self._emit("reproduction", {"iteration": iteration} | reproduction.to_json())
 
+    def worst(self, worst: Worst, /) -> None:
+        """See `Reporter`."""
+        say(worst.describe())
+        self._emit("worst", worst.to_json())
+
     def end(self) -> None:
         """See `Reporter`."""
         if self._totals.failed is None:
             self._emit("totals", self._totals.to_json() | {"own_server": self._own})
             if not self._json:
-                emit(self._totals.describe())
-                width = columns(sys.stdout)
-                emit("\n".join(part for line in self._totals.answer for part in fold(line, width)))
+                emit("\n".join([self._totals.describe(), *self._totals.answer]), sentences=True)
 
     def _emit(self, what: str, data: dict[str, Any]) -> None:
         if self._json:
@@ -126,6 +130,10 @@ class SummaryFile(Reporter):
     def found(self, reproduction: Reproduction, _iteration: int, /) -> None:
         """See `Reporter`."""
         self.append(reproduction.describe())
+
+    def worst(self, worst: Worst, /) -> None:
+        """See `Reporter`."""
+        self.append(worst.describe())
 
     def end(self) -> None:
         """See `Reporter`."""

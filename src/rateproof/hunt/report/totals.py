@@ -3,15 +3,39 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from rateproof.answer import answer
+from rateproof.answer import answer, too_many
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.shrinking.reproduction import Reproduction
-from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict, combine
+from rateproof.prove import (
+    CLAIMS,
+    CONSISTENT,
+    INCONCLUSIVE,
+    OVER_ADMISSION,
+    VIOLATED,
+    Cause,
+    Verdict,
+    combine,
+)
 from rateproof.units import counted
 
+if TYPE_CHECKING:
+    from rateproof.hunt.worst.search import Worst
+
 __all__ = ["Totals", "counted_kinds", "of_claim"]
+
+
+_OF_A_STOP: Final = {
+    Cause.NEVER_STRESSED,
+    Cause.UNTESTED,
+    Cause.TOO_COARSE,
+    Cause.NOT_JUDGED,
+    Cause.INVALID_RUN,
+    Cause.LOG_CUT_OFF,
+    Cause.CUT_SHORT,
+}
+"""What makes a verdict inconclusive that being stopped may be the reason of."""
 
 
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
@@ -25,7 +49,8 @@ def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
     reasons = tuple(reason for reason in verdict.reasons if reason.startswith(f"{claim}: "))
     if not evidence and not reasons:
         return None
-    return replace(verdict, evidence=evidence, reasons=reasons)
+    quotas = verdict.quotas if claim == OVER_ADMISSION else ()  # they are of this claim
+    return replace(verdict, evidence=evidence, reasons=reasons, quotas=quotas)
 
 
 def counted_kinds(counts: Mapping[str, int]) -> str:
@@ -53,6 +78,7 @@ class Totals:
         self.crashes: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.reproductions = list[Reproduction]()
+        self.worst: Worst | None = None
         self.claims: dict[str, Verdict | None] = dict.fromkeys(sorted(claims))
         self._combined = combine([])
         self._is_judged = False
@@ -73,7 +99,9 @@ class Totals:
         One that was cut short by a stop and so could not tell is neutral beside others:
         being stopped is the normal end of a test.
         """
-        neutral = stopped and verdict.outcome == INCONCLUSIVE
+        neutral = (
+            stopped and verdict.outcome == INCONCLUSIVE and _OF_A_STOP.issuperset(verdict.causes)
+        )
         if not (self._is_judged and neutral):
             self._combined = combine([self._combined, verdict]) if self._is_judged else verdict
         self._is_judged = True
@@ -106,6 +134,11 @@ class Totals:
         A crash, or what ended the test out of order, is never behind a green word.
         """
         first, *rest = answer(self.combined)
+        worst = self.worst
+        if worst is not None and self.verdict == VIOLATED:
+            seen = [one.most for one in self.combined.quotas if one.quota == worst.quota]
+            if worst.certain > max(seen, default=0):
+                first = f"VIOLATED: {too_many(worst.certain, worst.allowed, worst.window_ns)}"
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
         if self.crashes:
@@ -124,6 +157,7 @@ class Totals:
                 f"verdicts  {counted_kinds(self.outcomes)}",
                 f"verdict   {self.verdict}",
                 *(line for each in self.reproductions for line in each.describe().splitlines()),
+                *([] if self.worst is None else self.worst.describe().splitlines()),
                 *([] if self.failed is None else [f"failed    {self.failed}"]),
             ]
         )
@@ -140,4 +174,5 @@ class Totals:
             "verdicts": dict(self.outcomes),
             "verdict": self.verdict,
             "reproductions": [each.to_json() for each in self.reproductions],
+            "worst": None if self.worst is None else self.worst.to_json(),
         }

@@ -71,7 +71,12 @@ def perhaps_rejected(log: EventLog, counts: Counts) -> str:
 
 
 def doubted_rejections(log: EventLog, counts: Counts) -> str:
-    """How many of the requests of unknown outcome are 503s that no limiter marked as its own."""
+    """How many of the requests of unknown outcome are 503s that no limiter marked as its own.
+
+    Nothing where `counts` is of a part of the log, whose 503s the whole cannot tell.
+    """
+    if counts.events != len(log):
+        return ""
     codes, words = log.codes("outcome")
     doubted = sum(words[code] == REJECTED for code in codes) - counts.rejected
     if not doubted:

@@ -85,23 +85,32 @@ class QuotaVerdict:
         return asdict(self)
 
 
-def tested(
-    policy: Policy, pressure: Sequence[Pressure], shown: Sequence[Sensitivity]
-) -> list[bool]:
+def tested(policy: Policy, shown: Sequence[Sensitivity]) -> list[bool]:
     """Tell of each quota whether it was put to the test, or another that implies it.
 
     A quota that never was seen full is not, unless one admission more than it allows would
     have been seen, or a tenth more.
     """
     seen = []
-    for one, quota in zip(shown, pressure, strict=True):
-        full = quota.provable >= min(one.limit, quota.allowed)
+    for one in shown:
         small = one.excess is not None and one.excess <= max(1, one.limit // 10)
-        seen.append(small or (full and one.excess is not None))
+        seen.append(small or one.full)
     implied = (needs.implied_by for needs in pressing(policy))
     return [
-        own or any(seen[by] for by in others) for own, others in zip(seen, implied, strict=True)
+        own or any(_shows(policy, shown, by, index) for by in others)
+        for index, (own, others) in enumerate(zip(seen, implied, strict=True))
     ]
+
+
+def _shows(policy: Policy, shown: Sequence[Sensitivity], by: int, index: int) -> bool:
+    """Tell whether the least limit in place of `by` that would not have been seen implies `index`."""
+    one, quota = shown[by], policy.quotas[by]
+    if one.excess is None:
+        return False
+    burst = quota.burst + one.excess - 1 if quota.record.has_burst else 0
+    loose = Stair.of(replace(quota, limit=quota.limit + one.excess - 1, burst=burst))
+    stair = Stair.of(policy.quotas[index])
+    return loose.gap(stair.size(1)) >= stair.span_ns(1)
 
 
 def coverage(
@@ -111,14 +120,14 @@ def coverage(
     outcomes: Sequence[str],
 ) -> tuple[QuotaVerdict, ...]:
     """One verdict a quota; `outcomes` is what each is if it was put to the test."""
-    needed, told = pressing(policy), tested(policy, pressure, shown)
+    needed, told = pressing(policy), tested(policy, shown)
     return tuple(
         QuotaVerdict(
             quota=of.quota,
             outcome=outcome if tested or outcome == VIOLATED else UNTESTED,
             allowed=of.allowed,
             window_ns=of.window_ns,
-            most=of.provable,
+            most=of.provable if outcome == VIOLATED else min(of.provable, of.allowed),
             possible=of.possible,
             excess=one.excess,
             needs=needs.needs,

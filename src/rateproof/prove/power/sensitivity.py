@@ -22,6 +22,7 @@ from rateproof.prove.keys import (
 from rateproof.prove.over_admission.families import FAMILIES, Model, search
 from rateproof.prove.over_admission.feasible import feasible
 from rateproof.prove.over_admission.gaps import Earliest, Infeasible, Stair
+from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.terms import (
     Tolerance,
 )
@@ -50,6 +51,7 @@ class Sensitivity:
             every window, and been found out; None where none would have been.
         short_ns: the least time by which the window could have been too short
             and been found out, to 1/2048 of it; None where not even half would have.
+        full: whether a key that could have shown an excess was certainly seen full.
     """
 
     quota: str
@@ -57,6 +59,7 @@ class Sensitivity:
     window_ns: int
     excess: int | None = None
     short_ns: int | None = None
+    full: bool = False
 
     def sentence(self) -> str:
         """Return what could have been told, in one line."""
@@ -88,15 +91,21 @@ def sensitivity(
         windows: whether to look for windows that are too short as well.
     """
     model = Model.of(policy, tolerance)
+    keys = list(keys)
     asked = [_densest(key.admitted + key.rejected, policy) for key in keys]
     found = []
     for index, quota in enumerate(policy.quotas):
         trials = [_Generous(requests, policy, index, model) for requests in asked]
         excess = short = None
-        for trial in trials:
-            beyond = len(trial.requests) - Stair.of(quota).width
+        full, stair = False, Stair.of(quota)
+        for key, trial in zip(keys, trials, strict=True):
+            beyond = len(trial.requests) - stair.width
             beyond = min(beyond, MAX_LIMIT - max(quota.limit, quota.burst))
             excess = _least(trial.shows_excess, beyond, excess)
+            most = min(quota.limit, stair.size(1) - 1)
+            if excess is not None and not full and len(key.admitted) >= most:
+                full = most_nested(key.admitted, stair.span_ns(1)) >= most
+                full = full and beyond > 0 and trial.shows_excess(beyond)
         if windows and excess is not None:
             for trial in trials:
                 short = _least(trial.shows_short, _STEPS_OF_A_WINDOW // 2, short)
@@ -107,6 +116,7 @@ def sensitivity(
                 quota.window_ns,
                 excess,
                 None if short is None else _part(quota, short),
+                full,
             )
         )
     return tuple(found)
@@ -128,6 +138,7 @@ def best(runs: Iterable[tuple[Sensitivity, ...]]) -> tuple[Sensitivity, ...]:
 def _better(one: Sensitivity, other: Sensitivity) -> Sensitivity:
     return replace(
         one,
+        full=one.full or other.full,
         excess=min((x for x in (one.excess, other.excess) if x is not None), default=None),
         short_ns=min((x for x in (one.short_ns, other.short_ns) if x is not None), default=None),
     )

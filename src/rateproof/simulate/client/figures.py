@@ -107,6 +107,7 @@ class Figures:
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.finished = False
+        """To be set when the run is over: nothing more will come."""
         self._clients = clients
         self._summary = summary
         self._extra = extra
@@ -121,12 +122,8 @@ class Figures:
         self._second_count = 0
         self._second_ns: list[int] = []
         self._marks: dict[bytes, deque[str]] = {}
-        self._most = clients
-
-    @property
-    def most_clients(self) -> int:
+        self.most_clients = clients
         """How many there have been at once."""
-        return self._most
 
     @property
     def clients(self) -> int:
@@ -138,10 +135,6 @@ class Figures:
         self._start_ns = self._now_ns()
         self._totals.clear()
         self._totals.append((self._start_ns, 0))
-
-    def finish(self) -> None:
-        """The run is over: nothing more will come."""
-        self.finished = True
 
     def observe(self, events: EventLog) -> None:
         """Count a table of events, in the summary too."""
@@ -192,7 +185,7 @@ class Figures:
 
     def _turn(self, now_ns: int) -> None:
         """Close the seconds that are over."""
-        self._most = max(self._most, self.clients)
+        self.most_clients = max(self.most_clients, self.clients)
         while self._lags and now_ns - self._lags[0][0] > _LAG_SPAN_NS:
             self._lags.popleft()
         second = (now_ns - self._start_ns) // SECOND_NS

@@ -154,7 +154,7 @@ def _run(
                 started.append(run)
 
         def done(_run: object) -> None:
-            figures.finish()
+            figures.finished = True
             attention.wake()
 
         try:

@@ -130,16 +130,12 @@ def _drain(
         if not length:
             continue
         if run_number:
-            columns["run"] = _constant(run_number, length)
+            columns["run"] = array("q", [run_number]).tobytes() * length
         events = EventLog.from_columns(columns, length)
         if log is not None:
             log.extend(events)
         if observe is not None:
             observe(events)
-
-
-def _constant(value: int, length: int) -> bytes:
-    return array("q", [value]).tobytes() * length
 
 
 def _addresses(target: Target) -> list[tuple[str, int]]:

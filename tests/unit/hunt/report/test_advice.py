@@ -11,6 +11,7 @@ from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.advice import advice
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
+from rateproof.hunt.worst.search import Worst
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.prove.diagnosis.hypotheses import Diagnosis
@@ -20,6 +21,8 @@ BREACH, POLICY = (0, 0.1, 0.2, 0.3, 0.4, 0.5), Policy.parse("5 per 5s")
 CONNECTIONS, OTHERS = re.compile(r"on (\d+) connections"), re.compile(r"clients: (.*)")
 TITLES = {
     "5 at once": "A bucket that refills meanwhile",
+    # Its shortest schedule shows the bucket; that clients are forgotten shows in the worst found.
+    "max_dynamic_descriptors": "A bucket that refills meanwhile",
     "worker counts for itself": "Requests that come together",
     "forgotten": "A store that forgets clients",
     "forgets": "A store that forgets clients",
@@ -99,3 +102,11 @@ def test_every_diagnosis_has_its_paragraph(log_of):
             "More than promised",
             "Headers that do not come true",
         }
+
+
+def test_more_for_each_so_many_others_is_a_store_that_forgets(log_of):
+    totals = totals_of(log_of(*BREACH), recipe_of("5 at 0 s, 1 at 1.1 s"))
+    recipe = recipe_of("5 at 0 s, 5 at 1 s; meanwhile other clients: 20 at 0.5 s")
+    totals.worst = Worst("5 per 5s", 20, 20, 5, 5 * 10**9, recipe, "5 more for each 20 others", "x")
+    titles = [each.title for each in advice(totals)]
+    assert titles == ["A bucket that refills meanwhile", "A store that forgets clients"]

@@ -16,6 +16,7 @@ from rateproof.hunt.report.page import page
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
+from rateproof.hunt.worst.search import Worst
 from rateproof.policy import Policy
 from rateproof.prove import VIOLATED, judge
 from rateproof.simulate.behaviours.schedule import Schedule
@@ -251,3 +252,17 @@ def test_headers_that_lied_are_not_held_against_the_limit(subject, log_of):
     ):
         found = replace(verdict, outcome=VIOLATED, reasons=(*more, *reasons))
         assert words in Reader(page(judged(subject, log, found))).text
+
+
+def test_the_worst_that_was_found_is_shown_with_its_command(subject, log_of):
+    log = log_of(*BREACH)
+    findings = judged(subject, log, judge(log, Policy.parse("5 per 5s")))
+    recipe = Recipe(Schedule.parse("40 at 0s"), connections=40)
+    growth = "proportional to connections, as far as tried (40)"
+    findings.totals.worst = Worst(
+        "5 per 5s", 20, 22, 5, 5 * 10**9, recipe, growth, "rateproof test x"
+    )
+    found = " ".join(Reader(page(findings)).text.split())
+    assert "VIOLATED: 20 let through in 5 s, 5 promised (4" in found
+    assert "20 let through in 5 s for certain, 22 possibly; 5 promised" in found
+    assert f"How it grows: {growth}. Copy rateproof test x" in found

@@ -1,0 +1,274 @@
+"""How bad it gets: what the search finds of simulated limiters, and what the rules say of counts."""
+
+import heapq
+import random
+import threading
+from collections import OrderedDict
+
+import pytest
+
+from rateproof.events import Event, EventLog
+from rateproof.hunt import settings as hunt_settings
+from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.rig import Rig
+from rateproof.hunt.worst import search
+from rateproof.hunt.worst.counts import Count, count
+from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load, by_others
+from rateproof.hunt.worst.search import find_worst
+from rateproof.policy import Policy
+from rateproof.prove import judge
+from rateproof.prove.terms import Tolerance
+from rateproof.simulate.identities import identity_of
+
+MS = 1_000_000
+S = 1_000 * MS
+FIVE = Policy.parse("5 per 5s").quotas[0]
+
+
+class Limiter:
+    """5 in any 5 s for each client; what `place` gives counts for itself."""
+
+    known: int | None = None
+
+    def __init__(self):
+        self.seen = OrderedDict()
+
+    def place(self, client, _connection):
+        return client
+
+    def since(self, now):
+        return now - 5 * S
+
+    def passes(self, client, connection, now):
+        place = self.place(client, connection)
+        times = self.seen[place] = [t for t in self.seen.get(place, ()) if t > self.since(now)]
+        self.seen.move_to_end(place)
+        while self.known and len(self.seen) > self.known:
+            self.seen.popitem(last=False)
+        if len(times) < 5:
+            times.append(now)
+            return True
+        return False
+
+
+class OnClock(Limiter):
+    def since(self, now):
+        return now - now % (5 * S) - 1
+
+
+class Workers(Limiter):
+    def place(self, client, connection):
+        return client, connection % 4
+
+
+class PerConnection(Limiter):
+    def place(self, client, connection):
+        return client, connection
+
+
+class Forgets(Limiter):
+    known = 20
+
+
+class Unlimited(Limiter):
+    def passes(self, *_):
+        return True
+
+
+class LetsGo(Limiter):
+    """It limits a client that has one connection."""
+
+    def __init__(self):
+        super().__init__()
+        self.busy = set()
+
+    def passes(self, client, connection, now):
+        self.busy |= {client} if connection else set()
+        return super().passes(client, connection, now) or client in self.busy
+
+
+class WholeSeconds(Limiter):
+    """Its clock ticks in whole seconds, so that a window is over up to a second early."""
+
+    def passes(self, client, connection, now):
+        return super().passes(client, connection, now - now % S)
+
+
+def transport(limiter):
+    """A transport in which time is computed: each connection has an answer after a millisecond."""
+    clock = [0]
+
+    def send(scenario, *, observe, **_):
+        start, number, queue, log = clock[0], 0, [], EventLog()
+        for group in scenario.groups:
+            for _ in range(group.clients):
+                if group.behaviour.name == "crowd":
+                    for turn in range(group.behaviour.identities):
+                        at = group.behaviour.at_ns + turn * MS
+                        heapq.heappush(
+                            queue, (at, identity_of(scenario.namespace, number, turn), 0)
+                        )
+                else:
+                    free = [0] * group.connections
+                    for at, requests in group.behaviour.steps:
+                        for turn in range(requests):
+                            lane = turn % group.connections
+                            free[lane] = max(at, free[lane]) + MS
+                            client = identity_of(scenario.namespace, number)
+                            heapq.heappush(queue, (free[lane] - MS, client, lane))
+                number += 1
+        while queue:
+            at, client, lane = heapq.heappop(queue)
+            passed = limiter.passes(client, lane, start + at)
+            log.append(
+                Event(
+                    key=client, sent_ns=start + at, received_ns=start + at, connection=lane,
+                    status=200 if passed else 429, outcome="admitted" if passed else "rejected",
+                )
+            )  # fmt: skip
+        clock[0] = start + 20 * S + 123 * MS
+        log.metadata["scenario"] = {"namespace": scenario.namespace}
+        observe(log)
+        return log
+
+    return send
+
+
+def worst_of(limiter, monkeypatch):
+    monkeypatch.setattr(search, "_SETTLING_NS", -(10**15))  # there is time for everything
+    settings = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=Policy.parse("5 per 5s")
+    )
+    rig = Rig(settings, transport(limiter), threading.Event())
+    return find_worst(rig, settings.policy.quotas[0], [], 0)
+
+
+def test_nothing_is_found_of_an_exact_limiter(monkeypatch):
+    assert worst_of(Limiter(), monkeypatch) is None
+
+
+@pytest.mark.parametrize(
+    ("limiter", "most", "growth"),
+    [
+        (OnClock, 10, CONSTANT),
+        (Workers, 20, CONSTANT),
+        (PerConnection, 160, "proportional to connections, as far as tried (32)"),
+        (Forgets, 45, "5 more for each 20 other clients, as far as tried (160)"),
+        (WholeSeconds, 10, CONSTANT),
+        (
+            LetsGo,
+            320,
+            "lets go under load: nothing was rejected then, and something at the lightest load",
+        ),
+        (Unlimited, 320, "not limited: nothing was rejected, at the lightest load either"),
+    ],
+)
+def test_the_worst_is_found_with_its_growth(monkeypatch, limiter, most, growth):
+    worst = worst_of(limiter(), monkeypatch)
+    assert (worst.certain, worst.allowed) == (most, 5)
+    assert worst.growth == growth
+    assert "--schedule" in worst.repeat
+    assert worst.to_json()["certain"] == most
+
+
+FIVE_MORE = "5 more for each 20 other clients, as far as tried (80)"
+
+
+def test_the_answer_is_the_worst_that_was_found(monkeypatch):
+    log = EventLog({"fresh_keys": True})
+    for at in range(6):
+        log.append(Event(key=b"k", sent_ns=at, received_ns=at, status=200, outcome="admitted"))
+    totals = Totals()
+    totals.judge(judge(log, Policy.parse("5 per 5s")))
+    assert (
+        totals.answer[0]
+        == "VIOLATED: 6 let through in 5 s, 5 promised (1.2\N{MULTIPLICATION SIGN})"
+    )
+    totals.worst = worst_of(Forgets(), monkeypatch)
+    assert (
+        totals.answer[0] == "VIOLATED: 45 let through in 5 s, 5 promised (9\N{MULTIPLICATION SIGN})"
+    )
+    assert totals.worst.describe() in totals.describe().replace("\n  ", "\n")
+    assert totals.to_json()["worst"]["certain"] == 45
+
+
+def step(varied, certain, possible=None, offered=100, denied=1, lost=0):
+    return Step(varied, Count(certain, possible or certain, offered, denied, lost))
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [step(n, 5 * n) for n in (1, 2, 4, 8)],
+            "proportional to connections, as far as tried (8)",
+        ),
+        ([step(n, min(20, 5 * n)) for n in (1, 2, 4, 8, 16)], CONSTANT),
+        ([step(n, 5 * n) for n in (1, 2, 4)], None),
+        ([step(n, 5 * n, denied=8 - n) for n in (1, 2, 4, 8)], None),
+        ([step(n, 5 * n, offered=10 * n) for n in (1, 2, 4, 8)], None),
+        ([step(n, 5 * n, lost=1) for n in (1, 2, 4, 8)], None),
+        ([step(n, 5, 5 * n) for n in (1, 2, 4, 8)], None),
+        ([step(n, c) for n, c in ((1, 5), (2, 10), (4, 20), (8, 25))], None),
+    ],
+)
+def test_growth_with_connections(steps, said):
+    """Three doublings, denials at every step, the same requests; what is only possible says nothing."""
+    assert by_connections(steps) == said
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([step(20 * g, 5 + 5 * g) for g in (0, 1, 2, 4)], FIVE_MORE),
+        ([step(20 * g, 5) for g in (0, 1, 2, 4)], CONSTANT),
+        ([step(20 * g, 5 + 5 * min(g, 1)) for g in (0, 1, 2, 4)], None),
+        ([step(20 * g, 5 + 5 * g) for g in (0, 1)], None),
+        ([step(20 * g, 5 + 5 * g, denied=0) for g in (0, 1, 2)], None),
+    ],
+)  # fmt: skip
+def test_growth_with_other_clients(steps, said):
+    """As much more for each gap that has others in it; once more is no growth."""
+    assert by_others(steps, 5, 20) == said
+
+
+def test_what_lets_go_under_load_is_told_from_what_does_not_limit():
+    none, some = Count(9, 9, 9, 0, 0), Count(5, 5, 9, 4, 0)
+    assert by_load(none, none, none, 5).startswith("not limited")
+    assert by_load(none, none, none, 9) is None  # nothing had to be rejected
+    assert by_load(some, none, some, 5).startswith("lets go under load")
+    assert by_load(none, none, some, 5).startswith("lets go under load")
+    assert by_load(some, some, some, 5) is None
+    assert by_load(none, Count(9, 9, 9, 0, 1), none, 5) is None
+
+
+def test_no_choice_of_instants_has_fewer_than_what_is_certain_in_a_window():
+    """Against brute force over all whole instants; `possible` is the most that some choice has."""
+    draws = random.Random(8)
+    quota = Policy.parse("2 per 4ns").quotas[0]
+    for _ in range(200):
+        jobs = [(sent, sent + draws.randrange(3)) for sent in draws.sample(range(12), 4)]
+        log = EventLog()
+        for sent, received in jobs:
+            log.append(
+                Event(key=b"k", sent_ns=sent, received_ns=received, status=200, outcome="admitted")
+            )
+        found = count(log, quota, Tolerance(0))
+        choices = [[]]
+        for sent, received in jobs:
+            choices = [[*one, at] for one in choices for at in range(sent, received + 1)]
+        most = [max(sum(at <= o < at + 4 for o in choice) for at in choice) for choice in choices]
+        assert found.certain <= min(most)
+        assert found.possible >= max(most)
+
+
+def test_other_clients_who_came_too_late_or_had_no_answer_are_missed():
+    rows = [(b"own", 0, 5, "admitted"), (b"own", 100, 105, "rejected"), (b"early", 10, 20, "admitted"),
+            (b"late", 110, 120, "admitted"), (b"lost", 20, None, "unknown")]  # fmt: skip
+    log = EventLog({"fresh_keys": True})
+    for number, (key, sent, received, outcome) in enumerate(rows):
+        log.append(Event(key=key, sequence=number, sent_ns=sent, received_ns=received,
+                         status=None if received is None else 200, outcome=outcome))  # fmt: skip
+    own = log.take([0, 1])
+    assert search._missed(log, [own], 3) == 2
+    assert search._missed(log, [own], 0) == 0

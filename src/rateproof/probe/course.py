@@ -264,7 +264,10 @@ class _Run:
         back = key[-1] if key[-1].admitted else None
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
         course.interval_ns = round(median(took))
-        if back and _FIRST_TIMES * (sender.now_ns() - filled.sent_ns) < self._end_ns - sender.now_ns():
+        if (
+            back
+            and _FIRST_TIMES * (sender.now_ns() - filled.sent_ns) < self._end_ns - sender.now_ns()
+        ):
             key += self._again(hit)
         course.keys[-1] = key
         if not alone[-1].denied and course.limit < min(_MOST_ALONE, self._left // 3):
@@ -273,9 +276,7 @@ class _Run:
             self._stuck(alone, filled, back)
         if not back:
             return None
-        return Recovery(
-            course.limit, filled.sent_ns, filled.sent_ns, denied_ns, back.received_ns
-        )
+        return Recovery(course.limit, filled.sent_ns, filled.sent_ns, denied_ns, back.received_ns)
 
     def _again(self, hit: Hit) -> list[Seen]:
         """Fill the key that just came back, and wait again: now a clock shows how long its window is."""
@@ -431,7 +432,7 @@ class _Run:
         return histories
 
     def _learn(
-        self, left: Hypotheses, histories: Sequence[History], *, careful: bool = False
+        self, left: Hypotheses, histories: Sequence[History], *, careful: int = 0
     ) -> Hypotheses:
         """Refute by what was seen; from the start where the limit turned out to be another."""
         course = self._course
@@ -468,10 +469,10 @@ class _Run:
             self._standing = (kind.limit, window_of(kind))
             alone = len({each.family for each in left.kinds()} - {*proof.alike}) == 1
             histories = self._send(schedules, start_ns)
-            left = self._learn(left, histories, careful=True)
-            for _ in range(_THOROUGH):
+            left = self._learn(left, histories, careful=1)
+            for careful in range(2, 2 + _THOROUGH):
                 if {each.family for each in left.kinds()} - {kind.family, *proof.alike}:
-                    left.learn((), careful=True)
+                    left.learn((), careful=careful)
             found = [
                 each
                 for each in left.kinds()

@@ -148,14 +148,17 @@ class Hypotheses:
             family: list(_all(family, recovery, horizon_ns, interval_ns)) for family in families
         }
 
-    def learn(self, keys: Iterable[History], *, careful: int = 0) -> None:
+    def learn(self, keys: Iterable[History], *, careful: int = 0, anew: bool = False) -> None:
         """Drop what does not explain these keys too; what no box explains is dropped whole.
 
         Args:
             keys: what was seen of them.
             careful: look at more and smaller boxes, the smaller the higher, before anything is named.
+            anew: these are all keys, those that were learned before among them.
         """
         self._kinds = []
+        if anew:
+            self._keys = []
         self._keys[:0] = keys  # asked first: the others are explained by what was left
         all_tries = _TRIES * (_CAREFUL if careful else 1)
         tries = max(_LEAST_TRIES, all_tries // max(1, len(self.boxes)))

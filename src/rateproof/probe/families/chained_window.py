@@ -23,5 +23,9 @@ def _advance(state: State, seen: Seen, box: Box) -> list[State] | None:
 
 
 FAMILY = LimiterFamily(
-    "windows that follow each other from the first request", 11, (None, ()), _advance
+    "windows that follow each other from the first request",
+    11,
+    (None, ()),
+    _advance,
+    forgets=False,
 )

@@ -44,7 +44,7 @@ _SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much lo
 _SECOND_TIME = 3  # at most a third of the time that is left
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
-_AT_MOST, _AFTER_SURPRISE = 1, 1.5  # times what naming takes
+_AT_MOST, _AFTER_SURPRISE = 1.1, 1.5  # times what naming takes
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _CONFIRMING = 5  # rounds
@@ -266,7 +266,10 @@ class _Run:
         back = key[-1] if key[-1].admitted else None
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
         course.interval_ns = round(median(took))
-        if back and back.received_ns - filled.sent_ns < _SOON_AGAIN_NS:
+            if alone:
+                self._reuse(kind)
+            left = self._learn(left, histories, careful=1)
+            for careful in range(2, 2 + _THOROUGH):
             key += self._again(hit)
         course.keys[-1] = key
         self._first = hit, key
@@ -274,6 +277,7 @@ class _Run:
             self._stuck(alone, filled, back)
         if not back:
             return None
+<<<<<<< HEAD
         return Recovery(
             course.limit,
             filled.sent_ns,
@@ -282,6 +286,9 @@ class _Run:
             back.received_ns,
             denied=denied,
         )
+=======
+        return Recovery(course.limit, filled.sent_ns, filled.sent_ns, denied_ns, back.received_ns)
+>>>>>>> probe-a
 
     def _again(self, hit: Hit) -> list[Seen]:
         """Fill the key that just came back, and wait again: now a clock shows how long its window is."""
@@ -437,7 +444,7 @@ class _Run:
         return histories
 
     def _learn(
-        self, left: Hypotheses, histories: Sequence[History], *, careful: bool = False
+        self, left: Hypotheses, histories: Sequence[History], *, careful: int = 0
     ) -> Hypotheses:
         """Refute by what was seen; from the start where the limit turned out to be another."""
         course = self._course
@@ -476,12 +483,17 @@ class _Run:
             if alone:
                 self._standing = (kind.limit, window_of(kind))
             histories = self._send(schedules, start_ns)
+<<<<<<< HEAD
             if alone:
                 self._reuse(kind)
             left = self._learn(left, histories, careful=True)
             for _ in range(_THOROUGH):
+=======
+            left = self._learn(left, histories, careful=1)
+            for careful in range(2, 2 + _THOROUGH):
+>>>>>>> probe-a
                 if {each.family for each in left.kinds()} - {kind.family, *proof.alike}:
-                    left.learn((), careful=True)
+                    left.learn((), careful=careful)
             found = [
                 each
                 for each in left.kinds()

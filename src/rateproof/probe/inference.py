@@ -21,6 +21,7 @@ T = TypeVar("T")
 _TRIES, _LEAST_TRIES = 800, 40
 """Boxes that are looked at after each round: of all families together, and of one at least."""
 _CAREFUL = 5  # times as many, and so much smaller, before a name
+_MOST_BOXES = 300  # of a family: what lies so close together, no more of them refute
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
 _LEAST_NS = 4_000_000
@@ -151,12 +152,12 @@ class Hypotheses:
             family: list(_all(family, recovery, horizon_ns, interval_ns)) for family in families
         }
 
-    def learn(self, keys: Iterable[History], *, careful: bool = False) -> None:
+    def learn(self, keys: Iterable[History], *, careful: int = 0) -> None:
         """Drop what does not explain these keys too; what no box explains is dropped whole.
 
         Args:
             keys: what was seen of them.
-            careful: look at more boxes, before anything is named.
+            careful: look at more and smaller boxes, the smaller the higher, before anything is named.
         """
         self._kinds = []
         self._keys[:0] = keys  # asked first: the others are explained by what was left
@@ -164,7 +165,7 @@ class Hypotheses:
         tries = max(_LEAST_TRIES, all_tries // max(1, len(self.boxes)))
         left: dict[LimiterFamily, list[Box]] = {}
         for family, boxes in self.boxes.items():
-            if refined := self._refined(family, boxes, tries, 1 / _CAREFUL if careful else 1):
+            if refined := self._refined(family, boxes, tries, 1 / _CAREFUL**careful):
                 left[family] = refined
             elif boxes:
                 self.fallen[family] = self._best(family, boxes)
@@ -191,7 +192,7 @@ class Hypotheses:
         """Keep what explains everything, and halve the widest as long as there are tries."""
         pending = [(-_width(box), box) for box in boxes if self._explains(family, box)]
         heapify(pending)
-        while pending and pending[0][0] < -finest and tries > 0:
+        while pending and pending[0][0] < -finest and tries > 0 and len(pending) < _MOST_BOXES:
             _, box = heappop(pending)
             for half in box.halves():
                 tries -= 1

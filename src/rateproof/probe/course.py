@@ -266,10 +266,7 @@ class _Run:
         back = key[-1] if key[-1].admitted else None
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
         course.interval_ns = round(median(took))
-            if alone:
-                self._reuse(kind)
-            left = self._learn(left, histories, careful=1)
-            for careful in range(2, 2 + _THOROUGH):
+        if back and back.received_ns - filled.sent_ns < _SOON_AGAIN_NS:
             key += self._again(hit)
         course.keys[-1] = key
         self._first = hit, key
@@ -277,7 +274,6 @@ class _Run:
             self._stuck(alone, filled, back)
         if not back:
             return None
-<<<<<<< HEAD
         return Recovery(
             course.limit,
             filled.sent_ns,
@@ -286,9 +282,6 @@ class _Run:
             back.received_ns,
             denied=denied,
         )
-=======
-        return Recovery(course.limit, filled.sent_ns, filled.sent_ns, denied_ns, back.received_ns)
->>>>>>> probe-a
 
     def _again(self, hit: Hit) -> list[Seen]:
         """Fill the key that just came back, and wait again: now a clock shows how long its window is."""
@@ -483,15 +476,10 @@ class _Run:
             if alone:
                 self._standing = (kind.limit, window_of(kind))
             histories = self._send(schedules, start_ns)
-<<<<<<< HEAD
             if alone:
                 self._reuse(kind)
-            left = self._learn(left, histories, careful=True)
-            for _ in range(_THOROUGH):
-=======
             left = self._learn(left, histories, careful=1)
             for careful in range(2, 2 + _THOROUGH):
->>>>>>> probe-a
                 if {each.family for each in left.kinds()} - {kind.family, *proof.alike}:
                     left.learn((), careful=careful)
             found = [

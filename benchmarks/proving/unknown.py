@@ -195,7 +195,9 @@ def probe_one(number: int, seed: int) -> Run:
     budget, run = Budget(), None
     while True:
         sender = SimulatedSender(drawn.limiter, number, **drawn.line)
-        families = [family for family in FAMILIES if not drawn.left_out or family.name != drawn.name]
+        families = [
+            family for family in FAMILIES if not drawn.left_out or family.name != drawn.name
+        ]
         begun_ns = sender.now_ns()
         course = run_course(sender, budget, families=families)
         run = Run(

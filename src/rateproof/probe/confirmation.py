@@ -8,11 +8,12 @@ candidate, within the intervals, it looks the same, and the name says so.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from random import Random
 
 from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
-from rateproof.probe.plan import Outcomes, beyond, disjoint, random_schedules
+from rateproof.probe.plan import Outcomes, disjoint, random_schedules
 from rateproof.probe.seen import Box, History, Steps
 
 __all__ = ["PREDICTIONS", "Confirmation"]
@@ -81,14 +82,13 @@ def count_excluded(
 
 
 def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:
-    """Count the volleys of explained keys, fresh bursts left out, that had to go as they went."""
+    """Count the volleys of explained keys that had to go as they went, for more requests than a fresh key gets."""
     boxes = spread(sorted(kind.boxes), _BOXES)
     for history in keys:
         told = [list(foreseen(kind.family, box, history)) for box in boxes]
-        steps = min(map(len, told))
-        true = sum(
-            len({number for each in told for number in each[step]}) == 1 for step in range(1, steps)
-        )
+        asked = accumulate(seen.admitted + seen.denied for seen in history)
+        outcomes = zip(asked, *told, strict=False)
+        true = sum(total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes)
         proof.true += true
         proof.keys += bool(true)
 
@@ -102,6 +102,7 @@ def schedules_for(
     width_ns: int,
     most_requests: int,
     most_ns: int,
+    alone: bool,
     first: bool,
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
@@ -114,12 +115,13 @@ def schedules_for(
         width_ns: how closely the instant of a decision will be known.
         most_requests: in all.
         most_ns: how long the round may take.
-        first: of the candidate.
+        alone: nothing else is possible; if not, that comes first.
+        first: no key that every name has to stand was sent.
     """
     limit, window_ns = kind.limit, window_of(kind)
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
     chosen: list[Steps] = []
-    for steps, share in _always(kind.family.at_first or limit, window_ns, random) if first else ():
+    for steps, share in _always(kind.family.at_first or limit, window_ns) if first else ():
         if steps[-1][0] <= most_ns and share * _requests(steps) <= most_requests:
             chosen.append(steps)
             most_requests -= _requests(steps)
@@ -138,6 +140,9 @@ def schedules_for(
     ]
     need = {rival: EXCLUDING + _MORE - proof.excluded[rival[0]] for rival in possible}
     missing = PREDICTIONS - proof.true
+    if not alone:
+        need = {rival: 1 for rival in possible if rival[0] in left.boxes}
+        missing = 0
     for steps in chosen:
         _count(told[steps], need)  # what is foreseen for all alike is no random prediction
     drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
@@ -187,7 +192,12 @@ def _told(
             for family, box in against
             if disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
         }
-        told[steps] = sum(len(numbers) == 1 for numbers in ours[1:]), apart
+        asked = accumulate(count for _, count in steps)
+        certain = sum(
+            total > kind.limit and len(numbers) == 1
+            for total, numbers in zip(asked, ours, strict=False)
+        )
+        told[steps] = certain, apart
     return told
 
 
@@ -203,9 +213,8 @@ def _count(told: _Told, need: dict[_Rival, int]) -> int:
     return told[0]
 
 
-def _always(limit: int, window_ns: int, random: Random) -> Iterator[tuple[Steps, int]]:
+def _always(limit: int, window_ns: int) -> Iterator[tuple[Steps, int]]:
     """Keys that every name has to stand, and of how much of the requests each may take one part."""
-    yield _idle(limit, window_ns, random), 1
     yield _row(limit, window_ns), 1
     yield _reopened(limit, window_ns), 1
     yield _halves(limit, window_ns), 1
@@ -249,13 +258,6 @@ def _busy(limit: int, window_ns: int) -> Steps:
     """Filled anew whenever it is back: a second quota behind the first would deny."""
     again_ns = window_ns + window_ns // 12 + 10_000_000
     return tuple((number * again_ns, limit) for number in range(BUSY))
-
-
-def _idle(limit: int, window_ns: int, random: Random) -> Steps:
-    """Reused after denials, and idle for three cycles."""
-    at_ns = random.randrange(window_ns // 10)
-    again_ns = at_ns + 34 * window_ns // 10
-    return ((at_ns, limit + 2), (at_ns + window_ns // 3, 2), (again_ns, beyond(limit)))
 
 
 def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:

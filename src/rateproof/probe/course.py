@@ -33,24 +33,24 @@ _LEAST_ROUND_NS = 3 * SECOND_NS // 2
 _STILL = 2
 _DELAY_SLACK_NS = 60_000_000
 _STARTS = 3
-_ONE_BY_ONE = 16  # on one connection, before whole volleys are sent
+_ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
+_ALL_FULL = 32  # denials at once: no counter has room left
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _SURPRISES = 2
 _AGAIN = 2
-_FIRST_TIMES = 10  # that it took to come back must be left for a second one
+_SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much longer window
 _SECOND_TIME = 3  # at most a third of the time that is left
-_IDLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
+_WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
-_AT_MOST, _AFTER_SURPRISE = 1, 1.5  # times what naming takes
-_KEPT = 4  # windows, for predictions
-_MOST_ALONE = 128  # one after the other, to find what one connection gets
-_LEAST_QUEUE, _WIDEST = 2, 256
+_AT_MOST, _AFTER_SURPRISE = 1.1, 1.5  # times what naming takes
+_KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
+_LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _CONFIRMING = 5  # rounds
 _ROUGHLY = 10  # parts of a window, of which one more or less does not matter
-_REFUTED, _CONFIRMED = 0.5, 1.4
+_REFUTED, _CONFIRMED = 0.55, 1.2
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 
@@ -211,6 +211,7 @@ class _Run:
         self._end_ns = sender.now_ns() + budget.time_ns
         self._recovery = Recovery(0, 0, 0, 0, 0)
         self._standing = 0, 0
+        self._first: tuple[Hit, list[Seen]] | None = None
 
     def run(self) -> None:
         """Search, refute, confirm; once more where a prediction was wrong."""
@@ -218,7 +219,7 @@ class _Run:
         recovery = self._search()
         if course.several or recovery is None or sender.delaying:
             return
-        if not course.shared and (sender.reconnecting or self._soon()):
+        if not course.shared and (sender.reconnecting or self._soon(recovery)):
             self._scatter()
             if course.several:
                 return
@@ -254,6 +255,7 @@ class _Run:
             return None
         course.limit = course.burst = sum(each.admitted for each in seen)
         filled, key, denied_ns = seen[0], list(seen), seen[0].sent_ns
+        denied = sum(each.denied for each in seen)
         polls = self._polls(hit)
         key += polls
         denied_ns = max([denied_ns, *(each.sent_ns for each in polls if each.denied)])
@@ -261,20 +263,23 @@ class _Run:
         back = key[-1] if key[-1].admitted else None
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
         course.interval_ns = round(median(took))
-        if (
-            back
-            and _FIRST_TIMES * (sender.now_ns() - filled.sent_ns) < self._end_ns - sender.now_ns()
-        ):
+        if back and back.received_ns - filled.sent_ns < _SOON_AGAIN_NS:
             key += self._again(hit)
         course.keys[-1] = key
-        if not alone[-1].denied and course.limit < min(_MOST_ALONE, self._left // 3):
-            alone = self._alone(course.limit + 2)
+        self._first = hit, key
         more = course.limit > sum(each.admitted for each in alone)
         if more and not course.shared and alone[-1].denied:
             self._stuck(alone, filled, back)
         if not back:
             return None
-        return Recovery(course.limit, filled.sent_ns, filled.sent_ns, denied_ns, back.received_ns)
+        return Recovery(
+            course.limit,
+            filled.sent_ns,
+            filled.sent_ns,
+            denied_ns,
+            back.received_ns,
+            denied=denied,
+        )
 
     def _polls(self, hit: Hit) -> list[Seen]:
         """Ask one by one, ever more slowly, until one is admitted."""
@@ -314,7 +319,7 @@ class _Run:
         if not polls or not polls[-1].admitted or self._left < size:
             return []
         now_ns = sender.now_ns()
-        idle_ns = max(_IDLE, course.burst) * (polls[-1].received_ns - used[0].sent_ns)
+        idle_ns = max(_WHOLE, course.burst) * (polls[-1].received_ns - used[0].sent_ns)
         at_ns = now_ns + min(idle_ns, (self._end_ns - now_ns) // _PATIENCE)
         course.keys.append(volleys(hit(size, at_ns, size)))
         return list(course.keys[-1])
@@ -345,7 +350,7 @@ class _Run:
                 course.rounds.append(Round(((0, size),), tuple(each.admitted for each in seen)))
                 return hit, seen
             course.burst = max(course.burst, sum(each.admitted for each in seen))
-            size *= 4
+            size *= 2
 
     def _stuck(self, alone: Sequence[Seen], filled: Seen, back: Seen | None) -> None:
         """Find out if many connections get more than one, time and again: there are several counters."""
@@ -370,7 +375,7 @@ class _Run:
     def _queue(self) -> None:
         """The rate of a queue, from how long the last of a burst waits; then more bursts, foretold."""
         sender, course = self._sender, self._course
-        width, waited, denied = _ONE_BY_ONE, list[int](), 0
+        width, waited, denied = _QUEUED, list[int](), 0
         while not denied and width <= min(_WIDEST, self._left):
             waited, denied = sender.waits(width)
             width *= 4
@@ -398,9 +403,9 @@ class _Run:
             proof.keys += 1
         course.proof = proof
 
-    def _soon(self) -> bool:
-        """Tell if the key that was filled at once admitted again sooner than it took to ask thrice."""
-        return self._course.held_ns < _SOON_NS
+    def _soon(self, recovery: Recovery) -> bool:
+        """Tell if the key that was filled at once came back at once, and may not have filled every counter."""
+        return self._course.held_ns < _SOON_NS and recovery.denied < _ALL_FULL
 
     def _scatter(self) -> None:
         """Find out whether the requests of one key meet several counters."""
@@ -428,7 +433,7 @@ class _Run:
             start_ns = now_ns + lead_ns
             spare_ns = self._end_ns - start_ns
             windows = sorted(map(window_of, left.kinds()))
-            window_ns = windows[len(windows) // 2]
+            window_ns = windows[len(windows) // 4]  # those of clocks, the longest, are known last
             most_ns = max(_LEAST_ROUND_NS, longer * 3 * window_ns // 2)
             kept_ns = min(_KEPT * window_ns, self._budget.time_ns // 2)
             schedules = plan(
@@ -436,7 +441,7 @@ class _Run:
                 course.limit,
                 start_ns,
                 width_ns=course.interval_ns,
-                most_requests=min(self._spare(_REFUTED), max(64, 5 * course.limit)),
+                most_requests=min(self._spare(_REFUTED), 64 + 5 * course.limit),
                 most_ns=min(most_ns, slowest_ns, spare_ns - kept_ns),
                 most_schedules=1 if course.shared else None,
             )
@@ -459,7 +464,7 @@ class _Run:
             return histories
         histories = []
         for number, steps in enumerate(schedules):
-            start_ns = max(start_ns, sender.now_ns() + _LEAD_NS) + _IDLE * window_ns
+            start_ns = max(start_ns, sender.now_ns() + _LEAD_NS) + _WHOLE * window_ns
             if start_ns + steps[-1][0] > self._end_ns:
                 break
             histories += sender.send([steps], start_ns)
@@ -490,6 +495,7 @@ class _Run:
         count_excluded(proof, left, kind, course.keys)
         for _ in range(_CONFIRMING):
             start_ns = sender.now_ns() + _LEAD_NS
+            alone = len({each.family for each in left.kinds()} - {*proof.alike}) == 1
             schedules = schedules_for(
                 proof,
                 left,
@@ -497,15 +503,18 @@ class _Run:
                 start_ns,
                 width_ns=course.interval_ns,
                 most_requests=self._spare(_CONFIRMED),
-                most_ns=min(self._end_ns - start_ns, 4 * window_of(kind)),
-                first=not self._stood(kind),
+                most_ns=min(self._end_ns - start_ns, (3 if alone else 2) * window_of(kind)),
+                alone=alone,
+                first=alone and not self._stood(kind),
             )
             schedules += self._closer(left, kind, start_ns, schedules)
             if not schedules:
                 break
-            self._standing = (kind.limit, window_of(kind))
-            alone = len({each.family for each in left.kinds()} - {*proof.alike}) == 1
+            if alone:
+                self._standing = (kind.limit, window_of(kind))
             histories = self._send(schedules, start_ns, window_of(kind))
+            if alone:
+                self._reuse(kind)
             left = self._learn(left, histories, careful=1)
             for careful in range(2, 2 + _THOROUGH):
                 if {each.family for each in left.kinds()} - {kind.family, *proof.alike}:
@@ -525,6 +534,16 @@ class _Run:
             if proof.done and kind.tight and not proof.alike:
                 break
         return True
+
+    def _reuse(self, kind: Kind) -> None:
+        """Ask the first key again, idle for three cycles after denials, for more than it can save."""
+        course, now_ns, requests = self._course, self._sender.now_ns(), beyond(kind.limit)
+        if self._first is None or course.shared or self._spare(_CONFIRMED) < requests:
+            return
+        hit, key = self._first
+        if now_ns - key[-1].received_ns > _IDLE * window_of(kind):
+            key += volleys(hit(requests, now_ns, requests))
+            self._first = None
 
     def _stood(self, kind: Kind) -> bool:
         """Tell if keys that every name has to stand were sent for such a limit and window."""

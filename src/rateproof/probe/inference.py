@@ -30,6 +30,7 @@ _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlast
 _MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
 _FITTED = 24
+_ROUGHEST = 8  # parts of a window that its bounds may be apart
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -43,6 +44,7 @@ class Recovery(NamedTuple):
         denied_ns: the latest at which it still denied; `filled_ns` if it never did.
         admitted_ns: the latest at which it admitted again.
         saved: how many it admitted at once when it had been left alone.
+        denied: how many it denied at first.
     """
 
     limit: int
@@ -51,6 +53,7 @@ class Recovery(NamedTuple):
     denied_ns: int
     admitted_ns: int
     saved: int = 2
+    denied: int = 0
 
 
 class Kind(NamedTuple):
@@ -80,8 +83,9 @@ class Kind(NamedTuple):
 
     @property
     def close(self) -> bool:
-        """True if the window is known to 3 parts in 100, or as closely as answers allow, and longer than they."""
-        return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(33, 4)
+        """True if the window is known to 4 parts in 100, or as closely as answers allow, and longer than they."""
+        longer = self._times * self.low_ns > _LONGER * self.interval_ns
+        return longer and self._within(25, 6) and self._within(_ROUGHEST, 0)
 
     @property
     def tight(self) -> bool:
@@ -232,7 +236,7 @@ def _all(
     family: LimiterFamily, recovery: Recovery, horizon_ns: int, interval_ns: int
 ) -> Iterator[Box]:
     """Every limiter of a family that may have recovered so."""
-    limit, begun_ns, filled_ns, denied_ns, admitted_ns, saved = recovery
+    limit, begun_ns, filled_ns, denied_ns, admitted_ns, saved, _ = recovery
     held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - begun_ns
     if family.at_first is not None:  # how much it saves, one finds out by leaving it alone
         if limit == family.at_first:

@@ -93,8 +93,9 @@ def plan(
     windows = _windows(contending, limit)
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
     library = sorted({*_library(windows, edges, limit, random)})
+    drawn = random.sample(library, min(len(library), 15 + _FORETOLD // len(contending)))
     apart: dict[Steps, set[tuple[int, int]]] = {}
-    for steps in random.sample(library, min(len(library), 15 + _FORETOLD // len(contending))):
+    for steps in {*_polls(edges, limit), *drawn}:
         if steps[-1][0] <= most_ns and sum(count for _, count in steps) <= most_requests:
             apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
@@ -186,9 +187,6 @@ def _library(
             yield ((0, limit), (times * at_ns, limit))
         yield ((0, limit), (at_ns, 1))
         yield ((0, limit), (at_ns, limit))
-    for every in (1, 2):
-        if polls := edges[::every]:
-            yield ((0, limit), *((at_ns, 1) for at_ns in polls))
     few, more = min(2, limit), beyond(limit)
     for window in windows:
         back = max(window + window // 50, window + _MARGIN_NS)
@@ -208,6 +206,13 @@ def _library(
             ):
                 yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
         yield from random_schedules(window, limit, random, 3)
+
+
+def _polls(edges: Sequence[int], limit: int) -> Iterator[Steps]:
+    """Many questions of one key, for little more than filling it takes."""
+    for every in (1, 2):
+        if polls := edges[::every]:
+            yield ((0, limit), *((at_ns, 1) for at_ns in polls))
 
 
 def beyond(limit: int) -> int:

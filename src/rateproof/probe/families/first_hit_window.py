@@ -13,14 +13,20 @@ def opened(*, by_admitted: bool = False, by_denied: bool = False) -> Advance:
     The state: between which instants it was opened, and bounds of its count.
     """
 
-    def advance(state: State, seen: Seen, box: Box) -> list[State] | None:
+    def advance(state: State, seen: Seen, box: Box) -> list[State]:
         low_ns, high_ns, least, most = state
         sent_ns, received_ns, admitted, denied = seen
         limit = box.limit
-        if received_ns - sent_ns >= box.low_ns:
-            return None
-        after: list[State] = []
         going_on = most > 0 and sent_ns < high_ns + box.high_ns
+        if denied and admitted + going_on * most < limit:
+            return []
+        after: list[State] = []
+        if received_ns - sent_ns >= box.low_ns:  # several windows may have been opened
+            if going_on:
+                after.append((low_ns, received_ns, least, min(limit, most + admitted)))
+            if admitted:
+                after.append((sent_ns, received_ns, 1, min(limit, admitted)))
+            return after
         if going_on and least + admitted <= limit and (not denied or most + admitted >= limit):
             count = (limit, limit) if denied else (least + admitted, min(limit, most + admitted))
             if (by_admitted and admitted) or (by_denied and denied):

@@ -22,8 +22,10 @@ def blocks(number: int) -> Advance:
     def advance(state: State, seen: Seen, box: Box) -> list[State]:
         last_ns, counts = state
         sent_ns, received_ns, admitted, denied = seen
-        if denied and not admitted and sent_ns > last_ns + box[2]:
-            return []  # nothing that was admitted counts any more
+        if sent_ns > last_ns + box[2]:  # nothing that was admitted counts any more
+            if denied and admitted < box[0]:
+                return []
+            counts = ()
         last_ns = received_ns if admitted else last_ns
         if counts is None:
             return [(last_ns, None)]

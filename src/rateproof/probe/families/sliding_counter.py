@@ -19,8 +19,10 @@ def counter(*, floor: bool) -> Advance:
 
     def advance(state: State, seen: Seen, box: Box) -> list[State]:
         last_ns, latest, *counts = state
-        if seen.denied and not seen.admitted and seen.sent_ns > last_ns + 2 * box.high_ns:
-            return []  # two windows after the last admission
+        if seen.sent_ns > last_ns + 2 * box.high_ns:  # two windows after the last admission
+            if seen.denied and seen.admitted < box.limit:
+                return []
+            latest, counts = NEVER, [0, 0, 0, 0]
         last_ns = seen.received_ns if seen.admitted else last_ns
         first, last = windows_of(seen, box)
         if latest is None or last - first > 1:

@@ -10,15 +10,14 @@ __all__ = ["FAMILY", "log"]
 def log(*, counts_denied: bool) -> Advance:
     """At most N counted requests in any window; the state is what was counted, in runs."""
 
-    def advance(state: State, seen: Seen, box: Box) -> list[State] | None:
+    def advance(state: State, seen: Seen, box: Box) -> list[State]:
         sent_ns, received_ns, admitted, denied = seen
-        if received_ns - sent_ns >= box.low_ns:
-            return None  # some of the volley may be over before the rest of it
-        certain = sum(count for early_ns, _, count in state if early_ns + box.low_ns > received_ns)
-        if certain + admitted > box.limit and admitted:
-            return []
         kept = [run for run in state if run[1] + box.high_ns > sent_ns]
         if denied and sum(run[2] for run in kept) + admitted < box.limit:
+            return []
+        certain = sum(count for early_ns, _, count in state if early_ns + box.low_ns > received_ns)
+        # Of a volley that is longer than the window some may be over before the rest of it.
+        if certain + admitted > box.limit and admitted and received_ns - sent_ns < box.low_ns:
             return []
         counted = admitted + denied if counts_denied else admitted
         if counted:

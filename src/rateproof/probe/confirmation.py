@@ -16,7 +16,7 @@ from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
 from rateproof.probe.seen import Box, History, Steps
 
-__all__ = ["PREDICTIONS", "ROW", "Confirmation", "alone"]
+__all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
 
 PREDICTIONS = 12
 EXCLUDING = 3
@@ -24,7 +24,7 @@ BUSY = 3
 _BOXES = 4
 _MORE = 1  # keys against each rival than it takes: some tell less than they promise
 _DRAWN = 40
-ROW = 20  # denials
+_ROW = 20  # denials
 
 
 @dataclass(slots=True)
@@ -133,8 +133,8 @@ def schedules_for(
     limit, window_ns = kind.limit, window_of(kind)
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
     chosen: list[Steps] = []
-    for steps, share in _always(kind.family.at_first or limit, window_ns) if first else ():
-        if steps[-1][0] <= most_ns and share * _requests(steps) <= most_requests:
+    for steps in always(kind) if first else ():
+        if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
             chosen.append(steps)
             most_requests -= _requests(steps)
     drawn = [
@@ -230,10 +230,10 @@ def _count(told: _Told, need: dict[_Rival, int]) -> int:
     return told[0]
 
 
-def _always(limit: int, window_ns: int) -> Iterator[tuple[Steps, int]]:
-    """Keys that every name has to stand, and of how much of the requests each may take one part."""
-    yield _row(limit, window_ns), 1
-    yield _busy(limit, window_ns), 3
+def always(kind: Kind) -> list[Steps]:
+    """Keys that every name has to stand."""
+    limit, window_ns = kind.family.at_first or kind.limit, window_of(kind)
+    return [_row(limit, window_ns), _busy(limit, window_ns)]
 
 
 def window_of(kind: Kind) -> int:
@@ -246,8 +246,8 @@ def _row(limit: int, window_ns: int) -> Steps:
     beyond_ns = window_ns + window_ns // 10 + 20_000_000
     return (
         (0, limit),
-        (window_ns // 3, ROW // 2),
-        (window_ns // 2, ROW // 2),
+        (window_ns // 3, _ROW // 2),
+        (window_ns // 2, _ROW // 2),
         (beyond_ns, min(2, limit)),
     )
 

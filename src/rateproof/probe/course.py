@@ -11,9 +11,9 @@ from typing import Protocol
 
 from rateproof.probe.confirmation import (
     PREDICTIONS,
-    ROW,
     Confirmation,
     alone,
+    always,
     count_excluded,
     count_predictions,
     schedules_for,
@@ -476,7 +476,7 @@ class _Run:
             schedules += self._closer(left, kind, start_ns, schedules)
             if not schedules:
                 break
-            if only and any(count == ROW // 2 for steps in schedules for _, count in steps):
+            if only and {*schedules} >= {*always(kind)}:
                 self._standing = (kind.limit, window_of(kind))
             histories = self._send(schedules, start_ns)
             again = self._reused(kind) if only else []

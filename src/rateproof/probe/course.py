@@ -44,6 +44,7 @@ _SURPRISES = 2
 _AGAIN = 2
 _SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much longer window
 _SECOND_TIME = 3  # at most a third of the time that is left
+_WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
 _AT_MOST, _AFTER_SURPRISE = 1.1, 1.5  # times what naming takes
@@ -51,7 +52,7 @@ _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials 
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _CONFIRMING = 5  # rounds
 _ROUGHLY = 10  # parts of a window, of which one more or less does not matter
-_REFUTED, _CONFIRMED = 0.55, 1
+_REFUTED, _CONFIRMED = 0.55, 1.2
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 
@@ -247,23 +248,19 @@ class _Run:
         if sender.delaying:
             self._queue()
             return None
-        hit, seen = self._burst(max(8, course.burst + max(3, course.burst // 4)))
-        if not seen or not any(each.denied for each in seen):
+        size = max(8, course.burst + max(3, course.burst // 4))
+        hit, seen = self._burst(size)
+        if seen and not any(each.admitted for each in seen):
+            course.shared = True
+            seen = self._later(hit, size) if course.burst else []
+        if not any(each.denied for each in seen):
             return None
         course.limit = course.burst = sum(each.admitted for each in seen)
-        if not course.limit:
-            course.shared = True
-            return None
         filled, key, denied_ns = seen[0], list(seen), seen[0].sent_ns
         denied = sum(each.denied for each in seen)
-        for delay_ns in self._delays_ns:
-            if sender.now_ns() + delay_ns > self._end_ns or self._left < 1:
-                break
-            poll = hit(1, sender.now_ns() + delay_ns, 1)
-            key += poll
-            if not poll or poll[0].admitted:
-                break
-            denied_ns = poll[0].sent_ns
+        polls = self._polls(hit)
+        key += polls
+        denied_ns = max([denied_ns, *(each.sent_ns for each in polls if each.denied)])
         course.held_ns = max(0, denied_ns - filled.received_ns)
         back = key[-1] if key[-1].admitted else None
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
@@ -272,7 +269,8 @@ class _Run:
             key += self._again(hit)
         course.keys[-1] = key
         self._first = hit, key
-        if alone and alone[-1].denied and course.limit > sum(each.admitted for each in alone):
+        more = course.limit > sum(each.admitted for each in alone)
+        if more and not course.shared and alone[-1].denied:
             self._stuck(alone, filled, back)
         if not back:
             return None
@@ -284,6 +282,17 @@ class _Run:
             back.received_ns,
             denied=denied,
         )
+
+    def _polls(self, hit: Hit) -> list[Seen]:
+        """Ask one by one, ever more slowly, until one is admitted."""
+        polls: list[Seen] = []
+        for delay_ns in self._delays_ns:
+            at_ns = self._sender.now_ns() + delay_ns
+            poll = hit(1, at_ns, 1) if at_ns <= self._end_ns and self._left else []
+            polls += poll
+            if not poll or poll[0].admitted:
+                break
+        return polls
 
     def _again(self, hit: Hit) -> list[Seen]:
         """Fill the key that just came back, and wait again: now a clock shows how long its window is."""
@@ -302,6 +311,20 @@ class _Run:
                 break
         self._course.again_ns = key[-1].received_ns - key[0].sent_ns
         return key
+
+    def _later(self, hit: Hit, size: int) -> list[Seen]:
+        """Fill a count that everybody shares once more, when all of it is back: others had used it up."""
+        sender, course = self._sender, self._course
+        course.limit, used = course.burst, course.keys[-2]
+        polls = self._polls(hit)
+        course.keys[-1] = [*course.keys[-1], *polls]
+        if not polls or not polls[-1].admitted or self._left < size:
+            return []
+        now_ns = sender.now_ns()
+        idle_ns = max(_WHOLE, course.burst) * (polls[-1].received_ns - used[0].sent_ns)
+        at_ns = now_ns + min(idle_ns, (self._end_ns - now_ns) // _PATIENCE)
+        course.keys.append(volleys(hit(size, at_ns, size)))
+        return list(course.keys[-1])
 
     @property
     def _left(self) -> int:
@@ -406,7 +429,7 @@ class _Run:
             idle_ns = min(_SAVING * (recovery.admitted_ns - recovery.filled_ns), slowest_ns)
             steps = ((0, 1), (idle_ns, beyond(1)))
             if sender.now_ns() + idle_ns < self._end_ns and not course.shared:
-                left = self._learn(left, self._send([steps], sender.now_ns() + lead_ns))
+                left = self._learn(left, self._send([steps], sender.now_ns() + lead_ns, idle_ns))
         while left.boxes and (len(known) < _STILL or known[-_STILL:] != [_known(left)] * _STILL):
             now_ns = sender.now_ns()
             start_ns = now_ns + lead_ns
@@ -431,11 +454,23 @@ class _Run:
             if not schedules:
                 break
             known.append(_known(left))
-            left = self._learn(left, self._send(schedules, start_ns))
+            took_ns = recovery.admitted_ns - recovery.filled_ns
+            left = self._learn(left, self._send(schedules, start_ns, took_ns))
 
-    def _send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
-        histories = self._sender.send(schedules, start_ns)
-        self._course.take(schedules, histories)
+    def _send(self, schedules: Sequence[Steps], start_ns: int, window_ns: int) -> list[list[Seen]]:
+        """Send all at once; where keys share one count, one after the other, and idle before each."""
+        sender, course = self._sender, self._course
+        if not course.shared:
+            histories = sender.send(schedules, start_ns)
+            course.take(schedules, histories)
+            return histories
+        histories = []
+        for number, steps in enumerate(schedules):
+            start_ns = max(start_ns, sender.now_ns() + _LEAD_NS) + _WHOLE * window_ns
+            if start_ns + steps[-1][0] > self._end_ns:
+                break
+            histories += sender.send([steps], start_ns)
+            course.take([steps], histories[number:])
         return histories
 
     def _learn(
@@ -446,9 +481,11 @@ class _Run:
         saved = [seen.admitted for key in histories for seen in key[1:] if seen.denied]
         if course.limit == 1 and max(saved, default=0) > self._recovery.saved:
             self._recovery = self._recovery._replace(saved=max(saved))
-        elif left.limit == course.limit and not course.shared:
-            left.learn(histories, careful=careful)
-            return left
+        elif left.limit == course.limit:
+            keys = [self._joint()] if course.shared else histories
+            left.learn(keys, careful=careful, anew=course.shared)
+            if left.boxes or not course.shared:
+                return left
         course.hypotheses = self._hypotheses()
         return course.hypotheses
 
@@ -478,7 +515,7 @@ class _Run:
                 break
             if only and {*schedules} >= {*always(kind)}:
                 self._standing = (kind.limit, window_of(kind))
-            histories = self._send(schedules, start_ns)
+            histories = self._send(schedules, start_ns, window_of(kind))
             again = self._reused(kind) if only else []
             left = self._learn(left, [*histories, *again], careful=1)
             for careful in range(2, 2 + _THOROUGH):
@@ -536,13 +573,17 @@ class _Run:
             most_schedules=3,
         )
 
+    def _joint(self) -> History:
+        """All keys as one: they share a count."""
+        return volleys([seen for history in self._course.keys for seen in history])
+
     def _hypotheses(self) -> Hypotheses:
         """Find the limiters that explain everything so far, from the start."""
         course = self._course
         keys: list[History] = course.keys
         limits = [course.limit]
         if course.shared:
-            keys = [volleys([seen for history in course.keys for seen in history])]
+            keys = [self._joint()]
             limits.append(course.limit + 1)  # a request before the burst may have counted
         for limit in limits:
             found = Hypotheses(

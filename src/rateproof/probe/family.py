@@ -6,8 +6,8 @@ parameters are intervals, and what cannot be excluded is kept. No state left: no
 the box behaves as seen. So a box is only ever refuted by what all of its limiters would do
 otherwise (the converse does not hold: constraints that several requests put on one
 parameter together are seen only as the box gets smaller). None: it gives up, because the
-box or the interval is too wide for it. Such a box stays possible, and the rest of the key
-says nothing about it.
+box or the interval is too wide for it. Such a box stays possible, and nothing is said about
+it by the rest of the key, up to an idle time after which a key is as a fresh one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +34,7 @@ Advance: TypeAlias = Callable[[State, Seen, Box], list[State] | None]
 
 NEVER = -(2**62)
 _MOST_STATES = 32
+_WINDOWS, _TICKS_NS = 2, 2_000_000_000  # after which nothing counts any more
 _FEWER = 4  # than the most that may be admitted: more than one are as good as any
 
 
@@ -53,6 +54,7 @@ class LimiterFamily:
             is a `block`.
         at_first: what a fresh key is admitted at once; None: all of the limit.
         number: of equal blocks that make up a window.
+        forgets: a key that was idle for long enough is as a fresh one.
     """
 
     of: Algorithm | str
@@ -64,6 +66,7 @@ class LimiterFamily:
     other: Literal["", "phase", "tick", "block"] = ""
     at_first: int | None = None
     number: int = 1
+    forgets: bool = True
 
     @property
     def record(self) -> Algorithm | None:
@@ -86,6 +89,15 @@ class LimiterFamily:
         """True if what is free comes back one by one, up to a burst."""
         return self.record is not None and self.record.has_burst
 
+    def memory_ns(self, box: Box) -> int:
+        """The idle time after which a key is as a fresh one; too long for any where it never is."""
+        if not self.forgets or self.at_first is not None:
+            return -2 * NEVER
+        tick_ns = _TICKS_NS if self.other == "tick" else 0
+        block_ns = box.other_high_ns if self.other == "block" else 0
+        times = box.limit + 1 if self.refills else _WINDOWS
+        return times * box.high_ns + tick_ns + block_ns
+
 
 def explains(family: LimiterFamily, box: Box, keys: Iterable[History]) -> bool:
     """Tell if some limiter of the box might have answered so, on each key by itself."""
@@ -93,16 +105,26 @@ def explains(family: LimiterFamily, box: Box, keys: Iterable[History]) -> bool:
 
 
 def _possible(family: LimiterFamily, box: Box, history: History) -> bool:
+    """Tell if some state is left; what it gives up on is skipped up to the next long idle time."""
     states: list[State] = [family.start]
+    last_ns, lost = NEVER, False
     advance = family.advance
     for seen in history:
+        if lost:
+            if seen.sent_ns - last_ns <= family.memory_ns(box):
+                last_ns = max(last_ns, seen.received_ns)
+                continue
+            states, lost = [family.start], False
         if len(states) == 1:
             after = advance(states[0], seen, box)
         else:
             after = _advanced(family, states, seen, box)
+        if after is None:
+            last_ns, lost = max(last_ns, seen.received_ns), True
+            continue
         if not after:
-            return after is None
-        states = after
+            return False
+        states, last_ns = after, max(last_ns, seen.received_ns)
     return True
 
 

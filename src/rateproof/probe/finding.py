@@ -114,6 +114,10 @@ def named_kind(course: Course) -> Kind | None:
     kinds, proof = course.hypotheses.kinds() if course.hypotheses else [], course.proof
     if course.several or proof is None or not proof.done or not kinds:
         return None
+    if (
+        course.shared and not proof.candidate[0].plain
+    ):  # such a key may never be as a fresh one again
+        return None
     candidates = [kind for kind in kinds if (kind.family, kind.limit) == proof.candidate]
     others = [kind for kind in kinds if kind not in candidates]
     one = all(other.family in proof.alike for other in others)

@@ -152,14 +152,17 @@ class Hypotheses:
             family: list(_all(family, recovery, horizon_ns, interval_ns)) for family in families
         }
 
-    def learn(self, keys: Iterable[History], *, careful: int = 0) -> None:
+    def learn(self, keys: Iterable[History], *, careful: int = 0, anew: bool = False) -> None:
         """Drop what does not explain these keys too; what no box explains is dropped whole.
 
         Args:
             keys: what was seen of them, for the first time or since then.
             careful: look at more and smaller boxes, the smaller the higher, before anything is named.
+            anew: these are all keys, those that were learned before among them.
         """
         self._kinds = []
+        if anew:
+            self._keys = []
         keys = list(keys)
         known = {id(history) for history in self._keys}
         self._keys[:0] = [history for history in keys if id(history) not in known]

@@ -27,5 +27,9 @@ def _advance(state: State, seen: Seen, box: Box) -> list[State]:
 
 
 FAMILY = LimiterFamily(
-    "windows that follow each other from the first request", 11, (None, NEVER, ()), _advance
+    "windows that follow each other from the first request",
+    11,
+    (None, NEVER, ()),
+    _advance,
+    forgets=False,
 )

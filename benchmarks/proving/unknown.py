@@ -241,7 +241,7 @@ class Tally:
             and run.took_ns <= needed(run.limit, run.window_ns).time_ns
             for run in named
         ]
-        for name, value, unit, wanted in (
+        for name, value, unit, aim in (
             (
                 "probe: wrong names",
                 sum(run.wrong for run in self.runs),
@@ -263,7 +263,7 @@ class Tally:
                 "unit": unit,
                 "peer": None,
                 "ratio": None,
-                "wanted": wanted,
+                "wanted": aim,
             }
 
     @property

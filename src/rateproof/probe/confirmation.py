@@ -13,10 +13,10 @@ from random import Random
 
 from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
-from rateproof.probe.plan import Outcomes, disjoint, random_schedules
+from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
 from rateproof.probe.seen import Box, History, Steps
 
-__all__ = ["PREDICTIONS", "Confirmation"]
+__all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
 
 PREDICTIONS = 12
 EXCLUDING = 3
@@ -24,7 +24,7 @@ BUSY = 3
 _BOXES = 4
 _MORE = 1  # keys against each rival than it takes: some tell less than they promise
 _DRAWN = 40
-_ROW = 20
+_ROW = 20  # denials
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Confirmation:
         keys: on how many keys.
         excluded: how many keys each rival does not explain.
         alike: rivals that would answer the same, within the intervals.
+        stood: keys that every name has to stand went as foreseen, too.
     """
 
     candidate: tuple[LimiterFamily, int]
@@ -44,6 +45,7 @@ class Confirmation:
     keys: int = 0
     excluded: dict[LimiterFamily, int] = field(default_factory=dict)
     alike: list[LimiterFamily] = field(default_factory=list)
+    stood: bool = False
 
     @property
     def open(self) -> list[LimiterFamily]:
@@ -57,7 +59,17 @@ class Confirmation:
     @property
     def done(self) -> bool:
         """True if it may be named."""
+        return self.foretold and self.stood
+
+    @property
+    def foretold(self) -> bool:
+        """True if enough was foretold, and all rivals are excluded."""
         return self.true >= PREDICTIONS and not self.open
+
+
+def alone(proof: Confirmation, left: Hypotheses) -> bool:
+    """Tell if nothing else is possible but what would answer the same."""
+    return {kind.family for kind in left.kinds()} - {*proof.alike} <= {proof.candidate[0]}
 
 
 def rivals(left: Hypotheses, kind: Kind) -> dict[LimiterFamily, Sequence[Box]]:
@@ -102,7 +114,6 @@ def schedules_for(
     width_ns: int,
     most_requests: int,
     most_ns: int,
-    alone: bool,
     first: bool,
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
@@ -115,32 +126,38 @@ def schedules_for(
         width_ns: how closely the instant of a decision will be known.
         most_requests: in all.
         most_ns: how long the round may take.
-        alone: nothing else is possible; if not, that comes first.
         first: no key that every name has to stand was sent.
+
+    As long as something else is possible, that comes first.
     """
     limit, window_ns = kind.limit, window_of(kind)
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
     chosen: list[Steps] = []
-    for steps, share in _always(kind.family.at_first or limit, window_ns) if first else ():
-        if steps[-1][0] <= most_ns and share * _requests(steps) <= most_requests:
+    for steps in always(kind) if first else ():
+        if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
             chosen.append(steps)
             most_requests -= _requests(steps)
     drawn = [
         *random_schedules(window_ns, limit, random, _DRAWN),
         *_pointed(limit, window_ns, random),
-        *_edges(kind, width_ns, random),
+        *_edges(kind, start_ns, width_ns, random),
+        _reopened(limit, window_ns),
+        _halves(limit, window_ns),
     ]
+    only = alone(proof, left)
     proof.alike = []  # what looked the same before may not, now that more is known
     told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
     possible = {rival for _, apart in told.values() for rival in apart}
     proof.alike = [
         family
         for family, boxes in rivals(left, kind).items()
-        if family in proof.open and any((family, box) not in possible for box in boxes)
+        if family in proof.open
+        and family in left.boxes
+        and not possible >= {(family, box) for box in boxes}
     ]
     need = {rival: EXCLUDING + _MORE - proof.excluded[rival[0]] for rival in possible}
     missing = PREDICTIONS - proof.true
-    if not alone:
+    if not only:
         need = {rival: 1 for rival in possible if rival[0] in left.boxes}
         missing = 0
     for steps in chosen:
@@ -213,12 +230,10 @@ def _count(told: _Told, need: dict[_Rival, int]) -> int:
     return told[0]
 
 
-def _always(limit: int, window_ns: int) -> Iterator[tuple[Steps, int]]:
-    """Keys that every name has to stand, and of how much of the requests each may take one part."""
-    yield _row(limit, window_ns), 1
-    yield _reopened(limit, window_ns), 1
-    yield _halves(limit, window_ns), 1
-    yield _busy(limit, window_ns), 2
+def always(kind: Kind) -> list[Steps]:
+    """Keys that every name has to stand."""
+    limit, window_ns = kind.family.at_first or kind.limit, window_of(kind)
+    return [_row(limit, window_ns), _busy(limit, window_ns)]
 
 
 def window_of(kind: Kind) -> int:
@@ -264,7 +279,7 @@ def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
     """Schedules on which families differ, at any phase."""
     few = min(2, limit)
     for part in (2, 4, 6, 8):
-        shift = random.randrange(window_ns)
+        shift = random.randrange(window_ns // 2)
         early, back = part * window_ns // 10, window_ns + window_ns // 12
         late = 10 * window_ns // 11
         for steps in (
@@ -273,20 +288,23 @@ def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
             ((0, limit), (back, (limit + 1) // 2), (back + early, limit)),
             ((0, limit), (early + back, limit), (2 * window_ns + early // 2, limit)),
             ((0, few), (early, limit), (back, few), (back + early, limit)),
+            ((0, 1), (back + window_ns // 8, limit), (2 * window_ns + window_ns // 9, few)),
         ):
             yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
 
 
-def _edges(kind: Kind, width_ns: int, random: Random) -> Iterator[Steps]:
-    """Denied just before the window ends, admitted just after, at any phase."""
-    window_ns = window_of(kind)
-    margin_ns = max(window_ns // 100, 2 * width_ns)
-    late_ns = max(1, kind.low_ns * (window_ns // kind.high_ns) - margin_ns)
-    for count in (1, min(2, kind.limit), kind.limit):
+def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
+    """Denied just before the key comes back, admitted just after, at any phase."""
+    window_ns, point = window_of(kind), kind.middle().point()
+    apart_ns = (kind.high_ns - kind.low_ns) * (window_ns // kind.high_ns)
+    margin_ns = max(window_ns // 200, 2 * width_ns + apart_ns)
+    for count in (1, 1, min(2, kind.limit), kind.limit):
         for _ in range(2):
-            shift = random.randrange(window_ns)
-            steps = (0, kind.limit), (late_ns, 1), (window_ns + margin_ns, count)
-            yield tuple((shift + at_ns, requests) for at_ns, requests in steps)
+            shift = random.randrange(window_ns // 2)
+            at_ns = recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns)
+            if at_ns is not None and at_ns > margin_ns:
+                late, back = shift + at_ns - margin_ns, shift + at_ns + margin_ns
+                yield (shift, kind.limit), (late, 1), (back, count)
 
 
 def _requests(steps: Steps) -> int:

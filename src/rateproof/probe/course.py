@@ -12,6 +12,8 @@ from typing import Protocol
 from rateproof.probe.confirmation import (
     PREDICTIONS,
     Confirmation,
+    alone,
+    always,
     count_excluded,
     count_predictions,
     schedules_for,
@@ -434,14 +436,14 @@ class _Run:
             spare_ns = self._end_ns - start_ns
             windows = sorted(map(window_of, left.kinds()))
             window_ns = windows[len(windows) // 4]  # those of clocks, the longest, are known last
-            most_ns = max(_LEAST_ROUND_NS, longer * 3 * window_ns // 2)
+            most_ns = max(_LEAST_ROUND_NS, longer * 9 * window_ns // 4)
             kept_ns = min(_KEPT * window_ns, self._budget.time_ns // 2)
             schedules = plan(
                 contenders(left),
                 course.limit,
                 start_ns,
                 width_ns=course.interval_ns,
-                most_requests=min(self._spare(_REFUTED), 64 + 5 * course.limit),
+                most_requests=min(self._spare(_REFUTED), 64 + 4 * course.limit),
                 most_ns=min(most_ns, slowest_ns, spare_ns - kept_ns),
                 most_schedules=1 if course.shared else None,
             )
@@ -495,27 +497,27 @@ class _Run:
         count_excluded(proof, left, kind, course.keys)
         for _ in range(_CONFIRMING):
             start_ns = sender.now_ns() + _LEAD_NS
-            alone = len({each.family for each in left.kinds()} - {*proof.alike}) == 1
-            schedules = schedules_for(
-                proof,
-                left,
-                kind,
-                start_ns,
-                width_ns=course.interval_ns,
-                most_requests=self._spare(_CONFIRMED),
-                most_ns=min(self._end_ns - start_ns, (3 if alone else 2) * window_of(kind)),
-                alone=alone,
-                first=alone and not self._stood(kind),
-            )
+            only = alone(proof, left)
+            first, schedules = only and not self._stood(kind), list[Steps]()
+            for windows in (3,) if only else (2, 3):
+                schedules = schedules or schedules_for(
+                    proof,
+                    left,
+                    kind,
+                    start_ns,
+                    width_ns=course.interval_ns,
+                    most_requests=self._spare(_CONFIRMED),
+                    most_ns=min(self._end_ns - start_ns, windows * window_of(kind)),
+                    first=first,
+                )
             schedules += self._closer(left, kind, start_ns, schedules)
             if not schedules:
                 break
-            if alone:
+            if only and {*schedules} >= {*always(kind)}:
                 self._standing = (kind.limit, window_of(kind))
             histories = self._send(schedules, start_ns, window_of(kind))
-            if alone:
-                self._reuse(kind)
-            left = self._learn(left, histories, careful=1)
+            again = self._reused(kind) if only else []
+            left = self._learn(left, [*histories, *again], careful=1)
             for careful in range(2, 2 + _THOROUGH):
                 if {each.family for each in left.kinds()} - {kind.family, *proof.alike}:
                     left.learn((), careful=careful)
@@ -525,25 +527,29 @@ class _Run:
                 if (each.family, each.limit) == (kind.family, kind.limit)
             ]
             if not found:
-                course.surprises += alone  # one of many was a guess, and no prediction of a name
+                course.surprises += only  # one of many was a guess, and no prediction of a name
                 proof.true = 0
                 return False
             kind = found[0]
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
+            proof.stood = self._stood(kind) and (self._first is None or course.shared)
             if proof.done and kind.tight and not proof.alike:
                 break
         return True
 
-    def _reuse(self, kind: Kind) -> None:
+    def _reused(self, kind: Kind) -> list[History]:
         """Ask the first key again, idle for three cycles after denials, for more than it can save."""
         course, now_ns, requests = self._course, self._sender.now_ns(), beyond(kind.limit)
         if self._first is None or course.shared or self._spare(_CONFIRMED) < requests:
-            return
+            return []
         hit, key = self._first
-        if now_ns - key[-1].received_ns > _IDLE * window_of(kind):
-            key += volleys(hit(requests, now_ns, requests))
-            self._first = None
+        at_ns = max(now_ns, key[-1].received_ns + _IDLE * window_of(kind))
+        if at_ns > min(self._end_ns, now_ns + window_of(kind)):
+            return []
+        key += volleys(hit(requests, at_ns, requests))
+        self._first = None
+        return [key]
 
     def _stood(self, kind: Kind) -> bool:
         """Tell if keys that every name has to stand were sent for such a limit and window."""

@@ -156,19 +156,23 @@ class Hypotheses:
         """Drop what does not explain these keys too; what no box explains is dropped whole.
 
         Args:
-            keys: what was seen of them.
+            keys: what was seen of them, for the first time or since then.
             careful: look at more and smaller boxes, the smaller the higher, before anything is named.
             anew: these are all keys, those that were learned before among them.
         """
         self._kinds = []
         if anew:
             self._keys = []
-        self._keys[:0] = keys  # asked first: the others are explained by what was left
+        keys = list(keys)
+        known = {id(history) for history in self._keys}
+        self._keys[:0] = [history for history in keys if id(history) not in known]
         all_tries = _TRIES * (_CAREFUL if careful else 1)
         tries = max(_LEAST_TRIES, all_tries // max(1, len(self.boxes)))
         left: dict[LimiterFamily, list[Box]] = {}
         for family, boxes in self.boxes.items():
-            if refined := self._refined(family, boxes, tries, 1 / _CAREFUL**careful):
+            # What was left explains the other keys.
+            these = [box for box in boxes if explains(family, box, keys)]
+            if refined := self._refined(family, these, tries, 1 / _CAREFUL**careful):
                 left[family] = refined
             elif boxes:
                 self.fallen[family] = self._best(family, boxes)
@@ -192,8 +196,8 @@ class Hypotheses:
     def _refined(
         self, family: LimiterFamily, boxes: list[Box], tries: int, finest: float
     ) -> list[Box]:
-        """Keep what explains everything, and halve the widest as long as there are tries."""
-        pending = [(-_width(box), box) for box in boxes if self._explains(family, box)]
+        """Halve the widest of what explains everything as long as there are tries."""
+        pending = [(-_width(box), box) for box in boxes]
         heapify(pending)
         while pending and pending[0][0] < -finest and tries > 0 and len(pending) < _MOST_BOXES:
             _, box = heappop(pending)

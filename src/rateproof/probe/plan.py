@@ -14,7 +14,16 @@ from rateproof.probe.family import LimiterFamily, admissions
 from rateproof.probe.inference import Hypotheses, spread
 from rateproof.probe.seen import Box, Steps
 
-__all__ = ["Contender", "Outcomes", "beyond", "contenders", "disjoint", "plan", "random_schedules"]
+__all__ = [
+    "Contender",
+    "Outcomes",
+    "beyond",
+    "contenders",
+    "disjoint",
+    "plan",
+    "random_schedules",
+    "recovery",
+]
 
 Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
@@ -159,18 +168,23 @@ def _windows(contending: Sequence[Contender], limit: int) -> list[int]:
 
 def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: int) -> list[int]:
     """Some instants of the round between those at which contenders admit again, filled at 0."""
-    found = {_recovery(each, limit, start_ns, most_ns) for each in spread(contending, 40)}
+    found = {
+        recovery(each.family, each.point, limit, start_ns, most_ns)
+        for each in spread(contending, 40)
+    }
     back = sorted(instant for instant in found if instant is not None)
     return spread([(one + two) // 2 for one, two in pairwise(back)], _EDGES)
 
 
-def _recovery(contender: Contender, limit: int, start_ns: int, most_ns: int) -> int | None:
+def recovery(
+    family: LimiterFamily, point: Box, limit: int, start_ns: int, most_ns: int
+) -> int | None:
     """The instant at which a key filled at 0 of the round admits again, to a 4,000th; None if too late."""
     low_ns, high_ns = 0, most_ns
     for _ in range(12):
         at_ns = (low_ns + high_ns) // 2
         steps = ((start_ns, limit), (start_ns + at_ns, 1))
-        outcomes = admissions(contender.family, contender.point, steps)
+        outcomes = admissions(family, point, steps)
         if len(outcomes) == 2 and 1 in outcomes[1]:
             high_ns = at_ns
         else:
@@ -191,7 +205,7 @@ def _library(
     for window in windows:
         back = max(window + window // 50, window + _MARGIN_NS)
         for _ in range(2):
-            shift = random.randrange(window)
+            shift = random.randrange(window // 2)
             for steps in (
                 ((0, 1), (6 * window // 10, limit - 1), (back, few)),
                 ((0, 1), (6 * window // 10, limit - 1), (back, limit)),
@@ -201,6 +215,7 @@ def _library(
                 ((0, limit), (window // 2, 1), (back, limit)),
                 ((0, limit), (13 * window // 10, limit)),
                 ((0, limit), (back, few)),
+                ((0, 1), (12 * window // 10, limit), (21 * window // 10, few)),
                 ((0, limit), (window // 2, _ROW), (back, few)),
                 ((0, limit), (33 * window // 10, more)),
             ):
@@ -223,7 +238,7 @@ def beyond(limit: int) -> int:
 def random_schedules(window_ns: int, limit: int, random: Random, number: int) -> Iterator[Steps]:
     """Some volleys of any size at any instants of two windows, the first of all of the limit or not."""
     for _ in range(number):
-        shift_ns = random.randrange(window_ns)
+        shift_ns = random.randrange(window_ns // 2)
         first = random.choice((limit, limit, limit, (limit + 1) // 2, 1))
         instants = sorted(random.randrange(window_ns // 20, 11 * window_ns // 5) for _ in range(4))
         sizes = [random.choice((1, 2, min(3, limit), (limit + 1) // 2, limit)) for _ in instants]

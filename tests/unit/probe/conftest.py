@@ -11,13 +11,10 @@ from proving import simulated as of
 
 @pytest.fixture(scope="session")
 def simulated() -> SimpleNamespace:
-    """The limiters, by the name of their family, and what sends to them."""
-
-    one = "token-bucket, of which a fresh key has one"
-    limiters = of.LIMITERS | {one: of.LIMITERS["token-bucket that begins with one token"]}
+    """The of.LIMITERS, by the name of their family, and what sends to them."""
 
     def make(name, limit, window_ns, phase_ns=0):
-        return limiters[name](limit, window_ns, phase_ns)
+        return of.LIMITERS[name](limit, window_ns, phase_ns)
 
     return SimpleNamespace(
         make=make,

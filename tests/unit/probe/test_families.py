@@ -58,7 +58,9 @@ def test_a_box_around_the_truth_is_never_refuted(family, simulated):
         for _ in range(rng.randint(1, 10)):
             at_ns += rng.choice((rng.randrange(1, window_ns // 4), rng.randrange(1, 2 * window_ns)))
             for _ in range(rng.randint(1, 6)):
-                took_ns = rng.randrange(1, rng.choice((window_ns // 20, window_ns // 3)))
+                took_ns = rng.randrange(
+                    1, rng.choice((window_ns // 20, window_ns // 3, 2 * window_ns))
+                )
                 sent.append((at_ns + rng.randint(0, took_ns), at_ns, at_ns + took_ns))
         history = []
         for decided_ns, sent_ns, received_ns in sorted(sent):

@@ -20,13 +20,9 @@ def opened(*, by_admitted: bool = False, by_denied: bool = False) -> Advance:
         going_on = most > 0 and sent_ns < high_ns + box.high_ns
         if denied and admitted + going_on * most < limit:
             return []
+        if received_ns - sent_ns >= box.low_ns:
+            return _long(state, seen, limit, going_on=going_on)
         after: list[State] = []
-        if received_ns - sent_ns >= box.low_ns:  # several windows may have been opened
-            if going_on:
-                after.append((low_ns, received_ns, least, min(limit, most + admitted)))
-            if admitted:
-                after.append((sent_ns, received_ns, 1, min(limit, admitted)))
-            return after
         if going_on and least + admitted <= limit and (not denied or most + admitted >= limit):
             count = (limit, limit) if denied else (least + admitted, min(limit, most + admitted))
             if (by_admitted and admitted) or (by_denied and denied):
@@ -46,6 +42,17 @@ def opened(*, by_admitted: bool = False, by_denied: bool = False) -> Advance:
         return after
 
     return advance
+
+
+def _long(state: State, seen: Seen, limit: int, *, going_on: bool) -> list[State]:
+    """The states after a volley that is longer than a window: several may have been opened in it."""
+    low_ns, _, least, most = state
+    after: list[State] = []
+    if going_on:
+        after.append((low_ns, seen.received_ns, least, min(limit, most + seen.admitted)))
+    if seen.admitted:
+        after.append((seen.sent_ns, seen.received_ns, 1, min(limit, seen.admitted)))
+    return after
 
 
 FAMILY = LimiterFamily(FIRST_HIT_WINDOW, 1, (0, 0, 0, 0), opened())

@@ -186,7 +186,10 @@ _Told = tuple[int, set[_Rival]]
 
 def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:
     close = rivals(left, kind)
-    return [(family, box) for family in proof.open for box in close[family]]
+    against = dict.fromkeys(
+        [*proof.open, *(family for family in left.boxes if family not in proof.alike)]
+    )
+    return [(family, box) for family in against for box in close.get(family, ())]
 
 
 def _told(

@@ -79,7 +79,9 @@ def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, **pr
         limit=limit,
         hypotheses=hypotheses,
         keys=[key],
-        proof=Confirmation((families[0], limit), **({"true": 12, "keys": 4} | proof)),
+        proof=Confirmation(
+            (families[0], limit), **({"true": 12, "keys": 4, "stood": True} | proof)
+        ),
     )
     return replace(found, course=course, kinds=hypotheses.kinds())
 

@@ -22,7 +22,6 @@ PREDICTIONS = 12
 EXCLUDING = 3
 BUSY = 3
 _BOXES = 4
-_MORE = 1  # keys against each rival than it takes: some tell less than they promise
 _DRAWN = 40
 _ROW = 20  # denials
 
@@ -155,7 +154,7 @@ def schedules_for(
         and family in left.boxes
         and not possible >= {(family, box) for box in boxes}
     ]
-    need = {rival: EXCLUDING + _MORE - proof.excluded[rival[0]] for rival in possible}
+    need = {rival: EXCLUDING - proof.excluded[rival[0]] for rival in possible}
     missing = PREDICTIONS - proof.true
     if not only:
         need = {rival: 1 for rival in possible if rival[0] in left.boxes}

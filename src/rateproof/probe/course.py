@@ -47,12 +47,12 @@ _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
-_AT_MOST, _AFTER_SURPRISE = 1.1, 1.5  # times what naming takes
+_AT_MOST, _AFTER_SURPRISE = 1, 1.5  # times what naming takes
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _CONFIRMING = 5  # rounds
 _ROUGHLY = 10  # parts of a window, of which one more or less does not matter
-_REFUTED, _CONFIRMED = 0.55, 1.2
+_REFUTED, _CLOSER, _CONFIRMED = 0.55, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 
@@ -270,7 +270,7 @@ class _Run:
         course.keys[-1] = key
         self._first = hit, key
         more = course.limit > sum(each.admitted for each in alone)
-        if more and not course.shared and alone[-1].denied:
+        if alone and more and not course.shared and alone[-1].denied:
             self._stuck(alone, filled, back)
         if not back:
             return None
@@ -568,7 +568,7 @@ class _Run:
             kind.limit,
             start_ns,
             width_ns=self._course.interval_ns,
-            most_requests=self._spare(_CONFIRMED) - spent,
+            most_requests=self._spare(_CLOSER) - spent,
             most_ns=min(self._end_ns - start_ns, 2 * window_of(kind)),
             most_schedules=3,
         )

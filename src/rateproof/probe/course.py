@@ -157,6 +157,12 @@ class Course:
     interval_ns: int = 2 * GRANULARITY_NS
     again_ns: int = 0
 
+    @property
+    def width_ns(self) -> int:
+        """How long all but the slowest volleys took: as closely an instant of one will be known."""
+        widths = sorted(seen.received_ns - seen.sent_ns for key in self.keys for seen in key)
+        return widths[len(widths) * 9 // 10] if widths else self.interval_ns
+
     def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
         """Note what came of a round, and what it says of the limit and of the keys."""
         self.keys += histories
@@ -442,7 +448,7 @@ class _Run:
                 contenders(left),
                 course.limit,
                 start_ns,
-                width_ns=course.interval_ns,
+                width_ns=course.width_ns,
                 most_requests=min(self._spare(_REFUTED), 64 + 4 * course.limit),
                 most_ns=min(most_ns, slowest_ns, spare_ns - kept_ns),
                 most_schedules=1 if course.shared else None,
@@ -505,7 +511,7 @@ class _Run:
                     left,
                     kind,
                     start_ns,
-                    width_ns=course.interval_ns,
+                    width_ns=course.width_ns,
                     most_requests=self._spare(_CONFIRMED),
                     most_ns=min(self._end_ns - start_ns, windows * window_of(kind)),
                     first=first,
@@ -567,7 +573,7 @@ class _Run:
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
             start_ns,
-            width_ns=self._course.interval_ns,
+            width_ns=self._course.width_ns,
             most_requests=self._spare(_CLOSER) - spent,
             most_ns=min(self._end_ns - start_ns, 2 * window_of(kind)),
             most_schedules=3,

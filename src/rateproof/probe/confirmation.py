@@ -22,8 +22,8 @@ PREDICTIONS = 12
 EXCLUDING = 3
 BUSY = 3
 _BOXES = 4
-_MORE = 1  # keys against each rival than it takes: some tell less than they promise
 _DRAWN = 40
+_LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
 
 
@@ -155,7 +155,8 @@ def schedules_for(
         and family in left.boxes
         and not possible >= {(family, box) for box in boxes}
     ]
-    need = {rival: EXCLUDING + _MORE - proof.excluded[rival[0]] for rival in possible}
+    more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
+    need = {rival: more - proof.excluded[rival[0]] for rival in possible}
     missing = PREDICTIONS - proof.true
     if not only:
         need = {rival: 1 for rival in possible if rival[0] in left.boxes}
@@ -300,6 +301,10 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
     """Denied just before the key comes back, admitted just after, at any phase."""
     window_ns, point = window_of(kind), kind.middle().point()
     apart_ns = (kind.high_ns - kind.low_ns) * (window_ns // kind.high_ns)
+    if kind.family.other in {"phase", "tick"}:
+        others = [(box.other_low_ns, box.other_high_ns) for box in kind.boxes]
+        unknown_ns = max(high_ns for _, high_ns in others) - min(low_ns for low_ns, _ in others)
+        apart_ns += min(unknown_ns, window_ns // 10)
     margin_ns = max(window_ns // 200, 2 * width_ns + apart_ns)
     for count in (1, 1, min(2, kind.limit), kind.limit):
         for _ in range(2):

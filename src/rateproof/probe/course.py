@@ -47,12 +47,12 @@ _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
-_AT_MOST, _AFTER_SURPRISE = 1.1, 1.5  # times what naming takes
+_AT_MOST, _AFTER_SURPRISE = 1, 1.5  # times what naming takes
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _CONFIRMING = 5  # rounds
 _ROUGHLY = 10  # parts of a window, of which one more or less does not matter
-_REFUTED, _CONFIRMED = 0.55, 1.2
+_REFUTED, _CLOSER, _CONFIRMED = 0.55, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 
@@ -156,6 +156,12 @@ class Course:
     several: Several | None = None
     interval_ns: int = 2 * GRANULARITY_NS
     again_ns: int = 0
+
+    @property
+    def width_ns(self) -> int:
+        """How long all but the slowest volleys took: as closely an instant of one will be known."""
+        widths = sorted(seen.received_ns - seen.sent_ns for key in self.keys for seen in key)
+        return widths[len(widths) * 9 // 10] if widths else self.interval_ns
 
     def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
         """Note what came of a round, and what it says of the limit and of the keys."""
@@ -270,7 +276,7 @@ class _Run:
         course.keys[-1] = key
         self._first = hit, key
         more = course.limit > sum(each.admitted for each in alone)
-        if more and not course.shared and alone[-1].denied:
+        if alone and more and not course.shared and alone[-1].denied:
             self._stuck(alone, filled, back)
         if not back:
             return None
@@ -442,7 +448,7 @@ class _Run:
                 contenders(left),
                 course.limit,
                 start_ns,
-                width_ns=course.interval_ns,
+                width_ns=course.width_ns,
                 most_requests=min(self._spare(_REFUTED), 64 + 4 * course.limit),
                 most_ns=min(most_ns, slowest_ns, spare_ns - kept_ns),
                 most_schedules=1 if course.shared else None,
@@ -505,7 +511,7 @@ class _Run:
                     left,
                     kind,
                     start_ns,
-                    width_ns=course.interval_ns,
+                    width_ns=course.width_ns,
                     most_requests=self._spare(_CONFIRMED),
                     most_ns=min(self._end_ns - start_ns, windows * window_of(kind)),
                     first=first,
@@ -567,8 +573,8 @@ class _Run:
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
             start_ns,
-            width_ns=self._course.interval_ns,
-            most_requests=self._spare(_CONFIRMED) - spent,
+            width_ns=self._course.width_ns,
+            most_requests=self._spare(_CLOSER) - spent,
             most_ns=min(self._end_ns - start_ns, 2 * window_of(kind)),
             most_schedules=3,
         )

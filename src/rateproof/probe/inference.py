@@ -83,9 +83,9 @@ class Kind(NamedTuple):
 
     @property
     def close(self) -> bool:
-        """True if the window is known to 4 parts in 100, or as closely as answers allow, and longer than they."""
+        """True if the window is known to 5 parts in 100, or as closely as answers allow, and longer than they."""
         longer = self._times * self.low_ns > _LONGER * self.interval_ns
-        return longer and self._within(25, 6) and self._within(_ROUGHEST, 0)
+        return longer and self._within(20, 6) and self._within(_ROUGHEST, 0)
 
     @property
     def tight(self) -> bool:

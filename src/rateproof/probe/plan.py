@@ -29,6 +29,8 @@ Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
 
 _LEAST_WORTH = 0.01
+_LEAST_SHARE, _PATIENT, _LONG_NS = 0.15, 0.05, 12_000_000_000
+"""Of what the first schedule tells; in a round so long that waiting for another costs more."""
 _MOST_SCHEDULES = 10
 _EACH = 5
 _SCALES = 3
@@ -108,13 +110,15 @@ def plan(
         if steps[-1][0] <= most_ns and sum(count for _, count in steps) <= most_requests:
             apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
+    least = _LEAST_WORTH
     while apart and len(chosen) < (most_schedules or _MOST_SCHEDULES):
         worth, steps = max(
             (_worth(pairs, contending) / _cost(steps, most_ns), steps)
             for steps, pairs in apart.items()
         )
-        if worth * _cost(steps, most_ns) < _LEAST_WORTH:
+        if (worth := worth * _cost(steps, most_ns)) < least:
             break
+        least = max(least, worth * (_LEAST_SHARE if most_ns < _LONG_NS else _PATIENT))
         told = apart.pop(steps)
         most_requests -= sum(count for _, count in steps)
         chosen.append(steps)

@@ -512,7 +512,7 @@ class _Run:
                     kind,
                     start_ns,
                     width_ns=course.width_ns,
-                    most_requests=self._spare(_CONFIRMED),
+                    most_requests=self._spare(_CONFIRMED) - self._reserved,
                     most_ns=min(self._end_ns - start_ns, windows * window_of(kind)),
                     first=first,
                 )
@@ -544,6 +544,11 @@ class _Run:
                 break
         return True
 
+    @property
+    def _reserved(self) -> int:
+        """The requests that are kept for the first key."""
+        return beyond(self._course.limit) if self._first and not self._course.shared else 0
+
     def _reused(self, kind: Kind) -> list[History]:
         """Ask the first key again, idle for three cycles after denials, for more than it can save."""
         course, now_ns, requests = self._course, self._sender.now_ns(), beyond(kind.limit)
@@ -574,7 +579,7 @@ class _Run:
             kind.limit,
             start_ns,
             width_ns=self._course.width_ns,
-            most_requests=self._spare(_CLOSER) - spent,
+            most_requests=self._spare(_CLOSER) - self._reserved - spent,
             most_ns=min(self._end_ns - start_ns, 2 * window_of(kind)),
             most_schedules=3,
         )

@@ -29,7 +29,7 @@ Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
 
 _LEAST_WORTH = 0.01
-_LEAST_SHARE, _PATIENT, _LONG_NS = 0.15, 0.05, 12_000_000_000
+_LEAST_SHARE, _PATIENT, _LONG_NS = 0.15, 0.02, 12_000_000_000
 """Of what the first schedule tells; in a round so long that waiting for another costs more."""
 _MOST_SCHEDULES = 10
 _EACH = 5
@@ -106,7 +106,8 @@ def plan(
     library = sorted({*_library(windows, edges, limit, random)})
     drawn = random.sample(library, min(len(library), 15 + _FORETOLD // len(contending)))
     apart: dict[Steps, set[tuple[int, int]]] = {}
-    for steps in {*_polls(edges, limit), *drawn}:
+    middle = windows[len(windows) // 2]
+    for steps in {*_polls(edges, limit), *_structure(middle, limit), *drawn}:
         if steps[-1][0] <= most_ns and sum(count for _, count in steps) <= most_requests:
             apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
@@ -232,6 +233,16 @@ def _polls(edges: Sequence[int], limit: int) -> Iterator[Steps]:
     for every in (1, 2):
         if polls := edges[::every]:
             yield ((0, limit), *((at_ns, 1) for at_ns in polls))
+
+
+def _structure(window_ns: int, limit: int) -> Iterator[Steps]:
+    """On what a window begins, and what denials do to it: told at any phase, by few keys."""
+    few, back = min(2, limit), window_ns + window_ns // 10
+    yield ((0, 1), (12 * window_ns // 10, limit), (21 * window_ns // 10, few))
+    yield tuple(
+        step for step in ((0, 1), (6 * window_ns // 10, limit - 1), (back, limit)) if step[1]
+    )
+    yield ((0, limit), (window_ns // 2, _ROW), (back, few))
 
 
 def beyond(limit: int) -> int:

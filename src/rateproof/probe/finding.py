@@ -241,7 +241,9 @@ def _named(kind: Kind, finding: Finding) -> str:
     """The policy, the family where that says more, and how closely the window is known."""
     apart = "" if kind.family.plain else f" ({kind.family.name})"
     figure = kind.figure
-    off = "" if figure.round else f" (± {format_duration(figure.error_ns)})"
+    step = 10 ** max(0, len(str(figure.error_ns)) - 2)
+    error_ns = -(-figure.error_ns // step) * step
+    off = "" if figure.round else f" (± {format_duration(error_ns)})"
     return f"{kind.quota(delaying=finding.delaying)}{apart}{off}"
 
 

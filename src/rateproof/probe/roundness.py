@@ -68,7 +68,7 @@ def _only(units: list[tuple[int, int]], low_ns: int, high_ns: int, interval_ns: 
         error_ns = max(each_ns - low_ns, high_ns - each_ns)
         if error_ns <= max(_CLOSE * each_ns, _INTERVALS * interval_ns):
             return Figure(limit, window_ns, round(error_ns * limit), round=True)
-    middle_ns = _four_digits(sqrt(low_ns * high_ns))
+    middle_ns = _digits(sqrt(low_ns * high_ns), high_ns - low_ns)
     return Figure(1, middle_ns, max(middle_ns - low_ns, high_ns - middle_ns), round=False)
 
 
@@ -87,6 +87,8 @@ def _rank(number: int, unit: int) -> int:
     return min(len(digits), 4)
 
 
-def _four_digits(ns: float) -> int:
-    step: int = 10 ** max(0, len(str(int(ns))) - 4)
+def _digits(ns: float, width_ns: int) -> int:
+    """As many digits as the bounds allow, four at most."""
+    least = len(str(int(ns))) - 4
+    step: int = 10 ** max(0, least, len(str(width_ns)) - 2)
     return max(1, round(ns / step) * step)

@@ -11,7 +11,7 @@ RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name '
 # Times that `make league` runs every row.
 RUNS ?= 1
 
-.PHONY: env demo league check test test-slow soak lint types imports test-python test-rust fuzz lock clean
+.PHONY: env demo league check test beside alone test-slow soak lint types imports test-python test-rust models fuzz lock clean
 
 env: $(STAMP)
 
@@ -32,7 +32,10 @@ demo: env
 league: env
 	$(BIN)/python -m league --runs $(RUNS)
 
-test: lint types imports test-rust test-python
+# What waits leaves the processors to what compiles.
+test: lint types imports
+	$(MAKE) --no-print-directory -j2 test-rust beside
+	$(MAKE) --no-print-directory alone
 
 # What is quick enough to run after every change.
 check: lint types imports
@@ -45,7 +48,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
 
-test-slow: env
+test-slow: env models
 	$(BIN)/pytest $(BESIDE) -m 'slow and not alone'
 	$(BIN)/pytest -q -m 'slow and alone'
 
@@ -55,17 +58,25 @@ SOAK_SECONDS ?= 600
 soak: env
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -q -s -m slow tests/integration/test_soak.py
 
-test-python: env
+test-python: beside alone
+
+beside: env
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not alone'
+
+alone: env
 	$(BIN)/pytest -q -m 'alone and not slow'
 
 test-rust:
 	@command -v cargo >/dev/null || echo "No cargo on the path: the Rust tests and lints are left out."
 	@if command -v cargo >/dev/null; then cd rust && cargo fmt --check \
-	  && cargo clippy --quiet --locked --all-targets -- -D warnings \
-	  && cargo test --quiet --locked --workspace --exclude rateproof-python \
-	  && RUSTFLAGS="--cfg loom" cargo test --quiet --locked --release --package rateproof-enforce \
-	    --lib --target-dir target/loom models; fi
+	  && nice cargo clippy --quiet --locked --all-targets -- -D warnings \
+	  && nice cargo test --quiet --locked --workspace --exclude rateproof-python; fi
+
+# Every interleaving of the steps of the native table.
+models:
+	@command -v cargo >/dev/null || echo "No cargo on the path: the models are left out."
+	@if command -v cargo >/dev/null; then cd rust && RUSTFLAGS="--cfg loom" cargo test --quiet \
+	  --locked --profile models --package rateproof-enforce --lib --target-dir target/loom models; fi
 
 # Coverage-guided, without a nightly compiler. What is found becomes a unit test.
 FUZZ_SECONDS ?= 600

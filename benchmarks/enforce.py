@@ -1,4 +1,4 @@
-"""How fast the limiter is, against its peers in the same run.
+"""Speed of the limiter, against its peers in the same run.
 
     python benchmarks/enforce.py [PART ...] [--rounds N]
 

@@ -1,4 +1,4 @@
-"""How fast logs are judged.
+"""Speed of judging logs.
 
     python benchmarks/prove.py [PART ...] [--rounds N] [--events N] [--keys N]
 

@@ -1,4 +1,4 @@
-"""How fast clients are simulated, against other load testers in the same run.
+"""Speed of simulated clients, against other load testers in the same run.
 
     python benchmarks/simulate.py [PART ...] [--rounds N] [--seconds S] [--path FOLDER ...]
 

@@ -1,4 +1,4 @@
-"""Where the league's third-party software is, and which versions of it are there."""
+"""The league's third-party software: its places and versions."""
 
 import json
 import re

@@ -28,7 +28,7 @@ _CONSISTENT, _VIOLATED = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long one hunt may take.
+    """Time that one hunt may take.
 
     Args:
         hunt_s: without a violation, until it is stopped.
@@ -41,7 +41,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a hunt found.
+    """The findings of a hunt.
 
     Args:
         verdict: on over-admission: `consistent`, `violated` or `inconclusive`.
@@ -82,7 +82,7 @@ def judge(url: str, budget: Budget) -> Judgement:
 
 
 def read_report(printed: str, *, needless: str = "", headers: str = "") -> Judgement:
-    """What the JSON lines of `rateproof test` say.
+    """Read the JSON lines of `rateproof test`.
 
     Args:
         printed: a line for each iteration, and one for the totals.
@@ -100,8 +100,9 @@ def read_report(printed: str, *, needless: str = "", headers: str = "") -> Judge
     return Judgement(
         verdict=totals[-1]["verdict"],
         worst=max(
-            (totals[-1].get("worst") or {}).get("certain", 0),
+            *(found["certain"] for found in totals[-1].get("worst", ())),
             *(_worst(report["verdict"]) for report in iterations),
+            0,
             0,
         ),
         **_schedule(totals[-1]["reproductions"]),
@@ -140,19 +141,9 @@ def _seen_within_a_window(verdict: dict[str, Any]) -> Iterator[int]:
 
 def _hunt(url: str, folder: Path, budget: Budget) -> str:
     command = [
-        *(
-            sys.executable,
-            "-m",
-            "rateproof",
-            "test",
-            "--worst-time",
-            "0",
-            url,
-            "--no-start",
-            "--json",
-            "--fail-fast",
-        ),
-        *("--policy", POLICY, "--key", _KEY, "--claim", _CLAIM, "--out", str(folder)),
+        *(sys.executable, "-m", "rateproof", "test", url, "--policy", POLICY, "--key", _KEY),
+        *("--claim", _CLAIM, "--worst-time", "0", "--no-start", "--fail-fast", "--json"),
+        *("--out", str(folder)),
     ]
     if not budget.shrink_s:
         command.append("--no-shrink")

@@ -1,4 +1,4 @@
-"""What came out of each run of each row, as JSON lines."""
+"""Results of each run of each row, as JSON lines."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -50,7 +50,7 @@ class Result:
 
     @property
     def was_run(self) -> bool:
-        """Whether there is a verdict."""
+        """True if there is a verdict."""
         return self.verdict not in {"not run", "failed"}
 
     @property

@@ -1,4 +1,4 @@
-"""What the league knows of one limiter: how it is started, and what is known of it beforehand."""
+"""A row of the league: how its limiter is started, and what is known of it beforehand."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ POLICY = "5 per 5s"
 
 
 class Truth(StrEnum):
-    """Whether a limiter admits more than 5 in some 5 s, as its source says."""
+    """The truth of "admits more than 5 in some 5 s", as the limiter's source says."""
 
     YES = "yes"
     NO = "no"
@@ -20,7 +20,7 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one run of a row lives.
+    """The place of one run of a row.
 
     Args:
         port: the loopback port that the limiter is to listen on.

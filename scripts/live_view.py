@@ -60,7 +60,7 @@ def figures() -> Figures:
 
 
 def heading() -> Heading:
-    """What stands above the figures."""
+    """The description above the figures."""
     return Heading("http://127.0.0.1:8080/", "think", 4, 10 * MS)
 
 

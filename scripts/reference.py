@@ -55,7 +55,7 @@ def table(*rows: Iterable[str]) -> str:
 
 
 def flags(option: Option) -> str:
-    """How an option is told on the command line."""
+    """The form of an option on the command line."""
     told = [f"-{option.short}"] if option.short else []
     value = "" if option.switch or option.positional else f" {option.placeholder}"
     return ", ".join(f"`{flag}{value}`" for flag in [*told, option.flag])
@@ -86,7 +86,7 @@ def verb_page(verb: Verb) -> str:
 
 
 def accepted(option: Option) -> str:
-    """What a key of a scenario file may be."""
+    """Values of a key of a scenario file."""
     kind = option.kind
     if isinstance(kind, Section):
         return "a distribution"
@@ -98,14 +98,14 @@ def accepted(option: Option) -> str:
 
 
 def python(option: Option) -> str:
-    """What an option of the fixture may be."""
+    """Values of an option of the fixture."""
     if option.switch:
         return "True or False"
     return accepted(option).replace("a table", "a mapping").replace("an array", "a collection")
 
 
 def left_out(option: Option, behaviour: Any) -> str:
-    """What a behaviour does where a key is left out."""
+    """Value of a behaviour where a key is left out."""
     aimed = make_behaviour(behaviour.name, policy=ODD)
     default = {each.name: each.default for each in fields(behaviour)}.get(option.inside)
     if option.name == "rate":
@@ -183,7 +183,7 @@ def fixture_page() -> str:
     rows.append(
         [
             "`allow_inconclusive`",
-            "pass where it could not be told whether the limit holds",
+            "pass where it could not be told whether the limit holds, but something was admitted",
             "True or False",
             "False",
         ]
@@ -197,7 +197,7 @@ def fixture_page() -> str:
 
 
 def arguments(kind: type) -> list[list[str]]:
-    """What a record's docstring says of each of its fields."""
+    """Meaning of each field of a record, by its docstring."""
     _, _, text = (inspect.getdoc(kind) or "").partition("Args:\n")
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
     return [
@@ -309,7 +309,7 @@ def _table(kind: Section, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _variant(kind: Section, name: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    """What holds where the tag has this text; a table without a tag is of the default."""
+    """The schema where the tag has this text; a table without a tag is of the default."""
     assert kind.tag is not None
     condition: dict[str, Any] = {"properties": {kind.tag: {"const": name}}}
     if name != kind.default:

@@ -11,7 +11,7 @@ WANTED = {"Table::hit admitted, cost 1": "<= 50", "Table::hit denied": "<= 50"}
 
 
 def measure(_rounds: int) -> Iterator[Figure]:
-    """What `rust/enforce/benches/hit.rs` prints; it has rounds of its own."""
+    """The figures that `rust/enforce/benches/hit.rs` prints; it has rounds of its own."""
     cargo = program("cargo", "see https://rustup.rs")
     command = [
         cargo, "bench", "--quiet", "--locked", "--package", "rateproof-enforce", "--bench", "hit",

@@ -1,4 +1,4 @@
-"""How long `import rateproof` takes."""
+"""Time that `import rateproof` takes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""How much memory a stretch of the program takes at most, as Linux counts it."""
+"""The most memory that a stretch of the program takes, as Linux counts it."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How often `rateproof probe` is right about limiters whose policy is known."""
+"""Runs of `rateproof probe` that are right about limiters whose policy is known."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

@@ -104,7 +104,7 @@ def record() -> list[str]:
 
 
 def events(lines: list[str], *, whole_seconds: bool) -> Iterator[Event]:
-    """What each line says of when its request was decided."""
+    """The interval that each line gives for the decision on its request."""
     for line in lines:
         client, stamp, took, status, rest = line.split(" ", 4)
         retry_after, ratelimit = rest.strip('"').split('" "')

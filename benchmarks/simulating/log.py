@@ -1,4 +1,4 @@
-"""What the log costs: bytes of each event on disk, and throughput."""
+"""Costs of the log: bytes of each event on disk, and throughput."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which processors are used for what, and what else a reader of the figures must know."""
+"""The machine: processors and their uses, and what else a reader of the figures must know."""
 
 import os
 import platform

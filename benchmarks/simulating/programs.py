@@ -19,7 +19,7 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Ran:
-    """What a program said on stdout, and what it used."""
+    """The output of a program, and the resources that it used."""
 
     began_ns: int
     said: str

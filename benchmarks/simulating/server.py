@@ -32,7 +32,7 @@ http {{
 
 
 class Server:
-    """Where it is, and how many requests it has had."""
+    """An address, and the number of requests that came there."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/"

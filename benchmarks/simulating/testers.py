@@ -23,7 +23,7 @@ class Tester(ABC):
 
     @abstractmethod
     def turn(self, url: str, connections: int, seconds: int) -> tuple[Ran, int, float]:
-        """What it used, its requests, and in how many seconds it had them answered."""
+        """Resources used, requests, and the seconds in which they were answered."""
 
 
 class Rateproof(Tester):

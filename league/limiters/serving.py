@@ -1,4 +1,4 @@
-"""How the small applications of `league/apps` are served."""
+"""Servers of the small applications of `league/apps`."""
 
 from league.installed import APPS, BIN, GO_LIMITERS, NODE_MODULES
 from league.row import Place

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -126,6 +127,7 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
         "tolerance_ppm": tolerance.ppm,
         "granularity_ns": tolerance.granularity_ns,
         "denied_count": counted,
+        "fresh_keys": arguments.fresh_keys,
     }
     verdict = judge(log, policy, **told)
     if arguments.allow_untested:
@@ -140,10 +142,16 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     if keys is not None:
         for key in keys:
             emit(json.dumps(key.to_json()) if arguments.json else key.sentence())
-        say("\n".join(answer(verdict)))
+        say("\n".join([*answer(verdict), *(f"warning: {one}" for one in _warnings(log))]))
     else:
-        _tell(arguments, verdict)
+        _tell(arguments, verdict, _warnings(log))
     return VERDICT_CODES[verdict.outcome]
+
+
+def _warnings(log: EventLog) -> list[str]:
+    """What whoever made the log says is unreliable in it; it need not be one of ours."""
+    told = log.metadata.get("warnings")
+    return [printable(str(one)) for one in told] if isinstance(told, list) else []
 
 
 def _claims(arguments: argparse.Namespace) -> frozenset[str]:
@@ -155,9 +163,10 @@ def _tolerance(arguments: argparse.Namespace) -> Tolerance:
     return Tolerance(Tolerance().ppm if ppm is None else ppm, granularity_ns or 0)
 
 
-def _tell(arguments: argparse.Namespace, verdict: Verdict) -> None:
-    data = {"answer": answer(verdict)[0], **verdict.to_json()}
-    emit(json.dumps(data) if arguments.json else _text(verdict), sentences=not arguments.json)
+def _tell(arguments: argparse.Namespace, verdict: Verdict, warnings: Sequence[str] = ()) -> None:
+    data = {"answer": answer(verdict)[0], **verdict.to_json(), "warnings": warnings}
+    text = "\n".join([_text(verdict), *(f"warning: {one}" for one in warnings)])
+    emit(json.dumps(data) if arguments.json else text, sentences=not arguments.json)
 
 
 def _text(verdict: Verdict) -> str:
@@ -169,7 +178,7 @@ def _text(verdict: Verdict) -> str:
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:
-    """What a log is judged by: what was given, else what its metadata names, else the default."""
+    """The policy of a log: the one given, else the one in its metadata, else the default."""
     named = None
     if isinstance(noted, str):
         try:

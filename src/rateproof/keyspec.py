@@ -1,4 +1,4 @@
-"""Where in a request a client's identity lies: `query:clientId|header:X-Client-Id|ip`.
+"""The place of a client's identity in a request: `query:clientId|header:X-Client-Id|ip`.
 
 `a|b` takes the first that is present and not empty, `a+b` joins both. One
 notation serves the server, which reads identities, and the load generator,

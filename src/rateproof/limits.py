@@ -57,7 +57,7 @@ class RateproofStorage(LimitsTables, Storage, MovingWindowSupport, SlidingWindow
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What `wrap_exceptions` wraps."""
+        """Exceptions that `wrap_exceptions` wraps."""
         return StoreError
 
 
@@ -89,7 +89,7 @@ class AsyncRateproofStorage(aio.Storage, aio.MovingWindowSupport, aio.SlidingWin
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What `wrap_exceptions` wraps."""
+        """Exceptions that `wrap_exceptions` wraps."""
         return StoreError
 
     incr = _awaited(LimitsTables.incr)

@@ -37,7 +37,7 @@ _CLEAR: Final = "\r\x1b[K"
 _TICK_S: Final = 0.5
 _terminal = threading.RLock()
 _under_way: list[str] = []
-"""What is going on, the innermost last; guarded by the lock, as is all that is written."""
+"""Activities, the innermost last; guarded by the lock, as is all that is written."""
 
 
 def columns(stream: TextIO | None) -> int | None:

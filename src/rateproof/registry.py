@@ -1,4 +1,4 @@
-"""What lies in a folder of the package, found by looking there: nothing lists it a second time."""
+"""Registries: a folder of the package is read, and nothing lists it a second time."""
 
 from importlib import import_module
 from pathlib import Path

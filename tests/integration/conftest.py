@@ -2,22 +2,26 @@
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rateproof.enforce.stores.location import remove
 from rateproof.simulate.target import Target
+from tests.integration.client_session import SERVER, Terminal
 
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -161,6 +165,29 @@ def start(spawn, store, hide, listening):
         remove(f"server-{server.port}")  # its counters, where its store has none
 
 
+@pytest.fixture
+def start_tester(spawn, tmp_path):
+    """Start `rateproof test --json`, without a search for the worst."""
+
+    def started(url, *options, policy="5 per 1s", **settings):
+        fixed = ("--policy", policy, "--worst-time", 0, "--out", tmp_path, "--json")
+        return spawn("-m", "rateproof", "test", url, *fixed, *options, **settings)
+
+    return started
+
+
+@pytest.fixture
+def run_tester(start_tester):
+    """Run `rateproof test`; its exit code, the lines of its output, and its words."""
+
+    def run(url, *options, **settings):
+        process = start_tester(url, *options, **settings)
+        output, words = process.communicate(timeout=120)
+        return process.returncode, list(map(json.loads, output.splitlines())), words
+
+    return run
+
+
 class ScriptedServer:
     """Does to each request what its script says, and remembers the requests.
 
@@ -224,3 +251,37 @@ def scripted() -> Iterator[Callable[..., ScriptedServer]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[..., str]]:
+    """The URL of a server that answers 200 after a delay, one a delay for all tests of a file."""
+    started: dict[float, subprocess.Popen[str]] = {}
+    urls: dict[float, str] = {}
+
+    def url(delay: float = 0) -> str:
+        if delay not in urls:
+            process = started[delay] = subprocess.Popen(
+                [sys.executable, "-c", SERVER, str(delay)], stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            urls[delay] = f"http://127.0.0.1:{int(process.stdout.readline())}/"
+        return urls[delay]
+
+    yield url
+    for process in started.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def start(settings: str, **options: Any) -> Terminal:
+        opened.append(Terminal(settings, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()

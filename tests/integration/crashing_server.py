@@ -16,7 +16,7 @@ PORT, MODE, K = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 asked = Counter()
 
 
-def passes(client):
+def passes(client, _):
     kind = client if MODE == "requests" else None
     with lock:
         asked[kind] += 1

@@ -18,4 +18,4 @@ if MODE == "distrusts":
     full_until = time.monotonic() + WINDOW_S if BEGAN.exists() else 0.0
     BEGAN.touch()
 
-serve(PORT, lambda client: time.monotonic() >= full_until and has_room(client))
+serve(PORT, lambda client, _: time.monotonic() >= full_until and has_room(client))

@@ -6,18 +6,14 @@ nothing of each other, one for each fourth connection; `connections` has one a c
 """
 
 import sys
-import threading
 import time
 from collections import OrderedDict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
-from urllib.parse import parse_qs, urlsplit
+
+from limiter_process import LIMIT, WINDOW_S, lock, serve
 
 PORT, WAY = int(sys.argv[1]), sys.argv[2]
-LIMIT, WINDOW_S, KNOWN, WORKERS = 5, 1.0, 20, 4
+KNOWN, WORKERS = 20, 4
 
-lock = threading.Lock()
-connections = count()
 known = OrderedDict()
 
 
@@ -40,26 +36,4 @@ def has_room(client, connection):
     return passes
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def setup(self):
-        super().setup()
-        self.number = next(connections)
-
-    def do_GET(self):
-        (client,) = parse_qs(urlsplit(self.path).query)["clientId"]
-        self.send_response(200 if has_room(client, self.number) else 429)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    request_queue_size = 512
-
-
-Server(("127.0.0.1", PORT), Handler).serve_forever()
+serve(PORT, has_room)

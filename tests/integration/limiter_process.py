@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from urllib.parse import parse_qs, urlsplit
 
 LIMIT, WINDOW_S = 5, 1.0
@@ -24,15 +25,20 @@ def has_room(client):
 
 
 def serve(port, passes):
-    """Answer for ever: 200 where `passes(client)`, else 429."""
+    """Answer for ever: 200 where `passes(client, number of the connection)`, else 429."""
+    connections = count()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def setup(self):
+            super().setup()
+            self.number = next(connections)
+
         def do_GET(self):
             (client,) = parse_qs(urlsplit(self.path).query)["clientId"]
-            self.send_response(200 if passes(client) else 429)
+            self.send_response(200 if passes(client, self.number) else 429)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -15,27 +15,13 @@ MS = 1_000_000
 
 
 @pytest.fixture
-def tested(spawn, free_port, tmp_path):
-    """What a test of a server that crashes says, as JSON lines, and its exit code."""
+def tested(run_tester, free_port):
+    """Run the tester against a server that crashes."""
 
-    def run(mode, bound, *arguments):
+    def run(mode, bound):
         command = f"{shlex.quote(sys.executable)} {CRASHING} {{port}} {mode} {bound}"
-        process = spawn(
-            *(
-                "-m",
-                "rateproof",
-                "test",
-                "--worst-time",
-                "0",
-                f"http://127.0.0.1:{free_port}",
-                "--policy",
-                "5 per 1s",
-            ),
-            *("--start", command, "--seed", 1, "--iterations", 1, "--out", tmp_path, "--json"),
-            *("--shrink-time", "80s", *arguments),
-        )
-        output, errors = process.communicate(timeout=110)
-        return process.returncode, [json.loads(line) for line in output.splitlines()], errors
+        steps = ("--seed", 1, "--iterations", 1, "--shrink-time", "80s")
+        return run_tester(f"http://127.0.0.1:{free_port}", "--start", command, *steps)
 
     return run
 

@@ -73,28 +73,11 @@ def serve(spawn, free_port, wait_for_port, tmp_path):
 
 
 @pytest.fixture
-def hunt(spawn, tmp_path):
-    """Run `rateproof test --json`; its exit code, the lines of its output, and its words."""
+def hunt(run_tester):
+    """Run the tester against a server that is there."""
 
-    def run(url, *arguments, policy="5 per 1s"):
-        process = spawn(
-            *(
-                "-m",
-                "rateproof",
-                "test",
-                "--worst-time",
-                "0",
-                url,
-                "--policy",
-                policy,
-                "--seed",
-                1,
-                "--no-start",
-            ),
-            *("--out", tmp_path, "--json", *arguments),
-        )
-        output, words = process.communicate(timeout=120)
-        return process.returncode, list(map(json.loads, output.splitlines())), words
+    def run(url, *options, **settings):
+        return run_tester(url, "--seed", 1, "--no-start", *options, **settings)
 
     return run
 
@@ -147,26 +130,12 @@ def test_a_store_that_forgets_is_shrunk_with_the_others_it_takes(serve, hunt):
     assert all(line["iteration"] <= 3 for line in lines if "iteration" in line)
 
 
-def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(
-    spawn, free_port, tmp_path
-):
-    process = spawn(
-        *(
-            "-m",
-            "rateproof",
-            "test",
-            "--worst-time",
-            "0",
-            f"http://127.0.0.1:{free_port}",
-            "--policy",
-            "5 per 1s",
-        ),
-        *("--self", "--seed", 2, "--iterations", 7, "--out", tmp_path, "--json"),
-    )
-    output, words = process.communicate(timeout=90)
-    assert process.returncode == 0, words
+def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(run_tester, free_port):
+    url = f"http://127.0.0.1:{free_port}"
+    code, lines, words = run_tester(url, "--self", "--seed", 2, "--iterations", 7)
+    assert code == 0, words
     assert words.count("attack, closer than") == 2
-    *iterations, _ = map(json.loads, output.splitlines())
+    *iterations, _ = lines
     margins = [each["verdict"]["pressure"][0]["margin_ns"] for each in iterations]
     assert margins[6] < margins[1]
 
@@ -200,24 +169,9 @@ def answer(connection, _head):
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
-def test_a_signal_ends_a_search_for_the_shortest_with_the_verdict(serve, spawn, tmp_path):
+def test_a_signal_ends_a_search_for_the_shortest_with_the_verdict(serve, start_tester):
     url = serve(MEMORY.replace("now - 1", "now - 20"), "--workers", "4")
-    process = spawn(
-        *(
-            "-m",
-            "rateproof",
-            "test",
-            "--worst-time",
-            "0",
-            url,
-            "--policy",
-            "5 per 20s",
-            "--seed",
-            1,
-            "--no-start",
-        ),
-        *("--out", tmp_path, "--json"),
-    )
+    process = start_tester(url, "--seed", 1, "--no-start", policy="5 per 20s")
     for line in process.stderr:
         if line.startswith("shrinking"):
             break

@@ -118,7 +118,7 @@ def _spin() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "count"), [("slow", 50), ("split", 20), ("pieces", 20), ("hesitant", 20)]
+    ("mode", "count"), [("slow", 20), ("split", 10), ("pieces", 10), ("hesitant", 10)]
 )
 def test_the_decision_lies_inside_however_slowly_and_in_whatever_pieces_it_is_told(
     serve: Callable[..., int], transport: str, mode: str, count: int
@@ -137,14 +137,14 @@ def test_the_decision_lies_inside_whatever_interim_answers_come_first(
 
 
 def test_the_decision_lies_inside_at_full_speed(serve: Callable[..., int], transport: str) -> None:
-    count = 400 // SHARES[transport]
+    count = 200 // SHARES[transport]
     check(run(transport, serve("at_once"), Times(count), 50), 50 * count)
 
 
 def test_the_decision_lies_inside_where_processes_compete(
     serve: Callable[..., int], transport: str
 ) -> None:
-    count = 200 // SHARES[transport]
+    count = 80 // SHARES[transport]
     with _busy(4):
         check(run(transport, serve("at_once"), Times(count), 50), 50 * count)
 
@@ -190,7 +190,7 @@ def test_the_decision_lies_inside_within_tls(
         tmp_path / "server.pem"
     )
     port = serve(mode, tmp_path / "server.pem")
-    count = 20 if mode != "at_once" else 200 // SHARES[transport]
+    count = 10 if mode != "at_once" else 80 // SHARES[transport]
     log = run(transport, port, Times(count), 20, "https", ca_file=str(tmp_path / "ca.pem"))
     check(log, 20 * count)
 

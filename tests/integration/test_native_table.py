@@ -203,19 +203,21 @@ def test_every_algorithm_admits_exactly_the_limit_at_first(spawn, path, algorith
 @pytest.mark.parametrize("algorithm", RULES)
 def test_four_processes_on_one_key_never_break_the_envelope(spawn, path, algorithm, costs):
     quota = Quota(5, 20_000_000, algorithm)
-    admitted = merged(hammered(spawn, path, quota, seconds=0.4, costs=costs))
+    admitted = merged(hammered(spawn, path, quota, seconds=0.2, costs=costs))
     assert keeps(admitted, quota)
-    # They ask all the time, so little of the quota is left over.
-    assert len(admitted) > 0.5 * quota.limit * 0.4e9 / quota.window_ns
+    # They ask all the time, so not much of the quota is left over.
+    assert len(admitted) > 0.3 * quota.limit * 0.2e9 / quota.window_ns
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("costs", ["1", "3", "1,2,1,3"])
 @pytest.mark.parametrize("limit", [3, 9])
 @pytest.mark.parametrize("algorithm", RULES)
-def test_many_seconds_on_one_key_never_break_the_envelope(spawn, path, algorithm, limit, costs):
+def test_a_short_window_of_one_key_is_never_break_the_envelope(
+    spawn, path, algorithm, limit, costs
+):
     quota = Quota(limit, 1_000_000, algorithm)
-    logs = hammered(spawn, path, quota, seconds=1, costs=costs, churn=20_000)
+    logs = hammered(spawn, path, quota, seconds=0.4, costs=costs, churn=20_000)
     assert keeps(merged(logs), quota)
 
 
@@ -409,10 +411,9 @@ def test_kills_at_random_moments_block_nobody_and_loosen_nothing(spawn, path, al
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("algorithm", RULES)
-def test_many_kills_block_nobody_and_loosen_nothing(spawn, path, algorithm, seed):
-    killed_at_random(spawn, path, Quota(5, 5_000_000, algorithm), kills=60, seed=seed)
+def test_many_kills_block_nobody_and_loosen_nothing(spawn, path, algorithm):
+    killed_at_random(spawn, path, Quota(5, 5_000_000, algorithm), kills=80, seed=2)
 
 
 def test_who_is_stopped_while_claiming_is_in_nobody_s_way_for_longer_than_a_bound(spawn, path):

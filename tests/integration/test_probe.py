@@ -280,7 +280,9 @@ def test_counters_of_several_workers_are_the_headline_and_no_policy(probe):
     with serving(Quota(3, 200), key=worker) as url:
         code, text, _ = probe(url)
     assert code == 2
-    assert text.startswith("several counters, together ")
+    assert text.startswith("several counters, at least 4")
+    (line,) = [line for line in text.splitlines() if line.startswith("counters")]
+    assert line.split(":")[0].endswith("at least 4 independent ones")
     assert "not looked for: it takes one counter" in text
 
 

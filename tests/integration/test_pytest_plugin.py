@@ -124,6 +124,15 @@ def test_what_cannot_be_told_fails_unless_that_is_allowed(rateproof):
     assert verdict.outcome == "inconclusive"
 
 
+@pytest.mark.parametrize("status", [500, 429])
+def test_where_nothing_was_admitted_nothing_was_tested(rateproof, status):
+    app = flask.Flask("down")
+    app.route("/")(lambda: ("", status))
+    options = {"iterations": 1, "duration": "500ms", "allow_inconclusive": True}
+    with pytest.raises(AssertionError, match="every answer was"):
+        rateproof.assert_holds(rateproof.serve(app), "5 per 1s", **options)
+
+
 @pytest.mark.alone  # a window that is to be full needs the processor
 def test_a_quota_that_was_not_tested_fails_by_its_name_unless_that_is_allowed(rateproof, scripted):
     times = defaultdict(list)

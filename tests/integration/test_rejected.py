@@ -44,7 +44,7 @@ def schedule(policy, steps):
     return ("--policy", policy, "--seed", 1, "--schedule", steps)
 
 
-@pytest.mark.parametrize("status", [403, 509])
+@pytest.mark.parametrize("status", [403, pytest.param(509, marks=pytest.mark.slow)])
 def test_a_limiter_that_rejects_by_another_status_is_consistent_only_where_that_is_said(
     run, tmp_path, status
 ):

@@ -58,4 +58,4 @@ def test_one_episode_admits_too_many_nowhere_and_leaves_nobody_stuck():
 @pytest.mark.alone
 def test_a_soak_admits_too_many_nowhere_and_leaves_nobody_stuck():
     seed = int(os.environ.get("SOAK_SEED", random.randrange(10**6)))
-    judge(soaked(int(os.environ.get("SOAK_SECONDS", "120")), seed), seed)
+    judge(soaked(int(os.environ.get("SOAK_SECONDS", "60")), seed), seed)

@@ -8,6 +8,7 @@ from rateproof.testing import StoreAgreement, StoreRaces
 
 class Tables:
     core = "native"
+    rounds = 150
 
     @pytest.fixture(autouse=True)
     def forced(self, monkeypatch):
@@ -35,5 +36,5 @@ class TestPlain(Tables, StoreAgreement, StoreRaces):
 
 @pytest.mark.slow
 class TestNativeFilesAtLength(TestNativeFiles):
-    schedules = 500
-    rounds = 4_000
+    schedules = 200
+    rounds = 1_500

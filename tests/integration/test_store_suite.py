@@ -25,7 +25,7 @@ def suite_on(store, folder):
 
 
 exec(STORE + CLAIMS)  # pytest collects TestSqliteStore, as it does where a user has it
-TestSqliteStore.schedules, TestSqliteStore.rounds = 6, 100  # noqa: F821
+TestSqliteStore.schedules, TestSqliteStore.rounds = 3, 50  # noqa: F821
 
 
 def agrees(suite):

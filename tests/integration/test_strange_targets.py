@@ -275,15 +275,13 @@ def test_a_certificate_that_is_not_trusted_is_inconclusive(tls_port):
     ids=["not limited", "hangs up"],
 )
 def test_the_tester_and_a_check_of_its_log_say_the_same(
-    spawn, scripted, tmp_path, script, code, words
+    run_tester, spawn, scripted, tmp_path, script, code, words
 ):
     url = scripted(script).target().url
-    options = ("--policy", "5 per 500ms", "--seed", 1, "--iterations", 1, "--out", tmp_path)
-    process = spawn("-m", "rateproof", "test", "--worst-time", "0", url, *options, "--json")
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == code, errors
+    exit_code, lines, errors = run_tester(url, "--seed", 1, "--iterations", 1, policy="5 per 500ms")
+    assert exit_code == code, errors
     assert words in " ".join(errors.split())
-    verdict = json.loads(output.splitlines()[0])["verdict"]
+    verdict = lines[0]["verdict"]
     (log,) = tmp_path.glob("test_log_*.parquet")
     check = spawn("-m", "rateproof", "check", log, "--json")
     again, errors = check.communicate(timeout=60)
@@ -316,26 +314,13 @@ CLIENT, ADDRESS = 'lambda: request.args["clientId"]', "lambda: request.remote_ad
     ],
 )
 def test_what_flask_limiter_does_is_named(
-    spawn, free_port, tmp_path, key, strategy, workers, name, words
+    run_tester, free_port, tmp_path, key, strategy, workers, name, words
 ):
     (tmp_path / "limited.py").write_text(LIMITED.format(key=key, strategy=strategy))
     gunicorn = f"{sys.executable} -m gunicorn limited:app --preload --threads 8 --workers {workers}"
-    process = spawn(
-        *(
-            "-m",
-            "rateproof",
-            "test",
-            "--worst-time",
-            "0",
-            f"http://127.0.0.1:{free_port}",
-            "--policy",
-            "5 per 1s",
-        ),
-        *("--start", f"{gunicorn} --bind {{host}}:{{port}} --no-control-socket", "--no-shrink"),
-        *("--seed", 1, "--iterations", 1, "--out", tmp_path, "--json"),
-        cwd=tmp_path,
-    )
-    output, errors = process.communicate(timeout=110)
-    assert process.returncode == 1, errors
-    assert name in json.loads(output.splitlines()[0])["verdict"]["diagnosis"], errors
+    command = f"{gunicorn} --bind {{host}}:{{port}} --no-control-socket"
+    steps = ("--start", command, "--no-shrink", "--seed", 1, "--iterations", 1)
+    code, lines, errors = run_tester(f"http://127.0.0.1:{free_port}", *steps, cwd=tmp_path)
+    assert code == 1, errors
+    assert name in lines[0]["verdict"]["diagnosis"], errors
     assert words in " ".join(errors.split())

@@ -328,14 +328,14 @@ def test_a_client_that_cannot_be_added_is_not_counted(
 ) -> None:
     control, ended = Control(), 0
 
-    def refuse(_connections: int) -> None:
-        raise InvalidArgument("too few open files", "more")
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
     def observe(events: EventLog) -> None:
         nonlocal ended
         ended += len(events)
         if control.extra_clients == 0 and ended < 20:
-            monkeypatch.setattr(threads, "ensure_descriptors", refuse)
+            monkeypatch.setattr(threading.Thread, "start", refuse)
             control.add_clients(3)
         elif ended >= 40:
             control.stop()

@@ -25,6 +25,7 @@ from rateproof.simulate.behaviours.poisson import Poisson
 from rateproof.simulate.behaviours.polite import Polite
 from rateproof.simulate.behaviours.race import Race
 from rateproof.simulate.behaviours.ramp import Ramp
+from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.behaviours.storm import Storm
 from rateproof.simulate.behaviours.sybil import Sybil
@@ -230,6 +231,17 @@ def test_the_connections_of_a_client_share_the_requests_of_a_timetable(
     for key in keys:
         first = [e for e in log if e.key == key and e.intended_ns == log.metadata["start_ns"]]
         assert sorted(Counter(event.connection for event in first).values()) == [1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("most", [0, 1, 50])
+def test_a_run_sends_as_many_requests_as_it_may_and_not_one_more(
+    server: Server, transport: Run, most: int
+) -> None:
+    """However many are in flight as the last of them is sent."""
+    wanted = scenario(server, Group(Saturate(), 20), duration_ns=LONG_NS, max_requests=most)
+    log = transport(wanted, control=Control())
+    assert len(log) == sum(server.seen.values()) == most
+    assert sorted(log.column("sequence")) == list(range(most))
 
 
 @pytest.mark.parametrize("ahead_ns", [-SECOND, 200 * MS])

@@ -27,7 +27,7 @@ from rateproof.simulate.programs import arrivals
 from rateproof.simulate.programs.rng import Rng
 
 SECOND = 10**9
-DRAWS = 10_000
+DRAWS = 5_000
 CRITICAL = 1.628  # 1 %
 SEEDS = ["1", *(pytest.param(seed, marks=pytest.mark.slow) for seed in ("2", "3"))]
 

@@ -78,4 +78,6 @@ def test_any_file_ends_with_a_verdict_or_with_words(flags, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
 def test_many_files_end_with_a_verdict_or_with_words(part, tmp_path):
-    codes_of(range(1_000 * (part + 1), 1_000 * (part + 2)), tmp_path / "any.jsonl", ["--json"])
+    codes_of(
+        range(1_000 * (part + 1), 1_000 * (part + 1) + 400), tmp_path / "any.jsonl", ["--json"]
+    )

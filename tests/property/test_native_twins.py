@@ -55,7 +55,7 @@ environs = st.dictionaries(
 
 
 @given(environ=environs, key=st.sampled_from(KEYS))
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_a_key_is_read_as_specified_or_left_to_the_specification(environ, key):
     expected = key_of(WsgiRequest(environ), KeySpec.parse(key))
     found = plain_reader(key, WsgiRequest, DIRECT).read(environ)
@@ -229,7 +229,7 @@ def test_each_of_many_threads_has_its_own_decisions():
 
 def test_calls_while_another_thread_closes_decide_or_say_so():
     """The decider that a call has in hand is let go when that call has ended."""
-    for _ in range(50):
+    for _ in range(20):
         limiter, outcomes = Limiter("3 per 1h; 5 per 2h", capacity=1), Counter()
 
         def call(limiter=limiter, outcomes=outcomes):

@@ -125,7 +125,7 @@ def native(
     return _native.program_trace(program.code(), seed, figures, place)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(programs, st.text(max_size=8), st.integers(1, 5).flatmap(one_of_so_many))
 @example([steps.forever(steps.back_off(1, LONGEST), steps.ask())], "", ALONE)
 def test_random_programs_ask_for_the_same_requests_in_both_languages(
@@ -139,7 +139,7 @@ def test_random_programs_ask_for_the_same_requests_in_both_languages(
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_every_behaviour_asks_for_the_same_thousand_requests_in_both_languages(name: str) -> None:
     program = BEHAVIOURS[name]().program()
-    for seed in ("1/0", "1/1", "9223372036854775807/999999"):
+    for seed in ("1/0", "9223372036854775807/999999"):
         heard = answers_of(seed, 1_000)
         assert native(program, seed, heard) == interpreted(program, seed, heard)
 

@@ -158,8 +158,8 @@ def never_called_false(seeds):
 @pytest.mark.usefixtures("without_power")
 def test_honest_fields_are_never_called_false():
     """With lost answers and clocks that differ, in whole logs and such as begin in the middle."""
-    judged = never_called_false(range(120))
-    assert min(judged) > 35, judged
+    judged = never_called_false(range(50))
+    assert min(judged) > 10, judged
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_honest_fields_are_never_called_false():
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.usefixtures("without_power")
 def test_honest_fields_are_never_called_false_at_length(part):
-    never_called_false(range(10_000 * (part + 1), 10_000 * (part + 1) + 3_000))
+    never_called_false(range(10_000 * (part + 1), 10_000 * (part + 1) + 1_200))
 
 
 SPOILED = {
@@ -183,7 +183,7 @@ SPOILED = {
 @pytest.mark.parametrize("rule", SPOILED)
 def test_a_field_that_is_off_is_found_out_and_only_that(rule):
     found = 0
-    for seed in range(20):
+    for seed in range(8):
         rng = random.Random(seed)
         log = run(rng, {b"k": Epoch(3, 5 * S)}, 60, spoil=SPOILED[rule])
         policy = Policy.parse("fixed-window 3 per 5s")
@@ -193,10 +193,10 @@ def test_a_field_that_is_off_is_found_out_and_only_that(rule):
         assert (verdict.outcome == VIOLATED) == bool(rules)
         assert judge(log, policy).outcome != VIOLATED
         found += bool(rules)
-    assert found > 10
+    assert found > 4
 
 
-@pytest.mark.parametrize("logs", [60, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("logs", [25, pytest.param(600, marks=pytest.mark.slow)])
 def test_the_native_core_finds_the_same(logs, monkeypatch):
     for seed in range(logs):
         rng = random.Random(seed)
@@ -234,7 +234,7 @@ def a_strange_log(rng):
 
 def test_the_native_core_finds_the_same_in_logs_of_any_order_that_say_anything(monkeypatch):
     judged = [0, 0, 0, 0]
-    for seed in range(1_000):
+    for seed in range(400):
         rng = random.Random(seed)
         log = a_strange_log(rng)
         policy = Policy.parse(rng.choice(("5 per 5s", "fixed-window 3 per 5s")))
@@ -249,7 +249,7 @@ def test_the_native_core_finds_the_same_in_logs_of_any_order_that_say_anything(m
             assert headers_of(log, policy, tolerance, **how) == native, seed
         if native is not None:
             judged = [a + b for a, b in zip(judged, native.judged, strict=True)]
-    assert min(judged) > 50, judged
+    assert min(judged) > 20, judged
 
 
 def test_a_log_without_the_fields_is_inconclusive_if_they_are_asked_for():

@@ -18,7 +18,7 @@ SECOND_US = 1_000_000
 EPOCH_US = 1_800_000_000 * SECOND_US
 
 BOUNDED = settings(
-    max_examples=50,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -94,7 +94,7 @@ class TestRedis(StoreAgreement):
 
     step_ns = 1000
     shared = True
-    schedules = 6
+    schedules = 3
 
     @pytest.fixture(autouse=True)
     def server(self, start_valkey, monkeypatch):
@@ -114,14 +114,14 @@ class TestRedis(StoreAgreement):
 
 @pytest.mark.slow
 class TestRedisAtLength(TestRedis):
-    schedules = 100
+    schedules = 40
 
 
 class TestRedisRaces(StoreRaces):
     """The server as it is, with what is remembered of its denials."""
 
     shared = True
-    rounds = 200
+    rounds = 80
 
     @pytest.fixture(autouse=True)
     def server(self, start_valkey):

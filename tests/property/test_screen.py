@@ -101,7 +101,7 @@ def random_log(rng: random.Random, policy: Policy) -> EventLog:
     elif order == "anyhow":
         rng.shuffle(events)
     metadata = {
-        "fresh_keys": rng.random() < 0.5,
+        "fresh_keys": rng.random() < 0.8,
         "valid": rng.random() < 0.9,
         "complete": rng.random() < 0.9,
     }
@@ -133,10 +133,10 @@ def judged_alike(seeds: range, monkeypatch) -> dict[str, int]:
 
 
 def test_random_logs_are_judged_alike(monkeypatch):
-    seen = judged_alike(range(200), monkeypatch)
-    assert min(seen[name] for name in ("consistent", "violated", "inconclusive")) > 10, seen
+    seen = judged_alike(range(70), monkeypatch)
+    assert min(seen[name] for name in ("consistent", "violated", "inconclusive")) > 3, seen
     causes = ("budget-spent", "unknown-outcomes", "only-within-tolerance")
-    assert min(seen[name] for name in causes) > 1, seen
+    assert min(seen[name] for name in causes) > 0, seen
 
 
 def beyond_the_gap(rng: random.Random, quotas: int) -> tuple[EventLog, Policy]:
@@ -164,7 +164,7 @@ def beyond_the_gap(rng: random.Random, quotas: int) -> tuple[EventLog, Policy]:
 
 
 @pytest.mark.parametrize(
-    ("logs", "least"), [(250, 0), pytest.param(1_000, 3, marks=pytest.mark.slow)]
+    ("logs", "least"), [(80, 0), pytest.param(1_000, 3, marks=pytest.mark.slow)]
 )
 def test_what_only_a_search_for_phases_finds_is_judged_alike(logs, least, monkeypatch):
     found = {"breach": 0, "tolerance": 0, "unknown": 0, "spent": 0}
@@ -188,7 +188,7 @@ def test_what_only_a_search_for_phases_finds_is_judged_alike(logs, least, monkey
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("part", range(20))
+@pytest.mark.parametrize("part", range(8))
 def test_many_random_logs_are_judged_alike(part, monkeypatch):
     judged_alike(range(10_000 * (part + 1), 10_000 * (part + 1) + 1_000), monkeypatch)
 
@@ -231,7 +231,7 @@ def test_the_requests_of_a_key_that_is_asked_for_again_are_made_objects_once(mon
     assert made == [1_000]
 
 
-@pytest.mark.parametrize("logs", [25, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("logs", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_family_that_only_python_knows_is_judged_alike(logs, monkeypatch):
     """Every key is a suspect then: slow, but right."""
     toy = "toy-window"

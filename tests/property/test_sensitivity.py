@@ -133,7 +133,7 @@ def test_every_algorithm_and_every_quota_has_a_figure(text):
         Event(key=b"k", sent_ns=s, received_ns=r, status=429, outcome="rejected", sequence=i)
         for i, (s, r) in enumerate(requests)
     ]
-    log = EventLog()
+    log = EventLog({"fresh_keys": True})
     log.extend(admitted_never)
     shown = judge(log, policy, claims=OVER).sensitivity
     assert [one.quota for one in shown] == list(map(str, policy.quotas))
@@ -229,3 +229,38 @@ def test_windows_on_the_epoch_show_their_excess_wherever_they_begin(algorithm):
                 assert judge(short, policy, claims=OVER).outcome == VIOLATED
         told += shown.excess == 1
     assert told > 0
+
+
+def bursts_of(rng):
+    now, requests = 0, set()
+    for _ in range(rng.randrange(4, 30)):
+        now += rng.randrange(W // 8, W)
+        for i in range(rng.randrange(1, 14)):
+            sent = now + i * MS * rng.choice((1, 3))
+            requests.add((sent, sent + MS * rng.choice((1, 2, 50, 300))))
+    return sorted(requests)
+
+
+@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 100), marks=pytest.mark.slow)])
+def test_whatever_came_before_the_log_an_excess_that_is_promised_shows(seeds):
+    """The log of a limiter that is too generous, of which the beginning is missing."""
+    policy, told = Policy.parse("5 per 5s"), 0
+    for seed in seeds:
+        rng = random.Random(seed)
+        requests = bursts_of(rng) if rng.random() < 0.6 else requests_of(rng, 200, 200)
+        first, longest = requests[0][0], max(end - sent for sent, end in requests)
+        excess = judge(since(first, requests, 5), policy, claims=OVER).sensitivity[0].excess
+        for _ in range(0 if excess is None else 4):
+            sent = [first - 1 - rng.randrange(2 * W) for _ in range(rng.randrange(40))]
+            before = [(at, at + rng.randrange(1, longest)) for at in sent]
+            log = since(first, before + requests, 5 + excess)
+            assert judge(log, policy, claims=OVER).outcome == VIOLATED, seed
+            told += 1
+    assert told > len(seeds)
+
+
+def since(first, requests, limit):
+    """The part that was sent from then on of what a limiter of this limit answers."""
+    log = EventLog()
+    log.extend(event for event in limited(requests, limit, W) if event.sent_ns >= first)
+    return log

@@ -200,7 +200,7 @@ def cut_log(rng: random.Random, log: EventLog) -> EventLog:
 @pytest.mark.usefixtures("without_power")
 def test_an_exact_limiter_is_never_called_violated():
     """Neither claim: with delays, lost answers, drifting and coarse clocks, several quotas."""
-    assert never_violated(random.Random(1), 300) > 140
+    assert never_violated(random.Random(1), 100) > 45
 
 
 @pytest.mark.slow
@@ -208,10 +208,10 @@ def test_an_exact_limiter_is_never_called_violated():
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.usefixtures("without_power")
 def test_an_exact_limiter_is_never_called_violated_at_length(seed):
-    assert never_violated(random.Random(10 + seed), 25_000) > 10_000
+    assert never_violated(random.Random(10 + seed), 12_000) > 4_800
 
 
-@pytest.mark.parametrize("logs", [50, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("logs", [15, pytest.param(250, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", ["bucket", "epoch", "first hit", "counter"])
 @pytest.mark.usefixtures("without_power")
 def test_no_family_breaks_its_own_envelope(family, logs):
@@ -247,8 +247,9 @@ def revealing(rng: random.Random) -> list[tuple[int, bytes]]:
     ]
 
 
-def test_a_window_opened_by_its_first_hit_is_violated_with_six_or_seven_requests():
-    for seed in range(200):
+@pytest.mark.parametrize("logs", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_window_opened_by_its_first_hit_is_violated_with_six_or_seven_requests(logs):
+    for seed in range(logs):
         rng = random.Random(seed)
         log = Network().run(rng, revealing(rng), first_hit_window(5, W), fresh_keys=True)
         verdict = judge(log, Policy.parse("5 per 5s"))
@@ -261,9 +262,10 @@ def test_a_window_opened_by_its_first_hit_is_violated_with_six_or_seven_requests
         assert judge(log, Policy.parse("first-hit-window 5 per 5s")).outcome != VIOLATED
 
 
-def test_a_limiter_that_lets_one_more_pass_is_always_caught():
+@pytest.mark.parametrize("logs", [60, pytest.param(300, marks=pytest.mark.slow)])
+def test_a_limiter_that_lets_one_more_pass_is_always_caught(logs):
     """Where requests come in one burst that is short against the window."""
-    for seed in range(300):
+    for seed in range(logs):
         rng = random.Random(seed)
         limit = rng.randint(1, 20)
         schedule = [(rng.randrange(100 * MS), b"k") for _ in range(limit + rng.randint(1, 5))]
@@ -274,8 +276,9 @@ def test_a_limiter_that_lets_one_more_pass_is_always_caught():
         assert len(verdict.evidence[0].events) == limit + 1
 
 
-def test_a_limiter_that_lets_one_less_pass_is_always_caught():
-    for seed in range(300):
+@pytest.mark.parametrize("logs", [60, pytest.param(300, marks=pytest.mark.slow)])
+def test_a_limiter_that_lets_one_less_pass_is_always_caught(logs):
+    for seed in range(logs):
         rng = random.Random(seed)
         limit = rng.randint(2, 20)
         schedule = [(rng.randrange(100 * MS), b"k") for _ in range(limit + rng.randint(0, 5))]

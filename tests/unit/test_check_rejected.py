@@ -71,7 +71,7 @@ def check(tmp_path, capsys):
 
 @pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
 def test_what_the_flag_names_is_a_rejection_in_any_log(check, lines):
-    code, out, _ = check(lines, "--rejected", "403")
+    code, out, _ = check(lines, "--rejected", "403", "--fresh-keys")
     assert (code, out.split()[0]) == (0, "CONSISTENT:")
     code, out, _ = check(lines, "--rejected", "403", "--json")
     counts = json.loads(out)["counts"]
@@ -89,7 +89,8 @@ def test_without_it_the_verdict_points_to_it(check, name):
 def test_a_log_in_columns_is_read_by_it_too(tmp_path, capsys):
     path = tmp_path / "log.parquet"
     pq.write_table(pa.Table.from_pylist(ROWS), path)
-    assert cli.main(["check", str(path), "--policy", "5 per 1s", "--rejected", "403,429"]) == 0
+    asked = ["check", str(path), "--policy", "5 per 1s", "--fresh-keys"]
+    assert cli.main([*asked, "--rejected", "403,429"]) == 0
     capsys.readouterr()
 
 
@@ -137,7 +138,7 @@ def test_several_statuses_that_all_reject_never_admit(check):
 
 def test_what_the_flag_leaves_out_is_no_rejection(check):
     lines = [row | {"status": 429 if row["status"] == 403 else 200} for row in ROWS]
-    assert check(lines)[0] == 0
+    assert check(lines, "--fresh-keys")[0] == 0
     code, out, _ = check(lines, "--rejected", "403")
     assert code == 2
     assert "429 seems to be how this target rejects" in out

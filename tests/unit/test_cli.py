@@ -14,7 +14,6 @@ from rateproof.options.arguments import parse
 from rateproof.policy import Policy
 from rateproof.prove.terms import CLAIM_SETS
 from rateproof.simulate.client import live
-from rateproof.simulate.request import MAX_BODY
 from rateproof.simulate.transports import TRANSPORTS
 
 COUNT, RATE, DURATION = "a whole number", "requests a second", "a duration"
@@ -254,7 +253,6 @@ def test_the_declarations_name_what_the_rooms_have():
     """The names stand there so that --help loads no room."""
     assert set(declared.CLAIMS) == set(CLAIM_SETS)
     assert declared.TRANSPORTS == TRANSPORTS
-    assert forms.MOST_DATA == MAX_BODY
 
 
 def test_the_module_runs_as_the_command_does():

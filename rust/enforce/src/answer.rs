@@ -2,14 +2,14 @@
 
 use crate::clock::{PATIENCE, Reading};
 
-/// What a slot has left at a time.
+/// The room left in a slot at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Survey {
     /// Admissions of cost 1 that would pass.
     pub(crate) free: u64,
-    /// When the cost asked about passes if nothing else is admitted; not after now: it does.
+    /// Instant from which the cost asked about passes if nothing else is admitted; not after now: it does.
     pub(crate) available_at: u64,
-    /// When the whole quota is free if nothing else is admitted; not after now: it is, and the
+    /// Instant from which all is free if nothing else is admitted; not after now: the quota is, and the
     /// slot is *idle*: nothing in it matters any more.
     pub(crate) all_free_at: u64,
 }
@@ -41,7 +41,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What a call is told that took what it asked for; `left` is what it left.
+    /// The answer to a call that took its cost; `left` is what it left.
     pub(crate) fn admitted(left: Survey, at: Reading) -> Self {
         Self {
             admitted: true,
@@ -52,7 +52,7 @@ impl Answer {
         }
     }
 
-    /// What a call is told that took nothing: whether it would fit.
+    /// The answer to a call that took nothing: whether it would fit.
     pub(crate) fn looked(found: Survey, at: Reading) -> Self {
         Self {
             admitted: found.available_at <= at.now,
@@ -63,7 +63,7 @@ impl Answer {
         }
     }
 
-    /// Whether it is the quota that is in the way.
+    /// True if it is the quota that is in the way.
     pub(crate) fn denied(&self) -> bool {
         !self.admitted && !self.full
     }

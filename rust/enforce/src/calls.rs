@@ -28,7 +28,7 @@ pub type Answers = Each<Answer>;
 /// When several tables decided, whether they all admitted, and what each says.
 type Ruling = (u64, bool, Answers);
 
-/// How much of a table is in use.
+/// The use of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Census {
     /// Slots that something is counted in: keys whose quota is not whole.
@@ -84,7 +84,7 @@ impl Table {
         })
     }
 
-    /// What a hit would be told, changing nothing; `remaining` is what is free now.
+    /// The answer that a hit would have, changing nothing; `remaining` is free now.
     ///
     /// `Ok(None)`: others changed the key all the time; see [`Answer::busy`].
     ///
@@ -145,7 +145,7 @@ impl Table {
         slot.forget(&slot.freeze());
     }
 
-    /// How many slots count something at `now_ns`, or now: it looks at every slot.
+    /// Number of slots that count something at `now_ns`, or now: it looks at every slot.
     ///
     /// # Errors
     /// `InvalidArgument`: the time. `StoreError`: it was deleted, and cannot be opened again.
@@ -190,12 +190,12 @@ impl Table {
         })
     }
 
-    /// Whether anything in the slot counts at `now`.
+    /// True if anything in the slot counts at `now`.
     fn is_live(&self, slot: usize, now: u64) -> bool {
         !self.unowned(slot) && self.slot(slot).busy_until(now) > now
     }
 
-    /// How many places for keys there are.
+    /// Number of places for keys.
     #[must_use]
     pub fn slots(&self) -> u64 {
         self.shape.slots() as u64
@@ -215,7 +215,7 @@ impl Table {
         None
     }
 
-    /// Whether the cost fits at about `now`, as far as one look can tell.
+    /// True if the cost fits at about `now`, as far as one look can tell.
     fn seems_free(&self, place: &Place, now: u64, cost: u64) -> bool {
         let found = self.find(place);
         found.is_none_or(|found| self.slot(found.slot).seems_free(now, cost))
@@ -311,7 +311,7 @@ pub fn hit_all(
     })
 }
 
-/// What `hit_all` would be told, changing nothing, by one reading of the clock or more.
+/// The answers that `hit_all` would have, changing nothing, by one reading of the clock or more.
 ///
 /// `Ok(None)`: others changed the key all the time; see [`Answer::busy`].
 ///
@@ -332,7 +332,7 @@ pub fn peek_all(
     })
 }
 
-/// What the call answers, or that a table is damaged.
+/// The answer of the call, or the damage of a table.
 #[inline]
 fn guarded<T>(tables: &[&Table], call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     // Nothing is half done: all of it is in the table, where others might die at any step, too.

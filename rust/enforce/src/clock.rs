@@ -11,7 +11,7 @@ pub const MAX_NOW_NS: u64 = (1 << 60) - 1;
 /// The longest window, about 18 years: a reading plus two windows stays below 2⁶¹.
 pub const MAX_WINDOW_NS: u64 = 1 << 59;
 
-/// How long a call waits while the lock does not change hands before it answers without one.
+/// Time that a call waits while the lock does not change hands before it answers without one.
 ///
 /// A holder is done within microseconds, so one that is not for so long has been stopped. Where
 /// holders come and go, a call that has bad luck waits on, at most ten times as long for a lock.

@@ -15,7 +15,7 @@ use crate::mapping::Mapping;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{self, Successor};
 
-/// How many different things are counted.
+/// Number of different things that are counted.
 pub const COUNTS: usize = OFTEN + 2;
 
 /// Those that each processor has a line of; the others have words behind the signature.
@@ -85,7 +85,7 @@ impl Counters {
         word.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many of each since the counters were made.
+    /// Number of each since the counters were made.
     #[must_use]
     pub fn totals(&self) -> [u64; COUNTS] {
         let newest = self.latest().looked_for();

@@ -6,11 +6,11 @@ use std::panic;
 /// An error of the table: a message that names the bad value, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// Which branch of the tree it belongs to.
+    /// The branch of the tree that it belongs to.
     pub kind: ErrorKind,
-    /// What is wrong, naming the value.
+    /// The fault, naming the value.
     pub message: String,
-    /// What would be accepted, or what to do next.
+    /// The accepted form, or what to do next.
     pub hint: String,
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a table holds that none can hold.
+/// Contents that no table can hold.
 pub(crate) struct Damage;
 
 /// Gives up a call deep inside that met such contents; `calls::guarded` tells the caller.

@@ -50,7 +50,7 @@ pub(crate) struct Backing {
 }
 
 impl Backing {
-    /// What to call it in a message.
+    /// Its name in a message.
     pub(crate) fn name(&self) -> String {
         match &self.path {
             Some(path) => format!("table {}", path.display()),
@@ -58,7 +58,7 @@ impl Backing {
         }
     }
 
-    /// Whether others can no longer open the file by its name: it was deleted, or has made room
+    /// True if others can no longer open the file by its name: it was deleted, or has made room
     /// for another one.
     pub(crate) fn is_removed(&self) -> bool {
         let Some(path) = &self.path else { return false };

@@ -40,7 +40,7 @@ fn unit_bits(figures: &Figures) -> u32 {
     figures.bits.saturating_sub(2)
 }
 
-/// When the window that is open at `now` ends, and its count; when one opened now would end.
+/// End of the window that is open at `now`, and its count; end of one that would open now.
 fn open(figures: &Figures, state: u64, now: u64) -> (u64, u64) {
     let unit = unit_bits(figures);
     let end = (state >> figures.bits) << unit;

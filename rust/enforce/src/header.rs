@@ -29,7 +29,7 @@ const WORD_OFFSET: usize = 14;
 pub(crate) const WORD_LOCK: usize = 16;
 pub(crate) const WORD_NUMBERS: usize = 17;
 
-/// What is to be done with a file that was found.
+/// The states of a file that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Never a table, or one whose maker died before it was ready: make it one.
@@ -129,7 +129,7 @@ pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, here: &Origi
     put(WORD_READY, 1);
 }
 
-/// What a file holds from the first moment that it is to become a table.
+/// The bytes of a file from the first moment that it is to become a table.
 ///
 /// Written before the file grows, it tells a table whose maker died from a stranger's file.
 pub(crate) fn claim() -> [u8; 8] {

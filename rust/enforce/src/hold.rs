@@ -5,12 +5,12 @@ use crate::sync::{AtomicU64, Ordering, Step, without};
 /// Set in the word that a holder of the lock has frozen; no state reaches this bit.
 pub(crate) const FROZEN: u64 = 1 << 63;
 
-/// What a holder puts on the word that it freezes.
+/// The mark that a holder puts on the word that it freezes.
 pub(crate) fn mark() -> u64 {
     if without(Step::Mark) { 0 } else { FROZEN }
 }
 
-/// What a holder of the lock needs to go on with a slot that it has frozen.
+/// The state of a slot that a holder of the lock has frozen.
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) cursor: u64,

@@ -6,7 +6,7 @@ use crate::quota::Quota;
 /// Bits of a word that hold the state of a [`Rule`].
 pub(crate) const STATE_BITS: u32 = 63;
 
-/// How the slots of a table are kept.
+/// The ways in which the slots of a table are kept.
 #[derive(Clone, Copy)]
 pub(crate) enum Kernel {
     /// A ring of cells, as many as the limit.
@@ -22,7 +22,7 @@ pub(crate) enum Kernel {
 pub(crate) struct Rule {
     /// The state after `cost` admissions; `None` when they do not fit.
     pub(crate) take: fn(&Figures, u64, u64, u64) -> Option<u64>,
-    /// What the state leaves, and when `cost` fits.
+    /// The room that a state leaves, and when `cost` fits.
     pub(crate) survey: fn(&Figures, u64, u64, u64) -> Survey,
 }
 
@@ -32,9 +32,9 @@ pub(crate) struct Figures {
     pub(crate) window_ns: u64,
     /// The bits that hold a count of at most the limit.
     pub(crate) bits: u32,
-    /// What one of a limit that comes back evenly takes to come back.
+    /// Time in which one of a limit that comes back evenly comes back.
     pub(crate) token_ns: u64,
-    /// What the burst takes to come back.
+    /// Time in which the burst comes back.
     pub(crate) burst_ns: u64,
     pub(crate) kernel: Kernel,
 }

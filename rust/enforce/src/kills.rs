@@ -18,7 +18,7 @@ const N: u64 = 5;
 const W: u64 = 1_000_000;
 const NONE: Duration = Duration::ZERO;
 
-/// When everybody has been idle for long, when the operations take place, and when all is over.
+/// Instants at which everybody has been idle for long, the operations take place, and all is over.
 const BEFORE: u64 = 10 * W;
 const NOW: u64 = 20 * W;
 const AFTER: u64 = 30 * W;

@@ -86,7 +86,7 @@ impl Drop for Life {
     }
 }
 
-/// Whether no process has the number at the table.
+/// True if no process has the number at the table.
 pub(crate) fn dead(backing: &Backing, number: u64) -> Result<bool, Error> {
     let free = sys::is_byte_free(&backing.file, FIRST + number);
     // Looked at last: the descriptor may have come to lead elsewhere.
@@ -127,7 +127,7 @@ fn reopen(backing: &Backing) -> io::Result<File> {
     }
 }
 
-/// Whether the machine has run out of something for now. Of descriptors it is an error, which
+/// True if the machine has run out of something for now. Of descriptors it is an error, which
 /// names them: who has none left is not helped by waiting.
 fn exhausted(error: &io::Error) -> bool {
     matches!(

@@ -1,7 +1,7 @@
 //! The protocol under a model checker: every interleaving of its steps, and every value that the
 //! orderings allow a load to see. Each model fails when the step is left out that it is about.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --lib models`
+//! `make models`
 //!
 //! The clock ticks with every look at it, and only so: no window passes but by `let_pass`. A call
 //! that does not get the lock at once says so and has done nothing.
@@ -45,7 +45,7 @@ fn table(algorithm: Algorithm, limit: u64) -> Arc<Table> {
     Arc::new(Table::open(None, quota, 1).expect("a table"))
 }
 
-/// Whether it was admitted; `None` when the lock was taken.
+/// True if it was admitted; `None` when the lock was taken.
 fn hit(table: &Table, key: &[u8], cost: u64) -> Option<bool> {
     let answer = table.hit(key, cost, None, Duration::ZERO).expect("valid");
     answer.map(|answer| answer.admitted && !answer.full)
@@ -165,8 +165,8 @@ fn models_of_a_log_fail_without_the_second_look_at_the_cursor() {
     explore(Some(Step::Recursor), pass_through_laps);
 }
 
-/// A late hit of a key whose slot is given to another, while the key is given another slot.
-fn give_away(algorithm: Algorithm) {
+/// A table of two slots in use, and a key that is given the idle one of `a`.
+fn table_with_thief(algorithm: Algorithm) -> (Arc<Table>, u8) {
     let table = table(algorithm, 1);
     settle(&table, b"a");
     settle(&table, b"x");
@@ -176,6 +176,12 @@ fn give_away(algorithm: Algorithm) {
         .slot;
     let wants_it = |name: &u8| table.place(&[*name]).way == taker;
     let thief = (b'A'..=b'Z').find(wants_it).expect("half of them do");
+    (table, thief)
+}
+
+/// A late hit of a key whose slot is given to another, while the key is given another slot.
+fn give_away(algorithm: Algorithm) {
+    let (table, thief) = table_with_thief(algorithm);
     let other = {
         let table = Arc::clone(&table);
         thread::spawn(move || {
@@ -187,6 +193,24 @@ fn give_away(algorithm: Algorithm) {
     let again = other.join().expect("no panic");
     assert!(
         late != Some(true) || again != Some(true),
+        "more than the limit: an admission was forgotten"
+    );
+}
+
+/// Two windows pass while a key is being given the slot of another, which is admitted to it.
+fn give_away_slowly(algorithm: Algorithm) {
+    let (table, thief) = table_with_thief(algorithm);
+    let other = {
+        let table = Arc::clone(&table);
+        thread::spawn(move || {
+            let_pass(2 * W);
+            hit(&table, b"a", 1)
+        })
+    };
+    hit(&table, &[thief], 1);
+    let told = other.join().expect("no panic");
+    assert!(
+        told != Some(true) || hit(&table, b"a", 1) != Some(true),
         "more than the limit: an admission was forgotten"
     );
 }
@@ -222,6 +246,29 @@ fn models_of_a_log_given_away_fail_without_the_second_look_at_the_word() {
 #[should_panic(expected = "an admission was forgotten")]
 fn models_of_a_word_given_away_fail_without_the_second_look_at_the_word() {
     explore(Some(Step::Recheck), || give_away(Algorithm::TOKEN_BUCKET));
+}
+
+#[test]
+fn models_of_a_slot_given_away_slowly_forget_no_admission() {
+    for algorithm in Algorithm::ALL {
+        explore(None, move || give_away_slowly(algorithm));
+    }
+}
+
+#[test]
+#[should_panic(expected = "an admission was forgotten")]
+fn models_of_a_window_given_away_fail_without_the_reading_of_the_frozen_slot() {
+    explore(Some(Step::Reading), || {
+        give_away_slowly(Algorithm::FIXED_WINDOW)
+    });
+}
+
+#[test]
+#[should_panic(expected = "an admission was forgotten")]
+fn models_of_a_counter_given_away_fail_without_the_reading_of_the_frozen_slot() {
+    explore(Some(Step::Reading), || {
+        give_away_slowly(Algorithm::SLIDING_COUNTER)
+    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(crate) struct Origin {
     pub(crate) boot: [u64; 2],
     /// The number of the time namespace, 0 where the kernel has none.
     pub(crate) namespace: u64,
-    /// How far its CLOCK_MONOTONIC is ahead of the machine's, in nanoseconds.
+    /// Lead of its CLOCK_MONOTONIC over the machine's, in nanoseconds.
     pub(crate) offset_ns: i64,
 }
 
@@ -34,12 +34,12 @@ impl Origin {
         }
     }
 
-    /// Whether the times of a table of `self` mean nothing here: they are of another boot.
+    /// True if the times of a table of `self` mean nothing here: they are of another boot.
     pub(crate) fn is_over(&self, here: &Self) -> bool {
         self.boot != here.boot && self.boot != [0, 0] && here.boot != [0, 0]
     }
 
-    /// Whether both read the same clock.
+    /// True if both read the same clock.
     pub(crate) fn agrees(&self, here: &Self) -> bool {
         match (self.offset_ns, here.offset_ns) {
             (UNKNOWN, _) | (_, UNKNOWN) => self.namespace == here.namespace,

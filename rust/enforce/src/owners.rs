@@ -65,11 +65,13 @@ impl Table {
     /// Under the lock: gives an idle slot a new owner, unless somebody has been admitted to it.
     pub(crate) fn reclaim(&self, index: usize, place: &Place, supplied: Option<u64>) -> bool {
         let slot = self.slot(index);
+        let read = || decision_time(&[self], supplied).now;
+        let early = without(Step::Reading).then(read);
         let hold = slot.freeze();
         // Read now that nothing is admitted any more: of a state that is two windows later than
         // a reading from before, some rules could not tell that it is not an old one. The floor
         // rises before the new owner shows: whoever sees it decides at this time or later.
-        let now = decision_time(&[self], supplied).now;
+        let now = early.unwrap_or_else(read);
         let idle = self.idle(index, now);
         if idle {
             self.publish(index, place);
@@ -78,7 +80,7 @@ impl Table {
         idle
     }
 
-    /// Whether nothing that the slot has counted matters any more.
+    /// True if nothing that the slot has counted matters any more.
     fn idle(&self, slot: usize, now: u64) -> bool {
         self.slot(slot).busy_until(now) <= now
     }
@@ -104,7 +106,7 @@ impl Table {
             .find(|found| found.word & TAG_MASK == place.tag)
     }
 
-    /// Whether the slot has had no other owner since it was found.
+    /// True if the slot has had no other owner since it was found.
     pub(crate) fn still(&self, found: Found) -> bool {
         without(Step::Recheck) || self.tag(found.slot).load(Ordering::Acquire) == found.word
     }

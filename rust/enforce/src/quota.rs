@@ -9,21 +9,21 @@ use crate::kernel::Kernel;
 /// The largest limit of the algorithms that only count.
 pub const MAX_LIMIT: u64 = 1_000_000_000;
 
-/// How admissions are counted; the algorithms are in `algorithms.rs`.
+/// The way in which admissions are counted; the algorithms are in `algorithms.rs`.
 #[derive(Clone, Copy)]
 pub struct Algorithm(pub(crate) &'static Spec);
 
-/// What the crate has to know of an algorithm; each has one in its own file.
+/// The crate's record of an algorithm; each has one in its own file.
 pub(crate) struct Spec {
     /// As in `rateproof.policy`.
     pub(crate) name: &'static str,
     /// The largest limit that a table of it counts.
     pub(crate) max_limit: u64,
-    /// Whether a quota may have a burst other than its limit.
+    /// True if a quota may have a burst other than its limit.
     pub(crate) own_burst: bool,
     /// Refuses figures that it cannot keep.
     pub(crate) check: fn(&Quota) -> Result<(), Error>,
-    /// How a table of it is kept.
+    /// The layout of its tables.
     pub(crate) kernel: Kernel,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Debug for Algorithm {
 /// One limit over one window, kept by one algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// How admissions are counted.
+    /// The way in which admissions are counted.
     pub algorithm: Algorithm,
     /// Admissions a window.
     pub limit: u64,
@@ -69,7 +69,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Whether a table can keep it.
+    /// True if a table can keep it.
     pub(crate) fn check(&self) -> Result<(), Error> {
         within("limit", self.limit, self.algorithm.max_limit())?;
         within("window_ns", self.window_ns, MAX_WINDOW_NS)?;

@@ -49,17 +49,17 @@ impl<'a> Slot<'a> {
         each!(self, part => part.admit(cost, read))
     }
 
-    /// Whether `cost` fits at about `now`: a hint, to be followed by what makes sure.
+    /// True if `cost` fits at about `now`: a hint, to be followed by what makes sure.
     pub(crate) fn seems_free(&self, now: u64, cost: u64) -> bool {
         each!(self, part => part.seems_free(now, cost))
     }
 
-    /// What `admit` would say, changing nothing.
+    /// The answer that `admit` would give, changing nothing.
     pub(crate) fn look(&self, cost: u64, read: impl Fn() -> Reading) -> Answer {
         each!(self, part => part.look(cost, read))
     }
 
-    /// When the whole quota is free; not after `now`: the slot is idle.
+    /// Instant at which the whole quota is free; not after `now`: the slot is idle.
     pub(crate) fn busy_until(&self, now: u64) -> u64 {
         each!(self, part => part.busy_until(now))
     }

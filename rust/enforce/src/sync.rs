@@ -27,11 +27,13 @@ pub(crate) enum Step {
     Recheck,
     /// The second look at the cursor, after the cell was read.
     Recursor,
+    /// The reading of the clock once the slot is frozen, not before.
+    Reading,
     /// The turn that comes with every change of the lock.
     Turn,
 }
 
-/// Whether the step is left out: never, but in a model.
+/// True if the step is left out: never, but in a model.
 #[cfg(not(all(test, loom)))]
 pub(crate) const fn without(_step: Step) -> bool {
     false

@@ -28,7 +28,7 @@ pub(crate) fn map(file: &File, bytes: usize) -> io::Result<std::ptr::NonNull<lib
     std::ptr::NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address 0"))
 }
 
-/// What takes the place of something: set once, and kept as long as that. A fork at any time
+/// The successor of something: set once, and kept as long as that. A fork at any time
 /// finds it set or not.
 #[derive(Debug)]
 pub(crate) struct Successor<T>(AtomicPtr<T>, PhantomData<Box<T>>);
@@ -117,7 +117,7 @@ pub(crate) fn lock_byte(file: &File, byte: u64) -> io::Result<bool> {
     }
 }
 
-/// Whether no other open file description has locked the byte.
+/// True if no other open file description has locked the byte.
 pub(crate) fn is_byte_free(file: &File, byte: u64) -> io::Result<bool> {
     let mut asked = one_byte(byte)?;
     // SAFETY: a system call on a descriptor that `file` owns, with a valid place for the answer.

@@ -91,7 +91,7 @@ impl Table {
         table
     }
 
-    /// Whether a decision by the table counts that was made at `now`: it was in its place then, or
+    /// True if a decision by the table counts that was made at `now`: it was in its place then, or
     /// less than a second before. If not, `latest` is another one from here on.
     #[inline]
     pub(crate) fn stands(&self, now: u64) -> Result<bool, Error> {
@@ -120,7 +120,7 @@ impl Table {
         Ok(self.latest())
     }
 
-    /// What it promises each key.
+    /// The quota that it promises each key.
     #[must_use]
     pub fn quota(&self) -> &Quota {
         &self.shape.quota
@@ -156,7 +156,7 @@ impl Table {
         self.life.number(&self.backing, word, next)
     }
 
-    /// What to call it in a message.
+    /// Its name in a message.
     pub(crate) fn name(&self) -> String {
         self.backing.name()
     }
@@ -202,7 +202,7 @@ impl Table {
         &self.mapping.words()[self.shape.tag_index(slot)]
     }
 
-    /// Whether the slot has never had an owner.
+    /// True if the slot has never had an owner.
     pub(crate) fn unowned(&self, slot: usize) -> bool {
         self.tag(slot).load(Ordering::Acquire) == 0
     }

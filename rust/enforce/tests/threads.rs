@@ -15,7 +15,7 @@ const THREADS: u64 = 8;
 /// A call that admitted: when it began and when it had returned, in nanoseconds.
 type Interval = (u64, u64);
 
-/// Whether more than `limit` admissions certainly fell into one window.
+/// True if more than `limit` admissions certainly fell into one window.
 fn exceeded(mut admitted: Vec<Interval>, limit: usize, window_ns: u64) -> bool {
     // In order of their ends: limit + 1 in a row that all began after the first could have been.
     admitted.sort_unstable_by_key(|(_, end)| *end);

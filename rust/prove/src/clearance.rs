@@ -55,7 +55,7 @@ pub(crate) fn windows_clearance(jobs: &[Job], families: &[Family], whole: bool) 
         .sum()
 }
 
-/// Whether all jobs are in time when each is decided as early as the gaps allow, in the order in
+/// True if all jobs are in time when each is decided as early as the gaps allow, in the order in
 /// which they were sent.
 ///
 /// The search tries the same instants until its first crisis, for these depend on how many

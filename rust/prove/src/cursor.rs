@@ -5,7 +5,7 @@
 pub(crate) struct Cursor(usize);
 
 impl Cursor {
-    /// What `sorted.partition_point(before)` finds; it takes as long as the logarithm of the way.
+    /// The result of `sorted.partition_point(before)`, in the logarithm of the way.
     pub fn seek<T>(&mut self, sorted: &[T], before: impl Fn(&T) -> bool) -> usize {
         let mut low = self.0.min(sorted.len());
         let mut high = low;

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use crate::gaps::{Bounds, MAX_POSITIONS, Stair};
 
-/// What came of a question; `spent` counts positions decided again.
+/// The answer to a question; `spent` counts positions decided again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Instants exist: `instants[i]` for the i-th job.

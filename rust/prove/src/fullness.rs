@@ -3,12 +3,12 @@
 use crate::cursor::Cursor;
 use crate::seen::Seen;
 
-/// What fills a quota, at the longest.
+/// The rules by which a quota fills, at the longest.
 #[derive(Clone, Copy, Debug)]
 pub enum Full {
     /// So many, each of which counts for so long.
     Window {
-        /// How many.
+        /// Number of clients.
         limit: usize,
         /// How long each counts, in ns; below the longest time of a log.
         lasts: i64,
@@ -26,18 +26,18 @@ pub enum Full {
     },
 }
 
-/// What may have used up the quotas of a key.
+/// The requests that may have used up the quotas of a key.
 #[derive(Clone, Copy)]
 pub(crate) struct Taken<'a> {
-    /// When each was sent, sorted.
+    /// Instant at which each was sent, sorted.
     pub starts: &'a [i64],
-    /// When those ended that did, sorted.
+    /// Instant at which those ended that did, sorted.
     pub ends: &'a [i64],
-    /// When a bucket may have been empty, before which nothing is known.
+    /// Instant at which a bucket may have been empty, before which nothing is known.
     pub empty: Option<i64>,
 }
 
-/// Whether any rejection is certainly wrong: no quota may have been full while it was decided.
+/// True if any rejection is certainly wrong: no quota may have been full while it was decided.
 ///
 /// Rejections are in order. `kept` is for the function's own use.
 pub(crate) fn any_wrong(
@@ -100,7 +100,7 @@ struct Bucket {
     cost: i128,
     slack: i128,
     drained: Vec<i128>,
-    /// When it may have been empty, and how many had ended by then.
+    /// Instant at which it may have been empty, and how many had ended by then.
     empty: Option<(i128, usize)>,
 }
 
@@ -123,7 +123,7 @@ impl Bucket {
         }
     }
 
-    /// Whether it may hold less than a token, once so many were sent and so many of them ended.
+    /// True if it may hold less than a token, once so many were sent and so many of them ended.
     fn may_be_empty(&self, instant: i64, sent: usize, ended: usize) -> bool {
         let units = |tokens: usize| tokens as i128 * self.cost;
         let flowed = i128::from(instant) * self.gain - self.slack;

@@ -44,17 +44,17 @@ impl Stair {
         })
     }
 
-    /// Whether so many jobs can climb even one step.
+    /// True if so many jobs can climb even one step.
     pub(crate) fn binds(&self, positions: usize) -> bool {
         self.width.saturating_add(self.lag) < positions
     }
 
-    /// Whether there are admissions before the first step.
+    /// True if there are admissions before the first step.
     pub(crate) fn lags(&self) -> bool {
         self.lag > 0
     }
 
-    /// How many admissions in a row are held apart by so many steps.
+    /// Number of admissions in a row that are held apart by so many steps.
     pub(crate) fn size(&self, steps: usize) -> usize {
         self.width
             .saturating_mul(steps)

@@ -124,12 +124,12 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl Groups {
-    /// How many keys there are.
+    /// Number of keys.
     pub fn keys(&self) -> usize {
         self.codes.len()
     }
 
-    /// How many rows of a kind there are.
+    /// Number of rows of a kind.
     pub fn total(&self, kind: Kind) -> usize {
         self.total[kind as usize]
     }

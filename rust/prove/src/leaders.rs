@@ -6,7 +6,7 @@ const MOST: usize = 5;
 /// A key and what ranks it; of equal ranks, the key that appeared first leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leader {
-    /// What it is ordered by, the least first.
+    /// The value that it is ordered by, the least first.
     pub rank: i64,
     /// The number of the key in order of appearance.
     pub number: usize,

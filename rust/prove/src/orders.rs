@@ -6,7 +6,7 @@
 /// A sliding log, as far as clocks may disagree.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
-    /// How many it holds.
+    /// The most that it holds.
     pub limit: usize,
     /// The least time after which there is room again, in ns.
     pub low_ns: i64,
@@ -19,14 +19,14 @@ pub struct Log {
 pub struct Episode {
     /// Admissions, rejections that need a reason, and rejections that need none.
     pub requests: [Vec<(i64, i64)>; 3],
-    /// Whether all of them fill a log, and not only admissions.
+    /// True if all of them fill a log, and not only admissions.
     pub denied_count: bool,
 }
 
 const ADMITTED: usize = 0;
 const REJECTED: usize = 1;
 
-/// What a search for instants that keep every log and give every rejection a reason spends;
+/// The price of a search for instants that keep every log and give every rejection a reason;
 /// None where there are none, or it is not found out within the budget.
 pub fn explain(piece: &Episode, logs: &[Log], budget: u64) -> Option<u64> {
     let mut search = Search::new(piece, logs);

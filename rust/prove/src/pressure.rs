@@ -9,13 +9,13 @@ const STEPS: usize = 16;
 
 /// The requests of one key, each list sorted.
 pub(crate) struct Asked<'a> {
-    /// When each request was sent, however answered.
+    /// Instant at which each request was sent, however answered.
     pub starts: &'a [i64],
-    /// When each had ended.
+    /// Instant at which each had ended.
     pub ends: &'a [i64],
     /// The admitted ones.
     pub admitted: &'a [Seen],
-    /// Whether no interval of these lies strictly within another.
+    /// True if no interval of these lies strictly within another.
     pub flat: bool,
 }
 
@@ -30,13 +30,13 @@ pub struct Pressure {
     pub provable: usize,
     /// The least time in ns in which more were admitted than are allowed, if ever.
     pub tightest_ns: Option<i64>,
-    /// Whether any key may have asked for more than was allowed.
+    /// True if any key may have asked for more than was allowed.
     pub stressed: bool,
     /// The first key with that tightest time, or else with the most attempts, if any.
     pub key: Option<usize>,
 }
 
-/// How much longer than the window it took a key to get, and to ask for, more than is allowed.
+/// Time beyond the window in which a key got, and asked for, more than is allowed.
 pub(crate) struct Margins {
     /// Of the tightest admissions, from the first sent to the last answered.
     pub got_ns: Option<i64>,
@@ -115,7 +115,7 @@ fn window(stair: &Stair, steps: usize) -> i64 {
     i64::try_from(stair.span_ns(steps)).map_or(TIME_LIMIT, |span| span.min(TIME_LIMIT))
 }
 
-/// Whether the attempts may break the stair at any of its first steps.
+/// True if the attempts may break the stair at any of its first steps.
 fn may_climb(asked: &Asked<'_>, stair: &Stair) -> bool {
     let last = if stair.lags() { STEPS } else { 1 };
     (1..=last)

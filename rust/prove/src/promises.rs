@@ -9,47 +9,47 @@ const MILLION: i64 = 1_000_000;
 /// A request of a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Told {
-    /// When it was sent, in ns from the earliest instant of its log.
+    /// Instant at which it was sent, in ns from the earliest instant of its log.
     pub sent: i64,
-    /// When it was answered; `UNKNOWN_END` for a request of unknown outcome.
+    /// Instant at which it was answered; `UNKNOWN_END` for a request of unknown outcome.
     pub end: i64,
     /// Its place in the log.
     pub row: u32,
-    /// How it was answered.
+    /// The kind of its answer.
     pub kind: Kind,
-    /// Whether its answer says anything; the others need not be asked what.
+    /// True if its answer says anything; the others need not be asked what.
     pub says: bool,
 }
 
-/// What an answer says; None for a field that is missing.
+/// The fields of an answer; None for one that is missing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Said {
-    /// How long a rejected client is to wait, in ns.
+    /// Time that a rejected client is to wait, in ns.
     pub retry_after: Option<i64>,
-    /// How many more may pass.
+    /// Number of requests that may pass yet.
     pub remaining: Option<i64>,
     /// In how many ns the whole quota is free.
     pub reset: Option<i64>,
 }
 
-/// What stands for the end of a request of unknown outcome.
+/// The end of a request of unknown outcome.
 pub const UNKNOWN_END: i64 = i64::MAX;
 
-/// How statements are read.
+/// The terms by which statements are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// How far the rates of clocks may differ, in parts per million.
+    /// The most that the rates of clocks may differ, in parts per million.
     pub ppm: u32,
     /// The step of the limiter's clock, in ns.
     pub granularity_ns: i64,
-    /// Whether denied requests use up the quota too.
+    /// True if denied requests use up the quota too.
     pub denied_count: bool,
-    /// Whether nothing is free before the whole quota is.
+    /// True if nothing is free before the whole quota is.
     pub hard_reset: bool,
 }
 
 impl Terms {
-    /// Whether a request may have used up the quota.
+    /// True if a request may have used up the quota.
     pub(crate) fn uses(&self, answer: &Told) -> bool {
         answer.kind != Kind::Rejected || self.denied_count
     }
@@ -78,7 +78,7 @@ impl Terms {
 /// A statement that did not come true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// Which of the rules.
+    /// Number of the rule.
     pub rule: usize,
     /// Row of the answer that says it.
     pub said: u32,
@@ -86,12 +86,12 @@ pub struct Broken {
     pub seen: u32,
 }
 
-/// What was found of some keys.
+/// The findings on some keys.
 #[derive(Debug, Default)]
 pub struct Promises {
     /// Statements that later answers put to the test, by rule.
     pub judged: [u64; 4],
-    /// How many of them did not come true.
+    /// Number of them that did not come true.
     pub broken: u64,
     /// The first of those.
     pub first: Vec<Broken>,

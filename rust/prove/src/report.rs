@@ -7,22 +7,22 @@ use crate::leaders::Leaders;
 use crate::orders::Log;
 use crate::pressure::Pressure;
 
-/// How rejections are judged.
+/// The terms by which rejections are judged.
 #[derive(Clone, Debug)]
 pub struct Rejections {
-    /// What fills each quota.
+    /// The rule by which each quota fills.
     pub exact: Vec<Full>,
     /// The same, by another clock.
     pub tolerated: Vec<Full>,
     /// After how long nothing matters any more, in ns.
     pub horizon_ns: i128,
-    /// Whether denied requests use up the quotas too.
+    /// True if denied requests use up the quotas too.
     pub denied_count: bool,
     /// The quotas for a search over orders of decisions; none if there is none.
     pub logs: Vec<Log>,
 }
 
-/// What is asked of every key.
+/// The questions asked of every key.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The gap of each quota.
@@ -33,17 +33,17 @@ pub struct Rules {
     pub exact_families: Vec<Family>,
     /// The same with the tolerance; None where there is none.
     pub tolerated_families: Option<Vec<Family>>,
-    /// Whether the log has all that the limiter ever counted, but for unknown outcomes.
+    /// True if the log has all that the limiter ever counted, but for unknown outcomes.
     pub whole: bool,
-    /// How rejections are judged; None if they are not.
+    /// The terms by which rejections are judged; None if they are not.
     pub rejections: Option<Rejections>,
-    /// Whether no key was in use before the log began.
+    /// True if no key was in use before the log began.
     pub fresh: bool,
-    /// Whether over-admission is asked for.
+    /// True if over-admission is asked for.
     pub over: bool,
 }
 
-/// What a search would spend to find nothing; None where it has to be made.
+/// The price of a search that finds nothing; None where it has to be made.
 pub type Clearance = Option<u64>;
 
 /// A key that a search has to look at, or would spend something on.
@@ -59,7 +59,7 @@ pub struct Suspect {
     pub exact: Clearance,
     /// The same as the first, had the unknown requests that ended been admitted.
     pub unknown: Clearance,
-    /// Whether a rejection is certainly wrong.
+    /// True if a rejection is certainly wrong.
     pub wrong: bool,
     /// Can all rejections be explained together?
     pub joint: Clearance,
@@ -67,7 +67,7 @@ pub struct Suspect {
     pub broken: Option<(i64, i64)>,
 }
 
-/// What was found.
+/// The findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// One for each quota.
@@ -80,9 +80,9 @@ pub struct Report {
     pub busiest: Leaders,
     /// Rejections that could be judged.
     pub judged: usize,
-    /// Whether a rejection would be wrong, had the clocks agreed.
+    /// True if a rejection would be wrong, had the clocks agreed.
     pub wrong_if_exact: bool,
-    /// Whether a rejection would be wrong, had no unknown request been admitted.
+    /// True if a rejection would be wrong, had no unknown request been admitted.
     pub wrong_if_unknown: bool,
     /// In order of appearance.
     pub suspects: Vec<Suspect>,

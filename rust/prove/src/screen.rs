@@ -268,7 +268,7 @@ impl<'a> Examiner<'a> {
         rejected.partition_point(|seen| i128::from(seen.sent) < from)
     }
 
-    /// Whether any of the rejections is wrong; notes what would be.
+    /// True if any of the rejections is wrong; notes what would be.
     fn rejections(&mut self, key: &Key<'_>, rules: &Rejections) -> bool {
         let judged = &key.rejected[key.unjudged..];
         self.take(key, rules);
@@ -335,9 +335,9 @@ struct Key<'a> {
     admitted: &'a [Seen],
     rejected: &'a [Seen],
     unknown: &'a [Seen],
-    /// How many of the rejections come too early to be judged.
+    /// Number of the rejections that come too early to be judged.
     unjudged: usize,
-    /// When a bucket may have been empty, before which nothing is known.
+    /// Instant at which a bucket may have been empty, before which nothing is known.
     empty: Option<i64>,
 }
 

@@ -1,12 +1,12 @@
 //! One request as the prover sees it.
 
-/// What stands for the end of a request that is not known to have ended.
+/// The end of a request that is not known to have ended.
 pub(crate) const NEVER: i64 = -1;
 
 /// Times of a whole log are below this, and windows are cut down to it: no sum overflows.
 pub(crate) const TIME_LIMIT: i64 = 1 << 61;
 
-/// How a request was answered.
+/// The kinds of answers to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It passed the limiter.
@@ -22,20 +22,20 @@ pub enum Kind {
 pub struct Row {
     /// The code of its key.
     pub key: usize,
-    /// How it was answered.
+    /// The kind of its answer.
     pub kind: Kind,
-    /// When it was sent.
+    /// Instant at which it was sent.
     pub sent_ns: i64,
-    /// When it was answered or had failed; None where the log does not say.
+    /// Instant at which it was answered or had failed; None where the log does not say.
     pub end_ns: Option<i64>,
 }
 
 /// The interval of one request, in ns from the earliest instant of its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seen {
-    /// When it was sent.
+    /// Instant at which it was sent.
     pub sent: i64,
-    /// When it was answered or had failed, or `NEVER`.
+    /// Instant at which it was answered or had failed, or `NEVER`.
     pub end: i64,
 }
 

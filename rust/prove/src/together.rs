@@ -14,17 +14,17 @@ const FIRST_BUDGET: u64 = 64;
 pub(crate) struct Requests<'a> {
     pub admitted: &'a [Seen],
     pub rejected: &'a [Seen],
-    /// How many of the rejections come too early to be judged.
+    /// Number of the rejections that come too early to be judged.
     pub unjudged: usize,
-    /// When the first request of unknown outcome was sent.
+    /// Instant at which the first request of unknown outcome was sent.
     pub unknown_from: Option<i64>,
-    /// When each that counts was sent, and ended; sorted.
+    /// Instant at which each that counts was sent, and ended; sorted.
     pub starts: &'a [i64],
     pub ends: &'a [i64],
     pub denied_count: bool,
 }
 
-/// What searches over orders spend to explain every rejection; None where one does not.
+/// The price of explaining every rejection by searches over orders; None where one does not.
 pub(crate) fn explained(requests: &Requests<'_>, logs: &[Log]) -> Option<u64> {
     let doubtful = doubtful(requests, logs);
     if doubtful.is_empty() {

@@ -19,13 +19,13 @@ const COUNTER: &str = "sliding-counter";
 const FIRST_HIT: &str = "first-hit-window";
 const ALGORITHMS: [&str; 3] = [FIXED, COUNTER, FIRST_HIT];
 
-/// Whether a search of the windows finds nothing against jobs; None if the budget did not suffice.
+/// True if a search of the windows finds nothing against jobs; None if the budget did not suffice.
 fn explained(family: &Family, mut jobs: Vec<Job>, budget: u64) -> Option<u64> {
     jobs.sort_unstable();
     family.clearance(&jobs, true, budget)
 }
 
-/// Whether the limiter admits hits at all these instants.
+/// True if the limiter admits hits at all these instants.
 fn admits(algorithm: &str, instants: &[i64], limit: i64, window: i64, phase: i64) -> bool {
     let (mut begin, mut previous, mut count) = (None, 0, 0);
     instants.iter().all(|&instant| {

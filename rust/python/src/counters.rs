@@ -10,7 +10,7 @@ use rateproof_enforce as core;
 
 use crate::enforce::failed;
 
-/// What was decided, how often; see `rateproof.enforce.counters.Counters`.
+/// Counts of decisions; see `rateproof.enforce.counters.Counters`.
 #[pyclass(frozen, module = "rateproof._native")]
 pub struct Counters(pub(crate) Arc<core::Counters>);
 

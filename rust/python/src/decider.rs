@@ -244,7 +244,7 @@ impl Decider {
         Reason::Shadow
     }
 
-    /// Whether a call passes, and who decided: counted.
+    /// True if a call passes, and who decided: counted.
     #[inline]
     fn counted(
         &self,
@@ -275,7 +275,7 @@ impl Decider {
     }
 }
 
-/// Whether the call passes, and what each table says.
+/// True if the call passes, and what each table says.
 type Ruling = (bool, Answers);
 
 fn ask_tables(

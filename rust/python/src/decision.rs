@@ -117,12 +117,12 @@ impl Decision {
         self.said[place].load(Relaxed)
     }
 
-    /// Whether the request may pass.
+    /// True if the request may pass.
     pub fn passes(&self) -> bool {
         self.figure(ADMITTED) != 0
     }
 
-    /// What remains of the quota at a place of the policy.
+    /// The rest of the quota at a place of the policy.
     pub fn remaining_of(&self, place: usize) -> Option<u64> {
         match &self.quotas {
             Quotas::Only(_) => Some(self.figure(REMAINING)),

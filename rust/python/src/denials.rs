@@ -53,7 +53,7 @@ impl Memory {
         (first.hash_one(key), second.hash_one(key), ledger)
     }
 
-    /// What is to be answered to a hit of `cost` without asking, if anything is.
+    /// The answer to a hit of `cost` without asking, if there is one.
     pub fn answers(&self, key: &[u8], ledger: usize, cost: u64) -> Option<Answers> {
         let name = self.name(key, ledger);
         let kept = self.kept();

@@ -117,7 +117,7 @@ impl Table {
         Ok((live, slots))
     }
 
-    /// How many slots there are.
+    /// Number of slots.
     #[getter]
     fn slots(&self) -> u64 {
         self.0.slots()

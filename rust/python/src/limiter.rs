@@ -17,7 +17,7 @@ use crate::decider::{Ask, Decider};
 use crate::decision::Decision;
 use crate::held::Held;
 
-/// What `Limiter` derives from: it holds the decider, from `decide_by` until `let_go`.
+/// The base of `Limiter`: it holds the decider, from `decide_by` until `let_go`.
 #[pyclass(frozen, subclass, module = "rateproof._native")]
 pub struct HotLimiter(Held<Py<Decider>>);
 
@@ -39,7 +39,7 @@ impl HotLimiter {
         self.0.put(py, None);
     }
 
-    /// Whether there is a decider.
+    /// True if there is a decider.
     #[getter]
     fn decides(&self, py: Python<'_>) -> bool {
         self.0.with(py, |_| ()).is_some()

@@ -103,7 +103,7 @@ pub struct Table<'a> {
     retry_after_s: Values<'a, f64>,
     ratelimit_remaining: Values<'a, i64>,
     ratelimit_reset_s: Values<'a, f64>,
-    /// Whether the limiter is seen to mark its rejections.
+    /// True if the limiter is seen to mark its rejections.
     pub marked: bool,
 }
 
@@ -179,12 +179,12 @@ impl Table<'_> {
         Ok(true)
     }
 
-    /// Whether the answer of a row has a header field that can be held against others.
+    /// True if the answer of a row has a header field that can be held against others.
     pub fn says(&self, row: usize) -> bool {
         !self.retry_after_s.at(row).is_nan() || self.ratelimit_remaining.at(row) != NULL
     }
 
-    /// What the header fields of an answer say.
+    /// The statements in the header fields of an answer.
     pub fn said(&self, row: usize) -> Said {
         let ns = |seconds: f64| {
             let cut = (seconds.max(0.0) * 1e9).min(LONGEST_NS);

@@ -59,6 +59,7 @@ fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
         seed: told(run, "seed")?,
         namespace: told(run, "namespace")?,
         duration_ns: told::<Option<i64>>(run, "duration_ns")?.unwrap_or(i64::MAX),
+        max_requests: told::<Option<i64>>(run, "max_requests")?.unwrap_or(i64::MAX),
         timeout_ns: told(run, "timeout_ns")?,
         connect_timeout_ns: told(run, "connect_timeout_ns")?,
         max_connections: told(run, "max_connections")?,

@@ -2,7 +2,7 @@
 
 use crate::histogram::Histogram;
 
-/// What one loop, or a whole run, owes to its own slowness.
+/// The effects of its own slowness on one loop, or on a whole run.
 #[derive(Clone, Default)]
 pub struct Audit {
     /// Sent - intended, ns, never below 0.
@@ -21,7 +21,7 @@ pub struct Audit {
     pub reconnects: u64,
     /// Requests for which the machine had no descriptor or port left.
     pub unsent: u64,
-    /// How often a loop stood still for longer than the tolerance, at work or waking up.
+    /// Number of times that a loop stood still beyond the tolerance, at work or waking up.
     pub stalls: u64,
     /// For how long in all.
     pub stalled_ns: i64,

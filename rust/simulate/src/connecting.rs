@@ -38,6 +38,12 @@ impl Worker {
             self.queue.push_back(lane);
             return;
         }
+        let sequence = self.shared.sequences.fetch_add(1, Ordering::Relaxed);
+        if sequence >= self.shared.settings.max_requests {
+            self.shared.control.stop();
+            self.drop(lane, elapsed_ns);
+            return;
+        }
         owner.stage = Stage::Busy;
         let own_lag_ns = elapsed_ns - owner.ready_ns();
         let intended_ns = owner.intended_ns();
@@ -48,7 +54,7 @@ impl Worker {
         self.audit.waited += u64::from(late && owner.queued);
         let begun_ns = monotonic_ns();
         let flight = Flight {
-            sequence: self.shared.sequences.fetch_add(1, Ordering::Relaxed),
+            sequence,
             intended_ns: self.monotonic_of(intended_ns),
             begun_ns,
             sent_ns: begun_ns,
@@ -72,7 +78,7 @@ impl Worker {
         self.write_request(place);
     }
 
-    /// Whether nothing has come on a connection that idles.
+    /// True if nothing has come on a connection that idles.
     fn is_silent(&mut self, place: u32) -> bool {
         let read = self.pool.at(place).stream.read(&mut self.buffer);
         read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

@@ -14,7 +14,7 @@ pub struct Wishes {
     pub paused_at_ns: Option<i64>,
     /// For how long it has stood still in all, before this pause.
     pub paused_ns: i64,
-    /// How often every client that waits was asked to send at once.
+    /// Number of times that every client that waits was asked to send at once.
     pub bursts: u64,
     /// Clients beyond those of the scenario's last group, negative for fewer.
     pub extra_clients: i64,
@@ -42,7 +42,7 @@ impl Control {
         self.wake();
     }
 
-    /// Whether it was asked to stop.
+    /// True if it was asked to stop.
     pub fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
@@ -53,7 +53,7 @@ impl Control {
         self.stop();
     }
 
-    /// Whether nobody wants the rest.
+    /// True if nobody wants the rest.
     pub fn abandoned(&self) -> bool {
         self.abandon.load(Ordering::Acquire)
     }
@@ -81,12 +81,12 @@ impl Control {
         }
     }
 
-    /// How many changes there were: cheap to ask in every turn of a loop.
+    /// Number of changes so far: cheap to ask in every turn of a loop.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// What is wished now.
+    /// The present wishes.
     pub fn wishes(&self) -> Wishes {
         *lock(&self.wishes)
     }

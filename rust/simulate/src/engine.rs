@@ -17,7 +17,7 @@ use crate::worker::{Shared, Worker};
 
 /// A run that goes on.
 pub struct Engine {
-    /// What its loops share: the scenario, and what may be asked of it while it goes on.
+    /// Shared by its loops: the scenario, and what may be asked of it while it goes on.
     pub shared: Arc<Shared>,
     reader: Mutex<Reader>,
     threads: Mutex<Vec<JoinHandle<io::Result<Audit>>>>,
@@ -77,7 +77,7 @@ impl Engine {
         })
     }
 
-    /// When its clock began, monotonic ns; 0 before that.
+    /// Start of its clock, monotonic ns; 0 before that.
     pub fn start_ns(&self) -> i64 {
         self.shared.start.instant_ns()
     }

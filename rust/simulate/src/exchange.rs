@@ -20,7 +20,7 @@ pub(crate) const PIECES: usize = 16;
 const MOST_RETRY_AFTER_S: f64 = 1e9;
 
 impl Worker {
-    /// What the event queue says of a connection.
+    /// Take an event of the queue for a connection.
     pub(crate) fn on_ready(&mut self, place: u32, event: &Event) {
         let Some(connection) = self.pool.get(place) else {
             return;

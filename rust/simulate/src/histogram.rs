@@ -13,7 +13,7 @@ const SUB_BITS: u32 = 10;
 pub struct Histogram {
     // As long as the greatest value needs; the last one is never 0.
     counts: Vec<u64>,
-    /// How many values were counted.
+    /// Number of values counted.
     pub count: u64,
     /// The least and the greatest value, exact; None where nothing was counted.
     pub range: Option<(i64, i64)>,

@@ -6,7 +6,7 @@ use blake2::{Blake2b, Digest};
 /// `c-` and 16 hexadecimal digits.
 pub const IDENTITY_BYTES: usize = 18;
 
-/// What a client's requests carry.
+/// The identity that a client's requests carry.
 pub type Identity = [u8; IDENTITY_BYTES];
 
 /// The identity of a client of a run; alias 0 is its own, others are its rotated ones.

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 /// No connection, or no lane.
 pub const NONE: u32 = u32::MAX;
 
-/// What a lane is doing.
+/// The stages of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Its next request is due some time.
@@ -31,21 +31,21 @@ pub struct Lane {
     pub plan: program::Lane,
     /// The request that is in flight or comes next; instants count from `origin_ns`.
     pub send: Send,
-    /// When its client joined.
+    /// Instant at which its client joined.
     pub origin_ns: i64,
-    /// When its last answer was complete.
+    /// Instant at which its last answer was complete.
     pub free_ns: i64,
-    /// What the schedule has it down for.
+    /// The instant that the schedule has it down for.
     pub due_ns: i64,
     /// Since when the pacer's slot of its next request was free; `i64::MIN`: it has none.
     pub slot_ns: i64,
-    /// Which of the scenario's groups it belongs to.
+    /// Number of the scenario's group that it belongs to.
     pub group: u32,
     /// Number of its client.
     pub client: u32,
     /// Its connection, in flight or idle.
     pub connection: u32,
-    /// What it is doing.
+    /// Its present occupation.
     pub stage: Stage,
     /// It ends after the request in flight.
     pub retired: bool,
@@ -84,7 +84,7 @@ impl Lane {
         }
     }
 
-    /// When the schedule wants its next request sent.
+    /// Instant at which the schedule wants its next request sent.
     pub fn intended_ns(&self) -> i64 {
         self.origin_ns.saturating_add(self.send.intended_ns)
     }
@@ -94,7 +94,7 @@ impl Lane {
         self.intended_ns().max(self.free_ns).max(self.slot_ns)
     }
 
-    /// What its next request carries.
+    /// The identity that its next request carries.
     pub fn identity(&mut self, namespace: &str) -> Identity {
         if self.identity_alias != self.send.alias {
             self.identity_alias = self.send.alias;
@@ -104,7 +104,7 @@ impl Lane {
     }
 }
 
-/// Which lane is due when; what has been put off meanwhile is passed over.
+/// Lanes by the instant at which they are due; those put off meanwhile are passed over.
 #[derive(Default)]
 pub struct Schedule {
     due: BinaryHeap<Reverse<(i64, u32)>>,

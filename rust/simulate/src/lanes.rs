@@ -85,7 +85,7 @@ impl Worker {
         self.schedule.put(&mut self.lanes, lane, due_ns);
     }
 
-    /// What follows an answer: the next request at once where it is due, or later.
+    /// Go on after an answer: the next request at once where it is due, or later.
     pub(crate) fn go_on(&mut self, lane: u32, heard: &Heard, done_ns: i64, at_once: bool) {
         let owner = &mut self.lanes[lane as usize];
         owner.slot_ns = i64::MIN;
@@ -127,7 +127,7 @@ impl Worker {
     ///
     /// What a closed plan wants at the very instant of an answer is not due before the end, unless
     /// the loop has left it lying for long.
-    fn drop(&mut self, lane: u32, elapsed_ns: i64) {
+    pub(crate) fn drop(&mut self, lane: u32, elapsed_ns: i64) {
         let settings = &self.shared.settings;
         let end_ns = elapsed_ns.min(settings.duration_ns).min(self.stopped_ns);
         let owner = &mut self.lanes[lane as usize];

@@ -1,6 +1,6 @@
 //! What became of a request, in one byte each.
 
-/// What an answer says of the limiter's decision.
+/// The limiter's decision, as far as an answer shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Outcome {
@@ -28,7 +28,7 @@ impl Outcome {
     }
 }
 
-/// What went wrong with a request.
+/// Faults of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ErrorKind {

@@ -8,7 +8,7 @@ use crate::http::Parser;
 use crate::lane::NONE;
 use crate::stream::Stream;
 
-/// What a connection is doing.
+/// The phases of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The socket connects, or TLS shakes hands.
@@ -26,17 +26,17 @@ pub enum Phase {
 pub struct Flight {
     /// Number of the request in its run.
     pub sequence: i64,
-    /// When the schedule wanted it sent.
+    /// Instant at which the schedule wanted it sent.
     pub intended_ns: i64,
-    /// When it was begun, connecting included.
+    /// Instant at which it was begun, connecting included.
     pub begun_ns: i64,
     /// Before its first byte was written, or the one that completes a dripping head.
     pub sent_ns: i64,
     /// After its answer's first byte had come.
     pub received_ns: i64,
-    /// How many of its bytes are written.
+    /// Number of its bytes written.
     pub written: usize,
-    /// How many pieces of it may be written for now.
+    /// Number of its pieces that may be written for now.
     pub pieces: usize,
 }
 
@@ -48,19 +48,19 @@ pub struct Connection {
     pub number: i64,
     /// Whose it is.
     pub lane: u32,
-    /// What it is doing.
+    /// Its present occupation.
     pub phase: Phase,
     /// Reads the answers.
     pub parser: Parser,
-    /// Where among the target's addresses the tries for its request began.
+    /// Place among the target's addresses at which the tries for its request began.
     pub first: usize,
-    /// How many of them were tried before.
+    /// Number of them tried before.
     pub tried: usize,
     /// The request in flight, or the last one.
     pub flight: Flight,
-    /// Whether it serves no other request: the peer ended its side, or sent more than was read.
+    /// True if it serves no other request: the peer ended its side, or sent more than was read.
     pub spent: bool,
-    /// When it is given up, monotonic ns; `i64::MAX`: never.
+    /// Instant at which it is given up, monotonic ns; `i64::MAX`: never.
     pub deadline_ns: i64,
     /// Its place in the order of those that idle.
     ticket: u64,
@@ -90,22 +90,22 @@ impl Pool {
         }
     }
 
-    /// Whether another may be opened.
+    /// True if another may be opened.
     pub fn has_room(&self) -> bool {
         self.slots.len() - self.vacant.len() < self.most
     }
 
-    /// Whether a request is in flight on any of them.
+    /// True if a request is in flight on any of them.
     pub fn is_busy(&self) -> bool {
         self.slots.len() - self.vacant.len() > self.idle.len()
     }
 
-    /// Whether there are fewer connections than so many lanes could have.
+    /// True if there are fewer connections than so many lanes could have.
     pub fn is_scarce(&self, lanes: usize) -> bool {
         self.most < lanes
     }
 
-    /// Whether a lane without a connection can get one now, a new one or another's that idles.
+    /// True if a lane without a connection can get one now, a new one or another's that idles.
     pub fn can_serve(&self) -> bool {
         self.has_room() || !self.idle.is_empty()
     }

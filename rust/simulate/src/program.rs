@@ -22,26 +22,26 @@ pub struct Send {
     pub over_ns: i64,
 }
 
-/// What a plan learns of the request that it asked for; instants as in `Send`.
+/// The answer to the request that a plan asked for; instants as in `Send`.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
-    /// When it was sent.
+    /// Instant at which it was sent.
     pub sent_ns: i64,
-    /// When its answer was complete or given up.
+    /// Instant at which its answer was complete or given up.
     pub done_ns: i64,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// What the server asked to wait, if it did.
+    /// Time that the server asked to wait, if it did.
     pub retry_after_ns: Option<i64>,
 }
 
-/// What a client does: shared by all lanes of its behaviour.
+/// The plan of a client: shared by all lanes of its behaviour.
 #[derive(Debug)]
 pub struct Program {
     instructions: Vec<Instruction>,
 }
 
-/// What changes while one connection runs a program.
+/// State of one connection that runs a program.
 #[derive(Clone, Debug)]
 pub struct Lane {
     rng: Rng,

@@ -24,7 +24,7 @@ pub struct Row {
     pub sequence: i64,
     /// Number of the client.
     pub client: u32,
-    /// Which of the client's identities it carried.
+    /// Number of the client's identity that it carried.
     pub alias: u32,
     /// 0 for a first try, n for the n-th repetition.
     pub attempt: u32,
@@ -32,7 +32,7 @@ pub struct Row {
     pub worker: u32,
     /// Number of the connection in the run.
     pub connection: i64,
-    /// When the schedule wanted it sent.
+    /// Instant at which the schedule wanted it sent.
     pub intended_ns: i64,
     /// Before its first byte was written.
     pub sent_ns: i64,
@@ -50,13 +50,13 @@ pub struct Row {
     pub ratelimit_remaining: i64,
     /// `t` of RateLimit, NaN where there is none.
     pub ratelimit_reset_s: f64,
-    /// What the answer says of the limiter's decision.
+    /// The limiter's decision, as far as the answer shows it.
     pub outcome: Outcome,
-    /// What went wrong.
+    /// The fault.
     pub error: ErrorKind,
 }
 
-/// Where a loop writes its rows: never blocks, never loses one.
+/// Rows of a loop: writing never blocks, and never loses one.
 pub struct Recorder {
     rows: Vec<Row>,
     full: Sender<Vec<Row>>,
@@ -72,12 +72,12 @@ impl Recorder {
         }
     }
 
-    /// Whether rows wait to be passed on.
+    /// True if rows wait to be passed on.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Whether more rows wait for the reader than may: nothing is lost, but no more must come.
+    /// True if more rows wait for the reader than may: nothing is lost, but no more must come.
     pub fn overruns(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > MOST_WAITING
     }

@@ -10,11 +10,11 @@ use crate::program::Program;
 
 /// Clients of one behaviour.
 pub struct Group {
-    /// How each of them behaves.
+    /// The behaviour of each of them.
     pub program: Arc<Program>,
-    /// How many.
+    /// Number of clients.
     pub clients: u32,
-    /// How many connections each of them owns, all on the same plan.
+    /// Number of connections that each of them owns, all on the same plan.
     pub connections: u32,
 }
 
@@ -27,26 +27,28 @@ impl Group {
 
 /// A run, complete.
 pub struct Settings {
-    /// Where to connect, tried in this order.
+    /// Addresses to connect to, tried in this order.
     pub addresses: Vec<SocketAddr>,
-    /// How to speak TLS, and to whom; `None` for plain HTTP.
+    /// Configuration of TLS, and the peer's name; `None` for plain HTTP.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Bytes of a request before the identity.
     pub before: Vec<u8>,
     /// Bytes of a request after the identity.
     pub after: Vec<u8>,
-    /// Where the header section ends in a whole request, for requests that drip.
+    /// End of the header section in a whole request, for requests that drip.
     pub head_bytes: usize,
-    /// Whether answers have no body, as to HEAD.
+    /// True if answers have no body, as to HEAD.
     pub bodiless: bool,
     /// The clients; at least one group of at least one.
     pub groups: Vec<Group>,
     /// Of every draw.
     pub seed: u64,
-    /// What makes the identities unique.
+    /// Text that makes the identities unique.
     pub namespace: String,
     /// Nothing is sent from this instant of the run on; `i64::MAX`: until stopped.
     pub duration_ns: i64,
+    /// Sent in all, at most.
+    pub max_requests: i64,
     /// For a whole request, from its start to the end of its answer.
     pub timeout_ns: i64,
     /// For connecting alone, TLS included.
@@ -57,7 +59,7 @@ pub struct Settings {
     pub pace_ns: Option<i64>,
     /// Status codes by which the limiter says no.
     pub rejected_statuses: Vec<u16>,
-    /// What a turn of a loop, or a request of its own fault, may be late.
+    /// Time by which a turn of a loop, or a request of its own fault, may be late.
     pub tolerance_ns: i64,
     /// The monotonic instant at which the run begins; one that has passed means at once.
     pub start_ns: i64,
@@ -114,6 +116,7 @@ mod tests {
             seed: 0,
             namespace: "run".into(),
             duration_ns: i64::MAX,
+            max_requests: i64::MAX,
             timeout_ns: 1,
             connect_timeout_ns: 1,
             max_connections: 8,

@@ -11,7 +11,7 @@ struct State {
     cancelled: bool,
 }
 
-/// Where loops wait until all of them are ready.
+/// A barrier at which loops wait until all of them are ready.
 #[derive(Default)]
 pub struct Start {
     state: Mutex<State>,

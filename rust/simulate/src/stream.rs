@@ -189,7 +189,7 @@ impl TlsStream {
         Ok(count)
     }
 
-    /// Whether all that waited has left.
+    /// True if all that waited has left.
     fn flush(&mut self) -> io::Result<bool> {
         while self.session.wants_write() {
             match uninterrupted(|| self.session.write_tls(&mut self.socket)) {

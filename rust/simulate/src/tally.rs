@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::histogram::Histogram;
 
-/// What stands in a column of numbers where there is none.
+/// The value in a column of numbers where there is none.
 pub const NULL: i64 = i64::MIN;
 
-/// How many kinds of outcome there are: admitted, rejected, unknown.
+/// Number of kinds of outcome: admitted, rejected, unknown.
 pub const KINDS: usize = 3;
 
 const BLOCK_BITS: u32 = 12;
@@ -22,7 +22,7 @@ pub struct Row {
     pub received_ns: i64,
     /// After the whole answer.
     pub done_ns: i64,
-    /// When the plan wanted it sent.
+    /// Instant at which the plan wanted it sent.
     pub intended_ns: i64,
     /// The HTTP status.
     pub status: i64,
@@ -32,7 +32,7 @@ pub struct Row {
     pub connection: i64,
 }
 
-/// Which times a histogram is of.
+/// The times that a histogram is of.
 #[derive(Clone, Copy, Debug)]
 pub enum Times {
     /// From the instant of sending.
@@ -46,13 +46,13 @@ pub enum Times {
 /// Connections are counted exactly, by a bit for each number.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// How many events.
+    /// Number of events.
     pub requests: u64,
     /// Of all bodies together.
     pub bytes: i128,
-    /// How many of each kind.
+    /// Number of each kind.
     pub outcomes: [u64; KINDS],
-    /// How many of each status, those that occurred.
+    /// Number of each status that occurred.
     pub statuses: BTreeMap<i64, u64>,
     /// The first instant of sending and the last end; None without events.
     pub span: Option<(i64, i64)>,
@@ -94,7 +94,7 @@ impl Tally {
         });
     }
 
-    /// How many numbers of connections there were; 0 is none.
+    /// Number of different connections; 0 is none.
     pub fn connections(&self) -> u64 {
         let words = self.blocks.values().flatten();
         words.map(|word| u64::from(word.count_ones())).sum()

@@ -13,7 +13,7 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// How every connection of a run speaks TLS: 1.2 or 1.3, offering `http/1.1` alone, and resuming
+/// TLS of every connection of a run: 1.2 or 1.3, offering `http/1.1` alone, and resuming
 /// sessions, as a browser does.
 ///
 /// # Arguments

@@ -28,11 +28,11 @@ const READ_BYTES: usize = 1 << 16;
 const FLUSH_NS: i64 = 20_000_000;
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// What the loops of a run share.
+/// State shared by the loops of a run.
 pub struct Shared {
     /// The scenario.
     pub settings: Settings,
-    /// What is asked of the run.
+    /// Control of the run.
     pub control: Control,
     /// Its ceiling.
     pub pacer: Option<Pacer>,
@@ -42,7 +42,7 @@ pub struct Shared {
     pub connections: AtomicI64,
     /// Lanes of all loops that have not ended.
     pub active: AtomicI64,
-    /// Where the loops wait before it begins.
+    /// The barrier at which the loops wait before it begins.
     pub start: Start,
 }
 
@@ -74,7 +74,7 @@ pub struct Worker {
     shift_ns: i64,
     pub(crate) paused_at_ns: Option<i64>,
     pub(crate) stopping: bool,
-    /// When it was told to stop; `i64::MAX` until then.
+    /// Instant at which it was told to stop; `i64::MAX` until then.
     pub(crate) stopped_ns: i64,
     changes: u64,
     bursts: u64,
@@ -197,7 +197,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether nobody sends any more: until then a client may join, in this loop too.
+    /// True if nobody sends any more: until then a client may join, in this loop too.
     fn is_over(&self) -> bool {
         self.stopping
             || self.shared.active.load(Ordering::Acquire) <= 0

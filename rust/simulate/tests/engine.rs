@@ -78,6 +78,7 @@ fn settings(addresses: Vec<SocketAddr>, clients: u32, max_connections: usize) ->
         seed: 7,
         namespace: "run".into(),
         duration_ns: i64::MAX,
+        max_requests: i64::MAX,
         timeout_ns: 5_000_000_000,
         connect_timeout_ns: 5_000_000_000,
         max_connections,

@@ -1,4 +1,4 @@
-"""What was decided, how often: counted once a decision, for all who share a store."""
+"""Counters of decisions, for all who share a store."""
 
 from enum import IntEnum
 from typing import Protocol
@@ -7,7 +7,7 @@ __all__ = ["Count", "DecisionCounters"]
 
 
 class Count(IntEnum):
-    """What is counted, in the order in which it is stored.
+    """Events that are counted, in the order in which they are stored.
 
     ADMITTED and DENIED are decisions, whoever made them: all that is counted
     but EXEMPT is in one of them. NEAR_LIMIT: admissions that left less than a
@@ -39,5 +39,5 @@ class DecisionCounters(Protocol):
         ...
 
     def totals(self) -> tuple[int, ...]:
-        """How many of each `Count`, in its order, since the store was made."""
+        """Number of each `Count`, in its order, since the store was made."""
         ...

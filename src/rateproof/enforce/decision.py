@@ -1,4 +1,4 @@
-"""What a limiter answers: a denial is a value, not an error."""
+"""Answers of a limiter: a denial is a value, not an error."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from rateproof.policy import Quota
 __all__ = ["Answer", "Decision", "PlainDecision", "QuotaState", "Reason", "Ruling", "decide"]
 
 Reason: TypeAlias = Literal["quota", "cached", "local", "full", "error", "shadow", "exempt"]
-"""Who decided: see `Decision`."""
+"""The decider's name: see `Decision`."""
 
 
 class Answer(NamedTuple):
-    """What one table says of one key: the tuple that crosses the seam to the native core.
+    """The answer of one table for one key: the tuple that crosses the seam to the native core.
 
     Args:
         admitted: at least `cost` admissions are free in this table.
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """What a ledger says of one call.
+    """The answer of a ledger to one call.
 
     Args:
         admitted: it passes; every quota that could be counted was charged.
@@ -49,7 +49,7 @@ class Ruling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QuotaState:
-    """How one quota of the policy stands for the key, as `Decision` has it for all."""
+    """The state of one quota for the key, as `Decision` has it for all."""
 
     quota: Quota
     remaining: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, TypeVar
 
 from rateproof.clock import Clock, SystemClock
@@ -26,7 +27,7 @@ else:
     M = TypeVar("M")
 
     class HotLimiter:
-        """Where there is no native core, every call is decided in Python."""
+        """A base without a native core: every call is decided in Python."""
 
         decides = False
 
@@ -54,7 +55,7 @@ _COUNTED: dict[Reason, Count] = {
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What was decided since the store was made, by all who share it, and how full it is.
+    """Decisions since the store was made, by all who share it, and the room left in it.
 
     `tables` has (live keys, slots) of each quota of the policy, nothing where the store does not
     know.
@@ -141,7 +142,7 @@ class Limiter(HotLimiter):
 
     @property
     def policy(self) -> Policy:
-        """What it enforces, unless a call names another policy."""
+        """The policy that it enforces, unless a call names another one."""
         return self._plan.policy
 
     def prepare(self, policy: PolicyLike) -> None:
@@ -187,7 +188,7 @@ class Limiter(HotLimiter):
 
     @natively
     def peek(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
-        """What `hit` would decide now, counting nothing: `remaining` is what is free.
+        """Return the decision that `hit` would make now, counting nothing: `remaining` is free.
 
         Raises as `hit` does.
 
@@ -213,18 +214,20 @@ class Limiter(HotLimiter):
         self._plan_of(policy).ledger.clear()
 
     def stats(self) -> Stats:
-        """What was decided, and how full the tables of the limiter's own policy are."""
+        """Decisions so far, and the room left in the tables of the limiter's own policy."""
         totals = self._counters.totals()
         ledger = self._plan.ledger
         tables = dict(zip(ledger.quotas, ledger.census(self._now_ns()), strict=False))
         return Stats({count: totals[count] for count in Count}, tables)
 
-    def room(self) -> Room | None:
+    def room(self, policy: PolicyLike | None = None) -> Room | None:
         """The places for keys and who takes them; None where the store has no tables (Redis)."""
-        policy, ledger = self._plan.policy, self._plan.ledger
-        if not isinstance(ledger, Tables):
+        plan = self._plan_of(policy)
+        if not isinstance(plan.ledger, Tables):
             return None
-        return Room(self._store, policy, ledger, self._now_ns, self.peek, self._without_place)
+        peek = self.peek if policy is None else partial(self.peek, policy=policy)
+        refuse = partial(self._without_place, plan)
+        return Room(self._store, plan.policy, plan.ledger, self._now_ns, peek, refuse)
 
     def close(self) -> None:
         """Let go of the store. Closing twice does no harm; deciding afterwards is an error.
@@ -272,7 +275,7 @@ class Limiter(HotLimiter):
         cost: int,
         policy: PolicyLike | None,
     ) -> Decision:
-        """What a decision is: the specification of `hit`, `ahit` and `peek`.
+        """Decide: the specification of `hit`, `ahit` and `peek`.
 
         Only for `ahit` does it wait.
         """
@@ -299,9 +302,8 @@ class Limiter(HotLimiter):
             count(what)
         return decision
 
-    def _without_place(self, wait_ns: int) -> Decision:
-        """What is decided about a new key that may not have a place, as of a full table."""
-        plan = self._plan
+    def _without_place(self, plan: "_Plan", wait_ns: int) -> Decision:
+        """Decide about a new key that may not have a place, as of a full table."""
         answer = Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
         ruling = Ruling(self._skip_full, [answer] * len(plan.order), "full")
         decision = plan.decision(ruling, shadow=self._shadow)
@@ -337,7 +339,7 @@ class Limiter(HotLimiter):
 
 
 def _at_once(decision: Coroutine[Any, Any, T]) -> T:
-    """What comes of a coroutine that waits for nothing."""
+    """The result of a coroutine that waits for nothing."""
     try:
         decision.send(None)
     except StopIteration as end:
@@ -351,7 +353,7 @@ def _uncounted(_: int) -> None:
 
 
 def _counts(ruling: Ruling, decision: Decision) -> Iterator[Count]:
-    """What a decision is counted as."""
+    """The name that a decision is counted under."""
     yield Count.ADMITTED if decision.admitted else Count.DENIED
     near = any(5 * state.remaining < state.quota.burst for state in decision.quotas)
     if ruling.admitted and ruling.reason != "full" and near:
@@ -418,7 +420,7 @@ class _Plan:
         return decide(ruling.admitted, answers, ruling.reason)
 
     def untouched(self, reason: Literal["exempt", "error"], *, admitted: bool) -> Decision:
-        """What is said where no store was asked: all quotas free, or nothing known of them."""
+        """The answer where no store was asked: all quotas free, or nothing known of them."""
         wait_ns = 0 if admitted else _ERROR_WAIT_NS
         answers = [
             Answer(admitted, False, quota.burst if admitted else 0, wait_ns, wait_ns)  # noqa: FBT003 - `full`

@@ -77,7 +77,7 @@ class LimitsTables:
         return next(filter(None, counts), 0)
 
     def get_expiry(self, key: str) -> float:
-        """When the window that `incr` opened ends; now, when there is none."""
+        """The end of the window that `incr` opened; now, when there is none."""
         answers = (table.peek(key) for table in self._all(FIRST_HIT_WINDOW.name))
         waits = (answer.reset_after_ns for answer in answers if not answer.full)
         return time.time() + next(filter(None, waits), 0) / _SECOND_NS

@@ -1,4 +1,4 @@
-"""Who takes the places of a limiter's tables: no address can lock every new client out.
+"""Shares of the places in a limiter's tables: no address can lock every new client out.
 
 A client that invents identities takes a place with each, for as long as its admissions
 bind. So once more than half of the places are held by keys that still bind, an address
@@ -6,7 +6,7 @@ that holds more than a thousandth of them gets no further ones: its new keys are
 as by a full table (`on_full`). Keys that have a place are decided as ever.
 
 *Shared* by all who use the store, and kept when they restart: the places, and a table of
-what each address took, a token bucket of a thousandth of the places that fills in the
+what each address took of each quota's, a token bucket of a thousandth of the places that fills in the
 longest memory of the quotas. So it gets at most two thousandths in that time while more than
 half are held; an address that cannot be counted for lack of room is given its place.
 
@@ -40,7 +40,7 @@ class Tables(Ledger, Protocol):
 
     @property
     def slots(self) -> int:
-        """How many places each table has."""
+        """Number of places in each table."""
         ...
 
     def sample(self, index: int, now_ns: int | None, turn: int, count: int) -> tuple[int, int]:
@@ -56,7 +56,7 @@ class Room:
         policy: that it enforces.
         ledger: of the policy.
         now: the reading that its ledgers are told, None for their own clock.
-        peek: the limiter's.
+        peek: the limiter's, by this policy.
         refuse: what it decides where there is no place, given the time until there is one.
     """
 
@@ -71,43 +71,46 @@ class Room:
     ) -> None:
         longest = max(policy.quotas, key=lambda quota: quota.memory_ns)
         self.place = policy.quotas.index(longest)
-        """Where the quota stands in the policy by which a key is known for longest."""
+        """Place in the policy of the quota by which a key is known for longest."""
         self.burst = longest.burst
         self.crowded = False
         """True if more than half of the places are held, as far as this process knows."""
+        self.refuse = refuse
+        """Decide about a key that may have no place for so long."""
         self._ledger, self._index = ledger, list(ledger.quotas).index(longest)
-        self._now, self._peek, self._refuse = now, peek, refuse
+        self._now, self._peek = now, peek
         self._alone = len(policy.quotas) == 1
         share = max(1, ledger.slots // _SHARE)
         window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share))
         bucket = Quota(share, min(window_ns, MAX_DURATION_NS - 1), TOKEN_BUCKET.name, share)
         self._shares = store.ledger([bucket])
+        self._table = f"{longest} ".encode()
         self._clock = SystemClock()
         self._taken, self._turn, self._stale_ns = 0, 0, 0
 
-    def took(self, decision: Decision) -> bool:
+    def took(self, decision: Decision, cost: int = 1) -> bool:
         """True if the call took a place: before it, nothing bound its key."""
-        return decision.admitted and self._remaining(decision) == self.burst - 1
+        return decision.admitted and self._remaining(decision) == self.burst - cost
 
     def take(self, address: bytes) -> None:
         """An address took a place; empty: nobody's share."""
         if address:
-            self._shares.hit(address, 1, self._now())
+            self._shares.hit(self._table + address, 1, self._now())
         self._taken += 1
         self._look()
 
-    def refusal(self, key: bytes, address: bytes) -> Decision | None:
-        """The decision about a call whose key needs a place that its address may not have."""
+    def wait_ns(self, key: bytes, address: bytes) -> int | None:
+        """The time until a key may have the place that it needs; None: it may now, or has one."""
         if not self.crowded or not address:
             return None
         seen = self._peek(key)
         if self._remaining(seen) < self.burst:
             return None
         self._look()
-        share = self._shares.peek(address, 1, self._now()).answers[0]
+        share = self._shares.peek(self._table + address, 1, self._now()).answers[0]
         if not self.crowded or share.admitted or share.full:
             return None
-        return self._refuse(share.retry_after_ns)
+        return share.retry_after_ns
 
     def _remaining(self, decision: Decision) -> int:
         return decision.remaining if self._alone else decision.quotas[self.place].remaining

@@ -1,4 +1,4 @@
-"""What clients saw: one row for every request, none sampled.
+"""Events that clients saw: one row for every request, none sampled.
 
 The hall's common table: `simulate` writes it, `prove` judges it, and people
 read it with any tool that reads Parquet or JSON lines.

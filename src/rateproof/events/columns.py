@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self
 __all__ = ["NULL", "Column", "Floats", "Ints", "Words"]
 
 NULL: Final = -(2**63)
-"""What stands for None among integers; among floats it is NaN."""
+"""The integer that stands for None; among floats it is NaN."""
 
 
 class Column:
@@ -140,7 +140,7 @@ class Words(Column):
             IndexError: a code without a word.
         """
         column = cls.of(codes)
-        column._adopt(words)  # noqa: SLF001 - of the same class
+        column.adopt(words)
         values = column.values()
         if values and not 0 <= min(values) <= max(values) < len(words):
             raise IndexError(f"a code is not below {len(words)}, the number of words")
@@ -153,14 +153,14 @@ class Words(Column):
     def take(self, rows: Sequence[int]) -> Self:
         """A column of these rows, with the same words."""
         column = super().take(rows)
-        column._adopt(self.words)  # noqa: SLF001 - of the same class
+        column.adopt(self.words)
         self._shared = True
         return column
 
     def extend(self, other: Self) -> None:
         """Add the rows of another column, by words."""
         if not len(self):
-            self._adopt(other.words)
+            self.adopt(other.words)
             other._shared = True
         if other.words is self.words:
             super().extend(other)
@@ -179,7 +179,8 @@ class Words(Column):
             return repeat(self.words[self._same] if self._length else None, self._length)
         return map(self.words.__getitem__, self._values)
 
-    def _adopt(self, words: list[Any]) -> None:
+    def adopt(self, words: list[Any]) -> None:
+        """Take a list of words that others may have too."""
         self.words, self._shared = words, True
         self._code_of, self._indexed = {}, 0
 

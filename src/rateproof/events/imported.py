@@ -1,4 +1,4 @@
-"""What importers read in the same way: instants, and whose request it was."""
+"""Readings that importers share: instants, and whose request it was."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What no client can have seen, in a log that can be read.
+"""Impossible events, in a log that can be read.
 
 Times must be readings of one clock in nanoseconds. A log in seconds looks as if
 all had happened within a moment, and rows of two clocks as if they lay years
@@ -92,7 +92,7 @@ def _refuse_statuses(log: EventLog, name: str) -> None:
 
 
 def _refuse_outcomes(log: EventLog, name: str) -> None:
-    """Which statuses are rejections is up to the limiter: only the scenario can say otherwise."""
+    """Check outcomes against statuses: which are rejections only the scenario can say."""
     rejections = noted_statuses(log.metadata)
     if rejections is None:
         return
@@ -164,7 +164,7 @@ def refuse_repeated(log: EventLog, name: str) -> None:
 
 
 def _all_differ(numbers: Sequence[int]) -> bool:
-    """Whether they do, as far as a table with a byte for each possible number can tell.
+    """True if they do, as far as a table with a byte for each possible number can tell.
 
     A set takes some 60 bytes a number; where numbers lie close, as ours do, this takes few.
     """

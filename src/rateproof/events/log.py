@@ -35,7 +35,7 @@ _REQUEST_TIMEOUT = 408
 
 
 def outcome_of(status: int | None, rejected: Iterable[int] = REJECTED_STATUSES) -> str:
-    """What an answer says of the limiter's decision.
+    """The limiter's decision, as far as an answer shows it.
 
     No answer is `unknown`: the request may have been admitted. So is what is no
     status, such as the 0 by which some tools mean no answer. A 5xx that is
@@ -114,7 +114,7 @@ _FIELDS = tuple(f.name for f in fields(Event))
 DEFAULTS: Final[Mapping[str, Any]] = {
     f.name: f.default for f in fields(Event) if f.default is not MISSING
 }
-"""What a column has in every row where nothing says otherwise."""
+"""Values of a column in every row where nothing says otherwise."""
 
 
 def _empty() -> dict[str, Any]:
@@ -240,7 +240,7 @@ class EventLog:
         return self._stored(name, Words).words
 
     def same(self, name: str) -> Any:
-        """What is stored for every row of a column, None where rows may differ or there are none.
+        """The value of every row of a column; None where rows may differ or there are none.
 
         A column in which every row has the same value takes no memory.
         """
@@ -264,6 +264,10 @@ class EventLog:
         """
         column = _column(name, values, self._length)
         return type(self)(dict(self.metadata), self._columns | {name: column}, self._length)
+
+    def noting(self, **metadata: Any) -> Self:
+        """The same rows, of which this is true as well; they are shared: do not add rows."""
+        return type(self)(self.metadata | metadata, self._columns, self._length)
 
     def by_key(self) -> dict[bytes, list[Event]]:
         """The events of each key, in log order, keys in order of appearance."""

@@ -1,4 +1,4 @@
-"""What a log's metadata may say, and what of it no later line may change."""
+"""Metadata of a log, and the part of it that no later line may change."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -38,7 +38,7 @@ def rejected_statuses(log: EventLog) -> frozenset[int]:
 
 
 def declines(status: int | None) -> bool:
-    """Whether an answer gives something else than what was asked for."""
+    """True if an answer gives something else than what was asked for."""
     return status is not None and status >= 300
 
 

@@ -27,7 +27,7 @@ _DELTA = ("intended_ns", "sent_ns", "received_ns", "done_ns", "sequence")
 
 
 def available() -> bool:
-    """Whether pyarrow is installed."""
+    """True if pyarrow is installed."""
     return find_spec("pyarrow") is not None
 
 

@@ -153,7 +153,7 @@ def _outcomes(
 
 
 def _is_default(pa: Any, values: Any, name: str) -> bool:
-    """Whether every row has what a log has where nothing says otherwise."""
+    """True if every row has what a log has where nothing says otherwise."""
     default = DEFAULTS.get(name)
     if default is None:
         return name in DEFAULTS and bool(values.null_count == len(values))

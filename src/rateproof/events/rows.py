@@ -92,9 +92,8 @@ def _by_column(rows: Sequence[dict[str, Any]], rejected: Collection[int]) -> Eve
     columns = {}
     for name, values in lists.items():
         default = DEFAULTS.get(name)
-        if default is not None:
-            values = [default if value is None else value for value in values]  # noqa: PLW2901
-        columns[name] = _packed(COLUMNS[name], values)
+        whole = values if default is None else [default if v is None else v for v in values]
+        columns[name] = _packed(COLUMNS[name], whole)
     if NULL in columns["sent_ns"]:
         raise TypeError
     return EventLog.from_columns(columns, len(rows))

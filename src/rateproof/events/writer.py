@@ -1,4 +1,4 @@
-"""What every writer of event logs can do."""
+"""The interface of every writer of event logs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ __all__ = ["Crowd", "Phase", "Recipe"]
 
 _MOST_CONNECTIONS = 10_000
 _MOST_OTHERS = 1_000_000
-_CROWD_LANES = 16
+_CROWD_LANES, _CROWD_AT_ONCE = 16, 64
 _PREPARING_NS = 250_000_000  # until a run is ready to begin
 _PHASE = re.compile(r"(.*?)(?:\s+of\s+(.*))?")
 
@@ -117,10 +117,10 @@ class Recipe:
         if self.others is not None:
             check_count("others in all", self.other_clients, 1, _MOST_OTHERS)
             last_ns = self.others.steps[-1][0]
-            if last_ns >= self.span_ns:
+            if last_ns > self.span_ns:
                 raise InvalidArgument(
                     f"others at {format_seconds(last_ns)}",
-                    f"before the last request, at {format_seconds(self.span_ns)}",
+                    f"no later than the last request, at {format_seconds(self.span_ns)}",
                 )
 
     @property
@@ -148,10 +148,15 @@ class Recipe:
         return Group(_later(self.schedule, start_ns), 1, self.connections)
 
     def crowd(self, start_ns: int = 0) -> list[Group]:
-        """The others, who come with a client that begins at `start_ns`."""
+        """The others, who come with a client that begins at `start_ns`.
+
+        Those who come at the instant of some of its requests come on more connections, so that
+        they meet at the server.
+        """
         groups: list[Group] = []
+        own_ns = {at_ns for at_ns, _ in self.schedule.steps}
         for at_ns, count in self.others.steps if self.others else ():
-            lanes = min(_CROWD_LANES, count)
+            lanes = min(_CROWD_AT_ONCE if at_ns in own_ns else _CROWD_LANES, count)
             each, over = divmod(count, lanes)
             for identities, clients in ((each + 1, over), (each, lanes - over)):
                 if clients:

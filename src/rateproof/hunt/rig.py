@@ -1,11 +1,10 @@
 """The target and the means to test it, handed to whoever sends or judges."""
 
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rateproof.events import EventLog
 from rateproof.hunt.recipe import Phase
@@ -60,15 +59,18 @@ class Rig:
     ) -> EventLog:
         """Run a scenario until it is over or stopped, as all is once `max_requests` were sent.
 
-        Where it begins later, that is said.
+        No more than these are sent. Where it begins later, that is said.
         """
+        most = self.settings.max_requests
+        if most is not None:
+            scenario = replace(scenario, max_requests=max(0, most - self.sent["requests"]))
         wait_ns = (scenario.start_ns or 0) - time.monotonic_ns()
         if wait_ns > SECOND_NS:
             say(f"waiting {wait_ns / SECOND_NS:.0f} s for the next window")
 
         def count(part: EventLog) -> None:
             self.sent["requests"] += len(part)
-            if self.sent["requests"] >= (self.settings.max_requests or sys.maxsize):
+            if most is not None and self.sent["requests"] >= most:
                 self.stop.set()
             if observe is not None:
                 observe(part)

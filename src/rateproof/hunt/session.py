@@ -18,6 +18,7 @@ from rateproof.errors import CannotWrite, RateproofError
 from rateproof.events import listed, open_log_writer, parquet
 from rateproof.hunt.exploration.attacks import Attack
 from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed, draw, filling
+from rateproof.hunt.exploration.forgetting import Forgetting
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase, Recipe
@@ -37,6 +38,7 @@ from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
 from rateproof.hunt.worst.search import Worst, find_worst
 from rateproof.output import progress, say
+from rateproof.policy import Quota
 from rateproof.prove import CONSISTENT, OVER_ADMISSION, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
@@ -118,16 +120,18 @@ class Hunt:
         most = rig.settings.iterations
         self.most = most and most + len(_outer(rig.settings))
         self._leads = Leads()
+        self.forgetting = Forgetting()
         self._known = False
         self._shrunk: set[str] = set()
         self._told: set[str] = set()
         self._recipes: list[Recipe] = []
-        self._worst_sought = False
+        self._sought = set[Quota]()
+        self._worst_left_ns = rig.settings.worst_time_ns
 
     def iterate(self, number: int) -> Iteration:
         """Draw, run and judge an iteration, and learn from it."""
         rig, settings = self.rig, self.rig.settings
-        drawn, phase = _drawn(settings, number, self._leads.best())
+        drawn, phase = _drawn(settings, number, self._leads.best(), self.forgetting.next)
         timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
         if not timely:
             say(LATE)
@@ -145,6 +149,7 @@ class Hunt:
             iteration = told_if_cut_short(settings.recipe, iteration, timely=timely)
         self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
+        self.forgetting.learn(drawn.attacks, iteration.log)
         return iteration
 
     def reproductions(self, iteration: Iteration) -> list[Reproduction]:
@@ -178,16 +183,27 @@ class Hunt:
             found += [] if crash is None else [crash]
         return found
 
-    def worst(self, iteration: Iteration) -> Worst | None:
-        """The most that is let through, looked for once, after the first violation."""
+    def worst(self, iteration: Iteration) -> Iterator[Worst]:
+        """Look for the most that each violated quota lets through, once, in the time that is left.
+
+        Those that are violated together share it evenly.
+        """
         settings = self.rig.settings
-        broken = [one for one in iteration.verdict.quotas if one.outcome == VIOLATED]
-        if not broken or settings.recipe or not settings.worst_time_ns or self._worst_sought:
-            return None
-        self._worst_sought = True
-        quota = next(one for one in settings.policy.quotas if str(one) == broken[0].quota)
-        until_ns = time.monotonic_ns() + settings.worst_time_ns
-        return find_worst(self.rig, quota, self._recipes, until_ns)
+        broken = [
+            quota
+            for quota, one in zip(settings.policy.quotas, iteration.verdict.quotas, strict=False)
+            if one.outcome == VIOLATED and quota not in self._sought and not settings.recipe
+        ]
+        for place, quota in enumerate(broken):
+            began_ns = time.monotonic_ns()
+            share_ns = self._worst_left_ns // (len(broken) - place)
+            if share_ns < SECOND_NS:
+                return
+            self._sought.add(quota)
+            worst = find_worst(self.rig, quota, self._recipes, began_ns + share_ns)
+            self._worst_left_ns -= time.monotonic_ns() - began_ns
+            if worst is not None:
+                yield worst
 
     def _listens(self) -> bool:
         """Find a server at the target, after some time for one that went away to come back."""
@@ -211,6 +227,7 @@ def _iterate_until_done(
         path = settings.out / f"{prefix}_{number:06}.{suffix}"
         with signals.held():
             totals.add(iteration)
+            totals.other_clients = hunt.forgetting.reached
             for reporter in reporters:
                 reporter.add(iteration, path)
             _write_log(path, iteration)
@@ -222,8 +239,8 @@ def _iterate_until_done(
             totals.reproductions.append(reproduction)
             for reporter in reporters:
                 reporter.found(reproduction, number)
-        if totals.worst is None and (worst := hunt.worst(iteration)) is not None:
-            totals.worst = worst
+        for worst in hunt.worst(iteration):
+            totals.worst.append(worst)
             for reporter in reporters:
                 reporter.worst(worst)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
@@ -232,7 +249,7 @@ def _iterate_until_done(
 
 
 def _outer(settings: TestSettings) -> list[Attack]:
-    """What fills the quotas that others delay, an iteration each; none for a given schedule."""
+    """Draws that fill the quotas that others delay, an iteration each; none for a given schedule."""
     return [] if settings.recipe else delayed(settings.policy, settings.outer_time_ns)
 
 
@@ -246,7 +263,7 @@ def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
 
 
 def _drawn(
-    settings: TestSettings, number: int, lead: Lead | None = None
+    settings: TestSettings, number: int, lead: Lead | None = None, others: int | None = None
 ) -> tuple[Draw, Phase | None]:
     """Choose the traffic of an iteration, and its phase in windows from the epoch."""
     if settings.recipe is not None:
@@ -255,7 +272,14 @@ def _drawn(
     book = min(settings.iterations or number, book_length(settings.policy))
     if book < number <= book + len(outer):
         return filling(settings.seed, number, outer[number - book - 1]), None
-    drawn = draw(settings.seed, number, settings.policy, lead=lead, max_rate=settings.max_rate)
+    drawn = draw(
+        settings.seed,
+        number,
+        settings.policy,
+        lead=lead,
+        others=others,
+        max_rate=settings.max_rate,
+    )
     if settings.nemesis:
         quota = settings.policy.quotas[0]
         group = witnesses(quota)

@@ -1,4 +1,4 @@
-"""What a test was asked to do."""
+"""Settings of a test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["TestSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class TestSettings(Sending):
-    """What to test, against which claims, and where the results go: options of the verb.
+    """Target, claims and outputs of a test: options of the verb.
 
     Args:
         seed: of every draw.
@@ -75,7 +75,7 @@ class TestSettings(Sending):
 
     @property
     def claims(self) -> frozenset[str]:
-        """What is judged."""
+        """The claims that are judged."""
         return CLAIM_SETS[self.claim]
 
     def scenario(self, groups: tuple[Group, ...], **more: Any) -> Scenario:
@@ -84,7 +84,7 @@ class TestSettings(Sending):
 
 
 def _recipe(values: Mapping[str, Any]) -> Recipe | None:
-    """What is to be run instead of what would be drawn."""
+    """The schedule to run instead of one that is drawn."""
     if values["schedule"] is None:
         for name in ("connections", "others", "phase"):
             if values[name] is not None:

@@ -1,4 +1,4 @@
-"""What rateproof can be told: each option is declared once, whoever reads it.
+"""Options of rateproof: each is declared once, whoever reads it.
 
 Read in this order:
 

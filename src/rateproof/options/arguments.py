@@ -87,7 +87,7 @@ class _Version(argparse.Action):
 
 
 def _first_words() -> argparse.ArgumentParser:
-    """What stands before any verb, or instead of one."""
+    """Arguments before any verb, or instead of one."""
     commands = "\n".join(f"  {verb.name:12}{verb.summary}" for verb in VERBS.values())
     parser = _Parser(
         prog="rateproof",

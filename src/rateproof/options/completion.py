@@ -1,4 +1,4 @@
-"""What completes the command line in a shell: verbs, flags, and the values that are known."""
+"""Completion of the command line in a shell: verbs, flags, and the values that are known."""
 
 from typing import Final
 

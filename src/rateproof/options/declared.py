@@ -91,11 +91,11 @@ class Verb:
         return tuple(option for group in self.groups.values() for option in group)
 
     def filed(self, option: Option) -> bool:
-        """Whether an option may stand in the verb's file, and in the environment if it has one."""
+        """True if an option may stand in the verb's file, and in the environment if it has one."""
         return option.name not in self.unfiled.split()
 
     def defaults(self) -> dict[str, Any]:
-        """What holds where nothing is told, by the names inside the program."""
+        """Defaults, by the names inside the program."""
         return {
             option.inside: option.value()
             for option in self.options
@@ -301,7 +301,10 @@ _TEST = Verb(
             ),
             _DURATION,
             Option(
-                "max_requests", whole(1, 10**9), "stop once so many were sent", otherwise="none"
+                "max_requests",
+                whole(1, 10**9),
+                "sent in all, at most; then it ends",
+                otherwise="none",
             ),
             Option("fail_fast", flag(), "stop at the first violation"),
             Option(
@@ -404,6 +407,7 @@ _CHECK = Verb(
                 default=None,
                 otherwise="what the log notes",
             ),
+            Option("fresh_keys", flag(), "no key was used in the window before the log began"),
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.
         JUDGING: (
@@ -420,7 +424,7 @@ _CHECK = Verb(
     },
     (
         "check run.parquet --policy '5 per 5s'",
-        "check k6.json --key header:X-Api-Key --claim all --by-key",
+        "check k6.json --fresh-keys --key header:X-Api-Key --claim all --by-key",
     ),
 )
 

@@ -13,6 +13,7 @@ __all__ = [
     "BODY",
     "FILE",
     "FOLDER",
+    "FRAMING",
     "HEADER",
     "IN_TOML",
     "KEY",
@@ -34,11 +35,13 @@ __all__ = [
 MOST_DATA: Final = 1 << 20
 """Bytes of a body, at most."""
 
-_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]"  # noqa: S105 - RFC 9110's word for it
-_FRAMING = (
+_TCHAR = r"[A-Za-z0-9!#$%&'*+.^_`|~-]"  # as in RFC 9110
+FRAMING: Final = (
     *("connection", "content-length", "expect", "host", "keep-alive", "proxy-connection"),
     *("te", "trailer", "transfer-encoding", "upgrade"),
 )
+"""Headers that frame a message or belong to one connection: none of them can be chosen."""
+
 _STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
 
 _HOPS = whole(0, 1_000)
@@ -65,7 +68,7 @@ def _data(text: str) -> Data:
 
 
 def _shown(data: Data) -> str:
-    """What gives the body again, where a word can: else how long it is."""
+    """The word that gives the body again, where there is one: else its length."""
     if data.file is not None:
         return f"@{data.file}"
     text = data.body.decode("utf-8", "replace")
@@ -162,7 +165,7 @@ HEADER: Final = Pairs(
     {
         "type": "object",
         "propertyNames": {
-            "pattern": f"^(?!({'|'.join(map(any_case, _FRAMING))})$){_TOKEN}{{1,256}}$"
+            "pattern": f"^(?!({'|'.join(map(any_case, FRAMING))})$){_TCHAR}{{1,256}}$"
         },
         "maxProperties": 100,
         "additionalProperties": {

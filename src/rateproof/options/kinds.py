@@ -1,4 +1,4 @@
-"""What a value may be: read from text, from TOML and from Python, and the same as JSON Schema."""
+"""Kinds of values: read from text, from TOML and from Python, and the same as JSON Schema."""
 
 import math
 import re
@@ -199,18 +199,18 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """How it is told; what is told without a flag: what stands for it in help."""
+        """The flag; the name in help of an option without a flag."""
         return self.placeholder if self.positional else "--" + self.name.replace("_", "-")
 
     @property
     def placeholder(self) -> str:
-        """What stands for its value in help; empty for a flag that has none."""
+        """The word for its value in help; empty for a flag that has none."""
         text: str = self.metavar or self.kind.metavar
         return text
 
     @property
     def switch(self) -> bool:
-        """Whether its flag has no value."""
+        """True if its flag has no value."""
         return isinstance(self.kind, Leaf) and self.kind.types == (bool,)
 
     @property
@@ -226,7 +226,7 @@ class Option:
         return f"{meaning}; default: {left_out}" if left_out else meaning
 
     def value(self) -> Any:
-        """What holds where it is left out."""
+        """The value that holds where it is left out."""
         if self.many:
             return ()
         if self.default is None and not self.switch:

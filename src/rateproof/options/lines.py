@@ -1,4 +1,4 @@
-"""Where in a TOML text each value stands: `tomllib` does not tell."""
+"""Lines of the values in a TOML text: `tomllib` does not tell."""
 
 import re
 

@@ -37,7 +37,7 @@ class Reader:
             raise InvalidArgument(f"{self._name} is not TOML: {said}", guide) from None
         self._errors: list[tuple[Place, str]] = []
         self.items: dict[Place, list[Any]] = {}
-        """What the items of every array mean, by its place: BAD where one has an error."""
+        """Values of the items of every array, by its place: BAD where one has an error."""
 
     def _read(self, path: Path) -> str:
         try:
@@ -56,7 +56,7 @@ class Reader:
             ) from None
 
     def values(self, section: Section) -> dict[str, Any]:
-        """What the file says, by argument; what has an error is left out."""
+        """Values of the file, by argument; those with an error are left out."""
         found = self._arguments(section, self.data, ())
         return {name: value for name, value in found.items() if value is not BAD}
 
@@ -68,7 +68,7 @@ class Reader:
             self._errors.append((place, str(error)))
 
     def wrong(self, place: Place) -> bool:
-        """Whether something is wrong with the value at a place."""
+        """True if something is wrong with the value at a place."""
         return any(place == wrong for wrong, _ in self._errors)
 
     def finish(self) -> None:
@@ -88,7 +88,7 @@ class Reader:
         raise InvalidArgument("\n".join([f"{self._name} has {noun}", *found]), self._guide)
 
     def _value(self, kind: Kind, value: Any, place: Place) -> Any:
-        """What the value means, or BAD after noting why not."""
+        """The value that is meant, or BAD after noting why not."""
         try:
             if isinstance(kind, Leaf):
                 return kind.read_text(_as_text(kind, value)) if self._plain else kind.read(value)
@@ -122,7 +122,7 @@ class Reader:
         return tuple(value.items()) if len(self._errors) == before else BAD
 
     def _arguments(self, kind: Section, value: dict[str, Any], place: Place) -> dict[str, Any]:
-        """What a table's values mean, by argument: BAD where one has an error."""
+        """A table's values, by argument: BAD where one has an error."""
         tag = self._variant(kind, value, place)
         options = dict(kind.options)
         if isinstance(tag, str):

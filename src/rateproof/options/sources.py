@@ -1,4 +1,4 @@
-"""Where the values of options come from: flags, the environment, a TOML file.
+"""Sources of the values of options: flags, the environment, a TOML file.
 
     rateproof serve --port 8081         a flag wins over
     RATEPROOF_PORT=8081                 the environment, which wins over
@@ -11,6 +11,7 @@ environment and such a file.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +60,7 @@ class Sources:
 
     @property
     def warning(self) -> str | None:
-        """What to say of variables that look like settings and are none; None without such."""
+        """A warning of variables that look like settings and are none; None without such."""
         if not self._strange:
             return None
         accepted = ", ".join(name.removeprefix(_PREFIX) for name in self._variables)
@@ -97,6 +98,6 @@ class Sources:
             for name, option in options.items():
                 if option.inside in found:
                     value = {option.inside: found[option.inside]}
-                    reader.check((name,), lambda value=value: accept(value))  # type: ignore[misc]
+                    reader.check((name,), partial(accept, value))
         reader.finish()
         return found

@@ -1,4 +1,4 @@
-"""What a limiter promises: quotas, their text form, and the algorithms that keep them.
+"""Promises of a limiter: quotas, their text form, and the algorithms that keep them.
 
 Read in this order:
 

@@ -94,7 +94,7 @@ class Quota:
 
     @property
     def record(self) -> Algorithm:
-        """What is known of the algorithm."""
+        """The record of the algorithm."""
         return ALGORITHMS[self.algorithm]
 
     @property
@@ -104,7 +104,7 @@ class Quota:
 
     @property
     def memory_ns(self) -> int:
-        """How long an admission can matter to a later decision; see `Algorithm`."""
+        """Time for which an admission can matter to a later decision; see `Algorithm`."""
         return self.record.memory_ns(self.limit, self.window_ns, self.burst)
 
     def gap(self, m: int) -> int:
@@ -165,7 +165,7 @@ class Policy:
         return max(quota.gap(m) for quota in self.quotas)
 
     def worst_case(self, window_ns: int) -> int:
-        """How many admissions any half-open window of `window_ns` may hold at most.
+        """The most admissions that any half-open window of `window_ns` may hold.
 
         The largest m with gap(m) < window_ns: m admissions that span exactly
         the window do not fit into it.

@@ -151,9 +151,7 @@ def schedules_for(
     proof.alike = [
         family
         for family, boxes in rivals(left, kind).items()
-        if family in proof.open
-        and family in left.boxes
-        and not possible >= {(family, box) for box in boxes}
+        if family in proof.open and not possible >= {(family, box) for box in boxes}
     ]
     more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
     need = {rival: more - proof.excluded[rival[0]] for rival in possible}
@@ -187,7 +185,10 @@ _Told = tuple[int, set[_Rival]]
 
 def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:
     close = rivals(left, kind)
-    return [(family, box) for family in proof.open for box in close[family]]
+    against = dict.fromkeys(
+        [*proof.open, *(family for family in left.boxes if family not in proof.alike)]
+    )
+    return [(family, box) for family in against for box in close.get(family, ())]
 
 
 def _told(

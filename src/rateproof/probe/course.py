@@ -378,7 +378,7 @@ class _Run:
             if least <= most:
                 return
         high_ns = back.received_ns - filled.sent_ns if back else None
-        course.several = Several(most, least, None, course.held_ns, high_ns)
+        course.several = Several(most, least, None, course.held_ns, high_ns, sticky=True)
 
     def _queue(self) -> None:
         """The rate of a queue, from how long the last of a burst waits; then more bursts, foretold."""

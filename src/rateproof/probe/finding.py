@@ -9,7 +9,7 @@ from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy import Quota
 from rateproof.probe.confirmation import BUSY, EXCLUDING
-from rateproof.probe.course import Budget, Course, Round, needed
+from rateproof.probe.course import Budget, Course, Round, wanted
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension
 from rateproof.probe.inference import Kind
@@ -201,6 +201,8 @@ def _headline(finding: Finding) -> str:
     if finding.shared and not finding.inferred:
         return f"{_shared(finding)}: which it is could not be told"
     if several := finding.course.several:
+        if several.sticky:
+            return f"several counters, at least {several.counters}: which one is met goes by the connection"
         return f"several counters, together {_together(several)}: each request meets any of them"
     if finding.named:
         return _named(finding.named, finding)
@@ -308,11 +310,9 @@ def _would_tell(finding: Finding) -> str:
     """The budget with which a name can be expected, or that none helps."""
     if finding.named or not finding.course.limit:
         return ""
-    windows = [kind.high_ns * (kind.limit if kind.family.refills else 1) for kind in finding.kinds]
-    window_ns = max([finding.course.held_ns, *windows])
-    more = needed(finding.course.limit, window_ns)
+    more = wanted(finding.course)
     budget = finding.budget
-    if more.requests > budget.requests or more.time_ns > budget.time_ns or not windows:
+    if more.requests > budget.requests or more.time_ns > budget.time_ns or not finding.kinds:
         seconds = -(-max(more.time_ns, budget.time_ns) // SECOND_NS)
         requests = max(more.requests, budget.requests)
         return f"more would be told by --max-requests {requests} --max-time {seconds}s"

@@ -37,6 +37,7 @@ class Several:
         again: how many at least, when that was done once more; None if it was not.
         low_ns: for how long they were full at least.
         high_ns: for how long at most; None where nothing was admitted any more.
+        sticky: a connection stays with one of them.
     """
 
     each: int
@@ -44,6 +45,7 @@ class Several:
     again: int | None = None
     low_ns: int = 0
     high_ns: int | None = None
+    sticky: bool = False
 
     @property
     def counters(self) -> int:

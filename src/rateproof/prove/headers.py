@@ -28,7 +28,7 @@ RULES: Final = (
     "remaining-too-high",
     "remaining-too-low",
 )
-"""What is wrong with a statement, in the order in which they are looked for."""
+"""Faults of a statement, in the order in which they are looked for."""
 
 
 _SECOND_NS = 1_000_000_000
@@ -48,7 +48,7 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How statements are read.
+    """The terms by which statements are read.
 
     Args:
         tolerance: what clocks may disagree on.
@@ -234,7 +234,7 @@ class FalseStatement:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """What became of the statements that answers carried.
+    """The statements that answers carried, and those that came true.
 
     Args:
         judged: statements that later answers put to the test, by rule.

@@ -11,22 +11,23 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy, Quota
 from rateproof.prove.diagnosis.division import divided
-from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, not_limited
+from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, failed_runs, not_limited
 from rateproof.prove.diagnosis.statuses import (
     doubted_rejections,
     if_rejected,
     oddly_admitted,
     perhaps_rejected,
 )
-from rateproof.prove.evidence.document import Document
+from rateproof.prove.evidence.document import Document, matters_ns
 from rateproof.prove.evidence.piece import Evidence
+from rateproof.prove.evidence.wording import plain_quota, spaced
 from rateproof.prove.headers import Headers
-from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe_each
+from rateproof.prove.keys import Counts, KeyLog, cut_off, fresh, marks_rejections, observe_each
 from rateproof.prove.over_admission.gaps import Stair
 from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing, tested
 from rateproof.prove.power.pressure import Pressure, of_few, unpressed
-from rateproof.prove.power.sensitivity import unseen
+from rateproof.prove.power.sensitivity import Sensitivity, unseen
 from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
 from rateproof.prove.trial import Doubts, Trial
 from rateproof.prove.verdict import (
@@ -58,7 +59,7 @@ __all__ = [
 ]
 
 CLAIMS: Final = CLAIM_SETS["limit"]
-"""What can be claimed of a limiter and judged: never too many, never a rejection without need."""
+"""Claims that can be judged: never too many, never a rejection without need."""
 
 ALL_CLAIMS: Final = CLAIM_SETS["all"]
 """Beside these, that what the limiter says in header fields comes true."""
@@ -76,6 +77,7 @@ def judge(
     granularity_ns: int = 0,
     budget: int = DEFAULT_BUDGET,
     denied_count: bool = False,
+    fresh_keys: bool = False,
 ) -> Verdict:
     """Judge what clients saw against what a policy promises each key.
 
@@ -93,6 +95,8 @@ def judge(
             log, before it gives up.
         denied_count: whether the limiter is said to count denied requests too.
             Over-admission is the same; a rejection may then be due to earlier ones.
+        fresh_keys: whether to assume that no key was used in the window before the
+            log began, where the log does not say so. The verdict names it.
 
     Returns:
         A verdict. A violation outranks every reason to doubt the run.
@@ -101,6 +105,8 @@ def judge(
         InvalidArgument: an unknown claim, none, or a bad tolerance.
     """
     checked(claims)
+    if fresh_keys:
+        log = taken_for_fresh(log)
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
     limit, over = claims - {HEADERS}, frozenset({OVER_ADMISSION})
     parts = [
@@ -111,7 +117,7 @@ def judge(
     share = budget // max(1, len(parts))
     trials = [Trial(part, policy, tolerance, share, asked, denied_count) for part, asked in parts]
     counts = sum((trial.survey.counts for trial in trials), Counts())
-    missed = not_limited(log, counts)
+    missed = not_limited(log, counts) or failed_runs(log)
 
     def whole(trial: Trial) -> Verdict:
         findings = missed or diagnose(trial.log, trial.survey.pressure, counts)
@@ -168,16 +174,16 @@ def verdict_of(
         trial.doubt_wrong_rejection(doubts)
     causes = {finding.name: finding.sentence for finding in findings}
     causes |= causes_of(trial, claims, counts, pressure, doubts)
-    if shown and not causes and not any(tested(trial.policy, shown)):
-        what = "no excess could have been shown: had every request been admitted, that could be "
-        what += f"explained too{perhaps_rejected(trial.log, counts)}"
-        if any(one.excess is not None for one in shown):
-            what = "no quota was seen full, and only a great excess would have been seen"
-        causes[Cause.TOO_COARSE] = what
-    notes = left_out(trial, claims, counts, pressure)
+    beginning: list[str] = []
+    if shown and not causes:
+        beginning = _unknown_beginning(trial, shown)
+        causes = _nothing_shown(trial, shown, beginning)
+    notes = [*left_out(trial, claims, counts, pressure), *([] if causes else beginning)]
     if whole and not findings and counts.admitted:
         notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
+    if not causes:
+        notes += _assumed(trial)
     quotas: tuple[QuotaVerdict, ...] = ()
     if shown:
         quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
@@ -192,6 +198,54 @@ def verdict_of(
         sensitivity=shown,
         quotas=quotas,
     ).demanding_tests()
+
+
+def _nothing_shown(
+    trial: Trial, shown: Sequence[Sensitivity], beginning: Sequence[str]
+) -> dict[str, str]:
+    """Why a log shows nothing of any quota that nothing contradicts."""
+    if any(tested(trial.policy, shown)):
+        return {}
+    if beginning:
+        return {Cause.UNKNOWN_BEGINNING: beginning[0]}
+    what = "no excess could have been shown: had every request been admitted, that could be "
+    what += f"explained too{perhaps_rejected(trial.log, trial.survey.counts)}"
+    if any(one.excess is not None for one in shown):
+        what = "no quota was seen full, and only a great excess would have been seen"
+    return {Cause.TOO_COARSE: what}
+
+
+def _unknown_beginning(trial: Trial, shown: Sequence[Sensitivity]) -> list[str]:
+    """A sentence if a quota counts for untested only since its keys may have been used before."""
+    told = tested(trial.policy, shown)
+    if trial.fresh or trial.requests_missing or all(told):
+        return []
+    if_fresh = tested(trial.policy, trial.sensitivity(windows=False, fresh=True))
+    pairs = zip(trial.policy.quotas, told, if_fresh, strict=True)
+    hidden = [plain_quota(str(quota)) for quota, now, then in pairs if then and not now]
+    if not hidden:
+        return []
+    what = f"{' and '.join(hidden)}: no excess would have been seen, for "
+    if "complete_by_run" in trial.log.metadata:
+        return [f"{what}other runs of the same keys may have used up the quota"]
+    before = spaced(max(map(matters_ns, trial.policy.quotas)))
+    what += "requests before the log may have used up the quota; "
+    return [f"{what}if no key was used in the {before} before it began: --fresh-keys"]
+
+
+def _assumed(trial: Trial) -> list[str]:
+    """What a verdict takes for granted of the time before the log."""
+    if trial.log.metadata.get("fresh_keys_assumed"):
+        return ["this assumes that no key was used in the window before the log began"]
+    if trial.fresh:
+        return []
+    what = "this assumes that no request before the log took longer than any in it, "
+    return [f"{what}for the log does not say that its keys were fresh"]
+
+
+def taken_for_fresh(log: EventLog) -> EventLog:
+    """The log, assumed to say that no key was used before it began."""
+    return log if fresh(log) else log.noting(fresh_keys=True, fresh_keys_assumed=True)
 
 
 def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, ...]:
@@ -274,19 +328,16 @@ def _violations(
         wrong = _collect(trial.wrong_rejections(), found, reasons, WRONG_REJECTION)
         if not found:
             wrong = _collect(trial.wrong_together(doubts), found, reasons, WRONG_REJECTION)
-        if wrong and not trial.fresh:
-            reasons.append(
-                "this assumes that no request before the log took longer than any in it, "
-                "for the log does not say that its keys were fresh"
-            )
         keys = {piece.key for piece in found if piece.claim == WRONG_REJECTION}
         if wrong and trial.right_if_denied_count(keys):
             reasons.append("explained if denied requests count too: --count-denied")
+    if any(piece.complete for piece in found):
+        reasons += _assumed(trial)
     return found, reasons
 
 
 def _perhaps_rejected(found: Sequence[Evidence], trial: Trial) -> list[str]:
-    """What may be amiss with evidence of too many, some of whose answers look like refusals."""
+    """Doubts about evidence of too many, some of whose answers look like refusals."""
     events = (event for piece in found for event in piece.events if event.outcome == ADMITTED)
     doubted = {event.status for event in events if event.status and declines(event.status)}
     if not doubted:
@@ -338,6 +389,7 @@ def by_run(log: EventLog) -> tuple[EventLog | None, EventLog | None]:
     marked = {"marked_rejections": marks_rejections(log)}
     several = log.take(apart).with_column("key", (codes, [words[code] for _, code in pairs]))
     several.metadata |= marked | {"fresh_keys": False, "complete": False}
+    several.metadata["complete_by_run"] = not cut_off(log)
     if not alone:
         return None, several
     single = log.take(alone)
@@ -357,6 +409,7 @@ def judge_keys(
     granularity_ns: int = 0,
     budget: int = DEFAULT_BUDGET,
     denied_count: bool = False,
+    fresh_keys: bool = False,
 ) -> list[KeyVerdict]:
     """Judge each key of a log, those first that were violated or came closest to it.
 
@@ -375,6 +428,8 @@ def judge_keys(
             "--claim headers without --by-key, or --by-key with another claim",
         )
     claims -= {HEADERS}
+    if fresh_keys:
+        log = taken_for_fresh(log)
     tolerance = Tolerance(tolerance_ppm, granularity_ns)
     parts = by_run(log)
     asked = (claims, claims & {OVER_ADMISSION})
@@ -383,7 +438,7 @@ def judge_keys(
         for part, of in zip(parts, asked, strict=True)
     ]
     counts = sum((trial.survey.counts for trial in trials if trial is not None), Counts())
-    missed = not_limited(log, counts)
+    missed = not_limited(log, counts) or failed_runs(log)
     verdicts: list[KeyVerdict] = []
     if trials[0] is not None:
         findings = missed or diagnose(trials[0].log, trials[0].survey.pressure, counts)
@@ -439,7 +494,7 @@ def _of_few(key: KeyLog, whole: Trial, claims: frozenset[str], silent: Verdict) 
 
 
 def _silent(whole: Trial, claims: frozenset[str]) -> Verdict:
-    """What all verdicts on keys with too few requests have in common."""
+    """The common part of all verdicts on keys with too few requests."""
     pressure = tuple(unpressed(whole.policy))
     causes = causes_of(whole, claims, Counts(), pressure, Doubts())
     return Verdict(
@@ -517,10 +572,13 @@ def causes_of(
     causes = {}
     if trial.log.metadata.get("valid") is False:
         causes[Cause.INVALID_RUN] = "the run was not valid: the load was not sent as planned"
-    if trial.cut_off and WRONG_REJECTION in claims:
+    if trial.requests_missing or (trial.cut_off and WRONG_REJECTION in claims):
+        lost = ["no rejection was judged"] if WRONG_REJECTION in claims else []
+        if OVER_ADMISSION in claims:
+            lost.append("an excess may not have been seen")
         causes[Cause.LOG_CUT_OFF] = (
             "the log ends before its run did: requests are missing from it, "
-            "so no rejection was judged"
+            f"so {' and '.join(lost)}"
         )
     if OVER_ADMISSION in claims and not any(p.stressed for p in pressure):
         most = ", ".join(f"{p.allowed} in any {format_duration(p.window_ns)}" for p in pressure)

@@ -1,4 +1,4 @@
-"""What a log says of each key: intervals in which decisions were made, by outcome."""
+"""The requests of each key: intervals in which decisions were made, by outcome."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Interval = tuple[int, int]
-"""When a request was sent and when it was answered, in ns: its decision lies in between."""
+"""The instants at which a request was sent and answered, in ns: its decision lies in between."""
 
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
@@ -62,7 +62,7 @@ class KeyLog:
 
     @property
     def requests(self) -> int:
-        """How many there are."""
+        """Number of them."""
         return len(self.admitted) + len(self.rejected) + len(self.unknown)
 
     def attempts(self) -> list[Interval]:
@@ -154,7 +154,7 @@ def observe_each(log: EventLog) -> Iterator[KeyLog]:
 
 
 def marks_rejections(log: EventLog) -> bool:
-    """Whether the log says so of its limiter, or any rejection carries marks of the limiter's own."""
+    """True if the log says so of its limiter, or any rejection carries marks of the limiter's own."""
     if (told := marks_told(log)) is not None:
         return told
     return any(
@@ -164,7 +164,7 @@ def marks_rejections(log: EventLog) -> bool:
 
 
 def marks_told(log: EventLog) -> bool | None:
-    """What the metadata of a log says of it: of a part of one, it is known from the whole."""
+    """The metadata's own word on it: of a part of a log, it is known from the whole."""
     told = log.metadata.get("marked_rejections")
     return told if isinstance(told, bool) else None
 
@@ -208,7 +208,7 @@ def stored(log: EventLog, name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a verdict rests on.
+    """The evidence that a verdict rests on, in numbers.
 
     Args:
         keys: different keys.
@@ -244,5 +244,5 @@ def fresh(log: EventLog) -> bool:
 
 
 def cut_off(log: EventLog) -> bool:
-    """Whether the log says that requests of its run are missing: no rejection is judged then."""
+    """True if the log says that requests of its run are missing: no rejection is judged then."""
     return log.metadata.get("complete") is False

@@ -1,4 +1,4 @@
-"""What is in a log, and which of its keys have to be looked at one by one.
+"""The screen of a log: which of its keys have to be looked at one by one.
 
 The native screen clears nearly every key without an object for an event: it knows
 against which a search would find nothing, and what it would spend on that. Without it,
@@ -69,7 +69,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is known of a log before anything is searched.
+    """The knowledge of a log before anything is searched.
 
     Args:
         counts: what is in it.

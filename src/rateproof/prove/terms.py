@@ -37,7 +37,7 @@ CLAIM_SETS: Final = {
     "limit": _LIMIT,
     "all": _LIMIT | {HEADERS},
 }
-"""What can be asked for by name: one of them, those that the limit makes, or all."""
+"""Claims by name: one of them, those that the limit makes, or all."""
 
 
 MILLION: Final = 1_000_000
@@ -45,7 +45,7 @@ MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far the limiter's clock may differ from the clock of the log.
+    """The most that the limiter's clock may differ from the clock of the log.
 
     Args:
         ppm: how far either clock's rate may be off as the other measures it,

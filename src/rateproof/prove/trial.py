@@ -20,7 +20,7 @@ from rateproof.prove.keys import (
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Exhausted, Stair
-from rateproof.prove.power.sensitivity import Sensitivity, sensitivity
+from rateproof.prove.power.sensitivity import Sensitivity, sensitivity, unseen
 from rateproof.prove.screen import (
     Survey,
     screened,
@@ -143,7 +143,7 @@ class Exhibits:
 
 @dataclass(slots=True)
 class Doubts:
-    """What would have made a violation, had one thing been otherwise.
+    """Violations that there would be, had one thing been otherwise.
 
     Args:
         tolerance: without the tolerance.
@@ -170,6 +170,7 @@ class Trial:
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
+    requests_missing: bool = field(init=False)
     effort: int = field(init=False, default=MOST_EFFORT)
     _judgement: Judgement = field(init=False)
     _model: Model = field(init=False)
@@ -179,6 +180,7 @@ class Trial:
         self.denied_count |= any(quota.record.counts_denied for quota in self.policy.quotas)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
+        self.requests_missing = self.cut_off and not self.log.metadata.get("complete_by_run")
         judgement = Judgement(
             self.policy, self.fresh, self.cut_off, denied_count=self.denied_count, only=only
         )
@@ -248,7 +250,7 @@ class Trial:
                     doubts.unknowns = found is not None
 
     def _clears(self, cost: int | None) -> bool:
-        """Whether a search is known to find nothing; its cost is then paid as if it had been made.
+        """True if a search is known to find nothing; its cost is then paid as if it had been made.
 
         Without the means it would give up on the way, so it must be made.
         """
@@ -283,10 +285,40 @@ class Trial:
         counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
         return self.fresh and not self.cut_off and not counted
 
-    def sensitivity(self, *, windows: bool) -> tuple[Sensitivity, ...]:
-        """The least excess that the keys which pressed hardest could have shown."""
+    def sensitivity(self, *, windows: bool, fresh: bool | None = None) -> tuple[Sensitivity, ...]:
+        """The least excess that the keys which pressed hardest could have shown.
+
+        Args:
+            windows: whether to look for windows that are too short as well.
+            fresh: whether to take the keys for fresh; None: as the log says.
+        """
+        fresh = self.fresh if fresh is None else fresh
+        if self.requests_missing:
+            return unseen(self.policy)
         keys = (load() for load in self.survey.pressed)
-        return sensitivity(keys, self.policy, self.tolerance, windows=windows)
+        known = [key if fresh else self._known(key) for key in keys]
+        return sensitivity(
+            [key for key in known if key.requests],
+            self.policy,
+            self.tolerance,
+            windows=windows,
+            fresh=fresh,
+        )
+
+    def _known(self, key: KeyLog) -> KeyLog:
+        """Those of its requests before which all that came before the log was decided.
+
+        It rests on the assumption that none of that took longer than any in the log.
+        """
+        longest_ns = self.survey.longest_ns
+        since_ns = 2**63 if longest_ns is None else key.first_sent_ns + longest_ns
+        return replace(
+            key,
+            first_sent_ns=since_ns,
+            admitted=[one for one in key.admitted if one[0] >= since_ns],
+            rejected=[one for one in key.rejected if one[0] >= since_ns],
+            unknown=[],
+        )
 
     def wrong_rejections(self) -> Iterator[Evidence]:
         """One piece of evidence for each key that was certainly rejected without need."""
@@ -317,7 +349,7 @@ class Trial:
                 yield self._wrong_together(key, found)
 
     def right_if_denied_count(self, keys: Collection[bytes]) -> bool:
-        """Whether the rejections of these keys are explained if denied requests use quotas too."""
+        """True if the rejections of these keys are explained if denied requests use quotas too."""
         judgement = replace(self._judgement, denied_count=True)
         if self.denied_count or not judgement.rules(self.tolerance):
             return False

@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Cause:
-    """What makes a verdict inconclusive, as names for programs."""
+    """Causes of an inconclusive verdict, as names for programs."""
 
     NEVER_STRESSED: Final = "never-stressed"
     UNTESTED: Final = "untested-quota"
@@ -49,17 +49,23 @@ class Cause:
     NOT_JUDGED: Final = "not-judged"
     NO_HEADERS: Final = "no-headers"
     TOO_COARSE: Final = "too-coarse"
+    UNKNOWN_BEGINNING: Final = "unknown-beginning"
     NOT_SHOWN: Final = "not-shown"
     CUT_SHORT: Final = "cut-short"
 
 
-_SILENT: Final = {Cause.NEVER_STRESSED, Cause.TOO_COARSE, Cause.NOT_JUDGED}
+_SILENT: Final = {
+    Cause.NEVER_STRESSED,
+    Cause.TOO_COARSE,
+    Cause.UNKNOWN_BEGINNING,
+    Cause.NOT_JUDGED,
+}
 """Causes that say nothing against other runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found, why, and how much it rests on.
+    """The finding, the reason for it, and the evidence that it rests on.
 
     Args:
         outcome: `consistent`, `violated` or `inconclusive`.
@@ -113,7 +119,7 @@ class Verdict:
         )
 
     def _of_the_tested(self) -> "Verdict":
-        """What it was before `demanding_tests`."""
+        """The verdict before `demanding_tests`."""
         causes = tuple(cause for cause in self.causes if cause != Cause.UNTESTED)
         reasons = tuple(reason for reason in self.reasons if reason not in self.untested)
         outcome = self.outcome if causes == self.causes or causes else CONSISTENT
@@ -211,7 +217,7 @@ class KeyVerdict:
 
     @property
     def margin_ns(self) -> int | None:
-        """How close its admissions came to too many: see `ClosestCall`; None where they were few."""
+        """The distance of its admissions from too many: see `ClosestCall`; None where they were few."""
         return self.verdict.closest[0].margin_ns if self.verdict.closest else None
 
     @property

@@ -1,4 +1,4 @@
-"""How well a generator kept its own schedule, and what in its run is unreliable for that."""
+"""Audit of a generator: how well it kept its own schedule, and what is unreliable for that."""
 
 from typing import Any
 
@@ -145,7 +145,7 @@ def judgement(audit: dict[str, Any], tolerance_ns: int) -> dict[str, Any]:
 
 
 def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
-    """Where more than 1 of 100 requests were late by the generator's own fault, and at least two."""
+    """A warning where more than 1 of 100 requests were late by the generator's own fault, and at least two."""
     own_ns, late = audit.get("own_lag_p99_ns"), audit["late"]
     if own_ns is None or own_ns <= tolerance_ns or late < 2:
         return []
@@ -158,7 +158,7 @@ def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
 
 
 def _stood_still(audit: dict[str, Any]) -> list[str]:
-    """Where its loops did for more than a hundredth of the run, and at least twice."""
+    """A warning where its loops did for more than a hundredth of the run, and at least twice."""
     stalls, stalled_ns = audit["stalls"], audit.get("stalled_ns", 0)
     if stalls < 2 or stalled_ns * 100 <= audit.get("wall_ns", 0):
         return []

@@ -1,4 +1,4 @@
-"""What a behaviour is: the source of a program that asks for requests and hears each answer."""
+"""A behaviour: the source of a program that asks for requests and hears each answer."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Protocol
@@ -32,7 +32,7 @@ MAX_REQUESTS = 1_000_000
 
 
 class Behaviour(Protocol):
-    """How one client decides when to send. Frozen, and free of I/O.
+    """The rule by which one client decides when to send. Frozen, and free of I/O.
 
     A closed client derives the next instant from `Reply.done_ns`; an open one
     from its own previous instant, whatever the answers; a pattern just counts.
@@ -46,7 +46,7 @@ class Behaviour(Protocol):
     name: ClassVar[str]
 
     def program(self) -> Program:
-        """What each connection of a client runs, from the client's start on."""
+        """The program of each connection of a client, from the client's start on."""
         ...
 
 

@@ -44,7 +44,7 @@ def allowed_rate(target: Target, max_rate: float | None) -> float | None:
 
 
 def has_terminal() -> bool:
-    """Whether there is somebody to ask: stdin is a terminal, and not closed."""
+    """True if there is somebody to ask: stdin is a terminal, and not closed."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

@@ -1,4 +1,4 @@
-"""What somebody can do to a run while it goes on."""
+"""Control of a run while it goes on."""
 
 import sys
 import threading
@@ -53,7 +53,7 @@ class Control:
 
     @property
     def stopping(self) -> bool:
-        """Whether the run was told to stop, or stopped because it failed."""
+        """True if the run was told to stop, or stopped because it failed."""
         return self._stop.is_set()
 
     def wait(self, seconds: float) -> bool:
@@ -119,7 +119,7 @@ class Control:
 
     @property
     def actions(self) -> list[dict[str, Any]]:
-        """What was done, in order, for the log of the run: what changed nothing is left out.
+        """Actions in order, for the log of the run: those that changed nothing are left out.
 
         Each has `at_ns`, a reading of the monotonic clock, and `what`: `pause`,
         `resume`, `burst`, `clients`, `stop` or `abandon`. `clients` has the

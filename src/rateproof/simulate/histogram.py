@@ -43,7 +43,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many values were counted."""
+        """Number of values counted."""
         return sum(self.buckets.values())
 
     def add(self, value: int) -> None:

@@ -1,33 +1,17 @@
-"""Who the clients are, and how a request says so."""
+"""Identities of clients, and their places in a request."""
 
 from hashlib import blake2b
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
+from rateproof.options.forms import FRAMING
 from rateproof.simulate.target import Target
 
-__all__ = ["FRAMING", "IDENTITY_BYTES", "check_place", "identity_of", "place_identity"]
+__all__ = ["IDENTITY_BYTES", "check_place", "identity_of", "place_identity"]
 
 IDENTITY_BYTES = 18
-"""How long every identity is."""
-
-FRAMING = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that frame a message or belong to one connection, in lower case: an
-identity there would change what is sent, not who sends it."""
+"""Length of every identity."""
 
 
 def identity_of(namespace: str, number: int, alias: int = 0) -> bytes:

@@ -6,20 +6,17 @@ from typing import Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
-from rateproof.simulate.identities import FRAMING, IDENTITY_BYTES, place_identity
+from rateproof.options.forms import FRAMING, MOST_DATA
+from rateproof.simulate.identities import IDENTITY_BYTES, place_identity
 from rateproof.simulate.target import Target
 
 __all__ = [
-    "MAX_BODY",
     "RequestTemplate",
     "check_body",
     "check_headers",
     "check_method",
     "shown_header",
 ]
-
-MAX_BODY = 1 << 20
-"""Bytes of a request's body, at most."""
 
 MAX_HEADERS = 100
 _MAX_HEADER_BYTES = 8_192
@@ -107,8 +104,8 @@ def check_body(body: bytes) -> None:
     """
     if not isinstance(body, bytes):
         raise InvalidArgument(f"body is {type(body).__name__}", "bytes")
-    if len(body) > MAX_BODY:
-        raise InvalidArgument(f"a body of {len(body)} bytes", f"at most {MAX_BODY} (1 MiB)")
+    if len(body) > MOST_DATA:
+        raise InvalidArgument(f"a body of {len(body)} bytes", f"at most {MOST_DATA} (1 MiB)")
 
 
 def shown_header(name: str, value: str) -> str:

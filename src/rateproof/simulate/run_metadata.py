@@ -1,4 +1,4 @@
-"""What is true of a whole run: kept beside its events."""
+"""Facts on a whole run, kept beside its events."""
 
 import platform
 import sys
@@ -15,7 +15,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def clock_identity() -> dict[str, Any]:
-    """Which clock the times are readings of.
+    """The clock that the times are readings of.
 
     Times of two logs may be compared only when name, boot_id and host agree
     and the boot_id is not None.
@@ -41,7 +41,7 @@ def run_metadata(scenario: Scenario, transport: str) -> dict[str, Any]:
 
 
 def start_metadata(start_ns: int) -> dict[str, Any]:
-    """When the run began: `start_ns` on its own clock, `epoch_ns` in Unix time.
+    """The start of the run: `start_ns` on its own clock, `epoch_ns` in Unix time.
 
     The second is read from a clock that may be set while the run goes on: good
     for the phase of windows that a server counts from the epoch, no more.

@@ -1,4 +1,4 @@
-"""Who the clients are, how each behaves, for how long, and the seed of it all."""
+"""A scenario: the clients, how each behaves, for how long, and the seed of it all."""
 
 import itertools
 import re
@@ -84,7 +84,7 @@ class Client(NamedTuple):
     group: Group
 
     def identity(self, alias: int = 0) -> bytes:
-        """What its requests carry under an alias; 0 is its own identity."""
+        """The identity that its requests carry under an alias; 0 is its own."""
         return identity_of(self.scenario.namespace, self.number, alias)
 
     def rng(self) -> Rng:
@@ -107,6 +107,7 @@ class Scenario:
         key: where each client's identity is put.
         timeout_ns: for a whole request, from its start to the end of its answer; 1 ms to 1 h.
         max_rate: requests a second of all clients together, at most; None: no limit.
+        max_requests: sent in all, at most; None: no limit. 0 sends nothing.
         rejected_statuses: the status codes by which the limiter says no.
         namespace: what makes the identities unique; random if not given.
         policy: what the server promises, where it is known; for the metadata.
@@ -137,6 +138,7 @@ class Scenario:
     key: Part = DEFAULT_KEY
     timeout_ns: int = 10 * SECOND_NS
     max_rate: float | None = None
+    max_requests: int | None = None
     rejected_statuses: frozenset[int] = REJECTED_STATUSES
     namespace: str = field(default_factory=_fresh_namespace)
     policy: Policy | None = None
@@ -160,6 +162,8 @@ class Scenario:
         check_duration("timeout_ns", self.timeout_ns, low=1_000_000, high=_HOUR_NS)
         if self.max_rate is not None:
             check_rate("max_rate", self.max_rate)
+        if self.max_requests is not None:
+            check_count("max_requests", self.max_requests, 0, 10**9)
         for status in self.rejected_statuses:
             check_count("rejected status", status, 100, 999)
         if not _NAMESPACE.fullmatch(self.namespace):
@@ -194,12 +198,12 @@ class Scenario:
 
     @property
     def client_count(self) -> int:
-        """How many clients there are, in all groups."""
+        """Number of clients in all groups."""
         return sum(group.clients for group in self.groups)
 
     @property
     def connection_count(self) -> int:
-        """How many connections they own in all."""
+        """Number of connections that they own in all."""
         return sum(group.clients * group.connections for group in self.groups)
 
     def clients(self) -> Iterator[Client]:
@@ -236,6 +240,7 @@ class Scenario:
             "key": str(self.key),
             "timeout_ns": self.timeout_ns,
             "max_rate": self.max_rate,
+            "max_requests": self.max_requests,
             "rejected_statuses": sorted(self.rejected_statuses),
             "namespace": self.namespace,
             "policy": None if self.policy is None else str(self.policy),

@@ -1,4 +1,4 @@
-"""How the requests of a test or a probe are sent, and the scenario that comes of it."""
+"""The way in which a test or a probe sends its requests, and the scenario that comes of it."""
 
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self

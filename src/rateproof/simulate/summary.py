@@ -52,7 +52,7 @@ class Summary:
         self.warnings: tuple[str, ...] = ()
         self.remarks: tuple[str, ...] = ()
         self.reconnects: int | None = None
-        """How often a lane opened a connection after another one of its own; None: not known."""
+        """Number of connections that a lane opened after another one of its own; None: not known."""
 
     @classmethod
     def of(cls, events: EventLog | Iterable[Event], clients: int | None = None) -> Self:
@@ -104,7 +104,7 @@ class Summary:
 
     @property
     def requests(self) -> int:
-        """How many requests there were."""
+        """Number of requests."""
         return self._tally.requests
 
     @property
@@ -114,22 +114,22 @@ class Summary:
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How many of each outcome."""
+        """Number of each outcome."""
         return Counter(dict(zip(OUTCOMES, self._tally.outcomes(), strict=True)))
 
     @property
     def statuses(self) -> Counter[int]:
-        """How many of each status code."""
+        """Number of each status code."""
         return Counter(self._tally.statuses())
 
     @property
     def clients(self) -> int:
-        """How many clients there were, or how many keys sent a request."""
+        """Number of clients, or of the keys that sent a request."""
         return len(self.keys) if self._clients is None else self._clients
 
     @property
     def connections(self) -> int:
-        """How many connections were opened."""
+        """Number of connections opened."""
         return self._tally.connections
 
     @property
@@ -233,7 +233,7 @@ def _table(title: str, times: Mapping[str, Mapping[str, int]]) -> list[str]:
 def _differ(
     latencies: Mapping[str, Mapping[str, int]], responses: Mapping[str, Mapping[str, int]]
 ) -> bool:
-    """Whether waiting for the turn to be sent shows: by more than a tenth, and 1 ms."""
+    """True if waiting for the turn to be sent shows: by more than a tenth, and 1 ms."""
     return any(
         figures[name] - latencies[outcome][name] > max(_WAIT_NS, latencies[outcome][name] // 10)
         for outcome, figures in responses.items()

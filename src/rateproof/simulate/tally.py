@@ -1,4 +1,4 @@
-"""What a summary counts, table by table: the reference of `rust/simulate/src/tally.rs`."""
+"""Counts of a summary, table by table: the reference of `rust/simulate/src/tally.rs`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ COLUMNS: Final = (
 """The columns of numbers that a tally reads, in the order in which it takes them."""
 
 NULL: Final = -(2**63)
-"""What stands in a column of numbers where there is none."""
+"""The value in a column of numbers where there is none."""
 
 LATENCY, RESPONSE = 0, 1
-"""Which times: from the instant of sending, and from the intended one where that was earlier."""
+"""Times: from the instant of sending, and from the intended one where that was earlier."""
 
 _BLOCK = 4_096
 
@@ -86,15 +86,15 @@ class PlainTally:
 
     @property
     def connections(self) -> int:
-        """How many numbers of connections there were; 0 is none."""
+        """Number of different connections; 0 is none."""
         return sum(block.bit_count() for block in self._blocks.values())
 
     def outcomes(self) -> list[int]:
-        """How many of each kind."""
+        """Number of each kind."""
         return list(self._outcomes)
 
     def statuses(self) -> dict[int, int]:
-        """How many of each status."""
+        """Number of each status."""
         return dict(self._statuses)
 
     def span(self) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Where the requests go."""
+"""The target of the requests."""
 
 import ipaddress
 import re
@@ -72,7 +72,7 @@ class Target:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether every address of the host is this machine itself.
+        """True if every address of the host is this machine itself.
 
         Looks a name up. A name with no address, or with one that is not in
         127.0.0.0/8 and not ::1, is not loopback.
@@ -84,7 +84,7 @@ class Target:
         return bool(found) and all(_is_loopback(str(entry[4][0])) for entry in found)
 
     def answers(self, timeout_s: float = 2.0) -> bool:
-        """Whether a TCP connection can be opened within `timeout_s` seconds per address."""
+        """True if a TCP connection can be opened within `timeout_s` seconds per address."""
         try:
             socket.create_connection((self.host, self.port), timeout_s).close()
         except OSError:

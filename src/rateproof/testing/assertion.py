@@ -1,4 +1,4 @@
-"""What a failed assertion says: the evidence, or why it could not be told."""
+"""The message of a failed assertion: the evidence, or why it could not be told."""
 
 from pathlib import Path
 
@@ -29,7 +29,8 @@ class Heard(Reporter):
     def failure(self, *, allow_inconclusive: bool) -> str | None:
         """Why the assertion fails, None if it holds."""
         verdict = self.totals.combined
-        told = verdict.outcome == INCONCLUSIVE and not allow_inconclusive
+        allowed = allow_inconclusive and verdict.counts.admitted > 0  # else nothing was tested
+        told = verdict.outcome == INCONCLUSIVE and not allowed
         if self._violated is None and not self.totals.crashes and not told:
             return None
         about = f"'{self._subject.policy}' at {self._subject.target}"

@@ -1,4 +1,4 @@
-"""How a limit is tested, as the fixture takes it: the options, and what becomes of them."""
+"""Options of the fixture for testing a limit, and what becomes of them."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ ITERATIONS = 3
 
 
 class Options(TypedDict, total=False):
-    """How a limit is tested; each may be left out.
+    """The way in which a limit is tested; each may be left out.
 
     They are the options of `rateproof test`, with values of Python; docs/reference/pytest.md
     has what each means and what holds without it.
@@ -79,7 +79,7 @@ def _read(name: str, option: "Option", value: Any) -> Any:
 
 
 def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestSettings":
-    """What `run_test` takes; raises as `RateproofFixture.assert_holds` does."""
+    """Settings for `run_test`; raises as `RateproofFixture.assert_holds` does."""
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
     from rateproof.hunt import TestSettings

@@ -19,7 +19,7 @@ __all__ = ["RateproofFixture", "rateproof"]
 
 
 class RateproofFixture:
-    """What the fixture `rateproof` is: `folder` is where logs and summaries go."""
+    """The fixture `rateproof`: logs and summaries go into `folder`."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder

@@ -144,7 +144,7 @@ def _admits(limiter: Limiter, key: str, cost: int = 1) -> bool:
 
 
 class _Meeting:
-    """Where two workers wait for each other; processes if they were forked after it was made."""
+    """A barrier of two workers; of processes if they were forked after it was made."""
 
     def __init__(self) -> None:
         self._places = memoryview(mmap.mmap(-1, 16)).cast("Q")

@@ -34,10 +34,10 @@ class Broken:
 
     policy = Policy.parse("5 per 5s")
 
-    def room(self):
+    def room(self, _=None):
         return None
 
-    async def ahit(self, _):
+    async def ahit(self, *_, **__):
         raise StoreError("the disk is on fire")
 
 
@@ -177,10 +177,10 @@ def test_while_a_store_is_waited_for_other_requests_go_on():
     class Slow:
         policy = Policy.parse("5 per 5s")
 
-        def room(self):
+        def room(self, _=None):
             return None
 
-        async def ahit(self, key):
+        async def ahit(self, key, *_, **__):
             await together.wait()  # returns only if both requests are decided at once
             return limiter.hit(key)
 

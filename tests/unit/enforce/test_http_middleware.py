@@ -37,10 +37,10 @@ class Broken:
     decides = False
     policy = Policy.parse("5 per 5s")
 
-    def room(self):
+    def room(self, _=None):
         return None
 
-    def hit(self, _):
+    def hit(self, *_, **__):
         raise StoreError("the disk is on fire")
 
 

@@ -117,7 +117,7 @@ def test_places_that_bind_no_more_are_given_again():
     server.flood("203.0.113.7", 2 * CAPACITY)
     assert server.ask("203.0.113.7", "new") == 503
     clock.advance(11 * 10**9)
-    server.app._flooding.room._stale_ns = 0  # a second later
+    server.app._room._stale_ns = 0  # a second later
     assert server.flood("203.0.113.7", SLOTS // 2) == SLOTS // 2
 
 
@@ -204,7 +204,7 @@ def test_shares_that_cannot_be_counted_cost_nobody_an_answer(monkeypatch, caplog
 
     server = Server()
     monkeypatch.setattr(Room, "take", fail)
-    monkeypatch.setattr(Room, "refusal", fail)
+    monkeypatch.setattr(Room, "wait_ns", fail)
     assert [server.ask("203.0.113.7", n) for n in range(CAPACITY)] == [200] * CAPACITY
     assert [one.getMessage() for one in caplog.records] == [
         "what an address takes of the places cannot be counted: gone"

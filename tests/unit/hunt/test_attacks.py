@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof.hunt.exploration.attacks import FAMILIES, attack
+from rateproof.hunt.exploration.attacks import FAMILIES, TICK_NS, attack
 from rateproof.policy import Policy
 from rateproof.prove import pressing
 from rateproof.prove.over_admission.gaps import Stair
@@ -55,6 +55,37 @@ def credit_without_bound(times):
             yield at
 
 
+def on_whole_seconds(times, window=60):
+    admitted = []
+    for at in times:
+        if len(admitted) < N or at // SECOND - admitted[-N] // SECOND >= window:
+            admitted.append(at)
+            yield at
+
+
+def spaced_with_one_saved(times):
+    """One every W/N, and one more after a pause."""
+    level, last = 1, 0
+    for at in times:
+        level, last = min(2, level + (at - last) * N / W), at
+        if level >= 1:
+            level -= 1
+            yield at
+
+
+def chained_after_a_first_that_holds(times):
+    """A sliding log in its first window; then windows follow each other from the first hit."""
+    times = list(times)
+    admitted, counts = [], defaultdict(int)
+    for at in times:
+        turn = (at - times[0]) // W
+        counts[turn] += 1
+        log_holds = len(admitted) < N or at - admitted[-N] >= W
+        if (counts[turn] <= N) if turn >= 2 else log_holds:
+            admitted.append(at)
+            yield at
+
+
 def exact(times):
     admitted = []
     for at in times:
@@ -76,6 +107,8 @@ def worst(limiter, made, start=0):
         ("turn", bucket, 9),
         ("drip", bucket, 9),
         ("idle", credit_without_bound, 10),
+        ("late", spaced_with_one_saved, 6),
+        ("chain", chained_after_a_first_that_holds, 9),
     ],
 )
 def test_a_family_breaks_what_it_was_made_for(family, limiter, most):
@@ -87,6 +120,26 @@ def test_two_bursts_break_a_window_on_the_epoch_at_nearly_every_phase():
     phases = range(0, W, W // 100)
     broken = [worst(on_the_epoch, made, phase) > N for phase in phases]
     assert sum(broken) >= 97
+
+
+@pytest.mark.parametrize("limiter", [spaced_with_one_saved, chained_after_a_first_that_holds])
+def test_what_has_an_attack_of_its_own_holds_against_the_others(limiter):
+    own = {spaced_with_one_saved: "late", chained_after_a_first_that_holds: "chain"}[limiter]
+    for family in FAMILIES.keys() - {own}:
+        assert worst(limiter, attack(family, POLICY, 0, W // 50)) <= N
+
+
+def test_a_clock_of_whole_seconds_breaks_a_moment_before_a_long_window_is_over():
+    minute = Policy.parse("5 per 60s")
+    phases = range(0, SECOND, SECOND // 20)
+
+    def broken(family, edge_ns):
+        made = attack(family, minute, 0, edge_ns)
+        sent = [at for at, count in made.recipe.schedule.steps for _ in range(count)]
+        return sum(len(list(on_whole_seconds(at + phase for at in sent))) > N for phase in phases)
+
+    assert broken("turn", 60 * SECOND // 50) == 0, "its edge is too far away"
+    assert broken("tick", TICK_NS) >= len(phases) / 2
 
 
 @settings(deadline=None)  # a busy machine is no fault

@@ -68,11 +68,20 @@ def test_the_connections_are_those_of_the_clients_group():
     assert traced(rows, {"scenario": scenario}).starts[0].connections == 9
 
 
-@pytest.mark.parametrize(("others", "kept"), [(400, None), (3_000, 3_000)])
-def test_others_are_kept_where_they_are_many(others, kept):
+@pytest.mark.parametrize("others", [0, 7, 3_000])
+def test_others_who_came_in_between_are_kept(others):
     rows = [row(b"a", 0)] * 5 + [row(b"a", 4)] * 5
     rows += [row(b"other %d" % number, 0.5 + number / 10_000) for number in range(others)]
-    assert traced(rows).starts[0].other_clients == (kept or 0)
+    rows += [row(b"too late", 4.5)]
+    assert traced(rows).starts[0].other_clients == others
+
+
+def test_others_who_came_while_a_burst_was_sent_come_with_it():
+    rows = [row(b"a", 0, late_ns=number * 1_000_000) for number in range(10)]
+    rows += [row(b"other", 0.003), row(b"another", 0.004), row(b"late", 0.02)]
+    recipe = traced(rows).starts[0]
+    assert str(recipe.schedule) == "10 at 0 s"
+    assert str(recipe.others) == "2 at 0 s"
 
 
 def test_the_phase_is_that_of_the_first_request():

@@ -22,6 +22,7 @@ from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
+from rateproof.simulate.scenario import Group
 from rateproof.simulate.summary import Summary
 
 SECOND = 1_000_000_000
@@ -134,21 +135,27 @@ def test_a_phase_that_lies_beyond_the_budget_is_not_waited_for_and_makes_it_inco
 
 
 def test_a_test_ends_once_as_many_requests_were_sent_as_it_may(settings):
-    def send(_scenario, *, control, observe):
-        for _ in range(9):
-            if not control.stopping:
-                observe(four())
+    asked = []
+
+    def send(scenario, *, control, observe):
+        asked.append(scenario.max_requests)
+        if not control.stopping:
+            observe(rows(min(4, scenario.max_requests)))
         return EventLog({"scenario": {"namespace": NAMESPACE}})
 
-    def four():
+    def rows(count):
         log = EventLog({})
-        log.extend([Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")] * 4)
+        event = Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")
+        log.extend([event] * count)
         return log
 
     rig = Rig(replace(settings, max_requests=10), send, threading.Event())
-    rig.send(SimpleNamespace(start_ns=None))
-    assert rig.stop.is_set()
-    assert rig.sent["requests"] == 12
+    scenario = rig.scenario((Group(Schedule.parse("4 at 0s")),), SECOND)
+    for stopped in (False, False, True, True):
+        rig.send(scenario)
+        assert rig.stop.is_set() is stopped
+    assert asked == [10, 6, 2, 0]
+    assert rig.sent["requests"] == 10
 
 
 @pytest.mark.parametrize(("after_s", "said"), [(12.4, "waiting 12 s for the next window"), (0, "")])

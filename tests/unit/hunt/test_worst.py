@@ -3,11 +3,14 @@
 import heapq
 import random
 import threading
+import time
 from collections import OrderedDict
+from types import SimpleNamespace
 
 import pytest
 
 from rateproof.events import Event, EventLog
+from rateproof.hunt import session
 from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
@@ -134,13 +137,13 @@ def transport(limiter):
     return send
 
 
-def worst_of(limiter, monkeypatch):
+def worst_of(limiter, monkeypatch, policy="5 per 5s", quota=0):
     monkeypatch.setattr(search, "_SETTLING_NS", -(10**15))  # there is time for everything
     settings = hunt_settings.TestSettings.told(
-        url="http://127.0.0.1:1", policy=Policy.parse("5 per 5s")
+        url="http://127.0.0.1:1", policy=Policy.parse(policy)
     )
     rig = Rig(settings, transport(limiter), threading.Event())
-    return find_worst(rig, settings.policy.quotas[0], [], 0)
+    return find_worst(rig, settings.policy.quotas[quota], [], 0)
 
 
 def test_nothing_is_found_of_an_exact_limiter(monkeypatch):
@@ -171,6 +174,49 @@ def test_the_worst_is_found_with_its_growth(monkeypatch, limiter, most, growth):
     assert worst.to_json()["certain"] == most
 
 
+class TwoQuotas(Limiter):
+    """5 in 1 s and 12 in 4 s, by so many counters."""
+
+    def __init__(self, counters):
+        super().__init__()
+        self.counters = counters
+
+    def passes(self, client, connection, now):
+        times = self.seen.setdefault((client, connection % self.counters), [])
+        if any(sum(at > now - span * S for at in times) >= n for n, span in ((5, 1), (12, 4))):
+            return False
+        times.append(now)
+        return True
+
+
+@pytest.mark.parametrize(("counters", "quota", "most"), [(4, 0, 20), (4, 1, 48), (1, 1, None)])
+def test_of_two_quotas_each_has_a_worst_of_its_own(monkeypatch, counters, quota, most):
+    worst = worst_of(TwoQuotas(counters), monkeypatch, "5 per 1s; 12 per 4s", quota)
+    assert (worst and worst.certain) == most
+    assert worst is None or not quota or worst.growth == "", "the other one denies, too"
+
+
+def test_quotas_that_are_violated_together_share_the_time_and_each_is_sought_once(monkeypatch):
+    sought = []
+    monkeypatch.setattr(
+        session, "find_worst", lambda _, quota, __, until: sought.append((str(quota), until))
+    )
+    policy = Policy.parse("5 per 1s; 12 per 4s")
+    settings = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=policy, worst_time_ns=10 * S
+    )
+    hunt = session.Hunt(Rig(settings, None, threading.Event()))
+    quotas = [SimpleNamespace(outcome="violated")] * 2
+    iteration = SimpleNamespace(verdict=SimpleNamespace(quotas=quotas))
+    before = time.monotonic_ns()
+    for _ in range(2):
+        assert list(hunt.worst(iteration)) == []
+    assert [name for name, _ in sought] == ["5 per 1s", "12 per 4s"]
+    (_, first), (_, second) = sought
+    assert first - before == pytest.approx(5 * S, abs=S)
+    assert second - before == pytest.approx(10 * S, abs=S), "what is left over is the next one's"
+
+
 FIVE_MORE = "5 more for each 20 other clients, as far as tried (80)"
 
 
@@ -184,12 +230,13 @@ def test_the_answer_is_the_worst_that_was_found(monkeypatch):
         totals.answer[0]
         == "VIOLATED: 6 let through in 5 s, 5 promised (1.2\N{MULTIPLICATION SIGN})"
     )
-    totals.worst = worst_of(Forgets(), monkeypatch)
+    worst = worst_of(Forgets(), monkeypatch)
+    totals.worst = [worst]
     assert (
         totals.answer[0] == "VIOLATED: 45 let through in 5 s, 5 promised (9\N{MULTIPLICATION SIGN})"
     )
-    assert totals.worst.describe() in totals.describe().replace("\n  ", "\n")
-    assert totals.to_json()["worst"]["certain"] == 45
+    assert worst.describe() in totals.describe().replace("\n  ", "\n")
+    assert totals.to_json()["worst"] == [worst.to_json()]
 
 
 def step(varied, certain, possible=None, offered=100, denied=1, lost=0):

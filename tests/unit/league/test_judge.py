@@ -43,7 +43,7 @@ def test_the_worst_case_is_the_most_that_certainly_lay_within_a_window():
 
 
 def test_what_the_search_for_the_worst_found_counts_too():
-    report = printed(iteration("violated", 6), totals(worst={"certain": 20}))
+    report = printed(iteration("violated", 6), totals(worst=[{"certain": 20}]))
     assert read_report(report).worst == 20
 
 

@@ -79,7 +79,9 @@ def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, **pr
         limit=limit,
         hypotheses=hypotheses,
         keys=[key],
-        proof=Confirmation((families[0], limit), **({"true": 12, "keys": 4} | proof)),
+        proof=Confirmation(
+            (families[0], limit), **({"true": 12, "keys": 4, "stood": True} | proof)
+        ),
     )
     return replace(found, course=course, kinds=hypotheses.kinds())
 
@@ -173,9 +175,10 @@ def test_a_key_that_the_policy_does_not_explain_forbids_the_name():
 def test_several_counters_are_the_headline_and_no_policy():
     one = confirmed(finding(Hello(200)), 5)
     assert one.exit_code == 0
-    one.course.several = Several(5, 20)
-    assert (one.exit_code, to_json(one)["policy"]) == (2, None)
-    assert describe(one).startswith("several counters, ")
+    for sticky, words in ((True, "at least 4: which one is met goes by"), (False, "together ")):
+        one.course.several = Several(5, 20, sticky=sticky)
+        assert (one.exit_code, to_json(one)["policy"]) == (2, None)
+        assert describe(one).startswith(f"several counters, {words}")
 
 
 def test_what_the_requests_did_not_suffice_for_is_said():

@@ -2,13 +2,14 @@
 
 import pytest
 
-from rateproof.events import Event, EventLog
+from rateproof.events import Event, EventLog, outcome_of
 from rateproof.policy import Policy
 from rateproof.prove import (
     ALL_CLAIMS,
     CONSISTENT,
     INCONCLUSIVE,
     VIOLATED,
+    combine,
     judge,
     judge_keys,
     judgement,
@@ -32,8 +33,9 @@ def log_of(*requests, **metadata):
     for number, (run, key, sent, status, *more) in enumerate(requests):
         log.append(
             Event(
-                key=key, sent_ns=int(sent * MS), received_ns=int((sent + 1) * MS), status=status,
-                outcome="admitted" if status == 200 else "rejected", run=run, sequence=number,
+                key=key, sent_ns=int(sent * MS), status=status,
+                received_ns=None if status is None else int((sent + 1) * MS),
+                outcome=outcome_of(status), run=run, sequence=number,
                 **dict(*more),
             )
         )  # fmt: skip
@@ -99,15 +101,34 @@ def test_how_a_limiter_marks_its_rejections_is_known_from_all_runs():
 
 
 def test_a_run_of_rejections_only_says_nothing_of_the_whole():
-    """Of 13 answers 10 were 200: no sentence says that every answer was 429, and nothing is in doubt."""
+    """Of 14 answers 10 were 200: no sentence says that every answer was 429, and nothing is in doubt."""
     first = [(0, b"a", i, 200) for i in range(5)] + [(0, b"a", 5, 429)]
     log = log_of(
-        *first, *((1, b"b", i, 200) for i in range(5)), *((1, b"a", i, 429) for i in range(2))
+        *first,
+        *((1, b"b", i, 200) for i in range(5)),
+        (1, b"b", 5, 429),
+        *((1, b"a", i, 429) for i in range(2)),
     )
     verdict = judge(log, FIVE, claims=frozenset({"over-admission"}))
     assert verdict.outcome == CONSISTENT
     assert "every answer" not in verdict.describe()
-    assert {key.verdict.causes for key in judge_keys(log, FIVE)} <= {(), ("never-stressed",)}
+    causes = {key.verdict.causes for key in judge_keys(log, FIVE)}
+    assert causes == {(), ("never-stressed",), ("unknown-beginning",)}
+
+
+@pytest.mark.parametrize("status", [500, None])
+def test_a_run_in_which_nothing_but_failures_came_is_not_hidden_by_another(status):
+    held = [(0, b"a", i, 200 if i < 5 else 429) for i in range(8)]
+    log = log_of(*held, *((1, b"b", i, status) for i in range(40)))
+    verdict = judge(log, FIVE)
+    assert (verdict.outcome, verdict.causes[0]) == (INCONCLUSIVE, "nothing-admitted")
+    assert verdict.reasons[0].startswith("run 1: ")
+    alone = [judge(part, FIVE) for part in (log.take(range(8)), log.take(range(8, 48)))]
+    assert [one.outcome for one in alone] == [CONSISTENT, INCONCLUSIVE]
+    assert combine(alone).outcome == INCONCLUSIVE, "as in a verdict on several logs"
+    assert judge(log_of(*held, (1, b"b", 0, 500), (1, b"b", 1, 200)), FIVE).outcome == CONSISTENT
+    worse = log_of(*((0, b"a", i, 200) for i in range(6)), (1, b"b", 0, 500), (2, b"b", 0, 500))
+    assert judge(worse, FIVE).outcome == VIOLATED
 
 
 def test_too_many_in_one_of_several_runs_are_found_with_their_run():

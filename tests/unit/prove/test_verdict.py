@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from rateproof.answer import answer
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog, derived, outcome_of
 from rateproof.policy import Policy
 from rateproof.prove import (
+    CLAIMS,
     CONSISTENT,
     INCONCLUSIVE,
     VIOLATED,
@@ -15,6 +17,7 @@ from rateproof.prove import (
     Verdict,
     combine,
     judge,
+    judge_keys,
 )
 from rateproof.prove.verdict import MOST_EVIDENCE
 
@@ -182,8 +185,82 @@ def test_a_log_that_is_cut_off_shows_an_over_admission_all_the_same():
     assert judge(log_of(*burst(6), complete=False), FIVE).outcome == VIOLATED
     held = log_of(*burst(5), (10, 503), complete=False)
     assert judge(held, FIVE).causes == (Cause.LOG_CUT_OFF,)
-    over_admission = frozenset({"over-admission"})
-    assert judge(held, FIVE, claims=over_admission).outcome == CONSISTENT
+
+
+def test_of_what_is_missing_from_a_log_no_excess_would_have_been_seen():
+    held = log_of(*burst(5), (10, 503), complete=False)
+    verdict = judge(held, FIVE, claims=frozenset({"over-admission"}))
+    assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, (Cause.LOG_CUT_OFF,))
+    assert "an excess may not have been seen" in verdict.reasons[0]
+    assert [one.excess for one in verdict.sensitivity] == [None]
+    assert {one.verdict.outcome for one in judge_keys(held, FIVE)} == {INCONCLUSIVE}
+
+
+FULL = [*burst(5), *burst(50, start=10, status=503)]
+"""Five admissions and fifty rejections at once: what a limit of fifty may answer after 45 others."""
+
+
+def test_what_came_before_the_log_may_have_used_up_a_greater_quota():
+    log = log_of(*FULL, fresh_keys=False)
+    for claims in (CLAIMS, frozenset({"over-admission"})):
+        verdict = judge(log, FIVE, claims=claims)
+        assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, (Cause.UNKNOWN_BEGINNING,))
+        assert [one.excess for one in verdict.sensitivity] == [None]
+        assert "no key was used in the 5 s before it began: --fresh-keys" in verdict.reasons[0]
+        assert "6th" not in " ".join(answer(verdict))
+    assert judge(log, FIVE, fresh_keys=True).outcome == CONSISTENT
+    (key,) = judge_keys(log, FIVE)
+    assert key.verdict.causes == (Cause.UNKNOWN_BEGINNING,)
+    (key,) = judge_keys(log, FIVE, fresh_keys=True)
+    assert key.verdict.outcome == CONSISTENT
+
+
+def test_that_keys_are_taken_for_fresh_is_said():
+    assumed = "this assumes that no key was used in the window before the log began"
+    log = log_of(*FULL, fresh_keys=False)
+    verdict = judge(log, FIVE, fresh_keys=True)
+    assert assumed in verdict.reasons
+    assert assumed in verdict.to_json()["reasons"]
+    wrong = judge(log_of(*burst(4), (10, 503), fresh_keys=False), FIVE, fresh_keys=True)
+    assert wrong.outcome == VIOLATED
+    assert assumed in wrong.reasons
+    six = judge(log_of(*burst(6), fresh_keys=False), FIVE, fresh_keys=True)
+    assert six.outcome == VIOLATED
+    assert assumed not in six.reasons, "too many are too many whatever came before"
+    assert assumed not in judge(log_of(*FULL), FIVE, fresh_keys=True).reasons, "the log says so"
+
+
+def test_what_comes_a_window_after_the_log_began_shows_an_excess():
+    later = [(row[0] + 5_002, *row[1:]) for row in FULL]
+    verdict = judge(log_of(*FULL, *later, fresh_keys=False), FIVE)
+    assert verdict.outcome == CONSISTENT
+    assert [one.excess for one in verdict.sensitivity] == [1]
+    assert any("took longer than any in it" in reason for reason in verdict.reasons)
+    lost = log_of(*FULL, *later, (9_000, None), fresh_keys=False)
+    assert judge(lost, FIVE).causes == (Cause.UNKNOWN_BEGINNING,), "it may come at any time"
+
+
+def test_a_bucket_that_was_emptied_before_the_log_shows_nothing_of_its_burst():
+    """A client who never lets it fill: of a burst of fifty nothing would be seen."""
+    policy = Policy.parse("token-bucket 1 per 1s burst 5")
+    polls = [(at, 200 if at % 1_000 == 0 else 429) for at in range(0, 60_000, 250)]
+    over = frozenset({"over-admission"})
+    assert judge(log_of(*polls, fresh_keys=False), policy, claims=over).outcome == INCONCLUSIVE
+    full = [*burst(5), *burst(3, start=5, status=429), *polls[8:]]
+    assert judge(log_of(*full), policy, claims=over).outcome == CONSISTENT
+
+
+def test_a_quota_that_was_used_up_before_the_log_is_named():
+    policy = Policy.parse("5 per 5s; 8 per 1h")
+    rows = []
+    for turn, sizes in enumerate(((5, 50), (3, 50), (0, 50))):
+        admitted, rejected = sizes
+        start = turn * 5_100
+        rows += [*burst(admitted, start=start), *burst(rejected, start=start + 5, status=503)]
+    verdict = judge(log_of(*rows, fresh_keys=False), policy)
+    assert verdict.outcome == INCONCLUSIVE
+    assert any("8 per hour" in reason and "--fresh-keys" in reason for reason in verdict.reasons)
+    assert judge(log_of(*rows, fresh_keys=False), policy, fresh_keys=True).outcome == CONSISTENT
 
 
 def test_a_refused_connection_carried_no_request():

@@ -6,10 +6,10 @@ import pytest
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
+from rateproof.options.forms import FRAMING, MOST_DATA
 from rateproof.simulate.behaviours.think import Think
-from rateproof.simulate.identities import FRAMING, IDENTITY_BYTES, identity_of, place_identity
+from rateproof.simulate.identities import IDENTITY_BYTES, identity_of, place_identity
 from rateproof.simulate.request import (
-    MAX_BODY,
     RequestTemplate,
     check_body,
     check_headers,
@@ -142,7 +142,7 @@ def test_the_header_section_ends_where_it_is_said_to(key: Part, body: bytes) -> 
         ("PATCH", b"", b"0"),
         ("GET", b"abc", b"3"),
         ("PROPFIND", b"abc", b"3"),
-        ("POST", b"x" * MAX_BODY, b"1048576"),
+        ("POST", b"x" * MOST_DATA, b"1048576"),
     ],
 )
 def test_content_length_stands_where_a_server_waits_for_it(
@@ -226,9 +226,9 @@ def test_a_cookie_of_the_scenario_would_hide_a_cookie_with_the_identity() -> Non
 
 def test_a_body_is_bytes_up_to_a_mebibyte() -> None:
     check_body(b"")
-    check_body(b"x" * MAX_BODY)
+    check_body(b"x" * MOST_DATA)
     with pytest.raises(InvalidArgument, match="1048577 bytes"):
-        check_body(b"x" * (MAX_BODY + 1))
+        check_body(b"x" * (MOST_DATA + 1))
     wrong: Any = "text"
     with pytest.raises(InvalidArgument, match="str"):
         check_body(wrong)

@@ -33,7 +33,7 @@ pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> 
     Some(spent)
 }
 
-/// Whether all jobs fit some windows.
+/// True if all jobs fit some windows.
 fn opened(jobs: &[Job], family: &Family, work: &mut Work) -> Result<bool, Spent> {
     let search = Search::new(jobs, family);
     let mut states: BTreeMap<State, i128> = BTreeMap::from([((0, 0, Vec::new()), search.sent[0])]);

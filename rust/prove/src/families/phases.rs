@@ -9,10 +9,10 @@ const MAX_NS: i128 = 1 << 61;
 const MOST_JOBS: usize = 1024;
 const WIDENED_PARTS: i128 = 16;
 
-/// When a job was sent, and when it was answered.
+/// Instant at which a job was sent, and when it was answered.
 pub type Job = (i64, i64);
 
-/// What searching a family's windows for jobs in order spends to find nothing within a budget;
+/// The price of searching a family's windows for jobs in order and finding nothing within a budget;
 /// None where it does not.
 pub type Search = fn(&[Job], &Family, u64) -> Option<u64>;
 
@@ -26,9 +26,9 @@ pub struct Family {
     granularity_ns: i64,
     /// How it is searched; None for one that is not known here.
     search: Option<Search>,
-    /// Whether leaving out admissions never breaks what kept the limit.
+    /// True if leaving out admissions never breaks what kept the limit.
     monotone: bool,
-    /// Whether the window before weighs, so that instants between two ns matter.
+    /// True if the window before weighs, so that instants between two ns matter.
     weighs: bool,
 }
 
@@ -61,7 +61,7 @@ impl Family {
         self.search.map_or(0, |_| self.limit)
     }
 
-    /// What a search of its windows spends to find nothing against jobs, which are in order; None
+    /// The price of a search of its windows that finds nothing against jobs in order; None
     /// where it finds something, or not within the budget.
     ///
     /// `whole`: these are all hits that were ever counted. Without that some are not searched.

@@ -14,7 +14,7 @@ pub const MAX_HEAD: usize = 1 << 16;
 /// As many as Python's http.client takes.
 const MAX_FIELDS: usize = 100;
 
-/// How a body ends.
+/// The ways in which a body ends.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
     Sized(u64),

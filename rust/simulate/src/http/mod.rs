@@ -23,7 +23,7 @@ pub enum Fault {
     Oversized,
 }
 
-/// What is kept of an answer.
+/// The part of an answer that is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply {
     /// Of the final status line, 100 to 999; of 1xx only 101 is final.

@@ -87,7 +87,7 @@ impl Parser {
         Ok(())
     }
 
-    /// How many status codes have arrived, all three digits, interim ones included.
+    /// Number of status codes that have arrived, all three digits, interim ones included.
     ///
     /// Whether a status is the final one is known only some bytes later. The time of the piece
     /// that raised this figure last is the arrival of the final status, once there is a reply.
@@ -95,7 +95,7 @@ impl Parser {
         self.statuses
     }
 
-    /// What is known of the answer, once its head is complete; it stays after a fault.
+    /// The answer, once its head is complete; it stays after a fault.
     pub fn reply(&self) -> Option<&Reply> {
         self.reply.as_ref()
     }

@@ -24,10 +24,10 @@ State: TypeAlias = tuple[int, ...]
 
 
 class Rule(Protocol):
-    """What each algorithm answers. None of the functions changes anything."""
+    """The questions that each algorithm answers. None of the functions changes anything."""
 
     def width(self, quota: Quota, /) -> int:
-        """How many integers a state has."""
+        """Number of integers in a state."""
         ...
 
     def retry_after_ns(self, quota: Quota, state: State, now_ns: int, cost: int, /) -> int:
@@ -39,7 +39,7 @@ class Rule(Protocol):
         ...
 
     def remaining(self, quota: Quota, state: State, now_ns: int, /) -> int:
-        """How many admissions of cost 1 would pass now."""
+        """Number of admissions of cost 1 that would pass now."""
         ...
 
     def reset_after_ns(self, quota: Quota, state: State, now_ns: int, /) -> int:

@@ -30,7 +30,7 @@ __all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "unit_ns"
 
 
 def unit_ns(quota: Quota) -> int:
-    """What the ends of windows are multiples of: at most a quarter of N, in ns, or 1."""
+    """The step between possible ends of windows: at most a quarter of N, in ns, or 1."""
     return 1 << max(0, quota.limit.bit_length() - 2)
 
 

@@ -34,7 +34,7 @@ def charged(quota: Quota, state: tuple[int, ...], now_ns: int, cost: int) -> tup
 
 
 def remaining(quota: Quota, state: tuple[int, ...], now_ns: int) -> int:
-    """What the window of `now_ns` has left."""
+    """Admissions left in the window of `now_ns`."""
     return quota.limit - count(state, now_ns)
 
 

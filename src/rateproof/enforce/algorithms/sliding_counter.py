@@ -74,7 +74,7 @@ def reset_after_ns(quota: Quota, state: tuple[int, ...], now_ns: int) -> int:
 
 
 def _counts(state: tuple[int, ...], index: int) -> tuple[int, int]:
-    """What the window before `index` and that window itself have counted."""
+    """Counts of the window before `index` and of that window itself."""
     *counts, latest = state
     previous = counts[1 - index % 2] if index - latest <= 1 else 0
     current = counts[index % 2] if index == latest else 0
@@ -82,6 +82,6 @@ def _counts(state: tuple[int, ...], index: int) -> tuple[int, int]:
 
 
 def _room_after_ns(quota: Quota, previous: int, count: int) -> int:
-    """How far into a window `count` fits beside the weight of the window before, not 0."""
+    """Time into a window at which `count` fits beside the weight of the window before, not 0."""
     window_ns = quota.window_ns
     return window_ns - (quota.limit - count) * window_ns // previous

@@ -24,7 +24,7 @@ __all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "width"]
 
 
 def width(_: Quota) -> int:
-    """When the bucket is full again."""
+    """The instant at which the bucket is full again."""
     return 1
 
 

@@ -1,8 +1,8 @@
 """One limiter for the policies of many routes, and what was decided about one request so far."""
 
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Unpack
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar, Unpack
 
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.frameworks.declarations import Charge, LimiterOptions
@@ -15,15 +15,17 @@ from rateproof.enforce.http.answers import (
     limit_fields,
     x_ratelimit_fields,
 )
+from rateproof.enforce.http.flooding import Flooding
 from rateproof.enforce.limiter import Limiter
 from rateproof.policy import Policy, Quota
 
 __all__ = ["Account", "SharedLimiter"]
 
+R = TypeVar("R")
 _NOTHING = Announcement((), (), "")
 
 
-class SharedLimiter:
+class SharedLimiter(Generic[R]):
     """A limiter that is opened with the first policy that it hears of.
 
     Policies that are known early are opened early: what is in `memory://` is
@@ -31,50 +33,64 @@ class SharedLimiter:
 
     Args:
         store: where admissions are kept.
+        guarded: the defence of a limiter against floods.
         options: those of a `Limiter`.
     """
 
-    def __init__(self, store: str, **options: Unpack[LimiterOptions]) -> None:
+    def __init__(
+        self,
+        store: str,
+        guarded: Callable[[Limiter], Flooding[R]],
+        **options: Unpack[LimiterOptions],
+    ) -> None:
         self.store: object = self if store.startswith("memory:") else store
-        """What is equal for two limiters only if they count together."""
-        self._location = store
+        """A value that is equal for two limiters only if they count together."""
+        self._location, self._guarded = store, guarded
         self._options = options
         self._mutex = threading.Lock()
-        self._limiter: Limiter | None = None
+        self._limiter: tuple[Limiter, Flooding[R]] | None = None
 
     def prepare(self, policy: Policy) -> None:
         """Open what a policy needs now rather than at the first request."""
-        self._opened(policy).prepare(policy)
+        limiter, guarded = self._opened(policy)
+        limiter.prepare(policy)
+        guarded.room(policy)
 
-    def hit(self, charges: Sequence[Charge]) -> Decision:
-        """Decide about at least one charge: all are made, or none is.
+    def hit(self, charges: Sequence[Charge], request: R) -> Decision:
+        """Decide about at least one charge of a request: all are made, or none is.
 
         Charges on different keys cannot be made at one instant. They are looked
         at first and the one that would be denied is tried first, so only a race
         with another request can leave some made: that is stricter, never looser.
         """
-        limiter = self._opened(charges[0].policy)
+        limiter, guarded = self._opened(charges[0].policy)
         if len(charges) == 1:
             key, cost, policy = charges[0]
-            return limiter.hit(key, cost, policy=policy)
+            return guarded.hit(key, request, cost, policy)
         decisions = [limiter.peek(key, cost, policy=policy) for key, cost, policy in charges]
-        for index in sorted(range(len(charges)), key=lambda index: decisions[index].admitted):
+
+        def passes(index: int) -> bool:
+            key, _, policy = charges[index]
+            return decisions[index].admitted and not guarded.lacks_place(key, request, policy)
+
+        for index in sorted(range(len(charges)), key=passes):
             key, cost, policy = charges[index]
-            decisions[index] = limiter.hit(key, cost, policy=policy)
+            decisions[index] = guarded.hit(key, request, cost, policy)
             if not decisions[index].admitted:
                 break
         return _combined(decisions)
 
-    async def ahit(self, charge: Charge) -> Decision:
-        """Decide about one charge, without blocking the event loop."""
+    async def ahit(self, charge: Charge, request: R) -> Decision:
+        """Decide about one charge of a request, without blocking the event loop."""
         key, cost, policy = charge
-        return await self._opened(policy).ahit(key, cost, policy=policy)
+        return await self._opened(policy)[1].ahit(key, request, cost, policy)
 
-    def _opened(self, policy: Policy) -> Limiter:
+    def _opened(self, policy: Policy) -> tuple[Limiter, Flooding[R]]:
         if self._limiter is None:
             with self._mutex:
                 if self._limiter is None:
-                    self._limiter = Limiter(policy, store=self._location, **self._options)
+                    limiter = Limiter(policy, store=self._location, **self._options)
+                    self._limiter = limiter, self._guarded(limiter)
         return self._limiter
 
 
@@ -89,15 +105,15 @@ class Account:
         self.considered: set[object] = set()
         """Limits that have let this request pass."""
         self.x_ratelimit = False
-        """Whether the answer carries X-RateLimit-* as well."""
+        """True if the answer carries X-RateLimit-* as well."""
         self.told_on: object = None
         """The answer that the fields stand on."""
         self._paid: dict[tuple[object, bytes, Quota], int] = {}
         self._decisions: list[Decision] = []
         self._denial: Refusal | None = None
 
-    def due(self, limiter: SharedLimiter, charges: list[Charge]) -> list[Charge]:
-        """What of these charges the request has not paid yet, as few charges as can be."""
+    def due(self, limiter: SharedLimiter[Any], charges: list[Charge]) -> list[Charge]:
+        """The part of these charges that the request has not paid yet, in as few charges as can be."""
         if len(charges) == 1 and not self._paid:
             return charges  # as below, and the usual case
         costs: dict[tuple[bytes, Quota], int] = {}
@@ -112,7 +128,9 @@ class Account:
                 quotas.setdefault((key, owed), []).append(quota)
         return [Charge(key, cost, Policy(tuple(each))) for (key, cost), each in quotas.items()]
 
-    def admit(self, limiter: SharedLimiter, charges: Iterable[Charge], decision: Decision) -> None:
+    def admit(
+        self, limiter: SharedLimiter[Any], charges: Iterable[Charge], decision: Decision
+    ) -> None:
         """One more decision, that did not stop the request.
 
         Where it was not the store that decided, other limiters on it still will.
@@ -134,7 +152,7 @@ class Account:
         return self._denial
 
     def fields(self) -> Fields:
-        """What the answer carries, whoever wrote it."""
+        """Header fields of the answer, whoever wrote it."""
         fields: Fields = []
         if self._denial is not None:
             kept = ("Retry-After", "Cache-Control")

@@ -1,4 +1,4 @@
-"""What every framework declares alike: limits, and what a request is charged by them."""
+"""Declarations in every framework alike: limits, and what a request is charged by them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypedDict, Type
 
 from rateproof.clock import Clock
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
+from rateproof.enforce.http.flooding import Flooding, check_flood_exempt
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
 from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.validation import (
@@ -17,7 +18,7 @@ from rateproof.enforce.http.validation import (
     without_waiting,
 )
 from rateproof.enforce.http.views import RequestView
-from rateproof.enforce.limiter import PolicyLike, policy_of
+from rateproof.enforce.limiter import Limiter, PolicyLike, policy_of
 from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy
 
@@ -30,7 +31,7 @@ PolicySource: TypeAlias = PolicyLike | Callable[[R], PolicyLike | None]
 
 
 class LimiterOptions(TypedDict, total=False):
-    """What a `Limiter` can be told, where a framework opens it."""
+    """Arguments of the `Limiter` that a framework opens."""
 
     clock: Clock | None
     on_full: Literal["deny", "admit"]
@@ -40,16 +41,17 @@ class LimiterOptions(TypedDict, total=False):
 
 
 class ExtensionOptions(LimiterOptions, Generic[R], total=False):
-    """What `RateLimit` can be told in every framework; see `Extension`."""
+    """Arguments of `RateLimit` in every framework; see `Extension`."""
 
     status: int
     address: ClientAddress
+    flood_exempt: str | Collection[str]
     x_ratelimit: bool
     exempt_when: Callable[[R], bool] | None
 
 
 class LimitOptions(TypedDict, Generic[R], total=False):
-    """What a limit can be told, where it is declared; see `Extension.limit`."""
+    """Arguments of a limit where it is declared; see `Extension.limit`."""
 
     key: KeyLike[R] | None
     cost: int | Callable[[R], int]
@@ -60,7 +62,7 @@ class LimitOptions(TypedDict, Generic[R], total=False):
 
 
 class Charge(NamedTuple):
-    """What one limit takes of one request."""
+    """The charge of one limit for one request."""
 
     key: bytes
     cost: int
@@ -86,7 +88,7 @@ class Limit(Generic[R]):
     override: bool = True
 
     def charge(self, request: R, method: str, route: str) -> Charge | None:
-        """What a request is charged; None if the limit does not concern it.
+        """The charge of a request; None if the limit does not concern it.
 
         The name of the route is the same in every worker. A function may say a cost or a policy
         that cannot be: InvalidArgument.
@@ -116,6 +118,7 @@ class Extension(ABC, Generic[R, D]):
             a function; where neither says anything, the client's address counts.
         status: the code of a denial, 400 to 599.
         address: how the address of a client is found behind proxies.
+        flood_exempt: whose new keys get places without end; see `Middleware`.
         x_ratelimit: whether answers carry X-RateLimit-* as well.
         exempt_when: a function that tells whether a request is counted at all.
         options: `clock`, `on_full`, `on_error`, `capacity` and `shadow` of a `Limiter`.
@@ -125,7 +128,7 @@ class Extension(ABC, Generic[R, D]):
     """
 
     _view: Callable[[R], RequestView]
-    """What a specification of a key reads of a request."""
+    """The part of a request that a specification of a key reads."""
 
     def __init__(
         self,
@@ -133,6 +136,7 @@ class Extension(ABC, Generic[R, D]):
         key: KeyLike[R],
         status: int = 429,
         address: ClientAddress = DIRECT,
+        flood_exempt: str | Collection[str] = (),
         x_ratelimit: bool = False,
         exempt_when: Callable[[R], bool] | None = None,
         **options: Unpack[LimiterOptions],
@@ -140,6 +144,7 @@ class Extension(ABC, Generic[R, D]):
         self._address = address
         self._key = key_reader(key, self._view, address)
         self._exempt_when = _condition(exempt_when)
+        self._flood_exempt = check_flood_exempt(flood_exempt)
         self._status = checked_status(status)
         self._x_ratelimit = x_ratelimit
         self._options = options
@@ -174,9 +179,13 @@ class Extension(ABC, Generic[R, D]):
         """`limit` for routes that are counted together: those with the same scope."""
         return self._declare(self._make(policy, scope=scope, **options))
 
+    def _guarded(self, limiter: Limiter) -> Flooding[R]:
+        """The limiter, so that no address can flood it."""
+        return Flooding(limiter, self._view, self._address, self._flood_exempt)
+
     @abstractmethod
     def _declare(self, limit: Limit[R]) -> D:
-        """What puts the limit on a route."""
+        """The decorator that puts the limit on a route."""
 
     def _make(
         self,

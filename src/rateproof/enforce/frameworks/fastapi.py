@@ -85,7 +85,7 @@ class FastApiRateLimit(Extension[HTTPConnection, Dependency]):
         **options: Unpack[ExtensionOptions[HTTPConnection]],
     ) -> None:
         super().__init__(key=key, **options)
-        self._limiter = SharedLimiter(store, **self._options)
+        self._limiter = SharedLimiter(store, self._guarded, **self._options)
         self._enabled = enabled
         if app is not None:
             self.init_app(app)
@@ -117,7 +117,7 @@ class FastApiRateLimit(Extension[HTTPConnection, Dependency]):
         charge = limit.charge(request, request.scope.get("method", "GET"), route)
         for due in account.due(self._limiter, [charge] if charge else []):
             try:
-                decision = await self._limiter.ahit(due)
+                decision = await self._limiter.ahit(due, request)
             except StoreError as error:
                 self._failures.log(error)
                 raise self._denied(request, account, None) from error

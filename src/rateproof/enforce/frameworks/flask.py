@@ -107,7 +107,7 @@ class FlaskRateLimit(Extension[flask.Request, Declared]):
         self._enabled = enabled
         self._mark = f"_rateproof_{id(self)}"
         self._policies: list[Policy] = []
-        self._limiters: WeakSet[SharedLimiter] = WeakSet()
+        self._limiters: WeakSet[SharedLimiter[flask.Request]] = WeakSet()
         self._blueprints: dict[Blueprint, tuple[FlaskLimit, ...]] = {}
         self._exempt: set[Blueprint] = set()
         self._default = self._outer(default, scope=None)
@@ -128,7 +128,7 @@ class FlaskRateLimit(Extension[flask.Request, Declared]):
         if not enabled:
             return
         store = self._store or app.config.get("RATEPROOF_STORE", "memory://")
-        limiter = SharedLimiter(store, **self._options)
+        limiter = SharedLimiter(store, self._guarded, **self._options)
         for policy in self._policies:
             limiter.prepare(policy)
         self._limiters.add(limiter)
@@ -189,7 +189,7 @@ class FlaskRateLimit(Extension[flask.Request, Declared]):
 
     def _check(self, own: tuple[FlaskLimit, ...]) -> None:
         app, request = flask.current_app, _current_request()
-        limiter: SharedLimiter | None = app.extensions.get(self._mark)
+        limiter: SharedLimiter[flask.Request] | None = app.extensions.get(self._mark)
         blueprints = [app.blueprints[name] for name in request.blueprints]
         if limiter is None or not self._exempt.isdisjoint(blueprints):
             return
@@ -208,13 +208,13 @@ class FlaskRateLimit(Extension[flask.Request, Declared]):
 
     def _decide(
         self,
-        limiter: SharedLimiter,
+        limiter: SharedLimiter[flask.Request],
         charges: list[Charge],
         request: flask.Request,
         account: Account,
     ) -> None:
         try:
-            decision = limiter.hit(charges)
+            decision = limiter.hit(charges, request)
         except StoreError as error:
             self._failures.log(error)
             raise self._denied(request, account, None) from error
@@ -243,13 +243,13 @@ def _current_request() -> flask.Request:
 
 
 def _answered_by_flask(request: flask.Request) -> bool:
-    """Whether the view is not called, for Flask knows the answer: which methods there are."""
+    """True if the view is not called, for Flask knows the answer: which methods there are."""
     automatic: bool = getattr(request.url_rule, "provide_automatic_options", False)
     return automatic and request.method == "OPTIONS"
 
 
 def _is_static(endpoint: str | None, view: Callable[..., Any] | None) -> bool:
-    """Whether it is Flask's own view of static files, and not one that is called `static`."""
+    """True if it is Flask's own view of static files, and not one that is called `static`."""
     named = (endpoint or "").rpartition(".")[2] == "static"
     return named and getattr(view, "__module__", "").startswith("flask.")
 
@@ -257,7 +257,7 @@ def _is_static(endpoint: str | None, view: Callable[..., Any] | None) -> bool:
 def _charges_of(
     request: flask.Request, levels: Iterable[Iterable[Limit[flask.Request]]]
 ) -> list[Charge]:
-    """What the limits take that hold for a request, the most specific level first."""
+    """Charges of the limits that hold for a request, the most specific level first."""
     charges = []
     for level in levels:
         overriding = False

@@ -33,7 +33,7 @@ _LONGEST = 45
 
 @dataclass(frozen=True, slots=True)
 class ClientAddress:
-    """How the address of a client is found, and how much of it counts.
+    """The way to the address of a client, and the part of it that counts.
 
     The address of a proxied request is that of the last hop that is not
     trusted. An entry that is no address ends the walk, as does the end of the

@@ -1,4 +1,4 @@
-"""What a limited answer says: header fields, and the body of a denial.
+"""Contents of a limited answer: header fields, and the body of a denial.
 
 Sources: draft-ietf-httpapi-ratelimit-headers-11 (fields and problem types),
 RFC 9651 (their syntax), RFC 9110 (Retry-After, Accept), RFC 9457 (problem+json).
@@ -52,7 +52,7 @@ class Announcement(NamedTuple):
 
 @lru_cache(1024)
 def announcement(policy: Policy, name: str = "default") -> Announcement:
-    """What is told of a policy, such as `"default";q=5;w=5`.
+    """The announcement of a policy, such as `"default";q=5;w=5`.
 
     A quota that stands alone has the name of the policy. Several are called by
     their text, after the name unless that is `default`: `outer-5-per-5s`.

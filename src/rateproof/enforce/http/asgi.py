@@ -47,10 +47,7 @@ class AsgiRateLimitMiddleware(Middleware[AsgiApplication, Scope]):
             return
         try:
             key = self._key(scope)
-            decision = self._refusal(key, scope)
-            if decision is None:
-                decision = await self._limiter.ahit(key)
-                self._noted(decision, scope)
+            decision = await self._flooding.ahit(key, scope)
         except StoreError as error:
             await _answer(scope, receive, send, *self._failed(error, _accept(scope)))
             return

@@ -1,9 +1,9 @@
 """Whose new keys take the places of a limiter: by the address that a request counts under."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Self
+from typing import Generic, TypeVar
 
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.http.addresses import ClientAddress, Networks
@@ -12,8 +12,11 @@ from rateproof.enforce.http.views import RequestView
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.room import Room
 from rateproof.errors import StoreError
+from rateproof.policy import Policy
 
-__all__ = ["FORWARDED", "Flooding"]
+__all__ = ["FORWARDED", "Flooding", "check_flood_exempt"]
+
+R = TypeVar("R")
 
 _log = logging.getLogger("rateproof")
 
@@ -31,53 +34,104 @@ def check_flood_exempt(told: str | Collection[str]) -> Networks | None:
     return None if "all" in texts else networks
 
 
-class Flooding:
-    """The room of a limiter, and the address that takes of it with a request's new key."""
+class Flooding(Generic[R]):
+    """A limiter that lets no address take the places of all others with new keys.
 
-    def __init__(self, room: Room, address: ClientAddress, exempt: Networks) -> None:
-        self.room = room
+    Args:
+        limiter: that decides.
+        view: what is read of a request.
+        address: how the address of a client is found.
+        exempt: the networks that may take any number, None for all of them.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        view: Callable[[R], RequestView],
+        address: ClientAddress,
+        exempt: Networks | None,
+    ) -> None:
+        self._limiter, self._view = limiter, view
         self._proxied = bool(address.proxies)
         self._address = replace(address, ipv6_prefix=128)
         self._site = replace(address, ipv6_prefix=min(_SITE_BITS, address.ipv6_prefix))
-        self._exempt = exempt
+        self._defends = exempt is not None
+        self._exempt = exempt or Networks((), "flood_exempt")
+        self._rooms: dict[Policy | None, Room | None] = {}
         self._said = self._failed = False
 
-    @classmethod
-    def of(
-        cls, limiter: Limiter, address: ClientAddress, told: str | Collection[str]
-    ) -> Self | None:
-        """The defence of a limiter, but for the networks that are told; None if there is none."""
-        exempt = check_flood_exempt(told)
-        room = None if exempt is None else limiter.room()
-        return None if exempt is None or room is None else cls(room, address, exempt)
+    def room(self, policy: Policy | None = None) -> Room | None:
+        """The places that keys under a policy take; None where nobody is refused any."""
+        if policy not in self._rooms:
+            self._rooms[policy] = self._limiter.room(policy) if self._defends else None
+        return self._rooms[policy]
 
-    def take(self, request: RequestView) -> None:
+    def hit(self, key: bytes, request: R, cost: int = 1, policy: Policy | None = None) -> Decision:
+        """`Limiter.hit` for the key of a request."""
+        room = self.room(policy)
+        refused = self._refusal(room, key, request)
+        if refused is not None:
+            return refused
+        decision = self._limiter.hit(key, cost, policy=policy)
+        self._note(room, decision, cost, request)
+        return decision
+
+    async def ahit(
+        self, key: bytes, request: R, cost: int = 1, policy: Policy | None = None
+    ) -> Decision:
+        """`Limiter.ahit` for the key of a request."""
+        room = self.room(policy)
+        refused = self._refusal(room, key, request)
+        if refused is not None:
+            return refused
+        decision = await self._limiter.ahit(key, cost, policy=policy)
+        self._note(room, decision, cost, request)
+        return decision
+
+    def lacks_place(self, key: bytes, request: R, policy: Policy | None = None) -> bool:
+        """True if `hit` would refuse the key a place."""
+        return self._wait_ns(self.room(policy), key, request) is not None
+
+    def take(self, room: Room, request: R) -> None:
         """Note that a new key of this request took a place; the request has been decided."""
         try:
-            self.room.take(self._taker(request))
+            room.take(self._taker(self._view(request)))
         except StoreError as error:
             self._fails(error)
 
-    def refusal(self, key: bytes, request: RequestView) -> Decision | None:
-        """The decision about a request whose key may not have a place; said on stderr once."""
+    def _note(self, room: Room | None, decision: Decision, cost: int, request: R) -> None:
+        if room is not None and room.took(decision, cost):
+            self.take(room, request)
+
+    def _wait_ns(self, room: Room | None, key: bytes, request: R) -> int | None:
+        """The time until a key may have the place that it needs; None: it may now, or has one."""
+        if room is None or not room.crowded:
+            return None
         try:
-            decision = self.room.refusal(key, self._taker(request))
+            return room.wait_ns(key, self._taker(self._view(request)))
         except StoreError as error:
             self._fails(error)
             return None
-        if decision is not None and not self._said:
+
+    def _refusal(self, room: Room | None, key: bytes, request: R) -> Decision | None:
+        """The decision about a request whose key may not have a place; said on stderr once."""
+        wait_ns = self._wait_ns(room, key, request)
+        if room is None or wait_ns is None:
+            return None
+        view = self._view(request)
+        if not self._said:
             self._said = True
             hint = ""
-            if not self._proxied and any(map(request.header, FORWARDED)):
+            if not self._proxied and any(map(view.header, FORWARDED)):
                 hint = (
-                    f": {request.peer} seems to be a proxy that is not configured"
+                    f": {view.peer} seems to be a proxy that is not configured"
                     " (proxies=, --proxies), so all its clients are one address"
                 )
             _log.warning(
                 "an address holds a thousandth of the places, and its new clients get no more%s",
                 hint,
             )
-        return decision
+        return room.refuse(wait_ns)
 
     def _fails(self, error: StoreError) -> None:
         if not self._failed:

@@ -74,7 +74,7 @@ def key_reader(
 
 
 def _said(function: Callable[..., object], said: object) -> bytes:
-    """What a function says of a request; empty if nothing."""
+    """The answer of a function for a request; empty if none."""
     if said is None or isinstance(said, bytes):
         return said or b""
     if isinstance(said, str):
@@ -120,7 +120,7 @@ class _Place(NamedTuple):
 
 
 def _places(keyspec: KeySpec) -> list[list[_Place]]:
-    """Where to look, in the order of preference."""
+    """Places to look, in the order of preference."""
     return [
         [_Place(_label(part), part.name, _READERS[part.kind]) for part in parts]
         for parts in keyspec.alternatives

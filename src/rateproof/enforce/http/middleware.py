@@ -1,4 +1,4 @@
-"""What both middlewares share: the limiter, how it is asked, and what is answered."""
+"""The common part of both middlewares: the limiter, how it is asked, and what is answered."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -15,7 +15,7 @@ from rateproof.enforce.http.answers import (
     limit_fields,
     x_ratelimit_fields,
 )
-from rateproof.enforce.http.flooding import Flooding
+from rateproof.enforce.http.flooding import Flooding, check_flood_exempt
 from rateproof.enforce.http.keys import KeyLike, key_reader
 from rateproof.enforce.http.validation import checked_status, checked_texts
 from rateproof.enforce.http.views import RequestView
@@ -84,7 +84,7 @@ class Middleware(Generic[A, R]):
     """
 
     _view: ClassVar[Callable[..., RequestView]]
-    """What is read of a request."""
+    """The part of a request that is read."""
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
         self,
@@ -108,20 +108,9 @@ class Middleware(Generic[A, R]):
         self._x_ratelimit = x_ratelimit
         self._announced = announcement(limiter.policy, name)
         self._failures = Failures()
-        self._flooding = Flooding.of(limiter, address, flood_exempt)
-
-    def _refusal(self, key: bytes, request: R) -> Decision | None:
-        """The decision about a new key that may not have a place; raises StoreError."""
-        flooding = self._flooding
-        if flooding is None or not flooding.room.crowded:
-            return None
-        return flooding.refusal(key, self._view(request))
-
-    def _noted(self, decision: Decision, request: R) -> None:
-        """Note whose new key took a place."""
-        flooding = self._flooding
-        if flooding is not None and flooding.room.took(decision):
-            flooding.take(self._view(request))
+        exempted = check_flood_exempt(flood_exempt)
+        self._flooding: Flooding[R] = Flooding(limiter, self._view, address, exempted)
+        self._room = self._flooding.room()
 
     def _fields(self, decision: Decision) -> Fields:
         fields = limit_fields(decision, self._announced)

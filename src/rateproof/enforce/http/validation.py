@@ -1,4 +1,4 @@
-"""What middlewares and frameworks are told, checked before the first request.
+"""Arguments of middlewares and frameworks, checked before the first request.
 
 Each raises InvalidArgument for what cannot be.
 """
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number; True and False are none."""
+    """True if it is a whole number; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -79,5 +79,5 @@ def without_waiting(what: str, function: Callable[P, T]) -> Callable[P, T]:
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """What to call a function in a message."""
+    """The name of a function in a message."""
     return getattr(function, "__qualname__", None) or repr(function)

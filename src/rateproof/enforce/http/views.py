@@ -1,4 +1,4 @@
-"""What a key is read from, whichever interface a request came by.
+"""Views of a request that a key is read from, whichever interface it came by.
 
 Two views of a request, over a WSGI environ and over an ASGI scope, that answer
 alike: a service that runs both knows the same client by the same key. Values
@@ -111,7 +111,7 @@ def _raw(text: str) -> bytes:
 
 @lru_cache
 def cgi_variable(name: str) -> str:
-    """What CGI calls a header field."""
+    """The name that CGI has for a header field."""
     variable = name.upper().replace("-", "_")
     return variable if variable in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{variable}"
 

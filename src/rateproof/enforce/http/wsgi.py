@@ -47,25 +47,22 @@ class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
         read = plain_reader(self._spec, WsgiRequest, self._address)
         if module is None or read is None or not limiter.decides or self._x_ratelimit:
             return None
-        room = self._flooding and self._flooding.room
+        room = self._room
         watched = room and (room, room.place, room.burst)
         desk: WsgiDesk = module.WsgiDesk(limiter, read, self._exempt, watched)
         return desk
 
     def _took(self, environ: WSGIEnvironment) -> None:
         """A new key took a place, as the desk says."""
-        if self._flooding is not None:
-            self._flooding.take(WsgiRequest(environ))
+        if self._room is not None:
+            self._flooding.take(self._room, environ)
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") in self._exempt:
             return self._app(environ, start_response)
         try:
             key = self._key(environ)
-            decision = self._refusal(key, environ)
-            if decision is None:
-                decision = self._limiter.hit(key)
-                self._noted(decision, environ)
+            decision = self._flooding.hit(key, environ)
         except StoreError as error:
             return self._refuse(error, environ, start_response)
         if decision.admitted:

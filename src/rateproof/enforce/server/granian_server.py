@@ -83,7 +83,7 @@ def run(
 
 
 class Deaths:
-    """When workers died in the last minute, by their numbers."""
+    """Instants of the last minute at which workers died, by their numbers."""
 
     def __init__(self) -> None:
         self._at_s: dict[int, list[float]] = {}

@@ -1,4 +1,4 @@
-"""What the server serves, where, and to whom how often: values that are known to be possible."""
+"""Settings of the server: values that are known to be possible."""
 
 import os
 from dataclasses import dataclass, fields, replace
@@ -88,7 +88,7 @@ class ServerSettings:
 
     @property
     def worker_count(self) -> int:
-        """How many processes serve, where granian is installed."""
+        """Number of processes that serve, where granian is installed."""
         if self.workers is not None:
             return self.workers
         return 1 if self._in_memory else min(os.cpu_count() or 1, _MAX_WORKERS)
@@ -112,12 +112,12 @@ class ServerSettings:
 
     @property
     def address(self) -> ClientAddress:
-        """How the address of a client is found."""
+        """The way to the address of a client."""
         return ClientAddress(self.proxies, self.proxy_header, self.ipv6_prefix)
 
     @property
     def counters(self) -> str | None:
-        """Where decisions are counted if not in the store: a network's keeps no counters.
+        """The place of the counters if not the store's own: a network's keeps none.
 
         Without the native core each worker counts its own.
         """

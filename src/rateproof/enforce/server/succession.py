@@ -43,7 +43,7 @@ class Succession:
 
     @property
     def next_ns(self) -> int | None:
-        """When the next quota ceases; None if none is leaving."""
+        """The instant at which the next quota ceases; None if none is leaving."""
         return min((end_ns for _, end_ns in self.leaving), default=None)
 
     def after(self, policy: Policy, now_ns: int) -> "Succession":

@@ -1,4 +1,4 @@
-"""Where admissions are kept, so that every worker decides on the same ones.
+"""Stores of admissions, so that every worker decides on the same ones.
 
 A *store* is a place: `memory://`, `shm://NAME`, `redis://…`. A *ledger* is what
 a store keeps of one policy: one table for each quota, decided all or nothing.

@@ -1,4 +1,4 @@
-"""Where a store lies: `memory://`, or `shm://NAME` as a folder with one table per quota.
+"""The place of a store: `memory://`, or `shm://NAME` as a folder with one table per quota.
 
     /dev/shm/rateproof-<uid>-<name>/          0700, the temporary folder where there is no /dev/shm
         lock                                  locked while anything is opened or removed

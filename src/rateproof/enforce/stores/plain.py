@@ -162,7 +162,7 @@ class PlainLedger:
 
     @property
     def slots(self) -> int:
-        """How many keys each table has room for."""
+        """Number of keys that each table has room for."""
         return self._tables[0].capacity
 
     def sample(self, index: int, now_ns: int | None, *_: int) -> tuple[int, int]:

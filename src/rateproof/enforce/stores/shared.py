@@ -27,7 +27,7 @@ __all__ = ["NativeLedger", "NativeStore"]
 T = TypeVar("T")
 
 PATIENCE_S = 0.1
-"""How long closing waits for another thread: as long as a decision does for another process."""
+"""Time that closing waits for another thread: as long as a decision for another process."""
 
 
 class NativeStore:
@@ -201,7 +201,7 @@ class NativeLedger:
 
     @property
     def slots(self) -> int:
-        """How many places each table has."""
+        """Number of places in each table."""
         return self._open_tables()[0].slots
 
     def sample(self, index: int, now_ns: int | None, turn: int, count: int) -> tuple[int, int]:

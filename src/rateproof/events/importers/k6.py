@@ -24,7 +24,7 @@ _GROUPS = {"11": "dns", "13": "tls"}
 
 
 def recognises(line: bytes, _name: str) -> bool:
-    """Whether it is a point, or what k6 says of a metric first."""
+    """True if it is a point, or the line that k6 writes first for a metric."""
     return object_or_empty(line).keys() >= {"metric", "type", "data"}
 
 

@@ -34,7 +34,7 @@ _RESET = re.compile(r";\s*t=(\d{1,18})(?![\d.])")
 
 
 def recognises(line: bytes, name: str) -> bool:
-    """Whether it is a result, as JSON or CSV.
+    """True if it is a result, as JSON or CSV.
 
     Raises:
         LogError: it is in vegeta's own encoding.

@@ -18,7 +18,10 @@ from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import counted, format_seconds
 
-__all__ = ["EDGED", "FAMILIES", "Attack", "attack"]
+__all__ = ["EDGED", "FAMILIES", "TICK_NS", "Attack", "attack"]
+
+TICK_NS: Final = 400_000_000
+"""The edge for clocks of whole seconds, by which a window may be over almost one early."""
 
 _MOST_AT_ONCE = 5_000
 _MOST_CONNECTIONS = 200
@@ -110,6 +113,31 @@ def _idle(aim: _Aim) -> Steps:
     return [(0, 1), *aim.after(aim.window_ns * 5 // 4, 2 * aim.limit)]
 
 
+def _chain(aim: _Aim) -> Steps:
+    """One opens a window and one the next; the rest press on both sides of that one's end."""
+    end_ns = 2 * aim.window_ns
+    return [
+        (0, 1),
+        (aim.window_ns + aim.edge_ns, 1),
+        *aim.before(end_ns - aim.edge_ns, aim.limit - 1),
+        *aim.after(end_ns + aim.edge_ns, aim.limit),
+    ]
+
+
+def _late(aim: _Aim) -> Steps:
+    """One, a pause in which a permit may be saved, one late; from then on one every W/N.
+
+    The pace leaves a tenth for jitter, and yet all after the pause lie within a window.
+    """
+    size = -(-aim.limit // _MOST_DRIPS)
+    parts = -(-aim.limit // size)
+    pace_ns = aim.window_ns // parts
+    pause_ns = min(aim.window_ns, max(aim.window_ns // 4, 2 * pace_ns + pace_ns // 10))
+    every_ns = pace_ns + pace_ns // (2 * parts)
+    paced = [(pause_ns + turn * every_ns, size) for turn in range(parts)]
+    return [(0, 1), (pause_ns, size), *paced]
+
+
 def _fill(aim: _Aim) -> Steps:
     """All that fits and a few more, as fast as tighter quotas let them through."""
     return aim.after(0, aim.limit + min([aim.limit, *(quota.limit for quota in aim.tighter)]))
@@ -133,6 +161,9 @@ FAMILIES: dict[str, Callable[[_Aim], Steps]] = {
     "race": _race,
     "late race": _late_race,
     "forget": _turn,
+    "tick": _turn,
+    "late": _late,
+    "chain": _chain,
     "fill": _fill,
 }
 """Steps of one key, by family; `forget` has others in between."""
@@ -145,11 +176,14 @@ WORDS: Final = {
     "race": "all at once",
     "late race": "all at once as a window ends",
     "forget": "two bursts within a window",
+    "tick": "two bursts a moment less than a window apart",
+    "late": "a pause, one late, then one as each permit returns",
+    "chain": "bursts around the end of the second window",
     "fill": "until the quota is full",
 }
-"""What each family sends, as it is told."""
+"""The words for the requests of each family."""
 
-EDGED = frozenset({"opening", "turn", "drip", "late race", "forget"})
+EDGED = frozenset({"opening", "turn", "drip", "late race", "forget", "chain"})
 """Those that come closer the smaller their edge is."""
 
 _RACES = {"race", "late race"}

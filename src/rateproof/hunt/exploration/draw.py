@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from rateproof.hunt.exploration.attacks import FAMILIES, Attack, attack
+from rateproof.hunt.exploration.attacks import FAMILIES, TICK_NS, Attack, attack
+from rateproof.hunt.exploration.forgetting import FIRST_OTHERS
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
@@ -37,7 +38,7 @@ _BOOK_RATE_PER_S = (10.0, 60.0)
 _WINDOWS = (1.35, 1.45)
 _DURATION_NS = (2 * SECOND_NS, 30 * SECOND_NS)
 _MOST_WINDOWS, _SHORT_NS = 1.5, 3 * SECOND_NS  # the last request of an attack, where that is later
-_SHORTEST_NS = SECOND_NS
+_SHORTEST_NS, _MOST_CHAINED_NS = SECOND_NS, 3_500_000_000
 
 _MOST_RACED = 20_000
 _STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
@@ -54,7 +55,7 @@ _FIRST_EDGE_PARTS = 50
 _WIDE_EDGE_PARTS = 4  # counters that count denials show only between 1.2 and 2 windows
 _MOST_KEYS, _MOST_REQUESTS = 6, 600
 _MOST_FOLD = 16
-_OTHERS = (2_000, 5_000)
+_FEW_OTHERS, _CLIMB_EVERY = 256, 4
 _OTHERS_SHARE = 0.4
 
 
@@ -123,6 +124,7 @@ def draw(
     policy: Policy,
     *,
     lead: Lead | None = None,
+    others: int | None = None,
     max_rate: float | None = None,
 ) -> Draw:
     """The traffic of one iteration; equal arguments give equal draws.
@@ -136,6 +138,8 @@ def draw(
         iteration: its number, from 1.
         policy: what is claimed to hold.
         lead: what came closest so far; every second iteration after the book refines it.
+        others: other clients that come between two bursts, in every fourth after the book;
+            None: no more are worth trying.
         max_rate: requests a second at most.
     """
     hand = _Hand(policy, 0, _stream(seed, iteration, "draw"), max_rate)
@@ -150,6 +154,8 @@ def draw(
             f"attack, closer than {lead}",
             replace(hand, quota=lead.attack.quota).closer(lead),
         )
+    elif others is not None and (iteration - len(pages)) % _CLIMB_EVERY == 1:
+        note, attacks = "attack, more other clients", [hand.forgetting(others)]
     else:
         note, attacks = "attack, drawn", hand.any()
     shape = _shape(seed, iteration)
@@ -204,26 +210,36 @@ class _Hand:
 
     def opening(self, name: str) -> list[Attack]:
         """The attacks of an iteration of the book."""
-        if name == "races":
-            return [self._placed("race", spread_ns=_RACES_NS, keys=2, fold=f) for f in (1, 2, 4)]
-        if name == "many keys":
-            return [self._forgetting()]
         window_ns = self.pressed.window_ns
-        edges = (
+        if name == "races":
+            races = [self._placed("race", spread_ns=_RACES_NS, keys=2, fold=f) for f in (1, 2, 4)]
+            edge_ns = max(1, window_ns // 10, window_ns - _RACES_NS)
+            return [*races, self.forgetting(_FEW_OTHERS, edge_ns)]
+        if name == "many keys":
+            return [self.forgetting(FIRST_OTHERS)]
+        edges: tuple[tuple[str, int], ...] = (
             ("opening", _FIRST_EDGE_PARTS),
             ("opening", _WIDE_EDGE_PARTS),
             ("turn", 2),
             ("turn", _FIRST_EDGE_PARTS),
             ("drip", _FIRST_EDGE_PARTS),
         )
-        return [self._placed(family, max(1, window_ns // parts)) for family, parts in edges]
+        if self.chains:
+            edges = (*edges, ("chain", _FIRST_EDGE_PARTS))
+        placed = [self._placed(family, max(1, window_ns // parts)) for family, parts in edges]
+        return [*placed, *map(self._edged, ("tick", "late"))]
+
+    @property
+    def chains(self) -> bool:
+        """True if there is time for the end of a second window."""
+        return self.pressed.window_ns <= _MOST_CHAINED_NS
 
     def closer(self, lead: Lead) -> list[Attack]:
         """The lead's attack at half its distance, on more connections, on more keys."""
         before = lead.attack
         fold = min(2 * before.recipe.connections, self.pressed.limit, _MOST_FOLD)
         if before.family == "forget":
-            return [self._forgetting(lead.closer_ns)]
+            return [self.forgetting(FIRST_OTHERS, lead.closer_ns)]
         fold = 1 if before.family == "late race" else fold
         edges_ns = dict.fromkeys((lead.closer_ns, max(1, lead.closer_ns // 2)))
         return [self._placed(before.family, edge_ns, fold=fold) for edge_ns in edges_ns]
@@ -234,24 +250,25 @@ class _Hand:
         Of windows too long to be waited for, only what needs no waiting.
         """
         races = self._placed("race", spread_ns=_DRAWN_RACES_NS, fold=self.rng.randint(1, 4))
-        family = self.rng.choice(list(FAMILIES))
+        family = self.rng.choice([each for each in FAMILIES if each != "chain" or self.chains])
         if self.pressed.window_ns > _LONGEST_NS:
-            return [races, *([self._forgetting()] if family == "forget" else [])]
+            return [races, *([self.forgetting(FIRST_OTHERS)] if family == "forget" else [])]
         return [races, *map(self._edged, ("opening", family))]
 
     def _edged(self, family: str) -> Attack:
         """One of a family, at a random distance."""
         if family == "forget":
-            return self._forgetting()
+            return self.forgetting(self.rng.randint(FIRST_OTHERS, 2 * FIRST_OTHERS))
+        if family == "tick":
+            return self._placed(family, max(1, min(TICK_NS, self.pressed.window_ns // 4)))
         parts = _log_uniform(self.rng, *_EDGE_PARTS)
         return self._placed(family, max(1, round(self.pressed.window_ns / parts)))
 
-    def _forgetting(self, edge_ns: int | None = None) -> Attack:
-        """As many others as the rate lets through in between; two keys, who come together."""
+    def forgetting(self, others: int, edge_ns: int | None = None) -> Attack:
+        """So many others in between, as far as the rate lets them through; two keys together."""
         window_ns = self.pressed.window_ns
         if edge_ns is None:
             edge_ns = max(1, window_ns // 10, window_ns - _LONG_GAP_NS)
-        others = self.rng.randint(*_OTHERS)
         if self.max_rate is not None:
             room = self.max_rate * _OTHERS_SHARE * (window_ns - edge_ns) / SECOND_NS
             others = min(others, int(room))
@@ -329,7 +346,7 @@ def filling(seed: int, iteration: int, fill: Attack) -> Draw:
 
 
 def book_length(policy: Policy) -> int:
-    """How many iterations there are before anything is drawn freely."""
+    """Number of iterations before anything is drawn freely."""
     return len(_book(policy))
 
 

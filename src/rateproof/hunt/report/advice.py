@@ -1,4 +1,4 @@
-"""What a finding means and how to mend it: a paragraph for each cause that the evidence points to."""
+"""Meaning of a finding and its remedy: a paragraph for each cause that the evidence points to."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ __all__ = ["Advice", "advice"]
 
 
 class Advice(NamedTuple):
-    """What it is, and what helps."""
+    """A cause, and the remedy for it."""
 
     title: str
     text: str
@@ -134,8 +134,8 @@ def _advice(totals: Totals) -> Iterator[Advice]:
         recipes = [each.recipe for each in totals.reproductions if each.kind == OVER_ADMISSION]
         shown = [_by_recipe(recipe, over) for recipe in recipes if recipe is not None]
         yield from shown or ([] if known else [_MORE])
-        worst = totals.worst
-        if worst is not None and worst.recipe.others and worst.growth not in ("", CONSTANT):
+        grown = [worst for worst in totals.worst if worst.growth not in ("", CONSTANT)]
+        if any(worst.recipe.others for worst in grown):
             yield _FORGETS
     if WRONG_REJECTION in pieces:
         yield _REJECTED

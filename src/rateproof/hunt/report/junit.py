@@ -88,8 +88,8 @@ class JUnitReport(Reporter):
                 self._details[reproduction.kind] += "\n" + reproduction.describe()
             elif reproduction.kind == CRASH:
                 self._crashes.append(reproduction.describe())
-        if totals.worst is not None and OVER_ADMISSION in self._details:
-            self._details[OVER_ADMISSION] += "\n" + totals.worst.describe()
+        if OVER_ADMISSION in self._details:
+            self._details[OVER_ADMISSION] += "".join(f"\n{one.describe()}" for one in totals.worst)
         health = Case(_HEALTH)
         if totals.crashes:
             died = counted_kinds(totals.crashes)

@@ -35,7 +35,10 @@ _OF_A_STOP: Final = {
     Cause.LOG_CUT_OFF,
     Cause.CUT_SHORT,
 }
-"""What makes a verdict inconclusive that being stopped may be the reason of."""
+"""Causes of an inconclusive verdict that being stopped may be the reason of."""
+
+
+_MOST_WARNINGS: Final = 100
 
 
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
@@ -65,12 +68,14 @@ class Totals:
         claims: what is tested.
         allow_untested: a quota that was not tested is no doubt about the others.
 
-    `failed` is what ended the test out of order, None if nothing did.
+    `failed` is what ended the test out of order, None if nothing did; `other_clients` is how many
+    came between two bursts of a client who was still denied then, None where nobody tried.
     """
 
     def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
         self.allow_untested = allow_untested
         self.failed: str | None = None
+        self.other_clients: int | None = None
         self.iterations = 0
         self.requests = 0
         self.statuses: Counter[str] = Counter()
@@ -78,7 +83,8 @@ class Totals:
         self.crashes: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.reproductions = list[Reproduction]()
-        self.worst: Worst | None = None
+        self.worst: list[Worst] = []
+        self.warnings: list[str] = []
         self.claims: dict[str, Verdict | None] = dict.fromkeys(sorted(claims))
         self._combined = combine([])
         self._is_judged = False
@@ -91,6 +97,9 @@ class Totals:
         self.errors.update(iteration.summary.errors)
         self.crashes.update(iteration.crash_counts)
         self.outcomes[iteration.verdict.allowing_untested().outcome] += 1
+        number = iteration.draw.iteration
+        told = [f"iteration {number}: {each}" for each in iteration.summary.warnings]
+        self.warnings += told[: _MOST_WARNINGS - len(self.warnings)]
         self.judge(iteration.verdict, stopped=iteration.stopped)
 
     def judge(self, verdict: Verdict, *, stopped: bool = False) -> None:
@@ -134,11 +143,11 @@ class Totals:
         A crash, or what ended the test out of order, is never behind a green word.
         """
         first, *rest = answer(self.combined)
-        worst = self.worst
-        if worst is not None and self.verdict == VIOLATED:
-            seen = [one.most for one in self.combined.quotas if one.quota == worst.quota]
-            if worst.certain > max(seen, default=0):
-                first = f"VIOLATED: {too_many(worst.certain, worst.allowed, worst.window_ns)}"
+        found = [(one.most, one.allowed, one.window_ns) for one in self.combined.quotas]
+        sought = [(one.certain, one.allowed, one.window_ns) for one in self.worst]
+        most = max([*found, *sought], key=lambda one: one[0] / one[1], default=None)
+        if most is not None and most in sought and self.verdict == VIOLATED:
+            first = f"VIOLATED: {too_many(*most)}"
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
         if self.crashes:
@@ -156,11 +165,20 @@ class Totals:
                 f"crashes   {counted_kinds(self.crashes)}",
                 f"verdicts  {counted_kinds(self.outcomes)}",
                 f"verdict   {self.verdict}",
+                *self._forgetting(),
                 *(line for each in self.reproductions for line in each.describe().splitlines()),
-                *([] if self.worst is None else self.worst.describe().splitlines()),
+                *(line for each in self.worst for line in each.describe().splitlines()),
                 *([] if self.failed is None else [f"failed    {self.failed}"]),
             ]
         )
+
+    def _forgetting(self) -> list[str]:
+        """How far it was tried whether other clients make the limiter forget one."""
+        if self.other_clients is None or OVER_ADMISSION not in self.claims:
+            return []
+        if not self.other_clients:
+            return ["others    not tried: other clients between two bursts of one"]
+        return [f"others    tried with up to {self.other_clients:,} other clients"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -174,5 +192,7 @@ class Totals:
             "verdicts": dict(self.outcomes),
             "verdict": self.verdict,
             "reproductions": [each.to_json() for each in self.reproductions],
-            "worst": None if self.worst is None else self.worst.to_json(),
+            "other_clients": self.other_clients,
+            "worst": [each.to_json() for each in self.worst],
+            "warnings": self.warnings,
         }

@@ -88,7 +88,7 @@ class Bench:
 
     @property
     def takes_ns(self) -> int:
-        """How long it is until the run is over, if it begins now."""
+        """Time until the run is over, if it begins now."""
         wait_ns = 0 if self.phase is None else self.phase.next_ns() - time.monotonic_ns()
         return wait_ns + self.duration_ns
 

@@ -54,11 +54,11 @@ class Draft:
 
 
 def _between(others: Schedule | None, first_ns: int, last_ns: int) -> Schedule | None:
-    """Those who come before the last request, none earlier than the first."""
+    """Those who come until the last request, none earlier than the first."""
     counts: dict[int, int] = {}
     for at_ns, count in others.steps if others else ():
         after_ns = max(0, at_ns - first_ns)
-        if after_ns < last_ns - first_ns:
+        if after_ns <= last_ns - first_ns:
             counts[after_ns] = counts.get(after_ns, 0) + count
     return Schedule(tuple(sorted(counts.items()))) if counts else None
 

@@ -136,7 +136,7 @@ class Reproduction:
     def shrunk(
         cls, settings: TestSettings, kind: str, found: Shrunk, number: int, *, harmed: bool = False
     ) -> Self:
-        """What a search ended with; the iteration as a whole where that is no short schedule.
+        """The end of a search; the iteration as a whole where that is no short schedule.
 
         Args:
             settings: what is tested.

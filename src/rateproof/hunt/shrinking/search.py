@@ -48,7 +48,7 @@ def shrink(
     It has a phase only if it is clearly reproduced more often so.
 
     Args:
-        starts: what may do it; the first is known to have, the others have no others.
+        starts: what may do it; the first is known to have.
         oracle: tries candidates; where it tries none, there is no more time.
         window_ns: instants are rounded to parts of it.
         book: recipes without others or phase that may do it as well.
@@ -84,7 +84,7 @@ class _Search:
         """The simplest of those reproduced most often; others are left out where that can be."""
         best = seen = _Kept(Draft.of(starts[0]), starts[0], Tries(0, 0))
         without = [replace(start, others=None) for start in starts]
-        for some in [without] if seen.recipe.others is None else [without, starts[:1]]:
+        for some in [without, *([start] for start in starts if start.others is not None)]:
             free = [replace(start, phase=None) for start in reversed(some)]
             candidates = list(dict.fromkeys([*free, *(() if some[0].others else book), *some]))
             results = zip(candidates, self._tried(candidates), strict=True)
@@ -93,12 +93,21 @@ class _Search:
             loose = [each for each in tried if each.recipe.phase is None and each.tries.accepted]
             loose = [each for each in loose if not each.tries.rarer(best.tries)]
             best = min(loose or [best], key=self._rank)
-            if best.tries.accepted:
+            if best.tries.accepted and (some is not without or self._needs_no_others(best, starts)):
                 break
             if best.tries.reproduced == 0:  # what was seen, not one of the book
                 best = next((each for each in tried if each.recipe == seen.recipe), seen)
         self.trail = [best]
         return best
+
+    def _needs_no_others(self, best: _Kept, starts: Sequence[Recipe]) -> bool:
+        """Try it without the clients of other candidates, who may have been the others it needs."""
+        if all(start.others is None for start in starts):
+            return True
+        (alone,) = self._tried([best.recipe])
+        if alone is not None:
+            best.chosen = alone
+        return best.tries.accepted
 
     def _rank(self, kept: _Kept) -> tuple[object, ...]:
         """Rank by reliability, bulk and length, and last by odd instants, which can be mended."""
@@ -121,7 +130,7 @@ class _Search:
         if alike:
             best.since += results[0]
             results = results[1:]
-        if not (best.chosen + best.since).accepted and len(self.trail) > 1:
+        if len(self.trail) > 1 and self._was_luck(best, self.trail[-2]):
             self._refused.add(self.trail.pop().recipe)  # it was chosen by chance
             self._accepted = []
             return True
@@ -140,8 +149,15 @@ class _Search:
             self.trail.append(_Kept(_applied(best.draft, made), recipe, result))
         return True
 
+    def _was_luck(self, best: _Kept, before: _Kept) -> bool:
+        """Tell if it is not what it seemed; of others, there have to be enough for every try."""
+        fewer = best.recipe.others != before.recipe.others and before.tries.always
+        if fewer and best.since.tries and not best.since.always:
+            return True
+        return not (best.chosen + best.since).accepted
+
     def _fits(self, recipe: Recipe, result: Tries, best: _Kept) -> bool:
-        """What always happens is not given for what may; a phase has to earn its place."""
+        """Compare two shapes: certainty is not given up for chance; a phase has to earn its place."""
         if recipe == replace(best.recipe, phase=None):
             return self.seen[recipe].accepted and self.is_open(recipe, best)
         return result.always or (result.accepted and not best.tries.always)

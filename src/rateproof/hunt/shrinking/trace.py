@@ -17,9 +17,9 @@ from rateproof.simulate.identities import identity_of
 __all__ = ["Trace", "book", "retrace"]
 
 _BURST_PARTS = 100
-_OTHERS_PARTS = 50
-_FORGETTING = 500
+_OTHERS_PARTS = 100
 _MOST_STEPS = 400
+_AS_SHORT_AS_SEEN = {"chain", "late", "tick"}
 _EDGE_PARTS = 50
 _DRIP_PARTS = 10  # its edge is shared by as many drips as the limit, and is to be above latency
 
@@ -76,8 +76,14 @@ def _trace(log: EventLog, piece: Evidence, policy: Policy, rows: list[int]) -> T
             steps.append((after_ns, [0, 0, 0]))
         for place, counts in enumerate((True, admitted, told)):
             steps[-1][1][place] += counts
-    others_grid_ns = max(1, window_ns // _OTHERS_PARTS)
-    others = _others(log, piece.key, sends[0][1], began_ns + steps[-1][0], others_grid_ns)
+    others = _others(
+        log,
+        piece.key,
+        sends[0][1],
+        sends[-1][1],
+        span_ns=steps[-1][0],
+        grid_ns=max(1, window_ns // _OTHERS_PARTS),
+    )
     instants = tuple(at_ns for at_ns, _ in steps)
     drafts = [
         Draft(
@@ -107,18 +113,22 @@ def _connections(metadata: dict[str, Any], key: bytes) -> int:
 
 
 def _others(
-    log: EventLog, key: bytes, since_ns: int, until_ns: int, grid_ns: int
+    log: EventLog, key: bytes, since_ns: int, until_ns: int, *, span_ns: int, grid_ns: int
 ) -> Schedule | None:
-    """Other clients meanwhile, where they are so many that a store may have forgotten ours."""
+    """Other clients meanwhile: a store may have forgotten ours, or counted them in its place.
+
+    Those who came while the last requests were sent came with them.
+    """
     codes, words = log.codes("key")
     first: dict[int, int] = {}
     for code, sent_ns in zip(codes, log.ints("sent_ns"), strict=True):
         if since_ns <= sent_ns < until_ns and words[code] != key:
             first[code] = min(sent_ns, first.get(code, sent_ns))
-    if len(first) < _FORGETTING:
+    if not first:
         return None
-    at_ns = (min(first.values()) - since_ns) // grid_ns * grid_ns
-    return Schedule(((at_ns, len(first)),)) if since_ns + at_ns < until_ns else None
+    came_ns = sorted(first.values())[len(first) // 10]  # some are always there
+    at_ns = (came_ns - since_ns) // grid_ns * grid_ns
+    return Schedule(((min(at_ns, span_ns), len(first)),))
 
 
 def _phase(metadata: dict[str, Any], began_ns: int, window_ns: int) -> Phase | None:
@@ -142,6 +152,7 @@ def book(policy: Policy, window_ns: int, least: int) -> list[Recipe]:
     edges_ns = {
         family: max(1, window_ns // (_DRIP_PARTS if family == "drip" else _EDGE_PARTS))
         for family in FAMILIES
+        if family not in _AS_SHORT_AS_SEEN
     }
     whole = [attack(name, policy, number, edge_ns).recipe for name, edge_ns in edges_ns.items()]
     few = max(least, policy.quotas[number].limit + 1)

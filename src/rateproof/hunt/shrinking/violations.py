@@ -94,8 +94,11 @@ def _of_claim(claim: str, iteration: Iteration, rig: Rig, until_ns: int) -> Repr
     )
     # What raced may need all its requests: beside the client with the fewest, the one with the most.
     starts = dict.fromkeys((*trace.starts, *traces[-1].starts))
+    # Other clients may have to come in between, or at once: one of each, if there is one.
+    among = {len(each.starts[0].schedule.steps) > 1: each.starts[0] for each in traces[::-1]}
+    alone_too = [each for each in starts if each.others is None and each != seen]
     shrunk = shrink(
-        [seen, *(each for each in starts if each.others is None and each != seen)],
+        list(dict.fromkeys([seen, *among.values(), *alone_too])),
         _violates(rig, claim, window_ns, until_ns),
         window_ns=window_ns,
         book=book(policy, window_ns, trace.least),

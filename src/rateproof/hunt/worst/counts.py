@@ -1,4 +1,4 @@
-"""What is certain of the admissions of one client, and what is possible."""
+"""Admissions of one client: the certain number, and the possible one."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What kind of growth some runs show, in which one thing was doubled and all else stayed as it was.
+"""The kind of growth that runs show in which one thing was doubled and all else stayed as it was.
 
 A rule says something only where nothing else explains the counts: more load widens
 intervals, so a certain count that stays while the possible one grows says nothing.
@@ -44,7 +44,7 @@ def _flat(steps: Sequence[Step]) -> bool:
 
 
 def by_connections(steps: Sequence[Step]) -> str | None:
-    """What grows with the connections of one client; None: nothing can be said.
+    """Growth with the connections of one client; None: nothing can be said.
 
     Proportional: denials at every step, three doublings by 1.7 to 2.3, of which the last
     comes out as those before predict. Constant: the last two doublings changed nothing.
@@ -67,7 +67,7 @@ def by_connections(steps: Sequence[Step]) -> str | None:
 
 
 def by_others(steps: Sequence[Step], limit: int, each: int) -> str | None:
-    """What grows with the number of other clients; None: nothing can be said.
+    """Growth with the number of other clients; None: nothing can be said.
 
     Args:
         steps: the first without others, then some with `each` others in one gap of the
@@ -92,7 +92,7 @@ def by_others(steps: Sequence[Step], limit: int, each: int) -> str | None:
 
 
 def by_load(light: Count, heavy: Count, after: Count, allowed: int) -> str | None:
-    """What becomes of a limit under load; None: it limits, or nothing can be said.
+    """The fate of a limit under load; None: it limits, or nothing can be said.
 
     Args:
         light: requests one after the other, more than the limit.

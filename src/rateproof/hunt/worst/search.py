@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from rateproof.events import UNKNOWN, EventLog
 from rateproof.hunt.commands import command_line, repeat_command
+from rateproof.hunt.exploration.attacks import attack
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.rig import Rig, alone
 from rateproof.hunt.worst.counts import Count, count
 from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load, by_others
 from rateproof.output import say
 from rateproof.policy import Policy, Quota
+from rateproof.prove import pressing
 from rateproof.prove.terms import Tolerance
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS, format_seconds
@@ -28,6 +30,8 @@ _MOST_AT_ONCE: Final = 2_000
 _CONNECTIONS: Final = (1, 2, 4, 8, 16, 32)
 _FIRST_OTHERS, _MOST_OTHERS = 10, 20_000
 _GAPS: Final = (0, 1, 2, 4, 8)
+_FOLDS: Final = (1, 4, 16)
+_FILLING: Final = ("fill", "turn", "opening", "idle")
 _PHASES: Final = 8
 _EDGE_NS: Final = 50_000_000
 _TICK_NS: Final = 800_000_000
@@ -63,7 +67,7 @@ class Worst:
 
     @property
     def schedule(self) -> str:
-        """What the client sent, in words."""
+        """The client's requests, in words."""
         return str(self.recipe)
 
     def describe(self) -> str:
@@ -99,8 +103,13 @@ def find_worst(rig: Rig, quota: Quota, known: Sequence[Recipe], until_ns: int) -
     left_s = max(0, until_ns - time.monotonic_ns()) / SECOND_NS
     say(f"looking for the worst of {quota}, for {left_s:.0f} s at most")
     search = _Search(rig, quota, until_ns)
-    said = [search.connections(), search.others()]
-    search.shapes(known)
+    number = rig.settings.policy.quotas.index(quota)
+    said: list[str | None] = []
+    if pressing(rig.settings.policy)[number].needs_ns:  # what others deny says nothing of growth
+        search.side_by_side([(recipe, 0) for recipe in (*known, *search.delayed(number))])
+    else:
+        said = [search.connections(), search.others()]
+        search.shapes(known)
     if search.best is None:
         return None
     recipe, most = search.best
@@ -267,6 +276,21 @@ class _Search:
                 0,
             ),
         ]
+        self.side_by_side(shapes)
+
+    def delayed(self, number: int) -> list[Recipe]:
+        """What fills a quota as fast as others let it, and so many times that on more connections."""
+        policy, part_ns = self.rig.settings.policy, max(1, self.quota.window_ns // _PHASES)
+        found = [attack(family, policy, number, part_ns).recipe for family in _FILLING]
+        return [
+            Recipe(Schedule(tuple((at, count * fold) for at, count in one.schedule.steps)), fold)
+            for one in found
+            for fold in _FOLDS
+            if one.requests * fold <= _MOST_AT_ONCE
+        ]
+
+    def side_by_side(self, shapes: Sequence[tuple[Recipe, int]]) -> None:
+        """Send what there is time for, each recipe from its instant on."""
         left_ns = self.until_ns - time.monotonic_ns() - _GRACE_NS - _SETTLING_NS
         at_once_ns = self.takes_ns(sum(recipe.largest for recipe, _ in shapes))
         fit = [one for one in shapes if one[1] + one[0].span_ns + at_once_ns <= left_ns]
@@ -275,7 +299,7 @@ class _Search:
 
 
 def _missed(log: EventLog, clients: Sequence[EventLog], others: int) -> int:
-    """How many of the others had no answer of a limiter before the clients' last requests."""
+    """Number of the others that had no answer of a limiter before the clients' last requests."""
     if not others:
         return 0
     last_ns = max((max(own.ints("sent_ns"), default=0) for own in clients), default=0)

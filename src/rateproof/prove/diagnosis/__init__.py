@@ -1,1 +1,1 @@
-"""What a target seems to do instead of what was declared."""
+"""Diagnosis: a target's apparent policy instead of the declared one."""

@@ -1,4 +1,4 @@
-"""Whether a limiter is there several times over: for each connection, or for each worker."""
+"""Division of a limiter: one for each connection, or one for each worker."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def _kept_by_connection(lanes: _Lanes, quota: Pressure) -> bool:
 
 
 def _together(one: list[Interval], other: list[Interval], quota: Pressure) -> bool:
-    """Whether two connections were of use at the same time, and had more than the limit together.
+    """True if two connections were of use at the same time, and had more than the limit together.
 
     Of one after the other the second may have met a server that has lost its memory.
     """
@@ -134,7 +134,7 @@ def _burst(key: KeyLog, quota: Pressure, since_ns: int | None) -> tuple[int, Int
 
 
 def _common_phase(bursts: Sequence[tuple[int, Interval]], window_ns: int) -> bool:
-    """Whether the edges of windows that are common to all keys could divide every burst in two."""
+    """True if the edges of windows that are common to all keys could divide every burst in two."""
     (_, (first_ns, end_ns)), *others = bursts
     low, high = 0, end_ns - first_ns
     for _, (start_ns, end_ns) in others:

@@ -1,4 +1,4 @@
-"""What a log says of how the target limits, beside the verdict: hypotheses that fit, in words.
+"""Hypotheses on how the target limits, beside the verdict: those that fit, in words.
 
 None of it decides a verdict of violated: it explains one, or keeps a log from
 being called consistent that shows another limit than the declared one.
@@ -29,6 +29,7 @@ __all__ = [
     "Diagnosis",
     "Hypothesis",
     "diagnose",
+    "failed_runs",
     "is_long",
     "known_since_ns",
     "not_limited",
@@ -44,7 +45,7 @@ _FEW = 20  # of so many keys one may be rejected for reasons of its own, such as
 
 
 class Diagnosis:
-    """What can be found, as names for programs."""
+    """Findings, as names for programs."""
 
     NOTHING_ADMITTED: Final = "nothing-admitted"
     ONLY_ELSEWHERE: Final = "only-elsewhere"
@@ -80,6 +81,30 @@ def not_limited(log: EventLog, counts: Counts) -> list[Hypothesis]:
         unjudged = frozenset({OVER_ADMISSION})
         return [Hypothesis(Diagnosis.ONLY_ELSEWHERE, why_elsewhere(log), unjudged)]
     return []
+
+
+def failed_runs(log: EventLog) -> list[Hypothesis]:
+    """Name a run of several in which no request got as far as a limiter: others hide it."""
+    if log.same("run") is not None or not len(log):
+        return []
+    answers: dict[int, set[int]] = {}
+    for run, status in zip(log.ints("run"), log.ints("status"), strict=True):
+        answers.setdefault(run, set()).add(status)
+    known = rejected_statuses(log)
+    failed = [
+        run
+        for run, seen in answers.items()
+        if all(status < 100 or (status >= 500 and status not in known) for status in seen)
+    ]
+    if not failed:
+        return []
+    rows = [row for row, run in enumerate(log.ints("run")) if run == failed[0]]
+    which = f"run {failed[0]}"
+    if len(failed) > 1:
+        which += f", as in {len(failed) - 1} more of {len(answers)} runs"
+    return [
+        Hypothesis(Diagnosis.NOTHING_ADMITTED, f"{which}: {why_nothing_admitted(log.take(rows))}")
+    ]
 
 
 def is_long(log: EventLog) -> bool:

@@ -1,4 +1,4 @@
-"""What the answers say of the target as a whole, where none of them shows a limiter at work."""
+"""Answers of a target as a whole, where none of them shows a limiter at work."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -34,7 +34,7 @@ UNANSWERED = {
     "timeout": "it takes longer than the timeout",
     "oversized": "its header section is larger than 64 kB, or has more than 100 fields",
 }
-"""What a kind of error says of the target, where no request was answered."""
+"""The sentence for each kind of error, where no request was answered."""
 
 _ELSEWHERE = {
     400: "it does not accept such requests (does that port speak TLS, https://?)",
@@ -62,7 +62,7 @@ def if_rejected(doubted: Collection[int], known: Collection[int] = ()) -> str:
 
 
 def perhaps_rejected(log: EventLog, counts: Counts) -> str:
-    """What to add to why a log cannot tell, where none of the requests counted was rejected."""
+    """A further reason why a log cannot tell, where no request that counts was rejected."""
     if counts.rejected:
         return ""
     known = rejected_statuses(log)
@@ -71,7 +71,7 @@ def perhaps_rejected(log: EventLog, counts: Counts) -> str:
 
 
 def doubted_rejections(log: EventLog, counts: Counts) -> str:
-    """How many of the requests of unknown outcome are 503s that no limiter marked as its own.
+    """Number of requests of unknown outcome with a 503 that no limiter marked as its own.
 
     Nothing where `counts` is of a part of the log, whose 503s the whole cannot tell.
     """
@@ -85,7 +85,7 @@ def doubted_rejections(log: EventLog, counts: Counts) -> str:
 
 
 def failing_throughout(log: EventLog) -> bool:
-    """Whether every answer was a 503 that no limiter marked as its own: a server that is down."""
+    """True if every answer was a 503 that no limiter marked as its own: a server that is down."""
     if not statuses(log).keys() <= {None, 503}:
         return False
     return all(value is None for name in _MARKS for value in log.column(name))
@@ -118,7 +118,7 @@ def why_nothing_admitted(log: EventLog) -> str:
 
 
 def why_elsewhere(log: EventLog) -> str:
-    """What answers say that are all client errors or redirects, but for rejections."""
+    """The reason for answers that are all client errors or redirects, but for rejections."""
     answers = _declining(log)
     if all(status < 400 for status in answers):
         what, why = "a redirect", "redirects are not followed; test the address that they lead to"
@@ -167,7 +167,7 @@ def _tally(counts: Mapping[str, int] | Mapping[int, int] | Mapping[int | None, i
 
 
 def only_elsewhere(log: EventLog) -> bool:
-    """Whether every answer but rejections says that the requests went to the wrong place.
+    """True if every answer but rejections says that the requests went to the wrong place.
 
     A login page, a redirect or a wrong path is seldom behind the limiter that
     is meant, so what it admits shows nothing.

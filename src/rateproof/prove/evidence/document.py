@@ -34,7 +34,7 @@ _SOURCE: Final = (
     "control",
     "nemesis",
 )
-"""What of a log's metadata says how it came about."""
+"""The part of a log's metadata that says how it came about."""
 
 _OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 _MOST: Final = 2**62
@@ -42,7 +42,7 @@ _MOST: Final = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a document says that counts.
+    """The part of a document that counts.
 
     Args:
         claim: the promise that is said to be broken.
@@ -132,15 +132,15 @@ class Document:
         return any(quota.record.windows == "hit" for quota in self.policy.quotas)
 
     def _matters(self) -> str:
-        """What other requests would have to have been there for the rejection to be right."""
+        """Other requests that would have to have been there for the rejection to be right."""
         quotas = self.policy.quotas
         # After the time that it takes to fill, a bucket is full, whatever was before.
         fills = any(quota.record.has_burst for quota in quotas)
         since = "these, nor since" if fills else "the rejection"
-        return f"{spaced(max(map(_matters_ns, quotas)))} before {since}"
+        return f"{spaced(max(map(matters_ns, quotas)))} before {since}"
 
 
-def _matters_ns(quota: Quota) -> int:
+def matters_ns(quota: Quota) -> int:
     """Return how long a request can matter; for a bucket the time that it takes to fill."""
     if quota.record.has_burst:
         return quota.burst * quota.window_ns // quota.limit

@@ -41,7 +41,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing(ABC):
-    """What of evidence is drawn; `Evidence` says what the fields mean."""
+    """The part of evidence that is drawn; `Evidence` explains the fields."""
 
     claim: str
     policy: str
@@ -159,7 +159,7 @@ class _Frame:
         return self.closes_ns > self.last_ns
 
     def place(self, ns: int, width: int) -> int:
-        """Where an instant lies, 0 to `width`; what lies outside is at the edge."""
+        """Place of an instant, 0 to `width`; outside it is at the edge."""
         along = (ns - self.first_ns) * width // (self.last_ns - self.first_ns)
         return min(width, max(0, along))
 

@@ -228,7 +228,7 @@ def _impossible(
 
 
 def _named(jobs: Sequence[Interval], kept: Core, model: Model) -> Breach:
-    """What a core breaks: by all lying in the fewest steps, by the widest margin among those."""
+    """The steps that a core breaks: all in the fewest steps, by the widest margin among those."""
     alone = [jobs[i] for i in kept.jobs]
     span_ns = max(end for _, end in alone) - min(sent for sent, _ in alone)
     named = []
@@ -244,7 +244,7 @@ def _named(jobs: Sequence[Interval], kept: Core, model: Model) -> Breach:
 
 
 def _slack_ns(core: Sequence[Interval], model: Model) -> int:
-    """How much can be taken off every gap before the core becomes possible, less than a ns over."""
+    """Time to take off every gap before the core becomes possible, less than a ns over."""
     if len(core) > _MEASURED_CORE:
         return 0
     low, high = 0, max(stair.span_ns(1) for stair in model.stairs)

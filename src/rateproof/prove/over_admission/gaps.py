@@ -1,4 +1,4 @@
-"""What a policy says of the k-th admission's instant, given the earlier ones.
+"""Gaps: a policy's bound on the k-th admission's instant, given the earlier ones.
 
 Every algorithm of `rateproof.policy` keeps a gap that is a staircase: of
 `width*j + lag + 1` admissions in a row, the last comes at least `j*rise` after

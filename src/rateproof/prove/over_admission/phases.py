@@ -1,4 +1,4 @@
-"""Where may the windows begin? Every phase of a grid, tried a piece of a log at a time.
+"""Phases of windows: every one of a grid, tried a piece of a log at a time.
 
 On the limiter's clock the windows of an epoch begin at `phase + k*W`. The phase
 is not known and the clocks drift, so a log is cut into pieces, each with a phase
@@ -71,7 +71,7 @@ class Family:
 
     @property
     def widening_ns(self) -> int:
-        """What the limiter's reading may lag by: its step, and the part of a ns between clocks.
+        """The lag of the limiter's reading at most: its step, and the part of a ns between clocks.
 
         On one clock a phase between two ns is like the next whole one, but where the
         window before weighs: then an instant that suits may lie between two ns, too.
@@ -275,7 +275,7 @@ class ClockLimiter:
         self._admitted: Counter[int] = Counter()
 
     def has_room(self, instant_ns: int) -> bool:
-        """Whether one more may be admitted; instants never go back."""
+        """True if one more may be admitted; instants never go back."""
         window, into_ns = divmod(instant_ns + self._shift_ns, self._quota.window_ns)
         used = self._admitted[window]
         if self._weighs:

@@ -1,1 +1,1 @@
-"""How hard a log pressed, how close it came, and what it could have shown."""
+"""The power of a log: how hard it pressed, how close it came, and what it could have shown."""

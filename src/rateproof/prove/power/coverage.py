@@ -16,7 +16,7 @@ __all__ = ["Pressing", "QuotaVerdict", "coverage", "merged", "pressing", "tested
 
 @dataclass(frozen=True, slots=True)
 class Pressing:
-    """What it takes to ask for more than a quota allows.
+    """The requests and the time that it takes to ask for more than a quota allows.
 
     Args:
         needs: requests of one key.
@@ -32,7 +32,7 @@ class Pressing:
 
 
 def pressing(policy: Policy) -> tuple[Pressing, ...]:
-    """What pressing each quota takes, in policy order."""
+    """The cost of pressing each quota, in policy order."""
     stairs = [Stair.of(quota) for quota in policy.quotas]
     found = []
     for index, stair in enumerate(stairs):
@@ -46,7 +46,7 @@ def pressing(policy: Policy) -> tuple[Pressing, ...]:
 
 @dataclass(frozen=True, slots=True)
 class QuotaVerdict:
-    """What became of the promise that one quota makes: never too many.
+    """The verdict on the promise that one quota makes: never too many.
 
     Args:
         quota: its text.
@@ -72,7 +72,7 @@ class QuotaVerdict:
     needs_ns: int | None
 
     def sentence(self) -> str:
-        """What was found, in one line."""
+        """The finding, in one line."""
         if self.outcome != UNTESTED:
             return f"{plain_quota(self.quota)}: {self.outcome}"
         takes = f"testing it takes {self.needs} requests of one client"

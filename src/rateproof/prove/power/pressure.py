@@ -1,4 +1,4 @@
-"""How hard a log pressed on each quota: without pressure, a consistent log says nothing."""
+"""The pressure of a log on each quota: without pressure, a consistent log says nothing."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -104,7 +104,7 @@ def measure(keys: Iterable[KeyLog], policy: Policy) -> tuple[Pressure, ...]:
 
 
 def of_few(key: KeyLog, blank: Sequence[Pressure]) -> tuple[Pressure, ...]:
-    """What `measure` finds of a key that has too few requests for more than any quota allows."""
+    """The result of `measure` for a key with too few requests for more than any quota allows."""
     admitted, attempts = key.admitted, key.attempts()
     span_ns = max(end for _, end in attempts) - min(sent for sent, _ in attempts)
     found = []
@@ -183,12 +183,12 @@ MOST_PRESSED: Final = 4
 
 H = TypeVar("H", bound=Hashable)
 Rank = tuple[int, int, int]
-"""What a key is ranked by, the number of the key, the index of the quota that gave the rank."""
+"""Rank of a key, its number, and the index of the quota that gave the rank."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClosestCall:
-    """How close one key came to more admissions than a quota allows.
+    """The distance of one key from more admissions than a quota allows.
 
     Args:
         key: the client's identity.

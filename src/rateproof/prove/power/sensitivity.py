@@ -1,4 +1,4 @@
-"""What a log without a violation could have shown: the smallest excess that would have been proved.
+"""Sensitivity of a log without a violation: the smallest excess that would have been proved.
 
 The question is put to the log itself. Its requests, each decided in the middle
 of its interval, are sent once more through a limiter that is too generous: one
@@ -6,7 +6,8 @@ that admits `excess` more, or whose window is too short. Those it admits are
 kept with the intervals they really had, and the search that judges every log
 says whether they could be explained, under the same tolerance. The phase
 of windows on the epoch is unknown: what is said of them shows at each of eight phases,
-and may not between these.
+and may not between these. Of a key that may have been used before the log, it shows
+with nothing, half and all of each quota used up as the first request was sent.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -77,7 +78,12 @@ class Sensitivity:
 
 
 def sensitivity(
-    keys: Iterable[KeyLog], policy: Policy, tolerance: Tolerance, *, windows: bool = True
+    keys: Iterable[KeyLog],
+    policy: Policy,
+    tolerance: Tolerance,
+    *,
+    windows: bool = True,
+    fresh: bool = True,
 ) -> tuple[Sensitivity, ...]:
     """The smallest excess that any of these keys could have shown, quota by quota.
 
@@ -89,13 +95,18 @@ def sensitivity(
         policy: what was promised of each.
         tolerance: what clocks may disagree on.
         windows: whether to look for windows that are too short as well.
+        fresh: whether they were not used before their first request.
     """
     model = Model.of(policy, tolerance)
     keys = list(keys)
     asked = [_densest(key.admitted + key.rejected, policy) for key in keys]
+    since = [None if fresh else key.first_sent_ns for key in keys]
     found = []
     for index, quota in enumerate(policy.quotas):
-        trials = [_Generous(requests, policy, index, model) for requests in asked]
+        trials = [
+            _Generous(requests, policy, index, model, since_ns)
+            for requests, since_ns in zip(asked, since, strict=True)
+        ]
         excess = short = None
         full, stair = False, Stair.of(quota)
         for key, trial in zip(keys, trials, strict=True):
@@ -123,7 +134,7 @@ def sensitivity(
 
 
 def unseen(policy: Policy) -> tuple[Sensitivity, ...]:
-    """What a log could have shown that presses on nothing, quota by quota."""
+    """The sensitivity of a log that presses on nothing, quota by quota."""
     return tuple(Sensitivity(str(one), one.limit, one.window_ns) for one in policy.quotas)
 
 
@@ -166,12 +177,18 @@ class _Generous:
     policy: Policy
     index: int
     model: Model
+    used_until_ns: int | None  # it may have been used before; None: it was not
 
     def shows_excess(self, excess: int) -> bool:
-        """Tell whether one shows that admits so many more."""
+        """Tell whether one shows that admits so many more; of a bucket, also its burst alone."""
         quota = self.policy.quotas[self.index]
-        burst = quota.burst + excess if quota.record.has_burst else 0
-        return self._shows(replace(quota, limit=quota.limit + excess, burst=burst))
+        if not quota.record.has_burst:
+            return self._shows(replace(quota, limit=quota.limit + excess, burst=0))
+        larger = replace(quota, burst=quota.burst + excess)
+        bursts = Stair.of(larger) != Stair.of(quota)  # those of a queue play no part
+        if bursts and not self._shows(larger):
+            return False
+        return self._shows(replace(larger, limit=quota.limit + excess))
 
     def shows_short(self, parts: int) -> bool:
         """Tell whether one shows whose window is too short by so many of its 2048 parts."""
@@ -182,7 +199,14 @@ class _Generous:
         quotas = list(self.policy.quotas)
         quotas[self.index] = kept
         phases = PHASES if self.model.families else PHASES[:1]
-        return all(self._are_too_many(admissions(self.requests, quotas, phase)) for phase in phases)
+        shares = _SHARES[:1] if self.used_until_ns is None else _SHARES
+        return all(
+            self._are_too_many(
+                admissions(self.requests, quotas, phase, self.used_until_ns or 0, share)
+            )
+            for phase in phases
+            for share in shares
+        )
 
     def _are_too_many(self, admitted: Sequence[Interval]) -> bool:
         if isinstance(feasible(admitted, self.model.stairs, _BUDGET), Infeasible):
@@ -222,9 +246,35 @@ PHASES = tuple(range(8))
 """Eighths of a window by which windows on the epoch may begin earlier than the clock."""
 
 
-def admissions(requests: Sequence[Interval], quotas: Sequence[Quota], phase: int) -> list[Interval]:
-    """Those of the requests that limiters of all quotas admit, each decided in its middle."""
-    limiters = [_limiter(quota, phase, len(requests)) for quota in quotas]
+_SHARES = tuple(range(3))
+"""Halves of each quota that others may have used up."""
+
+
+def admissions(
+    requests: Sequence[Interval],
+    quotas: Sequence[Quota],
+    phase: int,
+    until_ns: int = 0,
+    share: int = 0,
+) -> list[Interval]:
+    """Those of the requests that limiters of all quotas admit, each decided in its middle.
+
+    Args:
+        requests: in the order of their middles.
+        quotas: of which all are kept.
+        phase: eighths of a window by which windows on the epoch begin earlier.
+        until_ns: when others last used the quotas up, and a window earlier.
+        share: to how many halves they did.
+    """
+    limiters = []
+    for quota in quotas:
+        others = share * max(quota.limit, quota.burst) // (len(_SHARES) - 1)
+        limiter = _limiter(quota, phase, len(requests) + 2 * others)
+        for instant_ns in (until_ns - quota.window_ns, until_ns):
+            for _ in range(others):
+                if limiter.has_room(instant_ns):
+                    limiter.admit(instant_ns)
+        limiters.append(limiter)
     admitted = []
     for request in requests:
         instant_ns = sum(request) // 2

@@ -1,4 +1,4 @@
-"""When may a quota have been full? The most that any choice of instants allows.
+"""Fullness of a quota: the most that any choice of instants allows.
 
 A *rule* says of one quota what fills it. Its *occupancy* over the requests of a
 key answers for every instant; `docs/theory.md`, section 3, proves both rules.
@@ -55,7 +55,7 @@ class Peaks:
 
 
 class Occupancy(ABC):
-    """How full a quota may have been, by the instant."""
+    """The most that a quota may have held, by the instant."""
 
     def __init__(self, taken: Taken) -> None:
         self._taken = taken
@@ -115,7 +115,7 @@ class Occupancy(ABC):
 
 @dataclass(frozen=True, slots=True)
 class WindowRule:
-    """What fills a window."""
+    """The rule by which a window fills."""
 
     limit: int
     lasts_ns: int
@@ -133,7 +133,7 @@ class WindowRule:
 
 @dataclass(frozen=True, slots=True)
 class BucketRule:
-    """What empties a bucket. A token is `cost` units; of d ns, d*gain - slack units flow in.
+    """The rule by which a bucket empties. A token is `cost` units; of d ns, d*gain - slack flow in.
 
     Args:
         limit: tokens that it holds.

@@ -51,7 +51,7 @@ def covered_from_ns(first_sent_ns: int, longest_ns: int, rules: Sequence[Rule]) 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How the rejections of a log are judged."""
+    """The terms by which the rejections of a log are judged."""
 
     policy: Policy
     fresh: bool
@@ -126,7 +126,7 @@ class Judgement:
         return [*taken, *key.rejected] if self.denied_count else taken
 
     def _empty_ns(self, key: KeyLog) -> int | None:
-        """When a bucket may have been empty: as the last request before the log was decided."""
+        """The instant at which a bucket may have been empty: as the last request before the log was decided."""
         if self.fresh or self.longest_ns is None:
             return None
         return key.first_sent_ns + self.longest_ns

@@ -112,7 +112,7 @@ class _Cutter:
         self._denied = _Reached(key.rejected if denied_count else [])
 
     def reaches(self, sent_ns: int, latest_ns: int) -> bool:
-        """Whether a rejection sent then may share a request with others, answered by `latest_ns`."""
+        """True if a rejection sent then may share a request with others, answered by `latest_ns`."""
         ends_ns = max(latest_ns, self._admissions.latest(latest_ns))
         return sent_ns - self.reach_ns <= ends_ns
 

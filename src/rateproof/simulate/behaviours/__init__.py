@@ -1,4 +1,4 @@
-"""How clients behave, by name: one file each, found by reading this folder.
+"""Behaviours of clients, by name: one file each, found by reading this folder.
 
 A file NAME.py has the class Name, whose `name` is NAME; its documentation and its fields are
 what the reference, scenario files and their schema say of it.

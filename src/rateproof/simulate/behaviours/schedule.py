@@ -51,7 +51,7 @@ class Schedule:
 
     @classmethod
     def against(cls, quota: Quota) -> Self:
-        """What shows a window that its first request opens: 1, then N - 1 and 2 around its end."""
+        """Show a window that its first request opens: 1, then N - 1 and 2 around its end."""
         window_ns = max(quota.window_ns, 4)
         edge_ns = max(1, window_ns // DEFAULT_EDGES)
         before = Timed(window_ns - edge_ns, min(quota.limit, MAX_REQUESTS) - 1)

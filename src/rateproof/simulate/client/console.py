@@ -34,7 +34,7 @@ HELP = (
     ("any other key", "ends the run: requests in flight finish, nothing new is sent"),
     ("once more", "gives up what is still in flight"),
 )
-"""What each key does."""
+"""The effect of each key."""
 
 _AGAIN_NS = 500_000_000
 _FORM = f"a whole number from 1 to {MAX_CLIENTS}"
@@ -145,7 +145,7 @@ class Attention:
 
     @property
     def has_keys(self) -> bool:
-        """Whether somebody can press a key: there is a terminal, and it is ours."""
+        """True if somebody can press a key: there is a terminal, and it is ours."""
         return self._terminal is not None
 
     def ask(self) -> None:
@@ -188,11 +188,11 @@ class Attention:
         else:
             self._release_terminal()  # hung up: readable for ever, and nothing in it
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.ask()
         self.wake()
 
-    def _on_resume(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _on_resume(self, _number: int, _frame: FrameType | None) -> None:
         """After Ctrl-Z and `fg` the shell has put its own modes back: take ours again."""
         self._take_terminal()
         self.wake()

@@ -37,7 +37,7 @@ _LAG_SPAN_NS = 10 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What a view says of the run above its figures."""
+    """The description of the run above the figures of a view."""
 
     url: str
     behaviour: str
@@ -123,11 +123,11 @@ class Figures:
         self._second_ns: list[int] = []
         self._marks: dict[bytes, deque[str]] = {}
         self.most_clients = clients
-        """How many there have been at once."""
+        """The most that there have been at once."""
 
     @property
     def clients(self) -> int:
-        """How many there are now."""
+        """Number of clients now."""
         return self._clients + self._extra()
 
     def begin(self) -> None:

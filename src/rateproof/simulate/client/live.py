@@ -171,7 +171,7 @@ def _run(
 
 
 def can_view() -> bool:
-    """Whether the view can be shown.
+    """True if the view can be shown.
 
     It needs textual, and a terminal at stdin, stdout and stderr, in whose
     foreground we are; one that can move its cursor.

@@ -1,4 +1,4 @@
-"""What somebody can tell the client, and the scenario that comes of it."""
+"""Options of the client, and the scenario that comes of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -17,7 +17,7 @@ _WITHOUT_FILE = ScenarioFile(Path(), (GroupPlan(Think.name, 1, 1, None, {}),), {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
-    """What `rateproof simulate` can be told.
+    """Options of `rateproof simulate`.
 
     Args:
         scenario_file: what to run, where `values` do not say otherwise.
@@ -50,7 +50,7 @@ class ClientSettings:
 
     @property
     def asks_clients(self) -> bool:
-        """Whether nothing tells how many clients there are to be."""
+        """True if nothing tells how many clients there are to be."""
         return self.values.get("clients") is None and self.scenario_file is None
 
     def scenario(self, **overrides: Any) -> Scenario:

@@ -114,7 +114,7 @@ class View(App[None], inherit_bindings=False):
         self._draw()
 
     def on_paste(self) -> None:
-        """What is pasted is keys as well, and not ours."""
+        """Take a paste for keys that are not ours."""
         self._attention.ask()
 
     def _tick(self) -> None:

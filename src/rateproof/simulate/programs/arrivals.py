@@ -1,4 +1,4 @@
-"""How long until the next request: intervals drawn from closed forms.
+"""Intervals until the next request, drawn from closed forms.
 
 Pure: no clock, no I/O. Every draw takes its randomness from `Rng.unit` alone, U in the
 formulas below, so that one seed gives one sequence on every Python version and, bit for
@@ -39,7 +39,7 @@ class Interval(Protocol):
 
     name: ClassVar[str]
 
-    def draw(self, rng: Rng) -> int:
+    def draw(self, rng: Rng, /) -> int:
         """The next interval in ns, from 0 to below 2**61."""
         ...
 
@@ -56,8 +56,8 @@ class Fixed(Checked):
 
     interval_ns: int = field(metadata=DURATION)
 
-    def draw(self, rng: Rng) -> int:  # noqa: ARG002 - the protocol passes it
-        """`interval_ns`; takes nothing from `rng`."""
+    def draw(self, _rng: Rng) -> int:
+        """`interval_ns`; nothing is drawn."""
         return self.interval_ns
 
 

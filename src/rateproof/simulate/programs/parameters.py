@@ -33,7 +33,7 @@ _ARGUMENT = re.compile(r"^ {8}(\w+): (.*(?:\n {12,}.*)*)", re.MULTILINE)  # Goog
 
 @dataclass(frozen=True, slots=True)
 class ValueRange:
-    """What a field accepts.
+    """The values that a field accepts.
 
     Args:
         kind: `count`, `duration`, `number`, `interval` or `timetable`.
@@ -110,7 +110,7 @@ def _field(default: Any, bounds: ValueRange) -> Any:
 
 
 def bounds_of(parameter: Field[Any]) -> ValueRange:
-    """What a field accepts."""
+    """The values that a field accepts."""
     bounds: ValueRange = parameter.metadata["bounds"]
     return bounds
 
@@ -135,6 +135,6 @@ class Checked:
 
 
 def meanings(kind: Any) -> dict[str, str]:
-    """What each field of a behaviour or a distribution means, by its docstring."""
+    """The meaning of each field of a behaviour or a distribution, by its docstring."""
     arguments = (kind.__doc__ or "").partition("Args:")[2].partition("Raises:")[0]
     return {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(arguments)}

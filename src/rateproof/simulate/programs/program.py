@@ -1,4 +1,4 @@
-"""What a client does, as a short list of instructions that two languages run alike.
+"""The plan of a client, as a short list of instructions that two languages run alike.
 
 `steps.py` compiles a behaviour into a `Program`. The interpreter here is the
 specification; `rust/simulate/src/program.rs` is its twin: the same generator
@@ -67,7 +67,7 @@ class Send(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a plan learns of the request that it asked for.
+    """The answer to the request that a plan asked for.
 
     Args:
         sent_ns: when it was sent, ns since the client's start.
@@ -88,7 +88,7 @@ client."""
 
 
 class Op(IntEnum):
-    """What an instruction does with its operands a, b and x.
+    """Actions of an instruction on its operands a, b and x.
 
     The *cursor* is the instant of the next request, 0 at the start; *done* is
     the end of the last answer. Instants are cut to +-`NEVER_NS`.
@@ -109,7 +109,7 @@ class Op(IntEnum):
     RESUME = 6
     """Cursor = done."""
     HONOUR = 7
-    """Where the last answer had a Retry-After: cursor = done + that, go to a."""
+    """If the last answer had a Retry-After: cursor = done + that, go to a."""
     BACKOFF = 8
     """Cursor = done + uniform on [0, min(b, a * 2**attempt)]; attempt += 1."""
     AGAIN = 9
@@ -243,7 +243,7 @@ def _cut(instant_ns: int) -> int:
 
 
 def _spins(code: tuple[Instruction, ...]) -> bool:
-    """Whether the ways between instructions have a cycle that passes no SEND.
+    """True if the ways between instructions have a cycle that passes no SEND.
 
     Those ways, less the ones that leave a SEND, have no cycle exactly if
     taking away what nothing leads to, again and again, leaves nothing.

@@ -1,4 +1,4 @@
-"""Which of many: ranks drawn from Zipf's law."""
+"""Ranks drawn from Zipf's law: one of many."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What behaviours are made of: steps, which are pieces of code one after the other.
+"""Steps that behaviours are made of: pieces of code one after the other.
 
 A step is a tuple of instructions whose jumps count from where they stand, so that steps can be
 joined, by `+` too; `compiled` makes a program of them.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,12 +45,12 @@ _ONLY_HERE = (
 SCENARIO: Final = Section(
     {each.in_file: each for each in (*filter(_VERB.filed, _VERB.options), *_ONLY_HERE)}
 )
-"""What a file may say: the options of `rateproof simulate` that are not of one run, and who sends."""
+"""Contents of a file: the options of `rateproof simulate` that are not of one run, and who sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFile:
-    """What a scenario file says.
+    """The contents of a scenario file.
 
     Args:
         path: where it was read.
@@ -138,7 +139,7 @@ def _check_what_only_this_room_knows(values: dict[str, Any], reader: Reader) -> 
         check(("body",), lambda: check_body(values["data"].body))
     headers = values.get("headers", ())
     for pair in headers:
-        check(("headers", pair[0]), lambda pair=pair: check_headers((pair,), _ANY_KEY))  # type: ignore[misc]
+        check(("headers", pair[0]), partial(check_headers, (pair,), _ANY_KEY))
     if not any(reader.wrong(("headers", name)) for name, _ in headers):
         check(("headers",), lambda: check_headers(headers, key))
     check(("key",) if "key" in values else ("url",), lambda: check_place(target, key))
@@ -152,7 +153,7 @@ def _check_what_only_this_room_knows(values: dict[str, Any], reader: Reader) -> 
         check(("max_rate",), lambda: check_rate("max_rate", values["max_rate"]))
     if not reader.wrong(("policy",)):  # what attackers aim at
         for number, plan in plans.items():
-            check(("clients", number), lambda plan=plan: plan.group(values.get("policy")))  # type: ignore[misc]
+            check(("clients", number), partial(plan.group, values.get("policy")))
     check(("clients",), lambda: _check_total(plans.values()))
 
 

@@ -142,7 +142,7 @@ def _in_file(doc: str) -> str:
 
 
 def _options(kind: Any) -> dict[str, Option]:
-    """What somebody writes for its parameters: durations are text, so that `_ns` falls away."""
+    """Options for its parameters: durations are text, so that `_ns` falls away."""
     means = meanings(kind)
     found = (
         Option(

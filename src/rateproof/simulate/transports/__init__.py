@@ -1,4 +1,4 @@
-"""How requests get onto the wire: one scenario in, one event log out."""
+"""Ways of requests onto the wire: one scenario in, one event log out."""
 
 from collections.abc import Callable
 from functools import partial

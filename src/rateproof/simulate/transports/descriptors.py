@@ -36,7 +36,7 @@ def ensure_descriptors(connections: int) -> None:
 
 
 def spare_descriptors(connections: int) -> int:
-    """How many more connections could be opened beside so many; raises the soft limit for them."""
+    """Number of connections that could be opened beside so many; raises the soft limit for them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(ValueError, OSError):

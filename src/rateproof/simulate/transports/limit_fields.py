@@ -1,4 +1,4 @@
-"""What a server says of its limit, read with tolerance: nonsense is None."""
+"""Header fields on a server's limit, read with tolerance: nonsense is None."""
 
 import re
 import time

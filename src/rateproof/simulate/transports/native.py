@@ -6,7 +6,6 @@ and what it recorded becomes batches of events. No Python runs per request.
 
 import os
 import socket
-import threading
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +14,18 @@ from typing import Any
 from rateproof.core import required_native
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.events import EventLog
-from rateproof.simulate.audit import judgement
 from rateproof.simulate.behaviour import rate_interval_ns
 from rateproof.simulate.control import Control
-from rateproof.simulate.run_metadata import control_metadata, run_metadata, start_metadata
+from rateproof.simulate.run_metadata import run_metadata
 from rateproof.simulate.scenario import MAX_CLIENTS, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports.descriptors import ensure_descriptors, spare_descriptors
+from rateproof.simulate.transports.driving import bound_clients, drive
 
 __all__ = ["check", "run"]
 
 MAX_LOOPS = 256
 
-_LOOK_S = 0.02
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _A_LOOP_HAS = 4  # its queue, alarm and waker, and one to spare
 
@@ -56,34 +54,26 @@ def run(
         Unreachable: the host has no address.
     """
     loops, addresses = check(scenario, threads)
-    lanes, last = scenario.connection_count, scenario.groups[-1]
-    most = scenario.max_connections or MAX_CLIENTS
+    most, lanes = scenario.max_connections or MAX_CLIENTS, scenario.connection_count
     spare = MAX_CLIENTS - lanes
     if scenario.max_connections is None:
         spare = min(spare, spare_descriptors(lanes + loops * _A_LOOP_HAS))
-    control.bound_clients(-min(last.clients, scenario.client_count - 1), spare // last.connections)
+    bound_clients(scenario, control, spare)
     engine = required_native("the native transport").Engine(
         _settings(scenario, addresses, most, loops)
     )
     log = EventLog(run_metadata(scenario, "native"))
     log.metadata["generator"]["threads"] = loops
-    over = threading.Event()
-    obedience = threading.Thread(target=_obey, args=(engine, control, over), daemon=True)
-    obedience.start()
-    try:
-        _drain(engine, log if keep else None, observe, run_number)
-        audit = engine.join()
-    except BaseException:
-        control.stop()
-        engine.abandon()  # whoever interrupts does not want to wait
-        raise
-    finally:
-        over.set()
-        obedience.join()
-    log.metadata |= start_metadata(engine.start_ns)
-    log.metadata |= judgement(audit, scenario.lag_tolerance_ns)
-    log.metadata |= control_metadata(control)
-    return log
+
+    def read(timeout_s: float) -> EventLog | None:
+        if (batch := engine.read(timeout_s)) is None:
+            return None
+        length, columns = batch
+        if run_number:
+            columns["run"] = array("q", [run_number]).tobytes() * length
+        return EventLog.from_columns(columns, length)
+
+    return drive(engine, log, read=read, control=control, observe=observe, keep=keep)
 
 
 def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tuple[str, int]]]:
@@ -105,37 +95,6 @@ def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tup
     addresses = _addresses(scenario.target)
     _check_machine(min(most, scenario.connection_count), loops, addresses)
     return loops, addresses
-
-
-def _obey(engine: Any, control: Control, over: threading.Event) -> None:
-    """Pass on what is asked, however busy whoever takes the events is."""
-    while not over.is_set():
-        engine.steer(control.paused, control.bursts, control.extra_clients)
-        if control.abandoned:
-            engine.abandon()
-        elif control.stopping:
-            engine.stop()
-        over.wait(_LOOK_S)
-
-
-def _drain(
-    engine: Any,
-    log: EventLog | None,
-    observe: Callable[[EventLog], None] | None,
-    run_number: int,
-) -> None:
-    """Hand on what is recorded until the run is over."""
-    while (batch := engine.read(_LOOK_S)) is not None:
-        length, columns = batch
-        if not length:
-            continue
-        if run_number:
-            columns["run"] = array("q", [run_number]).tobytes() * length
-        events = EventLog.from_columns(columns, length)
-        if log is not None:
-            log.extend(events)
-        if observe is not None:
-            observe(events)
 
 
 def _addresses(target: Target) -> list[tuple[str, int]]:
@@ -191,6 +150,7 @@ def _settings(
         "seed": scenario.seed,
         "namespace": scenario.namespace,
         "duration_ns": scenario.duration_ns,
+        "max_requests": scenario.max_requests,
         "timeout_ns": scenario.timeout_ns,
         "connect_timeout_ns": scenario.timeout_ns if connect_ns is None else connect_ns,
         "max_connections": most,

@@ -107,6 +107,7 @@ def test_every_diagnosis_has_its_paragraph(log_of):
 def test_more_for_each_so_many_others_is_a_store_that_forgets(log_of):
     totals = totals_of(log_of(*BREACH), recipe_of("5 at 0 s, 1 at 1.1 s"))
     recipe = recipe_of("5 at 0 s, 5 at 1 s; meanwhile other clients: 20 at 0.5 s")
-    totals.worst = Worst("5 per 5s", 20, 20, 5, 5 * 10**9, recipe, "5 more for each 20 others", "x")
+    growth = "5 more for each 20 others"
+    totals.worst = [Worst("5 per 5s", 20, 20, 5, 5 * 10**9, recipe, growth, "x")]
     titles = [each.title for each in advice(totals)]
     assert titles == ["A bucket that refills meanwhile", "A store that forgets clients"]

@@ -259,9 +259,8 @@ def test_the_worst_that_was_found_is_shown_with_its_command(subject, log_of):
     findings = judged(subject, log, judge(log, Policy.parse("5 per 5s")))
     recipe = Recipe(Schedule.parse("40 at 0s"), connections=40)
     growth = "proportional to connections, as far as tried (40)"
-    findings.totals.worst = Worst(
-        "5 per 5s", 20, 22, 5, 5 * 10**9, recipe, growth, "rateproof test x"
-    )
+    worst = Worst("5 per 5s", 20, 22, 5, 5 * 10**9, recipe, growth, "rateproof test x")
+    findings.totals.worst = [worst]
     found = " ".join(Reader(page(findings)).text.split())
     assert "VIOLATED: 20 let through in 5 s, 5 promised (4" in found
     assert "20 let through in 5 s for certain, 22 possibly; 5 promised" in found

@@ -90,3 +90,12 @@ def test_a_crash_is_never_behind_a_green_word(log_of, iteration_of):
     assert totals.answer[0].startswith("CRASHED: the server crashed (server died: 1); CONSISTENT:")
     totals.failed = "no space left"
     assert totals.answer == ("INCONCLUSIVE: the test did not end in order: no space left",)
+
+
+def test_what_is_unreliable_is_in_the_totals(log_of, iteration_of):
+    log = log_of(*KEPT, rejected=[0.6])
+    log.metadata["warnings"] = ["latencies are unreliable, the verdict is not affected"]
+    totals = Totals()
+    totals.add(iteration_of(log_of(*KEPT, rejected=[0.6])))
+    totals.add(iteration_of(log, 2))
+    assert totals.to_json()["warnings"] == [f"iteration 2: {log.metadata['warnings'][0]}"]

@@ -1,4 +1,4 @@
-"""Where a Redis or Valkey server is, and how to talk to it: the store's URL.
+"""The address of a Redis or Valkey server, and how to talk to it: the store's URL.
 
     redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]            rediss:// with TLS
     unix://[USER@]PATH[?db=DB]

@@ -37,7 +37,7 @@ def bounded(connection: Any) -> Any:
 
         @property
         def socket_connect_timeout(self) -> float | None:
-            """What is left of the call."""
+            """Time left of the call."""
             return _left_s(self.__dict__.get("_socket_connect_timeout"))
 
         @socket_connect_timeout.setter

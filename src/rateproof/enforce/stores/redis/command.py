@@ -91,7 +91,7 @@ class Command:
         return passes == 1, answers
 
     def keys(self, digest: bytes) -> list[bytes]:
-        """Where Redis keeps the state of each quota; with the digest `*` a pattern for all."""
+        """Keys of Redis for the state of each quota; with the digest `*` a pattern for all."""
         return [key % digest for key in self._keys]
 
     def _form(self, mode: bytes) -> bytes:

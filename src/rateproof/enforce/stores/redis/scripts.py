@@ -73,7 +73,7 @@ def figures(quota: Quota) -> tuple[int, int, int]:
 
 
 def _rate(quota: Quota, window: int) -> tuple[int, int]:
-    """What an admission adds to a bucket, and what runs out of it each microsecond.
+    """Units that an admission adds to a bucket, and that run out of it each microsecond.
 
     The two are to each other as window to limit, or a little more where the
     whole bucket would not be exact: by less than one part in four million.

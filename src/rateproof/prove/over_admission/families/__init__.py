@@ -1,4 +1,4 @@
-"""What a policy promises of admissions: gaps, and the windows of which a gap does not say all.
+"""Families of windows, of which a gap does not say all.
 
 The gap of a fixed window, a sliding counter or a window opened by a first hit is
 necessary only. Each of these families is a file here, by the name of its algorithm:

@@ -21,7 +21,7 @@ from rateproof.prove.over_admission.phases import Family, Found, Spent, Work
 __all__ = ["limiter", "search"]
 
 State = tuple[int, int, tuple[int, ...]]
-"""How many are decided, how many were sent by then, and which of these are not decided."""
+"""Number decided, number sent by then, and those of these that are not decided."""
 
 
 def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]:
@@ -109,7 +109,7 @@ class _Search:
         return sorted(instant for instant in changes if first <= instant <= last)
 
     def _choices(self, jobs: list[int], ends_ns: int) -> tuple[list[int], int] | None:
-        """What may wait, and in how many ways: each leaves one fewer of it undecided, from the first on.
+        """Ways in which jobs may wait: each leaves one fewer of them undecided, from the first on.
 
         None if the window must take too many, as any longer one.
 
@@ -140,7 +140,7 @@ class OpenedLimiter:
         self._admitted = 0
 
     def has_room(self, instant_ns: int) -> bool:
-        """Whether one more may be admitted; instants never go back."""
+        """True if one more may be admitted; instants never go back."""
         return self._is_over(instant_ns) or self._admitted < self._quota.limit
 
     def admit(self, instant_ns: int) -> None:

@@ -498,25 +498,18 @@ class _Run:
     def _confirmed(self, left: Hypotheses) -> bool:
         """Predict, until it may be named or the budget is spent; False if it is refuted instead."""
         sender, course = self._sender, self._course
-        kind = left.kinds()[0]
-        proof = course.proof = Confirmation((kind.family, kind.limit))
-        count_excluded(proof, left, kind, course.keys)
-        for _ in range(_CONFIRMING):
+        first = left.kinds()[0]
+        proof = course.proof = Confirmation((first.family, first.limit))
+        kind = _sifted(left, proof, 1)
+        rounds = 0
+        while kind is not None and rounds < _CONFIRMING:
+            rounds += 1
+            count_excluded(proof, left, kind, course.keys)
             start_ns = sender.now_ns() + _LEAD_NS
             only = alone(proof, left)
-            first, schedules = only and not self._stood(kind), list[Steps]()
-            for windows in (3,) if only else (2, 3):
-                schedules = schedules or schedules_for(
-                    proof,
-                    left,
-                    kind,
-                    start_ns,
-                    width_ns=course.width_ns,
-                    most_requests=self._spare(_CONFIRMED) - self._reserved,
-                    most_ns=min(self._end_ns - start_ns, windows * window_of(kind)),
-                    first=first,
-                )
-            schedules += self._closer(left, kind, start_ns, schedules)
+            schedules = self._next(proof, left, kind, start_ns)
+            if not schedules and not only and alone(proof, left):
+                continue  # what else is possible answers the same
             if not schedules:
                 break
             if only and {*schedules} >= {*always(kind)}:
@@ -524,25 +517,36 @@ class _Run:
             histories = self._send(schedules, start_ns, window_of(kind))
             again = self._reused(kind) if only else []
             left = self._learn(left, [*histories, *again], careful=1)
-            for careful in range(2, 2 + _THOROUGH):
-                if {each.family for each in left.kinds()} - {kind.family, *proof.alike}:
-                    left.learn((), careful=careful)
-            found = [
-                each
-                for each in left.kinds()
-                if (each.family, each.limit) == (kind.family, kind.limit)
-            ]
-            if not found:
+            kind = _sifted(left, proof, 2)
+            if kind is None:
                 course.surprises += only  # one of many was a guess, and no prediction of a name
-                proof.true = 0
-                return False
-            kind = found[0]
+                break
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._stood(kind) and (self._first is None or course.shared)
             if proof.done and kind.tight and not proof.alike:
                 break
-        return True
+        proof.true *= kind is not None
+        return kind is not None
+
+    def _next(
+        self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
+    ) -> list[Steps]:
+        """The schedules of the next round: in a short one, if that tells anything, until it is alone."""
+        only, schedules = alone(proof, left), list[Steps]()
+        first = only and not self._stood(kind)
+        for windows in (3,) if only else (2, 3):
+            schedules = schedules or schedules_for(
+                proof,
+                left,
+                kind,
+                start_ns,
+                width_ns=self._course.width_ns,
+                most_requests=self._spare(_CONFIRMED) - self._reserved,
+                most_ns=min(self._end_ns - start_ns, windows * window_of(kind)),
+                first=first,
+            )
+        return schedules + self._closer(left, kind, start_ns, schedules)
 
     @property
     def _reserved(self) -> int:
@@ -608,6 +612,15 @@ class _Run:
                 course.limit = limit
                 break
         return found
+
+
+def _sifted(left: Hypotheses, proof: Confirmation, careful: int) -> Kind | None:
+    """The candidate, once what is possible beside it was looked at more and more closely; None if it is refuted."""
+    for closer in range(careful, careful + _THOROUGH):
+        if not alone(proof, left):
+            left.learn((), careful=closer)
+    found = (kind for kind in left.kinds() if (kind.family, kind.limit) == proof.candidate)
+    return next(found, None)
 
 
 def _known(left: Hypotheses) -> list[tuple[str, int, int, int]]:

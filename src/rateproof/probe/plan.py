@@ -29,8 +29,9 @@ Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
 
 _LEAST_WORTH = 0.01
-_LEAST_SHARE, _PATIENT, _LONG_NS = 0.15, 0.02, 12_000_000_000
-"""Of what the first schedule tells; in a round so long that waiting for another costs more."""
+_LEAST_SHARE, _PATIENT = 0.15, 0.02
+"""Of what the first schedule tells: the least where keys take many requests, and where time is dearer."""
+_FEW, _LONG_NS = 15, 12_000_000_000
 _MOST_SCHEDULES = 10
 _EACH = 5
 _SCALES = 3
@@ -119,7 +120,9 @@ def plan(
         )
         if (worth := worth * _cost(steps, most_ns)) < least:
             break
-        least = max(least, worth * (_LEAST_SHARE if most_ns < _LONG_NS else _PATIENT))
+        least = max(
+            least, worth * (_LEAST_SHARE if limit > _FEW and most_ns < _LONG_NS else _PATIENT)
+        )
         told = apart.pop(steps)
         most_requests -= sum(count for _, count in steps)
         chosen.append(steps)

@@ -13,9 +13,11 @@ def _blocking(advance: Advance, *, extended: bool) -> Advance:
 
     def blocked(state: State, seen: Seen, box: Box) -> list[State] | None:
         of_limiter, low_ns, high_ns = state
-        if seen.received_ns - seen.sent_ns >= box.other_low_ns:
-            return None
         until = seen.sent_ns + box.other_low_ns, seen.received_ns + box.other_high_ns
+        if seen.received_ns - seen.sent_ns >= box.other_low_ns:  # several blocks may have ended
+            maybe = seen._replace(denied=0) if seen.sent_ns < high_ns else seen
+            ends = until if seen.denied else (low_ns, high_ns)
+            return [(each, *ends) for each in advance(of_limiter, maybe, box) or ()]
         found: list[State] = []
         if not seen.admitted and seen.sent_ns < high_ns:
             found.append((of_limiter, *(until if extended else (low_ns, high_ns))))

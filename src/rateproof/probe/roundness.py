@@ -90,5 +90,5 @@ def _rank(number: int, unit: int) -> int:
 def _digits(ns: float, width_ns: int) -> int:
     """As many digits as the bounds allow, four at most."""
     least = len(str(int(ns))) - 4
-    step: int = 10 ** max(0, least, len(str(width_ns)) - 2)
+    step: int = 10 ** max(0, least, len(str(width_ns)) - 3)
     return max(1, round(ns / step) * step)

@@ -205,7 +205,19 @@ class Hypotheses:
                 tries -= 1
                 if self._explains(family, half):
                     heappush(pending, (-_width(half), half))
-        return [box for _, box in pending]
+        left = [box for _, box in pending]
+        return [box for box in left if self._one_side(family, box)]
+
+    def _one_side(self, family: LimiterFamily, box: Box) -> bool:
+        """Tell if a small box of a ticking clock is more than both sides of a whole second, each refuted."""
+        if family.other != "tick" or _width(box) > 1:
+            return True
+        corners = (
+            Box(box.limit, time_ns, time_ns, other_ns, other_ns)
+            for time_ns in {box.low_ns, box.high_ns}
+            for other_ns in {box.other_low_ns, box.other_high_ns}
+        )
+        return any(self._explains(family, corner) for corner in corners)
 
     def _explains(self, family: LimiterFamily, box: Box) -> bool:
         """Tell if a box explains all keys; the key that refutes it is asked first next time."""

@@ -67,7 +67,7 @@ def everybody(_handler):
 
 
 @contextmanager
-def serving(limiter, key=client_id, status=200, headers=(), *, closing=False):
+def serving(limiter, key=client_id, status=200, headers=(), *, closing=False, missing=False):
     """A server on the loopback that limits by `key`, in this process; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,8 +75,10 @@ def serving(limiter, key=client_id, status=200, headers=(), *, closing=False):
         disable_nagle_algorithm = True
 
         def do_GET(self):
-            admitted = limiter.admits(key(self))
-            self.send_response(status if admitted else 429)
+            if missing and urlsplit(self.path).path != "/":
+                self.send_response(404)
+            else:
+                self.send_response(status if limiter.admits(key(self)) else 429)
             for name, value in headers:
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")
@@ -124,7 +126,8 @@ def test_the_policy_comes_first_then_key_and_evidence(probe):
     first, *rest = text.splitlines()
     assert first == "3 per 200ms"
     assert any("limits by query:clientId" in line for line in rest)
-    assert any(line.split() == ["3", "4", "at", "0s"] for line in rest)
+    assert any(line.split() == ["3", "8", "at", "0s"] for line in rest)
+    assert any("came true" in line for line in rest)
     assert "requests in" in rest[-1]
 
 
@@ -240,6 +243,14 @@ def test_of_a_limit_on_everybody_together_no_wrong_number_is_named(probe):
     assert first == "5 per 500ms" if code == 0 else first.startswith("the limit seems to be shared")
 
 
+def test_a_path_that_is_not_there_is_no_limit_by_path(probe):
+    with serving(Quota(3, 2000), missing=True) as url:
+        _, text, _ = probe(url, "--max-time", "3s")
+    assert "path" not in text.split("limits by")[1].split("\n")[0]
+    (untold,) = [line for line in text.splitlines() if "could not be told" in line]
+    assert "path" in untold
+
+
 @pytest.mark.alone
 def test_headers_that_lie_mislead_nobody(probe):
     lies = [("RateLimit-Policy", '"default";q=100;w=7'), ("X-RateLimit-Limit", "100")]
@@ -257,7 +268,7 @@ def test_a_window_beyond_the_time_is_no_policy(probe):
     assert text.startswith("3 at once, and none for the next 0.")
 
 
-def test_counters_of_several_workers_are_counted(probe):
+def test_counters_of_several_workers_are_the_headline_and_no_policy(probe):
     turn, lock = count(), threading.Lock()
 
     def worker(handler):
@@ -288,12 +299,9 @@ def test_counters_any_of_which_a_request_meets_are_no_policy_but_known_together(
     assert code == 2
     first, *rest = text.splitlines()
     assert first.startswith("several counters, together ")
-    assert first.removeprefix("several counters, together ").removeprefix("about ") == (
-        "20 per 1s: each request meets any of them"
-    )
+    assert first.endswith(": each request meets any of them")
     (counters,) = [line for line in rest if line.startswith("counters")]
     assert "at least " in counters
-    assert "one key was admitted 20 times" in counters
     assert "not looked for: it takes one counter" in text
 
 
@@ -308,13 +316,16 @@ def test_one_counter_is_told_from_several_where_connections_are_closed(probe):
 @pytest.mark.alone
 def test_json_has_the_policy_and_the_evidence_within_the_requests(probe):
     with serving(Quota(3, 200)) as url:
-        code, text, _ = probe(url, "--json", "--max-requests", 250)
+        code, text, _ = probe(url, "--json", "--max-requests", 600)
     found = json.loads(text)
     assert code == 0
     assert found["policy"] == "3 per 200ms"
     assert found["key"]["query:clientId"] == "in the key"
-    assert found["requests"] <= 250
-    assert found["evidence"][0] == {"steps": [[0, 4]], "admitted": [3]}
+    assert found["requests"] <= 600
+    assert found["evidence"][0] == {"steps": [[0, 8]], "admitted": [3]}
+    assert found["predictions"]["true"] >= 12
+    assert found["predictions"]["wrong"] == 0
+    assert found["second_quota"].startswith("none up to ")
 
 
 @pytest.mark.alone
@@ -323,7 +334,7 @@ def test_a_window_of_our_server_is_found_out(probe, start):
     code, text, _ = probe(f"http://127.0.0.1:{server.port}/")
     assert code == 0
     assert text.startswith("first-hit-window 4 per 300ms\n")
-    assert "one: 4 of 48 admitted" in text
+    assert "one: 4 admitted on one connection, and no more on many" in text
 
 
 @pytest.mark.alone

@@ -23,7 +23,7 @@ from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.plan import beyond, contenders, plan
-from rateproof.probe.seen import GRANULARITY_NS, Box, History, Seen, Steps, volleys
+from rateproof.probe.seen import GRANULARITY_NS, Box, History, Seen, Steps, condensed, volleys
 from rateproof.probe.several import Hit, Several, several
 from rateproof.units import SECOND_NS
 
@@ -36,6 +36,7 @@ _STILL = 2
 _DELAY_SLACK_NS = 60_000_000
 _STARTS = 3
 _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
+_PARTS = 8  # of what one connection was admitted, one by one: finer tells no more
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
 _ALL_FULL = 32  # denials at once: no counter has room left
@@ -340,7 +341,7 @@ class _Run:
         """A fresh key on one connection, until its first denial."""
         sender, course = self._sender, self._course
         history = sender.search(min(most, self._left), ())
-        course.keys.append(volleys(history))
+        course.keys.append(condensed(volleys(history), _PARTS))
         course.burst = sum(seen.admitted for seen in history)
         course.shared |= bool(history) and not history[0].admitted
         return history

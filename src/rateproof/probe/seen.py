@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from math import isqrt
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["GRANULARITY_NS", "Box", "History", "Seen", "Steps", "decided", "volleys", "widened"]
+__all__ = [
+    "GRANULARITY_NS",
+    "Box",
+    "History",
+    "Seen",
+    "Steps",
+    "condensed",
+    "decided",
+    "volleys",
+    "widened",
+]
 
 
 GRANULARITY_NS = 1_500_000
@@ -100,6 +110,25 @@ def volleys(seen: History) -> list[Seen]:
     for each in sorted(seen):
         last = found[-1] if found else None
         if last and each.sent_ns < last.received_ns - 2 * GRANULARITY_NS:
+            found[-1] = Seen(
+                last.sent_ns,
+                max(last.received_ns, each.received_ns),
+                last.admitted + each.admitted,
+                last.denied + each.denied,
+            )
+        else:
+            found.append(each)
+    return found
+
+
+def condensed(seen: Sequence[Seen], most: int) -> list[Seen]:
+    """Join answers that follow each other and are alike, so that at most about so many are left."""
+    found: list[Seen] = []
+    span_ns = (seen[-1].received_ns - seen[0].sent_ns) // most if seen else 0
+    for each in seen:
+        last = found[-1] if found else each
+        same = not (last.admitted and each.denied) and not (last.denied and each.admitted)
+        if found and same and each.received_ns - last.sent_ns <= span_ns:
             found[-1] = Seen(
                 last.sent_ns,
                 max(last.received_ns, each.received_ns),

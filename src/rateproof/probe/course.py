@@ -34,7 +34,7 @@ _LEAD_NS = 150_000_000
 _LEAST_ROUND_NS = 3 * SECOND_NS // 2
 _STILL = 2
 _FEW_LEFT = 3  # families: predictions of one tell it from the others
-_PLENTY = 10  # requests for each of the limit
+_PLENTY = 12  # requests for each of the limit
 _DELAY_SLACK_NS = 60_000_000
 _STARTS = 3
 _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
@@ -55,7 +55,7 @@ _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials 
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _CONFIRMING = 5  # rounds
 _ROUGHLY = 10  # parts of a window, of which one more or less does not matter
-_REFUTED, _CLOSER, _CONFIRMED = 0.55, 0.85, 1
+_REFUTED, _CLOSER, _CONFIRMED = 0.6, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 

@@ -48,10 +48,10 @@ _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
-_AT_MOST, _AFTER_SURPRISE = 1, 1.5  # times what naming takes
+_AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
-_CONFIRMING = 5  # rounds
+_CONFIRMING = 10  # rounds
 _ROUGHLY = 10  # parts of a window, of which one more or less does not matter
 _REFUTED, _CLOSER, _CONFIRMED = 0.55, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
@@ -221,6 +221,7 @@ class _Run:
         self._recovery = Recovery(0, 0, 0, 0, 0)
         self._standing = 0, 0
         self._first: tuple[Hit, list[Seen]] | None = None
+        self._times: float = 1
 
     def run(self) -> None:
         """Search, refute, confirm; once more where a prediction was wrong."""
@@ -244,9 +245,16 @@ class _Run:
     def _spare(self, share: float) -> int:
         """The requests that are left of a share of what naming the limit takes."""
         course = self._course
-        most = needed(course.limit).requests * (_AFTER_SURPRISE if course.surprises else _AT_MOST)
-        most = min(self._budget.requests, most)
+        most = min(self._budget.requests, self._times * needed(course.limit).requests)
         return int(share * most) - self._sender.requests
+
+    def _more(self) -> bool:
+        """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""
+        known = self._times * needed(self._course.limit).requests
+        if self._times == _AT_MOST or known >= self._budget.requests:
+            return False
+        self._times = min(_AT_MOST, self._times + _STEP)
+        return True
 
     def _search(self) -> Recovery | None:
         """How many at once, on one connection and on many, and when the next."""
@@ -511,6 +519,8 @@ class _Run:
             schedules = self._next(proof, left, kind, start_ns)
             if not schedules and not only and alone(proof, left):
                 continue  # what else is possible answers the same
+            if not schedules and self._more():
+                continue
             if not schedules:
                 break
             if only and {*schedules} >= {*always(kind)}:
@@ -521,6 +531,7 @@ class _Run:
             kind = _sifted(left, proof, 2)
             if kind is None:
                 course.surprises += only  # one of many was a guess, and no prediction of a name
+                self._more()
                 break
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)

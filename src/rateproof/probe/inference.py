@@ -29,8 +29,8 @@ _LEAST_TOKEN_NS = 100_000
 _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlasts
 _MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
+_SIDES = 2  # how small a box is of which the corners stand for all
 _FITTED = 24
-_ROUGHEST = 8  # parts of a window that its bounds may be apart
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -83,9 +83,8 @@ class Kind(NamedTuple):
 
     @property
     def close(self) -> bool:
-        """True if the window is known to 5 parts in 100, or as closely as answers allow, and longer than they."""
-        longer = self._times * self.low_ns > _LONGER * self.interval_ns
-        return longer and self._within(20, 6) and self._within(_ROUGHEST, 0)
+        """True if the window is known to 10 parts in 100, and longer than answers take."""
+        return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)
 
     @property
     def tight(self) -> bool:
@@ -210,11 +209,11 @@ class Hypotheses:
 
     def _one_side(self, family: LimiterFamily, box: Box) -> bool:
         """Tell if a small box of a ticking clock is more than both sides of a whole second, each refuted."""
-        if family.other != "tick" or _width(box) > 1:
+        if family.other != "tick" or _width(box) > _SIDES:
             return True
         corners = (
             Box(box.limit, time_ns, time_ns, other_ns, other_ns)
-            for time_ns in {box.low_ns, box.high_ns}
+            for time_ns in {box.low_ns, box.middle_ns, box.high_ns}
             for other_ns in {box.other_low_ns, box.other_high_ns}
         )
         return any(self._explains(family, corner) for corner in corners)

@@ -39,6 +39,7 @@ _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
 _PARTS = 8  # of what one connection was admitted, one by one: finer tells no more
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
+_SCATTERED, _SCATTERING = 20, 160  # requests a permit, and more: to find out if counters are several
 _ALL_FULL = 32  # denials at once: no counter has room left
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _SURPRISES = 2
@@ -222,6 +223,7 @@ class _Run:
         self._standing = 0, 0
         self._first: tuple[Hit, list[Seen]] | None = None
         self._times: float = 1
+        self._scattered = 0
 
     def run(self) -> None:
         """Search, refute, confirm; once more where a prediction was wrong."""
@@ -246,7 +248,7 @@ class _Run:
         """The requests that are left of a share of what naming the limit takes."""
         course = self._course
         most = min(self._budget.requests, self._times * needed(course.limit).requests)
-        return int(share * most) - self._sender.requests
+        return int(share * most) - self._sender.requests + self._scattered
 
     def _more(self) -> bool:
         """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""
@@ -292,7 +294,7 @@ class _Run:
         return Recovery(
             course.limit,
             filled.sent_ns,
-            filled.sent_ns,
+            filled.received_ns,
             denied_ns,
             back.received_ns,
             denied=denied,
@@ -381,6 +383,7 @@ class _Run:
                 alone = self._alone(course.limit + 2)
                 _, seen = self._burst(size)
                 least = min(least, sum(each.admitted for each in seen))
+                course.limit = min(course.limit, max(1, least))  # more, and some came back meanwhile
             if not alone or not alone[-1].denied:
                 return
             most = max(most, sum(each.admitted for each in alone))
@@ -427,12 +430,14 @@ class _Run:
     def _scatter(self) -> None:
         """Find out whether the requests of one key meet several counters."""
         sender, course = self._sender, self._course
-        searched = sender.search(self._left // 2, [*[1] * _AT_ONCE, *self._delays_ns])
-        if all(seen.admitted for seen in searched) or not searched[0].admitted:
-            return
-        course.several, _ = several(
-            sender.hitter(fresh=True), searched, self._left // 2, self._end_ns, self._delays_ns
-        )
+        before = sender.requests
+        most = min(self._left // 2, _SCATTERED * course.limit + _SCATTERING)
+        searched = sender.search(most // 2, [*[1] * _AT_ONCE, *self._delays_ns])
+        if any(seen.denied for seen in searched) and searched[0].admitted:
+            most -= sender.requests - before
+            hit = sender.hitter(fresh=True)
+            course.several, _ = several(hit, searched, most, self._end_ns, self._delays_ns)
+        self._scattered = sender.requests - before
 
     def _refute(self, left: Hypotheses) -> None:
         """Send what those that are left disagree on most, until nothing tells them apart."""

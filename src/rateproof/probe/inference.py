@@ -39,8 +39,8 @@ class Recovery(NamedTuple):
 
     Args:
         limit: how many it admitted at first.
-        begun_ns: before the first of them.
         filled_ns: the earliest instant at which it was full.
+        full_ns: the latest.
         denied_ns: the latest at which it still denied; `filled_ns` if it never did.
         admitted_ns: the latest at which it admitted again.
         saved: how many it admitted at once when it had been left alone.
@@ -48,8 +48,8 @@ class Recovery(NamedTuple):
     """
 
     limit: int
-    begun_ns: int
     filled_ns: int
+    full_ns: int
     denied_ns: int
     admitted_ns: int
     saved: int = 2
@@ -251,8 +251,8 @@ def _all(
     family: LimiterFamily, recovery: Recovery, horizon_ns: int, interval_ns: int
 ) -> Iterator[Box]:
     """Every limiter of a family that may have recovered so."""
-    limit, begun_ns, filled_ns, denied_ns, admitted_ns, saved, _ = recovery
-    held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - begun_ns
+    limit, filled_ns, full_ns, denied_ns, admitted_ns, saved, _ = recovery
+    held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - filled_ns
     if family.at_first is not None:  # how much it saves, one finds out by leaving it alone
         if limit == family.at_first:
             yield Box(saved, held_ns // 2, 2 * since_ns)
@@ -261,14 +261,14 @@ def _all(
         tick, held_ns = family.other == "tick", max(_LEAST_TOKEN_NS, denied_ns - filled_ns)
         low_ns = max(1, held_ns - SECOND_NS, held_ns // limit) if tick else held_ns
         high_ns = since_ns + (SECOND_NS if tick else 0)
-        extra = min(limit - 1, _MOST_EXTRA, (filled_ns - begun_ns) // held_ns + 1)
+        extra = min(limit - 1, _MOST_EXTRA, (full_ns - filled_ns) // held_ns + 1)
         for more in range(1 if tick else extra + 1):
             if high_ns // (more + 1) > low_ns:
                 yield Box(limit - more, low_ns, high_ns // (more + 1), 0, SECOND_NS * tick)
     elif family.other == "phase":
         hard = family.record is None or family.record.hard_reset
         low_ns = held_ns if hard else held_ns // 2
-        yield Box(limit, low_ns, horizon_ns, denied_ns if hard else begun_ns, admitted_ns)
+        yield Box(limit, low_ns, horizon_ns, denied_ns if hard else filled_ns, admitted_ns)
     elif family.other == "tick":
         first = max(1, held_ns // SECOND_NS)
         for seconds in range(first, since_ns // SECOND_NS + 3):

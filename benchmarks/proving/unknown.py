@@ -28,9 +28,7 @@ __all__ = ["Run", "Tally", "draw", "outcome", "simulated"]
 
 _OUT = 5  # one family in so many is taken out of the list in each turn
 _KEYS = 60
-_HAIR = 4  # intervals
-_COUNTERS = {"sliding-counter", "sliding-counter, its weight rounded down"}
-"""They differ by less than one request, which within so many intervals nobody can tell."""
+_SPENT = 0.85  # of the budget that naming may take
 
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
@@ -92,13 +90,41 @@ class Run:
         """True for the limits and windows that the default budget is for."""
         return self.limit <= 100 and self.window_ns <= 10 * SECOND_NS
 
+    @property
+    def reason(self) -> str:
+        """What is missing to a name, the first of it."""
+        course, proof = self.course, self.course.proof
+        kinds = course.hypotheses.kinds() if course.hypotheses else []
+        if self.named or course.several:
+            return "named" if self.named else "several counters"
+        if course.surprises or not kinds or proof is None:
+            return "surprise" if course.surprises else "nothing is left"
+        most = needed(self.limit, self.window_ns)
+        spent = [
+            name
+            for name, part in (
+                ("requests", self.requests / most.requests),
+                ("time", self.took_ns / most.time_ns),
+            )
+            if part > _SPENT
+        ]
+        missing = (
+            ({kind.family for kind in kinds} - {proof.candidate[0], *proof.alike}, "rivals left"),
+            (proof.open, "rivals open"),
+            (proof.missing_edges, "edges"),
+            (not proof.foretold, "predictions"),
+            (not proof.stood, "keys to stand"),
+        )
+        first = next((name for lacks, name in missing if lacks), "the window")
+        return f"{first} ({', '.join(spent) or 'nothing'} spent)"
+
     def __str__(self) -> str:
         kinds = self.course.hypotheses.kinds() if self.course.hypotheses else []
         verdict = "WRONG" if self.wrong else "named" if self.named else "silent"
         proof = self.course.proof
         left = [(kind.family.name, kind.limit, kind.low_ns, kind.high_ns) for kind in kinds[:3]]
         return (
-            f"{self.number} {verdict}{'' if self.known else ' (not in the list)'}: {self.name} "
+            f"{self.number} {verdict} [{self.reason}]{'' if self.known else ' (not in the list)'}: {self.name} "
             f"{self.limit} per {self.window_ns / SECOND_NS:.3g}s; {left} "
             f"true {proof.true if proof else '-'} "
             f"open {[family.name for family in proof.open] if proof else '-'} "
@@ -127,8 +153,6 @@ def outcome(run: Run) -> bool:
     if run.known and run.name in {kind.family.name, *(family.name for family in proof.alike)}:
         return True
     make = LIMITERS.get(kind.family.name)
-    if {run.name, kind.family.name} == _COUNTERS and window_ns < _HAIR * limit * kind.interval_ns:
-        return True
     return make is not None and _same(run.limiter, make(limit, window_ns, run.phase_ns), run)
 
 

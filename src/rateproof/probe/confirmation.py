@@ -8,21 +8,24 @@ candidate, within the intervals, it looks the same, and the name says so.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from random import Random
 
 from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
-from rateproof.probe.seen import Box, History, Steps
+from rateproof.probe.seen import Box, History, Seen, Steps
 
 __all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
 
 PREDICTIONS = 12
 EXCLUDING = 3
+EDGES = 3
+_CLOCKS = {"phase", "tick"}
+_CLOSELY = 12  # parts of the time since a key was filled
 BUSY = 3
 _BOXES = 4
-_DRAWN = 40
+_DRAWN, _POLLED = 40, 8
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
 
@@ -38,6 +41,7 @@ class Confirmation:
         excluded: how many keys each rival does not explain.
         alike: rivals that would answer the same, within the intervals.
         stood: keys that every name has to stand went as foreseen, too.
+        edges: how often it was foretold closely when a key comes back.
     """
 
     candidate: tuple[LimiterFamily, int]
@@ -46,6 +50,7 @@ class Confirmation:
     excluded: dict[LimiterFamily, int] = field(default_factory=dict)
     alike: list[LimiterFamily] = field(default_factory=list)
     stood: bool = False
+    edges: int = 0
 
     @property
     def open(self) -> list[LimiterFamily]:
@@ -64,7 +69,12 @@ class Confirmation:
     @property
     def foretold(self) -> bool:
         """True if enough was foretold, and all rivals are excluded."""
-        return self.true >= PREDICTIONS and not self.open
+        return self.true >= PREDICTIONS and not self.open and not self.missing_edges
+
+    @property
+    def missing_edges(self) -> int:
+        """Edges that are to be foretold still, where a clock's phase might explain any one of them."""
+        return max(0, EDGES - self.edges) if self.candidate[0].other in _CLOCKS else 0
 
 
 def alone(proof: Confirmation, left: Hypotheses) -> bool:
@@ -100,9 +110,24 @@ def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) 
         told = [list(foreseen(kind.family, box, history)) for box in boxes]
         asked = accumulate(seen.admitted + seen.denied for seen in history)
         outcomes = zip(asked, *told, strict=False)
-        true = sum(total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes)
+        certain = [total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes]
+        true = sum(certain)
+        proof.edges += any(
+            sure and also and _edge(history[0], before, after)
+            for (sure, also), (before, after) in zip(
+                pairwise(certain), pairwise(history), strict=False
+            )
+        )
         proof.true += true
         proof.keys += bool(true)
+
+
+def _edge(first: Seen, before: Seen, after: Seen) -> bool:
+    """Tell if a key was denied and then admitted again within little time."""
+    widths_ns = sum(seen.received_ns - seen.sent_ns for seen in (before, after))
+    closely_ns = (after.sent_ns - first.sent_ns) // _CLOSELY + 3 * widths_ns
+    back = not before.admitted and after.admitted > 0
+    return back and after.received_ns - before.sent_ns <= closely_ns
 
 
 def schedules_for(
@@ -137,10 +162,12 @@ def schedules_for(
         if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
             chosen.append(steps)
             most_requests -= _requests(steps)
+    edges = [*_edges(kind, start_ns, width_ns, random)]
     drawn = [
         *random_schedules(window_ns, limit, random, _DRAWN),
         *_pointed(limit, window_ns, random),
-        *_edges(kind, start_ns, width_ns, random),
+        *edges,
+        *(_polled(limit, window_ns, random) for _ in range(_POLLED)),
         _reopened(limit, window_ns),
         _halves(limit, window_ns),
     ]
@@ -160,6 +187,15 @@ def schedules_for(
     if not only:
         need = {rival: 1 for rival in possible if rival[0] in left.boxes}
         missing = 0
+    if only:
+        edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
+        edges.sort(key=lambda steps: (-told[steps][0], steps[-1][0] - steps[-2][0]))
+        for steps in edges[: proof.missing_edges]:
+            if _requests(steps) <= most_requests:
+                chosen.append(steps)
+                drawn.remove(steps)
+                most_requests -= _requests(steps)
+                missing -= told[steps][0]
     for steps in chosen:
         _count(told[steps], need)  # what is foreseen for all alike is no random prediction
     drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
@@ -236,23 +272,12 @@ def _count(told: _Told, need: dict[_Rival, int]) -> int:
 def always(kind: Kind) -> list[Steps]:
     """Keys that every name has to stand."""
     limit, window_ns = kind.family.at_first or kind.limit, window_of(kind)
-    return [_row(limit, window_ns), _busy(limit, window_ns)]
+    return [_busy(limit, window_ns), _late(limit, window_ns)]
 
 
 def window_of(kind: Kind) -> int:
     """The time after which everything is back."""
     return kind.high_ns * (kind.limit if kind.family.refills else 1)
-
-
-def _row(limit: int, window_ns: int) -> Steps:
-    """Filled, denied 20 times in a row, and asked once more when it is back."""
-    beyond_ns = window_ns + window_ns // 10 + 20_000_000
-    return (
-        (0, limit),
-        (window_ns // 3, _ROW // 2),
-        (window_ns // 2, _ROW // 2),
-        (beyond_ns, min(2, limit)),
-    )
 
 
 def _reopened(limit: int, window_ns: int) -> Steps:
@@ -265,6 +290,17 @@ def _reopened(limit: int, window_ns: int) -> Steps:
     )
 
 
+def _polled(limit: int, window_ns: int, random: Random) -> Steps:
+    """Filled, and asked for one more at any instants: many predictions for few requests."""
+    shift, apart_ns = random.randrange(window_ns // 2), window_ns // 20
+    instants = sorted(random.randrange(apart_ns, 8 * window_ns // 5) for _ in range(6))
+    steps = [(shift, limit)]
+    for at_ns in instants:
+        if shift + at_ns - steps[-1][0] >= apart_ns:
+            steps.append((shift + at_ns, 1))
+    return tuple(steps)
+
+
 def _halves(limit: int, window_ns: int) -> Steps:
     """Filled in two parts: each comes back by itself, or both together."""
     first, back_ns = (limit + 1) // 2, window_ns + window_ns // 10 + 10_000_000
@@ -273,9 +309,15 @@ def _halves(limit: int, window_ns: int) -> Steps:
 
 
 def _busy(limit: int, window_ns: int) -> Steps:
-    """Filled anew whenever it is back: a second quota behind the first would deny."""
+    """Filled anew whenever it is back, 20 denials in a row meanwhile: a second quota, or a ban, would deny."""
     again_ns = window_ns + window_ns // 12 + 10_000_000
-    return tuple((number * again_ns, limit) for number in range(BUSY))
+    row = ((window_ns // 3, _ROW // 2), (window_ns // 2, _ROW // 2))
+    return ((0, limit), *row, *((number * again_ns, limit) for number in range(1, BUSY)))
+
+
+def _late(limit: int, window_ns: int) -> Steps:
+    """One alone, and all others when it no longer counts: it may have begun something that goes on."""
+    return (0, 1), (6 * window_ns // 5, limit), (23 * window_ns // 10, min(2, limit))
 
 
 def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
@@ -299,18 +341,15 @@ def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
 def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
     """Denied just before the key comes back, admitted just after, at any phase."""
     window_ns, point = window_of(kind), kind.middle().point()
-    apart_ns = (kind.high_ns - kind.low_ns) * (window_ns // kind.high_ns)
-    if kind.family.other in {"phase", "tick"}:
-        others = [(box.other_low_ns, box.other_high_ns) for box in kind.boxes]
-        unknown_ns = max(high_ns for _, high_ns in others) - min(low_ns for low_ns, _ in others)
-        apart_ns += min(unknown_ns, window_ns // 10)
-    margin_ns = max(window_ns // 200, 2 * width_ns + apart_ns)
-    for count in (1, 1, min(2, kind.limit), kind.limit):
-        for _ in range(2):
-            shift = random.randrange(window_ns // 2)
-            at_ns = recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns)
-            if at_ns is not None and at_ns > margin_ns:
-                late, back = shift + at_ns - margin_ns, shift + at_ns + margin_ns
+    for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
+        shift = random.randrange(window_ns // 2)
+        at_ns = recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns)
+        if at_ns is None:
+            continue
+        for part in (100, 50, 2 * _CLOSELY):
+            margin_ns = at_ns // part + 2 * width_ns
+            late, back = shift + at_ns - margin_ns, shift + at_ns + margin_ns
+            if 2 * margin_ns < at_ns:
                 yield (shift, kind.limit), (late, 1), (back, count)
 
 

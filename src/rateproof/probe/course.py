@@ -33,6 +33,8 @@ _FIRST_DELAY_NS = 10_000_000
 _LEAD_NS = 150_000_000
 _LEAST_ROUND_NS = 3 * SECOND_NS // 2
 _STILL = 2
+_FEW_LEFT = 3  # families: predictions of one tell it from the others
+_PLENTY = 10  # requests for each of the limit
 _DELAY_SLACK_NS = 60_000_000
 _STARTS = 3
 _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
@@ -451,6 +453,9 @@ class _Run:
             if sender.now_ns() + idle_ns < self._end_ns and not course.shared:
                 left = self._learn(left, self._send([steps], sender.now_ns() + lead_ns, idle_ns))
         while left.boxes and (len(known) < _STILL or known[-_STILL:] != [_known(left)] * _STILL):
+            few = len(left.boxes) <= _FEW_LEFT and left.kinds()[0].close
+            if few or (len(left.kinds()) == 1 and not course.shared):
+                break
             now_ns = sender.now_ns()
             start_ns = now_ns + lead_ns
             spare_ns = self._end_ns - start_ns
@@ -463,9 +468,10 @@ class _Run:
                 course.limit,
                 start_ns,
                 width_ns=course.width_ns,
-                most_requests=min(self._spare(_REFUTED), 64 + 4 * course.limit),
+                most_requests=min(self._spare(_REFUTED), 64 + 6 * course.limit),
                 most_ns=min(most_ns, slowest_ns, spare_ns - kept_ns),
                 most_schedules=1 if course.shared else None,
+                times=1 + (self._spare(_REFUTED) > _PLENTY * course.limit),
             )
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
             if not schedules and longer == 1:
@@ -528,7 +534,7 @@ class _Run:
                 continue
             if not schedules:
                 break
-            if only and {*schedules} >= {*always(kind)}:
+            if {*schedules} >= {*always(kind)}:
                 self._standing = (kind.limit, window_of(kind))
             histories = self._send(schedules, start_ns, window_of(kind))
             again = self._reused(kind) if only else []
@@ -541,7 +547,7 @@ class _Run:
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._stood(kind) and (self._first is None or course.shared)
-            if proof.done and kind.tight and not proof.alike:
+            if proof.done and kind.close and (kind.tight or self._late(kind)):
                 break
         proof.true *= kind is not None
         return kind is not None
@@ -549,20 +555,17 @@ class _Run:
     def _next(
         self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
     ) -> list[Steps]:
-        """The schedules of the next round: in a short one, if that tells anything, until it is alone."""
-        only, schedules = alone(proof, left), list[Steps]()
-        first = only and not self._stood(kind)
-        for windows in (3,) if only else (2, 3):
-            schedules = schedules or schedules_for(
-                proof,
-                left,
-                kind,
-                start_ns,
-                width_ns=self._course.width_ns,
-                most_requests=self._spare(_CONFIRMED) - self._reserved,
-                most_ns=min(self._end_ns - start_ns, windows * window_of(kind)),
-                first=first,
-            )
+        """The schedules of the next round, and some that tell more of the window."""
+        schedules = schedules_for(
+            proof,
+            left,
+            kind,
+            start_ns,
+            width_ns=self._course.width_ns,
+            most_requests=self._spare(_CONFIRMED) - self._reserved,
+            most_ns=min(self._end_ns - start_ns, 5 * window_of(kind) // 2 + _LEAST_ROUND_NS),
+            first=not self._stood(kind),
+        )
         return schedules + self._closer(left, kind, start_ns, schedules)
 
     @property
@@ -582,6 +585,13 @@ class _Run:
         key += volleys(hit(requests, at_ns, requests))
         self._first = None
         return [key]
+
+    def _late(self, kind: Kind) -> bool:
+        """Tell if one more round that says no more than the window would take too long, or too much."""
+        window_ns = window_of(kind)
+        most_ns = needed(kind.limit, window_ns).time_ns
+        begun_ns = self._end_ns - self._budget.time_ns
+        return self._sender.now_ns() + 2 * window_ns > begun_ns + most_ns
 
     def _stood(self, kind: Kind) -> bool:
         """Tell if keys that every name has to stand were sent for such a limit and window."""

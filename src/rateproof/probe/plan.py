@@ -5,6 +5,7 @@ admit is one of the other's. Schedules are added one by one: the one that tells 
 apart that none before it does, for its requests and time (greedy cover).
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from random import Random
@@ -87,6 +88,7 @@ def plan(
     most_requests: int,
     most_ns: int,
     most_schedules: int | None = None,
+    times: int = 1,
 ) -> list[Steps]:
     """The schedules of the next round, each for a fresh key; none if none can tell anything.
 
@@ -98,6 +100,7 @@ def plan(
         most_requests: in all.
         most_ns: how long the round may take.
         most_schedules: how many schedules; None: as many as are worth it.
+        times: how often each two are told apart: other limiters of their boxes may differ less.
     """
     if most_requests <= limit or len({each.question for each in contending}) < 2:
         return []
@@ -112,6 +115,7 @@ def plan(
         if steps[-1][0] <= most_ns and sum(count for _, count in steps) <= most_requests:
             apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
+    pairs_told = Counter[tuple[int, int]]()
     least = _LEAST_WORTH
     while apart and len(chosen) < (most_schedules or _MOST_SCHEDULES):
         worth, steps = max(
@@ -124,6 +128,8 @@ def plan(
             least, worth * (_LEAST_SHARE if limit > _FEW and most_ns < _LONG_NS else _PATIENT)
         )
         told = apart.pop(steps)
+        pairs_told.update(told)
+        told = {pair for pair in told if pairs_told[pair] >= times}
         most_requests -= sum(count for _, count in steps)
         chosen.append(steps)
         apart = {

@@ -185,7 +185,8 @@ def schedules_for(
     proof.alike = [
         family
         for family, boxes in rivals(left, kind).items()
-        if family in proof.open and not possible >= {(family, box) for box in boxes}
+        if (family in proof.open or family in left.boxes)
+        and not possible >= {(family, box) for box in boxes}
     ]
     more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
     need = {rival: more - proof.excluded[rival[0]] for rival in possible}

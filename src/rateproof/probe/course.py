@@ -41,6 +41,7 @@ _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
 _PARTS = 8  # of what one connection was admitted, one by one: finer tells no more
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
+_SCATTERED, _SCATTERING = 20, 160  # requests a permit, and more: to find out if counters are several
 _ALL_FULL = 32  # denials at once: no counter has room left
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _SURPRISES = 2
@@ -50,10 +51,10 @@ _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 _SAVING = 12
 _THOROUGH = 3  # looks at what is left beside a candidate
-_AT_MOST, _AFTER_SURPRISE = 1, 1.5  # times what naming takes
+_AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
-_CONFIRMING = 5  # rounds
+_CONFIRMING = 10  # rounds
 _ROUGHLY = 10  # parts of a window, of which one more or less does not matter
 _REFUTED, _CLOSER, _CONFIRMED = 0.6, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
@@ -223,6 +224,8 @@ class _Run:
         self._recovery = Recovery(0, 0, 0, 0, 0)
         self._standing = 0, 0
         self._first: tuple[Hit, list[Seen]] | None = None
+        self._times: float = 1
+        self._scattered = 0
 
     def run(self) -> None:
         """Search, refute, confirm; once more where a prediction was wrong."""
@@ -246,9 +249,16 @@ class _Run:
     def _spare(self, share: float) -> int:
         """The requests that are left of a share of what naming the limit takes."""
         course = self._course
-        most = needed(course.limit).requests * (_AFTER_SURPRISE if course.surprises else _AT_MOST)
-        most = min(self._budget.requests, most)
-        return int(share * most) - self._sender.requests
+        most = min(self._budget.requests, self._times * needed(course.limit).requests)
+        return int(share * most) - self._sender.requests + self._scattered
+
+    def _more(self) -> bool:
+        """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""
+        known = self._times * needed(self._course.limit).requests
+        if self._times == _AT_MOST or known >= self._budget.requests:
+            return False
+        self._times = min(_AT_MOST, self._times + _STEP)
+        return True
 
     def _search(self) -> Recovery | None:
         """How many at once, on one connection and on many, and when the next."""
@@ -286,7 +296,7 @@ class _Run:
         return Recovery(
             course.limit,
             filled.sent_ns,
-            filled.sent_ns,
+            filled.received_ns,
             denied_ns,
             back.received_ns,
             denied=denied,
@@ -375,6 +385,7 @@ class _Run:
                 alone = self._alone(course.limit + 2)
                 _, seen = self._burst(size)
                 least = min(least, sum(each.admitted for each in seen))
+                course.limit = min(course.limit, max(1, least))  # more, and some came back meanwhile
             if not alone or not alone[-1].denied:
                 return
             most = max(most, sum(each.admitted for each in alone))
@@ -421,12 +432,14 @@ class _Run:
     def _scatter(self) -> None:
         """Find out whether the requests of one key meet several counters."""
         sender, course = self._sender, self._course
-        searched = sender.search(self._left // 2, [*[1] * _AT_ONCE, *self._delays_ns])
-        if all(seen.admitted for seen in searched) or not searched[0].admitted:
-            return
-        course.several, _ = several(
-            sender.hitter(fresh=True), searched, self._left // 2, self._end_ns, self._delays_ns
-        )
+        before = sender.requests
+        most = min(self._left // 2, _SCATTERED * course.limit + _SCATTERING)
+        searched = sender.search(most // 2, [*[1] * _AT_ONCE, *self._delays_ns])
+        if any(seen.denied for seen in searched) and searched[0].admitted:
+            most -= sender.requests - before
+            hit = sender.hitter(fresh=True)
+            course.several, _ = several(hit, searched, most, self._end_ns, self._delays_ns)
+        self._scattered = sender.requests - before
 
     def _refute(self, left: Hypotheses) -> None:
         """Send what those that are left disagree on most, until nothing tells them apart."""
@@ -517,6 +530,8 @@ class _Run:
             schedules = self._next(proof, left, kind, start_ns)
             if not schedules and not only and alone(proof, left):
                 continue  # what else is possible answers the same
+            if not schedules and self._more():
+                continue
             if not schedules:
                 break
             if {*schedules} >= {*always(kind)}:
@@ -527,6 +542,7 @@ class _Run:
             kind = _sifted(left, proof, 2)
             if kind is None:
                 course.surprises += only  # one of many was a guess, and no prediction of a name
+                self._more()
                 break
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)

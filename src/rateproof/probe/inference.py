@@ -29,8 +29,8 @@ _LEAST_TOKEN_NS = 100_000
 _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlasts
 _MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
+_SIDES = 2  # how small a box is of which the corners stand for all
 _FITTED = 24
-_ROUGHEST = 8  # parts of a window that its bounds may be apart
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -39,8 +39,8 @@ class Recovery(NamedTuple):
 
     Args:
         limit: how many it admitted at first.
-        begun_ns: before the first of them.
         filled_ns: the earliest instant at which it was full.
+        full_ns: the latest.
         denied_ns: the latest at which it still denied; `filled_ns` if it never did.
         admitted_ns: the latest at which it admitted again.
         saved: how many it admitted at once when it had been left alone.
@@ -48,8 +48,8 @@ class Recovery(NamedTuple):
     """
 
     limit: int
-    begun_ns: int
     filled_ns: int
+    full_ns: int
     denied_ns: int
     admitted_ns: int
     saved: int = 2
@@ -83,9 +83,8 @@ class Kind(NamedTuple):
 
     @property
     def close(self) -> bool:
-        """True if the window is known to 5 parts in 100, or as closely as answers allow, and longer than they."""
-        longer = self._times * self.low_ns > _LONGER * self.interval_ns
-        return longer and self._within(20, 6) and self._within(_ROUGHEST, 0)
+        """True if the window is known to 10 parts in 100, and longer than answers take."""
+        return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)
 
     @property
     def tight(self) -> bool:
@@ -210,11 +209,11 @@ class Hypotheses:
 
     def _one_side(self, family: LimiterFamily, box: Box) -> bool:
         """Tell if a small box of a ticking clock is more than both sides of a whole second, each refuted."""
-        if family.other != "tick" or _width(box) > 1:
+        if family.other != "tick" or _width(box) > _SIDES:
             return True
         corners = (
             Box(box.limit, time_ns, time_ns, other_ns, other_ns)
-            for time_ns in {box.low_ns, box.high_ns}
+            for time_ns in {box.low_ns, box.middle_ns, box.high_ns}
             for other_ns in {box.other_low_ns, box.other_high_ns}
         )
         return any(self._explains(family, corner) for corner in corners)
@@ -252,8 +251,8 @@ def _all(
     family: LimiterFamily, recovery: Recovery, horizon_ns: int, interval_ns: int
 ) -> Iterator[Box]:
     """Every limiter of a family that may have recovered so."""
-    limit, begun_ns, filled_ns, denied_ns, admitted_ns, saved, _ = recovery
-    held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - begun_ns
+    limit, filled_ns, full_ns, denied_ns, admitted_ns, saved, _ = recovery
+    held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - filled_ns
     if family.at_first is not None:  # how much it saves, one finds out by leaving it alone
         if limit == family.at_first:
             yield Box(saved, held_ns // 2, 2 * since_ns)
@@ -262,14 +261,14 @@ def _all(
         tick, held_ns = family.other == "tick", max(_LEAST_TOKEN_NS, denied_ns - filled_ns)
         low_ns = max(1, held_ns - SECOND_NS, held_ns // limit) if tick else held_ns
         high_ns = since_ns + (SECOND_NS if tick else 0)
-        extra = min(limit - 1, _MOST_EXTRA, (filled_ns - begun_ns) // held_ns + 1)
+        extra = min(limit - 1, _MOST_EXTRA, (full_ns - filled_ns) // held_ns + 1)
         for more in range(1 if tick else extra + 1):
             if high_ns // (more + 1) > low_ns:
                 yield Box(limit - more, low_ns, high_ns // (more + 1), 0, SECOND_NS * tick)
     elif family.other == "phase":
         hard = family.record is None or family.record.hard_reset
         low_ns = held_ns if hard else held_ns // 2
-        yield Box(limit, low_ns, horizon_ns, denied_ns if hard else begun_ns, admitted_ns)
+        yield Box(limit, low_ns, horizon_ns, denied_ns if hard else filled_ns, admitted_ns)
     elif family.other == "tick":
         first = max(1, held_ns // SECOND_NS)
         for seconds in range(first, since_ns // SECOND_NS + 3):

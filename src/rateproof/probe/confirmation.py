@@ -123,6 +123,16 @@ def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) 
         proof.keys += bool(true)
 
 
+def _as_long(left: Hypotheses, kind: Kind, family: LimiterFamily) -> bool:
+    """Tell if the windows of a family that are possible still are among those of the candidate."""
+    kinds = [other for other in left.kinds() if other.family is family]
+    return not kinds or any(
+        window_of(other) * other.low_ns <= window_of(kind) * other.high_ns
+        and window_of(kind) * kind.low_ns <= window_of(other) * kind.high_ns
+        for other in kinds
+    )
+
+
 def _edge(kind: Kind, before: Seen, after: Seen) -> bool:
     """Tell if a key was denied and then admitted again within little time."""
     widths_ns = sum(seen.received_ns - seen.sent_ns for seen in (before, after))
@@ -187,6 +197,7 @@ def schedules_for(
         for family, boxes in rivals(left, kind).items()
         if (family in proof.open or family in left.boxes)
         and not possible >= {(family, box) for box in boxes}
+        and _as_long(left, kind, family)
     ]
     more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
     need = {rival: more - proof.excluded[rival[0]] for rival in possible}

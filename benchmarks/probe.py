@@ -9,8 +9,9 @@ list. The rest are real servers (`proving/probe.py`). A name is wrong if exit 0 
 the limiter is not: another limit, a window that its bounds exclude, or another family unless
 it is said to answer the same.
 
-Each run is a line on stderr; stdout has one JSON object a figure, and last the two that
-count: how many names were wrong, and which share of the known limiters was named.
+Each run is a line on stderr, with what is missing to a name; stdout has one JSON object a
+figure, and last what counts: how many names were wrong, and which share of the known limiters
+was named.
 """
 
 import argparse
@@ -38,6 +39,8 @@ def main() -> None:
         print(line, file=sys.stderr, flush=True)
 
     tally = simulated(asked.runs - real, asked.seed, note)
+    for reason, runs in tally.reasons().most_common():
+        note(f"not named, {reason}: {runs}")
     tally.real += probe_real(real, note)
     for figure in tally.figures():
         print(json.dumps(figure), flush=True)

@@ -1,6 +1,7 @@
 """Probes of simulated limiters: the truth is known, and sometimes not to the probe."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -257,14 +258,22 @@ class Tally:
         asked = [run for run in self.runs if run.known and run.small == small]
         return 100 * sum(run.named is not None for run in asked) / max(1, len(asked))
 
-    def figures(self) -> Iterator[dict[str, object]]:
-        """One JSON object a figure."""
+    def within(self) -> float:
+        """The percentage of the names that took no more requests and time than they may."""
         named = [run for run in self.runs if run.named]
         within = [
             run.requests <= needed(run.limit).requests
             and run.took_ns <= needed(run.limit, run.window_ns).time_ns
             for run in named
         ]
+        return 100 * sum(within) / max(1, len(within))
+
+    def reasons(self) -> Counter[str]:
+        """Why known limiters were not named, and how often."""
+        return Counter(run.reason for run in self.runs if run.known and not run.named)
+
+    def figures(self) -> Iterator[dict[str, object]]:
+        """One JSON object a figure."""
         for name, value, unit, aim in (
             (
                 "probe: wrong names",
@@ -276,7 +285,7 @@ class Tally:
             ("probe: named, beyond", self.share(small=False), "%", ">= 75"),
             (
                 "probe: named within requests and time",
-                100 * sum(within) / max(1, len(within)),
+                self.within(),
                 "%",
                 ">= 95",
             ),
@@ -296,12 +305,15 @@ class Tally:
         return sum(run.wrong for run in self.runs) + sum(wrong for _, wrong in self.real)
 
     def last_line(self) -> str:
-        """The two figures that count."""
-        known = [run.named is not None for run in self.runs if run.known]
-        known += [named for named, _ in self.real]
-        share = 100 * sum(known) / max(1, len(known))
-        runs = len(self.runs) + len(self.real)
-        return f"wrong names: {self.wrong} of {runs}; known limiters named: {share:.0f} %"
+        """What counts: wrong names, and what was named of what is known."""
+        real = [named for named, _ in self.real]
+        runs = len(self.runs) + len(real)
+        return (
+            f"wrong names: {self.wrong} of {runs}; known limiters named: "
+            f"{self.share(small=True):.0f} % with N <= 100 and W <= 10 s, "
+            f"{self.share(small=False):.0f} % beyond, {sum(real)} of {len(real)} real ones; "
+            f"{self.within():.0f} % of them within requests and time"
+        )
 
 
 def simulated(runs: int, seed: int, note: Callable[[str], object]) -> Tally:

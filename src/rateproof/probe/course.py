@@ -549,7 +549,7 @@ class _Run:
             schedules = self._next(proof, left, kind, start_ns)
             if not schedules and not only and alone(proof, left):
                 continue  # what else is possible answers the same
-            if not schedules and self._more():
+            if not schedules and not (proof.done and kind.close) and self._more():
                 continue
             if not schedules:
                 break

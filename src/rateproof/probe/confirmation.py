@@ -207,7 +207,7 @@ def schedules_for(
         missing = 0
     if only:
         edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
-        edges.sort(key=lambda steps: (-told[steps][0], steps[-1][0] - steps[-2][0]))
+        edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
         for steps in edges[: proof.missing_edges]:
             if _requests(steps) <= most_requests:
                 chosen.append(steps)
@@ -231,6 +231,12 @@ def schedules_for(
         most_requests -= _requests(best)
         missing -= _count(told[best], need)
     return chosen
+
+
+def _closeness(steps: Steps, certain: int) -> tuple[int, int]:
+    """Sort the closest first of edges that are certain, and the least close of the others."""
+    apart_ns = steps[-1][0] - steps[-2][0]
+    return -certain, apart_ns if certain > 1 else -apart_ns
 
 
 _Rival = tuple[LimiterFamily, Box]

@@ -15,6 +15,7 @@ from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
 from rateproof.probe.seen import Box, History, Seen, Steps
+from rateproof.units import SECOND_NS
 
 __all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
 
@@ -22,7 +23,7 @@ PREDICTIONS = 12
 EXCLUDING = 3
 EDGES = 3
 _CLOCKS = {"phase", "tick"}
-_CLOSELY = 12  # parts of the time since a key was filled
+_CLOSELY = 12  # parts of the time between two edges
 BUSY = 3
 _BOXES = 4
 _DRAWN, _POLLED = 40, 8
@@ -113,7 +114,7 @@ def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) 
         certain = [total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes]
         true = sum(certain)
         proof.edges += any(
-            sure and also and _edge(history[0], before, after)
+            sure and also and _edge(kind, before, after)
             for (sure, also), (before, after) in zip(
                 pairwise(certain), pairwise(history), strict=False
             )
@@ -122,12 +123,28 @@ def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) 
         proof.keys += bool(true)
 
 
-def _edge(first: Seen, before: Seen, after: Seen) -> bool:
+def _as_long(left: Hypotheses, kind: Kind, family: LimiterFamily) -> bool:
+    """Tell if the windows of a family that are possible still are among those of the candidate."""
+    kinds = [other for other in left.kinds() if other.family is family]
+    return not kinds or any(
+        window_of(other) * other.low_ns <= window_of(kind) * other.high_ns
+        and window_of(kind) * kind.low_ns <= window_of(other) * kind.high_ns
+        for other in kinds
+    )
+
+
+def _edge(kind: Kind, before: Seen, after: Seen) -> bool:
     """Tell if a key was denied and then admitted again within little time."""
     widths_ns = sum(seen.received_ns - seen.sent_ns for seen in (before, after))
-    closely_ns = (after.sent_ns - first.sent_ns) // _CLOSELY + 3 * widths_ns
+    closely_ns = _grain(kind) // _CLOSELY + 3 * widths_ns
     back = not before.admitted and after.admitted > 0
     return back and after.received_ns - before.sent_ns <= closely_ns
+
+
+def _grain(kind: Kind) -> int:
+    """The time between two instants of a clock at which something comes back."""
+    grain_ns = kind.high_ns // kind.family.number
+    return min(grain_ns, SECOND_NS) if kind.family.other == "tick" else grain_ns
 
 
 def schedules_for(
@@ -180,6 +197,7 @@ def schedules_for(
         for family, boxes in rivals(left, kind).items()
         if (family in proof.open or family in left.boxes)
         and not possible >= {(family, box) for box in boxes}
+        and _as_long(left, kind, family)
     ]
     more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
     need = {rival: more - proof.excluded[rival[0]] for rival in possible}
@@ -347,7 +365,7 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
         if at_ns is None:
             continue
         for part in (100, 50, 2 * _CLOSELY):
-            margin_ns = at_ns // part + 2 * width_ns
+            margin_ns = _grain(kind) // part + width_ns
             late, back = shift + at_ns - margin_ns, shift + at_ns + margin_ns
             if 2 * margin_ns < at_ns:
                 yield (shift, kind.limit), (late, 1), (back, count)

@@ -34,14 +34,17 @@ _LEAD_NS = 150_000_000
 _LEAST_ROUND_NS = 3 * SECOND_NS // 2
 _STILL = 2
 _FEW_LEFT = 3  # families: predictions of one tell it from the others
-_PLENTY = 10  # requests for each of the limit
+_PLENTY = 12  # requests for each of the limit
 _DELAY_SLACK_NS = 60_000_000
 _STARTS = 3
 _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
 _PARTS = 8  # of what one connection was admitted, one by one: finer tells no more
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
-_SCATTERED, _SCATTERING = 20, 160  # requests a permit, and more: to find out if counters are several
+_SCATTERED, _SCATTERING = (
+    20,
+    160,
+)  # requests a permit, and more: to find out if counters are several
 _ALL_FULL = 32  # denials at once: no counter has room left
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _SURPRISES = 2
@@ -55,8 +58,7 @@ _AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _CONFIRMING = 10  # rounds
-_ROUGHLY = 10  # parts of a window, of which one more or less does not matter
-_REFUTED, _CLOSER, _CONFIRMED = 0.55, 0.85, 1
+_REFUTED, _CLOSER, _CONFIRMED = 0.6, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
 
@@ -385,7 +387,9 @@ class _Run:
                 alone = self._alone(course.limit + 2)
                 _, seen = self._burst(size)
                 least = min(least, sum(each.admitted for each in seen))
-                course.limit = min(course.limit, max(1, least))  # more, and some came back meanwhile
+                course.limit = min(
+                    course.limit, max(1, least)
+                )  # more, and some came back meanwhile
             if not alone or not alone[-1].denied:
                 return
             most = max(most, sum(each.admitted for each in alone))
@@ -459,7 +463,10 @@ class _Run:
             now_ns = sender.now_ns()
             start_ns = now_ns + lead_ns
             spare_ns = self._end_ns - start_ns
-            windows = sorted(map(window_of, left.kinds()))
+            windows = sorted(
+                window_of(kind) // 2 * (kind.low_ns + kind.high_ns) // kind.high_ns
+                for kind in left.kinds()
+            )
             window_ns = windows[len(windows) // 4]  # those of clocks, the longest, are known last
             most_ns = max(_LEAST_ROUND_NS, longer * 9 * window_ns // 4)
             kept_ns = min(_KEPT * window_ns, self._budget.time_ns // 2)
@@ -479,9 +486,21 @@ class _Run:
                 continue
             if not schedules:
                 break
+            if known and left.kinds()[0].close and not course.shared:
+                schedules += self._standing_of(left.kinds()[0], schedules, spare_ns)
             known.append(_known(left))
             took_ns = recovery.admitted_ns - recovery.filled_ns
             left = self._learn(left, self._send(schedules, start_ns, took_ns))
+
+    def _standing_of(self, kind: Kind, before: Sequence[Steps], most_ns: int) -> list[Steps]:
+        """The keys that every name has to stand, where they fit: they take the longest."""
+        schedules = always(kind)
+        requests = sum(count for steps in (*before, *schedules) for _, count in steps)
+        long = any(steps[-1][0] > most_ns for steps in schedules)
+        if self._stood(kind) or long or requests > self._spare(_CLOSER):
+            return []
+        self._standing = kind.limit, window_of(kind)
+        return schedules
 
     def _send(self, schedules: Sequence[Steps], start_ns: int, window_ns: int) -> list[list[Seen]]:
         """Send all at once; where keys share one count, one after the other, and idle before each."""
@@ -594,7 +613,7 @@ class _Run:
     def _stood(self, kind: Kind) -> bool:
         """Tell if keys that every name has to stand were sent for such a limit and window."""
         limit, window_ns = self._standing
-        return limit == kind.limit and abs(window_ns - window_of(kind)) * _ROUGHLY < window_ns
+        return limit == kind.limit and 9 * window_of(kind) < 10 * window_ns < 13 * window_of(kind)
 
     def _closer(
         self, left: Hypotheses, kind: Kind, start_ns: int, before: Sequence[Steps]

@@ -547,16 +547,15 @@ class _Run:
             start_ns = sender.now_ns() + _LEAD_NS
             only = alone(proof, left)
             schedules = self._next(proof, left, kind, start_ns)
-            if not schedules and not only and alone(proof, left):
-                continue  # what else is possible answers the same
-            if not schedules and not (proof.done and kind.close) and self._more():
-                continue
-            if not schedules:
-                break
-            if {*schedules} >= {*always(kind)}:
+            if schedules and {*schedules} >= {*always(kind)}:
                 self._standing = (kind.limit, window_of(kind))
-            histories = self._send(schedules, start_ns, window_of(kind))
+            histories = self._send(schedules, start_ns, window_of(kind)) if schedules else []
             again = self._reused(kind) if only else []
+            if not histories and not again:
+                named = proof.done and kind.close
+                if not named and ((alone(proof, left) and not only) or self._more()):
+                    continue  # what else is possible answers the same, or there are requests left
+                break
             left = self._learn(left, [*histories, *again], careful=1)
             kind = _sifted(left, proof, 2)
             if kind is None:

@@ -32,7 +32,11 @@ def _named(course):
 
 @pytest.mark.parametrize(
     "name",
-    ["sliding-log", "fixed-window", "sliding-log that counts denied requests"],
+    [
+        "sliding-log",
+        pytest.param("fixed-window", marks=pytest.mark.slow),
+        "sliding-log that counts denied requests",
+    ],
 )
 def test_limit_window_and_family_are_named(name, simulated):
     course, sender = _course(simulated, simulated.make(name, 5, S, 7 * S // 10), seed=1)
@@ -63,6 +67,7 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
     assert named_kind(course) is None
 
 
+@pytest.mark.slow
 def test_with_a_limit_of_1_a_log_a_window_and_a_bucket_are_one(simulated):
     course, _ = _course(simulated, simulated.make("sliding-log", 1, S), seed=3)
     assert _named(course) in {None, ("sliding-log", 1, 1000)}
@@ -70,6 +75,7 @@ def test_with_a_limit_of_1_a_log_a_window_and_a_bucket_are_one(simulated):
     assert {"sliding-log", "first-hit-window", "token-bucket"} <= left
 
 
+@pytest.mark.slow
 def test_a_wrong_hint_changes_no_finding(simulated):
     sender = simulated.Sender(simulated.make("sliding-log", 3, S), 5)
     course = run_course(sender, Budget(), hints_ns=(S // 2, 7 * S, 3600 * S))
@@ -132,6 +138,7 @@ def test_what_the_named_policy_does_not_explain_forbids_the_name(after, simulate
     assert named_kind(course) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_fresh_key_that_is_denied_shares_the_count_of_others(seed, simulated):
     """Whoever has a limit of his own is admitted at first; a number that is named is right."""
@@ -141,6 +148,7 @@ def test_a_fresh_key_that_is_denied_shares_the_count_of_others(seed, simulated):
     assert _named(course) in {None, ("sliding-log", 5, 500)}
 
 
+@pytest.mark.slow
 def test_answers_of_fifty_milliseconds_and_slow_ones_mislead_nobody(simulated):
     rng = random.Random(4)
     for seed in range(2):

@@ -15,7 +15,6 @@ from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
 from rateproof.probe.seen import Box, History, Seen, Steps
-from rateproof.units import SECOND_NS
 
 __all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
 
@@ -143,8 +142,7 @@ def _edge(kind: Kind, before: Seen, after: Seen) -> bool:
 
 def _grain(kind: Kind) -> int:
     """The time between two instants of a clock at which something comes back."""
-    grain_ns = kind.high_ns // kind.family.number
-    return min(grain_ns, SECOND_NS) if kind.family.other == "tick" else grain_ns
+    return kind.high_ns // kind.family.number
 
 
 def schedules_for(

@@ -202,7 +202,7 @@ class Hypotheses:
         heapify(pending)
         while pending and pending[0][0] < -finest and tries > 0 and len(pending) < _MOST_BOXES:
             _, box = heappop(pending)
-            for half in box.halves():
+            for half in box.halves(box.limit if family.refills else 1):
                 tries -= 1
                 if self._explains(family, half):
                     heappush(pending, (-_width(half), half))

@@ -82,9 +82,9 @@ class Box(NamedTuple):
         other_ns = (self.other_low_ns + self.other_high_ns) // 2
         return Box(self.limit, window_ns, window_ns, other_ns, other_ns)
 
-    def halves(self) -> tuple["Box", "Box"]:
-        """Cut in two across the longer side, measured in windows."""
-        if self.other_high_ns - self.other_low_ns > 4 * (self.high_ns - self.low_ns):
+    def halves(self, times: int = 1) -> tuple["Box", "Box"]:
+        """Cut in two across the longer side, measured in windows; `times`: how much more the window counts."""
+        if self.other_high_ns - self.other_low_ns > 4 * times * (self.high_ns - self.low_ns):
             middle = (self.other_low_ns + self.other_high_ns) // 2
             return self._replace(other_high_ns=middle), self._replace(other_low_ns=middle)
         middle = self.middle_ns

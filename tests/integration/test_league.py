@@ -17,6 +17,7 @@ from league.limiters import ROWS
 from league.row import Row, Truth
 from league.start import DidNotStart, running
 from rateproof.simulate.target import Target
+from tests.samples import quick_first
 
 ROOT = Path(__file__).parents[2]
 OURS = next(row for row in ROWS if row.name.startswith("rateproof serve"))
@@ -144,7 +145,7 @@ def test_every_process_of_a_row_ends_with_it():
     assert not any(is_alive(group) for group in started)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", quick_first([signal.SIGINT, signal.SIGTERM]))
 def test_a_league_that_is_interrupted_leaves_no_server_behind(number):
     process = subprocess.Popen(
         [sys.executable, "-c", ENDLESS], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

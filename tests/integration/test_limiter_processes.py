@@ -41,11 +41,9 @@ while time.monotonic() < end:
 """
 
 
-# Tables of words and of rings; tests/integration/test_native_table.py has them all.
+# tests/integration/test_native_table.py has tables of words, too.
 QUICKLY = [
-    pytest.param(
-        name, id=name, marks=() if name in {"sliding-log", "token-bucket"} else pytest.mark.slow
-    )
+    pytest.param(name, id=name, marks=() if name == "sliding-log" else pytest.mark.slow)
     for name in RULES
 ]
 

@@ -11,10 +11,12 @@ from uuid import uuid4
 import pytest
 
 from rateproof.enforce.stores import remove
+from tests.samples import quick_first
 
 WORKERS = 4
 REQUESTS = 40
 LIMIT = "5 per 10 minutes"
+STRATEGIES = ("sliding-window-counter", "moving-window", "fixed-window")
 
 # Arguments: storage, strategy, limit. Hits one key, from the instant that its input names
 # for as long as it says, and prints how often it was admitted.
@@ -108,7 +110,7 @@ def test_in_memory_the_workers_of_flask_limiter_admit_more_than_the_limit(flask_
     assert 5 < most_admitted(flask_limiter("memory://", "moving-window")) <= 5 * WORKERS
 
 
-@pytest.mark.parametrize("strategy", ["moving-window", "fixed-window", "sliding-window-counter"])
+@pytest.mark.parametrize("strategy", quick_first(STRATEGIES))
 def test_all_workers_of_flask_limiter_admit_the_limit(flask_limiter, shm_storage, strategy):
     port = flask_limiter(shm_storage, strategy)
     assert [race(port, client) for client in range(5)] == [{200: 5, 429: REQUESTS - 5}] * 5
@@ -123,7 +125,7 @@ def test_all_workers_of_slowapi_admit_the_limit(slowapi, shm_storage):
     assert [race(port, client) for client in range(5)] == [{200: 5, 429: REQUESTS - 5}] * 5
 
 
-@pytest.mark.parametrize("strategy", ["moving-window", "fixed-window", "sliding-window-counter"])
+@pytest.mark.parametrize("strategy", quick_first(STRATEGIES))
 def test_processes_that_race_for_a_key_share_exactly_its_limit(spawn, shm_storage, strategy):
     processes = [
         spawn("-c", HAMMER, shm_storage, strategy, "1000 per hour", stdin=-1) for _ in range(3)

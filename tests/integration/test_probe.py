@@ -118,6 +118,7 @@ def probe(capsys):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_the_policy_comes_first_then_key_and_evidence(probe):
     with serving(Quota(3, 200)) as url:
@@ -226,6 +227,7 @@ def test_a_limit_by_address_is_told_from_one_by_the_key(probe):
     assert text.startswith("3 per 200ms\n" if code == 0 else "not named: about ")
 
 
+@pytest.mark.slow
 def test_a_limit_on_everybody_together_is_not_taken_for_one_by_the_key(probe):
     with serving(Quota(3, 200), key=everybody) as url:
         _, text, _ = probe(url)
@@ -243,6 +245,7 @@ def test_of_a_limit_on_everybody_together_no_wrong_number_is_named(probe):
     assert first == "5 per 500ms" if code == 0 else first.startswith("the limit seems to be shared")
 
 
+@pytest.mark.slow
 def test_a_path_that_is_not_there_is_no_limit_by_path(probe):
     with serving(Quota(3, 2000), missing=True) as url:
         _, text, _ = probe(url, "--max-time", "3s")
@@ -251,6 +254,7 @@ def test_a_path_that_is_not_there_is_no_limit_by_path(probe):
     assert "path" in untold
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_headers_that_lie_mislead_nobody(probe):
     lies = [("RateLimit-Policy", '"default";q=100;w=7'), ("X-RateLimit-Limit", "100")]
@@ -268,6 +272,7 @@ def test_a_window_beyond_the_time_is_no_policy(probe):
     assert text.startswith("3 at once, and none for the next 0.")
 
 
+@pytest.mark.slow
 def test_counters_of_several_workers_are_the_headline_and_no_policy(probe):
     turn, lock = count(), threading.Lock()
 
@@ -305,6 +310,7 @@ def test_counters_any_of_which_a_request_meets_are_no_policy_but_known_together(
     assert "not looked for: it takes one counter" in text
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_one_counter_is_told_from_several_where_connections_are_closed(probe):
     with serving(Quota(3, 500), closing=True) as url:
@@ -337,6 +343,7 @@ def test_a_window_of_our_server_is_found_out(probe, start):
     assert "one: 4 admitted on one connection, and no more on many" in text
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_a_place_that_the_server_does_not_look_at_is_told(probe, start):
     server = start("native core, granian", "--policy", "3 per 200ms", "--key", "header:X-Client-Id")

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rateproof import Limiter
+from rateproof.enforce.stores import open_store
+from rateproof.enforce.stores.redis.loops import AT_ONCE
 
 TIMEOUT_S = 0.25
 SLACK_S = 1.5  # for a loaded machine; a call that is not bounded takes 20 s and more
@@ -37,6 +39,23 @@ def dripping():
         threading.Thread(target=accept, args=(listener,), daemon=True).start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         over.set()
+
+
+def test_waiting_for_a_turn_is_part_of_the_timeout_and_no_fault_of_the_server(valkey, caplog):
+    async def main(limiter, gate):
+        for _ in range(AT_ONCE):
+            await gate().acquire()
+        late = await asyncio.gather(*(limiter.ahit("a") for _ in range(5)))
+        for _ in range(AT_ONCE):
+            gate().release()
+        return late, await limiter.ahit("a")
+
+    store = open_store(valkey.store.replace("timeout=5s", "timeout=1s"))
+    with Limiter("5 per 1h", store=store) as limiter:
+        late, decision = asyncio.run(main(limiter, lambda: store.link.loops._current()[1]))
+    assert {each.reason for each in late} == {"error"}
+    assert "does not answer" not in caplog.text
+    assert decision.remaining == 4
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])

@@ -8,6 +8,7 @@ import pytest
 
 from rateproof import Limiter, cli
 from rateproof.testing.serving import served
+from tests.samples import quick_first
 
 LIMIT = 5
 
@@ -44,7 +45,7 @@ def schedule(policy, steps):
     return ("--policy", policy, "--seed", 1, "--schedule", steps)
 
 
-@pytest.mark.parametrize("status", [403, pytest.param(509, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("status", quick_first([403, 509]))
 def test_a_limiter_that_rejects_by_another_status_is_consistent_only_where_that_is_said(
     run, tmp_path, status
 ):
@@ -61,6 +62,7 @@ def test_a_limiter_that_rejects_by_another_status_is_consistent_only_where_that_
         assert cli.main(["check", str(log), *options]) == 0
 
 
+@pytest.mark.slow
 def test_what_the_hunt_draws_finds_nothing_against_it(run):
     options = ("--policy", "5 per 1s", "--seed", 1, "--iterations", 1)
     with rejecting_by(403) as url:
@@ -84,6 +86,7 @@ def test_a_stricter_limiter_is_not_called_too_generous_without_a_word(run):
     assert "this takes 403 for admitted; if the target rejects by 403: --rejected 403" in errors
 
 
+@pytest.mark.slow
 def test_the_probe_names_the_limit_where_the_status_is_said(run):
     with rejecting_by(403) as url:
         code, output, errors = run("probe", url, "--rejected", "403")

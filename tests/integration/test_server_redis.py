@@ -9,6 +9,7 @@ import pytest
 
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import open_store
+from tests.samples import quick_first
 
 NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
 
@@ -25,7 +26,7 @@ def serve(start, valkey):
     return lambda flavour, *options: start(flavour, "--store", valkey.url, *options)
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+@pytest.mark.parametrize("flavour", quick_first([NATIVE, BARE]))
 def test_decisions_and_counters_are_shared_by_the_workers(serve, flavour):
     server = serve(flavour, "--workers", 4, "--policy", "5 per 1h")
     assert [server.status("a") for _ in range(40)] == [200] * 5 + [503] * 35

@@ -12,6 +12,7 @@ import pytest
 from rateproof.events import Event, EventLog, outcome_of
 from rateproof.policy import Policy
 from rateproof.prove import judge
+from tests.samples import quick_first
 
 NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
 SECOND = 1_000_000_000
@@ -115,7 +116,7 @@ def spread(events):
     return passed.values()
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, PYTHON, BARE])
+@pytest.mark.parametrize("flavour", quick_first([NATIVE, PYTHON, BARE]))
 def test_a_tighter_policy_under_load_loses_no_request_and_forgets_no_admission(configured, flavour):
     running = configured(flavour, "5 per 1s", *workers(flavour))
     with Load(running.server, 16) as load:
@@ -132,7 +133,7 @@ def test_a_tighter_policy_under_load_loses_no_request_and_forgets_no_admission(c
     assert min(spread(since)) >= 6, "what the new policy allows is admitted"
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+@pytest.mark.parametrize("flavour", quick_first([NATIVE, BARE]))
 def test_a_looser_policy_under_load_is_felt_after_one_old_window(configured, flavour):
     running = configured(flavour, "3 per 1s", *workers(flavour))
     with Load(running.server, 16) as load:
@@ -176,7 +177,7 @@ def test_workers_that_inherit_no_memory_follow_too(configured):
     assert [running.server.status("b") for _ in range(4)] == [200] * 3 + [503]
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+@pytest.mark.parametrize("flavour", quick_first([BARE, NATIVE]))
 def test_a_file_that_is_wrong_is_said_and_the_policy_stays(configured, flavour):
     running = configured(flavour, "2 per 1h")
     running.write("2 par 1h")
@@ -204,7 +205,7 @@ def test_many_reloads_in_a_row_end_with_the_last(configured):
     assert min(spread(late)) >= 1
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+@pytest.mark.parametrize("flavour", quick_first([NATIVE, BARE]))
 def test_a_port_that_was_picked_is_not_asked_to_change(configured, flavour):
     running = configured(flavour, "5 per 1h")
     for number in (1, 2):
@@ -234,7 +235,7 @@ def on_hangup(action):
     )
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+@pytest.mark.parametrize("flavour", quick_first([NATIVE, BARE]))
 def test_without_a_file_to_read_a_terminal_that_hangs_up_ends_it_in_order(start, flavour):
     server = start(flavour, program=on_hangup("SIG_DFL"))
     os.killpg(server.process.pid, signal.SIGHUP)
@@ -242,7 +243,7 @@ def test_without_a_file_to_read_a_terminal_that_hangs_up_ends_it_in_order(start,
     assert "Traceback" not in server.process.stderr.read()
 
 
-@pytest.mark.parametrize("flavour", [NATIVE, BARE])
+@pytest.mark.parametrize("flavour", quick_first([BARE, NATIVE]))
 def test_without_a_file_to_read_nohup_keeps_it_alive(start, flavour):
     server = start(flavour, program=on_hangup("SIG_IGN"))
     os.killpg(server.process.pid, signal.SIGHUP)

@@ -11,6 +11,7 @@ import pytest
 
 SOAK = Path(__file__).with_name("soak.py")
 SMALL = 'mount -t tmpfs -o size=4m tmpfs /dev/shm && exec "$@" tmpfs'
+SECONDS = int(os.environ.get("SOAK_SECONDS", "120"))
 MOST_NEEDLESS = 0.05
 """Of denials: a permit is burnt by each kill in the middle of a hit, and stays so for a window."""
 
@@ -50,12 +51,14 @@ def judge(episodes, seed):
     assert share < MOST_NEEDLESS
 
 
+@pytest.mark.slow
 def test_one_episode_admits_too_many_nowhere_and_leaves_nobody_stuck():
     judge(soaked(1, 1), 1)
 
 
 @pytest.mark.slow
 @pytest.mark.alone
+@pytest.mark.timeout(3 * SECONDS + 180)
 def test_a_soak_admits_too_many_nowhere_and_leaves_nobody_stuck():
     seed = int(os.environ.get("SOAK_SEED", random.randrange(10**6)))
-    judge(soaked(int(os.environ.get("SOAK_SECONDS", "120")), seed), seed)
+    judge(soaked(SECONDS, seed), seed)

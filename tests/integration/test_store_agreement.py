@@ -8,7 +8,7 @@ from rateproof.testing import StoreAgreement, StoreRaces
 
 class Tables:
     core = "native"
-    rounds = 150
+    rounds, schedules = 50, 10
 
     @pytest.fixture(autouse=True)
     def forced(self, monkeypatch):
@@ -34,7 +34,20 @@ class TestPlain(Tables, StoreAgreement, StoreRaces):
     core = "python"
 
 
+class AtLength:
+    rounds, schedules = 1_000, 100
+
+
 @pytest.mark.slow
-class TestNativeFilesAtLength(TestNativeFiles):
-    schedules = 200
-    rounds = 1_500
+class TestNativeMemoryAtLength(AtLength, TestNativeMemory):
+    pass
+
+
+@pytest.mark.slow
+class TestNativeFilesAtLength(AtLength, TestNativeFiles):
+    pass
+
+
+@pytest.mark.slow
+class TestPlainAtLength(AtLength, TestPlain):
+    pass

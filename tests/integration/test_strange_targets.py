@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from importlib import import_module
+from itertools import count
 
 import pytest
 import trustme
@@ -21,6 +22,7 @@ from rateproof.simulate.behaviours.burst import Burst
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
+from tests.samples import quick_first
 
 MS = 1_000_000
 POLICY = Policy.parse("5 per 500ms")
@@ -201,6 +203,35 @@ def test_a_target_that_answers_too_late_is_inconclusive(scripted):
     assert "it takes longer than the timeout" in " ".join(verdict.reasons)
 
 
+@pytest.mark.parametrize("server", ["answers nothing", "stops answering", "accepts nothing"])
+def test_a_server_that_only_takes_too_long_is_no_crash(server, scripted, run_tester, tmp_path):
+    """It was told CRASHED, exit 1: a server that lives, and is slow or has no thread left."""
+    iterations = 1 + (server == "accepts nothing")  # the second one looks who listens
+    options = ("--timeout", "300ms", "--iterations", iterations, "--junit", tmp_path / "junit.xml")
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:  # nobody accepts
+        if server == "accepts nothing":
+            port, accepts = listener.getsockname()[1], "nor does it accept connections"
+        else:
+            served = count(4 if server == "answers nothing" else 1)
+
+            def script(connection, _head):
+                if next(served) > 3:
+                    time.sleep(0.6)
+                    return True
+                connection.sendall(answer(200))
+                return None
+
+            port, accepts = scripted(script).port, "the server accepts connections"
+        code, lines, words = run_tester(f"http://127.0.0.1:{port}/", *options, policy="5 per 500ms")
+    *_, totals = lines
+    assert (code, totals["verdict"], totals["crashes"]) == (2, "inconclusive", {}), words
+    assert re.fullmatch(
+        rf"INCONCLUSIVE: [\d,]+ of [\d,]+ requests had no answer within 0.3 s; {accepts}",
+        totals["answer"],
+    )
+    assert "had no answer within" in (tmp_path / "junit.xml").read_text()
+
+
 @pytest.fixture
 def listening_port():
     """A port whose connections are served by a function, each in a thread."""
@@ -268,10 +299,12 @@ def test_a_certificate_that_is_not_trusted_is_inconclusive(tls_port):
 
 @pytest.mark.parametrize(
     ("script", "code", "words"),
-    [
-        (saying(answer(200)), 1, "no limit seen"),
-        (hanging_up, 2, "it hangs up without an answer"),
-    ],
+    quick_first(
+        [
+            (saying(answer(200)), 1, "no limit seen"),
+            (hanging_up, 2, "it hangs up without an answer"),
+        ]
+    ),
     ids=["not limited", "hangs up"],
 )
 def test_the_tester_and_a_check_of_its_log_say_the_same(

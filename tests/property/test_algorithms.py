@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 
 from rateproof.enforce.algorithms import RULES
 from rateproof.policy import Quota
+from tests.samples import samples
 
 # What can pass, at which distance from the attempt before in tenths of a window and ns.
 attempts = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 2), st.integers(1, 7)), min_size=5, max_size=20
 )
 limits = st.integers(1, 9)
-laws = settings(max_examples=30, deadline=None, derandomize=True)
+laws = settings(max_examples=samples(30))
 
 
 def quota_of(algorithm, limit, burst):

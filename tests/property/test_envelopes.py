@@ -13,6 +13,7 @@ from rateproof.clock import ManualClock
 from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
 from rateproof.policy import Policy, Quota
+from tests.samples import samples
 
 S = 1_000_000_000
 CORES = pytest.mark.parametrize("core", ["python", "native"])
@@ -79,7 +80,7 @@ def most_in(times, window_ns):
 @CORES
 @pytest.mark.parametrize("algorithm", RULES)
 @given(data=st.data(), arrivals=arrivals, start=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=samples(15))
 def test_no_run_breaks_the_envelope_of_its_quota(core, algorithm, data, arrivals, start):
     quota = data.draw(quotas(algorithm))
     policy = Policy((quota,))

@@ -30,6 +30,7 @@ from rateproof.prove.over_admission.gaps import (
 )
 from rateproof.prove.over_admission.phases import Family, Work
 from rateproof.prove.terms import EXACT, Tolerance
+from tests.samples import quick_first
 
 ENDLESS = 10**12
 
@@ -241,10 +242,11 @@ def test_instants_between_two_ns_count_for_a_sliding_counter(seed, instances):
             assert not some_choice_works(finer, quarters, sliding_counter, monotone=True), jobs
 
 
-def test_leaving_out_admissions_never_breaks_a_fixed_window_or_a_sliding_counter():
+@pytest.mark.parametrize("runs", quick_first([1_500, 20_000]))
+def test_leaving_out_admissions_never_breaks_a_fixed_window_or_a_sliding_counter(runs):
     """But a window opened by its first hit: {0, 4.9, 5.1, 5.1} is possible, and not without 0."""
     rng = random.Random(4)
-    for _ in range(5_000):
+    for _ in range(runs):
         limit, window, phase = rng.randint(1, 4), rng.randint(2, 9), rng.randrange(9)
         instants = sorted(rng.randrange(4 * window) for _ in range(rng.randint(2, 9)))
         fewer = [instant for instant in instants if rng.random() < 0.7]
@@ -286,10 +288,11 @@ def some_lengths_work(instants: Sequence[int], family: Family, coarse: int) -> b
     )
 
 
-def test_windows_of_a_coarse_clock_may_each_be_longer_or_shorter_by_a_step():
+@pytest.mark.parametrize("instances", quick_first([1_000, 10_000]))
+def test_windows_of_a_coarse_clock_may_each_be_longer_or_shorter_by_a_step(instances):
     rng = random.Random(8)
     impossible = 0
-    for _ in range(4_000):
+    for _ in range(instances):
         coarse = rng.randint(1, 2)
         family = Family("first-hit-window", rng.randint(1, 3), rng.randint(3, 7), EXACT)
         jobs = some_jobs(rng, family)
@@ -302,7 +305,7 @@ def test_windows_of_a_coarse_clock_may_each_be_longer_or_shorter_by_a_step():
         found = isinstance(search(jobs, tolerant, ENDLESS), Infeasible)
         assert found == (not possible), (jobs, tolerant)
         impossible += not possible
-    assert impossible > 500
+    assert impossible > instances / 8
 
 
 def test_a_counter_delays_the_kth_admission_by_what_the_window_before_weighs():

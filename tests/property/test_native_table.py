@@ -12,6 +12,7 @@ from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.stores.tables import MAX_WINDOW_NS, check_quota
 from rateproof.errors import InvalidArgument
 from rateproof.policy import ALGORITHMS, Quota
+from tests.samples import samples
 
 LATEST_NS = 2**60 - 1
 PLACES = 8
@@ -71,7 +72,7 @@ calls = st.lists(
     min_size=1,
     max_size=120,
 )
-laws = settings(max_examples=150, deadline=None, derandomize=True)
+laws = settings(max_examples=samples(50))
 
 
 def opened(quota):

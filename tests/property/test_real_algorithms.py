@@ -25,6 +25,7 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, VIOLATED, Verdict, judge
+from tests.samples import quick_first
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -350,7 +351,9 @@ def test_the_limits_library_is_never_violated(strategy, policy, logs):
         assert verdict.outcome != VIOLATED, (policy, traffic, verdict.describe())
 
 
-@pytest.mark.parametrize("name", ["fixed window", "first-hit window", "rounded counter"])
+@pytest.mark.parametrize(
+    "name", quick_first(["first-hit window", "fixed window", "rounded counter"])
+)
 def test_one_more_than_the_limit_is_found_though_the_gap_allows_it(name):
     """In logs too short for the gap: it is two windows at least before that says anything."""
     rng = random.Random(f"{name}, one more")

@@ -13,14 +13,13 @@ from rateproof.enforce.stores.redis import command
 from rateproof.enforce.stores.redis.scripts import EXACT, Script, figures, script_for
 from rateproof.policy import Policy, Quota
 from rateproof.testing import StoreAgreement, StoreRaces
+from tests.samples import samples
 
 SECOND_US = 1_000_000
 EPOCH_US = 1_800_000_000 * SECOND_US
 
 BOUNDED = settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
+    max_examples=samples(20),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

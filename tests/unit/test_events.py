@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import COLUMNS, Event, EventLog, open_log_writer, outcome_of, read_log
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
+from tests.samples import samples
 
 counts = st.integers(0, 2**40)
 events = st.builds(
@@ -69,7 +70,7 @@ def test_a_log_gives_back_the_events_in_order(rows):
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=samples(30))
 @given(rows=numbered)
 def test_a_file_gives_back_every_event_and_the_metadata(tmp_path_factory, suffix, rows):
     path = tmp_path_factory.mktemp("log") / f"run.{suffix}"
@@ -218,7 +219,7 @@ def test_a_row_that_is_not_plain_changes_nothing_for_those_around_it(rows, place
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples(30))
 @given(data=st.data())
 def test_a_file_with_damage_anywhere_is_read_or_refused(tmp_path_factory, suffix, data):
     folder = tmp_path_factory.mktemp("damaged")

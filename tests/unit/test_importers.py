@@ -16,6 +16,7 @@ from rateproof.events.importers import vegeta
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge
+from tests.samples import samples
 
 SAMPLES = Path(__file__).parents[1] / "histories" / "importers"
 POLICY = Policy.parse("5 per 5s")
@@ -121,7 +122,7 @@ def test_the_name_does_not_matter_but_the_first_line(tmp_path):
 @pytest.mark.parametrize(
     "name", ["k6-violated.json", "vegeta-violated.json", "vegeta-instants.csv"]
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples(30))
 @given(data=st.data())
 def test_a_sample_with_damage_anywhere_is_read_or_refused(tmp_path_factory, name, data):
     lines = (SAMPLES / name).read_bytes().splitlines(keepends=True)[:20]

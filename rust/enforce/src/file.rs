@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
 use crate::quota::Algorithm;
+use crate::sync::random;
 use crate::sys;
 
 /// The identity of a file on this machine; its order is the order in which locks are taken.
@@ -116,16 +117,10 @@ pub(crate) fn named(path: &Path, again: bool) -> Result<Backing, Error> {
             "a regular file of this user with mode 0600, or none yet",
         )
     };
-    let mut opened = create(path, again);
-    for _ in 1..ATTEMPTS {
-        // Who removes the folder may do so between its making and the file's.
-        match &opened {
-            Err(error) if again && error.kind() == io::ErrorKind::NotFound => {
-                opened = create(path, again);
-            }
-            _ => break,
-        }
-    }
+    let opened = match again {
+        true => found_or_made(path),
+        false => open(path),
+    };
     let file = opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ELOOP) => refuse("it is a symbolic link".to_owned()),
         _ => Error::store(
@@ -151,10 +146,52 @@ pub(crate) fn named(path: &Path, again: bool) -> Result<Backing, Error> {
     })
 }
 
-fn create(path: &Path, again: bool) -> io::Result<File> {
-    if again {
-        make_folder(path.parent().unwrap_or(path))?;
+/// Opens the file, or makes it and its folder.
+fn found_or_made(path: &Path) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(path);
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let opened = match fs::symlink_metadata(folder) {
+            Ok(found) if found.is_dir() && found.uid() == sys::effective_user() => open(path),
+            Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+            Err(error) => Err(error),
+        };
+        let made = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_with_folder(path, folder),
+            other => return other,
+        };
+        match made {
+            // Others were faster.
+            Err(error) if is_there(&error) && attempts.next().is_some() => {}
+            other => return other,
+        }
     }
+}
+
+fn is_there(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty)
+}
+
+/// Makes the file in a folder that has another name at first.
+///
+/// Whoever removes empty folders again and again finds none. Made in its place, each would be gone
+/// before the file is in it: such a process waits for the very lock that making a folder holds.
+fn make_with_folder(path: &Path, folder: &Path) -> io::Result<File> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let number = random().map_err(io::Error::other)?;
+    let beside = folder.with_file_name(format!(".{name}.{number:016x}"));
+    DirBuilder::new().mode(0o700).create(&beside)?;
+    let inside = beside.join(path.file_name().unwrap_or_default());
+    let made = open(&inside).and_then(|file| fs::rename(&beside, folder).map(|()| file));
+    if made.is_err() {
+        let _ = fs::remove_file(inside);
+        let _ = fs::remove_dir(beside);
+    }
+    made
+}
+
+fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -163,17 +200,4 @@ fn create(path: &Path, again: bool) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(path)
-}
-
-/// Makes the folder, or finds it this user's.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let made = DirBuilder::new().mode(0o700).create(folder);
-    match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() && found.uid() == sys::effective_user() => Ok(()),
-        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
-        Err(error) => match made {
-            Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(cause),
-            _ => Err(error),
-        },
-    }
 }

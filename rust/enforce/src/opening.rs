@@ -51,7 +51,9 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// Opens the table at `path`, making it where there is none; with `again` also its folder.
+/// Opens the table at `path`, making it where there is none.
+///
+/// With `again` its folder is made, too, and the table may have been removed since it was opened.
 pub(crate) fn open(
     path: &Path,
     shape: &Shape,
@@ -62,7 +64,7 @@ pub(crate) fn open(
         let backing = named(path, again)?;
         let guard = Alone::with(&backing, patience)?;
         // Whoever made the file may have removed it again before the lock was ours.
-        if !backing.is_removed() {
+        if again || !backing.is_removed() {
             let mapping = settle(&backing, shape)?;
             drop(guard);
             return Ok((backing, mapping));

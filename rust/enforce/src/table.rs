@@ -136,6 +136,8 @@ impl Table {
             ),
             ..error
         })?;
+        // It was in its place when it was opened, which was after `now`.
+        successor.seen_until.store(now + SEEN_NS, Ordering::Relaxed);
         if self.successor.set(successor) {
             self.backing.give_up("table");
         }
@@ -144,12 +146,8 @@ impl Table {
 
     /// `latest`, after a look for its file.
     pub(crate) fn latest_seen(&self, patience: Duration) -> Result<&Self, Error> {
-        loop {
-            let table = self.latest();
-            if table.look_for_file(0, patience)? {
-                return Ok(table);
-            }
-        }
+        self.latest().look_for_file(0, patience)?;
+        Ok(self.latest())
     }
 
     /// The quota that it promises each key.

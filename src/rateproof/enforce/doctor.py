@@ -28,6 +28,7 @@ EXTRAS: Final = {
     "limits": (("limits",), "Flask-Limiter and slowapi on our tables"),
     "flask": (("flask",), "the Flask extension"),
     "fastapi": (("fastapi",), "the FastAPI dependency"),
+    "django": (("django",), "Django: middleware, decorators, throttles"),
 }
 """For each extra its packages, and what it is for."""
 

@@ -1,9 +1,9 @@
 """The limiter: keys in, decisions out."""
 
-from collections.abc import Callable, Collection, Coroutine, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias, TypeVar
 
 from rateproof.clock import Clock, SystemClock
 from rateproof.core import native
@@ -19,6 +19,7 @@ from rateproof.enforce.stores import (
     distinct_quotas,
     open_store,
 )
+from rateproof.enforce.stores.protocols import at_once
 from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreUnreachable
 from rateproof.policy import Policy, Quota
 
@@ -42,7 +43,6 @@ __all__ = ["Key", "Limiter", "PolicyLike", "Stats", "policy_of"]
 Key: TypeAlias = str | bytes
 PolicyLike: TypeAlias = str | Quota | Policy
 Exempt: TypeAlias = Collection[Key] | Callable[[bytes], bool]
-T = TypeVar("T")
 
 _MAX_NOW_NS = 2**60 - 1
 _MAX_POLICIES = 1024
@@ -186,7 +186,7 @@ class Limiter(HotLimiter):
         >>> second.admitted, second.remaining, second.retry_after_ns
         (False, 1, 5000000000)
         """
-        return _at_once(self._decide("hit", key, cost, policy))
+        return at_once(self._decide("hit", key, cost, policy))
 
     @natively
     def peek(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
@@ -199,7 +199,7 @@ class Limiter(HotLimiter):
         ...     limiter.peek("a").remaining, limiter.peek("a").remaining
         (5, 5)
         """
-        return _at_once(self._decide("peek", key, cost, policy))
+        return at_once(self._decide("peek", key, cost, policy))
 
     async def ahit(self, key: Key, cost: int = 1, *, policy: PolicyLike | None = None) -> Decision:
         """`hit` for coroutines: where the store waits for a network, others go on."""
@@ -344,16 +344,6 @@ class Limiter(HotLimiter):
         if not 0 <= now_ns <= _MAX_NOW_NS:
             raise InvalidArgument(f"the clock reads {now_ns} ns", "0 to 2**60 - 1 can be stored")
         return now_ns
-
-
-def _at_once(decision: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for nothing."""
-    try:
-        decision.send(None)
-    except StopIteration as end:
-        done: T = end.value
-        return done
-    raise RuntimeError("it waits")
 
 
 def _uncounted(_: int) -> None:

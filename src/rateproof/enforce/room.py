@@ -80,10 +80,11 @@ class Room:
         self._ledger, self._index = ledger, list(ledger.quotas).index(longest)
         self._now, self._peek = now, peek
         self._alone = len(policy.quotas) == 1
-        share = max(1, ledger.slots // _SHARE)
+        self._share = share = max(1, ledger.slots // _SHARE)
         bucket = Quota(share, _window_ns(longest, share), TOKEN_BUCKET.name, share)
         self._shares = store.ledger([bucket])
-        self._table = f"{longest} ".encode()
+        self.table = f"{longest} ".encode()
+        """A name for the places: rooms of policies with this quota have the same."""
         self._clock = SystemClock()
         self._taken, self._turn, self._stale_ns = 0, 0, 0
 
@@ -95,7 +96,7 @@ class Room:
     def take(self, address: bytes) -> None:
         """An address took a place; empty: nobody's share."""
         if address:
-            self._shares.hit(self._table + address, 1, self._now())
+            self._shares.hit(self.table + address, 1, self._now())
         self._taken += 1
         self._look()
 
@@ -104,12 +105,17 @@ class Room:
         seen = self._peek(key)
         return seen.reason == "exempt" or self._remaining(seen) < self.burst
 
-    def wait_ns(self, address: bytes) -> int | None:
-        """The time until a new key of an address may have a place; None: it may now."""
+    def wait_ns(self, address: bytes, places: int = 1) -> int | None:
+        """The time until new keys of an address may have so many places; None: they may now.
+
+        More than a whole share is never asked for: tables of less than two thousand places
+        give each address one at a time.
+        """
         if not self.crowded or not address:
             return None
         self._look()
-        share = self._shares.peek(self._table + address, 1, self._now()).answers[0]
+        cost = min(places, self._share)
+        share = self._shares.peek(self.table + address, cost, self._now()).answers[0]
         if not self.crowded or share.admitted or share.full:
             return None
         return share.retry_after_ns

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from math import nan
 from typing import Any
 
-from rateproof.errors import InvalidArgument, LogError
+from rateproof.errors import InvalidArgument, LogError, told_by
 from rateproof.events.columns import NULL
 from rateproof.events.log import (
     ADMITTED,
@@ -84,10 +84,8 @@ def table_of(
     except (AttributeError, KeyError, TypeError, OverflowError, LogError, InvalidArgument):
         log = EventLog()
     for number, row in rows.items():  # slow, and able to say what is wrong with which
-        try:
+        with told_by(f"{name}, line {number}"):
             log.append(_event_of(row, rejected))
-        except LogError as error:
-            raise LogError(f"{name}, line {number}: {error.message}", error.hint) from error
     return log
 
 

@@ -4,22 +4,22 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from rateproof.events import EventLog
+from rateproof.events import UNKNOWN, EventLog
 from rateproof.hunt.exploration.draw import Draw
 from rateproof.hunt.recipe import Phase
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.server.watch import Crash, Watch
-from rateproof.prove import Verdict
+from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, Verdict
 from rateproof.simulate.summary import Summary
-from rateproof.units import SECOND_NS
+from rateproof.units import SECOND_NS, counted, format_seconds
 
 __all__ = ["CRASH_ERRORS", "Crash", "Iteration", "run_iteration"]
 
-CRASH_ERRORS = ("refused", "reset", "timeout", "closed")
+CRASH_ERRORS = ("refused", "reset", "closed")
 """Error kinds of single requests that count as crashes of the server.
 
 `closed` and `reset` count on a fresh connection only: one that was idle may be
@@ -27,6 +27,9 @@ closed by a healthy server just as the next request is sent (RFC 9112, section
 9.3.1). Where nothing was ever answered, only `refused` counts: what listens there
 may be no HTTP server, and the verdict says what it does.
 """
+
+_LATE = "timeout"
+"""The kind of a request that had no answer in time: the server may live. It is no crash."""
 
 _MAY_BE_IDLENESS = frozenset({"closed", "reset"})
 
@@ -67,8 +70,38 @@ class Iteration:
         What the nemesis caused is none of the server's.
         """
         counts: Counter[str] = Counter(_failures(self.log, self.nemesis, known=self.known))
+        del counts[_LATE]
         counts.update(f"{crash.whose} died" for crash in self.crashes)
         return {kind: count for kind, count in counts.items() if count}
+
+    @property
+    def late(self) -> int:
+        """The number of requests that had no answer in time, but for what the nemesis explains."""
+        return _failures(self.log, self.nemesis, known=self.known)[_LATE]
+
+    @property
+    def answer_ns(self) -> int:
+        """The time that half of the answers took at most, admissions or rejections."""
+        figures = self.summary.latencies_ns()
+        return max((each["p50"] for kind, each in figures.items() if kind != UNKNOWN), default=0)
+
+    def doubted(self, why: str, cause: str) -> Self:
+        """It with an inconclusive verdict, unless it is violated; what a diagnosis says comes first."""
+        verdict = self.verdict
+        if verdict.outcome == VIOLATED:
+            return self
+        found = len(verdict.diagnosis) if self.summary.statuses else 0
+        doubted = replace(
+            verdict,
+            outcome=INCONCLUSIVE,
+            reasons=(*verdict.reasons[:found], why, *verdict.reasons[found:]),
+            causes=(*verdict.causes, cause),
+            quotas=tuple(
+                replace(one, outcome=INCONCLUSIVE) if one.outcome == CONSISTENT else one
+                for one in verdict.quotas
+            ),
+        )
+        return replace(self, verdict=doubted)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -94,7 +127,8 @@ def _answered(log: EventLog) -> bool:
 
 def _failures(log: EventLog, deeds: Sequence[Deed], *, known: bool = False) -> dict[str, int]:
     """Errors that a healthy server does not show, by kind, but for those that a deed explains."""
-    counts = dict.fromkeys(CRASH_ERRORS if known or _answered(log) else ("refused",), 0)
+    kinds = CRASH_ERRORS if known or _answered(log) else ("refused",)
+    counts = dict.fromkeys((*kinds, _LATE), 0)
     spans = [(deed.at_ns, deed.until_ns and deed.until_ns + _AFTER_NS) for deed in deeds]
     healthy: dict[int, int] = {}
     columns = map(log.column, ("connection", "error", "sent_ns", "done_ns"))
@@ -142,12 +176,20 @@ def run_iteration(
     summary.conclude(log.metadata)
     elapsed_s = (time.monotonic_ns() - started_ns) / SECOND_NS
     stopped = rig.stop.is_set()
-    if watch is None and up and not stopped and not scenario.target.answers():
+    accepts = True if stopped else scenario.target.accepts()
+    if accepts is False and watch is None and up:
         crashes.append(Crash(elapsed_s, "server stopped answering"))
     log.metadata |= {"iteration": draw.iteration, "fresh_keys": True}
     if deeds:
         log.metadata["nemesis"] = [deed.to_json() for deed in deeds]
     verdict = rig.judge(log)
-    return Iteration(
+    iteration = Iteration(
         draw, log, summary, tuple(crashes), verdict, elapsed_s, stopped, tuple(deeds), known
     )
+    if not iteration.late:
+        return iteration
+    within = format_seconds(rig.settings.timeout_ns)
+    why = f"{iteration.late:,} of {counted(len(log), 'request')} had no answer within {within}"
+    if not stopped:
+        why += "; the server accepts connections" if accepts else "; nor does it accept connections"
+    return iteration.doubted(why, Cause.UNKNOWN_OUTCOMES)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
+from rateproof.options.kinds import whole
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.behaviours.schedule import Schedule
-from rateproof.simulate.checks import check_count
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.steps import RENAME, ask, compiled, repeat, wait
 from rateproof.simulate.scenario import Group
@@ -111,11 +111,11 @@ class Recipe:
     phase: Phase | None = None
 
     def __post_init__(self) -> None:
-        check_count("connections", self.connections, 1, _MOST_CONNECTIONS)
+        whole(1, _MOST_CONNECTIONS).hold("connections", self.connections)
         most = self.largest
         object.__setattr__(self, "connections", min(self.connections, most))
         if self.others is not None:
-            check_count("others in all", self.other_clients, 1, _MOST_OTHERS)
+            whole(1, _MOST_OTHERS).hold("others in all", self.other_clients)
             last_ns = self.others.steps[-1][0]
             if last_ns > self.span_ns:
                 raise InvalidArgument(

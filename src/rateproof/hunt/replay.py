@@ -1,7 +1,6 @@
 """A schedule that was given, run as it is on fresh clients."""
 
 import time
-from dataclasses import replace
 
 from rateproof.hunt.exploration.draw import SCHEDULE, Draw
 from rateproof.hunt.iteration import Iteration
@@ -16,7 +15,7 @@ from rateproof.hunt.shrinking.reproduction import (
     Reproduction,
     Tries,
 )
-from rateproof.prove import INCONCLUSIVE, VIOLATED, Cause
+from rateproof.prove import VIOLATED, Cause
 from rateproof.units import SECOND_NS
 
 __all__ = ["LATE", "outcome_of", "scheduled", "told_if_cut_short"]
@@ -78,16 +77,7 @@ def told_if_cut_short(recipe: Recipe, iteration: Iteration, *, timely: bool = Tr
         return iteration
     why = f"the schedule was cut short: none of {len(ended)} clients had sent all of it"
     why = why if timely else LATE
-    found = len(verdict.diagnosis)
-    return replace(
-        iteration,
-        verdict=replace(
-            verdict,
-            outcome=INCONCLUSIVE,
-            reasons=(*verdict.reasons[:found], why, *verdict.reasons[found:]),
-            causes=(*verdict.causes, Cause.CUT_SHORT),
-        ),
-    )
+    return iteration.doubted(why, Cause.CUT_SHORT)
 
 
 def _ended(recipe: Recipe, iteration: Iteration) -> list[bool]:

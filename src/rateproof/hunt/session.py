@@ -200,15 +200,19 @@ class Hunt:
             if share_ns < SECOND_NS:
                 return
             self._sought.add(quota)
-            worst = find_worst(self.rig, quota, self._recipes, began_ns + share_ns)
+            until_ns = began_ns + share_ns
+            worst = find_worst(self.rig, quota, self._recipes, until_ns, iteration.answer_ns)
             self._worst_left_ns -= time.monotonic_ns() - began_ns
             if worst is not None:
                 yield worst
 
     def _listens(self) -> bool:
-        """Find a server at the target, after some time for one that went away to come back."""
+        """Find a server at the target, after some time for one that went away to come back.
+
+        One that neither accepts a connection nor refuses it is there.
+        """
         for _ in range(_PATIENCE_TRIES):
-            if self.rig.settings.target.answers():
+            if self.rig.settings.target.accepts() is not False:
                 return True
             if self.rig.stop.wait(_PATIENCE_S):
                 break

@@ -1,6 +1,7 @@
 """The kinds of what is told to several verbs: policies, keys, headers, bodies, status codes."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -8,6 +9,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 from rateproof.options.kinds import Leaf, Pairs, Series, any_case, number, text, whole
 from rateproof.policy import Policy
+from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
 __all__ = [
     "BODY",
@@ -45,6 +47,10 @@ FRAMING: Final = (
 _STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
 
 _HOPS = whole(0, 1_000)
+_RATE = number(0, 1e6, open_below=True, of="requests a second")
+# CONNECT asks for no resource. RFC 9110 section 9.1 tells methods apart by case; Requests does not,
+# so small letters are out.
+_METHOD = r"(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"
 _PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'"
 
 
@@ -76,13 +82,35 @@ def _shown(data: Data) -> str:
     return text if is_word else f"[not shown: {len(data.body)} bytes]"
 
 
+def _hold_body(body: Any) -> None:
+    if not isinstance(body, bytes):
+        raise InvalidArgument(f"it is of type {type(body).__name__}", "bytes")
+    if len(body) > MOST_DATA:
+        raise InvalidArgument(f"{len(body)} bytes", f"at most {MOST_DATA} (1 MiB)")
+
+
 def _body(value: str | bytes | Data) -> Data:
     if isinstance(value, str):
         try:
-            return Data(value.encode())
+            value = value.encode()
         except UnicodeEncodeError:
             raise InvalidArgument("no text that UTF-8 has", "bytes, or other text") from None
-    return value if isinstance(value, Data) else Data(value)
+    data = value if isinstance(value, Data) else Data(value)
+    _hold_body(data.body)
+    return data
+
+
+def _method(value: str) -> str:
+    if not re.fullmatch(_METHOD, value):
+        raise InvalidArgument(repr(value), "such as GET, HEAD or POST, in capital letters")
+    return value
+
+
+def _rate(value: float) -> float:
+    rate: float = _RATE.parse(value)
+    if SECOND_NS / rate >= MAX_DURATION_NS:
+        raise InvalidArgument(f"{value} is out of range", "at least one in 73 years")
+    return rate
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -148,9 +176,7 @@ URL: Final = text(
     pattern=rf"^{any_case('http')}[Ss]?://[!-~]+$",
 )
 METHOD: Final = text(
-    form="a method in capital letters",
-    metavar="NAME",
-    pattern=r"^(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}$",
+    _method, form="a method in capital letters", metavar="NAME", pattern=f"^{_METHOD}$"
 )
 BODY: Final = Leaf(
     (str, bytes),
@@ -160,6 +186,7 @@ BODY: Final = Leaf(
     "TEXT|@FILE",
     _data,
     _shown,
+    inside=_hold_body,
 )
 HEADER: Final = Pairs(
     {
@@ -179,7 +206,7 @@ HEADER: Final = Pairs(
     _pair,
 )
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
-RATE: Final = number(0, 1e6, open_below=True, of="requests a second")
+RATE: Final = replace(_RATE, parse=_rate)
 TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
 FILE: Final = text(_file_name, form="the name of a file", metavar="FILE", pattern=".")
 FOLDER: Final = text(Path, form="a folder", metavar="DIR")

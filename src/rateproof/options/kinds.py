@@ -2,12 +2,11 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from rateproof.errors import InvalidArgument
+from rateproof.errors import InvalidArgument, told_by
 from rateproof.units import UNIT_NS, format_duration, parse_duration
 
 __all__ = [
@@ -63,7 +62,7 @@ class Leaf:
 
     `written` gives the value that a text stands for, `parse` what becomes of it, and `shown` the
     text again; `schema` leaves out what only `parse` can judge. Inside the program its name ends
-    in `unit`.
+    in `unit`, and `inside` accepts its values, if they are not those of TOML.
     """
 
     types: tuple[type, ...]
@@ -74,6 +73,7 @@ class Leaf:
     written: Callable[[str], Any] = str
     shown: Callable[[Any], str] = str
     unit: str = ""
+    inside: Callable[[Any], Any] | None = None
 
     def read(self, value: Any) -> Any:
         """The meaning of a value of TOML or Python."""
@@ -84,6 +84,11 @@ class Leaf:
     def read_text(self, text: str) -> Any:
         """The meaning of a text of the command line or the environment."""
         return self.parse(self.written(text))
+
+    def hold(self, name: str, value: Any) -> None:
+        """Accept a value inside the program that could have been read; an error has the name."""
+        with told_by(name):
+            (self.inside or self.read)(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,24 +255,16 @@ class Option:
             return self.kind.read_text(texts)
 
 
-@contextmanager
-def told_by(source: str) -> Iterator[None]:
-    """Let errors say where the value stood."""
-    try:
-        yield
-    except InvalidArgument as error:
-        raise type(error)(f"{source}: {error.message}", error.hint) from error
-
-
 def text(
     parse: Callable[[str], Any] = str,
     *,
     form: str = "text",
     metavar: str = "TEXT",
+    inside: Callable[[Any], Any] | None = None,
     **schema: str | int,
 ) -> Leaf:
     """A text that `parse` judges, roughly as the schema says."""
-    return Leaf((str,), {"type": "string", **schema}, parse, form, metavar)
+    return Leaf((str,), {"type": "string", **schema}, parse, form, metavar, inside=inside)
 
 
 def choice(*texts: str, metavar: str = "NAME", make: Callable[[str], Any] = str) -> Leaf:
@@ -286,19 +283,25 @@ def duration(low_ns: int = 1, high_ns: int = 2**61 - 1) -> Leaf:
     """A text such as `500ms`, read as nanoseconds from `low_ns` to `high_ns`."""
     bounds = f"{format_duration(low_ns)} to {format_duration(high_ns)}"
     bounded = low_ns > 1 or high_ns < 2**61 - 1
+    usual = f"a duration{' above 0' if low_ns > 0 else ''}, such as 10s"
 
-    def parse(value: str) -> int:
-        ns = parse_duration(value)
+    def inside(ns: Any, typed: str = "") -> int:
+        if type(ns) is not int:
+            raise mismatch(ns, "a whole number of nanoseconds")
+        told = repr(typed) if typed else f"{ns}ns" if ns < 0 else format_duration(ns)
         if low_ns > 0 and ns == 0:
-            raise InvalidArgument(f"{value!r} is no time at all", "a duration above 0, such as 10s")
+            raise InvalidArgument(f"{told} is no time at all", usual)
         if not low_ns <= ns <= high_ns:
-            raise InvalidArgument(f"{value!r} is out of range", bounds)
+            raise InvalidArgument(f"{told} is out of range", bounds if bounded else usual)
         return ns
 
+    def parse(value: str) -> int:
+        return inside(parse_duration(value), value)
+
     pattern = f"^{_NONZERO}{_DURATION[1:]}" if low_ns > 0 else rf"{_DURATION}|^\s*0\s*$"
-    form = f"a duration from {bounds}" if bounded else "a duration above 0, such as 10s"
+    form = f"a duration from {bounds}" if bounded else usual
     schema = {"type": "string", "pattern": pattern}
-    return Leaf((str,), schema, parse, form, "TIME", shown=format_duration, unit="_ns")
+    return Leaf((str,), schema, parse, form, "TIME", str, format_duration, "_ns", inside)
 
 
 def whole(low: int, high: int, *, of: str = "a whole number", unit: str = "") -> Leaf:

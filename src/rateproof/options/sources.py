@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from rateproof.errors import told_by
 from rateproof.options.declared import Verb
-from rateproof.options.kinds import Section, told_by
+from rateproof.options.kinds import Section
 
 __all__ = ["Sources"]
 

@@ -540,13 +540,18 @@ class _Run:
         first = left.kinds()[0]
         proof = course.proof = Confirmation((first.family, first.limit))
         kind = _sifted(left, proof, 1)
-        rounds = 0
+        rounds, lead_ns = 0, _LEAD_NS
         while kind is not None and rounds < _CONFIRMING:
             rounds += 1
             count_excluded(proof, left, kind, course.keys)
-            start_ns = sender.now_ns() + _LEAD_NS
+            now_ns = sender.now_ns()
+            start_ns = now_ns + lead_ns
             only = alone(proof, left)
             schedules = self._next(proof, left, kind, start_ns)
+            late_ns = sender.now_ns() - start_ns
+            if late_ns > 0:  # to plan took longer: the same phase of a clock, later
+                start_ns += -(-late_ns // window_of(kind)) * window_of(kind)
+            lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))
             if schedules and {*schedules} >= {*always(kind)}:
                 self._standing = (kind.limit, window_of(kind))
             histories = self._send(schedules, start_ns, window_of(kind)) if schedules else []

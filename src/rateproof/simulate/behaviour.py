@@ -4,8 +4,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Protocol
 
 from rateproof.events import REJECTED, UNKNOWN
+from rateproof.options.forms import RATE
 from rateproof.policy import Quota
-from rateproof.simulate.checks import check_rate
 from rateproof.simulate.programs.program import Plan, Program, Reply, Send
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
@@ -66,7 +66,7 @@ def rate_interval_ns(rate_per_s: float) -> int:
     Raises:
         InvalidArgument: a rate above a million, or below one event in 73 years.
     """
-    check_rate("rate", rate_per_s)
+    RATE.hold("rate", rate_per_s)
     return max(1, round(SECOND_NS / rate_per_s))
 
 

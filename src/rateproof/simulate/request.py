@@ -6,23 +6,19 @@ from typing import Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
-from rateproof.options.forms import FRAMING, MOST_DATA
+from rateproof.options.forms import FRAMING
 from rateproof.simulate.identities import IDENTITY_BYTES, place_identity
 from rateproof.simulate.target import Target
 
 __all__ = [
     "RequestTemplate",
-    "check_body",
     "check_headers",
-    "check_method",
     "shown_header",
 ]
 
 MAX_HEADERS = 100
 _MAX_HEADER_BYTES = 8_192
 
-# RFC 9110 section 9.1 tells methods apart by case; Requests does not, so small letters are out.
-_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,32}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")  # RFC 9110 section 5.6.2, a token
 _HEADER_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")  # section 5.5
 _LENGTH_EXPECTED = frozenset({"PATCH", "POST", "PUT"})  # RFC 9110 section 8.6: even without a body
@@ -44,16 +40,6 @@ _HARMLESS = frozenset(
         "user-agent",
     }
 )
-
-
-def check_method(method: str) -> None:
-    """Accept a method in capital letters, but for CONNECT, which asks for no resource.
-
-    Raises:
-        InvalidArgument: anything else.
-    """
-    if not isinstance(method, str) or not _METHOD.fullmatch(method) or method == "CONNECT":
-        raise InvalidArgument(f"method {method!r}", "such as GET, HEAD or POST, in capital letters")
 
 
 def check_headers(headers: tuple[tuple[str, str], ...], key: Part) -> None:
@@ -94,18 +80,6 @@ def check_headers(headers: tuple[tuple[str, str], ...], key: Part) -> None:
                 f"header {name!r} has the value {shown!r:.80}",
                 "up to 8192 characters of Latin-1 on one line, no blank at either end",
             )
-
-
-def check_body(body: bytes) -> None:
-    """Accept the bytes of a body, up to 1 MiB.
-
-    Raises:
-        InvalidArgument: anything else.
-    """
-    if not isinstance(body, bytes):
-        raise InvalidArgument(f"body is {type(body).__name__}", "bytes")
-    if len(body) > MOST_DATA:
-        raise InvalidArgument(f"a body of {len(body)} bytes", f"at most {MOST_DATA} (1 MiB)")
 
 
 def shown_header(name: str, value: str) -> str:

@@ -3,26 +3,22 @@
 import itertools
 import re
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, NamedTuple
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import REJECTED_STATUSES
 from rateproof.keyspec import Part
+from rateproof.options.declared import VERBS
+from rateproof.options.forms import BODY, STATUSES
+from rateproof.options.kinds import Leaf, duration, whole
 from rateproof.policy import Policy
 from rateproof.simulate.behaviour import Behaviour, describe
 from rateproof.simulate.behaviours.drip import Drip
-from rateproof.simulate.checks import check_count, check_duration, check_rate
 from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng
-from rateproof.simulate.request import (
-    RequestTemplate,
-    check_body,
-    check_headers,
-    check_method,
-    shown_header,
-)
+from rateproof.simulate.request import RequestTemplate, check_headers, shown_header
 from rateproof.simulate.target import Target, check_trust
 from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
@@ -34,7 +30,18 @@ MAX_CLIENTS = 1_000_000
 DEFAULT_KEY = Part("query", "clientId")
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_HOUR_NS = 3_600 * SECOND_NS
+_OPTIONS = {option.inside: option.kind for option in VERBS["simulate"].options}
+CLIENTS: Final[Leaf] = _OPTIONS["clients"]
+LAG_TOLERANCE: Final = duration(1_000, 3_600 * SECOND_NS)
+_TOLD = ("seed", "duration_ns", "timeout_ns", "connect_timeout_ns", "max_rate", "max_connections")
+_KINDS: Final[Mapping[str, Leaf]] = {
+    **{name: _OPTIONS[name] for name in (*_TOLD, "method")},
+    "max_requests": whole(0, 10**9),
+    "body": BODY,
+    "lag_tolerance_ns": LAG_TOLERANCE,
+    "start_ns": whole(0, MAX_DURATION_NS - 1),
+}
+"""The kinds of the values of a scenario, by name."""
 
 
 def fresh_seed() -> int:
@@ -66,8 +73,8 @@ class Group:
     connections: int = 1
 
     def __post_init__(self) -> None:
-        check_count("clients", self.clients, 1, MAX_CLIENTS)
-        check_count("connections", self.connections, 1, MAX_CLIENTS)
+        CLIENTS.hold("clients", self.clients)
+        CLIENTS.hold("connections", self.connections)
 
 
 class Client(NamedTuple):
@@ -155,37 +162,19 @@ class Scenario:
     def __post_init__(self) -> None:
         if not self.groups:
             raise InvalidArgument("a scenario without clients", "give at least one group")
-        check_count("connections in all", self.connection_count, 1, MAX_CLIENTS)
-        check_count("seed", self.seed, 0, 2**63 - 1)
-        if self.duration_ns is not None:
-            check_duration("duration_ns", self.duration_ns)
-        check_duration("timeout_ns", self.timeout_ns, low=1_000_000, high=_HOUR_NS)
-        if self.max_rate is not None:
-            check_rate("max_rate", self.max_rate)
-        if self.max_requests is not None:
-            check_count("max_requests", self.max_requests, 0, 10**9)
+        CLIENTS.hold("connections in all", self.connection_count)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in _KINDS and (value is not None or each.default is not None):
+                _KINDS[each.name].hold(each.name.removesuffix("_ns"), value)
         for status in self.rejected_statuses:
-            check_count("rejected status", status, 100, 999)
+            STATUSES.item.hold("rejected status", status)
         if not _NAMESPACE.fullmatch(self.namespace):
             raise InvalidArgument(
                 f"namespace {self.namespace!r}", "1 to 64 letters, digits, '.', '_' or '-'"
             )
         check_place(self.target, self.key)
-        check_method(self.method)
         check_headers(self.headers, self.key)
-        check_body(self.body)
-        self._check_connections()
-
-    def _check_connections(self) -> None:
-        if self.connect_timeout_ns is not None:
-            check_duration(
-                "connect_timeout_ns", self.connect_timeout_ns, low=1_000_000, high=_HOUR_NS
-            )
-        if self.max_connections is not None:
-            check_count("max_connections", self.max_connections, 1, MAX_CLIENTS)
-        check_duration("lag_tolerance_ns", self.lag_tolerance_ns, low=1_000, high=_HOUR_NS)
-        if self.start_ns is not None:
-            check_count("start_ns", self.start_ns, 0, MAX_DURATION_NS - 1)
         check_trust(self.target, ca_file=self.ca_file, insecure=self.insecure)
         for group in self.groups:
             if isinstance(group.behaviour, Drip) and group.behaviour.over_ns >= self.timeout_ns:

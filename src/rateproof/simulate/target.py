@@ -85,8 +85,14 @@ class Target:
 
     def answers(self, timeout_s: float = 2.0) -> bool:
         """True if a TCP connection can be opened within `timeout_s` seconds per address."""
+        return self.accepts(timeout_s) is True
+
+    def accepts(self, timeout_s: float = 2.0) -> bool | None:
+        """The same; None where no connection was refused either in that time."""
         try:
             socket.create_connection((self.host, self.port), timeout_s).close()
+        except TimeoutError:
+            return None
         except OSError:
             return False
         return True

@@ -60,8 +60,8 @@ def taken() -> "dict[str, Option]":
 def _read(name: str, option: "Option", value: Any) -> Any:
     """The value of an option."""
     __tracebackhide__ = True
-    from rateproof.errors import InvalidArgument
-    from rateproof.options.kinds import Leaf, Series, told_by
+    from rateproof.errors import InvalidArgument, told_by
+    from rateproof.options.kinds import Leaf, Series
 
     kind = option.kind
     if value is None and option.value() is None:

@@ -48,3 +48,18 @@ def open_limiter(request, monkeypatch) -> Iterator[Callable[..., Limiter]]:
         limiter.close()
     for name in names:
         remove(name)
+
+
+@pytest.fixture(scope="session")
+def django_project() -> None:
+    """Make this process one of a Django project: there can be one, and it stays."""
+    import django
+    from django.conf import settings
+
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "rateproof.django"],
+        SECRET_KEY="secret",
+    )
+    django.setup()

@@ -21,7 +21,7 @@ class OnFlask:
     def __init__(self, clock, **options):
         self.app = flask.Flask(__name__)
         self.limits = for_flask.RateLimit(
-            self.app, key="query:id|ip", capacity=CAPACITY, clock=clock, **options
+            self.app, key="query:id|ip", clock=clock, **{"capacity": CAPACITY} | options
         )
         for number, (path, policy) in enumerate(PATHS.items()):
             view = self.limits.limit(policy)(lambda: "hello")
@@ -115,6 +115,24 @@ def test_what_an_address_took_of_one_policy_does_not_count_for_another(kind, clo
     fresh(server, CAPACITY, "/other")  # most of its places are held, by many
     assert server.ask("203.0.113.7", "new", "/other") == 200
     assert server.ask("203.0.113.7", "newer", "/other") == 503
+
+
+def test_a_request_that_needs_two_places_and_finds_one_takes_none(clock):
+    server = OnFlask(clock, capacity=1500)  # so a share is of two places
+    limit, policy = server.limits.limit, "fixed-window 9 per 1h"
+    one, other = limit(policy), limit(policy, key="query:id+path")
+    server.app.add_url_rule("/one", view_func=one(lambda: "hello"), endpoint="one")
+    server.app.add_url_rule("/two", view_func=one(other(lambda: "hello")), endpoint="two")
+    assert flood(server, 1500, path="/one")[-1] == 503
+    address = "198.51.100.1"
+    assert server.ask(address, "first", "/one") == 200
+    for identity in ("second", "third"):
+        answer = server.answer(address, identity, "/two")
+        assert answer.status_code == 503
+        assert answer.headers["RateLimit"].startswith('"fixed-window-9-per-1h";r=9')
+    assert server.ask(address, "fourth", "/one") == 200
+    assert server.ask(address, "fifth", "/one") == 503
+    assert server.ask("198.51.100.2", "sixth", "/two") == 200
 
 
 def test_a_request_that_lacks_one_place_is_charged_for_nothing(clock):

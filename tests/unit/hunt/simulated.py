@@ -123,8 +123,8 @@ class Knows6000(Limiter):
     known = 6_000
 
 
-def transport(limiter, jitter=0):
-    """A transport in which time is computed: each connection has an answer after a millisecond.
+def transport(limiter, jitter=0, takes=MS):
+    """A transport in which time is computed: each connection has an answer after so long.
 
     Where there is jitter, decisions fall anywhere in twice that, and are told so. Of the clients,
     those who keep to a schedule and the crowds come.
@@ -145,16 +145,18 @@ def transport(limiter, jitter=0):
                     for at, requests in group.behaviour.steps:
                         for turn in range(requests):
                             lane = turn % group.connections
-                            free[lane] = max(at, free[lane]) + MS
+                            free[lane] = max(at, free[lane]) + takes
                             client = identity_of(scenario.namespace, number)
-                            queue.append((free[lane] - MS, client, lane))
+                            queue.append((free[lane] - takes, client, lane))
                 number += 1
         decided = [
-            (at + draws.randrange(jitter + 1), at, client, lane) for at, client, lane in queue
+            (at + draws.randrange(jitter + 1), at, client, lane)
+            for at, client, lane in queue
+            if at < scenario.duration_ns
         ]
         for now, at, client, lane in sorted(decided):
             passed = limiter.passes(client, lane, start + now)
-            received = start + now + draws.randrange(jitter + 1)
+            received = start + now + takes - MS + draws.randrange(jitter + 1)
             log.append(
                 Event(
                     key=client, sent_ns=start + at, received_ns=received, connection=lane,

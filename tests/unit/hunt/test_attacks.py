@@ -4,7 +4,7 @@ import itertools
 from collections import defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof.hunt.exploration.attacks import FAMILIES, TICK_NS, attack
@@ -142,13 +142,11 @@ def test_a_clock_of_whole_seconds_breaks_a_moment_before_a_long_window_is_over()
     assert broken("tick", TICK_NS) >= len(phases) / 2
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.sampled_from(sorted(FAMILIES)), st.integers(1, W - 1), st.integers(0, W))
 def test_no_family_breaks_an_exact_limiter(family, edge_ns, start):
     assert worst(exact, attack(family, POLICY, 0, edge_ns), start) <= N
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(
     st.sampled_from(sorted(FAMILIES)),
     st.sampled_from(["5 per 5s", "1 per 1ns", "1000000000 per 1s", "5 per 1s; 20 per 10s"]),

@@ -2,7 +2,7 @@
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof.events import Event, EventLog
@@ -23,7 +23,6 @@ def starts(bench):
     return [group.behaviour.steps[0][0] for group in bench.groups[: len(bench.owners)]]
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 40), st.integers(3, 9), st.none() | st.floats(10, 1_000))
 def test_clients_that_may_begin_any_time_are_never_more_than_a_server_can_answer(
     count, tries, max_rate
@@ -37,7 +36,6 @@ def test_clients_that_may_begin_any_time_are_never_more_than_a_server_can_answer
     assert all(b - a >= 5 / rate * SECOND - 2 for a, b in pairs)
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 40), st.integers(1, 500), st.integers(3, 9), st.none() | st.floats(1, 1_000))
 def test_beside_the_first_as_many_have_a_seat_as_can_begin_within_the_spread(
     count, requests, tries, max_rate
@@ -84,7 +82,6 @@ def test_others_come_once_with_all_the_clients():
     assert sum(group.clients * group.behaviour.identities for group in crowd) == 100
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 30), st.none() | st.floats(10, 1_000))
 def test_a_run_lasts_until_everything_is_sent(count, max_rate):
     bench = Bench.of([FIVE] * count, 3, max_rate=max_rate)

@@ -68,6 +68,8 @@ def test_our_own_server_is_never_started_where_another_listens(monkeypatch):
     assert server_for(hunt.TestSettings.told()) is None
     with pytest.raises(Unreachable, match="something listens"):
         server_for(hunt.TestSettings.told(own=True))
+    with pytest.raises(InvalidArgument, match="--self with --start"):
+        server_for(hunt.TestSettings.told(own=True, start="true"))
 
 
 @pytest.mark.parametrize(

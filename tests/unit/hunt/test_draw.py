@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof.hunt.exploration.attacks import FAMILIES, attack
@@ -33,7 +33,6 @@ policies = st.sampled_from(
 ).map(Policy.parse)
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds, st.integers(1, 10**6), policies)
 def test_equal_seeds_draw_equal_iterations(seed, iteration, policy):
     first, second = draw(seed, iteration, policy), draw(seed, iteration, policy)
@@ -64,14 +63,12 @@ def test_different_seeds_and_iterations_draw_different_traffic():
     assert len({draw(1, number, POLICY).scenario_seed for number in range(1, 51)}) == 50
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds, st.integers(0, 100))
 def test_every_shape_comes_once_in_each_turn(seed, turn):
     numbers = range(turn * len(SHAPES) + 1, (turn + 1) * len(SHAPES) + 1)
     assert {draw(seed, number, POLICY).shape for number in numbers} == set(SHAPES)
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds, st.integers(1, 10**6), policies)
 def test_what_is_drawn_is_within_bounds_and_makes_a_scenario(seed, iteration, policy):
     drawn = draw(seed, iteration, policy)
@@ -104,7 +101,6 @@ def test_after_the_book_some_clients_race_and_some_press_the_edge_that_can_be_wa
         assert families == (FAMILIES.keys() - {"chain"}) | chains
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds)
 def test_the_opening_book_covers_every_family_of_faults_in_three_iterations(seed):
     attacks = [attack for number in (1, 2, 3) for attack in draw(seed, number, POLICY).attacks]
@@ -117,7 +113,6 @@ def test_the_opening_book_covers_every_family_of_faults_in_three_iterations(seed
     assert sum(durations) <= 15 * SECOND
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds)
 def test_edges_are_pressed_at_many_phases(seed):
     starts = [at for attack in draw(seed, 2, POLICY).attacks for at in attack.starts]
@@ -156,7 +151,6 @@ def test_a_quota_that_no_other_delays_is_pressed_by_a_burst_above_its_limit(text
     assert min(attack.recipe.requests for attack in first) > 100
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds, st.integers(1, 100), st.booleans())
 def test_an_iteration_of_one_quota_of_5_s_is_over_in_8_s(seed, number, near):
     found = lead(100_000_000, 101_000_000, "late race") if near else None
@@ -168,7 +162,6 @@ def lead(edge_ns, margin_ns, family="opening"):
     return Lead(attack(family, POLICY, 0, edge_ns), margin_ns)
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds, st.integers(0, 20))
 def test_every_second_iteration_tries_the_lead_again_at_half_the_distance(seed, turn):
     found = lead(100_000_000, 101_000_000)
@@ -183,7 +176,6 @@ def test_every_second_iteration_tries_the_lead_again_at_half_the_distance(seed, 
     assert closer == draw(seed, 5 + 2 * turn, POLICY, lead=found), "same answers, same draw"
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(seeds)
 def test_a_limit_on_the_rate_bounds_the_others_too(seed):
     drawn = draw(seed, 3, POLICY, max_rate=100)

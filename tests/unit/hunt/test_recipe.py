@@ -1,7 +1,7 @@
 """Recipes: what they refuse, what they say, and that what they say can be read again."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rateproof import hunt
@@ -38,13 +38,11 @@ def told(*argv):
     return hunt.TestSettings.told(**vars(parse(argv))).recipe
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(recipes())
 def test_its_options_give_the_recipe_again(recipe):
     assert told("test", *recipe.options()) == recipe
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(recipes())
 def test_it_makes_a_scenario_of_one_client_and_the_others(recipe):
     scenario = Scenario(target=TARGET, groups=(recipe.client(), *recipe.crowd()), seed=1)

@@ -4,6 +4,7 @@ import pytest
 
 from rateproof.events import Event, EventLog
 from rateproof.hunt.recipe import Phase
+from rateproof.hunt.shrinking.edits import Draft, edits
 from rateproof.hunt.shrinking.trace import retrace
 from rateproof.policy import Policy
 from rateproof.prove import judge
@@ -27,12 +28,12 @@ def row(key, at, *, admitted=True, late_ns=1_000_000):
     )
 
 
-def traced(rows, metadata=None):
+def traced(rows, metadata=None, policy=POLICY):
     log = EventLog({"start_ns": START} | (metadata or {}))
     log.extend(rows)
-    verdict = judge(log, POLICY, claims=frozenset({CLAIM}))
+    verdict = judge(log, policy, claims=frozenset({CLAIM}))
     assert verdict.outcome == "violated"
-    return retrace(log, verdict, POLICY, CLAIM)[0]
+    return retrace(log, verdict, policy, CLAIM)[0]
 
 
 BOUNDARY = [(0, True), *[(4.9, True)] * 4, *[(5.1, True)] * 4, (5.1, False)]
@@ -66,6 +67,21 @@ def test_the_connections_are_those_of_the_clients_group():
     }
     rows = [row(identity_of("n", 4), 0) for _ in range(9)]
     assert traced(rows, {"scenario": scenario}).starts[0].connections == 9
+
+
+@pytest.mark.parametrize("policy", ["20 per 1h", "20 per 1h; 5 per 1s"])
+def test_instants_of_a_long_window_stay_apart(policy):
+    """All that came within 36 s was told as one burst, which another quota denies."""
+    rows = [row(b"a", at + 0.25) for at in (0, 1.1, 2.2, 3.3, 4.4) for _ in range(5)]
+    rows += [row(b"other", 0.75)]
+    trace = traced(rows, {"epoch_ns": 1_000 * SECOND}, Policy.parse(policy))
+    seen = trace.starts[0]
+    assert str(seen.schedule) == "5 at 0 s, 5 at 1.1 s, 5 at 2.2 s, 5 at 3.3 s, 5 at 4.4 s"
+    assert str(seen.others) == "1 at 0.5 s"
+    assert seen.phase.at_ns == 1_000 * SECOND + SECOND // 4
+    for edit in edits(Draft.of(seen), trace.window_ns):
+        simpler = edit(Draft.of(seen)).recipe()
+        assert simpler is None or simpler.span_ns <= seen.span_ns + SECOND // 10
 
 
 @pytest.mark.parametrize("others", [0, 7, 3_000])

@@ -10,6 +10,7 @@ import pytest
 from rateproof.events import Event, EventLog
 from rateproof.hunt import session
 from rateproof.hunt import settings as hunt_settings
+from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.worst import search
@@ -19,7 +20,9 @@ from rateproof.hunt.worst.search import find_worst
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.prove.terms import Tolerance
+from rateproof.simulate.behaviours.schedule import Schedule
 from tests.unit.hunt.simulated import (
+    Bucket,
     Forgets,
     LetsGo,
     Limiter,
@@ -74,6 +77,23 @@ def test_the_worst_is_found_with_its_growth(monkeypatch, limiter, most, growth):
     assert worst.to_json()["certain"] == most
 
 
+@pytest.mark.parametrize(
+    ("seconds", "most", "said"),
+    [(10, 9, ""), (6, 8, ""), (2, None, "worst: there was no time for one run")],
+)
+def test_of_a_slow_server_the_known_schedule_is_repeated_first(seconds, most, said, capsys):
+    """Bursts of 320 on one connection took 100 s: nothing was found in 10 s."""
+    settings = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=Policy.parse("5 per 5s")
+    )
+    rig = Rig(settings, transport(Bucket(), takes=S // 2), threading.Event())
+    known = [Recipe(Schedule.parse("8 at 0 s"), phase=Phase(0, 5 * S))]
+    worst = find_worst(rig, FIVE, known, time.monotonic_ns() + seconds * S, S // 2)
+    assert (worst and worst.certain) == most
+    assert said in capsys.readouterr().err
+    assert worst is None or not worst.growth, "a burst that is cut short says nothing of it"
+
+
 class TwoQuotas(Limiter):
     """5 in 1 s and 12 in 4 s, by so many counters."""
 
@@ -99,7 +119,7 @@ def test_of_two_quotas_each_has_a_worst_of_its_own(monkeypatch, counters, quota,
 def test_quotas_that_are_violated_together_share_the_time_and_each_is_sought_once(monkeypatch):
     sought = []
     monkeypatch.setattr(
-        session, "find_worst", lambda _, quota, __, until: sought.append((str(quota), until))
+        session, "find_worst", lambda _, quota, __, until, ___: sought.append((str(quota), until))
     )
     policy = Policy.parse("5 per 1s; 12 per 4s")
     settings = hunt_settings.TestSettings.told(
@@ -107,7 +127,7 @@ def test_quotas_that_are_violated_together_share_the_time_and_each_is_sought_onc
     )
     hunt = session.Hunt(Rig(settings, None, threading.Event()))
     quotas = [SimpleNamespace(outcome="violated")] * 2
-    iteration = SimpleNamespace(verdict=SimpleNamespace(quotas=quotas))
+    iteration = SimpleNamespace(verdict=SimpleNamespace(quotas=quotas), answer_ns=0)
     before = time.monotonic_ns()
     for _ in range(2):
         assert list(hunt.worst(iteration)) == []

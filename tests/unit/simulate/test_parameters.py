@@ -8,19 +8,20 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named
 from rateproof.simulate.programs.arrivals import INTERVALS
-from rateproof.simulate.programs.parameters import bounds_of, meanings
+from rateproof.simulate.programs.parameters import kind_of, meanings
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_every_parameter_has_bounds_a_default_within_them_and_a_meaning(name: str) -> None:
-    kind: Any = BEHAVIOURS[name]
-    means = meanings(kind)
-    assert list(means) == [each.name for each in fields(kind)]
-    for each in fields(kind):
-        bounds = bounds_of(each)
-        bounds.check(each.name, each.default)
+    behaviour: Any = BEHAVIOURS[name]
+    means = meanings(behaviour)
+    assert list(means) == [each.name for each in fields(behaviour)]
+    for each in fields(behaviour):
+        kind = kind_of(each)
+        if kind is not None:
+            kind.hold(each.name, each.default)
         assert means[each.name].endswith((".", ";")), each
-        assert each.name.endswith("_ns") == (bounds.kind == "duration")
+        assert each.name.endswith("_ns") == (kind is not None and kind.unit == "_ns")
 
 
 def test_every_distribution_says_what_it_takes_and_what_it_must_be_given() -> None:

@@ -6,15 +6,10 @@ import pytest
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
-from rateproof.options.forms import FRAMING, MOST_DATA
+from rateproof.options.forms import BODY, FRAMING, METHOD, MOST_DATA
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.identities import IDENTITY_BYTES, identity_of, place_identity
-from rateproof.simulate.request import (
-    RequestTemplate,
-    check_body,
-    check_headers,
-    check_method,
-)
+from rateproof.simulate.request import RequestTemplate, check_headers
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 
@@ -169,7 +164,7 @@ def test_both_transports_put_the_identity_at_the_same_place(key: Part) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "M-SEARCH", "X" * 32, "A1!#$%&'*+.^_`|~-"])
 def test_a_token_in_capital_letters_is_a_method(method: str) -> None:
-    check_method(method)
+    METHOD.hold("method", method)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +172,7 @@ def test_a_token_in_capital_letters_is_a_method(method: str) -> None:
 )
 def test_what_is_no_method_is_refused(method: Any) -> None:
     with pytest.raises(InvalidArgument, match="method"):
-        check_method(method)
+        METHOD.hold("method", method)
 
 
 def test_headers_of_every_allowed_form_are_accepted() -> None:
@@ -225,10 +220,10 @@ def test_a_cookie_of_the_scenario_would_hide_a_cookie_with_the_identity() -> Non
 
 
 def test_a_body_is_bytes_up_to_a_mebibyte() -> None:
-    check_body(b"")
-    check_body(b"x" * MOST_DATA)
+    BODY.hold("body", b"")
+    BODY.hold("body", b"x" * MOST_DATA)
     with pytest.raises(InvalidArgument, match="1048577 bytes"):
-        check_body(b"x" * (MOST_DATA + 1))
+        BODY.hold("body", b"x" * (MOST_DATA + 1))
     wrong: Any = "text"
     with pytest.raises(InvalidArgument, match="str"):
-        check_body(wrong)
+        BODY.hold("body", wrong)

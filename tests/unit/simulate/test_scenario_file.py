@@ -274,8 +274,8 @@ BAD = [
     (f"seed = true\n{ONE}", "line 1: seed: True is true or false, not a whole number"),
     (f"policy = 'five'\n{ONE}", "line 1: policy: 'five' is not a policy"),
     (f"key = 'ip'\n{ONE}", "line 1: key: key 'ip' has no place for an identity"),
-    (f"method = 'get'\n{ONE}", "line 1: method: method 'get'"),
-    (f"method = 'CONNECT'\n{ONE}", "line 1: method: method 'CONNECT'"),
+    (f"method = 'get'\n{ONE}", "line 1: method: 'get'"),
+    (f"method = 'CONNECT'\n{ONE}", "line 1: method: 'CONNECT'"),
     (f"headers = 'A: b'\n{ONE}", "line 1: headers: 'A: b' is a text, not a table"),
     (f"headers = {{ A = 1 }}\n{ONE}", "line 1: headers.A: 1 is a whole number, not a text"),
     (f"headers.'A B' = ''\n{ONE}", "line 1: headers.'A B': header name 'A B'"),
@@ -352,7 +352,7 @@ SUBTLE = [
     ),
     (
         f"{ONE}count = 1_000_000\n{ONE}",
-        "line 1: clients: 1000001 connections in all (at most 1000000)",
+        "line 1: clients: connections in all: 1000001 is out of range (a whole",
     ),
 ]
 
@@ -481,7 +481,7 @@ def test_a_bad_group_hides_no_error_of_the_others(tmp_path: Path) -> None:
     assert "3 errors" in told
     assert "line 2: clients[0].behaviour: 'nobody'" in told
     assert "line 3: clients[1]: edge is 300ms" in told
-    assert "clients: 1800001 connections in all" in told
+    assert "clients: connections in all: 1800001" in told
 
 
 def test_a_policy_that_is_no_policy_is_the_only_error(tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_a_policy_that_is_no_policy_is_the_only_error(tmp_path: Path) -> None:
 def test_a_rate_that_is_hardly_any_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "slow.toml"
     path.write_text(f"seed = 1\nmax_rate = 1e-300\n{ONE}")
-    with pytest.raises(InvalidArgument, match="line 2: max_rate: max_rate is 1e-300"):
+    with pytest.raises(InvalidArgument, match="line 2: max_rate: 1e-300"):
         load(path)
     path.write_text(f"{ONE}rate = 1e-300\n")
     with pytest.raises(InvalidArgument, match="73 years"):

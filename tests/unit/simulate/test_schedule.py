@@ -62,7 +62,7 @@ def test_it_attacks_the_edge_of_a_window_that_its_first_request_opens() -> None:
         ("1 at soon", "soon"),
         ("1 at 5", "'5'"),
         ("-1 at 0s", "-1 at 0s"),
-        ("0 at 0s", "requests of a step is 0"),
+        ("0 at 0s", "requests of a step: 0"),
         ("1000001 at 0s", "1000001"),
         ("1 at 1s, 1 at 1000ms", "1 s after one at 1 s"),
         ("1 at 2s, 1 at 1s", "1 s after one at 2 s"),

@@ -61,22 +61,24 @@ class SharedLimiter(Generic[R]):
 
         Charges on different keys cannot be made at one instant. They are looked
         at first and the one that would be denied is tried first, so only a race
-        with another request can leave some made, or two new keys of an address with
-        one place left of its share: that is stricter, never looser.
+        with another request can leave some made: that is stricter, never looser.
         """
         limiter, guarded = self._opened(charges[0].policy)
         if len(charges) == 1:
             key, cost, policy = charges[0]
             return guarded.hit(key, request, cost, policy)
         decisions = [limiter.peek(key, cost, policy=policy) for key, cost, policy in charges]
+        lacking = guarded.lacking([(key, policy) for key, _, policy in charges], request)
 
         def passes(index: int) -> bool:
-            key, _, policy = charges[index]
-            return decisions[index].admitted and not guarded.lacks_place(key, request, policy)
+            return decisions[index].admitted and lacking[index] is None
 
         for index in sorted(range(len(charges)), key=passes):
             key, cost, policy = charges[index]
-            decisions[index] = guarded.hit(key, request, cost, policy)
+            if lack := lacking[index]:
+                decisions[index] = guarded.refuse(*lack, request)
+            else:
+                decisions[index] = guarded.hit(key, request, cost, policy)
             if not decisions[index].admitted:
                 break
         return _combined(decisions)

@@ -1,9 +1,10 @@
 """Whose new keys take the places of a limiter: by the address that a request counts under."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from rateproof.enforce.decision import Decision
 from rateproof.enforce.http.addresses import ClientAddress, Networks
@@ -17,6 +18,7 @@ from rateproof.policy import Policy
 __all__ = ["FORWARDED", "Flooding", "check_flood_exempt"]
 
 R = TypeVar("R")
+Lacking: TypeAlias = tuple[Room, int]
 
 _log = logging.getLogger("rateproof")
 
@@ -69,9 +71,8 @@ class Flooding(Generic[R]):
     def hit(self, key: bytes, request: R, cost: int = 1, policy: Policy | None = None) -> Decision:
         """`Limiter.hit` for the key of a request."""
         room = self.room(policy)
-        refused = self._refusal(room, key, request)
-        if refused is not None:
-            return refused
+        if lacking := self._lacking(room, key, request):
+            return self.refuse(*lacking, request)
         decision = self._limiter.hit(key, cost, policy=policy)
         self._note(room, decision, cost, request)
         return decision
@@ -81,43 +82,19 @@ class Flooding(Generic[R]):
     ) -> Decision:
         """`Limiter.ahit` for the key of a request."""
         room = self.room(policy)
-        refused = self._refusal(room, key, request)
-        if refused is not None:
-            return refused
+        if lacking := self._lacking(room, key, request):
+            return self.refuse(*lacking, request)
         decision = await self._limiter.ahit(key, cost, policy=policy)
         self._note(room, decision, cost, request)
         return decision
 
-    def lacks_place(self, key: bytes, request: R, policy: Policy | None = None) -> bool:
-        """True if `hit` would refuse the key a place."""
-        return self._wait_ns(self.room(policy), key, request) is not None
+    def lacking(self, keys: Iterable[tuple[bytes, Policy]], request: R) -> list[Lacking | None]:
+        """What `refuse` wants of each key that lacks a place, once those before it have theirs."""
+        new: Counter[bytes] = Counter()
+        return [self._lacking(self.room(policy), key, request, new) for key, policy in keys]
 
-    def take(self, room: Room, request: R) -> None:
-        """Note that a new key of this request took a place; the request has been decided."""
-        try:
-            room.take(self._taker(self._view(request)))
-        except StoreError as error:
-            self._fails(error)
-
-    def _note(self, room: Room | None, decision: Decision, cost: int, request: R) -> None:
-        if room is not None and room.took(decision, cost):
-            self.take(room, request)
-
-    def _wait_ns(self, room: Room | None, key: bytes, request: R) -> int | None:
-        """The time until a key may have the place that it needs; None: it may now, or has one."""
-        if room is None or not room.crowded:
-            return None
-        try:
-            return None if room.knows(key) else room.wait_ns(self._taker(self._view(request)))
-        except StoreError as error:
-            self._fails(error)
-            return None
-
-    def _refusal(self, room: Room | None, key: bytes, request: R) -> Decision | None:
-        """The decision about a request whose key may not have a place; said on stderr once."""
-        wait_ns = self._wait_ns(room, key, request)
-        if room is None or wait_ns is None:
-            return None
+    def refuse(self, room: Room, wait_ns: int, request: R) -> Decision:
+        """Decide about a request whose key may not have a place; said on stderr once."""
         view = self._view(request)
         if not self._said:
             self._said = True
@@ -132,6 +109,37 @@ class Flooding(Generic[R]):
                 hint,
             )
         return room.refuse(wait_ns)
+
+    def take(self, room: Room, request: R) -> None:
+        """Note that a new key of this request took a place; the request has been decided."""
+        try:
+            room.take(self._taker(self._view(request)))
+        except StoreError as error:
+            self._fails(error)
+
+    def _note(self, room: Room | None, decision: Decision, cost: int, request: R) -> None:
+        if room is not None and room.took(decision, cost):
+            self.take(room, request)
+
+    def _lacking(
+        self, room: Room | None, key: bytes, request: R, new: Counter[bytes] | None = None
+    ) -> Lacking | None:
+        """The room in which a key lacks a place, and the time until it may have one.
+
+        `new` counts the places that keys of the same request need, by their tables.
+        """
+        if room is None or not room.crowded:
+            return None
+        new = Counter() if new is None else new
+        try:
+            if room.knows(key):
+                return None
+            new[room.table] += 1
+            wait_ns = room.wait_ns(self._taker(self._view(request)), new[room.table])
+        except StoreError as error:
+            self._fails(error)
+            return None
+        return None if wait_ns is None else (room, wait_ns)
 
     def _fails(self, error: StoreError) -> None:
         if not self._failed:

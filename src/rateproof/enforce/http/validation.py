@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeGuard, TypeVar
 from rateproof.errors import InvalidArgument
 
 __all__ = [
+    "checked_flag",
     "checked_name",
     "checked_status",
     "checked_texts",
@@ -37,6 +38,13 @@ def checked_whole(what: str, value: object, least: int, most: int) -> int:
     """A whole number within bounds, both included."""
     if not is_whole(value) or not least <= value <= most:
         raise InvalidArgument(f"{what} {value!r}", f"a whole number from {least} to {most}")
+    return value
+
+
+def checked_flag(what: str, value: object) -> bool:
+    """True or False, and nothing that only counts as one: `"false"` is true."""
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{what} {value!r}", "True or False")
     return value
 
 

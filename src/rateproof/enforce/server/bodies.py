@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BODY_BYTES", "BodyReader"]
+__all__ = ["BODY_BYTES", "BodyReader", "has_body"]
 
 BODY_BYTES: Final = 1 << 20
 """Of a longer body the rest is left unread, and the connection is closed."""
@@ -30,13 +30,12 @@ class BodyReader:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         answer = self._app(environ, start_response)
-        # That a body comes in chunks is not told.
-        if "CONTENT_LENGTH" in environ or environ["REQUEST_METHOD"] not in _BODILESS:
+        if has_body(environ):
             self._read(environ)
         return answer
 
     def _read(self, environ: WSGIEnvironment) -> None:
-        if "HTTP_EXPECT" in environ or not self._turns.acquire(blocking=False):
+        if not self._turns.acquire(blocking=False):
             return
         try:
             left, body = BODY_BYTES, environ["wsgi.input"]
@@ -44,3 +43,9 @@ class BodyReader:
                 left -= len(piece)
         finally:
             self._turns.release()
+
+
+def has_body(environ: WSGIEnvironment) -> bool:
+    """True of a request with a body that is sent unasked, or may be: not every chunk is told of."""
+    told = "CONTENT_LENGTH" in environ or environ["REQUEST_METHOD"] not in _BODILESS
+    return told and "HTTP_EXPECT" not in environ

@@ -18,6 +18,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import MPServer
 
+from rateproof.enforce.http.asgi import AsgiApplication
 from rateproof.enforce.server.bodies import BodyReader
 from rateproof.enforce.server.listening import accepts
 from rateproof.errors import RateproofError
@@ -48,10 +49,12 @@ def run(
     workers: int,
     bound: socket.socket,
     announce: Callable[[], None],
+    entry: Callable[[WSGIApplication], AsgiApplication] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; what SIGHUP does stays as it is.
 
-    Each worker makes the application by `make`, which can be pickled. The socket stays bound, so
+    Each worker makes the application by `make`, which can be pickled, and serves it over ASGI
+    where there is an `entry`. The socket stays bound, so
     that nobody takes the port before the workers have it. `announce` is called once they accept.
     Workers that die are replaced, unless one dies ten times within a minute.
 
@@ -62,7 +65,8 @@ def run(
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as the workers' sockets have
     _raise_file_limit()
     start = _Start(ip, port, announce)
-    server = _server(ip, port, workers, start)
+    interface = Interfaces.WSGI if entry is None else Interfaces.ASGINL
+    server = _server(ip, port, workers, interface, start)
     # granian's own answer to it replaces the workers, and drops their connections.
     server.on_startup(
         functools.partial(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
@@ -71,7 +75,7 @@ def run(
     try:
         with _signals(start):
             server.serve(
-                target_loader=functools.partial(_load, make, os.getpid()), wrap_loader=False
+                target_loader=functools.partial(_load, make, entry, os.getpid()), wrap_loader=False
             )
     except SystemExit as stop:  # the workers die as often as they are replaced
         raise RateproofError(
@@ -125,16 +129,16 @@ class _Server(MPServer):
             self.respawned_wrks.clear()
 
 
-def _server(ip: str, port: int, workers: int, start: "_Start") -> MPServer:
+def _server(ip: str, port: int, workers: int, interface: Interfaces, start: "_Start") -> MPServer:
     handler = {"class": "logging.StreamHandler", "formatter": "generic"}  # to stderr
     server = _Server(
         "rateproof",
         address=ip,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=interface,
         http=HTTPModes.http1,
         workers=workers,
-        blocking_threads=_THREADS,
+        blocking_threads=_THREADS if interface == Interfaces.WSGI else 1,
         backlog=_BACKLOG,
         backpressure=_CONNECTIONS,
         respawn_failed_workers=True,
@@ -227,7 +231,11 @@ def _beat(handler: Callable[[int, FrameType | None], None]) -> None:
     signal.setitimer(signal.ITIMER_REAL, _BEAT_S, _BEAT_S)
 
 
-def _load(make: Callable[[], WSGIApplication], parent: int) -> WSGIApplication:
+def _load(
+    make: Callable[[], WSGIApplication],
+    entry: Callable[[WSGIApplication], AsgiApplication] | None,
+    parent: int,
+) -> WSGIApplication | AsgiApplication:
     """Prepare a worker process, and make the application that it serves."""
     # granian mixes the environment into every request: HTTP_X_CLIENT_ID there would become a
     # header that every client seems to have sent.
@@ -235,7 +243,7 @@ def _load(make: Callable[[], WSGIApplication], parent: int) -> WSGIApplication:
         del os.environ[name]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal tells all: the parent is enough
     _beat(functools.partial(_follow, parent))
-    return BodyReader(make(), _READERS)
+    return BodyReader(make(), _READERS) if entry is None else entry(make())
 
 
 def _follow(parent: int, *_: int | FrameType | None) -> None:

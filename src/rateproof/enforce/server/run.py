@@ -1,6 +1,7 @@
 """Serving: a port, the limiter behind it, and whichever HTTP server is installed."""
 
 import functools
+import itertools
 import json
 import os
 import signal
@@ -9,15 +10,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from wsgiref.types import WSGIApplication
 
 from rateproof import __version__
 from rateproof.core import INSTALL, active_core
+from rateproof.enforce.server.asgi_entry import AsgiEntry
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.listening import bound_socket, url_of
 from rateproof.enforce.server.reload import Reloader
 from rateproof.enforce.server.settings import ServerSettings
 from rateproof.enforce.server.worker import Worker, greeting, limiter_of
-from rateproof.enforce.stores import remove
+from rateproof.enforce.stores import NETWORK_SCHEMES, remove
 from rateproof.output import emit, say
 
 __all__ = ["serve"]
@@ -97,13 +100,22 @@ def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
         announce = functools.partial(_announce, replace(settings, workers=1))
         werkzeug_server.run(Worker(board), bound, announce)
     else:
-        if settings.proxies:
+        entry = _entry(settings)
+        if settings.proxies and entry is None:
             taken = f"{settings.proxy_header.replace('-', '_')} for {settings.proxy_header}"
             drop = "the proxies must drop field names with an underscore"
             say(f"WARNING: {drop}: granian takes {taken}")
         make, count = functools.partial(Worker, board), settings.worker_count
         announce = functools.partial(_announce, settings)
-        granian_server.run(make, count, bound, announce)
+        granian_server.run(make, count, bound, announce, entry)
+
+
+def _entry(settings: ServerSettings) -> Callable[[WSGIApplication], AsgiEntry] | None:
+    """The way to serve over ASGI, where the key is read from fields."""
+    parts = itertools.chain.from_iterable(settings.key.alternatives)
+    if not any(part.kind in {"header", "cookie"} for part in parts):
+        return None
+    return functools.partial(AsgiEntry, waits=settings.location.startswith(NETWORK_SCHEMES))
 
 
 def _announce(settings: ServerSettings) -> None:

@@ -1,13 +1,15 @@
 """Protocols: the methods that a limiter calls of a store, and of a policy's tables in it."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Ruling
 from rateproof.policy import Quota
 
-__all__ = ["Ledger", "Store", "Tables"]
+__all__ = ["Ledger", "Store", "Tables", "at_once"]
+
+T = TypeVar("T")
 
 
 class Ledger(Protocol):
@@ -103,3 +105,13 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of everything, once or more often; deciding afterwards is a StoreError."""
         ...
+
+
+def at_once(decision: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing, as `hit` and `ahit` have one body."""
+    try:
+        decision.send(None)
+    except StopIteration as end:
+        done: T = end.value
+        return done
+    raise RuntimeError("it waits")

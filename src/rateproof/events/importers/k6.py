@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rateproof.errors import LogError
+from rateproof.errors import LogError, told_by
 from rateproof.events.imported import (
     DEFAULT_KEY,
     identity_of,
@@ -67,10 +67,8 @@ def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> Event
     begin_ns = min((sent_ns for _, sent_ns, _, _ in found), default=0)
     log = EventLog({"imported_from": "k6", "clock": "CLOCK_REALTIME"})
     for place, sent_ns, data, noted in found:
-        try:
+        with told_by(place):
             log.append(_event(data, sent_ns if noted else begin_ns, key))
-        except LogError as error:
-            raise LogError(f"{place}: {error.message}", error.hint) from error
     return log
 
 
@@ -89,10 +87,8 @@ def _requests(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, int, dic
         data = row.get("data")
         if not isinstance(data, dict):
             raise LogError(f"{place}: data is {data!r}", _FORM)
-        try:
+        with told_by(place):
             value_ns, time_ns = _ns(data.get("value")), instant_ns(data.get("time"))
-        except LogError as error:
-            raise LogError(f"{place}: {error.message}", error.hint) from error
         metric, time = row["metric"], data["time"]
         if duration is None and metric == _DURATION:
             duration = place, time_ns - value_ns, data

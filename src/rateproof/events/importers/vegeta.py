@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from rateproof.errors import LogError
+from rateproof.errors import LogError, told_by
 from rateproof.events.imported import (
     DEFAULT_KEY,
     identity_of,
@@ -120,11 +120,9 @@ def _log_of(rows: Iterable[tuple[str, dict[str, Any]]], key: KeySpec, form: str)
     log = EventLog({"imported_from": "vegeta", "clock": "CLOCK_REALTIME"})
     seen: set[tuple[str, int]] = set()
     for place, row in rows:
-        try:
+        with told_by(place):
             event = _event(row, key, form)
             log.append(event)
-        except LogError as error:
-            raise LogError(f"{place}: {error.message}", error.hint) from error
         number = str(row.get("attack")), event.sequence
         if number in seen:
             problem = f"{place}: seq {number[1]} of attack {number[0]!r} is there a second time"

@@ -136,7 +136,8 @@ def _advice(totals: Totals) -> Iterator[Advice]:
     pieces = {piece.claim: piece for piece in reversed(verdict.evidence)}
     over = pieces.get(OVER_ADMISSION)
     if over is not None:
-        recipes = [each.recipe for each in totals.reproductions if each.kind == OVER_ADMISSION]
+        again = [each for each in totals.reproductions if each.tries.accepted]
+        recipes = [each.recipe for each in again if each.kind == OVER_ADMISSION]
         shown = [_by_recipe(recipe, over) for recipe in recipes if recipe is not None]
         yield from shown or ([] if known else [_MORE])
         grown = [worst for worst in totals.worst if worst.growth not in ("", CONSTANT)]
@@ -160,6 +161,8 @@ def _by_recipe(recipe: Recipe, evidence: Evidence) -> Advice:
         return _TOGETHER
     (first_ns, burst), *_ = recipe.schedule.steps
     last_ns = recipe.schedule.steps[-1][0]
+    if last_ns == first_ns:
+        return _SEVERAL
     refill_ns = evidence.window_ns // max(1, evidence.allowed)
     refilled = last_ns - first_ns <= refill_ns * 3 // 2
-    return _BUCKET if burst >= evidence.allowed and refilled and last_ns else _WINDOWS
+    return _BUCKET if burst >= evidence.allowed and refilled else _WINDOWS

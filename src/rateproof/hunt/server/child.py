@@ -220,14 +220,16 @@ def server_for(settings: TestSettings) -> ChildServer | None:
     """The server to start for a test; None to test the one that listens at the target.
 
     Raises:
-        InvalidArgument: a command that cannot be one, or for another machine; a nemesis
-            for a server that was not started here, or on a system that hides its processes;
+        InvalidArgument: a command that cannot be one, for another machine or beside our own;
+            a nemesis for a server that was not started here, or on a system that hides its processes;
             one of our own that is to be killed, without the native core, or elsewhere than
             at `/` of this machine.
         Unreachable: something listens where a server is to be started, or nothing where
             none is.
     """
     target, nemesis = settings.target, settings.nemesis
+    if settings.own and settings.start:
+        raise InvalidArgument("--self with --start", "one of them: whose server is it?")
     if nemesis and not visible():
         raise InvalidArgument("a nemesis", "only Linux shows which processes are a server's")
     elsewhere = target.scheme != "http" or target.path != "/"

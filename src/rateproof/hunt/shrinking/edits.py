@@ -7,14 +7,21 @@ from typing import TypeAlias
 
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.simulate.behaviours.schedule import Schedule
+from rateproof.units import SECOND_NS
 
-__all__ = ["GRIDS", "Draft", "Edit", "bulk", "edits", "size"]
+__all__ = ["GRIDS", "Draft", "Edit", "bulk", "edits", "grain_ns", "size"]
 
 GRIDS = (50, 100, 1_000)
 """Into how many parts a window is divided where instants are rounded, coarse to fine."""
 
+_LONGEST_NS = 5 * SECOND_NS
 _EIGHTHS = 8
 _MOST_FREE = 3
+
+
+def grain_ns(window_ns: int, parts: int) -> int:
+    """One of so many parts of a window, or of 5 s where it is longer: a grid for instants."""
+    return max(1, min(window_ns, _LONGEST_NS) // parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ def _surroundings(draft: Draft, first_ns: int) -> Iterator[Edit]:
         yield _set(others=Schedule(halved))
     if phase is not None:
         yield _set(phase=None)
-        grid_ns = max(1, phase.of_ns // GRIDS[0])
+        grid_ns = grain_ns(phase.of_ns, GRIDS[0])
         below_ns = (phase.at_ns + first_ns) // grid_ns * grid_ns
         for at_ns in (below_ns, below_ns + grid_ns):
             yield _set(phase=replace(phase, at_ns=(at_ns - first_ns) % phase.of_ns))
@@ -154,7 +161,7 @@ def _rounded(draft: Draft, kept: Sequence[int], window_ns: int) -> Iterator[tupl
     first_ns = draft.instants[kept[0]]
     free = kept[1:]
     few = len(free) <= _MOST_FREE
-    for grid_ns in (window_ns // parts for parts in GRIDS if parts <= window_ns):
+    for grid_ns in (grain_ns(window_ns, parts) for parts in GRIDS):
         for way in (
             product((1, 0), repeat=len(free)) if few else ((up,) * len(free) for up in (1, 0))
         ):
@@ -185,5 +192,6 @@ def size(recipe: Recipe, window_ns: int) -> tuple[object, ...]:
     instants = [at_ns for at_ns, _ in steps]
     if recipe.phase is not None:
         instants.append(recipe.phase.at_ns)
-    oddness = sum(at_ns % max(1, window_ns // parts) != 0 for at_ns in instants for parts in GRIDS)
+    grids_ns = [grain_ns(window_ns, parts) for parts in GRIDS]
+    oddness = sum(at_ns % grid_ns != 0 for at_ns in instants for grid_ns in grids_ns)
     return (*bulk(recipe), oddness, [requests for _, requests in steps[::-1]])

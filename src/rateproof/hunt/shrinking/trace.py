@@ -8,7 +8,7 @@ from rateproof.events import ADMITTED, EventLog
 from rateproof.hunt.exploration.attacks import FAMILIES, attack
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.rig import rows_of
-from rateproof.hunt.shrinking.edits import GRIDS, Draft
+from rateproof.hunt.shrinking.edits import GRIDS, Draft, grain_ns
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, Evidence, Verdict
 from rateproof.simulate.behaviours.schedule import Schedule
@@ -67,12 +67,13 @@ def _trace(log: EventLog, piece: Evidence, policy: Policy, rows: list[int]) -> T
     meant = [at_ns for at_ns, _, _, told in sends if told]
     # All that was meant for the last instant belongs to it, in whatever order it was sent.
     sends = [each for each in sends if meant[0] - 2 * window_ns <= each[0] <= meant[-1]]
-    began_ns, grid_ns = sends[0][0], max(1, window_ns // GRIDS[-1])
+    began_ns, shortest_ns = sends[0][0], min(windows)
+    grid_ns, burst_ns = (grain_ns(shortest_ns, parts) for parts in (GRIDS[-1], _BURST_PARTS))
     steps: list[tuple[int, list[int]]] = []
     for at_ns, _, admitted, told in sends:
         after_ns = (at_ns - began_ns) // grid_ns * grid_ns
         full = len(steps) == _MOST_STEPS
-        if not steps or (after_ns - steps[-1][0] >= max(1, window_ns // _BURST_PARTS) and not full):
+        if not steps or (after_ns - steps[-1][0] >= burst_ns and not full):
             steps.append((after_ns, [0, 0, 0]))
         for place, counts in enumerate((True, admitted, told)):
             steps[-1][1][place] += counts
@@ -82,7 +83,7 @@ def _trace(log: EventLog, piece: Evidence, policy: Policy, rows: list[int]) -> T
         sends[0][1],
         sends[-1][1],
         span_ns=steps[-1][0],
-        grid_ns=max(1, window_ns // _OTHERS_PARTS),
+        grid_ns=grain_ns(shortest_ns, _OTHERS_PARTS),
     )
     instants = tuple(at_ns for at_ns, _ in steps)
     drafts = [
@@ -135,7 +136,7 @@ def _phase(metadata: dict[str, Any], began_ns: int, window_ns: int) -> Phase | N
     epoch_ns, start_ns = metadata.get("epoch_ns"), metadata.get("start_ns")
     if epoch_ns is None or start_ns is None:
         return None
-    grid_ns = max(1, window_ns // GRIDS[-1])
+    grid_ns = grain_ns(window_ns, GRIDS[-1])
     at_ns = (epoch_ns + began_ns - start_ns) % window_ns
     return Phase(at_ns // grid_ns * grid_ns, window_ns)
 

@@ -1,7 +1,8 @@
 """The search for the worst: the most that one client is certainly let through in a window.
 
 First more connections, then other clients meanwhile, by doubling; then phases, idling and
-the second window, side by side on fresh clients, as far as there is time.
+the second window, side by side on fresh clients, as far as there is time. Against a slow
+server the known schedules first, and nothing is said of growth: its bursts never end.
 """
 
 import time
@@ -19,26 +20,32 @@ from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load,
 from rateproof.output import say
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
+from rateproof.prove.evidence.wording import spaced
 from rateproof.prove.terms import Tolerance
 from rateproof.simulate.behaviours.schedule import Schedule
-from rateproof.units import SECOND_NS, format_seconds
+from rateproof.units import SECOND_NS
 
 __all__ = ["Worst", "find_worst"]
 
 _RATE_PER_S: Final = 500.0
 _MOST_AT_ONCE: Final = 2_000
+_MOST_RACED: Final = 200
 _CONNECTIONS: Final = (1, 2, 4, 8, 16, 32)
 _FIRST_OTHERS, _MOST_OTHERS = 10, 20_000
 _GAPS: Final = (0, 1, 2, 4, 8)
 _FOLDS: Final = (1, 4, 16)
 _FILLING: Final = ("fill", "turn", "opening", "idle")
 _PHASES: Final = 8
+_STARTS: Final = 4
 _EDGE_NS: Final = 50_000_000
 _TICK_NS: Final = 800_000_000
 _LEAST_GAP_NS: Final = 100_000_000
 _GRACE_NS: Final = SECOND_NS // 2
 _SETTLING_NS: Final = SECOND_NS // 2
 """Until a run is ready and its answers are counted."""
+
+_NOTHING: Final = "no run in that time let more through than promised"
+_NO_TIME: Final = "there was no time for one run (hint: a longer --worst-time)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Worst:
 
     def describe(self) -> str:
         """It as text, two lines or three."""
-        most = f"{self.certain} in {format_seconds(self.window_ns)}, {self.allowed} promised"
+        most = f"{self.certain} in {spaced(self.window_ns)}, {self.allowed} promised"
         lines = [f"worst     {most}: {self.schedule}"]
         lines += [f"          {self.growth}"] if self.growth else []
         return "\n".join([*lines, f"repeat    {self.repeat}"])
@@ -91,7 +98,9 @@ class Worst:
         }
 
 
-def find_worst(rig: Rig, quota: Quota, known: Sequence[Recipe], until_ns: int) -> Worst | None:
+def find_worst(
+    rig: Rig, quota: Quota, known: Sequence[Recipe], until_ns: int, answer_ns: int = 0
+) -> Worst | None:
     """Look for the most that one client is let through; None where no run showed too many.
 
     Args:
@@ -99,20 +108,24 @@ def find_worst(rig: Rig, quota: Quota, known: Sequence[Recipe], until_ns: int) -
         quota: what was violated.
         known: schedules that violated it.
         until_ns: when the search is over, on the monotonic clock.
+        answer_ns: how long an answer takes.
     """
     left_s = max(0, until_ns - time.monotonic_ns()) / SECOND_NS
     say(f"looking for the worst of {quota}, for {left_s:.0f} s at most")
-    search = _Search(rig, quota, until_ns)
+    search = _Search(rig, quota, until_ns, answer_ns)
     number = rig.settings.policy.quotas.index(quota)
     said: list[str | None] = []
     if pressing(rig.settings.policy)[number].needs_ns:  # what others deny says nothing of growth
         search.side_by_side([(recipe, 0) for recipe in (*known, *search.delayed(number))])
+    elif search.is_slow:
+        search.known_again([replace(recipe, phase=None) for recipe in known])
+        search.shapes(search.races())
     else:
         said = [search.connections(), search.others()]
         search.shapes(known)
     if search.best is None:
         if not rig.stop.is_set():
-            say("worst: no run in that time let more through than promised")
+            say(f"worst: {_NOTHING if search.ran else _NO_TIME}")
         return None
     recipe, most = search.best
     grows = [one for one in said if one and one != CONSTANT]
@@ -134,7 +147,9 @@ class _Search:
     rig: Rig
     quota: Quota
     until_ns: int
+    answer_ns: int
     best: tuple[Recipe, Count] | None = field(default=None, init=False)
+    ran: bool = field(default=False, init=False)
 
     @property
     def rate_per_s(self) -> float:
@@ -154,16 +169,27 @@ class _Search:
         """The time that so many requests take."""
         return round(requests / self.rate_per_s * SECOND_NS)
 
+    def lasts_ns(self, recipe: Recipe) -> int:
+        """The time of a recipe, until the last of its requests is answered."""
+        in_turn = -(-recipe.largest // recipe.connections)
+        return recipe.span_ns + in_turn * self.answer_ns
+
+    @property
+    def is_slow(self) -> bool:
+        """True if a client's burst is not answered before the next one begins in `connections`."""
+        return self.full * self.answer_ns > self.takes_ns(self.full * _CONNECTIONS[-1])
+
     def run(self, recipes: Sequence[Recipe], starts: Sequence[int] = (0,)) -> list[Count] | None:
         """Send some recipes side by side, each by a fresh client; None if there is no time left."""
         begun = list(zip(recipes, starts, strict=True))
-        span_ns = max(start_ns + recipe.span_ns for recipe, start_ns in begun)
+        span_ns = max(start_ns + self.lasts_ns(recipe) for recipe, start_ns in begun)
         last = sum(recipe.largest for recipe in recipes)
         duration_ns = span_ns + _GRACE_NS + self.takes_ns(last)
         stop = self.rig.stop
         late = time.monotonic_ns() + duration_ns + _SETTLING_NS > self.until_ns
         if stop.is_set() or late:
             return None
+        self.ran = True
         clients = [recipe.client(start_ns) for recipe, start_ns in begun]
         crowd = [group for recipe, start_ns in begun for group in recipe.crowd(start_ns)]
         log = self.rig.send(self.rig.scenario((*clients, *crowd), duration_ns))
@@ -253,6 +279,19 @@ class _Search:
         others = tuple((at * gap_ns + gap_ns // 2, each) for at in range(filled))
         return Recipe(bursts, 1, Schedule(others) if others else None)
 
+    def known_again(self, known: Sequence[Recipe]) -> None:
+        """The known schedules, once and again from other instants on, in half of the time."""
+        half_ns = (self.until_ns - time.monotonic_ns()) // 2
+        step_ns = max(1, self.quota.window_ns // _STARTS)
+        later = [(recipe, place * step_ns) for place in range(1, _STARTS) for recipe in known]
+        later = [each for each in later if each[1] + self.lasts_ns(each[0]) <= half_ns]
+        self.side_by_side([*((recipe, 0) for recipe in known), *later])
+
+    def races(self) -> list[Recipe]:
+        """As many as fill the quota twice, and eight times, each on a connection of its own."""
+        counts = dict.fromkeys(min(self.full * fold, _MOST_RACED) for fold in (1, 4))
+        return [Recipe(Schedule(((0, each),)), each) for each in counts]
+
     def ticks(self) -> list[tuple[Recipe, int]]:
         """Bursts for clocks of whole seconds, on which a window may be over almost one early."""
         if self.quota.window_ns < 2 * SECOND_NS:
@@ -300,7 +339,7 @@ class _Search:
         """Send what there is time for, each recipe from its instant on."""
         left_ns = self.until_ns - time.monotonic_ns() - _GRACE_NS - _SETTLING_NS
         at_once_ns = self.takes_ns(sum(recipe.largest for recipe, _ in shapes))
-        fit = [one for one in shapes if one[1] + one[0].span_ns + at_once_ns <= left_ns]
+        fit = [one for one in shapes if one[1] + self.lasts_ns(one[0]) + at_once_ns <= left_ns]
         if fit:
             self.run([recipe for recipe, _ in fit], [start_ns for _, start_ns in fit])
 

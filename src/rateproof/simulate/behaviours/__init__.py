@@ -11,7 +11,6 @@ from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 from rateproof.registry import modules_in
 from rateproof.simulate.behaviour import Behaviour, rate_interval_ns
-from rateproof.simulate.checks import check_rate
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.units import SECOND_NS
 
@@ -58,7 +57,6 @@ def make_behaviour(
     if rate_per_s is None:
         against: Callable[[Quota], Behaviour] | None = getattr(kind, "against", None)
         return kind() if against is None else against(quota)
-    check_rate("rate", rate_per_s)
     made = _at_rate(kind, rate_per_s, quota)
     if made is None:
         rated = (name for name, kind in BEHAVIOURS.items() if _at_rate(kind, 1.0, quota))

@@ -1,18 +1,20 @@
 """Open arrivals whose rate goes evenly from one to another."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
+from rateproof.options.kinds import number
 from rateproof.policy import Quota
 from rateproof.simulate.behaviour import Program
-from rateproof.simulate.checks import MAX_RATE
 from rateproof.simulate.programs.arrivals import RATE_SCALE
-from rateproof.simulate.programs.parameters import check_parameters, duration, number
+from rateproof.simulate.programs.parameters import check_parameters, duration, of_kind
 from rateproof.simulate.programs.steps import ask, compiled, forever, ramp_on
 from rateproof.units import SECOND_NS
 
 __all__ = ["Ramp"]
+
+_RATE = of_kind(number(0, 1e6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Ramp:
 
     name: ClassVar[str] = "ramp"
 
-    start_per_s: float = number(0.0, 0, MAX_RATE, unit="1/s")
-    end_per_s: float = number(2.0, 0, MAX_RATE, unit="1/s")
+    start_per_s: float = field(default=0.0, metadata=_RATE)
+    end_per_s: float = field(default=2.0, metadata=_RATE)
     over_ns: int = duration(60 * SECOND_NS, high=2**53 - 1)
 
     def __post_init__(self) -> None:

@@ -1,11 +1,12 @@
 """One client that speaks for many identities, some far more often than others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+from rateproof.options.kinds import number
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential
-from rateproof.simulate.programs.parameters import Checked, count, duration, number
+from rateproof.simulate.programs.parameters import Checked, count, duration, of_kind
 from rateproof.simulate.programs.steps import ask, compiled, forever, pick, wait
 from rateproof.units import SECOND_NS
 
@@ -28,8 +29,8 @@ class Zipf(Checked):
 
     name: ClassVar[str] = "zipf"
 
-    identities: int = count(1_000, unit="identities")
-    exponent: float = number(1.0, 0, 10, above_low=True)
+    identities: int = count(1_000)
+    exponent: float = field(default=1.0, metadata=of_kind(number(0, 10, open_below=True)))
     mean_interval_ns: int = duration(SECOND_NS // 2)
 
     def program(self) -> Program:

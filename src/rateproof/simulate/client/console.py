@@ -12,8 +12,8 @@ import threading
 import time
 import tty
 from collections.abc import Callable
-from contextlib import suppress
-from types import FrameType, TracebackType
+from contextlib import ExitStack, suppress
+from types import FrameType
 from typing import Any, Self
 
 from rateproof.output import say
@@ -90,7 +90,7 @@ def act(key: str, control: Control, clients: int) -> str | None:
     return None
 
 
-class Attention:
+class Attention(ExitStack):
     """While entered, a key press, Ctrl-C, SIGTERM and SIGHUP are notes, not interruptions.
 
     Some keys can be bound: `typed` hands them out, and every other key asks
@@ -117,13 +117,13 @@ class Attention:
         terminal: bool = True,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        super().__init__()
         self.stopping = self.abandoning = False
         self._now_ns = now_ns
         self._asked_ns = 0
         self._bound = bound.encode("ascii")
         self._typed = ""
         self._uses_terminal = terminal
-        self._handlers: dict[int, Any] = {}
         self._terminal: tuple[int, list[Any]] | None = None
         self._reader = self._writer = -1
 
@@ -199,31 +199,21 @@ class Attention:
 
     def __enter__(self) -> Self:
         self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
+        for descriptor in (self._reader, self._writer):
+            self.callback(os.close, descriptor)
+            os.set_blocking(descriptor, False)
         try:
             if threading.current_thread() is threading.main_thread():
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                    self._handlers[number] = signal.signal(number, self._on_signal)
-                self._handlers[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._on_resume)
+                    self.callback(signal.signal, number, signal.signal(number, self._on_signal))
+                before = signal.signal(signal.SIGCONT, self._on_resume)
+                self.callback(signal.signal, signal.SIGCONT, before)
+            self.callback(self._release_terminal)
             self._take_terminal()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.close()
             raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._release_terminal()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
-        os.close(self._reader)
-        os.close(self._writer)
 
     def _take_terminal(self) -> None:
         try:

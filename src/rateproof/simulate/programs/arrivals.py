@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.programs.parameters import DURATION, Checked, ValueRange, check_parameters
+from rateproof.options import kinds
+from rateproof.simulate.programs.parameters import DURATION, Checked, check_parameters, of_kind
 from rateproof.simulate.programs.rng import Rng
 from rateproof.units import MAX_DURATION_NS
 
@@ -74,7 +75,7 @@ class Uniform:
 
     name: ClassVar[str] = "uniform"
 
-    low_ns: int = field(metadata={"bounds": ValueRange("duration", "ns", 0, MAX_INTERVAL_NS)})
+    low_ns: int = field(metadata=of_kind(kinds.duration(0)))
     high_ns: int = field(metadata=DURATION)
 
     def __post_init__(self) -> None:
@@ -126,9 +127,7 @@ class LogNormal(Checked):
     name: ClassVar[str] = "lognormal"
 
     median_ns: int = field(metadata=DURATION)
-    sigma: float = field(
-        metadata={"bounds": ValueRange("number", "", 0, MAX_SIGMA, above_low=True)}
-    )
+    sigma: float = field(metadata=of_kind(kinds.number(0, MAX_SIGMA, open_below=True)))
 
     def draw(self, rng: Rng) -> int:
         """An interval in ns, cut at 73 years."""

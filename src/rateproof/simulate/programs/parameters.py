@@ -1,16 +1,16 @@
-"""Parameters of behaviours and intervals: kinds, units and bounds, each said once.
+"""Parameters of behaviours and intervals: each is of a kind of option, said once.
 
 A class declares a field by one of the functions below; `check_parameters` holds
 the values to it, and files, schemas and help describe them by it and by `meanings`.
 """
 
-import math
 import re
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
 from typing import Any
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.checks import check_count, check_duration
+from rateproof.options import kinds
+from rateproof.options.kinds import Leaf
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.units import MAX_DURATION_NS
 
@@ -19,114 +19,66 @@ __all__ = [
     "INTERVAL",
     "TIMETABLE",
     "Checked",
-    "ValueRange",
-    "bounds_of",
     "check_parameters",
     "count",
     "duration",
+    "kind_of",
     "meanings",
-    "number",
+    "of_kind",
 ]
 
 _ARGUMENT = re.compile(r"^ {8}(\w+): (.*(?:\n {12,}.*)*)", re.MULTILINE)  # Google style
 
 
-@dataclass(frozen=True, slots=True)
-class ValueRange:
-    """The values that a field accepts.
-
-    Args:
-        kind: `count`, `duration`, `number`, `interval` or `timetable`.
-        unit: `ns`, `requests`, `1/s` or so; empty where there is none.
-        low: the least value; an interval has no bounds of its own.
-        high: the greatest.
-        above_low: whether `low` itself is refused.
-    """
-
-    kind: str
-    unit: str = ""
-    low: float = 0
-    high: float = math.inf
-    above_low: bool = False
-
-    def check(self, name: str, value: Any) -> None:
-        """Accept a value of the kind within the bounds.
-
-        Raises:
-            InvalidArgument: anything else; the message names it.
-        """
-        if self.kind == "interval":
-            if not isinstance(getattr(value, "name", None), str) or not hasattr(value, "draw"):
-                raise InvalidArgument(f"{name} is {value!r}", "a distribution of intervals")
-            return
-        if self.kind == "timetable":
-            Timetable.of(value)
-            return
-        low, high = self.low, self.high
-        if self.kind == "count":
-            check_count(name, value, int(low), int(high))
-        elif self.kind == "duration":
-            check_duration(name, value, low=int(low), high=int(high))
-        elif (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or not low <= value <= high
-            or (self.above_low and value == low)
-        ):
-            least = f"above {low:g}" if self.above_low else f"from {low:g}"
-            raise InvalidArgument(f"{name} is {value!r}", f"{least} to {high:g}")
+def of_kind(kind: Leaf | None) -> dict[str, Leaf | None]:
+    """The metadata of a field of a kind; None: a distribution of intervals."""
+    return {"kind": kind}
 
 
-def count(default: int, low: int = 1, high: int = 1_000_000, *, unit: str = "requests") -> Any:
-    """A field that holds a whole number."""
-    return _field(default, ValueRange("count", unit, low, high))
+DURATION = of_kind(kinds.duration())
+"""The metadata of a field that holds whole nanoseconds from 1 on; its name ends in `_ns`."""
+
+TIMETABLE = of_kind(
+    kinds.text(Timetable.parse, inside=Timetable.of, pattern=r"^\s*[0-9]+\s+[Aa][Tt]\s")
+)
+"""The metadata of a field that holds pairs: an instant in ns, and how many requests."""
+
+INTERVAL = of_kind(None)
+"""The metadata of a field that holds a distribution of intervals."""
+
+
+def count(default: int) -> Any:
+    """A field that holds a whole number from 1 to a million."""
+    return field(default=default, metadata=of_kind(kinds.whole(1, 1_000_000)))
 
 
 def duration(default_ns: int, low: int = 1, high: int = MAX_DURATION_NS - 1) -> Any:
     """A field that holds whole nanoseconds; its name ends in `_ns`."""
-    return _field(default_ns, ValueRange("duration", "ns", low, high))
+    return field(default=default_ns, metadata=of_kind(kinds.duration(low, high)))
 
 
-def number(
-    default: float, low: float, high: float, *, unit: str = "", above_low: bool = False
-) -> Any:
-    """A field that holds a finite number."""
-    return _field(default, ValueRange("number", unit, low, high, above_low))
-
-
-DURATION = {"bounds": ValueRange("duration", "ns", 1, MAX_DURATION_NS - 1)}
-"""The metadata of a field that holds whole nanoseconds from 1 on, without a default."""
-
-TIMETABLE = {"bounds": ValueRange("timetable")}
-"""The metadata of a field that holds pairs: an instant in ns, and how many requests."""
-
-INTERVAL = {"bounds": ValueRange("interval", "ns")}
-"""The metadata of a field that holds a distribution of intervals."""
-
-
-def _field(default: Any, bounds: ValueRange) -> Any:
-    return field(default=default, metadata={"bounds": bounds})
-
-
-def bounds_of(parameter: Field[Any]) -> ValueRange:
-    """The values that a field accepts."""
-    bounds: ValueRange = parameter.metadata["bounds"]
-    return bounds
+def kind_of(parameter: Field[Any]) -> Leaf | None:
+    """The kind of a field; None: a distribution of intervals."""
+    kind: Leaf | None = parameter.metadata["kind"]
+    return kind
 
 
 def check_parameters(holder: Any) -> None:
-    """Hold every field to its bounds.
+    """Hold every field to its kind.
 
     Raises:
-        InvalidArgument: the first that is out of them.
+        InvalidArgument: the first that is out of its bounds.
     """
     for each in fields(holder):
-        bounds_of(each).check(each.name, getattr(holder, each.name))
+        name, value, kind = each.name, getattr(holder, each.name), kind_of(each)
+        if kind is not None:
+            kind.hold(name.removesuffix("_ns"), value)
+        elif not isinstance(getattr(value, "name", None), str) or not hasattr(value, "draw"):
+            raise InvalidArgument(f"{name} is {value!r}", "a distribution of intervals")
 
 
 class Checked:
-    """A dataclass whose fields are held to their bounds when it is made."""
+    """A dataclass whose fields are held to their kinds when it is made."""
 
     __slots__ = ()
 

@@ -6,13 +6,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.checks import check_count, check_duration
+from rateproof.options.kinds import duration, whole
 from rateproof.units import format_seconds, parse_duration
 
 __all__ = ["Timed", "Timetable"]
 
-_MOST_STEPS = 10_000
-_MOST_REQUESTS = 1_000_000
+_STEPS = whole(1, 10_000)
+_INSTANT = duration(0)
+_REQUESTS = whole(1, 1_000_000)
 _FORM = "a schedule reads like '1 at 0s, 4 at 4.9s, 2 at 5.1s'"
 _STEP = re.compile(r"\s*(\d{1,20})\s+at\s+(\S.*)", re.IGNORECASE | re.ASCII)
 
@@ -49,10 +50,10 @@ class Timetable(tuple[Timed, ...]):
             table = cls(Timed(*step) for step in steps)
         except TypeError:
             raise InvalidArgument(f"steps {steps!r}", "pairs of an instant and a number") from None
-        check_count("steps of a schedule", len(table), 1, _MOST_STEPS)
+        _STEPS.hold("steps of a schedule", len(table))
         for step in table:
-            check_duration("instant of a step", step.at_ns, low=0)
-            check_count("requests of a step", step.requests, 1, _MOST_REQUESTS)
+            _INSTANT.hold("instant of a step", step.at_ns)
+            _REQUESTS.hold("requests of a step", step.requests)
         for one, other in pairwise(table):
             if one.at_ns >= other.at_ns:
                 raise InvalidArgument(

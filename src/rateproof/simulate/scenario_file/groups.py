@@ -7,13 +7,13 @@ from typing import Any, Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.options.forms import RATE
-from rateproof.options.kinds import Leaf, Option, Section, duration, number, text, whole
+from rateproof.options.kinds import Option, Section
 from rateproof.policy import Policy
 from rateproof.simulate.behaviours import BEHAVIOURS, behaviour_named, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
-from rateproof.simulate.programs.parameters import ValueRange, bounds_of, meanings
-from rateproof.simulate.programs.timetable import Timetable
-from rateproof.simulate.scenario import MAX_CLIENTS, Group
+from rateproof.simulate.programs.parameters import kind_of, meanings
+from rateproof.simulate.scenario import CLIENTS as COUNT
+from rateproof.simulate.scenario import Group
 
 __all__ = ["CLIENTS", "INTERVAL", "GroupPlan"]
 
@@ -124,18 +124,6 @@ def _interval(arguments: dict[str, Any]) -> Any:
     return INTERVALS[arguments.pop("distribution")](**arguments)
 
 
-def _kind(bounds: ValueRange) -> Leaf | Section:
-    if bounds.kind == "interval":
-        return INTERVAL
-    if bounds.kind == "timetable":
-        return text(Timetable.parse, pattern=r"^\s*[0-9]+\s+[Aa][Tt]\s")
-    if bounds.kind == "duration":
-        return duration(int(bounds.low), int(bounds.high))
-    if bounds.kind == "count":
-        return whole(int(bounds.low), int(bounds.high))
-    return number(bounds.low, bounds.high, open_below=bounds.above_low)
-
-
 def _in_file(doc: str) -> str:
     """A docstring's line on a parameter, with the names that a file has for others."""
     return re.sub(r"`(\w+)_ns`", r"`\1`", doc.rstrip("."))
@@ -147,7 +135,7 @@ def _options(kind: Any) -> dict[str, Option]:
     found = (
         Option(
             each.name.removesuffix("_ns"),
-            _kind(bounds_of(each)),
+            kind_of(each) or INTERVAL,
             _in_file(means[each.name]),
             required=each.default is MISSING,
         )
@@ -180,9 +168,9 @@ def _behaviour_options(name: str) -> dict[str, Option]:
 
 CLIENTS = Section(
     options={
-        "count": Option("count", whole(1, MAX_CLIENTS), "how many clients", "1"),
+        "count": Option("count", COUNT, "how many clients", "1"),
         "connections": Option(
-            "connections", whole(1, MAX_CLIENTS), "of each client; all follow the same plan", "1"
+            "connections", COUNT, "of each client; all follow the same plan", "1"
         ),
     },
     make=_group_plan,

@@ -30,6 +30,7 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.programs.program import NEVER_NS, Op
 from rateproof.simulate.run_metadata import run_metadata
 from rateproof.simulate.scenario import Client, Scenario
+from rateproof.simulate.target import Target
 from rateproof.simulate.transports.descriptors import ensure_descriptors, spare_descriptors
 from rateproof.simulate.transports.driving import LOOK_S, bound_clients, drive
 from rateproof.simulate.transports.limit_fields import parse_ratelimit, parse_retry_after
@@ -110,59 +111,49 @@ def check(scenario: Scenario) -> None:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Pools whose certificates one context judges, and whose connections a lane hears of."""
+    """Sends everything by one pool, whose own context judges certificates."""
 
-    def __init__(self, context: ssl.SSLContext | None, lane: "_Lane") -> None:
+    def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
         super().__init__()
-        manager: Any = urllib3.PoolManager(ssl_context=context)
-        pools = manager.pool_classes_by_scheme.items()
-        manager.pool_classes_by_scheme = {name: _watched(pool, lane) for name, pool in pools}
-        self.poolmanager = manager
+        self._pool = pool
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: Requests would add authorities of its own to those of the context."""
 
-    def get_connection_with_tls_context(self, request: Any, *_args: Any, **_kwargs: Any) -> Any:
-        """The pool of a request's host; Requests would replace its context."""
-        return self.poolmanager.connection_from_url(request.url)
+    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> Any:
+        """The pool; Requests would make one with another context."""
+        return self._pool
+
+    get_connection = get_connection_with_tls_context  # as Requests before 2.32 calls it
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._pool.close()
 
 
 class _Session(requests.Session):
-    """A session that sends what the scenario says: no environment, no redirects."""
+    """A session that sends what the scenario says, by a pool: no environment, no redirects."""
 
-    def __init__(self, context: ssl.SSLContext | None, lane: "_Lane") -> None:
+    def __init__(self, target: Target, pool: urllib3.HTTPConnectionPool) -> None:
         super().__init__()
         self.trust_env = False
-        for prefix in ("http://", "https://"):
-            self.mount(prefix, _Adapter(context, lane))
+        self.mount(f"{target.scheme}://", _Adapter(pool))
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: a redirect is an answer. Requests would read its whole body to follow it."""
 
 
-def _trust(scenario: Scenario) -> ssl.SSLContext | None:
+def _trust(scenario: Scenario) -> dict[str, ssl.SSLContext]:
     """The judge of certificates of a run: by a file's, by the system's, or none at all."""
     if scenario.target.scheme != "https":
-        return None
+        return {}
     context = ssl.create_default_context(cafile=scenario.ca_file)
     context.set_alpn_protocols(["http/1.1"])
     if scenario.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return context
-
-
-def _watched(pool: Any, lane: "_Lane") -> Any:
-    """A class of pools whose connections tell a lane when they are opened."""
-
-    class Connection(pool.ConnectionCls):  # type: ignore[misc]
-        def connect(self) -> None:
-            lane.connecting()
-            super().connect()
-            lane.connected(self.sock)
-
-    return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+    return {"ssl_context": context}
 
 
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
@@ -228,92 +219,113 @@ class _Lane(threading.Thread):
         self._number = number
         self._origin_ns = origin_ns
         self._worker = next(shared.workers)
-        self._session = _Session(shared.context, self)
         self._connection = 0
         self._sock: socket.socket | None = None
         self._cut: str | None = None
+        self._reply = Reply(0, 0, UNKNOWN)
         self.opened = 0
         self.retired = False
         self.row: dict[str, Any] | None = None  # of the request in flight
 
-    def connecting(self) -> None:
-        """Number a connection that is about to be opened."""
-        self._sock, self._connection = None, next(self._shared.connections)
+    def _session(self) -> _Session:
+        """A session whose connections this lane numbers, and can end."""
+        target = self._shared.scenario.target
+        pool: Any = urllib3.connection_from_url(target.url, **self._shared.trust)
+        lane = self
 
-    def connected(self, sock: socket.socket) -> None:
-        """Take its socket."""
-        self.opened += 1
-        self._sock = sock
-        if self._cut is not None:
-            raise ConnectionAbortedError("the request was given up")
+        class Connection(pool.ConnectionCls):  # type: ignore[misc]
+            def connect(self) -> None:
+                lane._sock, lane._connection = None, next(lane._shared.connections)
+                super().connect()
+                lane._sock, lane.opened = self.sock, lane.opened + 1
+                if lane._cut is not None:
+                    raise ConnectionAbortedError("the request was given up")
 
-    def interrupt(self, why: str) -> None:
-        """End the request in flight with an error, from any thread; connecting goes on."""
-        self._cut = why
-        if self._sock is not None:
-            # Not the method of a TLS socket, which changes what its reader is using.
-            with suppress(OSError):
-                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        pool.ConnectionCls = Connection
+        return _Session(target, pool)
 
     def run(self) -> None:
         """Send what the plan asks for, one request after the other."""
         failure: BaseException | None = None
         try:
-            with self._session:
-                self._follow()
+            with self._session() as session, suppress(StopIteration):
+                self._follow(session)
         except BaseException as error:  # noqa: BLE001 - raised again where the run was started
             failure = error
         self._shared.ended(self, failure)
 
-    def _follow(self) -> None:
-        shared, group = self._shared, self._client.group
-        program = group.behaviour.program()
-        plan = program.plan(self._client.rng(), self._number, group.connections)
-        free_ns = 0
-        send = next(plan, None)
-        while send is not None:
+    def _follow(self, session: _Session) -> None:
+        group, free_ns = self._client.group, 0
+        plan = group.behaviour.program().plan(self._client.rng(), self._number, group.connections)
+        send = next(plan)
+        while True:
+            identity = self._client.identity(send.alias)
+            request = self._request(identity)
+            if not self._begin(send, identity, free_ns):
+                return self._drop(plan, send, free_ns)
+            try:
+                error = self._read(session, request)
+            except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as failure:
+                error = _error_kind(failure)
+            self.end(error)
+            free_ns = self._origin_ns + self._reply.done_ns
+            send = plan.send(self._reply)
+
+    def _begin(self, send: Send, identity: bytes, free_ns: int) -> bool:
+        """Wait until a request is due, and put it in flight; False if the run is over before."""
+        shared = self._shared
+        with shared.state:
             intended_ns = self._wait(self._origin_ns + send.intended_ns, or_burst=True)
             if intended_ns is None:
-                return self._drop(plan, send, free_ns)
+                return False
             slot_ns = shared.slot_ns(intended_ns)
             if self._wait(slot_ns) is None:
-                return self._drop(plan, send, free_ns)
+                return False
             sequence = next(shared.sequences)
             if sequence >= shared.most:
                 shared.stop()
-                return self._drop(plan, send, free_ns)
-            due_ns = max(intended_ns, free_ns)
-            reply = self._exchange(send, sequence, intended_ns, due_ns, slot_ns)
-            free_ns = self._origin_ns + reply.done_ns
-            try:
-                send = plan.send(reply)
-            except StopIteration:
-                return None
-        return None
+                return False
+            sent_ns = time.monotonic_ns()
+            age_ns, due_ns = shared.age_ns(sent_ns), max(intended_ns, free_ns)
+            self._cut = None
+            self.row = {
+                "key": identity,
+                "sent_ns": sent_ns,
+                "received_ns": None,
+                "status": None,
+                "run": shared.run_number,
+                "sequence": sequence,
+                "attempt": send.attempt,
+                "intended_ns": sent_ns - age_ns + intended_ns,
+                "bytes": 0,
+                "worker": self._worker,
+            }
+            own_lag_ns = age_ns - max(due_ns, slot_ns)
+            shared.audit.sent(age_ns - intended_ns, own_lag_ns, paced=slot_ns > due_ns)
+        return True
 
     def _wait(self, due_ns: int, *, or_burst: bool = False) -> int | None:
-        """Sleep until an instant of the run, or until the next burst.
+        """Sleep until an instant of the run, or until the next burst; `state` is held.
 
         Returns:
             The instant that has come: `due_ns`, or an earlier burst's. None
             when the run, or this client's part in it, is over before that.
         """
         shared = self._shared
-        with shared.state:
-            bursts = shared.bursts
-            while not (shared.stopped or self.retired):
-                now_ns = shared.age_ns(time.monotonic_ns())
-                if now_ns >= shared.ends_ns:
-                    break
-                if shared.paused_ns is not None:
-                    shared.state.wait()
-                elif or_burst and shared.bursts != bursts:
-                    return min(due_ns, shared.burst_ns)
-                elif now_ns >= due_ns:
-                    return due_ns
-                else:
-                    left_ns = min(due_ns, shared.ends_ns) - now_ns
-                    shared.state.wait(min(left_ns / SECOND_NS, _LONGEST_WAIT_S))
+        bursts = shared.bursts
+        while not (shared.stopped or self.retired):
+            now_ns = shared.age_ns(time.monotonic_ns())
+            if now_ns >= shared.ends_ns:
+                break
+            if shared.paused_ns is not None:
+                shared.state.wait()
+            elif or_burst and shared.bursts != bursts:
+                return min(due_ns, shared.burst_ns)
+            elif now_ns >= due_ns:
+                return due_ns
+            else:
+                left_ns = min(due_ns, shared.ends_ns) - now_ns
+                shared.state.wait(min(left_ns / SECOND_NS, _LONGEST_WAIT_S))
         return None
 
     def _drop(self, plan: Plan, send: Send, free_ns: int) -> None:
@@ -342,63 +354,24 @@ class _Lane(threading.Thread):
         """The bytes of the template, as Requests takes them."""
         scenario, template = self._shared.scenario, self._shared.template
         head = template.fill(identity)[: template.head_bytes].decode("latin-1").split("\r\n")
-        _, path, _ = head[0].split(" ")
         request = requests.PreparedRequest()
         request.method, request.body = scenario.method, scenario.body or None
-        request.url = scenario.target.url.removesuffix(scenario.target.path) + path
+        request.url = scenario.target.url.removesuffix(scenario.target.path) + head[0].split(" ")[1]
         lines = (line.partition(": ") for line in head[1:-2])
         request.headers = requests.structures.CaseInsensitiveDict(
             {name: value for name, _, value in lines}
         )
         return request
 
-    def _exchange(
-        self, send: Send, sequence: int, intended_ns: int, due_ns: int, slot_ns: int
-    ) -> Reply:
-        """Send a request and read its answer; never raises for what the network does."""
-        shared, identity = self._shared, self._client.identity(send.alias)
-        request = self._request(identity)
-        sent_ns = time.monotonic_ns()
-        age_ns = shared.age_ns(sent_ns)
-        row: dict[str, Any] = {
-            "key": identity,
-            "sent_ns": sent_ns,
-            "received_ns": None,
-            "status": None,
-            "run": shared.run_number,
-            "sequence": sequence,
-            "attempt": send.attempt,
-            "intended_ns": sent_ns - age_ns + intended_ns,
-            "bytes": 0,
-            "worker": self._worker,
-        }
-        with shared.state:
-            self._cut, self.row = None, row
-            own_lag_ns = age_ns - max(due_ns, slot_ns)
-            shared.audit.sent(age_ns - intended_ns, own_lag_ns, paced=slot_ns > due_ns)
-        try:
-            error = self._read(row, request)
-        except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as failure:
-            error = _error_kind(failure)
-        event = self.event(row, error)
-        shared.record(self, event)
-        retry_after_s = event.retry_after_s
-        done_ns = shared.age_ns(event.done_ns or sent_ns)
-        return Reply(
-            age_ns - self._origin_ns,
-            done_ns - self._origin_ns,
-            event.outcome,
-            None if retry_after_s is None else round(min(retry_after_s, 1e9) * SECOND_NS),
-        )
-
-    def _read(self, row: dict[str, Any], request: requests.PreparedRequest) -> str | None:
+    def _read(self, session: _Session, request: requests.PreparedRequest) -> str | None:
         """Send, and put the answer into the row; the error that Requests does not see."""
-        response = self._session.send(
+        row = self.row or {}
+        response = session.send(
             request, stream=True, allow_redirects=False, timeout=self._shared.timeout_s
         )
         received_ns = time.monotonic_ns()
         if self._cut is not None:
-            return self._cut  # http.client takes what had come by then for a whole header section
+            return None  # http.client takes what had come by then for a whole header section
         if response.status_code < 200:
             response.close()  # with what follows: it would pass for the next answer
             if response.status_code != http.client.SWITCHING_PROTOCOLS:
@@ -422,15 +395,40 @@ class _Lane(threading.Thread):
         }
         return None
 
-    def event(self, row: dict[str, Any], error: str | None) -> Event:
-        """The row of a request that is over."""
-        return Event(
-            **row,
-            outcome=outcome_of(row["status"], self._shared.scenario.rejected_statuses),
-            done_ns=time.monotonic_ns(),
-            error=self._cut or error,
-            connection=self._connection,
-        )
+    def end(self, error: str | None) -> None:
+        """Record the request in flight, unless it was given up before."""
+        shared = self._shared
+        with shared.state:
+            if self.row is None:
+                return
+            done_ns = time.monotonic_ns()
+            outcome = outcome_of(self.row["status"], shared.scenario.rejected_statuses)
+            event = Event(
+                **self.row,
+                outcome=outcome,
+                done_ns=done_ns,
+                error=self._cut or error,
+                connection=self._connection,
+            )
+            self.row = None
+            shared.seen.append(event)
+            if event.error == "local":
+                shared.audit.unsent()
+            sent_ns, done_ns = (
+                shared.age_ns(at) - self._origin_ns for at in (event.sent_ns, done_ns)
+            )
+            wait_s = event.retry_after_s
+            wait_ns = None if wait_s is None else round(min(wait_s, 1e9) * SECOND_NS)
+            self._reply = Reply(sent_ns, done_ns, outcome, wait_ns)
+
+    def interrupt(self, why: str, sent_by_ns: int) -> None:
+        """End the request in flight with an error if it was sent by then; connecting goes on."""
+        if self.row is not None and self.row["sent_ns"] <= sent_by_ns:
+            self._cut = why
+            if self._sock is not None:
+                # Not the method of a TLS socket, which changes what its reader is using.
+                with suppress(OSError):
+                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
 
 # ------------------------------------------------------------- all of them
@@ -446,25 +444,24 @@ class _Run:
         self.scenario = scenario
         self.run_number = run_number
         self.template = scenario.template()
-        self.context = _trust(scenario)
+        self.trust = _trust(scenario)
         timeout_ns = scenario.timeout_ns
         connect_ns = min(timeout_ns, scenario.connect_timeout_ns or timeout_ns)
         self.timeout_s = (connect_ns / SECOND_NS, timeout_ns / SECOND_NS)
         rate = scenario.max_rate
         self.pace_ns = 0 if rate is None else rate_interval_ns(rate)
-        self.sequences = itertools.count()
-        self.most = sys.maxsize if scenario.max_requests is None else scenario.max_requests
+        self.sequences, self.workers = itertools.count(), itertools.count()
         self.connections = itertools.count(1)
-        self.workers = itertools.count()
+        self.most = sys.maxsize if scenario.max_requests is None else scenario.max_requests
         self.state = threading.Condition()
         self.audit = Audit(scenario.lag_tolerance_ns)
+        self.seen = EventLog()
         self.ends_ns = NEVER_NS if scenario.duration_ns is None else scenario.duration_ns
         self.stopped = False
         self.bursts, self.burst_ns = control.bursts, 0
         self.start_ns = self._origin_ns = self._slot_ns = 0
         self.paused_ns: int | None = 0  # until all have started
         self._control = control
-        self._seen = EventLog()
         self._lanes: list[_Lane] = []
         self._clients: list[list[_Lane]] = []
         self._looked_ns = self._cpu_ns = self._reconnects = 0
@@ -475,7 +472,7 @@ class _Run:
         """Start every thread, then let them go at once."""
         try:
             for client in self.scenario.clients():
-                self._clients.append(self._add(client, 0))
+                self._add(client, 0)
         except BaseException:
             self.stop()
             for lane in self._lanes:
@@ -498,20 +495,9 @@ class _Run:
         """The next free slot of `max_rate`, an instant of the run; those that nobody wanted are gone."""
         if not self.pace_ns:
             return intended_ns
-        with self.state:
-            slot_ns = max(self._slot_ns, self.age_ns(time.monotonic_ns()))
-            self._slot_ns = slot_ns + self.pace_ns
+        slot_ns = max(self._slot_ns, self.age_ns(time.monotonic_ns()))
+        self._slot_ns = slot_ns + self.pace_ns
         return slot_ns
-
-    def record(self, lane: _Lane, event: Event) -> None:
-        """Take the row of a lane's request, unless it was given up before."""
-        with self.state:
-            if lane.row is None:
-                return
-            lane.row = None
-            self._seen.append(event)
-            if event.error == "local":
-                self.audit.unsent()
 
     def ended(self, lane: _Lane, failure: BaseException | None) -> None:
         """Take leave of a lane; a failure ends the run."""
@@ -529,17 +515,17 @@ class _Run:
         with self.state:
             now_ns = time.monotonic_ns()
             self.audit.turn(now_ns - self._looked_ns - round(LOOK_S * SECOND_NS))
-            self._interrupt("timeout", now_ns - self.scenario.timeout_ns)
+            for lane in self._lanes:
+                lane.interrupt("timeout", now_ns - self.scenario.timeout_ns)
+            if (bursts, paused) != (self.bursts, self.paused_ns is not None):
+                self.state.notify_all()
             if bursts != self.bursts:
                 self.bursts, self.burst_ns = bursts, self.age_ns(now_ns)
-                self.state.notify_all()
             if paused and self.paused_ns is None:
                 self.paused_ns = now_ns
-                self.state.notify_all()
             elif self.paused_ns is not None and not paused:
                 self._origin_ns += now_ns - self.paused_ns
                 self.paused_ns = None
-                self.state.notify_all()
         if not self.stopped:
             self._adjust(self.scenario.client_count + extra_clients)
         self._looked_ns = time.monotonic_ns()
@@ -558,22 +544,20 @@ class _Run:
         with self.state:
             now_ns = time.monotonic_ns()
             self._given_up_ns = min(self._given_up_ns, now_ns + _GIVING_UP_NS)
-            self._interrupt("other", now_ns)
+            for lane in self._lanes:
+                lane.interrupt("other", now_ns)
 
     def read(self, timeout_s: float) -> EventLog | None:
         """The rows of the next `timeout_s` seconds; None once no lane is left."""
         time.sleep(timeout_s)
         with self.state:
             self._lanes = [lane for lane in self._lanes if lane.is_alive()]
-            lanes = list(self._lanes)
-        if time.monotonic_ns() > self._given_up_ns:
-            for lane in lanes:  # who cannot be interrupted, as while connecting
-                if (row := lane.row) is not None:
-                    self.record(lane, lane.event(row, None))
-            lanes.clear()
-        with self.state:
-            events, self._seen = self._seen, EventLog()
-        return events if lanes or len(events) else None
+            if time.monotonic_ns() > self._given_up_ns:
+                for lane in self._lanes:  # who cannot be interrupted, as while connecting
+                    lane.end(None)
+                self._lanes.clear()
+            events, self.seen = self.seen, EventLog()
+        return events if self._lanes or len(events) else None
 
     def join(self) -> dict[str, Any]:
         """The audit's figures: every lane has ended, or was given up."""
@@ -584,26 +568,20 @@ class _Run:
 
     # ------------------------------------------------------------- clients come and go
 
-    def _interrupt(self, why: str, sent_by_ns: int) -> None:
-        for lane in self._lanes:
-            if lane.row is not None and lane.row["sent_ns"] <= sent_by_ns:
-                lane.interrupt(why)
-
     def _adjust(self, wanted: int) -> None:
         """Add clients to the last group or retire some, until there are as many as are wanted."""
         scenario, group = self.scenario, self.scenario.groups[-1]
         while len(self._clients) > wanted:
             self._retire(self._clients.pop())
-        while (number := len(self._clients)) < wanted:
-            client = Client(scenario, number, group)
-            try:
-                self._clients.append(self._add(client, self.age_ns(time.monotonic_ns())))
-            except InvalidArgument:
-                spare = (number - scenario.client_count) * group.connections
-                bound_clients(scenario, self._control, spare)
-                return
+        try:
+            while (number := len(self._clients)) < wanted:
+                client = Client(scenario, number, group)
+                self._add(client, self.age_ns(time.monotonic_ns()))
+        except InvalidArgument:
+            spare = (number - scenario.client_count) * group.connections
+            bound_clients(scenario, self._control, spare)
 
-    def _add(self, client: Client, origin_ns: int) -> list[_Lane]:
+    def _add(self, client: Client, origin_ns: int) -> None:
         lanes: list[_Lane] = []
         before = threading.stack_size(_STACK_BYTES)  # 10,000 of them: 5 GiB of addresses
         try:
@@ -622,7 +600,7 @@ class _Run:
             ) from error
         finally:
             threading.stack_size(before)
-        return lanes
+        self._clients.append(lanes)
 
     def _retire(self, lanes: list[_Lane]) -> None:
         """Let lanes end after their requests in flight."""

@@ -53,11 +53,13 @@ def recipe_of(text):
     )
 
 
-def totals_of(log, recipe=None, **changed):
+def totals_of(log, recipe=None, tries=6, **changed):
     totals = Totals()
     totals.judge(replace(judge(log, POLICY), **changed))
     if recipe is not None:
-        found = Reproduction("over-admission", recipe, Tries(6, 6), complete=True, command=["x"])
+        found = Reproduction(
+            "over-admission", recipe, Tries(tries, 6), complete=True, command=["x"]
+        )
         totals.reproductions.append(found)
     return totals
 
@@ -113,3 +115,16 @@ def test_more_for_each_so_many_others_is_a_store_that_forgets(log_of):
     totals.worst = [Worst("5 per 5s", 20, 20, 5, 5 * 10**9, recipe, growth, "x")]
     titles = [each.title for each in advice(totals)]
     assert titles == ["A bucket that refills meanwhile", "A store that forgets clients"]
+
+
+def test_a_schedule_that_did_not_happen_again_points_to_nothing(log_of):
+    """Others were there by chance: a store was told to forget clients."""
+    recipe = recipe_of("5 at 0 s, 1 at 0.5 s; meanwhile other clients: 3 at 0 s")
+    (told,) = advice(totals_of(log_of(*BREACH), recipe, tries=0))
+    assert told.title == "More than promised"
+
+
+def test_a_burst_on_one_connection_points_to_no_window(log_of):
+    """A limit of 6 was told that it counts window by window."""
+    (told,) = advice(totals_of(log_of(*BREACH), recipe_of("6 at 0 s")))
+    assert told.title == "Several counters, or a higher limit"

@@ -1,6 +1,5 @@
 """A Redis or Valkey Cluster, asked by redis-py's own client, which follows its slots."""
 
-import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
@@ -43,7 +42,7 @@ class Cluster:
         }
         self._options["ssl"] = address.url.startswith("rediss:")
         self._client: Any = None
-        self._loops = LoopClients(self._make_for_loop)
+        self.loops = LoopClients(self._make_for_loop, address.timeout_s)
         self._breakers: dict[str, Breaker] = {}
 
     def breaker(self, digest: bytes) -> Breaker:
@@ -52,7 +51,7 @@ class Cluster:
 
     def abreaker(self, digest: bytes) -> Breaker:
         """`breaker` for coroutines."""
-        return self._breaker_of(self._loops.current()[0], digest)
+        return self._breaker_of(self.loops.current, digest)
 
     def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
         """Run the script; see `Server.ask`."""
@@ -63,16 +62,11 @@ class Cluster:
             return _run(client, command.words(digest, mode, cost, whole=True))
 
     async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
-        """`ask` for coroutines."""
-        client, _ = self._loops.current()
-        async with asyncio.timeout(self._timeout_s):
-            with suppress(self._redis.exceptions.NoScriptError):
-                return await _run(client, command.words(digest, mode, cost))
-            return await _run(client, command.words(digest, mode, cost, whole=True))
-
-    def gate(self) -> asyncio.Semaphore:
-        """The gate that lets some coroutines of the running loop ask at once."""
-        return self._loops.current()[1]
+        """`ask` for coroutines, each in its turn."""
+        client = self.loops.current
+        with suppress(self._redis.exceptions.NoScriptError):
+            return await _run(client, command.words(digest, mode, cost))
+        return await _run(client, command.words(digest, mode, cost, whole=True))
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states, which share a slot."""
@@ -90,7 +84,7 @@ class Cluster:
         """Close all connections."""
         if self._client is not None:
             self._client.close()
-        self._loops.close()
+        self.loops.close()
 
     def _connected(self) -> Any:
         # Made when first needed, since making it connects. No lock, which a fork

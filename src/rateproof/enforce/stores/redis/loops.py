@@ -1,7 +1,8 @@
 """Event loops: each has connections of its own, and some of its coroutines ask at once."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 __all__ = ["AT_ONCE", "LoopClients"]
@@ -15,15 +16,32 @@ class LoopClients:
 
     Args:
         make: a new client.
+        timeout_s: the longest that a coroutine takes, its wait for others included.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], timeout_s: float) -> None:
         self._make = make
+        self._timeout_s = timeout_s
         self._of: dict[asyncio.AbstractEventLoop, tuple[Any, asyncio.Semaphore]] = {}
         self._closing: list[asyncio.Task[None]] = []  # a loop itself forgets its tasks
 
-    def current(self) -> tuple[Any, asyncio.Semaphore]:
-        """The client of the running loop, and the gate to it."""
+    @property
+    def current(self) -> Any:
+        """The client of the running loop."""
+        return self._current()[0]
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Wait until a coroutine of the running loop may ask, and have it ask in time.
+
+        True if it has all of the time.
+        """
+        gate = self._current()[1]
+        prompt = not gate.locked()
+        async with asyncio.timeout(self._timeout_s), gate:
+            yield prompt
+
+    def _current(self) -> tuple[Any, asyncio.Semaphore]:
         loop = asyncio.get_running_loop()
         if loop not in self._of:
             for old in [each for each in self._of if each.is_closed()]:

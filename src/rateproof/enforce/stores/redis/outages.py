@@ -74,7 +74,7 @@ def store_error(redis: Any, error: BaseException, address: Address) -> StoreErro
     """Return what to raise for an error of redis-py or of a socket at this address."""
     known = redis.exceptions
     error = _reason(known, error)
-    shown, said = address.shown, address.censored(str(error))
+    shown, said = address.shown, address.censored(str(error)) or "timed out"
     refused = (known.AuthenticationError, known.AuthorizationError, known.NoPermissionError)
     if isinstance(error, refused):
         return StoreError(f"{shown} refuses us: {said}", "check user, password and permissions")

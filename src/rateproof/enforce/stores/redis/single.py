@@ -6,9 +6,9 @@ one that rested is asked. And some pools connect for one coroutine after another
 up their waits.
 """
 
-import asyncio
 import os
 import time
+from functools import partial
 from typing import Any, Final
 
 from rateproof.enforce.stores.redis.address import Address
@@ -49,7 +49,8 @@ class Server:
         self._idle: list[tuple[Any, int]] = []
         self._pid = os.getpid()
         options = _options(redis, redis.asyncio, address)
-        self._loops = LoopClients(lambda: _AsyncConnections(redis, options))
+        make = partial(_AsyncConnections, redis, options)
+        self.loops = LoopClients(make, address.timeout_s)
         self._breaker = Breaker(address.shown)
 
     def breaker(self, digest: bytes) -> Breaker:  # noqa: ARG002 - as in a Cluster
@@ -67,17 +68,12 @@ class Server:
                 return self._send(pack(*command.words(digest, mode, cost, whole=True)))
 
     async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
-        """`ask` for coroutines."""
-        connections, _ = self._loops.current()
-        async with asyncio.timeout(self._timeout_s):
-            try:
-                return await connections.send(command.packed(digest, mode, cost))
-            except self._no_script:
-                return await connections.send(pack(*command.words(digest, mode, cost, whole=True)))
-
-    def gate(self) -> asyncio.Semaphore:
-        """The gate that lets some coroutines of the running loop ask at once."""
-        return self._loops.current()[1]
+        """`ask` for coroutines, each in its turn."""
+        connections = self.loops.current
+        try:
+            return await connections.send(command.packed(digest, mode, cost))
+        except self._no_script:
+            return await connections.send(pack(*command.words(digest, mode, cost, whole=True)))
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states."""
@@ -100,7 +96,7 @@ class Server:
         """Close the connections that nobody uses now."""
         while self._idle:
             self._idle.pop()[0].disconnect()
-        self._loops.close()
+        self.loops.close()
 
     def _send(self, packed: bytes) -> Any:
         connection = self._take()

@@ -7,12 +7,13 @@ stays exact when.
 import itertools
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rateproof.core import native
 from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
-from rateproof.enforce.stores.protocols import Ledger, Store
+from rateproof.enforce.stores.protocols import Ledger, Store, at_once
 from rateproof.enforce.stores.redis.address import parse_address
 from rateproof.enforce.stores.redis.cluster import Cluster
 from rateproof.enforce.stores.redis.command import Command, Mode, digest_of
@@ -153,35 +154,17 @@ class RedisLedger:
 
     def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Decide in one round trip, or in none if the denial is remembered; see `Ledger`."""
-        denied = self._remembered(key, cost, now_ns)
-        return denied or self._asked("hit", key, cost, skip_full=skip_full)
+        return at_once(self._decide("hit", key, cost, now_ns, skip_full=skip_full))
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Say what `hit` would decide, changing nothing; see `Ledger`."""
-        denied = self._remembered(key, cost, now_ns)
-        return denied or self._asked("peek", key, cost, skip_full=skip_full)
+        return at_once(self._decide("peek", key, cost, now_ns, skip_full=skip_full))
 
     async def ahit(
         self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
     ) -> Ruling:
         """`hit` for coroutines, over connections of the running loop."""
-        denied = self._remembered(key, cost, now_ns)
-        if denied is not None:
-            return denied
-        store, link, digest = self._store, self._store.link, digest_of(key)
-        async with link.gate():
-            breaker = link.abreaker(digest)
-            try:
-                breaker.check()
-                resets, sent_ns = store.denials.resets, time.monotonic_ns()
-                reply = await link.aask(self._command, digest, "hit", cost)
-            except StoreUnreachable as error:
-                return self._locally(error, "hit", key, cost, skip_full=skip_full)
-            except store.errors as error:
-                failure = breaker.failed(store.error(error))
-                return self._locally(failure, "hit", key, cost, skip_full=skip_full)
-        breaker.answered()
-        return self._ruling(key, cost, sent_ns, resets, reply)
+        return await self._decide("hit", key, cost, now_ns, skip_full=skip_full, waits=True)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key: here, in Redis, and in no other process's memory.
@@ -224,27 +207,42 @@ class RedisLedger:
         denials = self._store.denials
         return None if isinstance(denials, Denials) else (denials, self._number)
 
-    def _remembered(self, key: bytes, cost: int, now_ns: int | None) -> Ruling | None:
+    async def _decide(
+        self,
+        mode: Mode,
+        key: bytes,
+        cost: int,
+        now_ns: int | None,
+        *,
+        skip_full: bool,
+        waits: bool = False,
+    ) -> Ruling:
+        """Decide; only if it `waits`, others go on meanwhile."""
+        store = self._store
         if now_ns is not None:
             raise InvalidArgument(
                 "a clock for a store that has its own", "on Redis the server's clock decides"
             )
-        answers = self._store.denials.answers(key, self._number, cost)
-        if answers is None:
-            return None
-        return Ruling(False, [Answer._make(each) for each in answers], "cached")  # noqa: FBT003 - `admitted`
-
-    def _asked(self, mode: Mode, key: bytes, cost: int, *, skip_full: bool) -> Ruling:
-        store, link, digest = self._store, self._store.link, digest_of(key)
-        breaker = link.breaker(digest)
+        known = store.denials.answers(key, self._number, cost)
+        if known is not None:
+            return Ruling(False, [Answer._make(each) for each in known], "cached")  # noqa: FBT003 - `admitted`
+        link, digest = store.link, digest_of(key)
+        prompt = False  # with the whole time for the server
         try:
-            breaker.check()
-            resets, sent_ns = store.denials.resets, time.monotonic_ns()
-            reply = link.ask(self._command, digest, mode, cost)
+            async with link.loops.turn() if waits else nullcontext(enter_result=True) as prompt:
+                breaker = link.abreaker(digest) if waits else link.breaker(digest)
+                breaker.check()
+                resets, sent_ns = store.denials.resets, time.monotonic_ns()
+                if waits:
+                    reply = await link.aask(self._command, digest, mode, cost)
+                else:
+                    reply = link.ask(self._command, digest, mode, cost)
         except StoreUnreachable as error:
             return self._locally(error, mode, key, cost, skip_full=skip_full)
         except store.errors as error:
-            failure = breaker.failed(store.error(error))
+            failure = store.error(error)
+            if prompt:
+                breaker.failed(failure)
             return self._locally(failure, mode, key, cost, skip_full=skip_full)
         breaker.answered()
         return self._ruling(key, cost, sent_ns, resets, reply)

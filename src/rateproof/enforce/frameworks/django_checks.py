@@ -1,0 +1,68 @@
+"""System checks of a Django project: what its settings have that cannot be, or seldom is meant."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from rateproof.enforce.frameworks.django import DjangoRateLimit, arguments
+from rateproof.enforce.limiter import policy_of
+from rateproof.errors import InvalidArgument
+
+__all__ = ["check_deployment", "check_settings"]
+
+
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """Errors, each by itself: E001 in `RATEPROOF`, E002 in the rates of our throttles."""
+    given = getattr(settings, "RATEPROOF", {})
+    parts = [{name: given[name]} for name in given] if isinstance(given, Mapping) else [given]
+    found = [_error("E001", "RATEPROOF", _limits_of, part) for part in parts]
+    rest = getattr(settings, "REST_FRAMEWORK", {})
+    classes = rest.get("DEFAULT_THROTTLE_CLASSES", ())
+    if any(str(each).startswith("rateproof.") for each in classes):
+        for scope, rate in rest.get("DEFAULT_THROTTLE_RATES", {}).items():
+            if rate is not None:
+                found.append(_error("E002", f"DEFAULT_THROTTLE_RATES[{scope!r}]", policy_of, rate))
+    return [error for error in found if error is not None]
+
+
+def check_deployment(**_: Any) -> list[checks.CheckMessage]:
+    """Warnings of `check --deploy`: W001 a store of one process, W002 a proxy that is not told."""
+    if check_settings():
+        return []
+    return list(_cautions(getattr(settings, "RATEPROOF", {})))
+
+
+def _cautions(given: Mapping[str, Any]) -> Iterator[checks.CheckMessage]:
+    store = given.get("STORE", "memory://")
+    if store.startswith("memory:"):
+        yield checks.Warning(
+            f"RATEPROOF: store {store}: each worker process counts by itself, and so lets through"
+            " what the limit says",
+            "shm://NAME is shared by all workers of a machine, redis://… by all machines",
+            id="rateproof.W001",
+        )
+    proxied = settings.SECURE_PROXY_SSL_HEADER or settings.USE_X_FORWARDED_HOST
+    if proxied and not given.get("PROXIES"):
+        yield checks.Warning(
+            "RATEPROOF: the settings speak of a proxy, and PROXIES is 0:"
+            " all clients behind it count as one address",
+            "PROXIES: how many there are, or their networks, such as ['10.0.0.0/8']",
+            id="rateproof.W002",
+        )
+
+
+def _limits_of(given: Mapping[str, Any]) -> DjangoRateLimit:
+    return DjangoRateLimit(**arguments(given))
+
+
+def _error(
+    code: str, where: str, read: Callable[[Any], object], value: object
+) -> checks.Error | None:
+    try:
+        read(value)
+    except (InvalidArgument, TypeError) as error:
+        message, hint = getattr(error, "message", str(error)), getattr(error, "hint", None)
+        return checks.Error(f"{where}: {message}", hint, id=f"rateproof.{code}")
+    return None

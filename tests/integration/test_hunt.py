@@ -167,7 +167,7 @@ def test_a_schedule_begins_in_its_phase_and_has_others_beside_it(scripted, hunt,
     assert schedules(lines)[0]["phase"] == "0.25 s of 1 s", words
     assert len({head.split()[1] for head in server.heads}) == 46
     (log,) = map(read_log, tmp_path.glob("test_log_*"))
-    assert abs(log.metadata["epoch_ns"] % 10**9 - 250_000_000) < 20_000_000
+    assert abs(log.metadata["epoch_ns"] % 10**9 - 250_000_000) < 100_000_000
 
 
 def answer(connection, _head):
@@ -184,7 +184,7 @@ def test_a_signal_ends_a_search_for_the_shortest_with_the_verdict(serve, start_t
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     output, words = process.communicate(timeout=60)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15, "shrinking takes a minute and more"
     assert process.returncode == 1, words
     assert json.loads(output.splitlines()[-1])["verdict"] == "violated"
 

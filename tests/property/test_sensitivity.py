@@ -3,7 +3,9 @@
 The limiters that go wrong here are written out again, independently of the package.
 """
 
+import math
 import random
+from fractions import Fraction
 
 import pytest
 
@@ -191,14 +193,18 @@ def test_both_cores_name_the_same_keys_of_many(text, monkeypatch):
     assert len(native.closest) == 5
 
 
-def windowed(requests, limit, window, phase, *, weighs):
-    """A log of windows that begin at `phase`; a counter adds a share of the one before."""
+def windowed(requests, limit, window, phase, *, weighs, exact=False):
+    """A log of windows that begin at `phase`; a counter adds a share of the one before.
+
+    It rounds that down unless it is `exact`.
+    """
     admitted, log = {}, EventLog({"fresh_keys": True})
     for number, request in enumerate(sorted(requests, key=lambda r: (middle(r), r))):
         cell, into = divmod(middle(request) + phase, window)
         used = admitted.get(cell, 0)
         if weighs:
-            used += admitted.get(cell - 1, 0) * (window - into) // window
+            share = Fraction(admitted.get(cell - 1, 0) * (window - into), window)
+            used += math.ceil(share) if exact else math.floor(share)
         if used < limit:
             admitted[cell] = admitted.get(cell, 0) + 1
         log.append(
@@ -217,7 +223,7 @@ def windowed(requests, limit, window, phase, *, weighs):
 @pytest.mark.parametrize("algorithm", ["fixed-window", "sliding-counter"])
 def test_windows_on_the_epoch_show_their_excess_wherever_they_begin(algorithm):
     policy, weighs = Policy.parse(f"{algorithm} 5 per 5s"), algorithm == "sliding-counter"
-    told = 0
+    least, told = (2 if weighs else 1), 0
     for seed in range(4):
         rng = random.Random(seed)
         requests = requests_of(rng, rng.choice((20, 200, 700)), rng.choice((2, 200)), 80)
@@ -227,14 +233,27 @@ def test_windows_on_the_epoch_show_their_excess_wherever_they_begin(algorithm):
         (shown,) = verdict.sensitivity
         for eighth in range(seed % 2, 8, 2):
             phase = W * eighth // 8
-            wrong = windowed(requests, 5 + shown.excess, W, phase, weighs=weighs)
-            assert judge(wrong, policy, claims=OVER).outcome == VIOLATED
+            for exact in (False, weighs):
+                wrong = windowed(requests, 5 + shown.excess, W, phase, weighs=weighs, exact=exact)
+                assert judge(wrong, policy, claims=OVER).outcome == VIOLATED
             if shown.short_ns is not None:
                 window = W - shown.short_ns
                 short = windowed(requests, 5, window, window * eighth // 8, weighs=weighs)
                 assert judge(short, policy, claims=OVER).outcome == VIOLATED
-        told += shown.excess == 1
+        told += shown.excess == least
     assert told > 0
+
+
+def test_an_exact_counter_of_one_more_is_not_said_to_show():
+    """This log is of one that weighs exactly, of 2 per 8 ms; one that rounds down explains it."""
+    log = EventLog({"fresh_keys": True})
+    for at, outcome in ((8, "admitted"), (11, "admitted"), (17, "rejected"), (21, "admitted")):
+        log.append(
+            Event(key=b"k", sent_ns=at * MS, received_ns=at * MS, status=200, outcome=outcome)
+        )
+    verdict = judge(log, Policy.parse("sliding-counter 1 per 8ms"), tolerance_ppm=0)
+    assert verdict.outcome == CONSISTENT
+    assert verdict.sensitivity[0].excess == 2
 
 
 def bursts_of(rng):

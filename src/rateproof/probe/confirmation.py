@@ -22,7 +22,7 @@ PREDICTIONS = 12
 EXCLUDING = 3
 EDGES = 2
 _CLOCKS = {"phase", "tick"}
-_CLOSELY = 12  # parts of the time between two edges
+_CLOSELY, _WIDTHS = 8, 8  # parts of the time between two edges, and answers, that they may be apart
 BUSY = 3
 _BOXES = 4
 _DRAWN, _POLLED = 40, 8
@@ -135,7 +135,7 @@ def _as_long(left: Hypotheses, kind: Kind, family: LimiterFamily) -> bool:
 def _edge(kind: Kind, before: Seen, after: Seen) -> bool:
     """Tell if a key was denied and then admitted again within little time."""
     widths_ns = sum(seen.received_ns - seen.sent_ns for seen in (before, after))
-    closely_ns = _grain(kind) // _CLOSELY + 3 * widths_ns
+    closely_ns = _grain(kind) // _CLOSELY + _WIDTHS * widths_ns
     back = not before.admitted and after.admitted > 0
     return back and after.received_ns - before.sent_ns <= closely_ns
 
@@ -362,17 +362,22 @@ def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
 
 def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
     """Denied just before the key comes back, admitted just after, at any phase."""
-    window_ns, point = window_of(kind), kind.middle().point()
+    window_ns = window_of(kind)
+    points = [box.point() for box in spread(sorted(kind.boxes), _BOXES)]
     for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
         shift = random.randrange(window_ns // 2)
-        at_ns = recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns)
-        if at_ns is None:
+        backs_ns = [
+            at_ns
+            for point in points
+            if (at_ns := recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns))
+        ]
+        if len(backs_ns) < len(points):
             continue
-        for part in (100, 50, 2 * _CLOSELY):
+        for part in (200, 100, 50):
             margin_ns = _grain(kind) // part + width_ns
-            late, back = shift + at_ns - margin_ns, shift + at_ns + margin_ns
-            if 2 * margin_ns < at_ns:
-                yield (shift, kind.limit), (late, 1), (back, count)
+            late_ns, back_ns = min(backs_ns) - margin_ns, max(backs_ns) + margin_ns
+            if back_ns < 2 * late_ns:
+                yield (shift, kind.limit), (shift + late_ns, 1), (shift + back_ns, count)
 
 
 def _requests(steps: Steps) -> int:

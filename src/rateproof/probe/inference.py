@@ -115,10 +115,6 @@ class Kind(NamedTuple):
         record = self.family.record or SLIDING_LOG
         return Quota(self.limit, figure.window_ns, record.name)
 
-    def middle(self) -> Box:
-        """The possible box that lies in the middle of all."""
-        return sorted(self.boxes, key=lambda box: box[1:])[len(self.boxes) // 2]
-
 
 class Hypotheses:
     """The limiters that are still possible.

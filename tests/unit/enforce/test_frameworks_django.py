@@ -4,6 +4,7 @@ import asyncio
 import functools
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -243,6 +244,18 @@ def test_the_middleware_and_a_view_say_both_their_limits(project):
     assert answer(client).headers["RateLimit"] == '"9-per-5s";r=8;t=5, "2-per-5s";r=1;t=5'
 
 
+def test_a_post_that_the_csrf_check_refuses_counts_for_the_middleware_only(project):
+    checked = (*MIDDLEWARE, "django.middleware.csrf.CsrfViewMiddleware")
+    client = project(
+        limit("1/5s")(hello),
+        client=functools.partial(Client, enforce_csrf_checks=True),
+        middleware=checked,
+        POLICY="3/5s",
+    )
+    assert statuses(client, 2, method="POST") == [403, 403]
+    assert statuses(client, 2) == [200, 429]
+
+
 def test_an_awaited_view_is_decided_about_in_the_event_loop(project, monkeypatch):
     def in_a_thread(*_):
         raise AssertionError("a thread")
@@ -250,6 +263,20 @@ def test_an_awaited_view_is_decided_about_in_the_event_loop(project, monkeypatch
     monkeypatch.setattr("rateproof.enforce.frameworks.django.sync_to_async", in_a_thread)
     client = project(limit("1/5s")(hello_later), client=AsyncClient, POLICY="9/5s")
     assert statuses(client, 2) == [200, 429]
+
+
+def test_a_store_behind_a_network_is_asked_in_a_thread(project, monkeypatch, free_port):
+    asked = []
+
+    def in_a_thread(function):
+        asked.append(function.__name__)
+        return sync_to_async(function)
+
+    monkeypatch.setattr("rateproof.enforce.frameworks.django.sync_to_async", in_a_thread)
+    nobody = {"STORE": f"redis://127.0.0.1:{free_port}", "ON_ERROR": "admit", "CLOCK": None}
+    client = project(limit("1/5s")(hello_later), client=AsyncClient, **nobody)
+    assert statuses(client, 2) == [200, 200]
+    assert "refuse" in asked
 
 
 def asks_the_database(request):

@@ -157,6 +157,24 @@ def test_a_denial_that_is_not_429_says_why(ask, throttles, clock, monkeypatch):
     assert failed.json()["detail"] == "the limiter's storage failed; try again in 1 s"
 
 
+def test_a_limit_stands_above_or_below_api_view(ask, throttles):  # noqa: ARG001 - the project
+    from rest_framework.decorators import api_view
+    from rest_framework.response import Response
+
+    from rateproof.django import limit
+
+    def hello(_request):
+        return Response("hello")
+
+    above = limit("1/5s")(api_view(["GET"])(hello))
+    below = api_view(["GET"])(limit("1/5s")(hello))
+    plain = {"DEFAULT_AUTHENTICATION_CLASSES": [], "DEFAULT_PERMISSION_CLASSES": []}
+    with override_settings(ROOT_URLCONF=(path("a", above), path("b", below)), REST_FRAMEWORK=plain):
+        asked = [Client().get(f"/{name}") for name in "aabb"]
+    assert statuses(asked) == [200, 429, 200, 429]
+    assert [each.headers["RateLimit"] for each in asked] == ['"default";r=0;t=5'] * 4
+
+
 def test_a_rate_that_cannot_be_is_refused(throttles):
     class Bad(throttles.RateThrottle):
         rate = "5/fortnight"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
 from inspect import isawaitable, signature
 from re import fullmatch
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, TypeVar, Unpack
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -200,7 +200,7 @@ def arguments(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _built: list[DjangoRateLimit] = []
-_mutex = Lock()
+_mutex = RLock()  # what a dotted path imports may ask for the limits
 
 
 def current() -> DjangoRateLimit:

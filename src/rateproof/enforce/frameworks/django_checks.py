@@ -38,8 +38,8 @@ def _cautions(given: Mapping[str, Any]) -> Iterator[checks.CheckMessage]:
     store = given.get("STORE", "memory://")
     if store.startswith("memory:"):
         yield checks.Warning(
-            f"RATEPROOF: store {store}: each worker process counts by itself, and so lets through"
-            " what the limit says",
+            f"RATEPROOF: store {store}: each worker process counts by itself,"
+            " so several let through several times the limit",
             "shm://NAME is shared by all workers of a machine, redis://… by all machines",
             id="rateproof.W001",
         )

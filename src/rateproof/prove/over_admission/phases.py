@@ -266,7 +266,10 @@ def overfull(readings: Readings, limit: int, window_ns: int, phase: int) -> Stuc
 
 
 class ClockLimiter:
-    """A plain one, of windows of a clock; those that weigh the one before round its share down."""
+    """A plain one, of windows of a clock; those that weigh the one before do so exactly.
+
+    Where their share is rounded down more is admitted: what shows of this one shows of that.
+    """
 
     def __init__(self, quota: Quota, shift_ns: int) -> None:
         self._quota = quota
@@ -276,12 +279,12 @@ class ClockLimiter:
 
     def has_room(self, instant_ns: int) -> bool:
         """True if one more may be admitted; instants never go back."""
-        window, into_ns = divmod(instant_ns + self._shift_ns, self._quota.window_ns)
-        used = self._admitted[window]
+        window_ns = self._quota.window_ns
+        window, into_ns = divmod(instant_ns + self._shift_ns, window_ns)
+        used = self._admitted[window] * window_ns
         if self._weighs:
-            left_ns = self._quota.window_ns - into_ns
-            used += self._admitted[window - 1] * left_ns // self._quota.window_ns
-        return used < self._quota.limit
+            used += self._admitted[window - 1] * (window_ns - into_ns)
+        return used <= (self._quota.limit - 1) * window_ns
 
     def admit(self, instant_ns: int) -> None:
         """Count one that was."""

@@ -246,7 +246,7 @@ def test_https_to_a_port_that_does_not_speak_tls_is_named(probe, scripted):
 @pytest.mark.alone
 def test_a_limit_by_address_is_told_from_one_by_the_key(probe):
     with serving(Quota(3, 200), key=address) as url:
-        code, text, _ = probe(url)
+        code, text, _ = probe(url, "--max-time", "10s")
     assert "limits by address, not by query:clientId" in text
     first = text.splitlines()[0]
     assert says(first, "3 per 200ms") if code == 0 else first.startswith("not named: ")
@@ -345,6 +345,7 @@ def test_one_counter_is_told_from_several_where_connections_are_closed(named):
     assert says(text.splitlines()[0], "3 per 500ms")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_json_has_the_policy_and_the_evidence_within_the_requests(named):
@@ -359,6 +360,7 @@ def test_json_has_the_policy_and_the_evidence_within_the_requests(named):
     assert found["second_quota"].startswith("none up to ")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_a_window_of_our_server_is_found_out(named, start):

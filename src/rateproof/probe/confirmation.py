@@ -338,8 +338,8 @@ def _busy(limit: int, window_ns: int) -> Steps:
 
 
 def _late(limit: int, window_ns: int) -> Steps:
-    """One alone, and all others when it no longer counts: it may have begun something that goes on."""
-    return (0, 1), (6 * window_ns // 5, limit), (23 * window_ns // 10, min(2, limit))
+    """One alone, all others when it no longer counts, and more before those are back: what the first began may go on."""
+    return (0, 1), (29 * window_ns // 20, limit), (9 * window_ns // 4, min(2, limit))
 
 
 def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:

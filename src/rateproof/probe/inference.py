@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _TRIES, _LEAST_TRIES = 800, 40
 """Boxes that are looked at after each round: of all families together, and of one at least."""
-_CAREFUL, _MORE = 5, 2  # so much smaller before a name, and so many times more of them
+_CAREFUL = 5  # times as many, and so much smaller, before a name
 _MOST_BOXES = 300  # of a family: what lies so close together, no more of them refute
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
@@ -30,7 +30,6 @@ _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlast
 _MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
 _FITTED = 24
-_ROUGHEST = 6  # parts of a window that its bounds may be apart
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -83,9 +82,8 @@ class Kind(NamedTuple):
 
     @property
     def close(self) -> bool:
-        """True if the window is known to 10 parts in 100, or as closely as answers allow, and longer than they."""
-        longer = self._times * self.low_ns > _LONGER * self.interval_ns
-        return longer and self._within(10, 6) and self._within(_ROUGHEST, 0)
+        """True if the window is known to 10 parts in 100, and longer than answers take."""
+        return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)
 
     @property
     def tight(self) -> bool:
@@ -162,7 +160,7 @@ class Hypotheses:
         keys = list(keys)
         known = {id(history) for history in self._keys}
         self._keys[:0] = [history for history in keys if id(history) not in known]
-        all_tries = _TRIES * (_MORE if careful else 1)
+        all_tries = _TRIES * (_CAREFUL if careful else 1)
         tries = max(_LEAST_TRIES, all_tries // max(1, len(self.boxes)))
         left: dict[LimiterFamily, list[Box]] = {}
         for family, boxes in self.boxes.items():

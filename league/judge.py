@@ -147,7 +147,7 @@ def _seen_within_a_window(verdict: dict[str, Any]) -> Iterator[int]:
 def _hunt(url: str, folder: Path, budget: Budget) -> str:
     command = [
         *(sys.executable, "-m", "rateproof", "test", url, "--policy", POLICY, "--key", _KEY),
-        *("--claim", _CLAIM, "--no-start", "--fail-fast", "--json", "--out", str(folder)),
+        *("--claim", _CLAIM, "--fail-fast", "--json", "--out", str(folder)),
         *("--shrink-time", f"{budget.shrink_s:g}s", "--worst-time", f"{budget.worst_s:g}s"),
     ]
     lines, words = folder / "lines.jsonl", folder / "words.txt"

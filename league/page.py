@@ -8,6 +8,8 @@ from league.row import Row
 
 __all__ = ["render"]
 
+_NEARLY = 0.8
+
 _HEAD = """\
 # The league
 
@@ -112,11 +114,15 @@ def _first(seen: Sequence[str], *words: str) -> str:
 
 
 def _schedule(results: Sequence[Result]) -> str:
-    """The most reliable, and of these the shortest."""
+    """The shortest of those that nearly always worked, if any did; else the most reliable."""
     shown = [result for result in results if result.schedule]
     if not shown:
         return ""
-    best = min(shown, key=lambda each: (-each.reproduced / each.tries, len(each.schedule)))
+
+    def rank(each: Result) -> tuple[float, int]:
+        return max(-_NEARLY, -each.reproduced / each.tries), len(each.schedule)
+
+    best = min(shown, key=rank)
     return f"`{best.schedule}`, {best.reproduced} of {best.tries}"
 
 

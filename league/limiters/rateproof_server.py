@@ -26,7 +26,8 @@ ROWS = (
     Row(
         name="rateproof serve, 4 workers, Redis",
         truth=Truth.NO,
-        why="an exact log in Redis, decided by one script and by the clock of Redis",
+        why="an exact log in Redis, decided by one script and by the clock of Redis; who has no "
+        "decision within 250 ms is denied, whatever Retry-After said before",
         worst=5,
         needs=("redis-server",),
         version=lambda: f"rateproof {__version__}, {program('redis-server', '--version')}",

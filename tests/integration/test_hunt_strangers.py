@@ -103,7 +103,7 @@ def verdict(run_tester, spawn, free_port, wait_for_port, tmp_path):
     wait_for_port(free_port, server)
 
     def judged(name, seed):
-        steps = ("--no-start", "--claim", "over-admission", "--seed", seed, "--duration", "60s")
+        steps = ("--claim", "over-admission", "--seed", seed, "--duration", "60s")
         url = f"http://127.0.0.1:{free_port}/{name}"
         _, lines, words = run_tester(url, *steps, "--fail-fast", "--no-shrink", policy="5 per 2s")
         return lines[-1]["verdict"], words

@@ -203,7 +203,14 @@ def test_a_target_that_answers_too_late_is_inconclusive(scripted):
     assert "it takes longer than the timeout" in " ".join(verdict.reasons)
 
 
-@pytest.mark.parametrize("server", ["answers nothing", "stops answering", "accepts nothing"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        "stops answering",
+        pytest.param("answers nothing", marks=pytest.mark.slow),
+        pytest.param("accepts nothing", marks=pytest.mark.slow),
+    ],
+)
 def test_a_server_that_only_takes_too_long_is_no_crash(server, scripted, run_tester, tmp_path):
     """It was told CRASHED, exit 1: a server that lives, and is slow or has no thread left."""
     iterations = 1 + (server == "accepts nothing")  # the second one looks who listens

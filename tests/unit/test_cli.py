@@ -333,7 +333,7 @@ def test_a_test_that_no_iteration_could_be_run_with_leaves_everything_as_it_was(
     summary = tmp_path / "test_summary.txt"
     summary.write_text("what was found yesterday")
     url = [] if flags[0].startswith("http:") else ["http://127.0.0.1:9"]
-    code = cli.main(["test", *url, *flags, "--no-start", "--out", str(tmp_path)])
+    code = cli.main(["test", *url, *flags, "--out", str(tmp_path)])
     captured = capsys.readouterr()
     assert (code, captured.out) == (64, "")
     assert captured.err.startswith("rateproof: error: ")

@@ -247,7 +247,7 @@ def _iterate_until_done(
         for worst in hunt.worst(iteration):
             totals.worst.append(worst)
             for reporter in reporters:
-                reporter.worst(worst)
+                reporter.found(worst, number)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
         if stop.is_set() or failed or number == hunt.most:
             return

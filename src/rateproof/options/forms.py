@@ -102,7 +102,9 @@ def _body(value: str | bytes | Data) -> Data:
 
 def _method(value: str) -> str:
     if not re.fullmatch(_METHOD, value):
-        raise InvalidArgument(repr(value), "such as GET, HEAD or POST, in capital letters")
+        raise InvalidArgument(
+            f"{value!r} is no method", "such as GET, HEAD or POST, in capital letters"
+        )
     return value
 
 

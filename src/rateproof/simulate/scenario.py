@@ -214,6 +214,7 @@ class Scenario:
         A body is told by its length, and headers as `shown_header` has them:
         logs are handed around.
         """
+        as_they_are = (*_TOLD, "max_requests", "namespace", "method", "ca_file", "insecure")
         return {
             "url": self.target.url,
             "groups": [
@@ -224,21 +225,11 @@ class Scenario:
                 }
                 for group in self.groups
             ],
-            "seed": self.seed,
-            "duration_ns": self.duration_ns,
             "key": str(self.key),
-            "timeout_ns": self.timeout_ns,
-            "max_rate": self.max_rate,
-            "max_requests": self.max_requests,
             "rejected_statuses": sorted(self.rejected_statuses),
-            "namespace": self.namespace,
             "policy": None if self.policy is None else str(self.policy),
-            "method": self.method,
             "headers": [[name, shown_header(name, value)] for name, value in self.headers],
             "body_bytes": len(self.body),
-            "connect_timeout_ns": self.connect_timeout_ns,
-            "max_connections": self.max_connections,
-            "ca_file": self.ca_file,
-            "insecure": self.insecure,
             "lag_tolerance_ns": self.lag_tolerance_ns,
+            **{name: getattr(self, name) for name in as_they_are},
         }

@@ -244,6 +244,18 @@ def test_the_middleware_and_a_view_say_both_their_limits(project):
     assert answer(client).headers["RateLimit"] == '"9-per-5s";r=8;t=5, "2-per-5s";r=1;t=5'
 
 
+def test_a_post_that_the_csrf_check_refuses_counts_for_the_middleware_only(project):
+    checked = (*MIDDLEWARE, "django.middleware.csrf.CsrfViewMiddleware")
+    client = project(
+        limit("1/5s")(hello),
+        client=functools.partial(Client, enforce_csrf_checks=True),
+        middleware=checked,
+        POLICY="3/5s",
+    )
+    assert statuses(client, 2, method="POST") == [403, 403]
+    assert statuses(client, 2) == [200, 429]
+
+
 def test_an_awaited_view_is_decided_about_in_the_event_loop(project, monkeypatch):
     def in_a_thread(*_):
         raise AssertionError("a thread")

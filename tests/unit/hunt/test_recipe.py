@@ -113,4 +113,6 @@ def test_the_next_instant_of_a_phase_is_soon_and_right():
     next_ns = phase.next_ns()
     ahead_ns = next_ns - time.monotonic_ns()
     assert 0 < ahead_ns < 1.3 * SECOND
-    assert abs((next_ns + offset_ns) % SECOND - phase.at_ns) < 5_000_000
+    assert abs((next_ns + offset_ns) % SECOND - phase.at_ns) < 100_000_000, (
+        "but for a pause between two clocks"
+    )

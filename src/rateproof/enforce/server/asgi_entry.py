@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
+from werkzeug.test import run_wsgi_app
+
 from rateproof.enforce.http.asgi import Receive, Send
 from rateproof.enforce.http.views import Scope, cgi_variable
 from rateproof.enforce.server.bodies import BODY_BYTES, has_body
@@ -30,10 +32,7 @@ class AsgiEntry:
         self._waits = waits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection scope (ASGI 3)."""
-        if scope["type"] != "http":
-            await send({"type": "websocket.close"})
-            return
+        """Answer one request (ASGI 3): there are no WebSockets."""
         environ = _environ(scope)
         if self._waits:
             answer = await asyncio.to_thread(self._answer, environ)
@@ -45,23 +44,10 @@ class AsgiEntry:
             await send(message)
 
     def _answer(self, environ: WSGIEnvironment) -> list[dict[str, Any]]:
-        start: dict[str, Any] = {"type": "http.response.start"}
-        written: list[bytes] = []
-
-        def starting(status: str, fields: list[tuple[str, str]], _: object = None, /) -> Any:
-            start["status"] = int(status[:3])
-            start["headers"] = [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields
-            ]
-            return written.append
-
-        chunks = self._app(environ, starting)
-        try:
-            written.extend(chunks)
-        finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
-        return [start, {"type": "http.response.body", "body": b"".join(written)}]
+        chunks, status, fields = run_wsgi_app(self._app, environ, buffered=True)
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
+        start = {"type": "http.response.start", "status": int(status[:3]), "headers": headers}
+        return [start, {"type": "http.response.body", "body": b"".join(chunks)}]
 
 
 def _environ(scope: Scope) -> WSGIEnvironment:

@@ -137,6 +137,7 @@ def _server(ip: str, port: int, workers: int, interface: Interfaces, start: "_St
         port=port,
         interface=interface,
         http=HTTPModes.http1,
+        websockets=False,
         workers=workers,
         blocking_threads=_THREADS if interface == Interfaces.WSGI else 1,
         backlog=_BACKLOG,

@@ -14,7 +14,7 @@ from wsgiref.types import WSGIApplication
 
 from rateproof import __version__
 from rateproof.core import INSTALL, active_core
-from rateproof.enforce.server.asgi_entry import AsgiEntry
+from rateproof.enforce.http.asgi import AsgiApplication
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.listening import bound_socket, url_of
 from rateproof.enforce.server.reload import Reloader
@@ -110,11 +110,13 @@ def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
         granian_server.run(make, count, bound, announce, entry)
 
 
-def _entry(settings: ServerSettings) -> Callable[[WSGIApplication], AsgiEntry] | None:
+def _entry(settings: ServerSettings) -> Callable[[WSGIApplication], AsgiApplication] | None:
     """The way to serve over ASGI, where the key is read from fields."""
     parts = itertools.chain.from_iterable(settings.key.alternatives)
     if not any(part.kind in {"header", "cookie"} for part in parts):
         return None
+    from rateproof.enforce.server.asgi_entry import AsgiEntry
+
     return functools.partial(AsgiEntry, waits=settings.location.startswith(NETWORK_SCHEMES))
 
 

@@ -20,6 +20,7 @@ from typing import ClassVar
 from rateproof.enforce.algorithms import RULES, State
 from rateproof.enforce.counters import Count
 from rateproof.enforce.decision import Answer, Ruling
+from rateproof.enforce.stores.protocols import Tables
 from rateproof.enforce.stores.tables import check_quota, ruling_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
@@ -122,7 +123,7 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-class PlainLedger:
+class PlainLedger(Tables):
     """The tables of one policy, decided together: several quotas are all or nothing; see `Ledger`.
 
     Args:
@@ -159,12 +160,6 @@ class PlainLedger:
                 if admitted and not answers[index].full:
                     answers[index] = table.charge(key, cost, now_ns, lag_ns)
         return ruling_of(admitted, answers, skip_full=skip_full)
-
-    async def ahit(
-        self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
-    ) -> Ruling:
-        """`hit`, which waits for no network."""
-        return self.hit(key, cost, now_ns, skip_full=skip_full)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Say what `hit` would decide, changing nothing."""

@@ -39,8 +39,8 @@ class Ledger(Protocol):
     async def ahit(
         self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
     ) -> Ruling:
-        """`hit` for coroutines: where it waits for a network, others go on."""
-        ...
+        """`hit` for coroutines: where it waits for a network, others go on. By default it waits for none."""
+        return self.hit(key, cost, now_ns, skip_full=skip_full)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Say what `hit` would decide, changing nothing; `remaining` is what is free now."""

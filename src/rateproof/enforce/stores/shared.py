@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.location import COUNTERS_FILE, directory_of, locked_folder, table_file
+from rateproof.enforce.stores.protocols import Tables
 from rateproof.enforce.stores.tables import check_quota, ruling_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
@@ -139,7 +140,7 @@ def _renew_mutexes() -> None:
 os.register_at_fork(after_in_child=_renew_mutexes)
 
 
-class NativeLedger:
+class NativeLedger(Tables):
     """The tables of one policy, decided together; see `Ledger`."""
 
     def __init__(
@@ -166,12 +167,6 @@ class NativeLedger:
             answers[index] = Answer._make(each)
         # A table that filled up in between denies this once, which is stricter only.
         return ruling_of(admitted, answers, skip_full=admitted or not busy)
-
-    async def ahit(
-        self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False
-    ) -> Ruling:
-        """`hit`, which waits for nothing."""
-        return self.hit(key, cost, now_ns, skip_full=skip_full)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Say what `hit` would decide, changing nothing."""

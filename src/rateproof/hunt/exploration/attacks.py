@@ -18,7 +18,7 @@ from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import counted, format_seconds
 
-__all__ = ["EDGED", "FAMILIES", "TICK_NS", "Attack", "attack"]
+__all__ = ["FAMILIES", "TICK_NS", "Attack", "attack"]
 
 TICK_NS: Final = 400_000_000
 """The edge for clocks of whole seconds, by which a window may be over almost one early."""
@@ -58,8 +58,8 @@ class Attack:
         return self.recipe.crowd(self.starts[0])
 
     def __str__(self) -> str:
-        told = WORDS[self.family]
-        if self.family in EDGED:
+        _, told, edged = FAMILIES[self.family]
+        if edged:
             told += f" ({format_seconds(self.edge_ns)})"
         if self.recipe.connections > 1:
             told += f" on {self.recipe.connections} connections"
@@ -153,38 +153,28 @@ def _late_race(aim: _Aim) -> Steps:
     return [*aim.after(0, aim.limit), (aim.window_ns + aim.edge_ns, 2 * aim.limit)]
 
 
-FAMILIES: dict[str, Callable[[_Aim], Steps]] = {
-    "opening": _opening,
-    "turn": _turn,
-    "drip": _drip,
-    "idle": _idle,
-    "race": _race,
-    "late race": _late_race,
-    "forget": _turn,
-    "tick": _turn,
-    "late": _late,
-    "chain": _chain,
-    "fill": _fill,
-}
-"""Steps of one key, by family; `forget` has others in between."""
+class _Family(NamedTuple):
+    """One family: the steps of one key, in words, and if it comes closer the smaller its edge is."""
 
-WORDS: Final = {
-    "opening": "bursts around a window's end",
-    "turn": "two bursts within a window",
-    "drip": "a burst, then one as each permit returns",
-    "idle": "twice the limit after a pause",
-    "race": "all at once",
-    "late race": "all at once as a window ends",
-    "forget": "two bursts within a window",
-    "tick": "two bursts a moment less than a window apart",
-    "late": "a pause, one late, then one as each permit returns",
-    "chain": "bursts around the end of the second window",
-    "fill": "until the quota is full",
-}
-"""The words for the requests of each family."""
+    steps: Callable[[_Aim], Steps]
+    words: str
+    edged: bool = False
 
-EDGED = frozenset({"opening", "turn", "drip", "late race", "forget", "chain"})
-"""Those that come closer the smaller their edge is."""
+
+FAMILIES: Final = {
+    "opening": _Family(_opening, "bursts around a window's end", edged=True),
+    "turn": _Family(_turn, "two bursts within a window", edged=True),
+    "drip": _Family(_drip, "a burst, then one as each permit returns", edged=True),
+    "idle": _Family(_idle, "twice the limit after a pause"),
+    "race": _Family(_race, "all at once"),
+    "late race": _Family(_late_race, "all at once as a window ends", edged=True),
+    "forget": _Family(_turn, "two bursts within a window", edged=True),
+    "tick": _Family(_turn, "two bursts a moment less than a window apart"),
+    "late": _Family(_late, "a pause, one late, then one as each permit returns"),
+    "chain": _Family(_chain, "bursts around the end of the second window", edged=True),
+    "fill": _Family(_fill, "until the quota is full"),
+}
+"""Every family by its name; `forget` has others in between."""
 
 _RACES = {"race", "late race"}
 
@@ -214,7 +204,7 @@ def attack(
     pressed = policy.quotas[quota]
     tighter = [each for each in policy.quotas if each.window_ns < pressed.window_ns]
     limit = min(pressed.limit, _MOST_AT_ONCE)
-    steps = FAMILIES[family](_Aim(limit, pressed.window_ns, edge_ns, tighter))
+    steps = FAMILIES[family].steps(_Aim(limit, pressed.window_ns, edge_ns, tighter))
     connections = fold
     if family in _RACES:
         last_ns, most = steps[-1]

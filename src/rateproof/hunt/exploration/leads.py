@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rateproof.events import EventLog
-from rateproof.hunt.exploration.attacks import EDGED, Attack
+from rateproof.hunt.exploration.attacks import FAMILIES, Attack
 from rateproof.hunt.rig import alone
 from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, VIOLATED, judge
@@ -57,7 +57,7 @@ class Leads:
         for attack in attacks:
             mine, verdicts = verdicts[: len(attack.starts)], verdicts[len(attack.starts) :]
             place = attack.family, attack.quota
-            if attack.family not in EDGED:
+            if not FAMILIES[attack.family].edged:
                 continue
             if any(verdict.outcome == VIOLATED for verdict in mine):
                 self._closest.pop(place, None)

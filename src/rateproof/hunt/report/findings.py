@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rateproof.events import EventLog
-from rateproof.hunt.exploration.attacks import WORDS
+from rateproof.hunt.exploration.attacks import FAMILIES
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.pictures import Rates
 from rateproof.hunt.report.subject import Subject
@@ -88,7 +88,7 @@ class Findings:
         )
         self._last.append(row)
         for attack in iteration.draw.attacks:
-            self.tried[WORDS[attack.family]] += len(attack.starts)
+            self.tried[FAMILIES[attack.family].words] += len(attack.starts)
         if (row.outcome != CONSISTENT or row.crashes) and len(self._telling) < _TELLING_ROWS:
             self._telling.append(row)
 

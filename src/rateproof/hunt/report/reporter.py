@@ -24,11 +24,8 @@ class Reporter:
     def add(self, iteration: Iteration, log: Path) -> None:
         """An iteration ended and is in the totals; its log is about to be written there."""
 
-    def found(self, reproduction: Reproduction, iteration: int, /) -> None:
-        """A schedule was run, or the shortest found; it is in the totals."""
-
-    def worst(self, worst: Worst, /) -> None:
-        """The most that is let through was looked for; it is in the totals."""
+    def found(self, finding: Reproduction | Worst, iteration: int, /) -> None:
+        """A schedule: the one that was run, the shortest, or the worst; it is in the totals."""
 
     def end(self) -> None:
         """The test is over, in order or out of it: see `Totals.failed`."""

@@ -59,15 +59,10 @@ class Console(Reporter):
             say(describe(iteration, log, width))
         self._emit("iteration", iteration.to_json())
 
-    def found(self, reproduction: Reproduction, iteration: int, /) -> None:
+    def found(self, finding: Reproduction | Worst, iteration: int, /) -> None:
         """See `Reporter`."""
-        say(reproduction.describe())
-        self._emit("reproduction", {"iteration": iteration} | reproduction.to_json())
-
-    def worst(self, worst: Worst, /) -> None:
-        """See `Reporter`."""
-        say(worst.describe())
-        self._emit("worst", worst.to_json())
+        say(finding.describe())
+        self._emit(type(finding).__name__.lower(), {"iteration": iteration} | finding.to_json())
 
     def end(self) -> None:
         """See `Reporter`."""
@@ -127,13 +122,9 @@ class SummaryFile(Reporter):
         """See `Reporter`."""
         self.append(describe(iteration, log))
 
-    def found(self, reproduction: Reproduction, _iteration: int, /) -> None:
+    def found(self, finding: Reproduction | Worst, _iteration: int, /) -> None:
         """See `Reporter`."""
-        self.append(reproduction.describe())
-
-    def worst(self, worst: Worst, /) -> None:
-        """See `Reporter`."""
-        self.append(worst.describe())
+        self.append(finding.describe())
 
     def end(self) -> None:
         """See `Reporter`."""

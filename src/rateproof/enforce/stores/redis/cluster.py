@@ -1,8 +1,9 @@
 """A Redis or Valkey Cluster, asked by redis-py's own client, which follows its slots."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 
+from rateproof.enforce.stores.protocols import at_once
 from rateproof.enforce.stores.redis.address import Address
 from rateproof.enforce.stores.redis.bounds import bounded, one_call
 from rateproof.enforce.stores.redis.command import Command, Mode
@@ -45,33 +46,29 @@ class Cluster:
         self.loops = LoopClients(self._make_for_loop, address.timeout_s)
         self._breakers: dict[str, Breaker] = {}
 
-    def breaker(self, digest: bytes) -> Breaker:
+    def breaker(self, digest: bytes, *, waits: bool = False) -> Breaker:
         """The breaker of the node that answers for this digest, as far as is known."""
-        return self._breaker_of(self._client, digest)
+        client, name = self.loops.current if waits else self._client, ""
+        if client is not None:
+            # Unknown until the topology was read, and for a slot that no node serves.
+            with suppress(self._redis.exceptions.RedisClusterException):
+                name = client.get_node_from_key(b"{%b}" % digest).name
+        return self._breakers.setdefault(name, Breaker(self._address.shown))
 
-    def abreaker(self, digest: bytes) -> Breaker:
-        """`breaker` for coroutines."""
-        return self._breaker_of(self.loops.current, digest)
-
-    def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
+    async def ask(
+        self, command: Command, digest: bytes, mode: Mode, cost: int, *, waits: bool
+    ) -> object:
         """Run the script; see `Server.ask`."""
-        with one_call(self._timeout_s, _SHARE):
-            client = self._connected()
+        with nullcontext() if waits else one_call(self._timeout_s, _SHARE):
+            client = self.loops.current if waits else self._connected()
             with suppress(self._redis.exceptions.NoScriptError):
-                return _run(client, command.words(digest, mode, cost))
-            return _run(client, command.words(digest, mode, cost, whole=True))
-
-    async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
-        """`ask` for coroutines, each in its turn."""
-        client = self.loops.current
-        with suppress(self._redis.exceptions.NoScriptError):
-            return await _run(client, command.words(digest, mode, cost))
-        return await _run(client, command.words(digest, mode, cost, whole=True))
+                return await _run(client, command.words(digest, mode, cost), waits=waits)
+            return await _run(client, command.words(digest, mode, cost, whole=True), waits=waits)
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states, which share a slot."""
         with one_call(self._timeout_s, _SHARE):
-            _run(self._connected(), [b"DEL", *keys])
+            at_once(_run(self._connected(), [b"DEL", *keys]))
 
     def delete_all(self, pattern: bytes) -> None:
         """Forget the states whose keys match."""
@@ -140,14 +137,6 @@ class Cluster:
             **options,
         )
 
-    def _breaker_of(self, client: Any, digest: bytes) -> Breaker:
-        name = ""
-        if client is not None:
-            # Unknown until the topology was read, and for a slot that no node serves.
-            with suppress(self._redis.exceptions.RedisClusterException):
-                name = client.get_node_from_key(b"{%b}" % digest).name
-        return self._breakers.setdefault(name, Breaker(self._address.shown))
-
 
 class _NoCommands:
     """The list of all commands, which takes as long to read as many decisions: scripts need none."""
@@ -156,6 +145,7 @@ class _NoCommands:
         """Read nothing."""
 
 
-def _run(client: Any, words: list[bytes]) -> Any:
+async def _run(client: Any, words: list[bytes], *, waits: bool = False) -> Any:
     name, *rest = words
-    return client.execute_command(name.decode(), *rest)
+    answer = client.execute_command(name.decode(), *rest)
+    return await answer if waits else answer

@@ -8,9 +8,11 @@ up their waits.
 
 import os
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
+from rateproof.enforce.stores.protocols import at_once
 from rateproof.enforce.stores.redis.address import Address
 from rateproof.enforce.stores.redis.bounds import bounded, one_call
 from rateproof.enforce.stores.redis.command import Command, Mode, pack
@@ -53,32 +55,28 @@ class Server:
         self.loops = LoopClients(make, address.timeout_s)
         self._breaker = Breaker(address.shown)
 
-    def breaker(self, digest: bytes) -> Breaker:  # noqa: ARG002 - as in a Cluster
+    def breaker(self, digest: bytes, *, waits: bool = False) -> Breaker:  # noqa: ARG002 - as in a Cluster
         """The breaker of what answers for this digest."""
         return self._breaker
 
-    abreaker = breaker
+    async def ask(
+        self, command: Command, digest: bytes, mode: Mode, cost: int, *, waits: bool
+    ) -> object:
+        """Run the script: in one round trip, or in two where the server has lost it.
 
-    def ask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
-        """Run the script: in one round trip, or in two where the server has lost it."""
-        with one_call(self._timeout_s):
+        Only a coroutine `waits`, in its turn.
+        """
+        send = self.loops.current.send if waits else self._send
+        with nullcontext() if waits else one_call(self._timeout_s):
             try:
-                return self._send(command.packed(digest, mode, cost))
+                return await send(command.packed(digest, mode, cost))
             except self._no_script:
-                return self._send(pack(*command.words(digest, mode, cost, whole=True)))
-
-    async def aask(self, command: Command, digest: bytes, mode: Mode, cost: int) -> object:
-        """`ask` for coroutines, each in its turn."""
-        connections = self.loops.current
-        try:
-            return await connections.send(command.packed(digest, mode, cost))
-        except self._no_script:
-            return await connections.send(pack(*command.words(digest, mode, cost, whole=True)))
+                return await send(pack(*command.words(digest, mode, cost, whole=True)))
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states."""
         with one_call(self._timeout_s):
-            self._send(pack(b"DEL", *keys))
+            at_once(self._send(pack(b"DEL", *keys)))
 
     def delete_all(self, pattern: bytes) -> None:
         """Forget the states whose keys match."""
@@ -86,7 +84,7 @@ class Server:
         while True:
             with one_call(self._timeout_s):
                 words = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"1000")
-                cursor, keys = self._send(pack(*words))
+                cursor, keys = at_once(self._send(pack(*words)))
             if keys:
                 self.delete(keys)
             if cursor == b"0":
@@ -98,7 +96,7 @@ class Server:
             self._idle.pop()[0].disconnect()
         self.loops.close()
 
-    def _send(self, packed: bytes) -> Any:
+    async def _send(self, packed: bytes) -> Any:
         connection = self._take()
         try:
             connection.send_packed_command((packed,))

@@ -230,13 +230,10 @@ class RedisLedger:
         prompt = False  # with the whole time for the server
         try:
             async with link.loops.turn() if waits else nullcontext(enter_result=True) as prompt:
-                breaker = link.abreaker(digest) if waits else link.breaker(digest)
+                breaker = link.breaker(digest, waits=waits)
                 breaker.check()
                 resets, sent_ns = store.denials.resets, time.monotonic_ns()
-                if waits:
-                    reply = await link.aask(self._command, digest, mode, cost)
-                else:
-                    reply = link.ask(self._command, digest, mode, cost)
+                reply = await link.ask(self._command, digest, mode, cost, waits=waits)
         except StoreUnreachable as error:
             return self._locally(error, mode, key, cost, skip_full=skip_full)
         except store.errors as error:

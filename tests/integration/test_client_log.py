@@ -155,7 +155,9 @@ def hung() -> Iterator[socket.socket]:
 
 
 def give_up_twice(session: Terminal, first: str, second: str) -> None:
-    for ask, answer in ((first, "again to give up"), (second, "giving up what is in flight")):
+    """A view may be gone before it shows that it gives up."""
+    gives_up = "giving up what is in flight|outcomes"
+    for ask, answer in ((first, "again to give up"), (second, gives_up)):
         if ask.startswith("SIG"):
             session.process.send_signal(signal.Signals[ask])
         else:

@@ -52,8 +52,8 @@ def test_a_service_starts_while_the_server_is_down(valkey, url, caplog):
         assert (decision.admitted, decision.reason) == (True, "error")
 
 
-def test_while_the_server_is_down_the_local_table_keeps_the_limit(valkey, url):
-    with Limiter("3 per hour", store=url, on_error="local") as limiter:
+def test_while_the_server_is_down_the_local_table_keeps_the_limit(valkey):
+    with Limiter("3 per hour", store=valkey.store, on_error="local") as limiter:
         assert limiter.hit("a").reason == "quota"
         valkey.kill()
         decisions = [limiter.hit("a") for _ in range(5)]
@@ -187,7 +187,7 @@ def copy(source, target):
         target.close()
 
 
-def test_a_server_that_restarted_while_nobody_asked_costs_no_error(valkey, url):
+def test_a_server_that_restarted_while_nobody_asked_costs_no_error(valkey):
     async def twice(limiter):
         before = await limiter.ahit("a")
         await asyncio.to_thread(restart)
@@ -198,7 +198,7 @@ def test_a_server_that_restarted_while_nobody_asked_costs_no_error(valkey, url):
         valkey.start()
         time.sleep(2 * RESTED_NS / 1e9)
 
-    with Limiter("5 per hour", store=url) as limiter:
+    with Limiter("5 per hour", store=valkey.store) as limiter:
         assert limiter.hit("a").remaining == 4
         restart()
         assert limiter.hit("a").remaining == 4
@@ -240,8 +240,8 @@ def test_what_is_no_redis_is_an_error_or_an_outage_but_never_an_admission():
         thread.join()
 
 
-def test_a_key_of_another_application_is_an_error(valkey, url):
-    with Limiter("5 per hour", store=url, on_error="admit") as limiter:
+def test_a_key_of_another_application_is_an_error(valkey):
+    with Limiter("5 per hour", store=valkey.store, on_error="admit") as limiter:
         limiter.hit("a")
         (key,) = valkey.client.keys()
         valkey.client.delete(key)
@@ -261,8 +261,8 @@ def test_a_server_without_memory_is_an_outage(start_valkey):
         assert number > 0
 
 
-def test_a_denial_is_remembered_while_the_server_is_down(valkey, url):
-    with Limiter("1 per hour", store=url, on_error="admit") as limiter:
+def test_a_denial_is_remembered_while_the_server_is_down(valkey):
+    with Limiter("1 per hour", store=valkey.store, on_error="admit") as limiter:
         limiter.hit("a")
         limiter.hit("a")
         valkey.kill()

@@ -23,7 +23,7 @@ def figure(server, name):
 @pytest.fixture
 def serve(start, valkey):
     """A server on the Redis store; the port was picked, so its counters go with it."""
-    return lambda flavour, *options: start(flavour, "--store", valkey.url, *options)
+    return lambda flavour, *options: start(flavour, "--store", valkey.store, *options)
 
 
 @pytest.mark.parametrize("flavour", quick_first([NATIVE, BARE]))

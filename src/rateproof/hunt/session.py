@@ -92,22 +92,19 @@ def run_test(
             if child is not None:
                 stack.push(child)
                 child.start(signals.stop)
-        except RateproofError as error:  # who reads a report only is to know
-            totals.failed = str(error)
-            _told(reporters, _subject(settings), totals)
-            for reporter in reporters:
-                reporter.end()
-            raise
+        except RateproofError:  # who reads a report only is to know
+            with _reported(reporters, _subject(settings), totals):
+                raise
         ours = child is not None and settings.start is None
         settings = replace(settings, own=ours)  # and whoever repeats it has one of ours too
         reporters = [summary, *reporters, Console(json=settings.json, verbose=settings.verbose)]
-        _told(reporters, _subject(settings), totals)
+        hunt = Hunt(replace(rig, settings=settings, child=child))
+        stack.enter_context(_reported(reporters, _subject(settings), totals))
         if settings.duration_ns is not None:
             timer = threading.Timer(settings.duration_ns / SECOND_NS, signals.stop.set)
             stack.callback(timer.cancel)
             timer.start()
-        hunt = Hunt(replace(rig, settings=settings, child=child))
-        with _ended(reporters, totals), _verdict_so_far(signals, totals):
+        with _verdict_so_far(signals, totals):
             _iterate_until_done(hunt, signals, reporters, totals)
     return totals.exit_code
 
@@ -306,11 +303,6 @@ def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
     return plan(drawn.seed, drawn.iteration, duration_ns, quota.window_ns, settings.nemesis)
 
 
-def _told(reporters: Sequence[Reporter], subject: Subject, totals: Totals) -> None:
-    for reporter in reporters:
-        reporter.begin(subject, totals)
-
-
 def _subject(settings: TestSettings) -> Subject:
     shown = {
         "Claims": ", ".join(sorted(settings.claims)),
@@ -346,8 +338,10 @@ def _write_log(path: Path, iteration: Iteration) -> None:
 
 
 @contextmanager
-def _ended(reporters: Sequence[Reporter], totals: Totals) -> Iterator[None]:
-    """End every report, whatever happens in the body, and say there if it was out of order."""
+def _reported(reporters: Sequence[Reporter], subject: Subject, totals: Totals) -> Iterator[None]:
+    """Begin every report, and end it, whatever happens in the body; say there if it is out of order."""
+    for reporter in reporters:
+        reporter.begin(subject, totals)
     with ExitStack() as ends:
         for reporter in reversed(reporters):
             ends.callback(reporter.end)

@@ -40,6 +40,9 @@ class Recorder:
     def __init__(self, error=None):
         self.error, self.ended = error, 0
 
+    def begin(self, _subject, totals):
+        self.totals = totals
+
     def end(self):
         self.ended += 1
         if self.error is not None:
@@ -49,7 +52,7 @@ class Recorder:
 def test_every_report_ends_whatever_breaks_and_knows_why_the_test_did():
     full = CannotWrite("cannot write: no space left")
     reporters, totals = [Recorder(), Recorder(full), Recorder()], Totals()
-    with pytest.raises(CannotWrite), session._ended(reporters, totals):
+    with pytest.raises(CannotWrite), session._reported(reporters, None, totals):
         raise Unreachable("the server is gone", "start it")
     assert [reporter.ended for reporter in reporters] == [1, 1, 1]
     assert totals.failed == "the server is gone (start it)"
@@ -58,7 +61,7 @@ def test_every_report_ends_whatever_breaks_and_knows_why_the_test_did():
 
 def test_a_test_that_ends_in_order_has_not_failed():
     totals = Totals()
-    with session._ended([], totals):
+    with session._reported([], None, totals):
         pass
     assert totals.failed is None
     assert "failed" not in totals.describe()

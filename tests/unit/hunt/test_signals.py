@@ -41,7 +41,7 @@ def test_what_a_signal_says_does_not_stand_behind_what_is_under_way(capfd, monke
 
 def test_a_second_signal_leaves_the_verdict_so_far(signals):
     totals = totals_of(requests=9)
-    with session._ended([], totals), session._verdict_so_far(signals, totals):
+    with session._reported([], None, totals), session._verdict_so_far(signals, totals):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("interrupted before")
@@ -52,7 +52,7 @@ def test_a_second_signal_leaves_the_verdict_so_far(signals):
 @pytest.mark.parametrize("times", [1, 2])
 def test_before_any_request_there_is_no_verdict(signals, times):
     totals = totals_of(requests=0)
-    ends = session._ended([], totals)
+    ends = session._reported([], None, totals)
     with pytest.raises(KeyboardInterrupt), ends, session._verdict_so_far(signals, totals):
         list(map(signal.raise_signal, [signal.SIGINT] * times))
     assert totals.failed == "interrupted before there was a verdict"

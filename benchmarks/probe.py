@@ -1,29 +1,50 @@
-"""How often `rateproof probe` is right.
+"""How often `rateproof probe` names a limiter rightly, wrongly, and not at all.
 
-    python benchmarks/probe.py [--runs N]
+    python benchmarks/probe.py [--runs 300] [--real 30] [--seed 1]
 
-N runs for each of ten limiters with a limit of 5 in 1 s, and one for each in 5 s: the
-server's five algorithms, the three strategies of Flask-Limiter, and limit_req of nginx
-(apt install nginx-light) with and without nodelay. Prints one JSON object a line: name,
-value, unit, peer, ratio, wanted; the first says the machine and the method. Each run is a
-line on stderr.
+Most runs are on simulated limiters with a simulated clock: every family of the probe and
+some that it does not know, limits of 1 to 500, windows of 0.2 s to 60 s, any phase, answers
+of up to 50 ms with slow ones mixed in. In some runs the family is taken out of the probe's
+list. The rest are real servers (`proving/probe.py`). A name is wrong if exit 0 names what
+the limiter is not: another limit, a window that its bounds exclude, or another family unless
+it is said to answer the same.
+
+Each run is a line on stderr, with what is missing to a name; stdout has one JSON object a
+figure, and last what counts: how many names were wrong, and which share of the known limiters
+was named.
 """
 
 import argparse
 import json
+import sys
 
 from prove import describe
-from proving.probe import measure
+from proving.probe import probe_real
+from proving.unknown import simulated
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=10, help="of each limiter (default: 10)")
+    parser.add_argument("--runs", type=int, default=300, help="in all (default: 300)")
+    parser.add_argument(
+        "--real", type=int, default=30, help="of them on real servers (default: 30)"
+    )
+    parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    method = f"{asked.runs} probes of each limiter, one after the other, with fresh identities"
+    method = "each run is a limiter, a limit, a window, a phase and a line, drawn by its number"
     print(json.dumps(describe(asked.runs) | {"method": method}), flush=True)
-    for figure in measure(asked.runs):
+    real = min(asked.real, asked.runs)
+
+    def note(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    tally = simulated(asked.runs - real, asked.seed, note)
+    for reason, runs in tally.reasons().most_common():
+        note(f"not named, {reason}: {runs}")
+    tally.real += probe_real(real, note)
+    for figure in tally.figures():
         print(json.dumps(figure), flush=True)
+    print(tally.last_line(), flush=True)
 
 
 if __name__ == "__main__":

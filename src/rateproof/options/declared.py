@@ -434,8 +434,8 @@ _PROBE = Verb(
     {
         REQUEST: _SENDING,
         LENGTH: (
-            Option("max_requests", whole(2, 100_000), "in all", "250"),
-            Option("max_time", duration(), "about; no longer window is looked for", "60s"),
+            Option("max_requests", whole(2, 100_000), "in all", "2100"),
+            Option("max_time", duration(), "about; no longer window is looked for", "100s"),
         ),
         OUTPUT: (_JSON,),
     },

@@ -1,38 +1,41 @@
 """A kind of limiter, as an automaton over what was seen.
 
 `advance(state, seen, box)` gives every state in which a limiter of `box` may be after a
-request, for a state in which it may have been before: decision instants and parameters are
-intervals, and what cannot be excluded is kept. No state left: no limiter of the box behaves
-as seen. So a box is only ever refuted by what all of its limiters would do otherwise (the
-converse does not hold: constraints that several requests put on one parameter together are
-seen only as the box gets smaller).
+volley of requests, for a state in which it may have been before: decision instants and
+parameters are intervals, and what cannot be excluded is kept. No state left: no limiter of
+the box behaves as seen. So a box is only ever refuted by what all of its limiters would do
+otherwise (the converse does not hold: constraints that several requests put on one
+parameter together are seen only as the box gets smaller). None: it gives up, because the
+box or the interval is too wide for it. Such a box stays possible, and nothing is said about
+it by the rest of the key, up to an idle time after which a key is as a fresh one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rateproof.policy import Algorithm
 from rateproof.probe.seen import Box, History, Seen
 
 __all__ = [
-    "LOOSE",
     "NEVER",
     "Advance",
     "LimiterFamily",
     "State",
     "admissions",
     "explains",
+    "foreseen",
+    "indices",
     "windows_of",
 ]
 
 State: TypeAlias = Any
-Advance: TypeAlias = Callable[[State, Seen, Box], list[State]]
+Advance: TypeAlias = Callable[[State, Seen, Box], list[State] | None]
 
 NEVER = -(2**62)
-LOOSE = 2**62
-"""The latest window of a limiter whose box is too large to say which a request was in."""
-_MOST_STATES = 64
+_MOST_STATES = 32
+_WINDOWS, _TICKS_NS = 2, 2_000_000_000  # after which nothing counts any more
+_FEWER = 4  # than the most that may be admitted: more than one are as good as any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class LimiterFamily:
         advance: see the module.
         apart: how it differs from the algorithm as we have it.
         alike: what behaves the same, in a sentence.
+        other: the parameter beside limit and window: the `phase` of windows on a clock that
+            all keys share, the phase of a `tick` of one second, or for how long a denial
+            is a `block`.
+        at_first: what a fresh key is admitted at once; None: all of the limit.
+        number: of equal blocks that make up a window.
+        forgets: a key that was idle for long enough is as a fresh one.
     """
 
     of: Algorithm | str
@@ -54,6 +63,10 @@ class LimiterFamily:
     advance: Advance
     apart: str = ""
     alike: str = ""
+    other: Literal["", "phase", "tick", "block"] = ""
+    at_first: int | None = None
+    number: int = 1
+    forgets: bool = True
 
     @property
     def record(self) -> Algorithm | None:
@@ -72,14 +85,18 @@ class LimiterFamily:
         return self.record is not None and not self.apart
 
     @property
-    def phased(self) -> bool:
-        """True if its windows lie on a clock, with a phase that all keys share."""
-        return self.record is not None and self.record.windows == "clock"
-
-    @property
     def refills(self) -> bool:
         """True if what is free comes back one by one, up to a burst."""
         return self.record is not None and self.record.has_burst
+
+    def memory_ns(self, box: Box) -> int:
+        """The idle time after which a key is as a fresh one; too long for any where it never is."""
+        if not self.forgets or self.at_first is not None:
+            return -2 * NEVER
+        tick_ns = _TICKS_NS if self.other == "tick" else 0
+        block_ns = box.other_high_ns if self.other == "block" else 0
+        times = box.limit + 1 if self.refills else _WINDOWS
+        return times * box.high_ns + tick_ns + block_ns
 
 
 def explains(family: LimiterFamily, box: Box, keys: Iterable[History]) -> bool:
@@ -88,45 +105,110 @@ def explains(family: LimiterFamily, box: Box, keys: Iterable[History]) -> bool:
 
 
 def _possible(family: LimiterFamily, box: Box, history: History) -> bool:
-    advance = family.advance
+    """Tell if some state is left; what it gives up on is skipped up to the next long idle time."""
     states: list[State] = [family.start]
+    last_ns, lost = NEVER, False
+    advance = family.advance
     for seen in history:
+        if lost:
+            if seen.sent_ns - last_ns <= family.memory_ns(box):
+                last_ns = max(last_ns, seen.received_ns)
+                continue
+            states, lost = [family.start], False
         if len(states) == 1:
-            states = advance(states[0], seen, box)
+            after = advance(states[0], seen, box)
         else:
-            states = list({after: None for state in states for after in advance(state, seen, box)})
-        if not states:
+            after = _advanced(family, states, seen, box)
+        if after is None:
+            last_ns, lost = max(last_ns, seen.received_ns), True
+            continue
+        if not after:
             return False
-        if len(states) > _MOST_STATES:
-            return True
+        states, last_ns = after, max(last_ns, seen.received_ns)
     return True
 
 
+def _advanced(
+    family: LimiterFamily, states: list[State], seen: Seen, box: Box
+) -> list[State] | None:
+    """Every state after a volley; None where one of them gives up, or there are too many."""
+    if len(states) == 1:
+        return family.advance(states[0], seen, box)
+    found: dict[State, None] = {}
+    for state in states:
+        after = family.advance(state, seen, box)
+        if after is None:
+            return None
+        found.update(dict.fromkeys(after))
+    return list(found) if len(found) <= _MOST_STATES else None
+
+
 def admissions(
-    family: LimiterFamily, point: Box, steps: Sequence[tuple[int, int]]
-) -> tuple[int, ...]:
-    """Count the requests of each step that the limiter `point` admits on a fresh key."""
-    state, counts = family.start, []
-    for at_ns, requests in steps:
-        admitted = 0
-        for _ in range(requests):
-            after = family.advance(state, Seen(at_ns, at_ns, admitted=True), point)
+    family: LimiterFamily, point: Box, steps: Sequence[tuple[int, int]], width_ns: int = 0
+) -> tuple[tuple[int, ...], ...]:
+    """The numbers of each step that the limiters of `point` may admit on a fresh key.
+
+    Args:
+        family: the kind.
+        point: its parameters.
+        steps: instants, and how many requests.
+        width_ns: how long after that each may have been decided.
+
+    Returns:
+        The possible numbers of each step, the largest first, whatever came of those before;
+        fewer steps where it gives up.
+    """
+    history = [Seen(at_ns, at_ns + width_ns, 0, requests) for at_ns, requests in steps]
+    return tuple(tuple(outcomes) for outcomes in foreseen(family, point, history))
+
+
+def foreseen(family: LimiterFamily, box: Box, history: History) -> Iterator[list[int]]:
+    """The numbers that may be admitted of each volley, as many requests as it has; until it gives up."""
+    states: list[State] = [family.start]
+    for seen in history:
+        outcomes: list[int] = []
+        found: dict[State, None] = {}
+        for tried in _splits(family, states, seen, box):
+            after = _advanced(family, states, tried, box)
+            if after is None:
+                return
             if after:
-                admitted += 1
-            else:
-                after = family.advance(state, Seen(at_ns, at_ns, admitted=False), point)
-                if after and after[0] == state:
-                    break  # it denies the rest as well
-            if not after:
-                return ()
-            state = after[0]
-        counts.append(admitted)
-    return tuple(counts)
+                outcomes.append(tried.admitted)
+                found.update(dict.fromkeys(after))
+        yield outcomes
+        if len(found) > _MOST_STATES or len(outcomes) >= _FEWER:
+            return
+        states = list(found)
 
 
-def windows_of(seen: Seen, box: Box) -> range:
-    """The windows in which a request may have been decided, counted from the phase."""
-    early_ns, late_ns = seen.sent_ns - box.phase_high_ns, seen.received_ns - box.phase_low_ns
-    first = early_ns // (box.high_ns if early_ns >= 0 else box.low_ns)
-    last = late_ns // (box.low_ns if late_ns >= 0 else box.high_ns)
-    return range(first, last + 1)
+def _splits(family: LimiterFamily, states: list[State], seen: Seen, box: Box) -> Iterator[Seen]:
+    """A volley with the most that may be admitted, and some less: with room, none is denied."""
+    low, high = 0, seen.admitted + seen.denied
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _advanced(family, states, seen._replace(admitted=middle, denied=0), box) == []:
+            high = middle - 1
+        else:
+            low = middle
+    requests = seen.admitted + seen.denied
+    for admitted in range(low, max(-1, low - _FEWER), -1):
+        yield seen._replace(admitted=admitted, denied=requests - admitted)
+
+
+def windows_of(seen: Seen, box: Box, number: int = 1) -> tuple[int, int]:
+    """The first and the last window in which a volley may have been decided, counted from the phase."""
+    _, low_ns, high_ns, phase_low_ns, phase_high_ns = box
+    if number > 1:
+        low_ns, high_ns = low_ns // number, -(-high_ns // number)
+    return indices(seen, low_ns, high_ns, phase_low_ns, phase_high_ns)
+
+
+def indices(
+    seen: Seen, low_ns: int, high_ns: int, phase_low_ns: int, phase_high_ns: int
+) -> tuple[int, int]:
+    """The first and the last window of such a length and phase in which it may have been decided."""
+    early_ns, late_ns = seen[0] - phase_high_ns, seen[1] - phase_low_ns
+    return (
+        early_ns // (high_ns if early_ns >= 0 else low_ns),
+        late_ns // (low_ns if late_ns >= 0 else high_ns),
+    )

@@ -8,15 +8,16 @@ from typing import Any
 from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy import Quota
-from rateproof.probe.course import Course, Round
+from rateproof.probe.confirmation import BUSY, EXCLUDING
+from rateproof.probe.course import Budget, Course, Round, wanted
 from rateproof.probe.hello import Hello
-from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension, WideBurst
+from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension
 from rateproof.probe.inference import Kind
 from rateproof.probe.several import Several
 from rateproof.prove.diagnosis.statuses import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
-__all__ = ["Finding", "describe", "to_json"]
+__all__ = ["Finding", "describe", "named_kind", "to_json"]
 
 _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
@@ -33,13 +34,13 @@ class Finding:
         course: what was sent and seen.
         kinds: the limiters that explain all of it, the likelier first.
         delaying: what is admitted is delayed: a leaky queue.
-        workers: the burst on many connections, if there was one.
         dimensions: what the limiter's key depends on, as far as it was tried.
         hello: the first answer, and what its headers say of a limit.
         statuses: how often each status was answered.
         rejected_statuses: by which of them the limiter is said to say no.
         requests: how many were sent.
         elapsed_ns: how long it took.
+        budget: how much it might have spent.
     """
 
     url: str
@@ -47,32 +48,44 @@ class Finding:
     course: Course
     kinds: Sequence[Kind]
     delaying: bool
-    workers: WideBurst | None
     dimensions: Sequence[Dimension]
     hello: Hello
     statuses: Counter[int | None]
     rejected_statuses: frozenset[int]
     requests: int
     elapsed_ns: int
+    budget: Budget
+
+    @property
+    def named(self) -> Kind | None:
+        """The limiter whose predictions came true, if there is one and nothing else may be it."""
+        return named_kind(self.course)
 
     @property
     def quota(self) -> Quota | None:
         """The policy that was inferred, if one was."""
-        return self.kinds[0].quota(delaying=self.delaying) if self.inferred else None
+        return self.named.quota(delaying=self.delaying) if self.named else None
 
     @property
     def inferred(self) -> bool:
-        """True if there is a policy to name: one that explains every key, its window known closely.
-
-        And one counter keeps it, as far as many connections at once could show.
-        """
-        told = bool(self.kinds) and self.kinds[0].guess.pinned and not self.course.forgotten
-        return told and not self.counters > 1
+        """True if there is a policy to name."""
+        return self.named is not None
 
     @property
-    def counters(self) -> int:
-        """The counters that a burst on many connections met, at least."""
-        return self.workers.counters if self.workers else 1
+    def alike(self) -> list[str]:
+        """The families that would have answered the same, as closely as answers tell."""
+        proof = self.course.proof
+        return [family.name for family in proof.alike] if self.named and proof else []
+
+    @property
+    def reach(self) -> tuple[int, int, int]:
+        """The most requests and admissions of one key, and the longest that one was watched, in ns."""
+        keys = [key for key in self.course.keys if key]
+        return (
+            max((sum(seen.admitted + seen.denied for seen in key) for key in keys), default=0),
+            max((sum(seen.admitted for seen in key) for key in keys), default=0),
+            max((key[-1].received_ns - key[0].sent_ns for key in keys), default=0),
+        )
 
     @property
     def shared(self) -> bool:
@@ -96,15 +109,32 @@ class Finding:
         return 0 if self.inferred else 2
 
 
+def named_kind(course: Course) -> Kind | None:
+    """The limiter whose predictions came true; None if there is none, or something else may be it."""
+    kinds, proof = course.hypotheses.kinds() if course.hypotheses else [], course.proof
+    if course.several or proof is None or not proof.done or not kinds:
+        return None
+    if (
+        course.shared and not proof.candidate[0].plain
+    ):  # such a key may never be as a fresh one again
+        return None
+    candidates = [kind for kind in kinds if (kind.family, kind.limit) == proof.candidate]
+    others = [kind for kind in kinds if kind not in candidates]
+    one = all(other.family in proof.alike for other in others)
+    return candidates[0] if candidates and one and candidates[0].close else None
+
+
 def describe(finding: Finding) -> str:
     """The policy first, then what stands behind it."""
     lines = [_headline(finding), ""]
     for name, texts in (
         ("window", _window(finding)),
+        ("predictions", _predictions(finding)),
+        ("tried", _tried(finding)),
+        ("left", _left(finding)),
         ("counters", _counters(finding)),
         ("key", _key(finding)),
         ("not told apart", _alike(finding)),
-        ("left out", _forgotten(finding)),
         ("headers say", _claims(finding)),
         ("answers", _answers(finding)),
     ):
@@ -120,7 +150,7 @@ def describe(finding: Finding) -> str:
 
 def to_json(finding: Finding) -> dict[str, Any]:
     """Plain data, for `--json`."""
-    course, workers = finding.course, finding.workers
+    course = finding.course
     several = course.several
     return {
         "url": finding.url,
@@ -133,14 +163,26 @@ def to_json(finding: Finding) -> dict[str, Any]:
                 "policy": str(kind.quota(delaying=finding.delaying)),
                 "window_low_ns": kind.low_ns,
                 "window_high_ns": kind.high_ns,
-                "pinned": kind.guess.pinned,
+                "close": kind.close,
             }
             for kind in finding.kinds
         ],
+        "predictions": {
+            "true": course.proof.true if course.proof else 0,
+            "keys": course.proof.keys if course.proof else 0,
+            "wrong": course.surprises,
+        },
+        "excluded": {
+            family.name: keys
+            for family, keys in (course.proof.excluded if course.proof else {}).items()
+        },
+        "same_as_far_as_seen": finding.alike,
+        "reach": dict(zip(("requests", "admitted", "watched_ns"), finding.reach, strict=True)),
+        "second_quota": _second(finding),
+        "would_tell": _would_tell(finding),
         "delaying": finding.delaying,
         "keys": len(course.keys),
-        "keys_left_out": course.forgotten,
-        "counters_at_least": several.counters if several else workers.counters if workers else None,
+        "counters_at_least": several.counters if several else None,
         "together": several.together if several else None,
         "key": {each.name: each.verdict for each in finding.dimensions},
         "headers": dict(finding.hello.claims),
@@ -159,25 +201,31 @@ def _headline(finding: Finding) -> str:
     if finding.shared and not finding.inferred:
         return f"{_shared(finding)}: which it is could not be told"
     if several := finding.course.several:
+        if several.sticky:
+            return f"several counters, at least {several.counters}: which one is met goes by the connection"
         return f"several counters, together {_together(several)}: each request meets any of them"
-    if finding.counters > 1:
-        return f"several counters, at least {finding.counters}: which one is met goes by the connection"
-    if finding.kinds and finding.course.forgotten:
-        about = _named(finding.kinds[0], finding)
-        keys = counted(finding.course.forgotten, "key")
-        return f"not named: about {about}, but it does not explain {keys}"
+    if finding.named:
+        return _named(finding.named, finding)
     if finding.kinds:
-        kind = finding.kinds[0]
-        about = "" if finding.inferred else "about "
-        return f"{about}{_named(kind, finding)}"
+        return f"not named: about {_named(finding.kinds[0], finding)}{_why_not(finding)}"
     return _unexplained(finding)
+
+
+def _why_not(finding: Finding) -> str:
+    """Say what is missing to a name."""
+    others = len({kind.family for kind in finding.kinds[1:]})
+    if finding.course.surprises:
+        return ", but predictions were wrong"
+    if others:
+        return f", or one of {others} other families"
+    return ", but too few predictions could be made" if finding.kinds[0].close else ""
 
 
 def _unexplained(finding: Finding) -> str:
     """Say what was seen, where no policy explains it."""
     course = finding.course
     if course.hypotheses is not None:
-        return f"{course.limit} at once, by no rule that is known here"
+        return f"not named: {course.limit} at once, by a rule that is not known here"
     if course.limit:
         return (
             f"{course.limit} at once, and none for the next {course.held_ns / SECOND_NS:.3g} s: "
@@ -190,9 +238,13 @@ def _unexplained(finding: Finding) -> str:
 
 
 def _named(kind: Kind, finding: Finding) -> str:
-    """The policy, and the family where that says more."""
+    """The policy, the family where that says more, and how closely the window is known."""
     apart = "" if kind.family.plain else f" ({kind.family.name})"
-    return f"{kind.quota(delaying=finding.delaying)}{apart}"
+    figure = kind.figure
+    step = 10 ** max(0, len(str(figure.error_ns)) - 2)
+    error_ns = -(-figure.error_ns // step) * step
+    off = "" if figure.round else f" (± {format_duration(error_ns)})"
+    return f"{kind.quota(delaying=finding.delaying)}{apart}{off}"
 
 
 def _together(several: Several) -> str:
@@ -200,7 +252,7 @@ def _together(several: Several) -> str:
     about = "" if several.again == several.together else "about "
     if (window := several.window) is None:
         return f"{about}{several.together} at once"
-    about = about if window.pinned else "about "
+    about = about if window.round else "about "
     return f"{about}{several.together} per {format_duration(window.window_ns)}"
 
 
@@ -218,22 +270,69 @@ def _window(finding: Finding) -> Iterator[str]:
         yield f"{what} {kind.low_ns / SECOND_NS:.4g} s to {kind.high_ns / SECOND_NS:.4g} s"
 
 
+def _predictions(finding: Finding) -> Iterator[str]:
+    """Say which came true, and what they speak against."""
+    if (proof := finding.course.proof) is None or not finding.kinds:
+        if finding.course.surprises:
+            yield f"{finding.course.surprises} wrong"
+        return
+    wrong = f", {finding.course.surprises} before were wrong" if finding.course.surprises else ""
+    yield f"{proof.true} of {proof.true} on {counted(proof.keys, 'key')} came true{wrong}"
+    against = [family.name for family, keys in proof.excluded.items() if keys >= EXCLUDING]
+    if against:
+        yield f"at least {EXCLUDING} keys each speak against {', '.join(against)}"
+
+
+def _tried(finding: Finding) -> Iterator[str]:
+    requests, _, watched_ns = finding.reach
+    if finding.kinds:
+        yield f"to {requests} requests of a key, in {watched_ns / SECOND_NS:.3g} s"
+        yield f"a second quota behind it: {_second(finding)}"
+
+
+def _second(finding: Finding) -> str:
+    """Say how far a wider limit was looked for."""
+    _, admitted, watched_ns = finding.reach
+    if admitted < BUSY * finding.course.limit:
+        return "not tried"
+    return f"none up to {admitted} admissions of a key in {watched_ns / SECOND_NS:.3g} s"
+
+
+def _left(finding: Finding) -> Iterator[str]:
+    """Say what may be it where nothing is named, and what would tell."""
+    if finding.named or finding.course.several or not finding.course.limit:
+        return
+    for kind in finding.kinds:
+        yield f"{_named(kind, finding)}, {kind.low_ns / SECOND_NS:.4g} s to {kind.high_ns / SECOND_NS:.4g} s"
+    yield f"{finding.course.limit} by a rule that is not known here"
+    yield _would_tell(finding)
+
+
+def _would_tell(finding: Finding) -> str:
+    """The budget with which a name can be expected, or that none helps."""
+    if finding.named or not finding.course.limit:
+        return ""
+    more = wanted(finding.course)
+    budget = finding.budget
+    if more.requests > budget.requests or more.time_ns > budget.time_ns or not finding.kinds:
+        seconds = -(-max(more.time_ns, budget.time_ns) // SECOND_NS)
+        requests = max(more.requests, budget.requests)
+        return f"more would be told by --max-requests {requests} --max-time {seconds}s"
+    return "more would be told by another run, with fresh phases, on a quieter line"
+
+
 def _counters(finding: Finding) -> Iterator[str]:
     if several := finding.course.several:
         yield (
             f"at least {several.counters} independent ones: one key was admitted {several.together} "
             f"times, another {several.each} before its first denial"
         )
-    if (workers := finding.workers) is not None:
-        one = workers.counters <= 1
-        yield (
-            f"{'one' if one else f'at least {workers.counters} independent ones'}: "
-            f"{workers.admitted} of {workers.sent} admitted at once on as many connections"
-        )
+    elif finding.kinds and not finding.delaying:
+        yield f"one: {finding.course.limit} admitted on one connection, and no more on many"
 
 
 def _key(finding: Finding) -> Iterator[str]:
-    if finding.course.several or (finding.workers is not None and finding.workers.counters > 1):
+    if finding.course.several:
         yield "not looked for: it takes one counter"
     within = [each.name for each in finding.dimensions if each.verdict == IN_KEY]
     without = [each.name for each in finding.dimensions if each.verdict == NOT_IN_KEY]
@@ -262,18 +361,15 @@ def _alike(finding: Finding) -> Iterator[str]:
     if several := finding.course.several:
         yield f"how many counters there are, and the limit of each: at most {several.each}"
         yield "the algorithm; windows of a clock may be longer"
-    for kind in finding.kinds[1:]:
-        yield _named(kind, finding)
+    for kind in finding.kinds[1:] if finding.named else ():
+        yield f"{_named(kind, finding)}: it would have answered the same"
+    if others := [
+        name for name in finding.alike if name not in {each.family.name for each in finding.kinds}
+    ]:
+        yield f"finer or longer parts, as of {', '.join(others)}"
     for kind in finding.kinds[:1]:
         if kind.family.alike and not finding.delaying:
             yield kind.family.alike
-        if most := max((sum(tried.admitted) for tried in finding.course.rounds), default=0):
-            yield f"any wider limit: no key was admitted more than {most} times"
-
-
-def _forgotten(finding: Finding) -> Iterator[str]:
-    if count := finding.course.forgotten:
-        yield f"{counted(count, 'key')} that the policy does not explain: so it is not named"
 
 
 def _claims(finding: Finding) -> Iterator[str]:

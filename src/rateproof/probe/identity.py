@@ -1,4 +1,4 @@
-"""By what a limiter tells clients apart, and how many counters it keeps.
+"""By what a limiter tells clients apart.
 
 A client is saturated; then one thing about its request is varied at a time. Who is admitted
 again is somebody else to the limiter: what was varied is in its key, or outside its reach.
@@ -11,10 +11,7 @@ from typing import Final, TypeAlias
 
 from rateproof.errors import Unreachable
 from rateproof.events import ADMITTED, UNKNOWN, outcome_of
-from rateproof.probe.family import windows_of
 from rateproof.probe.hello import say_hello
-from rateproof.probe.inference import Kind
-from rateproof.probe.seen import Seen
 from rateproof.probe.sender import HttpSender, fresh_namespace
 from rateproof.simulate.scenario import Scenario
 
@@ -24,10 +21,8 @@ __all__ = [
     "UNTOLD",
     "UNTRIED",
     "Dimension",
-    "WideBurst",
     "dimensions",
     "most_of_a_dimension",
-    "workers",
 ]
 
 IN_KEY, NOT_IN_KEY, UNTOLD = "in the key", "not in the key", "could not be told"
@@ -53,21 +48,6 @@ class Dimension:
 
     name: str
     verdict: str
-
-
-@dataclass(frozen=True, slots=True)
-class WideBurst:
-    """A burst on fresh connections, all at once.
-
-    Args:
-        sent: how many requests were answered.
-        admitted: how many of them were admitted.
-        counters: at least so many independent counters there are.
-    """
-
-    sent: int
-    admitted: int
-    counters: int
 
 
 def most_of_a_dimension(limit: int) -> int:
@@ -138,7 +118,7 @@ def _verdict(sender: HttpSender, way: Way, limit: int, *, same: bool) -> str:
 def _admitted(sender: HttpSender, scenario: Scenario, most: int = 1) -> bool | None:
     """Tell if the last of so many was admitted, or of as many as it takes to be denied."""
     history = sender.ask(scenario, most=most)
-    return history[-1].admitted if history else None
+    return history[-1].admitted > 0 if history else None
 
 
 def _admits(sender: HttpSender, name: str, base: Scenario) -> bool | None:
@@ -159,30 +139,3 @@ def _admits_elsewhere(sender: HttpSender, base: Scenario) -> bool | None:
     sender.statuses[hello.status] += 1
     outcome = outcome_of(hello.status, base.rejected_statuses)
     return None if outcome == UNKNOWN else outcome == ADMITTED
-
-
-def workers(sender: HttpSender, kind: Kind, most: int) -> WideBurst:
-    """Send at once on fresh connections: one counter admits so many, the rest are others'.
-
-    Args:
-        sender: what reaches the server.
-        kind: how it limits.
-        most: how many requests.
-    """
-    history = sender.send([((0, most),)], 0, connections=most)[0]
-    admitted = [seen for seen in history if seen.admitted]
-    if not admitted:
-        return WideBurst(len(history), 0, 1)
-    burst = Seen(
-        min(seen.sent_ns for seen in admitted),
-        max(seen.received_ns for seen in admitted),
-        admitted=True,
-    )
-    span_ns = burst.received_ns - burst.sent_ns
-    if kind.family.refills:
-        most_each = kind.limit + -(-span_ns // kind.low_ns)
-    elif kind.family.phased:
-        most_each = kind.limit * max(len(windows_of(burst, box)) for box in kind.boxes)
-    else:
-        most_each = kind.limit * max(1, -(-span_ns // kind.low_ns))
-    return WideBurst(len(history), len(admitted), -(-len(admitted) // most_each))

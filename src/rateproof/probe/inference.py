@@ -1,7 +1,8 @@
 """Limiters that explain everything seen: boxes of parameters, refuted and cut in halves."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple, TypeVar
 
 from rateproof.policy import Quota
 from rateproof.policy.leaky_queue import LEAKY_QUEUE
@@ -9,19 +10,27 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import LimiterFamily, explains
-from rateproof.probe.roundness import Guess, rate_in, window_in
-from rateproof.probe.seen import Box, History
+from rateproof.probe.roundness import Figure, rate_in, window_in
+from rateproof.probe.seen import GRANULARITY_NS, Box, History
+from rateproof.units import SECOND_NS
 
-__all__ = ["Hypotheses", "Kind", "Recovery"]
+__all__ = ["Hypotheses", "Kind", "Recovery", "spread"]
 
-_MOST_BOXES = 96
-_TRIES, _MORE_TRIES = 400, 600
-"""Boxes that are looked at to find out which of many hold anything."""
+T = TypeVar("T")
+
+_TRIES, _LEAST_TRIES = 800, 40
+"""Boxes that are looked at after each round: of all families together, and of one at least."""
+_CAREFUL = 5  # times as many, and so much smaller, before a name
+_MOST_BOXES = 300  # of a family: what lies so close together, no more of them refute
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
-_LEAST_NS = 1_000_000
-_LEAST_SCATTERED_NS = 100_000_000  # several counters look like one with a window of less
-_MOST_EXTRA = 8
+_LEAST_NS = 4_000_000
+_LEAST_TOKEN_NS = 100_000
+_LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlasts
+_MOST_EXTRA = 20
+_LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
+_FITTED = 24
+_LONGER = 10  # than an answer: a window that may be named
 
 
 class Recovery(NamedTuple):
@@ -29,17 +38,21 @@ class Recovery(NamedTuple):
 
     Args:
         limit: how many it admitted at first.
-        begun_ns: before the first of them.
         filled_ns: the earliest instant at which it was full.
+        full_ns: the latest.
         denied_ns: the latest at which it still denied; `filled_ns` if it never did.
         admitted_ns: the latest at which it admitted again.
+        saved: how many it admitted at once when it had been left alone.
+        denied: how many it denied at first.
     """
 
     limit: int
-    begun_ns: int
     filled_ns: int
+    full_ns: int
     denied_ns: int
     admitted_ns: int
+    saved: int = 2
+    denied: int = 0
 
 
 class Kind(NamedTuple):
@@ -51,19 +64,39 @@ class Kind(NamedTuple):
         low_ns: the least window that is possible; of a bucket, the least time of one token.
         high_ns: the largest.
         boxes: all that is possible.
+        interval_ns: how long an answer takes, about: how closely an instant is known.
     """
 
     family: LimiterFamily
     limit: int
     low_ns: int
     high_ns: int
-    boxes: list[Box]
+    boxes: Sequence[Box]
+    interval_ns: int = 2 * GRANULARITY_NS
 
     @property
-    def guess(self) -> Guess:
-        """The roundest window, or rate, that is possible."""
+    def figure(self) -> Figure:
+        """The round window, or rate, that is possible, if there is one."""
         of = rate_in if self.family.refills else window_in
-        return of(self.low_ns, self.high_ns)
+        return of(self.low_ns, self.high_ns, self.interval_ns)
+
+    @property
+    def close(self) -> bool:
+        """True if the window is known to 10 parts in 100, and longer than answers take."""
+        return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)
+
+    @property
+    def tight(self) -> bool:
+        """True if it is known so closely that no more requests are spent on it."""
+        return self._within(200, 3) or (self._within(100, 3) and self.figure.round)
+
+    @property
+    def _times(self) -> int:
+        return self.limit if self.family.refills else 1
+
+    def _within(self, part: int, intervals: int) -> bool:
+        most_ns = max(self._times * self.low_ns // part, intervals * self.interval_ns)
+        return self._times * (self.high_ns - self.low_ns) <= most_ns
 
     def quota(self, *, delaying: bool = False) -> Quota:
         """The policy in our notation; a family that has no word there as a sliding log.
@@ -71,14 +104,14 @@ class Kind(NamedTuple):
         Args:
             delaying: what it admits is delayed: a queue, which holds all of a burst but the first.
         """
-        guess = self.guess
+        figure = self.figure
         if self.family.refills:
             name, burst = TOKEN_BUCKET.name, self.limit
             if delaying:
                 name, burst = LEAKY_QUEUE.name, max(1, self.limit - 1)
-            return Quota(guess.limit, guess.window_ns, name, burst=burst)
+            return Quota(figure.limit, figure.window_ns, name, burst=burst)
         record = self.family.record or SLIDING_LOG
-        return Quota(self.limit, guess.window_ns, record.name)
+        return Quota(self.limit, figure.window_ns, record.name)
 
 
 class Hypotheses:
@@ -88,12 +121,12 @@ class Hypotheses:
         recovery: where to look for them.
         horizon_ns: the longest window that is looked for.
         families: those that are considered.
-        scattered: the requests of a key may meet several counters: no window that these
-            would look like is looked for.
+        interval_ns: how long an answer takes.
 
     Attributes:
         limit: as in the recovery.
         boxes: what is still possible of each family.
+        fallen: of each family that is not, the limiter that explained the most.
     """
 
     def __init__(
@@ -102,49 +135,71 @@ class Hypotheses:
         horizon_ns: int,
         families: Iterable[LimiterFamily] = FAMILIES,
         *,
-        scattered: bool = False,
+        interval_ns: int = 2 * GRANULARITY_NS,
     ) -> None:
         self.limit = recovery.limit
+        self.interval_ns = interval_ns
+        self.fallen: dict[LimiterFamily, Box] = {}
         self._keys: list[History] = []
         self._kinds: list[Kind] = []
-        least_ns = min(_LEAST_SCATTERED_NS if scattered else _LEAST_NS, horizon_ns)
-        self.boxes = {family: _all(family, recovery, least_ns, horizon_ns) for family in families}
+        self.boxes = {
+            family: list(_all(family, recovery, horizon_ns, interval_ns)) for family in families
+        }
 
-    def learn(self, keys: Iterable[History]) -> None:
-        """Drop what does not explain these keys too; what no box explains is dropped whole."""
-        self._kinds = []
-        self._keys[:0] = keys
-        refined = {family: self._refined(family, boxes) for family, boxes in self.boxes.items()}
-        self.boxes = {family: boxes for family, boxes in refined.items() if boxes}
+    def learn(self, keys: Iterable[History], *, careful: int = 0, anew: bool = False) -> None:
+        """Drop what does not explain these keys too; what no box explains is dropped whole.
 
-    def _refined(self, family: LimiterFamily, boxes: list[Box]) -> list[Box]:
-        boxes = [box for box in boxes if self._explains(family, box)]
-        tries = _TRIES
-        while any(map(_wide, boxes)):
-            if len(boxes) > _MOST_BOXES // 2:
-                if not tries:
-                    break
-                each = max(1, tries // len(boxes))
-                boxes = [box for box in boxes if self._holds(family, box, each) is not False]
-                tries = 0
-                continue
-            halves = [half for box in boxes for half in _cut(family, box)]
-            boxes = [half for half in halves if self._explains(family, half)]
-        return boxes
-
-    def _holds(self, family: LimiterFamily, box: Box, tries: int) -> bool | None:
-        """Tell if some limiter of the box explains everything; None where that was not found out.
-
-        Depth first, down to a small box: False is certain, True nearly so.
+        Args:
+            keys: what was seen of them, for the first time or since then.
+            careful: look at more and smaller boxes, the smaller the higher, before anything is named.
+            anew: these are all keys, those that were learned before among them.
         """
-        pending = [box]
-        while pending and tries:
-            tries -= 1
-            tried = pending.pop()
-            if not _wide(tried):
-                return True
-            pending += [half for half in _cut(family, tried) if self._explains(family, half)]
-        return None if pending else False
+        self._kinds = []
+        if anew:
+            self._keys = []
+        keys = list(keys)
+        known = {id(history) for history in self._keys}
+        self._keys[:0] = [history for history in keys if id(history) not in known]
+        all_tries = _TRIES * (_CAREFUL if careful else 1)
+        tries = max(_LEAST_TRIES, all_tries // max(1, len(self.boxes)))
+        left: dict[LimiterFamily, list[Box]] = {}
+        for family, boxes in self.boxes.items():
+            # What was left explains the other keys.
+            these = [box for box in boxes if explains(family, box, keys)]
+            if refined := self._refined(family, these, tries, 1 / _CAREFUL**careful):
+                left[family] = refined
+            elif boxes:
+                self.fallen[family] = self._best(family, boxes)
+        self.boxes = left
+
+    def _best(self, family: LimiterFamily, boxes: Sequence[Box]) -> Box:
+        """The limiter of them that explains the most keys."""
+        every = max(1, len(boxes) // _FITTED)
+        points = {point: None for box in boxes[::every] for point in _points(box)}
+        return max(points, key=lambda point: self.explained(family, point))
+
+    def points(self, kind: Kind, most: int) -> list[Box]:
+        """Some limiters of a kind; those that explain everything, if any of them do."""
+        points = [box.point() for box in spread(sorted(kind.boxes), most)]
+        return [point for point in points if self._explains(kind.family, point)] or points
+
+    def explained(self, family: LimiterFamily, box: Box) -> int:
+        """Count the keys that a box explains."""
+        return sum(explains(family, box, (history,)) for history in self._keys)
+
+    def _refined(
+        self, family: LimiterFamily, boxes: list[Box], tries: int, finest: float
+    ) -> list[Box]:
+        """Halve the widest of what explains everything as long as there are tries."""
+        pending = [(-_width(box), box) for box in boxes]
+        heapify(pending)
+        while pending and pending[0][0] < -finest and tries > 0 and len(pending) < _MOST_BOXES:
+            _, box = heappop(pending)
+            for half in box.halves(box.limit if family.refills else 1):
+                tries -= 1
+                if self._explains(family, half):
+                    heappush(pending, (-_width(half), half))
+        return [box for _, box in pending]
 
     def _explains(self, family: LimiterFamily, box: Box) -> bool:
         """Tell if a box explains all keys; the key that refutes it is asked first next time."""
@@ -154,54 +209,69 @@ class Hypotheses:
                 return False
         return True
 
-    def _likely(self, family: LimiterFamily, boxes: list[Box]) -> list[Box]:
-        """The boxes in which a limiter was found that explains everything; all, if none was."""
-        open_ = [box for box in boxes if _wide(box) and not self._explains(family, box.point())]
-        each = 1 + _MORE_TRIES // max(1, len(open_))
-        doubtful = {box for box in open_ if not self._holds(family, box, each)}
-        return [box for box in boxes if box not in doubtful] or boxes
-
     def kinds(self) -> list[Kind]:
         """The limiters that are left, the likelier family first."""
         if self._kinds:
             return self._kinds
         found = self._kinds
         for family, everything in self.boxes.items():
-            boxes = self._likely(family, everything)
-            for limit in sorted({box.limit for box in boxes}, reverse=True):
-                these = [box for box in boxes if box.limit == limit]
+            for limit in sorted({box.limit for box in everything}, reverse=True):
+                these = [box for box in everything if box.limit == limit]
                 low_ns = min(box.low_ns for box in these)
                 high_ns = max(box.high_ns for box in these)
-                found.append(Kind(family, limit, low_ns, high_ns, these))
+                found.append(Kind(family, limit, low_ns, high_ns, these, self.interval_ns))
         return found
 
 
-def _all(family: LimiterFamily, recovery: Recovery, least_ns: int, horizon_ns: int) -> list[Box]:
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly, both ends included."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(n * (len(items) - 1) / (most - 1))] for n in range(most)]
+
+
+def _all(
+    family: LimiterFamily, recovery: Recovery, horizon_ns: int, interval_ns: int
+) -> Iterator[Box]:
     """Every limiter of a family that may have recovered so."""
-    limit, held_ns = recovery.limit, max(1, recovery.denied_ns - recovery.filled_ns)
-    if family.refills:
+    limit, filled_ns, full_ns, denied_ns, admitted_ns, saved, _ = recovery
+    held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - filled_ns
+    if family.at_first is not None:  # how much it saves, one finds out by leaving it alone
+        if limit == family.at_first:
+            yield Box(saved, held_ns // 2, 2 * since_ns)
+    elif family.refills:
         # The first token came after held_ns; B + k of them were admitted with k come back before.
-        since_ns = recovery.admitted_ns - recovery.begun_ns
-        extra = min(limit - 1, _MOST_EXTRA, (recovery.filled_ns - recovery.begun_ns) // held_ns + 1)
-        return [
-            Box(limit - more, held_ns, since_ns // (more + 1))
-            for more in range(extra + 1)
-            if since_ns // (more + 1) > held_ns
-        ]
-    if not family.phased:
-        return [Box(limit, least_ns, horizon_ns)]
-    since_ns = (
-        recovery.denied_ns if family.record and family.record.hard_reset else recovery.begun_ns
-    )
-    return [Box(limit, max(least_ns, held_ns // 2), horizon_ns, since_ns, recovery.admitted_ns)]
+        tick, held_ns = family.other == "tick", max(_LEAST_TOKEN_NS, denied_ns - filled_ns)
+        low_ns = max(1, held_ns - SECOND_NS, held_ns // limit) if tick else held_ns
+        high_ns = since_ns + (SECOND_NS if tick else 0)
+        extra = min(limit - 1, _MOST_EXTRA, (full_ns - filled_ns) // held_ns + 1)
+        for more in range(1 if tick else extra + 1):
+            if high_ns // (more + 1) > low_ns:
+                yield Box(limit - more, low_ns, high_ns // (more + 1), 0, SECOND_NS * tick)
+    elif family.other == "phase":
+        hard = family.record is None or family.record.hard_reset
+        low_ns = held_ns if hard else held_ns // 2
+        yield Box(limit, low_ns, horizon_ns, denied_ns if hard else filled_ns, admitted_ns)
+    elif family.other == "tick":
+        first = max(1, held_ns // SECOND_NS)
+        for seconds in range(first, since_ns // SECOND_NS + 3):
+            yield Box(limit, seconds * SECOND_NS, seconds * SECOND_NS, 0, SECOND_NS)
+    elif family.other == "block":
+        least_ns = min(max(_LEAST_BLOCKED_NS, _VOLLEYS * interval_ns), since_ns)
+        yield Box(limit, least_ns, since_ns, held_ns // _LEAST_BLOCK, 2 * since_ns)
+    else:
+        yield Box(limit, held_ns // 4, since_ns)
 
 
-def _cut(family: LimiterFamily, box: Box) -> tuple[Box, ...]:
-    return box.halves(phased=family.phased) if _wide(box) else (box,)
+def _points(box: Box) -> Iterator[Box]:
+    yield box.point()
+    if _width(box) > 1:
+        for half in box.halves():
+            yield half.point()
 
 
-def _wide(box: Box) -> bool:
-    finest_ns = max(_FINEST_NS, box.low_ns * _FINEST)
-    return (
-        box.high_ns - box.low_ns > finest_ns or box.phase_high_ns - box.phase_low_ns > 4 * finest_ns
-    )
+def _width(box: Box) -> float:
+    """How often a box could be halved still: at 1 it is as small as it gets."""
+    finest_ns = max(min(_FINEST_NS, box.low_ns // 20), box.low_ns * _FINEST)
+    other_ns = box.other_high_ns - box.other_low_ns
+    return max((box.high_ns - box.low_ns) / finest_ns, other_ns / max(4 * finest_ns, _FINEST_NS))

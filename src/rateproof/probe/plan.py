@@ -1,34 +1,48 @@
-"""Schedules of the next round: those that tell most about what is still possible.
+"""Schedules of the next round: those on which what is still possible disagrees most.
 
-A schedule tells two limiters apart when they would admit different numbers in some step.
-What it is expected to tell is the mutual information between its outcome and what is
-asked (family and window; the phase is nobody's question), each family as likely as any.
-Schedules are added one by one, the most informative for its requests and time first
-(greedy: Krause and Guestrin, "Near-optimal Nonmyopic Value of Information in Graphical
-Models", UAI 2005).
+A schedule tells two limiters apart when, in some step, none of the numbers that one may
+admit is one of the other's. Schedules are added one by one: the one that tells most pairs
+apart that none before it does, for its requests and time (greedy cover).
 """
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from math import log2
-from typing import NamedTuple, TypeVar
+from random import Random
+from typing import NamedTuple
 
 from rateproof.probe.family import LimiterFamily, admissions
-from rateproof.probe.inference import Hypotheses
+from rateproof.probe.inference import Hypotheses, spread
 from rateproof.probe.seen import Box, Steps
 
-__all__ = ["Contender", "contenders", "plan"]
+__all__ = [
+    "Contender",
+    "Outcomes",
+    "beyond",
+    "contenders",
+    "disjoint",
+    "plan",
+    "random_schedules",
+    "recovery",
+]
 
-T = TypeVar("T")
+Outcomes = tuple[tuple[int, ...], ...]
+"""The numbers that may be admitted, of each step as far as they are known."""
 
-_LEAST_BITS = 0.02
-_MOST_SCHEDULES = 12
-_EACH = 10
-_SCALES = 5
+_LEAST_WORTH = 0.01
+_LEAST_SHARE, _PATIENT = 0.15, 0.02
+"""Of what the first schedule tells: the least where keys take many requests, and where time is dearer."""
+_FEW, _LONG_NS = 15, 12_000_000_000
+_MOST_SCHEDULES = 10
+_EACH = 5
+_SCALES = 3
 _EDGES = 8
 _CELLS = 6
+_FORETOLD = 2_500  # schedules times contenders
 _MARGIN_NS = 10_000_000
+_SAME_FAMILY = 0.2  # what it is worth to tell two windows of one family apart
+_ROW = 20
+_SAVED = 24
 
 
 class Contender(NamedTuple):
@@ -51,15 +65,18 @@ def contenders(left: Hypotheses) -> list[Contender]:
     """Limiters that stand for everything that is still possible, some of each family."""
     found: list[Contender] = []
     for kind in left.kinds():
-        family, limit, low_ns, high_ns, boxes = kind
-        ordered = sorted(boxes, key=lambda box: (box.low_ns, box.phase_low_ns))
-        chosen = _spread(ordered, _EACH)
-        cells = 1 if kind.guess.pinned else _CELLS
-        for box in chosen:
-            point = box.point()
-            cell = cells * (point.low_ns - low_ns) // (high_ns - low_ns + 1)
-            found.append(Contender(family, point, (family.name, limit, cell), 1 / len(chosen)))
+        cells = 1 if kind.tight else _CELLS
+        chosen = left.points(kind, _EACH)
+        for point in chosen:
+            cell = cells * (point.low_ns - kind.low_ns) // (kind.high_ns - kind.low_ns + 1)
+            question = (kind.family.name, kind.limit, cell)
+            found.append(Contender(kind.family, point, question, 1 / len(chosen)))
     return found
+
+
+def disjoint(one: Outcomes, two: Outcomes) -> bool:
+    """Tell if some step admits no number that both allow."""
+    return any(not set(ours) & set(theirs) for ours, theirs in zip(one, two, strict=False))
 
 
 def plan(
@@ -67,9 +84,11 @@ def plan(
     limit: int,
     start_ns: int,
     *,
+    width_ns: int,
     most_requests: int,
     most_ns: int,
     most_schedules: int | None = None,
+    times: int = 1,
 ) -> list[Steps]:
     """The schedules of the next round, each for a fresh key; none if none can tell anything.
 
@@ -77,112 +96,181 @@ def plan(
         contending: what is still possible.
         limit: the limit that was seen.
         start_ns: when the round begins.
+        width_ns: how closely the instant of a decision will be known.
         most_requests: in all.
         most_ns: how long the round may take.
         most_schedules: how many schedules; None: as many as are worth it.
+        times: how often each two are told apart: other limiters of their boxes may differ less.
     """
-    if most_requests <= limit:
+    if most_requests <= limit or len({each.question for each in contending}) < 2:
         return []
-    candidates: dict[Steps, tuple[tuple[int, ...], ...]] = {}
     edges = _edges(contending, limit, start_ns, most_ns)
-    for steps in _library(_windows(contending, limit), edges, limit):
-        if steps[-1][0] <= most_ns and steps not in candidates:
-            absolute = [(start_ns + at_ns, requests) for at_ns, requests in steps]
-            candidates[steps] = tuple(
-                admissions(each.family, each.point, absolute) for each in contending
-            )
+    windows = _windows(contending, limit)
+    random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
+    library = sorted({*_library(windows, edges, limit, random)})
+    drawn = random.sample(library, min(len(library), 15 + _FORETOLD // len(contending)))
+    apart: dict[Steps, set[tuple[int, int]]] = {}
+    middle = windows[len(windows) // 2]
+    for steps in {*_polls(edges, limit), *_structure(middle, limit), *drawn}:
+        if steps[-1][0] <= most_ns and sum(count for _, count in steps) <= most_requests:
+            apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
-    known: list[Hashable] = [None] * len(contending)
-    left = most_requests
-    while candidates and len(chosen) < (most_schedules or _MOST_SCHEDULES):
-        doubt = _doubt(contending, known)
-        best: tuple[float, Steps] | None = None
-        for steps, outcomes in candidates.items():
-            requests = sum(count for _, count in steps)
-            if requests > left:
-                continue
-            bits = doubt - _doubt(contending, list(zip(known, outcomes, strict=True)))
-            worth = bits / (requests + 3 + 5 * steps[-1][0] / most_ns)
-            if bits > _LEAST_BITS and (best is None or worth > best[0]):
-                best = worth, steps
-        if best is None:
+    pairs_told = Counter[tuple[int, int]]()
+    least = _LEAST_WORTH
+    while apart and len(chosen) < (most_schedules or _MOST_SCHEDULES):
+        worth, steps = max(
+            (_worth(pairs, contending) / _cost(steps, most_ns), steps)
+            for steps, pairs in apart.items()
+        )
+        if (worth := worth * _cost(steps, most_ns)) < least:
             break
-        steps = best[1]
-        known = list(zip(known, candidates.pop(steps), strict=True))
-        left -= sum(count for _, count in steps)
+        least = max(
+            least, worth * (_LEAST_SHARE if limit > _FEW and most_ns < _LONG_NS else _PATIENT)
+        )
+        told = apart.pop(steps)
+        pairs_told.update(told)
+        told = {pair for pair in told if pairs_told[pair] >= times}
+        most_requests -= sum(count for _, count in steps)
         chosen.append(steps)
+        apart = {
+            other: pairs - told
+            for other, pairs in apart.items()
+            if sum(count for _, count in other) <= most_requests
+        }
     return chosen
 
 
-def _doubt(contending: Sequence[Contender], known: Sequence[Hashable]) -> float:
-    """The entropy of the question, in bits, once it is known which outcome it was."""
-    outcomes: dict[Hashable, float] = defaultdict(float)
-    joint: dict[Hashable, float] = defaultdict(float)
-    for each, outcome in zip(contending, known, strict=True):
-        outcomes[outcome] += each.weight
-        joint[outcome, each.question] += each.weight
-    total = sum(outcomes.values())
-    return (
-        sum(weight * log2(weight) for weight in outcomes.values())
-        - sum(weight * log2(weight) for weight in joint.values())
-    ) / total
+def _cost(steps: Steps, most_ns: int) -> float:
+    return sum(count for _, count in steps) + 3 + 8 * steps[-1][0] / most_ns
+
+
+def _worth(pairs: Iterable[tuple[int, int]], contending: Sequence[Contender]) -> float:
+    return sum(
+        contending[one].weight
+        * contending[two].weight
+        * (1 if contending[one].family is not contending[two].family else _SAME_FAMILY)
+        for one, two in pairs
+    )
+
+
+def _apart(
+    steps: Steps, contending: Sequence[Contender], start_ns: int, width_ns: int
+) -> set[tuple[int, int]]:
+    """The pairs of contenders with different answers to the question that a schedule tells apart."""
+    absolute = [(start_ns + at_ns, requests) for at_ns, requests in steps]
+    alike: dict[Outcomes, list[int]] = {}
+    for number, each in enumerate(contending):
+        outcomes = admissions(each.family, each.point, absolute, width_ns)
+        alike.setdefault(outcomes, []).append(number)
+    groups = list(alike.items())
+    return {
+        (min(first, second), max(first, second))
+        for number, (one, ours) in enumerate(groups)
+        for two, theirs in groups[:number]
+        if disjoint(one, two)
+        for first in ours
+        for second in theirs
+        if contending[first].question != contending[second].question
+    }
 
 
 def _windows(contending: Sequence[Contender], limit: int) -> list[int]:
     """Some of the times after which everything may be back, evenly among the contenders."""
     times = {point.low_ns * (limit if family.refills else 1) for family, point, *_ in contending}
-    return _spread(sorted(times), _SCALES)
+    return spread(sorted(times), _SCALES)
 
 
 def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: int) -> list[int]:
     """Some instants of the round between those at which contenders admit again, filled at 0."""
-    found = {_recovery(each, limit, start_ns, most_ns) for each in contending}
+    found = {
+        recovery(each.family, each.point, limit, start_ns, most_ns)
+        for each in spread(contending, 40)
+    }
     back = sorted(instant for instant in found if instant is not None)
-    return _spread([(one + two) // 2 for one, two in pairwise(back)], _EDGES)
+    return spread([(one + two) // 2 for one, two in pairwise(back)], _EDGES)
 
 
-def _recovery(contender: Contender, limit: int, start_ns: int, most_ns: int) -> int | None:
-    """The instant at which a key filled at 0 of the round admits again, to a 500th; None if too late."""
+def recovery(
+    family: LimiterFamily, point: Box, limit: int, start_ns: int, most_ns: int
+) -> int | None:
+    """The instant at which a key filled at 0 of the round admits again, to a 4,000th; None if too late."""
     low_ns, high_ns = 0, most_ns
-    for _ in range(9):
+    for _ in range(12):
         at_ns = (low_ns + high_ns) // 2
         steps = ((start_ns, limit), (start_ns + at_ns, 1))
-        if admissions(contender.family, contender.point, steps)[-1:] == (1,):
+        outcomes = admissions(family, point, steps)
+        if len(outcomes) == 2 and 1 in outcomes[1]:
             high_ns = at_ns
         else:
             low_ns = at_ns
     return None if high_ns == most_ns else high_ns
 
 
-def _library(windows: Sequence[int], edges: Sequence[int], limit: int) -> Iterator[Steps]:
+def _library(
+    windows: Sequence[int], edges: Sequence[int], limit: int, random: Random
+) -> Iterator[Steps]:
     """Schedules that tell families apart, and some that ask for the window itself."""
     for at_ns in edges:
+        for times in {2, limit - 1} if limit > 2 else ():  # of a bucket: when so many are back
+            yield ((0, limit), (times * at_ns, limit))
         yield ((0, limit), (at_ns, 1))
         yield ((0, limit), (at_ns, limit))
+    few, more = min(2, limit), beyond(limit)
+    for window in windows:
+        back = max(window + window // 50, window + _MARGIN_NS)
+        for _ in range(2):
+            shift = random.randrange(window // 2)
+            for steps in (
+                ((0, 1), (6 * window // 10, limit - 1), (back, few)),
+                ((0, 1), (6 * window // 10, limit - 1), (back, limit)),
+                ((0, limit), (window // 4, few)),
+                ((0, limit), (window // 4, (limit + 1) // 2)),
+                ((0, limit), (window // 2, 1), (back, 1)),
+                ((0, limit), (window // 2, 1), (back, limit)),
+                ((0, limit), (13 * window // 10, limit)),
+                ((0, limit), (back, few)),
+                ((0, 1), (12 * window // 10, limit), (21 * window // 10, few)),
+                ((0, limit), (window // 2, _ROW), (back, few)),
+                ((0, limit), (33 * window // 10, more)),
+            ):
+                yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
+        yield from random_schedules(window, limit, random, 3)
+
+
+def _polls(edges: Sequence[int], limit: int) -> Iterator[Steps]:
+    """Many questions of one key, for little more than filling it takes."""
     for every in (1, 2):
         if polls := edges[::every]:
             yield ((0, limit), *((at_ns, 1) for at_ns in polls))
-    few = min(2, limit)
-    for window in windows:
-        beyond = max(window + window // 50, window + _MARGIN_NS)
-        for phase in range(3):
-            shift = phase * window // 3
-            for steps in (
-                ((0, 1), (6 * window // 10, limit - 1), (beyond, few)),
-                ((0, 1), (6 * window // 10, limit - 1), (beyond, limit)),
-                ((0, limit), (window // 4, few)),
-                ((0, limit), (window // 4, (limit + 1) // 2)),
-                ((0, limit), (window // 2, 1), (beyond, 1)),
-                ((0, limit), (window // 2, 1), (beyond, limit)),
-                ((0, limit), (window, limit)),
-                ((0, limit), (13 * window // 10, limit)),
-                ((0, limit), (beyond, few)),
+
+
+def _structure(window_ns: int, limit: int) -> Iterator[Steps]:
+    """On what a window begins, and what denials do to it: told at any phase, by few keys."""
+    few, back = min(2, limit), window_ns + window_ns // 10
+    yield ((0, 1), (12 * window_ns // 10, limit), (21 * window_ns // 10, few))
+    yield tuple(
+        step for step in ((0, 1), (6 * window_ns // 10, limit - 1), (back, limit)) if step[1]
+    )
+    yield ((0, limit), (window_ns // 2, _ROW), (back, few))
+
+
+def beyond(limit: int) -> int:
+    """Requests at once that are more than a key is admitted, unless it saves what it does not use."""
+    return limit + max(2, limit // 8) if limit > 1 else _SAVED
+
+
+def random_schedules(window_ns: int, limit: int, random: Random, number: int) -> Iterator[Steps]:
+    """Some volleys of any size at any instants of two windows, the first of all of the limit or not."""
+    for _ in range(number):
+        shift_ns = random.randrange(window_ns // 2)
+        first = random.choice((limit, limit, limit, (limit + 1) // 2, 1))
+        instants = sorted(random.randrange(window_ns // 20, 11 * window_ns // 5) for _ in range(4))
+        sizes = [random.choice((1, 2, min(3, limit), (limit + 1) // 2, limit)) for _ in instants]
+        steps = [(0, first)]
+        for at_ns, count in zip(instants, sizes, strict=True):
+            if (
+                at_ns - steps[-1][0] >= window_ns // 20
+                and sum(n for _, n in steps) <= 2 * limit + 4
             ):
-                yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
-
-
-def _spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of them, evenly, both ends included."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(n * (len(items) - 1) / (most - 1))] for n in range(most)]
+                steps.append((at_ns, count))
+        yield tuple((shift_ns + at_ns, count) for at_ns, count in steps)

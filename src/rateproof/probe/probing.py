@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rateproof.events import ADMITTED, outcome_of
 from rateproof.output import emit, say
-from rateproof.probe.course import Budget, run_course
+from rateproof.probe.course import Budget, needed, run_course
 from rateproof.probe.finding import Finding, describe, to_json
 from rateproof.probe.hello import say_hello
 from rateproof.probe.identity import (
@@ -14,8 +14,6 @@ from rateproof.probe.identity import (
     NOT_IN_KEY,
     Dimension,
     dimensions,
-    most_of_a_dimension,
-    workers,
 )
 from rateproof.probe.seen import widened
 from rateproof.probe.sender import HttpSender, fresh_namespace
@@ -29,9 +27,7 @@ from rateproof.units import format_duration
 __all__ = ["ProbeSettings", "probe", "run_probe"]
 
 _REFUSED = 2
-_KEPT = 12  # for the dimensions of the key, at least
-_EACH_COUNTER = 12  # 3 requests for each admission of 4 counters
-_FEW_EACH = 4  # as many as 4 counters admit
+_DIMENSIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,39 +92,28 @@ def probe(settings: ProbeSettings) -> Finding:
     budget = Budget(settings.max_requests, settings.max_time_ns)
     course = run_course(sender, budget, hello.hints_ns, (asked,))
     kinds = [] if course.hypotheses is None else course.hypotheses.kinds()
-    left = settings.max_requests - sender.requests
-    most = _burst(course.limit, left)
-    seen = workers(sender, kinds[0], most) if kinds and most > course.limit else None
-    one = not course.several and (seen is None or seen.counters == 1)
     told: list[Dimension] = []
     if sender.delaying:  # nobody stays full for as long as the answers take
         told = [Dimension(str(scenario.key), NOT_IN_KEY if course.shared else IN_KEY)]
-    elif course.limit and one:  # one that is full hides no other
+    elif course.limit and not course.several:  # one that is full hides no other
         # Where all share one limit, what was left of it for a fresh identity may be less.
-        most = course.limit if kinds else max(course.limit, course.burst)
-        told = dimensions(sender, most, settings.max_requests - sender.requests)
+        limit = course.limit if kinds else max(course.limit, course.burst)
+        most = min(settings.max_requests, needed(limit + _DIMENSIONS).requests) - sender.requests
+        told = dimensions(sender, limit, most)
     return Finding(
         url=settings.target.url,
         key=str(scenario.key),
         course=course,
         kinds=kinds,
         delaying=sender.delaying,
-        workers=seen,
         dimensions=told,
         hello=hello,
         statuses=sender.statuses,
         rejected_statuses=scenario.rejected_statuses,
         requests=sender.requests,
         elapsed_ns=time.monotonic_ns() - began_ns,
+        budget=budget,
     )
-
-
-def _burst(limit: int, left: int) -> int:
-    """Requests that look for other counters; enough are kept for the key where that leaves some."""
-    spare = left - limit - most_of_a_dimension(limit)
-    if spare < _FEW_EACH * limit:
-        spare = left - limit - _KEPT
-    return min(_EACH_COUNTER * limit, spare)
 
 
 def _scenario(settings: ProbeSettings) -> Scenario:

@@ -5,50 +5,50 @@ from typing import NamedTuple
 
 from rateproof.units import UNIT_NS
 
-__all__ = ["Guess", "rate_in", "window_in"]
+__all__ = ["Figure", "rate_in", "window_in"]
 
 _MS, _S, _M, _H, _D = (UNIT_NS[name] for name in ("ms", "s", "m", "h", "d"))
-_MOST_RANK = 3
+_MOST_RANK = 2
 _MOST_PER_UNIT = 1_000
-_PINNED = (1.13, 1.05, 1.015, 1.004)
-"""The ratio of the bounds at which a value of that rank is taken for true."""
-_CLOSE_NS = 8_000_000
-"""Or how far apart in time: no closer than clocks and answers allow."""
+_CLOSE = 1 / 200
+_INTERVALS = 2
 
 
-class Guess(NamedTuple):
-    """The roundest quotas between two bounds: `limit` per `window_ns`.
+class Figure(NamedTuple):
+    """A quota between two bounds: `limit` per `window_ns`.
 
     Args:
         limit: 1 for a window.
         window_ns: its length.
-        pinned: the bounds are so close that no other as round is likely.
+        error_ns: how far the bounds are from it, of all of `window_ns`.
+        round: True if it is the only round one that is possible, and close to all that is.
     """
 
     limit: int
     window_ns: int
-    pinned: bool
+    error_ns: int
+    round: bool
 
 
-def window_in(low_ns: int, high_ns: int) -> Guess:
-    """The roundest window from `low_ns` to `high_ns`; the middle one, to 3 digits, if none is."""
-    return _roundest([(1, unit) for unit in (_D, _H, _M, _S, _MS)], low_ns, high_ns)
+def window_in(low_ns: int, high_ns: int, interval_ns: int) -> Figure:
+    """The round window from `low_ns` to `high_ns`; the middle one, to 4 digits, if none is."""
+    return _only([(1, unit) for unit in (_D, _H, _M, _S, _MS)], low_ns, high_ns, interval_ns)
 
 
-def rate_in(low_ns: int, high_ns: int) -> Guess:
-    """The roundest rate whose interval is from `low_ns` to `high_ns`, such as 3 per 1s."""
-    guess = _roundest(
+def rate_in(low_ns: int, high_ns: int, interval_ns: int) -> Figure:
+    """The round rate whose interval is from `low_ns` to `high_ns`, such as 3 per 1s."""
+    figure = _only(
         [(1, unit) for unit in (_H, _M, _S)] + [(0, unit) for unit in (_S, _M, _H)],
         low_ns,
         high_ns,
+        interval_ns,
     )
-    return guess if guess.pinned else window_in(low_ns, high_ns)
+    return figure if figure.round else window_in(low_ns, high_ns, interval_ns)
 
 
-def _roundest(units: list[tuple[int, int]], low_ns: int, high_ns: int) -> Guess:
+def _only(units: list[tuple[int, int]], low_ns: int, high_ns: int, interval_ns: int) -> Figure:
     """Of 1 per so many units, or (where that is 0) so many per unit."""
-    middle_ns = sqrt(low_ns * high_ns)
-    found: list[tuple[int, float, int, int]] = []
+    found: dict[float, tuple[int, int, int]] = {}
     for one, unit in units:
         numbers = (
             _few(-(-low_ns // unit), high_ns // unit)
@@ -57,15 +57,19 @@ def _roundest(units: list[tuple[int, int]], low_ns: int, high_ns: int) -> Guess:
         )
         for number in numbers:
             limit, window_ns = (1, number * unit) if one else (number, unit)
-            distance_ns = abs(window_ns / limit - middle_ns)
             rank = _rank(number, unit) + (limit > _MOST_PER_UNIT)
-            found.append((rank, distance_ns, limit, window_ns))
-    ratio = high_ns / low_ns
-    rank, _, limit, window_ns = min(found, default=(_MOST_RANK + 1, 0.0, 1, 0))
-    if rank > _MOST_RANK:
-        return Guess(1, _three_digits(middle_ns), ratio <= _PINNED[-1])
-    close = rank <= 1 and high_ns - low_ns <= _CLOSE_NS
-    return Guess(limit, window_ns, close or ratio <= _PINNED[rank])
+            each_ns = window_ns / limit
+            found[each_ns] = min(
+                found.get(each_ns, (rank, limit, window_ns)), (rank, limit, window_ns)
+            )
+    rank, limit, window_ns = min(found.values(), default=(_MOST_RANK + 1, 1, 0))
+    if rank <= _MOST_RANK and sum(other[0] == rank for other in found.values()) == 1:
+        each_ns = window_ns / limit
+        error_ns = max(each_ns - low_ns, high_ns - each_ns)
+        if error_ns <= max(_CLOSE * each_ns, _INTERVALS * interval_ns):
+            return Figure(limit, window_ns, round(error_ns * limit), round=True)
+    middle_ns = _digits(sqrt(low_ns * high_ns), high_ns - low_ns)
+    return Figure(1, middle_ns, max(middle_ns - low_ns, high_ns - middle_ns), round=False)
 
 
 def _few(first: int, last: int) -> range:
@@ -83,6 +87,8 @@ def _rank(number: int, unit: int) -> int:
     return min(len(digits), 4)
 
 
-def _three_digits(ns: float) -> int:
-    step: int = 10 ** max(0, len(str(int(ns))) - 3)
-    return round(ns / step) * step
+def _digits(ns: float, width_ns: int) -> int:
+    """As many digits as the bounds allow, four at most."""
+    least = len(str(int(ns))) - 4
+    step: int = 10 ** max(0, least, len(str(width_ns)) - 3)
+    return max(1, round(ns / step) * step)

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from math import isqrt
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["GRANULARITY_NS", "Box", "History", "Seen", "Steps", "decided", "widened"]
+__all__ = [
+    "GRANULARITY_NS",
+    "Box",
+    "History",
+    "Seen",
+    "Steps",
+    "condensed",
+    "decided",
+    "volleys",
+    "widened",
+]
 
 
 GRANULARITY_NS = 1_500_000
@@ -12,19 +22,28 @@ GRANULARITY_NS = 1_500_000
 
 
 class Seen(NamedTuple):
-    """One answered request: the limiter decided at an instant in [sent_ns, received_ns].
+    """Answered requests: the limiter decided each at an instant in [sent_ns, received_ns].
 
-    Both ends are further out than was seen, by `GRANULARITY_NS`: see `widened`.
+    Both ends are further out than was seen, by `GRANULARITY_NS`: see `widened`. Of several
+    the order is unknown.
+
+    Args:
+        sent_ns: the earliest instant of the first of them.
+        received_ns: the latest of the last.
+        admitted: how many were admitted.
+        denied: how many were not.
     """
 
     sent_ns: int
     received_ns: int
-    admitted: bool
+    admitted: int
+    denied: int
 
 
 def widened(sent_ns: int, received_ns: int, *, admitted: bool) -> Seen:
-    """Widen an interval by the granularity of the limiter's clock."""
-    return Seen(sent_ns - GRANULARITY_NS, received_ns + GRANULARITY_NS, admitted)
+    """Widen the interval of one request by the granularity of the limiter's clock."""
+    early_ns, late_ns = sent_ns - GRANULARITY_NS, received_ns + GRANULARITY_NS
+    return Seen(early_ns, late_ns, int(admitted), int(not admitted))
 
 
 History: TypeAlias = Sequence[Seen]
@@ -41,15 +60,16 @@ class Box(NamedTuple):
         limit: N of a window or log, the burst of a bucket.
         low_ns: the least window; of a bucket the least time in which a token comes back.
         high_ns: the largest.
-        phase_low_ns: the earliest instant of some boundary, where the family has a phase.
-        phase_high_ns: the latest.
+        other_low_ns: the least of the other parameter, where a family has one: an instant
+            of some boundary of its clock, or the time for which a denial blocks.
+        other_high_ns: the most.
     """
 
     limit: int
     low_ns: int
     high_ns: int
-    phase_low_ns: int = 0
-    phase_high_ns: int = 0
+    other_low_ns: int = 0
+    other_high_ns: int = 0
 
     @property
     def middle_ns(self) -> int:
@@ -59,14 +79,14 @@ class Box(NamedTuple):
     def point(self) -> "Box":
         """One limiter of the set: the one in the middle."""
         window_ns = self.middle_ns
-        phase_ns = (self.phase_low_ns + self.phase_high_ns) // 2
-        return Box(self.limit, window_ns, window_ns, phase_ns, phase_ns)
+        other_ns = (self.other_low_ns + self.other_high_ns) // 2
+        return Box(self.limit, window_ns, window_ns, other_ns, other_ns)
 
-    def halves(self, *, phased: bool) -> tuple["Box", "Box"]:
-        """Cut in two across the longer side, measured in windows."""
-        if phased and self.phase_high_ns - self.phase_low_ns > 4 * (self.high_ns - self.low_ns):
-            middle = (self.phase_low_ns + self.phase_high_ns) // 2
-            return self._replace(phase_high_ns=middle), self._replace(phase_low_ns=middle)
+    def halves(self, times: int = 1) -> tuple["Box", "Box"]:
+        """Cut in two across the longer side, measured in windows; `times`: how much more the window counts."""
+        if self.other_high_ns - self.other_low_ns > 4 * times * (self.high_ns - self.low_ns):
+            middle = (self.other_low_ns + self.other_high_ns) // 2
+            return self._replace(other_high_ns=middle), self._replace(other_low_ns=middle)
         middle = self.middle_ns
         return self._replace(high_ns=middle), self._replace(low_ns=middle)
 
@@ -82,3 +102,39 @@ def decided(seen: History) -> list[Seen]:
             each.sent_ns + GRANULARITY_NS if each.admitted else each.received_ns - GRANULARITY_NS
         ),
     )
+
+
+def volleys(seen: History) -> list[Seen]:
+    """Requests whose true intervals overlap, in any order, as one: nobody knows their order."""
+    found: list[Seen] = []
+    for each in sorted(seen):
+        last = found[-1] if found else None
+        if last and each.sent_ns < last.received_ns - 2 * GRANULARITY_NS:
+            found[-1] = Seen(
+                last.sent_ns,
+                max(last.received_ns, each.received_ns),
+                last.admitted + each.admitted,
+                last.denied + each.denied,
+            )
+        else:
+            found.append(each)
+    return found
+
+
+def condensed(seen: Sequence[Seen], most: int) -> list[Seen]:
+    """Join answers that follow each other and are alike, so that at most about so many are left."""
+    found: list[Seen] = []
+    span_ns = (seen[-1].received_ns - seen[0].sent_ns) // most if seen else 0
+    for each in seen:
+        last = found[-1] if found else each
+        same = not (last.admitted and each.denied) and not (last.denied and each.admitted)
+        if found and same and each.received_ns - last.sent_ns <= span_ns:
+            found[-1] = Seen(
+                last.sent_ns,
+                max(last.received_ns, each.received_ns),
+                last.admitted + each.admitted,
+                last.denied + each.denied,
+            )
+        else:
+            found.append(each)
+    return found

@@ -5,10 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
-from rateproof.probe.seen import Seen, Steps, decided, widened
+from rateproof.probe.seen import Seen, Steps, decided, volleys, widened
 from rateproof.probe.several import Hit
 from rateproof.simulate.behaviour import Program
 from rateproof.simulate.behaviours.schedule import Schedule
@@ -22,8 +23,10 @@ __all__ = ["HttpSender", "fresh_namespace"]
 
 _SLOW_NS = 20_000_000
 _SLOWER = 5
-_SLOW_ANSWERS = 4  # in a row: fewer may be hiccups
-_FIRST_WIDTH, _MOST_WIDTH = 8, 128
+_SLOW_ANSWERS = 2  # in a row: two keys more say if it is a queue
+_QUEUED, _FEWEST = 8, 3
+_LEAST_STEP_NS = 8_000_000
+_MOST_CONNECTIONS = 64
 
 
 def fresh_namespace() -> str:
@@ -67,7 +70,6 @@ class HttpSender:
     Attributes:
         delaying: the limiter is seen to delay what it admits.
         reconnecting: the server was seen to close a connection after an answer.
-        waited_ns: the longest from a request to its answer.
     """
 
     def __init__(self, scenario: Scenario, transport: Transport) -> None:
@@ -75,7 +77,6 @@ class HttpSender:
         self.statuses: Counter[int | None] = Counter()
         self.delaying = False
         self.reconnecting = False
-        self.waited_ns = 0
         self._searched = fresh_namespace()
         self._transport = transport
 
@@ -89,10 +90,10 @@ class HttpSender:
         return time.monotonic_ns()
 
     def search(self, most: int, delays_ns: Sequence[int]) -> list[Seen]:
-        """Fill one fresh key until it denies, then poll it until it admits.
+        """Fill one fresh key on one connection until it denies, then poll it until it admits.
 
-        Where each answer waits for the one before, requests are sent side by side
-        instead and nothing is polled: the limiter delays what it admits (`delaying`).
+        Where each answer waits for the one before, and on two more keys too, the limiter
+        delays what it admits (`delaying`), and nothing is polled.
 
         Args:
             most: requests until the first denial, at most.
@@ -111,35 +112,40 @@ class HttpSender:
             if slow >= _SLOW_ANSWERS:
                 control.stop()
 
-        group = Group(_Search(most, tuple(delays_ns)))
-        scenario = self._fresh((group,))
+        scenario = self._fresh((Group(_Search(most, tuple(delays_ns))),))
         self._searched = scenario.namespace
         log = self._transport(scenario, control=control, observe=observe)
         history = self._seen(list(log))
         self.reconnecting |= len({event.connection for event in log}) > 1
-        if not control.stopping:
-            return history
-        self.delaying = True
-        width = _FIRST_WIDTH
-        while width < most and all(seen.admitted for seen in history):
-            history = self.send([((0, width),)], 0)[0]
-            width = min(4 * width, _MOST_WIDTH + 1)
+        if control.stopping:
+            width = min(_QUEUED, most // 2)
+            self.delaying = all(_grows(self.waits(width)[0]) for _ in range(2))
         return history
 
-    def send(
-        self, schedules: Sequence[Steps], start_ns: int, *, connections: int = 1
-    ) -> list[list[Seen]]:
+    def waits(self, requests: int) -> tuple[list[int], int]:
+        """Send at once on a fresh key, on as many connections: how long what is admitted waits, in ns, and the denials."""
+        scenario = self._fresh((Group(Schedule(((0, requests),)), connections=requests),))
+        events = list(self._transport(scenario, control=Control()))
+        self.statuses.update(event.status for event in events)
+        waited = [
+            event.received_ns - event.sent_ns
+            for event in events
+            if event.outcome == ADMITTED and event.received_ns is not None
+        ]
+        return sorted(waited), sum(event.outcome == REJECTED for event in events)
+
+    def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
         """Send each schedule on a fresh key, all at the same time; what was seen of each.
 
         Args:
-            schedules: one for each key.
+            schedules: one for each key; a volley goes out on a connection for each request,
+                as far as there are.
             start_ns: when their 0 is; at once if that is past.
-            connections: of each key; as many as requests where answers are delayed.
         """
         groups = tuple(
             Group(
                 Schedule(steps),
-                connections=max(count for _, count in steps) if self.delaying else connections,
+                connections=min(_MOST_CONNECTIONS, max(count for _, count in steps)),
             )
             for steps in schedules
         )
@@ -147,7 +153,7 @@ class HttpSender:
         keys: dict[bytes, list[Event]] = {client.identity(): [] for client in scenario.clients()}
         for event in self._transport(scenario, control=Control()):
             keys[event.key].append(event)
-        return [self._seen(events) for events in keys.values()]
+        return [volleys(self._seen(events)) for events in keys.values()]
 
     def hitter(self, *, fresh: bool) -> Hit:
         """Return a sender to a fresh key, or to that of the last search, each time on new connections."""
@@ -174,27 +180,23 @@ class HttpSender:
         return replace(self.scenario, groups=groups, namespace=fresh_namespace())
 
     def _seen(self, events: Sequence[Event]) -> list[Seen]:
-        """Decisions, in an order in which they can have been made."""
+        """Decisions, in an order in which they can have been made, before the first that is unknown."""
         self.statuses.update(event.status for event in events)
-        ordered = sorted(events, key=lambda event: (event.intended_ns or 0, event.sent_ns))
-        quick_ns = self._quick_ns(ordered)
-        history: list[Seen] = []
-        for event in ordered:
-            if event.received_ns is None or event.outcome == UNKNOWN:
-                break
-            admitted = event.outcome == ADMITTED
-            received_ns = event.received_ns
-            if self.delaying and admitted:
-                self.waited_ns = max(self.waited_ns, received_ns - event.sent_ns)
-                received_ns = min(received_ns, event.sent_ns + quick_ns)
-            history.append(widened(event.sent_ns, received_ns, admitted=admitted))
-        return decided(history)
+        lost = [event for event in events if event.received_ns is None or event.outcome == UNKNOWN]
+        end_ns = min((event.sent_ns for event in lost), default=2**63)
+        return decided(
+            [
+                widened(event.sent_ns, event.received_ns, admitted=event.outcome == ADMITTED)
+                for event in events
+                if event.received_ns is not None and event.received_ns <= end_ns
+            ]
+        )
 
-    def _quick_ns(self, events: Sequence[Event]) -> int:
-        """The time of an answer that waits for nothing: the slowest denial, or a guess."""
-        denials = [
-            event.received_ns - event.sent_ns
-            for event in events
-            if event.received_ns is not None and event.outcome == REJECTED
-        ]
-        return max(denials, default=_SLOW_NS // 4)
+
+def _grows(waited_ns: Sequence[int]) -> bool:
+    """Tell if answers waited for one another: each so much longer than the one before."""
+    if len(waited_ns) < _FEWEST:
+        return False
+    steps = [after - before for before, after in pairwise(waited_ns)]
+    each_ns = (waited_ns[-1] - waited_ns[0]) / len(steps)
+    return each_ns >= _LEAST_STEP_NS and all(each_ns / 2 <= step <= 2 * each_ns for step in steps)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise, takewhile
 
-from rateproof.probe.roundness import Guess, window_in
+from rateproof.probe.roundness import Figure, window_in
 from rateproof.probe.seen import Seen
 
 __all__ = ["Hit", "Several", "several"]
@@ -21,6 +21,7 @@ _RUN = 16
 _RENEWALS = 2  # a clock's windows give one, at a boundary
 _TRIES = 3
 _POLLS = 12
+_ROUGH = 40  # a round window is told that is as far as two parts of it from the bounds
 
 Hit = Callable[[int, int, int], Sequence[Seen]]
 """Send so many requests at an instant (ns; at once if past) on so many connections, all with one key."""
@@ -36,6 +37,7 @@ class Several:
         again: how many at least, when that was done once more; None if it was not.
         low_ns: for how long they were full at least.
         high_ns: for how long at most; None where nothing was admitted any more.
+        sticky: a connection stays with one of them.
     """
 
     each: int
@@ -43,6 +45,7 @@ class Several:
     again: int | None = None
     low_ns: int = 0
     high_ns: int | None = None
+    sticky: bool = False
 
     @property
     def counters(self) -> int:
@@ -53,12 +56,12 @@ class Several:
         return -(-self.together // each)
 
     @property
-    def window(self) -> Guess | None:
+    def window(self) -> Figure | None:
         """The roundest window; None where not all that was admitted came back at its end."""
         if self.high_ns is None or not 0 < self.low_ns < self.high_ns:
             return None
         back = self.again is not None and 4 * self.again >= 3 * self.together
-        return window_in(self.low_ns, self.high_ns) if back else None
+        return window_in(self.low_ns, self.high_ns, self.low_ns // _ROUGH) if back else None
 
 
 def several(
@@ -140,7 +143,7 @@ def _each(history: Sequence[Seen]) -> int:
 
 def _renewals(run: Sequence[Seen], each: int) -> int:
     """Count how often one counter of at most `each` would have to begin anew, on one connection."""
-    returns = sum(after.admitted and not before.admitted for before, after in pairwise(run))
+    returns = sum(after.admitted > before.admitted for before, after in pairwise(run))
     return max(returns, (sum(seen.admitted for seen in run) - 1) // each) if each else 0
 
 

@@ -6,66 +6,92 @@ import pytest
 
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import admissions, explains
-from rateproof.probe.seen import Box, Seen
+from rateproof.probe.seen import GRANULARITY_NS, Box, Seen, volleys
 
-MS = 1_000_000
+MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS = 10**15
 NAMES = [family.name for family in FAMILIES]
 CASES = 60
 
 
-def _random_schedule(rng, window_ns):
-    """Instants within some windows of the beginning, some of them together."""
-    at_ns, instants = BEGIN_NS, []
-    for _ in range(rng.randint(1, 12)):
-        at_ns += rng.choice((0, rng.randrange(window_ns // 4), rng.randrange(2 * window_ns)))
-        instants += [at_ns] * rng.randint(1, 4)
-    return instants
-
-
-def _case(family, rng, simulated):
+def _case(family, seed, simulated):
+    rng = random.Random(seed)
     limit, window_ns = rng.randint(1, 6), rng.randrange(50 * MS, 2000 * MS)
-    phase_ns = rng.randrange(window_ns)
-    limiter = simulated.make(family.name, limit, window_ns, phase_ns)
+    if family.other == "tick":
+        window_ns = rng.randint(1, 4) * S
+    window_ns -= window_ns % (12 * limit)
+    phase_ns = rng.randrange(S if family.other == "tick" else window_ns)
+    limiter = (
+        simulated.blocks(limit, window_ns, phase_ns, number=family.number)
+        if family.number > 1
+        else simulated.make(family.name, limit, window_ns, phase_ns)
+    )
     time_ns = window_ns // limit if family.refills else window_ns
-    boundary_ns = BEGIN_NS - (BEGIN_NS - phase_ns) % window_ns
-    return limiter, Box(limit, time_ns, time_ns, boundary_ns, boundary_ns), rng
+    other_ns = {
+        "": 0,
+        "phase": BEGIN_NS - (BEGIN_NS - phase_ns) % window_ns,
+        "tick": phase_ns,
+        "block": window_ns * 4 // 3,
+    }[family.other]
+    return limiter(), Box(limit, time_ns, time_ns, other_ns, other_ns), window_ns, rng
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
 def test_a_point_admits_as_the_limiter_itself_does(family, simulated):
     for seed in range(CASES):
-        limiter, point, rng = _case(family, random.Random(seed), simulated)
-        instants = _random_schedule(rng, point.low_ns * 2)
-        expected = tuple(int(limiter.admits("key", at_ns)) for at_ns in instants)
-        assert admissions(family, point, [(at_ns, 1) for at_ns in instants]) == expected, seed
+        admits, point, window_ns, rng = _case(family, seed, simulated)
+        at_ns, steps = BEGIN_NS, []
+        for _ in range(rng.randint(1, 8)):
+            at_ns += rng.choice((rng.randrange(1, window_ns // 4), rng.randrange(1, 2 * window_ns)))
+            steps.append((at_ns, rng.randint(1, 5)))
+        expected = [sum(admits(at_ns) for _ in range(count)) for at_ns, count in steps]
+        allowed = admissions(family, point, steps)
+        assert all(one in of for one, of in zip(expected, allowed, strict=False)), seed
+        assert len(allowed[0]) == 1, seed
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
 def test_a_box_around_the_truth_is_never_refuted(family, simulated):
     for seed in range(CASES):
-        limiter, point, rng = _case(family, random.Random(seed), simulated)
-        free_ns, history = 0, []
-        for at_ns in _random_schedule(rng, point.low_ns * 2):
-            sent_ns = max(free_ns, at_ns)
-            received_ns = free_ns = sent_ns + rng.randrange(1, point.low_ns // 3)
-            decided_ns = rng.randint(sent_ns, received_ns)
-            history.append(Seen(sent_ns, received_ns, limiter.admits("key", decided_ns)))
+        admits, point, window_ns, rng = _case(family, seed, simulated)
+        at_ns, sent = BEGIN_NS, []
+        for _ in range(rng.randint(1, 10)):
+            at_ns += rng.choice((rng.randrange(1, window_ns // 4), rng.randrange(1, 2 * window_ns)))
+            for _ in range(rng.randint(1, 6)):
+                took_ns = rng.randrange(
+                    1, rng.choice((window_ns // 20, window_ns // 3, 2 * window_ns))
+                )
+                sent.append((at_ns + rng.randint(0, took_ns), at_ns, at_ns + took_ns))
+        history = []
+        for decided_ns, sent_ns, received_ns in sorted(sent):
+            admitted = admits(decided_ns)
+            history.append(
+                Seen(sent_ns - GRANULARITY_NS, received_ns + GRANULARITY_NS, admitted, not admitted)
+            )
         slack_ns = rng.choice((0, point.low_ns // 100, point.low_ns // 3))
+        if family.other == "tick":
+            slack_ns = 0
         box = Box(
             point.limit,
             point.low_ns - rng.randint(0, slack_ns),
             point.high_ns + rng.randint(0, slack_ns),
-            point.phase_low_ns - rng.randint(0, slack_ns),
-            point.phase_high_ns + rng.randint(0, slack_ns),
+            point.other_low_ns - rng.randint(0, slack_ns),
+            point.other_high_ns + rng.randint(0, slack_ns),
         )
-        assert explains(family, box, [history]), seed
+        assert explains(family, box, [volleys(history)]), seed
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+@pytest.mark.parametrize(
+    "family", [family for family in FAMILIES if family.at_first is None], ids=lambda each: each.name
+)
 def test_another_limit_is_refuted_by_a_burst(family):
-    window_ns = 1000 * MS
-    burst = [Seen(BEGIN_NS + n, BEGIN_NS + n, n < 5) for n in range(6)]
+    burst = [Seen(BEGIN_NS, BEGIN_NS + 5, 5, 1)]
     for limit, right in ((4, False), (5, True), (6, False)):
-        box = Box(limit, window_ns, window_ns, BEGIN_NS - MS, BEGIN_NS - MS)
+        box = Box(limit, S, S, BEGIN_NS - MS, BEGIN_NS - MS)
         assert explains(family, box, [burst]) == right
+
+
+def test_answers_that_overlap_are_one_volley_and_later_ones_their_own():
+    alone = Seen(40 * MS, 50 * MS, 0, 1)
+    seen = [Seen(0, 10 * MS, 1, 0), Seen(2 * MS, 30 * MS, 1, 0), Seen(4 * MS, 9 * MS, 0, 1), alone]
+    assert volleys(seen) == [Seen(0, 30 * MS, 2, 1), alone]

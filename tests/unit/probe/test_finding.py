@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from rateproof.probe.course import Course
+from rateproof.probe.confirmation import Confirmation
+from rateproof.probe.course import Budget, Course
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import Finding, describe, to_json
 from rateproof.probe.hello import Hello
-from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension, WideBurst
-from rateproof.probe.inference import Kind
+from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
+from rateproof.probe.inference import Hypotheses, Recovery
+from rateproof.probe.seen import Box, Seen
 from rateproof.probe.several import Several
 from rateproof.units import SECOND_NS
 
@@ -22,13 +24,13 @@ def finding(hello):
         course=Course(),
         kinds=(),
         delaying=False,
-        workers=None,
         dimensions=(),
         hello=hello,
         statuses=Counter({302: 1}),
         rejected_statuses=frozenset({429}),
         requests=1,
         elapsed_ns=1,
+        budget=Budget(),
     )
 
 
@@ -67,16 +69,32 @@ def shared(*told, limit=1):
     return replace(finding(Hello(200)), course=Course(limit=limit), dimensions=dimensions)
 
 
+def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, **proof):
+    """A finding with as many predictions as a name takes, of the first of some families."""
+    hypotheses = Hypotheses(Recovery(limit, 0, 0, 1, 2), 2, ())
+    box = Box(limit, window_ns, window_ns)
+    hypotheses.boxes = {family: [box] for family in families}
+    key = [Seen(0, 1, limit, 2), Seen(SECOND_NS, SECOND_NS + 1, 0, 1)]
+    course = Course(
+        limit=limit,
+        hypotheses=hypotheses,
+        keys=[key],
+        proof=Confirmation(
+            (families[0], limit), **({"true": 12, "keys": 4, "stood": True} | proof)
+        ),
+    )
+    return replace(found, course=course, kinds=hypotheses.kinds())
+
+
 def test_a_limit_that_all_clients_share_is_said_to_be_so_and_without_a_number_unless_it_is_known():
     """What a few clients were admitted, while others used the same limit up, is none."""
     found = shared(("address", NOT_IN_KEY), limit=7)
     first, *rest = describe(found).splitlines()
     assert first == "the limit seems to be shared by all clients: which it is could not be told"
-    assert "7" not in describe(found)
     assert to_json(found)["limit"] is None
-    known = replace(found, kinds=(Kind(FAMILIES[0], 7, 5 * SECOND_NS, 5 * SECOND_NS, []),))
+    known = confirmed(found, 7)
     first, *rest = describe(known).splitlines()
-    assert "7 per 5s" in first
+    assert first == "7 per 5s"
     assert any("seems to be shared by all clients" in line for line in rest)
     assert to_json(known)["limit"] == 7
 
@@ -88,19 +106,46 @@ def test_from_one_address_a_limit_by_address_looks_like_one_that_all_share():
     assert "limits by address, not by query:clientId" in by_address
 
 
-def test_a_family_is_named_once_and_only_where_the_policy_does_not_name_it():
-    kinds = tuple(Kind(family, 5, 5 * SECOND_NS, 5 * SECOND_NS, []) for family in FAMILIES)
-    text = describe(replace(finding(Hello(200, "", {})), kinds=kinds))
-    assert {family.name for family in FAMILIES} >= {"fixed-window", "sliding-log"}
-    assert "fixed-window 5 per 5s\n" in text
-    assert "(fixed-window)" not in text
+@pytest.mark.parametrize("missing", [{"true": 11}, {"excluded": {FAMILIES[1]: 2}}])
+def test_without_predictions_or_with_a_rival_left_nothing_is_named(missing):
+    found = confirmed(finding(Hello(200)), 5, **missing)
+    assert found.exit_code == 2
+    first, *rest = describe(found).splitlines()
+    assert first.startswith("not named: about 5 per 5s")
+    assert any("by a rule that is not known here" in line for line in rest)
+    assert to_json(found)["policy"] is None
+
+
+def test_a_family_that_is_left_forbids_the_name_unless_it_would_answer_the_same():
+    log, other = FAMILIES[:2]
+    left = confirmed(finding(Hello(200)), 5, (log, other), excluded={other: 3})
+    assert left.exit_code == 2
+    assert "or one of 1 other families" in describe(left).splitlines()[0]
+    same = confirmed(finding(Hello(200)), 5, (log, other), excluded={other: 0}, alike=[other])
+    assert same.exit_code == 0
+    assert "first-hit-window 5 per 5s: it would have answered the same" in describe(same)
+
+
+def test_a_name_carries_its_interval_its_reach_and_what_came_true():
+    found = confirmed(finding(Hello(200)), 5, window_ns=4_393_000_000)
+    text = describe(found)
+    assert text.splitlines()[0] == "5 per 4393ms (± 0s)"
+    assert "12 of 12 on 4 keys came true" in text
+    assert "to 8 requests of a key, in 1 s" in text
+    assert "a second quota behind it: not tried" in text
+    assert to_json(found)["predictions"] == {"true": 12, "keys": 4, "wrong": 0}
+
+
+def test_exit_2_says_which_budget_would_tell_more():
+    found = confirmed(finding(Hello(200)), 200, true=0)
+    assert "--max-requests 3850 --max-time" in describe(found)
 
 
 @pytest.mark.parametrize(
     ("several", "first"),
     [
         (Several(12, 40, 40, 1_950_000_000, 2_050_000_000), "together 40 per 2s"),
-        (Several(12, 40, 40, 1_500_000_000, 2_050_000_000), "together about 40 per 2s"),
+        (Several(12, 40, 40, 1_500_000_000, 2_050_000_000), "together about 40 per 1754ms"),
         (Several(12, 40, 39, 1_950_000_000, 2_050_000_000), "together about 40 per 2s"),
         (Several(12, 40, 8, 150_000_000, 250_000_000), "together about 40 at once"),
         (Several(12, 40, None, 5 * SECOND_NS, None), "together about 40 at once"),
@@ -117,24 +162,23 @@ def test_of_several_counters_only_what_they_admit_together_is_named(several, fir
     assert any("limit of each: at most 12" in told for told in rest)
 
 
-KNOWN = (Kind(FAMILIES[0], 5, 5 * SECOND_NS, 5 * SECOND_NS, []),)
-
-
 def test_a_key_that_the_policy_does_not_explain_forbids_the_name():
-    known = replace(finding(Hello(200)), kinds=KNOWN)
+    known = confirmed(finding(Hello(200)), 5)
     assert (known.exit_code, str(known.quota)) == (0, "5 per 5s")
-    left_out = replace(known, course=Course(limit=5, forgotten=2))
+    known.course.hypotheses.learn([[Seen(0, 1, 7, 1)]])
+    left_out = replace(known, kinds=known.course.hypotheses.kinds())
     assert (left_out.exit_code, left_out.quota) == (2, None)
     first = describe(left_out).splitlines()[0]
-    assert first == "not named: about 5 per 5s, but it does not explain 2 keys"
+    assert first == "not named: 5 at once, by a rule that is not known here"
 
 
 def test_several_counters_are_the_headline_and_no_policy():
-    one = replace(finding(Hello(200)), kinds=KNOWN, workers=WideBurst(60, 5, 1))
+    one = confirmed(finding(Hello(200)), 5)
     assert one.exit_code == 0
-    four = replace(one, workers=WideBurst(60, 20, 4))
-    assert (four.exit_code, to_json(four)["policy"]) == (2, None)
-    assert describe(four).startswith("several counters, at least 4: which one is met goes by")
+    for sticky, words in ((True, "at least 4: which one is met goes by"), (False, "together ")):
+        one.course.several = Several(5, 20, sticky=sticky)
+        assert (one.exit_code, to_json(one)["policy"]) == (2, None)
+        assert describe(one).startswith(f"several counters, {words}")
 
 
 def test_what_the_requests_did_not_suffice_for_is_said():

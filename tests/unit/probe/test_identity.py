@@ -34,7 +34,8 @@ class Sender:
     def ask(self, scenario, *, most=1):
         self.requests += most
         self.statuses[404 if self.missing and self.missing in scenario.target.path else 200] += 1
-        return [Seen(0, 1, next(self.answers))]
+        admitted = next(self.answers)
+        return [Seen(0, 1, admitted, not admitted)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What people write is what is guessed, and only where nothing as round is near."""
+"""A round figure is said only where the bounds are close to it and hold no other."""
 
 import pytest
 
@@ -8,39 +8,42 @@ MS = 1_000_000
 
 
 @pytest.mark.parametrize(
-    ("low_ms", "high_ms", "window_ms", "pinned"),
+    ("low_ms", "high_ms", "interval_ms", "window_ms", "round_"),
     [
-        (985, 1012, 1000, True),
-        (960, 1040, 1000, True),
-        (900, 1100, 1000, False),
-        (4900, 5100, 5000, True),
-        (59_000, 61_000, 60_000, True),
-        (1299, 1304, 1300, True),
-        (1240, 1360, 1300, False),
-        (46, 53, 50, True),
-        (1365, 1372, 1370, False),
-        (1371, 1373, 1372, True),
+        (996, 1004, 1, 1000, True),
+        (985, 1012, 1, 998, False),
+        (985, 1012, 10, 1000, True),
+        (900, 1100, 10, 995, False),
+        (4980, 5020, 1, 5000, True),
+        (59_800, 60_200, 1, 60_000, True),
+        (1299, 1304, 1, 1300, True),
+        (4373, 4414, 1, 4393, False),
+        (46, 53, 1, 49, False),
+        (1371, 1373, 1, 1372, False),
     ],
 )
-def test_the_roundest_window_between_two_bounds(low_ms, high_ms, window_ms, pinned):
-    guess = window_in(low_ms * MS, high_ms * MS)
-    assert abs(guess.window_ns - window_ms * MS) <= 2 * MS
-    assert guess.pinned == pinned
+def test_a_round_window_is_close_to_both_bounds(low_ms, high_ms, interval_ms, window_ms, round_):
+    figure = window_in(low_ms * MS, high_ms * MS, interval_ms * MS)
+    assert abs(figure.window_ns - window_ms * MS) <= MS
+    assert figure.round == round_
+    assert figure.window_ns - figure.error_ns <= low_ms * MS
+    assert figure.window_ns + figure.error_ns >= high_ms * MS
 
 
-def test_ten_thousand_an_hour_is_no_round_rate():
-    assert rate_in(327 * MS, 369 * MS).pinned is False
+def test_two_round_figures_between_the_bounds_are_none():
+    assert window_in(950 * MS, 2100 * MS, 1000 * MS).round is False
 
 
 @pytest.mark.parametrize(
     ("low_ms", "high_ms", "limit", "window_ms"),
     [
-        (193, 205, 5, 1000),
-        (990, 1010, 1, 1000),
-        (590, 610, 100, 60_000),
-        (331, 336, 3, 1000),
-        (29_500, 30_400, 1, 30_000),
+        (199.4, 200.5, 5, 1000),
+        (996, 1004, 1, 1000),
+        (598, 602, 100, 60_000),
+        (332, 334.5, 3, 1000),
+        (29_900, 30_100, 1, 30_000),
     ],
 )
-def test_the_roundest_rate_between_two_bounds(low_ms, high_ms, limit, window_ms):
-    assert rate_in(low_ms * MS, high_ms * MS) == (limit, window_ms * MS, True)
+def test_a_round_rate_between_two_bounds(low_ms, high_ms, limit, window_ms):
+    figure = rate_in(int(low_ms * MS), int(high_ms * MS), MS)
+    assert (figure.limit, figure.window_ns, figure.round) == (limit, window_ms * MS, True)

@@ -9,7 +9,13 @@ from rateproof.registry import modules_in
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: tuple[LimiterFamily, ...] = tuple(
-    sorted((module.FAMILY for module in modules_in(__name__).values()), key=lambda each: each.rank)
-)
+
+def _found() -> list[LimiterFamily]:
+    families: list[LimiterFamily] = []
+    for module in modules_in(__name__).values():
+        families += getattr(module, "FAMILIES", None) or (module.FAMILY,)
+    return families
+
+
+FAMILIES: tuple[LimiterFamily, ...] = tuple(sorted(_found(), key=lambda each: each.rank))
 """Every family, the likelier first where nothing tells two of them apart."""

@@ -7,5 +7,5 @@ from rateproof.probe.family import LimiterFamily
 __all__ = ["FAMILY"]
 
 FAMILY = LimiterFamily(
-    SLIDING_COUNTER, 5, EMPTY, counter(floor=True), apart="its weight rounded down"
+    SLIDING_COUNTER, 5, EMPTY, counter(floor=True), apart="its weight rounded down", other="phase"
 )

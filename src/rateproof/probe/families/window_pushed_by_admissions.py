@@ -5,4 +5,6 @@ from rateproof.probe.family import LimiterFamily
 
 __all__ = ["FAMILY"]
 
-FAMILY = LimiterFamily("window that each admission pushes on", 8, (0, 0, 0), opened(pushed=True))
+FAMILY = LimiterFamily(
+    "window that each admission pushes on", 8, (0, 0, 0, 0), opened(by_admitted=True)
+)

@@ -8,6 +8,6 @@ __all__ = ["FAMILY"]
 FAMILY = LimiterFamily(
     "window that each request pushes on",
     7,
-    (0, 0, 0),
-    opened(pushed=True, by_denied=True),
+    (0, 0, 0, 0),
+    opened(by_admitted=True, by_denied=True),
 )

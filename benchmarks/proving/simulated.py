@@ -1,0 +1,395 @@
+"""Limiters that decide at given instants, and a sender to them with a simulated clock.
+
+Written apart from the families of the probe, which they are to check: each is a plain
+function of the instant, with the state of one key in a closure.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rateproof.probe.seen import Seen, Steps, volleys, widened
+
+__all__ = ["LIMITERS", "Limiter", "SimulatedSender", "several_counters", "together"]
+
+S = 1_000_000_000
+
+Admits = Callable[[int], bool]
+"""One request of one key, at an instant."""
+Limiter = Callable[[], Admits]
+"""What a fresh key gets."""
+_Sent = tuple[int, int, int, Any, int]
+_SLOW_NS = 100_000_000
+
+
+def sliding_log(
+    limit: int, window_ns: int, phase_ns: int = 0, *, counts_denied: bool = False, tick_ns: int = 1
+) -> Limiter:
+    def fresh() -> Admits:
+        stamps: deque[int] = deque()
+
+        def admits(now_ns: int) -> bool:
+            now_ns = (now_ns - phase_ns) // tick_ns * tick_ns
+            while stamps and stamps[0] + window_ns <= now_ns:
+                stamps.popleft()
+            admitted = len(stamps) < limit
+            if admitted or counts_denied:
+                stamps.append(now_ns)
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def first_hit(
+    limit: int,
+    window_ns: int,
+    phase_ns: int = 0,
+    *,
+    pushed_by: Sequence[bool] = (),
+    chained: bool = False,
+    tick_ns: int = 1,
+) -> Limiter:
+    def fresh() -> Admits:
+        since_ns: int | None = None
+        count = 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal since_ns, count
+            now_ns = (now_ns - phase_ns) // tick_ns * tick_ns
+            if since_ns is None:
+                since_ns = now_ns
+            elif now_ns >= since_ns + window_ns:
+                since_ns = now_ns - (now_ns - since_ns) % window_ns if chained else now_ns
+                count = 0
+            admitted = count < limit
+            if admitted in pushed_by:
+                since_ns = now_ns
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def fixed_window(
+    limit: int, window_ns: int, phase_ns: int = 0, *, per_key: bool = False
+) -> Limiter:
+    rng = random.Random(phase_ns)
+
+    def fresh() -> Admits:
+        phase = rng.randrange(window_ns) if per_key else phase_ns
+        index: int | None = None
+        count = 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal index, count
+            now = (now_ns - phase) // window_ns
+            if now != index:
+                index, count = now, 0
+            admitted = count < limit
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def sliding_counter(
+    limit: int, window_ns: int, phase_ns: int = 0, *, floor: bool = False
+) -> Limiter:
+    def fresh() -> Admits:
+        counts: dict[int, int] = {}
+
+        def admits(now_ns: int) -> bool:
+            index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
+            earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
+            if floor:
+                earlier = earlier // window_ns * window_ns
+            admitted = earlier + (counts.get(index, 0) + 1) * window_ns <= limit * window_ns
+            counts[index] = counts.get(index, 0) + admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def token_bucket(
+    limit: int, window_ns: int, phase_ns: int = 0, *, first: int | None = None, tick_ns: int = 1
+) -> Limiter:
+    """`limit` tokens come back in a window, one by one; a fresh key has them all, or `first`."""
+
+    def fresh() -> Admits:
+        filled, then_ns = (limit if first is None else first) * window_ns, -1
+
+        def admits(now_ns: int) -> bool:
+            nonlocal filled, then_ns
+            now_ns = (now_ns - phase_ns) // tick_ns * tick_ns
+            if then_ns >= 0:
+                filled = min(limit * window_ns, filled + (now_ns - then_ns) * limit)
+            then_ns = now_ns
+            admitted = filled >= window_ns
+            filled -= window_ns * admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def spacing(limit: int, window_ns: int, _phase_ns: int = 0) -> Limiter:
+    return sliding_log(1, window_ns // limit)
+
+
+def blocked(base: Limiter, block_ns: int, *, extended: bool) -> Limiter:
+    """A denial blocks for a time; denied while blocked, a request extends it or not."""
+
+    def fresh() -> Admits:
+        until_ns: int | None = None
+        admits_of_base = base()
+
+        def admits(now_ns: int) -> bool:
+            nonlocal until_ns
+            if until_ns is not None and now_ns < until_ns:
+                if extended:
+                    until_ns = now_ns + block_ns
+                return False
+            admitted = admits_of_base(now_ns)
+            if not admitted:
+                until_ns = now_ns + block_ns
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def blocks(limit: int, window_ns: int, phase_ns: int = 0, *, number: int) -> Limiter:
+    """Blocks of equal length; so many of them, the one that runs among them, count."""
+    block_ns = window_ns // number
+
+    def fresh() -> Admits:
+        counts: dict[int, int] = {}
+
+        def admits(now_ns: int) -> bool:
+            index = (now_ns - phase_ns) // block_ns
+            used = sum(counts.get(index - back, 0) for back in range(number))
+            counts[index] = counts.get(index, 0) + (used < limit)
+            return used < limit
+
+        return admits
+
+    return fresh
+
+
+def together(*limiters: Limiter) -> Limiter:
+    """Several limits, each of which must have room; a later one sees what the earlier admit."""
+
+    def fresh() -> Admits:
+        admitting = [limiter() for limiter in limiters]
+        return lambda now_ns: all(admits(now_ns) for admits in admitting)
+
+    return fresh
+
+
+def leaky(limiter: Limiter, share: float, seed: int = 0) -> Limiter:
+    """Of what it should deny, it lets a share through."""
+    rng = random.Random(seed)
+
+    def fresh() -> Admits:
+        admits = limiter()
+        return lambda now_ns: admits(now_ns) or rng.random() < share
+
+    return fresh
+
+
+LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
+    "sliding-log": sliding_log,
+    "first-hit-window": first_hit,
+    "token-bucket": token_bucket,
+    "fixed-window": fixed_window,
+    "sliding-counter": sliding_counter,
+    "sliding-counter, its weight rounded down": lambda *of: sliding_counter(*of, floor=True),
+    "sliding-log that counts denied requests": lambda *of: sliding_log(*of, counts_denied=True),
+    "window that each request pushes on": lambda *of: first_hit(*of, pushed_by=(True, False)),
+    "window that each admission pushes on": lambda *of: first_hit(*of, pushed_by=(True,)),
+    "window that each denial pushes on": lambda *of: first_hit(*of, pushed_by=(False,)),
+    "windows that follow each other from the first request": (
+        lambda *of: first_hit(*of, chained=True)
+    ),
+    "sliding-log, its clock in whole seconds": lambda *of: sliding_log(*of, tick_ns=S),
+    "first-hit-window, its clock in whole seconds": lambda *of: first_hit(*of, tick_ns=S),
+    "token-bucket, its clock in whole seconds": lambda *of: token_bucket(*of, tick_ns=S),
+    "token-bucket, of which a fresh key has one": lambda *of: token_bucket(*of, first=1),
+    "spacing": spacing,
+    "sliding-log, a denial blocks, and more of them extend that": lambda limit, window_ns, _: (
+        blocked(sliding_log(limit, window_ns), window_ns * 4 // 3, extended=True)
+    ),
+    "sliding-log, a denial blocks": lambda limit, window_ns, _: blocked(
+        sliding_log(limit, window_ns), window_ns * 4 // 3, extended=False
+    ),
+    "blocks of 1/2": lambda *of: blocks(*of, number=2),
+    "blocks of 1/3": lambda *of: blocks(*of, number=3),
+    "blocks of 1/5": lambda *of: blocks(*of, number=5),
+}
+"""Each family of the probe, from a limit, a window and a phase, all in ns."""
+
+
+class several_counters:  # noqa: N801  used as the functions above
+    """Limiters that know nothing of each other; a connection stays with one of them, or roams."""
+
+    def __init__(self, limiter: Limiter, number: int, seed: int, *, sticky: bool) -> None:
+        self.limiter, self.number, self.sticky = limiter, number, sticky
+        self.random = random.Random(seed)
+        self.stuck: dict[int, int] = {}
+
+    def __call__(self) -> Callable[..., bool]:
+        counters = [self.limiter() for _ in range(self.number)]
+
+        def admits(now_ns: int, connection: int = 0) -> bool:
+            worker = self.random.randrange(self.number)
+            if self.sticky:
+                worker = self.stuck.setdefault(connection, worker)
+            return counters[worker](now_ns)
+
+        return admits
+
+
+class SimulatedSender:
+    """Sends to a simulated limiter, all of whose keys are fresh, or the same for everybody.
+
+    Args:
+        limiter: what decides.
+        seed: of the answer times.
+        took_ns: of answers, at least and at most.
+        slow: the share of answers that take up to `slow_ns` longer.
+    """
+
+    def __init__(
+        self,
+        limiter: Callable[[], Any],
+        seed: int,
+        *,
+        begin_ns: int = 10**15,
+        took_ns: tuple[int, int] = (200_000, 1_000_000),
+        slow: float = 0.002,
+        shared: bool = False,
+        closing: bool = False,
+    ) -> None:
+        self.random = random.Random(seed)
+        self.clock_ns = begin_ns
+        self.requests = 0
+        self.delaying = False
+        self.reconnecting = closing
+
+        self._took_ns, self._slow = took_ns, slow
+        self._connected = isinstance(limiter, several_counters)
+        self._limiter = limiter
+        self._keys: list[Any] = []
+        self._shared = limiter() if shared else None
+        self._connections = 0
+
+    def now_ns(self) -> int:
+        return self.clock_ns
+
+    def search(self, most: int, delays_ns: Sequence[int]) -> list[Seen]:
+        """Fill one key on one connection until it denies, then poll until it admits."""
+        key, connection = self._fresh(), self._connect()
+        history: list[Seen] = []
+        for number in range(most):
+            if number:
+                self.clock_ns += self.random.randint(20_000, 100_000)
+            history += self._carry([(self.clock_ns, key, connection)])
+            if not history[-1].admitted:
+                break
+        for delay_ns in delays_ns:
+            if len(history) >= most or history[-1].admitted:
+                break
+            self.clock_ns += delay_ns
+            history += self._carry([(self.clock_ns, key, connection)])
+        return history
+
+    def hitter(self, *, fresh: bool) -> Callable[[int, int, int], list[Seen]]:
+        """What sends to one key, each time on new connections."""
+        key = self._fresh() if fresh else self._keys[-1]
+
+        def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:
+            self.clock_ns = max(self.clock_ns, at_ns)
+            return self._on(key, ((0, requests),), self.clock_ns, connections)
+
+        return hit
+
+    def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
+        """Send each schedule on a fresh key, all at the same time."""
+        keys = [self._fresh() for _ in schedules]
+        asked: list[_Sent] = []
+        for key, steps in zip(keys, schedules, strict=True):
+            asked += self._planned(key, steps, start_ns)
+        return self._told(asked, keys)
+
+    def waits(self, requests: int) -> tuple[list[int], int]:
+        """None of them is a queue."""
+        raise NotImplementedError(requests)
+
+    def _on(self, key: Any, steps: Steps, start_ns: int, connections: int) -> list[Seen]:
+        asked = self._planned(key, steps, start_ns, connections)
+        return [seen for _, seen in self._sent(asked)]
+
+    def _told(self, asked: list[_Sent], keys: Sequence[Any]) -> list[list[Seen]]:
+        found: dict[int, list[Seen]] = {id(key): [] for key in keys}
+        for key, seen in self._sent(asked):
+            found[id(key)].append(seen)
+        return [volleys(found[id(key)]) for key in keys]
+
+    def _planned(
+        self, key: Any, steps: Steps, start_ns: int, connections: int | None = None
+    ) -> list[_Sent]:
+        """(sent, took, decided, key, connection) of each request, connections shared evenly."""
+        width = min(64, connections or max(count for _, count in steps))
+        lines = [[start_ns, self._connect()] for _ in range(width)]
+        planned: list[_Sent] = []
+        for at_ns, count in steps:
+            for number in range(count):
+                line = lines[number % width]
+                line[0] = max(line[0], start_ns + at_ns) + self.random.randint(20_000, 300_000)
+                sent_ns, took_ns = line[0], self._takes()
+                line[0] += took_ns
+                decided_ns = sent_ns + self.random.randint(0, took_ns)
+                planned.append((decided_ns, sent_ns, sent_ns + took_ns, key, line[1]))
+        return planned
+
+    def _sent(self, planned: list[_Sent]) -> Iterator[tuple[Any, Seen]]:
+        for decided_ns, sent_ns, received_ns, key, connection in sorted(
+            planned, key=lambda each: each[0]
+        ):
+            self.requests += 1
+            self.clock_ns = max(self.clock_ns, received_ns)
+            admitted = key(decided_ns, connection) if self._connected else key(decided_ns)
+            yield key, widened(sent_ns, received_ns, admitted=admitted)
+
+    def _carry(self, asked: Sequence[tuple[int, Any, int]]) -> list[Seen]:
+        planned: list[_Sent] = []
+        for sent_ns, key, connection in asked:
+            took_ns = self._takes()
+            decided_ns = sent_ns + self.random.randint(0, took_ns)
+            planned.append((decided_ns, sent_ns, sent_ns + took_ns, key, connection))
+        return [seen for _, seen in self._sent(planned)]
+
+    def _takes(self) -> int:
+        took_ns = self.random.randint(*self._took_ns)
+        if self.random.random() < self._slow:
+            took_ns += self.random.randint(0, _SLOW_NS)
+        return took_ns
+
+    def _fresh(self) -> Any:
+        self._keys.append(self._shared or self._limiter())
+        return self._keys[-1]
+
+    def _connect(self) -> int:
+        self._connections += 1
+        return self._connections

@@ -1,0 +1,325 @@
+"""Probes of simulated limiters: the truth is known, and sometimes not to the probe."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from proving.simulated import (
+    LIMITERS,
+    Limiter,
+    SimulatedSender,
+    blocks,
+    fixed_window,
+    leaky,
+    several_counters,
+    sliding_log,
+    together,
+    token_bucket,
+)
+from rateproof.probe.course import Budget, Course, needed, run_course, wanted
+from rateproof.probe.families import FAMILIES
+from rateproof.probe.finding import named_kind
+from rateproof.probe.inference import Kind
+from rateproof.probe.seen import GRANULARITY_NS
+from rateproof.units import SECOND_NS
+
+__all__ = ["Run", "Tally", "draw", "outcome", "simulated"]
+
+_OUT = 5  # one family in so many is taken out of the list in each turn
+_KEYS = 60
+_SPENT = 0.85  # of the budget that naming may take
+
+UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
+    "blocks of 1/10": lambda *of: blocks(*of, number=10),
+    "fixed windows with a phase a key": lambda *of: fixed_window(*of, per_key=True),
+    "a bucket and a window": lambda limit, window_ns, _: together(
+        token_bucket(limit, window_ns), sliding_log(2 * limit, 6 * window_ns)
+    ),
+    "a log that lets 1 in 10 through": lambda *of: leaky(sliding_log(*of), 0.1),
+    "two logs": lambda limit, window_ns, _: together(
+        sliding_log(limit, window_ns), sliding_log(limit + (limit + 1) // 2, 2 * window_ns)
+    ),
+    "4 counters, sticky": lambda limit, window_ns, phase_ns: several_counters(
+        sliding_log(limit, window_ns), 4, phase_ns, sticky=True
+    ),
+    "2 counters, roaming": lambda limit, window_ns, phase_ns: several_counters(
+        sliding_log(limit, window_ns), 2, phase_ns, sticky=False
+    ),
+}
+"""Limiters that are in no list, and those that are no policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One probe of a simulated limiter.
+
+    Args:
+        number: of the run.
+        name: of the limiter.
+        limit: its limit.
+        window_ns: its window.
+        known: its family is in the probe's list.
+        limiter: what decided.
+        phase_ns: of its clock.
+        course: what the probe did.
+        named: what it named, if anything.
+        requests: how many it sent.
+        took_ns: how long it took.
+    """
+
+    number: int
+    name: str
+    limit: int
+    window_ns: int
+    known: bool
+    limiter: Limiter
+    phase_ns: int
+    course: Course
+    named: Kind | None
+    requests: int
+    took_ns: int
+
+    @property
+    def wrong(self) -> bool:
+        """True if the name is not what the limiter is."""
+        return self.named is not None and not outcome(self)
+
+    @property
+    def small(self) -> bool:
+        """True for the limits and windows that the default budget is for."""
+        return self.limit <= 100 and self.window_ns <= 10 * SECOND_NS
+
+    @property
+    def reason(self) -> str:
+        """What is missing to a name, the first of it."""
+        course, proof = self.course, self.course.proof
+        kinds = course.hypotheses.kinds() if course.hypotheses else []
+        if self.named or course.several:
+            return "named" if self.named else "several counters"
+        if course.surprises or not kinds or proof is None:
+            return "surprise" if course.surprises else "nothing is left"
+        most = needed(self.limit, self.window_ns)
+        spent = [
+            name
+            for name, part in (
+                ("requests", self.requests / most.requests),
+                ("time", self.took_ns / most.time_ns),
+            )
+            if part > _SPENT
+        ]
+        missing = (
+            ({kind.family for kind in kinds} - {proof.candidate[0], *proof.alike}, "rivals left"),
+            (proof.open, "rivals open"),
+            (proof.missing_edges, "edges"),
+            (not proof.foretold, "predictions"),
+            (not proof.stood, "keys to stand"),
+        )
+        first = next((name for lacks, name in missing if lacks), "the window")
+        return f"{first} ({', '.join(spent) or 'nothing'} spent)"
+
+    def __str__(self) -> str:
+        kinds = self.course.hypotheses.kinds() if self.course.hypotheses else []
+        verdict = "WRONG" if self.wrong else "named" if self.named else "silent"
+        proof = self.course.proof
+        left = [(kind.family.name, kind.limit, kind.low_ns, kind.high_ns) for kind in kinds[:3]]
+        return (
+            f"{self.number} {verdict} [{self.reason}]{'' if self.known else ' (not in the list)'}: {self.name} "
+            f"{self.limit} per {self.window_ns / SECOND_NS:.3g}s; {left} "
+            f"true {proof.true if proof else '-'} "
+            f"open {[family.name for family in proof.open] if proof else '-'} "
+            f"alike {[family.name for family in proof.alike] if proof else '-'} "
+            f"surprises {self.course.surprises} several {bool(self.course.several)} "
+            f"requests {self.requests}/{needed(self.limit).requests} "
+            f"time {self.took_ns / SECOND_NS:.0f}/"
+            f"{needed(self.limit, self.window_ns).time_ns / SECOND_NS:.0f}s"
+        )
+
+
+def outcome(run: Run) -> bool:
+    """Tell if what was named is the limiter, answers as it does, or includes it as one that looks the same."""
+    kind, proof = run.named, run.course.proof
+    if kind is None or proof is None:
+        return False
+    limit, window_ns = run.limit, run.window_ns
+    if run.name == "spacing":
+        limit, window_ns = 1, window_ns // limit
+    of = limit if kind.family.refills else 1
+    slack_ns = 2 * GRANULARITY_NS
+    if kind.limit != limit:
+        return False
+    if not kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns:
+        return False
+    if run.known and run.name in {kind.family.name, *(family.name for family in proof.alike)}:
+        return True
+    make = LIMITERS.get(kind.family.name)
+    return make is not None and _same(run.limiter, make(limit, window_ns, run.phase_ns), run)
+
+
+def _same(one: Limiter, two: Limiter, run: Run) -> bool:
+    """Tell if two limiters answer the same, on keys of every kind."""
+    rng = random.Random(run.number)
+    for _ in range(_KEYS):
+        admits, also, now_ns = one(), two(), rng.randrange(10**15, 10**16)
+        for _ in range(rng.choice((2, 4, 8))):
+            for _ in range(rng.choice((1, 2, run.limit, 2 * run.limit))):
+                if admits(now_ns) != also(now_ns):
+                    return False
+            now_ns += int(run.window_ns * rng.choice((0.1, 0.5, 1, 2)) * rng.random())
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    name: str
+    limiter: Limiter
+    limit: int
+    window_ns: int
+    phase_ns: int
+    left_out: bool
+    line: dict[str, Any]
+
+
+def draw(number: int, seed: int) -> _Drawn:
+    """A limiter and a line to it: every family in turn, then those that are in no list."""
+    rng = random.Random(f"{seed} {number}")
+    every = [*LIMITERS, *UNKNOWN]
+    turn, position = divmod(number, len(every))
+    name = every[position]
+    limit = max(1, min(500, int(rng.lognormvariate(2.3, 1.5))))
+    window_ns = int(SECOND_NS * rng.choice((0.2, 0.5, 1, 1, 2, 3, 5, 5, 10, 10, 15, 30, 60)))
+    if "seconds" in name:
+        window_ns = max(window_ns, SECOND_NS)
+    if rng.random() < 0.2 and "seconds" not in name:
+        window_ns = window_ns * rng.randrange(70, 130) // 100
+    window_ns -= window_ns % (60 * limit)
+    if "seconds" in name:
+        window_ns = -(-window_ns // SECOND_NS) * SECOND_NS
+    phase_ns = rng.randrange(10 * window_ns)
+    lowest = rng.choice((200_000, 200_000, 2_000_000, 10_000_000))
+    spread = rng.choice((500_000, 500_000, 5_000_000, 40_000_000))
+    return _Drawn(
+        name,
+        (LIMITERS | UNKNOWN)[name](limit, window_ns, phase_ns),
+        limit,
+        window_ns,
+        phase_ns,
+        name in LIMITERS and (position + turn) % _OUT == 0,
+        {
+            "begin_ns": 10**15 + rng.randrange(10**12),
+            "took_ns": (lowest, lowest + spread),
+            "slow": rng.choice((0, 0.002, 0.01)),
+        },
+    )
+
+
+def probe_one(number: int, seed: int) -> Run:
+    """Probe one with the default budget, and again with that which exit 2 asks for."""
+    drawn = draw(number, seed)
+    budget, run = Budget(), None
+    while True:
+        sender = SimulatedSender(drawn.limiter, number, **drawn.line)
+        families = [
+            family for family in FAMILIES if not drawn.left_out or family.name != drawn.name
+        ]
+        begun_ns = sender.now_ns()
+        course = run_course(sender, budget, families=families)
+        run = Run(
+            number,
+            drawn.name,
+            drawn.limit,
+            drawn.window_ns,
+            drawn.name in LIMITERS and not drawn.left_out,
+            drawn.limiter,
+            drawn.phase_ns,
+            course,
+            named_kind(course),
+            sender.requests,
+            sender.now_ns() - begun_ns,
+        )
+        more = Budget() if run.named or course.several else wanted(course)
+        if budget != Budget() or (
+            more.requests <= budget.requests and more.time_ns <= budget.time_ns
+        ):
+            return run
+        budget = Budget(max(budget.requests, more.requests), max(budget.time_ns, more.time_ns))
+
+
+@dataclass
+class Tally:
+    """What came of all runs."""
+
+    runs: list[Run] = field(default_factory=list)
+    real: list[tuple[bool, bool]] = field(default_factory=list)  # named, and wrongly
+
+    def share(self, *, small: bool) -> float:
+        """The percentage of the known limiters that were named."""
+        asked = [run for run in self.runs if run.known and run.small == small]
+        return 100 * sum(run.named is not None for run in asked) / max(1, len(asked))
+
+    def within(self) -> float:
+        """The percentage of the names that took no more requests and time than they may."""
+        named = [run for run in self.runs if run.named]
+        within = [
+            run.requests <= needed(run.limit).requests
+            and run.took_ns <= needed(run.limit, run.window_ns).time_ns
+            for run in named
+        ]
+        return 100 * sum(within) / max(1, len(within))
+
+    def reasons(self) -> Counter[str]:
+        """Why known limiters were not named, and how often."""
+        return Counter(run.reason for run in self.runs if run.known and not run.named)
+
+    def figures(self) -> Iterator[dict[str, object]]:
+        """One JSON object a figure."""
+        for name, value, unit, aim in (
+            (
+                "probe: wrong names",
+                sum(run.wrong for run in self.runs),
+                f"of {len(self.runs)}",
+                "0",
+            ),
+            ("probe: named, N <= 100 and W <= 10 s", self.share(small=True), "%", ">= 90"),
+            ("probe: named, beyond", self.share(small=False), "%", ">= 75"),
+            (
+                "probe: named within requests and time",
+                self.within(),
+                "%",
+                ">= 95",
+            ),
+        ):
+            yield {
+                "name": name,
+                "value": value,
+                "unit": unit,
+                "peer": None,
+                "ratio": None,
+                "wanted": aim,
+            }
+
+    @property
+    def wrong(self) -> int:
+        """The number of wrong names."""
+        return sum(run.wrong for run in self.runs) + sum(wrong for _, wrong in self.real)
+
+    def last_line(self) -> str:
+        """What counts: wrong names, and what was named of what is known."""
+        real = [named for named, _ in self.real]
+        runs = len(self.runs) + len(real)
+        return (
+            f"wrong names: {self.wrong} of {runs}; known limiters named: "
+            f"{self.share(small=True):.0f} % with N <= 100 and W <= 10 s, "
+            f"{self.share(small=False):.0f} % beyond, {sum(real)} of {len(real)} real ones; "
+            f"{self.within():.0f} % of them within requests and time"
+        )
+
+
+def simulated(runs: int, seed: int, note: Callable[[str], object]) -> Tally:
+    """Probe so many simulated limiters."""
+    tally = Tally()
+    for number in range(runs):
+        tally.runs.append(probe_one(number, seed))
+        note(str(tally.runs[-1]))
+    return tally

@@ -1,0 +1,398 @@
+"""The proof of a name: predictions that came true, and rivals whose predictions did not.
+
+A rival is every other family: at the parameters that explained the most keys where it is
+refuted, at all that are left where it is not. It is excluded by three keys that it does not
+explain. Where no schedule is found on which it would have to answer otherwise than the
+candidate, within the intervals, it looks the same, and the name says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain, pairwise
+from random import Random
+
+from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
+from rateproof.probe.inference import Hypotheses, Kind, spread
+from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
+from rateproof.probe.seen import Box, History, Seen, Steps
+
+__all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
+
+PREDICTIONS = 12
+EXCLUDING = 3
+EDGES = 2
+_CLOCKS = {"phase", "tick"}
+_CLOSELY, _WIDTHS = 8, 8  # parts of the time between two edges, and answers, that they may be apart
+BUSY = 3
+_BOXES = 4
+_DRAWN, _POLLED = 40, 8
+_LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
+_ROW = 20  # denials
+
+
+@dataclass(slots=True)
+class Confirmation:
+    """The state of the proof of a candidate.
+
+    Args:
+        candidate: the family and limit whose predictions are made.
+        true: how many came true: numbers of a volley that had to be so.
+        keys: on how many keys.
+        excluded: how many keys each rival does not explain.
+        alike: rivals that would answer the same, within the intervals.
+        stood: keys that every name has to stand went as foreseen, too.
+        edges: how often it was foretold closely when a key comes back.
+    """
+
+    candidate: tuple[LimiterFamily, int]
+    true: int = 0
+    keys: int = 0
+    excluded: dict[LimiterFamily, int] = field(default_factory=dict)
+    alike: list[LimiterFamily] = field(default_factory=list)
+    stood: bool = False
+    edges: int = 0
+
+    @property
+    def open(self) -> list[LimiterFamily]:
+        """The rivals that are not excluded yet, nor alike."""
+        return [
+            family
+            for family, keys in self.excluded.items()
+            if keys < EXCLUDING and family not in self.alike
+        ]
+
+    @property
+    def done(self) -> bool:
+        """True if it may be named."""
+        return self.foretold and self.stood
+
+    @property
+    def foretold(self) -> bool:
+        """True if enough was foretold, and all rivals are excluded."""
+        return self.true >= PREDICTIONS and not self.open and not self.missing_edges
+
+    @property
+    def missing_edges(self) -> int:
+        """Edges that are to be foretold still, where a clock's phase might explain any one of them."""
+        return max(0, EDGES - self.edges) if self.candidate[0].other in _CLOCKS else 0
+
+
+def alone(proof: Confirmation, left: Hypotheses) -> bool:
+    """Tell if nothing else is possible but what would answer the same."""
+    return {kind.family for kind in left.kinds()} - {*proof.alike} <= {proof.candidate[0]}
+
+
+def rivals(left: Hypotheses, kind: Kind) -> dict[LimiterFamily, Sequence[Box]]:
+    """The limiters of every other family that come closest to what was seen."""
+    found: dict[LimiterFamily, Sequence[Box]] = {
+        family: [box] for family, box in left.fallen.items() if family is not kind.family
+    }
+    for other in left.kinds():
+        if other.family is not kind.family:
+            found[other.family] = [*found.get(other.family, ()), *left.points(other, _BOXES)]
+    return found
+
+
+def count_excluded(
+    proof: Confirmation, left: Hypotheses, kind: Kind, keys: Sequence[History]
+) -> None:
+    """Count the keys that each rival does not explain, whichever of its limiters it is."""
+    for family, boxes in rivals(left, kind).items():
+        proof.excluded[family] = min(
+            sum(not explains(family, box, (history,)) for history in keys) for box in boxes
+        )
+
+
+def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:
+    """Count the volleys of explained keys that had to go as they went, for more requests than a fresh key gets."""
+    boxes = spread(sorted(kind.boxes), _BOXES)
+    for history in keys:
+        told = [list(foreseen(kind.family, box, history)) for box in boxes]
+        asked = accumulate(seen.admitted + seen.denied for seen in history)
+        outcomes = zip(asked, *told, strict=False)
+        certain = [total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes]
+        true = sum(certain)
+        proof.edges += any(
+            sure and also and _edge(kind, before, after)
+            for (sure, also), (before, after) in zip(
+                pairwise(certain), pairwise(history), strict=False
+            )
+        )
+        proof.true += true
+        proof.keys += bool(true)
+
+
+def _as_long(left: Hypotheses, kind: Kind, family: LimiterFamily) -> bool:
+    """Tell if the windows of a family that are possible still are among those of the candidate."""
+    kinds = [other for other in left.kinds() if other.family is family]
+    return not kinds or any(
+        window_of(other) * other.low_ns <= window_of(kind) * other.high_ns
+        and window_of(kind) * kind.low_ns <= window_of(other) * kind.high_ns
+        for other in kinds
+    )
+
+
+def _edge(kind: Kind, before: Seen, after: Seen) -> bool:
+    """Tell if a key was denied and then admitted again within little time."""
+    widths_ns = sum(seen.received_ns - seen.sent_ns for seen in (before, after))
+    closely_ns = _grain(kind) // _CLOSELY + _WIDTHS * widths_ns
+    back = not before.admitted and after.admitted > 0
+    return back and after.received_ns - before.sent_ns <= closely_ns
+
+
+def _grain(kind: Kind) -> int:
+    """The time between two instants of a clock at which something comes back."""
+    return kind.high_ns // kind.family.number
+
+
+def schedules_for(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    start_ns: int,
+    *,
+    width_ns: int,
+    most_requests: int,
+    most_ns: int,
+    first: bool,
+) -> list[Steps]:
+    """The keys of the next round: what every name has to stand, then what excludes its rivals.
+
+    Args:
+        proof: how far it is.
+        left: what is still possible, and what was.
+        kind: the candidate.
+        start_ns: when the round begins.
+        width_ns: how closely the instant of a decision will be known.
+        most_requests: in all.
+        most_ns: how long the round may take.
+        first: no key that every name has to stand was sent.
+
+    As long as something else is possible, that comes first.
+    """
+    limit, window_ns = kind.limit, window_of(kind)
+    random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
+    chosen: list[Steps] = []
+    for steps in always(kind) if first else ():
+        if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
+            chosen.append(steps)
+            most_requests -= _requests(steps)
+    edges = [*_edges(kind, start_ns, width_ns, random)]
+    drawn = [
+        *random_schedules(window_ns, limit, random, _DRAWN),
+        *_pointed(limit, window_ns, random),
+        *edges,
+        *(_polled(limit, window_ns, random) for _ in range(_POLLED)),
+        _reopened(limit, window_ns),
+        _halves(limit, window_ns),
+    ]
+    only = alone(proof, left)
+    proof.alike = []  # what looked the same before may not, now that more is known
+    told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
+    possible = {rival for _, apart in told.values() for rival in apart}
+    proof.alike = [
+        family
+        for family, boxes in rivals(left, kind).items()
+        if (family in proof.open or family in left.boxes)
+        and not possible >= {(family, box) for box in boxes}
+        and _as_long(left, kind, family)
+    ]
+    more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
+    need = {rival: more - proof.excluded[rival[0]] for rival in possible}
+    missing = PREDICTIONS - proof.true
+    if not only:
+        need = {rival: 1 for rival in possible if rival[0] in left.boxes}
+        missing = 0
+    if only:
+        edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
+        edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
+        for steps in edges[: proof.missing_edges]:
+            if _requests(steps) <= most_requests:
+                chosen.append(steps)
+                drawn.remove(steps)
+                most_requests -= _requests(steps)
+                missing -= told[steps][0]
+    for steps in chosen:
+        _count(told[steps], need)  # what is foreseen for all alike is no random prediction
+    drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
+    while missing > 0 or any(keys > 0 for keys in need.values()):
+        affordable = [steps for steps in drawn if _requests(steps) <= most_requests]
+        worths = [
+            (_worth(told[steps], need, missing) / (_requests(steps) + 4), steps)
+            for steps in affordable
+        ]
+        worth, best = max(worths, default=(0.0, ()))
+        if worth <= 0:
+            break
+        drawn.remove(best)
+        chosen.append(best)
+        most_requests -= _requests(best)
+        missing -= _count(told[best], need)
+    return chosen
+
+
+def _closeness(steps: Steps, certain: int) -> tuple[int, int]:
+    """Sort the closest first of edges that are certain, and the least close of the others."""
+    apart_ns = steps[-1][0] - steps[-2][0]
+    return -certain, apart_ns if certain > 1 else -apart_ns
+
+
+_Rival = tuple[LimiterFamily, Box]
+_Told = tuple[int, set[_Rival]]
+"""How many numbers of a schedule are certain for the candidate; the rivals that it tells from it."""
+
+
+def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:
+    close = rivals(left, kind)
+    against = dict.fromkeys(
+        [*proof.open, *(family for family in left.boxes if family not in proof.alike)]
+    )
+    return [(family, box) for family in against for box in close.get(family, ())]
+
+
+def _told(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    schedules: Sequence[Steps],
+    *,
+    start_ns: int,
+    width_ns: int,
+) -> dict[Steps, _Told]:
+    """What each schedule would say of the candidate and of the rivals that are not excluded yet."""
+    boxes = spread(sorted(kind.boxes), _BOXES)
+    against = _against(proof, left, kind)
+    told: dict[Steps, _Told] = {}
+    for steps in schedules:
+        ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
+        apart = {
+            (family, box)
+            for family, box in against
+            if disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
+        }
+        asked = accumulate(count for _, count in steps)
+        certain = sum(
+            total > kind.limit and len(numbers) == 1
+            for total, numbers in zip(asked, ours, strict=False)
+        )
+        told[steps] = certain, apart
+    return told
+
+
+def _worth(told: _Told, need: Mapping[_Rival, int], missing: int) -> int:
+    certain, apart = told
+    return 2 * sum(need.get(rival, 0) > 0 for rival in apart) + min(certain, max(0, missing))
+
+
+def _count(told: _Told, need: dict[_Rival, int]) -> int:
+    """Take a chosen schedule off what is needed; the predictions that it makes."""
+    for rival in told[1] & need.keys():
+        need[rival] -= 1
+    return told[0]
+
+
+def always(kind: Kind) -> list[Steps]:
+    """Keys that every name has to stand."""
+    limit, window_ns = kind.family.at_first or kind.limit, window_of(kind)
+    return [_busy(limit, window_ns), _late(limit, window_ns)]
+
+
+def window_of(kind: Kind) -> int:
+    """The time after which everything is back."""
+    return kind.high_ns * (kind.limit if kind.family.refills else 1)
+
+
+def _reopened(limit: int, window_ns: int) -> Steps:
+    """Asked again in mid-cycle, and twice when the next would end, counted from there or not."""
+    return (
+        (0, limit),
+        (29 * window_ns // 20, 1),
+        (9 * window_ns // 4, limit),
+        (13 * window_ns // 5, limit),
+    )
+
+
+def _polled(limit: int, window_ns: int, random: Random) -> Steps:
+    """Filled, and asked for one more at any instants: many predictions for few requests."""
+    shift, apart_ns = random.randrange(window_ns // 2), window_ns // 20
+    instants = sorted(random.randrange(apart_ns, 8 * window_ns // 5) for _ in range(6))
+    steps = [(shift, limit)]
+    for at_ns in instants:
+        if shift + at_ns - steps[-1][0] >= apart_ns:
+            steps.append((shift + at_ns, 1))
+    return tuple(steps)
+
+
+def _halves(limit: int, window_ns: int) -> Steps:
+    """Filled in two parts: each comes back by itself, or both together."""
+    first, back_ns = (limit + 1) // 2, window_ns + window_ns // 10 + 10_000_000
+    steps = ((0, first), (3 * window_ns // 5, limit - first), (back_ns, limit))
+    return tuple((at_ns, count) for at_ns, count in steps if count)
+
+
+def _busy(limit: int, window_ns: int) -> Steps:
+    """Filled anew whenever it is back, 20 denials in a row meanwhile: a second quota, or a ban, would deny."""
+    again_ns = window_ns + window_ns // 12 + 10_000_000
+    row = ((window_ns // 3, _ROW // 2), (window_ns // 2, _ROW // 2))
+    return ((0, limit), *row, *((number * again_ns, limit) for number in range(1, BUSY)))
+
+
+def _late(limit: int, window_ns: int) -> Steps:
+    """One alone, and all others when it no longer counts: it may have begun something that goes on."""
+    return (0, 1), (6 * window_ns // 5, limit), (23 * window_ns // 10, min(2, limit))
+
+
+def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
+    """Schedules on which families differ, at any phase."""
+    few = min(2, limit)
+    for part in (2, 4, 6, 8):
+        shift = random.randrange(window_ns // 2)
+        early, back = part * window_ns // 10, window_ns + window_ns // 12
+        late = 10 * window_ns // 11
+        for steps in (
+            ((0, 1), (early, limit - 1), (back, limit)),
+            ((0, limit), (early, few), (late, 1), (back, few)),
+            ((0, limit), (back, (limit + 1) // 2), (back + early, limit)),
+            ((0, limit), (early + back, limit), (2 * window_ns + early // 2, limit)),
+            ((0, few), (early, limit), (back, few), (back + early, limit)),
+            ((0, 1), (back + window_ns // 8, limit), (2 * window_ns + window_ns // 9, few)),
+        ):
+            yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
+
+
+def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
+    """Denied just before the key comes back, admitted just after, at any phase."""
+    window_ns = window_of(kind)
+    points = [box.point() for box in spread(sorted(kind.boxes), _BOXES)]
+    for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
+        shift = random.randrange(window_ns // 2)
+        backs_ns = [
+            at_ns
+            for point in points
+            if (at_ns := recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns))
+        ]
+        if len(backs_ns) < len(points):
+            continue
+        for part in (200, 100, 50):
+            margin_ns = _grain(kind) // part + width_ns
+            late_ns, back_ns = min(backs_ns) - margin_ns, max(backs_ns) + margin_ns
+            if back_ns < 2 * late_ns:
+                yield (shift, kind.limit), (shift + late_ns, 1), (shift + back_ns, count)
+
+
+def _requests(steps: Steps) -> int:
+    return sum(count for _, count in steps)
+
+
+def _foretold(
+    family: LimiterFamily, box: Box, steps: Steps, start_ns: int, width_ns: int
+) -> Outcomes:
+    return admissions(family, box, [(start_ns + at_ns, count) for at_ns, count in steps], width_ns)
+
+
+def _merged(told: Sequence[Outcomes]) -> Outcomes:
+    """The numbers that any of some limiters may admit, as far as all of them are known."""
+    return tuple(
+        tuple({number for each in told for number in each[step]})
+        for step in range(min(map(len, told)))
+    )

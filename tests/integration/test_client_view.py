@@ -90,7 +90,7 @@ def test_the_view_is_not_shown_where_it_is_not_wanted_or_would_mix_with_data(
     session = terminal(f"url={serve()!r}, clients=7, duration_ns=10**9, {settings}", whole=True)
     session.expect(r"7 clients \d+ s: \d+ sent")
     assert session.end()[0] == 0
-    assert "\x1b" not in session.screen
+    assert "\x1b[?1049h" not in session.screen
 
 
 def test_without_textual_the_line_takes_the_place_of_the_view(
@@ -100,5 +100,5 @@ def test_without_textual_the_line_takes_the_place_of_the_view(
     session = terminal(settings, whole=True, before="import sys; sys.modules['textual'] = None")
     session.expect(r"7 clients \d+ s: \d+ sent")
     assert session.end()[0] == 0
-    assert "\x1b" not in session.screen
+    assert "\x1b[?1049h" not in session.screen
     assert "clients   7" in session.screen

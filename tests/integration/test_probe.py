@@ -242,6 +242,7 @@ def test_https_to_a_port_that_does_not_speak_tls_is_named(probe, scripted):
     assert "start the server" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_a_limit_by_address_is_told_from_one_by_the_key(probe):
@@ -261,6 +262,7 @@ def test_a_limit_on_everybody_together_is_not_taken_for_one_by_the_key(probe):
     assert "the limit seems to be shared by all clients" in text
 
 
+@pytest.mark.slow
 def test_of_a_limit_on_everybody_together_no_wrong_number_is_named(probe):
     """While others use it up, what a fresh identity is admitted says nothing of the limit."""
     with serving(Quota(5, 500), key=everybody) as url:

@@ -254,6 +254,7 @@ def test_a_limit_by_address_is_told_from_one_by_the_key(probe):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_limit_on_everybody_together_is_not_taken_for_one_by_the_key(probe):
     with serving(Quota(3, 200), key=everybody) as url:
         _, text, _ = probe(url)
@@ -263,6 +264,7 @@ def test_a_limit_on_everybody_together_is_not_taken_for_one_by_the_key(probe):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_of_a_limit_on_everybody_together_no_wrong_number_is_named(probe):
     """While others use it up, what a fresh identity is admitted says nothing of the limit."""
     with serving(Quota(5, 500), key=everybody) as url:
@@ -301,6 +303,7 @@ def test_a_window_beyond_the_time_is_no_policy(probe):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_counters_of_several_workers_are_the_headline_and_no_policy(probe):
     turn, lock = count(), threading.Lock()
 

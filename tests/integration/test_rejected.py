@@ -87,6 +87,7 @@ def test_a_stricter_limiter_is_not_called_too_generous_without_a_word(run):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_probe_names_the_limit_where_the_status_is_said(run):
     with rejecting_by(403) as url:
         code, output, errors = run("probe", url, "--rejected", "403")

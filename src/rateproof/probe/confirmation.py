@@ -22,7 +22,7 @@ PREDICTIONS = 12
 EXCLUDING = 3
 EDGES = 2
 _CLOCKS = {"phase", "tick"}
-_CLOSELY, _WIDTHS = 8, 8  # parts of the time between two edges, and answers, that they may be apart
+_CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 BUSY = 3
 _BOXES = 4
 _DRAWN, _POLLED = 40, 8
@@ -338,8 +338,8 @@ def _busy(limit: int, window_ns: int) -> Steps:
 
 
 def _late(limit: int, window_ns: int) -> Steps:
-    """One alone, and all others when it no longer counts: it may have begun something that goes on."""
-    return (0, 1), (6 * window_ns // 5, limit), (23 * window_ns // 10, min(2, limit))
+    """One alone, all others when it no longer counts, and more before those are back: what the first began may go on."""
+    return (0, 1), (29 * window_ns // 20, limit), (9 * window_ns // 4, min(2, limit))
 
 
 def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:

@@ -41,7 +41,6 @@ from rateproof.prove.verdict import (
     combine,
 )
 from rateproof.prove.wrong_rejection.rules import has_rule
-from rateproof.units import format_duration
 
 __all__ = [
     "ALL_CLAIMS",
@@ -599,7 +598,7 @@ def causes_of(
             f"so {' and '.join(lost)}"
         )
     if OVER_ADMISSION in claims and not any(p.stressed for p in pressure):
-        most = ", ".join(f"{p.allowed} in any {format_duration(p.window_ns)}" for p in pressure)
+        most = ", ".join(f"{p.allowed} in any {spaced(p.window_ns)}" for p in pressure)
         causes[Cause.NEVER_STRESSED] = (
             f"never stressed: no key can have sent more than the policy allows ({most})"
         )

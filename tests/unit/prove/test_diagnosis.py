@@ -40,7 +40,7 @@ def test_more_than_twice_the_limit_and_nothing_rejected_is_no_limit():
     verdict = judge(log_of(*times("a", 11, 200, bytes=17)), FIVE)
     assert (verdict.outcome, verdict.diagnosis) == ("violated", ("no-limit",))
     assert "none of 11 requests was rejected" in verdict.reasons[0]
-    assert "admitted 11 times within 1s" in verdict.reasons[0]
+    assert "admitted 11 times within 1 s" in verdict.reasons[0]
     assert "every answer was 200, 17 bytes long" in verdict.reasons[0]
 
 
@@ -62,7 +62,7 @@ def test_one_limit_for_all_is_told_from_a_limit_for_each():
     assert verdict.reasons[0] == (
         "the target limits all clients together (by address?) rather than by header:X-Key: 2 of 3 "
         "keys were rejected before anything of theirs was admitted, and all keys together never "
-        "had more than 5 admitted in 1s"
+        "had more than 5 admitted in 1 s"
     )
 
 

@@ -84,7 +84,10 @@ def test_a_senseless_tolerance_is_refused(ppm):
 
 @pytest.mark.parametrize(
     ("policy", "most"),
-    [("3 per 2s", "3 in any 2s"), ("fixed-window 3 per 2s; 9 per 1m", "6 in any 2s, 9 in any 1m")],
+    [
+        ("3 per 2s", "3 in any 2 s"),
+        ("fixed-window 3 per 2s; 9 per 1m", "6 in any 2 s, 9 in any 1 m"),
+    ],
 )
 def test_never_stressed_says_how_many_the_policy_allows(policy, most):
     """Of windows on the clock it is twice what it names: as many may come on either side of an edge."""

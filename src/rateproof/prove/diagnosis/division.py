@@ -13,10 +13,10 @@ from rateproof.prove.diagnosis.hypotheses import (
     is_long,
     known_since_ns,
 )
+from rateproof.prove.evidence.wording import spaced
 from rateproof.prove.keys import Interval, KeyLog, observe
 from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.pressure import Pressure
-from rateproof.units import format_duration
 
 __all__ = ["divided"]
 
@@ -66,7 +66,7 @@ def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Hypothesis]
     sentence = (
         "each connection seems to have a limit of its own, or a worker: no connection of the "
         f"{len(over)} keys that were admitted too often had more than {quota.allowed} in "
-        f"{format_duration(quota.window_ns)} itself, and none was rejected before it had"
+        f"{spaced(quota.window_ns)} itself, and none was rejected before it had"
     )
     return [Hypothesis(Diagnosis.OWN_LIMIT_PER_CONNECTION, sentence)]
 

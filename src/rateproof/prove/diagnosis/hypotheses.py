@@ -18,11 +18,12 @@ from rateproof.prove.diagnosis.statuses import (
     why_elsewhere,
     why_nothing_admitted,
 )
+from rateproof.prove.evidence.wording import spaced
 from rateproof.prove.keys import Counts, KeyLog, fresh, observe
 from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
-from rateproof.units import counted, format_duration
+from rateproof.units import counted
 
 __all__ = [
     "MOST_OF_ANY",
@@ -138,7 +139,7 @@ def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Hypothes
     yield Hypothesis(
         Diagnosis.NO_LIMIT,
         f"no limit seen: none of {len(log)} requests was rejected, though one key was admitted "
-        f"{hardest.provable} times within {format_duration(hardest.window_ns)} (every answer was "
+        f"{hardest.provable} times within {spaced(hardest.window_ns)} (every answer was "
         f"{answers}{same}: is this the page that is meant?)",
     )
 
@@ -201,7 +202,7 @@ def _other_key(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Hypothes
     quota = pressure[0]
     together = [interval for key in keys for interval in key.admitted]
     most = most_nested(together, quota.window_ns)
-    window = format_duration(quota.window_ns)
+    window = spaced(quota.window_ns)
     # A limit on a fixed window lets 2N through where two of them meet.
     what = (
         f"limits all clients together (by address?) rather than by {declared}"

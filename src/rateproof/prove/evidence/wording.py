@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _KEY_WIDTH = 40
+_READABLE = 4
 _SECOND = Decimal(1_000_000_000)
 _WINDOW = re.compile(r"\bper (\d+)(d|h|m|s|ms|us|ns)\b")
 _NAMES = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
@@ -79,9 +80,16 @@ def brief(ns: int) -> str:
 
 
 def spaced(ns: int) -> str:
-    """A time as people write it: `5 s`."""
+    """A time as people write it, and exact.
+
+    >>> spaced(5_000_000_000), spaced(333_333_333)
+    ('5 s', '333.333333 ms')
+    """
     text = format_duration(ns)
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    if len(number) > _READABLE:
+        unit, name = next(pair for pair in _UNITS if ns >= pair[0])
+        return f"{(Decimal(ns) / unit).normalize():f} {name}"
     return f"{number} {text.removeprefix(number)}"
 
 

@@ -17,6 +17,7 @@ than the other are tried in that order only, for they can change places.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rateproof.policy import Policy
 from rateproof.policy.sliding_log import SLIDING_LOG
@@ -74,31 +75,22 @@ class OrderSearch:
     def __init__(self, episode: Episode, logs: Sequence[Log]) -> None:
         self._logs = logs
         self._all_count = episode.denied_count
-        self._sent: list[int] = []
-        self._due: list[int] = []
-        self._given: list[int] = []
-        # Pending requests of each kind, by sending time: a linked list from its head.
+        kinds = (episode.admissions, episode.rejections, episode.others)
+        given = [interval for intervals in kinds for interval in intervals]
+        self._count = len(given)
+        self._given: list[int] = []  # by kind, and by sending time in each
         self._kind: list[int] = []
-        self._next: list[int] = []
-        self._previous: list[int] = []
-        self._head = [_NONE, _NONE, _NONE]
-        for kind, intervals in enumerate((episode.admissions, episode.rejections, episode.others)):
-            before = _NONE
-            base = len(self._given)
-            for i in _by_time(intervals):
-                request = len(self._sent)
-                sent_ns, due_ns = intervals[i]
-                self._sent.append(sent_ns)
-                self._due.append(due_ns)
-                self._given.append(base + i)
-                self._kind.append(kind)
-                self._next.append(_NONE)
-                self._previous.append(before)
-                if before == _NONE:
-                    self._head[kind] = request
-                else:
-                    self._next[before] = request
-                before = request
+        # Pending requests of each kind: a ring from a head behind all requests and back to it.
+        self._next = [0] * (self._count + len(kinds))
+        self._previous = self._next.copy()
+        for kind, intervals in enumerate(kinds):
+            base, head = len(self._given), self._count + kind
+            self._given += [base + i for i in _by_time(intervals)]
+            self._kind += [kind] * len(intervals)
+            for before, after in pairwise((head, *range(base, len(self._given)), head)):
+                self._next[before], self._previous[after] = after, before
+        self._sent = [given[i][0] for i in self._given]
+        self._due = [given[i][1] for i in self._given]
         self._order: list[int] = []
         self._instant: list[int] = []
         self._filler: list[int] = []  # the place that must not lie too far back
@@ -111,7 +103,7 @@ class OrderSearch:
 
     def complete(self) -> bool:
         """Tell whether every request has its place."""
-        return len(self._order) == len(self._sent)
+        return len(self._order) == self._count
 
     def witness(self) -> tuple[int, ...]:
         """The instant of each request, in the order given."""
@@ -124,10 +116,10 @@ class OrderSearch:
         """Return what may come next, the best last."""
         candidates: list[int] = []
         least: int | None = None
-        for head in self._head:
+        for head in range(self._count, len(self._next)):
             least_of_kind: int | None = None
-            request = head
-            while request != _NONE:
+            request = self._next[head]
+            while request < self._count:
                 self.spent += 1
                 if least_of_kind is None:
                     least_of_kind = self._due[request]
@@ -195,12 +187,7 @@ class OrderSearch:
         if self._kind[request] == 0:
             self._admitted.append(place)
         before, after = self._previous[request], self._next[request]
-        if before == _NONE:
-            self._head[self._kind[request]] = after
-        else:
-            self._next[before] = after
-        if after != _NONE:
-            self._previous[after] = before
+        self._next[before], self._previous[after] = after, before
         return self._settle(place)
 
     def undo(self) -> None:
@@ -214,13 +201,7 @@ class OrderSearch:
             column.pop()
         if self._kind[request] == 0:
             self._admitted.pop()
-        before, after = self._previous[request], self._next[request]
-        if before == _NONE:
-            self._head[self._kind[request]] = request
-        else:
-            self._next[before] = request
-        if after != _NONE:
-            self._previous[after] = request
+        self._next[self._previous[request]] = self._previous[self._next[request]] = request
 
     def _settle(self, first: int) -> bool:
         """Raise instants from this place on until all bounds hold; False if one is too late.

@@ -242,6 +242,7 @@ def test_https_to_a_port_that_does_not_speak_tls_is_named(probe, scripted):
     assert "start the server" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_a_limit_by_address_is_told_from_one_by_the_key(probe):

@@ -386,6 +386,7 @@ def test_a_place_that_the_server_does_not_look_at_is_told(probe, start):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "policy",
@@ -404,6 +405,7 @@ def test_every_algorithm_of_our_server_is_found_out(policy, named, start):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("strategy", "found"),

@@ -29,6 +29,7 @@ __all__ = ["Run", "Tally", "draw", "outcome", "simulated"]
 
 _OUT = 5  # one family in so many is taken out of the list in each turn
 _KEYS = 60
+_CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
 
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
@@ -181,14 +182,22 @@ class _Drawn:
     line: dict[str, Any]
 
 
-def draw(number: int, seed: int) -> _Drawn:
-    """A limiter and a line to it: every family in turn, then those that are in no list."""
+def draw(number: int, seed: int, *, cheap: bool = False) -> _Drawn:
+    """A limiter and a line to it: every family in turn, then those that are in no list.
+
+    Args:
+        number: of the run.
+        seed: of all runs.
+        cheap: a small limit, a short window and quick answers: the probe computes less.
+    """
     rng = random.Random(f"{seed} {number}")
     every = [*LIMITERS, *UNKNOWN]
     turn, position = divmod(number, len(every))
     name = every[position]
     limit = max(1, min(500, int(rng.lognormvariate(2.3, 1.5))))
     window_ns = int(SECOND_NS * rng.choice((0.2, 0.5, 1, 1, 2, 3, 5, 5, 10, 10, 15, 30, 60)))
+    if cheap:
+        limit, window_ns = 1 + limit % _CHEAP_LIMIT, window_ns % _CHEAP_NS + _CHEAP_NS // 5
     if "seconds" in name:
         window_ns = max(window_ns, SECOND_NS)
     if rng.random() < 0.2 and "seconds" not in name:
@@ -199,6 +208,8 @@ def draw(number: int, seed: int) -> _Drawn:
     phase_ns = rng.randrange(10 * window_ns)
     lowest = rng.choice((200_000, 200_000, 2_000_000, 10_000_000))
     spread = rng.choice((500_000, 500_000, 5_000_000, 40_000_000))
+    if cheap:
+        lowest, spread = 200_000, 500_000
     return _Drawn(
         name,
         (LIMITERS | UNKNOWN)[name](limit, window_ns, phase_ns),
@@ -214,9 +225,9 @@ def draw(number: int, seed: int) -> _Drawn:
     )
 
 
-def probe_one(number: int, seed: int) -> Run:
+def probe_one(number: int, seed: int, *, cheap: bool = False) -> Run:
     """Probe one with the default budget, and again with that which exit 2 asks for."""
-    drawn = draw(number, seed)
+    drawn = draw(number, seed, cheap=cheap)
     budget, run = Budget(), None
     while True:
         sender = SimulatedSender(drawn.limiter, number, **drawn.line)
@@ -316,10 +327,10 @@ class Tally:
         )
 
 
-def simulated(runs: int, seed: int, note: Callable[[str], object]) -> Tally:
+def simulated(runs: int, seed: int, note: Callable[[str], object], *, cheap: bool = False) -> Tally:
     """Probe so many simulated limiters."""
     tally = Tally()
     for number in range(runs):
-        tally.runs.append(probe_one(number, seed))
+        tally.runs.append(probe_one(number, seed, cheap=cheap))
         note(str(tally.runs[-1]))
     return tally

@@ -41,6 +41,12 @@ def test_methods_are_texts(make, methods):
         make(key="ip").limit("5 per 5s", methods=methods)
 
 
+@pytest.mark.parametrize("methods", ["get,post", "GE T", "", [], ["GET", ""], "GÉT"])
+def test_a_method_that_no_request_has_is_refused(make, methods):
+    with pytest.raises(InvalidArgument, match=r"methods .*such as 'GET' or \['GET', 'POST'\]"):
+        make(key="ip").limit("5 per 5s", methods=methods)
+
+
 @pytest.mark.parametrize("what", ["key", "policy", "cost", "exempt_when"])
 def test_nothing_is_waited_for(make, what):
     """A coroutine is true: an exemption that is one would exempt everybody."""

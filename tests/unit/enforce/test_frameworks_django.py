@@ -2,9 +2,11 @@
 
 import asyncio
 import functools
+from io import BytesIO
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -219,6 +221,36 @@ def test_classes_that_inherit_a_view_are_counted_by_themselves(project):
     assert statuses(client, 2) + statuses(client, 2, "/1") == [200, 429, 200, 429]
 
 
+def both(made):
+    """The statuses of a second request to each of two limited views that no route tells apart."""
+    views = [view for view in made for _ in range(2)]
+    return [view(RequestFactory().get("/")).status_code for view in views]
+
+
+@pytest.mark.parametrize(
+    "decorate", [limit("1/5s"), method_decorator(limit("1/5s"), name="dispatch")]
+)
+def test_classes_without_a_route_are_counted_by_themselves(project, decorate):
+    project()
+    classes = [decorate(type(name, (View,), {"get": Whole.get})) for name in ("One", "Other")]
+    assert both(each.as_view() for each in classes) == [200, 429, 200, 429]
+
+
+def test_what_classes_are_called_by_is_counted_by_itself_too(project):
+    project()
+    limited = limit("1/5s")
+    classes = [type(name, (View,), {"get": lambda *_: HttpResponse()}) for name in ("One", "Other")]
+    assert both(limited(each.as_view()) for each in classes) == [200, 429, 200, 429]
+
+
+def test_functions_without_names_are_counted_by_themselves(project):
+    project()
+    limited = limit("1/5s")
+    one = limited(lambda _: HttpResponse("one"))
+    other = limited(lambda _: HttpResponse("other"))
+    assert both((one, other)) == [200, 429, 200, 429]
+
+
 def test_a_decorator_that_is_both_on_a_class_and_its_route_counts_once(project):
     client = project(limit("2/5s")(Whole.as_view()))
     assert answer(client).headers["RateLimit-Policy"].count("q=") == 2
@@ -350,6 +382,51 @@ def test_another_view_can_answer_a_denial(project, policy):
     denied = answer(client)
     assert (denied.status_code, denied.headers["Retry-After"]) == (420, "5")
     assert denied.content == b"/0: at most 1 per 5s; try again in 5 s"
+
+
+def says_nothing(_request, _refusal):
+    return None
+
+
+@pytest.mark.parametrize("view", [hello, hello_later])
+@pytest.mark.parametrize("policy", [None, "1/5s"])
+def test_a_denied_view_that_answers_nothing_lets_nothing_pass(project, view, policy):
+    limited = view if policy else limit("1/5s")(view)
+    client = project(limited, DENIED_VIEW=says_nothing, POLICY=policy)
+    answer(client)
+    with pytest.raises(TypeError, match="denied_view says_nothing returned NoneType, not an Http"):
+        answer(client)
+
+
+class FalseResponse(HttpResponse):
+    def __bool__(self):
+        return False
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize("view", [hello, hello_later])
+@pytest.mark.parametrize("policy", [None, "1/5s"])
+def test_a_denial_that_is_false_is_one(project, client, view, policy):
+    limited = view if policy else limit("1/5s")(view)
+    told = {"DENIED_VIEW": lambda *_: FalseResponse(status=420), "POLICY": policy}
+    assert statuses(project(limited, client=client, **told), 2) == [200, 420]
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_a_value_in_the_query_is_the_same_in_whichever_way_it_is_written(project, client):
+    client = project(limit("1/5s", key="query:id")(hello), client=client)
+    assert statuses(client, 1, "/0?id=é") + statuses(client, 1, "/0?id=%C3%A9") == [200, 429]
+    assert statuses(client, 1, "/0?id=%E9") == [200]
+
+
+def test_a_server_hands_over_the_bytes_of_a_query(project):
+    def status(query):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": query}
+        return view(ASGIRequest(scope, BytesIO())).status_code
+
+    project()
+    view = limit("1/5s", key="query:id")(hello)
+    assert [status("id=é".encode()), status(b"id=%C3%A9"), status(b"id=%E9")] == [200, 429, 200]
 
 
 def test_settings_say_the_key_the_status_and_who_is_exempt(project):

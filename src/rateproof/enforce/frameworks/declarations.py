@@ -12,8 +12,8 @@ from rateproof.enforce.http.flooding import Flooding, check_flood_exempt
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
 from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.validation import (
+    checked_methods,
     checked_status,
-    checked_texts,
     is_whole,
     without_waiting,
 )
@@ -203,9 +203,7 @@ class Extension(ABC, Generic[R, D]):
         key = given["key"]
         given["key"] = self._key if key is None else key_reader(key, self._view, self._address)
         if given["methods"] is not None:
-            named = checked_texts("methods", given["methods"])
-            methods = {method.upper() for method in named}
-            given["methods"] = methods | {"HEAD"} if "GET" in methods else methods
+            given["methods"] = checked_methods(given["methods"])
         given["exempt_when"] = self._either(_condition(given.get("exempt_when")))
         return Limit(read, scope=scope, **given)
 

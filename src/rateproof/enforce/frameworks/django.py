@@ -15,6 +15,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
+from django.views import View
 
 from rateproof.enforce.frameworks.account import Account, SharedLimiter
 from rateproof.enforce.frameworks.declarations import (
@@ -27,7 +28,12 @@ from rateproof.enforce.frameworks.declarations import (
 from rateproof.enforce.http.addresses import ClientAddress
 from rateproof.enforce.http.answers import Refusal
 from rateproof.enforce.http.keys import KeyLike
-from rateproof.enforce.http.validation import checked_flag, checked_whole, without_waiting
+from rateproof.enforce.http.validation import (
+    checked_flag,
+    checked_whole,
+    function_name,
+    without_waiting,
+)
 from rateproof.enforce.http.views import WsgiRequest
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import MAX_CAPACITY, NETWORK_SCHEMES, check_url
@@ -71,7 +77,13 @@ class DjangoRateLimit(Extension[HttpRequest, DjangoLimit]):
 
     @staticmethod
     def _view(request: HttpRequest) -> WsgiRequest:
-        return WsgiRequest(request.META)
+        """What a key reads: `META`, where a middleware may have put the address of the client."""
+        scope = getattr(request, "scope", None)
+        if scope is None:
+            return WsgiRequest(request.META)
+        query = scope.get("query_string", b"")  # Django decodes it for `META`
+        raw = query.encode() if isinstance(query, str) else query  # text in Django's test client
+        return WsgiRequest({**request.META, "QUERY_STRING": raw.decode("latin-1")})
 
     def __init__(
         self,
@@ -128,7 +140,11 @@ class DjangoRateLimit(Extension[HttpRequest, DjangoLimit]):
         if refusal is None:
             return None
         if self._denied_view is not None:
-            return self._denied_view(request, refusal)
+            answer: object = self._denied_view(request, refusal)
+            if isinstance(answer, HttpResponseBase):
+                return answer
+            view = f"denied_view {function_name(self._denied_view)}"
+            raise TypeError(f"{view} returned {type(answer).__name__}, not an HttpResponse")
         body = b"" if request.method == "HEAD" else refusal.body
         return HttpResponse(body, status=refusal.status, headers=dict(refusal.fields))
 
@@ -258,23 +274,23 @@ def _decorator(declaration: Declaration) -> Callable[[Any], Any]:
 def _limited(target: Any, declaration: Declaration) -> Any:
     """A view, or a method of one, that asks first; limits of decorators further in come with it."""
     declared = (declaration, *getattr(target, _DECLARED, ()))
-    name = f"{target.__module__}.{getattr(target, '__qualname__', type(target).__qualname__)}"
 
     @wraps(target)
     async def awaited(*args: Any, **kwargs: Any) -> Any:
-        request = _request_in(args)
-        answer = await _ask(request, declared, name) or target(*args, **kwargs)
+        request, view = _request_in(args, kwargs), _view_of(target, args)
+        answer = await _ask(request, declared, _name(target, view))
+        if answer is None:
+            answer = target(*args, **kwargs)
         return _announced(request, await answer if isawaitable(answer) else answer)
 
     @wraps(target)
     def limited(*args: Any, **kwargs: Any) -> Any:
-        # `method_decorator` hands over a bound method; a plain one is called with `self`.
-        view = getattr(getattr(target, "func", target), "__self__", args[0])
+        view = _view_of(target, args)
         if getattr(view, "view_is_async", False):  # its `dispatch` is not, but returns coroutines
             return awaited(*args, **kwargs)
-        request = _request_in(args)
-        refusal = current().refuse(request, declared, name)
-        return _announced(request, refusal or target(*args, **kwargs))
+        request = _request_in(args, kwargs)
+        refusal = current().refuse(request, declared, _name(target, view))
+        return _announced(request, target(*args, **kwargs) if refusal is None else refusal)
 
     chosen = awaited if iscoroutinefunction(target) else limited
     setattr(chosen, _DECLARED, declared)
@@ -300,10 +316,13 @@ class DjangoMiddleware:
         """The answer of the views, or a denial."""
         if iscoroutinefunction(self):
             return self._serve(request)
-        return _announced(request, current().refuse(request) or self._get_response(request))
+        refusal = current().refuse(request)
+        return _announced(request, self._get_response(request) if refusal is None else refusal)
 
     async def _serve(self, request: HttpRequest) -> Any:
-        return _announced(request, await _ask(request) or await self._get_response(request))
+        refusal = await _ask(request)
+        answer = await self._get_response(request) if refusal is None else refusal
+        return _announced(request, answer)
 
 
 async def _ask(request: HttpRequest, *view: Any) -> HttpResponseBase | None:
@@ -317,10 +336,29 @@ async def _ask(request: HttpRequest, *view: Any) -> HttpResponseBase | None:
     return await sync_to_async(limits.refuse)(request, *view)
 
 
-def _request_in(args: tuple[Any, ...]) -> HttpRequest:
+def _request_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HttpRequest:
     """The request that a view is called with, behind `self` in a method."""
-    found: HttpRequest = args[0] if hasattr(args[0], "META") else args[1]
-    return found
+    for given in (*args[:2], kwargs.get("request")):
+        if hasattr(given, "META"):
+            request: HttpRequest = given
+            return request
+    raise TypeError("a view with a limit is called without a request")
+
+
+def _view_of(target: Any, args: tuple[Any, ...]) -> type | None:
+    """The class of a view that is called by a method, or was made by `as_view`; None for others."""
+    # `method_decorator` hands over a bound method; a plain one is called with `self`.
+    owner = getattr(getattr(target, "func", target), "__self__", args[0] if args else None)
+    return type(owner) if isinstance(owner, View) else getattr(target, "view_class", None)
+
+
+def _name(target: Any, view: type | None) -> str:
+    """The name that a view counts under: classes that inherit a method differ, and lambdas."""
+    named = target if hasattr(target, "__qualname__") else getattr(target, "func", type(target))
+    lines = "<lambda>" in named.__qualname__ and hasattr(named, "__code__")
+    line = named.__code__.co_firstlineno if lines else ""
+    owner = f"{view.__module__}.{view.__qualname__}" if view else ""
+    return f"{owner} {named.__module__}.{named.__qualname__} {line}"
 
 
 def _announced(request: HttpRequest, response: Any) -> Any:

@@ -12,6 +12,7 @@ from rateproof.errors import InvalidArgument
 
 __all__ = [
     "checked_flag",
+    "checked_methods",
     "checked_name",
     "checked_status",
     "checked_texts",
@@ -74,6 +75,14 @@ def checked_texts(what: str, given: str | Collection[str]) -> tuple[str, ...]:
     if not isinstance(given, Collection) or not all(isinstance(each, str) for each in given):
         raise InvalidArgument(f"{what} {given!r}", "a text, or a list of texts")
     return tuple(given)
+
+
+def checked_methods(given: str | Collection[str]) -> frozenset[str]:
+    """Methods in capitals, with GET also HEAD; each is a token (RFC 9110, section 9.1)."""
+    methods = {method.upper() for method in checked_texts("methods", given)}
+    if not methods or not all(map(_TOKEN.fullmatch, methods)):
+        raise InvalidArgument(f"methods {given!r}", "one or more, such as 'GET' or ['GET', 'POST']")
+    return frozenset(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def without_waiting(what: str, function: Callable[P, T]) -> Callable[P, T]:

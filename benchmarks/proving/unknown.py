@@ -29,6 +29,7 @@ __all__ = ["Run", "Tally", "draw", "outcome", "simulated"]
 
 _OUT = 5  # one family in so many is taken out of the list in each turn
 _KEYS = 60
+_BLOCKS = "blocks of 1/"
 _CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
 
@@ -150,6 +151,10 @@ def outcome(run: Run) -> bool:
     slack_ns = 2 * GRANULARITY_NS
     if kind.limit != limit:
         return False
+    if run.name.startswith(_BLOCKS) and proof.blocks_ns:
+        block_ns = window_ns // int(run.name.removeprefix(_BLOCKS))
+        longest_ns = kind.high_ns + proof.blocks_ns
+        return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
     if not kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns:
         return False
     if run.known and run.name in {kind.family.name, *(family.name for family in proof.alike)}:

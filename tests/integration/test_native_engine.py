@@ -128,13 +128,13 @@ def test_what_comes_unasked_is_no_answer_to_the_next_request():
         reply(connection)
 
     with serving(twice) as port:
-        wanted = scenario(port, Constant(40 * MS), 5, duration_ns=SECOND)
+        wanted = scenario(port, Constant(250 * MS), 20, duration_ns=SECOND)
         log = native.run(wanted, control=Control())
     rows = list(log)
-    assert len(rows) > 80
+    assert len(rows) > 60
     for row in rows:
         assert row.sent_ns <= row.ratelimit_remaining <= row.received_ns
-    assert log.metadata["audit"]["reconnects"] > 70
+    assert log.metadata["audit"]["reconnects"] > 40
 
 
 FROZEN = """

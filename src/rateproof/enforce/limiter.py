@@ -122,7 +122,7 @@ class Limiter(HotLimiter):
         exempt: Exempt = (),
         counters: str | None = None,
     ) -> None:
-        _check(store, clock, on_full, on_error, exempt)
+        check_options(store, clock, on_full, on_error, exempt)
         # None lets the store read its clock where it decides.
         self._clock = None if type(clock) is SystemClock else clock
         self._skip_full = on_full == "admit"
@@ -362,7 +362,14 @@ def _counts(ruling: Ruling, decision: Decision) -> Iterator[Count]:
         yield Count.SHADOW
 
 
-def _check(store: object, clock: object, on_full: object, on_error: object, exempt: object) -> None:
+def check_options(
+    store: object,
+    clock: object = None,
+    on_full: object = "deny",
+    on_error: object = "deny",
+    exempt: object = (),
+) -> None:
+    """Accept arguments of a `Limiter` that can be, by themselves and together."""
     # In tuples, not in sets: what is asked for may be unhashable.
     if on_full not in ("deny", "admit"):
         raise InvalidArgument(f"on_full is {on_full!r}", "'deny' or 'admit'")

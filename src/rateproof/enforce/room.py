@@ -125,11 +125,12 @@ class Room:
 
     def _look(self) -> None:
         """Estimate anew, if that is due."""
-        now_ns = self._clock.now_ns()
+        reading_ns = self._now()
+        now_ns = self._clock.now_ns() if reading_ns is None else reading_ns
         if now_ns < self._stale_ns and self._taken * _LOOKS < self._ledger.slots:
             return
         self._taken, self._stale_ns, self._turn = 0, now_ns + _SECOND_NS, self._turn + 1
-        live, looked = self._ledger.sample(self._index, self._now(), self._turn, _SAMPLE)
+        live, looked = self._ledger.sample(self._index, reading_ns, self._turn, _SAMPLE)
         spread = 0.0 if looked == self._ledger.slots else 1.5 * math.sqrt(looked)
         self.crowded = 2 * (live - spread) > looked
 

@@ -46,7 +46,7 @@ FRAMING: Final = (
 
 _STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
 
-_HOPS = whole(0, 1_000)
+_HOPS = whole(0, 1_000, of="networks, such as 10.0.0.0/8,unix:, or a whole number")
 _RATE = number(0, 1e6, open_below=True, of="requests a second")
 # CONNECT asks for no resource. RFC 9110 section 9.1 tells methods apart by case; Requests does not,
 # so small letters are out.

@@ -55,6 +55,30 @@ def test_nothing_is_waited_for(make, what):
         make(key="ip").limit(**given)
 
 
+@pytest.mark.parametrize("what", ["key", "policy", "cost", "exempt_when"])
+def test_a_function_takes_the_request(make, what):
+    given = {"policy": "5 per 5s"} | {what: lambda: 1}
+    with pytest.raises(InvalidArgument, match=rf"{what} .*too many .*\(a function of request\)"):
+        make(key="ip").limit(**given)
+
+
+@pytest.mark.parametrize("scope", ["", 5, None])
+def test_a_scope_is_a_text(make, scope):
+    with pytest.raises(InvalidArgument, match=f"scope {scope!r} "):
+        make(key="ip").shared_limit("5 per 5s", scope)
+
+
+@pytest.mark.parametrize("flag", ["per_method", "override"])
+def test_a_flag_is_true_or_false(make, flag):
+    with pytest.raises(InvalidArgument, match=rf"{flag} 'x' \(True or False\)"):
+        make(key="ip").limit("5 per 5s", **{flag: "x"})
+
+
+def test_what_is_no_policy_is_said_by_its_kind(make):
+    with pytest.raises(TypeError, match="policy is list, not str, Quota or Policy"):
+        make(key="ip").limit([])
+
+
 def test_an_exemption_is_a_function(make):
     with pytest.raises(InvalidArgument, match=r"exempt_when True .*a function of the request"):
         make(key="ip").limit("5 per 5s", exempt_when=True)

@@ -488,6 +488,21 @@ def test_a_limit_that_cannot_be_is_refused_where_it_is_written(declare, error):
         declare()
 
 
+@pytest.mark.parametrize("target", [5, dict, None])
+def test_what_is_no_view_is_not_limited(target):
+    with pytest.raises(InvalidArgument, match=f"a limit on {target!r} .*a view, its class"):
+        limit("5/s")(target)
+
+
+def test_a_request_can_be_given_by_its_name(project):
+    project()
+    view = limit("1/5s")(lambda request: HttpResponse(request.path))
+    asked = [view(request=RequestFactory().get("/")).status_code for _ in range(2)]
+    assert asked == [200, 429]
+    with pytest.raises(TypeError, match="a view with a limit is called without a request"):
+        view()
+
+
 def test_settings_that_cannot_be_stop_the_start(project):
     client = project(hello, STATUS=42)
     with pytest.raises(InvalidArgument, match="status 42"):

@@ -34,7 +34,7 @@ def test_settings_that_can_be_are_found_right():
         "IPV6_PREFIX": 64,
         "FLOOD_EXEMPT": ["10.0.0.0/8"],
         "EXEMPT_WHEN": "rateproof.django.user",
-        "DENIED_VIEW": found,
+        "DENIED_VIEW": lambda *_: None,
         "ON_FULL": "admit",
         "ON_ERROR": "local",
         "CAPACITY": 1000,
@@ -58,7 +58,9 @@ BAD = [
     ("KEY", 5, "key 5 (such as 'header:X-Api-Key|ip', or a function)"),
     ("POLICY", "5 per fortnight", "'fortnight'"),
     ("POLICY", "1000000/s", "limit 1000000 of '1000000 per 1s' is more than a sliding-log counts"),
-    ("POLICY", 5, "policy is int, not str, Quota or Policy"),
+    ("POLICY", 5, "policy is int, not str, Quota or Policy (such as '10/s; 1000/day')"),
+    ("POLICY", [], "policy is list, not str, Quota or Policy"),
+    ("POLICY", lambda: "1/h", "too many positional arguments (a function of request)"),
     ("STORE", "cache://default", "'cache://default'"),
     ("STORE", None, "store None (such as 'shm://my-site')"),
     ("STATUS", 42, "status 42 (a whole number from 400 to 599)"),
@@ -71,12 +73,13 @@ BAD = [
     ("FLOOD_EXEMPT", "nobody", "flood_exempt: 'nobody'"),
     ("EXEMPT_WHEN", True, "exempt_when True (a function of the request)"),
     ("DENIED_VIEW", "slow_down", "denied_view 'slow_down' (a view, or its dotted path)"),
+    ("DENIED_VIEW", lambda _: None, "(a function of request and refusal)"),
     ("DENIED_VIEW", later, "denied_view later is a coroutine function"),
     ("ON_FULL", "reject", "on_full is 'reject' ('deny' or 'admit')"),
     ("ON_ERROR", "reject", "on_error is 'reject' ('deny', 'admit' or 'local')"),
     ("CAPACITY", 0, "capacity 0 (a whole number from 1 to 67108864)"),
     ("CAPACITY", "1000", "capacity '1000' (a whole number from 1 to 67108864)"),
-    ("CLOCK", 5, "clock is int, not a Clock"),
+    ("CLOCK", 5, "clock is int, not a Clock (such as ManualClock())"),
     ("SHADOW", "false", "shadow 'false' (True or False)"),
     ("X_RATELIMIT", 1, "x_ratelimit 1 (True or False)"),
     ("ENABLED", "no", "enabled 'no' (True or False)"),
@@ -94,6 +97,33 @@ def test_a_setting_that_cannot_be_is_an_error(name, value, said):
 
 def test_all_errors_are_said_at_once():
     assert len(found(STATUS=42, SHADOW="no", STROE=1, POLICY="5/5s")) == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"POLICY": "1000/d", "CAPACITY": 10**7}, "capacity"),
+        ({"STORE": "redis://h", "CLOCK": ManualClock()}, "clock= cannot be used with redis://"),
+    ],
+)
+def test_settings_that_cannot_be_together_are_an_error(told, said):
+    (error,) = found(**told)
+    assert said in error
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        None,
+        {"DEFAULT_THROTTLE_CLASSES": None},
+        {
+            "DEFAULT_THROTTLE_CLASSES": ["rateproof.django.throttling.UserRateThrottle"],
+            "DEFAULT_THROTTLE_RATES": None,
+        },
+    ],
+)
+def test_throttles_need_not_be_set(rest):
+    assert found(others={"REST_FRAMEWORK": rest}) == []
 
 
 def test_settings_that_are_no_dict_are_an_error():

@@ -6,7 +6,7 @@ import flask
 import pytest
 from fastapi import Depends, FastAPI
 
-from rateproof import InvalidArgument, ManualClock
+from rateproof import InvalidArgument, ManualClock, SystemClock
 from rateproof import fastapi as for_fastapi
 from rateproof import flask as for_flask
 
@@ -115,6 +115,14 @@ def test_what_an_address_took_of_one_policy_does_not_count_for_another(kind, clo
     fresh(server, CAPACITY, "/other")  # most of its places are held, by many
     assert server.ask("203.0.113.7", "new", "/other") == 200
     assert server.ask("203.0.113.7", "newer", "/other") == 503
+
+
+def test_where_the_limiter_has_a_clock_no_other_one_renews_the_estimate(clock, monkeypatch):
+    def read(_):
+        raise AssertionError("another clock")
+
+    monkeypatch.setattr(SystemClock, "now_ns", read)
+    assert set(flood(OnFlask(clock))) == {200, 503}
 
 
 def test_a_request_that_needs_two_places_and_finds_one_takes_none(clock):

@@ -69,6 +69,18 @@ def test_a_changed_quota_is_posted_beside_the_old_one_and_then_alone(desk, capsy
     assert desk.shown == TIGHTER
 
 
+def test_proxies_that_a_reload_turns_on_are_warned_of_as_at_the_start(desk, capsys):
+    desk.reloader.over_wsgi = True
+    desk.reload(TIGHTER)
+    assert "WARNING" not in capsys.readouterr().err
+    desk.reload(replace(TIGHTER, proxies=1))
+    warning = "granian takes X_Forwarded_For for X-Forwarded-For"
+    assert capsys.readouterr().err.count(warning) == 1
+    desk.reload(replace(TIGHTER, proxies=1, shadow=True))
+    desk.reload(TIGHTER)
+    assert "WARNING" not in capsys.readouterr().err
+
+
 def test_settings_that_cannot_be_are_said_and_change_nothing(desk, capsys):
     before = desk.board.mark()
     desk.reload(InvalidArgument("port in server.toml: 'x'", "a whole number"))

@@ -44,6 +44,7 @@ BAD = [
     ("shadow", "perhaps", "true or false"),
     ("exempt", "healthz", "starts with /"),
     ("proxies", "-1", "from 0"),
+    ("proxies", "x", "networks, such as 10.0.0.0/8,unix:, or a whole number from 0 to 1000"),
     ("proxies", "10.0.0.1/8", "10.0.0.0/8"),
     ("ipv6_prefix", "129", "1 to 128"),
     ("metrics", "all", "loopback, any or off"),

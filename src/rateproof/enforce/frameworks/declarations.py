@@ -12,6 +12,7 @@ from rateproof.enforce.http.flooding import Flooding, check_flood_exempt
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
 from rateproof.enforce.http.middleware import Failures
 from rateproof.enforce.http.validation import (
+    checked_flag,
     checked_methods,
     checked_status,
     is_whole,
@@ -98,7 +99,7 @@ class Limit(Generic[R]):
         if self.exempt_when is not None and self.exempt_when(request):
             return None
         policy = self.policy(request) if callable(self.policy) else self.policy
-        if not policy:
+        if policy is None:
             return None
         place = part("route" if self.scope is None else "scope", (self.scope or route).encode())
         if self.per_method:
@@ -177,6 +178,8 @@ class Extension(ABC, Generic[R, D]):
         self, policy: PolicySource[R], scope: str, **options: Unpack[LimitOptions[R]]
     ) -> D:
         """`limit` for routes that are counted together: those with the same scope."""
+        if not isinstance(scope, str) or not scope:
+            raise InvalidArgument(f"scope {scope!r}", "a text, such as 'writing'")
         return self._declare(self._make(policy, scope=scope, **options))
 
     def _guarded(self, limiter: Limiter) -> Flooding[R]:
@@ -194,12 +197,14 @@ class Extension(ABC, Generic[R, D]):
         **options: Unpack[LimitOptions[R]],
     ) -> Limit[R]:
         """A limit; see `limit`."""
-        read = without_waiting("policy", policy) if callable(policy) else read_policy(policy)
+        read = without_waiting("policy", policy) if callable(policy) else policy_of(policy)
         given: dict[str, Any] = {"key": None, "cost": 1, "methods": None, **options}
         if callable(given["cost"]):
             without_waiting("cost", given["cost"])
         else:
             checked_cost(given["cost"], read)
+        for flag in {"per_method", "override"} & given.keys():
+            checked_flag(flag, given[flag])
         key = given["key"]
         given["key"] = self._key if key is None else key_reader(key, self._view, self._address)
         if given["methods"] is not None:

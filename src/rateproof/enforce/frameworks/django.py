@@ -35,7 +35,7 @@ from rateproof.enforce.http.validation import (
     without_waiting,
 )
 from rateproof.enforce.http.views import WsgiRequest
-from rateproof.enforce.limiter import Limiter
+from rateproof.enforce.limiter import check_options
 from rateproof.enforce.stores import MAX_CAPACITY, NETWORK_SCHEMES, check_url
 from rateproof.enforce.stores.tables import check_quota
 from rateproof.errors import InvalidArgument, StoreError
@@ -102,24 +102,27 @@ class DjangoRateLimit(Extension[HttpRequest, DjangoLimit]):
         super().__init__(key=key, **options)
         if denied_view is not None and not callable(denied_view):
             raise InvalidArgument(f"denied_view {denied_view!r}", "a view, or its dotted path")
-        self._denied_view = denied_view and without_waiting("denied_view", denied_view)
+        self._denied_view = denied_view and without_waiting(
+            "denied_view", denied_view, ("request", "refusal")
+        )
         self._enabled = checked_flag("enabled", enabled)
-        self._check_now(store, dict(self._options))
+        self._check_now(store, **self._options)
         self._limiter = SharedLimiter(store, self._guarded, **self._options)
         self.waits = store.startswith(NETWORK_SCHEMES)
         self._made: dict[Declaration, DjangoLimit] = {}
         self._site = () if policy is None else (self.shared_limit(policy, "application"),)
 
-    def _check_now(self, store: object, options: dict[str, Any]) -> None:
+    def _check_now(
+        self, store: object, *, capacity: int = 1, shadow: bool = False, **options: Any
+    ) -> None:
         """Check what a limiter is opened with before the first request."""
         if not isinstance(store, str):
             raise InvalidArgument(f"store {store!r}", "such as 'shm://my-site'")
         check_url(store)
         checked_flag("x_ratelimit", self._x_ratelimit)
-        checked_flag("shadow", options.get("shadow", False))
-        checked_whole("capacity", options.pop("capacity", 1), 1, MAX_CAPACITY)
-        if options:
-            Limiter("1 per 1s", **options).close()
+        checked_flag("shadow", shadow)
+        checked_whole("capacity", capacity, 1, MAX_CAPACITY)
+        check_options(store, **options)
 
     def prepare(self) -> None:
         """Open the store for the policy of the middleware, before workers are forked."""
@@ -263,10 +266,12 @@ def _decorator(declaration: Declaration) -> Callable[[Any], Any]:
     declaration(DjangoRateLimit())  # what cannot be is an error where it is written
 
     def decorate(target: Any) -> Any:
-        if not isinstance(target, type):
-            return _limited(target, declaration)
-        target.dispatch = _limited(target.dispatch, declaration)  # type: ignore[attr-defined]
-        return target
+        if isinstance(target, type) and hasattr(target, "dispatch"):
+            target.dispatch = _limited(target.dispatch, declaration)
+            return target
+        if isinstance(target, type) or not callable(target):
+            raise InvalidArgument(f"a limit on {target!r}", "a view, its class or a method of it")
+        return _limited(target, declaration)
 
     return decorate
 

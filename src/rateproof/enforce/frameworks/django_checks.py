@@ -12,19 +12,23 @@ from rateproof.errors import InvalidArgument
 
 __all__ = ["check_deployment", "check_settings"]
 
+_CLOCK, _POLICY = "such as ManualClock()", "such as '10/s; 1000/day'"
+
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """Errors, each by itself: E001 in `RATEPROOF`, E002 in the rates of our throttles."""
     given = getattr(settings, "RATEPROOF", {})
-    parts = [{name: given[name]} for name in given] if isinstance(given, Mapping) else [given]
-    found = [_error("E001", "RATEPROOF", _limits_of, part) for part in parts]
-    rest = getattr(settings, "REST_FRAMEWORK", {})
-    classes = rest.get("DEFAULT_THROTTLE_CLASSES", ())
+    parts = [{name: given[name]} for name in given] if isinstance(given, Mapping) else []
+    found = [error for part in parts for error in _errors("E001", "RATEPROOF", _limits_of, part)]
+    # Each can be good, and not all together.
+    found = found or _errors("E001", "RATEPROOF", _limits_of, given)
+    rest = getattr(settings, "REST_FRAMEWORK", None) or {}
+    classes = rest.get("DEFAULT_THROTTLE_CLASSES") or ()
     if any(str(each).startswith("rateproof.") for each in classes):
-        for scope, rate in rest.get("DEFAULT_THROTTLE_RATES", {}).items():
+        for scope, rate in (rest.get("DEFAULT_THROTTLE_RATES") or {}).items():
             if rate is not None:
-                found.append(_error("E002", f"DEFAULT_THROTTLE_RATES[{scope!r}]", policy_of, rate))
-    return [error for error in found if error is not None]
+                found += _errors("E002", f"DEFAULT_THROTTLE_RATES[{scope!r}]", policy_of, rate)
+    return found
 
 
 def check_deployment(**_: Any) -> list[checks.CheckMessage]:
@@ -57,12 +61,13 @@ def _limits_of(given: Mapping[str, Any]) -> DjangoRateLimit:
     return DjangoRateLimit(**arguments(given))
 
 
-def _error(
+def _errors(
     code: str, where: str, read: Callable[[Any], object], value: object
-) -> checks.Error | None:
+) -> list[checks.CheckMessage]:
     try:
         read(value)
     except (InvalidArgument, TypeError) as error:
-        message, hint = getattr(error, "message", str(error)), getattr(error, "hint", None)
-        return checks.Error(f"{where}: {message}", hint, id=f"rateproof.{code}")
-    return None
+        message = getattr(error, "message", str(error))
+        hint = getattr(error, "hint", _CLOCK if message.startswith("clock") else _POLICY)
+        return [checks.Error(f"{where}: {message}", hint, id=f"rateproof.{code}")]
+    return []

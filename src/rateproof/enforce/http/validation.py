@@ -85,13 +85,25 @@ def checked_methods(given: str | Collection[str]) -> frozenset[str]:
     return frozenset(methods | {"HEAD"} if "GET" in methods else methods)
 
 
-def without_waiting(what: str, function: Callable[P, T]) -> Callable[P, T]:
-    """The function, unless it is a coroutine function: what that returns is no answer, but true."""
+def without_waiting(
+    what: str, function: Callable[P, T], takes: Collection[str] = ("request",)
+) -> Callable[P, T]:
+    """The function, unless it is a coroutine function: what that returns is no answer, but true.
+
+    Nor may it take other arguments.
+    """
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         raise InvalidArgument(
             f"{what} {function_name(function)} is a coroutine function",
             "a function that answers at once; wait for what it needs before",
         )
+    try:
+        inspect.signature(function).bind(*takes)
+    except ValueError:  # some that are written in C do not say what they take
+        return function
+    except TypeError as error:
+        told = f"{what} {function_name(function)}: {error}"
+        raise InvalidArgument(told, f"a function of {' and '.join(takes)}") from None
     return function
 
 

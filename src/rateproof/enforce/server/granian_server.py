@@ -1,5 +1,6 @@
 """Serving by granian: worker processes that share one port and one store."""
 
+import asyncio
 import functools
 import logging
 import os
@@ -244,7 +245,15 @@ def _load(
         del os.environ[name]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal tells all: the parent is enough
     _beat(functools.partial(_follow, parent))
-    return BodyReader(make(), _READERS) if entry is None else entry(make())
+    if entry is None:
+        return BodyReader(make(), _READERS)
+    asyncio.get_event_loop().call_soon(_expect_full)  # once granian has set up its signals
+    return entry(make())
+
+
+def _expect_full() -> None:
+    """Say nothing of a beat that finds the loop's queue of wake-ups full: it is about to wake."""
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
 
 
 def _follow(parent: int, *_: int | FrameType | None) -> None:

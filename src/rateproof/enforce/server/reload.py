@@ -13,7 +13,7 @@ from rateproof.enforce.server.worker import limiter_of
 from rateproof.errors import RateproofError
 from rateproof.output import say
 
-__all__ = ["Reloader"]
+__all__ = ["Reloader", "warn_of_names"]
 
 _SECOND_NS = 1_000_000_000
 _IDENTITY = frozenset({"key", "proxies", "proxy_header", "ipv6_prefix"})
@@ -41,6 +41,8 @@ class Reloader:
         self._clock = clock or SystemClock()
         self._succession = Succession(settings.policy)
         self._requests: SimpleQueue[None] = SimpleQueue()
+        self.over_wsgi = False
+        """True where granian serves over WSGI: see `warn_of_names`."""
         board.post(settings)
 
     def start(self) -> None:
@@ -79,6 +81,8 @@ class Reloader:
         say(f"rateproof: reloaded, {what}; {self._settings.policy} per {self._settings.key}")
         if _IDENTITY.intersection(changed):
             say("rateproof: clients that are told apart in another way now are counted anew")
+        if self.over_wsgi and {"proxies", "proxy_header"}.intersection(changed):
+            warn_of_names(self._settings)
         for quota, end_ns in self._succession.leaving:
             seconds = -(-(end_ns - now_ns) // _SECOND_NS)
             say(f"rateproof: {quota} holds beside it for another {seconds} s")
@@ -97,3 +101,11 @@ class Reloader:
     def _wait_s(self) -> float | None:
         next_ns = self._succession.next_ns
         return None if next_ns is None else max(0, next_ns - self._clock.now_ns()) / _SECOND_NS
+
+
+def warn_of_names(settings: ServerSettings) -> None:
+    """Say that granian over WSGI believes a name that a proxy may not have written."""
+    if settings.proxies:
+        taken = f"{settings.proxy_header.replace('-', '_')} for {settings.proxy_header}"
+        drop = "the proxies must drop field names with an underscore"
+        say(f"WARNING: {drop}: granian takes {taken}")

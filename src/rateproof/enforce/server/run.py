@@ -17,7 +17,7 @@ from rateproof.core import INSTALL, active_core
 from rateproof.enforce.http.asgi import AsgiApplication
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.listening import bound_socket, url_of
-from rateproof.enforce.server.reload import Reloader
+from rateproof.enforce.server.reload import Reloader, warn_of_names
 from rateproof.enforce.server.settings import ServerSettings
 from rateproof.enforce.server.worker import Worker, greeting, limiter_of
 from rateproof.enforce.stores import NETWORK_SCHEMES, remove
@@ -64,7 +64,7 @@ def serve(settings: ServerSettings, read: Callable[[], ServerSettings] | None = 
         elif before != signal.SIG_IGN:
             signal.signal(signal.SIGHUP, _stop)
         try:
-            _run(settings, board, bound)
+            _run(settings, reloader, board, bound)
         finally:
             signal.signal(signal.SIGHUP, before)
             if asked == 0:  # nobody will ask for this port again, nor for its store
@@ -88,7 +88,7 @@ def _stop(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
+def _run(settings: ServerSettings, reloader: Reloader, board: Board, bound: socket.socket) -> None:
     try:
         from rateproof.enforce.server import granian_server
     except ImportError:
@@ -101,10 +101,9 @@ def _run(settings: ServerSettings, board: Board, bound: socket.socket) -> None:
         werkzeug_server.run(Worker(board), bound, announce)
     else:
         entry = _entry(settings)
-        if settings.proxies and entry is None:
-            taken = f"{settings.proxy_header.replace('-', '_')} for {settings.proxy_header}"
-            drop = "the proxies must drop field names with an underscore"
-            say(f"WARNING: {drop}: granian takes {taken}")
+        if entry is None:
+            reloader.over_wsgi = True
+            warn_of_names(settings)
         make, count = functools.partial(Worker, board), settings.worker_count
         announce = functools.partial(_announce, settings)
         granian_server.run(make, count, bound, announce, entry)

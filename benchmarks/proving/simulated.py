@@ -16,6 +16,7 @@ __all__ = [
     "Limiter",
     "SimulatedSender",
     "forgetting_log",
+    "lengthened",
     "several_counters",
     "together",
 ]
@@ -107,6 +108,26 @@ def first_hit(
             admitted = count < limit
             if admitted in pushed_by and count + admitted >= pushed_from:
                 since_ns = now_ns
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def lengthened(limit: int, window_ns: int, by_ns: int) -> Limiter:
+    """N from the first request on; each denial makes the window longer."""
+
+    def fresh() -> Admits:
+        until_ns, count = -1, 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal until_ns, count
+            if now_ns >= until_ns:
+                until_ns, count = now_ns + window_ns, 0
+            admitted = count < limit
+            until_ns += 0 if admitted else by_ns
             count += admitted
             return admitted
 

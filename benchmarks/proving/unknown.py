@@ -15,6 +15,7 @@ from proving.simulated import (
     fixed_window,
     forgetting_log,
     leaky,
+    lengthened,
     several_counters,
     sliding_log,
     together,
@@ -59,6 +60,9 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     ),
     "a log that forgets all once it was full": lambda *of: forgetting_log(*of, full=True),
     "a log that forgets all unless it was full": lambda *of: forgetting_log(*of, full=False),
+    "a window that each denial makes a little longer": lambda limit, window_ns, _: lengthened(
+        limit, window_ns, window_ns // 200
+    ),
     "a chain of windows that ends when idle": lambda *of: first_hit(*of, chained=True, ends=True),
 }
 """Limiters that are in no list, and those that are no policy."""

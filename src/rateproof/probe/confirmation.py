@@ -18,7 +18,7 @@ from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
 from rateproof.probe.seen import Box, History, Seen, Steps
 
-__all__ = ["PREDICTIONS", "Confirmation", "alone", "always", "longest_blocks"]
+__all__ = ["PREDICTIONS", "Confirmation", "alone", "always", "closely", "longest_blocks"]
 
 PREDICTIONS = 12
 EXCLUDING = 3
@@ -46,6 +46,7 @@ class Confirmation:
         alike: rivals that would answer the same, within the intervals.
         stood: keys that every name has to stand went as foreseen, too.
         edges: how often it was foretold closely when a key comes back.
+        closely: keys were asked just before and after they come back, denied in between or not.
         blocks_ns: blocks of a clock, so long or shorter, would look the same as a log.
         coarse: they are so long that it is worth while to look closer.
     """
@@ -57,6 +58,7 @@ class Confirmation:
     alike: list[LimiterFamily] = field(default_factory=list)
     stood: bool = False
     edges: int = 0
+    closely: bool = False
     blocks_ns: int = 0
     coarse: bool = False
 
@@ -72,7 +74,7 @@ class Confirmation:
     @property
     def done(self) -> bool:
         """True if it may be named."""
-        return self.foretold and self.stood
+        return self.foretold and self.stood and self.closely
 
     @property
     def foretold(self) -> bool:
@@ -449,6 +451,32 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
             late_ns, back_ns = min(backs_ns) - margin_ns, max(backs_ns) + margin_ns
             if back_ns < 2 * late_ns:
                 yield (shift, kind.limit), (shift + late_ns, 1), (shift + back_ns, count)
+
+
+def closely(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
+    """Just before and after the key comes back: with many denials before that, and with one."""
+    window_ns = window_of(kind)
+    points = [box.point() for box in spread(sorted(kind.boxes), _BOXES)]
+    back_ns = min(
+        (
+            at_ns
+            for point in points
+            if (at_ns := recovery(kind.family, point, kind.limit, start_ns, 2 * window_ns))
+        ),
+        default=0,
+    )
+    row = ((back_ns // 3, _ROW // 2), (back_ns // 2, _ROW // 2))
+    for denied in ((), row) if back_ns else ():
+        backs_ns = [
+            recovery(kind.family, point, kind.limit, start_ns, 2 * window_ns, denied=denied)
+            for point in points
+        ]
+        known_ns = [at_ns for at_ns in backs_ns if at_ns is not None]
+        margin_ns = _grain(kind) // 200 + width_ns
+        if len(known_ns) == len(points):
+            early_ns, late_ns = min(known_ns) - margin_ns, max(known_ns) + margin_ns
+            before = ((early_ns, 1),) if not denied else ()
+            yield (0, kind.limit), *denied, *before, (late_ns, 1)
 
 
 def _requests(steps: Steps) -> int:

@@ -14,6 +14,7 @@ from rateproof.probe.confirmation import (
     Confirmation,
     alone,
     always,
+    closely,
     count_excluded,
     count_predictions,
     schedules_for,
@@ -582,14 +583,25 @@ class _Run:
         first = [] if self._stood(kind) else always(kind)
         longest_ns = max((steps[-1][0] for steps in first), default=0)
         most_ns = max(5 * window_of(kind) // 2 + _LEAST_ROUND_NS, longest_ns)
-        schedules = schedules_for(
+        most_ns = min(self._end_ns - start_ns, most_ns)
+        most_requests = self._spare(_CONFIRMED) - self._reserved
+        closest: list[Steps] = []
+        if alone(proof, left) and not proof.closely:
+            closest = [*closely(kind, start_ns, self._course.width_ns)]
+            requests = sum(count for steps in closest for _, count in steps)
+            proof.closely = requests <= most_requests and all(
+                steps[-1][0] <= most_ns for steps in closest
+            )
+            closest = closest if proof.closely else []
+            most_requests -= requests if proof.closely else 0
+        schedules = closest + schedules_for(
             proof,
             left,
             kind,
             start_ns,
             width_ns=self._course.width_ns,
-            most_requests=self._spare(_CONFIRMED) - self._reserved,
-            most_ns=min(self._end_ns - start_ns, most_ns),
+            most_requests=most_requests,
+            most_ns=most_ns,
             first=first,
         )
         return schedules + self._closer(left, kind, start_ns, schedules)

@@ -191,15 +191,21 @@ def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: 
 
 
 def recovery(
-    family: LimiterFamily, point: Box, limit: int, start_ns: int, most_ns: int
+    family: LimiterFamily,
+    point: Box,
+    limit: int,
+    start_ns: int,
+    most_ns: int,
+    *,
+    denied: Steps = (),
 ) -> int | None:
-    """The instant at which a key filled at 0 of the round admits again, to a 4,000th; None if too late."""
-    low_ns, high_ns = 0, most_ns
+    """The instant at which a key filled at 0 of the round, then denied, admits again, to a 4,000th; None if too late."""
+    filled = [(start_ns + at_ns, count) for at_ns, count in ((0, limit), *denied)]
+    low_ns, high_ns = denied[-1][0] if denied else 0, most_ns
     for _ in range(12):
         at_ns = (low_ns + high_ns) // 2
-        steps = ((start_ns, limit), (start_ns + at_ns, 1))
-        outcomes = admissions(family, point, steps)
-        if len(outcomes) == 2 and 1 in outcomes[1]:
+        outcomes = admissions(family, point, [*filled, (start_ns + at_ns, 1)])
+        if len(outcomes) == len(filled) + 1 and 1 in outcomes[-1]:
             high_ns = at_ns
         else:
             low_ns = at_ns

@@ -50,12 +50,14 @@ def test_a_denial_and_what_comes_back_are_predictions():
 def test_no_name_before_the_keys_that_every_name_has_to_stand():
     proof = Confirmation((LOG, 5), true=PREDICTIONS, excluded={FIRST_HIT: EXCLUDING})
     assert not proof.done
-    proof.stood = True
+    proof.stood = proof.closely = True
     assert proof.done
 
 
 def test_a_rival_that_too_few_keys_exclude_forbids_the_name():
-    proof = Confirmation((LOG, 5), PREDICTIONS, excluded={FIRST_HIT: EXCLUDING - 1}, stood=True)
+    proof = Confirmation(
+        (LOG, 5), PREDICTIONS, excluded={FIRST_HIT: EXCLUDING - 1}, stood=True, closely=True
+    )
     assert not proof.done
 
 
@@ -74,7 +76,7 @@ def test_a_volley_that_outlasts_the_window_does_not_hide_later_denials(name):
 @pytest.mark.parametrize("name", ["blocks of 1/4", "fixed-window"])
 def test_a_clock_is_named_when_its_edges_were_foretold(name):
     """A log is like blocks of some phase, as long as nobody looks closely when a key comes back."""
-    proof = Confirmation((OF[name], 5), PREDICTIONS, stood=True)
+    proof = Confirmation((OF[name], 5), PREDICTIONS, stood=True, closely=True)
     assert not proof.done
     proof.edges = EDGES
     assert proof.done
@@ -155,7 +157,7 @@ def test_blocks_that_are_excluded_fit_as_well_as_a_log_once_in_a_hundred_times()
 
 def test_no_log_is_named_before_blocks_were_looked_for():
     left = Hypotheses(Recovery(5, 0, 0, 1, 2), 2, ())
-    proof = Confirmation((LOG, 5), PREDICTIONS, stood=True)
+    proof = Confirmation((LOG, 5), PREDICTIONS, stood=True, closely=True)
     count_excluded(proof, left, KIND, [])
     assert not proof.done
     proof.edges = EDGES_OF_LOG

@@ -91,10 +91,13 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
             "a log that forgets all once it was full",
             "a log that forgets all unless it was full",
             "a chain of windows that ends when idle",
+            "a window that each denial makes a little longer",
         ]
     ),
 )
-def test_what_a_key_does_that_is_not_full_or_idle_tells_limiters_apart(name, simulated):
+def test_what_a_key_does_that_is_not_full_or_idle_or_denied_often_tells_limiters_apart(
+    name, simulated
+):
     course, _ = _course(simulated, unknown.UNKNOWN[name](5, S, 0), seed=1)
     assert named_kind(course) is None
 

@@ -80,7 +80,8 @@ def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, **pr
         hypotheses=hypotheses,
         keys=[key],
         proof=Confirmation(
-            (families[0], limit), **({"true": 12, "keys": 4, "stood": True} | proof)
+            (families[0], limit),
+            **({"true": 12, "keys": 4, "stood": True, "closely": True} | proof),
         ),
     )
     return replace(found, course=course, kinds=hypotheses.kinds())

@@ -11,7 +11,9 @@ from proving.simulated import (
     Limiter,
     SimulatedSender,
     blocks,
+    first_hit,
     fixed_window,
+    forgetting_log,
     leaky,
     several_counters,
     sliding_log,
@@ -29,6 +31,7 @@ __all__ = ["Run", "Tally", "draw", "outcome", "simulated"]
 
 _OUT = 5  # one family in so many is taken out of the list in each turn
 _KEYS = 60
+_BLOCKS = "blocks of 1/"
 _CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
 
@@ -48,6 +51,15 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "2 counters, roaming": lambda limit, window_ns, phase_ns: several_counters(
         sliding_log(limit, window_ns), 2, phase_ns, sticky=False
     ),
+    "a window that the last admission starts anew": lambda limit, window_ns, _: first_hit(
+        limit, window_ns, pushed_by=(True,), pushed_from=limit
+    ),
+    "a window that admissions push on once half is used": lambda limit, window_ns, _: first_hit(
+        limit, window_ns, pushed_by=(True,), pushed_from=limit // 2 + 1
+    ),
+    "a log that forgets all once it was full": lambda *of: forgetting_log(*of, full=True),
+    "a log that forgets all unless it was full": lambda *of: forgetting_log(*of, full=False),
+    "a chain of windows that ends when idle": lambda *of: first_hit(*of, chained=True, ends=True),
 }
 """Limiters that are in no list, and those that are no policy."""
 
@@ -150,6 +162,10 @@ def outcome(run: Run) -> bool:
     slack_ns = 2 * GRANULARITY_NS
     if kind.limit != limit:
         return False
+    if run.name.startswith(_BLOCKS) and proof.blocks_ns:
+        block_ns = window_ns // int(run.name.removeprefix(_BLOCKS))
+        longest_ns = kind.high_ns + proof.blocks_ns
+        return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
     if not kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns:
         return False
     if run.known and run.name in {kind.family.name, *(family.name for family in proof.alike)}:

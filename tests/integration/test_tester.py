@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -220,6 +221,26 @@ def test_a_server_of_its_own_that_dies_is_a_crash_and_is_restarted(tester, free_
     assert "crashes   none" in third
     assert "200:" in third, "the restarted server answers"
     assert "violated" not in text, "a crash loosens nothing"
+
+
+ENDS = """
+import socket, sys, time
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
+    time.sleep(0.5)
+    sys.exit("ModuleNotFoundError: No module named 'shopp'")
+"""
+
+
+def test_a_server_that_ends_before_it_answered_anything_is_no_crash(tester, free_port, tmp_path):
+    """As gunicorn does where there is no such application: it listens, and its workers fail."""
+    (tmp_path / "ends.py").write_text(ENDS)
+    command = f"{sys.executable} {tmp_path / 'ends.py'} {{port}}"
+    process = tester(free_port, *QUICK, "--start", command)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 69, errors
+    assert "error: the server exited with code 1 before it answered anything; its" in errors
+    assert "last words: ModuleNotFoundError: No module named 'shopp'" in errors
+    assert "schedule" not in errors
 
 
 @pytest.mark.slow

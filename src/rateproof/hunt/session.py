@@ -5,6 +5,7 @@ judges it; what violated the policy is made as short as it gets (`shrinking`) an
 """
 
 import itertools
+import sys
 import threading
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rateproof.errors import CannotWrite, RateproofError
+from rateproof.errors import CannotWrite, RateproofError, Unreachable
 from rateproof.events import listed, open_log_writer, parquet
 from rateproof.hunt.exploration.attacks import Attack
 from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed, draw, filling
@@ -25,7 +26,7 @@ from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
-from rateproof.hunt.report.text import Console, SummaryFile
+from rateproof.hunt.report.text import KEPT_LOGS, Console, SummaryFile
 from rateproof.hunt.report.totals import Totals, of_claim
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.child import server_for
@@ -37,7 +38,7 @@ from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
 from rateproof.hunt.worst.search import Worst, find_worst
-from rateproof.output import progress, say
+from rateproof.output import columns, progress, say
 from rateproof.policy import Quota
 from rateproof.prove import CONSISTENT, OVER_ADMISSION, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
@@ -46,7 +47,6 @@ from rateproof.units import SECOND_NS, format_duration
 
 __all__ = ["Hunt", "run_test"]
 
-_KEPT_LOGS = 3
 _PATIENCE_S, _PATIENCE_TRIES = 0.5, 20
 
 
@@ -100,6 +100,8 @@ def run_test(
         reporters = [summary, *reporters, Console(json=settings.json, verbose=settings.verbose)]
         hunt = Hunt(replace(rig, settings=settings, child=child))
         stack.enter_context(_reported(reporters, _subject(settings), totals))
+        if stop is None and _is_endless(settings) and columns(sys.stderr) is not None:
+            say("it goes on until you stop it: Ctrl-C ends it with the totals")
         if settings.duration_ns is not None:
             timer = threading.Timer(settings.duration_ns / SECOND_NS, signals.stop.set)
             stack.callback(timer.cancel)
@@ -126,7 +128,11 @@ class Hunt:
         self._worst_left_ns = rig.settings.worst_time_ns
 
     def iterate(self, number: int) -> Iteration:
-        """Draw, run and judge an iteration, and learn from it."""
+        """Draw, run and judge an iteration, and learn from it.
+
+        Raises:
+            Unreachable: the server that was started ended, and had never answered anything.
+        """
         rig, settings = self.rig, self.rig.settings
         drawn, phase = _drawn(settings, number, self._leads.best(), self.forgetting.next)
         timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
@@ -134,14 +140,19 @@ class Hunt:
             say(LATE)
         of = f" of {self.most}" if self.most else ""
         with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
+            watch = None if rig.child is None else Watch(rig.child, _strokes(settings, drawn))
             iteration = run_iteration(
                 rig,
                 drawn,
                 phase,
-                watch=None if rig.child is None else Watch(rig.child, _strokes(settings, drawn)),
+                watch=watch,
                 known=self._known,
                 up=rig.child is not None or self._listens(),
             )
+        if watch is not None and watch.first_end and not iteration.answered:
+            what = f"the server {watch.first_end} before it answered anything"
+            words = watch.last_words and f"; its last words: {watch.last_words}"
+            raise Unreachable(what + words, f"its command was {rig.child}")
         if settings.recipe is not None:
             iteration = told_if_cut_short(settings.recipe, iteration, timely=timely)
         self._known = iteration.answered
@@ -235,7 +246,7 @@ def _iterate_until_done(
             _write_log(path, iteration)
             if iteration.verdict.allowing_untested().outcome == CONSISTENT:
                 consistent.append(path)
-            while len(consistent) > _KEPT_LOGS:
+            while len(consistent) > KEPT_LOGS:
                 consistent.popleft().unlink(missing_ok=True)
         for reproduction in hunt.reproductions(iteration):
             totals.reproductions.append(reproduction)
@@ -248,6 +259,10 @@ def _iterate_until_done(
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
         if stop.is_set() or failed or number == hunt.most:
             return
+
+
+def _is_endless(settings: TestSettings) -> bool:
+    return not (settings.iterations or settings.duration_ns or settings.max_requests)
 
 
 def _outer(settings: TestSettings) -> list[Attack]:

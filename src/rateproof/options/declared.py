@@ -296,7 +296,7 @@ _TEST = Verb(
             Option(
                 "iterations",
                 whole(1, 10**9),
-                "how many, each of 2 to 30 s",
+                "how many, most of 1 to 30 s, longer for long windows",
                 otherwise="until stopped",
             ),
             _DURATION,

@@ -9,20 +9,24 @@ candidate, within the intervals, it looks the same, and the name says so.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
+from math import ceil, prod
 from random import Random
 
+from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
 from rateproof.probe.seen import Box, History, Seen, Steps
 
-__all__ = ["PREDICTIONS", "Confirmation", "alone", "always"]
+__all__ = ["PREDICTIONS", "Confirmation", "alone", "always", "longest_blocks"]
 
 PREDICTIONS = 12
 EXCLUDING = 3
-EDGES = 2
+EDGES, EDGES_OF_LOG = 2, 4
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
+_FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
+_CHANCE = 0.01
 BUSY = 3
 _BOXES = 4
 _DRAWN, _POLLED = 40, 8
@@ -42,6 +46,8 @@ class Confirmation:
         alike: rivals that would answer the same, within the intervals.
         stood: keys that every name has to stand went as foreseen, too.
         edges: how often it was foretold closely when a key comes back.
+        blocks_ns: blocks of a clock, so long or shorter, would look the same as a log.
+        coarse: they are so long that it is worth while to look closer.
     """
 
     candidate: tuple[LimiterFamily, int]
@@ -51,6 +57,8 @@ class Confirmation:
     alike: list[LimiterFamily] = field(default_factory=list)
     stood: bool = False
     edges: int = 0
+    blocks_ns: int = 0
+    coarse: bool = False
 
     @property
     def open(self) -> list[LimiterFamily]:
@@ -74,7 +82,9 @@ class Confirmation:
     @property
     def missing_edges(self) -> int:
         """Edges that are to be foretold still, where a clock's phase might explain any one of them."""
-        return max(0, EDGES - self.edges) if self.candidate[0].other in _CLOCKS else 0
+        clock = self.candidate[0].other in _CLOCKS
+        needed = EDGES if clock else EDGES_OF_LOG if self.coarse else 0
+        return max(0, needed - self.edges)
 
 
 def alone(proof: Confirmation, left: Hypotheses) -> bool:
@@ -101,6 +111,52 @@ def count_excluded(
         proof.excluded[family] = min(
             sum(not explains(family, box, (history,)) for history in keys) for box in boxes
         )
+    if kind.family.record is SLIDING_LOG and kind.family.plain:
+        longest_ns = longest_blocks(kind.limit, keys)
+        proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
+        proof.blocks_ns = min(longest_ns or kind.high_ns, kind.high_ns // _COARSE)
+
+
+def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
+    """The longest blocks of a clock that may have looked like a log; None if nothing is known of them.
+
+    A filled key comes back between a denial and an admission. A log does so after the same
+    time whenever it was filled. With blocks of B the time is anywhere within B, by the phase
+    at which it was filled: it falls between two instants g apart with a chance of g/B at
+    most. The closest two say where to look, and that all others fit them has a chance of at
+    most the product of theirs. Two keys filled at the same phase count as one.
+    """
+    gaps_ns: list[int] = []
+    last_ns: int | None = None
+    for sent_ns, gap_ns in sorted(_gaps(limit, keys)):
+        if last_ns is not None and sent_ns - last_ns < gap_ns:
+            gaps_ns[-1] = min(gaps_ns[-1], gap_ns)
+        else:
+            gaps_ns.append(gap_ns)
+            last_ns = sent_ns
+    _, *others = sorted(gaps_ns) or [0]
+    return min(
+        (
+            ceil((prod(others[:number]) / _CHANCE) ** (1 / number))
+            for number in range(1, len(others) + 1)
+        ),
+        default=None,
+    )
+
+
+def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int]]:
+    """When a fresh key was filled, and how closely it is known after how long it came back."""
+    for filled, *history in keys:
+        if filled.admitted < limit:
+            continue
+        before = filled
+        for after in history:
+            if after.admitted:
+                if before is not filled:
+                    width_ns = filled.received_ns - filled.sent_ns
+                    yield filled.sent_ns, after.received_ns - before.sent_ns + width_ns
+                break
+            before = after
 
 
 def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:
@@ -154,7 +210,7 @@ def schedules_for(
     width_ns: int,
     most_requests: int,
     most_ns: int,
-    first: bool,
+    first: Sequence[Steps],
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
 
@@ -166,14 +222,14 @@ def schedules_for(
         width_ns: how closely the instant of a decision will be known.
         most_requests: in all.
         most_ns: how long the round may take.
-        first: no key that every name has to stand was sent.
+        first: the keys that every name has to stand, unless they were sent.
 
     As long as something else is possible, that comes first.
     """
     limit, window_ns = kind.limit, window_of(kind)
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
     chosen: list[Steps] = []
-    for steps in always(kind) if first else ():
+    for steps in first:
         if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
             chosen.append(steps)
             most_requests -= _requests(steps)
@@ -206,8 +262,11 @@ def schedules_for(
     if only:
         edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
         edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
-        for steps in edges[: proof.missing_edges]:
-            if _requests(steps) <= most_requests:
+        filled = set[int]()  # at as many phases
+        for steps in edges:
+            new = steps[0][0] not in filled and len(filled) < proof.missing_edges
+            if new and _requests(steps) <= most_requests:
+                filled.add(steps[0][0])
                 chosen.append(steps)
                 drawn.remove(steps)
                 most_requests -= _requests(steps)
@@ -294,7 +353,8 @@ def _count(told: _Told, need: dict[_Rival, int]) -> int:
 def always(kind: Kind) -> list[Steps]:
     """Keys that every name has to stand."""
     limit, window_ns = kind.family.at_first or kind.limit, window_of(kind)
-    return [_busy(limit, window_ns), _late(limit, window_ns)]
+    late = _late(limit, window_ns) if kind.family.forgets else _idle(limit, window_ns)
+    return [_busy(limit, window_ns), late, _partly(limit, window_ns)]
 
 
 def window_of(kind: Kind) -> int:
@@ -340,6 +400,17 @@ def _busy(limit: int, window_ns: int) -> Steps:
 def _late(limit: int, window_ns: int) -> Steps:
     """One alone, all others when it no longer counts, and more before those are back: what the first began may go on."""
     return (0, 1), (29 * window_ns // 20, limit), (9 * window_ns // 4, min(2, limit))
+
+
+def _idle(limit: int, window_ns: int) -> Steps:
+    """As late as that, but idle for windows first: what the first began may end."""
+    return (0, 1), (17 * window_ns // 5, limit), (21 * window_ns // 5, min(2, limit))
+
+
+def _partly(limit: int, window_ns: int) -> Steps:
+    """Never full before more than a window has gone by: who is may forget, or wait, by another rule."""
+    ones = tuple((part * window_ns // 5, 1) for part in (0, 3, 6))
+    return *ones, (29 * window_ns // 20, limit), (19 * window_ns // 10, min(2, limit))
 
 
 def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:

@@ -78,6 +78,11 @@ class Finding:
         return [family.name for family in proof.alike] if self.named and proof else []
 
     @property
+    def blocks_ns(self) -> int:
+        """Blocks of a clock, so long or shorter, would have answered as the log that is named; 0 for no log."""
+        return self.course.proof.blocks_ns if self.named and self.course.proof else 0
+
+    @property
     def reach(self) -> tuple[int, int, int]:
         """The most requests and admissions of one key, and the longest that one was watched, in ns."""
         keys = [key for key in self.course.keys if key]
@@ -177,6 +182,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
             for family, keys in (course.proof.excluded if course.proof else {}).items()
         },
         "same_as_far_as_seen": finding.alike,
+        "blocks_up_to_ns": finding.blocks_ns,
         "reach": dict(zip(("requests", "admitted", "watched_ns"), finding.reach, strict=True)),
         "second_quota": _second(finding),
         "would_tell": _would_tell(finding),
@@ -241,10 +247,14 @@ def _named(kind: Kind, finding: Finding) -> str:
     """The policy, the family where that says more, and how closely the window is known."""
     apart = "" if kind.family.plain else f" ({kind.family.name})"
     figure = kind.figure
-    step = 10 ** max(0, len(str(figure.error_ns)) - 2)
-    error_ns = -(-figure.error_ns // step) * step
-    off = "" if figure.round else f" (± {format_duration(error_ns)})"
+    off = "" if figure.round else f" (± {format_duration(_rounded_up(figure.error_ns))})"
     return f"{kind.quota(delaying=finding.delaying)}{apart}{off}"
+
+
+def _rounded_up(duration_ns: int) -> int:
+    """Two digits of it."""
+    step: int = 10 ** max(0, len(str(duration_ns)) - 2)
+    return -(-duration_ns // step) * step
 
 
 def _together(several: Several) -> str:
@@ -367,6 +377,9 @@ def _alike(finding: Finding) -> Iterator[str]:
         name for name in finding.alike if name not in {each.family.name for each in finding.kinds}
     ]:
         yield f"finer or longer parts, as of {', '.join(others)}"
+    if longest_ns := finding.blocks_ns:
+        longest = format_duration(_rounded_up(longest_ns))
+        yield f"blocks of {longest} or less, and of a window that is longer by up to as much"
     for kind in finding.kinds[:1]:
         if kind.family.alike and not finding.delaying:
             yield kind.family.alike

@@ -1,5 +1,6 @@
 """Starting a server to test: the wait can be stopped, and hints lead somewhere."""
 
+import shlex
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from rateproof import hunt
 from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.hunt.server import child
 from rateproof.hunt.server.child import ChildServer, server_for
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
@@ -99,3 +101,32 @@ def test_without_the_native_core_our_own_server_is_not_killed(monkeypatch, free_
         assert "Rust" in refused.value.hint
     child = server_for(told(here, ["pause"]))
     assert "--workers 1" in str(child)
+
+
+@pytest.mark.parametrize(
+    ("program", "message", "hint"),
+    [
+        (
+            "pass",
+            "listen: it exited with code 0",
+            "it must stay in the foreground and listen on port",
+        ),
+        ("raise SystemExit('no such app')", "listen: it exited with code 1", "no such app"),
+        ("import time; time.sleep(60)", "does not listen", "use {port} in the command"),
+    ],
+)
+def test_a_server_that_does_not_listen_is_told_with_what_it_must_do(
+    target, monkeypatch, program, message, hint
+):
+    monkeypatch.setattr(child, "_START_S", 1.0 if "sleep" in program else 20.0)
+    with pytest.raises(Unreachable) as refused:
+        ChildServer.of(target, shlex.join([sys.executable, "-c", program])).start()
+    assert refused.value.message.endswith(message)
+    assert hint in refused.value.hint
+
+
+def test_the_last_words_have_the_error_that_more_lines_came_after(target):
+    program = "import sys; print('KeyError: 1', *'abcd', sep='\\n', file=sys.stderr)"
+    with pytest.raises(Unreachable) as refused:
+        ChildServer.of(target, shlex.join([sys.executable, "-c", program])).start()
+    assert refused.value.hint == "KeyError: 1 / b / c / d"

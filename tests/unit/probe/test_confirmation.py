@@ -1,18 +1,23 @@
 """What counts as evidence for a name, and what does not."""
 
+import random
+
 import pytest
 
 from rateproof.probe.confirmation import (
     EDGES,
+    EDGES_OF_LOG,
     EXCLUDING,
     PREDICTIONS,
     Confirmation,
     always,
+    count_excluded,
     count_predictions,
+    longest_blocks,
 )
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
-from rateproof.probe.inference import Kind
+from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import Box, Seen, condensed
 
 MS, S = 1_000_000, 1_000_000_000
@@ -97,7 +102,66 @@ def test_answers_that_are_alike_are_joined_and_no_others():
 
 
 def test_among_the_keys_are_20_denials_in_a_row_three_fillings_and_one_request_alone():
-    busy, late = always(KIND)
+    busy, late, _ = always(KIND)
     assert [count for _, count in busy] == [5, 10, 10, 5, 5]
     assert late[0] == (0, 1)
     assert late[1][0] > S
+
+
+def _filled(at_ms, denied_ms, back_ms, width_ms=1):
+    """A key filled by 5, and a denial and an admission after it."""
+    at_ns = BEGIN_NS + at_ms * MS
+    instants = ((0, 5, 0), (denied_ms, 0, 1), (back_ms, 1, 0))
+    return [
+        Seen(at_ns + ms * MS, at_ns + (ms + width_ms) * MS, admitted, denied)
+        for ms, admitted, denied in instants
+    ]
+
+
+def test_keys_that_come_back_after_the_same_time_at_several_phases_exclude_long_blocks():
+    same = [_filled(137 * number, 990, 1000) for number in range(4)]
+    assert longest_blocks(5, same[:1]) is None
+    longest = [longest_blocks(5, same[:keys]) for keys in (2, 3, 4)]
+    assert longest == [1200 * MS, 120 * MS, pytest.approx(55.7 * MS, rel=0.01)]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        _filled(1, 990, 1000),  # the phase of the first
+        [*_filled(137, 990, 1000)[:1], *_filled(137, 990, 1000)[2:]],  # never denied
+        [_filled(137, 990, 1000)[0]._replace(admitted=4), *_filled(137, 990, 1000)[1:]],
+    ],
+)
+def test_a_key_that_says_nothing_of_blocks_is_left_out(key):
+    same = [_filled(137 * number, 990, 1000) for number in (0, 3)]
+    assert longest_blocks(5, [*same, key]) == longest_blocks(5, same)
+
+
+def test_blocks_that_are_excluded_fit_as_well_as_a_log_once_in_a_hundred_times():
+    """Blocks of 100 ms: each key comes back at some instant of them, by its phase."""
+    rng, fooled = random.Random(1), 0
+    for _ in range(4000):
+        backs = [rng.randrange(900, 1000) for _ in range(rng.randrange(2, 7))]
+        gap = rng.randrange(5, 60)
+        early = backs[0] - rng.randrange(gap)
+        fits = all(early <= back < early + gap for back in backs)
+        keys = [
+            _filled(301 * number, early, early + gap, width_ms=0) for number in range(len(backs))
+        ]
+        fooled += fits and longest_blocks(5, keys) < 100 * MS
+    assert 0 < fooled <= 0.015 * 4000
+
+
+def test_no_log_is_named_before_blocks_were_looked_for():
+    left = Hypotheses(Recovery(5, 0, 0, 1, 2), 2, ())
+    proof = Confirmation((LOG, 5), PREDICTIONS, stood=True)
+    count_excluded(proof, left, KIND, [])
+    assert not proof.done
+    proof.edges = EDGES_OF_LOG
+    assert proof.done
+    assert proof.blocks_ns == S // 4
+    proof.edges = 0
+    count_excluded(proof, left, KIND, [_filled(137 * number, 990, 1000) for number in range(4)])
+    assert proof.done
+    assert proof.blocks_ns == pytest.approx(55.7 * MS, rel=0.01)

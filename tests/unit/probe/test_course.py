@@ -8,6 +8,7 @@ from proving import unknown
 from rateproof.probe.course import Budget, needed, run_course
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
+from tests.samples import quick_first
 
 S, MS = 1_000_000_000, 1_000_000
 NAMES = [family.name for family in FAMILIES]
@@ -57,6 +58,20 @@ def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
 
 
 @pytest.mark.slow
+def test_blocks_too_fine_to_be_told_from_a_log_are_said_to_be_possible(simulated):
+    """Blocks of 20 ms: a key comes back after 180 to 200 ms."""
+    named = 0
+    for seed in (4, 8):
+        limiter = simulated.blocks(1, S // 5, 7777777 * seed, number=10)
+        course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
+        if kind := named_kind(course):
+            assert kind.low_ns <= S // 5 <= kind.high_ns + course.proof.blocks_ns
+            assert course.proof.blocks_ns >= 20 * MS
+            named += 1
+    assert named
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sliding-log", "fixed-window", "token-bucket"])
 def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulated):
     families = [family for family in FAMILIES if family.name != name]
@@ -64,6 +79,23 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
         families = [family for family in families if family.other != "tick"]
     limiter = simulated.make(name, 5, 13 * S // 10, 7 * S // 10)
     course, _ = _course(simulated, limiter, 2, families=families)
+    assert named_kind(course) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    quick_first(
+        [
+            "a window that the last admission starts anew",
+            "a window that admissions push on once half is used",
+            "a log that forgets all once it was full",
+            "a log that forgets all unless it was full",
+            "a chain of windows that ends when idle",
+        ]
+    ),
+)
+def test_what_a_key_does_that_is_not_full_or_idle_tells_limiters_apart(name, simulated):
+    course, _ = _course(simulated, unknown.UNKNOWN[name](5, S, 0), seed=1)
     assert named_kind(course) is None
 
 

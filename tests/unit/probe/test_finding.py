@@ -136,6 +136,14 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
     assert to_json(found)["predictions"] == {"true": 12, "keys": 4, "wrong": 0}
 
 
+def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
+    found = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789)
+    assert "not told apart blocks of 130ms or less" in describe(found)
+    assert to_json(found)["blocks_up_to_ns"] == 123_456_789
+    silent = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789, true=0)
+    assert "130ms or less" not in describe(silent)
+
+
 def test_exit_2_says_which_budget_would_tell_more():
     found = confirmed(finding(Hello(200)), 200, true=0)
     assert "--max-requests 3850 --max-time" in describe(found)

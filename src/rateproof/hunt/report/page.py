@@ -75,7 +75,7 @@ class HtmlReport(Reporter):
     def end(self) -> None:
         """See `Reporter`."""
         self._write()
-        if self._can_write:
+        if self._can_write and self._findings.totals.failed is None:  # else the error is told first
             say(f"report    {printable(str(self._path))}")
 
     def _write(self) -> None:

@@ -20,9 +20,12 @@ from rateproof.output import columns, emit, fold, printable, say
 from rateproof.prove import CONSISTENT
 from rateproof.prove.evidence import DRAWING_WIDTH
 
-__all__ = ["NAME", "Console", "SummaryFile", "describe"]
+__all__ = ["KEPT_LOGS", "NAME", "Console", "SummaryFile", "describe"]
 
 NAME = "test_summary.txt"
+
+KEPT_LOGS = 3
+"""Logs of iterations that hold, the last ones; those of others are all kept."""
 
 _INDENT = "  "
 _LABEL = " " * 10
@@ -150,6 +153,7 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
     drawing = min(DRAWING_WIDTH, room - len(_LABEL))
     stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
     verdict = iteration.verdict.allowing_untested()  # the totals say what no iteration tested
+    kept = f" (kept until {KEPT_LOGS} more hold)" if verdict.outcome == CONSISTENT else ""
     outcome, *why = verdict.describe(width=drawing).splitlines()
     told = answer(verdict)[0]
     why = [sentence for sentence in why if not told.endswith(f": {sentence}")]
@@ -163,7 +167,7 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
         *_labelled("nemesis   ", "; ".join(map(str, iteration.nemesis)), room),
         f"verdict   {outcome}",
         *_wrapped(why, room),
-        f"log       {printable(str(log))}",
+        f"log       {printable(str(log))}{kept}",
     ]
     return f"\n{_INDENT}".join(lines)
 

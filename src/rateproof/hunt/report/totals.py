@@ -86,6 +86,7 @@ class Totals:
         self.reproductions = list[Reproduction]()
         self.worst: list[Worst] = []
         self.warnings: list[str] = []
+        self._diagnosis: dict[tuple[str, str], str] = {}
         self.claims: dict[str, Verdict | None] = dict.fromkeys(sorted(claims))
         self._combined = combine([])
         self._is_judged = False
@@ -115,6 +116,8 @@ class Totals:
         if not (self._is_judged and neutral):
             self._combined = combine([self._combined, verdict]) if self._is_judged else verdict
         self._is_judged = True
+        for name, sentence in zip(verdict.diagnosis, verdict.reasons, strict=False):
+            self._diagnosis.setdefault((verdict.outcome, name), sentence)
         for claim, before in self.claims.items():
             part = of_claim(verdict, claim)
             if part is not None and not (before and neutral):
@@ -124,6 +127,11 @@ class Totals:
     def combined(self) -> Verdict:
         """On everything together."""
         return self._combined.allowing_untested() if self.allow_untested else self._combined
+
+    @property
+    def diagnosis(self) -> list[str]:
+        """Sentences that say what the target seems to do instead of what was declared."""
+        return [told for (outcome, _), told in self._diagnosis.items() if outcome == self.verdict]
 
     @property
     def verdict(self) -> str:
@@ -166,6 +174,7 @@ class Totals:
                 f"crashes   {counted_kinds(self.crashes)}",
                 f"verdicts  {counted_kinds(self.outcomes)}",
                 f"verdict   {self.verdict}",
+                *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *self._forgetting(),
                 *(line for each in self.reproductions for line in each.describe().splitlines()),
                 *(line for each in self.worst for line in each.describe().splitlines()),
@@ -194,6 +203,7 @@ class Totals:
             "crashes": dict(self.crashes),
             "verdicts": dict(self.outcomes),
             "verdict": self.verdict,
+            "diagnosis": self.diagnosis,
             "reproductions": [each.to_json() for each in self.reproductions],
             "other_clients": self.other_clients,
             "worst": [each.to_json() for each in self.worst],

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -28,6 +29,8 @@ __all__ = ["ChildServer", "server_for"]
 _START_S = 20.0
 _STOP_S = 5.0
 _LOOK_S = 0.05
+_LAST_WORDS = 3
+_ERROR = re.compile(r"[\w.]*(Error|Exception|Exit)\b")  # at the end of a traceback
 
 _NAMED = "--start 'gunicorn app:app --bind {host}:{port}'"
 _COMMAND = "a program and its arguments, such as 'gunicorn app:app --bind {host}:{port}'"
@@ -132,14 +135,24 @@ class ChildServer:
                 self._end_group(signal.SIGKILL)
                 raise KeyboardInterrupt
             time.sleep(0.02)
-        refused = self._process.poll() == InvalidArgument.exit_code
+        code = self._process.poll()
+        refused = code == InvalidArgument.exit_code
         self.stop()
-        words = self._last_words()
+        words = self.last_words()
         if refused:
             raise InvalidArgument("the server that was to be started refuses these settings", words)
+        port = self._target.port
+        if code is None:
+            words = words and f"; its last words: {words}"
+            hint = f"it must listen on port {port}: use {{port}} in the command{words}"
+        else:
+            hint = (
+                words
+                or f"its command was {self}; it must stay in the foreground and listen on port {port}"
+            )
+        ended = "" if code is None else f": it {_ending(code)}"
         raise Unreachable(
-            f"the server that was started for {self._target.url} does not listen",
-            words or f"its command was {self}",
+            f"the server that was started for {self._target.url} does not listen{ended}", hint
         )
 
     def died(self) -> str | None:
@@ -147,7 +160,7 @@ class ChildServer:
         code = None if self._process is None else self._process.poll()
         if code is None:
             return None
-        return f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        return _ending(code)
 
     @property
     def running(self) -> bool:
@@ -198,9 +211,13 @@ class ChildServer:
         while self.answers() and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The last lines that it wrote to stderr; and before them the last that names an error."""
         self._stderr.seek(0)
-        return printable(" / ".join(self._stderr.read().strip().splitlines()[-3:]))
+        lines = self._stderr.read().strip().splitlines()
+        last, before = lines[-_LAST_WORDS:], lines[:-_LAST_WORDS]
+        errors = [] if any(map(_ERROR.match, last)) else list(filter(_ERROR.match, before))[-1:]
+        return printable(" / ".join([*errors, *last]))
 
     def __str__(self) -> str:
         return shlex.join(self._command)
@@ -214,6 +231,11 @@ class ChildServer:
             self._end_group(signal.SIGKILL)
         self.stop()
         self._stderr.close()
+
+
+def _ending(code: int) -> str:
+    """Say how a process ended."""
+    return f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
 
 
 def server_for(settings: TestSettings) -> ChildServer | None:

@@ -45,6 +45,8 @@ class Watch:
     It also carries out what is planned against the server, in the same thread,
     so that deaths that it causes are never taken for the server's own.
 
+    `first_end` says how it ended by itself for the first time, and `last_words` what it wrote then.
+
     Args:
         child: the server.
         strokes: what is to be done to it, in order of time from the body's beginning.
@@ -53,6 +55,7 @@ class Watch:
     def __init__(self, child: ChildServer, strokes: Sequence[Stroke] = ()) -> None:
         self.crashes: list[Crash] = []
         self.deeds: list[Deed] = []
+        self.first_end = self.last_words = ""
         self._child = child
         self._strokes = list(strokes)
         self._start_ns = 0
@@ -84,6 +87,8 @@ class Watch:
         if how is not None:
             blamed = self._to_blame(self._blamed, now_ns)
             if blamed is None:
+                if not self.first_end:
+                    self.first_end, self.last_words = how, self._child.last_words()
                 self._crash(f"server {how}")
             else:
                 blamed.then.append(f"after which the server {how} and was started again")

@@ -76,3 +76,12 @@ def test_without_jinja_a_page_that_was_asked_for_is_refused():
     with pytest.raises(InvalidArgument, match=r"--report needs jinja2.*pip install") as refused:
         require_jinja()
     assert refused.value.exit_code == 64
+
+
+def test_where_the_page_is_does_not_come_before_what_went_wrong(tmp_path, subject, capsys):
+    for failed, told in ((None, True), ("no space left", False)):
+        report, totals = HtmlReport(tmp_path), Totals()
+        report.begin(subject, totals)
+        totals.failed = failed
+        report.end()
+        assert (NAME in capsys.readouterr().err) is told

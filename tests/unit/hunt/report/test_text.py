@@ -7,6 +7,7 @@ import pytest
 from rateproof.errors import CannotWrite
 from rateproof.hunt.report.text import NAME, Console, SummaryFile, describe
 from rateproof.hunt.report.totals import Totals
+from rateproof.prove import CONSISTENT, VIOLATED, Verdict
 
 
 @pytest.mark.parametrize(("width", "fits"), [(None, 90), (80, 80), (40, 40), (200, 200)])
@@ -99,3 +100,20 @@ def test_what_is_unreliable_is_in_the_totals(log_of, iteration_of):
     totals.add(iteration_of(log_of(*KEPT, rejected=[0.6])))
     totals.add(iteration_of(log, 2))
     assert totals.to_json()["warnings"] == [f"iteration 2: {log.metadata['warnings'][0]}"]
+
+
+def test_a_diagnosis_is_repeated_in_the_totals_once_if_it_is_of_what_decides():
+    totals = Totals()
+    totals.judge(Verdict(CONSISTENT, ("limits nobody",), diagnosis=("unlimited",)))
+    assert totals.diagnosis == ["limits nobody"]
+    for number in (1, 2):
+        reasons = (f"limits all together, {number}", "3 of 4 keys violated")
+        totals.judge(Verdict(VIOLATED, reasons, diagnosis=("together",)))
+    assert totals.to_json()["diagnosis"] == totals.diagnosis == ["limits all together, 1"]
+    assert "verdict   violated\n  diagnosis limits all together, 1" in totals.describe()
+
+
+def test_a_log_that_will_be_dropped_is_told_as_such(log_of, iteration_of):
+    held = iteration_of(log_of(*KEPT, rejected=[0.6]))
+    assert describe(held, Path("log")).endswith("log       log (kept until 3 more hold)")
+    assert describe(iteration_of(log_of(*BREACH)), Path("log")).endswith("log       log")

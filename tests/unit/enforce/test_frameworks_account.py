@@ -131,6 +131,13 @@ def test_a_function_cannot_say_a_cost_that_would_not_be_paid(site, make, cost):
         site.ask(1)
 
 
+def test_a_function_that_says_an_empty_policy_lets_nothing_pass(site, make):
+    site.declare(make().limit(lambda _: ""))
+    site.app.testing = True
+    with pytest.raises(InvalidArgument, match="policy"):
+        site.ask(1)
+
+
 def test_a_flask_view_that_calls_another_pays_their_common_quota_once():
     app = flask.Flask(__name__)
     limits = FlaskRateLimit(app, key="ip", clock=ManualClock(10**12))

@@ -99,7 +99,7 @@ class Limit(Generic[R]):
         if self.exempt_when is not None and self.exempt_when(request):
             return None
         policy = self.policy(request) if callable(self.policy) else self.policy
-        if not policy:
+        if policy is None:
             return None
         place = part("route" if self.scope is None else "scope", (self.scope or route).encode())
         if self.per_method:

@@ -11,7 +11,14 @@ from typing import Any
 
 from rateproof.probe.seen import Seen, Steps, volleys, widened
 
-__all__ = ["LIMITERS", "Limiter", "SimulatedSender", "several_counters", "together"]
+__all__ = [
+    "LIMITERS",
+    "Limiter",
+    "SimulatedSender",
+    "forgetting_log",
+    "several_counters",
+    "together",
+]
 
 S = 1_000_000_000
 
@@ -43,15 +50,47 @@ def sliding_log(
     return fresh
 
 
+def forgetting_log(limit: int, window_ns: int, _phase_ns: int = 0, *, full: bool) -> Limiter:
+    """A log that forgets all at once when the first is old, if it was full, or if it was not."""
+
+    def fresh() -> Admits:
+        stamps: deque[int] = deque()
+        was_full = False
+
+        def admits(now_ns: int) -> bool:
+            nonlocal was_full
+            if was_full is full and stamps and stamps[0] + window_ns <= now_ns:
+                stamps.clear()
+            while stamps and stamps[0] + window_ns <= now_ns:
+                stamps.popleft()
+            admitted = len(stamps) < limit
+            if admitted:
+                stamps.append(now_ns)
+            was_full = len(stamps) == limit or (was_full and len(stamps) > admitted)
+            return admitted
+
+        return admits
+
+    return fresh
+
+
 def first_hit(
     limit: int,
     window_ns: int,
     phase_ns: int = 0,
     *,
     pushed_by: Sequence[bool] = (),
+    pushed_from: int = 1,
     chained: bool = False,
+    ends: bool = False,
     tick_ns: int = 1,
 ) -> Limiter:
+    """N from the first request on, or the first after a window.
+
+    Only from so many admissions on is a window pushed on; a chain may end when a whole
+    window goes by without a request.
+    """
+
     def fresh() -> Admits:
         since_ns: int | None = None
         count = 0
@@ -62,10 +101,11 @@ def first_hit(
             if since_ns is None:
                 since_ns = now_ns
             elif now_ns >= since_ns + window_ns:
-                since_ns = now_ns - (now_ns - since_ns) % window_ns if chained else now_ns
+                on = chained and not (ends and now_ns >= since_ns + 2 * window_ns)
+                since_ns = now_ns - (now_ns - since_ns) % window_ns if on else now_ns
                 count = 0
             admitted = count < limit
-            if admitted in pushed_by:
+            if admitted in pushed_by and count + admitted >= pushed_from:
                 since_ns = now_ns
             count += admitted
             return admitted

@@ -11,7 +11,9 @@ from proving.simulated import (
     Limiter,
     SimulatedSender,
     blocks,
+    first_hit,
     fixed_window,
+    forgetting_log,
     leaky,
     several_counters,
     sliding_log,
@@ -49,6 +51,15 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "2 counters, roaming": lambda limit, window_ns, phase_ns: several_counters(
         sliding_log(limit, window_ns), 2, phase_ns, sticky=False
     ),
+    "a window that the last admission starts anew": lambda limit, window_ns, _: first_hit(
+        limit, window_ns, pushed_by=(True,), pushed_from=limit
+    ),
+    "a window that admissions push on once half is used": lambda limit, window_ns, _: first_hit(
+        limit, window_ns, pushed_by=(True,), pushed_from=limit // 2 + 1
+    ),
+    "a log that forgets all once it was full": lambda *of: forgetting_log(*of, full=True),
+    "a log that forgets all unless it was full": lambda *of: forgetting_log(*of, full=False),
+    "a chain of windows that ends when idle": lambda *of: first_hit(*of, chained=True, ends=True),
 }
 """Limiters that are in no list, and those that are no policy."""
 

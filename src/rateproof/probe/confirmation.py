@@ -210,7 +210,7 @@ def schedules_for(
     width_ns: int,
     most_requests: int,
     most_ns: int,
-    first: bool,
+    first: Sequence[Steps],
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
 
@@ -222,14 +222,14 @@ def schedules_for(
         width_ns: how closely the instant of a decision will be known.
         most_requests: in all.
         most_ns: how long the round may take.
-        first: no key that every name has to stand was sent.
+        first: the keys that every name has to stand, unless they were sent.
 
     As long as something else is possible, that comes first.
     """
     limit, window_ns = kind.limit, window_of(kind)
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
     chosen: list[Steps] = []
-    for steps in always(kind) if first else ():
+    for steps in first:
         if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
             chosen.append(steps)
             most_requests -= _requests(steps)
@@ -353,7 +353,8 @@ def _count(told: _Told, need: dict[_Rival, int]) -> int:
 def always(kind: Kind) -> list[Steps]:
     """Keys that every name has to stand."""
     limit, window_ns = kind.family.at_first or kind.limit, window_of(kind)
-    return [_busy(limit, window_ns), _late(limit, window_ns)]
+    late = _late(limit, window_ns) if kind.family.forgets else _idle(limit, window_ns)
+    return [_busy(limit, window_ns), late, _partly(limit, window_ns)]
 
 
 def window_of(kind: Kind) -> int:
@@ -399,6 +400,17 @@ def _busy(limit: int, window_ns: int) -> Steps:
 def _late(limit: int, window_ns: int) -> Steps:
     """One alone, all others when it no longer counts, and more before those are back: what the first began may go on."""
     return (0, 1), (29 * window_ns // 20, limit), (9 * window_ns // 4, min(2, limit))
+
+
+def _idle(limit: int, window_ns: int) -> Steps:
+    """As late as that, but idle for windows first: what the first began may end."""
+    return (0, 1), (17 * window_ns // 5, limit), (21 * window_ns // 5, min(2, limit))
+
+
+def _partly(limit: int, window_ns: int) -> Steps:
+    """Never full before more than a window has gone by: who is may forget, or wait, by another rule."""
+    ones = tuple((part * window_ns // 5, 1) for part in (0, 3, 6))
+    return *ones, (29 * window_ns // 20, limit), (19 * window_ns // 10, min(2, limit))
 
 
 def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:

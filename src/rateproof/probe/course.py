@@ -224,7 +224,7 @@ class _Run:
         self._families = families
         self._end_ns = sender.now_ns() + budget.time_ns
         self._recovery = Recovery(0, 0, 0, 0, 0)
-        self._standing = 0, 0
+        self._standing: Kind | None = None
         self._first: tuple[Hit, list[Seen]] | None = None
         self._times: float = 1
         self._scattered = 0
@@ -499,7 +499,7 @@ class _Run:
         long = any(steps[-1][0] > most_ns for steps in schedules)
         if self._stood(kind) or long or requests > self._spare(_CLOSER):
             return []
-        self._standing = kind.limit, window_of(kind)
+        self._standing = kind
         return schedules
 
     def _send(self, schedules: Sequence[Steps], start_ns: int, window_ns: int) -> list[list[Seen]]:
@@ -553,7 +553,7 @@ class _Run:
                 start_ns += -(-late_ns // window_of(kind)) * window_of(kind)
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))
             if schedules and {*schedules} >= {*always(kind)}:
-                self._standing = (kind.limit, window_of(kind))
+                self._standing = kind
             histories = self._send(schedules, start_ns, window_of(kind)) if schedules else []
             again = self._reused(kind) if only else []
             if not histories and not again:
@@ -579,6 +579,9 @@ class _Run:
         self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
     ) -> list[Steps]:
         """The schedules of the next round, and some that tell more of the window."""
+        first = [] if self._stood(kind) else always(kind)
+        longest_ns = max((steps[-1][0] for steps in first), default=0)
+        most_ns = max(5 * window_of(kind) // 2 + _LEAST_ROUND_NS, longest_ns)
         schedules = schedules_for(
             proof,
             left,
@@ -586,8 +589,8 @@ class _Run:
             start_ns,
             width_ns=self._course.width_ns,
             most_requests=self._spare(_CONFIRMED) - self._reserved,
-            most_ns=min(self._end_ns - start_ns, 5 * window_of(kind) // 2 + _LEAST_ROUND_NS),
-            first=not self._stood(kind),
+            most_ns=min(self._end_ns - start_ns, most_ns),
+            first=first,
         )
         return schedules + self._closer(left, kind, start_ns, schedules)
 
@@ -618,8 +621,12 @@ class _Run:
 
     def _stood(self, kind: Kind) -> bool:
         """Tell if keys that every name has to stand were sent for such a limit and window."""
-        limit, window_ns = self._standing
-        return limit == kind.limit and 9 * window_of(kind) < 10 * window_ns < 13 * window_of(kind)
+        sent = self._standing
+        return (
+            sent is not None
+            and (sent.limit, sent.family.forgets) == (kind.limit, kind.family.forgets)
+            and 9 * window_of(kind) < 10 * window_of(sent) < 13 * window_of(kind)
+        )
 
     def _closer(
         self, left: Hypotheses, kind: Kind, start_ns: int, before: Sequence[Steps]

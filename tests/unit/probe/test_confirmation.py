@@ -102,7 +102,7 @@ def test_answers_that_are_alike_are_joined_and_no_others():
 
 
 def test_among_the_keys_are_20_denials_in_a_row_three_fillings_and_one_request_alone():
-    busy, late = always(KIND)
+    busy, late, _ = always(KIND)
     assert [count for _, count in busy] == [5, 10, 10, 5, 5]
     assert late[0] == (0, 1)
     assert late[1][0] > S

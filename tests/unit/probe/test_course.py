@@ -8,6 +8,7 @@ from proving import unknown
 from rateproof.probe.course import Budget, needed, run_course
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
+from tests.samples import quick_first
 
 S, MS = 1_000_000_000, 1_000_000
 NAMES = [family.name for family in FAMILIES]
@@ -78,6 +79,23 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
         families = [family for family in families if family.other != "tick"]
     limiter = simulated.make(name, 5, 13 * S // 10, 7 * S // 10)
     course, _ = _course(simulated, limiter, 2, families=families)
+    assert named_kind(course) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    quick_first(
+        [
+            "a window that the last admission starts anew",
+            "a window that admissions push on once half is used",
+            "a log that forgets all once it was full",
+            "a log that forgets all unless it was full",
+            "a chain of windows that ends when idle",
+        ]
+    ),
+)
+def test_what_a_key_does_that_is_not_full_or_idle_tells_limiters_apart(name, simulated):
+    course, _ = _course(simulated, unknown.UNKNOWN[name](5, S, 0), seed=1)
     assert named_kind(course) is None
 
 

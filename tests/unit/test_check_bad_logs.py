@@ -398,7 +398,7 @@ def test_a_first_line_without_an_end_is_refused_before_it_is_read(capsys, monkey
 
 
 def test_what_a_log_says_is_unreliable_is_shown(check, tmp_path):
-    told = "1 of 6 requests was late: latencies are unreliable, the verdict is not affected"
+    told = "1 of 6 requests was late: latencies are unreliable, counts and verdicts are not"
     log = [{"rateproof_log": 1, "warnings": [told, "\x1b[31m"]}, *SIX]
     code, out, _ = check(log)
     assert code == 1

@@ -100,9 +100,8 @@ def _held(held: Sequence[QuotaVerdict], unknown: int) -> str:
     if not all(map(_is_plain, held)):
         return f"{' and '.join(plain_quota(one.quota) for one in held)} held"
     known = not unknown and all(one.possible <= one.allowed for one in held)
-    certainly = "" if known else "certainly "
     most = " and ".join(f"{one.allowed:,} in {spaced(one.window_ns)}" for one in held)
-    return f"never {certainly}more than {most}"
+    return f"{'never' if known else 'no client certainly got'} more than {most}"
 
 
 def _power(held: Sequence[QuotaVerdict]) -> str:

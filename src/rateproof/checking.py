@@ -193,6 +193,8 @@ def _policy(given: Policy | None, noted: object) -> Policy:
         say(f"policy of the log: {named}")
     elif given is not None and named is not None and given != named:
         say(f"hint: the log was made for the policy '{named}', and is judged by '{given}'")
+    elif given is None:
+        say(f"policy: {DEFAULT_POLICY} (default)")
     return given or named or Policy.parse(DEFAULT_POLICY)
 
 

@@ -11,7 +11,7 @@ from rateproof.errors import InvalidArgument, RateproofError
 
 __all__ = ["active_core", "native", "required_native"]
 
-INSTALL = "install Rust (https://rustup.rs), then install rateproof anew"
+INSTALL = "`make env` builds it (needs Rust); elsewhere install rateproof anew"
 """The remedy where the native core is missing."""
 
 

@@ -25,6 +25,9 @@ DRIVER = textwrap.dedent(
     except RateproofError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     """
 )
 

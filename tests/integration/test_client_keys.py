@@ -92,14 +92,18 @@ def test_many_ctrl_cs_while_it_drains_cost_nothing(
     assert termios.tcgetattr(session.slave) == session.modes
 
 
-@pytest.mark.parametrize("leaving", ["\x04", "\x03"])
+@pytest.mark.parametrize(
+    ("leaving", "code", "said"),
+    [("\x04", 64, "error: no number of clients"), ("\x03", 130, "interrupted")],
+)
 def test_leaving_at_the_question_ends_it_without_a_request(
-    serve: Callable[..., str], terminal: Callable[..., Terminal], leaving: str
+    serve: Callable[..., str], terminal: Callable[..., Terminal], leaving: str, code: int, said: str
 ) -> None:
     session = terminal(f"url={serve()!r}")
     session.expect(re.escape("How many clients? "))
     session.type(leaving)
-    assert session.end() == (0, "")
+    assert session.end() == (code, "")
+    assert said in session.screen
     assert "Traceback" not in session.screen
 
 

@@ -95,7 +95,7 @@ def test_what_may_have_been_too_many_is_not_said_never_to_have_been():
     """Six admissions may lie within 5 s, by when they were decided: they need not."""
     rows = [(0, 200), *((4_999, 200) for _ in range(4)), (5_000, 200), *((5_000, 429),) * 4]
     (line,) = answer(told(rows, took_ms=2))
-    assert line.startswith("CONSISTENT: never certainly more than 5 in 5 s in 10 requests")
+    assert line.startswith("CONSISTENT: no client certainly got more than 5 in 5 s in 10 requests")
 
 
 def test_each_quota_has_a_line_of_its_own():
@@ -136,7 +136,7 @@ def test_requests_that_were_lost_may_have_been_let_through():
     )
     log.append(replace(lost, done_ns=60_000 * MS))
     (line,) = answer(judge(log, Policy.parse("5 per 5s")))
-    assert line.startswith("CONSISTENT: never certainly more than 5 in 5 s in 36 requests")
+    assert line.startswith("CONSISTENT: no client certainly got more than 5 in 5 s in 36 requests")
 
 
 def test_a_stop_excuses_only_what_a_stop_can_cause():

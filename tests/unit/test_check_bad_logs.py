@@ -63,6 +63,22 @@ def test_a_column_that_is_missing_is_named_with_what_is_needed(check, missing, k
     assert "key, sent_ns, received_ns, status" in err
 
 
+@pytest.mark.parametrize("kind", ["lines", "table"])
+def test_several_columns_that_are_missing_are_named_together(check, kind):
+    whole = [{name: row[name] for name in ("key", "sent_ns")} for row in SIX]
+    log = whole if kind == "lines" else pa.Table.from_pylist(whole)
+    code, _, err = check(log, name="log.jsonl" if kind == "lines" else "log.parquet")
+    assert code == 65
+    assert "columns received_ns, status are missing" in err
+
+
+def test_a_time_that_is_no_whole_number_is_told_what_it_should_be(check):
+    code, _, err = check([{**ROW, "sent_ns": 0.5}])
+    assert code == 65
+    assert "sent_ns is 0.5" in err
+    assert "sent_ns holds whole nanoseconds" in err
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -382,7 +398,7 @@ def test_a_first_line_without_an_end_is_refused_before_it_is_read(capsys, monkey
 
 
 def test_what_a_log_says_is_unreliable_is_shown(check, tmp_path):
-    told = "1 of 6 requests was late: latencies are unreliable, the verdict is not affected"
+    told = "1 of 6 requests was late: latencies are unreliable, counts and verdicts are not"
     log = [{"rateproof_log": 1, "warnings": [told, "\x1b[31m"]}, *SIX]
     code, out, _ = check(log)
     assert code == 1

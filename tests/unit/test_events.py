@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import re
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -160,7 +161,7 @@ LINE = json.dumps({"key": "a", "sent_ns": 1, "received_ns": 2, "status": 200})
         (LINE + "\n" + LINE[:20], "line 2 is cut off"),
         (LINE[:20] + "\n" + LINE + "\n", "line 1 is not JSON"),
         ("[1, 2]\n", "line 1 is not a JSON object"),
-        ('{"level": "info", "msg": "hello"}\n', "column key, sent_ns, received_ns, status"),
+        ('{"level": "info", "msg": "hello"}\n', "columns key, sent_ns, received_ns, status are"),
         ('{"rateproof_log": 99}\n', "unknown version"),
         (LINE.replace("200", '"ok"') + "\n", "status is 'ok'"),
         (LINE.replace("200", "true") + "\n", "status is True"),
@@ -255,7 +256,7 @@ def test_a_parquet_file_that_is_cut_empty_or_foreign_is_no_log(tmp_path):
     with pytest.raises(LogError, match="has no events"):
         read_log(path)
     pa.parquet.write_table(pa.table({"x": [1, 2]}), path)
-    with pytest.raises(LogError, match="has no column key, sent_ns, received_ns, status"):
+    with pytest.raises(LogError, match="columns key, sent_ns, received_ns, status are missing"):
         read_log(path)
 
 
@@ -291,6 +292,20 @@ def test_a_full_disk_is_said_and_not_swallowed(tmp_path, suffix):
     path.symlink_to("/dev/full")
     with pytest.raises(CannotWrite, match="cannot write the log"):
         write(path, [EVENT] * 1000)
+
+
+def test_without_pyarrow_the_hint_is_a_package_that_there_is(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InvalidArgument) as refused:
+        open_log_writer(tmp_path / "log.parquet", {})
+    assert refused.value.hint == "pip install pyarrow, or name the log *.jsonl"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_log_in_a_folder_that_is_not_there_hints_at_it(tmp_path, suffix):
+    with pytest.raises(CannotWrite) as refused:
+        open_log_writer(tmp_path / "none" / f"log.{suffix}", {})
+    assert refused.value.hint == f"make the folder {tmp_path / 'none'} first"
 
 
 def test_times_of_another_tool_are_read_as_nanoseconds(tmp_path):

@@ -104,7 +104,7 @@ def _extras() -> Iterator[Finding]:
                 lacking.append(package)
         if lacking:
             said = f"no {', '.join(lacking)}; for {purpose}"
-            yield Finding(extra, "missing", said, f"pip install 'rateproof[{extra}]'")
+            yield Finding(extra, "missing", said, f"pip install {' '.join(lacking)}")
         else:
             yield Finding(extra, "ok", f"{', '.join(found)}; for {purpose}")
 

@@ -46,7 +46,11 @@ def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
         if Path(path).suffix == ".parquet":
             return ParquetWriter(Path(path), metadata)
     except OSError as error:
-        raise CannotWrite(f"cannot write the log {name}: {error.strerror}") from error
+        folder = Path(path).parent
+        hint = "name a file that can be written"
+        if not folder.is_dir():
+            hint = f"make the folder {printable(str(folder))} first"
+        raise CannotWrite(f"cannot write the log {name}: {error.strerror}", hint) from error
     raise InvalidArgument(f"{str(path)!r} is not the name of a log", _FORM)
 
 

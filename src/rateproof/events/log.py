@@ -21,6 +21,7 @@ __all__ = [
     "UNKNOWN",
     "Event",
     "EventLog",
+    "absent",
     "outcome_of",
 ]
 
@@ -49,6 +50,12 @@ def outcome_of(status: int | None, rejected: Iterable[int] = REJECTED_STATUSES) 
     if status in rejected:
         return REJECTED
     return UNKNOWN if status >= 500 or status == _REQUEST_TIMEOUT else ADMITTED
+
+
+def absent(names: Sequence[str]) -> str:
+    """The statement that columns are missing."""
+    many = len(names) > 1
+    return f"column{'s' * many} {', '.join(names)} {'are' if many else 'is'} missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +171,7 @@ class EventLog:
         unknown = [name for name in columns if name not in COLUMNS]
         missing = [name for name in _FIELDS if name not in columns and name not in DEFAULTS]
         if unknown or missing:
-            problem = f"no column {unknown[0]!r}" if unknown else f"{', '.join(missing)} is missing"
+            problem = f"no column {unknown[0]!r}" if unknown else absent(missing)
             raise InvalidArgument(f"a log of columns: {problem}", f"columns: {', '.join(COLUMNS)}")
         log = cls({} if metadata is None else dict(metadata))
         for name in COLUMNS:

@@ -44,7 +44,7 @@ def require_pyarrow() -> Any:
     except ImportError as error:
         raise InvalidArgument(
             "Parquet needs pyarrow, which is not installed",
-            "pip install 'rateproof[load]', or name the log *.jsonl",
+            "pip install pyarrow, or name the log *.jsonl",
         ) from error
     return pa
 

@@ -21,6 +21,7 @@ from rateproof.events.log import (
     TEXT,
     UNKNOWN,
     EventLog,
+    absent,
     outcome_of,
 )
 from rateproof.events.metadata import add_metadata
@@ -90,7 +91,7 @@ def _read(pa: Any, file: Any, path: str) -> EventLog:
     missing = [name for name in REQUIRED if name not in schema.names]
     if missing:
         raise LogError(
-            f"{path} has no column {', '.join(missing)}",
+            f"{path}: {absent(missing)}",
             f"a log needs {', '.join(REQUIRED)}",
         )
     given = {

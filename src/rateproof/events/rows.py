@@ -11,6 +11,7 @@ from rateproof.errors import InvalidArgument, LogError, told_by
 from rateproof.events.columns import NULL
 from rateproof.events.log import (
     ADMITTED,
+    BINARY,
     COLUMNS,
     DEFAULTS,
     FLOAT,
@@ -22,12 +23,15 @@ from rateproof.events.log import (
     UNKNOWN,
     Event,
     EventLog,
+    absent,
     outcome_of,
 )
 
 __all__ = ["ROW_FORM", "json_object", "table_of"]
 
 ROW_FORM = f"each line is a JSON object with at least {', '.join(REQUIRED)}"
+
+_HELD = {INT: "whole numbers", FLOAT: "numbers", TEXT: "text", BINARY: "bytes"}
 
 
 def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
@@ -140,7 +144,7 @@ def _event_of(row: dict[str, Any], rejected: Collection[int]) -> Event:
         row["key"] = row["key"].encode("utf-8", "surrogatepass")
     missing = [name for name in REQUIRED if name not in row]
     if missing:
-        raise LogError(f"column {', '.join(missing)} is missing", ROW_FORM)
+        raise LogError(absent(missing), ROW_FORM)
     values = {name: _checked(name, row[name]) for name in COLUMNS if row.get(name) is not None}
     for name in ("received_ns", "status"):
         values.setdefault(name, None)
@@ -164,5 +168,6 @@ def _checked(name: str, value: Any) -> Any:
     else:
         fits = isinstance(value, str if kind == TEXT else bytes)
     if not fits:
-        raise LogError(f"{name} is {value!r}", f"{name} holds {kind}")
+        held = "whole nanoseconds" if name.endswith("_ns") else _HELD[kind]
+        raise LogError(f"{name} is {value!r}", f"{name} holds {held}")
     return value

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
-from rateproof.options.declared import JUDGING, LENGTH, REQUEST, UNDER_TEST, VERBS
+from rateproof.options.declared import JUDGING, LENGTH, OUTPUT, REQUEST, UNDER_TEST, VERBS
 from rateproof.simulate.request import shown_header
 
 __all__ = ["command_line", "repeat_command", "started"]
@@ -100,6 +100,8 @@ def repeat_command(
     """
     words = [*_tester(), settings.target.url, "--policy", str(settings.policy)]
     groups = VERBS["test"].groups
+    (out,) = (option for option in groups[OUTPUT] if option.name == "out")
+    words += out.words(settings.out)
     for option in (*groups[REQUEST], *groups[JUDGING], *groups[UNDER_TEST]):
         if option.name not in _ELSEWHERE:
             words += option.words(getattr(settings, option.inside))

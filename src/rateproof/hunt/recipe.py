@@ -175,11 +175,11 @@ class Recipe:
         return options
 
     def __str__(self) -> str:
-        text = str(self.schedule)
+        text = self.schedule.told
         if self.connections > 1:
             text += f"; on {self.connections} connections"
         if self.others is not None:
-            text += f"; meanwhile other clients: {self.others}"
+            text += f"; meanwhile other clients: {self.others.told}"
         if self.phase is not None:
             window = format_seconds(self.phase.of_ns)
             text += f"; from Unix time modulo {window} = {format_seconds(self.phase.at_ns)} on"

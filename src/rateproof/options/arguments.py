@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from rateproof.errors import InvalidArgument
 from rateproof.options.declared import VERBS, Verb
-from rateproof.options.kinds import Option
+from rateproof.options.kinds import Option, near
 from rateproof.options.sources import Sources
 from rateproof.output import emit
 
@@ -69,7 +69,15 @@ def _joined(argv: Sequence[str], verb: Verb) -> list[str]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InvalidArgument(message, f"{self.prog} --help")
+        start = "python " if self.prog.endswith(".py") else ""
+        _, _, strange = message.partition("unrecognized arguments: ")
+        first = strange.partition(" ")[0].partition("=")[0]
+        hint = near(first, self._flags(), 0.75)  # the dashes are alike in all
+        raise InvalidArgument(message, hint or f"{start}{self.prog} --help")
+
+    def _flags(self) -> list[str]:
+        shown = [each for each in self._actions if each.help != argparse.SUPPRESS]
+        return [flag for each in shown for flag in each.option_strings]
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -51,6 +51,7 @@ _RATE = number(0, 1e6, open_below=True, of="requests a second")
 # CONNECT asks for no resource. RFC 9110 section 9.1 tells methods apart by case; Requests does not,
 # so small letters are out.
 _METHOD = r"(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"
+_TO_WRITE_FORM = "query:NAME, header:NAME or cookie:NAME"
 _PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'"
 
 
@@ -136,7 +137,10 @@ def _codes(text: str) -> list[int]:
 
 
 def _to_write(text: str) -> KeySpec:
-    key = KeySpec.parse(text)
+    try:
+        key = KeySpec.parse(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message, _TO_WRITE_FORM) from None
     _ = key.writable
     return key
 
@@ -168,7 +172,7 @@ KEY: Final = text(
 )
 KEY_TO_WRITE: Final = text(
     _to_write,
-    form="query:NAME, header:NAME or cookie:NAME",
+    form=_TO_WRITE_FORM,
     metavar="KEY",
     pattern=r"(query|header|cookie):[A-Za-z0-9!#$%&'*.^_`~-]",
 )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -54,6 +54,16 @@ def mismatch(value: Any, expected: str) -> InvalidArgument:
     return InvalidArgument(
         f"{value!r:.{_LONGEST}} is {_TYPES.get(type(value), 'a date or time')}, not {expected}"
     )
+
+
+def near(name: Any, names: Iterable[str], likeness: float = 0.6) -> str | None:
+    """A hint at the name that was probably meant."""
+    from difflib import get_close_matches  # only where something is wrong
+
+    if not isinstance(name, str):
+        return None
+    found = get_close_matches(name.lower(), list(names), 1, likeness)
+    return f"did you mean {found[0]}?" if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """Reads a TOML file as its section says, and names every mistake in it with its line."""
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, mismatch
+from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, mismatch, near
 from rateproof.options.lines import Path as Place
 from rateproof.options.lines import line_of, lines_of, write_path
 
@@ -47,7 +46,8 @@ class Reader:
                 content = file.read(_MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise InvalidArgument(f"cannot read {self._name}: {reason}", self._guide) from None
+            hint = "name a TOML file that can be read"
+            raise InvalidArgument(f"cannot read {self._name}: {reason}", hint) from None
         if len(content) > _MAX_BYTES:
             raise InvalidArgument(f"{self._name} is above 4 MiB", self._guide)
         try:
@@ -155,7 +155,7 @@ class Reader:
         if isinstance(tag, str) and tag in kind.variants:
             return tag
         names = f"one of {', '.join(kind.variants)}"
-        what = f"{tag!r:.64} is unknown ({_near(tag, kind.variants) or names})"
+        what = f"{tag!r:.64} is unknown ({near(tag, kind.variants) or names})"
         if tag is None:
             what = f"is missing ({names})"
         self._errors.append(((*place, kind.tag), what))
@@ -178,12 +178,4 @@ def _unknown(name: str, kind: Section, options: Mapping[str, Option], tag: str |
     if owners:
         return f"is not a key of {tag} (of {', '.join(owners)})"
     names = [*options, *([kind.tag] if kind.tag else [])]
-    return f"{_UNKNOWN} ({_near(name, names) or 'one of ' + ', '.join(sorted(names))})"
-
-
-def _near(name: Any, names: Iterable[str]) -> str | None:
-    """A hint at the name that was probably meant."""
-    if not isinstance(name, str):
-        return None
-    found = get_close_matches(name.lower(), list(names), n=1)
-    return f"did you mean {found[0]}?" if found else None
+    return f"{_UNKNOWN} ({near(name, names) or 'one of ' + ', '.join(sorted(names))})"

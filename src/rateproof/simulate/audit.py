@@ -3,6 +3,7 @@
 from typing import Any
 
 from rateproof.simulate.histogram import Histogram
+from rateproof.units import SECOND_NS, counted
 
 __all__ = ["Audit", "judgement"]
 
@@ -12,7 +13,7 @@ SATURATED = 0.9
 _LAGS = ("lag", "own_lag")
 _RANKS = ((50, "p50"), (99, "p99"), (100, "max"))
 _MS = 1e6
-_AFFECTED = "latencies are unreliable, the verdict is not affected"
+_AFFECTED = "latencies are unreliable, counts and verdicts are not"
 
 
 class Audit:
@@ -131,7 +132,9 @@ def judgement(audit: dict[str, Any], tolerance_ns: int) -> dict[str, Any]:
         reasons.append("events came faster than their reader took them: the run was ended")
     warnings += [*_late(audit, tolerance_ns), *_stood_still(audit)]
     if audit["dropped"]:
-        remarks.append(f"{audit['dropped']} requests were due before the end and never sent")
+        dropped = counted(audit["dropped"], "request")
+        were = "was" if audit["dropped"] == 1 else "were"
+        remarks.append(f"{dropped} {were} due before the end and never sent")
     if audit["cpu_share"] > SATURATED:
         told = f"the generator used {audit['cpu_share'] * 100:.0f} % of a core"
         (reasons or warnings or remarks).append(told)
@@ -153,8 +156,12 @@ def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
     told = f"this machine sent {late} of {due} requests late"
     if audit.get("waited", 0) * 2 >= late:
         return [f"{told}: they waited for one of the connections that max_connections allows"]
-    lag = f"more than {tolerance_ns / _MS:g} ms, 1 of 100 {own_ns / _MS:.1f} ms or more"
+    lag = f"more than {tolerance_ns / _MS:g} ms; slowest 1 %: {_time(own_ns)} or more"
     return [f"{told} ({lag}): {_AFFECTED}"]
+
+
+def _time(ns: int) -> str:
+    return f"{ns / _MS:.1f} ms" if ns < SECOND_NS else f"{ns / SECOND_NS:.1f} s"
 
 
 def _stood_still(audit: dict[str, Any]) -> list[str]:
@@ -163,5 +170,5 @@ def _stood_still(audit: dict[str, Any]) -> list[str]:
     if stalls < 2 or stalled_ns * 100 <= audit.get("wall_ns", 0):
         return []
     most_ns = audit["stall_max_ns"]
-    told = f"{stalls} times, {stalled_ns / _MS:.1f} ms in all, up to {most_ns / _MS:.1f} ms"
+    told = f"{stalls} times, {_time(stalled_ns)} in all, up to {_time(most_ns)}"
     return [f"this machine stood still ({told}) and read answers late: {_AFFECTED}"]

@@ -50,7 +50,10 @@ def has_terminal() -> bool:
 
 def confirm(question: str) -> bool:
     """Ask yes or no; anything but y or yes, the end of input and Ctrl-C are a no."""
-    answer = ask(f"{question} [y/N] ")
+    try:
+        answer = ask(f"{question} [y/N] ")
+    except KeyboardInterrupt:
+        return False
     return answer is not None and answer.strip().lower() in {"y", "yes"}
 
 
@@ -58,14 +61,20 @@ def ask(prompt: str) -> str | None:
     """Ask on stderr for a line.
 
     Returns:
-        None at the end of input and on Ctrl-C.
+        None at the end of input.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, with the line on the screen ended.
     """
     say(prompt, end="")
     try:
         line = sys.stdin.readline()
-    except (KeyboardInterrupt, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
         say()
-        return None if isinstance(error, KeyboardInterrupt) else "\N{REPLACEMENT CHARACTER}"
+        return "\N{REPLACEMENT CHARACTER}"
+    except KeyboardInterrupt:
+        say()
+        raise
     if not line:
         say()
         return None

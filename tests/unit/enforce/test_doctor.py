@@ -49,7 +49,7 @@ def test_a_package_that_is_missing_is_no_fault_and_named(found, monkeypatch):
         "redis",
         "missing",
         "no no-such-package; for redis:// stores",
-        "pip install 'rateproof[redis]'",
+        "pip install no-such-package",
     )
 
 

@@ -93,6 +93,11 @@ def test_it_says_no_more_than_it_must(settings_of):
     )
 
 
+def test_it_writes_where_what_found_it_wrote(settings_of):
+    before = settings_of([*DEFAULTS, "--out", "a folder"])
+    assert settings_of(repeat_command(before, RECIPE)[2:]).out == before.out
+
+
 def test_the_iterations_that_fill_quotas_are_the_same_again(settings_of):
     command = repeat_command(settings_of(["--outer-time", "10m"]), None, iterations=4)
     assert command[command.index("--outer-time") + 1] == "10m"

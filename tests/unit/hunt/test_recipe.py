@@ -54,6 +54,24 @@ def test_it_makes_a_scenario_of_one_client_and_the_others(recipe):
     assert sent == recipe.other_clients
 
 
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        ("20 at 0s, 20 at 0.25s, 20 at 0.5s, 20 at 0.75s", "20 every 0.25 s, 4 times"),
+        ("1 at 0s, 1 at 1s, 1 at 2s", "1 at 0 s, 1 at 1 s, 1 at 2 s"),
+        (
+            "3 at 0s, 2 at 1s, 2 at 2s, 2 at 3s, 2 at 4s",
+            "3 at 0 s, 2 every 1 s from 1 s on, 4 times",
+        ),
+        ("1 at 0s, 1 at 1s, 1 at 2s, 1 at 3s, 5 at 4s", "1 every 1 s, 4 times, 5 at 4 s"),
+    ],
+)
+def test_equal_steps_are_told_together_and_repeated_one_by_one(schedule, told):
+    recipe = Recipe(Schedule.parse(schedule))
+    assert str(recipe) == told
+    assert Schedule.parse(recipe.options()[1]) == recipe.schedule
+
+
 def test_every_other_client_has_a_name_of_its_own():
     recipe = Recipe(Schedule(((0, 1), (SECOND, 1))), others=Schedule(((5, 37),)))
     scenario = Scenario(target=TARGET, groups=tuple(recipe.crowd()), seed=1)

@@ -96,7 +96,7 @@ def test_only_serve_looks_at_the_environment(verb):
 
 @pytest.mark.parametrize(
     "argv",
-    [["test", "--nope"], ["check", "log", "-z"], ["simulate", "a", "b"], ["serve", "--prot", "1"]],
+    [["test", "--nope"], ["check", "log", "-z"], ["simulate", "a", "b"], ["serve", "--colour=1"]],
 )
 def test_what_no_verb_has_hints_at_the_help_as_it_was_started(argv):
     with pytest.raises(InvalidArgument) as refused:
@@ -104,7 +104,7 @@ def test_what_no_verb_has_hints_at_the_help_as_it_was_started(argv):
     assert refused.value.hint == f"rateproof {argv[0]} --help"
     with pytest.raises(InvalidArgument) as refused:
         parse(argv, "program.py")
-    assert refused.value.hint == "program.py --help"
+    assert refused.value.hint == "python program.py --help"
 
 
 def test_a_short_flag_is_its_long_one():

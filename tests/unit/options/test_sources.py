@@ -236,8 +236,9 @@ def test_a_file_that_is_not_text_is_named(tmp_path):
 
 @pytest.mark.parametrize("path", ["/nowhere/server.toml", "/"])
 def test_a_file_that_cannot_be_read_is_named(path):
-    with pytest.raises(InvalidArgument, match=f"cannot read settings '{path}'"):
+    with pytest.raises(InvalidArgument, match=f"cannot read settings '{path}'") as refused:
         Settings({}, {"RATEPROOF_CONFIG": path}).read()
+    assert refused.value.hint == "name a TOML file that can be read"
 
 
 def test_the_file_is_read_anew_and_flags_stay(tmp_path):

@@ -188,7 +188,7 @@ def test_check_lists_a_line_for_each_key(tmp_path, capsys):
         "'full'",
         "'idle'",
     ]
-    assert said.err.startswith("VIOLATED: 6 let through")
+    assert said.err.startswith("policy: 5 per 5s (default)\nVIOLATED: 6 let through")
     assert cli.main(["check", str(path), "--by-key", "--json"]) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["key"] for row in rows] == ["'over'", "'nearer'", "'near'", "'full'", "'idle'"]

@@ -84,7 +84,7 @@ def test_no_lateness_makes_a_run_invalid():
     assert said(figures, "valid") is True
     assert len(said(figures, "warnings")) == 2
     for warning in said(figures, "warnings"):
-        assert warning.endswith(": latencies are unreliable, the verdict is not affected")
+        assert warning.endswith(": latencies are unreliable, counts and verdicts are not")
 
 
 def test_the_tolerance_itself_is_tolerated():
@@ -102,6 +102,8 @@ def test_requests_dropped_since_the_server_was_busy_are_told_and_do_not_warn():
     figures = audited([MS] * 10, dropped=[(90, None)])
     assert said(figures, "warnings") == []
     assert said(figures, "remarks") == ["90 requests were due before the end and never sent"]
+    one = audited([MS] * 10, dropped=[(1, None)])
+    assert said(one, "remarks") == ["1 request was due before the end and never sent"]
 
 
 def test_a_full_core_is_a_remark_while_the_schedule_holds_and_a_cause_when_it_does_not():
@@ -115,7 +117,7 @@ def test_a_full_core_is_a_remark_while_the_schedule_holds_and_a_cause_when_it_do
 def test_the_warning_names_the_figures():
     (warning,) = said(audited([25 * MS] * 3 + [MS]), "warnings")
     assert warning.startswith(
-        "this machine sent 3 of 4 requests late (more than 10 ms, 1 of 100 25.0 ms or more): "
+        "this machine sent 3 of 4 requests late (more than 10 ms; slowest 1 %: 25.0 ms or more): "
     )
 
 
@@ -150,9 +152,14 @@ def test_a_generator_that_stands_still_for_more_than_a_hundredth_spoils_latencie
     told = (
         f"this machine stood still ({len(turns)} times, {sum(turns) / MS:.1f} ms in all, up to "
         f"{max(turns) / MS:.1f} ms) and read answers late: "
-        "latencies are unreliable, the verdict is not affected"
+        "latencies are unreliable, counts and verdicts are not"
     )
     assert said(figures, "warnings") == ([told] if warned else [])
+
+
+def test_a_long_standstill_is_told_in_seconds():
+    figures = audited([MS] * 100, turns=[1240 * MS] * 2) | {"wall_ns": 10 * 10**9}
+    assert "(2 times, 2.5 s in all, up to 1.2 s)" in said(figures, "warnings")[0]
 
 
 @pytest.mark.parametrize(("unsent", "valid"), [(2, True), (3, False)])

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from rateproof.clock import ManualClock
+from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
 from rateproof.simulate.client.console import Attention, ask_clients
 from rateproof.simulate.client.figures import Figures
@@ -35,12 +36,15 @@ def test_the_question_is_asked_again_until_the_answer_is_a_number(
     assert "\x1b" not in err  # what was typed does not act on the terminal
 
 
-@pytest.mark.parametrize("stdin", [io.StringIO(""), Interrupted()])
+@pytest.mark.parametrize(
+    ("stdin", "raised"), [(io.StringIO(""), InvalidArgument), (Interrupted(), KeyboardInterrupt)]
+)
 def test_the_end_of_input_and_ctrl_c_are_no_answer(
-    monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO
+    monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO, raised: type[BaseException]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert ask_clients() is None
+    with pytest.raises(raised):
+        ask_clients()
     assert confirm("Sure?") is False
 
 

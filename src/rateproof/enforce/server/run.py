@@ -123,7 +123,7 @@ def _announce(settings: ServerSettings) -> None:
     core, count = active_core(), settings.worker_count
     url = url_of(settings.host, settings.port)
     forgiving = " and keeps its counts in one worker's memory, so that a restart forgives them"
-    slow = f"WARNING: the python core is slow{forgiving * (settings.store is None)}: {INSTALL}\n"
+    slow = f"WARNING: the python core is slow{forgiving * (settings.store is None)}, unlike the native core: {INSTALL}\n"
     banner = (
         f"rateproof {__version__} ({core} core): {settings.policy} per {settings.key}, "
         f"{count} worker{'s' * (count > 1)}, listening at {url}"

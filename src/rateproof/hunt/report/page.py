@@ -34,7 +34,7 @@ __all__ = ["NAME", "HtmlReport", "page", "require_jinja", "write_page"]
 
 NAME = "test_report.html"
 
-_HINT = "pip install jinja2, or 'rateproof[report]'"
+_HINT = "pip install jinja2"
 _MARKS: Final = {CONSISTENT: "✓", VIOLATED: "✗", INCONCLUSIVE: "?"}
 _MEANINGS: Final = {
     CONSISTENT: "Everything that was seen can be explained by a limiter that keeps the policy.",

@@ -72,7 +72,9 @@ class Console(Reporter):
         if self._totals.failed is None:
             self._emit("totals", self._totals.to_json() | {"own_server": self._own})
             if not self._json:
-                emit("\n".join([self._totals.describe(), *self._totals.answer]), sentences=True)
+                seen = self._totals.iterations == 1 and columns(sys.stdout) and columns(sys.stderr)
+                totals = self._totals.describe(found=not seen)
+                emit("\n".join([totals, *self._totals.answer]), sentences=True)
 
     def _emit(self, what: str, data: dict[str, Any]) -> None:
         if self._json:
@@ -131,7 +133,8 @@ class SummaryFile(Reporter):
 
     def end(self) -> None:
         """See `Reporter`."""
-        self.append("\n".join([*self._totals.answer, self._totals.describe()]))
+        totals = self._totals.describe(found=self._totals.iterations != 1)
+        self.append("\n".join([*self._totals.answer, totals]))
 
     def __enter__(self) -> Self:
         return self

@@ -163,8 +163,9 @@ class Totals:
             first = f"CRASHED: the server crashed ({counted_kinds(self.crashes)}); {first}"
         return (first, *rest)
 
-    def describe(self) -> str:
-        """The totals as text."""
+    def describe(self, *, found: bool = True) -> str:
+        """The totals as text; with the schedules that were found, or without where they stand already."""
+        findings: list[Reproduction | Worst] = [*self.reproductions, *self.worst] if found else []
         return "\n  ".join(
             [
                 f"total of {counted(self.iterations, 'iteration')}",
@@ -176,8 +177,7 @@ class Totals:
                 f"verdict   {self.verdict}",
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *self._forgetting(),
-                *(line for each in self.reproductions for line in each.describe().splitlines()),
-                *(line for each in self.worst for line in each.describe().splitlines()),
+                *(line for each in findings for line in each.describe().splitlines()),
                 *([] if self.failed is None else [f"failed    {self.failed}"]),
             ]
         )

@@ -69,5 +69,10 @@ class Schedule:
             now_ns = at_ns
         return compiled(*parts)
 
+    @property
+    def told(self) -> str:
+        """The text for people; shorter than `str`, which can be read again."""
+        return Timetable.of(self.steps).told
+
     def __str__(self) -> str:
         return str(self.steps)

@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any, Self
 
+from rateproof.errors import InvalidArgument
 from rateproof.output import say
 from rateproof.simulate.consent import ask
 from rateproof.simulate.control import Control
@@ -40,16 +41,17 @@ _AGAIN_NS = 500_000_000
 _FORM = f"a whole number from 1 to {MAX_CLIENTS}"
 
 
-def ask_clients() -> int | None:
+def ask_clients() -> int:
     """Ask for the number of clients until it is one.
 
-    Returns:
-        None at the end of input or on Ctrl-C: nobody wants to run anything.
+    Raises:
+        InvalidArgument: the input ended, as by Ctrl-D.
+        KeyboardInterrupt: on Ctrl-C.
     """
     while True:
         answer = ask("How many clients? ")
         if answer is None:
-            return None
+            raise InvalidArgument("no number of clients", f"--clients: {_FORM}")
         text = answer.strip()
         if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_CLIENTS:
             return int(text)

@@ -54,14 +54,16 @@ def run_client(settings: ClientSettings) -> int:
     """Run clients until a key press, Ctrl-C, SIGTERM, SIGHUP or the end of the scenario.
 
     Progress goes to stderr, the summary to stdout (to stderr when the log is
-    `-`). Stopping is the normal end, and so is leaving at a question. A run
+    `-`). Stopping is the normal end, and so is a no to the question. A run
     that fails midway is summed up as far as it came before its error is raised.
 
     Returns:
         The exit code: 0.
 
     Raises:
-        InvalidArgument: a value out of bounds, a package missing, or nobody to ask.
+        InvalidArgument: a value out of bounds, a package missing, nobody to ask, or no
+            answer to how many clients.
+        KeyboardInterrupt: Ctrl-C before the run began.
         Unreachable: nothing answers at the URL.
         CannotWrite: the log cannot be written.
     """
@@ -69,13 +71,11 @@ def run_client(settings: ClientSettings) -> int:
     if settings.log == "-" and sys.stdout is None:
         raise CannotWrite("cannot write the log: standard output is closed")
     draft = settings.scenario()  # every value is checked before the first question
+    if not allow_target(draft.target, yes=settings.yes):
+        return 0
+    _require_answer(draft.target)
+    scenario = _complete(draft, settings)
     try:
-        if not allow_target(draft.target, yes=settings.yes):
-            return 0
-        _require_answer(draft.target)
-        scenario = _complete(draft, settings)
-        if scenario is None:
-            return 0
         viewed = not settings.plain and settings.log != "-" and can_view()
         with Attention(BOUND, terminal=not viewed) as attention:
             summary = Summary(scenario.client_count)
@@ -93,17 +93,15 @@ def run_client(settings: ClientSettings) -> int:
     return 0
 
 
-def _complete(draft: Scenario, settings: ClientSettings) -> Scenario | None:
-    """The scenario with its number of clients and its rate; None when nobody wants one."""
+def _complete(draft: Scenario, settings: ClientSettings) -> Scenario:
+    """The scenario with its number of clients and its rate."""
     groups = draft.groups
     if settings.asks_clients:
-        clients: int | None = DEFAULT_CLIENTS
+        clients = DEFAULT_CLIENTS
         if has_terminal():
             clients = ask_clients()
         else:
             say(f"no number of clients and no terminal to ask at: {DEFAULT_CLIENTS} clients")
-        if clients is None:
-            return None
         groups = settings.scenario(clients=clients).groups
     return replace(draft, groups=groups, max_rate=allowed_rate(draft.target, draft.max_rate))
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, NamedTuple, Self
 
 from rateproof.errors import InvalidArgument
@@ -15,6 +15,7 @@ _STEPS = whole(1, 10_000)
 _INSTANT = duration(0)
 _REQUESTS = whole(1, 1_000_000)
 _FORM = "a schedule reads like '1 at 0s, 4 at 4.9s, 2 at 5.1s'"
+_TOGETHER = 4  # fewer steps are told one by one
 _STEP = re.compile(r"\s*(\d{1,20})\s+at\s+(\S.*)", re.IGNORECASE | re.ASCII)
 
 
@@ -74,6 +75,39 @@ class Timetable(tuple[Timed, ...]):
 
     def __str__(self) -> str:
         return ", ".join(f"{step.requests} at {format_seconds(step.at_ns)}" for step in self)
+
+    @property
+    def told(self) -> str:
+        """The text for people: requests that come again and again at one distance are one part.
+
+        >>> Timetable.of((at, 20) for at in range(0, 5 * 10**9, 10**9)).told
+        '20 every 1 s, 5 times'
+        """
+        parts = []
+        first = 0
+        while first < len(self):
+            times = self._alike(first)
+            step = self[first]
+            if times < _TOGETHER:
+                times = 1
+                parts.append(f"{step.requests} at {format_seconds(step.at_ns)}")
+            else:
+                every = format_seconds(self[first + 1].at_ns - step.at_ns)
+                since = f" from {format_seconds(step.at_ns)} on" if step.at_ns else ""
+                parts.append(f"{step.requests} every {every}{since}, {times} times")
+            first += times
+        return ", ".join(parts)
+
+    def _alike(self, first: int) -> int:
+        """The number of steps from that one on with as many requests, at one distance."""
+        if first + 1 == len(self):
+            return 1
+        (at_ns, requests), (next_ns, _) = self[first : first + 2]
+        alike = takewhile(
+            lambda times: self[first + times] == (at_ns + times * (next_ns - at_ns), requests),
+            range(len(self) - first),
+        )
+        return sum(1 for _ in alike)
 
 
 def _parse_step(part: str, text: str) -> Timed:

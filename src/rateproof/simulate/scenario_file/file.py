@@ -96,9 +96,11 @@ class ScenarioFile:
         for name in told.keys() & {"clients", "connections"}:
             COUNT.hold(name, told[name])
         if len(self.groups) > 1:
-            names = ", ".join("rate" if name == "rate_per_s" else name for name in told)
+            names = ["--rate" if name == "rate_per_s" else f"--{name}" for name in told]
+            need = "needs" if len(names) == 1 else "need"
             raise InvalidArgument(
-                f"{names} with {str(self.path)!r}, which has {len(self.groups)} groups of clients",
+                f"{', '.join(names)} {need} a file of one group: {str(self.path)!r} has "
+                f"{len(self.groups)} groups",
                 "change the groups in the file",
             )
         return (self.groups[0].changed(**told),)

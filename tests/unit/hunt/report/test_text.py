@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from rateproof.errors import CannotWrite
+from rateproof.hunt.report import text
 from rateproof.hunt.report.text import NAME, Console, SummaryFile, describe
 from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.prove import CONSISTENT, VIOLATED, Verdict
 
 
@@ -95,7 +97,7 @@ def test_a_crash_is_never_behind_a_green_word(log_of, iteration_of):
 
 def test_what_is_unreliable_is_in_the_totals(log_of, iteration_of):
     log = log_of(*KEPT, rejected=[0.6])
-    log.metadata["warnings"] = ["latencies are unreliable, the verdict is not affected"]
+    log.metadata["warnings"] = ["latencies are unreliable, counts and verdicts are not"]
     totals = Totals()
     totals.add(iteration_of(log_of(*KEPT, rejected=[0.6])))
     totals.add(iteration_of(log, 2))
@@ -117,3 +119,25 @@ def test_a_log_that_will_be_dropped_is_told_as_such(log_of, iteration_of):
     held = iteration_of(log_of(*KEPT, rejected=[0.6]))
     assert describe(held, Path("log")).endswith("log       log (kept until 3 more hold)")
     assert describe(iteration_of(log_of(*BREACH)), Path("log")).endswith("log       log")
+
+
+def test_what_one_iteration_found_is_told_once_on_a_terminal_and_in_the_file(
+    log_of, iteration_of, subject, capsys, monkeypatch, tmp_path
+):
+    command = ["rateproof", "test"]
+    found = Reproduction("over-admission", None, Tries(0, 0), None, command)
+    iteration = iteration_of(log_of(*BREACH))
+    for width, times in ((None, 2), (100, 1)):  # redirected, each stream is whole
+        monkeypatch.setattr(text, "columns", lambda _, width=width: width)
+        totals = Totals()
+        with SummaryFile(tmp_path / str(width)) as file:
+            for reporter in (console := Console(json=False), file):
+                reporter.begin(subject, totals)
+            totals.add(iteration)
+            totals.reproductions.append(found)
+            for reporter in (console, file):
+                reporter.found(found, 1)
+                reporter.end()
+        said = capsys.readouterr()
+        assert (said.out + said.err).count("repeat    ") == times
+        assert (tmp_path / str(width) / NAME).read_text().count("repeat    ") == 1

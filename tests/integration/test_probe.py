@@ -2,14 +2,15 @@
 
 import json
 import random
+import re
 import signal
 import threading
+import time
 from collections import defaultdict
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from subprocess import DEVNULL
-from time import monotonic_ns
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -43,11 +44,29 @@ class Quota:
 
     def admits(self, key):
         with self.lock:
-            now_ns = monotonic_ns()
+            now_ns = time.monotonic_ns()
             live = [stamp for stamp in self.stamps[key] if stamp + self.window_ns > now_ns]
             admitted = len(live) < self.limit
             self.stamps[key] = [*live, now_ns] if admitted else live
             return admitted
+
+
+class Queue:
+    """A leaky queue for each key: one leaves it in each step, and so many wait at most."""
+
+    def __init__(self, step_ms, waiting):
+        self.step_ns, self.waiting = step_ms * MS, waiting
+        self.lock, self.free_ns = threading.Lock(), defaultdict(int)
+
+    def admits(self, key):
+        with self.lock:
+            now_ns = time.monotonic_ns()
+            turn_ns = max(now_ns, self.free_ns[key])
+            if turn_ns - now_ns > self.waiting * self.step_ns:
+                return False
+            self.free_ns[key] = turn_ns + self.step_ns
+        time.sleep((turn_ns - now_ns) / 10**9)
+        return True
 
 
 class Unlimited:
@@ -382,3 +401,11 @@ def test_a_window_of_flask_limiter_is_found_out(named, tmp_path, spawn, unused_p
     wait_for_port(port, process)
     text = named(f"http://127.0.0.1:{port}/")
     assert says(text.splitlines()[0], "first-hit-window 5 per 1s")
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_queue_is_named_by_delays_that_grow(named):
+    with serving(Queue(200, 5)) as url:
+        text = named(url)
+    assert re.match(r"leaky-queue 1 per (19|20)\d\S* burst 5 ", text), text

@@ -23,7 +23,7 @@ RUNS, ITERATIONS = 10, 8
 
 @pytest.fixture(autouse=True)
 def server_that_is_there(monkeypatch):
-    monkeypatch.setattr(Target, "answers", lambda _: True)
+    monkeypatch.setattr(Target, "accepts", lambda _: True)
 
 
 def hunted(limiter, seed, policy):

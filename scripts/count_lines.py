@@ -1,6 +1,6 @@
 """Count the lines of source: py, pyi, rs and lua in src and rust, by folder, without tests and fuzz.
 
-Left out of Rust are files named tests.rs or ..._tests.rs and what stands under `#[cfg(test)]` or
+Left out of Rust are folders named tests, files named tests.rs or ..._tests.rs and what stands under `#[cfg(test)]` or
 `#[cfg(all(test, ...))]`: a block, or the file of a module declared there. Give a commit to count that one.
 """
 
@@ -43,7 +43,7 @@ def main() -> None:
     paths = [
         path
         for path in map(PurePosixPath, listed)
-        if path.suffix in SUFFIXES and "fuzz" not in path.parts
+        if path.suffix in SUFFIXES and not {"fuzz", "tests"} & {*path.parts}
     ]
     sources = {path: git("show", f"{commit}:{path}") for path in paths}
     tests = {path for path in paths if path.name.endswith(("test.rs", "tests.rs"))}

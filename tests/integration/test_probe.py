@@ -82,6 +82,10 @@ def address(handler):
     return handler.client_address[0]
 
 
+def connection(handler):
+    return f"{client_id(handler)} {handler.client_address[1]}"
+
+
 def everybody(_handler):
     return ""
 
@@ -287,6 +291,15 @@ def test_of_a_limit_on_everybody_together_no_wrong_number_is_named(probe):
     first = text.splitlines()[0]
     shared = first.startswith("the limit seems to be shared")
     assert says(first, "5 per 500ms") if code == 0 else shared
+
+
+def test_a_limit_for_each_connection_is_several_counters(probe):
+    with serving(Quota(5, 1000), connection) as url:
+        code, text, _ = probe(url, "--max-requests", 300)
+    assert code == 2, text
+    assert re.match(r"several counters, at least \d+: which one is met goes by the conn", text), (
+        text
+    )
 
 
 @pytest.mark.slow

@@ -276,6 +276,10 @@ class _Run:
             course.shared = True
             seen = self._later(hit, size) if course.burst else []
         if not any(each.denied for each in seen):
+            each = sum(seen.admitted for seen in alone)
+            if alone and alone[-1].denied and each < course.burst:
+                held_ns = max(0, alone[-1].sent_ns - alone[0].received_ns)
+                course.several = Several(each, course.burst, low_ns=held_ns, sticky=True)
             return None
         course.limit = course.burst = sum(each.admitted for each in seen)
         filled, key, denied_ns = seen[0], list(seen), seen[0].sent_ns

@@ -269,7 +269,9 @@ def _together(several: Several) -> str:
 def _window(finding: Finding) -> Iterator[str]:
     if several := finding.course.several:
         if several.high_ns is None:
-            yield f"longer than {several.low_ns / SECOND_NS:.4g} s"
+            yield (
+                f"longer than {several.low_ns / SECOND_NS:.4g} s" if several.low_ns else "not known"
+            )
         elif several.window:
             yield f"from {several.low_ns / SECOND_NS:.4g} s to {several.high_ns / SECOND_NS:.4g} s"
         else:

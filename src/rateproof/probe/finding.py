@@ -324,6 +324,8 @@ def _would_tell(finding: Finding) -> str:
     """The budget with which a name can be expected, or that none helps."""
     if finding.named or not finding.course.limit:
         return ""
+    if finding.course.hypotheses is not None and not finding.kinds:
+        return "no rule that is known here explains all answers: a larger budget would tell no more"
     more = wanted(finding.course)
     budget = finding.budget
     if more.requests > budget.requests or more.time_ns > budget.time_ns or not finding.kinds:

@@ -89,7 +89,7 @@ def test_without_a_server_the_client_says_how_to_start_one(spawn, free_port, pro
             (b'{"key": "a", "sent_ns": 1, "rec', "line 1 is cut off"),
             (b"", "has no events"),
             (b"127.0.0.1 - - [10/Oct/2000] GET / 200\n", "line 1 is not JSON"),
-            (b'{"level": "info"}\n', "column key"),
+            (b'{"level": "info"}\n', "columns key"),
             (b"\x89PNG\r\n\x1a\n", "line 1 is not JSON"),
         ]
     ),

@@ -84,8 +84,11 @@ class Confirmation:
     @property
     def missing_edges(self) -> int:
         """Edges that are to be foretold still, where a clock's phase might explain any one of them."""
-        clock = self.candidate[0].other in _CLOCKS
-        needed = EDGES if clock else EDGES_OF_LOG if self.coarse else 0
+        family, _ = self.candidate
+        needed = EDGES if family.other in _CLOCKS else 0
+        # Blocks of another number come back near the same edges, now and then.
+        if self.coarse or family.number > 1:
+            needed = EDGES_OF_LOG
         return max(0, needed - self.edges)
 
 

@@ -73,12 +73,15 @@ def test_a_volley_that_outlasts_the_window_does_not_hide_later_denials(name):
     assert explains(OF[name], short, [[volley]])
 
 
-@pytest.mark.parametrize("name", ["blocks of 1/4", "fixed-window"])
-def test_a_clock_is_named_when_its_edges_were_foretold(name):
+@pytest.mark.parametrize(
+    ("name", "edges"), [("blocks of 1/4", EDGES_OF_LOG), ("fixed-window", EDGES)]
+)
+def test_a_clock_is_named_when_its_edges_were_foretold(name, edges):
     """A log is like blocks of some phase, as long as nobody looks closely when a key comes back."""
     proof = Confirmation((OF[name], 5), PREDICTIONS, stood=True, closely=True)
+    proof.edges = edges - 1
     assert not proof.done
-    proof.edges = EDGES
+    proof.edges = edges
     assert proof.done
 
 

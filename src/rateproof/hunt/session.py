@@ -47,7 +47,7 @@ from rateproof.units import SECOND_NS, format_duration
 
 __all__ = ["Hunt", "run_test"]
 
-_PATIENCE_S, _PATIENCE_TRIES = 0.5, 20
+_PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
 
 
 def run_test(
@@ -149,7 +149,12 @@ class Hunt:
                 known=self._known,
                 up=rig.child is not None or self._listens(),
             )
-        if watch is not None and watch.first_end and not iteration.answered:
+        if (
+            watch is not None
+            and watch.first_end
+            and not iteration.answered
+            and self._ends_unasked()
+        ):
             what = f"the server {watch.first_end} before it answered anything"
             words = watch.last_words and f"; its last words: {watch.last_words}"
             raise Unreachable(what + words, f"its command was {rig.child}")
@@ -159,6 +164,16 @@ class Hunt:
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         self.forgetting.learn(drawn.attacks, iteration.log)
         return iteration
+
+    def _ends_unasked(self) -> bool:
+        """Tell if the server that was started again ends without a request, too: that is no crash."""
+        child = self.rig.child
+        for _ in range(_UNASKED_TRIES):
+            if child is None or not child.running or child.died() is not None:
+                return True
+            if self.rig.stop.wait(_PATIENCE_S):
+                break
+        return False
 
     def reproductions(self, iteration: Iteration) -> list[Reproduction]:
         """The schedule that was to be run; else the shortest for each new violation or crash.

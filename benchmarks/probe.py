@@ -1,4 +1,4 @@
-"""How often `rateproof probe` names a limiter rightly, wrongly, and not at all.
+"""Counts of limiters that `rateproof probe` names rightly, wrongly, and not at all.
 
     python benchmarks/probe.py [--runs 300] [--real 30] [--seed 1]
 

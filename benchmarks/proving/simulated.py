@@ -26,7 +26,7 @@ S = 1_000_000_000
 Admits = Callable[[int], bool]
 """One request of one key, at an instant."""
 Limiter = Callable[[], Admits]
-"""What a fresh key gets."""
+"""The state that a fresh key gets."""
 _Sent = tuple[int, int, int, Any, int]
 _SLOW_NS = 100_000_000
 
@@ -376,7 +376,7 @@ class SimulatedSender:
         return history
 
     def hitter(self, *, fresh: bool) -> Callable[[int, int, int], list[Seen]]:
-        """What sends to one key, each time on new connections."""
+        """Return a sender to one key, each time on new connections."""
         key = self._fresh() if fresh else self._keys[-1]
 
         def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:

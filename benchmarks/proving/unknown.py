@@ -110,7 +110,7 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """What is missing to a name, the first of it."""
+        """Return the first thing that a name lacks."""
         course, proof = self.course, self.course.proof
         kinds = course.hypotheses.kinds() if course.hypotheses else []
         if self.named or course.several:
@@ -279,7 +279,7 @@ def probe_one(number: int, seed: int, *, cheap: bool = False) -> Run:
 
 @dataclass
 class Tally:
-    """What came of all runs."""
+    """The outcomes of all runs."""
 
     runs: list[Run] = field(default_factory=list)
     real: list[tuple[bool, bool]] = field(default_factory=list)  # named, and wrongly
@@ -336,7 +336,7 @@ class Tally:
         return sum(run.wrong for run in self.runs) + sum(wrong for _, wrong in self.real)
 
     def last_line(self) -> str:
-        """What counts: wrong names, and what was named of what is known."""
+        """The line that counts: wrong names, and the share named of what is known."""
         real = [named for named, _ in self.real]
         runs = len(self.runs) + len(real)
         return (

@@ -150,7 +150,7 @@ def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
 
 
 def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int]]:
-    """When a fresh key was filled, and how closely it is known after how long it came back."""
+    """Of each filled key: when, and how far apart at most its last denial and next admission are, in ns."""
     for filled, *history in keys:
         if filled.admitted < limit:
             continue
@@ -303,7 +303,7 @@ def _closeness(steps: Steps, certain: int) -> tuple[int, int]:
 
 _Rival = tuple[LimiterFamily, Box]
 _Told = tuple[int, set[_Rival]]
-"""How many numbers of a schedule are certain for the candidate; the rivals that it tells from it."""
+"""Count the numbers of a schedule that are certain for the candidate, and the rivals told from it."""
 
 
 def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:
@@ -323,7 +323,7 @@ def _told(
     start_ns: int,
     width_ns: int,
 ) -> dict[Steps, _Told]:
-    """What each schedule would say of the candidate and of the rivals that are not excluded yet."""
+    """The answers of the candidate and of its open rivals to each schedule."""
     boxes = spread(sorted(kind.boxes), _BOXES)
     against = _against(proof, left, kind)
     told: dict[Steps, _Told] = {}

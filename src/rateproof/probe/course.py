@@ -109,12 +109,12 @@ class Budget:
 
 
 def needed(limit: int, window_ns: int = 0) -> Budget:
-    """What it takes to name a limit and a window."""
+    """The budget that naming a limit and a window takes."""
     return Budget(250 + 18 * limit, 8 * window_ns + 20 * SECOND_NS)
 
 
 def wanted(course: "Course") -> Budget:
-    """What it takes to name the longest window that is still possible."""
+    """The budget that naming the longest window still possible takes."""
     kinds = course.hypotheses.kinds() if course.hypotheses else []
     return needed(course.limit, max([course.held_ns, *map(window_of, kinds)]))
 
@@ -166,7 +166,7 @@ class Course:
 
     @property
     def width_ns(self) -> int:
-        """How long all but the slowest volleys took: as closely an instant of one will be known."""
+        """The time that all but the slowest volleys took, in ns: an instant of one will be known so closely."""
         widths = sorted(seen.received_ns - seen.sent_ns for key in self.keys for seen in key)
         return widths[len(widths) * 9 // 10] if widths else self.interval_ns
 
@@ -264,7 +264,7 @@ class _Run:
         return True
 
     def _search(self) -> Recovery | None:
-        """How many at once, on one connection and on many, and when the next."""
+        """Find how many are admitted at once, on one connection and on many, and when the next is."""
         sender, course = self._sender, self._course
         alone = self._alone(_ONE_BY_ONE)
         if sender.delaying:

@@ -271,7 +271,7 @@ def _points(box: Box) -> Iterator[Box]:
 
 
 def _width(box: Box) -> float:
-    """How often a box could be halved still: at 1 it is as small as it gets."""
+    """The size of a box in the finest steps: at 1 it is as small as it gets."""
     finest_ns = max(min(_FINEST_NS, box.low_ns // 20), box.low_ns * _FINEST)
     other_ns = box.other_high_ns - box.other_low_ns
     return max((box.high_ns - box.low_ns) / finest_ns, other_ns / max(4 * finest_ns, _FINEST_NS))

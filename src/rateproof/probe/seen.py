@@ -104,18 +104,23 @@ def decided(seen: History) -> list[Seen]:
     )
 
 
+def _joined(one: Seen, other: Seen) -> Seen:
+    """Two that are counted as one, begun when the first was sent."""
+    return Seen(
+        one.sent_ns,
+        max(one.received_ns, other.received_ns),
+        one.admitted + other.admitted,
+        one.denied + other.denied,
+    )
+
+
 def volleys(seen: History) -> list[Seen]:
     """Requests whose true intervals overlap, in any order, as one: nobody knows their order."""
     found: list[Seen] = []
     for each in sorted(seen):
         last = found[-1] if found else None
         if last and each.sent_ns < last.received_ns - 2 * GRANULARITY_NS:
-            found[-1] = Seen(
-                last.sent_ns,
-                max(last.received_ns, each.received_ns),
-                last.admitted + each.admitted,
-                last.denied + each.denied,
-            )
+            found[-1] = _joined(last, each)
         else:
             found.append(each)
     return found
@@ -129,12 +134,7 @@ def condensed(seen: Sequence[Seen], most: int) -> list[Seen]:
         last = found[-1] if found else each
         same = not (last.admitted and each.denied) and not (last.denied and each.admitted)
         if found and same and each.received_ns - last.sent_ns <= span_ns:
-            found[-1] = Seen(
-                last.sent_ns,
-                max(last.received_ns, each.received_ns),
-                last.admitted + each.admitted,
-                last.denied + each.denied,
-            )
+            found[-1] = _joined(last, each)
         else:
             found.append(each)
     return found

@@ -61,7 +61,7 @@ _DECLARED = "_rateproof"
 
 
 class DjangoRateLimit(Extension[HttpRequest, DjangoLimit]):
-    """What `RATEPROOF` says in the settings of a project, in small letters.
+    """The settings in `RATEPROOF` of a project, in small letters.
 
     Args beside those of `Extension`, whose `address` is told in three:
         policy: that of the middleware, for all views together; or a function.
@@ -77,7 +77,7 @@ class DjangoRateLimit(Extension[HttpRequest, DjangoLimit]):
 
     @staticmethod
     def _view(request: HttpRequest) -> WsgiRequest:
-        """What a key reads: `META`, where a middleware may have put the address of the client."""
+        """The request as a key reads it: `META`, where a middleware may have put the address of the client."""
         scope = getattr(request, "scope", None)
         if scope is None:
             return WsgiRequest(request.META)

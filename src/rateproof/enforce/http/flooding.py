@@ -89,7 +89,7 @@ class Flooding(Generic[R]):
         return decision
 
     def lacking(self, keys: Iterable[tuple[bytes, Policy]], request: R) -> list[Lacking | None]:
-        """What `refuse` wants of each key that lacks a place, once those before it have theirs."""
+        """The arguments of `refuse` for each key, once those before it have their places; None: it has one."""
         new: Counter[bytes] = Counter()
         return [self._lacking(self.room(policy), key, request, new) for key, policy in keys]
 

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod access;
 mod counters;
 mod decider;
 mod decision;
@@ -23,6 +24,7 @@ mod wsgi_key;
 #[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    access::register(module)?;
     counters::register(module)?;
     decider::register(module)?;
     decision::register(module)?;

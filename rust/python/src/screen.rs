@@ -49,6 +49,7 @@ struct Asked {
     whole: bool,
     rejections: Option<AskedOfRejections>,
     fresh: bool,
+    since_ns: Option<i64>,
     over: bool,
 }
 
@@ -65,6 +66,7 @@ impl Asked {
             whole: self.whole,
             rejections: self.rejections.map(AskedOfRejections::rules),
             fresh: self.fresh,
+            since_ns: self.since_ns,
             over: self.over,
         })
     }
@@ -109,6 +111,7 @@ struct AskedOfRejections {
     tolerated: Vec<FullFigures>,
     horizon_ns: i128,
     denied_count: bool,
+    until_ns: Option<i64>,
     logs: Vec<(usize, i128, i128)>,
 }
 
@@ -120,6 +123,7 @@ impl AskedOfRejections {
             tolerated: all(self.tolerated),
             horizon_ns: self.horizon_ns,
             denied_count: self.denied_count,
+            until_ns: self.until_ns,
             logs: logs(self.logs),
         }
     }

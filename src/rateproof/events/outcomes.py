@@ -57,8 +57,9 @@ def derived(log: EventLog, rejected: Collection[int]) -> EventLog:
         rejected: the statuses by which the limiter says no; see `outcome_of`.
     """
     statuses = log.ints("status")
+    undecided = {NULL, *log.metadata.get("undecided_statuses", ())}.difference(rejected)
     code_of = {
-        status: _OUTCOMES.index(outcome_of(None if status == NULL else status, rejected))
+        status: _OUTCOMES.index(outcome_of(None if status in undecided else status, rejected))
         for status in set(statuses)
     }
     codes = array("i", map(code_of.__getitem__, statuses))

@@ -171,6 +171,7 @@ def screened(
         "whole": judgement.fresh and not judgement.cut_off,
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,
+        "since_ns": judgement.since_ns,
         "over": over_admission,
     }
     found = native.screen(columns_of(log), rules, len(os.sched_getaffinity(0)))
@@ -232,6 +233,7 @@ def _rejections(judgement: Judgement, tolerance: Tolerance) -> dict[str, Any] | 
         "tolerated": [astuple(rule) for rule in rules],
         "horizon_ns": max(rule.horizon_ns for rule in rules),
         "denied_count": judgement.denied_count,
+        "until_ns": judgement.until_ns,
         "logs": [astuple(log) for log in logs],
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
+from itertools import compress, count
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.columns import NULL
@@ -141,6 +142,23 @@ class Exhibits:
         )
 
 
+def _covered(log: EventLog) -> dict[str, int | None]:
+    """Return from when on a log has every request, and from when on rejections come too late.
+
+    A log that is a piece of what a server writes for ever says from when until when it has all that
+    was decided. A rejection that may be later may be due to a request that had not ended yet.
+    """
+    told = log.metadata.get("complete_ns")
+    if not isinstance(told, list):
+        return {}
+    since_ns, until_ns = told
+    outcomes, words = log.codes("outcome")
+    rejected, sent = words.index(REJECTED) if REJECTED in words else -1, log.ints("sent_ns")
+    late = compress(count(), map(until_ns.__lt__, log.ints("received_ns")))
+    until_ns = min((sent[row] for row in late if outcomes[row] == rejected), default=None)
+    return {"since_ns": since_ns, "until_ns": until_ns}
+
+
 @dataclass(slots=True)
 class Doubts:
     """Violations that there would be, had one thing been otherwise.
@@ -182,7 +200,12 @@ class Trial:
         self.cut_off = cut_off(self.log)
         self.requests_missing = self.cut_off and not self.log.metadata.get("complete_by_run")
         judgement = Judgement(
-            self.policy, self.fresh, self.cut_off, denied_count=self.denied_count, only=only
+            self.policy,
+            self.fresh,
+            self.cut_off,
+            denied_count=self.denied_count,
+            only=only,
+            **_covered(self.log),
         )
         asked = (self.log, self.policy, self.tolerance, judgement)
         self.survey = screened(*asked, over_admission=OVER_ADMISSION in claims) or survey(*asked)
@@ -308,10 +331,10 @@ class Trial:
     def _known(self, key: KeyLog) -> KeyLog:
         """Those of its requests before which all that came before the log was decided.
 
-        It rests on the assumption that none of that took longer than any in the log.
+        See `Judgement.known_ns`.
         """
-        longest_ns = self.survey.longest_ns
-        since_ns = 2**63 if longest_ns is None else key.first_sent_ns + longest_ns
+        known_ns = self._judgement.known_ns(key)
+        since_ns = 2**63 if known_ns is None else known_ns
         return replace(
             key,
             first_sent_ns=since_ns,

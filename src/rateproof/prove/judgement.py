@@ -295,7 +295,7 @@ def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozense
 
 def _in_run(verdict: Verdict, part: EventLog) -> Verdict:
     """The verdict, its evidence with the run that it is of, where the part has one only."""
-    runs = set(part.ints("run"))
+    runs = part.distinct("run")
     if len(runs) > 1:
         return verdict
     (run,) = runs

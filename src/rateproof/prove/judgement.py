@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
+from rateproof.clock import Tolerance
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, EventLog, declines, listed, rejected_statuses
 from rateproof.policy import Policy, Quota
@@ -28,7 +29,7 @@ from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing, tested
 from rateproof.prove.power.pressure import Figures, Pressure, of_few, unpressed
 from rateproof.prove.power.sensitivity import Sensitivity, unseen
-from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION, Tolerance
+from rateproof.prove.terms import CLAIM_SETS, HEADERS, OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.trial import Doubts, Trial
 from rateproof.prove.verdict import (
     CONSISTENT,

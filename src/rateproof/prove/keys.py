@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rateproof.clock import Interval
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.log import COLUMNS, FLOAT, INT
 
 __all__ = [
     "Counts",
-    "Interval",
     "KeyLog",
     "columns_of",
     "cut_off",
@@ -21,10 +21,6 @@ __all__ = [
     "observe_each",
     "stored",
 ]
-
-Interval = tuple[int, int]
-"""The instants at which a request was sent and answered, in ns: its decision lies in between."""
-
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error")

@@ -5,18 +5,14 @@ from copy import copy
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
 
+from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.evidence.drawing import Witness
 from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
 from rateproof.prove.headers import Headers, headers_of
-from rateproof.prove.keys import (
-    Interval,
-    KeyLog,
-    cut_off,
-    fresh,
-)
+from rateproof.prove.keys import KeyLog, cut_off, fresh
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Exhausted, Stair
@@ -27,12 +23,7 @@ from rateproof.prove.screen import (
     survey,
     survey_of,
 )
-from rateproof.prove.terms import (
-    EXACT,
-    OVER_ADMISSION,
-    WRONG_REJECTION,
-    Tolerance,
-)
+from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
 from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
 from rateproof.prove.wrong_rejection.together import Excerpt, find_together

@@ -19,7 +19,9 @@ __all__ = [
     "marks_told",
     "observe",
     "observe_each",
+    "requests_missing",
     "stored",
+    "taken_for_fresh",
 ]
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
@@ -238,3 +240,13 @@ def fresh(log: EventLog) -> bool:
 def cut_off(log: EventLog) -> bool:
     """True if the log says that requests of its run are missing: no rejection is judged then."""
     return log.metadata.get("complete") is False
+
+
+def taken_for_fresh(log: EventLog) -> EventLog:
+    """The log, assumed to say that no key was used before it began."""
+    return log if fresh(log) else log.noting(fresh_keys=True, fresh_keys_assumed=True)
+
+
+def requests_missing(log: EventLog) -> bool:
+    """True if an admission may be missing; a run of a key in several can be whole all the same."""
+    return cut_off(log) and not log.metadata.get("complete_by_run")

@@ -1,8 +1,12 @@
-"""The terms of a judgement: outcomes and claims."""
+"""The terms of a judgement: outcomes, claims, and causes of doubt."""
 
 from typing import Final
 
+from rateproof.errors import InvalidArgument
+
 __all__ = [
+    "ALL_CLAIMS",
+    "CLAIMS",
     "CLAIM_SETS",
     "CONSISTENT",
     "HEADERS",
@@ -11,6 +15,8 @@ __all__ = [
     "UNTESTED",
     "VIOLATED",
     "WRONG_REJECTION",
+    "Cause",
+    "checked",
 ]
 
 CONSISTENT: Final = "consistent"
@@ -32,3 +38,41 @@ CLAIM_SETS: Final = {
     "all": _LIMIT | {HEADERS},
 }
 """Claims by name: one of them, those that the limit makes, or all."""
+
+CLAIMS: Final = CLAIM_SETS["limit"]
+"""Claims that can be judged: never too many, never a rejection without need."""
+
+ALL_CLAIMS: Final = CLAIM_SETS["all"]
+"""Beside these, that what the limiter says in header fields comes true."""
+
+
+class Cause:
+    """Causes of an inconclusive verdict, as names for programs."""
+
+    NEVER_STRESSED: Final = "never-stressed"
+    UNTESTED: Final = "untested-quota"
+    INVALID_RUN: Final = "invalid-run"
+    LOG_CUT_OFF: Final = "log-cut-off"
+    NO_RUN: Final = "no-run"
+    NOTHING_ADMITTED: Final = "nothing-admitted"
+    ONLY_ELSEWHERE: Final = "only-elsewhere"
+    UNKNOWN_OUTCOMES: Final = "unknown-outcomes"
+    WITHIN_TOLERANCE: Final = "only-within-tolerance"
+    BUDGET_SPENT: Final = "budget-spent"
+    NOT_JUDGED: Final = "not-judged"
+    NO_HEADERS: Final = "no-headers"
+    TOO_COARSE: Final = "too-coarse"
+    UNKNOWN_BEGINNING: Final = "unknown-beginning"
+    NOT_SHOWN: Final = "not-shown"
+    CUT_SHORT: Final = "cut-short"
+
+
+def checked(claims: frozenset[str]) -> None:
+    """Refuse claims that nothing can be judged by.
+
+    Raises:
+        InvalidArgument: an unknown claim, or none.
+    """
+    if not claims or not claims <= ALL_CLAIMS:
+        named = ", ".join(sorted(claims)) or "none"
+        raise InvalidArgument(f"claims: {named}", f"one or more of {', '.join(sorted(ALL_CLAIMS))}")

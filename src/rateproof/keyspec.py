@@ -14,6 +14,7 @@ from rateproof.errors import InvalidArgument
 __all__ = ["KeySpec", "Part"]
 
 _NAMED = ("query", "header", "cookie")
+_OF_LOGS = "field"
 _BARE = ("ip", "path", "method")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*.^_`~-]+")  # RFC 9110 token, without our "+" and "|"
 _FORM = "ip, path, method, query:NAME, header:NAME or cookie:NAME, joined by + or |"
@@ -41,15 +42,19 @@ class KeySpec:
     alternatives: tuple[tuple[Part, ...], ...]
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, *, of_log: bool = False) -> Self:
         """Read the text form.
+
+        Args:
+            text: such as `query:clientId|ip`.
+            of_log: it is looked up in a log: `field:NAME` is a field of its lines.
 
         Raises:
             InvalidArgument: naming the part that could not be read.
         """
         return cls(
             tuple(
-                tuple(_parse_part(part.strip(), text) for part in alternative.split("+"))
+                tuple(_parse_part(part.strip(), text, of_log) for part in alternative.split("+"))
                 for alternative in text.split("|")
             )
         )
@@ -74,10 +79,11 @@ class KeySpec:
         return "|".join("+".join(map(str, parts)) for parts in self.alternatives)
 
 
-def _parse_part(part: str, text: str) -> Part:
+def _parse_part(part: str, text: str, of_log: bool) -> Part:  # noqa: FBT001 - as it was told
     kind, colon, name = part.partition(":")
     if kind in _BARE and not colon:
         return Part(kind)
-    if kind in _NAMED and _NAME.fullmatch(name):
+    if kind in (*_NAMED, *([_OF_LOGS] if of_log else [])) and _NAME.fullmatch(name):
         return Part(kind, name)
-    raise InvalidArgument(f"{part!r} in key {text!r} is not a place in a request", _FORM)
+    form = f"field:NAME, {_FORM}" if of_log else _FORM
+    raise InvalidArgument(f"{part!r} in key {text!r} is not a place in a request", form)

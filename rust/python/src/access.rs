@@ -77,9 +77,9 @@ impl AccessScanner {
     }
 
     /// Reads the next bytes of the log.
-    fn feed(&mut self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+    fn feed(&mut self, py: Python<'_>, batch: &[u8]) -> PyResult<()> {
         let scanner = self.scanner.as_mut().ok_or_else(|| bad(py, "finished"))?;
-        py.detach(|| scanner.feed(bytes));
+        py.detach(|| scanner.feed(batch));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,7 @@ __all__ = [
     "HEADER",
     "IN_TOML",
     "KEY",
+    "KEY_OF_LOG",
     "KEY_TO_WRITE",
     "METHOD",
     "MOST_DATA",
@@ -169,6 +171,9 @@ KEY: Final = text(
     KeySpec.parse,
     form="ip, path, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)",
     metavar="KEY",
+)
+KEY_OF_LOG: Final = text(
+    partial(KeySpec.parse, of_log=True), form=f"{KEY.form}; field:NAME", metavar="KEY"
 )
 KEY_TO_WRITE: Final = text(
     _to_write,

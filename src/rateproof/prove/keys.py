@@ -3,28 +3,28 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, count
 from typing import Any
 
+from rateproof.clock import Interval
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.log import COLUMNS, FLOAT, INT
 
 __all__ = [
     "Counts",
-    "Interval",
     "KeyLog",
     "columns_of",
+    "covered",
     "cut_off",
     "fresh",
     "marks_rejections",
     "marks_told",
     "observe",
     "observe_each",
+    "requests_missing",
     "stored",
+    "taken_for_fresh",
 ]
-
-Interval = tuple[int, int]
-"""The instants at which a request was sent and answered, in ns: its decision lies in between."""
-
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error")
@@ -242,3 +242,29 @@ def fresh(log: EventLog) -> bool:
 def cut_off(log: EventLog) -> bool:
     """True if the log says that requests of its run are missing: no rejection is judged then."""
     return log.metadata.get("complete") is False
+
+
+def covered(log: EventLog) -> dict[str, int | None]:
+    """Return from when on a log has every request, and from when on rejections come too late.
+
+    A log that is cut out of what a server writes for ever says from when until when it has all
+    that was decided. What rejected a later request may have ended after the log.
+    """
+    told = log.metadata.get("complete_ns")
+    if not isinstance(told, list):
+        return {}
+    since_ns, until_ns = told
+    (outcomes, words), sent = log.codes("outcome"), log.ints("sent_ns")
+    late = compress(count(), map(until_ns.__lt__, log.ints("received_ns")))
+    rejected = (sent[row] for row in late if words[outcomes[row]] == REJECTED)
+    return {"since_ns": since_ns, "until_ns": min(rejected, default=None)}
+
+
+def taken_for_fresh(log: EventLog) -> EventLog:
+    """The log, assumed to say that no key was used before it began."""
+    return log if fresh(log) else log.noting(fresh_keys=True, fresh_keys_assumed=True)
+
+
+def requests_missing(log: EventLog) -> bool:
+    """True if an admission may be missing; a run of a key in several can be whole all the same."""
+    return cut_off(log) and not log.metadata.get("complete_by_run")

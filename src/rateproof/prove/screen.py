@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from rateproof import core
+from rateproof.clock import EXACT, Tolerance
 from rateproof.events import EventLog
 from rateproof.policy import Policy
 from rateproof.prove.keys import (
@@ -29,10 +30,6 @@ from rateproof.prove.power.pressure import (
     measure,
     rank,
     unpressed,
-)
-from rateproof.prove.terms import (
-    EXACT,
-    Tolerance,
 )
 from rateproof.prove.wrong_rejection.rules import Judgement
 
@@ -168,7 +165,7 @@ def screened(
         "tolerated": tolerated[0],
         "exact_families": exact[1],
         "tolerated_families": tolerated[1],
-        "whole": judgement.fresh and not judgement.cut_off,
+        "whole": judgement.whole,
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,
         "since_ns": judgement.since_ns,

@@ -4,23 +4,20 @@ from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
-from itertools import compress, count
+from typing import Final
 
+from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.evidence.drawing import Witness
 from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
 from rateproof.prove.headers import Headers, headers_of
-from rateproof.prove.keys import (
-    Interval,
-    KeyLog,
-    cut_off,
-    fresh,
-)
+from rateproof.prove.keys import KeyLog, covered, cut_off, fresh, requests_missing
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Exhausted, Stair
+from rateproof.prove.power.doubts import Doubts
 from rateproof.prove.power.sensitivity import Sensitivity, sensitivity, unseen
 from rateproof.prove.screen import (
     Survey,
@@ -28,17 +25,15 @@ from rateproof.prove.screen import (
     survey,
     survey_of,
 )
-from rateproof.prove.terms import (
-    EXACT,
-    OVER_ADMISSION,
-    WRONG_REJECTION,
-    Tolerance,
-)
+from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
 from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
 from rateproof.prove.wrong_rejection.together import Excerpt, find_together
 
-__all__ = ["Doubts", "Exhibits", "Trial"]
+__all__ = ["DEFAULT_BUDGET", "Exhibits", "Trial"]
+
+DEFAULT_BUDGET: Final = 5_000_000
+"""Positions that may be decided again over a whole log: seconds, not minutes."""
 
 
 @dataclass
@@ -142,38 +137,6 @@ class Exhibits:
         )
 
 
-def _covered(log: EventLog) -> dict[str, int | None]:
-    """Return from when on a log has every request, and from when on rejections come too late.
-
-    A log that is a piece of what a server writes for ever says from when until when it has all that
-    was decided. A rejection that may be later may be due to a request that had not ended yet.
-    """
-    told = log.metadata.get("complete_ns")
-    if not isinstance(told, list):
-        return {}
-    since_ns, until_ns = told
-    outcomes, words = log.codes("outcome")
-    rejected, sent = words.index(REJECTED) if REJECTED in words else -1, log.ints("sent_ns")
-    late = compress(count(), map(until_ns.__lt__, log.ints("received_ns")))
-    until_ns = min((sent[row] for row in late if outcomes[row] == rejected), default=None)
-    return {"since_ns": since_ns, "until_ns": until_ns}
-
-
-@dataclass(slots=True)
-class Doubts:
-    """Violations that there would be, had one thing been otherwise.
-
-    Args:
-        tolerance: without the tolerance.
-        unknowns: had unknown outcomes been the less favourable.
-        exhausted: keys whose search ran out of budget.
-    """
-
-    tolerance: bool = False
-    unknowns: bool = False
-    exhausted: int = 0
-
-
 @dataclass
 class Trial:
     """Everything needed to judge one log."""
@@ -188,7 +151,6 @@ class Trial:
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
-    requests_missing: bool = field(init=False)
     effort: int = field(init=False, default=MOST_EFFORT)
     _judgement: Judgement = field(init=False)
     _model: Model = field(init=False)
@@ -198,14 +160,13 @@ class Trial:
         self.denied_count |= any(quota.record.counts_denied for quota in self.policy.quotas)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
-        self.requests_missing = self.cut_off and not self.log.metadata.get("complete_by_run")
         judgement = Judgement(
             self.policy,
             self.fresh,
             self.cut_off,
             denied_count=self.denied_count,
             only=only,
-            **_covered(self.log),
+            **covered(self.log),
         )
         asked = (self.log, self.policy, self.tolerance, judgement)
         self.survey = screened(*asked, over_admission=OVER_ADMISSION in claims) or survey(*asked)
@@ -306,7 +267,7 @@ class Trial:
         """Tell whether its admissions are all hits that the limiter ever counted of a key."""
         # Of several quotas, one may have counted what another rejected.
         counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
-        return self.fresh and not self.cut_off and not counted
+        return self._judgement.whole and not counted
 
     def sensitivity(self, *, windows: bool, fresh: bool | None = None) -> tuple[Sensitivity, ...]:
         """The least excess that the keys which pressed hardest could have shown.
@@ -316,7 +277,7 @@ class Trial:
             fresh: whether to take the keys for fresh; None: as the log says.
         """
         fresh = self.fresh if fresh is None else fresh
-        if self.requests_missing:
+        if requests_missing(self.log):
             return unseen(self.policy)
         keys = (load() for load in self.survey.pressed)
         known = [key if fresh else self._known(key) for key in keys]

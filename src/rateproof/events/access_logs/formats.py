@@ -171,7 +171,11 @@ def named(text: str) -> Format:
     try:
         return of_text(text)
     except InvalidArgument as error:
-        hint = f"{error.hint}; or one of {', '.join(FORMATS)}" if " is no format" in error.message else error.hint
+        hint = (
+            f"{error.hint}; or one of {', '.join(FORMATS)}"
+            if " is no format" in error.message
+            else error.hint
+        )
         raise InvalidArgument(error.message, hint) from error
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs.pattern import Format
@@ -62,7 +62,9 @@ def _value(value: bytes) -> bytes:
     return b"" if value == b"-" else unescaped(value)
 
 
-def place_of(part: Part, format_: Format, address: Callable[[Any], bytes] | None, header: str) -> Place:
+def place_of(
+    part: Part, format_: Format, address: Callable[[Any], bytes] | None, header: str
+) -> Place:
     """Where a part of a key lies.
 
     Args:
@@ -76,20 +78,13 @@ def place_of(part: Part, format_: Format, address: Callable[[Any], bytes] | None
     """
     if part.kind == "ip":
         return _ip(format_, address, header)
-    if part.kind == "header":
-        name = f"header:{part.name.lower()}"
-        if part.name.lower() == "cookie" or format_.place(name) is not None:
-            return _plain(format_, str(part), name)
-    if part.kind == "cookie" and format_.place(str(part)) is None:
-        return _within(format_, part, ("header:cookie",), _cookie(part.name))
-    if part.kind == "query" and format_.place(str(part)) is None:
-        return _within(format_, part, ("query", "path", "request"), _argument(part.name))
-    if part.kind == "path":
-        return _within(format_, part, ("path", "request"), _path)
-    if part.kind == "method":
-        return _within(format_, part, ("method", "request"), _method)
-    name = part.name if part.kind == "field" else str(part)
-    return _plain(format_, str(part), name)
+    named = f"header:{part.name.lower()}" if part.kind == "header" else str(part)
+    if part.name and format_.place(named) is not None:
+        return _plain(format_, str(part), named)
+    if part.kind in _WITHIN:
+        names, of = _WITHIN[part.kind]
+        return _within(format_, part, names, of(part.name))
+    return _plain(format_, str(part), part.name if part.kind == "field" else named)
 
 
 def _plain(format_: Format, told: str, *names: str) -> Place:
@@ -142,18 +137,22 @@ def _target(value: bytes, name: str) -> bytes:
     return b" ".join(words[1:-1]) if len(words) > 2 else b""
 
 
-def _path(value: bytes, name: str) -> bytes:
-    target = _target(value, name)
-    if not target.startswith(b"/") and b"://" in target:
-        try:
-            target = urlsplit(target).path or b"/"
-        except ValueError:
-            return b""
-    return target.partition(b"?")[0]
+def _path(_name: str) -> Callable[[bytes, str], bytes]:
+    def of(value: bytes, field: str) -> bytes:
+        target = _target(value, field)
+        if not target.startswith(b"/") and b"://" in target:
+            target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+        return target.partition(b"?")[0]
+
+    return of
 
 
-def _method(value: bytes, name: str) -> bytes:
-    return value if name == "method" else value.partition(b" ")[0] if b" " in value else b""
+def _method(_name: str) -> Callable[[bytes, str], bytes]:
+    def of(value: bytes, field: str) -> bytes:
+        method, blank, _ = value.partition(b" ")
+        return method if blank or field == "method" else b""
+
+    return of
 
 
 def _argument(wanted: str) -> Callable[[bytes, str], bytes]:
@@ -181,6 +180,15 @@ def _cookie(wanted: str) -> Callable[[bytes, str], bytes]:
         return b""
 
     return of
+
+
+_WITHIN: Final = {
+    "path": (("path", "request"), _path),
+    "method": (("method", "request"), _method),
+    "query": (("query", "path", "request"), _argument),
+    "cookie": (("header:cookie",), _cookie),
+}
+"""What lies within other fields: which, and how it is read from them."""
 
 
 def identities(

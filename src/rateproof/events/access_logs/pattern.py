@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from rateproof.errors import InvalidArgument
@@ -93,7 +94,7 @@ def pattern(
     finest = min(stamps, key=lambda field: _STAMPS.index(field.kind))
     durations = [field for field, _ in told if field.kind == "duration"]
     spare = {*stamps, *sorted(durations, key=lambda field: field.unit_ns)[1:]} - {finest}
-    for (field, until), (after, _) in zip(told, told[1:], strict=False):
+    for (field, until), (after, _) in pairwise(told):
         if not until:
             raise InvalidArgument(
                 f"format {name!r}: nothing stands between {field.name} and {after.name}",

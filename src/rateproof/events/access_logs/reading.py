@@ -8,12 +8,12 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from rateproof.core import required_native
-from rateproof.errors import InvalidArgument, LogError
+from rateproof.errors import LogError
 from rateproof.events.access_logs.formats import recognised, w3c
 from rateproof.events.access_logs.identity import identities
 from rateproof.events.access_logs.pattern import EITHER, END, START, Format
-from rateproof.events.columns import NULL
-from rateproof.events.log import ADMITTED, REJECTED, REJECTED_STATUSES, UNKNOWN, EventLog, outcome_of
+from rateproof.events.log import REJECTED_STATUSES, EventLog
+from rateproof.events.outcomes import outcomes
 from rateproof.keyspec import KeySpec
 from rateproof.output import printable, say
 from rateproof.units import format_duration
@@ -30,7 +30,6 @@ UNDECIDED: Final = (400, 408, 414, 431, 494, 495, 496, 497, 499)
 """Statuses of requests that may have ended before any limiter saw them: not understood, not whole,
 or given up by the client (nginx: 494 to 499)."""
 
-_OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 _LINES_AT_ONCE: Final = 4_096
 _TRIED_ON: Final = 50
 _MOST_STRANGE: Final = 100  # one line in so many
@@ -94,7 +93,7 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
             "sent_ns": found["sent_ns"],
             "received_ns": found["received_ns"],
             "status": statuses,
-            "outcome": _outcomes(statuses),
+            "outcome": outcomes(statuses, REJECTED_STATUSES, UNDECIDED),
             "sequence": found["line"],
         },
         rows,
@@ -113,9 +112,7 @@ def _scanned(
 ) -> dict[str, Any]:
     asked = {
         "prefix": format_.prefix.encode(),
-        "steps": [
-            (field.kind, field.unit_ns, until.encode()) for field, until in format_.fields
-        ],
+        "steps": [(field.kind, field.unit_ns, until.encode()) for field, until in format_.fields],
         "open": format_.open,
         "groups": [list(group) for group in groups],
         "before": format_.stamp in {END, EITHER},
@@ -238,17 +235,10 @@ def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[s
     return metadata
 
 
-def _keys(words: Sequence[bytes], read: Callable[[Sequence[bytes]], bytes]) -> tuple[list[int], list[bytes]]:
+def _keys(
+    words: Sequence[bytes], read: Callable[[Sequence[bytes]], bytes]
+) -> tuple[list[int], list[bytes]]:
     """The identity of each word of fields: its code, and all identities."""
     code_of: dict[bytes, int] = {}
     codes = [code_of.setdefault(read(word.split(b"\n")), len(code_of)) for word in words]
     return codes, list(code_of)
-
-
-def _outcomes(statuses: "array[int]") -> tuple["array[int]", list[str]]:
-    code_of = {}
-    for status in set(statuses):
-        undecided = status == NULL or status in UNDECIDED
-        outcome = UNKNOWN if undecided else outcome_of(status, REJECTED_STATUSES)
-        code_of[status] = _OUTCOMES.index(outcome)
-    return array("i", map(code_of.__getitem__, statuses)), list(_OUTCOMES)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, TypeGuard
 
 from rateproof import __version__
+from rateproof.clock import Tolerance
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, declines, listed
 from rateproof.policy import Policy, Quota
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.evidence.wording import spaced
-from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION, Tolerance
+from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 
 __all__ = ["FORMAT", "Document", "is_document", "to_document"]
 
@@ -33,6 +34,7 @@ _SOURCE: Final = (
     "generator",
     "control",
     "nemesis",
+    "assumptions",
 )
 """The part of a log's metadata that says how it came about."""
 
@@ -65,6 +67,7 @@ class Document:
     run: int | None
     log: EventLog
     without_need: frozenset[int] | None = None
+    assumed: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
@@ -99,7 +102,21 @@ class Document:
         without_need = None
         if "without_need" in data:
             without_need = frozenset(fields.among("without_need", numbers))
-        return cls(claim, policy, tolerance, denied_count, complete, key, run, log, without_need)
+        source = data.get("source")
+        told = source.get("assumptions") if isinstance(source, dict) else None
+        assumed = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+        return cls(
+            claim,
+            policy,
+            tolerance,
+            denied_count,
+            complete,
+            key,
+            run,
+            log,
+            without_need,
+            tuple(assumed),
+        )
 
     def assumptions(self) -> list[str]:
         """Return what has to be true for the requests to show what is claimed, in words."""
@@ -109,6 +126,7 @@ class Document:
                 f", and the limiter's has steps of {spaced(self.tolerance.granularity_ns)}"
             )
         told = [
+            *self.assumed,
             "each request was decided between sent_ns and received_ns, both of one clock",
             f"the rates of the two clocks differ by {self.tolerance.ppm} ppm at most{granularity}",
             "all requests count under this key, each as one",

@@ -8,9 +8,9 @@ been decided. What fills a quota is in `rateproof.prove.wrong_rejection.fullness
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rateproof.clock import Tolerance
 from rateproof.policy import Policy
 from rateproof.prove.keys import KeyLog
-from rateproof.prove.terms import Tolerance
 from rateproof.prove.wrong_rejection.fullness import BucketRule, Rule, rules_of
 from rateproof.prove.wrong_rejection.orders import Log, logs_of
 
@@ -58,6 +58,11 @@ class Judgement:
     only: frozenset[int] | None = None  # rows of the rejections to judge; None: all
     since_ns: int | None = None  # from when on the log has every request, where that is known
     until_ns: int | None = None  # rejections sent from here on are not judged
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the log has all that the limiter ever decided."""
+        return self.fresh and not self.cut_off and self.since_ns is None
 
     def known_ns(self, key: KeyLog) -> int | None:
         """Return from when on the log has every request of a key that is not fresh.

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from rateproof import core
+from rateproof.clock import EXACT, Tolerance
 from rateproof.events import EventLog
 from rateproof.policy import Policy
 from rateproof.prove.keys import (
@@ -29,10 +30,6 @@ from rateproof.prove.power.pressure import (
     measure,
     rank,
     unpressed,
-)
-from rateproof.prove.terms import (
-    EXACT,
-    Tolerance,
 )
 from rateproof.prove.wrong_rejection.rules import Judgement
 

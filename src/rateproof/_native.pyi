@@ -88,6 +88,7 @@ class _Asked(TypedDict):
     prefix: bytes
     steps: list[tuple[str, int, bytes]]
     open: bool
+    escaped: bool
     groups: list[list[int]]
     before: bool
     after: bool

@@ -4,6 +4,7 @@ import random
 from collections import deque
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from rateproof.cli import main
 from rateproof.errors import InvalidArgument, LogError
-from rateproof.events.access_logs import CLOCK_LAG_NS, Reading, named, read_access_log
+from rateproof.events.access_logs import CLOCK_LAG_NS, FORMATS, Reading, named, read_access_log
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from tests.samples import samples
 
+ROOT = Path(__file__).parents[2]
 BEGIN = datetime(2026, 11, 30, 12, tzinfo=UTC)
 BEGIN_NS = int(BEGIN.timestamp()) * 10**9
 SECOND = 10**9
@@ -304,3 +306,75 @@ def test_evidence_of_an_access_log_carries_its_assumption(tmp_path, capsys):
     capsys.readouterr()
     assert main(["check", str(document)]) == 1
     assert "assuming that no request lasted over 5s (--longest)" in capsys.readouterr().out
+
+
+SAMPLES = ROOT / "tests/histories/access-logs"
+BURST = [b"burst"] * 8 + [b"a", b"b", b"c", b"d&e"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "keys"),
+    [
+        ("nginx-combined", None, "query:client", BURST),
+        ("nginx-main", None, "header:x-forwarded-for", [b"198.51.100.7, 2001:db8::1"]),
+        (
+            "nginx-timed",
+            '$remote_addr $msec $request_time $status "$request" "$http_x_api_key" $request_id',
+            "header:x-api-key",
+            [b"k-1", b"k 2"],
+        ),
+        ("apache-common", None, "query:client", BURST),
+        (
+            "apache-combined",
+            None,
+            "header:user-agent",
+            [b"burst/1"] * 8 + [b'quoted "agent" \\ back', b"\xe4\xf6/1"],
+        ),
+        (
+            "apache-timed",
+            '%a %{usec}t %D %>s \\"%r\\" \\"%{X-Api-Key}i\\"',
+            "header:x-api-key",
+            [b"k-1", b"k 2"],
+        ),
+        ("haproxy", None, "query:client", BURST),
+        (
+            "envoy",
+            None,
+            "header:user-agent",
+            [b"burst/1"] * 8 + [b'quoted "agent" \\ back', b"\xe4\xf6/1"],
+        ),
+        ("traefik", None, "ip", [b"10.42.0.6", b"10.42.0.7"]),
+        ("alb", None, "ip+path", [b'["192.168.131.39", "/"]'] * 2),
+        ("cloudfront", None, "ip+path", [b'["192.0.2.100", "/index.html"]']),
+        ("iis", None, "query:id|ip", [b"7", b"198.51.100.21"]),
+    ],
+)
+def test_what_a_real_program_wrote_is_understood_to_the_last_line(name, text, key, keys, capsys):
+    lines = (SAMPLES / f"{name}.log").read_bytes().splitlines(keepends=True)
+    log = read(lines, key, text=text)
+    assert [event.key for event in log] == keys
+    assert "lines are not of the format" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", ["nginx", "apache"])
+def test_the_coarse_log_of_a_program_bounds_what_its_fine_log_says(program):
+    timed = {
+        "nginx": '$remote_addr $msec $request_time $status "$request" "$x" $id',
+        "apache": '%a %{usec}t %D %>s "%r" "%{X}i"',
+    }
+    wide, narrow = (
+        read((SAMPLES / f"{program}-{name}.log").read_bytes().splitlines(keepends=True), text=text)
+        for name, text in (("combined", program), ("timed", timed[program]))
+    )
+    assert len(wide) == len(narrow) == 13
+    for one, other in zip(wide, narrow, strict=True):
+        assert one.status == other.status
+        assert one.sent_ns <= other.received_ns
+        assert other.sent_ns <= one.received_ns
+        assert one.received_ns - one.sent_ns > other.received_ns - other.sent_ns
+
+
+def test_the_table_names_a_source_and_a_sample_for_each_format():
+    for format_ in FORMATS.values():
+        assert format_.source
+        assert format_.sample

@@ -47,6 +47,8 @@ pub struct Program {
     pub steps: Vec<Step>,
     /// True if more may follow the last literal.
     pub open: bool,
+    /// True if a quote in a field has a backslash before it.
+    pub escaped: bool,
 }
 
 /// The numbers of a line; its fields are spans of it.
@@ -90,7 +92,7 @@ impl Program {
         }
         let (mut at, mut told) = (self.prefix.len(), Told::default());
         for step in &self.steps {
-            let end = at + step.length(&line[at..])?;
+            let end = at + step.length(&line[at..], self.escaped)?;
             told.take(step.kind, &line[at..end], memory)?;
             spans.push((at, end));
             at = end + step.until.len();
@@ -101,14 +103,14 @@ impl Program {
 
 impl Step {
     /// How long the field is that this begins with.
-    fn length(&self, rest: &[u8]) -> Option<usize> {
+    fn length(&self, rest: &[u8], escaped: bool) -> Option<usize> {
         let Some(&first) = self.until.first() else {
             return Some(rest.len());
         };
         let mut from = 0;
         loop {
             let at = from + memchr(first, &rest[from..])?;
-            if rest[at..].starts_with(&self.until) && !self.goes_on(rest, at) {
+            if rest[at..].starts_with(&self.until) && !self.goes_on(rest, at, escaped) {
                 return Some(at);
             }
             from = at + 1;
@@ -117,9 +119,9 @@ impl Step {
 
     /// True if the literal at this place belongs to the field: an escaped quote, or the blank in a
     /// list, as nginx writes those of several upstreams or proxies (`a, b : c`).
-    fn goes_on(&self, rest: &[u8], at: usize) -> bool {
+    fn goes_on(&self, rest: &[u8], at: usize, escaped: bool) -> bool {
         match rest[at] {
-            b'"' => {
+            b'"' if escaped => {
                 let slashes = rest[..at].iter().rev().take_while(|&&byte| byte == b'\\');
                 slashes.count() % 2 == 1
             }

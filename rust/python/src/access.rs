@@ -26,6 +26,7 @@ struct Asked {
     prefix: Vec<u8>,
     steps: Vec<StepFigures>,
     open: bool,
+    escaped: bool,
     groups: Vec<Vec<usize>>,
     before: bool,
     after: bool,
@@ -63,6 +64,7 @@ impl AccessScanner {
             prefix: asked.prefix,
             steps: steps.collect::<PyResult<_>>()?,
             open: asked.open,
+            escaped: asked.escaped,
         };
         let reach = Reach {
             before: asked.before,

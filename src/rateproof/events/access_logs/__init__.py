@@ -16,6 +16,7 @@ lies between beginning and end. Servers read their clock once a turn of their ev
 """
 
 from rateproof.events.access_logs.formats import FORMATS, named
+from rateproof.events.access_logs.pattern import Format
 from rateproof.events.access_logs.reading import CLOCK_LAG_NS, LONGEST_NS, Reading, read_access_log
 
-__all__ = ["CLOCK_LAG_NS", "FORMATS", "LONGEST_NS", "Reading", "named", "read_access_log"]
+__all__ = ["CLOCK_LAG_NS", "FORMATS", "LONGEST_NS", "Format", "Reading", "named", "read_access_log"]

@@ -92,6 +92,7 @@ FORMATS: Final[dict[str, Format]] = {
                 "duration": Field("duration", "duration", _MS),
             },
             source="www.envoyproxy.io/docs, access logging, default format string",
+            escaped=False,
             sample="Envoy",
         ),
         nginx(
@@ -141,9 +142,11 @@ def w3c(fields: str) -> Format:
     CloudFront stamps the end (time-taken in seconds), IIS does not say which (in milliseconds).
 
     Raises:
-        InvalidArgument: it has no time or no status.
+        InvalidArgument: it has no time, no date or no status.
     """
     names = fields.split()
+    if "time" in names and "date" not in names:
+        raise InvalidArgument("#Fields has time and no date", "let the server log the date too")
     cloudfront = any(name.startswith("x-edge-") for name in names)
     known = _W3C | {"time-taken": Field("duration", "duration", _S if cloudfront else _MS)}
     told = []

@@ -57,9 +57,10 @@ def unescaped(value: bytes) -> bytes:
     return _ESCAPE.sub(plain, value)
 
 
-def _value(value: bytes) -> bytes:
-    """What a field holds; nothing where it is `-`, by which servers mean that."""
-    return b"" if value == b"-" else unescaped(value)
+def _values(format_: Format) -> Callable[[bytes], bytes]:
+    """Give what a field holds; nothing where it is `-`, by which servers mean that."""
+    plain = unescaped if format_.escaped else bytes
+    return lambda value: b"" if value == b"-" else plain(value)
 
 
 def place_of(
@@ -93,7 +94,8 @@ def _plain(format_: Format, told: str, *names: str) -> Place:
         raise InvalidArgument(
             f"the log's format has no {told}", f"it has {', '.join(format_.names())}"
         )
-    return Place((at,), lambda values: _value(values[0]))
+    value = _values(format_)
+    return Place((at,), lambda values: value(values[0]))
 
 
 def _within(
@@ -101,19 +103,19 @@ def _within(
 ) -> Place:
     """Something that lies within the first of these fields."""
     (at,) = _plain(format_, str(part), *names).fields
-    name = format_.fields[at][0].name
-    return Place((at,), lambda values: of(_value(values[0]), name))
+    name, value = format_.fields[at][0].name, _values(format_)
+    return Place((at,), lambda values: of(value(values[0]), name))
 
 
 def _ip(format_: Format, address: Callable[[Any], bytes] | None, header: str) -> Place:
     (at,) = _plain(format_, "ip", "ip", "ip:port").fields
-    bare = format_.fields[at][0].name == "ip"
+    bare, value = format_.fields[at][0].name == "ip", _values(format_)
 
-    def peer(value: bytes) -> bytes:
-        value = _value(value)
+    def peer(told: bytes) -> bytes:
+        told = value(told)
         if bare:
-            return value
-        return value.rpartition(b" ")[2].rpartition(b":")[0].strip(b"[]")
+            return told
+        return told.rpartition(b" ")[2].rpartition(b":")[0].strip(b"[]")
 
     if address is None:
         return Place((at,), lambda values: peer(values[0]))
@@ -123,7 +125,7 @@ def _ip(format_: Format, address: Callable[[Any], bytes] | None, header: str) ->
         found = peer(values[0])
         if not found:
             return b""
-        forwarded = _value(values[1]) if header else b""
+        forwarded = value(values[1]) if header else b""
         return address(View(found.decode("latin-1"), forwarded))
 
     return Place(fields, read)

@@ -48,6 +48,7 @@ class Format:
         stamp: `end`, `start`, or `start or end` where lines do not tell which.
         source: where its definition stands.
         open: more may follow the last field.
+        escaped: quotes and strange bytes in fields have a backslash before them.
         paths: of JSON, where each field lies in the object.
         sample: who made the sample of it that the tests have.
     """
@@ -58,6 +59,7 @@ class Format:
     stamp: str
     source: str = ""
     open: bool = False
+    escaped: bool = True
     paths: tuple[str, ...] = ()
     sample: str = ""
 

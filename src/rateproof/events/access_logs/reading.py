@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from rateproof.core import required_native
-from rateproof.errors import LogError
+from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.access_logs.formats import recognised, w3c
 from rateproof.events.access_logs.identity import identities
 from rateproof.events.access_logs.pattern import EITHER, END, START, Format
@@ -114,6 +114,7 @@ def _scanned(
         "prefix": format_.prefix.encode(),
         "steps": [(field.kind, field.unit_ns, until.encode()) for field, until in format_.fields],
         "open": format_.open,
+        "escaped": format_.escaped,
         "groups": [list(group) for group in groups],
         "before": format_.stamp in {END, EITHER},
         "after": format_.stamp in {START, EITHER},
@@ -137,7 +138,10 @@ def _format_of(begun: Sequence[bytes], name: str) -> Format:
     """The first format that understands the first line that any of them understands."""
     fields = next((line for line in begun if line.startswith(b"#Fields:")), None)
     if fields is not None:
-        return w3c(fields.partition(b":")[2].decode("latin-1"))
+        try:
+            return w3c(fields.partition(b":")[2].decode("latin-1"))
+        except InvalidArgument as error:
+            raise LogError(f"{name}: {error.message}", error.hint) from error
     for line in begun:
         for format_ in recognised():
             if not line.isspace() and _scanned(format_, [line], Reading(), [])["strange"] == 0:

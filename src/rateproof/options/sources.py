@@ -137,9 +137,9 @@ class Sources:
         for name in chosen or [each["name"] for each in file.endpoints]:
             each = file.endpoint(name)
             each = each | {"url": _at(base, each["url"])}
-            known = self._under(file, file.values, each, strict=False)
+            filed = self._under(file, file.values, each, strict=False)
             values = self._under(file, file.values, each, told)
-            runs.append(Run(name, values, Known((*words, "--endpoint", name), known)))
+            runs.append(Run(name, values, Known((*words, "--endpoint", name), filed)))
         return runs
 
     def _under(

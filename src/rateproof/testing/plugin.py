@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class RateproofFixture:
         __tracebackhide__ = True
         from rateproof.testing.options import settings_of
 
-        return self._assert(lambda: settings_of(url, policy, self.folder, options), options)
+        return self._assert(partial(settings_of, url, policy, self.folder, options), options)
 
     def assert_endpoint(
         self, name: str, url: str | None = None, **options: "Unpack[Options]"
@@ -82,9 +83,8 @@ class RateproofFixture:
         __tracebackhide__ = True
         from rateproof.testing.options import settings_of_endpoint
 
-        return self._assert(
-            lambda: settings_of_endpoint(name, url, self._root, self.folder, options), options
-        )
+        settings = partial(settings_of_endpoint, name, url, self._root, self.folder, options)
+        return self._assert(settings, options)
 
     def _assert(self, settings: "Callable[[], TestSettings]", options: "Options") -> "Verdict":
         __tracebackhide__ = True

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from rateproof import hunt
 from rateproof.enforce.server import ServerSettings
 from rateproof.errors import InvalidArgument
-from rateproof.hunt import TestSettings
 from rateproof.options.arguments import parse
 from rateproof.options.declared import VERBS
 from rateproof.options.settings_file import find_settings
@@ -75,7 +75,7 @@ def project(tmp_path, monkeypatch):
 
 
 def hunts(*words):
-    return [TestSettings.of(run) for run in parse(["test", *words]).runs]
+    return [hunt.TestSettings.of(run) for run in parse(["test", *words]).runs]
 
 
 def served(*words, environment=None):

@@ -99,6 +99,8 @@ STATUSES = "status codes from 100 to 999, each once, such as 403 or 429,503"
         (["simulate", "-d", "@missing.json"], "missing.json", "@FILE"),
         (["completion", "ksh"], "ksh", "bash, zsh or fish"),
         (["--", "serve"], "COMMAND", "--help"),
+        (["tset", "--policy", "5 per 5s"], "no command is named 'tset'", "did you mean test?"),
+        (["hunt"], "'hunt'", "one of serve, simulate, test"),
         (["check"], "LOG", "--help"),
     ],
 )

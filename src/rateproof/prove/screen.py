@@ -157,14 +157,9 @@ def screened(
     native = core.native()
     if native is None or not len(log):
         return None
-    exact, tolerated = _promised(policy, EXACT), _promised(policy, tolerance)
-    if tolerance == EXACT:
-        tolerated = None, None
     rules = {
-        "exact": exact[0],
-        "tolerated": tolerated[0],
-        "exact_families": exact[1],
-        "tolerated_families": tolerated[1],
+        "exact": _promised(policy, EXACT),
+        "tolerated": None if tolerance == EXACT else _promised(policy, tolerance),
         "whole": judgement.fresh and not judgement.cut_off,
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,

@@ -54,7 +54,7 @@ class RateproofFixture:
         from rateproof.testing.assertion import Heard
         from rateproof.testing.options import settings_of
 
-        heard = Heard()
+        heard = Heard(self.folder)
         try:
             settings = settings_of(url, policy, self.folder, options)
             run_test(settings, [heard], threading.Event())

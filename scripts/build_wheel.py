@@ -45,7 +45,10 @@ def commit_time() -> int:
 
 
 def built(what: str, source: Path, out: Path, environment: dict[str, str]) -> Path:
-    """Have the build backend build in a folder; returns the file."""
+    """Have the build backend build in a folder; returns the file.
+
+    Ends the program where it cannot, or where the native core, which is optional, fails.
+    """
     options = {"--build-option": [f"--plat-name={TAG}"]} if what == "wheel" else {}
     call = f"import setuptools.build_meta as b; b.build_{what}({str(out)!r}, {options!r})"
     done = subprocess.run(
@@ -57,10 +60,12 @@ def built(what: str, source: Path, out: Path, environment: dict[str, str]) -> Pa
         stderr=subprocess.STDOUT,
         check=False,
     )
-    if done.returncode:
-        sys.exit(done.stdout + f"wheel: the {what} could not be built")
-    (file,) = [path for path in out.iterdir() if path.suffix == (".whl", ".gz")[what == "sdist"]]
-    return file
+    files = list(out.iterdir())
+    if done.returncode or not files:
+        sys.exit(f"{done.stdout}\nwheel: the {what} could not be built")
+    if what == "wheel" and NATIVE not in zipfile.ZipFile(files[0]).namelist():
+        sys.exit(f"{done.stdout}\nwheel: the native core could not be built")
+    return files[0]
 
 
 def made_plain(sdist: Path, epoch: int) -> None:
@@ -109,8 +114,6 @@ def for_cargo(target_folder: Path, epoch: int) -> dict[str, str]:
 def examined(wheel: Path, paths: list[Path]) -> str:
     """What auditwheel says of the wheel; ends the program where it is not what was wanted."""
     with zipfile.ZipFile(wheel) as archive:
-        if NATIVE not in archive.namelist():
-            sys.exit("wheel: the native core was not built: is there a Rust toolchain on the path?")
         held = {name: archive.read(name) for name in archive.namelist()}
     for name, data in held.items():
         for path in paths:

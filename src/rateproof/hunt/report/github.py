@@ -89,6 +89,7 @@ def _summary(subject: Subject, totals: Totals, details: str) -> str:
     """The Markdown of one test."""
     first, *more = totals.answer
     facts = {
+        "endpoint": subject.endpoint or "",
         "target": subject.target,
         "policy": subject.policy,
         "key": str(subject.key),

@@ -23,7 +23,6 @@ __all__ = [
     "Tally",
     "WsgiDesk",
     "WsgiKey",
-    "__version__",
     "broken_promises",
     "feasible",
     "hit_all",
@@ -32,8 +31,6 @@ __all__ = [
     "rows_of",
     "screen",
 ]
-
-__version__: str
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 

@@ -23,7 +23,6 @@ mod wsgi_key;
 
 #[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     access::register(module)?;
     counters::register(module)?;
     decider::register(module)?;

@@ -17,11 +17,20 @@ from pathlib import Path
 
 from rateproof.errors import CannotWrite, RateproofError, Unreachable
 from rateproof.events import listed, open_log_writer, parquet
-from rateproof.hunt.exploration.attacks import Attack
-from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed, draw, filling
-from rateproof.hunt.exploration.forgetting import Forgetting
+from rateproof.hunt.exploration.attacks import FAMILIES, Attack
+from rateproof.hunt.exploration.draw import (
+    SCHEDULE,
+    Draw,
+    book_length,
+    continued,
+    delayed,
+    draw,
+    filling,
+)
+from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
+from rateproof.hunt.keyring import Keyring, idle_ns
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
@@ -34,16 +43,18 @@ from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.shrinking.crashes import shrunk_crash
-from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
+from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, CRASH, Reproduction
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
 from rateproof.hunt.worst.search import Worst, find_worst
 from rateproof.output import columns, progress, say
 from rateproof.policy import Quota
 from rateproof.prove import CONSISTENT, OVER_ADMISSION, VIOLATED
+from rateproof.prove.terms import Tolerance
 from rateproof.simulate.consent import allow_target, allowed_rate
+from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import default_name, named
-from rateproof.units import SECOND_NS, format_duration
+from rateproof.units import SECOND_NS, counted, format_duration
 
 __all__ = ["Hunt", "run_test"]
 
@@ -77,9 +88,10 @@ def run_test(
     """
     transport = named(settings.transport or default_name())
     signals = Signals(stop or threading.Event())
-    rig = Rig(settings, transport, signals.stop)
     first, _ = _drawn(settings, 1)
-    rig.scenario(first.groups, first.duration_ns)  # refuses what no iteration could have
+    given = settings.keys and Tokens(settings.keys.keys)
+    settings.scenario(first.groups, tokens=given)  # refuses what no iteration could have
+    rig = Rig(settings, transport, signals.stop, keyring=_keyring(settings))
     with SummaryFile(settings.out) as summary, ExitStack() as stack:
         if not allow_target(settings.target, yes=settings.yes):
             return Totals().exit_code
@@ -121,6 +133,8 @@ class Hunt:
         self._leads = Leads()
         self.forgetting = Forgetting()
         self._known = False
+        self._draws = 0
+        self._last: Draw | None = None
         self._shrunk: set[str] = set()
         self._told: set[str] = set()
         self._recipes: list[Recipe] = []
@@ -134,7 +148,7 @@ class Hunt:
             Unreachable: the server that was started ended, and had never answered anything.
         """
         rig, settings = self.rig, self.rig.settings
-        drawn, phase = _drawn(settings, number, self._leads.best(), self.forgetting.next)
+        drawn, phase = self._next(number)
         timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
         if not timely:
             say(LATE)
@@ -164,6 +178,29 @@ class Hunt:
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         self.forgetting.learn(drawn.attacks, iteration.log)
         return iteration
+
+    def _next(self, number: int) -> tuple[Draw, Phase | None]:
+        """Choose the traffic: first what the last iteration had too few keys for."""
+        rig, last, phase = self.rig, self._last, None
+        if last is not None and last.left:
+            drawn = continued(last, number, rig.most_clients)
+        else:
+            self._draws += 1
+            lead, others = self._leads.best(), self.forgetting.next
+            drawn, phase = _drawn(rig.settings, self._draws, lead, others, keys=rig.most_clients)
+            drawn = replace(drawn, iteration=number)
+        self._last = drawn
+        return drawn, phase
+
+    @property
+    def left(self) -> tuple[Attack, ...]:
+        """Attacks of the last draw that there were too few keys for."""
+        return () if self._last is None else self._last.left
+
+    @property
+    def done(self) -> bool:
+        """True after the last iteration."""
+        return self._draws == self.most and not self.left
 
     def _ends_unasked(self) -> bool:
         """Tell if the server that was started again ends without a request, too: that is no crash."""
@@ -256,6 +293,7 @@ def _iterate_until_done(
             totals.add(iteration)
             totals.other_clients = hunt.forgetting.reached
             totals.tried_others = hunt.forgetting.tried
+            totals.keys = _told_keys(hunt)
             for reporter in reporters:
                 reporter.add(iteration, path)
             _write_log(path, iteration)
@@ -272,8 +310,30 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.found(worst, number)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
-        if stop.is_set() or failed or number == hunt.most:
+        if stop.is_set() or failed or hunt.done:
             return
+
+
+def _told_keys(hunt: Hunt) -> str:
+    """Say how keys of a file were used, and what was not tried for lack of them."""
+    keyring = hunt.rig.keyring
+    if keyring is None:
+        return ""
+    missed = list(dict.fromkeys(FAMILIES[each.family].words for each in hunt.left))
+    all_keys = len(keyring.keys.keys)
+    if all_keys < CONFIRMATIONS:
+        missed.append(f"schedules with more than {counted(all_keys, 'client')}")
+    if all_keys < 2 * FIRST_OTHERS:
+        missed.append(f"more than {all_keys // 2} other clients between two bursts")
+    return keyring.told + (f"; not tried with so few: {', '.join(missed)}" if missed else "")
+
+
+def _keyring(settings: TestSettings) -> Keyring | None:
+    if settings.keys is None:
+        return None
+    tolerance = Tolerance(settings.tolerance_ppm, settings.granularity_ns)
+    idle = idle_ns(settings.policy, tolerance, denied_count=settings.denied_count)
+    return Keyring(settings.keys, idle)
 
 
 def _is_endless(settings: TestSettings) -> bool:
@@ -295,15 +355,20 @@ def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
 
 
 def _drawn(
-    settings: TestSettings, number: int, lead: Lead | None = None, others: int | None = None
+    settings: TestSettings,
+    number: int,
+    lead: Lead | None = None,
+    others: int | None = None,
+    *,
+    keys: int | None = None,
 ) -> tuple[Draw, Phase | None]:
     """Choose the traffic of an iteration, and its phase in windows from the epoch."""
     if settings.recipe is not None:
-        return scheduled(settings.recipe, number, settings)
+        return scheduled(settings.recipe, number, settings, keys)
     outer = _outer(settings)
     book = min(settings.iterations or number, book_length(settings.policy))
     if book < number <= book + len(outer):
-        return filling(settings.seed, number, outer[number - book - 1]), None
+        return filling(settings.seed, number, outer[number - book - 1], keys), None
     drawn = draw(
         settings.seed,
         number,
@@ -311,6 +376,7 @@ def _drawn(
         lead=lead,
         others=others,
         max_rate=settings.max_rate,
+        keys=keys,
     )
     if settings.nemesis:
         quota = settings.policy.quotas[0]

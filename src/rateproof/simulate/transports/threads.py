@@ -260,7 +260,7 @@ class _Lane(threading.Thread):
         send = next(plan)
         while True:
             identity = self._client.identity(send.alias)
-            request = self._request(identity)
+            request = self._request(self._client.written(send.alias))
             if not self._begin(send, identity, free_ns):
                 return self._drop(plan, send, free_ns)
             try:
@@ -353,9 +353,10 @@ class _Lane(threading.Thread):
     def _request(self, identity: bytes) -> requests.PreparedRequest:
         """The bytes of the template, as Requests takes them."""
         scenario, template = self._shared.scenario, self._shared.template
-        head = template.fill(identity)[: template.head_bytes].decode("latin-1").split("\r\n")
+        top, body = template.split(identity)
+        head = top.decode("latin-1").split("\r\n")
         request = requests.PreparedRequest()
-        request.method, request.body = scenario.method, scenario.body or None
+        request.method, request.body = scenario.method, body or None
         request.url = scenario.target.url.removesuffix(scenario.target.path) + head[0].split(" ")[1]
         lines = (line.partition(": ") for line in head[1:-2])
         request.headers = requests.structures.CaseInsensitiveDict(

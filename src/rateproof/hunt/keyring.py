@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from rateproof.clock import Tolerance
 from rateproof.events import EventLog
 from rateproof.keyfile import KeyFile
 from rateproof.policy import Policy
-from rateproof.prove.terms import Tolerance
 from rateproof.simulate.tokens import Tokens
 from rateproof.units import SECOND_NS, format_seconds
 

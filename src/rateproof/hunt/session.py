@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, RateproofError, Unreachable
 from rateproof.events import listed, open_log_writer, parquet
 from rateproof.hunt.exploration.attacks import FAMILIES, Attack
@@ -50,7 +51,6 @@ from rateproof.hunt.worst.search import Worst, find_worst
 from rateproof.output import columns, progress, say
 from rateproof.policy import Quota
 from rateproof.prove import CONSISTENT, OVER_ADMISSION, VIOLATED
-from rateproof.prove.terms import Tolerance
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import default_name, named

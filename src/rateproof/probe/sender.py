@@ -203,8 +203,8 @@ class HttpSender:
             count = sum(group.clients for group in groups)
             if count > len(self._keys):
                 raise InvalidArgument(
-                    f"{self._file} are too few for a probe: each is used once, and after "
-                    f"{counted(self.requests, 'request')} {len(self._keys)} are left",
+                    f"too few for a probe: {self._file}, each used once, of which "
+                    f"{len(self._keys)} are left after {counted(self.requests, 'request')}",
                     "more keys; with a policy in mind `rateproof test` needs fewer",
                 )
             tokens = Tokens(tuple(self._keys.popleft() for _ in range(count)), count)

@@ -5,14 +5,13 @@ from collections import deque
 
 import pytest
 
-from rateproof.clock import ManualClock
+from rateproof.clock import EXACT, ManualClock, Tolerance
 from rateproof.enforce.limiter import Limiter
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.hunt.keyring import Keyring, idle_ns
 from rateproof.keyfile import KeyFile
 from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, VIOLATED, judge
-from rateproof.prove.terms import EXACT, Tolerance
 
 MS, SECOND = 10**6, 10**9
 POLICIES = [

@@ -63,8 +63,8 @@ def _serve(arguments: Namespace) -> int:
     from rateproof.enforce.server import ServerSettings, serve
 
     sources = arguments.sources
-    if sources.warning:
-        say(sources.warning)
+    for line in filter(None, (sources.warning, sources.notice)):
+        say(line)
 
     def settings() -> ServerSettings:
         return ServerSettings.told(**sources.read(ServerSettings.check))
@@ -80,14 +80,16 @@ def _simulate(arguments: Namespace) -> int:
 
 
 def _test(arguments: Namespace) -> int:
-    from rateproof.hunt import TestSettings, run_test
+    from rateproof.hunt import TestSettings, run_test, run_tests
     from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
 
-    settings = TestSettings.told(**vars(arguments))
-    reporters: list[Reporter] = [HtmlReport(settings.out)]
+    tests = [TestSettings.of(run) for run in arguments.runs]
+    reporters: list[Reporter] = [HtmlReport(tests[0].out)]
     if arguments.junit is not None:
         reporters.append(JUnitReport(arguments.junit))
-    return run_test(settings, reporters)
+    if arguments.notice:
+        say(arguments.notice)
+    return run_test(tests[0], reporters) if len(tests) == 1 else run_tests(tests, reporters)
 
 
 def _check(arguments: Namespace) -> int:
@@ -99,6 +101,8 @@ def _check(arguments: Namespace) -> int:
 def _probe(arguments: Namespace) -> int:
     from rateproof.probe import ProbeSettings, run_probe
 
+    if arguments.notice:
+        say(arguments.notice)
     # It ends as for Ctrl-C.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

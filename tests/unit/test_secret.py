@@ -62,14 +62,16 @@ def test_what_is_told_is_told_again_by_the_same_words(
     read = option(name).read_text(told, "here")
     assert read == value
     flag = f"--{name}"
-    assert option(name).words(read) == [word for each in told for word in (flag, each)]
+    assert option(name).words(read, {option(name).inside: ()}) == [
+        word for each in told for word in (flag, each)
+    ]
 
 
 def test_a_body_is_told_again_by_the_same_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BODY", '{"password": "s3cret"}')
     data = option("data").read_text("@env:BODY", "here")
     assert data.body == b'{"password": "s3cret"}'
-    assert option("data").words(data) == ["--data", "@env:BODY"]
+    assert option("data").words(data, {"data": None}) == ["--data", "@env:BODY"]
 
 
 def test_a_line_that_is_no_header_is_named_by_its_number(

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import chain
 from typing import Any
 
 from rateproof.errors import InvalidArgument, told_by
@@ -17,6 +18,7 @@ __all__ = [
     "Pairs",
     "Section",
     "Series",
+    "Tables",
     "any_case",
     "choice",
     "duration",
@@ -73,7 +75,8 @@ class Leaf:
 
     `written` gives the value that a text stands for, `parse` what becomes of it, and `shown` the
     text again; `schema` leaves out what only `parse` can judge. Inside the program its name ends
-    in `unit`, and `inside` accepts its values, if they are not those of TOML.
+    in `unit`, and `inside` accepts its values, if they are not those of TOML. In a settings file
+    a text that begins with `located` names a file, behind that and from the settings' folder on.
     """
 
     types: tuple[type, ...]
@@ -85,6 +88,7 @@ class Leaf:
     shown: Callable[[Any], str] = str
     unit: str = ""
     inside: Callable[[Any], Any] | None = None
+    located: str | None = None
 
     def read(self, value: Any) -> Any:
         """The meaning of a value of TOML or Python."""
@@ -163,7 +167,15 @@ class Section:
     name: str | None = None
 
 
-Kind = Leaf | Pairs | Series | Section
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A table with names of this kind, such as `login`: a table of this section for each."""
+
+    name: Leaf
+    item: Section
+
+
+Kind = Leaf | Pairs | Series | Section | Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,13 +261,20 @@ class Option:
             return None
         return self.kind.read_text(self.default or ("false" if self.switch else ""))
 
-    def words(self, value: Any) -> list[str]:
-        """The words of a command line that tell a value other than its default."""
-        if value == self.value():
+    @property
+    def opposite(self) -> str:
+        """The flag that turns a switch off: of `--no-shrink` it is `--shrink`."""
+        name = self.flag.removeprefix("--")
+        return f"--{name.removeprefix('no-')}" if name.startswith("no-") else f"--no-{name}"
+
+    def words(self, value: Any, known: Mapping[str, Any]) -> list[str]:
+        """The words of a command line that tell a value other than what is known without them."""
+        before = known[self.inside]
+        if value is None or value == before:
             return []
         if self.switch:
-            return [self.flag]
-        values = value if self.many else [value]
+            return [self.flag if value == self.kind.read_text("true") else self.opposite]
+        values = [each for each in value if each not in before] if self.many else [value]
         shown = dict.fromkeys(map(self.kind.shown, values))  # a file of headers once
         return [word for each in shown for word in (self.flag, each)]
 
@@ -263,7 +282,8 @@ class Option:
         """The meaning of a text, or of all texts of what may be repeated; errors name the source."""
         with told_by(source):
             if isinstance(texts, list):
-                return tuple(pair for each in texts for pair in self.kind.read_text(each))
+                read = tuple(map(self.kind.read_text, texts))
+                return tuple(chain(*read)) if isinstance(self.kind, Pairs) else read
             return self.kind.read_text(texts)
 
 

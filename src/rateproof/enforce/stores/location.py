@@ -17,12 +17,12 @@ import os
 import re
 import stat
 import time
-import weakref
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from rateproof.enforce.stores.forks import in_children
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
 
@@ -167,9 +167,6 @@ def remove(name: str) -> bool:
                 return True
 
 
-_every_lock: "weakref.WeakSet[FileIO]" = weakref.WeakSet()
-
-
 def _locked(directory: Path) -> FileIO:
     """The file named `lock`, locked; whatever a signal handler raises here, it does not stay so."""
     path = directory / "lock"
@@ -187,7 +184,7 @@ def _locked(directory: Path) -> FileIO:
             except FileNotFoundError:  # the folder was removed just now
                 continue
             try:
-                _every_lock.add(lock)
+                in_children(lock, FileIO.close)
                 _acquire(lock, path, deadline)
                 if _is_at(lock, path):  # else it was removed while we waited
                     return lock
@@ -218,14 +215,6 @@ def _is_at(lock: FileIO, path: Path) -> bool:
         return os.path.samestat(path.lstat(), os.fstat(lock.fileno()))
     except FileNotFoundError:
         return False
-
-
-def _after_fork_in_child() -> None:
-    for lock in list(_every_lock):
-        lock.close()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _make(directory: Path) -> None:

@@ -73,7 +73,7 @@ class ChildServer:
             *(sys.executable, "-m", "rateproof", "serve"),
             *("--host", target.host, "--port", str(target.port)),
             *("--policy", str(policy), "--key", str(key), "--workers", str(workers)),
-            "--with-parent",
+            *("--with-parent", "--config", os.devnull),
         ]
         ours = str(Path(rateproof.__file__).parent.parent)
         paths = filter(None, [ours, os.environ.get("PYTHONPATH")])

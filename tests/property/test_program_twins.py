@@ -159,7 +159,7 @@ def test_every_behaviour_asks_for_the_same_thousand_requests_in_both_languages(n
 )
 def test_a_hundred_thousand_draws_are_the_same_to_the_nanosecond(interval: Any) -> None:
     program = steps.compiled(steps.forever(steps.RESUME, steps.wait(interval), steps.ask()))
-    traced = _native.program_trace(program.code(), "1/0", [(0, 0, 0, -1)] * 99_999, ALONE)
+    traced = _native.program_trace(program.code(), "1/0", [(0, 0, -1)] * 99_999, ALONE)
     rng = Rng("1/0")
     assert [send[0] for send in traced] == [interval.draw(rng) for _ in range(100_000)]
 

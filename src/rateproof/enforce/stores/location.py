@@ -22,6 +22,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from rateproof import linux
 from rateproof.enforce.stores.forks import in_children
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
@@ -45,7 +46,6 @@ COUNTERS_FILE: Final = "counters.native"
 _PAUSE_S: Final = 1e-3
 _MEMORY = "memory://"
 _SHM = "shm://"
-_SHM_FOLDER = Path("/dev/shm")  # noqa: S108 - ours in it is 0700 and its owner is checked
 _TABLE = re.compile(r"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?\.native")
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _SCHEME = re.compile(r"[A-Za-z0-9+.-]*://")
@@ -91,7 +91,7 @@ def directory_of(name: str) -> Path:
     All processes of one user find the same one, provided that they see the same
     /dev/shm or, where there is none, the same temporary folder.
     """
-    folder = _SHM_FOLDER
+    folder = linux.SHARED_MEMORY
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         import tempfile  # slow to import, and seldom needed
 

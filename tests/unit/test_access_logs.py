@@ -199,6 +199,7 @@ def test_a_key_is_found_where_the_notation_says():
     one = line(path="/a/b?id=x%20y&z=1", agent='a \\"b\\" c')
     assert read([one], "query:id")[0].key == b"x y"
     assert read([one], "path")[0].key == b"/a/b"
+    assert read([one], "path:2")[0].key == b"b"
     assert read([one], "method")[0].key == b"GET"
     assert read([one], "header:User-Agent")[0].key == b'a "b" c'
     assert read([one], "ip+path")[0].key == b'["192.0.2.1", "/a/b"]'

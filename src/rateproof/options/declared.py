@@ -17,6 +17,7 @@ from rateproof.options.forms import (
     KEY,
     KEY_OF_LOG,
     KEY_TO_WRITE,
+    KEYS,
     METHOD,
     NAME,
     NETWORKS,
@@ -24,6 +25,7 @@ from rateproof.options.forms import (
     PATHS,
     POLICY,
     PROXIES,
+    QUERY,
     RATE,
     STATUSES,
     TOLERANCE,
@@ -128,7 +130,7 @@ _POLICY = Option(
     "policy", POLICY, "such as '5 per 5s' or '5/s; 1000 per hour'", default=DEFAULT_POLICY
 )
 _KEY = Option(
-    "key", KEY_TO_WRITE, "where identities go: query:, header: or cookie:NAME", "query:clientId"
+    "key", KEY_TO_WRITE, "where identities go: query:NAME, json:NAME, path:2 ...", "query:clientId"
 )
 _REJECTED = Option(
     "rejected",
@@ -145,8 +147,15 @@ _URL = Option("url", URL, "where the requests go", DEFAULT_URL, positional=True)
 _SENDING = (
     _URL,
     _KEY,
+    Option(
+        "keys",
+        KEYS,
+        "identities or tokens that the server knows, one a line",
+        otherwise="identities are invented",
+    ),
     Option("method", METHOD, "of every request, in capital letters", "GET", short="X"),
     Option("header", HEADER, "one more of every request", key="headers", short="H", many=True),
+    Option("query", QUERY, "one more parameter of the URL, shown nowhere", many=True),
     Option(
         "data",
         BODY,

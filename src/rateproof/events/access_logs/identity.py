@@ -139,12 +139,13 @@ def _target(value: bytes, name: str) -> bytes:
     return b" ".join(words[1:-1]) if len(words) > 2 else b""
 
 
-def _path(_name: str) -> Callable[[bytes, str], bytes]:
+def _path(segment: str) -> Callable[[bytes, str], bytes]:
     def of(value: bytes, field: str) -> bytes:
         target = _target(value, field)
         if not target.startswith(b"/") and b"://" in target:
             target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
-        return target.partition(b"?")[0]
+        path = target.partition(b"?")[0].decode("latin-1")
+        return Part("path", segment).of_path(path).encode("latin-1")
 
     return of
 

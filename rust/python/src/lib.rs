@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod access;
+mod ask;
 mod counters;
 mod decider;
 mod decision;

@@ -5,13 +5,12 @@ against which a search would find nothing, and what it would spend on that. With
 or where a log is not one for it, every key is a suspect. The verdict is the same.
 """
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
-from rateproof import core
+from rateproof import core, linux
 from rateproof.clock import EXACT, Tolerance
 from rateproof.events import EventLog
 from rateproof.policy import Policy
@@ -157,20 +156,15 @@ def screened(
     native = core.native()
     if native is None or not len(log):
         return None
-    exact, tolerated = _promised(policy, EXACT), _promised(policy, tolerance)
-    if tolerance == EXACT:
-        tolerated = None, None
     rules = {
-        "exact": exact[0],
-        "tolerated": tolerated[0],
-        "exact_families": exact[1],
-        "tolerated_families": tolerated[1],
+        "exact": _promised(policy, EXACT),
+        "tolerated": None if tolerance == EXACT else _promised(policy, tolerance),
         "whole": judgement.fresh and not judgement.cut_off,
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,
         "over": over_admission,
     }
-    found = native.screen(columns_of(log), rules, len(os.sched_getaffinity(0)))
+    found = native.screen(columns_of(log), rules, linux.processors())
     if found is None:
         return None
     suspects = [suspect[0] for suspect in found["suspects"]]

@@ -37,6 +37,7 @@ _FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; long
 _CHANCE = 0.01
 BUSY = 3
 _BOXES, _LOOKED_AT = 4, 6
+FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
 _DRAWN, _POLLED = 24, 6
@@ -485,7 +486,7 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     return chosen
 
 
-def measuring(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
+def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:
     """Ask when a key comes back, where that is not known closely: one key often, or several once if a denial puts it off.
 
     Of a clock's windows that are hardly known, two keys filled at different phases.
@@ -495,7 +496,7 @@ def measuring(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     chosen: list[Steps] = []
     for shift in (0, window_of(kind) // 3) if far else (0,):
         back_ns = backs(kind, start_ns + shift)
-        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // _MEASURED + 2 * width_ns:
+        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + 2 * width_ns:
             return chosen
         low_ns, high_ns = back_ns
         step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)

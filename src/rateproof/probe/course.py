@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rateproof.probe.confirmation import (
     BUSY,
+    FINELY,
     PREDICTIONS,
     Confirmation,
     alone,
@@ -707,6 +708,10 @@ class _Run:
         spent = sum(count for steps in before for _, count in steps)
         if kind.tight or (before and self._course.shared):
             return []
+        if not kind.family.refills:
+            keys = [] if before else measuring(kind, start_ns, self._course.width_ns, FINELY)
+            requests = sum(count for steps in keys for _, count in steps)
+            return keys if requests <= self._spare(_CONFIRMED) - self._reserved else []
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,

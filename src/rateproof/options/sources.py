@@ -125,11 +125,13 @@ class Sources:
     def runs(self) -> list[Run]:
         """The tests that are asked for: of each endpoint, where no URL is told without one."""
         file, told = self._file(), self._otherwise()
+        elsewhere = _without_server(file.values)
+        values = elsewhere if "url" in told else file.values
         words = ("--config", str(self.file)) if _FILE in self._told else ()
         chosen: tuple[str, ...] = told.get("endpoints", ())
         if not chosen and ("url" in told or not file.endpoints):
-            known = Known(words, self._under(file, file.values, strict=False))
-            return [Run(None, self._under(file, file.values, told), known)]
+            known = Known(words, self._under(file, elsewhere, strict=False))
+            return [Run(None, self._under(file, values, told), known)]
         base = told.pop("url", None)
         words = (*([base] if base else []), *words)
         base = base or file.values.get("url") or DEFAULT_URL
@@ -137,9 +139,9 @@ class Sources:
         for name in chosen or [each["name"] for each in file.endpoints]:
             each = file.endpoint(name)
             each = each | {"url": _at(base, each["url"])}
-            filed = self._under(file, file.values, each, strict=False)
-            values = self._under(file, file.values, each, told)
-            runs.append(Run(name, values, Known((*words, "--endpoint", name), filed)))
+            filed = self._under(file, values, each, strict=False)
+            here = self._under(file, values, each, told)
+            runs.append(Run(name, here, Known((*words, "--endpoint", name), filed)))
         return runs
 
     def _under(
@@ -187,6 +189,11 @@ class Sources:
         if self.file is None:
             return SettingsFile()
         return read_settings(self.file, self.verb, told, accept)
+
+
+def _without_server(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without the server that is started for its own URL: another may be somebody's."""
+    return {name: each for name, each in values.items() if name not in {"start", "nemesis"}}
 
 
 def _at(base: str, url: str) -> str:

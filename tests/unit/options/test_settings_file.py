@@ -13,10 +13,13 @@ from jsonschema import Draft202012Validator
 from rateproof import hunt
 from rateproof.enforce.server import ServerSettings
 from rateproof.errors import InvalidArgument
+from rateproof.hunt.commands import repeat_command
+from rateproof.hunt.recipe import Recipe
 from rateproof.options.arguments import parse
 from rateproof.options.declared import VERBS
 from rateproof.options.settings_file import find_settings
 from rateproof.options.sources import Sources
+from rateproof.simulate.behaviours.schedule import Schedule
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/settings-file.md").read_text()
@@ -205,6 +208,41 @@ def test_a_url_alone_is_tested_alone_and_beside_endpoints_it_replaces_that_of_th
         for each in hunts("http://127.0.0.1:2", "--endpoint", "login", "--endpoint", "found")
     ]
     assert urls == ["http://127.0.0.1:2/login", "http://127.0.0.1:9000/search"]
+
+
+def test_where_a_url_is_told_no_server_of_the_file_is_started(project):
+    project(
+        "[test]\nstart = 'a'\nnemesis = 'all'\n[[test.endpoints]]\nurl = '/'\nduration = '1s'\n"
+    )
+    for words in (["http://127.0.0.1:1"], ["http://127.0.0.1:1", "--endpoint", "root"]):
+        (found,) = hunts(*words)
+        assert (found.start, found.nemesis) == (None, ())
+    (found,) = hunts()
+    assert (found.start, bool(found.nemesis)) == ("a", True)
+    assert hunts("http://127.0.0.1:1", "--start", "b")[0].start == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[test]\nurl = 'http://127.0.0.1:1'\nstart = 'a'\nnemesis = 'all'\n", ()),
+        (SHOP, ("--endpoint", "login")),
+        (SHOP, ("--endpoint", "found", "--method", "GET", "--no-fail-fast", "--policy", "9/s")),
+        (SHOP, ("http://127.0.0.1:2", "--endpoint", "login", "-H", "Accept: c", "--max-rate", "7")),
+        (SHOP, ("http://127.0.0.1:3/x?y=1", "--limit", "search", "--rejected", "429,503")),
+        (SHOP, ("--endpoint", "login", "--config", "rateproof.toml", "--iterations", "3")),
+    ],
+)
+def test_the_command_that_repeats_it_has_the_same_settings_from_the_same_file(project, text, words):
+    project(text)
+    (before,) = hunts(*words)
+    recipe = Recipe(Schedule(((0, 6),)))
+    (after,) = hunts(*repeat_command(before, recipe)[2:])
+    assert (after.recipe, after.iterations) == (recipe, 1)
+    seen = {"recipe", "iterations", "seed", "known", "fail_fast", "nemesis"}
+    for name in vars(before).keys() - seen:
+        assert getattr(after, name) == getattr(before, name), name
+    assert after.nemesis == ()
 
 
 def test_the_server_enforces_the_limit_that_is_named(project):

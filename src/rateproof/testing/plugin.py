@@ -92,7 +92,7 @@ class RateproofFixture:
         from rateproof.hunt import run_test
         from rateproof.testing.assertion import Heard
 
-        heard = Heard()
+        heard = Heard(self.folder)
         try:
             run_test(settings(), [heard], threading.Event())
         except RateproofError as error:

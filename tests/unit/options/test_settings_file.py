@@ -17,7 +17,7 @@ from rateproof.hunt.commands import repeat_command
 from rateproof.hunt.recipe import Recipe
 from rateproof.options.arguments import parse
 from rateproof.options.declared import VERBS
-from rateproof.options.settings_file import find_settings
+from rateproof.options.settings_file import find_settings, read_limit
 from rateproof.options.sources import Sources
 from rateproof.simulate.behaviours.schedule import Schedule
 
@@ -107,6 +107,17 @@ def test_the_nearest_file_of_the_repository_is_found(tmp_path):
     (tmp_path / "a" / ".git").touch()  # a worktree: above it nothing is read
     (tmp_path / "a" / "pyproject.toml").unlink()
     assert find_settings(deep) is None
+
+
+def test_a_folder_of_another_owner_is_not_looked_into(tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "rateproof.toml").write_text("[test]\nstart = 'anything'\n")
+    assert find_settings(mine) == tmp_path / "rateproof.toml"
+    monkeypatch.setattr("rateproof.options.settings_file._owner", lambda each: len(each.parts))
+    assert find_settings(mine) is None
+    assert find_settings(tmp_path) == tmp_path / "rateproof.toml"
 
 
 @pytest.mark.parametrize(
@@ -311,6 +322,30 @@ def test_a_value_may_be_the_text_of_the_command_line(project):
 def test_an_endpoint_is_named_by_its_limit_or_its_path(project):
     project("[test]\n" + "".join(f"[[test.endpoints]]\nurl = '{url}'\n" for url in ("/", "/a/b?c")))
     assert [each.endpoint for each in hunts("--iterations", "1")] == ["root", "a-b"]
+
+
+def test_an_application_reads_the_same_limit(project):
+    project(SHOP)
+    found = read_limit("login")
+    assert (str(found.policy), str(found.key)) == ("5 per 2s", "header:X-Api-Key|ip")
+    assert (found.exempt, found.shadow, found.cost) == (("/health", "/"), True, 1)
+    project("[limits.dear]\npolicy = '10/s'\ncost = 5\n[test]\nmethod = 'not mine to judge'\n")
+    dear = read_limit("dear", "rateproof.toml")
+    assert (str(dear.policy), dear.cost, dear.shadow) == ("10 per 1s", 5, False)
+    with pytest.raises(InvalidArgument, match=r"no limit 'login' in rateproof\.toml"):
+        read_limit("login", "rateproof.toml")
+
+
+def test_the_application_of_the_page_keeps_what_the_file_says(project):
+    project(EXAMPLE)
+    text = next(
+        each for each in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "Flask" in each
+    )
+    names = {"__name__": "shop"}
+    exec(text.replace("shm://shop", "memory://"), names)
+    client = names["app"].test_client()
+    statuses = [client.post("/login", headers={"X-Api-Key": "a"}).status_code for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
 
 
 # ------------------------------------------------------------- mistakes

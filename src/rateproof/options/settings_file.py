@@ -170,7 +170,11 @@ def _has_table(path: Path) -> bool:
 
 
 def read_settings(
-    path: Path, verb: Verb = _NO_VERB, told: Collection[str] = (), accept: Accept | None = None
+    path: Path,
+    verb: Verb = _NO_VERB,
+    told: Collection[str] = (),
+    accept: Accept | None = None,
+    chosen: Collection[str] = (),
 ) -> SettingsFile:
     """Read what a file tells a verb; the tables of others are theirs to judge.
 
@@ -179,6 +183,8 @@ def read_settings(
         verb: whose table is read; without one the limits alone.
         told: names of options that are told otherwise: what the file says does not matter.
         accept: see `Sources.read`.
+        chosen: names of endpoints; of others, if there are such, nothing but the name is read: a
+            secret of theirs may be elsewhere.
 
     Raises:
         InvalidArgument: with every mistake and its line.
@@ -198,6 +204,7 @@ def read_settings(
     own: dict[str, Any] = {}
     if isinstance(top.get(verb.name), dict):
         options |= {ENDPOINTS.name: ENDPOINTS} if "endpoints" in verb.defaults() else {}
+        _leave_out(top[verb.name].get(ENDPOINTS.name), chosen)
         own = _values(reader, options, (*place, verb.name), named, accept)
         del top[verb.name]
     found = reader.values(Section(_TABLES), place).get(LIMITS.name, {})
@@ -303,9 +310,20 @@ def _counted(limit: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"policy": Policy(tuple(quotas))}
 
 
+def _leave_out(endpoints: Any, chosen: Collection[str]) -> None:
+    for each in endpoints if chosen and isinstance(endpoints, list) else ():
+        if isinstance(each, dict) and _name_of(each) not in chosen:
+            for key in each.keys() - {"name", "limit", "url"}:
+                del each[key]
+
+
+def _name_of(endpoint: Mapping[str, Any]) -> str:
+    return endpoint.get("name") or endpoint.get("limit") or _slug(str(endpoint.get("url")))
+
+
 def _named(reader: Reader, found: list[Any], place: Place) -> tuple[dict[str, Any], ...]:
     """Endpoints, each with a name: its own, that of its limit, or its path."""
-    named = [{"name": each.get("limit") or _slug(each["url"])} | each for each in found]
+    named = [each | {"name": _name_of(each)} for each in found]
     counts = Counter(each["name"] for each in named)
     for number, each in enumerate(named):
         if counts[each["name"]] > 1:

@@ -27,6 +27,7 @@ __all__ = ["Known", "Run", "Sources"]
 
 _PREFIX: Final = "RATEPROOF_"
 _FILE: Final = "config"
+_PAIRS: Final = frozenset({"headers", "query"})
 
 Texts = str | list[str]
 Accept = Callable[[dict[str, Any]], object]
@@ -167,8 +168,10 @@ class Sources:
             if place == at and name is not None:
                 limit = file.limit(name)
                 found |= {key: limit[key] for key in limit.keys() & found.keys()}
-            headers = merged(found.get("headers", ()), table.get("headers", ()))
-            found |= table | ({"headers": headers} if headers else {})
+            pairs = {
+                each: merged(found.get(each, ()), table[each]) for each in _PAIRS & table.keys()
+            }
+            found |= table | pairs
         return found
 
     def _otherwise(self, accept: Accept | None = None) -> dict[str, Any]:
@@ -188,7 +191,8 @@ class Sources:
 
         if self.file is None:
             return SettingsFile()
-        return read_settings(self.file, self.verb, told, accept)
+        chosen, _ = self._told.get("endpoint", ((), ""))
+        return read_settings(self.file, self.verb, told, accept, chosen)
 
 
 def _without_server(values: Mapping[str, Any]) -> dict[str, Any]:

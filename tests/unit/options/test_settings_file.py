@@ -181,6 +181,32 @@ def test_files_in_it_start_from_its_folder(project, monkeypatch):
     assert found.data.body == b"{}"
 
 
+def test_secrets_are_read_from_the_folder_of_the_file_and_only_of_what_is_tested(
+    project, monkeypatch
+):
+    folder = project(
+        "[test]\nkeys = 'keys.txt'\nheaders = { X-One = '@one', X-Two = '@env:TWO' }\niterations = 1\n"
+        "[[test.endpoints]]\nurl = '/a'\nquery = { token = '@one' }\n"
+        "[[test.endpoints]]\nurl = '/b'\nheaders = { X-Three = '@env:THREE' }\nbody = '@nowhere'\n"
+    )
+    (folder / "one").write_text("first\n")
+    (folder / "keys.txt").write_text("k1\nk2\n")
+    (folder / ".git").mkdir()
+    (folder / "src").mkdir()
+    monkeypatch.chdir(folder / "src")
+    monkeypatch.setenv("TWO", "second")
+    (found,) = hunts("--endpoint", "a")
+    assert found.headers == (("X-One", "first"), ("X-Two", "second"))
+    assert found.keys is not None
+    assert "first" not in repr(found.headers)
+    assert repeat_command(found, None)[2:4] == ["--endpoint", "a"]
+    error = refused()
+    assert [line.partition(": ")[2][:40] for line in error.message.splitlines()[1:]] == [
+        "test.endpoints[1].headers.X-Three: '@env",
+        "test.endpoints[1].body: cannot read '../",
+    ]
+
+
 # ------------------------------------------------------------- which value
 
 

@@ -33,7 +33,7 @@ Accept = Callable[[dict[str, Any]], object]
 
 
 class Known(NamedTuple):
-    """What a settings file tells: the words that lead to it, and the values that then hold."""
+    """Contents of a settings file: the words that lead to it, and the values that then hold."""
 
     words: tuple[str, ...]
     values: Mapping[str, Any]

@@ -57,7 +57,9 @@ def taken() -> "dict[str, Option]":
     groups = VERBS["test"].groups
     options = (each for name in (PROMISE, REQUEST, LENGTH, JUDGING) for each in groups[name])
     return {
-        each.in_file: each for each in options if each.name not in {"url", "limit", "fail_fast"}
+        each.in_file: each
+        for each in options
+        if each.name not in {"url", "limit", "fail_fast", "fresh_keys"}
     }
 
 

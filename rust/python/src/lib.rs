@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod ask;
 mod counters;
 mod decider;
 mod decision;

@@ -79,10 +79,14 @@ def _split(word: str) -> tuple[str, str]:
 
 
 def _shown(header: str) -> str:
+    if header.startswith("@"):
+        return header
     name, colon, value = header.partition(":")
     if not colon:
         return shown_header("", header)
     text = value.strip(" \t")
+    if text.startswith("@") and not text.startswith("@@"):
+        return header
     shown = shown_header(name, text)
     return header if shown == text else f"{name}: {shown}"
 

@@ -16,6 +16,7 @@ from rateproof.options.forms import (
     IN_TOML,
     KEY,
     KEY_TO_WRITE,
+    KEYS,
     METHOD,
     NAME,
     NETWORKS,
@@ -23,6 +24,7 @@ from rateproof.options.forms import (
     PATHS,
     POLICY,
     PROXIES,
+    QUERY,
     RATE,
     STATUSES,
     TOLERANCE,
@@ -127,7 +129,7 @@ _POLICY = Option(
     "policy", POLICY, "such as '5 per 5s' or '5/s; 1000 per hour'", default=DEFAULT_POLICY
 )
 _KEY = Option(
-    "key", KEY_TO_WRITE, "where identities go: query:, header: or cookie:NAME", "query:clientId"
+    "key", KEY_TO_WRITE, "where identities go: query:NAME, json:NAME, path:2 ...", "query:clientId"
 )
 _REJECTED = Option(
     "rejected",
@@ -144,8 +146,15 @@ _URL = Option("url", URL, "where the requests go", DEFAULT_URL, positional=True)
 _SENDING = (
     _URL,
     _KEY,
+    Option(
+        "keys",
+        KEYS,
+        "identities or tokens that the server knows, one a line",
+        otherwise="identities are invented",
+    ),
     Option("method", METHOD, "of every request, in capital letters", "GET", short="X"),
     Option("header", HEADER, "one more of every request", key="headers", short="H", many=True),
+    Option("query", QUERY, "one more parameter of the URL, shown nowhere", many=True),
     Option(
         "data",
         BODY,

@@ -121,7 +121,7 @@ class Reader:
             if not isinstance(value, dict):
                 raise mismatch(value, "a table")
             if isinstance(kind, Pairs):
-                return self._pairs(value, place)
+                return self._pairs(kind, value, place)
             before = len(self._errors)
             if isinstance(kind, Tables):
                 return self._tables(kind, value, place)
@@ -157,12 +157,12 @@ class Reader:
         self.items[place] = items
         return BAD if BAD in items else kind.make(items)
 
-    def _pairs(self, value: dict[str, Any], place: Place) -> Any:
+    def _pairs(self, kind: Pairs, value: dict[str, Any], place: Place) -> Any:
         before = len(self._errors)
         for name, content in value.items():
             if not isinstance(content, str):
                 self._errors.append(((*place, name), str(mismatch(content, "a text"))))
-        return tuple(value.items()) if len(self._errors) == before else BAD
+        return kind.read(value) if len(self._errors) == before else BAD
 
     def _arguments(self, kind: Section, value: dict[str, Any], place: Place) -> dict[str, Any]:
         """A table's values, by argument: BAD where one has an error."""

@@ -21,6 +21,8 @@ class Options(TypedDict, total=False):
     """
 
     key: str
+    keys: str
+    query: Mapping[str, str]
     claim: str
     admitted: Collection[int]
     iterations: int | None

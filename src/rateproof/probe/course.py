@@ -158,6 +158,7 @@ class Course:
         keys: what was seen of each key.
         shared: fresh identities share one count, so they are no fresh keys.
         held_ns: how long the first key denied at least.
+        back_ns: after how long it was admitted again at most; 0 if it was not.
         several: the counters any of which a request may meet, if there are.
         interval_ns: how long an answer takes.
         again_ns: how long the first key denied when it was filled for the second time, about.
@@ -172,6 +173,7 @@ class Course:
     keys: list[History] = dataclasses.field(default_factory=list)
     shared: bool = False
     held_ns: int = 0
+    back_ns: int = 0
     several: Several | None = None
     interval_ns: int = 2 * GRANULARITY_NS
     again_ns: int = 0
@@ -303,6 +305,7 @@ class _Run:
         denied_ns = max([denied_ns, *(each.sent_ns for each in polls if each.denied)])
         course.held_ns = max(0, denied_ns - filled.received_ns)
         back = key[-1] if key[-1].admitted else None
+        course.back_ns = back.received_ns - filled.sent_ns if back else 0
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
         course.interval_ns = round(median(took))
         if back and back.received_ns - filled.sent_ns < _SOON_AGAIN_NS:

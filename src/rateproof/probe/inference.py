@@ -88,6 +88,14 @@ class Kind(NamedTuple):
         return of(self.low_ns, self.high_ns, self.interval_ns)
 
     @property
+    def block_ns(self) -> tuple[()] | tuple[int, int]:
+        """Between which bounds a denial blocks; empty where none does."""
+        if self.family.other != "block":
+            return ()
+        lows = min(box.other_low_ns for box in self.boxes)
+        return lows, max(box.other_high_ns for box in self.boxes)
+
+    @property
     def close(self) -> bool:
         """True if the window is known to 10 parts in 100, and longer than answers take."""
         return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)

@@ -129,8 +129,6 @@ def settings_of_endpoint(
     values = {**run.values, **told, "endpoint": name, "known": run.known}
     if values["iterations"] is None and values["duration_ns"] is None:
         values["iterations"] = ITERATIONS
-    if url is not None:  # it is served already
-        values |= {"start": None, "nemesis": "none"}
     return _settings(values, folder)
 
 

@@ -45,7 +45,7 @@ from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.transports import default_name, named
 from rateproof.units import SECOND_NS, format_duration
 
-__all__ = ["Hunt", "run_test"]
+__all__ = ["Hunt", "rigged", "run_test", "subject_of", "tested"]
 
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
 
@@ -75,16 +75,27 @@ def run_test(
             the first verdict; or it was stopped before a server that it starts listened.
         Unreachable: nothing listens at the target and no server can be started there.
     """
-    transport = named(settings.transport or default_name())
     signals = Signals(stop or threading.Event())
-    rig = Rig(settings, transport, signals.stop)
-    first, _ = _drawn(settings, 1)
-    rig.scenario(first.groups, first.duration_ns)  # refuses what no iteration could have
+    return tested(settings, reporters, signals, handled=stop is None).exit_code
+
+
+def tested(
+    settings: TestSettings, reporters: Sequence[Reporter], signals: Signals, *, handled: bool
+) -> Totals:
+    """The totals of a test: see `run_test`.
+
+    Args:
+        settings: what to test, and how.
+        reporters: what hears of it.
+        signals: end it.
+        handled: it has the signals of the process handled meanwhile.
+    """
+    rig = rigged(settings, signals.stop)
     with SummaryFile(settings.out) as summary, ExitStack() as stack:
         if not allow_target(settings.target, yes=settings.yes):
-            return Totals().exit_code
+            return Totals()
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
-        if stop is None:
+        if handled:
             stack.enter_context(signals.handled())
         totals = Totals(settings.claims, allow_untested=settings.allow_untested)
         try:
@@ -93,14 +104,14 @@ def run_test(
                 stack.push(child)
                 child.start(signals.stop)
         except RateproofError:  # who reads a report only is to know
-            with _reported(reporters, _subject(settings), totals):
+            with _reported(reporters, subject_of(settings), totals):
                 raise
         ours = child is not None and settings.start is None
         settings = replace(settings, own=ours)  # and whoever repeats it has one of ours too
         reporters = [summary, *reporters, Console(json=settings.json, verbose=settings.verbose)]
         hunt = Hunt(replace(rig, settings=settings, child=child))
-        stack.enter_context(_reported(reporters, _subject(settings), totals))
-        if stop is None and _is_endless(settings) and columns(sys.stderr) is not None:
+        stack.enter_context(_reported(reporters, subject_of(settings), totals))
+        if handled and settings.is_endless and columns(sys.stderr) is not None:
             say("it goes on until you stop it: Ctrl-C ends it with the totals")
         if settings.duration_ns is not None:
             timer = threading.Timer(settings.duration_ns / SECOND_NS, signals.stop.set)
@@ -108,7 +119,19 @@ def run_test(
             timer.start()
         with _verdict_so_far(signals, totals):
             _iterate_until_done(hunt, signals, reporters, totals)
-    return totals.exit_code
+    return totals
+
+
+def rigged(settings: TestSettings, stop: threading.Event) -> Rig:
+    """The rig of a test.
+
+    Raises:
+        InvalidArgument: a value that no iteration could be run with.
+    """
+    rig = Rig(settings, named(settings.transport or default_name()), stop)
+    first, _ = _drawn(settings, 1)
+    rig.scenario(first.groups, first.duration_ns)
+    return rig
 
 
 class Hunt:
@@ -246,7 +269,8 @@ def _iterate_until_done(
     hunt: Hunt, signals: Signals, reporters: Sequence[Reporter], totals: Totals
 ) -> None:
     settings, stop = hunt.rig.settings, hunt.rig.stop
-    prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
+    of = f"_{settings.endpoint}" if settings.endpoint else ""
+    prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}{of}"  # no run overwrites another's
     suffix = "parquet" if parquet.available() else "jsonl"
     consistent: deque[Path] = deque()
     for number in itertools.count(1):
@@ -274,10 +298,6 @@ def _iterate_until_done(
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
         if stop.is_set() or failed or number == hunt.most:
             return
-
-
-def _is_endless(settings: TestSettings) -> bool:
-    return not (settings.iterations or settings.duration_ns or settings.max_requests)
 
 
 def _outer(settings: TestSettings) -> list[Attack]:
@@ -333,7 +353,8 @@ def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
     return plan(drawn.seed, drawn.iteration, duration_ns, quota.window_ns, settings.nemesis)
 
 
-def _subject(settings: TestSettings) -> Subject:
+def subject_of(settings: TestSettings) -> Subject:
+    """The facts that reports of a test begin with."""
     shown = {
         "Claims": ", ".join(sorted(settings.claims)),
         "Tolerance": f"{settings.tolerance_ppm} ppm",
@@ -352,6 +373,7 @@ def _subject(settings: TestSettings) -> Subject:
         policy=str(settings.policy),
         key=str(settings.key),
         seed=settings.seed,
+        endpoint=settings.endpoint,
         own=settings.own,
         settings={name: value for name, value in shown.items() if value},
     )

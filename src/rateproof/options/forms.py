@@ -22,6 +22,7 @@ __all__ = [
     "KEY_TO_WRITE",
     "METHOD",
     "MOST_DATA",
+    "NAME",
     "NETWORKS",
     "NEW_FILE",
     "PATHS",
@@ -31,7 +32,9 @@ __all__ = [
     "STATUSES",
     "TOLERANCE",
     "URL",
+    "URL_OR_PATH",
     "Data",
+    "merged",
 ]
 
 MOST_DATA: Final = 1 << 20
@@ -46,6 +49,8 @@ FRAMING: Final = (
 
 _STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
 
+_NAME = "[A-Za-z0-9_.-]{1,64}"
+_NAME_FORM = "letters, digits, dots, hyphens and underscores, at most 64"
 _HOPS = whole(0, 1_000, of="networks, such as 10.0.0.0/8,unix:, or a whole number")
 _RATE = number(0, 1e6, open_below=True, of="requests a second")
 # CONNECT asks for no resource. RFC 9110 section 9.1 tells methods apart by case; Requests does not,
@@ -101,6 +106,18 @@ def _body(value: str | bytes | Data) -> Data:
     return data
 
 
+def _url_or_path(value: str) -> str:
+    if not value.startswith(("/", "http")):
+        raise InvalidArgument(f"{value!r} is neither a URL nor a path", f"{URL.form}, or /PATH")
+    return value
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(_NAME, value):
+        raise InvalidArgument(f"{value!r:.80} is no name", _NAME_FORM)
+    return value
+
+
 def _method(value: str) -> str:
     if not re.fullmatch(_METHOD, value):
         raise InvalidArgument(
@@ -122,6 +139,14 @@ def _pair(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise InvalidArgument(f"{text!r} is not a header", _PAIR_FORM)
     return name, value.strip(" \t")
+
+
+def merged(
+    headers: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """The headers with those that were told otherwise, by name."""
+    replaced = {name.lower() for name, _ in told}
+    return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)
 
 
 def _codes(text: str) -> list[int]:
@@ -181,6 +206,12 @@ URL: Final = text(
     metavar="URL",
     pattern=rf"^{any_case('http')}[Ss]?://[!-~]+$",
 )
+URL_OR_PATH: Final = text(
+    _url_or_path,
+    form=f"{URL.form}, or /PATH",
+    metavar="URL",
+    pattern=rf"^({any_case('http')}[Ss]?:/)?/[!-~]*$",
+)
 METHOD: Final = text(
     _method, form="a method in capital letters", metavar="NAME", pattern=f"^{_METHOD}$"
 )
@@ -193,6 +224,7 @@ BODY: Final = Leaf(
     _data,
     _shown,
     inside=_hold_body,
+    located="@",
 )
 HEADER: Final = Pairs(
     {
@@ -214,10 +246,13 @@ HEADER: Final = Pairs(
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
 RATE: Final = replace(_RATE, parse=_rate)
 TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
-FILE: Final = text(_file_name, form="the name of a file", metavar="FILE", pattern=".")
-FOLDER: Final = text(Path, form="a folder", metavar="DIR")
-NEW_FILE: Final = text(Path, form="a file to write", metavar="FILE")
+FILE: Final = replace(
+    text(_file_name, form="the name of a file", metavar="FILE", pattern="."), located=""
+)
+FOLDER: Final = replace(text(Path, form="a folder", metavar="DIR"), located="")
+NEW_FILE: Final = replace(text(Path, form="a file to write", metavar="FILE"), located="")
 IN_TOML: Final = text(form="a file in TOML", metavar="FILE")
+NAME: Final = text(_name, form=_NAME_FORM, metavar="NAME", pattern=f"^{_NAME}$")
 PATHS: Final = text(_list, form="paths, such as /a,/b", metavar="PATHS")
 NETWORKS: Final = text(_list, form="networks, such as 10.0.0.0/8, or all", metavar="NETWORKS")
 PROXIES: Final = text(_hops, form="how many, or networks, such as 10.0.0.0/8,unix:", metavar="HOPS")

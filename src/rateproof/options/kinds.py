@@ -16,6 +16,7 @@ __all__ = [
     "Pairs",
     "Section",
     "Series",
+    "Tables",
     "any_case",
     "choice",
     "duration",
@@ -72,7 +73,8 @@ class Leaf:
 
     `written` gives the value that a text stands for, `parse` what becomes of it, and `shown` the
     text again; `schema` leaves out what only `parse` can judge. Inside the program its name ends
-    in `unit`, and `inside` accepts its values, if they are not those of TOML.
+    in `unit`, and `inside` accepts its values, if they are not those of TOML. In a settings file
+    a text that begins with `located` names a file, behind that and from the settings' folder on.
     """
 
     types: tuple[type, ...]
@@ -84,6 +86,7 @@ class Leaf:
     shown: Callable[[Any], str] = str
     unit: str = ""
     inside: Callable[[Any], Any] | None = None
+    located: str | None = None
 
     def read(self, value: Any) -> Any:
         """The meaning of a value of TOML or Python."""
@@ -162,7 +165,15 @@ class Section:
     name: str | None = None
 
 
-Kind = Leaf | Pairs | Series | Section
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A table with names of this kind, such as `login`: a table of this section for each."""
+
+    name: Leaf
+    item: Section
+
+
+Kind = Leaf | Pairs | Series | Section | Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +259,20 @@ class Option:
             return None
         return self.kind.read_text(self.default or ("false" if self.switch else ""))
 
-    def words(self, value: Any) -> list[str]:
-        """The words of a command line that tell a value other than its default."""
-        if value == self.value():
+    @property
+    def opposite(self) -> str:
+        """The flag that turns a switch off: of `--no-shrink` it is `--shrink`."""
+        name = self.flag.removeprefix("--")
+        return f"--{name.removeprefix('no-')}" if name.startswith("no-") else f"--no-{name}"
+
+    def words(self, value: Any, known: Mapping[str, Any]) -> list[str]:
+        """The words of a command line that tell a value other than what is known without them."""
+        before = known[self.inside]
+        if value is None or value == before:
             return []
         if self.switch:
-            return [self.flag]
-        values = value if self.many else [value]
+            return [self.flag if value == self.kind.read_text("true") else self.opposite]
+        values = [each for each in value if each not in before] if self.many else [value]
         return [word for each in values for word in (self.flag, self.kind.shown(each))]
 
     def read_text(self, texts: str | list[str], source: str) -> Any:

@@ -431,3 +431,13 @@ def test_of_several_runs_a_quota_is_full_that_any_filled():
     for runs in ([lower, higher], [higher, lower], [combine([lower, lower]), higher]):
         told = [reason for reason in combine(runs).reasons if "never seen full" in reason]
         assert told == [higher.reasons[0]]
+
+
+def test_of_keys_that_may_have_been_used_it_is_said_which_pasts_were_tried():
+    """Nothing more is promised than what was looked at."""
+    rows = [(at + i, 200 if i < 5 else 429) for at in range(0, 40_000, 5_100) for i in range(9)]
+    old, new = (judge(log_of(*rows, fresh_keys=fresh), FIVE) for fresh in (False, True))
+    assert (old.outcome, new.outcome) == (CONSISTENT, CONSISTENT)
+    assert old.sensitivity[0].excess is not None
+    assert "not with every past" in old.reasons[-1]
+    assert not new.reasons

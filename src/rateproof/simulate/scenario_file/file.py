@@ -8,6 +8,7 @@ from typing import Any, Final
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec, Part
 from rateproof.options.declared import VERBS
+from rateproof.options.forms import merged
 from rateproof.options.kinds import Option, Section, Series
 from rateproof.options.reader import BAD, Reader
 from rateproof.simulate.identities import check_place
@@ -86,7 +87,7 @@ class ScenarioFile:
         if "data" in values:
             values["body"] = values.pop("data").body
         if "headers" in told:
-            values["headers"] = _merged(self.values.get("headers", ()), told["headers"])
+            values["headers"] = merged(self.values.get("headers", ()), told["headers"])
         groups = tuple(plan.group(values.get("policy")) for plan in plans)
         return Scenario(groups=groups, **values)
 
@@ -151,10 +152,3 @@ def _check_what_only_this_room_knows(values: dict[str, Any], reader: Reader) -> 
             check(("clients", number), partial(plan.group, values.get("policy")))
     total = sum(plan.count * plan.connections for plan in plans.values())
     check(("clients",), lambda: COUNT.hold("connections in all", max(1, total)))
-
-
-def _merged(
-    headers: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
-) -> tuple[tuple[str, str], ...]:
-    replaced = {name.lower() for name, _ in told}
-    return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)

@@ -2,13 +2,16 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rateproof.errors import InvalidArgument
+from rateproof.errors import InvalidArgument, told_by
+from rateproof.keyfile import KeyFile
 from rateproof.keyspec import KeySpec
 from rateproof.options.kinds import Leaf, Pairs, Series, any_case, number, text, whole
 from rateproof.policy import Policy
+from rateproof.secret import MOST_BYTES, Secret, bytes_of, lines_of, revealed
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
 __all__ = [
@@ -19,6 +22,8 @@ __all__ = [
     "HEADER",
     "IN_TOML",
     "KEY",
+    "KEYS",
+    "KEY_OF_LOG",
     "KEY_TO_WRITE",
     "METHOD",
     "MOST_DATA",
@@ -28,6 +33,7 @@ __all__ = [
     "PATHS",
     "POLICY",
     "PROXIES",
+    "QUERY",
     "RATE",
     "STATUSES",
     "TOLERANCE",
@@ -37,7 +43,7 @@ __all__ = [
     "merged",
 ]
 
-MOST_DATA: Final = 1 << 20
+MOST_DATA: Final = MOST_BYTES
 """Bytes of a body, at most."""
 
 _TCHAR = r"[A-Za-z0-9!#$%&'*+.^_`|~-]"  # as in RFC 9110
@@ -56,33 +62,29 @@ _RATE = number(0, 1e6, open_below=True, of="requests a second")
 # CONNECT asks for no resource. RFC 9110 section 9.1 tells methods apart by case; Requests does not,
 # so small letters are out.
 _METHOD = r"(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"
-_TO_WRITE_FORM = "query:NAME, header:NAME or cookie:NAME"
-_PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'"
+_TO_WRITE_FORM = "query:NAME, header:NAME, cookie:NAME, path:2 or json:NAME"
+_PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'; VALUE or all: @FILE or @env:NAME"
+_PARAMETER_FORM = "NAME=VALUE; VALUE: @FILE or @env:NAME, too"
 
 
 class Data(NamedTuple):
-    """A body, and the file that it was read from; None: it was given as text."""
+    """A body, and the form that told it, such as `@FILE`; None: it was given as text."""
 
     body: bytes = b""
-    file: str | None = None
+    form: str | None = None
 
 
 def _data(text: str) -> Data:
-    """The text, or what is in the file of that name behind an @."""
+    """The text, or what is in the file, or the variable, behind an @."""
     if not text.startswith("@"):
         return Data(text.encode("utf-8", "surrogateescape"))
-    try:
-        with Path(text[1:]).open("rb") as file:
-            return Data(file.read(MOST_DATA + 1), text[1:])
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None
+    return Data(bytes_of(text), text)
 
 
 def _shown(data: Data) -> str:
     """The word that gives the body again, where there is one: else its length."""
-    if data.file is not None:
-        return f"@{data.file}"
+    if data.form is not None:
+        return data.form
     text = data.body.decode("utf-8", "replace")
     is_word = text.encode() == data.body and not text.startswith("@") and "\0" not in text
     return text if is_word else f"[not shown: {len(data.body)} bytes]"
@@ -133,20 +135,56 @@ def _rate(value: float) -> float:
     return rate
 
 
-def _pair(text: str) -> tuple[str, str]:
-    """The name and the value of a header; both are checked where the scenario is made."""
+def _headers(text: str) -> tuple[tuple[str, str], ...]:
+    """Headers, one or those of a file; they are checked where the scenario is made."""
+    if text.startswith("@"):
+        found = []
+        for number, line in enumerate(lines_of(text).split("\n"), 1):
+            name, colon, value = line.partition(":")
+            if line.strip() and not (colon and name.strip()):
+                raise InvalidArgument(f"line {number} of {text!r} is not a header", "NAME: VALUE")
+            if colon:
+                found.append((name, Secret(value.strip(" \t"), text, line=True)))
+        return tuple(found)
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise InvalidArgument(f"{text!r} is not a header", _PAIR_FORM)
-    return name, value.strip(" \t")
+        raise InvalidArgument("a header without NAME: before its value", _PAIR_FORM)
+    with told_by(f"header {name!r}"):
+        return ((name, revealed(value.strip(" \t"))),)
+
+
+def _shown_header(pair: tuple[str, str]) -> str:
+    name, value = pair
+    if isinstance(value, Secret):
+        return value.form if value.line else f"{name}: {value.form}"
+    return f"{name}: {'@' if value.startswith('@') else ''}{value}"
+
+
+def _parameter(text: str) -> tuple[tuple[str, str], ...]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InvalidArgument("a parameter without a name or =", _PARAMETER_FORM)
+    with told_by(f"parameter {name!r}"):
+        return ((name, revealed(value)),)
+
+
+def _shown_parameter(pair: tuple[str, str]) -> str:
+    name, value = pair
+    if isinstance(value, Secret):
+        return f"{name}={value.form}"
+    return f"{name}={'@' if value.startswith('@') else ''}{value}"
+
+
+def _shown_keys(keys: KeyFile) -> str:
+    return keys.file
 
 
 def merged(
-    headers: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """The headers with those that were told otherwise, by name."""
+    """Headers or parameters with those that were told otherwise, by name."""
     replaced = {name.lower() for name, _ in told}
-    return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)
+    return (*(pair for pair in pairs if pair[0].lower() not in replaced), *told)
 
 
 def _codes(text: str) -> list[int]:
@@ -191,15 +229,23 @@ POLICY: Final = text(
     pattern=r"[0-9]\s*(/|[Pp][Ee][Rr])\s*[0-9]*\s*[A-Za-z]",
 )
 KEY: Final = text(
-    KeySpec.parse,
-    form="ip, path, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)",
+    KeySpec.to_read,
+    form="ip, path, path:2, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)",
     metavar="KEY",
+)
+KEY_OF_LOG: Final = text(
+    partial(KeySpec.to_read, of_log=True), form=f"{KEY.form}; field:NAME", metavar="KEY"
 )
 KEY_TO_WRITE: Final = text(
     _to_write,
     form=_TO_WRITE_FORM,
     metavar="KEY",
-    pattern=r"(query|header|cookie):[A-Za-z0-9!#$%&'*.^_`~-]",
+    pattern=r"((query|header|cookie|json):[A-Za-z0-9!#$%&'*.^_`~-]|path:[1-9])",
+)
+KEYS: Final = replace(
+    text(KeyFile.read, form="a text file with one identity or token a line", metavar="FILE"),
+    shown=_shown_keys,
+    located="",
 )
 URL: Final = text(
     form="http://HOST[:PORT][/PATH], or https",
@@ -220,7 +266,7 @@ BODY: Final = Leaf(
     {"type": "string", "maxLength": MOST_DATA},
     _body,
     "text or bytes",
-    "TEXT|@FILE",
+    "TEXT|@FILE|@env:NAME",
     _data,
     _shown,
     inside=_hold_body,
@@ -241,7 +287,15 @@ HEADER: Final = Pairs(
     },
     _PAIR_FORM,
     "'NAME: VALUE'",
-    _pair,
+    _headers,
+    _shown_header,
+)
+QUERY: Final = Pairs(
+    {"type": "object", "additionalProperties": {"type": "string"}},
+    _PARAMETER_FORM,
+    "NAME=VALUE",
+    _parameter,
+    _shown_parameter,
 )
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
 RATE: Final = replace(_RATE, parse=_rate)

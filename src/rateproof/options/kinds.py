@@ -4,9 +4,11 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import chain
 from typing import Any
 
 from rateproof.errors import InvalidArgument, told_by
+from rateproof.secret import revealed
 from rateproof.units import UNIT_NS, format_duration, parse_duration
 
 __all__ = [
@@ -106,20 +108,20 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A table whose names are free: a text for each. A text stands for one pair."""
+    """A table whose names are free: a text for each, which may be told as `revealed` has it.
+
+    A text stands for one pair, or for several.
+    """
 
     schema: Mapping[str, Any]
     form: str
     metavar: str
-    read_text: Callable[[str], tuple[str, str]]
+    read_text: Callable[[str], tuple[tuple[str, str], ...]]
+    shown: Callable[[tuple[str, str]], str]
 
     def read(self, values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """The pairs of a mapping of Python."""
-        return tuple(values.items())
-
-    def shown(self, pair: tuple[str, str]) -> str:
-        """The text of a pair."""
-        return ": ".join(pair)
+        """The pairs of a mapping of Python or TOML."""
+        return tuple((name, revealed(value)) for name, value in values.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +275,15 @@ class Option:
         if self.switch:
             return [self.flag if value == self.kind.read_text("true") else self.opposite]
         values = [each for each in value if each not in before] if self.many else [value]
-        return [word for each in values for word in (self.flag, self.kind.shown(each))]
+        shown = dict.fromkeys(map(self.kind.shown, values))  # a file of headers once
+        return [word for each in shown for word in (self.flag, each)]
 
     def read_text(self, texts: str | list[str], source: str) -> Any:
         """The meaning of a text, or of all texts of what may be repeated; errors name the source."""
         with told_by(source):
             if isinstance(texts, list):
-                return tuple(map(self.kind.read_text, texts))
+                read = tuple(map(self.kind.read_text, texts))
+                return tuple(chain(*read)) if isinstance(self.kind, Pairs) else read
             return self.kind.read_text(texts)
 
 

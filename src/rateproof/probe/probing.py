@@ -16,7 +16,7 @@ from rateproof.probe.identity import (
     dimensions,
 )
 from rateproof.probe.seen import widened
-from rateproof.probe.sender import HttpSender, fresh_namespace
+from rateproof.probe.sender import HttpSender
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.scenario import Group, Scenario
@@ -67,7 +67,8 @@ def run_probe(settings: ProbeSettings) -> int:
         f"in about {format_duration(settings.max_time_ns)}"
     )
     finding = probe(settings)
-    emit(json.dumps(to_json(finding)) if settings.json else describe(finding))
+    told = json.dumps(to_json(finding)) if settings.json else describe(finding)
+    emit(told, sentences=not settings.json)
     return finding.exit_code
 
 
@@ -79,9 +80,10 @@ def probe(settings: ProbeSettings) -> Finding:
         Unreachable: nothing answers.
     """
     scenario = _scenario(settings)
-    sender = HttpSender(scenario, named(settings.transport or default_name()))
+    transport = named(settings.transport or default_name())
+    sender = HttpSender(scenario, transport, settings.keys)
     began_ns = time.monotonic_ns()
-    hello = say_hello(replace(scenario, namespace=fresh_namespace()))
+    hello = say_hello(sender.fresh(scenario))
     sender.statuses[hello.status] += 1
     sender.reconnecting = hello.closing
     asked = widened(

@@ -17,6 +17,8 @@ from rateproof.simulate.scenario import CLIENTS as COUNT
 from rateproof.simulate.scenario import DEFAULT_KEY, LAG_TOLERANCE, Scenario
 from rateproof.simulate.scenario_file.groups import CLIENTS, GroupPlan
 from rateproof.simulate.target import Target, check_trust
+from rateproof.simulate.tokens import Tokens
+from rateproof.units import counted
 
 __all__ = ["DEFAULT_URL", "SCENARIO", "ScenarioFile", "load"]
 
@@ -81,7 +83,8 @@ class ScenarioFile:
         told = {name: value for name, value in overrides.items() if value is not None}
         plans = self._plans({name: told.pop(name) for name in _GROUP_FLAGS if name in told})
         values = {"url": DEFAULT_URL} | self.values | told
-        values["target"] = Target.parse(values.pop("url"))
+        values["target"] = Target.parse(values.pop("url")).asking(values.pop("query", ()))
+        keys = values.pop("keys", None)
         if isinstance(values.get("key"), KeySpec):
             values["key"] = values["key"].writable
         if "data" in values:
@@ -89,6 +92,13 @@ class ScenarioFile:
         if "headers" in told:
             values["headers"] = merged(self.values.get("headers", ()), told["headers"])
         groups = tuple(plan.group(values.get("policy")) for plan in plans)
+        if keys is not None:
+            clients = sum(group.clients for group in groups)
+            if clients > len(keys.keys):
+                raise InvalidArgument(
+                    f"{counted(clients, 'client')}, and {keys}", "a key for each client"
+                )
+            values["tokens"] = Tokens(keys.keys, own=clients)
         return Scenario(groups=groups, **values)
 
     def _plans(self, told: dict[str, Any]) -> tuple[GroupPlan, ...]:

@@ -143,6 +143,7 @@ def _settings(
         ],
         "seed": scenario.seed,
         "namespace": scenario.namespace,
+        "tokens": scenario.sent_keys,
         "duration_ns": scenario.duration_ns,
         "max_requests": scenario.max_requests,
         "timeout_ns": scenario.timeout_ns,

@@ -41,6 +41,7 @@ FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
 _DRAWN, _POLLED = 24, 6
+_SLOW_NS = 5_000_000_000
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
 
@@ -293,7 +294,7 @@ def schedules_for(
     while missing > 0 or any(keys > 0 for keys in need.values()):
         affordable = [steps for steps in drawn if _requests(steps) <= most_requests]
         worths = [
-            (_worth(told[steps], need, missing) / (_requests(steps) + 4), steps)
+            (_worth(told[steps], need, missing) / _cost(steps, window_ns), steps)
             for steps in affordable
         ]
         worth, best = max(worths, default=(0.0, ()))
@@ -304,6 +305,12 @@ def schedules_for(
         most_requests -= _requests(best)
         missing -= _count(told[best], need)
     return chosen
+
+
+def _cost(steps: Steps, window_ns: int) -> float:
+    """The requests, and some for the time where windows are long."""
+    slow = 10 if window_ns > _SLOW_NS else 0
+    return _requests(steps) + 4 + slow * steps[-1][0] / window_ns
 
 
 def _closeness(steps: Steps, certain: int) -> tuple[int, int]:

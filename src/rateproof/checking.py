@@ -173,7 +173,7 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     if keys is not None:
         lines = (json.dumps(key.to_json()) if arguments.json else key.sentence() for key in keys)
         while some := "\n".join(islice(lines, _LINES_AT_ONCE)):
-            emit(some)
+            emit(some, sentences=not arguments.json)
         say("\n".join([*answer(verdict), *(f"warning: {one}" for one in _warnings(log))]))
     else:
         _tell(arguments, verdict, _warnings(log))

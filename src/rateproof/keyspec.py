@@ -35,7 +35,7 @@ class Part:
     name: str = ""
 
     def of_path(self, path: str) -> str:
-        """What a path has there: a segment of it, or without a number all of it."""
+        """The part of a path that is meant: a segment of it, or without a number all of it."""
         if not self.name:
             return path
         return "".join(path.split("/")[int(self.name) :][:1])

@@ -208,6 +208,7 @@ _CONFIG = Option(
     otherwise=f"{SETTINGS_FILES[0]}, or {SETTINGS_FILES[1]} with [tool.rateproof]",
 )
 _LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
+_FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
 _ALLOW_UNTESTED = Option(
     "allow_untested", flag(), "a quota that no client pressed does not fail it"
 )
@@ -370,7 +371,11 @@ _TEST = Verb(
             Option("no_shrink", flag(told=False), "look for no shortest schedule", key="shrink"),
             _SEED,
         ),
-        JUDGING: (*_JUDGING, _ALLOW_UNTESTED),
+        JUDGING: (
+            *_JUDGING,
+            replace(_FRESH_KEYS, help="no key of --keys was used in the window before"),
+            _ALLOW_UNTESTED,
+        ),
         "a schedule of your own": (
             Option(
                 "schedule",
@@ -428,7 +433,7 @@ _TEST = Verb(
         "test --start 'gunicorn app:app --bind {host}:{port}' --nemesis all",
     ),
     config=True,
-    unfiled="config endpoint schedule connections others phase self no_start json",
+    unfiled="config endpoint schedule connections others phase self no_start json fresh_keys",
 )
 
 
@@ -466,7 +471,7 @@ _CHECK = Verb(
                 default=None,
                 otherwise="what the log notes",
             ),
-            Option("fresh_keys", flag(), "no key was used in the window before the log began"),
+            _FRESH_KEYS,
         ),
         "access logs": (
             Option(

@@ -180,11 +180,11 @@ def _shown_keys(keys: KeyFile) -> str:
 
 
 def merged(
-    headers: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """The headers with those that were told otherwise, by name."""
+    """Headers or parameters with those that were told otherwise, by name."""
     replaced = {name.lower() for name, _ in told}
-    return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)
+    return (*(pair for pair in pairs if pair[0].lower() not in replaced), *told)
 
 
 def _codes(text: str) -> list[int]:

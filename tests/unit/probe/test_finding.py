@@ -88,7 +88,7 @@ def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, **pr
 
 
 def test_a_limit_that_all_clients_share_is_said_to_be_so_and_without_a_number_unless_it_is_known():
-    """What a few clients were admitted, while others used the same limit up, is none."""
+    """A limit of a few clients, while others used the same one up, is none."""
     found = shared(("address", NOT_IN_KEY), limit=7)
     first, *rest = describe(found).splitlines()
     assert first == "the limit seems to be shared by all clients: which it is could not be told"

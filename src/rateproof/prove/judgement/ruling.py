@@ -167,7 +167,7 @@ def _certain(trial: Trial, quota: Quota, of: Pressure) -> int:
 def _nothing_shown(
     trial: Trial, shown: Sequence[Sensitivity], beginning: Sequence[str]
 ) -> dict[str, str]:
-    """Why a log shows nothing of any quota that nothing contradicts."""
+    """The reason why a log shows nothing of any quota that nothing contradicts."""
     if any(tested(trial.policy, shown)):
         return {}
     if beginning:

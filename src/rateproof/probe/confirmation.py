@@ -473,8 +473,9 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
         if (back_ns := backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):
-            margin_ns = _grain(kind) // part + width_ns
-            early_ns, late_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
+            margin_ns = _grain(kind) // part
+            early_ns = back_ns[0] - margin_ns - min(width_ns, kind.interval_ns)  # one is asked
+            late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
             if late_ns < 2 * early_ns:
                 yield (shift, kind.limit), (shift + early_ns, 1), (shift + late_ns, count)
 
@@ -484,10 +485,9 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     if (back_ns := backs(kind, start_ns)) is None:
         return []
     margin_ns = _grain(kind) // 200 + width_ns
+    early_ns = back_ns[0] - _grain(kind) // 200 - min(width_ns, kind.interval_ns)
     row = ((back_ns[0] // 3, _ROW // 2), (back_ns[0] // 2, _ROW // 2))
-    chosen: list[Steps] = [
-        ((0, kind.limit), (back_ns[0] - margin_ns, 1), (back_ns[1] + margin_ns, 1))
-    ]
+    chosen: list[Steps] = [((0, kind.limit), (early_ns, 1), (back_ns[1] + margin_ns, 1))]
     if row_back_ns := backs(kind, start_ns, row):
         chosen.append(((0, kind.limit), *row, (row_back_ns[1] + margin_ns, 1)))
     return chosen
@@ -503,7 +503,9 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
     chosen: list[Steps] = []
     for shift in (0, window_of(kind) // 3) if far else (0,):
         back_ns = backs(kind, start_ns + shift)
-        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + 2 * width_ns:
+        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + width_ns + min(
+            width_ns, kind.interval_ns
+        ):
             return chosen
         low_ns, high_ns = back_ns
         step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)

@@ -119,7 +119,7 @@ class Reader:
             if isinstance(kind, Series):
                 return self._series(kind, value, place)
             if not isinstance(value, dict):
-                raise mismatch(value, "a table")
+                raise mismatch(value, "a table", secret=isinstance(kind, Pairs))
             if isinstance(kind, Pairs):
                 return self._pairs(kind, value, place)
             before = len(self._errors)
@@ -166,7 +166,7 @@ class Reader:
         for name, content in value.items():
             try:
                 if not isinstance(content, str):
-                    raise mismatch(content, "a text")
+                    raise mismatch(content, "a text", secret=True)
                 text = self._placed(content, "@") if self._plain else content
                 found += kind.read({name: text})
             except InvalidArgument as error:

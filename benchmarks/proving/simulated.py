@@ -161,16 +161,18 @@ def fixed_window(
 
 
 def sliding_counter(
-    limit: int, window_ns: int, phase_ns: int = 0, *, floor: bool = False
+    limit: int, window_ns: int, phase_ns: int = 0, *, halves: int | None = None
 ) -> Limiter:
+    """Rounded down once so many halves were added; not rounded where that is None."""
+
     def fresh() -> Admits:
         counts: dict[int, int] = {}
 
         def admits(now_ns: int) -> bool:
             index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
             earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
-            if floor:
-                earlier = earlier // window_ns * window_ns
+            if halves is not None:
+                earlier = (earlier + halves * window_ns // 2) // window_ns * window_ns
             admitted = earlier + (counts.get(index, 0) + 1) * window_ns <= limit * window_ns
             counts[index] = counts.get(index, 0) + admitted
             return admitted
@@ -275,7 +277,10 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     "token-bucket": token_bucket,
     "fixed-window": fixed_window,
     "sliding-counter": sliding_counter,
-    "sliding-counter, its weight rounded down": lambda *of: sliding_counter(*of, floor=True),
+    "sliding-counter, its weight rounded down": lambda *of: sliding_counter(*of, halves=0),
+    "sliding-counter, its weight rounded to the nearest": (
+        lambda *of: sliding_counter(*of, halves=1)
+    ),
     "sliding-log that counts denied requests": lambda *of: sliding_log(*of, counts_denied=True),
     "window that each request pushes on": lambda *of: first_hit(*of, pushed_by=(True, False)),
     "window that each admission pushes on": lambda *of: first_hit(*of, pushed_by=(True,)),
@@ -287,6 +292,7 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     "first-hit-window, its clock in whole seconds": lambda *of: first_hit(*of, tick_ns=S),
     "token-bucket, its clock in whole seconds": lambda *of: token_bucket(*of, tick_ns=S),
     "token-bucket, of which a fresh key has one": lambda *of: token_bucket(*of, first=1),
+    "fixed windows, their phase a key's own": lambda *of: fixed_window(*of, per_key=True),
     "spacing": spacing,
     "sliding-log, a denial blocks, and more of them extend that": lambda limit, window_ns, _: (
         blocked(sliding_log(limit, window_ns), window_ns * 4 // 3, extended=True)

@@ -1,6 +1,6 @@
 """Counts of limiters that `rateproof probe` names rightly, wrongly, and not at all.
 
-    python benchmarks/probe.py [--runs 300] [--real 30] [--seed 1]
+    python benchmarks/probe.py [--runs 300] [--first 0] [--real 30] [--seed 1] [--processes 2]
 
 Most runs are on simulated limiters with a simulated clock: every family of the probe and
 some that it does not know, limits of 1 to 500, windows of 0.2 s to 60 s, any phase, answers
@@ -9,7 +9,8 @@ list. The rest are real servers (`proving/probe.py`). A name is wrong if exit 0 
 the limiter is not: another limit, a window that its bounds exclude, or another family unless
 it is said to answer the same.
 
-Each run is a line on stderr, with what is missing to a name; stdout has one JSON object a
+Each run is a line on stderr: what is said, what is missing to a name, requests, time and
+processor time; stdout has one JSON object a
 figure, and last what counts: how many names were wrong, and which share of the known limiters
 was named.
 """
@@ -29,7 +30,9 @@ def main() -> None:
     parser.add_argument(
         "--real", type=int, default=30, help="of them on real servers (default: 30)"
     )
+    parser.add_argument("--first", type=int, default=0, help="number of the first (default: 0)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2, help="at once (default: 2)")
     asked = parser.parse_args()
     method = "each run is a limiter, a limit, a window, a phase and a line, drawn by its number"
     print(json.dumps(describe(asked.runs) | {"method": method}), flush=True)
@@ -38,7 +41,8 @@ def main() -> None:
     def note(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    tally = simulated(asked.runs - real, asked.seed, note)
+    numbers = range(asked.first, asked.first + asked.runs - real)
+    tally = simulated(numbers, asked.seed, note, processes=asked.processes)
     for reason, runs in tally.reasons().most_common():
         note(f"not named, {reason}: {runs}")
     tally.real += probe_real(real, note)

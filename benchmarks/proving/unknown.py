@@ -1,9 +1,12 @@
 """Probes of simulated limiters: the truth is known, and sometimes not to the probe."""
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pool
 from typing import Any
 
 from proving.simulated import (
@@ -20,6 +23,7 @@ from proving.simulated import (
     together,
     token_bucket,
 )
+from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
 from rateproof.probe.course import Budget, Course, needed, run_course, wanted
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
@@ -27,7 +31,7 @@ from rateproof.probe.inference import Kind
 from rateproof.probe.seen import GRANULARITY_NS
 from rateproof.units import SECOND_NS
 
-__all__ = ["Run", "Tally", "draw", "outcome", "simulated"]
+__all__ = ["UNKNOWN", "Run", "draw", "outcome", "probe_one", "simulated"]
 
 _OUT = 5  # one family in so many is taken out of the list in each turn
 _KEYS = 60
@@ -102,9 +106,13 @@ class Run:
         return self.named is not None and not outcome(self)
 
     @property
-    def small(self) -> bool:
-        """True for the limits and windows that the default budget is for."""
-        return self.limit <= 100 and self.window_ns <= 10 * SECOND_NS
+    def verdict(self) -> str:
+        """One word for it."""
+        if self.wrong:
+            return WRONG
+        if self.named:
+            return NAMED
+        return SEVERAL if self.course.several else SILENT
 
     @property
     def reason(self) -> str:
@@ -112,7 +120,7 @@ class Run:
         course, proof = self.course, self.course.proof
         kinds = course.hypotheses.kinds() if course.hypotheses else []
         if self.named or course.several:
-            return "named" if self.named else "several counters"
+            return ""
         if course.surprises or not kinds or proof is None:
             return "surprise" if course.surprises else "nothing is left"
         most = needed(self.limit, self.window_ns)
@@ -134,22 +142,18 @@ class Run:
         first = next((name for lacks, name in missing if lacks), "the window")
         return f"{first} ({', '.join(spent) or 'nothing'} spent)"
 
-    def __str__(self) -> str:
+    @property
+    def said(self) -> str:
+        """The first of what is left, and how many other families."""
         kinds = self.course.hypotheses.kinds() if self.course.hypotheses else []
-        verdict = "WRONG" if self.wrong else "named" if self.named else "silent"
-        proof = self.course.proof
-        left = [(kind.family.name, kind.limit, kind.low_ns, kind.high_ns) for kind in kinds[:3]]
-        return (
-            f"{self.number} {verdict} [{self.reason}]{'' if self.known else ' (not in the list)'}: {self.name} "
-            f"{self.limit} per {self.window_ns / SECOND_NS:.3g}s; {left} "
-            f"true {proof.true if proof else '-'} "
-            f"open {[family.name for family in proof.open] if proof else '-'} "
-            f"alike {[family.name for family in proof.alike] if proof else '-'} "
-            f"surprises {self.course.surprises} several {bool(self.course.several)} "
-            f"requests {self.requests}/{needed(self.limit).requests} "
-            f"time {self.took_ns / SECOND_NS:.0f}/"
-            f"{needed(self.limit, self.window_ns).time_ns / SECOND_NS:.0f}s"
-        )
+        if several := self.course.several:
+            return f"{several.counters} counters"
+        told = [
+            f"{kind.family.name} {kind.limit}, {kind.low_ns / SECOND_NS:.4g}-{kind.high_ns / SECOND_NS:.4g} s"
+            for kind in kinds[:1]
+        ]
+        more = len({kind.family for kind in kinds[1:]})
+        return f"{told[0]}{f' (+{more})' if more else ''}" if told else "-"
 
 
 def outcome(run: Run) -> bool:
@@ -275,80 +279,37 @@ def probe_one(number: int, seed: int, *, cheap: bool = False) -> Run:
         budget = Budget(max(budget.requests, more.requests), max(budget.time_ns, more.time_ns))
 
 
-@dataclass
-class Tally:
-    """The outcomes of all runs."""
-
-    runs: list[Run] = field(default_factory=list)
-    real: list[tuple[bool, bool]] = field(default_factory=list)  # named, and wrongly
-
-    def share(self, *, small: bool) -> float:
-        """The percentage of the known limiters that were named."""
-        asked = [run for run in self.runs if run.known and run.small == small]
-        return 100 * sum(run.named is not None for run in asked) / max(1, len(asked))
-
-    def within(self) -> float:
-        """The percentage of the names that took no more requests and time than they may."""
-        named = [run for run in self.runs if run.named]
-        within = [
-            run.requests <= needed(run.limit).requests
-            and run.took_ns <= needed(run.limit, run.window_ns).time_ns
-            for run in named
-        ]
-        return 100 * sum(within) / max(1, len(within))
-
-    def reasons(self) -> Counter[str]:
-        """Why known limiters were not named, and how often."""
-        return Counter(run.reason for run in self.runs if run.known and not run.named)
-
-    def figures(self) -> Iterator[dict[str, object]]:
-        """One JSON object a figure."""
-        for name, value, unit, aim in (
-            (
-                "probe: wrong names",
-                sum(run.wrong for run in self.runs),
-                f"of {len(self.runs)}",
-                "0",
-            ),
-            ("probe: named, N <= 100 and W <= 10 s", self.share(small=True), "%", ">= 90"),
-            ("probe: named, beyond", self.share(small=False), "%", ">= 75"),
-            (
-                "probe: named within requests and time",
-                self.within(),
-                "%",
-                ">= 95",
-            ),
-        ):
-            yield {
-                "name": name,
-                "value": value,
-                "unit": unit,
-                "peer": None,
-                "ratio": None,
-                "wanted": aim,
-            }
-
-    @property
-    def wrong(self) -> int:
-        """The number of wrong names."""
-        return sum(run.wrong for run in self.runs) + sum(wrong for _, wrong in self.real)
-
-    def last_line(self) -> str:
-        """The line that counts: wrong names, and the share named of what is known."""
-        real = [named for named, _ in self.real]
-        runs = len(self.runs) + len(real)
-        return (
-            f"wrong names: {self.wrong} of {runs}; known limiters named: "
-            f"{self.share(small=True):.0f} % with N <= 100 and W <= 10 s, "
-            f"{self.share(small=False):.0f} % beyond, {sum(real)} of {len(real)} real ones; "
-            f"{self.within():.0f} % of them within requests and time"
-        )
+def tell(number: int, seed: int, *, cheap: bool = False) -> Outcome:
+    """The outcome of one probe as plain data, which another process can send."""
+    begun_s = time.process_time()
+    run = probe_one(number, seed, cheap=cheap)
+    return Outcome(
+        number,
+        run.name,
+        run.limit,
+        run.window_ns,
+        run.known,
+        run.verdict,
+        run.said,
+        run.reason,
+        run.requests,
+        run.took_ns,
+        time.process_time() - begun_s,
+    )
 
 
-def simulated(runs: int, seed: int, note: Callable[[str], object], *, cheap: bool = False) -> Tally:
-    """Probe so many simulated limiters."""
-    tally = Tally()
-    for number in range(runs):
-        tally.runs.append(probe_one(number, seed, cheap=cheap))
-        note(str(tally.runs[-1]))
+def simulated(
+    numbers: Sequence[int],
+    seed: int,
+    note: Callable[[str], object],
+    *,
+    cheap: bool = False,
+    processes: int = 1,
+) -> Tally:
+    """Probe these limiters, in so many processes."""
+    tally, probed = Tally(), partial(tell, seed=seed, cheap=cheap)
+    with Pool(processes) if processes > 1 else nullcontext() as pool:
+        for each in pool.imap_unordered(probed, numbers) if pool else map(probed, numbers):
+            tally.runs.append(each)
+            note(str(each))
     return tally

@@ -292,7 +292,6 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     "first-hit-window, its clock in whole seconds": lambda *of: first_hit(*of, tick_ns=S),
     "token-bucket, its clock in whole seconds": lambda *of: token_bucket(*of, tick_ns=S),
     "token-bucket, of which a fresh key has one": lambda *of: token_bucket(*of, first=1),
-    "fixed windows, their phase a key's own": lambda *of: fixed_window(*of, per_key=True),
     "spacing": spacing,
     "sliding-log, a denial blocks, and more of them extend that": lambda limit, window_ns, _: (
         blocked(sliding_log(limit, window_ns), window_ns * 4 // 3, extended=True)

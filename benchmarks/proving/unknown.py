@@ -15,6 +15,7 @@ from proving.simulated import (
     SimulatedSender,
     blocks,
     first_hit,
+    fixed_window,
     forgetting_log,
     leaky,
     lengthened,
@@ -41,6 +42,7 @@ _SPENT = 0.85  # of the budget that naming may take
 
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
+    "fixed windows with a phase a key": lambda *of: fixed_window(*of, per_key=True),
     "a bucket and a window": lambda limit, window_ns, _: together(
         token_bucket(limit, window_ns), sliding_log(2 * limit, 6 * window_ns)
     ),

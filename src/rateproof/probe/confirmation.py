@@ -6,9 +6,9 @@ explain. Where no schedule is found on which it would have to answer otherwise t
 candidate, within the intervals, it looks the same, and the name says so.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, pairwise, takewhile
 from math import ceil, prod
 from random import Random
 
@@ -32,6 +32,7 @@ _BOXES = 4
 _DRAWN, _POLLED = 40, 8
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
+_APART = 16  # of a window, to which an instant is known when it is asked for closely
 
 
 @dataclass(slots=True)
@@ -116,29 +117,47 @@ def count_excluded(
         proof.excluded[family] = min(
             sum(not explains(family, box, (history,)) for history in keys) for box in boxes
         )
-    if kind.family.record is SLIDING_LOG and kind.family.plain:
+    if _timeless(kind):
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
-        proof.blocks_ns = min(longest_ns or kind.high_ns, kind.high_ns // _COARSE)
+        log = kind.family.record is SLIDING_LOG  # with longer ones it is a family of its own
+        proof.blocks_ns = min(longest_ns or kind.high_ns, kind.high_ns // (_COARSE if log else 1))
+
+
+def _timeless(kind: Kind) -> bool:
+    """Tell if a filled key comes back after the same time, at any phase of any clock."""
+    return kind.family.plain and not kind.family.other
 
 
 def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
-    """The longest blocks of a clock that may have looked like a log; None if nothing is known of them.
+    """The longest blocks that may have looked like none; None if nothing is known of them.
 
-    A filled key comes back between a denial and an admission. A log does so after the same
-    time whenever it was filled. With blocks of B the time is anywhere within B, by the phase
-    at which it was filled: it falls between two instants g apart with a chance of g/B at
-    most. The closest two say where to look, and that all others fit them has a chance of at
-    most the product of theirs. Two keys filled at the same phase count as one.
+    A filled key comes back between a denial and an admission. Without blocks it does so after
+    the same time whenever it was filled. With blocks of B the time is anywhere within B, by
+    the phase at which it was filled: it falls between two instants g apart with a chance of
+    g/B at most. The closest two say where to look, and that all others fit them has a chance
+    of at most the product of theirs. Two keys filled at the same phase count as one. The
+    blocks may be a clock's, or begin with a key's first request: of both the longer ones.
     """
+    gaps = [*_gaps(limit, keys)]
+    longest = [
+        _bound((filled_ns - begun_ns * of_key, gap_ns) for filled_ns, begun_ns, gap_ns in gaps)
+        for of_key in (False, True)
+    ]
+    known = [longest_ns for longest_ns in longest if longest_ns is not None]
+    return max(known) if len(known) == len(longest) else None
+
+
+def _bound(gaps: Iterable[tuple[int, int]]) -> int | None:
+    """The longest blocks whose chance to fit all gaps, each with its phase, is not too small."""
     gaps_ns: list[int] = []
     last_ns: int | None = None
-    for sent_ns, gap_ns in sorted(_gaps(limit, keys)):
-        if last_ns is not None and sent_ns - last_ns < gap_ns:
+    for phase_ns, gap_ns in sorted(gaps):
+        if last_ns is not None and phase_ns - last_ns < gap_ns:
             gaps_ns[-1] = min(gaps_ns[-1], gap_ns)
         else:
             gaps_ns.append(gap_ns)
-            last_ns = sent_ns
+            last_ns = phase_ns
     _, *others = sorted(gaps_ns) or [0]
     return min(
         (
@@ -149,17 +168,21 @@ def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
     )
 
 
-def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int]]:
-    """Of each filled key: when, and how far apart at most its last denial and next admission are, in ns."""
-    for filled, *history in keys:
-        if filled.admitted < limit:
+def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int, int]]:
+    """Of each filled key: when, when it began, and how far apart at most its last denial and next admission are."""
+    for history in keys:
+        begun = history[0]
+        # All of the limit at once after other requests: those do not count any more.
+        position = next((n for n, seen in enumerate(history[:2]) if seen.admitted >= limit), None)
+        if position is None:
             continue
-        before = filled
-        for after in history:
+        before = filled = history[position]
+        for after in history[position + 1 :]:
             if after.admitted:
                 if before is not filled:
                     width_ns = filled.received_ns - filled.sent_ns
-                    yield filled.sent_ns, after.received_ns - before.sent_ns + width_ns
+                    gap_ns = after.received_ns - before.sent_ns + width_ns
+                    yield filled.sent_ns, begun.sent_ns, gap_ns
                 break
             before = after
 
@@ -269,9 +292,10 @@ def schedules_for(
         edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
         filled = set[int]()  # at as many phases
         for steps in edges:
-            new = steps[0][0] not in filled and len(filled) < proof.missing_edges
+            at_ns = steps[-3][0]
+            new = at_ns not in filled and len(filled) < proof.missing_edges
             if new and _requests(steps) <= most_requests:
-                filled.add(steps[0][0])
+                filled.add(at_ns)
                 chosen.append(steps)
                 drawn.remove(steps)
                 most_requests -= _requests(steps)
@@ -329,10 +353,12 @@ def _told(
     told: dict[Steps, _Told] = {}
     for steps in schedules:
         ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
+        sure = _sure(ours, steps, start_ns, width_ns)
         apart = {
             (family, box)
             for family, box in against
-            if disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
+            if not explains(family, box, (sure,))
+            or disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
         }
         asked = accumulate(count for _, count in steps)
         certain = sum(
@@ -341,6 +367,15 @@ def _told(
         )
         told[steps] = certain, apart
     return told
+
+
+def _sure(ours: Outcomes, steps: Steps, start_ns: int, width_ns: int) -> History:
+    """What will be seen, as far as the candidate allows one number of each volley only."""
+    foretold = zip(takewhile(lambda numbers: len(numbers) == 1, ours), steps, strict=False)
+    return [
+        Seen(start_ns + at_ns, start_ns + at_ns + width_ns, admitted, count - admitted)
+        for (admitted,), (at_ns, count) in foretold
+    ]
 
 
 def _worth(told: _Told, need: Mapping[_Rival, int], missing: int) -> int:
@@ -403,8 +438,11 @@ def _busy(limit: int, window_ns: int) -> Steps:
 
 
 def _late(limit: int, window_ns: int) -> Steps:
-    """One alone, all others when it no longer counts, and more before those are back: what the first began may go on."""
-    return (0, 1), (29 * window_ns // 20, limit), (9 * window_ns // 4, min(2, limit))
+    """One alone, and all in two parts when it no longer counts: what the first began may go on, or the parts be one."""
+    part, at_ns = (limit + 1) // 2, 29 * window_ns // 20
+    parts = ((at_ns, part), (at_ns + window_ns // 10, limit - part))
+    asked = ((9 * window_ns // 4, min(2, limit)), (5 * window_ns // 2, part + 1))
+    return (0, 1), *(step for step in parts if step[1]), *asked
 
 
 def _idle(limit: int, window_ns: int) -> Steps:
@@ -442,6 +480,10 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
     points = [box.point() for box in spread(sorted(kind.boxes), _BOXES)]
     for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
         shift = random.randrange(window_ns // 2)
+        early: Steps = ()
+        if _timeless(kind):  # blocks that begin with the first request are at any phase, too
+            early = ((0, 1),)
+            shift = 26 * window_ns // 25 + width_ns + random.randrange(2 * window_ns // 5)
         backs_ns = [
             at_ns
             for point in points
@@ -453,33 +495,46 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
             margin_ns = _grain(kind) // part + width_ns
             late_ns, back_ns = min(backs_ns) - margin_ns, max(backs_ns) + margin_ns
             if back_ns < 2 * late_ns:
-                yield (shift, kind.limit), (shift + late_ns, 1), (shift + back_ns, count)
+                back = (shift + late_ns, 1), (shift + back_ns, count)
+                yield *early, (shift, kind.limit), *back
 
 
 def closely(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
-    """Just before and after the key comes back: with many denials before that, and with one."""
+    """Just before and after the key comes back: with many denials before that, with one, and never full."""
     window_ns = window_of(kind)
     points = [box.point() for box in spread(sorted(kind.boxes), _BOXES)]
-    back_ns = min(
-        (
-            at_ns
-            for point in points
-            if (at_ns := recovery(kind.family, point, kind.limit, start_ns, 2 * window_ns))
-        ),
-        default=0,
-    )
+    shift = 0
+    back_ns = _first_back(kind, points, start_ns)
+    if 0 < back_ns < window_ns // 4:  # of a clock: there is more time before the next
+        shift = window_ns // 3
+        back_ns = _first_back(kind, points, start_ns + shift)
     row = ((back_ns // 3, _ROW // 2), (back_ns // 2, _ROW // 2))
+    apart_ns = max(window_ns // _APART, _WIDTHS * width_ns)
     for denied in ((), row) if back_ns else ():
         backs_ns = [
-            recovery(kind.family, point, kind.limit, start_ns, 2 * window_ns, denied=denied)
+            recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns, denied=denied)
             for point in points
         ]
         known_ns = [at_ns for at_ns in backs_ns if at_ns is not None]
         margin_ns = _grain(kind) // 200 + width_ns
-        if len(known_ns) == len(points):
-            early_ns, late_ns = min(known_ns) - margin_ns, max(known_ns) + margin_ns
-            before = ((early_ns, 1),) if not denied else ()
-            yield (0, kind.limit), *denied, *before, (late_ns, 1)
+        if len(known_ns) < len(points) or max(known_ns) - min(known_ns) > apart_ns:
+            continue
+        early_ns, late_ns = min(known_ns) - margin_ns, max(known_ns) + margin_ns
+        asked = [((0, kind.limit), *denied, (late_ns, 1))]
+        if not denied:
+            asked = [((0, kind.limit), (early_ns, 1), (late_ns, 1))]
+            if kind.family.other == "phase":  # it begins anew where it is not full, too
+                asked.append(((early_ns, (kind.limit + 1) // 2), (late_ns, kind.limit)))
+        for steps in asked:
+            yield tuple((shift + at_ns, count) for at_ns, count in steps)
+
+
+def _first_back(kind: Kind, points: Sequence[Box], start_ns: int) -> int:
+    """The earliest instant at which a key that was filled is back; 0 if none is known."""
+    found = (
+        recovery(kind.family, point, kind.limit, start_ns, 2 * window_of(kind)) for point in points
+    )
+    return min((at_ns for at_ns in found if at_ns), default=0)
 
 
 def _requests(steps: Steps) -> int:

@@ -595,9 +595,8 @@ class _Run:
         if alone(proof, left) and not proof.closely:
             closest = [*closely(kind, start_ns, self._course.width_ns)]
             requests = sum(count for steps in closest for _, count in steps)
-            proof.closely = requests <= most_requests and all(
-                steps[-1][0] <= most_ns for steps in closest
-            )
+            fits = all(steps[-1][0] <= most_ns for steps in closest)
+            proof.closely = bool(closest) and fits and requests <= most_requests
             closest = closest if proof.closely else []
             most_requests -= requests if proof.closely else 0
         schedules = closest + schedules_for(

@@ -50,12 +50,11 @@ class LimiterFamily:
         apart: how it differs from the algorithm as we have it.
         alike: what behaves the same, in a sentence.
         other: the parameter beside limit and window: the `phase` of windows on a clock that
-            all keys share, the phase of a `tick` of one second, for how long a denial is
-            a `block`; or `phases` of each key, of which nothing is known.
+            all keys share, the phase of a `tick` of one second, or for how long a denial
+            is a `block`.
         at_first: what a fresh key is admitted at once; None: all of the limit.
         number: of equal blocks that make up a window.
         forgets: a key that was idle for long enough is as a fresh one.
-        special: families that it is, too: it is not looked at while one of them explains all.
     """
 
     of: Algorithm | str
@@ -64,11 +63,10 @@ class LimiterFamily:
     advance: Advance
     apart: str = ""
     alike: str = ""
-    other: Literal["", "phase", "phases", "tick", "block"] = ""
+    other: Literal["", "phase", "tick", "block"] = ""
     at_first: int | None = None
     number: int = 1
     forgets: bool = True
-    special: "frozenset[LimiterFamily]" = frozenset()
 
     @property
     def record(self) -> Algorithm | None:

@@ -383,7 +383,8 @@ def _alike(finding: Finding) -> Iterator[str]:
         yield f"finer or longer parts, as of {', '.join(others)}"
     if longest_ns := finding.blocks_ns:
         longest = format_duration(_rounded_up(longest_ns))
-        yield f"blocks of {longest} or less, and of a window that is longer by up to as much"
+        blocks = "blocks" if finding.kinds[0].family.record is SLIDING_LOG else "ticks of a clock"
+        yield f"{blocks} of {longest} or less, and of a window that is longer by up to as much"
     for kind in finding.kinds[:1]:
         if kind.family.alike and not finding.delaying:
             yield kind.family.alike

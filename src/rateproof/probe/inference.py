@@ -215,8 +215,6 @@ class Hypotheses:
             return self._kinds
         found = self._kinds
         for family, everything in self.boxes.items():
-            if not family.special.isdisjoint(self.boxes):
-                continue
             for limit in sorted({box.limit for box in everything}, reverse=True):
                 these = [box for box in everything if box.limit == limit]
                 low_ns = min(box.low_ns for box in these)
@@ -254,8 +252,6 @@ def _all(
         hard = family.record is None or family.record.hard_reset
         low_ns = held_ns if hard else held_ns // 2
         yield Box(limit, low_ns, horizon_ns, denied_ns if hard else filled_ns, admitted_ns)
-    elif family.other == "phases":
-        yield Box(limit, held_ns, horizon_ns)
     elif family.other == "tick":
         first = max(1, held_ns // SECOND_NS)
         for seconds in range(first, since_ns // SECOND_NS + 3):

@@ -4,7 +4,7 @@ from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State, windows_of
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["EMPTY", "FAMILY", "across", "blocks", "counted", "within"]
+__all__ = ["EMPTY", "FAMILY", "blocks", "counted"]
 
 EMPTY = (NEVER, ())
 """No admission yet, nothing counted."""
@@ -42,38 +42,24 @@ def counted(
     first, last = windows
     if last - first > 1:
         return [None]
+    _, _, admitted, denied = seen
+    latest = counts[-1][0] if counts else first
     after: list[_Counts | None] = []
     for index in (first, last) if first != last else (first,):
-        after += within(counts, seen, limit, index, number)
-    if last > first:
-        after += across(counts, seen, limit, first, number)
+        if index < latest:
+            continue
+        live, least, most = _live(counts, index - number, limit)
+        if least + admitted <= limit and (not denied or most + admitted >= limit):
+            if denied and len(live) == 1 and least < limit - admitted:  # full: so much is known now
+                live = ((live[0][0], limit - admitted, live[0][2]),)
+            after.append(_more(live, index, admitted, admitted))
+    if last > first >= latest and admitted + denied > 1:
+        live, least, most = _live(counts, first - number, limit)
+        room = max(0, limit - least)
+        if admitted <= room + limit and (not denied or most + admitted >= limit):
+            both = _more(live, first, 0, min(admitted, limit))
+            after.append(_more(both, last, max(0, admitted - room), min(admitted, limit)))
     return after
-
-
-def within(counts: _Counts, seen: Seen, limit: int, index: int, number: int = 1) -> list[_Counts]:
-    """The counts after a volley that fell into one window."""
-    if counts and index < counts[-1][0]:
-        return []
-    _, _, admitted, denied = seen
-    live, least, most = _live(counts, index - number, limit)
-    if least + admitted > limit or (denied and most + admitted < limit):
-        return []
-    if denied and len(live) == 1 and least < limit - admitted:  # full: so much is known now
-        live = ((live[0][0], limit - admitted, live[0][2]),)
-    return [_more(live, index, admitted, admitted)]
-
-
-def across(counts: _Counts, seen: Seen, limit: int, first: int, number: int = 1) -> list[_Counts]:
-    """The counts after a volley of which some fell into a window, and the rest into the next."""
-    _, _, admitted, denied = seen
-    if (counts and first < counts[-1][0]) or admitted + denied < 2:
-        return []
-    live, least, most = _live(counts, first - number, limit)
-    room = max(0, limit - least)
-    if admitted > room + limit or (denied and most + admitted < limit):
-        return []
-    both = _more(live, first, 0, min(admitted, limit))
-    return [_more(both, first + 1, max(0, admitted - room), min(admitted, limit))]
 
 
 def _live(counts: _Counts, before: int, limit: int) -> tuple[_Counts, int, int]:

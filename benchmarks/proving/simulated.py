@@ -301,7 +301,6 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     ),
     "blocks of 1/2": lambda *of: blocks(*of, number=2),
     "blocks of 1/3": lambda *of: blocks(*of, number=3),
-    "blocks of 1/5": lambda *of: blocks(*of, number=5),
 }
 """Each family of the probe, from a limit, a window and a phase, all in ns."""
 

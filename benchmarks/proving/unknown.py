@@ -41,6 +41,7 @@ _CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
 
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
+    "blocks of 1/5": lambda *of: blocks(*of, number=5),
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
     "fixed windows with a phase a key": lambda *of: fixed_window(*of, per_key=True),
     "a bucket and a window": lambda limit, window_ns, _: together(

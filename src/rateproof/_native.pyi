@@ -27,7 +27,6 @@ __all__ = [
     "feasible",
     "hit_all",
     "natively",
-    "peek_all",
     "program_trace",
     "rows_of",
     "screen",
@@ -114,15 +113,11 @@ class Table:
     @property
     def slots(self) -> int: ...
 
-# Every quota admits, or none takes anything; then each quota's own answer.
+# Every quota admits, or none takes anything; each quota's own answer; whether that is for want of
+# the lock. `charge` false: what that would be, changing nothing.
 def hit_all(
-    tables: Sequence[Table], key: bytes, cost: int, now_ns: int | None
+    tables: Sequence[Table], key: bytes, cost: int, now_ns: int | None, charge: bool = True
 ) -> tuple[bool, list[_Answer], bool]: ...
-
-# What hit_all would be told, changing nothing.
-def peek_all(
-    tables: Sequence[Table], key: bytes, cost: int, now_ns: int | None
-) -> list[_Answer]: ...
 
 # See rateproof.enforce.counters: a path for all who open it, None for this process and its forks.
 @final
@@ -275,12 +270,12 @@ class Engine:
     # Waits for the end; the audit's figures.
     def join(self) -> dict[str, int | float | None]: ...
 
-# The twin of rateproof.simulate.programs.program, run on given answers: (sent_ns, done_ns, outcome,
+# The twin of rateproof.simulate.programs.program, run on given answers: (done_ns, outcome,
 # retry_after_ns or -1); a request is (intended_ns, alias, attempt, over_ns); place is the number of
 # the connection and how many its client has.
 def program_trace(
     code: Sequence[tuple[int, int, int, float]],
     seed: str,
-    heard: Sequence[tuple[int, int, int, int]],
+    heard: Sequence[tuple[int, int, int]],
     place: tuple[int, int],
 ) -> list[tuple[int, int, int, int]]: ...

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rateproof.answer import answer
+from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, listed, noted_statuses
 from rateproof.events.files import open_lines, read_lines, read_log
@@ -21,7 +22,7 @@ from rateproof.output import columns, emit, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
 from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
-from rateproof.prove.terms import CLAIM_SETS, Tolerance
+from rateproof.prove.terms import CLAIM_SETS
 from rateproof.units import format_duration
 
 __all__ = ["VERDICT_CODES", "check"]

@@ -1,11 +1,17 @@
-"""Time, injected: integer nanoseconds of a clock that never steps back."""
+"""Time, injected: integer nanoseconds of a clock that never steps back, and what two may differ."""
 
 import time
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["Clock", "ManualClock", "SystemClock"]
+__all__ = ["EXACT", "MILLION", "Clock", "Interval", "ManualClock", "SystemClock", "Tolerance"]
+
+MILLION: Final = 1_000_000
+
+Interval = tuple[int, int]
+"""The instants at which a request was sent and answered, in ns: its decision lies in between."""
 
 
 class Clock(Protocol):
@@ -68,3 +74,40 @@ class ManualClock:
 
     def __repr__(self) -> str:
         return f"ManualClock(now_ns={self._now_ns})"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """The most that the limiter's clock may differ from the clock of the log.
+
+    Args:
+        ppm: how far either clock's rate may be off as the other measures it,
+            in parts per million, 0 or more and below a million.
+        granularity_ns: the step of the limiter's clock, 0 if it is as fine as
+            the log's; 1,000,000 for nginx and HAProxy, which count whole ms.
+
+    Raises:
+        InvalidArgument: a value out of these bounds.
+    """
+
+    ppm: int = 500
+    granularity_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ppm < MILLION:
+            raise InvalidArgument(f"tolerance {self.ppm} ppm", "0 or more, below 1000000 ppm")
+        if not 0 <= self.granularity_ns < 2**61:
+            raise InvalidArgument(f"granularity {self.granularity_ns} ns", "0 or more nanoseconds")
+
+    def at_most_ns(self, window_ns: int) -> int:
+        """The longest that the limiter's `window_ns` can last on the log's clock.
+
+        W/(1-rho) and not W*(1+rho): it is the larger of the two, so it is safe
+        whichever of the clocks rho was measured against.
+        """
+        rate = MILLION - self.ppm
+        return -(-window_ns * MILLION // rate) + self.granularity_ns
+
+
+EXACT = Tolerance(ppm=0)
+"""One clock, read to the nanosecond."""

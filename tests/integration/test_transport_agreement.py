@@ -169,8 +169,7 @@ def replay(log: EventLog, wanted: Scenario, number: int) -> tuple[int, int]:
         assert found == (send.intended_ns, send.alias, send.attempt)
         after_s = event.retry_after_s
         retry_after_ns = None if after_s is None else round(after_s * SECOND)
-        sent_ns, done_ns = event.sent_ns - start_ns, event.done_ns - start_ns
-        send = plan.send(Reply(sent_ns, done_ns, event.outcome, retry_after_ns))
+        send = plan.send(Reply(event.done_ns - start_ns, event.outcome, retry_after_ns))
     return len(events), send.intended_ns
 
 

@@ -51,7 +51,7 @@ def followed(behaviour: Behaviour, seed: str, outcome: str = ADMITTED) -> Iterat
         while True:
             yield send
             done_ns = send.intended_ns + 1_000_000
-            send = plan.send(Reply(send.intended_ns, done_ns, outcome))
+            send = plan.send(Reply(done_ns, outcome))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from rateproof import cli
+from rateproof.clock import Tolerance
 from rateproof.events import read_log
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.prove.evidence import to_document
-from rateproof.prove.terms import Tolerance
 
 LOG = Path(__file__).parents[1] / "histories" / "flask-limiter-fixed-window.jsonl"
 VALUES = (

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
+from rateproof.clock import EXACT, Tolerance
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import INCONCLUSIVE, VIOLATED, judge, verify
 from rateproof.prove.evidence import Document, to_document
-from rateproof.prove.terms import EXACT, Tolerance
 
 ALGORITHMS = (
     "sliding-log",

@@ -11,12 +11,10 @@ from math import prod
 
 import pytest
 
+from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.events import ADMITTED, Event, EventLog
 from rateproof.policy import Policy, Quota
 from rateproof.prove import OVER_ADMISSION, judge
-from rateproof.prove.keys import (
-    Interval,
-)
 from rateproof.prove.over_admission.breach import Breach, find_breach
 from rateproof.prove.over_admission.families import FAMILIES, Model, search
 from rateproof.prove.over_admission.families.sliding_counter import earliest
@@ -29,7 +27,6 @@ from rateproof.prove.over_admission.gaps import (
     Stair,
 )
 from rateproof.prove.over_admission.phases import Family, Work
-from rateproof.prove.terms import EXACT, Tolerance
 from tests.samples import quick_first
 
 ENDLESS = 10**12

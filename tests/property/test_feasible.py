@@ -7,10 +7,8 @@ from itertools import product
 import pytest
 
 from rateproof import core
+from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.policy import ALGORITHMS, Policy, Quota
-from rateproof.prove.keys import (
-    Interval,
-)
 from rateproof.prove.over_admission.breach import minimal_core
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.feasible import _native_search, _search, segments
@@ -19,10 +17,6 @@ from rateproof.prove.over_admission.windows import (
     most_nested,
     most_touching,
     tightest_nests,
-)
-from rateproof.prove.terms import (
-    EXACT,
-    Tolerance,
 )
 
 ENDLESS = 10**12

@@ -7,11 +7,11 @@ from itertools import product
 import pytest
 
 from rateproof import core
+from rateproof.clock import Tolerance
 from rateproof.events import Event, EventLog, outcome_of
 from rateproof.policy import Policy, Quota
 from rateproof.prove import VIOLATED, judge
 from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible
-from rateproof.prove.terms import Tolerance
 from rateproof.prove.wrong_rejection.orders import Episode, Log, explain, logs_of
 
 PLENTY = 10**6

@@ -6,11 +6,11 @@ from math import ceil
 
 import pytest
 
+from rateproof.clock import Tolerance
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import HEADERS, INCONCLUSIVE, VIOLATED, judge
 from rateproof.prove.headers import headers_of
-from rateproof.prove.terms import Tolerance
 
 S = 1_000_000_000
 MS = 1_000_000

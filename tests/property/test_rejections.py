@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
+from rateproof.clock import EXACT, Tolerance
 from rateproof.policy import Policy, Quota
 from rateproof.prove.keys import KeyLog
-from rateproof.prove.terms import EXACT, Tolerance
 from rateproof.prove.wrong_rejection.fullness import BucketRule, Peaks, WindowRule, rules_of
 from rateproof.prove.wrong_rejection.rules import Judgement, covered_from_ns, has_rule
 

@@ -24,7 +24,7 @@ STATUSES = "status codes from 100 to 999, each once, such as 403 or 429,503"
     ("argv", "named", "hint"),
     [
         ([], "COMMAND", "--help"),
-        (["fly"], "fly", "--help"),
+        (["fly"], "fly", "one of serve, simulate, test"),
         (["serve", "--colour"], "--colour", "rateproof serve --help"),
         (["serve", "--polcy=5/s"], "--polcy", "did you mean --policy?"),
         (["test", "--key", "heder:X"], "heder:X", "\nhint: query:NAME, header:NAME or cookie:NAME"),
@@ -99,6 +99,7 @@ STATUSES = "status codes from 100 to 999, each once, such as 403 or 429,503"
         (["simulate", "-d", "@missing.json"], "missing.json", "@FILE"),
         (["completion", "ksh"], "ksh", "bash, zsh or fish"),
         (["--", "serve"], "COMMAND", "--help"),
+        (["tset", "--policy", "5 per 5s"], "no command is named 'tset'", "did you mean test?"),
         (["check"], "LOG", "--help"),
     ],
 )

@@ -69,6 +69,16 @@ def test_columns_say_what_rows_say(rows):
         assert log.column(name) == [getattr(row, name) for row in rows]
 
 
+@given(logs, logs)
+def test_distinct_numbers_are_those_of_all_rows_that_came_until_now(rows, more):
+    for log in (log_of(rows), EventLog.from_columns(columns_of(rows), len(rows))):
+        assert log.distinct("done_ns") == set(log.ints("done_ns"))
+        log.extend(more)
+        assert log.distinct("done_ns") == set(log.ints("done_ns"))
+        log.extend(log_of(more))
+        assert log.distinct("done_ns") == set(log.ints("done_ns"))
+
+
 @given(st.lists(st.tuples(logs, st.booleans(), st.booleans()), max_size=5))
 def test_tables_and_rows_mixed_in_any_way_stay_in_order(parts):
     whole, expected = EventLog(), []

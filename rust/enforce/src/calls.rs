@@ -7,7 +7,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::answer::{Answer, Survey};
-use crate::clock::{self, PATIENCE, Reading};
+use crate::clock::{self, Reading};
 use crate::error::{Damage, Error};
 use crate::hash::Place;
 use crate::hold::Hold;
@@ -26,16 +26,7 @@ type Each<T> = SmallVec<[T; 4]>;
 pub type Answers = Each<Answer>;
 
 /// Whether several tables all admitted, and what each says.
-type Ruling = (bool, Answers);
-
-/// The use of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Census {
-    /// Slots that something is counted in: keys whose quota is not whole.
-    pub live: u64,
-    /// All slots, 1.75 for each key of the capacity.
-    pub slots: u64,
-}
+pub type Ruling = (bool, Answers);
 
 impl Table {
     /// Takes `cost` admissions of `key`, all or none.
@@ -101,8 +92,8 @@ impl Table {
         now_ns: Option<u64>,
         patience: Duration,
     ) -> Result<Option<Answer>, Error> {
-        let answers = peek_all(&[self], key, cost, now_ns, patience)?;
-        Ok(answers.and_then(|answers| answers.into_iter().next()))
+        let ruling = peek_all(&[self], key, cost, now_ns, patience)?;
+        Ok(ruling.and_then(|(_, answers)| answers.into_iter().next()))
     }
 
     /// Frees the whole quota of `key`; false when the lock was not to be had within `patience`.
@@ -144,44 +135,6 @@ impl Table {
         let slot = self.slot(slot);
         slot.recover();
         slot.forget(&slot.freeze());
-    }
-
-    /// Number of slots that count something at `now_ns`, or now: of all, or of `count` that are spread
-    /// over the table, others for each `turn`.
-    ///
-    /// These are the multiples of the golden ratio, which fill the table evenly.
-    ///
-    /// # Errors
-    /// `InvalidArgument`: the time. `StoreError`: it was deleted, and cannot be opened again.
-    pub fn census(&self, now_ns: Option<u64>, turn: u64, count: u64) -> Result<Census, Error> {
-        guarded(&[self], || {
-            let table = self.latest_seen(PATIENCE)?;
-            let now = look_time(&[table], clock::supplied(now_ns)?).now;
-            let all = table.slots();
-            let slots = count.min(all);
-            let first = turn.wrapping_mul(slots);
-            let place = |step: u64| {
-                let turned = first.wrapping_add(step).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                let spread = (u128::from(turned) * u128::from(all)) >> 64;
-                if slots == all { step } else { spread as u64 }
-            };
-            let live = |slot: &u64| table.is_live(*slot as usize, now);
-            Ok(Census {
-                live: (0..slots).map(place).filter(live).count() as u64,
-                slots,
-            })
-        })
-    }
-
-    /// True if anything in the slot counts at `now`.
-    fn is_live(&self, slot: usize, now: u64) -> bool {
-        !self.unowned(slot) && self.slot(slot).busy_until(now) > now
-    }
-
-    /// Number of places for keys.
-    #[must_use]
-    pub fn slots(&self) -> u64 {
-        self.shape.slots() as u64
     }
 
     /// A hit without the lock; `None` when it takes the lock to decide.
@@ -262,7 +215,7 @@ pub fn hit_all(
     cost: u64,
     now_ns: Option<u64>,
     patience: Duration,
-) -> Result<Option<(bool, Answers)>, Error> {
+) -> Result<Option<Ruling>, Error> {
     if let [table] = tables {
         let answer = table.hit(key, cost, now_ns, patience)?;
         return Ok(answer.map(|answer| (answer.admitted, smallvec![answer])));
@@ -290,7 +243,7 @@ pub fn hit_all(
     })
 }
 
-/// The answers that `hit_all` would have, changing nothing, by one reading of the clock or more.
+/// What `hit_all` would say, changing nothing, by one reading of the clock or more.
 ///
 /// `Ok(None)`: others changed the key all the time; see [`Answer::busy`].
 ///
@@ -302,7 +255,7 @@ pub fn peek_all(
     cost: u64,
     now_ns: Option<u64>,
     patience: Duration,
-) -> Result<Option<Answers>, Error> {
+) -> Result<Option<Ruling>, Error> {
     guarded(tables, || {
         let supplied = asked(tables, cost, now_ns)?;
         loop {
@@ -310,9 +263,10 @@ pub fn peek_all(
             let seen = Cell::new(0);
             let clock = || noted(&seen, look_time(tables, supplied));
             let look = |table: &&Table| table.look(&table.place(key), cost, &clock);
-            let answers = tables.iter().map(look).collect();
+            let answers: Option<Answers> = tables.iter().map(look).collect();
             if are_there(tables, seen.get(), patience)? {
-                return Ok(answers);
+                let admitted = |answers: &Answers| answers.iter().all(|answer| answer.admitted);
+                return Ok(answers.map(|answers| (admitted(&answers), answers)));
             }
         }
     })
@@ -336,7 +290,10 @@ fn noted(time: &Cell<u64>, at: Reading) -> Reading {
 
 /// The answer of the call, or the damage of a table.
 #[inline]
-fn guarded<T>(tables: &[&Table], call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn guarded<T>(
+    tables: &[&Table],
+    call: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
     // Nothing is half done: all of it is in the table, where others might die at any step, too.
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
         if !payload.is::<Damage>() {

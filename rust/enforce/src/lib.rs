@@ -152,6 +152,7 @@
 mod algorithms;
 mod answer;
 mod calls;
+mod census;
 mod clock;
 mod counters;
 mod error;
@@ -188,7 +189,8 @@ mod table;
 mod token_bucket;
 
 pub use answer::Answer;
-pub use calls::{Answers, Census, hit_all, peek_all};
+pub use calls::{Answers, Ruling, hit_all, peek_all};
+pub use census::Census;
 pub use clock::{MAX_NOW_NS, MAX_WINDOW_NS, PATIENCE, now_ns};
 pub use counters::{COUNTS, Counters};
 pub use error::{Error, ErrorKind};

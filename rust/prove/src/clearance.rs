@@ -1,27 +1,36 @@
 //! Whether a search would find nothing against a key, and what it would spend on that.
 
-use crate::families::{Family, Job};
 use crate::feasible::{Answer, feasible};
 use crate::gaps::{Bounds, Stair};
-use crate::report::Clearance;
+use crate::report::{Clearance, Model};
 use crate::seen::Seen;
 
 /// What a first search may spend on each job: as `rateproof.prove.over_admission.breach` allows it.
 const FIRST_BUDGET: u64 = 16;
 
-/// The positions that the search decides again before it finds that the jobs can be
-/// explained; None where it finds otherwise, or not within its first budget.
+/// What searches spend before they find that jobs in order can be explained: positions that are
+/// decided again, and looks at windows. None where one finds otherwise, or not within its first budget.
 ///
-/// `flat`: no interval lies strictly within another. Jobs are in order.
-pub(crate) fn clearance(jobs: &[Seen], flat: bool, stairs: &[Stair]) -> Option<u64> {
-    if in_turn(jobs, stairs) {
-        return Some(0);
+/// `flat`: no interval lies strictly within another. `in_turn`: they are known to be. `whole`: these
+/// are all hits that were ever counted.
+pub(crate) fn clearance(
+    jobs: &[Seen],
+    flat: bool,
+    in_turn: bool,
+    model: &Model,
+    whole: bool,
+) -> Clearance {
+    let mut spent = 0;
+    if !in_turn && !self::in_turn(jobs, &model.stairs) {
+        spent = clearance_out_of_turn(jobs, flat, &model.stairs)?;
     }
-    clearance_out_of_turn(jobs, flat, stairs)
+    for family in &model.families {
+        spent += family.clearance(jobs, whole, FIRST_BUDGET * jobs.len() as u64)?;
+    }
+    Some(spent)
 }
 
-/// `clearance` of jobs that are not `in_turn`.
-pub(crate) fn clearance_out_of_turn(jobs: &[Seen], flat: bool, stairs: &[Stair]) -> Option<u64> {
+fn clearance_out_of_turn(jobs: &[Seen], flat: bool, stairs: &[Stair]) -> Clearance {
     // In turn would be by deadline, and there is nothing to pull: a job is late for good.
     if flat {
         return None;
@@ -42,17 +51,6 @@ pub(crate) fn clearance_out_of_turn(jobs: &[Seen], flat: bool, stairs: &[Stair])
         }
     }
     Some(spent)
-}
-
-/// The looks that searches over the windows spend before they find that the jobs can be explained;
-/// None where one finds otherwise, or not within its first budget.
-///
-/// `whole`: these are all hits that were ever counted. Jobs are in order.
-pub(crate) fn windows_clearance(jobs: &[Job], families: &[Family], whole: bool) -> Clearance {
-    let budget = FIRST_BUDGET * jobs.len() as u64;
-    (families.iter())
-        .map(|family| family.clearance(jobs, whole, budget))
-        .sum()
 }
 
 /// True if all jobs are in time when each is decided as early as the gaps allow, in the order in

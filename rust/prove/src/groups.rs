@@ -1,6 +1,6 @@
 //! The rows of a log by key and by answer: a counting sort of two passes.
 
-use crate::seen::{Kind, NEVER, Row, Seen, TIME_LIMIT};
+use crate::seen::{Kind, Row, Seen, TIME_LIMIT};
 
 /// Rows by kind.
 pub(crate) type Counts = [usize; 3];
@@ -48,9 +48,9 @@ impl Counting {
         }
     }
 
-    /// Makes room for the rows; None where times are too far apart, or an answer
+    /// Makes room for what is kept of the rows; None where times are too far apart, or an answer
     /// precedes its request.
-    pub fn place(self) -> Option<Placing> {
+    pub fn place<T: Clone + Default>(self) -> Option<Groups<T>> {
         let span_ns = i128::from(self.last_ns) - i128::from(self.first_ns);
         if self.backwards || span_ns >= i128::from(TIME_LIMIT) {
             return None;
@@ -65,52 +65,28 @@ impl Counting {
             }
         }
         let lost = self.total[Kind::Unknown as usize] > 0;
-        Some(Placing {
+        Some(Groups {
             next,
-            groups: Groups {
-                codes: self.order,
-                counts,
-                requests: vec![Seen::default(); at],
-                total: self.total,
-                first_ns: self.first_ns,
-                longest_ns: self.longest_ns.filter(|_| !lost),
-            },
+            codes: self.order,
+            counts,
+            requests: vec![T::default(); at],
+            total: self.total,
+            first_ns: self.first_ns,
+            longest_ns: self.longest_ns.filter(|_| !lost),
         })
     }
 }
 
-/// The second pass: rows are put where they belong.
-pub struct Placing {
+/// A log by key, in the order in which the keys appeared, and by kind in each key, once every row
+/// has been placed: the second pass.
+pub struct Groups<T> {
     next: Vec<Counts>,
-    groups: Groups,
-}
-
-impl Placing {
-    /// Places one row.
-    pub fn place(&mut self, row: &Row) {
-        let at = &mut self.next[row.key][row.kind as usize];
-        let first_ns = self.groups.first_ns;
-        self.groups.requests[*at] = Seen {
-            sent: row.sent_ns - first_ns,
-            end: row.end_ns.map_or(NEVER, |end_ns| end_ns - first_ns),
-        };
-        *at += 1;
-    }
-
-    /// The whole log, once every row has been placed.
-    pub fn finish(self) -> Groups {
-        self.groups
-    }
-}
-
-/// A log by key, in the order in which the keys appeared, and by kind in each key.
-pub struct Groups {
     pub(crate) codes: Vec<usize>,
     pub(crate) counts: Vec<Counts>,
-    pub(crate) requests: Vec<Seen>,
+    pub(crate) requests: Vec<T>,
     total: Counts,
     /// The earliest instant, from which times are counted here.
-    pub(crate) first_ns: i64,
+    pub first_ns: i64,
     /// The longest way from sending to answer; None where an answer was lost.
     pub(crate) longest_ns: Option<i64>,
 }
@@ -123,7 +99,24 @@ pub(crate) struct Chunk<'a> {
     pub requests: &'a mut [Seen],
 }
 
-impl Groups {
+impl<T> Groups<T> {
+    /// Places what is kept of a row.
+    pub fn place(&mut self, row: &Row, kept: T) {
+        let at = &mut self.next[row.key][row.kind as usize];
+        self.requests[*at] = kept;
+        *at += 1;
+    }
+
+    /// What is kept of each key.
+    pub fn each(&mut self) -> impl Iterator<Item = &mut [T]> {
+        let mut rest = self.requests.as_mut_slice();
+        self.counts.iter().map(move |counts| {
+            let (kept, behind) = std::mem::take(&mut rest).split_at_mut(counts.iter().sum());
+            rest = behind;
+            kept
+        })
+    }
+
     /// Number of keys.
     pub fn keys(&self) -> usize {
         self.codes.len()
@@ -138,7 +131,9 @@ impl Groups {
     pub fn longest_ns(&self) -> Option<i64> {
         self.longest_ns
     }
+}
 
+impl Groups<Seen> {
     /// Cuts the log between keys into parts of `rows` rows or a little more.
     pub(crate) fn chunks(&mut self, rows: usize) -> Vec<Chunk<'_>> {
         let mut chunks = Vec::new();

@@ -1,24 +1,24 @@
 //! Which statements of header fields did not come true: the twin of `rateproof.prove.headers`.
 
 use crate::cursor::Cursor;
-use crate::seen::{Kind, TIME_LIMIT};
+use crate::seen::{Kind, Row, TIME_LIMIT};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const MILLION: i64 = 1_000_000;
 
 /// A request of a key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Told {
     /// Instant at which it was sent, in ns from the earliest instant of its log.
-    pub sent: i64,
+    sent: i64,
     /// Instant at which it was answered; `UNKNOWN_END` for a request of unknown outcome.
-    pub end: i64,
+    end: i64,
     /// Its place in the log.
-    pub row: u32,
+    row: u32,
     /// The kind of its answer.
-    pub kind: Kind,
+    kind: Kind,
     /// True if its answer says anything; the others need not be asked what.
-    pub says: bool,
+    says: bool,
 }
 
 /// The fields of an answer; None for one that is missing.
@@ -32,8 +32,22 @@ pub struct Said {
     pub reset: Option<i64>,
 }
 
+impl Told {
+    /// The request of a row of a log with this earliest instant, and whether its answer says anything.
+    pub fn of(at: usize, row: &Row, first_ns: i64, says: bool) -> Self {
+        let known = row.end_ns.filter(|_| row.kind != Kind::Unknown);
+        Self {
+            sent: row.sent_ns - first_ns,
+            end: known.map_or(UNKNOWN_END, |end_ns| end_ns - first_ns),
+            row: at as u32,
+            kind: row.kind,
+            says: known.is_some() && says,
+        }
+    }
+}
+
 /// The end of a request of unknown outcome.
-pub const UNKNOWN_END: i64 = i64::MAX;
+const UNKNOWN_END: i64 = i64::MAX;
 
 /// The terms by which statements are read.
 #[derive(Clone, Copy, Debug)]
@@ -101,19 +115,25 @@ pub struct Promises {
 impl Promises {
     /// Adds what is found of a key; at most `most` statements are kept.
     ///
-    /// `said`: what the answer of a row says. `known`: by when all requests that are not in the
-    /// log had been decided; None if there were none.
+    /// `said`: what the answer of a row says. `known_after`: how long after the first request all
+    /// those that are not in the log had been decided; 0 if there were none, None if it is not known.
     pub fn add(
         &mut self,
         answers: &mut [Told],
         said: impl Fn(u32) -> Said,
         terms: Terms,
-        known: Option<i64>,
+        known_after: Option<i64>,
         most: usize,
     ) {
         if !answers.iter().any(|answer| answer.says) {
             return;
         }
+        let sent = answers.iter().map(|answer| answer.sent);
+        let known = match known_after {
+            Some(0) => None,
+            Some(after) => sent.min().map(|first| first + after.min(TIME_LIMIT)),
+            None => sent.max().map(|last| last + 1),
+        };
         answers.sort_unstable_by_key(|answer| (answer.sent, answer.end, answer.row));
         self.places.rebuild(answers, terms);
         let mut key = Key::new(answers, terms, known, &self.places);

@@ -22,17 +22,22 @@ pub struct Rejections {
     pub logs: Vec<Log>,
 }
 
+/// The promise of a policy: all of it holds.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The gap of each quota.
+    pub stairs: Vec<Stair>,
+    /// The quotas of which their gap does not say everything.
+    pub families: Vec<Family>,
+}
+
 /// The questions asked of every key.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The gap of each quota.
-    pub exact: Vec<Stair>,
+    /// What is promised.
+    pub exact: Model,
     /// The same, shortened by the tolerance; None where there is none.
-    pub tolerated: Option<Vec<Stair>>,
-    /// The quotas of which their gap does not say everything.
-    pub exact_families: Vec<Family>,
-    /// The same with the tolerance; None where there is none.
-    pub tolerated_families: Option<Vec<Family>>,
+    pub tolerated: Option<Model>,
     /// True if the log has all that the limiter ever counted, but for unknown outcomes.
     pub whole: bool,
     /// The terms by which rejections are judged; None if they are not.

@@ -7,8 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::clearance::{clearance, clearance_out_of_turn, in_turn, windows_clearance};
-use crate::families::{Family, Job};
+use crate::clearance::{clearance, in_turn};
 use crate::fullness::{Full, Taken, any_wrong};
 use crate::gaps::Stair;
 use crate::groups::{Chunk, Counts, Groups};
@@ -23,7 +22,7 @@ use crate::windows::tightest_nest;
 const ROWS: usize = 1 << 16;
 
 /// Looks at every key, on at most so many threads; the report does not depend on how many.
-pub fn screen(groups: &mut Groups, rules: &Rules, threads: usize) -> Report {
+pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Report {
     let longest_ns = groups.longest_ns;
     let chunks = groups.chunks(ROWS);
     let threads = threads.min(chunks.len());
@@ -78,7 +77,7 @@ impl<'a> Examiner<'a> {
             ends: Vec::new(),
             jobs: Vec::new(),
             report: Report {
-                pressure: vec![Pressure::default(); rules.exact.len()],
+                pressure: vec![Pressure::default(); rules.exact.stairs.len()],
                 ..Report::default()
             },
         }
@@ -114,11 +113,10 @@ impl<'a> Examiner<'a> {
             broken: None,
         };
         if self.rules.over {
-            self.search(admitted, unknown, flat, &mut suspect);
             // Of several quotas, one may have counted what another rejected.
-            let counted = self.rules.exact.len() > 1 && !rejected.is_empty();
+            let counted = self.rules.exact.stairs.len() > 1 && !rejected.is_empty();
             let whole = self.rules.whole && unknown.is_empty() && !counted;
-            self.search_windows(admitted, unknown, whole, &mut suspect);
+            self.search(admitted, unknown, flat, whole, &mut suspect);
         }
         if let Some(rules) = &self.rules.rejections {
             let known_ns = self.longest_ns.map(|longest_ns| first + longest_ns);
@@ -187,7 +185,7 @@ impl<'a> Examiner<'a> {
             quota,
         };
         let (mut got, mut asks) = (None, None);
-        for (quota, stair) in self.rules.exact.iter().enumerate() {
+        for (quota, stair) in self.rules.exact.stairs.iter().enumerate() {
             let margins = report.pressure[quota].add(number, stair, &asked);
             got = earlier(got, margins.got_ns.map(|rank| leader(rank, quota)));
             asks = earlier(asks, margins.asked_ns.map(|rank| leader(rank, quota)));
@@ -198,20 +196,25 @@ impl<'a> Examiner<'a> {
         report.busiest.add(leader(-requests, 0));
     }
 
-    /// The searches for over-admission.
-    fn search(&mut self, admitted: &[Seen], unknown: &[Seen], flat: bool, found: &mut Suspect) {
+    /// The searches for over-admission; `whole`: the admissions are all hits that were ever counted.
+    fn search(
+        &mut self,
+        admitted: &[Seen],
+        unknown: &[Seen],
+        flat: bool,
+        whole: bool,
+        found: &mut Suspect,
+    ) {
         let rules = self.rules;
         let tolerated = rules.tolerated.as_ref().unwrap_or(&rules.exact);
         // Smaller gaps give no later instants: what is in turn stays so with the tolerance.
-        if !in_turn(admitted, &rules.exact) {
-            found.exact = clearance_out_of_turn(admitted, flat, &rules.exact);
-            found.tolerated = match &rules.tolerated {
-                Some(stairs) => clearance(admitted, flat, stairs),
-                None => found.exact.replace(0),
-            };
+        let in_turn = in_turn(admitted, &rules.exact.stairs);
+        found.tolerated = clearance(admitted, flat, in_turn, tolerated, whole);
+        if rules.tolerated.is_some() {
+            found.exact = clearance(admitted, flat, in_turn, &rules.exact, whole);
         }
         if found.tolerated.is_none() {
-            found.broken = broken(admitted, flat, tolerated);
+            found.broken = broken(admitted, flat, &tolerated.stairs);
         }
         if unknown.iter().any(|seen| seen.end != NEVER) {
             self.jobs.clear();
@@ -220,39 +223,7 @@ impl<'a> Examiner<'a> {
                 .extend(unknown.iter().filter(|seen| seen.end != NEVER));
             self.jobs.sort();
             let flat = self.jobs.is_sorted_by_key(|seen| seen.end);
-            found.unknown = clearance(&self.jobs, flat, tolerated);
-        }
-    }
-
-    /// The searches for over-admission that come after those found nothing.
-    fn search_windows(
-        &mut self,
-        admitted: &[Seen],
-        unknown: &[Seen],
-        whole: bool,
-        found: &mut Suspect,
-    ) {
-        let rules = self.rules;
-        let Some(least) = rules.exact_families.iter().map(Family::harmless).min() else {
-            return;
-        };
-        if admitted.len() + unknown.len() <= least {
-            return;
-        }
-        let jobs =
-            |seen: &[Seen]| -> Vec<Job> { seen.iter().map(|seen| (seen.sent, seen.end)).collect() };
-        let tolerated = rules.tolerated_families.as_ref();
-        let more = |cost: Clearance, jobs: &[Job], families: &[Family], whole: bool| {
-            Some(cost? + windows_clearance(jobs, families, whole)?)
-        };
-        let known = jobs(admitted);
-        let families = tolerated.unwrap_or(&rules.exact_families);
-        found.tolerated = more(found.tolerated, &known, families, whole);
-        if tolerated.is_some() {
-            found.exact = more(found.exact, &known, &rules.exact_families, whole);
-        }
-        if unknown.iter().any(|seen| seen.end != NEVER) {
-            found.unknown = more(found.unknown, &jobs(&self.jobs), families, false);
+            found.unknown = clearance(&self.jobs, flat, false, tolerated, false);
         }
     }
 

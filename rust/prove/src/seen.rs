@@ -7,13 +7,14 @@ pub(crate) const NEVER: i64 = -1;
 pub(crate) const TIME_LIMIT: i64 = 1 << 61;
 
 /// The kinds of answers to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// It passed the limiter.
     Admitted,
     /// The limiter refused it.
     Rejected,
     /// The log does not show which.
+    #[default]
     Unknown,
 }
 
@@ -32,11 +33,21 @@ pub struct Row {
 
 /// The interval of one request, in ns from the earliest instant of its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Seen {
+pub struct Seen {
     /// Instant at which it was sent.
     pub sent: i64,
     /// Instant at which it was answered or had failed, or `NEVER`.
     pub end: i64,
+}
+
+impl Seen {
+    /// The interval of a row of a log with this earliest instant.
+    pub fn of(row: &Row, first_ns: i64) -> Self {
+        Self {
+            sent: row.sent_ns - first_ns,
+            end: row.end_ns.map_or(NEVER, |end_ns| end_ns - first_ns),
+        }
+    }
 }
 
 /// Sorts by sending time; logs nearly always are.

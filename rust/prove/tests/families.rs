@@ -1,6 +1,8 @@
 //! The search over windows against every phase and every choice of instants.
 
-use rateproof_prove::{Family, Job, family};
+use rateproof_prove::{Family, Seen, family};
+
+type Job = (i64, i64);
 
 /// xorshift64*: the same instances in every run.
 struct Random(u64);
@@ -22,7 +24,10 @@ const ALGORITHMS: [&str; 3] = [FIXED, COUNTER, FIRST_HIT];
 /// True if a search of the windows finds nothing against jobs; None if the budget did not suffice.
 fn explained(family: &Family, mut jobs: Vec<Job>, budget: u64) -> Option<u64> {
     jobs.sort_unstable();
-    family.clearance(&jobs, true, budget)
+    let seen: Vec<Seen> = (jobs.into_iter())
+        .map(|(sent, end)| Seen { sent, end })
+        .collect();
+    family.clearance(&seen, true, budget)
 }
 
 /// True if the limiter admits hits at all these instants.
@@ -123,9 +128,10 @@ fn times_at_the_ends_of_their_range_are_searched() {
 }
 
 #[test]
-fn a_family_that_is_not_known_clears_nothing() {
+fn a_family_that_is_not_known_clears_only_what_fits_any_windows() {
     let family = family("hourglass", 1, 1_000, 0, 0).unwrap();
-    assert_eq!(explained(&family, vec![(0, 1)], u64::MAX), None);
+    assert_eq!(explained(&family, vec![(0, 1); 2], u64::MAX), None);
+    assert_eq!(explained(&family, vec![(0, 1)], u64::MAX), Some(0));
 }
 
 #[test]

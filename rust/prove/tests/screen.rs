@@ -1,8 +1,8 @@
 //! The screen against plain counting, on random logs.
 
 use rateproof_prove::{
-    Answer, Counting, Full, Groups, Kind, Log, Rejections, Report, Row, Rules, Stair, feasible,
-    screen,
+    Answer, Counting, Full, Groups, Kind, Log, Model, Rejections, Report, Row, Rules, Seen, Stair,
+    feasible, screen,
 };
 
 /// xorshift64*: the same logs in every run.
@@ -21,16 +21,17 @@ const LIMIT: usize = 3;
 const WINDOW: i64 = 20;
 
 fn rules() -> Rules {
-    let stair = |rise: i64| Stair::new(LIMIT, 0, rise.into(), 1, 0).unwrap();
+    let model = |rise: i64| Model {
+        stairs: vec![Stair::new(LIMIT, 0, rise.into(), 1, 0).unwrap()],
+        families: Vec::new(),
+    };
     let full = |lasts| Full::Window {
         limit: LIMIT,
         lasts,
     };
     Rules {
-        exact: vec![stair(WINDOW)],
-        tolerated: Some(vec![stair(WINDOW - 2)]),
-        exact_families: Vec::new(),
-        tolerated_families: None,
+        exact: model(WINDOW),
+        tolerated: Some(model(WINDOW - 2)),
         whole: true,
         rejections: Some(Rejections {
             exact: vec![full(WINDOW)],
@@ -65,16 +66,17 @@ fn random_rows(random: &mut Random) -> Vec<Row> {
         .collect()
 }
 
-fn grouped(rows: &[Row]) -> Option<Groups> {
-    let mut counting = Counting::new(4);
+fn grouped(rows: &[Row], keys: usize) -> Option<Groups<Seen>> {
+    let mut counting = Counting::new(keys);
     rows.iter().for_each(|row| counting.count(row));
-    let mut placing = counting.place()?;
-    rows.iter().for_each(|row| placing.place(row));
-    Some(placing.finish())
+    let mut groups = counting.place()?;
+    let first_ns = groups.first_ns;
+    (rows.iter()).for_each(|row| groups.place(row, Seen::of(row, first_ns)));
+    Some(groups)
 }
 
 fn screened(rows: &[Row], threads: usize) -> Report {
-    screen(&mut grouped(rows).unwrap(), &rules(), threads)
+    screen(&mut grouped(rows, 4).unwrap(), &rules(), threads)
 }
 
 /// Times of the rows of a key and a kind; what never ended did as it was sent.
@@ -130,7 +132,8 @@ fn exactly_what_can_be_explained_is_cleared() {
         for key in 0..4 {
             let suspect = report.suspects.iter().find(|suspect| suspect.code == key);
             let costs = suspect.map_or([Some(0); 2], |found| [found.exact, found.tolerated]);
-            let stairs = [&rules.exact, rules.tolerated.as_ref().unwrap()];
+            let stairs =
+                [&rules.exact, rules.tolerated.as_ref().unwrap()].map(|model| &model.stairs);
             let (sent, end): (Vec<i64>, Vec<i64>) =
                 times(&rows, key, &[Kind::Admitted]).into_iter().unzip();
             for (cost, stairs) in costs.into_iter().zip(stairs) {
@@ -179,13 +182,7 @@ fn the_number_of_threads_changes_nothing() {
         end_ns: Some((number + random.below(9)) as i64),
     };
     let rows: Vec<Row> = (0..400_000).map(|n| row(n, &mut random)).collect();
-    let of = |threads| {
-        let mut counting = Counting::new(5_000);
-        rows.iter().for_each(|row| counting.count(row));
-        let mut placing = counting.place().unwrap();
-        rows.iter().for_each(|row| placing.place(row));
-        screen(&mut placing.finish(), &rules(), threads)
-    };
+    let of = |threads| screen(&mut grouped(&rows, 5_000).unwrap(), &rules(), threads);
     let alone = of(1);
     assert_eq!(alone, of(2));
     assert_eq!(alone, of(7));
@@ -199,7 +196,7 @@ fn a_log_of_more_than_73_years_or_with_answers_before_requests_is_not_screened()
         sent_ns,
         end_ns: Some(end_ns),
     };
-    assert!(grouped(&[row(0, (1 << 61) - 1)]).is_some());
-    assert!(grouped(&[row(0, 1 << 61)]).is_none());
-    assert!(grouped(&[row(5, 4)]).is_none());
+    assert!(grouped(&[row(0, (1 << 61) - 1)], 1).is_some());
+    assert!(grouped(&[row(0, 1 << 61)], 1).is_none());
+    assert!(grouped(&[row(5, 4)], 1).is_none());
 }

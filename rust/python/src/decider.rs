@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use rateproof_enforce::{self as core, Answer, Answers};
+use rateproof_enforce::{self as core, Answer, Answers, Ruling};
 
 use crate::counters::Counters;
 use crate::decision::{Decision, Reason};
@@ -33,6 +33,23 @@ const CACHED: usize = 7;
 pub enum Ask {
     Hit,
     Peek,
+}
+
+impl Ask {
+    /// Asks tables; `None` for want of the lock.
+    pub fn of(
+        self,
+        tables: &[&core::Table],
+        key: &[u8],
+        cost: u64,
+        now_ns: Option<u64>,
+        patience: Duration,
+    ) -> Result<Option<Ruling>, core::Error> {
+        match self {
+            Self::Hit => core::hit_all(tables, key, cost, now_ns, patience),
+            Self::Peek => core::peek_all(tables, key, cost, now_ns, patience),
+        }
+    }
 }
 
 /// What can be asked without Python.
@@ -279,9 +296,6 @@ impl Decider {
     }
 }
 
-/// True if the call passes, and what each table says.
-type Ruling = (bool, Answers);
-
 fn ask_tables(
     tables: &[Arc<core::Table>],
     ask: Ask,
@@ -300,14 +314,7 @@ fn ask_tables(
             &more
         }
     };
-    match ask {
-        Ask::Hit => core::hit_all(tables, key, cost, None, patience),
-        Ask::Peek => {
-            let answers = core::peek_all(tables, key, cost, None, patience)?;
-            let all = |answers: &Answers| answers.iter().all(|answer| answer.admitted);
-            Ok(answers.map(|answers| (all(&answers), answers)))
-        }
-    }
+    ask.of(tables, key, cost, None, patience)
 }
 
 /// Adds this file's class to the module.

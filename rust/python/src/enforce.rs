@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_enforce as core;
 
+use crate::decider::Ask;
 use crate::errors::raise;
 
 /// (admitted, full, remaining, retry_after_ns, reset_after_ns)
@@ -68,12 +69,7 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        let (cost, now_ns) = question(&[&self.0], cost, now_ns)?;
-        let bytes = key.as_bytes();
-        let answer = patiently(key.py(), |patience| {
-            self.0.hit(bytes, cost, now_ns, patience)
-        })?;
-        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
+        Ok(asked(&[&self.0], Ask::Hit, key, cost, now_ns)?.1[0])
     }
 
     /// What a hit would be told, changing nothing.
@@ -83,12 +79,7 @@ impl Table {
         cost: &Bound<'_, PyAny>,
         now_ns: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Told> {
-        let (cost, now_ns) = question(&[&self.0], cost, now_ns)?;
-        let bytes = key.as_bytes();
-        let answer = patiently(key.py(), |patience| {
-            self.0.peek(bytes, cost, now_ns, patience)
-        })?;
-        Ok(told(&answer.unwrap_or_else(core::Answer::busy)))
+        Ok(asked(&[&self.0], Ask::Peek, key, cost, now_ns)?.1[0])
     }
 
     /// Frees the whole quota of `key`.
@@ -126,53 +117,42 @@ impl Table {
     }
 }
 
-/// The cost and the reading of a call of these tables.
-fn question(
-    tables: &[&core::Table],
-    cost: &Bound<'_, PyAny>,
-    now_ns: Option<&Bound<'_, PyAny>>,
-) -> PyResult<(u64, Option<u64>)> {
-    let least = tables.iter().map(|table| table.quota().burst).min();
-    Ok((whole(cost, "cost", least.unwrap_or(1))?, reading(now_ns)?))
-}
+/// Whether all tables admit, each quota's answer, and whether these are for want of the lock.
+type Ruling = (bool, Vec<Told>, bool);
 
-/// Takes `cost` admissions of `key` in every table, or in none: whether it did, each quota's
-/// answer, and whether these are for want of the lock.
+/// Takes `cost` admissions of `key` in every table, or in none; `charge` false: what that would be
+/// told, changing nothing.
 #[pyfunction]
+#[pyo3(signature = (tables, key, cost, now_ns, charge=true))]
 fn hit_all(
     tables: Vec<PyRef<'_, Table>>,
     key: &Bound<'_, PyBytes>,
     cost: &Bound<'_, PyAny>,
     now_ns: Option<&Bound<'_, PyAny>>,
-) -> PyResult<(bool, Vec<Told>, bool)> {
+    charge: bool,
+) -> PyResult<Ruling> {
     let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
-    let (cost, now_ns) = question(&tables, cost, now_ns)?;
+    let ask = if charge { Ask::Hit } else { Ask::Peek };
+    asked(&tables, ask, key, cost, now_ns)
+}
+
+fn asked(
+    tables: &[&core::Table],
+    ask: Ask,
+    key: &Bound<'_, PyBytes>,
+    cost: &Bound<'_, PyAny>,
+    now_ns: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Ruling> {
+    let least = tables.iter().map(|table| table.quota().burst).min();
+    let (cost, now_ns) = (whole(cost, "cost", least.unwrap_or(1))?, reading(now_ns)?);
     let bytes = key.as_bytes();
     let answers = patiently(key.py(), |patience| {
-        core::hit_all(&tables, bytes, cost, now_ns, patience)
+        ask.of(tables, bytes, cost, now_ns, patience)
     })?;
     Ok(match answers {
         Some((admitted, answers)) => (admitted, answers.iter().map(told).collect(), false),
         None => (false, vec![told(&core::Answer::busy()); tables.len()], true),
     })
-}
-
-/// What `hit_all` would be told, changing nothing: each quota's answer.
-#[pyfunction]
-fn peek_all(
-    tables: Vec<PyRef<'_, Table>>,
-    key: &Bound<'_, PyBytes>,
-    cost: &Bound<'_, PyAny>,
-    now_ns: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Vec<Told>> {
-    let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
-    let (cost, now_ns) = question(&tables, cost, now_ns)?;
-    let bytes = key.as_bytes();
-    let answers = patiently(key.py(), |patience| {
-        core::peek_all(&tables, bytes, cost, now_ns, patience)
-    })?;
-    let busy = || core::Answers::from_elem(core::Answer::busy(), tables.len());
-    Ok(answers.unwrap_or_else(busy).iter().map(told).collect())
 }
 
 /// Tries at once; only when that is not enough, again without the interpreter and with patience.
@@ -252,6 +232,5 @@ pub(crate) fn failed(py: Python<'_>, error: &core::Error) -> PyErr {
 /// Adds this file's classes to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Table>()?;
-    module.add_function(wrap_pyfunction!(hit_all, module)?)?;
-    module.add_function(wrap_pyfunction!(peek_all, module)?)
+    module.add_function(wrap_pyfunction!(hit_all, module)?)
 }

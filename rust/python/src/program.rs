@@ -8,8 +8,8 @@ use crate::errors::raise;
 
 const OUTCOMES: [Outcome; 3] = [Outcome::Admitted, Outcome::Rejected, Outcome::Unknown];
 
-/// sent_ns, done_ns, number of the outcome, retry_after_ns or -1.
-type HeardFigures = (i64, i64, u8, i64);
+/// done_ns, number of the outcome, retry_after_ns or -1.
+type HeardFigures = (i64, u8, i64);
 
 /// intended_ns, alias, attempt, over_ns.
 type SendFigures = (i64, u32, u32, i64);
@@ -31,12 +31,11 @@ fn program_trace(
     let refused = |message: &str| raise(py, "InvalidArgument", message, Some("see `Program.code`"));
     let program = Program::new(&code).map_err(|message| refused(&message))?;
     let mut answers = Vec::with_capacity(heard.len());
-    for (sent_ns, done_ns, number, retry_after_ns) in heard {
+    for (done_ns, number, retry_after_ns) in heard {
         let outcome = *OUTCOMES
             .get(usize::from(number))
             .ok_or_else(|| refused(&format!("outcome {number}")))?;
         answers.push(Heard {
-            sent_ns,
             done_ns,
             outcome,
             retry_after_ns: (retry_after_ns >= 0).then_some(retry_after_ns),

@@ -3,8 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_prove::{
-    Clearance, Counting, Family, Full, Groups, Kind, Leaders, MAX_POSITIONS, Rejections, Rules,
-    screen as screen_groups,
+    Clearance, Counting, Family, Full, Groups, Kind, Leaders, MAX_POSITIONS, Model, Rejections,
+    Row, Rules, Seen, screen as screen_groups,
 };
 
 use crate::errors::raise;
@@ -13,6 +13,8 @@ use crate::seen_columns::{Column, Columns, Table};
 
 /// algorithm, limit, window_ns, ppm, granularity_ns.
 type FamilyFigures = (String, usize, i64, i64, i64);
+
+type ModelFigures = (Vec<StairFigures>, Vec<FamilyFigures>);
 
 /// attempts, possible, provable, tightest_ns, stressed, code of the key.
 type PressureFigures = (usize, usize, usize, Option<i64>, bool, Option<usize>);
@@ -42,10 +44,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Asked {
-    exact: Vec<StairFigures>,
-    tolerated: Option<Vec<StairFigures>>,
-    exact_families: Vec<FamilyFigures>,
-    tolerated_families: Option<Vec<FamilyFigures>>,
+    exact: ModelFigures,
+    tolerated: Option<ModelFigures>,
     whole: bool,
     rejections: Option<AskedOfRejections>,
     fresh: bool,
@@ -54,14 +54,17 @@ struct Asked {
 
 impl Asked {
     fn rules(self, py: Python<'_>) -> PyResult<Rules> {
-        let stairs = |all: Vec<StairFigures>| all.into_iter().map(|one| stair(py, one)).collect();
-        let families =
-            |all: Vec<FamilyFigures>| all.into_iter().map(|one| family(py, one)).collect();
+        let model = |(stairs, families): ModelFigures| -> PyResult<Model> {
+            let stairs = stairs.into_iter().map(|one| stair(py, one));
+            let families = families.into_iter().map(|one| family(py, one));
+            Ok(Model {
+                stairs: stairs.collect::<PyResult<_>>()?,
+                families: families.collect::<PyResult<_>>()?,
+            })
+        };
         Ok(Rules {
-            exact: stairs(self.exact)?,
-            tolerated: self.tolerated.map(stairs).transpose()?,
-            exact_families: families(self.exact_families)?,
-            tolerated_families: self.tolerated_families.map(families).transpose()?,
+            exact: model(self.exact)?,
+            tolerated: self.tolerated.map(model).transpose()?,
             whole: self.whole,
             rejections: self.rejections.map(AskedOfRejections::rules),
             fresh: self.fresh,
@@ -154,7 +157,10 @@ fn screen(
     let rules = rules.rules(py)?;
     let table = columns.table(py)?;
     let marked = table.marked;
-    let Some(mut groups) = grouped(py, &table, columns.keys)? else {
+    let Some(mut groups) = grouped(py, &table, columns.keys, |_, row, first_ns| {
+        Seen::of(row, first_ns)
+    })?
+    else {
         return Ok(None);
     };
     let (report, groups) = py.detach(|| {
@@ -206,7 +212,13 @@ fn leaders(leaders: &Leaders) -> Vec<LeaderFigures> {
         .collect()
 }
 
-fn grouped(py: Python<'_>, table: &Table<'_>, keys: usize) -> PyResult<Option<Groups>> {
+/// What is kept of each row, by key; None where the log is not one that can be looked at here.
+pub fn grouped<T: Clone + Default>(
+    py: Python<'_>,
+    table: &Table<'_>,
+    keys: usize,
+    kept: impl Fn(usize, &Row, i64) -> T,
+) -> PyResult<Option<Groups<T>>> {
     if table.rows >= MAX_POSITIONS {
         return Ok(None);
     }
@@ -214,11 +226,14 @@ fn grouped(py: Python<'_>, table: &Table<'_>, keys: usize) -> PyResult<Option<Gr
     if !table.each(py, keys, |_, row| counting.count(row))? {
         return Ok(None);
     }
-    let Some(mut placing) = counting.place() else {
+    let Some(mut groups) = counting.place() else {
         return Ok(None);
     };
-    table.each(py, keys, |_, row| placing.place(row))?;
-    Ok(Some(placing.finish()))
+    let first_ns = groups.first_ns;
+    table.each(py, keys, |at, row| {
+        groups.place(row, kept(at, row, first_ns))
+    })?;
+    Ok(Some(groups))
 }
 
 /// The rows of each of the keys with these codes, as bytes of 64-bit integers.

@@ -219,7 +219,6 @@ impl Worker {
         let origin_ns = owner.origin_ns;
         let elapsed_ns = self.elapsed_ns(done_ns);
         let heard = Heard {
-            sent_ns: self.elapsed_ns(row.sent_ns) - origin_ns,
             done_ns: elapsed_ns - origin_ns,
             outcome: row.outcome,
             retry_after_ns: (!asked_ns.is_nan()).then(|| asked_ns.round_ties_even() as i64),

@@ -142,7 +142,6 @@ impl Worker {
         if owner.intended_ns() < before_ns {
             let end_ns = end_ns - owner.origin_ns;
             let nothing = Heard {
-                sent_ns: end_ns,
                 done_ns: end_ns,
                 outcome: Outcome::Unknown,
                 retry_after_ns: None,

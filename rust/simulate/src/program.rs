@@ -25,8 +25,6 @@ pub struct Send {
 /// The answer to the request that a plan asked for; instants as in `Send`.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
-    /// Instant at which it was sent.
-    pub sent_ns: i64,
     /// Instant at which its answer was complete or given up.
     pub done_ns: i64,
     /// Its outcome.
@@ -201,7 +199,6 @@ mod tests {
         let long = Program::new(&[(0, 0, 0, 0.0); 3]).expect("sound");
         let short = Program::new(&[(0, 0, 0, 0.0)]).expect("sound");
         let answer = Heard {
-            sent_ns: 1,
             done_ns: 1,
             outcome: Outcome::Admitted,
             retry_after_ns: None,

@@ -28,7 +28,8 @@ class Column:
         """A column from what can be read as bytes of its type, in native order; copied."""
         column, numbers = cls(), array(cls.typecode)
         numbers.frombytes(memoryview(values).cast("B"))
-        if numbers and numbers.count(numbers[0]) == len(numbers):
+        view = memoryview(numbers)
+        if numbers and view[1:] == view[:-1]:  # ends at the first that differs, and copies nothing
             column.push(numbers[0], len(numbers))
         else:
             column._values = numbers
@@ -81,8 +82,19 @@ class Column:
 class Numbers(Column):
     """Numbers or None, 8 bytes each."""
 
-    __slots__ = ()
+    __slots__ = ("_distinct",)
     null: ClassVar[Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._distinct: tuple[int, frozenset[Any]] = 0, frozenset()
+
+    def distinct(self) -> frozenset[Any]:
+        """Every number that some row has, as it is stored; found once, for rows only come."""
+        if self._distinct[0] != len(self):
+            numbers = (self._same,) if self._values is None else self._values
+            self._distinct = len(self), frozenset(numbers)
+        return self._distinct[1]
 
     def append(self, value: float | None, times: int = 1) -> None:
         """Add one row, or several of the same value."""

@@ -231,6 +231,10 @@ class EventLog:
         """An integer column as it is stored, -2**63 for None; not to be changed."""
         return self._stored(name, Ints).values()
 
+    def distinct(self, name: str) -> frozenset[int]:
+        """Every value of an integer column, -2**63 for None."""
+        return self._stored(name, Ints).distinct()
+
     def floats(self, name: str) -> "array[float]":
         """A float column as it is stored, NaN for None; not to be changed."""
         return self._stored(name, Floats).values()

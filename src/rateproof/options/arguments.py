@@ -40,6 +40,9 @@ def parse(
         SystemExit: after --help and --version.
     """
     if not argv or argv[0] not in VERBS:
+        if argv and not argv[0].startswith("-"):
+            hint = near(argv[0], VERBS) or f"one of {', '.join(VERBS)}"
+            raise InvalidArgument(f"no command is named {argv[0]!r:.64}", hint)
         first = _first_words()
         first.parse_args(argv)
         first.error("COMMAND comes first")

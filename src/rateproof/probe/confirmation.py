@@ -15,10 +15,18 @@ from random import Random
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.family import LimiterFamily, admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
-from rateproof.probe.plan import Outcomes, disjoint, random_schedules, recovery
+from rateproof.probe.plan import Outcomes, Room, disjoint, random_schedules, recovery
 from rateproof.probe.seen import Box, History, Seen, Steps
 
-__all__ = ["PREDICTIONS", "Confirmation", "alone", "always", "closely", "longest_blocks"]
+__all__ = [
+    "PREDICTIONS",
+    "Confirmation",
+    "alone",
+    "always",
+    "closely",
+    "longest_blocks",
+    "measuring",
+]
 
 PREDICTIONS = 12
 EXCLUDING = 3
@@ -28,11 +36,13 @@ _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, th
 _FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
 _CHANCE = 0.01
 BUSY = 3
-_BOXES = 4
+_BOXES, _LOOKED_AT = 4, 12
+_MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
+_POLLS, _KEYS = 8, 3  # to measure it
 _DRAWN, _POLLED = 40, 8
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
-_APART = 16  # of a window, to which an instant is known when it is asked for closely
+_SOON = 4  # less than this part of a window leaves no time for denials
 
 
 @dataclass(slots=True)
@@ -48,6 +58,7 @@ class Confirmation:
         stood: keys that every name has to stand went as foreseen, too.
         edges: how often it was foretold closely when a key comes back.
         closely: keys were asked just before and after they come back, denied in between or not.
+        measured: rounds in which it was asked when a key comes back.
         blocks_ns: blocks of a clock, so long or shorter, would look the same as a log.
         coarse: they are so long that it is worth while to look closer.
     """
@@ -60,6 +71,7 @@ class Confirmation:
     stood: bool = False
     edges: int = 0
     closely: bool = False
+    measured: int = 0
     blocks_ns: int = 0
     coarse: bool = False
 
@@ -233,12 +245,10 @@ def schedules_for(
     proof: Confirmation,
     left: Hypotheses,
     kind: Kind,
-    start_ns: int,
-    *,
-    width_ns: int,
-    most_requests: int,
-    most_ns: int,
+    room: Room,
     first: Sequence[Steps],
+    *,
+    edges_wanted: int,
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
 
@@ -246,15 +256,14 @@ def schedules_for(
         proof: how far it is.
         left: what is still possible, and what was.
         kind: the candidate.
-        start_ns: when the round begins.
-        width_ns: how closely the instant of a decision will be known.
-        most_requests: in all.
-        most_ns: how long the round may take.
-        first: the keys that every name has to stand, unless they were sent.
+        room: the round.
+        first: the keys that come before any other.
+        edges_wanted: how often it is to be foretold closely when a key comes back.
 
     As long as something else is possible, that comes first.
     """
     limit, window_ns = kind.limit, window_of(kind)
+    start_ns, width_ns, most_requests, most_ns = room
     random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
     chosen: list[Steps] = []
     for steps in first:
@@ -293,7 +302,7 @@ def schedules_for(
         filled = set[int]()  # at as many phases
         for steps in edges:
             at_ns = steps[-3][0]
-            new = at_ns not in filled and len(filled) < proof.missing_edges
+            new = at_ns not in filled and len(filled) < edges_wanted
             if new and _requests(steps) <= most_requests:
                 filled.add(at_ns)
                 chosen.append(steps)
@@ -474,67 +483,67 @@ def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
             yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
 
 
+def backs(kind: Kind, start_ns: int, denied: Steps = ()) -> tuple[int, int] | None:
+    """Between which instants a key filled at `start_ns` comes back, after denials if so; None if it may not in time."""
+    points = [box.point() for box in spread(sorted(kind.boxes), _LOOKED_AT)]
+    found = [
+        recovery(kind.family, point, kind.limit, start_ns, 2 * window_of(kind), denied=denied)
+        for point in points
+    ]
+    known = [at_ns for at_ns in found if at_ns is not None]
+    return (min(known), max(known)) if len(known) == len(found) > 0 else None
+
+
 def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
     """Denied just before the key comes back, admitted just after, at any phase."""
     window_ns = window_of(kind)
-    points = [box.point() for box in spread(sorted(kind.boxes), _BOXES)]
     for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
         shift = random.randrange(window_ns // 2)
         early: Steps = ()
         if _timeless(kind):  # blocks that begin with the first request are at any phase, too
             early = ((0, 1),)
             shift = 26 * window_ns // 25 + width_ns + random.randrange(2 * window_ns // 5)
-        backs_ns = [
-            at_ns
-            for point in points
-            if (at_ns := recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns))
-        ]
-        if len(backs_ns) < len(points):
+        if (back_ns := backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):
             margin_ns = _grain(kind) // part + width_ns
-            late_ns, back_ns = min(backs_ns) - margin_ns, max(backs_ns) + margin_ns
-            if back_ns < 2 * late_ns:
-                back = (shift + late_ns, 1), (shift + back_ns, count)
-                yield *early, (shift, kind.limit), *back
+            early_ns, late_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
+            if late_ns < 2 * early_ns:
+                asked = (shift + early_ns, 1), (shift + late_ns, count)
+                yield *early, (shift, kind.limit), *asked
 
 
-def closely(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
-    """Just before and after the key comes back: with many denials before that, with one, and never full."""
-    window_ns = window_of(kind)
-    points = [box.point() for box in spread(sorted(kind.boxes), _BOXES)]
+def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
+    """Just before and after the key comes back: with many denials, with one, and never full; none where it may not be in time."""
     shift = 0
-    back_ns = _first_back(kind, points, start_ns)
-    if 0 < back_ns < window_ns // 4:  # of a clock: there is more time before the next
-        shift = window_ns // 3
-        back_ns = _first_back(kind, points, start_ns + shift)
-    row = ((back_ns // 3, _ROW // 2), (back_ns // 2, _ROW // 2))
-    apart_ns = max(window_ns // _APART, _WIDTHS * width_ns)
-    for denied in ((), row) if back_ns else ():
-        backs_ns = [
-            recovery(kind.family, point, kind.limit, start_ns + shift, 2 * window_ns, denied=denied)
-            for point in points
-        ]
-        known_ns = [at_ns for at_ns in backs_ns if at_ns is not None]
-        margin_ns = _grain(kind) // 200 + width_ns
-        if len(known_ns) < len(points) or max(known_ns) - min(known_ns) > apart_ns:
-            continue
-        early_ns, late_ns = min(known_ns) - margin_ns, max(known_ns) + margin_ns
-        asked = [((0, kind.limit), *denied, (late_ns, 1))]
-        if not denied:
-            asked = [((0, kind.limit), (early_ns, 1), (late_ns, 1))]
-            if kind.family.other == "phase":  # it begins anew where it is not full, too
-                asked.append(((early_ns, (kind.limit + 1) // 2), (late_ns, kind.limit)))
-        for steps in asked:
-            yield tuple((shift + at_ns, count) for at_ns, count in steps)
+    back_ns = backs(kind, start_ns)
+    if back_ns and back_ns[0] < window_of(kind) // _SOON:  # a clock's next edge is later
+        shift = window_of(kind) // (_SOON - 1)
+        back_ns = backs(kind, start_ns + shift)
+    if back_ns is None:
+        return []
+    margin_ns = _grain(kind) // 200 + width_ns
+    row = ((back_ns[0] // 3, _ROW // 2), (back_ns[0] // 2, _ROW // 2))
+    before, after = back_ns[0] - margin_ns, back_ns[1] + margin_ns
+    chosen: list[Steps] = [((0, kind.limit), (before, 1), (after, 1))]
+    if row_back_ns := backs(kind, start_ns + shift, row):
+        chosen.append(((0, kind.limit), *row, (row_back_ns[1] + margin_ns, 1)))
+    if kind.family.other == "phase":  # it begins anew where it is not full, too
+        chosen.append(((before, (kind.limit + 1) // 2), (after, kind.limit)))
+    return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
 
 
-def _first_back(kind: Kind, points: Sequence[Box], start_ns: int) -> int:
-    """The earliest instant at which a key that was filled is back; 0 if none is known."""
-    found = (
-        recovery(kind.family, point, kind.limit, start_ns, 2 * window_of(kind)) for point in points
-    )
-    return min((at_ns for at_ns in found if at_ns), default=0)
+def measuring(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
+    """Ask when a key comes back, where that is not known closely: one key often, or several once if a denial puts it off."""
+    back_ns = backs(kind, start_ns)
+    if back_ns is None or back_ns[1] - back_ns[0] <= _grain(kind) // _MEASURED + 2 * width_ns:
+        return []
+    low_ns, high_ns = back_ns
+    step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
+    instants = [*range(low_ns + step_ns, high_ns, step_ns)]
+    if backs(kind, start_ns, ((low_ns // 2, 1),)) == back_ns:
+        return [((0, kind.limit), *((at_ns, 1) for at_ns in instants))]
+    return [((0, kind.limit), (at_ns, 1)) for at_ns in spread(instants, _KEYS)]
 
 
 def _requests(steps: Steps) -> int:

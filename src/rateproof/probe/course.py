@@ -17,13 +17,14 @@ from rateproof.probe.confirmation import (
     closely,
     count_excluded,
     count_predictions,
+    measuring,
     schedules_for,
     window_of,
 )
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
-from rateproof.probe.plan import beyond, contenders, plan
+from rateproof.probe.plan import Room, beyond, contenders, plan
 from rateproof.probe.seen import GRANULARITY_NS, Box, History, Seen, Steps, condensed, volleys
 from rateproof.probe.several import Hit, Several, several
 from rateproof.units import SECOND_NS
@@ -58,7 +59,7 @@ _THOROUGH = 3  # looks at what is left beside a candidate
 _AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
-_CONFIRMING = 10  # rounds
+_CONFIRMING, _MEASURING = 10, 3  # rounds
 _REFUTED, _CLOSER, _CONFIRMED = 0.6, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 
@@ -480,10 +481,12 @@ class _Run:
             schedules = plan(
                 contenders(left),
                 course.limit,
-                start_ns,
-                width_ns=course.width_ns,
-                most_requests=min(self._spare(_REFUTED), 64 + 6 * course.limit),
-                most_ns=min(most_ns, slowest_ns, spare_ns - kept_ns),
+                Room(
+                    start_ns,
+                    course.width_ns,
+                    min(self._spare(_REFUTED), 64 + 6 * course.limit),
+                    min(most_ns, slowest_ns, spare_ns - kept_ns),
+                ),
                 most_schedules=1 if course.shared else None,
                 times=1 + (self._spare(_REFUTED) > _PLENTY * course.limit),
             )
@@ -591,23 +594,29 @@ class _Run:
         most_ns = max(5 * window_of(kind) // 2 + _LEAST_ROUND_NS, longest_ns)
         most_ns = min(self._end_ns - start_ns, most_ns)
         most_requests = self._spare(_CONFIRMED) - self._reserved
+        width_ns, edges = self._course.width_ns, proof.missing_edges
         closest: list[Steps] = []
-        if alone(proof, left) and not proof.closely:
-            closest = [*closely(kind, start_ns, self._course.width_ns)]
-            requests = sum(count for steps in closest for _, count in steps)
-            fits = all(steps[-1][0] <= most_ns for steps in closest)
-            proof.closely = bool(closest) and fits and requests <= most_requests
-            closest = closest if proof.closely else []
-            most_requests -= requests if proof.closely else 0
+        if alone(proof, left) and (edges or not proof.closely):
+            measured = measuring(kind, start_ns, width_ns) if proof.measured < _MEASURING else []
+            if measured:
+                first, edges = [*measured, *first], 0
+                proof.measured += 1
+            elif not proof.closely:
+                closest = closely(kind, start_ns, width_ns)
+                requests = sum(count for steps in closest for _, count in steps)
+                proof.closely = requests <= most_requests and all(
+                    steps[-1][0] <= most_ns for steps in closest
+                )
+                closest = closest if proof.closely else []
+                most_requests -= requests if proof.closely else 0
+                edges -= bool(closest)
         schedules = closest + schedules_for(
             proof,
             left,
             kind,
-            start_ns,
-            width_ns=self._course.width_ns,
-            most_requests=most_requests,
-            most_ns=most_ns,
-            first=first,
+            Room(start_ns, width_ns, most_requests, most_ns),
+            first,
+            edges_wanted=edges,
         )
         return schedules + self._closer(left, kind, start_ns, schedules)
 
@@ -655,10 +664,12 @@ class _Run:
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
-            start_ns,
-            width_ns=self._course.width_ns,
-            most_requests=self._spare(_CLOSER) - self._reserved - spent,
-            most_ns=min(self._end_ns - start_ns, 2 * window_of(kind)),
+            Room(
+                start_ns,
+                self._course.width_ns,
+                self._spare(_CLOSER) - self._reserved - spent,
+                min(self._end_ns - start_ns, 2 * window_of(kind)),
+            ),
             most_schedules=3,
         )
 

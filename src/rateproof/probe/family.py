@@ -183,16 +183,17 @@ def foreseen(family: LimiterFamily, box: Box, history: History) -> Iterator[list
 
 def _splits(family: LimiterFamily, states: list[State], seen: Seen, box: Box) -> Iterator[Seen]:
     """A volley with the most that may be admitted, and some less: with room, none is denied."""
-    low, high = 0, seen.admitted + seen.denied
+    sent_ns, received_ns, admitted, denied = seen
+    requests = admitted + denied
+    low, high = 0, requests
     while low < high:
         middle = (low + high + 1) // 2
-        if _advanced(family, states, seen._replace(admitted=middle, denied=0), box) == []:
+        if _advanced(family, states, Seen(sent_ns, received_ns, middle, 0), box) == []:
             high = middle - 1
         else:
             low = middle
-    requests = seen.admitted + seen.denied
-    for admitted in range(low, max(-1, low - _FEWER), -1):
-        yield seen._replace(admitted=admitted, denied=requests - admitted)
+    for number in range(low, max(-1, low - _FEWER), -1):
+        yield Seen(sent_ns, received_ns, number, requests - number)
 
 
 def windows_of(seen: Seen, box: Box, number: int = 1) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy import Quota
+from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.confirmation import BUSY, EXCLUDING
 from rateproof.probe.course import Budget, Course, Round, wanted
 from rateproof.probe.hello import Hello

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from rateproof.policy import Quota
@@ -30,6 +31,10 @@ _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlast
 _MOST_EXTRA = 20
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
 _FITTED = 24
+_FAR, _SLICES = (
+    2,
+    24,
+)  # windows from where a phase is measured; parts in which windows are taken anew
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -166,6 +171,8 @@ class Hypotheses:
         for family, boxes in self.boxes.items():
             # What was left explains the other keys.
             these = [box for box in boxes if explains(family, box, keys)]
+            if family.other == "phase" and keys:
+                these = _anchored(these, max(key[-1].sent_ns for key in keys if key))
             if refined := self._refined(family, these, tries, 1 / _CAREFUL**careful):
                 left[family] = refined
             elif boxes:
@@ -261,6 +268,39 @@ def _all(
         yield Box(limit, least_ns, since_ns, held_ns // _LEAST_BLOCK, 2 * since_ns)
     else:
         yield Box(limit, held_ns // 4, since_ns)
+
+
+def _anchored(boxes: Sequence[Box], at_ns: int) -> list[Box]:
+    """The same limiters, their phase an instant shortly before `at_ns`.
+
+    Far from where it is measured a phase and a window are known only together: a diagonal
+    that no box fits closely.
+    """
+    if not boxes:
+        return []
+    least_ns, most_ns = min(box.low_ns for box in boxes), max(box.high_ns for box in boxes)
+    windows = (at_ns - max(box.other_high_ns for box in boxes)) // most_ns
+    if windows < _FAR:
+        return list(boxes)
+    found: list[Box] = []
+    cuts = [least_ns + (most_ns - least_ns) * n // _SLICES for n in range(_SLICES + 1)]
+    for low_ns, high_ns in pairwise(cuts):
+        phases = sorted(
+            (
+                box.other_low_ns + windows * max(low_ns, box.low_ns),
+                box.other_high_ns + windows * min(high_ns, box.high_ns),
+            )
+            for box in boxes
+            if box.low_ns <= high_ns and low_ns <= box.high_ns
+        )
+        joined: list[tuple[int, int]] = []
+        for first_ns, last_ns in phases:
+            if joined and first_ns <= joined[-1][1]:
+                joined[-1] = joined[-1][0], max(joined[-1][1], last_ns)
+            else:
+                joined.append((first_ns, last_ns))
+        found += [Box(boxes[0].limit, low_ns, high_ns, *phase) for phase in joined]
+    return found
 
 
 def _points(box: Box) -> Iterator[Box]:

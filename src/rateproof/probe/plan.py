@@ -18,6 +18,7 @@ from rateproof.probe.seen import Box, Steps
 __all__ = [
     "Contender",
     "Outcomes",
+    "Room",
     "beyond",
     "contenders",
     "disjoint",
@@ -43,6 +44,22 @@ _MARGIN_NS = 10_000_000
 _SAME_FAMILY = 0.2  # what it is worth to tell two windows of one family apart
 _ROW = 20
 _SAVED = 24
+
+
+class Room(NamedTuple):
+    """The round that schedules are for.
+
+    Args:
+        start_ns: when it begins.
+        width_ns: how closely the instant of a decision will be known.
+        most_requests: in all.
+        most_ns: how long it may take.
+    """
+
+    start_ns: int
+    width_ns: int
+    most_requests: int
+    most_ns: int
 
 
 class Contender(NamedTuple):
@@ -82,11 +99,8 @@ def disjoint(one: Outcomes, two: Outcomes) -> bool:
 def plan(
     contending: Sequence[Contender],
     limit: int,
-    start_ns: int,
+    room: Room,
     *,
-    width_ns: int,
-    most_requests: int,
-    most_ns: int,
     most_schedules: int | None = None,
     times: int = 1,
 ) -> list[Steps]:
@@ -95,13 +109,11 @@ def plan(
     Args:
         contending: what is still possible.
         limit: the limit that was seen.
-        start_ns: when the round begins.
-        width_ns: how closely the instant of a decision will be known.
-        most_requests: in all.
-        most_ns: how long the round may take.
+        room: the round that they are for.
         most_schedules: how many schedules; None: as many as are worth it.
         times: how often each two are told apart: other limiters of their boxes may differ less.
     """
+    start_ns, width_ns, most_requests, most_ns = room
     if most_requests <= limit or len({each.question for each in contending}) < 2:
         return []
     edges = _edges(contending, limit, start_ns, most_ns)

@@ -8,7 +8,7 @@ To be read in this order:
 4. `over_admission`: could these admissions have kept the policy?
 5. `wrong_rejection`: had any quota to be full when this was rejected?
 6. `headers`: did Retry-After and RateLimit come true?
-7. `power`, `diagnosis`: what this log could have shown, and what the target seems to do instead
+7. `power`, `diagnosis`: what this log could have shown and why not, and what the target seems to do
 8. `trial`: all of that for one log and one policy
 9. `judgement`: the way to the `verdict`
 10. `evidence`: the fewest requests that show it, as sentence, drawing and document
@@ -20,18 +20,14 @@ would be circular. `docs/theory.md` derives what is used here.
 from rateproof.prove.evidence.drawing import Witness
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.headers import Headers
-from rateproof.prove.judgement import (
-    ALL_CLAIMS,
-    CLAIMS,
-    DEFAULT_BUDGET,
-    judge,
-    judge_keys,
-    verify,
-)
+from rateproof.prove.judgement.by_key import judge_keys
+from rateproof.prove.judgement.log import judge
+from rateproof.prove.judgement.verification import verify
 from rateproof.prove.power.coverage import Pressing, QuotaVerdict, pressing
 from rateproof.prove.power.pressure import ClosestCall, Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
-from rateproof.prove.terms import HEADERS, OVER_ADMISSION, WRONG_REJECTION
+from rateproof.prove.terms import ALL_CLAIMS, CLAIMS, HEADERS, OVER_ADMISSION, WRONG_REJECTION
+from rateproof.prove.trial import DEFAULT_BUDGET
 from rateproof.prove.verdict import (
     CONSISTENT,
     INCONCLUSIVE,

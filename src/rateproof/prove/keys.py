@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rateproof.clock import Interval
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.log import COLUMNS, FLOAT, INT
 
 __all__ = [
     "Counts",
-    "Interval",
     "KeyLog",
     "columns_of",
     "cut_off",
@@ -19,12 +19,10 @@ __all__ = [
     "marks_told",
     "observe",
     "observe_each",
+    "requests_missing",
     "stored",
+    "taken_for_fresh",
 ]
-
-Interval = tuple[int, int]
-"""The instants at which a request was sent and answered, in ns: its decision lies in between."""
-
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error")
@@ -242,3 +240,13 @@ def fresh(log: EventLog) -> bool:
 def cut_off(log: EventLog) -> bool:
     """True if the log says that requests of its run are missing: no rejection is judged then."""
     return log.metadata.get("complete") is False
+
+
+def taken_for_fresh(log: EventLog) -> EventLog:
+    """The log, assumed to say that no key was used before it began."""
+    return log if fresh(log) else log.noting(fresh_keys=True, fresh_keys_assumed=True)
+
+
+def requests_missing(log: EventLog) -> bool:
+    """True if an admission may be missing; a run of a key in several can be whole all the same."""
+    return cut_off(log) and not log.metadata.get("complete_by_run")

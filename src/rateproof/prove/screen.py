@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from rateproof import core
+from rateproof.clock import EXACT, Tolerance
 from rateproof.events import EventLog
 from rateproof.policy import Policy
 from rateproof.prove.keys import (
@@ -29,10 +30,6 @@ from rateproof.prove.power.pressure import (
     measure,
     rank,
     unpressed,
-)
-from rateproof.prove.terms import (
-    EXACT,
-    Tolerance,
 )
 from rateproof.prove.wrong_rejection.rules import Judgement
 
@@ -160,14 +157,9 @@ def screened(
     native = core.native()
     if native is None or not len(log):
         return None
-    exact, tolerated = _promised(policy, EXACT), _promised(policy, tolerance)
-    if tolerance == EXACT:
-        tolerated = None, None
     rules = {
-        "exact": exact[0],
-        "tolerated": tolerated[0],
-        "exact_families": exact[1],
-        "tolerated_families": tolerated[1],
+        "exact": _promised(policy, EXACT),
+        "tolerated": None if tolerance == EXACT else _promised(policy, tolerance),
         "whole": judgement.fresh and not judgement.cut_off,
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,

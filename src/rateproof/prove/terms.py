@@ -1,22 +1,22 @@
-"""The terms of a judgement: outcomes, claims, and what clocks may disagree on."""
+"""The terms of a judgement: outcomes, claims, and causes of doubt."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from rateproof.errors import InvalidArgument
 
 __all__ = [
+    "ALL_CLAIMS",
+    "CLAIMS",
     "CLAIM_SETS",
     "CONSISTENT",
-    "EXACT",
     "HEADERS",
     "INCONCLUSIVE",
-    "MILLION",
     "OVER_ADMISSION",
     "UNTESTED",
     "VIOLATED",
     "WRONG_REJECTION",
-    "Tolerance",
+    "Cause",
+    "checked",
 ]
 
 CONSISTENT: Final = "consistent"
@@ -39,42 +39,40 @@ CLAIM_SETS: Final = {
 }
 """Claims by name: one of them, those that the limit makes, or all."""
 
+CLAIMS: Final = CLAIM_SETS["limit"]
+"""Claims that can be judged: never too many, never a rejection without need."""
 
-MILLION: Final = 1_000_000
+ALL_CLAIMS: Final = CLAIM_SETS["all"]
+"""Beside these, that what the limiter says in header fields comes true."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """The most that the limiter's clock may differ from the clock of the log.
+class Cause:
+    """Causes of an inconclusive verdict, as names for programs."""
 
-    Args:
-        ppm: how far either clock's rate may be off as the other measures it,
-            in parts per million, 0 or more and below a million.
-        granularity_ns: the step of the limiter's clock, 0 if it is as fine as
-            the log's; 1,000,000 for nginx and HAProxy, which count whole ms.
+    NEVER_STRESSED: Final = "never-stressed"
+    UNTESTED: Final = "untested-quota"
+    INVALID_RUN: Final = "invalid-run"
+    LOG_CUT_OFF: Final = "log-cut-off"
+    NO_RUN: Final = "no-run"
+    NOTHING_ADMITTED: Final = "nothing-admitted"
+    ONLY_ELSEWHERE: Final = "only-elsewhere"
+    UNKNOWN_OUTCOMES: Final = "unknown-outcomes"
+    WITHIN_TOLERANCE: Final = "only-within-tolerance"
+    BUDGET_SPENT: Final = "budget-spent"
+    NOT_JUDGED: Final = "not-judged"
+    NO_HEADERS: Final = "no-headers"
+    TOO_COARSE: Final = "too-coarse"
+    UNKNOWN_BEGINNING: Final = "unknown-beginning"
+    NOT_SHOWN: Final = "not-shown"
+    CUT_SHORT: Final = "cut-short"
+
+
+def checked(claims: frozenset[str]) -> None:
+    """Refuse claims that nothing can be judged by.
 
     Raises:
-        InvalidArgument: a value out of these bounds.
+        InvalidArgument: an unknown claim, or none.
     """
-
-    ppm: int = 500
-    granularity_ns: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ppm < MILLION:
-            raise InvalidArgument(f"tolerance {self.ppm} ppm", "0 or more, below 1000000 ppm")
-        if not 0 <= self.granularity_ns < 2**61:
-            raise InvalidArgument(f"granularity {self.granularity_ns} ns", "0 or more nanoseconds")
-
-    def at_most_ns(self, window_ns: int) -> int:
-        """The longest that the limiter's `window_ns` can last on the log's clock.
-
-        W/(1-rho) and not W*(1+rho): it is the larger of the two, so it is safe
-        whichever of the clocks rho was measured against.
-        """
-        rate = MILLION - self.ppm
-        return -(-window_ns * MILLION // rate) + self.granularity_ns
-
-
-EXACT = Tolerance(ppm=0)
-"""One clock, read to the nanosecond."""
+    if not claims or not claims <= ALL_CLAIMS:
+        named = ", ".join(sorted(claims)) or "none"
+        raise InvalidArgument(f"claims: {named}", f"one or more of {', '.join(sorted(ALL_CLAIMS))}")

@@ -4,22 +4,20 @@ from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
+from typing import Final
 
+from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.evidence.drawing import Witness
 from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
 from rateproof.prove.headers import Headers, headers_of
-from rateproof.prove.keys import (
-    Interval,
-    KeyLog,
-    cut_off,
-    fresh,
-)
+from rateproof.prove.keys import KeyLog, cut_off, fresh, requests_missing
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Exhausted, Stair
+from rateproof.prove.power.doubts import Doubts
 from rateproof.prove.power.sensitivity import Sensitivity, sensitivity, unseen
 from rateproof.prove.screen import (
     Survey,
@@ -27,17 +25,15 @@ from rateproof.prove.screen import (
     survey,
     survey_of,
 )
-from rateproof.prove.terms import (
-    EXACT,
-    OVER_ADMISSION,
-    WRONG_REJECTION,
-    Tolerance,
-)
+from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
 from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
 from rateproof.prove.wrong_rejection.together import Excerpt, find_together
 
-__all__ = ["Doubts", "Exhibits", "Trial"]
+__all__ = ["DEFAULT_BUDGET", "Exhibits", "Trial"]
+
+DEFAULT_BUDGET: Final = 5_000_000
+"""Positions that may be decided again over a whole log: seconds, not minutes."""
 
 
 @dataclass
@@ -141,21 +137,6 @@ class Exhibits:
         )
 
 
-@dataclass(slots=True)
-class Doubts:
-    """Violations that there would be, had one thing been otherwise.
-
-    Args:
-        tolerance: without the tolerance.
-        unknowns: had unknown outcomes been the less favourable.
-        exhausted: keys whose search ran out of budget.
-    """
-
-    tolerance: bool = False
-    unknowns: bool = False
-    exhausted: int = 0
-
-
 @dataclass
 class Trial:
     """Everything needed to judge one log."""
@@ -170,7 +151,6 @@ class Trial:
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
-    requests_missing: bool = field(init=False)
     effort: int = field(init=False, default=MOST_EFFORT)
     _judgement: Judgement = field(init=False)
     _model: Model = field(init=False)
@@ -180,7 +160,6 @@ class Trial:
         self.denied_count |= any(quota.record.counts_denied for quota in self.policy.quotas)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
-        self.requests_missing = self.cut_off and not self.log.metadata.get("complete_by_run")
         judgement = Judgement(
             self.policy, self.fresh, self.cut_off, denied_count=self.denied_count, only=only
         )
@@ -293,7 +272,7 @@ class Trial:
             fresh: whether to take the keys for fresh; None: as the log says.
         """
         fresh = self.fresh if fresh is None else fresh
-        if self.requests_missing:
+        if requests_missing(self.log):
             return unseen(self.policy)
         keys = (load() for load in self.survey.pressed)
         known = [key if fresh else self._known(key) for key in keys]

@@ -16,7 +16,7 @@ from rateproof.prove.keys import Counts
 from rateproof.prove.power.coverage import QuotaVerdict, merged
 from rateproof.prove.power.pressure import ClosestCall, Pressure, closest_of, hardest
 from rateproof.prove.power.sensitivity import Sensitivity, best
-from rateproof.prove.terms import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED
+from rateproof.prove.terms import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED, Cause
 from rateproof.units import counted
 
 __all__ = [
@@ -31,27 +31,6 @@ __all__ = [
     "Verdict",
     "combine",
 ]
-
-
-class Cause:
-    """Causes of an inconclusive verdict, as names for programs."""
-
-    NEVER_STRESSED: Final = "never-stressed"
-    UNTESTED: Final = "untested-quota"
-    INVALID_RUN: Final = "invalid-run"
-    LOG_CUT_OFF: Final = "log-cut-off"
-    NO_RUN: Final = "no-run"
-    NOTHING_ADMITTED: Final = "nothing-admitted"
-    ONLY_ELSEWHERE: Final = "only-elsewhere"
-    UNKNOWN_OUTCOMES: Final = "unknown-outcomes"
-    WITHIN_TOLERANCE: Final = "only-within-tolerance"
-    BUDGET_SPENT: Final = "budget-spent"
-    NOT_JUDGED: Final = "not-judged"
-    NO_HEADERS: Final = "no-headers"
-    TOO_COARSE: Final = "too-coarse"
-    UNKNOWN_BEGINNING: Final = "unknown-beginning"
-    NOT_SHOWN: Final = "not-shown"
-    CUT_SHORT: Final = "cut-short"
 
 
 _SILENT: Final = {

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rateproof.clock import Tolerance
 from rateproof.events import Event, EventLog
 from rateproof.hunt import session
 from rateproof.hunt import settings as hunt_settings
@@ -19,7 +20,6 @@ from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load,
 from rateproof.hunt.worst.search import find_worst
 from rateproof.policy import Policy
 from rateproof.prove import judge
-from rateproof.prove.terms import Tolerance
 from rateproof.simulate.behaviours.schedule import Schedule
 from tests.unit.hunt.simulated import (
     Bucket,

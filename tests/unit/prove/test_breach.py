@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
+from rateproof.clock import Tolerance
 from rateproof.policy import Policy
 from rateproof.prove.over_admission.breach import Breach, find_breach
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.feasible import feasible
 from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible
-from rateproof.prove.terms import (
-    Tolerance,
-)
 
 UNCOUNTED = [(0, 200), (300, 300), (600, 600), (200, 400)]
 TWO = Model.of(Policy.parse("2 per 400ns"))

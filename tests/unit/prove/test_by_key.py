@@ -10,7 +10,8 @@ from rateproof import cli
 from rateproof.errors import InvalidArgument
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
-from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, judge, judge_keys, judgement
+from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, judge, judge_keys
+from rateproof.prove.judgement import by_key
 
 MS = 1_000_000
 FIVE = Policy.parse("5 per 5s")
@@ -217,7 +218,7 @@ def test_keys_with_few_requests_have_the_verdict_that_a_search_gives_them(monkey
     assert [nameless(key) for key in judge_keys(log, policy)] == [nameless(key) for key in native]
     searched = []
     monkeypatch.undo()
-    monkeypatch.setattr(judgement, "verdict_of", lambda trial, *_, **__: searched.append(trial))
+    monkeypatch.setattr(by_key, "verdict_of", lambda trial, *_, **__: searched.append(trial))
     with pytest.raises(AttributeError):
         judge_keys(log_of({b"%d" % key: burst(2) for key in range(20)} | {b"over": burst(6)}), FIVE)
     assert len(searched) == 1, "of 21 keys one has to be searched"

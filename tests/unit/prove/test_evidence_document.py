@@ -12,13 +12,13 @@ import jsonschema
 import pytest
 
 from rateproof import cli
+from rateproof.clock import Tolerance
 from rateproof.errors import LogError
 from rateproof.events import Event, EventLog, read_log
 from rateproof.policy import Policy
 from rateproof.prove import INCONCLUSIVE, VIOLATED, judge, verify
 from rateproof.prove.evidence import Document, to_document
 from rateproof.prove.keys import observe
-from rateproof.prove.terms import Tolerance
 
 MS = 1_000_000
 HISTORIES = Path(__file__).parents[2] / "histories"

@@ -3,14 +3,11 @@
 import pytest
 
 from rateproof import core
+from rateproof.clock import EXACT, Tolerance
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Stair
-from rateproof.prove.terms import (
-    EXACT,
-    Tolerance,
-)
 
 
 def test_a_tolerance_shortens_gaps_and_lengthens_windows():

@@ -12,7 +12,6 @@ from rateproof.prove import (
     combine,
     judge,
     judge_keys,
-    judgement,
 )
 from rateproof.prove.trial import Trial
 
@@ -180,7 +179,7 @@ def test_runs_are_judged_in_one_pass_however_many_there_are(monkeypatch):
             made.append(len(self.log))
             super().__post_init__(*asked)
 
-    monkeypatch.setattr(judgement, "Trial", Counted)
+    monkeypatch.setattr("rateproof.prove.judgement.log.Trial", Counted)
     log = log_of(*((run, b"a", 1, 200) for run in range(500)), (0, b"b", 1, 200))
     verdict = judge(log, FIVE)
     assert made == [1, 500]

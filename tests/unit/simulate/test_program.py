@@ -46,7 +46,7 @@ def told(program: Program, *answers: Reply) -> list[Send]:
 
 
 def done(*instants_ns: int, outcome: str = ADMITTED) -> list[Reply]:
-    return [Reply(0, instant_ns, outcome) for instant_ns in instants_ns]
+    return [Reply(instant_ns, outcome) for instant_ns in instants_ns]
 
 
 def test_a_program_without_steps_ends_at_once() -> None:
@@ -80,7 +80,7 @@ def test_while_ends_with_the_outcome_or_with_its_count_and_starts_anew() -> None
     retries = while_(NOT_OK, 2, AGAIN, ask())
     program = compiled(forever(FRESH, ask(), retries))
     outcomes = [REJECTED, ADMITTED, REJECTED, UNKNOWN, REJECTED, REJECTED, ADMITTED]
-    sends = told(program, *(Reply(0, 0, outcome) for outcome in outcomes))
+    sends = told(program, *(Reply(0, outcome) for outcome in outcomes))
     assert [send.attempt for send in sends] == [0, 1, 0, 1, 2, 0, 1, 0]
 
 
@@ -93,9 +93,9 @@ def test_when_does_one_or_the_other(otherwise: Step) -> None:
 
 def test_honour_takes_what_the_server_said_or_a_draw_from_the_end_of_the_answer() -> None:
     program = compiled(ask(), honour(Fixed(7)), ask())
-    assert told(program, Reply(0, 100, REJECTED, 50))[1] == Send(150)
-    assert told(program, Reply(0, 100, REJECTED, 0))[1] == Send(100)
-    assert told(program, Reply(0, 100, REJECTED))[1] == Send(107)
+    assert told(program, Reply(100, REJECTED, 50))[1] == Send(150)
+    assert told(program, Reply(100, REJECTED, 0))[1] == Send(100)
+    assert told(program, Reply(100, REJECTED))[1] == Send(107)
 
 
 def test_backoff_never_leaves_its_cap_however_often_it_is_asked() -> None:

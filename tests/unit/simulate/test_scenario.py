@@ -33,7 +33,7 @@ def schedule(client: Client, count: int = 50) -> list[Send]:
     found = [next(plan)]
     while len(found) < count:
         at_ns = found[-1].intended_ns
-        found.append(plan.send(Reply(at_ns, at_ns + 1, "admitted")))
+        found.append(plan.send(Reply(at_ns + 1, "admitted")))
     return found
 
 

@@ -22,7 +22,7 @@ def instants(schedule: Schedule, connection: int = 0, connections: int = 1) -> l
     with contextlib.suppress(StopIteration):
         found.append(next(plan).intended_ns)
         while True:
-            found.append(plan.send(Reply(found[-1], found[-1], ADMITTED)).intended_ns)
+            found.append(plan.send(Reply(found[-1], ADMITTED)).intended_ns)
     return found
 
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::phases::{Family, Job, Spent, Work};
+use super::phases::{Family, Spent, Work};
+use crate::seen::Seen;
 
 pub(super) const NAME: &str = "first-hit-window";
 
@@ -10,14 +11,14 @@ pub(super) const NAME: &str = "first-hit-window";
 type State = (usize, usize, Vec<usize>);
 
 /// Searches each part before which there was no window.
-pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> {
+pub(super) fn search(jobs: &[Seen], family: &Family, budget: u64) -> Option<u64> {
     let most = family.most_ns();
     let (mut begin, mut spent) = (0, 0);
-    let mut latest = jobs.first().map_or(0, |job| job.1);
+    let mut latest = jobs.first().map_or(0, |job| job.end);
     for end in 1..=jobs.len() {
         let next = jobs.get(end);
-        if let Some(job) = next.filter(|job| i128::from(job.0) < i128::from(latest) + most) {
-            latest = latest.max(job.1);
+        if let Some(job) = next.filter(|job| i128::from(job.sent) < i128::from(latest) + most) {
+            latest = latest.max(job.end);
             continue;
         }
         if end - begin > family.limit {
@@ -28,13 +29,13 @@ pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> 
             spent += work.spent();
         }
         begin = end;
-        latest = next.map_or(latest, |job| job.1);
+        latest = next.map_or(latest, |job| job.end);
     }
     Some(spent)
 }
 
 /// True if all jobs fit some windows.
-fn opened(jobs: &[Job], family: &Family, work: &mut Work) -> Result<bool, Spent> {
+fn opened(jobs: &[Seen], family: &Family, work: &mut Work) -> Result<bool, Spent> {
     let search = Search::new(jobs, family);
     let mut states: BTreeMap<State, i128> = BTreeMap::from([((0, 0, Vec::new()), search.sent[0])]);
     while let Some((state, earliest)) = states.pop_first() {
@@ -57,8 +58,8 @@ struct Search {
 }
 
 impl Search {
-    fn new(jobs: &[Job], family: &Family) -> Self {
-        let due: Vec<i128> = jobs.iter().map(|job| job.1.into()).collect();
+    fn new(jobs: &[Seen], family: &Family) -> Self {
+        let due: Vec<i128> = jobs.iter().map(|job| job.end.into()).collect();
         let mut soonest = due.clone();
         soonest.push(1 << 63);
         for job in (0..due.len()).rev() {
@@ -68,7 +69,7 @@ impl Search {
             limit: family.limit,
             least: family.least_ns().max(1),
             most: family.most_ns(),
-            sent: jobs.iter().map(|job| job.0.into()).collect(),
+            sent: jobs.iter().map(|job| job.sent.into()).collect(),
             due,
             soonest,
         }

@@ -1,10 +1,11 @@
 //! Fixed windows: no window takes more than N.
 
-use super::phases::{Family, Job, Readings, Spent, Stuck, Work, each_piece, overfull};
+use super::phases::{Family, Readings, Spent, Stuck, Work, each_piece, overfull};
+use crate::seen::Seen;
 
 pub(super) const NAME: &str = "fixed-window";
 
-pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> {
+pub(super) fn search(jobs: &[Seen], family: &Family, budget: u64) -> Option<u64> {
     each_piece(jobs, family, budget, fits, false)
 }
 

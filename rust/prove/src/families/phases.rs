@@ -3,18 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::report::Clearance;
+use crate::seen::Seen;
+
 const MILLION: i128 = 1_000_000;
 const MAX_PPM: i128 = 100_000;
 const MAX_NS: i128 = 1 << 61;
 const MOST_JOBS: usize = 1024;
 const WIDENED_PARTS: i128 = 16;
 
-/// Instant at which a job was sent, and when it was answered.
-pub type Job = (i64, i64);
-
 /// The price of searching a family's windows for jobs in order and finding nothing within a budget;
 /// None where it does not.
-pub type Search = fn(&[Job], &Family, u64) -> Option<u64>;
+pub type Search = fn(&[Seen], &Family, u64) -> Option<u64>;
 
 /// The windows of one quota.
 #[derive(Clone, Copy, Debug)]
@@ -56,16 +56,14 @@ impl Family {
         })
     }
 
-    /// So many admissions fit any windows.
-    pub(crate) fn harmless(&self) -> usize {
-        self.search.map_or(0, |_| self.limit)
-    }
-
     /// The price of a search of its windows that finds nothing against jobs in order; None
     /// where it finds something, or not within the budget.
     ///
     /// `whole`: these are all hits that were ever counted. Without that some are not searched.
-    pub fn clearance(&self, jobs: &[Job], whole: bool, budget: u64) -> Option<u64> {
+    pub fn clearance(&self, jobs: &[Seen], whole: bool, budget: u64) -> Clearance {
+        if jobs.len() <= self.limit {
+            return Some(0); // They fit any windows.
+        }
         match self.search {
             Some(search) if whole || self.monotone => search(jobs, self, budget),
             Some(_) => Some(0),
@@ -142,11 +140,11 @@ pub(super) struct Readings {
 pub(super) type Stuck = (Vec<usize>, i64);
 
 impl Readings {
-    fn of(jobs: &[Job], family: &Family) -> Self {
-        let first = jobs[0].0;
+    fn of(jobs: &[Seen], family: &Family) -> Self {
+        let first = jobs[0].sent;
         let since = |ns: i64| i128::from(ns) - i128::from(first);
         let (mut low, mut high) = (Vec::new(), Vec::new());
-        for &(sent, due) in jobs {
+        for &Seen { sent, end: due } in jobs {
             // No piece is longer than MAX_NS, and the widening is no more.
             let earliest = (since(sent) * family.rate).div_euclid(MILLION) - family.widening_ns();
             low.push(i64::try_from(earliest).expect("within a piece"));
@@ -169,19 +167,19 @@ pub(super) type Fits = fn(&Readings, &Family, i64, &mut Work) -> Result<Option<S
 ///
 /// `restarts`: windows may begin anew, at any phase, after a pause.
 pub(super) fn each_piece(
-    jobs: &[Job],
+    jobs: &[Seen],
     family: &Family,
     budget: u64,
     fits: Fits,
     restarts: bool,
 ) -> Option<u64> {
     let window = family.window_ns;
-    let mut phase: i128 = jobs.first().map_or(0, |job| job.0.into());
+    let mut phase: i128 = jobs.first().map_or(0, |job| job.sent.into());
     let mut spent = 0;
     for run in runs(jobs, family, restarts) {
         let (mut begin, mut end) = (0, 0);
         while end < run.len() {
-            let first = run[begin].0;
+            let first = run[begin].sent;
             end = piece_end(&run, begin, family);
             if end - begin > family.limit {
                 let mut work = Work::new(end - begin, budget - spent);
@@ -199,16 +197,16 @@ pub(super) fn each_piece(
 }
 
 /// Where a piece ends that begins at a place of a run.
-fn piece_end(run: &[Job], begin: usize, family: &Family) -> usize {
+fn piece_end(run: &[Seen], begin: usize, family: &Family) -> usize {
     let mut longest = MAX_NS;
     let ppm = MILLION - family.rate;
     if ppm > 0 {
         longest = longest.min(i128::from(family.window_ns) * MILLION / (WIDENED_PARTS * ppm));
     }
-    let ends = i128::from(run[begin].0) + longest;
+    let ends = i128::from(run[begin].sent) + longest;
     let most = run.len().min(begin + MOST_JOBS);
     let rest = &run[begin + 1..most];
-    begin + 1 + rest.partition_point(|job| i128::from(job.0) < ends)
+    begin + 1 + rest.partition_point(|job| i128::from(job.sent) < ends)
 }
 
 /// Tries every phase from `phase` on: the first that fits, if any.
@@ -231,22 +229,22 @@ fn sweep(
 }
 
 /// Jobs among which the phase cannot have changed.
-fn runs(jobs: &[Job], family: &Family, restarts: bool) -> Vec<Vec<Job>> {
+fn runs(jobs: &[Seen], family: &Family, restarts: bool) -> Vec<Vec<Seen>> {
     if !restarts {
         return vec![jobs.to_vec()];
     }
     let least = family.least_ns();
     let apart = |sent: i64, due: i64| i128::from(due) - i128::from(sent) >= least;
     let mut runs = Vec::new();
-    let mut run: Vec<Job> = Vec::new();
-    for &(sent, due) in jobs {
+    let mut run: Vec<Seen> = Vec::new();
+    for &Seen { sent, end: due } in jobs {
         if apart(sent, due) {
             continue;
         }
-        if run.last().is_some_and(|last| apart(last.0, due)) {
+        if run.last().is_some_and(|last| apart(last.sent, due)) {
             runs.push(std::mem::take(&mut run));
         }
-        run.push((sent, due));
+        run.push(Seen { sent, end: due });
     }
     runs.push(run);
     runs

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::phases::{Family, Job, Readings, Spent, Stuck, Work, each_piece, overfull};
+use super::phases::{Family, Readings, Spent, Stuck, Work, each_piece, overfull};
+use crate::seen::Seen;
 
 pub(super) const NAME: &str = "sliding-counter";
 
 /// Jobs left to the next window, the most urgent first: the latest reading, and which it is.
 type Waiting = Vec<(i64, usize)>;
 
-pub(super) fn search(jobs: &[Job], family: &Family, budget: u64) -> Option<u64> {
+pub(super) fn search(jobs: &[Seen], family: &Family, budget: u64) -> Option<u64> {
     if family.window_ns <= family.limit as i64 {
         return Some(0);
     }

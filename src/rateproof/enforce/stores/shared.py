@@ -149,12 +149,19 @@ class NativeLedger(Tables):
         self.quotas = quotas
         self._tables = tuple(tables)
         self._hit_all = module.hit_all
-        self._peek_all = module.peek_all
 
-    def hit(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """Decide, and charge every table if every table admits."""
+    def hit(
+        self,
+        key: bytes,
+        cost: int,
+        now_ns: int | None,
+        *,
+        skip_full: bool = False,
+        charge: bool = True,
+    ) -> Ruling:
+        """Decide, and charge every table if every table admits, unless that is not wanted."""
         tables = self._open_tables()
-        admitted, told, busy = self._hit_all(tables, key, cost, now_ns)
+        admitted, told, busy = self._hit_all(tables, key, cost, now_ns, charge)
         answers = [Answer._make(each) for each in told]
         rest = [index for index, answer in enumerate(answers) if not answer.full]
         if busy or not skip_full or len(rest) in {0, len(answers)}:
@@ -162,7 +169,7 @@ class NativeLedger(Tables):
             return ruling_of(admitted, answers, skip_full=skip_full and not busy)
         # A full table may find room between the two calls: it is left out all the same.
         left = [tables[index] for index in rest]
-        admitted, told, busy = self._hit_all(left, key, cost, now_ns)
+        admitted, told, busy = self._hit_all(left, key, cost, now_ns, charge)
         for index, each in zip(rest, told, strict=True):
             answers[index] = Answer._make(each)
         # A table that filled up in between denies this once, which is stricter only.
@@ -170,10 +177,7 @@ class NativeLedger(Tables):
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
         """Say what `hit` would decide, changing nothing."""
-        told = self._peek_all(self._open_tables(), key, cost, now_ns)
-        answers = [Answer._make(each) for each in told]
-        admitted = all(answer.admitted or (skip_full and answer.full) for answer in answers)
-        return ruling_of(admitted, answers, skip_full=skip_full)
+        return self.hit(key, cost, now_ns, skip_full=skip_full, charge=False)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""

@@ -1,6 +1,7 @@
 """Text for people as the test goes on: on the terminal, and in `test_summary.txt`."""
 
 import json
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from rateproof.hunt.report.totals import Totals, counted_kinds
 from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.hunt.worst.search import Worst
 from rateproof.output import columns, emit, fold, printable, say
-from rateproof.prove import CONSISTENT
+from rateproof.prove import ALL_CLAIMS, CONSISTENT
 from rateproof.prove.evidence import DRAWING_WIDTH
 
 __all__ = ["KEPT_LOGS", "NAME", "Console", "SummaryFile", "describe"]
@@ -43,6 +44,7 @@ class Console(Reporter):
     def __init__(self, *, json: bool, verbose: bool = False) -> None:
         self._json = json
         self._verbose = verbose
+        self._told: dict[str, int] = {}
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
@@ -59,7 +61,7 @@ class Console(Reporter):
             line = _in_a_line(iteration)
             say(line if width is None else shorten(line, width, placeholder=" …"))
         else:
-            say(describe(iteration, log, width))
+            say(describe(iteration, log, width, self._told))
         self._emit("iteration", iteration.to_json())
 
     def found(self, finding: Reproduction | Worst, iteration: int, /) -> None:
@@ -94,6 +96,7 @@ class SummaryFile(Reporter):
 
     def __init__(self, folder: Path) -> None:
         path = folder / NAME
+        self._told: dict[str, int] = {}
         self._name = printable(str(path))
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +128,7 @@ class SummaryFile(Reporter):
 
     def add(self, iteration: Iteration, log: Path) -> None:
         """See `Reporter`."""
-        self.append(describe(iteration, log))
+        self.append(describe(iteration, log, told=self._told))
 
     def found(self, finding: Reproduction | Worst, _iteration: int, /) -> None:
         """See `Reporter`."""
@@ -144,24 +147,33 @@ class SummaryFile(Reporter):
             self._file.close()
 
 
-def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
+def describe(
+    iteration: Iteration, log: Path, width: int | None = None, told: dict[str, int] | None = None
+) -> str:
     """Describe one iteration: its answer's line, what was sent, what came of it, and why.
 
     Args:
         iteration: the iteration.
         log: where its log is.
         width: characters a line of sentences and drawings; None: 90.
+        told: how reasons began that were told before, each with its iteration; those of this
+            one are added. What was told is told in few words; None: all of it anew.
     """
     room = (width or _WIDTH) - len(_INDENT)
     drawing = min(DRAWING_WIDTH, room - len(_LABEL))
     stopped = [f"stopped   after {iteration.elapsed_s:.1f} s"] if iteration.stopped else []
     verdict = iteration.verdict.allowing_untested()  # the totals say what no iteration tested
     kept = f" (kept until {KEPT_LOGS} more hold)" if verdict.outcome == CONSISTENT else ""
+    number, line = iteration.draw.iteration, answer(verdict)[0]
     outcome, *why = verdict.describe(width=drawing).splitlines()
-    told = answer(verdict)[0]
-    why = [sentence for sentence in why if not told.endswith(f": {sentence}")]
+    for reason in verdict.reasons:
+        brief = _told_before(reason, number, {} if told is None else told)
+        if brief and line == f"INCONCLUSIVE: {reason}":
+            line = f"INCONCLUSIVE: {brief}"
+        why = [brief if brief and one == reason else one for one in why]
+    why = [one for one in why if not line.endswith(f": {one}")]
     lines = [
-        *fold(f"iteration {iteration.draw.iteration}: {told}", room, ""),
+        *fold(f"iteration {number}: {line}", room, ""),
         *_labelled("sent      ", str(iteration.draw), room),
         *stopped,
         *(part for line in str(iteration.summary).splitlines() for part in fold(line, room)),
@@ -173,6 +185,14 @@ def describe(iteration: Iteration, log: Path, width: int | None = None) -> str:
         f"log       {printable(str(log))}{kept}",
     ]
     return f"\n{_INDENT}".join(lines)
+
+
+def _told_before(reason: str, iteration: int, told: dict[str, int]) -> str:
+    """A reason in few words, if one that begins so was told of an iteration before; else nothing."""
+    plain = re.sub(r" \([^)]*: \d+[^)]*\)", "", reason)  # without how often each answer came
+    what = re.split("[:;,] ", plain, maxsplit=1)[0]
+    first = told.setdefault(what, iteration)
+    return "" if first == iteration or what in ALL_CLAIMS else f"{what}, as in iteration {first}"
 
 
 def _in_a_line(iteration: Iteration) -> str:

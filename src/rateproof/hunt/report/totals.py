@@ -176,6 +176,7 @@ class Totals:
                 f"verdicts  {counted_kinds(self.outcomes)}",
                 f"verdict   {self.verdict}",
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
+                *(told for told in self.combined.untested if told not in self.answer),
                 *self._forgetting(),
                 *(line for each in findings for line in each.describe().splitlines()),
                 *([] if self.failed is None else [f"failed    {self.failed}"]),

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from rateproof.clock import MILLION, Tolerance
 from rateproof.events import EventLog
 from rateproof.policy import Quota
 from rateproof.prove.keys import observe
 from rateproof.prove.over_admission.windows import most_nested, most_touching
-from rateproof.prove.terms import MILLION, Tolerance
 
 __all__ = ["Count", "count"]
 

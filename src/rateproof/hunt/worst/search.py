@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from rateproof.clock import Tolerance
 from rateproof.events import UNKNOWN, EventLog
 from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.exploration.attacks import attack
@@ -21,7 +22,6 @@ from rateproof.output import say
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
 from rateproof.prove.evidence.wording import spaced
-from rateproof.prove.terms import Tolerance
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS
 

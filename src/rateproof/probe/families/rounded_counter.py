@@ -8,7 +8,12 @@ __all__ = ["FAMILIES"]
 
 FAMILIES = tuple(
     LimiterFamily(
-        SLIDING_COUNTER, rank, EMPTY, counter(added=added), apart=f"its weight {apart}", other="phase"
+        SLIDING_COUNTER,
+        rank,
+        EMPTY,
+        counter(added=added),
+        apart=f"its weight {apart}",
+        other="phase",
     )
     for rank, added, apart in ((5, 0.0, "rounded down"), (18, 0.5, "rounded to the nearest"))
 )

@@ -25,7 +25,7 @@ def _ticking(advance: Advance) -> Advance:
         tick = first if first == last else None
         if not seen.denied:
             tick = denied_in
-        at_ticks = seen._replace(sent_ns=first * SECOND_NS, received_ns=last * SECOND_NS)
+        at_ticks = Seen(first * SECOND_NS, last * SECOND_NS, seen.admitted, seen.denied)
         after = advance(of_limiter, at_ticks, box)
         return after and [(tick, each) for each in after]
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from rateproof.clock import Interval
 from rateproof.events import EventLog
 from rateproof.prove.diagnosis.hypotheses import (
     MOST_OF_ANY,
@@ -14,7 +15,7 @@ from rateproof.prove.diagnosis.hypotheses import (
     known_since_ns,
 )
 from rateproof.prove.evidence.wording import spaced
-from rateproof.prove.keys import Interval, KeyLog, observe
+from rateproof.prove.keys import KeyLog, observe
 from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.pressure import Pressure
 

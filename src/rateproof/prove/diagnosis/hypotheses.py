@@ -133,8 +133,8 @@ def _unlimited(log: EventLog, pressure: Sequence[Pressure]) -> Iterator[Hypothes
     hardest = max(pressure, key=lambda p: p.provable / p.allowed)
     if hardest.provable <= MOST_OF_ANY * hardest.allowed:
         return
-    answers = ", ".join(str(status or "none") for status in statuses(log))
-    lengths = set(log.ints("bytes"))
+    answers = ", ".join(sorted(str(status or "none") for status in statuses(log)))
+    lengths = log.distinct("bytes")
     same = f", {counted(max(lengths), 'byte')} long" if len(lengths) == 1 and max(lengths) else ""
     yield Hypothesis(
         Diagnosis.NO_LIMIT,

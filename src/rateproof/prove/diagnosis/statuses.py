@@ -49,8 +49,13 @@ _ELSEWHERE = {
 _MARKS = ("retry_after_s", "ratelimit_remaining")
 
 
-def statuses(log: EventLog) -> Counter[int | None]:
-    """Return how often each status was answered; None: no answer."""
+def statuses(log: EventLog) -> frozenset[int | None]:
+    """Return every status that was answered; None: no answer."""
+    return frozenset(None if status == NULL else status for status in log.distinct("status"))
+
+
+def _answers(log: EventLog) -> Counter[int | None]:
+    """Return how often each status was answered."""
     same = log.same("status")
     tally = Counter(log.ints("status")) if same is None else Counter({same: len(log)})
     return Counter({None if status == NULL else status: n for status, n in tally.items()})
@@ -86,14 +91,14 @@ def doubted_rejections(log: EventLog, counts: Counts) -> str:
 
 def failing_throughout(log: EventLog) -> bool:
     """True if every answer was a 503 that no limiter marked as its own: a server that is down."""
-    if not statuses(log).keys() <= {None, 503}:
+    if not statuses(log) <= {None, 503}:
         return False
     return all(value is None for name in _MARKS for value in log.column(name))
 
 
 def why_nothing_admitted(log: EventLog) -> str:
     """Why there is no admission, in a log that has none."""
-    answers = statuses(log)
+    answers = _answers(log)
     lost = answers.pop(None, 0)
     if not lost and not answers:
         return "no request was sent"
@@ -119,7 +124,7 @@ def why_nothing_admitted(log: EventLog) -> str:
 
 def why_elsewhere(log: EventLog) -> str:
     """The reason for answers that are all client errors or redirects, but for rejections."""
-    answers = _declining(log)
+    answers = _of(_declining(log), log)
     if all(status < 400 for status in answers):
         what, why = "a redirect", "redirects are not followed; test the address that they lead to"
     else:
@@ -128,22 +133,28 @@ def why_elsewhere(log: EventLog) -> str:
         why = _ELSEWHERE.get(common, "the target may be another one than was meant")
     many = f"{what} ({_tally(answers)})"
     named = _named(*answers) if len(answers) == 1 else many
-    which = "admitted answer" if rejected_statuses(log) & statuses(log).keys() else "answer"
+    which = "admitted answer" if rejected_statuses(log) & statuses(log) else "answer"
     return f"every {which} was {named}: {why}; {_if_behind(answers)}"
 
 
 def oddly_admitted(log: EventLog) -> list[str]:
     """A sentence where some of what was admitted was answered by a client error or a redirect."""
     odd = _declining(log)
-    return [f"some admitted answers gave nothing ({_tally(odd)}); {_if_behind(odd)}"] if odd else []
+    if not odd:
+        return []
+    told = _tally(_of(odd, log))
+    return [f"some admitted answers gave nothing ({told}); {_if_behind(odd)}"]
 
 
-def _declining(log: EventLog) -> Counter[int]:
+def _declining(log: EventLog) -> frozenset[int]:
     """Answers from 300 to 499 that are no rejections, and not named as what is admitted."""
     noted = log.metadata.get("admitted_statuses")
     known = rejected_statuses(log).union(noted if isinstance(noted, list) else ())
-    answers = statuses(log).items()
-    return Counter({one: n for one, n in answers if one and 300 <= one < 500 and one not in known})
+    return frozenset(one for one in statuses(log) if one and 300 <= one < 500) - known
+
+
+def _of(wanted: Collection[int], log: EventLog) -> Counter[int]:
+    return Counter({one: n for one, n in _answers(log).items() if one and one in wanted})
 
 
 def _if_behind(doubted: Collection[int]) -> str:
@@ -173,5 +184,5 @@ def only_elsewhere(log: EventLog) -> bool:
     is meant, so what it admits shows nothing.
     """
     odd = _declining(log)
-    others = statuses(log).keys() - odd.keys() - rejected_statuses(log) - {None}
+    others = statuses(log) - odd - rejected_statuses(log) - {None}
     return bool(odd) and all(status >= 500 for status in filter(None, others))

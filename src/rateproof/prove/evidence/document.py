@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, TypeGuard
 
 from rateproof import __version__
+from rateproof.clock import Tolerance
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, declines, listed
 from rateproof.policy import Policy, Quota
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.evidence.wording import spaced
-from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION, Tolerance
+from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 
 __all__ = ["FORMAT", "Document", "is_document", "to_document"]
 

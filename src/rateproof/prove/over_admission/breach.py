@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from rateproof.prove.keys import Interval
+from rateproof.clock import Interval
 from rateproof.prove.over_admission.families import Model, harmless, search
 from rateproof.prove.over_admission.feasible import feasible, segments
 from rateproof.prove.over_admission.gaps import Exhausted, Explained, Feasible, Infeasible

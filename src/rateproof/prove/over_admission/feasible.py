@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from rateproof import core
-from rateproof.prove.keys import Interval
+from rateproof.clock import Interval
 from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible, Stair, earliest_of
 
 __all__ = ["feasible", "segments"]

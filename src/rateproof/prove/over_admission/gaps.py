@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
+from rateproof.clock import EXACT, MILLION, Tolerance
 from rateproof.policy import Quota
-from rateproof.prove.terms import EXACT, MILLION, Tolerance
 
 __all__ = ["Earliest", "Exhausted", "Explained", "Feasible", "Infeasible", "Stair", "earliest_of"]
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
+from rateproof.clock import EXACT, MILLION, Interval, Tolerance
 from rateproof.policy import ALGORITHMS, Quota
-from rateproof.prove.keys import Interval
-from rateproof.prove.terms import EXACT, MILLION, Tolerance
 
 __all__ = [
     "ClockLimiter",

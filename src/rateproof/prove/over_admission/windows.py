@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rateproof.prove.keys import Interval
+from rateproof.clock import Interval
 from rateproof.prove.over_admission.gaps import Stair
 
 __all__ = ["Nest", "most_nested", "most_touching", "tightest_nests"]

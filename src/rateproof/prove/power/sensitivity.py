@@ -15,21 +15,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from rateproof.clock import Interval, Tolerance
 from rateproof.policy import MAX_LIMIT, Policy, Quota
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import brief, ordinal, plain_quota, spaced
-from rateproof.prove.keys import (
-    Interval,
-    KeyLog,
-)
+from rateproof.prove.keys import KeyLog
 from rateproof.prove.over_admission.families import FAMILIES, Model, search
 from rateproof.prove.over_admission.feasible import feasible
 from rateproof.prove.over_admission.gaps import Earliest, Infeasible, Stair
 from rateproof.prove.over_admission.windows import most_nested
-from rateproof.prove.terms import (
-    Tolerance,
-)
 
 __all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity", "unseen"]
 

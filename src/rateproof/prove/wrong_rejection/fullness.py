@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from rateproof.clock import EXACT, MILLION, Tolerance
 from rateproof.policy import Policy, Quota
-from rateproof.prove.terms import EXACT, MILLION, Tolerance
 
 __all__ = ["BucketRule", "Occupancy", "Peaks", "Rule", "WindowRule", "rules_of"]
 

@@ -19,20 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.policy import Policy
 from rateproof.policy.sliding_log import SLIDING_LOG
-from rateproof.prove.keys import (
-    Interval,
-)
 from rateproof.prove.over_admission.gaps import (
     Exhausted,
     Feasible,
     Infeasible,
     Stair,
-)
-from rateproof.prove.terms import (
-    EXACT,
-    Tolerance,
 )
 
 __all__ = ["Episode", "Log", "OrderSearch", "explain", "logs_of"]

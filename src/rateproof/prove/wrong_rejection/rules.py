@@ -8,9 +8,9 @@ been decided. What fills a quota is in `rateproof.prove.wrong_rejection.fullness
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rateproof.clock import Tolerance
 from rateproof.policy import Policy
 from rateproof.prove.keys import KeyLog
-from rateproof.prove.terms import Tolerance
 from rateproof.prove.wrong_rejection.fullness import BucketRule, Rule, rules_of
 from rateproof.prove.wrong_rejection.orders import Log, logs_of
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from rateproof.prove.keys import Interval, KeyLog
+from rateproof.clock import Interval
+from rateproof.prove.keys import KeyLog
 from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible
 from rateproof.prove.wrong_rejection.orders import Episode, Log, explain
 

@@ -70,13 +70,11 @@ class Reply:
     """The answer to the request that a plan asked for.
 
     Args:
-        sent_ns: when it was sent, ns since the client's start.
         done_ns: when its answer was complete or given up, ns since the client's start.
         outcome: `admitted`, `rejected` or `unknown`.
         retry_after_ns: what the server asked to wait; None if it did not say.
     """
 
-    sent_ns: int
     done_ns: int
     outcome: str
     retry_after_ns: int | None = None
@@ -193,7 +191,7 @@ class Program:
             connections: how many its client owns.
         """
         at = cursor_ns = alias = attempt = 0
-        last = Reply(0, 0, ADMITTED)
+        last = Reply(0, ADMITTED)
         counters = [0] * COUNTERS
         while at < len(self.instructions):
             op, a, b, x = now = self.instructions[at]

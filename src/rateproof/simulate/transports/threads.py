@@ -6,21 +6,13 @@ are as wide as Requests makes them: from before `send`, connecting included,
 until the header section has been read.
 """
 
-import errno
-import http.client
 import itertools
-import socket
-import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
-
-import requests
-import requests.adapters
-import urllib3
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import UNKNOWN, Event, EventLog, outcome_of
@@ -30,10 +22,9 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.programs.program import NEVER_NS, Op
 from rateproof.simulate.run_metadata import run_metadata
 from rateproof.simulate.scenario import Client, Scenario
-from rateproof.simulate.target import Target
 from rateproof.simulate.transports.descriptors import ensure_descriptors, spare_descriptors
 from rateproof.simulate.transports.driving import LOOK_S, bound_clients, drive
-from rateproof.simulate.transports.limit_fields import parse_ratelimit, parse_retry_after
+from rateproof.simulate.transports.over_requests import Requester, RequestsConnection
 from rateproof.units import SECOND_NS
 
 __all__ = ["MAX_CONNECTIONS", "check", "run"]
@@ -41,13 +32,8 @@ __all__ = ["MAX_CONNECTIONS", "check", "run"]
 MAX_CONNECTIONS = 10_000
 """At most as many connections, each with a thread of its own."""
 
-MAX_BODY = 1 << 20
-"""A longer body is given up: error `oversized`."""
-
-_CHUNK = 1 << 16
 _STACK_BYTES = 512 * 1024
 _GIVING_UP_NS = 500_000_000
-_LONGEST_WAIT_S = 3_600.0
 _MOST_DROPPED = 100_000
 
 
@@ -107,98 +93,6 @@ def check(scenario: Scenario) -> None:
     ensure_descriptors(connections)
 
 
-# ------------------------------------------------------------- Requests, and no leniency
-
-
-class _Adapter(requests.adapters.HTTPAdapter):
-    """Sends everything by one pool, whose own context judges certificates."""
-
-    def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
-        super().__init__()
-        self._pool = pool
-
-    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: Requests would add authorities of its own to those of the context."""
-
-    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> Any:
-        """The pool; Requests would make one with another context."""
-        return self._pool
-
-    get_connection = get_connection_with_tls_context  # as Requests before 2.32 calls it
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._pool.close()
-
-
-class _Session(requests.Session):
-    """A session that sends what the scenario says, by a pool: no environment, no redirects."""
-
-    def __init__(self, target: Target, pool: urllib3.HTTPConnectionPool) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.mount(f"{target.scheme}://", _Adapter(pool))
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: a redirect is an answer. Requests would read its whole body to follow it."""
-
-
-def _trust(scenario: Scenario) -> dict[str, ssl.SSLContext]:
-    """The judge of certificates of a run: by a file's, by the system's, or none at all."""
-    if scenario.target.scheme != "https":
-        return {}
-    context = ssl.create_default_context(cafile=scenario.ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    if scenario.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return {"ssl_context": context}
-
-
-_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
-
-# In order: the first that any exception of the chain belongs to.
-_KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (http.client.RemoteDisconnected, "closed"),  # is a ConnectionResetError too
-    (socket.gaierror, "dns"),
-    (ssl.SSLError, "tls"),
-    (ConnectionRefusedError, "refused"),
-    (ConnectionError, "reset"),
-    (TimeoutError, "timeout"),
-    (requests.Timeout, "timeout"),
-    (http.client.IncompleteRead, "closed"),
-    (http.client.LineTooLong, "oversized"),
-    (http.client.HTTPException, "protocol"),
-    (urllib3.exceptions.ProtocolError, "protocol"),
-    (urllib3.exceptions.InvalidHeader, "protocol"),
-)
-
-
-def _error_kind(error: BaseException | None) -> str:
-    """Name a failure in one word; docs/simulate/engine.md lists them."""
-    chain = []
-    while error is not None:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    if any(isinstance(link, OSError) and link.errno in _LOCAL for link in chain):
-        return "local"
-    if any(type(link) is http.client.HTTPException for link in chain):
-        return "oversized"  # bare, it says only that there are more fields than it takes
-    found = (name for kind, name in _KINDS if any(isinstance(link, kind) for link in chain))
-    return next(found, "other")
-
-
-def _is_cut(response: requests.Response, size: int) -> bool:
-    """True if the connection ended where nothing said that it would.
-
-    http.client takes a header section that is cut off for a whole one.
-    """
-    raw, plain = response.raw, "Connection" not in response.headers
-    framed = raw.chunked or raw.length_remaining is not None
-    return size == 0 and raw.version == 11 and plain and not framed
-
-
 # ------------------------------------------------------------- one connection of one client
 
 
@@ -219,55 +113,31 @@ class _Lane(threading.Thread):
         self._number = number
         self._origin_ns = origin_ns
         self._worker = next(shared.workers)
-        self._connection = 0
-        self._sock: socket.socket | None = None
-        self._cut: str | None = None
-        self._reply = Reply(0, 0, UNKNOWN)
-        self.opened = 0
+        self._reply = Reply(0, UNKNOWN)
+        self.connection = RequestsConnection(shared.requester)
         self.retired = False
         self.row: dict[str, Any] | None = None  # of the request in flight
-
-    def _session(self) -> _Session:
-        """A session whose connections this lane numbers, and can end."""
-        target = self._shared.scenario.target
-        pool: Any = urllib3.connection_from_url(target.url, **self._shared.trust)
-        lane = self
-
-        class Connection(pool.ConnectionCls):  # type: ignore[misc]
-            def connect(self) -> None:
-                lane._sock, lane._connection = None, next(lane._shared.connections)
-                super().connect()
-                lane._sock, lane.opened = self.sock, lane.opened + 1
-                if lane._cut is not None:
-                    raise ConnectionAbortedError("the request was given up")
-
-        pool.ConnectionCls = Connection
-        return _Session(target, pool)
 
     def run(self) -> None:
         """Send what the plan asks for, one request after the other."""
         failure: BaseException | None = None
         try:
-            with self._session() as session, suppress(StopIteration):
-                self._follow(session)
+            with closing(self.connection), suppress(StopIteration):
+                self._follow()
         except BaseException as error:  # noqa: BLE001 - raised again where the run was started
             failure = error
         self._shared.ended(self, failure)
 
-    def _follow(self, session: _Session) -> None:
+    def _follow(self) -> None:
         group, free_ns = self._client.group, 0
         plan = group.behaviour.program().plan(self._client.rng(), self._number, group.connections)
         send = next(plan)
         while True:
             identity = self._client.identity(send.alias)
-            request = self._request(identity)
+            request = self._shared.requester.request(identity)
             if not self._begin(send, identity, free_ns):
                 return self._drop(plan, send, free_ns)
-            try:
-                error = self._read(session, request)
-            except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as failure:
-                error = _error_kind(failure)
-            self.end(error)
+            self.end(self.connection.send(request, self.row or {}))
             free_ns = self._origin_ns + self._reply.done_ns
             send = plan.send(self._reply)
 
@@ -287,7 +157,7 @@ class _Lane(threading.Thread):
                 return False
             sent_ns = time.monotonic_ns()
             age_ns, due_ns = shared.age_ns(sent_ns), max(intended_ns, free_ns)
-            self._cut = None
+            self.connection.cut_for = None
             self.row = {
                 "key": identity,
                 "sent_ns": sent_ns,
@@ -325,7 +195,7 @@ class _Lane(threading.Thread):
                 return due_ns
             else:
                 left_ns = min(due_ns, shared.ends_ns) - now_ns
-                shared.state.wait(min(left_ns / SECOND_NS, _LONGEST_WAIT_S))
+                shared.state.wait(left_ns / SECOND_NS)
         return None
 
     def _drop(self, plan: Plan, send: Send, free_ns: int) -> None:
@@ -346,54 +216,9 @@ class _Lane(threading.Thread):
         with suppress(StopIteration):
             while send.intended_ns < last and count < _MOST_DROPPED:
                 count += 1
-                send = plan.send(Reply(last, last, UNKNOWN))
+                send = plan.send(Reply(last, UNKNOWN))
         with shared.state:
             shared.audit.drop(count, own_lag_ns if own_lag_ns > 0 else None)
-
-    def _request(self, identity: bytes) -> requests.PreparedRequest:
-        """The bytes of the template, as Requests takes them."""
-        scenario, template = self._shared.scenario, self._shared.template
-        head = template.fill(identity)[: template.head_bytes].decode("latin-1").split("\r\n")
-        request = requests.PreparedRequest()
-        request.method, request.body = scenario.method, scenario.body or None
-        request.url = scenario.target.url.removesuffix(scenario.target.path) + head[0].split(" ")[1]
-        lines = (line.partition(": ") for line in head[1:-2])
-        request.headers = requests.structures.CaseInsensitiveDict(
-            {name: value for name, _, value in lines}
-        )
-        return request
-
-    def _read(self, session: _Session, request: requests.PreparedRequest) -> str | None:
-        """Send, and put the answer into the row; the error that Requests does not see."""
-        row = self.row or {}
-        response = session.send(
-            request, stream=True, allow_redirects=False, timeout=self._shared.timeout_s
-        )
-        received_ns = time.monotonic_ns()
-        if self._cut is not None:
-            return None  # http.client takes what had come by then for a whole header section
-        if response.status_code < 200:
-            response.close()  # with what follows: it would pass for the next answer
-            if response.status_code != http.client.SWITCHING_PROTOCOLS:
-                return "protocol"
-        row |= {"received_ns": received_ns, "status": response.status_code}
-        raw = response.raw
-        raw.enforce_content_length = True  # urllib3 before 2 takes a cut body for a whole one
-        while chunk := raw.read(_CHUNK, decode_content=False):
-            row["bytes"] += len(chunk)
-            if row["bytes"] > MAX_BODY:
-                response.close()  # and its connection, with the rest on the way
-                return "oversized"
-        if _is_cut(response, row["bytes"]):
-            return "closed"
-        headers = response.headers
-        remaining, reset_s = parse_ratelimit(headers.get("RateLimit"))
-        row |= {
-            "retry_after_s": parse_retry_after(headers.get("Retry-After"), headers.get("Date")),
-            "ratelimit_remaining": remaining,
-            "ratelimit_reset_s": reset_s,
-        }
-        return None
 
     def end(self, error: str | None) -> None:
         """Record the request in flight, unless it was given up before."""
@@ -407,28 +232,21 @@ class _Lane(threading.Thread):
                 **self.row,
                 outcome=outcome,
                 done_ns=done_ns,
-                error=self._cut or error,
-                connection=self._connection,
+                error=error,
+                connection=self.connection.number,
             )
             self.row = None
             shared.seen.append(event)
             if event.error == "local":
                 shared.audit.unsent()
-            sent_ns, done_ns = (
-                shared.age_ns(at) - self._origin_ns for at in (event.sent_ns, done_ns)
-            )
             wait_s = event.retry_after_s
             wait_ns = None if wait_s is None else round(min(wait_s, 1e9) * SECOND_NS)
-            self._reply = Reply(sent_ns, done_ns, outcome, wait_ns)
+            self._reply = Reply(shared.age_ns(done_ns) - self._origin_ns, outcome, wait_ns)
 
     def interrupt(self, why: str, sent_by_ns: int) -> None:
-        """End the request in flight with an error if it was sent by then; connecting goes on."""
+        """End the request in flight with an error if it was sent by then."""
         if self.row is not None and self.row["sent_ns"] <= sent_by_ns:
-            self._cut = why
-            if self._sock is not None:
-                # Not the method of a TLS socket, which changes what its reader is using.
-                with suppress(OSError):
-                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            self.connection.cut(why)
 
 
 # ------------------------------------------------------------- all of them
@@ -443,15 +261,10 @@ class _Run:
     def __init__(self, scenario: Scenario, control: Control, run_number: int) -> None:
         self.scenario = scenario
         self.run_number = run_number
-        self.template = scenario.template()
-        self.trust = _trust(scenario)
-        timeout_ns = scenario.timeout_ns
-        connect_ns = min(timeout_ns, scenario.connect_timeout_ns or timeout_ns)
-        self.timeout_s = (connect_ns / SECOND_NS, timeout_ns / SECOND_NS)
+        self.requester = Requester(scenario)
         rate = scenario.max_rate
         self.pace_ns = 0 if rate is None else rate_interval_ns(rate)
         self.sequences, self.workers = itertools.count(), itertools.count()
-        self.connections = itertools.count(1)
         self.most = sys.maxsize if scenario.max_requests is None else scenario.max_requests
         self.state = threading.Condition()
         self.audit = Audit(scenario.lag_tolerance_ns)
@@ -504,7 +317,7 @@ class _Run:
         with self.state:
             self._failure = self._failure or failure
             self._cpu_ns += time.thread_time_ns()
-            self._reconnects += max(0, lane.opened - 1)
+            self._reconnects += max(0, lane.connection.opened - 1)
         if failure is not None:
             self.stop()
 
@@ -554,7 +367,7 @@ class _Run:
             self._lanes = [lane for lane in self._lanes if lane.is_alive()]
             if time.monotonic_ns() > self._given_up_ns:
                 for lane in self._lanes:  # who cannot be interrupted, as while connecting
-                    lane.end(None)
+                    lane.end(lane.connection.cut_for)
                 self._lanes.clear()
             events, self.seen = self.seen, EventLog()
         return events if self._lanes or len(events) else None

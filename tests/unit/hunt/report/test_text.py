@@ -31,6 +31,33 @@ def test_sentences_are_wrapped_at_words_and_drawings_are_narrow_enough(
     }
 
 
+def test_a_reason_is_told_once_and_then_in_few_words(log_of, iteration_of):
+    told = {}
+    one, two, three = (
+        describe(iteration_of(log_of(*BREACH, *[0.6] * count), number), Path("log"), told=told)
+        for number, count in ((1, 20), (2, 30), (3, 0))
+    )
+    assert "no limit seen: none of 26 requests was rejected" in one
+    assert "no limit seen, as in iteration 1" in two
+    assert "36" in two
+    assert "is this the page that is meant" not in two
+    assert "no limit seen" not in three
+    assert all("over-admission: 1 key was admitted too often" in text for text in (one, two, three))
+
+
+def test_an_inconclusive_iteration_says_why_once(log_of, iteration_of):
+    told = {}
+    first, then = (
+        describe(iteration_of(log_of(lost=range(count)), number), Path("log"), 200, told)
+        for number, count in ((1, 9), (2, 7))
+    )
+    assert first.startswith("iteration 1: INCONCLUSIVE: no request was answered (timeout: 9): it ")
+    assert then.startswith(
+        "iteration 2: INCONCLUSIVE: no request was answered, as in iteration 1\n"
+    )
+    assert [text.count("no request was answered") for text in (first, then)] == [1, 1]
+
+
 def test_names_are_one_line_without_commands_to_the_terminal(log_of, iteration_of, tmp_path):
     folder = tmp_path / "a\x1b[31m\nb\udcff"
     iteration = iteration_of(log_of(0.0))

@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.policy import Policy
-from rateproof.prove.keys import Interval
 from rateproof.prove.over_admission.gaps import Exhausted, Explained, Infeasible, Stair
 from rateproof.prove.over_admission.phases import Family, Spent
-from rateproof.prove.terms import EXACT, Tolerance
 from rateproof.registry import modules_in
 
 __all__ = ["FAMILIES", "Model", "harmless", "search"]

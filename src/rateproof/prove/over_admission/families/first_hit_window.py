@@ -14,8 +14,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 
+from rateproof.clock import Interval
 from rateproof.policy import Quota
-from rateproof.prove.keys import Interval
 from rateproof.prove.over_admission.phases import Family, Found, Spent, Work
 
 __all__ = ["limiter", "search"]

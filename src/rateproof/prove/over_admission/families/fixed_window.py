@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rateproof.prove.keys import Interval
+from rateproof.clock import Interval
 from rateproof.prove.over_admission.phases import (
     ClockLimiter,
     Family,

@@ -13,7 +13,7 @@ from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rateproof.prove.keys import Interval
+from rateproof.clock import Interval
 from rateproof.prove.over_admission.phases import (
     ClockLimiter,
     Family,

@@ -16,7 +16,11 @@ __all__ = [
     "Limiter",
     "SimulatedSender",
     "forgetting_log",
+    "from_first",
+    "greater_counter",
+    "grouped_log",
     "lengthened",
+    "rounded_up",
     "several_counters",
     "together",
 ]
@@ -244,6 +248,86 @@ def blocks(limit: int, window_ns: int, phase_ns: int = 0, *, number: int) -> Lim
             used = sum(counts.get(index - back, 0) for back in range(number))
             counts[index] = counts.get(index, 0) + (used < limit)
             return used < limit
+
+        return admits
+
+    return fresh
+
+
+def grouped_log(
+    limit: int, window_ns: int, _phase_ns: int = 0, *, apart_ns: int, newest: bool
+) -> Limiter:
+    """A log that counts what is close together as one group, gone with its first or its newest."""
+
+    def fresh() -> Admits:
+        groups: deque[tuple[int, int, int]] = deque()
+
+        def admits(now_ns: int) -> bool:
+            while groups and groups[0][newest] + window_ns <= now_ns:
+                groups.popleft()
+            if sum(count for *_, count in groups) >= limit:
+                return False
+            first_ns, count = now_ns, 0
+            if groups and now_ns - groups[-1][0] < apart_ns:
+                first_ns, _, count = groups.pop()
+            groups.append((first_ns, now_ns, count + 1))
+            return True
+
+        return admits
+
+    return fresh
+
+
+def rounded_up(limit: int, window_ns: int, phase_ns: int = 0, *, tick_ns: int) -> Limiter:
+    """N from the first request on, until the first tick of a clock after a window."""
+
+    def fresh() -> Admits:
+        until_ns, count = -1, 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal until_ns, count
+            if now_ns >= until_ns:
+                until_ns = phase_ns - (phase_ns - now_ns - window_ns) // tick_ns * tick_ns
+                count = 0
+            admitted = count < limit
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def greater_counter(limit: int, window_ns: int, phase_ns: int = 0) -> Limiter:
+    """The greater of a window's count and of that before by the part that overlaps."""
+
+    def fresh() -> Admits:
+        counts: dict[int, int] = {}
+
+        def admits(now_ns: int) -> bool:
+            index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
+            earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
+            here = counts.get(index, 0)
+            admitted = max(earlier, here * window_ns) + window_ns <= limit * window_ns
+            counts[index] = here + admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def from_first(limiter: Limiter) -> Limiter:
+    """A limiter whose clock begins with the first request of a key."""
+
+    def fresh() -> Admits:
+        since_ns: int | None = None
+        admits_of_base = limiter()
+
+        def admits(now_ns: int) -> bool:
+            nonlocal since_ns
+            since_ns = now_ns if since_ns is None else since_ns
+            return admits_of_base(now_ns - since_ns)
 
         return admits
 

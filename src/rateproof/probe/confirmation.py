@@ -30,7 +30,7 @@ __all__ = [
 
 PREDICTIONS = 12
 EXCLUDING = 3
-EDGES, EDGES_OF_LOG = 2, 4
+EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 _FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
@@ -59,7 +59,7 @@ class Confirmation:
         edges: how often it was foretold closely when a key comes back.
         closely: keys were asked just before and after they come back, denied in between or not.
         measured: rounds in which it was asked when a key comes back.
-        blocks_ns: blocks of a clock, so long or shorter, would look the same as a log.
+        blocks_ns: blocks, so long or shorter, would look the same; None: nothing is known of them.
         coarse: they are so long that it is worth while to look closer.
     """
 
@@ -72,7 +72,7 @@ class Confirmation:
     edges: int = 0
     closely: bool = False
     measured: int = 0
-    blocks_ns: int = 0
+    blocks_ns: int | None = 0
     coarse: bool = False
 
     @property
@@ -102,7 +102,7 @@ class Confirmation:
         # Blocks of another number come back near the same edges, now and then.
         if self.coarse or family.number > 1:
             needed = EDGES_OF_LOG
-        return max(0, needed - self.edges)
+        return max(self.blocks_ns is None, needed - self.edges)
 
 
 def alone(proof: Confirmation, left: Hypotheses) -> bool:
@@ -132,8 +132,11 @@ def count_excluded(
     if _timeless(kind):
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
-        log = kind.family.record is SLIDING_LOG  # with longer ones it is a family of its own
-        proof.blocks_ns = min(longest_ns or kind.high_ns, kind.high_ns // (_COARSE if log else 1))
+        most_ns = kind.high_ns // (1 if kind.family.refills else _COARSE)
+        enough = proof.edges >= _MOST_EDGES or (longest_ns is not None and longest_ns <= most_ns)
+        if kind.family.record is SLIDING_LOG and longest_ns:  # longer ones are families
+            longest_ns = min(longest_ns, most_ns)
+        proof.blocks_ns = longest_ns if enough else None
 
 
 def _timeless(kind: Kind) -> bool:
@@ -450,7 +453,7 @@ def _late(limit: int, window_ns: int) -> Steps:
     """One alone, and all in two parts when it no longer counts: what the first began may go on, or the parts be one."""
     part, at_ns = (limit + 1) // 2, 29 * window_ns // 20
     parts = ((at_ns, part), (at_ns + window_ns // 10, limit - part))
-    asked = ((9 * window_ns // 4, min(2, limit)), (5 * window_ns // 2, part + 1))
+    asked = ((9 * window_ns // 4, min(2, limit)), (99 * window_ns // 40, part + 1))
     return (0, 1), *(step for step in parts if step[1]), *asked
 
 

@@ -81,7 +81,7 @@ class Finding:
     @property
     def blocks_ns(self) -> int:
         """Blocks of a clock, so long or shorter, would have answered as the log that is named; 0 for no log."""
-        return self.course.proof.blocks_ns if self.named and self.course.proof else 0
+        return (self.named and self.course.proof and self.course.proof.blocks_ns) or 0
 
     @property
     def reach(self) -> tuple[int, int, int]:

@@ -6,12 +6,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One stamp a core: installing Rust later builds the native one.
 STAMP := $(VENV)/.installed-$(shell command -v cargo >/dev/null && echo native || echo python)
+# What builds for others is large: who only develops does without.
+BUILD := $(VENV)/.installed-build
 RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
 # Times that `make league` runs every row.
 RUNS ?= 1
 
-.PHONY: env demo league check test beside alone test-slow soak lint types imports test-python test-rust models fuzz lock clean
+.PHONY: env demo league check test beside alone test-slow soak lint types imports test-python test-rust models fuzz \
+  wheel release-check lock clean
 
 env: $(STAMP)
 
@@ -49,7 +52,7 @@ PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
 
 # Property tests once more, with ten times the examples.
-test-slow: env models
+test-slow: env models $(BUILD)
 	$(BIN)/pytest $(BESIDE) -m 'slow and not alone'
 	SAMPLES=10 $(BIN)/pytest $(BESIDE) -m 'hypothesis and not slow'
 	$(BIN)/pytest -q -m 'slow and alone'
@@ -106,11 +109,22 @@ types: env
 imports: env
 	$(BIN)/lint-imports --no-logo
 
+$(BUILD): pyproject.toml constraints.txt | env
+	$(PIP) install -c constraints.txt --group build
+	@touch $@
+
+# A manylinux wheel and an sdist, in dist.
+wheel: $(BUILD)
+	$(BIN)/python scripts/build_wheel.py
+
+release-check: wheel
+	$(BIN)/python scripts/release_check.py
+
 # New versions for everybody: names and versions only.
 lock: env
 	$(PIP) install --upgrade --upgrade-strategy eager pip setuptools setuptools-rust
-	$(PIP) install --upgrade --upgrade-strategy eager --no-build-isolation -e '.[all]' --group dev
+	$(PIP) install --upgrade --upgrade-strategy eager --no-build-isolation -e '.[all]' --group dev --group build
 	$(BIN)/python -m pip freeze --all --exclude-editable >constraints.txt
 
 clean:
-	rm -rf $(VENV) .league build rust/target src/*.egg-info src/rateproof/_native*.so
+	rm -rf $(VENV) .league build dist rust/target src/*.egg-info src/rateproof/_native*.so

@@ -1,4 +1,4 @@
-"""Write what derives from the declarations: docs/reference, and the schema of scenario files."""
+"""Write what derives from the declarations: docs/reference, and the schemas of files in TOML."""
 
 import inspect
 import json
@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from rateproof.events import Event
-from rateproof.options.arguments import EXIT_CODES, NOTES
-from rateproof.options.declared import VERBS, Verb
-from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, any_case
+from rateproof.options.arguments import EXIT_CODES, NOTES, VARIABLES
+from rateproof.options.declared import ENDPOINTS, LIMITS, VERBS, Verb
+from rateproof.options.forms import NETWORKS, PATHS, POLICY, PROXIES
+from rateproof.options.kinds import (
+    Kind,
+    Leaf,
+    Option,
+    Pairs,
+    Section,
+    Series,
+    Tables,
+    any_case,
+)
 from rateproof.policy import Policy
 from rateproof.prove import ClosestCall, Counts, Pressure, Sensitivity, Verdict
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
@@ -25,11 +35,14 @@ from rateproof.units import format_duration
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs/reference"
 SCHEMA = ROOT / "src/rateproof/simulate/scenario.schema.json"
+SETTINGS_SCHEMA = ROOT / "src/rateproof/options/settings.schema.json"
 INTRODUCTION = (
     "What `rateproof simulate --scenario FILE` reads. "
     "[Scenario files](../simulate/scenarios.md) tells how to write one."
 )
 ODD = Policy.parse("7 per 3s")
+_SETTINGS: dict[str, Any] = {}
+"""Stands for the definitions of a settings file, which has none: a text may be a list there."""
 
 
 _PLAIN_HTTP = {
@@ -71,9 +84,9 @@ def verb_page(verb: Verb) -> str:
     """The page of a verb."""
     examples = "\n".join(f"rateproof {example}" for example in verb.examples)
     parts = [f"# rateproof {verb.name}", verb.summary, f"```\n{examples}\n```"]
-    if verb.environment:
-        parts.append(" ".join(NOTES.split()))
-    filed = verb.environment or verb.waits
+    if verb.config:
+        parts.append(" ".join(f"{NOTES} {VARIABLES if verb.environment else ''}".split()))
+    filed = verb.config or verb.waits
     for heading, options in verb.groups.items():
         head = ["option", "meaning", "accepted", "default", "in a file"]
         rows = [
@@ -278,9 +291,48 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=True) + "\n"
 
 
+def settings_schema() -> dict[str, Any]:
+    """JSON Schema of a settings file: numbers as numbers, and lists where texts are lists."""
+    tables = {}
+    for verb in VERBS.values():
+        if verb.config:
+            options = {each.in_file: each for each in filter(verb.filed, verb.options)}
+            options |= {ENDPOINTS.name: ENDPOINTS} if verb is VERBS["test"] else {}
+            tables[verb.name] = Option(verb.name, Section(options), verb.summary)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The settings of rateproof",
+        "description": "What rateproof serve, test and probe read, and the fixture of pytest.",
+        **_table(Section({LIMITS.name: LIMITS} | tables), _SETTINGS),
+    }
+
+
+def settings_schema_text() -> str:
+    """The schema of a settings file, as it is shipped."""
+    return json.dumps(settings_schema(), indent=2, ensure_ascii=True) + "\n"
+
+
+def _listed(kind: Leaf) -> dict[str, Any]:
+    """A text, or what has the same text."""
+    found: list[dict[str, Any]] = [dict(kind.schema)]
+    if kind in (POLICY, PATHS, NETWORKS, PROXIES):
+        found.append({"type": "array", "items": {"type": "string"}})
+    if kind is PROXIES:
+        found.append({"type": "integer"})
+    numbers = [int(each) for each in kind.schema.get("enum", ()) if each.isdecimal()]
+    if numbers:
+        found.append({"enum": numbers})
+    return found[0] if len(found) == 1 else {"anyOf": found}
+
+
 def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
-    if isinstance(kind, Leaf | Pairs):
+    if isinstance(kind, Pairs):
         return dict(kind.schema)
+    if isinstance(kind, Leaf):
+        return _listed(kind) if definitions is _SETTINGS else dict(kind.schema)
+    if isinstance(kind, Tables):
+        names = {"propertyNames": dict(kind.name.schema)}
+        return {"type": "object", **names, "additionalProperties": _table(kind.item, definitions)}
     if isinstance(kind, Series):
         return {"type": "array", "minItems": kind.least, "items": _of(kind.item, definitions)}
     if kind.name is None:
@@ -292,7 +344,7 @@ def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
 
 def _properties(options: Mapping[str, Option], definitions: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: {"description": each.text, **_of(each.kind, definitions)}
+        name: {"description": _help(name, each.text), **_of(each.kind, definitions)}
         for name, each in options.items()
     }
 
@@ -334,6 +386,31 @@ def _variant(kind: Section, name: str, definitions: dict[str, Any]) -> dict[str,
     return {"if": condition, "then": then}
 
 
+def settings_page() -> str:
+    """The page of the settings file: of the tables that belong to no verb."""
+    head = ["key", "meaning", "accepted", "default"]
+    limit, endpoint = (
+        [
+            [
+                f"`{name}`",
+                _help(name, each.help),
+                accepted(each),
+                each.otherwise or each.default or "",
+            ]
+            for name, each in section.options.items()
+        ]
+        for section in (LIMITS.kind.item, ENDPOINTS.kind.item)
+    )
+    verbs = ", ".join(f"[`[{v.name}]`]({v.name}.md)" for v in VERBS.values() if v.config)
+    return (
+        "# Tables of the settings file\n\n[The settings file](../settings-file.md) tells how it is "
+        f"found and read. The tables of verbs have their options: {verbs}.\n\n"
+        f"## `[limits.NAME]`\n\n{table(head, *limit)}\n\n"
+        f"## `[[test.endpoints]]`\n\nOne that has no value of its own has that of its limit, then of "
+        f"`[test]`, then the default.\n\n{table(head[:-1], *(row[:-1] for row in endpoint))}\n"
+    )
+
+
 def pages() -> dict[str, str]:
     """Every page, by the name of its file."""
     found = {f"{verb.name}.md": verb_page(verb) for verb in VERBS.values()}
@@ -341,17 +418,19 @@ def pages() -> dict[str, str]:
         "scenario-file": scenario_page,
         "pytest": fixture_page,
         "event-log": log_page,
+        "settings-file": settings_page,
         "verdict": verdict_page,
     }
     return found | {f"{name}.md": page() for name, page in others.items()}
 
 
 def main() -> None:
-    """Write every page, and the schema of the scenario file."""
+    """Write every page, and the schemas."""
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
     SCHEMA.write_text(schema_text())
+    SETTINGS_SCHEMA.write_text(settings_schema_text())
 
 
 if __name__ == "__main__":

@@ -84,6 +84,9 @@ _HOME_OF |= {name: home for home, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rateproof.linux import check_system
+
+    check_system()
     value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
     return value
 

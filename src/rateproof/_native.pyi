@@ -22,7 +22,6 @@ __all__ = [
     "Tally",
     "WsgiDesk",
     "WsgiKey",
-    "__version__",
     "broken_promises",
     "feasible",
     "hit_all",
@@ -31,8 +30,6 @@ __all__ = [
     "rows_of",
     "screen",
 ]
-
-__version__: str
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 

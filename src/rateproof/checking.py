@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -138,7 +139,11 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     keys = judge_keys(log, policy, **told) if arguments.by_key else None
     if keys is not None and arguments.allow_untested:
         keys = [replace(key, verdict=key.verdict.allowing_untested()) for key in keys]
-    if arguments.report is not None or arguments.junit is not None:
+    if (
+        arguments.report is not None
+        or arguments.junit is not None
+        or os.environ.get("GITHUB_ACTIONS")
+    ):
         _report(arguments, log, policy, verdict, tolerance)
     if arguments.evidence is not None:
         _write_evidence(arguments.evidence, verdict, tolerance, log, denied_count=counted)
@@ -206,7 +211,14 @@ def _report(
     verdict: Verdict,
     tolerance: Tolerance,
 ) -> None:
-    from rateproof.hunt.report import Subject, Totals, write_junit, write_page
+    from rateproof.hunt.report import (
+        Subject,
+        Totals,
+        on_github,
+        tell_github,
+        write_junit,
+        write_page,
+    )
 
     seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
@@ -229,6 +241,8 @@ def _report(
         write_page(arguments.report, subject, totals, log)
     if arguments.junit is not None:
         write_junit(arguments.junit, subject, totals)
+    if on_github():
+        tell_github(subject, totals)
 
 
 def _write_evidence(

@@ -15,6 +15,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from rateproof import linux
 from rateproof.errors import RateproofError
 from rateproof.options.arguments import parse
 from rateproof.output import emit, say
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
             `rateproof COMMAND` if None.
     """
     try:
+        linux.check_system()
         arguments = parse(sys.argv[1:] if argv is None else argv, program, os.environ)
         code = COMMANDS[arguments.command](arguments)
     except SystemExit as stop:  # argparse: --help, --version
@@ -59,35 +61,59 @@ def entry(argv: Sequence[str] | None = None, *, program: str | None = None) -> N
     sys.exit(code)
 
 
+def _remark() -> None:
+    """Say once that an install has no native core."""
+    from rateproof.core import first_remark
+
+    told = first_remark()
+    if told is not None:
+        say(f"rateproof: {told}")
+
+
 def _serve(arguments: Namespace) -> int:
     from rateproof.enforce.server import ServerSettings, serve
 
     sources = arguments.sources
-    if sources.warning:
-        say(sources.warning)
+    for line in filter(None, (sources.warning, sources.notice)):
+        say(line)
 
     def settings() -> ServerSettings:
         return ServerSettings.told(**sources.read(ServerSettings.check))
 
-    serve(settings(), settings if sources.file else None)
+    told = settings()
+    _remark()
+    serve(told, settings if sources.file else None)
     return 0
 
 
 def _simulate(arguments: Namespace) -> int:
     from rateproof.simulate.client.live import ClientSettings, run_client
 
-    return run_client(ClientSettings.told(**vars(arguments)))
+    settings = ClientSettings.told(**vars(arguments))
+    _remark()
+    return run_client(settings)
 
 
 def _test(arguments: Namespace) -> int:
-    from rateproof.hunt import TestSettings, run_test
-    from rateproof.hunt.report import HtmlReport, JUnitReport, Reporter
+    from rateproof.hunt import TestSettings, run_test, run_tests
+    from rateproof.hunt.report import (
+        GitHubReport,
+        HtmlReport,
+        JUnitReport,
+        Reporter,
+        on_github,
+    )
 
-    settings = TestSettings.told(**vars(arguments))
-    reporters: list[Reporter] = [HtmlReport(settings.out)]
+    tests = [TestSettings.of(run) for run in arguments.runs]
+    _remark()
+    reporters: list[Reporter] = [HtmlReport(tests[0].out)]
     if arguments.junit is not None:
         reporters.append(JUnitReport(arguments.junit))
-    return run_test(settings, reporters)
+    if on_github():
+        reporters.append(GitHubReport())
+    if arguments.notice:
+        say(arguments.notice)
+    return run_test(tests[0], reporters) if len(tests) == 1 else run_tests(tests, reporters)
 
 
 def _check(arguments: Namespace) -> int:
@@ -99,6 +125,8 @@ def _check(arguments: Namespace) -> int:
 def _probe(arguments: Namespace) -> int:
     from rateproof.probe import ProbeSettings, run_probe
 
+    if arguments.notice:
+        say(arguments.notice)
     # It ends as for Ctrl-C.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

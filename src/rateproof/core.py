@@ -5,14 +5,28 @@ without it the native core is used where it was built.
 """
 
 import os
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
+from rateproof import linux
 from rateproof.errors import InvalidArgument, RateproofError
 
-__all__ = ["active_core", "native", "required_native"]
+__all__ = ["INSTALL", "active_core", "first_remark", "lacking", "native", "required_native"]
 
-INSTALL = "`make env` builds it (needs Rust); elsewhere install rateproof anew"
+INSTALL = "`make env` builds it (needs Rust); elsewhere install a wheel of rateproof (`make wheel`)"
 """The remedy where the native core is missing."""
+
+
+def _loaded() -> ModuleType | str:
+    """The native module, or why there is none."""
+    try:
+        return import_module("rateproof._native")
+    except ModuleNotFoundError:
+        return "is not built"
+    except ImportError as error:  # of another machine
+        return f"cannot be loaded here: {error}"
 
 
 def native() -> ModuleType | None:
@@ -20,23 +34,19 @@ def native() -> ModuleType | None:
 
     Raises:
         InvalidArgument: RATEPROOF_CORE is neither `native` nor `python`.
-        RateproofError: RATEPROOF_CORE is `native` and it was not built.
+        RateproofError: RATEPROOF_CORE is `native` and it cannot be had.
     """
     forced = os.environ.get("RATEPROOF_CORE", "")
     if forced not in {"", "native", "python"}:
         raise InvalidArgument(f"RATEPROOF_CORE is {forced!r}", "use 'native' or 'python'")
     if forced == "python":
         return None
-    try:
-        from rateproof import _native
-    except ImportError as error:
-        if forced == "native":
-            raise RateproofError(
-                "RATEPROOF_CORE is 'native', but the native core is not built",
-                INSTALL,
-            ) from error
-        return None
-    return _native
+    found = _loaded()
+    if isinstance(found, ModuleType):
+        return found
+    if forced == "native":
+        raise RateproofError(f"RATEPROOF_CORE is 'native', but the native core {found}", INSTALL)
+    return None
 
 
 def required_native(what: str) -> ModuleType:
@@ -46,10 +56,11 @@ def required_native(what: str) -> ModuleType:
         InvalidArgument: it is not in use; the message begins with `what`.
         RateproofError: as for `native`.
     """
+    linux.required(what)
     module = native()
     if module is None:
-        forced = os.environ.get("RATEPROOF_CORE") == "python"
-        hint = "RATEPROOF_CORE=python forbids it" if forced else INSTALL
+        why = lacking()
+        hint = "RATEPROOF_CORE=python forbids it" if why is None else f"it {why}; {INSTALL}"
         raise InvalidArgument(f"{what} needs the native core", hint)
     return module
 
@@ -57,3 +68,36 @@ def required_native(what: str) -> ModuleType:
 def active_core() -> str:
     """The name of the core in use: `native` or `python`."""
     return "python" if native() is None else "native"
+
+
+def lacking() -> str | None:
+    """What is wrong with the native core, in a few words; None where it is in use or forbidden."""
+    if os.environ.get("RATEPROOF_CORE") == "python":
+        return None
+    found = _loaded()
+    return found if isinstance(found, str) else None
+
+
+def first_remark() -> str | None:
+    """What to say of an install that ended on the plain core; None where there is nothing to say.
+
+    It is given out once: a file in the state folder of the user remembers it for this install.
+    Where no file can be written, it is given out each time.
+    """
+    why = lacking()
+    if why is None:
+        return None
+    from hashlib import sha256
+
+    install = sha256(os.fsencode(__file__)).hexdigest()[:16]
+    with suppress(OSError, RuntimeError):  # the latter: nobody knows where the user's home is
+        place = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+        mark = place / "rateproof" / f"plain-core-{install}"
+        if mark.exists():
+            return None
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    return (
+        f"the native core {why}, so all runs on the plain one: slower, and a limiter counts in one "
+        f"process ({INSTALL})"
+    )

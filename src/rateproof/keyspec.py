@@ -2,7 +2,8 @@
 
 `a|b` takes the first that is present and not empty, `a+b` joins both. One
 notation serves the server, which reads identities, and the load generator,
-which writes them.
+which writes them. `path:2` is the second segment of the path, and `json:user.id` a
+field of the body, which only those read who write it.
 """
 
 import re
@@ -11,12 +12,18 @@ from typing import Self
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["KeySpec", "Part"]
+__all__ = ["PLACES", "KeySpec", "Part"]
 
-_NAMED = ("query", "header", "cookie")
+PLACES = "name one: query:NAME, header:NAME, cookie:NAME, path:2 or json:NAME"
+"""The places that can hold an identity of the client's own."""
+
+_NAMED = ("query", "header", "cookie", "json")
 _BARE = ("ip", "path", "method")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*.^_`~-]+")  # RFC 9110 token, without our "+" and "|"
-_FORM = "ip, path, method, query:NAME, header:NAME or cookie:NAME, joined by + or |"
+_SEGMENT = re.compile(r"[1-9][0-9]?")
+_FORM = (
+    "ip, path, path:2, method, query:NAME, header:NAME, cookie:NAME or json:NAME, joined by + or |"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,12 @@ class Part:
 
     kind: str
     name: str = ""
+
+    def of_path(self, path: str) -> str:
+        """What a path has there: a segment of it, or without a number all of it."""
+        if not self.name:
+            return path
+        return "".join(path.split("/")[int(self.name) :][:1])
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}" if self.name else self.kind
@@ -54,6 +67,25 @@ class KeySpec:
             )
         )
 
+    @classmethod
+    def to_read(cls, text: str) -> Self:
+        """Read the text form of who reads identities and no bodies.
+
+        Raises:
+            InvalidArgument: as `parse`, and a field of a body.
+        """
+        return cls.parse(text).readable()
+
+    def readable(self) -> Self:
+        """It, unless one of its parts lies in a body, which no limiter here reads."""
+        for part in (part for parts in self.alternatives for part in parts):
+            if part.kind == "json":
+                raise InvalidArgument(
+                    f"key {str(part)!r} is for who sends: a limiter reads no bodies",
+                    "query:NAME, header:NAME, cookie:NAME or path:2",
+                )
+        return self
+
     @property
     def writable(self) -> Part:
         """The first part that a client can set to an identity of its own.
@@ -63,11 +95,11 @@ class KeySpec:
         """
         for alternative in self.alternatives:
             for part in alternative:
-                if part.kind in _NAMED:
+                if part.name:
                     return part
         raise InvalidArgument(
             f"key {str(self)!r} has no place for an identity",
-            "name one: query:NAME, header:NAME or cookie:NAME",
+            PLACES,
         )
 
     def __str__(self) -> str:
@@ -78,6 +110,6 @@ def _parse_part(part: str, text: str) -> Part:
     kind, colon, name = part.partition(":")
     if kind in _BARE and not colon:
         return Part(kind)
-    if kind in _NAMED and _NAME.fullmatch(name):
+    if (kind in _NAMED and _NAME.fullmatch(name)) or (kind == "path" and _SEGMENT.fullmatch(name)):
         return Part(kind, name)
     raise InvalidArgument(f"{part!r} in key {text!r} is not a place in a request", _FORM)

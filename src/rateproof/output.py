@@ -23,13 +23,14 @@ _COLOURS: Final = {
     "violated": _RED,
     "crashed": _RED,
     "error": _RED,
+    "unreachable": _RED,
     "consistent": _GREEN,
     "inconclusive": _AMBER,
     "not tested": _AMBER,
     "warning": _AMBER,
 }
 _WORDS: Final = re.compile(
-    rf"^((?:iteration \d+: |rateproof: | *verdict +)?)({'|'.join(_COLOURS)})\b",
+    rf"^((?:iteration \d+: |endpoint [\w.-]+: |rateproof: | *verdict +)?)({'|'.join(_COLOURS)})\b",
     re.MULTILINE | re.IGNORECASE,
 )
 _COMMAND: Final = re.compile(r" *(command|repeat) ")

@@ -266,7 +266,7 @@ MISTAKES = {
     "": "rateproof.errors.Unreachable: nothing listens at http://127.0.0.1:",
     ", body='\\ud800'": "rateproof.errors.InvalidArgument: body: no text",
     ", timeout='soon'": "rateproof.errors.InvalidArgument: timeout: 'soon' is not a duration",
-    ", header='x'": "TypeError: assert_holds has no option 'header'",
+    ", header='x'": "TypeError: the fixture has no option 'header'",
 }
 
 

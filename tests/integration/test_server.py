@@ -132,7 +132,7 @@ def test_without_the_native_core_one_worker_counts_and_the_banner_says_what_that
     server = start(PYTHON, "--policy", "7 per 9s", "--json")
     warning, banner = server.said
     assert "a restart forgives" in warning
-    assert "native core: `make env` builds it (needs Rust)" in warning
+    assert "without the native core" in warning
     assert "(python core): 7 per 9s" in banner
     assert ", 1 worker, " in banner
     assert '"store": "memory://"' in server.stop()[2]

@@ -38,6 +38,7 @@ from rateproof.simulate.programs.arrivals import Uniform
 from rateproof.simulate.programs.program import Reply
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
+from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import native, threads
 from tests.samples import quick_first
 
@@ -317,6 +318,8 @@ def test_repeated_tries_are_numbered_alike(server: Server, transport: Run) -> No
             },
         ),
         (Part("query", "id"), {"body": b"x", "headers": (("X-Latin", "caf\xe9"), ("Empty", ""))}),
+        (Part("path", "1"), {"method": "POST"}),
+        (Part("json", "user.id"), {"method": "POST", "body": b'{"a": [1], "user": {"id": 2}}'}),
     ],
 )
 def test_the_same_bytes_go_onto_the_wire(
@@ -330,6 +333,32 @@ def test_the_same_bytes_go_onto_the_wire(
     assert server.texts == {identity: template.fill(identity) for identity in server.texts}
     if options.get("method") == "HEAD":  # whose answers say a length and have no body
         assert set(log.column("error")) <= {None, "protocol"}
+
+
+@pytest.mark.parametrize(
+    "key", [Part("header", "Authorization"), Part("json", "user"), Part("path", "1")]
+)
+def test_keys_of_a_file_go_onto_the_wire_and_their_digests_into_the_log(
+    server: Server, transport: Run, key: Part
+) -> None:
+    """Keys of any length; who changes its identity goes round those that nobody has alone."""
+    keys = tuple(b"c-%016x" % n + b"?" * n for n in range(5))
+    tokens = Tokens(keys, own=2)
+    groups = Group(Constant(30 * MS), 2), Group(Sybil(2, Every(10 * MS)), 1)
+    wanted = scenario(
+        server, *groups, key=key, tokens=tokens, method="POST", max_requests=40, max_rate=200
+    )
+    log = transport(wanted, control=Control())
+    template, names = wanted.template(), tokens.names(wanted.written)
+    whole = {k[:18]: template.fill(w) for k, w in zip(keys, wanted.written, strict=True)}
+    assert server.texts == whole
+    answered = Counter(
+        name
+        for name, status in zip(log.column("key"), log.column("status"), strict=True)
+        if status is not None
+    )
+    assert answered == {name: server.seen[k[:18]] for name, k in zip(names, keys, strict=True)}
+    assert log.metadata["scenario"]["own_keys"] == [name.decode() for name in names[:2]]
 
 
 SAID: dict[str, tuple[float | None, int | None, float | None]] = {

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from rateproof.options.arguments import parse
 
 PAGE = Path(__file__).parents[2] / "docs" / "hunt" / "pipelines.md"
 TEXT = PAGE.read_text()
+WHEELS = PAGE.parents[2] / "examples/pipelines/wheels.yml"
 
 
 def blocks(language):
@@ -33,6 +36,53 @@ def scripts():
         yield from (step["run"] for step in job["steps"] if "run" in step)
     for job in gitlab.values():
         yield from job["script"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "recipe"),
+    [
+        ("vendor.github-workflows", lambda: blocks("yaml")[0]),
+        ("vendor.gitlab-ci", lambda: blocks("yaml")[1]),
+        ("vendor.github-workflows", WHEELS.read_text),
+    ],
+    ids=["GitHub", "GitLab", "wheels"],
+)
+def test_the_recipes_are_what_their_schemas_accept(schema, recipe, tmp_path):
+    """The schemas come with the checker: nothing is asked of the network."""
+    text = recipe()
+    assert not complaints(schema, tmp_path, text)
+    spoilt = text.replace("script:", "scrip:").replace("runs-on:", "runs_on:")
+    assert complaints(schema, tmp_path, spoilt)
+
+
+def complaints(schema, folder, text):
+    file = folder / "recipe.yml"
+    file.write_text(text)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    return done.stdout if done.returncode else ""
+
+
+def test_they_install_a_wheel_that_the_user_names_and_keep_what_pip_downloads():
+    github, gitlab = map(yaml.safe_load, blocks("yaml"))
+    (job,), (other,) = github["jobs"].values(), gitlab.values()
+    installs = [line for line in scripts() if line.startswith("pip ")]
+    assert len(installs) == 2
+    for install in installs:
+        assert '"$RATEPROOF_WHEEL" "rateproof[load,report]"' in install
+    assert "RATEPROOF_WHEEL" in github["env"]
+    assert "RATEPROOF_WHEEL" in other["variables"]
+    assert [s["with"]["cache"] for s in job["steps"] if "setup-python" in s.get("uses", "")] == [
+        "pip"
+    ]
+    assert other["variables"]["PIP_CACHE_DIR"].endswith(other["cache"]["paths"][0])
+
+
+def test_what_nobody_has_run_says_so():
+    assert "Nobody has run them" in TEXT
+    assert "that nobody\nhas run" in TEXT
+    assert WHEELS.read_text().startswith("# NOT RUN")
 
 
 def test_there_are_commands_to_look_at():

@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,13 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = rateproof.Limeter
 
 
-def test_the_version_is_that_of_the_project():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert rateproof.__version__ == project["version"]
+def test_the_version_is_written_once_and_all_else_derives_from_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "rateproof.__version__"}
+    assert rateproof.__version__ == version("rateproof"), "`make env` installs anew"
+    crates = tomllib.loads((ROOT / "rust/Cargo.toml").read_text())["workspace"]
+    assert "version" not in crates["package"], "no crate of ours has one that anybody sees"
 
 
 def test_importing_loads_no_other_module_of_the_package():

@@ -24,7 +24,7 @@ impl Algorithm {
 
 /// Refuses a window that rounding would make noticeably longer.
 fn check(quota: &Quota) -> Result<(), Error> {
-    let (figures, window_ns) = (Figures::of(quota), quota.window_ns);
+    let (figures, window_ns) = (quota.figures(), quota.window_ns);
     let unit_ns = 1 << unit_bits(&figures);
     if unit_ns <= 2 || unit_ns * PRECISION <= window_ns {
         return Ok(());

@@ -1,7 +1,6 @@
 //! The two ways in which the slots of a table are kept, and what a rule works with.
 
 use crate::answer::Survey;
-use crate::quota::Quota;
 
 /// Bits of a word that hold the state of a [`Rule`].
 pub(crate) const STATE_BITS: u32 = 63;
@@ -37,19 +36,4 @@ pub(crate) struct Figures {
     /// Time in which the burst comes back.
     pub(crate) burst_ns: u64,
     pub(crate) kernel: Kernel,
-}
-
-impl Figures {
-    /// Of a quota that was checked.
-    pub(crate) fn of(quota: &Quota) -> Self {
-        let token_ns = quota.window_ns.div_ceil(quota.limit);
-        Self {
-            limit: quota.limit,
-            window_ns: quota.window_ns,
-            bits: u64::BITS - quota.limit.leading_zeros(),
-            token_ns,
-            burst_ns: quota.burst.wrapping_mul(token_ns),
-            kernel: quota.algorithm.0.kernel,
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::clock::MAX_WINDOW_NS;
 use crate::error::Error;
-use crate::kernel::Kernel;
+use crate::kernel::{Figures, Kernel};
 
 /// The largest limit of the algorithms that only count.
 pub const MAX_LIMIT: u64 = 1_000_000_000;
@@ -82,6 +82,19 @@ impl Quota {
             format!("burst is {} with {}", self.burst, self.algorithm.name()),
             "the limit: it has no burst of its own",
         ))
+    }
+
+    /// What follows from it, once it was checked.
+    pub(crate) fn figures(&self) -> Figures {
+        let token_ns = self.window_ns.div_ceil(self.limit);
+        Figures {
+            limit: self.limit,
+            window_ns: self.window_ns,
+            bits: u64::BITS - self.limit.leading_zeros(),
+            token_ns,
+            burst_ns: self.burst.wrapping_mul(token_ns),
+            kernel: self.algorithm.0.kernel,
+        }
     }
 }
 

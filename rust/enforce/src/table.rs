@@ -64,7 +64,7 @@ impl Table {
             backing,
             life: Life::default(),
             shape,
-            figures: Figures::of(&shape.quota),
+            figures: shape.quota.figures(),
             seed,
             seen_until: atomic::AtomicU64::new(seen_until),
             successor: Successor::none(),

@@ -1,8 +1,9 @@
 //! Whether a search would find nothing against a key, and what it would spend on that.
 
+use crate::families::Clearance;
 use crate::feasible::{Answer, feasible};
 use crate::gaps::{Bounds, Stair};
-use crate::report::{Clearance, Model};
+use crate::report::Model;
 use crate::seen::Seen;
 
 /// What a first search may spend on each job: as `rateproof.prove.over_admission.breach` allows it.

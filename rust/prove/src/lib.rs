@@ -22,7 +22,7 @@ mod seen;
 mod together;
 mod windows;
 
-pub use families::{Family, Search, family};
+pub use families::{Clearance, Family, Search, family};
 pub use feasible::{Answer, feasible};
 pub use fullness::Full;
 pub use gaps::{MAX_POSITIONS, Stair};
@@ -31,6 +31,6 @@ pub use leaders::{Leader, Leaders};
 pub use orders::{Episode, Log, explain};
 pub use pressure::Pressure;
 pub use promises::{Broken, Promises, Said, Terms, Told};
-pub use report::{Clearance, Model, Rejections, Report, Rules, Suspect};
+pub use report::{Model, Rejections, Report, Rules, Suspect};
 pub use screen::screen;
 pub use seen::{Kind, Row, Seen};

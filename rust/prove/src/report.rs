@@ -1,6 +1,6 @@
 //! What is asked of every key of a log, and what is said of it.
 
-use crate::families::Family;
+use crate::families::{Clearance, Family};
 use crate::fullness::Full;
 use crate::gaps::Stair;
 use crate::leaders::Leaders;
@@ -47,9 +47,6 @@ pub struct Rules {
     /// True if over-admission is asked for.
     pub over: bool,
 }
-
-/// The price of a search that finds nothing; None where it has to be made.
-pub type Clearance = Option<u64>;
 
 /// A key that a search has to look at, or would spend something on.
 #[derive(Clone, Debug, PartialEq, Eq)]

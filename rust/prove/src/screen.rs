@@ -8,12 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::clearance::{clearance, in_turn};
+use crate::families::Clearance;
 use crate::fullness::{Full, Taken, any_wrong};
 use crate::gaps::Stair;
 use crate::groups::{Chunk, Counts, Groups};
 use crate::leaders::Leader;
 use crate::pressure::{Asked, Pressure};
-use crate::report::{Clearance, Rejections, Report, Rules, Suspect};
+use crate::report::{Rejections, Report, Rules, Suspect};
 use crate::seen::{NEVER, Seen, in_order};
 use crate::together::{Requests, explained};
 use crate::windows::tightest_nest;

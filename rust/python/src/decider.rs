@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use rateproof_enforce::{self as core, Answer, Answers, Ruling};
 
+use crate::ask::Ask;
 use crate::counters::Counters;
 use crate::decision::{Decision, Reason};
 use crate::denials::{Denials, Memory};
@@ -27,30 +28,6 @@ const FULL: usize = 3;
 const ERROR: usize = 4;
 const SHADOW: usize = 5;
 const CACHED: usize = 7;
-
-/// A hit is counted, in the quota and in the counters; a peek is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    Hit,
-    Peek,
-}
-
-impl Ask {
-    /// Asks tables; `None` for want of the lock.
-    pub fn of(
-        self,
-        tables: &[&core::Table],
-        key: &[u8],
-        cost: u64,
-        now_ns: Option<u64>,
-        patience: Duration,
-    ) -> Result<Option<Ruling>, core::Error> {
-        match self {
-            Self::Hit => core::hit_all(tables, key, cost, now_ns, patience),
-            Self::Peek => core::peek_all(tables, key, cost, now_ns, patience),
-        }
-    }
-}
 
 /// What can be asked without Python.
 enum Source {

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_enforce as core;
 
-use crate::decider::Ask;
+use crate::ask::Ask;
 use crate::errors::raise;
 
 /// (admitted, full, remaining, retry_after_ns, reset_after_ns)

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod ask;
 mod counters;
 mod decider;
 mod decision;
@@ -22,7 +23,6 @@ mod wsgi_key;
 
 #[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     counters::register(module)?;
     decider::register(module)?;
     decision::register(module)?;

@@ -13,7 +13,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple};
 
-use crate::decider::{Ask, Decider};
+use crate::ask::Ask;
+use crate::decider::Decider;
 use crate::decision::Decision;
 use crate::held::Held;
 

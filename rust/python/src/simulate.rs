@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rateproof_simulate::audit::Audit;
 use rateproof_simulate::engine;
-use rateproof_simulate::identity::identity_of;
+use rateproof_simulate::identity::{Tokens, identity_of};
 use rateproof_simulate::outcome::{ErrorKind, Outcome};
 use rateproof_simulate::program::{Code, Program};
 use rateproof_simulate::rows::Row;
@@ -26,6 +26,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Certificate authorities (None: the system's), whether to go without proof, the server's name.
 type Tls = (Option<PathBuf>, bool, String);
+
+/// Values, how many of them one client alone has, clients, salt.
+type Given = (Vec<Vec<u8>>, u32, u32, Vec<u8>);
 
 type OfRow = fn(&Row) -> i64;
 
@@ -58,6 +61,12 @@ fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
         groups: groups.collect::<PyResult<_>>()?,
         seed: told(run, "seed")?,
         namespace: told(run, "namespace")?,
+        tokens: told::<Option<Given>>(run, "tokens")?.map(|(values, own, clients, salt)| Tokens {
+            values,
+            own,
+            clients,
+            salt,
+        }),
         duration_ns: told::<Option<i64>>(run, "duration_ns")?.unwrap_or(i64::MAX),
         max_requests: told::<Option<i64>>(run, "max_requests")?.unwrap_or(i64::MAX),
         timeout_ns: told(run, "timeout_ns")?,
@@ -121,7 +130,7 @@ impl Engine {
         let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
         let engine = &self.engine;
         let rows = py.detach(|| engine.read(timeout));
-        rows.map(|rows| table(py, &rows, &engine.shared.settings.namespace))
+        rows.map(|rows| table(py, &rows, &engine.shared.settings))
             .transpose()
     }
 
@@ -144,7 +153,7 @@ fn failed(py: Python<'_>, error: &std::io::Error) -> PyErr {
 fn table<'py>(
     py: Python<'py>,
     rows: &[Row],
-    namespace: &str,
+    settings: &Settings,
 ) -> PyResult<(usize, Bound<'py, PyDict>)> {
     let table = PyDict::new(py);
     let integers: [(&str, OfRow); 11] = [
@@ -169,8 +178,15 @@ fn table<'py>(
     table.set_item("ratelimit_reset_s", reset)?;
     let (mut places, mut identities) = (HashMap::new(), Vec::new());
     let keys = column(py, rows, |row| {
-        *places.entry((row.client, row.alias)).or_insert_with(|| {
-            let identity = identity_of(namespace, row.client, row.alias);
+        let tokens = settings.tokens.as_ref();
+        let client = tokens.map_or((row.client, row.alias), |tokens| {
+            (tokens.place(row.client, row.alias) as u32, 0)
+        });
+        *places.entry(client).or_insert_with(|| {
+            let identity = tokens.map_or_else(
+                || identity_of(&settings.namespace, row.client, row.alias),
+                |tokens| tokens.name(row.client, row.alias),
+            );
             identities.push(PyBytes::new(py, &identity));
             (identities.len() - 1) as i32
         })

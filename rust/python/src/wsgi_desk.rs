@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString};
 
-use crate::decider::Ask;
+use crate::ask::Ask;
 use crate::decision::Decision;
 use crate::limiter::HotLimiter;
 use crate::wsgi_key::WsgiKey;

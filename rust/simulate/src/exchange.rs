@@ -43,14 +43,23 @@ impl Worker {
         if self.pool.at(place).flight.pieces == 0 {
             self.put_down_piece(place);
         }
-        let (before, head_bytes) = (
-            self.shared.settings.before.len(),
-            self.shared.settings.head_bytes,
-        );
+        let settings = &self.shared.settings;
+        let before = settings.before.len();
+        let mut head_bytes = settings.head_bytes;
         let owner = &mut self.lanes[lane as usize];
-        let identity = owner.identity(&self.shared.settings.namespace);
         let drips = owner.send.over_ns > 0;
-        self.request[before..before + IDENTITY_BYTES].copy_from_slice(&identity);
+        if let Some(tokens) = &settings.tokens {
+            let token = tokens.value(owner.client, owner.send.alias);
+            self.request.truncate(before);
+            self.request.extend_from_slice(token);
+            self.request.extend_from_slice(&settings.after);
+            if before < head_bytes {
+                head_bytes = head_bytes - IDENTITY_BYTES + token.len();
+            }
+        } else {
+            let identity = owner.identity(&settings.namespace);
+            self.request[before..before + IDENTITY_BYTES].copy_from_slice(&identity);
+        }
         let connection = self.pool.at(place);
         let end = match connection.flight.pieces {
             PIECES.. => self.request.len(),
@@ -161,10 +170,12 @@ impl Worker {
 
     /// A request has its answer or never will: the connection is kept or closed, the lane goes on.
     pub(crate) fn finish(&mut self, place: u32, error: ErrorKind, done_ns: i64) {
+        let lane = self.pool.at(place).lane;
+        let request_bytes = self.request_bytes(lane);
         let connection = self.pool.at(place);
-        let (lane, number, mut flight) = (connection.lane, connection.number, connection.flight);
+        let (number, mut flight) = (connection.number, connection.flight);
         let reply = connection.parser.reply().copied();
-        let whole = flight.written >= self.request.len();
+        let whole = flight.written >= request_bytes;
         if !whole {
             // An answer to half a request: only the first byte's instant bounds it.
             flight.sent_ns = flight.begun_ns;
@@ -175,6 +186,16 @@ impl Worker {
             self.forget(place);
         }
         self.record(lane, &flight, number, reply, error, done_ns);
+    }
+
+    /// Length of the whole request of a lane.
+    fn request_bytes(&self, lane: u32) -> usize {
+        let (settings, owner) = (&self.shared.settings, &self.lanes[lane as usize]);
+        let tokens = settings.tokens.as_ref();
+        let identity = tokens.map_or(IDENTITY_BYTES, |tokens| {
+            tokens.value(owner.client, owner.send.alias).len()
+        });
+        settings.before.len() + identity + settings.after.len()
     }
 
     /// Writes the row of a request that is over, and tells its lane.

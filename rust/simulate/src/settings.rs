@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::identity::Tokens;
 use crate::program::Program;
 
 /// Clients of one behaviour.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub seed: u64,
     /// Text that makes the identities unique.
     pub namespace: String,
+    /// What clients send instead, where that was given.
+    pub tokens: Option<Tokens>,
     /// Nothing is sent from this instant of the run on; `i64::MAX`: until stopped.
     pub duration_ns: i64,
     /// Sent in all, at most.
@@ -115,6 +118,7 @@ mod tests {
             groups: vec![group(2, 1), group(2, 3)],
             seed: 0,
             namespace: "run".into(),
+            tokens: None,
             duration_ns: i64::MAX,
             max_requests: i64::MAX,
             timeout_ns: 1,

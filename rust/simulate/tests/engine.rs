@@ -77,6 +77,7 @@ fn settings(addresses: Vec<SocketAddr>, clients: u32, max_connections: usize) ->
         }],
         seed: 7,
         namespace: "run".into(),
+        tokens: None,
         duration_ns: i64::MAX,
         max_requests: i64::MAX,
         timeout_ns: 5_000_000_000,

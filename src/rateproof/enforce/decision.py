@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from rateproof.core import native
 from rateproof.policy import Quota
 
-__all__ = ["Answer", "Decision", "PlainDecision", "QuotaState", "Reason", "Ruling", "decide"]
+__all__ = [
+    "Answer",
+    "Decision",
+    "PlainDecision",
+    "QuotaState",
+    "Reason",
+    "Ruling",
+    "decide",
+    "without_room",
+]
 
 Reason: TypeAlias = Literal["quota", "cached", "local", "full", "error", "shadow", "exempt"]
 """The decider's name: see `Decision`."""
@@ -30,6 +39,13 @@ class Answer(NamedTuple):
     remaining: int
     retry_after_ns: int
     reset_after_ns: int
+
+
+def without_room(wait_ns: int) -> Answer:
+    """The answer of a table without room for the key, until which time it takes."""
+    return Answer(
+        admitted=False, full=True, remaining=0, retry_after_ns=wait_ns, reset_after_ns=wait_ns
+    )
 
 
 class Ruling(NamedTuple):

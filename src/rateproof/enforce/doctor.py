@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from rateproof.core import INSTALL, active_core, native
+from rateproof import linux
+from rateproof.core import INSTALL, active_core, lacking
 from rateproof.enforce.stores.location import directory_of
 from rateproof.output import emit
 
@@ -62,6 +63,7 @@ class Finding(NamedTuple):
 
 def run_doctor(arguments: Namespace) -> int:
     """Print what is found; 0, or 1 if something is wrong."""
+    linux.required("rateproof doctor")
     findings = list(examine())
     for finding in findings:
         if arguments.json:
@@ -86,10 +88,11 @@ def examine() -> Iterator[Finding]:
 
 
 def _core() -> Finding:
+    why = lacking()
+    if why is not None:
+        said = f"python: the native core {why}, so no shm:// and one worker"
+        return Finding("core", "wrong", said, INSTALL)
     forced = os.environ.get("RATEPROOF_CORE")
-    if native() is None and not forced:
-        lacks = "python: the native core is not built, so no shm:// and one worker"
-        return Finding("core", "wrong", lacks, INSTALL)
     why = f"RATEPROOF_CORE={forced}" if forced else "it was built"
     return Finding("core", "ok", f"{active_core()}: {why}")
 
@@ -111,7 +114,7 @@ def _extras() -> Iterator[Finding]:
 
 def _shared_memory() -> Finding:
     folder = directory_of("").parent
-    about = "/dev/shm"  # noqa: S108 - its name
+    about = str(linux.SHARED_MEMORY)
     if str(folder) != about:
         return Finding(
             about, "wrong", f"cannot be written: stores lie in {folder}", "mount a tmpfs"
@@ -126,7 +129,7 @@ def _shared_memory() -> Finding:
 
 def _descriptors() -> Finding:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = len(list(Path("/proc/self/fd").iterdir()))
+    used = linux.descriptors() or 0
     enough = most == resource.RLIM_INFINITY or most - used >= _LEAST_DESCRIPTORS
     said = f"at most {most}; a table takes one, a connection one"
     return (
@@ -143,22 +146,17 @@ def _clock() -> Finding:
         time.monotonic_ns()
     each_ns = (time.perf_counter_ns() - start_ns) // len(reads)
     step_ns = round(time.clock_getres(time.CLOCK_MONOTONIC) * 1e9)
-    source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-    name = source.read_text().strip() if source.is_file() else "unknown"
-    said = f"{name}, in steps of {step_ns} ns, read in {each_ns} ns"
+    said = f"{linux.clocksource()}, in steps of {step_ns} ns, read in {each_ns} ns"
     if each_ns > _SLOWEST_CLOCK_NS or step_ns > 1_000_000:
         return Finding("clock", "wrong", said, "clocksource=tsc, where the machine has it")
     return Finding("clock", "ok", said)
 
 
 def _time_namespace() -> Finding:
-    try:
-        found = Path("/proc/self/ns/time").readlink()
-        lines = Path("/proc/self/timens_offsets").read_text()
-    except OSError:
+    namespace = linux.time_namespace()
+    if namespace is None:
         return Finding("time namespace", "ok", "none")
-    offset = re.search(r"^monotonic\s+(-?\d+)", lines, re.MULTILINE)
-    ahead = int(offset[1]) if offset else 0
+    found, ahead = namespace
     said = f"{found}, its clock {ahead:+} s" if ahead else f"{found}, the machine's own clock"
     return Finding("time namespace", "ok", said)
 

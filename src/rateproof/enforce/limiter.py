@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias, TypeVar
 from rateproof.clock import Clock, SystemClock
 from rateproof.core import native
 from rateproof.enforce.counters import Count
-from rateproof.enforce.decision import Answer, Decision, Reason, Ruling, decide
+from rateproof.enforce.decision import Decision, Reason, Ruling, without_room
+from rateproof.enforce.enforced_policy import EnforcedPolicy, PolicyLike, policy_of
 from rateproof.enforce.room import Room
 from rateproof.enforce.stores import (
     DEFAULT_CAPACITY,
     NETWORK_SCHEMES,
-    Ledger,
     Store,
     Tables,
     distinct_quotas,
     open_store,
 )
 from rateproof.enforce.stores.protocols import at_once
-from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreUnreachable
+from rateproof.errors import InvalidArgument, StoreError, StoreUnreachable
 from rateproof.policy import Policy, Quota
 
 if TYPE_CHECKING or native() is not None:
@@ -38,15 +38,13 @@ else:
         return method
 
 
-__all__ = ["Key", "Limiter", "PolicyLike", "Stats", "policy_of"]
+__all__ = ["Key", "Limiter", "Stats"]
 
 Key: TypeAlias = str | bytes
-PolicyLike: TypeAlias = str | Quota | Policy
 Exempt: TypeAlias = Collection[Key] | Callable[[bytes], bool]
 
 _MAX_NOW_NS = 2**60 - 1
 _MAX_POLICIES = 1024
-_ERROR_WAIT_NS = 1_000_000_000
 _COUNTED: dict[Reason, Count] = {
     "full": Count.FULL,
     "local": Count.ERROR,
@@ -130,7 +128,7 @@ class Limiter(HotLimiter):
         self._shadow = shadow
         self._exempt = exempt if callable(exempt) else frozenset(map(_bytes, exempt)).__contains__
         self._any_exempt = callable(exempt) or bool(exempt)
-        self._plans: dict[PolicyLike, _Plan] = {}
+        self._plans: dict[PolicyLike, EnforcedPolicy] = {}
         local = on_error == "local"
         self._store = open_store(store, capacity, local=local) if isinstance(store, str) else store
         self._counting = self._store if counters is None else open_store(counters)
@@ -310,19 +308,18 @@ class Limiter(HotLimiter):
             count(what)
         return decision
 
-    def _without_place(self, plan: "_Plan", wait_ns: int) -> Decision:
+    def _without_place(self, plan: EnforcedPolicy, wait_ns: int) -> Decision:
         """Decide about a new key that may not have a place, as of a full table."""
-        answer = Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
-        ruling = Ruling(self._skip_full, [answer] * len(plan.order), "full")
+        ruling = Ruling(self._skip_full, [without_room(wait_ns)] * len(plan.order), "full")
         decision = plan.decision(ruling, shadow=self._shadow)
         for what in (*_counts(ruling, decision), Count.FLOOD):
             self._counters.add(what)
         return decision
 
-    def _plan_of(self, policy: PolicyLike | None) -> "_Plan":
+    def _plan_of(self, policy: PolicyLike | None) -> EnforcedPolicy:
         return self._plan if policy is None else self._planned(policy)
 
-    def _planned(self, policy: PolicyLike) -> "_Plan":
+    def _planned(self, policy: PolicyLike) -> EnforcedPolicy:
         # What cannot be hashed is no policy either.
         plan = self._plans.get(policy) if isinstance(policy, Hashable) else None
         if plan is None:
@@ -332,7 +329,9 @@ class Limiter(HotLimiter):
                     f"at most {_MAX_POLICIES}: a policy is for many keys",
                 )
             read = policy_of(policy)
-            plan = self._plans[policy] = _Plan(read, self._store.ledger(distinct_quotas(read)))
+            plan = self._plans[policy] = EnforcedPolicy(
+                read, self._store.ledger(distinct_quotas(read))
+            )
         return plan
 
     def _now_ns(self) -> int | None:
@@ -393,56 +392,6 @@ def check_options(
             f"clock= cannot be used with {store.partition('//')[0]}//",
             "Redis decides by its own clock",
         )
-
-
-class _Plan:
-    """A policy and what the store keeps of it."""
-
-    def __init__(self, policy: Policy, ledger: Ledger) -> None:
-        self.policy = policy
-        self.ledger = ledger
-        self._most = min(quota.burst for quota in policy.quotas)
-        kept = list(ledger.quotas)
-        self.order = [(quota, kept.index(quota)) for quota in policy.quotas]
-
-    def check(self, cost: int) -> None:
-        if not isinstance(cost, int) or isinstance(cost, bool):
-            raise TypeError(f"cost is {type(cost).__name__}, not int")
-        if cost < 1:
-            raise InvalidArgument(f"cost {cost}", "a cost is 1 or more")
-        if cost > self._most:
-            # Python refuses to write out integers of more than 4,300 digits.
-            shown = str(cost) if cost.bit_length() < 10_000 else f"of {cost.bit_length()} bits"
-            raise NeverPossible(
-                f"cost {shown} is above the limit {self._most} of {str(self.policy)!r}",
-                "no wait would let it pass",
-            )
-
-    def decision(self, ruling: Ruling, *, shadow: bool) -> Decision:
-        answers = ((quota, ruling.answers[index]) for quota, index in self.order)
-        if shadow and not ruling.admitted:
-            return decide(True, answers, "shadow")  # noqa: FBT003 - `admitted`
-        return decide(ruling.admitted, answers, ruling.reason)
-
-    def untouched(self, reason: Literal["exempt", "error"], *, admitted: bool) -> Decision:
-        """The answer where no store was asked: all quotas free, or nothing known of them."""
-        wait_ns = 0 if admitted else _ERROR_WAIT_NS
-        answers = [
-            Answer(admitted, False, quota.burst if admitted else 0, wait_ns, wait_ns)  # noqa: FBT003 - `full`
-            for quota in self.policy.quotas
-        ]
-        return decide(admitted, zip(self.policy.quotas, answers, strict=True), reason)
-
-
-def policy_of(policy: PolicyLike) -> Policy:
-    """The policy that is meant."""
-    if isinstance(policy, str):
-        return Policy.parse(policy)
-    if isinstance(policy, Quota):
-        return Policy((policy,))
-    if isinstance(policy, Policy):
-        return policy
-    raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")
 
 
 def _bytes(key: Key) -> bytes:

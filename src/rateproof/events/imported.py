@@ -73,7 +73,7 @@ def identity_of(
 
     def found(part: Part) -> str:
         if part.kind == "path":
-            return parts.path
+            return part.of_path(parts.path)
         if part.kind == "method":
             return method or ""
         value = query.get(part.name) if part.kind == "query" else None

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
-from rateproof.options.declared import JUDGING, LENGTH, OUTPUT, REQUEST, UNDER_TEST, VERBS
+from rateproof.options.declared import JUDGING, REQUEST, UNDER_TEST, VERBS
 from rateproof.simulate.request import shown_header
 
 __all__ = ["command_line", "repeat_command", "started"]
 
 # Told otherwise, only sometimes, or again by whoever repeats it.
-_ELSEWHERE = {"url", "yes", "nemesis", "no_start"}
+_ELSEWHERE = {"url", "yes", "nemesis", "no_start", "config", "endpoint"}
 _HEADER = "--header"
 _SHORT = re.compile("-[^-=dXo]*?H=?")  # other switches may come before it: not what takes the rest
 _SHORTEST = len("--hea")  # argparse takes any beginning that no other option has: not --he(lp)
@@ -79,10 +79,14 @@ def _split(word: str) -> tuple[str, str]:
 
 
 def _shown(header: str) -> str:
+    if header.startswith("@"):
+        return header
     name, colon, value = header.partition(":")
     if not colon:
         return shown_header("", header)
     text = value.strip(" \t")
+    if text.startswith("@") and not text.startswith("@@"):
+        return header
     shown = shown_header(name, text)
     return header if shown == text else f"{name}: {shown}"
 
@@ -98,16 +102,23 @@ def repeat_command(
         iterations: up to the one that is to be repeated, with its nemesis if there was one;
             None: the recipe alone, without a nemesis.
     """
-    words = [*_tester(), settings.target.url, "--policy", str(settings.policy)]
+    words, known = [*_tester(), *settings.known.words], settings.known.values
     groups = VERBS["test"].groups
-    (out,) = (option for option in groups[OUTPUT] if option.name == "out")
-    words += out.words(settings.out)
+    options = {option.name: option for group in groups.values() for option in group}
+    if settings.endpoint is None:
+        words += [settings.target.url, "--policy", str(settings.policy)]
+    else:
+        words += options["policy"].words(settings.policy, known)
+    words += options["out"].words(settings.out, known)
     for option in (*groups[REQUEST], *groups[JUDGING], *groups[UNDER_TEST]):
         if option.name not in _ELSEWHERE:
-            words += option.words(getattr(settings, option.inside))
+            words += option.words(getattr(settings, option.inside), known)
     if iterations is not None and (settings.nemesis or recipe is None):
         words += ["--nemesis", ",".join(settings.nemesis)] if settings.nemesis else []
-        (outer,) = (option for option in groups[LENGTH] if option.name == "outer_time")
-        words += outer.words(settings.outer_time_ns)  # which iterations there are depends on it
+        # Which iterations there are depends on it.
+        words += options["outer_time"].words(settings.outer_time_ns, known)
         words += ["--seed", str(settings.seed), "--iterations", str(iterations)]
+    else:
+        words += ["--nemesis", "none"] if known["nemesis"] != "none" else []
+        words += ["--iterations", "1"] if known["iterations"] else []
     return words if recipe is None else words + recipe.options()

@@ -179,7 +179,7 @@ def run_iteration(
     accepts = True if stopped else scenario.target.accepts()
     if accepts is False and watch is None and up:
         crashes.append(Crash(elapsed_s, "server stopped answering"))
-    log.metadata |= {"iteration": draw.iteration, "fresh_keys": True}
+    log.metadata["iteration"] = draw.iteration
     if deeds:
         log.metadata["nemesis"] = [deed.to_json() for deed in deeds]
     verdict = rig.judge(log)

@@ -24,10 +24,13 @@ _MOST_SPREAD_NS = 60 * SECOND_NS
 LATE = "the phase of the schedule lies beyond --shrink-time: it begins at once"
 
 
-def scheduled(recipe: Recipe, number: int, settings: TestSettings) -> tuple[Draw, Phase | None]:
-    """An iteration that runs a recipe on fresh clients, begun over the window's phases."""
+def scheduled(
+    recipe: Recipe, number: int, settings: TestSettings, most: int | None = None
+) -> tuple[Draw, Phase | None]:
+    """An iteration that runs a recipe on fresh clients, `most` at most, begun over the window's phases."""
     spread_ns = min(settings.policy.quotas[0].window_ns, _MOST_SPREAD_NS)
-    bench = Bench.of([recipe], CONFIRMATIONS, spread_ns=spread_ns, max_rate=settings.max_rate)
+    rate = settings.max_rate
+    bench = Bench.of([recipe], CONFIRMATIONS, spread_ns=spread_ns, max_rate=rate, most=most)
     drawn = Draw(
         seed=settings.seed,
         iteration=number,

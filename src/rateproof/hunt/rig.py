@@ -5,23 +5,27 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from rateproof.events import EventLog
-from rateproof.hunt.recipe import Phase
+from rateproof.hunt.keyring import Keyring
+from rateproof.hunt.recipe import Crowd, Phase
 from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.settings import TestSettings
 from rateproof.output import say
 from rateproof.prove import Verdict, judge
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
 from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
-from rateproof.units import SECOND_NS
+from rateproof.units import SECOND_NS, counted
 
 __all__ = ["Rig", "alone", "keys_of", "rows_of"]
 
 
-_SHARED = ("clock", "admitted_statuses")
+_SHARED = ("clock", "admitted_statuses", "fresh_keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Rig:
     """The target and the means to test it.
 
     `stop` ends early whatever goes on, `child` is the server where it is ours to look after,
-    and `sent` counts all requests.
+    and `sent` counts all requests. `keyring` has the keys of a file, where identities are
+    not invented.
     """
 
     settings: TestSettings
@@ -37,6 +42,12 @@ class Rig:
     stop: threading.Event
     child: ChildServer | None = None
     sent: Counter[str] = field(default_factory=Counter)
+    keyring: Keyring | None = None
+
+    @property
+    def most_clients(self) -> int | None:
+        """The clients that a run can have; None: any number."""
+        return None if self.keyring is None else self.keyring.left
 
     def scenario(
         self,
@@ -46,13 +57,48 @@ class Rig:
         seed: int | None = None,
         phase: Phase | None = None,
     ) -> Scenario:
-        """Make a scenario: who sends, for how long, and its phase in windows from the epoch."""
+        """Make a scenario: who sends, for how long, and its phase in windows from the epoch.
+
+        Keys of a file are waited for, and a crowd for which none is left stays away. Where
+        there are too few for the clients that follow a schedule, the test ends.
+        """
+        tokens = None
+        if self.keyring is not None:
+            groups, tokens = self._with_keys(self.keyring, groups)
         return self.settings.scenario(
             groups,
+            tokens=tokens,
             seed=self.settings.seed if seed is None else seed,
             duration_ns=duration_ns,
             start_ns=None if phase is None else phase.next_ns(),
         )
+
+    def _with_keys(
+        self, keyring: Keyring, groups: tuple[Group, ...]
+    ) -> tuple[tuple[Group, ...], Tokens]:
+        leading = list(takewhile(lambda group: isinstance(group.behaviour, Schedule), groups))
+        own = sum(group.clients for group in leading)
+        crowd = groups[len(leading) :]
+        others = sum(
+            group.clients * group.behaviour.identities
+            for group in crowd
+            if isinstance(group.behaviour, Crowd)
+        )
+        more = sum(group.clients for group in crowd if not isinstance(group.behaviour, Crowd))
+        wait_ns = keyring.wait_ns(min(own + others, max(own, keyring.left)))
+        if wait_ns is None:
+            if not self.stop.is_set():
+                say(f"{keyring}: too few are left for {counted(own, 'client')}; the test ends")
+            self.stop.set()
+            keyring.spent = True
+            return groups, Tokens(keyring.keys.keys, own)
+        if wait_ns > SECOND_NS:
+            say(f"waiting {wait_ns / SECOND_NS:.0f} s: until then its keys may have been used")
+        self.stop.wait(wait_ns / SECOND_NS)
+        tokens = keyring.take(own, others, more)
+        spare = len(tokens.keys) - own
+        kept = [group for group in crowd if spare and (isinstance(group.behaviour, Crowd) or more)]
+        return (*leading, *kept), tokens
 
     def send(
         self, scenario: Scenario, observe: Callable[[EventLog], None] | None = None
@@ -76,6 +122,10 @@ class Rig:
                 observe(part)
 
         log = self.transport(scenario, control=Control(self.stop), observe=count)
+        keyring = self.keyring
+        if keyring is not None and scenario.tokens is not None:
+            keyring.give_back(scenario.tokens.names(scenario.written), log)
+        log.metadata["fresh_keys"] = keyring is None or keyring.fresh
         log.metadata["admitted_statuses"] = sorted(self.settings.admitted_statuses or ())
         return log
 
@@ -94,8 +144,10 @@ class Rig:
 
 def keys_of(log: EventLog, count: int) -> list[bytes]:
     """The identities of the first clients of the run that a log is of."""
-    namespace = log.metadata["scenario"]["namespace"]
-    return [identity_of(namespace, number) for number in range(count)]
+    scenario = log.metadata["scenario"]
+    if "own_keys" in scenario:
+        return [name.encode() for name in scenario["own_keys"][:count]]
+    return [identity_of(scenario["namespace"], number) for number in range(count)]
 
 
 def rows_of(log: EventLog, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
@@ -114,7 +166,7 @@ def alone(log: EventLog, clients: int) -> list[EventLog]:
     """Split off a log for each of the first clients, as if there had been no other."""
     logs = []
     for rows in rows_of(log, keys_of(log, clients)).values():
-        own = EventLog({"fresh_keys": True} | {name: log.metadata.get(name) for name in _SHARED})
+        own = EventLog({name: log.metadata.get(name) for name in _SHARED})
         own.extend(log[row] for row in rows)
         logs.append(own)
     return logs

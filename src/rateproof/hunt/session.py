@@ -15,13 +15,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, RateproofError, Unreachable
 from rateproof.events import listed, open_log_writer, parquet
-from rateproof.hunt.exploration.attacks import Attack
-from rateproof.hunt.exploration.draw import SCHEDULE, Draw, book_length, delayed, draw, filling
-from rateproof.hunt.exploration.forgetting import Forgetting
+from rateproof.hunt.exploration.attacks import FAMILIES, Attack
+from rateproof.hunt.exploration.draw import (
+    SCHEDULE,
+    Draw,
+    book_length,
+    continued,
+    delayed,
+    draw,
+    filling,
+)
+from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.iteration import Iteration, run_iteration
+from rateproof.hunt.keyring import Keyring, idle_ns
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.reporter import Reporter
@@ -34,7 +44,7 @@ from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.shrinking.crashes import shrunk_crash
-from rateproof.hunt.shrinking.reproduction import CRASH, Reproduction
+from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, CRASH, Reproduction
 from rateproof.hunt.shrinking.violations import shrunk_violations
 from rateproof.hunt.signals import NO_VERDICT, Signals
 from rateproof.hunt.worst.search import Worst, find_worst
@@ -42,10 +52,11 @@ from rateproof.output import columns, progress, say
 from rateproof.policy import Quota
 from rateproof.prove import CONSISTENT, OVER_ADMISSION, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
+from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import default_name, named
-from rateproof.units import SECOND_NS, format_duration
+from rateproof.units import SECOND_NS, counted, format_duration
 
-__all__ = ["Hunt", "run_test"]
+__all__ = ["Hunt", "rigged", "run_test", "subject_of", "tested"]
 
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
 
@@ -75,16 +86,27 @@ def run_test(
             the first verdict; or it was stopped before a server that it starts listened.
         Unreachable: nothing listens at the target and no server can be started there.
     """
-    transport = named(settings.transport or default_name())
     signals = Signals(stop or threading.Event())
-    rig = Rig(settings, transport, signals.stop)
-    first, _ = _drawn(settings, 1)
-    rig.scenario(first.groups, first.duration_ns)  # refuses what no iteration could have
+    return tested(settings, reporters, signals, handled=stop is None).exit_code
+
+
+def tested(
+    settings: TestSettings, reporters: Sequence[Reporter], signals: Signals, *, handled: bool
+) -> Totals:
+    """The totals of a test: see `run_test`.
+
+    Args:
+        settings: what to test, and how.
+        reporters: what hears of it.
+        signals: end it.
+        handled: it has the signals of the process handled meanwhile.
+    """
+    rig = rigged(settings, signals.stop)
     with SummaryFile(settings.out) as summary, ExitStack() as stack:
         if not allow_target(settings.target, yes=settings.yes):
-            return Totals().exit_code
+            return Totals()
         settings = replace(settings, max_rate=allowed_rate(settings.target, settings.max_rate))
-        if stop is None:
+        if handled:
             stack.enter_context(signals.handled())
         totals = Totals(settings.claims, allow_untested=settings.allow_untested)
         try:
@@ -93,14 +115,14 @@ def run_test(
                 stack.push(child)
                 child.start(signals.stop)
         except RateproofError:  # who reads a report only is to know
-            with _reported(reporters, _subject(settings), totals):
+            with _reported(reporters, subject_of(settings), totals):
                 raise
         ours = child is not None and settings.start is None
         settings = replace(settings, own=ours)  # and whoever repeats it has one of ours too
         reporters = [summary, *reporters, Console(json=settings.json, verbose=settings.verbose)]
         hunt = Hunt(replace(rig, settings=settings, child=child))
-        stack.enter_context(_reported(reporters, _subject(settings), totals))
-        if stop is None and _is_endless(settings) and columns(sys.stderr) is not None:
+        stack.enter_context(_reported(reporters, subject_of(settings), totals))
+        if handled and settings.is_endless and columns(sys.stderr) is not None:
             say("it goes on until you stop it: Ctrl-C ends it with the totals")
         if settings.duration_ns is not None:
             timer = threading.Timer(settings.duration_ns / SECOND_NS, signals.stop.set)
@@ -108,7 +130,20 @@ def run_test(
             timer.start()
         with _verdict_so_far(signals, totals):
             _iterate_until_done(hunt, signals, reporters, totals)
-    return totals.exit_code
+    return totals
+
+
+def rigged(settings: TestSettings, stop: threading.Event) -> Rig:
+    """The rig of a test.
+
+    Raises:
+        InvalidArgument: a value that no iteration could be run with.
+    """
+    transport = named(settings.transport or default_name())
+    first, _ = _drawn(settings, 1)
+    given = settings.keys and Tokens(settings.keys.keys)
+    settings.scenario(first.groups, duration_ns=first.duration_ns, tokens=given)
+    return Rig(settings, transport, stop, keyring=_keyring(settings))
 
 
 class Hunt:
@@ -121,6 +156,8 @@ class Hunt:
         self._leads = Leads()
         self.forgetting = Forgetting()
         self._known = False
+        self._draws = 0
+        self._last: Draw | None = None
         self._shrunk: set[str] = set()
         self._told: set[str] = set()
         self._recipes: list[Recipe] = []
@@ -134,7 +171,7 @@ class Hunt:
             Unreachable: the server that was started ended, and had never answered anything.
         """
         rig, settings = self.rig, self.rig.settings
-        drawn, phase = _drawn(settings, number, self._leads.best(), self.forgetting.next)
+        drawn, phase = self._next(number)
         timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
         if not timely:
             say(LATE)
@@ -164,6 +201,29 @@ class Hunt:
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         self.forgetting.learn(drawn.attacks, iteration.log)
         return iteration
+
+    def _next(self, number: int) -> tuple[Draw, Phase | None]:
+        """Choose the traffic: first what the last iteration had too few keys for."""
+        rig, last, phase = self.rig, self._last, None
+        if last is not None and last.left:
+            drawn = continued(last, number, rig.most_clients)
+        else:
+            self._draws += 1
+            lead, others = self._leads.best(), self.forgetting.next
+            drawn, phase = _drawn(rig.settings, self._draws, lead, others, keys=rig.most_clients)
+            drawn = replace(drawn, iteration=number)
+        self._last = drawn
+        return drawn, phase
+
+    @property
+    def left(self) -> tuple[Attack, ...]:
+        """Attacks of the last draw that there were too few keys for."""
+        return () if self._last is None else self._last.left
+
+    @property
+    def done(self) -> bool:
+        """True after the last iteration."""
+        return self._draws == self.most and not self.left
 
     def _ends_unasked(self) -> bool:
         """Tell if the server that was started again ends without a request, too: that is no crash."""
@@ -246,7 +306,8 @@ def _iterate_until_done(
     hunt: Hunt, signals: Signals, reporters: Sequence[Reporter], totals: Totals
 ) -> None:
     settings, stop = hunt.rig.settings, hunt.rig.stop
-    prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"  # no run overwrites another's
+    of = f"_{settings.endpoint}" if settings.endpoint else ""
+    prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}{of}"  # no run overwrites another's
     suffix = "parquet" if parquet.available() else "jsonl"
     consistent: deque[Path] = deque()
     for number in itertools.count(1):
@@ -256,6 +317,7 @@ def _iterate_until_done(
             totals.add(iteration)
             totals.other_clients = hunt.forgetting.reached
             totals.tried_others = hunt.forgetting.tried
+            totals.keys = _told_keys(hunt)
             for reporter in reporters:
                 reporter.add(iteration, path)
             _write_log(path, iteration)
@@ -272,12 +334,30 @@ def _iterate_until_done(
             for reporter in reporters:
                 reporter.found(worst, number)
         failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
-        if stop.is_set() or failed or number == hunt.most:
+        if stop.is_set() or failed or hunt.done:
             return
 
 
-def _is_endless(settings: TestSettings) -> bool:
-    return not (settings.iterations or settings.duration_ns or settings.max_requests)
+def _told_keys(hunt: Hunt) -> str:
+    """Say how keys of a file were used, and what was not tried for lack of them."""
+    keyring = hunt.rig.keyring
+    if keyring is None:
+        return ""
+    missed = list(dict.fromkeys(FAMILIES[each.family].words for each in hunt.left))
+    all_keys = len(keyring.keys.keys)
+    if all_keys < CONFIRMATIONS:
+        missed.append(f"schedules with more than {counted(all_keys, 'client')}")
+    if all_keys < 2 * FIRST_OTHERS:
+        missed.append(f"more than {all_keys // 2} other clients between two bursts")
+    return keyring.told + (f"; not tried with so few: {', '.join(missed)}" if missed else "")
+
+
+def _keyring(settings: TestSettings) -> Keyring | None:
+    if settings.keys is None:
+        return None
+    tolerance = Tolerance(settings.tolerance_ppm, settings.granularity_ns)
+    idle = idle_ns(settings.policy, tolerance, denied_count=settings.denied_count)
+    return Keyring(settings.keys, idle)
 
 
 def _outer(settings: TestSettings) -> list[Attack]:
@@ -295,15 +375,20 @@ def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
 
 
 def _drawn(
-    settings: TestSettings, number: int, lead: Lead | None = None, others: int | None = None
+    settings: TestSettings,
+    number: int,
+    lead: Lead | None = None,
+    others: int | None = None,
+    *,
+    keys: int | None = None,
 ) -> tuple[Draw, Phase | None]:
     """Choose the traffic of an iteration, and its phase in windows from the epoch."""
     if settings.recipe is not None:
-        return scheduled(settings.recipe, number, settings)
+        return scheduled(settings.recipe, number, settings, keys)
     outer = _outer(settings)
     book = min(settings.iterations or number, book_length(settings.policy))
     if book < number <= book + len(outer):
-        return filling(settings.seed, number, outer[number - book - 1]), None
+        return filling(settings.seed, number, outer[number - book - 1], keys), None
     drawn = draw(
         settings.seed,
         number,
@@ -311,6 +396,7 @@ def _drawn(
         lead=lead,
         others=others,
         max_rate=settings.max_rate,
+        keys=keys,
     )
     if settings.nemesis:
         quota = settings.policy.quotas[0]
@@ -333,7 +419,8 @@ def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
     return plan(drawn.seed, drawn.iteration, duration_ns, quota.window_ns, settings.nemesis)
 
 
-def _subject(settings: TestSettings) -> Subject:
+def subject_of(settings: TestSettings) -> Subject:
+    """The facts that reports of a test begin with."""
     shown = {
         "Claims": ", ".join(sorted(settings.claims)),
         "Tolerance": f"{settings.tolerance_ppm} ppm",
@@ -352,6 +439,7 @@ def _subject(settings: TestSettings) -> Subject:
         policy=str(settings.policy),
         key=str(settings.key),
         seed=settings.seed,
+        endpoint=settings.endpoint,
         own=settings.own,
         settings={name: value for name, value in shown.items() if value},
     )

@@ -1,14 +1,16 @@
 """Settings of a test."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from rateproof.errors import InvalidArgument
+from rateproof.errors import InvalidArgument, told_by
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.server.nemesis import parse_deeds
 from rateproof.options.declared import DEFAULT_URL, VERBS
+from rateproof.options.sources import Known, Run
 from rateproof.policy import Policy
 from rateproof.prove.terms import CLAIM_SETS
 from rateproof.simulate.behaviours.schedule import Schedule
@@ -32,6 +34,8 @@ class TestSettings(Sending):
             None: see `own` and `may_start`.
         nemesis: what is done to a server that was started here, see `plan`.
         recipe: run just this instead of what is drawn.
+        endpoint: its name in the settings file, if it has one.
+        known: what the settings file tells, and whoever repeats the test need not.
     """
 
     policy: Policy
@@ -57,13 +61,16 @@ class TestSettings(Sending):
     out: Path
     json: bool
     verbose: bool
+    endpoint: str | None
+    known: Known
 
     verb = "test"
 
     @classmethod
     def told(cls, **values: Any) -> Self:
         """See `Sending.told`."""
-        found = VERBS[cls.verb].defaults() | values
+        defaults = VERBS[cls.verb].defaults()
+        found = {**defaults, "endpoint": None, "known": Known((), defaults)} | values
         recipe = _recipe(found)
         found["may_start"] = found["may_start"] and found["url"] is None
         found["url"] = found["url"] or DEFAULT_URL
@@ -72,6 +79,17 @@ class TestSettings(Sending):
         found["nemesis"] = parse_deeds(found["nemesis"])
         found["iterations"] = found["iterations"] or (1 if recipe else None)
         return super().told(**found, recipe=recipe)
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """The settings of one of the tests that a command asks for; errors name its endpoint."""
+        with told_by(f"endpoint {run.endpoint!r}") if run.endpoint else nullcontext():
+            return cls.told(**run.values | {"endpoint": run.endpoint, "known": run.known})
+
+    @property
+    def is_endless(self) -> bool:
+        """True if it goes on until it is stopped."""
+        return not (self.iterations or self.duration_ns or self.max_requests)
 
     @property
     def claims(self) -> frozenset[str]:

@@ -17,8 +17,11 @@ exit codes: 0 nothing wrong found, 1 violated or the server crashed, 2 inconclus
 64 bad arguments, 65 unreadable log, 69 unreachable or port taken, 70 internal error,
 73 cannot write, 130 interrupted before there was a verdict"""
 NOTES = """\
-Each setting can also stand in the environment (RATEPROOF_PORT=8081) or in FILE
-(port = 8081); flags win over the environment, and that wins over FILE."""
+Each option can also stand in the settings file, in the table of the verb (such as
+port = 8081 in [serve]). Flags win over it, and --no-X turns off a switch that is on
+there: docs/settings-file.md."""
+VARIABLES = """\
+The environment (RATEPROOF_PORT=8081) wins over the file, and flags over both."""
 
 
 def parse(
@@ -33,7 +36,9 @@ def parse(
 
     Returns:
         The verb as `command`, and the value of each of its options by its name inside the
-        program. Of a verb that has a file of settings: its `sources`, which read the values.
+        program. Of a verb that looks at the environment: its `sources`, which read the values. Of
+        one that looks at a settings file: the `runs` that are asked for, of which the values are
+        those of the first, and a `notice` of the file.
 
     Raises:
         InvalidArgument: naming the argument, its value and the accepted form.
@@ -49,8 +54,12 @@ def parse(
     verb = VERBS[argv[0]]
     told = vars(_parser(verb, program).parse_args(_joined(argv[1:], verb)))
     sources = Sources(verb, told, environment)
-    values = {"sources": sources} if verb.environment else sources.read()
-    return argparse.Namespace(command=verb.name, **values)
+    if verb.environment:
+        return argparse.Namespace(command=verb.name, sources=sources)
+    if not verb.config:
+        return argparse.Namespace(command=verb.name, **sources.read())
+    runs = sources.runs()
+    return argparse.Namespace(command=verb.name, notice=sources.notice, runs=runs, **runs[0].values)
 
 
 def _joined(argv: Sequence[str], verb: Verb) -> list[str]:
@@ -117,7 +126,7 @@ def _parser(verb: Verb, program: str | None) -> argparse.ArgumentParser:
     first = [option for option in verb.options if option.positional]
     words = [each.flag if each.required else f"[{each.flag}]" for each in first]
     examples = "\n".join(f"  rateproof {example}" for example in verb.examples)
-    notes = [NOTES] if verb.environment else []
+    notes = [NOTES] * verb.config + [VARIABLES] * verb.environment
     more = f"more: docs/reference/{verb.name}.md"
     parser = _Parser(
         prog=prog,
@@ -131,7 +140,7 @@ def _parser(verb: Verb, program: str | None) -> argparse.ArgumentParser:
     for heading, options in verb.groups.items():
         group = parser.add_argument_group(heading)
         for option in options:
-            _add(group, option, negatable=verb.environment and verb.filed(option))
+            _add(group, option, negatable=verb.config and verb.filed(option))
     parser.add_argument_group("help").add_argument(
         "-h", "--help", action="help", help="show this and exit"
     )
@@ -150,9 +159,8 @@ def _add(group: Any, option: Option, *, negatable: bool) -> None:
     elif option.switch:
         group.add_argument(*flags, option.flag, action="store_const", const="true", **told)
         if negatable:
-            off = f"--no-{option.flag.removeprefix('--')}"
-            told["help"] = "no, whatever the environment or FILE says"
-            group.add_argument(off, action="store_const", const="false", **told)
+            told["help"] = argparse.SUPPRESS
+            group.add_argument(option.opposite, action="store_const", const="false", **told)
     else:
         action = "append" if option.many else "store"
         group.add_argument(*flags, option.flag, metavar=option.placeholder, action=action, **told)

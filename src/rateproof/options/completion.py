@@ -27,8 +27,8 @@ def _flags(verb: Verb, option: Option) -> list[str]:
     if option.positional or option.hidden:
         return []
     found = [option.flag, *([f"-{option.short}"] if option.short else [])]
-    if option.switch and verb.environment and verb.filed(option):
-        found.append(f"--no-{option.flag[2:]}")
+    if option.switch and verb.config and verb.filed(option):
+        found.append(option.opposite)
     return found
 
 

@@ -16,28 +16,45 @@ from rateproof.options.forms import (
     IN_TOML,
     KEY,
     KEY_TO_WRITE,
+    KEYS,
     METHOD,
+    NAME,
     NETWORKS,
     NEW_FILE,
     PATHS,
     POLICY,
     PROXIES,
+    QUERY,
     RATE,
     STATUSES,
     TOLERANCE,
     URL,
+    URL_OR_PATH,
 )
-from rateproof.options.kinds import Option, choice, duration, flag, text, whole
+from rateproof.options.kinds import (
+    Option,
+    Section,
+    Series,
+    Tables,
+    choice,
+    duration,
+    flag,
+    text,
+    whole,
+)
 from rateproof.registry import names_in
 
 __all__ = [
     "CLAIMS",
     "DEFAULT_POLICY",
     "DEFAULT_URL",
+    "ENDPOINTS",
     "JUDGING",
     "LENGTH",
+    "LIMITS",
     "PROMISE",
     "REQUEST",
+    "SETTINGS_FILES",
     "TRANSPORTS",
     "UNDER_TEST",
     "VERBS",
@@ -56,8 +73,11 @@ DEFAULT_URL: Final = "http://127.0.0.1:8080"
 CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
 TRANSPORTS: Final = ("native", "threads")
 _BEHAVIOURS: Final = ", ".join(names_in("rateproof.simulate.behaviours"))
+SETTINGS_FILES: Final = ("rateproof.toml", "pyproject.toml")
+"""Names of a settings file that is found by itself, the one that wins first."""
 SHELLS: Final = ("bash", "zsh", "fish")
 
+_OF_A_LIMIT: Final = ("key", "shadow", "exempt")
 _HOUR_NS = 3_600_000_000_000
 _COUNT = whole(1, 1_000_000)
 _TIMEOUT = duration(1_000_000, _HOUR_NS)
@@ -72,7 +92,8 @@ class Verb:
         summary: what it does.
         groups: its options, under the headings of its help.
         examples: two command lines, without the program's name.
-        environment: its options may also stand in the environment and in the file of `--config`.
+        environment: its options may also stand in the environment.
+        config: its options may also stand in the settings file, in a table of its name.
         waits: what is left out may stand in another file, so it has no value yet.
         unfiled: the names of options that stand in no file and in no environment.
     """
@@ -82,6 +103,7 @@ class Verb:
     groups: Mapping[str, tuple[Option, ...]]
     examples: tuple[str, str]
     environment: bool = False
+    config: bool = False
     waits: bool = False
     unfiled: str = ""
 
@@ -107,7 +129,7 @@ _POLICY = Option(
     "policy", POLICY, "such as '5 per 5s' or '5/s; 1000 per hour'", default=DEFAULT_POLICY
 )
 _KEY = Option(
-    "key", KEY_TO_WRITE, "where identities go: query:, header: or cookie:NAME", "query:clientId"
+    "key", KEY_TO_WRITE, "where identities go: query:NAME, json:NAME, path:2 ...", "query:clientId"
 )
 _REJECTED = Option(
     "rejected",
@@ -124,8 +146,15 @@ _URL = Option("url", URL, "where the requests go", DEFAULT_URL, positional=True)
 _SENDING = (
     _URL,
     _KEY,
+    Option(
+        "keys",
+        KEYS,
+        "identities or tokens that the server knows, one a line",
+        otherwise="identities are invented",
+    ),
     Option("method", METHOD, "of every request, in capital letters", "GET", short="X"),
     Option("header", HEADER, "one more of every request", key="headers", short="H", many=True),
+    Option("query", QUERY, "one more parameter of the URL, shown nowhere", many=True),
     Option(
         "data",
         BODY,
@@ -166,6 +195,13 @@ _JUDGING = (
         "0s",
     ),
 )
+_CONFIG = Option(
+    "config",
+    IN_TOML,
+    "settings file",
+    otherwise=f"{SETTINGS_FILES[0]}, or {SETTINGS_FILES[1]} with [tool.rateproof]",
+)
+_LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
 _ALLOW_UNTESTED = Option(
     "allow_untested", flag(), "a quota that no client pressed does not fail it"
 )
@@ -176,6 +212,7 @@ _SERVE = Verb(
     {
         PROMISE: (
             _POLICY,
+            _LIMIT,
             Option("status", choice("503", "429", make=int), "code of a denial", "503"),
             Option("exempt", PATHS, "paths that are not limited, such as /a,/b", ""),
             Option("shadow", flag(), "decide and count, but let everything pass"),
@@ -192,7 +229,7 @@ _SERVE = Verb(
             Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
         ),
         "the server": (
-            Option("config", IN_TOML, "settings in TOML; read again on SIGHUP"),
+            replace(_CONFIG, help="settings file, read again on SIGHUP"),
             Option("host", text(metavar="HOST"), "address to listen on", "127.0.0.1"),
             Option("port", whole(0, 65_535), "0 picks a free one", "8080"),
             Option("workers", whole(1, 256), "processes", otherwise="one a core"),
@@ -223,6 +260,7 @@ _SERVE = Verb(
     },
     ("serve --policy '100 per minute' --key header:X-Api-Key", "serve --config server.toml"),
     environment=True,
+    config=True,
     unfiled="config with_parent json",
 )
 
@@ -287,7 +325,7 @@ _TEST = Verb(
     "test",
     "Test whether a server's limit holds, until stopped.",
     {
-        PROMISE: (_POLICY,),
+        PROMISE: (_POLICY, _LIMIT),
         REQUEST: (
             replace(_URL, default=None, otherwise=f"{DEFAULT_URL}, or there a server of our own"),
             *_SENDING[1:],
@@ -344,6 +382,14 @@ _TEST = Verb(
             ),
         ),
         UNDER_TEST: (
+            _CONFIG,
+            Option(
+                "endpoint",
+                NAME,
+                "one of FILE (all, where no URL is told); URL replaces the one of [test]",
+                argument="endpoints",
+                many=True,
+            ),
             Option(
                 "start",
                 text(metavar="COMMAND"),
@@ -377,7 +423,16 @@ _TEST = Verb(
         "test http://127.0.0.1:5000/login --policy '5 per minute' -X POST --duration 5m",
         "test --start 'gunicorn app:app --bind {host}:{port}' --nemesis all",
     ),
+    config=True,
+    unfiled="config endpoint schedule connections others phase self no_start json",
 )
+
+
+def _of_an_endpoint(test: Verb) -> dict[str, Option]:
+    """Options that each endpoint may have for itself."""
+    groups = (test.groups[name] for name in (PROMISE, REQUEST, LENGTH, JUDGING))
+    return {each.in_file: each for group in groups for each in group}
+
 
 _CHECK = Verb(
     "check",
@@ -437,9 +492,11 @@ _PROBE = Verb(
             Option("max_requests", whole(2, 100_000), "in all", "2100"),
             Option("max_time", duration(), "about; no longer window is looked for", "100s"),
         ),
-        OUTPUT: (_JSON,),
+        OUTPUT: (_CONFIG, _JSON),
     },
     ("probe http://127.0.0.1:5000/login", "probe https://api.test/ --max-requests 100 --json"),
+    config=True,
+    unfiled="config json",
 )
 
 _STORE = Verb(
@@ -487,6 +544,40 @@ _COMPLETION = Verb(
     },
     ("completion bash >~/.local/share/bash-completion/completions/rateproof", "completion zsh"),
 )
+
+LIMITS: Final = Option(
+    "limits",
+    Tables(
+        NAME,
+        Section(
+            {
+                "policy": replace(_POLICY, default=None, required=True),
+                **{each.name: each for each in _SERVE.options if each.name in _OF_A_LIMIT},
+                "cost": Option("cost", whole(1, 1_000_000), "units that a request uses up", "1"),
+            }
+        ),
+    ),
+    "promises, by name",
+)
+"""The table of limits: what is promised, once for the server and its test."""
+
+ENDPOINTS: Final = Option(
+    "endpoints",
+    Series(
+        Section(
+            {
+                "name": Option("name", NAME, "what it is called", otherwise="its limit, or path"),
+                **_of_an_endpoint(_TEST),
+                "url": Option(
+                    "url", URL_OR_PATH, "where, or a path at the url of [test]", required=True
+                ),
+            }
+        ),
+        1,
+    ),
+    "what is tested, one after the other",
+)
+"""The array of endpoints in the table of a test: each has its own options of the verb."""
 
 VERBS: Final = {
     verb.name: verb

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rateproof.errors import InvalidArgument
+from rateproof.errors import InvalidArgument, told_by
+from rateproof.keyfile import KeyFile
 from rateproof.keyspec import KeySpec
 from rateproof.options.kinds import Leaf, Pairs, Series, any_case, number, text, whole
 from rateproof.policy import Policy
+from rateproof.secret import MOST_BYTES, Secret, bytes_of, lines_of, revealed
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
 __all__ = [
@@ -19,22 +21,27 @@ __all__ = [
     "HEADER",
     "IN_TOML",
     "KEY",
+    "KEYS",
     "KEY_TO_WRITE",
     "METHOD",
     "MOST_DATA",
+    "NAME",
     "NETWORKS",
     "NEW_FILE",
     "PATHS",
     "POLICY",
     "PROXIES",
+    "QUERY",
     "RATE",
     "STATUSES",
     "TOLERANCE",
     "URL",
+    "URL_OR_PATH",
     "Data",
+    "merged",
 ]
 
-MOST_DATA: Final = 1 << 20
+MOST_DATA: Final = MOST_BYTES
 """Bytes of a body, at most."""
 
 _TCHAR = r"[A-Za-z0-9!#$%&'*+.^_`|~-]"  # as in RFC 9110
@@ -46,38 +53,36 @@ FRAMING: Final = (
 
 _STATUS_FORM = "status codes from 100 to 999, each once, such as 403 or 429,503"
 
+_NAME = "[A-Za-z0-9_.-]{1,64}"
+_NAME_FORM = "letters, digits, dots, hyphens and underscores, at most 64"
 _HOPS = whole(0, 1_000, of="networks, such as 10.0.0.0/8,unix:, or a whole number")
 _RATE = number(0, 1e6, open_below=True, of="requests a second")
 # CONNECT asks for no resource. RFC 9110 section 9.1 tells methods apart by case; Requests does not,
 # so small letters are out.
 _METHOD = r"(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"
-_TO_WRITE_FORM = "query:NAME, header:NAME or cookie:NAME"
-_PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'"
+_TO_WRITE_FORM = "query:NAME, header:NAME, cookie:NAME, path:2 or json:NAME"
+_PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'; VALUE or all: @FILE or @env:NAME"
+_PARAMETER_FORM = "NAME=VALUE; VALUE: @FILE or @env:NAME, too"
 
 
 class Data(NamedTuple):
-    """A body, and the file that it was read from; None: it was given as text."""
+    """A body, and the form that told it, such as `@FILE`; None: it was given as text."""
 
     body: bytes = b""
-    file: str | None = None
+    form: str | None = None
 
 
 def _data(text: str) -> Data:
-    """The text, or what is in the file of that name behind an @."""
+    """The text, or what is in the file, or the variable, behind an @."""
     if not text.startswith("@"):
         return Data(text.encode("utf-8", "surrogateescape"))
-    try:
-        with Path(text[1:]).open("rb") as file:
-            return Data(file.read(MOST_DATA + 1), text[1:])
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidArgument(f"cannot read {text[1:]!r}: {reason}", "TEXT, or @FILE") from None
+    return Data(bytes_of(text), text)
 
 
 def _shown(data: Data) -> str:
     """The word that gives the body again, where there is one: else its length."""
-    if data.file is not None:
-        return f"@{data.file}"
+    if data.form is not None:
+        return data.form
     text = data.body.decode("utf-8", "replace")
     is_word = text.encode() == data.body and not text.startswith("@") and "\0" not in text
     return text if is_word else f"[not shown: {len(data.body)} bytes]"
@@ -101,6 +106,18 @@ def _body(value: str | bytes | Data) -> Data:
     return data
 
 
+def _url_or_path(value: str) -> str:
+    if not value.startswith(("/", "http")):
+        raise InvalidArgument(f"{value!r} is neither a URL nor a path", f"{URL.form}, or /PATH")
+    return value
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(_NAME, value):
+        raise InvalidArgument(f"{value!r:.80} is no name", _NAME_FORM)
+    return value
+
+
 def _method(value: str) -> str:
     if not re.fullmatch(_METHOD, value):
         raise InvalidArgument(
@@ -116,12 +133,56 @@ def _rate(value: float) -> float:
     return rate
 
 
-def _pair(text: str) -> tuple[str, str]:
-    """The name and the value of a header; both are checked where the scenario is made."""
+def _headers(text: str) -> tuple[tuple[str, str], ...]:
+    """Headers, one or those of a file; they are checked where the scenario is made."""
+    if text.startswith("@"):
+        found = []
+        for number, line in enumerate(lines_of(text).split("\n"), 1):
+            name, colon, value = line.partition(":")
+            if line.strip() and not (colon and name.strip()):
+                raise InvalidArgument(f"line {number} of {text!r} is not a header", "NAME: VALUE")
+            if colon:
+                found.append((name, Secret(value.strip(" \t"), text, line=True)))
+        return tuple(found)
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise InvalidArgument(f"{text!r} is not a header", _PAIR_FORM)
-    return name, value.strip(" \t")
+        raise InvalidArgument("a header without NAME: before its value", _PAIR_FORM)
+    with told_by(f"header {name!r}"):
+        return ((name, revealed(value.strip(" \t"))),)
+
+
+def _shown_header(pair: tuple[str, str]) -> str:
+    name, value = pair
+    if isinstance(value, Secret):
+        return value.form if value.line else f"{name}: {value.form}"
+    return f"{name}: {'@' if value.startswith('@') else ''}{value}"
+
+
+def _parameter(text: str) -> tuple[tuple[str, str], ...]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InvalidArgument("a parameter without a name or =", _PARAMETER_FORM)
+    with told_by(f"parameter {name!r}"):
+        return ((name, revealed(value)),)
+
+
+def _shown_parameter(pair: tuple[str, str]) -> str:
+    name, value = pair
+    if isinstance(value, Secret):
+        return f"{name}={value.form}"
+    return f"{name}={'@' if value.startswith('@') else ''}{value}"
+
+
+def _shown_keys(keys: KeyFile) -> str:
+    return keys.file
+
+
+def merged(
+    headers: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """The headers with those that were told otherwise, by name."""
+    replaced = {name.lower() for name, _ in told}
+    return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)
 
 
 def _codes(text: str) -> list[int]:
@@ -166,20 +227,31 @@ POLICY: Final = text(
     pattern=r"[0-9]\s*(/|[Pp][Ee][Rr])\s*[0-9]*\s*[A-Za-z]",
 )
 KEY: Final = text(
-    KeySpec.parse,
-    form="ip, path, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)",
+    KeySpec.to_read,
+    form="ip, path, path:2, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)",
     metavar="KEY",
 )
 KEY_TO_WRITE: Final = text(
     _to_write,
     form=_TO_WRITE_FORM,
     metavar="KEY",
-    pattern=r"(query|header|cookie):[A-Za-z0-9!#$%&'*.^_`~-]",
+    pattern=r"((query|header|cookie|json):[A-Za-z0-9!#$%&'*.^_`~-]|path:[1-9])",
+)
+KEYS: Final = replace(
+    text(KeyFile.read, form="a text file with one identity or token a line", metavar="FILE"),
+    shown=_shown_keys,
+    located="",
 )
 URL: Final = text(
     form="http://HOST[:PORT][/PATH], or https",
     metavar="URL",
     pattern=rf"^{any_case('http')}[Ss]?://[!-~]+$",
+)
+URL_OR_PATH: Final = text(
+    _url_or_path,
+    form=f"{URL.form}, or /PATH",
+    metavar="URL",
+    pattern=rf"^({any_case('http')}[Ss]?:/)?/[!-~]*$",
 )
 METHOD: Final = text(
     _method, form="a method in capital letters", metavar="NAME", pattern=f"^{_METHOD}$"
@@ -189,10 +261,11 @@ BODY: Final = Leaf(
     {"type": "string", "maxLength": MOST_DATA},
     _body,
     "text or bytes",
-    "TEXT|@FILE",
+    "TEXT|@FILE|@env:NAME",
     _data,
     _shown,
     inside=_hold_body,
+    located="@",
 )
 HEADER: Final = Pairs(
     {
@@ -209,15 +282,26 @@ HEADER: Final = Pairs(
     },
     _PAIR_FORM,
     "'NAME: VALUE'",
-    _pair,
+    _headers,
+    _shown_header,
+)
+QUERY: Final = Pairs(
+    {"type": "object", "additionalProperties": {"type": "string"}},
+    _PARAMETER_FORM,
+    "NAME=VALUE",
+    _parameter,
+    _shown_parameter,
 )
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
 RATE: Final = replace(_RATE, parse=_rate)
 TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
-FILE: Final = text(_file_name, form="the name of a file", metavar="FILE", pattern=".")
-FOLDER: Final = text(Path, form="a folder", metavar="DIR")
-NEW_FILE: Final = text(Path, form="a file to write", metavar="FILE")
+FILE: Final = replace(
+    text(_file_name, form="the name of a file", metavar="FILE", pattern="."), located=""
+)
+FOLDER: Final = replace(text(Path, form="a folder", metavar="DIR"), located="")
+NEW_FILE: Final = replace(text(Path, form="a file to write", metavar="FILE"), located="")
 IN_TOML: Final = text(form="a file in TOML", metavar="FILE")
+NAME: Final = text(_name, form=_NAME_FORM, metavar="NAME", pattern=f"^{_NAME}$")
 PATHS: Final = text(_list, form="paths, such as /a,/b", metavar="PATHS")
 NETWORKS: Final = text(_list, form="networks, such as 10.0.0.0/8, or all", metavar="NETWORKS")
 PROXIES: Final = text(_hops, form="how many, or networks, such as 10.0.0.0/8,unix:", metavar="HOPS")

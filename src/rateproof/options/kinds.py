@@ -4,9 +4,11 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import chain
 from typing import Any
 
 from rateproof.errors import InvalidArgument, told_by
+from rateproof.secret import revealed
 from rateproof.units import UNIT_NS, format_duration, parse_duration
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Pairs",
     "Section",
     "Series",
+    "Tables",
     "any_case",
     "choice",
     "duration",
@@ -72,7 +75,8 @@ class Leaf:
 
     `written` gives the value that a text stands for, `parse` what becomes of it, and `shown` the
     text again; `schema` leaves out what only `parse` can judge. Inside the program its name ends
-    in `unit`, and `inside` accepts its values, if they are not those of TOML.
+    in `unit`, and `inside` accepts its values, if they are not those of TOML. In a settings file
+    a text that begins with `located` names a file, behind that and from the settings' folder on.
     """
 
     types: tuple[type, ...]
@@ -84,6 +88,7 @@ class Leaf:
     shown: Callable[[Any], str] = str
     unit: str = ""
     inside: Callable[[Any], Any] | None = None
+    located: str | None = None
 
     def read(self, value: Any) -> Any:
         """The meaning of a value of TOML or Python."""
@@ -103,20 +108,20 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A table whose names are free: a text for each. A text stands for one pair."""
+    """A table whose names are free: a text for each, which may be told as `revealed` has it.
+
+    A text stands for one pair, or for several.
+    """
 
     schema: Mapping[str, Any]
     form: str
     metavar: str
-    read_text: Callable[[str], tuple[str, str]]
+    read_text: Callable[[str], tuple[tuple[str, str], ...]]
+    shown: Callable[[tuple[str, str]], str]
 
     def read(self, values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """The pairs of a mapping of Python."""
-        return tuple(values.items())
-
-    def shown(self, pair: tuple[str, str]) -> str:
-        """The text of a pair."""
-        return ": ".join(pair)
+        """The pairs of a mapping of Python or TOML."""
+        return tuple((name, revealed(value)) for name, value in values.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,15 @@ class Section:
     name: str | None = None
 
 
-Kind = Leaf | Pairs | Series | Section
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A table with names of this kind, such as `login`: a table of this section for each."""
+
+    name: Leaf
+    item: Section
+
+
+Kind = Leaf | Pairs | Series | Section | Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,20 +261,29 @@ class Option:
             return None
         return self.kind.read_text(self.default or ("false" if self.switch else ""))
 
-    def words(self, value: Any) -> list[str]:
-        """The words of a command line that tell a value other than its default."""
-        if value == self.value():
+    @property
+    def opposite(self) -> str:
+        """The flag that turns a switch off: of `--no-shrink` it is `--shrink`."""
+        name = self.flag.removeprefix("--")
+        return f"--{name.removeprefix('no-')}" if name.startswith("no-") else f"--no-{name}"
+
+    def words(self, value: Any, known: Mapping[str, Any]) -> list[str]:
+        """The words of a command line that tell a value other than what is known without them."""
+        before = known[self.inside]
+        if value is None or value == before:
             return []
         if self.switch:
-            return [self.flag]
-        values = value if self.many else [value]
-        return [word for each in values for word in (self.flag, self.kind.shown(each))]
+            return [self.flag if value == self.kind.read_text("true") else self.opposite]
+        values = [each for each in value if each not in before] if self.many else [value]
+        shown = dict.fromkeys(map(self.kind.shown, values))  # a file of headers once
+        return [word for each in shown for word in (self.flag, each)]
 
     def read_text(self, texts: str | list[str], source: str) -> Any:
         """The meaning of a text, or of all texts of what may be repeated; errors name the source."""
         with told_by(source):
             if isinstance(texts, list):
-                return tuple(map(self.kind.read_text, texts))
+                read = tuple(map(self.kind.read_text, texts))
+                return tuple(chain(*read)) if isinstance(self.kind, Pairs) else read
             return self.kind.read_text(texts)
 
 

@@ -1,12 +1,24 @@
 """Reads a TOML file as its section says, and names every mistake in it with its line."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.options.kinds import Kind, Leaf, Option, Pairs, Section, Series, mismatch, near
+from rateproof.options.kinds import (
+    Kind,
+    Leaf,
+    Option,
+    Pairs,
+    Section,
+    Series,
+    Tables,
+    flag,
+    mismatch,
+    near,
+)
 from rateproof.options.lines import Path as Place
 from rateproof.options.lines import line_of, lines_of, write_path
 
@@ -14,6 +26,7 @@ __all__ = ["BAD", "Reader"]
 
 _MAX_BYTES: Final = 1 << 22
 _UNKNOWN: Final = "unknown key"
+_SWITCH: Final = flag()
 
 
 BAD: Final = object()
@@ -29,6 +42,7 @@ class Reader:
     """
 
     def __init__(self, path: Path, what: str, guide: str, *, plain: bool = False) -> None:
+        self._folder = path.parent
         self._name, self._guide, self._plain = f"{what} {str(path)!r}", guide, plain
         self._text = self._read(path)
         try:
@@ -57,9 +71,15 @@ class Reader:
                 f"{self._name} is not UTF-8: byte {error.start}", self._guide
             ) from None
 
-    def values(self, section: Section) -> dict[str, Any]:
-        """Values of the file, by argument; those with an error are left out."""
-        found = self._arguments(section, self.data, ())
+    def values(
+        self, section: Section, place: Place = (), without: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Values of the file, or of the table at a place, by argument; no bad ones."""
+        table: Any = self.data
+        for name in place:
+            table = table[name]
+        table = {name: each for name, each in table.items() if name not in without}
+        found = self._arguments(section, table, place)
         return {name: value for name, value in found.items() if value is not BAD}
 
     def check(self, place: Place, accept: Callable[[], object]) -> None:
@@ -95,21 +115,40 @@ class Reader:
         """The value that is meant, or BAD after noting why not."""
         try:
             if isinstance(kind, Leaf):
-                return kind.read_text(_as_text(kind, value)) if self._plain else kind.read(value)
+                return self._leaf(kind, value)
             if isinstance(kind, Series):
                 return self._series(kind, value, place)
             if not isinstance(value, dict):
                 raise mismatch(value, "a table")
             if isinstance(kind, Pairs):
-                return self._pairs(value, place)
+                return self._pairs(kind, value, place)
             before = len(self._errors)
+            if isinstance(kind, Tables):
+                return self._tables(kind, value, place)
             arguments = self._arguments(kind, value, place)
             return BAD if len(self._errors) > before else kind.make(arguments)
         except InvalidArgument as error:
             self._errors.append((place, str(error)))
             return BAD
 
+    def _leaf(self, kind: Leaf, value: Any) -> Any:
+        if not self._plain:
+            return kind.read(value)
+        text, before = _as_text(kind, value), kind.located
+        if kind.types == (bool,):
+            return _SWITCH.read_text(text)
+        if before is not None and text.startswith(before) and not text.startswith("@env:"):
+            text = before + str(self._folder / text.removeprefix(before))
+        return kind.read_text(text)
+
+    def _tables(self, kind: Tables, value: dict[str, Any], place: Place) -> dict[str, Any]:
+        for name in value:
+            self.check((*place, name), partial(kind.name.read, name))
+        return {name: self._value(kind.item, each, (*place, name)) for name, each in value.items()}
+
     def _series(self, kind: Series, value: Any, place: Place) -> Any:
+        if self._plain and isinstance(value, str):
+            return kind.read_text(value)
         if not isinstance(value, list):
             raise mismatch(value, "an array")
         if len(value) < kind.least:
@@ -118,12 +157,12 @@ class Reader:
         self.items[place] = items
         return BAD if BAD in items else kind.make(items)
 
-    def _pairs(self, value: dict[str, Any], place: Place) -> Any:
+    def _pairs(self, kind: Pairs, value: dict[str, Any], place: Place) -> Any:
         before = len(self._errors)
         for name, content in value.items():
             if not isinstance(content, str):
                 self._errors.append(((*place, name), str(mismatch(content, "a text"))))
-        return tuple(value.items()) if len(self._errors) == before else BAD
+        return kind.read(value) if len(self._errors) == before else BAD
 
     def _arguments(self, kind: Section, value: dict[str, Any], place: Place) -> dict[str, Any]:
         """A table's values, by argument: BAD where one has an error."""
@@ -168,7 +207,7 @@ def _as_text(kind: Leaf, value: object) -> str:
             if "," in item:
                 raise InvalidArgument(f"{item!r} has a comma", "one text for each")
         return ",".join(value)  # quotas and paths are separated so
-    if isinstance(value, bool | int | str):
+    if isinstance(value, bool | int | str) or (isinstance(value, float) and float in kind.types):
         return str(value)
     raise mismatch(value, kind.form)
 

@@ -1,30 +1,56 @@
-"""Sources of the values of options: flags, the environment, a TOML file.
+"""Sources of the values of options: flags, the environment, the settings file.
 
     rateproof serve --port 8081         a flag wins over
     RATEPROOF_PORT=8081                 the environment, which wins over
-    port = 8081                         the file of --config or RATEPROOF_CONFIG,
+    port = 8081                         the table of the verb in the settings file,
                                         which wins over the default
 
 An option has one name and one text form: `on_full` is `--on-full`,
 `RATEPROOF_ON_FULL` and `on_full = "admit"`. Only verbs that say so look at the
-environment and such a file.
+environment and at such a file.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
+import os
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rateproof.errors import told_by
-from rateproof.options.declared import Verb
-from rateproof.options.kinds import Section
+from rateproof.errors import InvalidArgument, told_by
+from rateproof.options.declared import DEFAULT_URL, LIMITS, Verb
+from rateproof.options.forms import merged
 
-__all__ = ["Sources"]
+if TYPE_CHECKING:
+    from rateproof.options.settings_file import SettingsFile
+
+__all__ = ["Known", "Run", "Sources"]
 
 _PREFIX: Final = "RATEPROOF_"
 _FILE: Final = "config"
 
 Texts = str | list[str]
+Accept = Callable[[dict[str, Any]], object]
+
+
+class Known(NamedTuple):
+    """What a settings file tells: the words that lead to it, and the values that then hold."""
+
+    words: tuple[str, ...]
+    values: Mapping[str, Any]
+
+
+class Run(NamedTuple):
+    """One of the tests that a command asks for.
+
+    Args:
+        endpoint: its name in the settings file; None: what is tested is told otherwise.
+        values: of every option.
+        known: what the file tells of it.
+    """
+
+    endpoint: str | None
+    values: dict[str, Any]
+    known: Known
 
 
 class Sources:
@@ -52,12 +78,30 @@ class Sources:
             if option.name in flags:
                 self._told[option.name] = flags[option.name], option.flag
 
-    @property
+    @cached_property
     def file(self) -> Path | None:
-        """The TOML file, if one is named."""
-        if not self.verb.environment or _FILE not in self._told:
+        """The settings file, if one is named or found."""
+        if not self.verb.config:
             return None
-        return Path(str(self._told[_FILE][0]))
+        if _FILE in self._told:
+            return Path(str(self._told[_FILE][0]))
+        from rateproof.options.settings_file import find_settings
+
+        try:
+            here = Path.cwd()
+            found = find_settings(here)
+            return found and Path(os.path.relpath(found, here))
+        except OSError:  # this folder is gone
+            return None
+
+    @property
+    def notice(self) -> str | None:
+        """A line that names the settings file; None without one, or with one that is nothing."""
+        if self.file is None or self.file == Path(os.devnull):
+            return None
+        from rateproof.options.settings_file import shown_file
+
+        return f"settings  {shown_file(self.file)}"
 
     @property
     def warning(self) -> str | None:
@@ -70,12 +114,64 @@ class Sources:
             f"({_PREFIX} and one of {accepted})"
         )
 
-    def read(self, accept: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
+    def read(self, accept: Accept | None = None) -> dict[str, Any]:
         """The value of every option, by its name inside the program, the file read anew.
 
         `accept` raises InvalidArgument for what cannot be, given one value alone.
         """
-        found = self.verb.defaults() | self._from_file(accept)
+        file = self._file(self._told.keys(), accept)
+        return self._under(file, file.values, self._otherwise(accept))
+
+    def runs(self) -> list[Run]:
+        """The tests that are asked for: of each endpoint, where no URL is told without one."""
+        file, told = self._file(), self._otherwise()
+        words = ("--config", str(self.file)) if _FILE in self._told else ()
+        chosen: tuple[str, ...] = told.get("endpoints", ())
+        if not chosen and ("url" in told or not file.endpoints):
+            known = Known(words, self._under(file, file.values, strict=False))
+            return [Run(None, self._under(file, file.values, told), known)]
+        base = told.pop("url", None)
+        words = (*([base] if base else []), *words)
+        base = base or file.values.get("url") or DEFAULT_URL
+        runs = []
+        for name in chosen or [each["name"] for each in file.endpoints]:
+            each = file.endpoint(name)
+            each = each | {"url": _at(base, each["url"])}
+            filed = self._under(file, file.values, each, strict=False)
+            values = self._under(file, file.values, each, told)
+            runs.append(Run(name, values, Known((*words, "--endpoint", name), filed)))
+        return runs
+
+    def _under(
+        self, file: "SettingsFile", *tables: dict[str, Any], strict: bool = True
+    ) -> dict[str, Any]:
+        """The defaults under what is told, the stronger later.
+
+        A limit comes just under the strongest that names it, the only one there is under all. If
+        `strict`, several are an error where neither one of them nor a policy is told.
+        """
+        found = self.verb.defaults()
+        naming = [place for place, table in enumerate(tables) if table.get("limit")]
+        at = naming[-1] if naming else 0
+        name = tables[at].get("limit")
+        limits = file.limits if "limit" in found else {}
+        if name is None and len(limits) == 1:
+            (name,) = limits
+        if name is None and limits and strict and not any("policy" in each for each in tables):
+            hint = f"limit = NAME in [{self.verb.name}], --limit NAME, or --policy"
+            names = ", ".join(limits)
+            raise InvalidArgument(f"{file.shown} has several {LIMITS.name}: {names}", hint)
+        for place, table in enumerate(tables):
+            if place == at and name is not None:
+                limit = file.limit(name)
+                found |= {key: limit[key] for key in limit.keys() & found.keys()}
+            headers = merged(found.get("headers", ()), table.get("headers", ()))
+            found |= table | ({"headers": headers} if headers else {})
+        return found
+
+    def _otherwise(self, accept: Accept | None = None) -> dict[str, Any]:
+        """The values of flags and of the environment."""
+        found = {}
         for option in self.verb.options:
             if option.name in self._told:
                 texts, source = self._told[option.name]
@@ -85,20 +181,14 @@ class Sources:
                         accept({option.inside: found[option.inside]})
         return found
 
-    def _from_file(self, accept: Callable[[dict[str, Any]], object] | None) -> dict[str, Any]:
-        if self.file is None:
-            return {}
-        from rateproof.options.reader import Reader  # no other verb waits for it
+    def _file(self, told: Collection[str] = (), accept: Accept | None = None) -> "SettingsFile":
+        from rateproof.options.settings_file import SettingsFile, read_settings
 
-        reader = Reader(self.file, "settings", "docs/reference/serve.md lists them", plain=True)
-        options = {each.name: each for each in filter(self.verb.filed, self.verb.options)}
-        for name in options.keys() & self._told.keys():
-            reader.data.pop(name, None)  # what is told otherwise does not matter
-        found = reader.values(Section(options))
-        if accept is not None:
-            for name, option in options.items():
-                if option.inside in found:
-                    value = {option.inside: found[option.inside]}
-                    reader.check((name,), partial(accept, value))
-        reader.finish()
-        return found
+        if self.file is None:
+            return SettingsFile()
+        return read_settings(self.file, self.verb, told, accept)
+
+
+def _at(base: str, url: str) -> str:
+    """A URL, or a path behind that of a base."""
+    return base.partition("?")[0].rstrip("/") + url if url.startswith("/") else url

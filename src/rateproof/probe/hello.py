@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from rateproof.errors import Unreachable
 from rateproof.output import printable
 from rateproof.prove.diagnosis.statuses import UNANSWERED
-from rateproof.simulate.identities import place_identity
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
@@ -66,16 +65,16 @@ def say_hello(scenario: Scenario, address: str = "") -> Hello:
     Raises:
         Unreachable: no answer, or none that is HTTP.
     """
-    identity = next(iter(scenario.clients())).identity()
-    url, identifying = place_identity(scenario.target, scenario.key, identity)
-    target = Target.parse(url)
+    head, body = scenario.template().split(next(iter(scenario.clients())).written())
+    request, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    target = scenario.target
     connection = _connection(scenario, target, address)
     try:
         connection.request(
             scenario.method,
-            target.path,
-            body=scenario.body or None,
-            headers={"User-Agent": "rateproof"} | dict(scenario.headers) | identifying,
+            request.split(" ")[1],
+            body=body or None,
+            headers=dict(line.split(": ", 1) for line in lines),
         )
         answer = connection.getresponse()
         fields = {name.lower(): value for name, value in answer.getheaders()}

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from rateproof.errors import Unreachable
 from rateproof.events import ADMITTED, UNKNOWN, outcome_of
 from rateproof.probe.hello import say_hello
-from rateproof.probe.sender import HttpSender, fresh_namespace
+from rateproof.probe.sender import HttpSender
 from rateproof.simulate.scenario import Scenario
 
 __all__ = [
@@ -64,7 +64,9 @@ def dimensions(sender: HttpSender, limit: int, most_requests: int) -> list[Dimen
         most_requests: in all.
     """
     base, end = sender.scenario, sender.requests + most_requests
-    ways: dict[str, Way] = {name: partial(_admits, sender, name) for name in dict(_variants(base))}
+    ways: dict[str, Way] = {
+        name: partial(_admits, sender, name) for name in dict(_variants(sender, base))
+    }
     if base.target.is_loopback and base.target.scheme == "http":
         ways["address"] = partial(_admits_elsewhere, sender)
     found = []
@@ -77,9 +79,9 @@ def dimensions(sender: HttpSender, limit: int, most_requests: int) -> list[Dimen
     return found
 
 
-def _variants(base: Scenario) -> Iterator[tuple[str, Scenario]]:
+def _variants(sender: HttpSender, base: Scenario) -> Iterator[tuple[str, Scenario]]:
     """The name of what is varied, and the request that differs in it alone."""
-    yield str(base.key), replace(base, namespace=fresh_namespace())
+    yield str(base.key), sender.fresh(base)
     yield _CONNECTION, base  # each request that is asked for has one of its own
     path, mark, query = base.target.path.partition("?")
     longer = path.rstrip("/") + "/rateproof-probe"
@@ -103,7 +105,7 @@ def _verdict(sender: HttpSender, way: Way, limit: int, *, same: bool) -> str:
     """
     agreed, needed = 0, _TRIES if same else min(limit, _AGREED)
     for _ in range(_TRIES):
-        base = replace(sender.scenario, namespace=fresh_namespace())
+        base = sender.fresh(sender.scenario)
         admitted = way(base) if _admitted(sender, base, limit + 2) is False else None
         if admitted is None:
             return UNTOLD
@@ -124,7 +126,7 @@ def _admitted(sender: HttpSender, scenario: Scenario, most: int = 1) -> bool | N
 def _admits(sender: HttpSender, name: str, base: Scenario) -> bool | None:
     """None where an error came back that the client itself never met: no limiter said that."""
     before = sender.statuses.copy()
-    admitted = _admitted(sender, dict(_variants(base))[name])
+    admitted = _admitted(sender, dict(_variants(sender, base))[name])
     new = {status for status in sender.statuses if status is not None} - before.keys()
     errors = {status for status in new if status >= _ERROR} - base.rejected_statuses
     return None if errors else admitted

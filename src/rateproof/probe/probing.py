@@ -16,7 +16,7 @@ from rateproof.probe.identity import (
     dimensions,
 )
 from rateproof.probe.seen import widened
-from rateproof.probe.sender import HttpSender, fresh_namespace
+from rateproof.probe.sender import HttpSender
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.consent import allow_target, allowed_rate
 from rateproof.simulate.scenario import Group, Scenario
@@ -79,9 +79,10 @@ def probe(settings: ProbeSettings) -> Finding:
         Unreachable: nothing answers.
     """
     scenario = _scenario(settings)
-    sender = HttpSender(scenario, named(settings.transport or default_name()))
+    transport = named(settings.transport or default_name())
+    sender = HttpSender(scenario, transport, settings.keys)
     began_ns = time.monotonic_ns()
-    hello = say_hello(replace(scenario, namespace=fresh_namespace()))
+    hello = say_hello(sender.fresh(scenario))
     sender.statuses[hello.status] += 1
     sender.reconnecting = hello.closing
     asked = widened(

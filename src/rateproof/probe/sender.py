@@ -2,13 +2,15 @@
 
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
+from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
+from rateproof.keyfile import KeyFile
 from rateproof.probe.seen import Seen, Steps, decided, volleys, widened
 from rateproof.probe.several import Hit
 from rateproof.simulate.behaviour import Program
@@ -17,7 +19,9 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, wait, when, while_
 from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
+from rateproof.units import counted
 
 __all__ = ["HttpSender", "fresh_namespace"]
 
@@ -66,18 +70,23 @@ class HttpSender:
     Args:
         scenario: the target and how to reach it; groups, start and identities are replaced.
         transport: what carries it.
+        keys: what clients send instead of invented identities, each used once.
 
     Attributes:
         delaying: the limiter is seen to delay what it admits.
         reconnecting: the server was seen to close a connection after an answer.
     """
 
-    def __init__(self, scenario: Scenario, transport: Transport) -> None:
+    def __init__(
+        self, scenario: Scenario, transport: Transport, keys: KeyFile | None = None
+    ) -> None:
         self.scenario = scenario
         self.statuses: Counter[int | None] = Counter()
         self.delaying = False
         self.reconnecting = False
-        self._searched = fresh_namespace()
+        self._keys = None if keys is None else deque(keys.keys)
+        self._file = keys
+        self._searched = scenario
         self._transport = transport
 
     @property
@@ -113,7 +122,7 @@ class HttpSender:
                 control.stop()
 
         scenario = self._fresh((Group(_Search(most, tuple(delays_ns))),))
-        self._searched = scenario.namespace
+        self._searched = scenario
         log = self._transport(scenario, control=control, observe=observe)
         history = self._seen(list(log))
         self.reconnecting |= len({event.connection for event in log}) > 1
@@ -157,11 +166,13 @@ class HttpSender:
 
     def hitter(self, *, fresh: bool) -> Hit:
         """Return a sender to a fresh key, or to that of the last search, each time on new connections."""
-        namespace = fresh_namespace() if fresh else self._searched
+        client = (
+            self.fresh(self.scenario, (Group(Schedule(((0, 1),))),)) if fresh else self._searched
+        )
 
         def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:
             group = Group(Schedule(((0, requests),)), connections=connections)
-            scenario = replace(self.scenario, groups=(group,), namespace=namespace, start_ns=at_ns)
+            scenario = replace(client, groups=(group,), start_ns=at_ns)
             return self._seen(list(self._transport(scenario, control=Control())))
 
         return hit
@@ -176,8 +187,31 @@ class HttpSender:
         asked = replace(scenario, groups=(Group(_Search(most)),))
         return self._seen(list(self._transport(asked, control=Control())))
 
+    def fresh(self, scenario: Scenario, groups: tuple[Group, ...] | None = None) -> Scenario:
+        """The scenario with clients that nobody has seen before.
+
+        Args:
+            scenario: how they send.
+            groups: other clients than its own.
+
+        Raises:
+            InvalidArgument: there are too few keys left for so many.
+        """
+        groups = scenario.groups if groups is None else groups
+        tokens = None
+        if self._keys is not None:
+            count = sum(group.clients for group in groups)
+            if count > len(self._keys):
+                raise InvalidArgument(
+                    f"too few for a probe: {self._file}, each used once, of which "
+                    f"{len(self._keys)} are left after {counted(self.requests, 'request')}",
+                    "more keys; with a policy in mind `rateproof test` needs fewer",
+                )
+            tokens = Tokens(tuple(self._keys.popleft() for _ in range(count)), count)
+        return replace(scenario, groups=groups, namespace=fresh_namespace(), tokens=tokens)
+
     def _fresh(self, groups: tuple[Group, ...]) -> Scenario:
-        return replace(self.scenario, groups=groups, namespace=fresh_namespace())
+        return self.fresh(self.scenario, groups)
 
     def _seen(self, events: Sequence[Event]) -> list[Seen]:
         """Decisions, in an order in which they can have been made, before the first that is unknown."""

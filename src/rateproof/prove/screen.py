@@ -5,13 +5,12 @@ against which a search would find nothing, and what it would spend on that. With
 or where a log is not one for it, every key is a suspect. The verdict is the same.
 """
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
-from rateproof import core
+from rateproof import core, linux
 from rateproof.clock import EXACT, Tolerance
 from rateproof.events import EventLog
 from rateproof.policy import Policy
@@ -165,7 +164,7 @@ def screened(
         "fresh": judgement.fresh,
         "over": over_admission,
     }
-    found = native.screen(columns_of(log), rules, len(os.sched_getaffinity(0)))
+    found = native.screen(columns_of(log), rules, linux.processors())
     if found is None:
         return None
     suspects = [suspect[0] for suspect in found["suspects"]]

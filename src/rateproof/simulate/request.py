@@ -1,12 +1,14 @@
 """One request as bytes: everything but the identity is fixed before the run."""
 
 import re
+import secrets
 from dataclasses import dataclass
 from typing import Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.options.forms import FRAMING
+from rateproof.secret import Secret
 from rateproof.simulate.identities import IDENTITY_BYTES, place_identity
 from rateproof.simulate.target import Target
 
@@ -23,7 +25,6 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")  # RFC 9110 sect
 _HEADER_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")  # section 5.5
 _LENGTH_EXPECTED = frozenset({"PATCH", "POST", "PUT"})  # RFC 9110 section 8.6: even without a body
 _STANDARD = (("User-Agent", "rateproof"), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
-_MARK = b"c-" + b"0" * (IDENTITY_BYTES - 2)
 # What is written down of a request is handed around: no other header is shown.
 _HARMLESS = frozenset(
     {
@@ -90,6 +91,8 @@ def shown_header(name: str, value: str) -> str:
     >>> shown_header("Accept", "text/*"), shown_header("X-Token", "s3cret")
     ('text/*', '[not shown]')
     """
+    if isinstance(value, Secret):
+        return value.form
     return value if name.strip().lower() in _HARMLESS else "[not shown]"
 
 
@@ -97,15 +100,15 @@ def shown_header(name: str, value: str) -> str:
 class RequestTemplate:
     """A request of HTTP/1.1 (RFC 9112) around the place of its identity.
 
-    `before + identity + after` is all of it. Identities are as long as
-    `IDENTITY_BYTES` and need no escaping anywhere, so that nothing else in
-    the request depends on them.
+    `before + identity + after` is all of it. Invented identities are as long as
+    `IDENTITY_BYTES` and need no escaping anywhere; in a body all are equally
+    long: so nothing else in the request depends on them.
 
     Args:
         before: what stands before the identity.
         after: what stands after it, the body included.
         head_bytes: how many bytes of the whole belong to the header section,
-            its empty line included; the rest is the body.
+            its empty line included, with an invented identity; the rest is the body.
     """
 
     before: bytes
@@ -121,32 +124,43 @@ class RequestTemplate:
         method: str = "GET",
         headers: tuple[tuple[str, str], ...] = (),
         body: bytes = b"",
+        longest: int | None = None,
     ) -> Self:
         """The template of requests that carry an identity at `key`.
+
+        The `longest` key of a file, where there is one, has its closing quote with it in JSON.
 
         Host comes first (RFC 9110 section 7.2), then what every client sends,
         then the headers that are given, which replace those by name, then the
         identity's, then Content-Length. The target's path is sent as it is.
         """
-        url, identifying = place_identity(target, key, _MARK)
+        mark = "c-" + secrets.token_hex(IDENTITY_BYTES // 2 - 1)  # no header or body has it
+        url, identifying, body = place_identity(target, key, mark, body)
+        quoted = key.kind == "json" and longest is not None
+        spread = longest - IDENTITY_BYTES - 1 if quoted and longest is not None else 0
         origin = target.url.removesuffix(target.path)
         own = {name.lower() for name, _ in headers}
         lines = [
             ("Host", origin.removeprefix(f"{target.scheme}://")),
             *((name, value) for name, value in _STANDARD if name.lower() not in own),
             *headers,
-            *identifying.items(),
+            *((name, value) for name, value in identifying.items() if name.lower() not in own),
         ]
         if body or method in _LENGTH_EXPECTED:
-            lines.append(("Content-Length", str(len(body))))
+            lines.append(("Content-Length", str(len(body) + spread)))
         text = f"{method} {url.removeprefix(origin)} HTTP/1.1\r\n"
         text += "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
         head = text.encode("latin-1")
-        # A path or a header of the user's own may hold the mark's text, and stands before it:
-        # in the query the mark is the last on its line, in a header the last of all.
-        at = head.rindex(_MARK, 0, head.index(b"\r\n") if key.kind == "query" else len(head))
-        return cls(head[:at], head[at + IDENTITY_BYTES :] + body, len(head))
+        before, after = (head + body).split(mark.encode())
+        return cls(before, after[quoted:], len(head))
 
     def fill(self, identity: bytes) -> bytes:
-        """The whole request of one identity, `IDENTITY_BYTES` long."""
+        """The whole request of one identity."""
         return self.before + identity + self.after
+
+    def split(self, identity: bytes) -> tuple[bytes, bytes]:
+        """The header section and the body of one identity's request."""
+        whole, end = self.fill(identity), self.head_bytes
+        if len(self.before) < end:
+            end += len(identity) - IDENTITY_BYTES
+        return whole[:end], whole[end:]

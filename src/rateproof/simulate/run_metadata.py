@@ -3,15 +3,13 @@
 import platform
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+from rateproof import linux
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 
 __all__ = ["clock_identity", "control_metadata", "run_metadata", "start_metadata"]
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def clock_identity() -> dict[str, Any]:
@@ -20,13 +18,9 @@ def clock_identity() -> dict[str, Any]:
     Times of two logs may be compared only when name, boot_id and host agree
     and the boot_id is not None.
     """
-    try:
-        boot_id: str | None = _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        boot_id = None
     implementation = time.get_clock_info("monotonic").implementation
     name = "CLOCK_MONOTONIC" if "CLOCK_MONOTONIC" in implementation else implementation
-    return {"name": name, "boot_id": boot_id, "host": platform.node()}
+    return {"name": name, "boot_id": linux.boot_id(), "host": platform.node()}
 
 
 def run_metadata(scenario: Scenario, transport: str) -> dict[str, Any]:

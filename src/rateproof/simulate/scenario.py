@@ -20,6 +20,7 @@ from rateproof.simulate.identities import check_place, identity_of
 from rateproof.simulate.programs.rng import Rng
 from rateproof.simulate.request import RequestTemplate, check_headers, shown_header
 from rateproof.simulate.target import Target, check_trust
+from rateproof.simulate.tokens import Tokens
 from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
 __all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]
@@ -91,8 +92,18 @@ class Client(NamedTuple):
     group: Group
 
     def identity(self, alias: int = 0) -> bytes:
-        """The identity that its requests carry under an alias; 0 is its own."""
-        return identity_of(self.scenario.namespace, self.number, alias)
+        """The identity that is recorded of its requests under an alias; 0 is its own."""
+        scenario = self.scenario
+        if scenario.tokens is None:
+            return identity_of(scenario.namespace, self.number, alias)
+        return scenario.tokens.names([self.written(alias)])[0]
+
+    def written(self, alias: int = 0) -> bytes:
+        """The same as it stands in its requests."""
+        scenario = self.scenario
+        if scenario.tokens is None:
+            return identity_of(scenario.namespace, self.number, alias)
+        return scenario.written[scenario.tokens.place(self.number, alias, scenario.client_count)]
 
     def rng(self) -> Rng:
         """A new generator in the client's initial state: one for each connection."""
@@ -117,6 +128,7 @@ class Scenario:
         max_requests: sent in all, at most; None: no limit. 0 sends nothing.
         rejected_statuses: the status codes by which the limiter says no.
         namespace: what makes the identities unique; random if not given.
+        tokens: what clients send instead of invented identities.
         policy: what the server promises, where it is known; for the metadata.
         method: of every request, in capital letters.
         headers: of every request, beside those that frame it and the key's own.
@@ -148,6 +160,7 @@ class Scenario:
     max_requests: int | None = None
     rejected_statuses: frozenset[int] = REJECTED_STATUSES
     namespace: str = field(default_factory=_fresh_namespace)
+    tokens: Tokens | None = None
     policy: Policy | None = None
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
@@ -158,6 +171,8 @@ class Scenario:
     insecure: bool = False
     lag_tolerance_ns: int = 10_000_000
     start_ns: int | None = None
+    written: tuple[bytes, ...] = field(default=(), init=False, repr=False)
+    """The keys of `tokens` as they stand in a request."""
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -173,7 +188,9 @@ class Scenario:
             raise InvalidArgument(
                 f"namespace {self.namespace!r}", "1 to 64 letters, digits, '.', '_' or '-'"
             )
-        check_place(self.target, self.key)
+        check_place(self.target, self.key, self.body)
+        written = () if self.tokens is None else tuple(self.tokens.written(self.key))
+        object.__setattr__(self, "written", written)
         check_headers(self.headers, self.key)
         check_trust(self.target, ca_file=self.ca_file, insecure=self.insecure)
         for group in self.groups:
@@ -205,8 +222,27 @@ class Scenario:
     def template(self) -> RequestTemplate:
         """Every request as bytes, around the place of its identity."""
         return RequestTemplate.of(
-            self.target, self.key, method=self.method, headers=self.headers, body=self.body
+            self.target,
+            self.key,
+            method=self.method,
+            headers=self.headers,
+            body=self.body,
+            longest=max(map(len, self.written), default=None),
         )
+
+    @property
+    def sent_keys(self) -> tuple[tuple[bytes, ...], int, int, bytes] | None:
+        """The keys of `tokens` as the native engine takes them."""
+        if self.tokens is None:
+            return None
+        return self.written, self.tokens.own, self.client_count, self.tokens.salt
+
+    def _own_names(self) -> list[str]:
+        """The names that are recorded of the clients that have a key alone."""
+        if self.tokens is None:
+            return []
+        own = min(self.tokens.own, self.client_count)
+        return [name.decode() for name in self.tokens.names(self.written[:own])]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that describes the run, for metadata and reports.
@@ -226,6 +262,7 @@ class Scenario:
                 for group in self.groups
             ],
             "key": str(self.key),
+            **({} if self.tokens is None else {"own_keys": self._own_names()}),
             "rejected_statuses": sorted(self.rejected_statuses),
             "policy": None if self.policy is None else str(self.policy),
             "headers": [[name, shown_header(name, value)] for name, value in self.headers],

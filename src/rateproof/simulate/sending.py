@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
+from rateproof.keyfile import KeyFile
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import VERBS
 from rateproof.options.forms import Data
@@ -27,6 +28,8 @@ class Sending:
 
     target: Target
     key: KeySpec
+    keys: KeyFile | None
+    query: tuple[tuple[str, str], ...]
     method: str
     headers: tuple[tuple[str, str], ...]
     data: Data
@@ -51,7 +54,7 @@ class Sending:
             InvalidArgument: a value, or several together, that cannot be accepted.
         """
         found = VERBS[cls.verb].defaults() | values
-        found["target"] = Target.parse(found["url"])
+        found["target"] = Target.parse(found["url"]).asking(found["query"])
         return cls(**{each.name: found[each.name] for each in fields(cls)})
 
     @property

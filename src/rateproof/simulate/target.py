@@ -3,10 +3,11 @@
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from rateproof.errors import InvalidArgument
 
@@ -31,12 +32,14 @@ class Target:
         host: a name or an address, in lower case, IPv6 without its brackets.
         port: 1 to 65535.
         path: path and query as sent, at least `/`.
+        secret: more of the query, which is sent and shown nowhere.
     """
 
     scheme: str
     host: str
     port: int
     path: str = "/"
+    secret: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -63,12 +66,27 @@ class Target:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(parts.scheme, _host(parts, url), port or _PORTS[parts.scheme], path)
 
+    def asking(self, parameters: Iterable[tuple[str, str]]) -> Self:
+        """The same with more parameters in its query, which are sent and shown nowhere."""
+        return replace(self, secret=urlencode(list(parameters)))
+
     @property
     def url(self) -> str:
         """The URL that `parse` reads back, its port left out where it is the usual one."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.path}"
+
+    @property
+    def secret_path(self) -> str:
+        """The path with all of the query, for who sends."""
+        mark = ("&" if "?" in self.path else "?") if self.secret else ""
+        return self.path + mark + self.secret
+
+    @property
+    def secret_url(self) -> str:
+        """The URL with all of the query, for who sends."""
+        return self.url.removesuffix(self.path) + self.secret_path
 
     @property
     def is_loopback(self) -> bool:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rateproof.hunt import TestSettings
     from rateproof.options.kinds import Option
 
-__all__ = ["ITERATIONS", "Options", "settings_of", "taken"]
+__all__ = ["ITERATIONS", "Options", "settings_of", "settings_of_endpoint", "taken"]
 
 ITERATIONS = 3
 
@@ -21,6 +21,8 @@ class Options(TypedDict, total=False):
     """
 
     key: str
+    keys: str
+    query: Mapping[str, str]
     claim: str
     admitted: Collection[int]
     iterations: int | None
@@ -54,7 +56,9 @@ def taken() -> "dict[str, Option]":
 
     groups = VERBS["test"].groups
     options = (each for name in (PROMISE, REQUEST, LENGTH, JUDGING) for each in groups[name])
-    return {each.in_file: each for each in options if each.name not in {"url", "fail_fast"}}
+    return {
+        each.in_file: each for each in options if each.name not in {"url", "limit", "fail_fast"}
+    }
 
 
 def _read(name: str, option: "Option", value: Any) -> Any:
@@ -78,24 +82,65 @@ def _read(name: str, option: "Option", value: Any) -> Any:
         return kind.parse(value) if isinstance(kind, Leaf) else kind.read(value)
 
 
+def _told(options: Options) -> dict[str, Any]:
+    """The values of options, by their names inside the program."""
+    __tracebackhide__ = True
+    from rateproof.errors import InvalidArgument
+
+    known, given = taken(), dict(options)
+    if not isinstance(given.pop("allow_inconclusive", False), bool):
+        raise InvalidArgument("allow_inconclusive is no truth", "True or False")
+    if strange := given.keys() - Options.__annotations__.keys():
+        names = ", ".join([*Options.__annotations__])
+        raise TypeError(f"the fixture has no option {strange.pop()!r}; it has {names}")
+    return {known[name].inside: _read(name, known[name], given[name]) for name in given}
+
+
 def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestSettings":
     """Settings for `run_test`; raises as `RateproofFixture.assert_holds` does."""
+    __tracebackhide__ = True
+    values = _told(options) | {"policy": _read("policy", taken()["policy"], policy), "url": url}
+    return _settings({"iterations": ITERATIONS} | values, folder)
+
+
+def settings_of_endpoint(
+    name: str, url: str | None, root: Path, folder: Path, options: Options
+) -> "TestSettings":
+    """The same for an endpoint of the settings file, as `RateproofFixture.assert_endpoint` says."""
+    __tracebackhide__ = True
+    from rateproof.errors import InvalidArgument
+    from rateproof.options.declared import SETTINGS_FILES, VERBS
+    from rateproof.options.forms import merged
+    from rateproof.options.settings_file import find_settings
+    from rateproof.options.sources import Sources
+
+    file = find_settings(root)
+    if file is None:
+        hint = f"{SETTINGS_FILES[0]}, or {SETTINGS_FILES[1]} with [tool.rateproof]"
+        raise InvalidArgument(f"no settings file for endpoint {name!r} in {str(root)!r}", hint)
+    flags: dict[str, str | list[str]] = {"endpoint": [name]}
+    flags |= {} if url is None else {"url": url}
+    flags |= {} if find_settings(Path.cwd()) == file else {"config": str(file)}
+    (run,) = Sources(VERBS["test"], flags).runs()
+    told = _told(options)
+    told["headers"] = merged(run.values["headers"], told.get("headers", ()))
+    values = {**run.values, **told, "endpoint": name, "known": run.known}
+    if values["iterations"] is None and values["duration_ns"] is None:
+        values["iterations"] = ITERATIONS
+    if url is not None:  # it is served already
+        values |= {"start": None, "nemesis": "none"}
+    return _settings(values, folder)
+
+
+def _settings(values: dict[str, Any], folder: Path) -> "TestSettings":
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
     from rateproof.hunt import TestSettings
 
-    known = taken()
-    given: dict[str, Any] = {"iterations": ITERATIONS, **options, "policy": policy}
-    if not isinstance(given.pop("allow_inconclusive", False), bool):
-        raise InvalidArgument("allow_inconclusive is no truth", "True or False")
-    if strange := given.keys() - known.keys():
-        names = ", ".join([*Options.__annotations__])
-        raise TypeError(f"assert_holds has no option {strange.pop()!r}; it has {names}")
-    values = {known[name].inside: _read(name, known[name], given[name]) for name in given}
     if values["iterations"] is None and values.get("duration_ns") is None:
         raise InvalidArgument("iterations=None and no duration", "at least one of them")
     settings = TestSettings.told(
-        **{**values, "yes": True}, url=url, may_start=False, fail_fast=True, out=folder
+        **{**values, "yes": True, "may_start": False, "fail_fast": True, "out": folder}
     )
     if not (values.get("yes") or settings.target.is_loopback):
         raise InvalidArgument(

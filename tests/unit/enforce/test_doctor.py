@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rateproof import linux
 from rateproof.cli import main
 from rateproof.enforce import doctor
-from rateproof.enforce.stores import location
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ def test_a_core_that_was_asked_for_is_no_fault(found, monkeypatch):
     monkeypatch.setenv("RATEPROOF_CORE", "python")
     assert found()["core"].state == "ok"
     monkeypatch.setenv("RATEPROOF_CORE", "")
-    monkeypatch.setattr(doctor, "native", lambda: None)
+    monkeypatch.setattr(doctor, "lacking", lambda: "is not built")
     assert found()["core"].state == "wrong"
 
 
 def test_a_machine_without_room_in_shared_memory_is_wrong(found, monkeypatch, tmp_path):
-    monkeypatch.setattr(location, "_SHM_FOLDER", tmp_path / "none")
-    assert found()["/dev/shm"].state == "wrong"
+    monkeypatch.setattr(linux, "SHARED_MEMORY", tmp_path / "none")
+    assert found()[str(tmp_path / "none")].state == "wrong"
     monkeypatch.undo()
     monkeypatch.setattr(doctor, "_LEAST_ROOM", 10**18)
     assert found()["/dev/shm"].state == "wrong"

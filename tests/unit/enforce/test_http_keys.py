@@ -11,6 +11,7 @@ import pytest
 from rateproof import Limiter, RateLimitMiddleware
 from rateproof.enforce.http import AsgiRequest, WsgiRequest, key_of
 from rateproof.enforce.http.views import _say_hidden, cgi_variable
+from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 
 ADDRESS = b"ip=9:192.0.2.7"
@@ -135,8 +136,33 @@ def test_a_field_that_is_missing_or_empty_elsewhere_is_nothing_to_report(caplog)
 def test_path_method_and_address_are_keys_too():
     assert key("path", SCRIPT_NAME="/a", PATH_INFO="/b\xff") == b"path=5:/a/b\xff"
     assert key("path", PATH_INFO="") == b"path=1:/"
+    assert key("path:2", PATH_INFO="/a/b/c") == b"path:2=1:b"
+    assert key("path:1", SCRIPT_NAME="/a", PATH_INFO="/b") == b"path:1=1:a"
+    for path in ("/a/", "/a", "", "/a//c"):
+        assert key("path:2", PATH_INFO=path) == ADDRESS
     assert key("method") == b"method=3:GET"
     assert key("ip", REMOTE_ADDR="::1") == b"ip=3:::1"
+
+
+def test_a_segment_of_the_path_is_the_key_over_wsgi_with_the_native_core_too():
+    app = RateLimitMiddleware(
+        lambda _, start: start("200 OK", []) or [b""], Limiter("1/h"), key="path:2"
+    )
+
+    def status(path):
+        said = []
+        list(app(environ(PATH_INFO=path), lambda line, *_: said.append(line[:3])))
+        return said[0]
+
+    assert [status(path) for path in ("/u/1/x", "/u/2/x", "/u/1/y", "/u/2/z")] == [
+        *("200", "200", "429", "429")
+    ]
+
+
+def test_a_field_of_a_body_is_refused_by_name():
+    for spec in ("json:user", "ip|json:user.id"):
+        with pytest.raises(InvalidArgument, match="a limiter reads no bodies"):
+            RateLimitMiddleware(None, Limiter("1/h"), key=spec)
 
 
 def test_a_composite_is_skipped_when_a_part_is_missing():

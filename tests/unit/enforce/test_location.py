@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rateproof import linux
 from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores import location, open_store, remove
 from rateproof.enforce.stores.location import directory_of, locked_folder, parse_url
@@ -143,7 +144,7 @@ def test_what_is_no_regular_file_is_refused_by_name(shm_name, file):
 
 
 def test_without_dev_shm_the_temporary_folder_serves(monkeypatch, tmp_path, shm_name):
-    monkeypatch.setattr(location, "_SHM_FOLDER", tmp_path / "missing")
+    monkeypatch.setattr(linux, "SHARED_MEMORY", tmp_path / "missing")
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     with Limiter("1 per 5s", store=f"shm://{shm_name}") as limiter:
         assert directory_of(shm_name).parent == tmp_path

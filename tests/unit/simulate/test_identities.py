@@ -24,13 +24,13 @@ def test_an_identity_is_plain_text_that_the_namespace_and_number_fix() -> None:
 
 
 def test_each_place_carries_the_identity_beside_what_the_url_has() -> None:
-    assert place_identity(TARGET, QUERY, b"c-1") == (TARGET.url + "&clientId=c-1", {})
-    assert place_identity(TARGET, HEADER, b"c-1") == (TARGET.url, {"X-Id": "c-1"})
-    assert place_identity(TARGET, COOKIE, b"c-1") == (TARGET.url, {"Cookie": "id=c-1"})
+    assert place_identity(TARGET, QUERY, "c-1") == (TARGET.url + "&clientId=c-1", {}, b"")
+    assert place_identity(TARGET, HEADER, "c-1") == (TARGET.url, {"X-Id": "c-1"}, b"")
+    assert place_identity(TARGET, COOKIE, "c-1") == (TARGET.url, {"Cookie": "id=c-1"}, b"")
 
 
 def test_a_url_without_a_query_gets_one() -> None:
-    url, _ = place_identity(Target.parse("http://a.b/x"), QUERY, b"c-1")
+    url = place_identity(Target.parse("http://a.b/x"), QUERY, "c-1").url
     assert url == "http://a.b/x?clientId=c-1"
 
 

@@ -155,7 +155,7 @@ def test_every_identity_is_as_long_as_the_template_expects() -> None:
 @pytest.mark.parametrize("key", [Part("query", "a&b"), HEADER, COOKIE])
 def test_both_transports_put_the_identity_at_the_same_place(key: Part) -> None:
     target = Target.parse("http://h/a?b=1")
-    url, headers = place_identity(target, key, IDENTITY)
+    url, headers, _ = place_identity(target, key, IDENTITY.decode())
     request = template("http://h/a?b=1", key=key).fill(IDENTITY).decode()
     assert request.startswith(f"GET {url.removeprefix('http://h')} HTTP/1.1\r\n")
     for name, value in headers.items():

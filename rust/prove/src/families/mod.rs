@@ -6,7 +6,7 @@ mod fixed_window;
 mod phases;
 mod sliding_counter;
 
-pub use phases::{Family, Search};
+pub use phases::{Clearance, Family, Search};
 
 /// The family of an algorithm, or None where a figure is out of bounds. One that is not known
 /// here clears nothing.

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::report::Clearance;
 use crate::seen::Seen;
 
 const MILLION: i128 = 1_000_000;
@@ -12,9 +11,11 @@ const MAX_NS: i128 = 1 << 61;
 const MOST_JOBS: usize = 1024;
 const WIDENED_PARTS: i128 = 16;
 
-/// The price of searching a family's windows for jobs in order and finding nothing within a budget;
-/// None where it does not.
-pub type Search = fn(&[Seen], &Family, u64) -> Option<u64>;
+/// The price of a search that finds nothing; None where it has to be made.
+pub type Clearance = Option<u64>;
+
+/// Searches a family's windows for jobs in order, within a budget.
+pub type Search = fn(&[Seen], &Family, u64) -> Clearance;
 
 /// The windows of one quota.
 #[derive(Clone, Copy, Debug)]

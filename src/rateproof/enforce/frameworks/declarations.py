@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack
 
 from rateproof.clock import Clock
+from rateproof.enforce.enforced_policy import PolicyLike, policy_of
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.flooding import Flooding, check_flood_exempt
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
@@ -19,7 +20,7 @@ from rateproof.enforce.http.validation import (
     without_waiting,
 )
 from rateproof.enforce.http.views import RequestView
-from rateproof.enforce.limiter import Limiter, PolicyLike, policy_of
+from rateproof.enforce.limiter import Limiter
 from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy
 

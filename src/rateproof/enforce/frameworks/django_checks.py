@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
+from rateproof.enforce.enforced_policy import policy_of
 from rateproof.enforce.frameworks.django import DjangoRateLimit, arguments
-from rateproof.enforce.limiter import policy_of
 from rateproof.errors import InvalidArgument
 
 __all__ = ["check_deployment", "check_settings"]

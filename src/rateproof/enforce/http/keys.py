@@ -69,7 +69,7 @@ def key_reader(
     if not isinstance(key, str | KeySpec):
         raise InvalidArgument(f"key {key!r}", "such as 'header:X-Api-Key|ip', or a function")
     keyspec = KeySpec.parse(key) if isinstance(key, str) else key
-    places = _places(keyspec)
+    places = _places(keyspec.readable())
     return lambda request: _found(view(request), places, address)
 
 
@@ -95,6 +95,8 @@ def plain_reader(
     if module is None or callable(key) or view is not WsgiRequest or address.proxies:
         return None
     keyspec = KeySpec.parse(key) if isinstance(key, str) else key
+    if any(part.kind == "path" and part.name for parts in keyspec.alternatives for part in parts):
+        return None
 
     def place(part: Part) -> tuple[str, str, str]:
         name = cgi_variable(part.name) if part.kind == "header" else part.name
@@ -163,11 +165,19 @@ def _cookie(request: RequestView, name: str, _: ClientAddress) -> bytes:
     return b""
 
 
+def _segment(path: bytes, number: str) -> bytes:
+    """A segment of the path, counted from 1; all of it without a number."""
+    if not number:
+        return path
+    segments = path.split(b"/")
+    return segments[int(number)] if int(number) < len(segments) else b""
+
+
 _READERS: dict[str, Callable[[RequestView, str, ClientAddress], bytes]] = {
     "query": _query,
     "header": lambda request, name, _: request.header(name),
     "cookie": _cookie,
     "ip": lambda request, _, address: address.of(request),
-    "path": lambda request, *_: request.path,
+    "path": lambda request, name, _: _segment(request.path, name),
     "method": lambda request, *_: request.method,
 }

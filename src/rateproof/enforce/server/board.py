@@ -5,6 +5,7 @@ import os
 import pickle
 from typing import Final
 
+from rateproof import linux
 from rateproof.enforce.server.settings import ServerSettings
 
 __all__ = ["Board"]
@@ -26,7 +27,7 @@ class Board:
 
     def __init__(self, path: str | None = None) -> None:
         if path is None:
-            self._file = os.memfd_create("rateproof-board")
+            self._file = linux.memory_file("rateproof-board")
             os.ftruncate(self._file, mmap.PAGESIZE)
         else:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -50,4 +51,4 @@ class Board:
         return settings
 
     def __reduce__(self) -> tuple[type["Board"], tuple[str]]:
-        return Board, (f"/proc/{os.getpid()}/fd/{self._file}",)
+        return Board, (linux.path_of(self._file),)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from wsgiref.types import WSGIApplication
 
-from rateproof import __version__
-from rateproof.core import INSTALL, active_core
+from rateproof import __version__, linux
+from rateproof.core import active_core
 from rateproof.enforce.http.asgi import AsgiApplication
 from rateproof.enforce.server.board import Board
 from rateproof.enforce.server.listening import bound_socket, url_of
@@ -44,9 +44,10 @@ def serve(settings: ServerSettings, read: Callable[[], ServerSettings] | None = 
     Raises:
         Unreachable: the port is taken, or the host is not this machine.
         StoreError: the store cannot be opened.
-        InvalidArgument: Flask is not installed.
+        InvalidArgument: Flask is not installed, or this is not Linux.
         RateproofError: the workers do not start.
     """
+    linux.required("rateproof serve")
     asked = settings.port
     if settings.with_parent:
         threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
@@ -122,14 +123,13 @@ def _entry(settings: ServerSettings) -> Callable[[WSGIApplication], AsgiApplicat
 def _announce(settings: ServerSettings) -> None:
     core, count = active_core(), settings.worker_count
     url = url_of(settings.host, settings.port)
-    forgiving = " and keeps its counts in one worker's memory, so that a restart forgives them"
-    slow = f"WARNING: the python core is slow{forgiving * (settings.store is None)}, unlike the native core: {INSTALL}\n"
+    forgiving = "WARNING: without the native core the counts lie in one worker's memory, so that a restart forgives them\n"
     banner = (
         f"rateproof {__version__} ({core} core): {settings.policy} per {settings.key}, "
         f"{count} worker{'s' * (count > 1)}, listening at {url}"
     )
     # In one piece, for lines of the workers may come between.
-    say(banner if core == "native" else slow + banner)
+    say(forgiving * (core == "python" and settings.store is None) + banner)
     if settings.json:
         facts = {"url": url, "core": core, "workers": count, "store": settings.shown_location}
         facts |= {"policy": str(settings.policy), "key": str(settings.key)}

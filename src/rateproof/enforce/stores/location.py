@@ -17,12 +17,13 @@ import os
 import re
 import stat
 import time
-import weakref
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from rateproof import linux
+from rateproof.enforce.stores.forks import in_children
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
 
@@ -45,7 +46,6 @@ COUNTERS_FILE: Final = "counters.native"
 _PAUSE_S: Final = 1e-3
 _MEMORY = "memory://"
 _SHM = "shm://"
-_SHM_FOLDER = Path("/dev/shm")  # noqa: S108 - ours in it is 0700 and its owner is checked
 _TABLE = re.compile(r"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?\.native")
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _SCHEME = re.compile(r"[A-Za-z0-9+.-]*://")
@@ -91,7 +91,7 @@ def directory_of(name: str) -> Path:
     All processes of one user find the same one, provided that they see the same
     /dev/shm or, where there is none, the same temporary folder.
     """
-    folder = _SHM_FOLDER
+    folder = linux.SHARED_MEMORY
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         import tempfile  # slow to import, and seldom needed
 
@@ -167,9 +167,6 @@ def remove(name: str) -> bool:
                 return True
 
 
-_every_lock: "weakref.WeakSet[FileIO]" = weakref.WeakSet()
-
-
 def _locked(directory: Path) -> FileIO:
     """The file named `lock`, locked; whatever a signal handler raises here, it does not stay so."""
     path = directory / "lock"
@@ -187,7 +184,7 @@ def _locked(directory: Path) -> FileIO:
             except FileNotFoundError:  # the folder was removed just now
                 continue
             try:
-                _every_lock.add(lock)
+                in_children(lock, FileIO.close)
                 _acquire(lock, path, deadline)
                 if _is_at(lock, path):  # else it was removed while we waited
                     return lock
@@ -218,14 +215,6 @@ def _is_at(lock: FileIO, path: Path) -> bool:
         return os.path.samestat(path.lstat(), os.fstat(lock.fileno()))
     except FileNotFoundError:
         return False
-
-
-def _after_fork_in_child() -> None:
-    for lock in list(_every_lock):
-        lock.close()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _make(directory: Path) -> None:

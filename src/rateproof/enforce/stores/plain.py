@@ -9,17 +9,16 @@ A signal handler may raise at any instruction, and loosens nothing: a permit is 
 It must not ask for a decision, which its own thread may be making.
 """
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import ClassVar
 
 from rateproof.enforce.algorithms import RULES, State
 from rateproof.enforce.counters import Count
-from rateproof.enforce.decision import Answer, Ruling
+from rateproof.enforce.decision import Answer, Ruling, without_room
+from rateproof.enforce.stores.forks import in_children
 from rateproof.enforce.stores.protocols import Tables
 from rateproof.enforce.stores.tables import check_quota, ruling_of
 from rateproof.errors import StoreError
@@ -52,7 +51,7 @@ class PlainStore:
         self._tables: dict[Quota, _Table] = {}
         self._over: tuple[str, str] | None = None
         self.begin()
-        _every_store.add(self)
+        in_children(self, PlainStore.begin_in_child)
 
     @property
     def lock(self) -> threading.Lock:
@@ -112,17 +111,6 @@ class PlainStore:
             self._over = self._over or _FORKED
 
 
-_every_store: "weakref.WeakSet[PlainStore]" = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for store in list(_every_store):
-        store.begin_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
 class PlainLedger(Tables):
     """The tables of one policy, decided together: several quotas are all or nothing; see `Ledger`.
 
@@ -148,7 +136,7 @@ class PlainLedger(Tables):
         skip_full: bool = False,
         charge: bool = True,
     ) -> Ruling:
-        """Decide, and charge every table if every table admits, unless that is not wanted."""
+        """Decide, and charge every table if every table admits; see `Tables`."""
         with self._store.lock:
             read_ns = time.monotonic_ns() if now_ns is None else now_ns
             now_ns = max(read_ns, *(table.latest_ns for table in self._tables))
@@ -160,10 +148,6 @@ class PlainLedger(Tables):
                 if admitted and not answers[index].full:
                     answers[index] = table.charge(key, cost, now_ns, lag_ns)
         return ruling_of(admitted, answers, skip_full=skip_full)
-
-    def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """Say what `hit` would decide, changing nothing."""
-        return self.hit(key, cost, now_ns, skip_full=skip_full, charge=False)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""
@@ -209,8 +193,7 @@ class _Table:
         state = self._states.get(key)
         room_in_ns = 0 if state else self._room_in_ns(now_ns)
         if room_in_ns:
-            wait_ns = room_in_ns + lag_ns
-            return Answer(False, True, 0, wait_ns, wait_ns)  # noqa: FBT003 - `admitted`, `full`
+            return without_room(room_in_ns + lag_ns)
         state = state or self._unseen
         wait_ns = self._rule.retry_after_ns(self.quota, state, now_ns, cost)
         return self._answer(state, wait_ns, now_ns, lag_ns)

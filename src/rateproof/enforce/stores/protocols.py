@@ -59,6 +59,22 @@ class Ledger(Protocol):
 class Tables(Ledger, Protocol):
     """A ledger of tables with a number of places."""
 
+    def hit(
+        self,
+        key: bytes,
+        cost: int,
+        now_ns: int | None,
+        *,
+        skip_full: bool = False,
+        charge: bool = True,
+    ) -> Ruling:
+        """Decide, and charge every table if every table admits; `charge` False: only say so."""
+        ...
+
+    def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
+        """Say what `hit` would decide, changing nothing."""
+        return self.hit(key, cost, now_ns, skip_full=skip_full, charge=False)
+
     @property
     def slots(self) -> int:
         """Number of places in each table."""

@@ -4,9 +4,7 @@
 (see `location`).
 """
 
-import os
 import threading
-import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
+from rateproof.enforce.stores.forks import in_children
 from rateproof.enforce.stores.location import COUNTERS_FILE, directory_of, locked_folder, table_file
 from rateproof.enforce.stores.protocols import Tables
 from rateproof.enforce.stores.tables import check_quota, ruling_of
@@ -49,7 +48,7 @@ class NativeStore:
         self._ledgers: dict[tuple[Quota, ...], NativeLedger] = {}
         self._counters: DecisionCounters | None = None
         self._closed = False
-        _every_store.add(self)
+        in_children(self, NativeStore.renew_mutex)
 
     def ledger(self, quotas: Sequence[Quota]) -> "NativeLedger":
         """The ledger of these quotas; see `Store`."""
@@ -129,17 +128,6 @@ class NativeStore:
         return table
 
 
-_every_store: "weakref.WeakSet[NativeStore]" = weakref.WeakSet()
-
-
-def _renew_mutexes() -> None:
-    for store in list(_every_store):
-        store.renew_mutex()
-
-
-os.register_at_fork(after_in_child=_renew_mutexes)
-
-
 class NativeLedger(Tables):
     """The tables of one policy, decided together; see `Ledger`."""
 
@@ -159,7 +147,7 @@ class NativeLedger(Tables):
         skip_full: bool = False,
         charge: bool = True,
     ) -> Ruling:
-        """Decide, and charge every table if every table admits, unless that is not wanted."""
+        """Decide, and charge every table if every table admits; see `Tables`."""
         tables = self._open_tables()
         admitted, told, busy = self._hit_all(tables, key, cost, now_ns, charge)
         answers = [Answer._make(each) for each in told]
@@ -174,10 +162,6 @@ class NativeLedger(Tables):
             answers[index] = Answer._make(each)
         # A table that filled up in between denies this once, which is stricter only.
         return ruling_of(admitted, answers, skip_full=admitted or not busy)
-
-    def peek(self, key: bytes, cost: int, now_ns: int | None, *, skip_full: bool = False) -> Ruling:
-        """Say what `hit` would decide, changing nothing."""
-        return self.hit(key, cost, now_ns, skip_full=skip_full, charge=False)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""

@@ -13,6 +13,7 @@ from random import Random
 from rateproof.hunt.exploration.attacks import FAMILIES, TICK_NS, Attack, attack
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS
 from rateproof.hunt.exploration.leads import Lead
+from rateproof.hunt.recipe import Crowd
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
 from rateproof.simulate.behaviour import Behaviour
@@ -21,13 +22,14 @@ from rateproof.simulate.behaviours.constant import Constant
 from rateproof.simulate.behaviours.poisson import Poisson
 from rateproof.simulate.behaviours.polite import Polite
 from rateproof.simulate.behaviours.saturate import Saturate
+from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.behaviours.sybil import Sybil
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS, format_seconds
 
-__all__ = ["SCHEDULE", "SHAPES", "Draw", "book_length", "delayed", "draw", "filling"]
+__all__ = ["SCHEDULE", "SHAPES", "Draw", "book_length", "continued", "delayed", "draw", "filling"]
 
 SCHEDULE = "schedule"
 """The shape of an iteration that was told what to send."""
@@ -84,6 +86,8 @@ class Draw:
     groups: tuple[Group, ...]
     attacks: tuple[Attack, ...] = ()
     note: str = ""
+    left: tuple[Attack, ...] = ()
+    """Attacks for which there were too few keys: the next iteration tries them."""
 
     @property
     def scenario_seed(self) -> int:
@@ -126,6 +130,7 @@ def draw(
     lead: Lead | None = None,
     others: int | None = None,
     max_rate: float | None = None,
+    keys: int | None = None,
 ) -> Draw:
     """The traffic of one iteration; equal arguments give equal draws.
 
@@ -141,8 +146,9 @@ def draw(
         others: other clients that come between two bursts, in every fourth after the book;
             None: no more are worth trying.
         max_rate: requests a second at most.
+        keys: clients at most; None: any number.
     """
-    hand = _Hand(policy, 0, _stream(seed, iteration, "draw"), max_rate)
+    hand = _Hand(policy, 0, _stream(seed, iteration, "draw"), max_rate, keys)
     pages, quotas = _book(policy), _pressable(policy)
     calm = iteration <= len(pages)
     hand.quota = quotas[(iteration - 1) % len(quotas)]
@@ -158,8 +164,11 @@ def draw(
         note, attacks = "attack, more other clients", [hand.forgetting(others)]
     else:
         note, attacks = "attack, drawn", hand.any()
+    attacks, over = _fitted(attacks, keys)
     shape = _shape(seed, iteration)
     clients, rate_per_s, duration_ns = hand.figures(attacks, calm=calm)
+    if keys is not None:
+        clients = max(1, min(clients, keys - sum(len(each.starts) for each in attacks)))
     interval_ns = max(1, round(clients / rate_per_s * SECOND_NS))
     saturating = shape == "saturate"
     if saturating:
@@ -180,7 +189,38 @@ def draw(
         tuple(groups),
         tuple(attacks),
         f"{note}: {'; '.join(words)}",
+        tuple(over),
     )
+
+
+def continued(drawn: Draw, iteration: int, keys: int | None) -> Draw:
+    """The attacks that a draw left over, as far as there are keys; beside the same crowd."""
+    attacks, over = _fitted(list(drawn.left), keys)
+    crowd = [each for each in drawn.groups if not isinstance(each.behaviour, Schedule | Crowd)]
+    groups = [group for each in attacks for group in each.groups()] + crowd
+    words = map(str, attacks)
+    return replace(
+        drawn,
+        iteration=iteration,
+        groups=(*groups, *(group for each in attacks for group in each.crowd())),
+        attacks=tuple(attacks),
+        duration_ns=max(drawn.duration_ns, max(each.end_ns for each in attacks) + _AFTER_NS),
+        note=f"attack, left over: {'; '.join(words)}",
+        left=tuple(over),
+    )
+
+
+def _fitted(attacks: list[Attack], keys: int | None) -> tuple[list[Attack], list[Attack]]:
+    """As many attacks as there are keys for, on fewer of them; and those that are left over."""
+    if keys is None:
+        return attacks, []
+    others = max(each.recipe.other_clients for each in attacks)
+    room = max(1, keys - (others or keys // 4))
+    fitted, over = attacks[:room], attacks[room:]
+    while sum(len(each.starts) for each in fitted) > room:
+        widest = max(range(len(fitted)), key=lambda n: len(fitted[n].starts))
+        fitted[widest] = replace(fitted[widest], starts=fitted[widest].starts[:-1])
+    return fitted, over
 
 
 @dataclass
@@ -191,6 +231,7 @@ class _Hand:
     quota: int
     rng: Random
     max_rate: float | None
+    keys: int | None = None
 
     @property
     def pressed(self) -> Quota:
@@ -276,6 +317,8 @@ class _Hand:
         if self.max_rate is not None:
             room = self.max_rate * _OTHERS_SHARE * (window_ns - edge_ns) / SECOND_NS
             others = min(others, int(room))
+        if self.keys is not None:
+            others = min(others, self.keys // 2)
         return attack("forget", self.policy, self.quota, edge_ns, starts=(0, 0), others=others)
 
     def _placed(
@@ -335,8 +378,9 @@ def delayed(policy: Policy, within_ns: int) -> list[Attack]:
     return [each for each in fills if each.recipe.span_ns <= within_ns]
 
 
-def filling(seed: int, iteration: int, fill: Attack) -> Draw:
-    """The iteration that fills a quota which others delay."""
+def filling(seed: int, iteration: int, fill: Attack, keys: int | None = None) -> Draw:
+    """The iteration that fills a quota which others delay, for so many clients at most."""
+    fill = replace(fill, starts=fill.starts[:keys])
     recipe = fill.recipe
     note = (
         f"{recipe.requests} requests in {format_seconds(recipe.span_ns)}, "

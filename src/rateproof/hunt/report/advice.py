@@ -119,7 +119,7 @@ _BY_DIAGNOSIS: Final = {
     Diagnosis.ONLY_ELSEWHERE: Advice(
         "The limiter was not reached",
         "Every answer came from something before the limiter or beside it. Correct the path or add "
-        "the login (-H); if these answers are what lies behind the limiter, say so with --admitted.",
+        "the login (-H), or bring clients that the server knows (--keys); if these answers are what lies behind the limiter, say so with --admitted.",
     ),
 }
 

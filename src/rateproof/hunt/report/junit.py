@@ -1,6 +1,6 @@
 """JUnit XML: what continuous integration shows of a test.
 
-One suite, with a case for each quota, for each other claim, and for the server's health, under
+One suite for each endpoint, with a case for each quota, for each other claim, and for the server's health, under
 names that stay the same from run to run so that their history can be followed. What was violated
 is a failure; what was not tested, could not be told or not be finished is an error: neither ever
 passes. The format has no standard; this keeps to what is common
@@ -10,7 +10,7 @@ to `junit-10.xsd` of Jenkins' xUnit plugin and to what GitLab reads.
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +24,10 @@ from rateproof.hunt.report.text import describe
 from rateproof.hunt.report.totals import Totals, counted_kinds, of_claim
 from rateproof.hunt.shrinking.reproduction import CRASH
 from rateproof.policy import Policy
-from rateproof.prove import CONSISTENT, OVER_ADMISSION, UNTESTED, VIOLATED
+from rateproof.prove import CLAIMS, CONSISTENT, OVER_ADMISSION, UNTESTED, VIOLATED
 from rateproof.prove.evidence.wording import plain_quota
 
-__all__ = ["Case", "JUnitReport", "junit_xml", "write_junit"]
+__all__ = ["Case", "JUnitReport", "Suite", "junit_xml", "write_junit"]
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST_CRASHES = 50
@@ -53,19 +53,41 @@ class Case(NamedTuple):
     details: str = ""
 
 
+class Suite(NamedTuple):
+    """What is said of one endpoint, or of a log.
+
+    Args:
+        subject: what was tested or judged.
+        cases: what came of it.
+        elapsed_s: how long that took.
+    """
+
+    subject: Subject
+    cases: Sequence[Case]
+    elapsed_s: float = 0.0
+
+
 class JUnitReport(Reporter):
     """A file that says "not finished" until the test is over."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._details: dict[str, str] = {}
-        self._crashes: list[str] = []
+        self._suites: dict[str | None, Suite] = {}
+
+    def plan(self, subjects: Sequence[Subject], /) -> None:
+        """See `Reporter`."""
+        claims = sorted(CLAIMS)
+        for each in subjects:
+            cases = _unfinished(each, claims, "the test of this endpoint did not begin")
+            self._suites[each.endpoint] = Suite(each, cases)
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
         self._subject, self._totals = subject, totals
+        self._details: dict[str, str] = {}
+        self._crashes: list[str] = []
         self._began_s = time.monotonic()
-        self._write(self._unfinished("the test did not finish"))
+        self._write(_unfinished(subject, totals.claims, "the test did not finish"))
 
     def add(self, iteration: Iteration, log: Path) -> None:
         """See `Reporter`."""
@@ -81,7 +103,7 @@ class JUnitReport(Reporter):
         """See `Reporter`."""
         totals = self._totals
         if totals.failed is not None:
-            self._write(self._unfinished(totals.failed))
+            self._write(_unfinished(self._subject, totals.claims, totals.failed))
             return
         for reproduction in totals.reproductions:
             if reproduction.kind in self._details:
@@ -96,13 +118,15 @@ class JUnitReport(Reporter):
             health = Case(_HEALTH, "error", "crash", died, "\n".join(self._crashes))
         self._write([*_cases(self._subject, totals, self._details), health])
 
-    def _unfinished(self, why: str) -> list[Case]:
-        names = [name for claim in self._totals.claims for name in _names(claim, self._subject)]
-        return [Case(name, "error", "unfinished", why) for name in names]
-
     def _write(self, cases: Sequence[Case]) -> None:
         elapsed_s = time.monotonic() - self._began_s
-        write_whole(self._path, junit_xml(self._subject, cases, elapsed_s))
+        self._suites[self._subject.endpoint] = Suite(self._subject, cases, elapsed_s)
+        write_whole(self._path, junit_xml(*self._suites.values()))
+
+
+def _unfinished(subject: Subject, claims: Iterable[str], why: str) -> list[Case]:
+    names = [name for claim in claims for name in _names(claim, subject)]
+    return [Case(name, "error", "unfinished", why) for name in names]
 
 
 def write_junit(path: Path, subject: Subject, totals: Totals) -> None:
@@ -111,7 +135,7 @@ def write_junit(path: Path, subject: Subject, totals: Totals) -> None:
     Raises:
         CannotWrite: the file cannot be written.
     """
-    write_whole(path, junit_xml(subject, _cases(subject, totals, {}), 0.0))
+    write_whole(path, junit_xml(Suite(subject, _cases(subject, totals, {}))))
 
 
 def _names(claim: str, subject: Subject) -> list[str]:
@@ -151,39 +175,42 @@ def _case(name: str, outcome: str, line: str, told: str, *, may_skip: bool = Fal
     return Case(name, "failure" if outcome == VIOLATED else "error", outcome, line, told)
 
 
-def junit_xml(subject: Subject, cases: Sequence[Case], elapsed_s: float) -> str:
-    """The document. Characters that XML cannot have at all are shown as escapes.
+def junit_xml(*suites: Suite) -> str:
+    """The document. Characters that XML cannot have at all are shown as escapes."""
+    root = ET.Element("testsuites")
+    for suite in suites:
+        _add(root, suite)
+    for name in ("tests", "failures", "errors"):
+        root.set(name, str(sum(int(each.attrib[name]) for each in root)))
+    root.set("time", f"{sum(suite.elapsed_s for suite in suites):.3f}")
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, "unicode") + "\n"
 
-    The cases ran together: the first one carries their time, for programs that add it up.
-    """
+
+def _add(root: ET.Element, told: Suite) -> None:
+    """Add a suite; its cases ran together: the first has their time, for those who add it up."""
+    subject, cases, elapsed_s = told
     tags = Counter(case.tag for case in cases)
-    figures = {
-        "tests": str(len(cases)),
-        "failures": str(tags["failure"]),
-        "errors": str(tags["error"]),
-        "time": f"{elapsed_s:.3f}",
-    }
-    root = ET.Element("testsuites", figures)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    about = {"name": "rateproof", "timestamp": now, "skipped": str(tags["skipped"]), **figures}
+    name = f"rateproof.{subject.endpoint}" if subject.endpoint else "rateproof"
+    about = {"name": name, "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")}
+    figures = {"skipped": "skipped", "failures": "failure", "errors": "error"}
+    about |= {word: str(tags[tag]) for word, tag in figures.items()}
+    about |= {"tests": str(len(cases)), "time": f"{elapsed_s:.3f}"}
     suite = ET.SubElement(root, "testsuite", about)
     properties = ET.SubElement(suite, "properties")
     facts = {name: getattr(subject, name) for name in ("key", "seed", "command")}
     facts["server"] = "our own" if subject.own else None
-    for name, value in facts.items():
+    for fact, value in facts.items():
         if value is not None:
-            ET.SubElement(properties, "property", {"name": name, "value": _legal(str(value))})
+            ET.SubElement(properties, "property", {"name": fact, "value": _legal(str(value))})
     for number, case in enumerate(cases):
-        name = _legal(f"{case.name}: {subject.policy} at {subject.target}")
+        shown = _legal(f"{case.name}: {subject.policy} at {subject.target}")
         took = f"{0.0 if number else elapsed_s:.3f}"
-        about = {"classname": "rateproof", "name": name, "time": took}
-        element = ET.SubElement(suite, "testcase", about)
+        element = ET.SubElement(suite, "testcase", {"classname": name, "name": shown, "time": took})
         if case.tag is not None:
             kind = {"type": case.kind} if case.kind else {}
-            told = ET.SubElement(element, case.tag, kind | {"message": _legal(case.message)})
-            told.text = _legal(case.details) or None
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, "unicode") + "\n"
+            reason = ET.SubElement(element, case.tag, kind | {"message": _legal(case.message)})
+            reason.text = _legal(case.details) or None
 
 
 def _legal(text: str) -> str:

@@ -7,11 +7,12 @@ Security Policy, by hash), so that not even a key could make it do anything.
 import base64
 import hashlib
 import time
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rateproof import __version__
 from rateproof.errors import InvalidArgument
@@ -58,12 +59,19 @@ class HtmlReport(Reporter):
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
         self._can_write = _has_jinja()
+        self._begun: list[Findings] = []
+        self._planned: list[str] = []
+
+    def plan(self, subjects: Sequence[Subject], /) -> None:
+        """See `Reporter`."""
+        self._planned = [str(each.endpoint) for each in subjects]
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
         self._findings = Findings(subject, totals)
+        self._begun.append(self._findings)
         self._write()
-        if not self._can_write:
+        if not self._can_write and len(self._begun) == 1:
             say(f"jinja2 is not installed: no {NAME} (hint: {_HINT})")
 
     def add(self, iteration: Iteration, log: Path) -> None:
@@ -75,12 +83,15 @@ class HtmlReport(Reporter):
     def end(self) -> None:
         """See `Reporter`."""
         self._write()
-        if self._can_write and self._findings.totals.failed is None:  # else the error is told first
+        last = len(self._begun) >= len(self._planned)
+        if (
+            self._can_write and last and self._findings.totals.failed is None
+        ):  # the error comes first
             say(f"report    {printable(str(self._path))}")
 
     def _write(self) -> None:
         if self._can_write:
-            write_whole(self._path, page(self._findings))
+            write_whole(self._path, page(*self._begun, planned=self._planned))
         self._written_s = time.monotonic()
 
 
@@ -113,10 +124,14 @@ def write_page(path: Path, subject: Subject, totals: Totals, log: EventLog) -> N
     write_whole(path, page(findings))
 
 
-def page(findings: Findings) -> str:
-    """The whole page as it is to be written."""
-    verdict, program = findings.totals.combined, _file("page.js")
-    low, high, curves = latency_curves(findings.summary)
+def page(*parts: Findings, planned: Sequence[str] = ()) -> str:
+    """The whole page as it is to be written.
+
+    Args:
+        parts: of each endpoint, or of a log, what was found.
+        planned: the names of all endpoints, those too that are still to come.
+    """
+    program = _file("page.js")
     return (
         _environment()
         .from_string(_file("page.html"))
@@ -124,21 +139,32 @@ def page(findings: Findings) -> str:
             content_security=_content_security(program),
             style=_file("page.css"),
             program=program,
-            findings=findings,
-            subject=findings.subject,
-            verdict=verdict,
-            totals=findings.totals,
+            parts=[_part(each) for each in parts],
+            waiting=planned[len(parts) :],
             version=__version__,
-            mark="✗" if findings.totals.crashes else _MARKS[verdict.outcome],
             marks=_MARKS,
-            meaning=_meaning(verdict),
-            reproductions=findings.totals.reproductions[-_MOST_REPRODUCTIONS:],
-            advice=advice(findings.totals),
-            curves=curves,
-            fastest=low,
-            slowest=high,
         )
     )
+
+
+def _part(findings: Findings) -> dict[str, Any]:
+    """Everything that is shown of one endpoint."""
+    totals, verdict = findings.totals, findings.totals.combined
+    fastest, slowest, curves = latency_curves(findings.summary)
+    return {
+        "findings": findings,
+        "subject": findings.subject,
+        "verdict": verdict,
+        "totals": totals,
+        "mark": "✗" if totals.crashes else _MARKS[verdict.outcome],
+        "look": VIOLATED if totals.crashes else verdict.outcome,
+        "meaning": _meaning(verdict),
+        "reproductions": totals.reproductions[-_MOST_REPRODUCTIONS:],
+        "advice": advice(totals),
+        "curves": curves,
+        "fastest": fastest,
+        "slowest": slowest,
+    }
 
 
 def _meaning(verdict: Verdict) -> str:

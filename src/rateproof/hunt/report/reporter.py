@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rateproof.errors import CannotWrite
@@ -16,7 +17,13 @@ __all__ = ["Reporter", "write_whole"]
 
 
 class Reporter:
-    """Called in this order, whatever ends the test. Each call may raise `CannotWrite`."""
+    """Called in this order, whatever ends the test. Each call may raise `CannotWrite`.
+
+    Of several endpoints `plan` comes first, and then the rest for each of them that is tested.
+    """
+
+    def plan(self, subjects: Sequence[Subject], /) -> None:
+        """Endpoints that are to be tested, one after the other."""
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """The target answers; nothing has been sent yet. The totals will be kept up to date."""

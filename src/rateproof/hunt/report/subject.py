@@ -33,6 +33,7 @@ class Subject:
         policy: the policy's text.
         key: where each client's identity was put; None where it is not known.
         seed: of every draw; None where nothing was drawn.
+        endpoint: its name in the settings file, if it has one.
         own: a server of our own was started there.
         settings: what else it was told, by name as it is shown.
         command: how it was started.
@@ -45,6 +46,7 @@ class Subject:
     policy: str
     key: str | None = None
     seed: int | None = None
+    endpoint: str | None = None
     own: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     command: str = field(default_factory=_command)
@@ -54,9 +56,11 @@ class Subject:
     def __str__(self) -> str:
         """The heading of the plain summary."""
         whose = " (our own server: nothing listened there)" if self.own else ""
+        name = [f"{_INDENT}endpoint {self.endpoint}"] if self.endpoint else []
         return "\n".join(
             [
                 f"rateproof {__version__} {self.verb}, {self.core} core, {self.started}",
+                *name,
                 f"{_INDENT}target  {self.target}{whose}",
                 f"{_INDENT}policy  {self.policy}, per {self.key}",
                 f"{_INDENT}seed    {self.seed}",

@@ -48,7 +48,7 @@ class Console(Reporter):
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""
-        self._totals, self._own = totals, subject.own
+        self._totals, self._subject = totals, subject
         say(str(subject))
         if not parquet.available():
             say("pyarrow is not installed: logs are JSON lines (hint: pip install pyarrow)")
@@ -72,15 +72,18 @@ class Console(Reporter):
     def end(self) -> None:
         """See `Reporter`."""
         if self._totals.failed is None:
-            self._emit("totals", self._totals.to_json() | {"own_server": self._own})
+            self._emit("totals", self._totals.to_json() | {"own_server": self._subject.own})
             if not self._json:
                 seen = self._totals.iterations == 1 and columns(sys.stdout) and columns(sys.stderr)
                 totals = self._totals.describe(found=not seen)
+                if self._subject.endpoint:
+                    totals = f"endpoint {self._subject.endpoint}\n{totals}"
                 emit("\n".join([totals, *self._totals.answer]), sentences=True)
 
     def _emit(self, what: str, data: dict[str, Any]) -> None:
         if self._json:
-            emit(json.dumps({"type": what} | data))
+            name = self._subject.endpoint
+            emit(json.dumps({"type": what} | ({"endpoint": name} if name else {}) | data))
 
 
 class SummaryFile(Reporter):

@@ -69,7 +69,8 @@ class Totals:
         allow_untested: a quota that was not tested is no doubt about the others.
 
     `failed` is what ended the test out of order, None if nothing did; `other_clients` is how many
-    came between two bursts of a client who was still denied then, None where nobody tried.
+    came between two bursts of a client who was still denied then, None where nobody tried;
+    `keys` is how keys of a file were used.
     """
 
     def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
@@ -77,6 +78,7 @@ class Totals:
         self.failed: str | None = None
         self.other_clients: int | None = None
         self.tried_others = False
+        self.keys = ""
         self.iterations = 0
         self.requests = 0
         self.statuses: Counter[str] = Counter()
@@ -178,6 +180,7 @@ class Totals:
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *(told for told in self.combined.untested if told not in self.answer),
                 *self._forgetting(),
+                *([f"keys      {self.keys}"] if self.keys else []),
                 *(line for each in findings for line in each.describe().splitlines()),
                 *([] if self.failed is None else [f"failed    {self.failed}"]),
             ]
@@ -207,6 +210,7 @@ class Totals:
             "diagnosis": self.diagnosis,
             "reproductions": [each.to_json() for each in self.reproductions],
             "other_clients": self.other_clients,
+            **({"keys": self.keys} if self.keys else {}),
             "worst": [each.to_json() for each in self.worst],
             "warnings": self.warnings,
         }

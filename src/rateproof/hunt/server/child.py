@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Self
 
 import rateproof
+from rateproof import linux
 from rateproof.core import INSTALL, active_core
 from rateproof.errors import InvalidArgument, Unreachable
-from rateproof.hunt.server.workers import WorkerProcess, Workers, visible
+from rateproof.hunt.server.workers import WorkerProcess, Workers
 from rateproof.hunt.settings import TestSettings
 from rateproof.keyspec import KeySpec
 from rateproof.output import printable, say
@@ -73,7 +74,7 @@ class ChildServer:
             *(sys.executable, "-m", "rateproof", "serve"),
             *("--host", target.host, "--port", str(target.port)),
             *("--policy", str(policy), "--key", str(key), "--workers", str(workers)),
-            "--with-parent",
+            *("--with-parent", "--config", os.devnull),
         ]
         ours = str(Path(rateproof.__file__).parent.parent)
         paths = filter(None, [ours, os.environ.get("PYTHONPATH")])
@@ -173,7 +174,7 @@ class ChildServer:
 
     def workers(self) -> list[WorkerProcess]:
         """The processes that serve, the longest known first; none where the system hides them."""
-        if self._process is None or not visible():
+        if self._process is None or not linux.shows_processes():
             return []
         return self._workers.look(self._process.pid)
 
@@ -252,7 +253,7 @@ def server_for(settings: TestSettings) -> ChildServer | None:
     target, nemesis = settings.target, settings.nemesis
     if settings.own and settings.start:
         raise InvalidArgument("--self with --start", "one of them: whose server is it?")
-    if nemesis and not visible():
+    if nemesis and not linux.shows_processes():
         raise InvalidArgument("a nemesis", "only Linux shows which processes are a server's")
     elsewhere = target.scheme != "http" or target.path != "/"
     if (settings.own and elsewhere) or (

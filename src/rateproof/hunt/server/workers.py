@@ -1,22 +1,17 @@
-"""The processes of a server that answer its port, as Linux shows them in /proc."""
+"""The processes of a server that answer its port, as Linux shows them."""
 
 import os
 import select
 import signal
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
-__all__ = ["WorkerProcess", "Workers", "visible"]
+from rateproof import linux
 
-_LISTEN = "0A"
+__all__ = ["WorkerProcess", "Workers"]
+
 _SETTLING_S = 10.0  # a worker listens some time after it was started
-
-
-def visible() -> bool:
-    """Tell if this system shows which processes belong to a server."""
-    return Path("/proc/self/task").is_dir() and hasattr(os, "pidfd_open")
 
 
 class WorkerProcess:
@@ -26,7 +21,7 @@ class WorkerProcess:
         number: 1, 2, ... in the order in which they were seen; 0 for the server's
             first process, which is the whole server then.
         pid: its process id.
-        fd: what `os.pidfd_open` gave for it.
+        fd: what `linux.hold_process` gave for it.
     """
 
     def __init__(self, number: int, pid: int, fd: int) -> None:
@@ -52,7 +47,7 @@ class WorkerProcess:
         """Send it a signal, if it has not ended."""
         with suppress(ProcessLookupError):
             if self._fd >= 0:
-                signal.pidfd_send_signal(self._fd, number)
+                linux.signal_process(self._fd, number)
 
     def close(self) -> None:
         """Let go of it, for good."""
@@ -91,7 +86,7 @@ class Workers:
                     self._known.pop(pid).close()
             for pid in sorted(found - self._known.keys()):
                 with suppress(ProcessLookupError):
-                    fd = os.pidfd_open(pid)
+                    fd = linux.hold_process(pid)
                     self._seen += pid != leader
                     number = 0 if pid == leader else self._seen
                     self._known[pid] = WorkerProcess(number, pid, fd)
@@ -105,7 +100,7 @@ class Workers:
         if family != self._family:
             self._family, self._changed_s = family, now_s
         if now_s - self._changed_s < _SETTLING_S:
-            self._listeners = _workers(lines, set(_listening(leader, self._port)))
+            self._listeners = _workers(lines, set(linux.listening_sockets(leader, self._port)))
         return self._listeners
 
     def departed(self) -> list[WorkerProcess]:
@@ -128,7 +123,7 @@ def _workers(lines: Iterable[tuple[int, ...]], sockets: set[str]) -> set[int]:
     listening: set[int] = set()
     above: set[int] = set()
     for line in lines:
-        if _holds(line[-1], sockets):
+        if not sockets.isdisjoint(linux.sockets_of(line[-1])):
             listening.add(line[-1])
             above.update(line[:-1])
     return listening - above
@@ -138,28 +133,5 @@ def _lineages(pid: int, ancestors: tuple[int, ...]) -> Iterator[tuple[int, ...]]
     """Every process that descends from one, itself included, after its ancestors."""
     line = (*ancestors, pid)
     yield line
-    for task in os.scandir(f"/proc/{pid}/task"):
-        with Path(task, "children").open(encoding="ascii") as children:
-            for child in children.read().split():
-                yield from _lineages(int(child), line)
-
-
-def _listening(pid: int, port: int) -> Iterator[str]:
-    """The sockets that listen on a port, as the links of /proc name them."""
-    for name in ("tcp", "tcp6"):
-        with suppress(FileNotFoundError), Path(f"/proc/{pid}/net/{name}").open() as table:
-            next(table)
-            for row in table:
-                fields = row.split()
-                if fields[3] != _LISTEN:
-                    break  # the kernel lists those that listen first
-                if int(fields[1].rpartition(":")[2], 16) == port:
-                    yield f"socket:[{fields[9]}]"
-
-
-def _holds(pid: int, sockets: Container[str]) -> bool:
-    for descriptor in os.scandir(f"/proc/{pid}/fd"):
-        with suppress(OSError):
-            if str(Path(descriptor).readlink()) in sockets:
-                return True
-    return False
+    for child in linux.children(pid):
+        yield from _lineages(child, line)

@@ -13,6 +13,7 @@ __all__ = ["Bench"]
 
 _RATE_PER_S = 500.0
 _MOST_TOGETHER = 64
+_FEWEST = 3  # recipes at a time, where clients are few
 _GRACE_NS = SECOND_NS // 2
 
 
@@ -42,6 +43,7 @@ class Bench:
         *,
         spread_ns: int = SECOND_NS,
         max_rate: float | None = None,
+        most: int | None = None,
     ) -> "Bench":
         """Seat as many recipes as there is room for; the first always has some.
 
@@ -55,7 +57,13 @@ class Bench:
             spread_ns: those of one recipe begin at least as far apart as parts of this, and
                 there are so many as can begin within it, beside the first.
             max_rate: requests a second at most.
+            most: clients, the others included; None: any number.
         """
+        given = len(recipes)
+        if most is not None:
+            room = max(1, most - recipes[0].other_clients)
+            tries = min(tries, room if given == 1 else max(1, room // _FEWEST))
+            recipes = recipes[: room // tries]
         rate = _RATE_PER_S if max_rate is None else min(_RATE_PER_S, max_rate)
         others = recipes[0].others
         phases = [recipe.phase for recipe in recipes if recipe.phase]
@@ -81,7 +89,7 @@ class Bench:
         return cls(
             groups=(*clients, *recipes[0].crowd()),
             owners=tuple(n for n, _ in seats),
-            recipes=len(recipes),
+            recipes=given,
             phase=phase,
             duration_ns=span_ns + _GRACE_NS + paced_ns,
         )

@@ -33,10 +33,11 @@ def _violates(rig: Rig, claim: str, window_ns: int, until_ns: int) -> Oracle:
         fitting = [each for each in candidates if _takes_ns(each, spread_ns) <= left_ns]
         if rig.stop.is_set() or not fitting or fitting[0].others != candidates[0].others:
             return [None] * len(candidates)
-        bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
+        most, rate = rig.most_clients, rig.settings.max_rate
+        bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rate, most=most)
         while bench.takes_ns > left_ns + _ANSWERS_NS and len(fitting) > 1:
             fitting = fitting[: len(fitting) // 2]
-            bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rig.settings.max_rate)
+            bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rate, most=most)
         if bench.takes_ns > left_ns + _ANSWERS_NS:
             return [None] * len(candidates)
         log = rig.send(rig.scenario(bench.groups, bench.duration_ns, phase=bench.phase))

@@ -152,6 +152,12 @@ class _Search:
     ran: bool = field(default=False, init=False)
 
     @property
+    def room(self) -> int:
+        """The clients that a run can have, others included."""
+        most = self.rig.most_clients
+        return _MOST_OTHERS * 10 if most is None else most
+
+    @property
     def rate_per_s(self) -> float:
         return min(_RATE_PER_S, self.rig.settings.max_rate or _RATE_PER_S)
 
@@ -182,6 +188,9 @@ class _Search:
     def run(self, recipes: Sequence[Recipe], starts: Sequence[int] = (0,)) -> list[Count] | None:
         """Send some recipes side by side, each by a fresh client; None if there is no time left."""
         begun = list(zip(recipes, starts, strict=True))
+        clients = len(recipes) + sum(recipe.other_clients for recipe in recipes)
+        if clients > self.room:
+            return None
         span_ns = max(start_ns + self.lasts_ns(recipe) for recipe, start_ns in begun)
         last = sum(recipe.largest for recipe in recipes)
         duration_ns = span_ns + _GRACE_NS + self.takes_ns(last)
@@ -190,9 +199,9 @@ class _Search:
         if stop.is_set() or late:
             return None
         self.ran = True
-        clients = [recipe.client(start_ns) for recipe, start_ns in begun]
-        crowd = [group for recipe, start_ns in begun for group in recipe.crowd(start_ns)]
-        log = self.rig.send(self.rig.scenario((*clients, *crowd), duration_ns))
+        groups = [recipe.client(start_ns) for recipe, start_ns in begun]
+        groups += [group for recipe, start_ns in begun for group in recipe.crowd(start_ns)]
+        log = self.rig.send(self.rig.scenario(tuple(groups), duration_ns))
         if stop.is_set():
             return None
         settings = self.rig.settings
@@ -220,8 +229,8 @@ class _Search:
         bursts = [Recipe(Schedule(((0, requests),)), number) for number in over]
         every_ns = self.takes_ns(requests)
         starts = [number * every_ns for number in range(len(over))]
-        counts = self.run(bursts, starts)
-        if counts is None:
+        counts = self.run(bursts[: self.room], starts[: self.room])
+        if counts is None or len(counts) < len(over):
             return None
         steps = [Step(number, one) for number, one in zip(over, counts, strict=True)]
         if not counts[-1].denied:
@@ -236,7 +245,7 @@ class _Search:
         """
         each, flat = _FIRST_OTHERS, list[Step]()
         half_ns = (time.monotonic_ns() + self.until_ns) // 2
-        while each <= _MOST_OTHERS:
+        while each <= min(_MOST_OTHERS, self.room - 1):
             gap_ns = self.gap_ns(each)
             late = time.monotonic_ns() + gap_ns + _SETTLING_NS > half_ns
             if late or 2 * gap_ns >= self.quota.window_ns:
@@ -340,6 +349,7 @@ class _Search:
         left_ns = self.until_ns - time.monotonic_ns() - _GRACE_NS - _SETTLING_NS
         at_once_ns = self.takes_ns(sum(recipe.largest for recipe, _ in shapes))
         fit = [one for one in shapes if one[1] + self.lasts_ns(one[0]) + at_once_ns <= left_ns]
+        fit = fit[: max(1, self.room - sum(recipe.other_clients for recipe, _ in fit))]
         if fit:
             self.run([recipe for recipe, _ in fit], [start_ns for _, start_ns in fit])
 

@@ -38,8 +38,8 @@ UNANSWERED = {
 
 _ELSEWHERE = {
     400: "it does not accept such requests (does that port speak TLS, https://?)",
-    401: "it asks for credentials first",
-    403: "it lets nobody in",
+    401: "it asks for credentials first (for clients that it knows: --keys FILE)",
+    403: "it lets nobody in (for clients that it knows: --keys FILE)",
     404: "there is nothing at that address",
     405: "that address does not accept the method",
     407: "a proxy asks for credentials first",

@@ -139,7 +139,8 @@ def _run(
         writer = None
         if settings.log is not None:
             # The namespace of the identities is random: no server has seen them before.
-            before = run_metadata(scenario, name) | {"fresh_keys": True, "complete": False}
+            fresh = scenario.tokens is None
+            before = run_metadata(scenario, name) | {"fresh_keys": fresh, "complete": False}
             writer = stack.enter_context(open_log_writer(settings.log, before))
             observers.append(writer.write)
         started: list[Future[EventLog]] = []

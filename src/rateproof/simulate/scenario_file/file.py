@@ -8,6 +8,7 @@ from typing import Any, Final
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec, Part
 from rateproof.options.declared import VERBS
+from rateproof.options.forms import merged
 from rateproof.options.kinds import Option, Section, Series
 from rateproof.options.reader import BAD, Reader
 from rateproof.simulate.identities import check_place
@@ -16,6 +17,8 @@ from rateproof.simulate.scenario import CLIENTS as COUNT
 from rateproof.simulate.scenario import DEFAULT_KEY, LAG_TOLERANCE, Scenario
 from rateproof.simulate.scenario_file.groups import CLIENTS, GroupPlan
 from rateproof.simulate.target import Target, check_trust
+from rateproof.simulate.tokens import Tokens
+from rateproof.units import counted
 
 __all__ = ["DEFAULT_URL", "SCENARIO", "ScenarioFile", "load"]
 
@@ -80,14 +83,22 @@ class ScenarioFile:
         told = {name: value for name, value in overrides.items() if value is not None}
         plans = self._plans({name: told.pop(name) for name in _GROUP_FLAGS if name in told})
         values = {"url": DEFAULT_URL} | self.values | told
-        values["target"] = Target.parse(values.pop("url"))
+        values["target"] = Target.parse(values.pop("url")).asking(values.pop("query", ()))
+        keys = values.pop("keys", None)
         if isinstance(values.get("key"), KeySpec):
             values["key"] = values["key"].writable
         if "data" in values:
             values["body"] = values.pop("data").body
         if "headers" in told:
-            values["headers"] = _merged(self.values.get("headers", ()), told["headers"])
+            values["headers"] = merged(self.values.get("headers", ()), told["headers"])
         groups = tuple(plan.group(values.get("policy")) for plan in plans)
+        if keys is not None:
+            clients = sum(group.clients for group in groups)
+            if clients > len(keys.keys):
+                raise InvalidArgument(
+                    f"{counted(clients, 'client')}, and {keys}", "a key for each client"
+                )
+            values["tokens"] = Tokens(keys.keys, own=clients)
         return Scenario(groups=groups, **values)
 
     def _plans(self, told: dict[str, Any]) -> tuple[GroupPlan, ...]:
@@ -151,10 +162,3 @@ def _check_what_only_this_room_knows(values: dict[str, Any], reader: Reader) -> 
             check(("clients", number), partial(plan.group, values.get("policy")))
     total = sum(plan.count * plan.connections for plan in plans.values())
     check(("clients",), lambda: COUNT.hold("connections in all", max(1, total)))
-
-
-def _merged(
-    headers: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
-) -> tuple[tuple[str, str], ...]:
-    replaced = {name.lower() for name, _ in told}
-    return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)

@@ -3,9 +3,9 @@
 import resource
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from rateproof.errors import InvalidArgument
+from rateproof.linux import descriptors
 
 __all__ = ["ensure_descriptors", "spare_descriptors"]
 
@@ -18,7 +18,7 @@ def ensure_descriptors(connections: int) -> None:
     Raises:
         InvalidArgument: the hard limit is too small as well; says how many are needed.
     """
-    needed = _open_files() + connections + _SPARE
+    needed = (descriptors() or _SPARE) + connections + _SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
@@ -44,11 +44,4 @@ def spare_descriptors(connections: int) -> int:
             soft = hard
     if soft == resource.RLIM_INFINITY:
         return sys.maxsize
-    return max(0, soft - _open_files() - connections - _SPARE)
-
-
-def _open_files() -> int:
-    try:
-        return sum(1 for _ in Path("/dev/fd").iterdir())
-    except OSError:
-        return _SPARE
+    return max(0, soft - (descriptors() or _SPARE) - connections - _SPARE)

@@ -4,13 +4,12 @@ The engine is Rust (`rust/simulate`); here a scenario becomes what it takes,
 and what it recorded becomes batches of events. No Python runs per request.
 """
 
-import os
 import socket
 from array import array
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from rateproof import linux
 from rateproof.core import required_native
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.events import EventLog
@@ -26,7 +25,6 @@ __all__ = ["check", "run"]
 
 MAX_LOOPS = 256
 
-_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _A_LOOP_HAS = 4  # its queue, alarm and waker, and one to spare
 
 
@@ -86,7 +84,7 @@ def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tup
         InvalidArgument, Unreachable: see `run`.
     """
     required_native("the native transport")
-    cores = len(os.sched_getaffinity(0))
+    cores = linux.processors()
     loops = cores if threads is None else threads
     if not 1 <= loops <= MAX_LOOPS:
         raise InvalidArgument(f"threads is {threads!r}", f"a whole number from 1 to {MAX_LOOPS}")
@@ -114,16 +112,12 @@ def _check_machine(connections: int, loops: int, addresses: list[tuple[str, int]
         ensure_descriptors(connections + loops * _A_LOOP_HAS)
     except InvalidArgument as error:
         raise InvalidArgument(error.message, f"{error.hint}; or {hint}") from error
-    try:
-        low, high = map(int, _PORT_RANGE.read_text(encoding="ascii").split())
-    except (OSError, ValueError):
-        return
-    ports = high - low + 1
-    if connections > ports:
+    ports = linux.outgoing_ports()
+    if ports is not None and connections > len(ports):
         host = addresses[0][0]
         raise InvalidArgument(
-            f"{connections} connections to {host} need as many ports, this machine has {ports}",
-            f"{hint} {ports // 2}",
+            f"{connections} connections to {host} need as many ports, this machine has {len(ports)}",
+            f"{hint} {len(ports) // 2}",
         )
 
 
@@ -149,6 +143,7 @@ def _settings(
         ],
         "seed": scenario.seed,
         "namespace": scenario.namespace,
+        "tokens": scenario.sent_keys,
         "duration_ns": scenario.duration_ns,
         "max_requests": scenario.max_requests,
         "timeout_ns": scenario.timeout_ns,

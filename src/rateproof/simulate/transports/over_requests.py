@@ -41,10 +41,11 @@ class Requester:
 
     def request(self, identity: bytes) -> requests.PreparedRequest:
         """The bytes of the template, as Requests takes them."""
-        scenario, template = self.scenario, self._template
-        head = template.fill(identity)[: template.head_bytes].decode("latin-1").split("\r\n")
+        scenario = self.scenario
+        top, body = self._template.split(identity)
+        head = top.decode("latin-1").split("\r\n")
         request = requests.PreparedRequest()
-        request.method, request.body = scenario.method, scenario.body or None
+        request.method, request.body = scenario.method, body or None
         request.url = scenario.target.url.removesuffix(scenario.target.path) + head[0].split(" ")[1]
         lines = (line.partition(": ") for line in head[1:-2])
         request.headers = requests.structures.CaseInsensitiveDict(

@@ -134,7 +134,7 @@ class _Lane(threading.Thread):
         send = next(plan)
         while True:
             identity = self._client.identity(send.alias)
-            request = self._shared.requester.request(identity)
+            request = self._shared.requester.request(self._client.written(send.alias))
             if not self._begin(send, identity, free_ns):
                 return self._drop(plan, send, free_ns)
             self.end(self.connection.send(request, self.row or {}))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.report.junit import Case, JUnitReport, junit_xml, write_junit
+from rateproof.hunt.report.junit import Case, JUnitReport, Suite, junit_xml, write_junit
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.policy import Policy
@@ -159,7 +159,7 @@ def test_a_log_that_was_judged_has_a_case_for_each_claim(path, subject, log_of):
 
 def test_characters_that_xml_cannot_have_are_escaped_and_no_markup_comes_through(subject):
     nasty = "]]><x a='\0\x01\x1f\x7f\ud800\ufffe\uffff'>&amp;\u202e \U0001f600"
-    text = junit_xml(subject, [Case(nasty, "failure", "violated", nasty, nasty)], 1.5)
+    text = junit_xml(Suite(subject, [Case(nasty, "failure", "violated", nasty, nasty)], 1.5))
     suite = check_structure(text)
     (failure,) = suite.iter("failure")
     shown = "]]><x a='\\x00\\x01\\x1f\x7f\\ud800\\ufffe\\uffff'>&amp;\u202e \U0001f600"

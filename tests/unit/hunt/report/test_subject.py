@@ -2,7 +2,7 @@
 
 import pytest
 
-from rateproof.hunt.report.junit import Case, junit_xml
+from rateproof.hunt.report.junit import Case, Suite, junit_xml
 from rateproof.hunt.report.subject import Subject
 
 
@@ -13,7 +13,7 @@ def test_the_command_is_as_it_was_typed_but_for_its_secrets(monkeypatch):
     shown = "/opt/bin/rateproof test --header 'X-Token: [not shown]' '--header=Accept: text/*'"
     assert subject.command == shown
     assert f"command {shown}" in str(subject)
-    assert "s3cret" not in junit_xml(subject, [Case("over-admission")], 1.0)
+    assert "s3cret" not in junit_xml(Suite(subject, [Case("over-admission")], 1.0))
 
 
 @pytest.mark.parametrize("module", ["rateproof", "pytest"])

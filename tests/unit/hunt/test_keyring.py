@@ -1,0 +1,149 @@
+"""Keys that are used again are as good as new: nobody is called violated for what came before."""
+
+import random
+from collections import deque
+
+import pytest
+
+from rateproof.clock import EXACT, ManualClock, Tolerance
+from rateproof.enforce.limiter import Limiter
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
+from rateproof.hunt.keyring import Keyring, idle_ns
+from rateproof.keyfile import KeyFile
+from rateproof.policy import Policy
+from rateproof.prove import CONSISTENT, VIOLATED, judge
+
+MS, SECOND = 10**6, 10**9
+POLICIES = [
+    "3 per 1s",
+    "fixed-window 3 per 1s",
+    "first-hit-window 3 per 1s",
+    "sliding-counter 3 per 1s",
+    "token-bucket 3 per 1s burst 9",
+    "2 per 500ms; 5 per 2s",
+]
+
+
+def keys_of(count: int) -> KeyFile:
+    return KeyFile("keys.txt", tuple(b"key-%d" % n for n in range(count)))
+
+
+def run(limiter: Limiter, clock: ManualClock, ring: Keyring, rng: random.Random) -> EventLog:
+    """A run of some keys against a right limiter, with what the keyring says of it."""
+    own = rng.randint(1, ring.left)
+    wait_ns = ring.wait_ns(own)
+    assert wait_ns is not None
+    clock.advance(wait_ns)
+    tokens = ring.take(own)
+    log = EventLog({"fresh_keys": ring.fresh})
+    names = tokens.names(tokens.keys)
+    for _ in range(rng.randint(1, 60)):
+        clock.advance(rng.choice([0, MS, 30 * MS, 300 * MS]))
+        number, at_ns = rng.randrange(own), clock.now_ns()
+        passed = limiter.hit(tokens.keys[number]).admitted
+        outcome, status = (ADMITTED, 200) if passed else (REJECTED, 429)
+        log.append(
+            Event(
+                key=names[number],
+                sent_ns=at_ns,
+                received_ns=at_ns,
+                done_ns=at_ns,
+                status=status,
+                outcome=outcome,
+            )
+        )
+    ring.give_back(names, log)
+    return log
+
+
+def outcomes(text: str, seed: int, *, idle: float = 1.0) -> list[str]:
+    rng, clock = random.Random(seed), ManualClock(10**12)
+    policy = Policy.parse(text)
+    needed_ns = idle_ns(policy, EXACT, denied_count=False)
+    assert needed_ns is not None
+    ring = Keyring(keys_of(4), round(needed_ns * idle), clock.now_ns)
+    limiter = Limiter(policy, clock=clock)
+    for _ in range(20):  # somebody used them just before
+        limiter.hit(ring.keys.keys[rng.randrange(4)])
+    logs = [run(limiter, clock, ring, rng) for _ in range(6)]
+    assert all(log.metadata["fresh_keys"] for log in logs)
+    return [judge(log, policy, tolerance_ppm=0).outcome for log in logs]
+
+
+@pytest.mark.parametrize("text", POLICIES)
+def test_a_right_limiter_is_never_violated_by_keys_that_come_again(text: str) -> None:
+    found = [outcome for seed in range(5) for outcome in outcomes(text, seed)]
+    assert VIOLATED not in found
+    assert CONSISTENT in found
+
+
+@pytest.mark.parametrize("text", POLICIES[:1])
+def test_keys_that_idled_for_less_would_be_false_alarms(text: str) -> None:
+    found = [outcome for seed in range(12) for outcome in outcomes(text, seed, idle=0.3)]
+    assert VIOLATED in found
+
+
+def test_no_key_is_fresh_before_this_process_has_lasted_as_long() -> None:
+    clock = ManualClock()
+    ring = Keyring(keys_of(3), SECOND, clock.now_ns)
+    assert ring.wait_ns(1) == SECOND
+    ring.take(1)
+    assert not ring.fresh
+
+
+def test_a_key_whose_request_had_no_answer_is_not_used_again() -> None:
+    clock = ManualClock()
+    ring = Keyring(keys_of(2), SECOND, clock.now_ns)
+    clock.advance(SECOND)
+    tokens = ring.take(2)
+    names = tokens.names(tokens.keys)
+    log = EventLog()
+    log.append(
+        Event(
+            key=names[1],
+            sent_ns=clock.now_ns(),
+            received_ns=None,
+            status=None,
+            outcome=UNKNOWN,
+        )
+    )
+    ring.give_back(names, log)
+    assert (ring.left, ring.lost) == (1, 1)
+    assert ring.wait_ns(2) is None
+    assert "1 left out" in ring.told
+
+
+@pytest.mark.parametrize("idle", [None, 3_600 * SECOND])
+def test_where_no_wait_makes_them_fresh_each_is_used_once_and_said_to_be_unknown(
+    idle: int | None,
+) -> None:
+    clock = ManualClock()
+    ring = Keyring(keys_of(3), idle, clock.now_ns)
+    assert ring.wait_ns(2) == 0
+    tokens = ring.take(2)
+    assert not ring.fresh
+    ring.give_back(tokens.names(tokens.keys), EventLog())
+    assert ring.left == 1
+    assert ring.wait_ns(2) is None
+    assert "each used once" in ring.told
+
+
+def test_a_bucket_that_denials_drain_has_no_bottom() -> None:
+    policy = Policy.parse("token-bucket 3 per 1s")
+    assert idle_ns(policy, EXACT, denied_count=True) is None
+    counter = Policy.parse("sliding-counter 3 per 1s; 100 per 3s")
+    assert idle_ns(counter, Tolerance(500), denied_count=False) == 3_001_500_751
+
+
+def test_others_take_what_is_fresh_and_never_the_key_of_a_client() -> None:
+    clock = ManualClock()
+    ring = Keyring(keys_of(6), SECOND, clock.now_ns)
+    clock.advance(SECOND)
+    first = ring.take(2)
+    ring.give_back(first.names(first.keys), EventLog())
+    clock.advance(SECOND // 2)
+    second = ring.take(1, others=2, more=9)
+    assert second.own == 1
+    assert second.keys == (b"key-2", b"key-3", b"key-4", b"key-5")
+    assert ring.fresh
+    assert ring._ready == deque([(2 * SECOND, 0), (2 * SECOND, 1)])

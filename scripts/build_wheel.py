@@ -112,7 +112,7 @@ def for_cargo(target_folder: Path, epoch: int) -> dict[str, str]:
 
 
 def examined(wheel: Path, paths: list[Path]) -> str:
-    """What auditwheel says of the wheel; ends the program where it is not what was wanted."""
+    """The words of auditwheel on the wheel; ends the program where it is not what was wanted."""
     with zipfile.ZipFile(wheel) as archive:
         held = {name: archive.read(name) for name in archive.namelist()}
     for name, data in held.items():

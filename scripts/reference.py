@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from rateproof.events import Event
+from rateproof.events.access_logs import FORMATS, Format
 from rateproof.options.arguments import EXIT_CODES, NOTES, VARIABLES
 from rateproof.options.declared import ENDPOINTS, LIMITS, VERBS, Verb
 from rateproof.options.forms import NETWORKS, PATHS, POLICY, PROXIES
@@ -239,6 +240,32 @@ def log_page() -> str:
     )
 
 
+def formats_page() -> str:
+    """The page of the formats of access logs."""
+    rows = [
+        [
+            f"`{each.name}`",
+            each.stamp,
+            _step(each),
+            ", ".join(each.names()),
+            each.source,
+            each.sample,
+        ]
+        for each in FORMATS.values()
+    ]
+    head = ["`--format`", "stamp of the", "durations", "fields", "source", "tested with"]
+    return (
+        "# Formats of access logs\n\n[Access logs](../prove/access-logs.md) tells how they are read. "
+        "`field:NAME` is any of the fields; `path`, `method` and `query:NAME` are looked up in the "
+        "request too. CloudFront (stamps of the end) and IIS (start or end) are read by their "
+        f"`#Fields:`.\n\n{table(head, *rows)}\n"
+    )
+
+
+def _step(each: Format) -> str:
+    return "yes" if {"duration", "began"}.intersection(each.names()) else "no"
+
+
 def verdict_page() -> str:
     """The page of a verdict as JSON: what its records document, and an evidence document."""
     schema = json.loads(
@@ -420,6 +447,7 @@ def pages() -> dict[str, str]:
         "event-log": log_page,
         "settings-file": settings_page,
         "verdict": verdict_page,
+        "access-logs": formats_page,
     }
     return found | {f"{name}.md": page() for name, page in others.items()}
 

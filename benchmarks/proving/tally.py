@@ -95,7 +95,7 @@ class Tally:
         return 100 * sum(run.within for run in named) / max(1, len(named))
 
     def reasons(self) -> Counter[str]:
-        """Why known limiters were not named, and how often."""
+        """The reasons why known limiters were not named, and how often."""
         return Counter(run.reason for run in self.runs if run.known and not run.named)
 
     def figures(self) -> Iterator[dict[str, object]]:

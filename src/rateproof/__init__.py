@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from rateproof.events import Event, EventLog, read_log
     from rateproof.keyspec import KeySpec
+    from rateproof.options.settings_file import NamedLimit, read_limit
     from rateproof.policy import Policy, Quota
     from rateproof.prove import Verdict, judge
 
@@ -51,6 +52,7 @@ __all__ = [
     "Limiter",
     "LogError",
     "ManualClock",
+    "NamedLimit",
     "NeverPossible",
     "Policy",
     "Quota",
@@ -65,6 +67,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "judge",
+    "read_limit",
     "read_log",
 ]
 
@@ -74,6 +77,7 @@ _HOMES = {
     "rateproof.enforce.http": ("AsgiRateLimitMiddleware", "ClientAddress", "RateLimitMiddleware"),
     "rateproof.events": ("Event", "EventLog", "read_log"),
     "rateproof.keyspec": ("KeySpec",),
+    "rateproof.options.settings_file": ("NamedLimit", "read_limit"),
     "rateproof.policy": ("Policy", "Quota"),
     "rateproof.prove": ("Verdict", "judge"),
 }

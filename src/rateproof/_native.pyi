@@ -12,6 +12,7 @@ from rateproof.enforce.room import Room
 from rateproof.policy import Quota
 
 __all__ = [
+    "AccessScanner",
     "Counters",
     "Decider",
     "Decision",
@@ -76,6 +77,41 @@ class _Screened(TypedDict):
 def screen(
     columns: Mapping[str, object], rules: Mapping[str, object], threads: int
 ) -> _Screened | None: ...
+
+# A format of access logs on lines: see `events.access_logs.reading` and `rust/access`. A step is
+# (kind, nanoseconds of its unit, what follows it); a group of steps becomes codes and words.
+class _Asked(TypedDict):
+    prefix: bytes
+    steps: list[tuple[str, int, bytes]]
+    open: bool
+    escaped: bool
+    groups: list[list[int]]
+    before: bool
+    after: bool
+    longest_ns: int
+    slack_ns: int
+
+class _Scanned(TypedDict):
+    sent_ns: bytes
+    received_ns: bytes
+    status: bytes
+    line: bytes
+    groups: list[tuple[bytes, list[bytes]]]
+    lines: int
+    strange: int
+    shown: list[tuple[int, bytes]]
+    done_ns: int
+    back_ns: int
+    back_line: int
+    step_ns: int
+    longest_ns: int
+    untimed: int
+
+@final
+class AccessScanner:
+    def __new__(cls, asked: _Asked) -> AccessScanner: ...
+    def feed(self, batch: bytes) -> None: ...
+    def finish(self) -> _Scanned: ...
 
 # The rows that have each of these codes, as bytes of int64.
 def rows_of(key: int | Buffer, rows: int, wanted: Sequence[int]) -> list[bytes]: ...

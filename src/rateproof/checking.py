@@ -14,7 +14,8 @@ from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, listed, noted_statuses
-from rateproof.events.files import open_lines, read_lines, read_log
+from rateproof.events.access_logs import LONGEST_NS, Reading, named
+from rateproof.events.files import is_access_log, open_lines, read_lines, read_log
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
@@ -23,7 +24,8 @@ from rateproof.output import columns, emit, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
 from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
-from rateproof.prove.terms import CLAIM_SETS
+from rateproof.prove.power.stamps import stamped
+from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
 from rateproof.units import format_duration
 
 __all__ = ["VERDICT_CODES", "check"]
@@ -46,7 +48,7 @@ def check(arguments: argparse.Namespace) -> int:
 
         require_jinja()  # before the work, not after it
     name = "standard input" if arguments.log == "-" else printable(arguments.log)
-    found = _read(arguments.log, arguments.key)
+    found = _read(arguments.log, arguments.key, _reading(arguments))
     if isinstance(found, EventLog):
         if arguments.rejected_statuses is not None:
             found = _rejecting(found, arguments.rejected_statuses)
@@ -57,7 +59,24 @@ def check(arguments: argparse.Namespace) -> int:
     return _check_evidence(arguments, found, name)
 
 
-def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
+def _reading(arguments: argparse.Namespace) -> Reading:
+    """How an access log is to be read."""
+    longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
+    reading = Reading(
+        format=None if arguments.format is None else named(arguments.format),
+        longest_ns=longest_ns,
+        skip_bad=bool(arguments.skip_bad),
+    )
+    if arguments.proxies is None and arguments.ipv6_prefix is None:
+        return reading
+    from rateproof.enforce.http.addresses import ClientAddress
+
+    proxies, header = arguments.proxies or 0, arguments.proxy_header or "X-Forwarded-For"
+    address = ClientAddress(proxies, header, arguments.ipv6_prefix or 128)
+    return replace(reading, address=address.of, header=header if proxies else "")
+
+
+def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
     """A log, or the plain data of a piece of evidence: the content says which it is."""
     if Path(path).suffix == ".parquet":
         _hint_of(key)
@@ -77,9 +96,10 @@ def _read(path: str, key: KeySpec | None) -> EventLog | dict[str, Any]:
             if not all(map(bytes.isspace, lines)):
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
-        if importer_of(begun[0] if begun else b"", name) is None:
+        first = begun[0] if begun else b""
+        if importer_of(first, name) is None and not is_access_log(first, name):
             _hint_of(key)
-        return read_lines(chain(begun, lines), name, key)
+        return read_lines(chain(begun, lines), name, key, reading)
 
 
 def _hint_of(key: KeySpec | None) -> None:
@@ -134,6 +154,9 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
         "fresh_keys": arguments.fresh_keys,
     }
     verdict = judge(log, policy, **told)
+    if OVER_ADMISSION in told["claims"]:
+        reasons = (*verdict.reasons, *stamped(log, policy, tolerance))
+        verdict = replace(verdict, reasons=reasons)
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
     keys = judge_keys(log, policy, **told) if arguments.by_key else None
@@ -150,7 +173,7 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     if keys is not None:
         lines = (json.dumps(key.to_json()) if arguments.json else key.sentence() for key in keys)
         while some := "\n".join(islice(lines, _LINES_AT_ONCE)):
-            emit(some)
+            emit(some, sentences=not arguments.json)
         say("\n".join([*answer(verdict), *(f"warning: {one}" for one in _warnings(log))]))
     else:
         _tell(arguments, verdict, _warnings(log))

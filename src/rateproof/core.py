@@ -71,7 +71,7 @@ def active_core() -> str:
 
 
 def lacking() -> str | None:
-    """What is wrong with the native core, in a few words; None where it is in use or forbidden."""
+    """The trouble with the native core, in a few words; None where it is in use or forbidden."""
     if os.environ.get("RATEPROOF_CORE") == "python":
         return None
     found = _loaded()
@@ -79,7 +79,7 @@ def lacking() -> str | None:
 
 
 def first_remark() -> str | None:
-    """What to say of an install that ended on the plain core; None where there is nothing to say.
+    """The words for an install that ended on the plain core; None where there is nothing to say.
 
     It is given out once: a file in the state folder of the user remembers it for this install.
     Where no file can be written, it is given out each time.

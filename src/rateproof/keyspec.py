@@ -18,6 +18,7 @@ PLACES = "name one: query:NAME, header:NAME, cookie:NAME, path:2 or json:NAME"
 """The places that can hold an identity of the client's own."""
 
 _NAMED = ("query", "header", "cookie", "json")
+_OF_LOGS = "field"
 _BARE = ("ip", "path", "method")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*.^_`~-]+")  # RFC 9110 token, without our "+" and "|"
 _SEGMENT = re.compile(r"[1-9][0-9]?")
@@ -34,7 +35,7 @@ class Part:
     name: str = ""
 
     def of_path(self, path: str) -> str:
-        """What a path has there: a segment of it, or without a number all of it."""
+        """The part of a path that is meant: a segment of it, or without a number all of it."""
         if not self.name:
             return path
         return "".join(path.split("/")[int(self.name) :][:1])
@@ -54,27 +55,31 @@ class KeySpec:
     alternatives: tuple[tuple[Part, ...], ...]
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, *, of_log: bool = False) -> Self:
         """Read the text form.
+
+        Args:
+            text: such as `query:clientId|ip`.
+            of_log: it is looked up in a log: `field:NAME` is a field of its lines.
 
         Raises:
             InvalidArgument: naming the part that could not be read.
         """
         return cls(
             tuple(
-                tuple(_parse_part(part.strip(), text) for part in alternative.split("+"))
+                tuple(_parse_part(part.strip(), text, of_log) for part in alternative.split("+"))
                 for alternative in text.split("|")
             )
         )
 
     @classmethod
-    def to_read(cls, text: str) -> Self:
+    def to_read(cls, text: str, *, of_log: bool = False) -> Self:
         """Read the text form of who reads identities and no bodies.
 
         Raises:
             InvalidArgument: as `parse`, and a field of a body.
         """
-        return cls.parse(text).readable()
+        return cls.parse(text, of_log=of_log).readable()
 
     def readable(self) -> Self:
         """It, unless one of its parts lies in a body, which no limiter here reads."""
@@ -106,10 +111,12 @@ class KeySpec:
         return "|".join("+".join(map(str, parts)) for parts in self.alternatives)
 
 
-def _parse_part(part: str, text: str) -> Part:
+def _parse_part(part: str, text: str, of_log: bool) -> Part:  # noqa: FBT001 - as it was told
     kind, colon, name = part.partition(":")
     if kind in _BARE and not colon:
         return Part(kind)
-    if (kind in _NAMED and _NAME.fullmatch(name)) or (kind == "path" and _SEGMENT.fullmatch(name)):
+    named = kind in _NAMED or (of_log and kind == _OF_LOGS)
+    if (named and _NAME.fullmatch(name)) or (kind == "path" and _SEGMENT.fullmatch(name)):
         return Part(kind, name)
-    raise InvalidArgument(f"{part!r} in key {text!r} is not a place in a request", _FORM)
+    form = f"field:NAME, {_FORM}" if of_log else _FORM
+    raise InvalidArgument(f"{part!r} in key {text!r} is not a place in a request", form)

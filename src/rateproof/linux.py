@@ -1,4 +1,4 @@
-"""What only Linux has: nothing else in the package asks the system for it.
+"""Things that only Linux has: nothing else in the package asks the system for it.
 
 Where it is missing, what needs it ends with one error (`required`), or goes on with less: nobody
 says which processes a server has, what room a machine has for ports, or when it was booted.

@@ -205,7 +205,7 @@ def keys_of(name, requests, spawn, port, wait_for_port, folder):
 
 
 def test_a_field_beyond_ascii_counts_by_its_bytes(spawn, unused_port, wait_for_port, tmp_path):
-    """What granian over WSGI does not show is as empty, which the page on middleware says."""
+    """A value that granian over WSGI does not show is as empty, as the page on middleware says."""
     requests = [(b"GET", b"/", b"X-A: " + value) for value in (*NOT_ASCII, b"")]
     keys = {
         name: keys_of(name, requests, spawn, unused_port(), wait_for_port, tmp_path)

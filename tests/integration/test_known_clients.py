@@ -89,7 +89,7 @@ def test_an_exact_limiter_is_consistent_with_as_many_keys_as_there_are(
 def test_fixed_windows_are_found_violated_and_nothing_shows_a_key(
     api: Callable[[str], str], keys: Callable[[int], Path], tmp_path: Path, count: int
 ) -> None:
-    """What it prints, what it leaves behind, and what others see of its processes meanwhile."""
+    """Nothing that it prints, leaves behind, or shows others of its processes has one."""
     seen: set[bytes] = set()
     over = threading.Event()
 

@@ -106,7 +106,7 @@ def most_admitted(port):
 
 
 def test_in_memory_the_workers_of_flask_limiter_admit_more_than_the_limit(flask_limiter):
-    """What the tests below must be able to see."""
+    """The tests below must be able to see this."""
     assert 5 < most_admitted(flask_limiter("memory://", "moving-window")) <= 5 * WORKERS
 
 

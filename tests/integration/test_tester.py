@@ -408,7 +408,7 @@ def test_a_second_signal_ends_it_at_once_and_keeps_the_totals(tester, free_port,
 
 
 def test_a_server_that_comes_to_close_without_an_answer_has_crashed(tester, tmp_path):
-    """What never answered may be no HTTP server: tests/integration/test_strange_targets.py."""
+    """A target that never answered may be no HTTP server: tests/integration/test_strange_targets.py."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
 
         def close_all_but_the_first():

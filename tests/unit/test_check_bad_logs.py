@@ -233,7 +233,7 @@ def test_metadata_of_a_wrong_type_is_named_with_the_accepted_form(check, name, v
 
 
 def test_an_outcome_is_believed_unless_the_scenario_says_otherwise(check):
-    """What a rejection looks like is up to the limiter: 403 may be one, and 429 none."""
+    """The look of a rejection is up to the limiter: 403 may be one, and 429 none."""
     by_403 = [*rows(*range(5)), *rows(6, 7, status=403, outcome="rejected")]
     by_429 = [*rows(5, status=429, outcome="admitted"), *rows(*range(5))]
     assert check(by_403, "--fresh-keys")[0] == 0

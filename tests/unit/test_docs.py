@@ -10,6 +10,7 @@ from rateproof.enforce.stores import remove
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+SETTINGS = re.compile(r"```toml\n(\[limits\..*?)```", re.DOTALL)
 PAGES = [
     path
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -19,8 +20,11 @@ PAGES = [
 
 @pytest.mark.alone  # windows of 5 s, by the real clock
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_examples_of_a_page_run(page):
+def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
     """In stores of their own: a reader's may hold what he tried a minute ago."""
+    if settings := SETTINGS.search(page.read_text()):
+        (tmp_path / "rateproof.toml").write_text(settings[1])
+        monkeypatch.chdir(tmp_path)
     text = re.sub(r"shm://([A-Za-z0-9._-]+)", rf"shm://\1-{os.getpid()}", page.read_text())
     try:
         for block in EXAMPLE.findall(text):

@@ -263,10 +263,9 @@ def test_a_parquet_file_that_is_cut_empty_or_foreign_is_no_log(tmp_path):
 def test_names_that_are_no_logs_are_refused(tmp_path):
     with pytest.raises(InvalidArgument, match=r"run\.csv"):
         open_log_writer(tmp_path / "run.csv", {})
-    with pytest.raises(InvalidArgument, match=r"run\.txt"):
-        read_log(tmp_path / "run.txt")
-    with pytest.raises(LogError, match="No such file"):
-        read_log(tmp_path / "none.jsonl")
+    for name in ("none.txt", "none.jsonl"):
+        with pytest.raises(LogError, match="No such file"):
+            read_log(tmp_path / name)
     for suffix in ("jsonl", "parquet"):
         with pytest.raises(CannotWrite, match="No such file"):
             open_log_writer(tmp_path / "nowhere" / f"run.{suffix}", {})

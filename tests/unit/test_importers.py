@@ -72,7 +72,7 @@ def test_the_decision_lies_in_the_interval(name, decided):
 
 
 def test_the_first_byte_that_k6_notes_may_precede_the_decision():
-    """Which is why an interval ends with the answer: an interim one comes first."""
+    """So an interval ends with the answer: an interim one comes first."""
     decided, early = decided_by_k6(), 0
     for row in lines("k6-instants.json"):
         if row["type"] == "Point" and row["metric"] == "http_req_receiving":

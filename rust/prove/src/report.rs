@@ -18,6 +18,8 @@ pub struct Rejections {
     pub horizon_ns: i128,
     /// True if denied requests use up the quotas too.
     pub denied_count: bool,
+    /// Those sent from this instant on are not judged.
+    pub until_ns: Option<i64>,
     /// The quotas for a search over orders of decisions; none if there is none.
     pub logs: Vec<Log>,
 }
@@ -44,6 +46,8 @@ pub struct Rules {
     pub rejections: Option<Rejections>,
     /// True if no key was in use before the log began.
     pub fresh: bool,
+    /// From when on the log has every request, if that does not depend on the key.
+    pub since_ns: Option<i64>,
     /// True if over-admission is asked for.
     pub over: bool,
 }

@@ -4,6 +4,7 @@
 //! searches for over-admission would find nothing. What a screen does not clear is for
 //! `rateproof.prove` to look at, which is the specification and finds the evidence.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -24,12 +25,12 @@ const ROWS: usize = 1 << 16;
 
 /// Looks at every key, on at most so many threads; the report does not depend on how many.
 pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Report {
-    let longest_ns = groups.longest_ns;
+    let (longest_ns, first_ns) = (groups.longest_ns, groups.first_ns);
     let chunks = groups.chunks(ROWS);
     let threads = threads.min(chunks.len());
     let chunks = Mutex::new(chunks.into_iter());
     let work = || {
-        let mut examiner = Examiner::new(rules, longest_ns);
+        let mut examiner = Examiner::new(rules, longest_ns, first_ns);
         loop {
             let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(chunk) = next else {
@@ -49,7 +50,6 @@ pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Repor
     report
         .suspects
         .sort_unstable_by_key(|suspect| suspect.number);
-    let first_ns = groups.first_ns;
     for suspect in &mut report.suspects {
         suspect.broken = (suspect.broken).map(|(from, to)| (first_ns + from, first_ns + to));
     }
@@ -63,6 +63,8 @@ pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Repor
 struct Examiner<'a> {
     rules: &'a Rules,
     longest_ns: Option<i64>,
+    /// Instants of the log are counted from this one.
+    first_ns: i64,
     starts: Vec<i64>,
     ends: Vec<i64>,
     jobs: Vec<Seen>,
@@ -70,10 +72,11 @@ struct Examiner<'a> {
 }
 
 impl<'a> Examiner<'a> {
-    fn new(rules: &'a Rules, longest_ns: Option<i64>) -> Self {
+    fn new(rules: &'a Rules, longest_ns: Option<i64>, first_ns: i64) -> Self {
         Self {
             rules,
             longest_ns,
+            first_ns,
             starts: Vec::new(),
             ends: Vec::new(),
             jobs: Vec::new(),
@@ -120,15 +123,16 @@ impl<'a> Examiner<'a> {
             self.search(admitted, unknown, flat, whole, &mut suspect);
         }
         if let Some(rules) = &self.rules.rejections {
-            let known_ns = self.longest_ns.map(|longest_ns| first + longest_ns);
-            let unjudged = self.unjudged(rejected, known_ns, rules);
-            if unjudged < rejected.len() {
-                self.report.judged += rejected.len() - unjudged;
+            let since_ns = self.rules.since_ns.map(|since_ns| since_ns - self.first_ns);
+            let known_ns = since_ns.or(self.longest_ns.map(|longest_ns| first + longest_ns));
+            let judged = self.judged(rejected, known_ns, rules);
+            if !judged.is_empty() {
+                self.report.judged += judged.len();
                 let key = Key {
                     admitted,
                     rejected,
                     unknown,
-                    unjudged,
+                    judged,
                     empty: known_ns.filter(|_| !self.rules.fresh),
                 };
                 suspect.wrong = self.rejections(&key, rules);
@@ -228,21 +232,21 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    /// How many rejections come too early to be judged: see `covered_from_ns`.
-    fn unjudged(&self, rejected: &[Seen], known_ns: Option<i64>, rules: &Rejections) -> usize {
-        if self.rules.fresh {
-            return 0;
-        }
-        let Some(known_ns) = known_ns else {
-            return rejected.len();
+    /// The rejections that come neither too early to be judged, see `covered_from_ns`, nor too late.
+    fn judged(&self, rejected: &[Seen], known_ns: Option<i64>, rules: &Rejections) -> Range<usize> {
+        let from = match known_ns {
+            _ if self.rules.fresh => i128::MIN,
+            Some(known_ns) => i128::from(known_ns) + rules.horizon_ns,
+            None => return 0..0,
         };
-        let from = i128::from(known_ns) + rules.horizon_ns;
-        rejected.partition_point(|seen| i128::from(seen.sent) < from)
+        let until = (rules.until_ns).map_or(i128::MAX, |until| i128::from(until - self.first_ns));
+        let from = rejected.partition_point(|seen| i128::from(seen.sent) < from);
+        from..(rejected.partition_point(|seen| i128::from(seen.sent) < until)).max(from)
     }
 
     /// True if any of the rejections is wrong; notes what would be.
     fn rejections(&mut self, key: &Key<'_>, rules: &Rejections) -> bool {
-        let judged = &key.rejected[key.unjudged..];
+        let judged = &key.rejected[key.judged.clone()];
         self.take(key, rules);
         let mut wrong = |starts: &[i64], quotas: &[Full]| {
             let taken = Taken {
@@ -292,7 +296,7 @@ impl<'a> Examiner<'a> {
         let requests = Requests {
             admitted: key.admitted,
             rejected: key.rejected,
-            unjudged: key.unjudged,
+            judged: key.judged.clone(),
             unknown_from: key.unknown.first().map(|seen| seen.sent),
             starts: &self.starts,
             ends: &self.ends,
@@ -307,8 +311,8 @@ struct Key<'a> {
     admitted: &'a [Seen],
     rejected: &'a [Seen],
     unknown: &'a [Seen],
-    /// Number of the rejections that come too early to be judged.
-    unjudged: usize,
+    /// The rejections to judge.
+    judged: Range<usize>,
     /// Instant at which a bucket may have been empty, before which nothing is known.
     empty: Option<i64>,
 }

@@ -1,5 +1,7 @@
 //! Rejections of which only a search over orders can tell: the twin of `rateproof.prove.wrong_rejection.together`.
 
+use std::ops::Range;
+
 use crate::cursor::Cursor;
 use crate::orders::{Episode, Log, explain};
 use crate::seen::Seen;
@@ -14,8 +16,8 @@ const FIRST_BUDGET: u64 = 64;
 pub(crate) struct Requests<'a> {
     pub admitted: &'a [Seen],
     pub rejected: &'a [Seen],
-    /// Number of the rejections that come too early to be judged.
-    pub unjudged: usize,
+    /// The rejections to judge.
+    pub judged: Range<usize>,
     /// Instant at which the first request of unknown outcome was sent.
     pub unknown_from: Option<i64>,
     /// Instant at which each that counts was sent, and ended; sorted.
@@ -101,7 +103,7 @@ fn doubtful(requests: &Requests<'_>, logs: &[Log]) -> Vec<usize> {
         })
     };
     let known = |end: i64| requests.unknown_from.is_none_or(|from| end < from);
-    (requests.unjudged..requests.rejected.len())
+    (requests.judged.clone())
         .filter(|&at| {
             let Seen { sent, end } = requests.rejected[at];
             known(end) && !full_at_start(sent) && !full_at_end(end)

@@ -38,6 +38,7 @@ fn rules() -> Rules {
             tolerated: vec![full(WINDOW + 2)],
             horizon_ns: (WINDOW + 2).into(),
             denied_count: false,
+            until_ns: None,
             logs: vec![Log {
                 limit: LIMIT,
                 low_ns: WINDOW - 2,
@@ -45,6 +46,7 @@ fn rules() -> Rules {
             }],
         }),
         fresh: true,
+        since_ns: None,
         over: true,
     }
 }

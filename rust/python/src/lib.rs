@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod access;
 mod ask;
 mod counters;
 mod decider;
@@ -23,6 +24,7 @@ mod wsgi_key;
 
 #[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    access::register(module)?;
     counters::register(module)?;
     decider::register(module)?;
     decision::register(module)?;

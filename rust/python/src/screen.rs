@@ -49,6 +49,7 @@ struct Asked {
     whole: bool,
     rejections: Option<AskedOfRejections>,
     fresh: bool,
+    since_ns: Option<i64>,
     over: bool,
 }
 
@@ -68,6 +69,7 @@ impl Asked {
             whole: self.whole,
             rejections: self.rejections.map(AskedOfRejections::rules),
             fresh: self.fresh,
+            since_ns: self.since_ns,
             over: self.over,
         })
     }
@@ -112,6 +114,7 @@ struct AskedOfRejections {
     tolerated: Vec<FullFigures>,
     horizon_ns: i128,
     denied_count: bool,
+    until_ns: Option<i64>,
     logs: Vec<(usize, i128, i128)>,
 }
 
@@ -123,6 +126,7 @@ impl AskedOfRejections {
             tolerated: all(self.tolerated),
             horizon_ns: self.horizon_ns,
             denied_count: self.denied_count,
+            until_ns: self.until_ns,
             logs: logs(self.logs),
         }
     }

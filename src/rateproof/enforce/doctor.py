@@ -69,9 +69,9 @@ def run_doctor(arguments: Namespace) -> int:
         if arguments.json:
             emit(json.dumps(finding._asdict()))
             continue
-        emit(f"{finding.state:8}{finding.about:16}{finding.said}")
+        emit(f"{finding.state:8}{finding.about:16}{finding.said}", sentences=True)
         if finding.hint:
-            emit(f"{'':24}{finding.hint}")
+            emit(f"{'':24}{finding.hint}", sentences=True)
     return int(any(finding.state == "wrong" for finding in findings))
 
 

@@ -37,7 +37,7 @@ def keep_stores(arguments: Namespace) -> int:
         if arguments.json:
             emit(json.dumps(facts.to_json()))
         else:
-            emit("\n".join(_lines(facts)))
+            emit("\n".join(_lines(facts)), sentences=True)
     if not found:
         say("no stores of this user in shared memory")
     return 0

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.imported import DEFAULT_KEY
@@ -18,12 +19,14 @@ from rateproof.events.writer import LogWriter
 from rateproof.keyspec import KeySpec
 from rateproof.output import printable
 
-__all__ = ["open_lines", "open_log_writer", "read_lines", "read_log"]
+if TYPE_CHECKING:
+    from rateproof.events.access_logs import Reading
+
+__all__ = ["is_access_log", "open_lines", "open_log_writer", "read_lines", "read_log"]
 
 _MOST_LINE = 16_000_000
+_OTHERS = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
-_LINES = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
-_READ_FORM = f"a log is named *.parquet, *{', *'.join(_LINES[:4])}, or - for standard input"
 
 
 def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
@@ -54,19 +57,22 @@ def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
     raise InvalidArgument(f"{str(path)!r} is not the name of a log", _FORM)
 
 
-def read_log(path: str | Path, key: KeySpec | None = None) -> EventLog:
+def read_log(
+    path: str | Path, key: KeySpec | None = None, reading: "Reading | None" = None
+) -> EventLog:
     """Read a whole log; `-` is lines on standard input.
 
     Parquet is known by its name. Everything else by its first line: our JSON lines, k6's
-    JSON output, vegeta's results as JSON or CSV (`rateproof.events.importers`).
+    JSON output, vegeta's results as JSON or CSV (`rateproof.events.importers`), and what is no
+    JSON is an access log (`rateproof.events.access_logs`).
 
     Args:
         path: the file.
         key: where a client's identity lies in logs of other tools, which have no column
-            for it; `query:clientId` by default. Ours have one.
+            for it; `query:clientId` by default, `ip` in access logs. Ours have one.
+        reading: how an access log is to be read.
 
     Raises:
-        InvalidArgument: a name that no log has.
         LogError: the file is missing, empty, truncated, damaged or not an event log, or
             has a request twice, as two logs in one file do.
     """
@@ -79,7 +85,7 @@ def read_log(path: str | Path, key: KeySpec | None = None) -> EventLog:
         refuse_repeated(log, name)
         return _refuse_empty(log, name)
     with open_lines(path) as (lines, name):
-        return read_lines(lines, name, key)
+        return read_lines(lines, name, key, reading)
 
 
 @contextmanager
@@ -87,7 +93,6 @@ def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
     """The lines of a file, and its name for messages; `-` is standard input.
 
     Raises:
-        InvalidArgument: a name that no log in lines has.
         LogError: the file cannot be read, now or on the way.
     """
     try:
@@ -95,11 +100,9 @@ def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
             if sys.stdin is None:
                 raise LogError("standard input is closed", "give a file, or pipe a log in")
             yield _lines(sys.stdin.buffer, "standard input"), "standard input"
-        elif Path(path).suffix in _LINES:
+        else:
             with Path(path).open("rb") as file:
                 yield _lines(file, printable(str(path))), printable(str(path))
-        else:
-            raise InvalidArgument(f"{str(path)!r} is not the name of a log", _READ_FORM)
     except OSError as error:
         problem = f"cannot read {printable(str(path))}: {error.strerror or error}"
         raise LogError(problem) from error
@@ -116,8 +119,14 @@ def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
     yield from file
 
 
-def read_lines(lines: Iterator[bytes], name: str, key: KeySpec | None = None) -> EventLog:
+def read_lines(
+    lines: Iterator[bytes],
+    name: str,
+    key: KeySpec | None = None,
+    reading: "Reading | None" = None,
+) -> EventLog:
     """Read a whole log from its lines: see `read_log`."""
+    from rateproof.events.access_logs import Reading, read_access_log
     from rateproof.events.importers import importer_of
 
     first = next(lines, b"")
@@ -125,10 +134,19 @@ def read_lines(lines: Iterator[bytes], name: str, key: KeySpec | None = None) ->
     importer = importer_of(first, name)
     if importer is not None:
         log: EventLog = importer.read(lines, name, DEFAULT_KEY if key is None else key)
+    elif is_access_log(first, name):
+        reading = reading or Reading()
+        log = read_access_log(lines, name, reading if key is None else replace(reading, key=key))
     else:
         log = read_jsonl(lines, name)
         refuse_repeated(log, name)
     return _refuse_empty(log, name)
+
+
+def is_access_log(line: bytes, name: str) -> bool:
+    """True if a log with this first line, which no importer knows, is one of a server."""
+    other = Path(name).suffix in _OTHERS or not line or line.isspace()
+    return not other and not line.lstrip().startswith(b"{")
 
 
 def _refuse_empty(log: EventLog, name: str) -> EventLog:

@@ -14,7 +14,7 @@ from rateproof.events.log import (
     outcome_of,
 )
 
-__all__ = ["declines", "derived", "listed", "noted_statuses", "rejected_statuses"]
+__all__ = ["declines", "derived", "listed", "noted_statuses", "outcomes", "rejected_statuses"]
 
 _OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 
@@ -47,6 +47,24 @@ def listed(statuses: Collection[int]) -> str:
     return ",".join(map(str, sorted(statuses)))
 
 
+def outcomes(
+    statuses: "array[int]", rejected: Collection[int], undecided: Collection[int] = ()
+) -> tuple["array[int]", list[str]]:
+    """The outcomes of statuses, as a column of words.
+
+    Args:
+        statuses: as a log stores them.
+        rejected: the statuses by which the limiter says no; see `outcome_of`.
+        undecided: those of requests that it may never have seen.
+    """
+    doubted = {NULL, *undecided}.difference(rejected)
+    code_of = {
+        status: _OUTCOMES.index(outcome_of(None if status in doubted else status, rejected))
+        for status in set(statuses)
+    }
+    return array("i", map(code_of.__getitem__, statuses)), list(_OUTCOMES)
+
+
 def derived(log: EventLog, rejected: Collection[int]) -> EventLog:
     """The same log with the outcome of every row as it follows from its status.
 
@@ -56,14 +74,9 @@ def derived(log: EventLog, rejected: Collection[int]) -> EventLog:
         log: what clients saw.
         rejected: the statuses by which the limiter says no; see `outcome_of`.
     """
-    statuses = log.ints("status")
-    code_of = {
-        status: _OUTCOMES.index(outcome_of(None if status == NULL else status, rejected))
-        for status in set(statuses)
-    }
-    codes = array("i", map(code_of.__getitem__, statuses))
     scenario = log.metadata.get("scenario")
     noted = scenario if isinstance(scenario, dict) else {}
-    told = log.with_column("outcome", (codes, list(_OUTCOMES)))
+    undecided = log.metadata.get("undecided_statuses", ())
+    told = log.with_column("outcome", outcomes(log.ints("status"), rejected, undecided))
     told.metadata["scenario"] = noted | {"rejected_statuses": sorted(rejected)}
     return told

@@ -16,10 +16,13 @@ from rateproof.simulate.request import shown_header
 __all__ = ["command_line", "repeat_command", "started"]
 
 # Told otherwise, only sometimes, or again by whoever repeats it.
-_ELSEWHERE = {"url", "yes", "nemesis", "no_start", "config", "endpoint"}
-_HEADER = "--header"
+_ELSEWHERE = {"url", "yes", "nemesis", "no_start", "config", "endpoint", "fresh_keys"}
+_HEADER, _QUERY = "--header", "--query"
 _SHORT = re.compile("-[^-=dXo]*?H=?")  # other switches may come before it: not what takes the rest
-_SHORTEST = len("--hea")  # argparse takes any beginning that no other option has: not --he(lp)
+_SHORTEST = {
+    _HEADER: len("--hea"),
+    _QUERY: len("--q"),
+}  # argparse takes any beginning that no other option has: not --he(lp)
 
 
 def started() -> list[str]:
@@ -52,43 +55,51 @@ def _tester() -> list[str]:
 
 
 def command_line(words: Iterable[str]) -> str:
-    """The words quoted for a shell; values of headers are left out, see `shown_header`.
+    """The words quoted for a shell; values of headers and parameters are left out.
 
-    Words that are no text, such as the name of a file that is not UTF-8, are escaped.
+    A header that never holds a secret is shown (see `shown_header`), and what is told by `@`. Words that are no text, such as the name of a file that is not UTF-8, are escaped.
     """
     shown: list[str] = []
-    follows = False
+    before = ""
     for word in words:
         option, value = _split(word)
-        if follows:
-            shown.append(_shown(word))
+        if before:
+            shown.append(_shown(before, word))
         else:
-            shown.append(f"{option}{_shown(value)}" if option and value else word)
-        follows = not follows and bool(option) and not value
+            shown.append(f"{option}{_shown(option, value)}" if option and value else word)
+        before = option if not before and not value else ""
     return shlex.join(shown).encode("utf-8", "backslashreplace").decode()
 
 
 def _split(word: str) -> tuple[str, str]:
-    """The flag of a header and what it has with it; nothing of a word that is no such flag."""
+    """The flag of what may be a secret and what it has with it; nothing of another word."""
     name, equals, value = word.partition("=")
-    if len(name) >= _SHORTEST and _HEADER.startswith(name):
-        return name + equals, value
+    for flag, shortest in _SHORTEST.items():
+        if len(name) >= shortest and flag.startswith(name):
+            return name + equals, value
     if short := _SHORT.match(word):
         return short[0], word[short.end() :]
     return "", ""
 
 
-def _shown(header: str) -> str:
-    if header.startswith("@"):
-        return header
-    name, colon, value = header.partition(":")
+def _shown(option: str, told: str) -> str:
+    if option.startswith("--q"):
+        name, equals, value = told.partition("=")
+        shown = value if _is_form(value) else shown_header("", value)
+        return f"{name}={shown}" if equals else shown_header("", told)
+    if _is_form(told):
+        return told
+    name, colon, value = told.partition(":")
     if not colon:
-        return shown_header("", header)
+        return shown_header("", told)
     text = value.strip(" \t")
-    if text.startswith("@") and not text.startswith("@@"):
-        return header
-    shown = shown_header(name, text)
-    return header if shown == text else f"{name}: {shown}"
+    shown = text if _is_form(text) else shown_header(name, text)
+    return told if shown == text else f"{name}: {shown}"
+
+
+def _is_form(text: str) -> bool:
+    """Tell if a text names what has the value, a file or a variable."""
+    return text.startswith("@") and not text.startswith("@@")
 
 
 def repeat_command(

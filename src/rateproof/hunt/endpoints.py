@@ -33,7 +33,7 @@ _NOT_BEGUN: Final = "NOT TESTED: stopped before it began"
 
 
 class _Result(NamedTuple):
-    """What came of an endpoint."""
+    """The result of an endpoint."""
 
     name: str
     code: int

@@ -41,11 +41,13 @@ class Keyring:
     Args:
         keys: of the file.
         idle_ns: see `idle_ns`.
+        unused: somebody knows that none was used for as long before.
         now_ns: the monotonic clock.
     """
 
     keys: KeyFile
     idle_ns: int | None
+    unused: bool = False
     now_ns: Callable[[], int] = time.monotonic_ns
     fresh: bool = field(default=False, init=False)
     """The keys that were taken last had all idled for long enough."""
@@ -59,7 +61,7 @@ class Keyring:
         return str(self.keys)
 
     def __post_init__(self) -> None:
-        since_ns = self.now_ns() + (self.idle_ns or 0)
+        since_ns = self.now_ns() + (0 if self.unused else self.idle_ns or 0)
         self._waits = self.idle_ns is not None and self.idle_ns <= _PATIENCE_NS
         self._ready = deque((since_ns, place) for place in range(len(self.keys.keys)))
         self._taken: list[int] = []
@@ -73,7 +75,8 @@ class Keyring:
                 f"{self}, each idle for {format_seconds(in_ms * _MS_NS)} before it is used again"
             )
         else:
-            words = f"{self}, each used once: nobody knows what was sent before"
+            words = f"{self}, each used once"
+            words += "" if self.unused else ": nobody knows what was sent before (--fresh-keys)"
         if self.spent:
             words += "; they are used up"
         if self.lost:
@@ -106,7 +109,7 @@ class Keyring:
                 break
             count += 1
         taken = [self._ready.popleft() for _ in range(count)]
-        self.fresh = self._waits and all(fresh_ns <= now_ns for fresh_ns, _ in taken)
+        self.fresh = (self._waits or self.unused) and all(ns <= now_ns for ns, _ in taken)
         self._taken = [place for _, place in taken]
         return Tokens(tuple(self.keys.keys[place] for place in self._taken), own)
 

@@ -357,7 +357,7 @@ def _keyring(settings: TestSettings) -> Keyring | None:
         return None
     tolerance = Tolerance(settings.tolerance_ppm, settings.granularity_ns)
     idle = idle_ns(settings.policy, tolerance, denied_count=settings.denied_count)
-    return Keyring(settings.keys, idle)
+    return Keyring(settings.keys, idle, unused=settings.fresh_keys)
 
 
 def _outer(settings: TestSettings) -> list[Attack]:

@@ -45,6 +45,7 @@ class TestSettings(Sending):
     tolerance_ppm: int
     granularity_ns: int
     denied_count: bool
+    fresh_keys: bool
     own: bool
     may_start: bool
     iterations: int | None

@@ -8,7 +8,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.options.declared import VERBS, Verb
 from rateproof.options.kinds import Option, near
 from rateproof.options.sources import Sources
-from rateproof.output import emit
+from rateproof.output import emit, fold
 
 __all__ = ["EXIT_CODES", "parse"]
 
@@ -95,6 +95,18 @@ class _Parser(argparse.ArgumentParser):
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=28)
+
+    def _fill_text(self, text: str, width: int, _indent: str) -> str:
+        """Paragraphs and tables broken at words; examples are to be copied, so they stay as they are."""
+        return "\n\n".join(_folded(paragraph, width) for paragraph in text.split("\n\n"))
+
+
+def _folded(paragraph: str, width: int) -> str:
+    if paragraph.startswith("examples:"):
+        return paragraph
+    if "\n  " not in paragraph:
+        return "\n".join(fold(paragraph.replace("\n", " "), width, ""))
+    return "\n".join(part for line in paragraph.split("\n") for part in fold(line, width, " " * 14))
 
 
 class _Version(argparse.Action):

@@ -15,6 +15,7 @@ from rateproof.options.forms import (
     HEADER,
     IN_TOML,
     KEY,
+    KEY_OF_LOG,
     KEY_TO_WRITE,
     KEYS,
     METHOD,
@@ -195,6 +196,11 @@ _JUDGING = (
         "0s",
     ),
 )
+_ADDRESS = (
+    Option("proxies", PROXIES, "trusted: how many, or networks (10.0.0.0/8,unix:)", "0"),
+    Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
+    Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
+)
 _CONFIG = Option(
     "config",
     IN_TOML,
@@ -202,6 +208,7 @@ _CONFIG = Option(
     otherwise=f"{SETTINGS_FILES[0]}, or {SETTINGS_FILES[1]} with [tool.rateproof]",
 )
 _LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
+_FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
 _ALLOW_UNTESTED = Option(
     "allow_untested", flag(), "a quota that no client pressed does not fail it"
 )
@@ -224,9 +231,7 @@ _SERVE = Verb(
                 help=f"where an identity is: {KEY.form}",
                 default="query:clientId|header:X-Client-Id|ip",
             ),
-            Option("proxies", PROXIES, "trusted: how many, or networks (10.0.0.0/8,unix:)", "0"),
-            Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
-            Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
+            *_ADDRESS,
         ),
         "the server": (
             replace(_CONFIG, help="settings file, read again on SIGHUP"),
@@ -366,7 +371,11 @@ _TEST = Verb(
             Option("no_shrink", flag(told=False), "look for no shortest schedule", key="shrink"),
             _SEED,
         ),
-        JUDGING: (*_JUDGING, _ALLOW_UNTESTED),
+        JUDGING: (
+            *_JUDGING,
+            replace(_FRESH_KEYS, help="no key of --keys was used in the window before"),
+            _ALLOW_UNTESTED,
+        ),
         "a schedule of your own": (
             Option(
                 "schedule",
@@ -424,7 +433,7 @@ _TEST = Verb(
         "test --start 'gunicorn app:app --bind {host}:{port}' --nemesis all",
     ),
     config=True,
-    unfiled="config endpoint schedule connections others phase self no_start json",
+    unfiled="config endpoint schedule connections others phase self no_start json fresh_keys",
 )
 
 
@@ -436,7 +445,7 @@ def _of_an_endpoint(test: Verb) -> dict[str, Option]:
 
 _CHECK = Verb(
     "check",
-    "Judge an event log.",
+    "Judge an event log, or an access log.",
     {
         PROMISE: (
             replace(_POLICY, default=None, otherwise=f"what the log names, else {DEFAULT_POLICY}"),
@@ -445,16 +454,16 @@ _CHECK = Verb(
             Option(
                 "log",
                 text(metavar="LOG"),
-                "*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, evidence, or - for stdin",
+                "*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, an access log, evidence, or - for stdin",
                 positional=True,
                 required=True,
             ),
             replace(
                 _KEY,
-                kind=KEY,
-                help="where the identity is in a log of k6 or vegeta",
+                kind=KEY_OF_LOG,
+                help="where the identity is in an access log, or a log of k6 or vegeta",
                 default=None,
-                otherwise="query:clientId",
+                otherwise="ip, or query:clientId",
             ),
             replace(
                 _REJECTED,
@@ -462,7 +471,23 @@ _CHECK = Verb(
                 default=None,
                 otherwise="what the log notes",
             ),
-            Option("fresh_keys", flag(), "no key was used in the window before the log began"),
+            _FRESH_KEYS,
+        ),
+        "access logs": (
+            Option(
+                "format",
+                text(form="a format of access logs", metavar="FORMAT"),
+                "a name such as nginx, or the server's log_format or LogFormat",
+                otherwise="as the lines show",
+            ),
+            Option(
+                "longest",
+                duration(1),
+                "how long a request lasts at most, where lines do not say it",
+                otherwise="5s",
+            ),
+            *(replace(each, default=None, otherwise=each.default or "") for each in _ADDRESS),
+            Option("skip_bad", flag(), "leave out lines that are not understood, however many"),
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.
         JUDGING: (
@@ -478,8 +503,8 @@ _CHECK = Verb(
         ),
     },
     (
-        "check run.parquet --policy '5 per 5s'",
         "check k6.json --fresh-keys --key header:X-Api-Key --claim all --by-key",
+        "check access.log --format nginx --policy '100 per minute' --key ip",
     ),
 )
 

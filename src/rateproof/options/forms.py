@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,7 @@ __all__ = [
     "IN_TOML",
     "KEY",
     "KEYS",
+    "KEY_OF_LOG",
     "KEY_TO_WRITE",
     "METHOD",
     "MOST_DATA",
@@ -178,11 +180,11 @@ def _shown_keys(keys: KeyFile) -> str:
 
 
 def merged(
-    headers: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """The headers with those that were told otherwise, by name."""
+    """Headers or parameters with those that were told otherwise, by name."""
     replaced = {name.lower() for name, _ in told}
-    return (*(pair for pair in headers if pair[0].lower() not in replaced), *told)
+    return (*(pair for pair in pairs if pair[0].lower() not in replaced), *told)
 
 
 def _codes(text: str) -> list[int]:
@@ -230,6 +232,9 @@ KEY: Final = text(
     KeySpec.to_read,
     form="ip, path, path:2, method, query:NAME, header:NAME or cookie:NAME, joined by + (both) or | (else)",
     metavar="KEY",
+)
+KEY_OF_LOG: Final = text(
+    partial(KeySpec.to_read, of_log=True), form=f"{KEY.form}; field:NAME", metavar="KEY"
 )
 KEY_TO_WRITE: Final = text(
     _to_write,

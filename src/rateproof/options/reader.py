@@ -134,12 +134,16 @@ class Reader:
     def _leaf(self, kind: Leaf, value: Any) -> Any:
         if not self._plain:
             return kind.read(value)
-        text, before = _as_text(kind, value), kind.located
+        text = _as_text(kind, value)
         if kind.types == (bool,):
             return _SWITCH.read_text(text)
-        if before is not None and text.startswith(before) and not text.startswith("@env:"):
-            text = before + str(self._folder / text.removeprefix(before))
-        return kind.read_text(text)
+        return kind.read_text(self._placed(text, kind.located))
+
+    def _placed(self, text: str, before: str | None) -> str:
+        """A text with the name of a file in it, if that is behind `before`, from this one's folder on."""
+        if before is None or not text.startswith(before) or text.startswith(("@env:", "@@")):
+            return text
+        return before + str(self._folder / text.removeprefix(before))
 
     def _tables(self, kind: Tables, value: dict[str, Any], place: Place) -> dict[str, Any]:
         for name in value:
@@ -158,11 +162,16 @@ class Reader:
         return BAD if BAD in items else kind.make(items)
 
     def _pairs(self, kind: Pairs, value: dict[str, Any], place: Place) -> Any:
-        before = len(self._errors)
+        before, found = len(self._errors), list[tuple[str, str]]()
         for name, content in value.items():
-            if not isinstance(content, str):
-                self._errors.append(((*place, name), str(mismatch(content, "a text"))))
-        return kind.read(value) if len(self._errors) == before else BAD
+            try:
+                if not isinstance(content, str):
+                    raise mismatch(content, "a text")
+                text = self._placed(content, "@") if self._plain else content
+                found += kind.read({name: text})
+            except InvalidArgument as error:
+                self._errors.append(((*place, name), str(error)))
+        return tuple(found) if len(self._errors) == before else BAD
 
     def _arguments(self, kind: Section, value: dict[str, Any], place: Place) -> dict[str, Any]:
         """A table's values, by argument: BAD where one has an error."""

@@ -14,7 +14,7 @@ In `pyproject.toml` all of it is below `[tool.rateproof]`. A file that names no 
 of `rateproof serve` alone: its options, one a line.
 """
 
-import os
+import itertools
 import re
 import tomllib
 from collections import Counter
@@ -22,17 +22,25 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from rateproof.errors import InvalidArgument
+from rateproof.keyspec import KeySpec
 from rateproof.options.declared import ENDPOINTS, LIMITS, SETTINGS_FILES, VERBS, Verb
 from rateproof.options.kinds import Option, Section, near
 from rateproof.options.lines import Path as Place
 from rateproof.options.reader import BAD, Reader
 from rateproof.policy import Policy
 
-__all__ = ["SettingsFile", "find_settings", "read_settings", "shown_file"]
+__all__ = [
+    "NamedLimit",
+    "SettingsFile",
+    "find_settings",
+    "read_limit",
+    "read_settings",
+    "shown_file",
+]
 
 Accept = Callable[[dict[str, Any]], object]
 
@@ -47,6 +55,27 @@ _TABLES: Final = {
         if verb.config
     },
 }
+
+
+_NO_VERB: Final = Verb("", "", {}, ("", ""))
+
+
+class NamedLimit(NamedTuple):
+    """A table of `[limits]`.
+
+    Args:
+        policy: what is promised.
+        key: where a request says whose it is.
+        exempt: paths that are not limited.
+        shadow: decide and count, but let everything pass.
+        cost: units of the policy that a request uses up.
+    """
+
+    policy: Policy
+    key: KeySpec
+    exempt: tuple[str, ...]
+    shadow: bool
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +101,11 @@ class SettingsFile:
 
     def limit(self, name: str) -> dict[str, Any]:
         """The promise of this name, for those who count requests: see `_counted`."""
-        return _counted(self._one(name, self.limits, "limit"))
+        return _counted(self.named_limit(name))
+
+    def named_limit(self, name: str) -> dict[str, Any]:
+        """The table of this name."""
+        return self._one(name, self.limits, "limit")
 
     def endpoint(self, name: str) -> dict[str, Any]:
         """The endpoint of this name."""
@@ -95,17 +128,34 @@ def shown_file(path: Path | None) -> str:
 def find_settings(folder: Path) -> Path | None:
     """The nearest settings file: of a folder, or of one above it in the same repository.
 
-    Beyond the repository nothing is read: what is written there may be anybody's. A
-    `pyproject.toml` counts if it has the table.
+    Beyond the repository, or in a folder of another owner, nothing is read: what is written there
+    may be anybody's, and a file may name a command to start. A `pyproject.toml` counts if it has
+    the table.
     """
-    above = [folder, *folder.parents]
-    inside = [place for place, each in enumerate(above) if (each / ".git").exists()]
+    owner = _owner(folder)
+    above = [folder, *itertools.takewhile(lambda each: _owner(each) == owner, folder.parents)]
+    inside = [place for place, each in enumerate(above) if _found((each / ".git").exists)]
     for each in above[: inside[0] + 1 if inside else 1]:
         for name in SETTINGS_FILES:
             path = each / name
-            if os.path.isfile(path) and (name != _PROJECT or _has_table(path)):  # noqa: PTH113 - no error
+            if _found(path.is_file) and (name != _PROJECT or _has_table(path)):
                 return path
     return None
+
+
+def _owner(folder: Path) -> int:
+    try:
+        return folder.stat().st_uid
+    except OSError:
+        return -1
+
+
+def _found(look: Callable[[], bool]) -> bool:
+    """What a look says; no where there is no right to look."""
+    try:
+        return look()
+    except OSError:
+        return False
 
 
 def _has_table(path: Path) -> bool:
@@ -120,20 +170,26 @@ def _has_table(path: Path) -> bool:
 
 
 def read_settings(
-    path: Path, verb: Verb, told: Collection[str] = (), accept: Accept | None = None
+    path: Path,
+    verb: Verb = _NO_VERB,
+    told: Collection[str] = (),
+    accept: Accept | None = None,
+    chosen: Collection[str] = (),
 ) -> SettingsFile:
     """Read what a file tells a verb; the tables of others are theirs to judge.
 
     Args:
         path: the file.
-        verb: whose table is read.
+        verb: whose table is read; without one the limits alone.
         told: names of options that are told otherwise: what the file says does not matter.
         accept: see `Sources.read`.
+        chosen: names of endpoints; of others, if there are such, nothing but the name is read: a
+            secret of theirs may be elsewhere.
 
     Raises:
         InvalidArgument: with every mistake and its line.
     """
-    guide = f"docs/reference/{verb.name}.md lists them"
+    guide = f"docs/reference/{verb.name or 'settings-file'}.md lists them"
     reader = Reader(path, "settings", guide, plain=True)
     place, top = _top(reader, path)
     options = {each.in_file: each for each in filter(verb.filed, verb.options)}
@@ -148,6 +204,7 @@ def read_settings(
     own: dict[str, Any] = {}
     if isinstance(top.get(verb.name), dict):
         options |= {ENDPOINTS.name: ENDPOINTS} if "endpoints" in verb.defaults() else {}
+        _leave_out(top[verb.name].get(ENDPOINTS.name), chosen)
         own = _values(reader, options, (*place, verb.name), named, accept)
         del top[verb.name]
     found = reader.values(Section(_TABLES), place).get(LIMITS.name, {})
@@ -160,6 +217,23 @@ def read_settings(
             reader.check((*where, "limit"), partial(_known, each["limit"], found))
     reader.finish()
     return SettingsFile(path, own, limits, endpoints)
+
+
+def read_limit(name: str, file: str | Path | None = None) -> NamedLimit:
+    """Read a limit of the settings file, for the application that keeps it.
+
+    Args:
+        name: of `[limits.NAME]`.
+        file: the settings file; None: the nearest, from the folder of this process.
+
+    Raises:
+        InvalidArgument: there is no file, or no such limit in it, or a mistake in one.
+    """
+    path = find_settings(Path.cwd()) if file is None else Path(file)
+    settings = SettingsFile() if path is None else read_settings(path)
+    options = LIMITS.kind.item.options
+    usual = {option.inside: option.value() for option in options.values()}
+    return NamedLimit(**usual | settings.named_limit(name))
 
 
 def _top(reader: Reader, path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -236,9 +310,20 @@ def _counted(limit: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"policy": Policy(tuple(quotas))}
 
 
+def _leave_out(endpoints: Any, chosen: Collection[str]) -> None:
+    for each in endpoints if chosen and isinstance(endpoints, list) else ():
+        if isinstance(each, dict) and _name_of(each) not in chosen:
+            for key in each.keys() - {"name", "limit", "url"}:
+                del each[key]
+
+
+def _name_of(endpoint: Mapping[str, Any]) -> str:
+    return endpoint.get("name") or endpoint.get("limit") or _slug(str(endpoint.get("url")))
+
+
 def _named(reader: Reader, found: list[Any], place: Place) -> tuple[dict[str, Any], ...]:
     """Endpoints, each with a name: its own, that of its limit, or its path."""
-    named = [{"name": each.get("limit") or _slug(each["url"])} | each for each in found]
+    named = [each | {"name": _name_of(each)} for each in found]
     counts = Counter(each["name"] for each in named)
     for number, each in enumerate(named):
         if counts[each["name"]] > 1:

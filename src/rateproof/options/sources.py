@@ -27,13 +27,14 @@ __all__ = ["Known", "Run", "Sources"]
 
 _PREFIX: Final = "RATEPROOF_"
 _FILE: Final = "config"
+_PAIRS: Final = frozenset({"headers", "query"})
 
 Texts = str | list[str]
 Accept = Callable[[dict[str, Any]], object]
 
 
 class Known(NamedTuple):
-    """What a settings file tells: the words that lead to it, and the values that then hold."""
+    """Contents of a settings file: the words that lead to it, and the values that then hold."""
 
     words: tuple[str, ...]
     values: Mapping[str, Any]
@@ -125,11 +126,13 @@ class Sources:
     def runs(self) -> list[Run]:
         """The tests that are asked for: of each endpoint, where no URL is told without one."""
         file, told = self._file(), self._otherwise()
+        elsewhere = _without_server(file.values)
+        values = elsewhere if "url" in told else file.values
         words = ("--config", str(self.file)) if _FILE in self._told else ()
         chosen: tuple[str, ...] = told.get("endpoints", ())
         if not chosen and ("url" in told or not file.endpoints):
-            known = Known(words, self._under(file, file.values, strict=False))
-            return [Run(None, self._under(file, file.values, told), known)]
+            known = Known(words, self._under(file, elsewhere, strict=False))
+            return [Run(None, self._under(file, values, told), known)]
         base = told.pop("url", None)
         words = (*([base] if base else []), *words)
         base = base or file.values.get("url") or DEFAULT_URL
@@ -137,9 +140,9 @@ class Sources:
         for name in chosen or [each["name"] for each in file.endpoints]:
             each = file.endpoint(name)
             each = each | {"url": _at(base, each["url"])}
-            filed = self._under(file, file.values, each, strict=False)
-            values = self._under(file, file.values, each, told)
-            runs.append(Run(name, values, Known((*words, "--endpoint", name), filed)))
+            filed = self._under(file, values, each, strict=False)
+            here = self._under(file, values, each, told)
+            runs.append(Run(name, here, Known((*words, "--endpoint", name), filed)))
         return runs
 
     def _under(
@@ -165,8 +168,10 @@ class Sources:
             if place == at and name is not None:
                 limit = file.limit(name)
                 found |= {key: limit[key] for key in limit.keys() & found.keys()}
-            headers = merged(found.get("headers", ()), table.get("headers", ()))
-            found |= table | ({"headers": headers} if headers else {})
+            pairs = {
+                each: merged(found.get(each, ()), table[each]) for each in _PAIRS & table.keys()
+            }
+            found |= table | pairs
         return found
 
     def _otherwise(self, accept: Accept | None = None) -> dict[str, Any]:
@@ -186,7 +191,13 @@ class Sources:
 
         if self.file is None:
             return SettingsFile()
-        return read_settings(self.file, self.verb, told, accept)
+        chosen, _ = self._told.get("endpoint", ((), ""))
+        return read_settings(self.file, self.verb, told, accept, chosen)
+
+
+def _without_server(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without the server that is started for its own URL: another may be somebody's."""
+    return {name: each for name, each in values.items() if name not in {"start", "nemesis"}}
 
 
 def _at(base: str, url: str) -> str:

@@ -36,10 +36,11 @@ _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, th
 _FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
 _CHANCE = 0.01
 BUSY = 3
-_BOXES, _LOOKED_AT = 4, 12
+_BOXES, _LOOKED_AT = 4, 6
+FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
-_DRAWN, _POLLED = 40, 8
+_DRAWN, _POLLED = 24, 6
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
 _SOON = 4  # less than this part of a window leaves no time for denials
@@ -252,6 +253,7 @@ def schedules_for(
     first: Sequence[Steps],
     *,
     edges_wanted: int,
+    missing: int,
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
 
@@ -262,6 +264,7 @@ def schedules_for(
         room: the round.
         first: the keys that come before any other.
         edges_wanted: how often it is to be foretold closely when a key comes back.
+        missing: how many predictions are.
 
     As long as something else is possible, that comes first.
     """
@@ -295,7 +298,6 @@ def schedules_for(
     ]
     more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
     need = {rival: more - proof.excluded[rival[0]] for rival in possible}
-    missing = PREDICTIONS - proof.true
     if not only:
         need = {rival: 1 for rival in possible if rival[0] in left.boxes}
         missing = 0
@@ -444,7 +446,7 @@ def _halves(limit: int, window_ns: int) -> Steps:
 
 def _busy(limit: int, window_ns: int) -> Steps:
     """Filled anew whenever it is back, 20 denials in a row meanwhile: a second quota, or a ban, would deny."""
-    again_ns = window_ns + window_ns // 12 + 10_000_000
+    again_ns = window_ns + window_ns // 6 + 10_000_000
     row = ((window_ns // 3, _ROW // 2), (window_ns // 2, _ROW // 2))
     return ((0, limit), *row, *((number * again_ns, limit) for number in range(1, BUSY)))
 
@@ -536,17 +538,27 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
 
 
-def measuring(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
-    """Ask when a key comes back, where that is not known closely: one key often, or several once if a denial puts it off."""
-    back_ns = backs(kind, start_ns)
-    if back_ns is None or back_ns[1] - back_ns[0] <= _grain(kind) // _MEASURED + 2 * width_ns:
-        return []
-    low_ns, high_ns = back_ns
-    step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
-    instants = [*range(low_ns + step_ns, high_ns, step_ns)]
-    if backs(kind, start_ns, ((low_ns // 2, 1),)) == back_ns:
-        return [((0, kind.limit), *((at_ns, 1) for at_ns in instants))]
-    return [((0, kind.limit), (at_ns, 1)) for at_ns in spread(instants, _KEYS)]
+def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:
+    """Ask when a key comes back, where that is not known closely: one key often, or several once if a denial puts it off.
+
+    Of a clock's windows that are hardly known, two keys filled at different phases.
+    """
+    grain_ns = _grain(kind)
+    far = kind.family.other == "phase" and not kind.close
+    chosen: list[Steps] = []
+    for shift in (0, window_of(kind) // 3) if far else (0,):
+        back_ns = backs(kind, start_ns + shift)
+        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + 2 * width_ns:
+            return chosen
+        low_ns, high_ns = back_ns
+        step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
+        instants = [shift + at_ns for at_ns in range(low_ns + step_ns, high_ns, step_ns)]
+        denied_ns = backs(kind, start_ns + shift, ((low_ns // 2, 1),))
+        if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
+            chosen.append(((shift, kind.limit), *((at_ns, 1) for at_ns in instants)))
+        else:
+            chosen += [((shift, kind.limit), (at_ns, 1)) for at_ns in spread(instants, _KEYS)]
+    return chosen
 
 
 def _requests(steps: Steps) -> int:

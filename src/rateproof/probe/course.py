@@ -6,10 +6,13 @@ It does no I/O of its own: whoever sends tells it the time, too.
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from statistics import median
 from typing import Protocol
 
 from rateproof.probe.confirmation import (
+    BUSY,
+    FINELY,
     PREDICTIONS,
     Confirmation,
     alone,
@@ -36,7 +39,10 @@ _LEAD_NS = 150_000_000
 _LEAST_ROUND_NS = 3 * SECOND_NS // 2
 _STILL = 2
 _FEW_LEFT = 3  # families: predictions of one tell it from the others
-_PLENTY = 12  # requests for each of the limit
+_PLENTY, _ROUND = (
+    12,
+    4,
+)  # requests for each of the limit: left where two keys are sent for one, and of a round
 _DELAY_SLACK_NS = 60_000_000
 _STARTS = 3
 _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
@@ -54,7 +60,12 @@ _AGAIN = 2
 _SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much longer window
 _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
-_SAVING = 12
+_SAVING, _LONGER = 4, 3  # recoveries that a key idles at first; times as long, each time
+_NEARLY = (
+    1.25  # between the bounds of a window for which keys are sent that every name has to stand
+)
+_CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
+_SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
 _THOROUGH = 3  # looks at what is left beside a candidate
 _AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
@@ -147,6 +158,7 @@ class Course:
         keys: what was seen of each key.
         shared: fresh identities share one count, so they are no fresh keys.
         held_ns: how long the first key denied at least.
+        back_ns: after how long it was admitted again at most; 0 if it was not.
         several: the counters any of which a request may meet, if there are.
         interval_ns: how long an answer takes.
         again_ns: how long the first key denied when it was filled for the second time, about.
@@ -161,6 +173,7 @@ class Course:
     keys: list[History] = dataclasses.field(default_factory=list)
     shared: bool = False
     held_ns: int = 0
+    back_ns: int = 0
     several: Several | None = None
     interval_ns: int = 2 * GRANULARITY_NS
     again_ns: int = 0
@@ -230,6 +243,7 @@ class _Run:
         self._first: tuple[Hit, list[Seen]] | None = None
         self._times: float = 1
         self._scattered = 0
+        self._idled_ns = 0
 
     def run(self) -> None:
         """Search, refute, confirm; once more where a prediction was wrong."""
@@ -253,7 +267,8 @@ class _Run:
     def _spare(self, share: float) -> int:
         """The requests that are left of a share of what naming the limit takes."""
         course = self._course
-        most = min(self._budget.requests, self._times * needed(course.limit).requests)
+        limit = max(course.limit, self._recovery.saved)
+        most = min(self._budget.requests, self._times * needed(limit).requests)
         return int(share * most) - self._sender.requests + self._scattered
 
     def _more(self) -> bool:
@@ -290,6 +305,7 @@ class _Run:
         denied_ns = max([denied_ns, *(each.sent_ns for each in polls if each.denied)])
         course.held_ns = max(0, denied_ns - filled.received_ns)
         back = key[-1] if key[-1].admitted else None
+        course.back_ns = back.received_ns - filled.sent_ns if back else 0
         took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
         course.interval_ns = round(median(took))
         if back and back.received_ns - filled.sent_ns < _SOON_AGAIN_NS:
@@ -459,14 +475,10 @@ class _Run:
         took_ns = max(recovery.admitted_ns - recovery.filled_ns, course.again_ns)
         slowest_ns = max(_LEAST_ROUND_NS, 4 * took_ns)
         lead_ns, known, longer = _LEAD_NS, list[object](), 1
-        if course.limit == 1:  # does a key save what it does not use?
-            idle_ns = min(_SAVING * (recovery.admitted_ns - recovery.filled_ns), slowest_ns)
-            steps = ((0, 1), (idle_ns, beyond(1)))
-            if sender.now_ns() + idle_ns < self._end_ns and not course.shared:
-                left = self._learn(left, self._send([steps], sender.now_ns() + lead_ns, idle_ns))
         while left.boxes and (len(known) < _STILL or known[-_STILL:] != [_known(left)] * _STILL):
             few = len(left.boxes) <= _FEW_LEFT and left.kinds()[0].close
-            if few or (len(left.kinds()) == 1 and not course.shared):
+            one = len(left.kinds()) == 1 and not course.shared
+            if known and (few or one or (self._stood(left.kinds()[0]) and took_ns > _SLOW_NS)):
                 break
             now_ns = sender.now_ns()
             start_ns = now_ns + lead_ns
@@ -484,26 +496,63 @@ class _Run:
                 Room(
                     start_ns,
                     course.width_ns,
-                    min(self._spare(_REFUTED), 64 + 6 * course.limit),
+                    min(self._spare(_REFUTED), 64 + _ROUND * course.limit),
                     min(most_ns, slowest_ns, spare_ns - kept_ns),
                 ),
                 most_schedules=1 if course.shared else None,
                 times=1 + (self._spare(_REFUTED) > _PLENTY * course.limit),
             )
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
+            schedules += self._saving(left, spare_ns)
             if not schedules and longer == 1:
                 longer = 2
                 continue
             if not schedules:
                 break
-            if known and left.kinds()[0].close and not course.shared:
-                schedules += self._standing_of(left.kinds()[0], schedules, spare_ns)
+            schedules += self._standing_of(left.kinds(), schedules, spare_ns)
             known.append(_known(left))
-            took_ns = recovery.admitted_ns - recovery.filled_ns
-            left = self._learn(left, self._send(schedules, start_ns, took_ns))
+            left = self._learn(
+                left,
+                self._send(schedules, start_ns, recovery.admitted_ns - recovery.filled_ns),
+            )
 
-    def _standing_of(self, kind: Kind, before: Sequence[Steps], most_ns: int) -> list[Steps]:
+    def _saving(self, left: Hypotheses, most_ns: int) -> list[Steps]:
+        """A key that is left alone until it saves no more: of a limit of 1, does it save what it does not use?"""
+        course, recovery = self._course, self._recovery
+        if course.limit > 1 or course.shared:
+            return []
+        idle_ns = _SAVING * (recovery.admitted_ns - recovery.filled_ns)
+        requests = beyond(1)
+        if self._idled_ns:
+            kinds = [kind for kind in left.kinds() if kind.family.at_first is not None]
+            if not kinds or recovery.saved + 1 < self._idled_ns // kinds[0].high_ns:
+                return []
+            idle_ns = _LONGER * self._idled_ns
+            requests = max(requests, idle_ns // kinds[0].low_ns + 2)
+        if idle_ns > most_ns or requests > self._spare(_CLOSER):
+            return []
+        self._idled_ns = idle_ns
+        return [((0, 1), (idle_ns, requests))]
+
+    def _standing_of(
+        self, kinds: Sequence[Kind], before: Sequence[Steps], most_ns: int
+    ) -> list[Steps]:
         """The keys that every name has to stand, where they fit: they take the longest."""
+        kind = kinds[0]
+        alike = [
+            each
+            for each in kinds
+            if window_of(each) * kind.low_ns <= window_of(kind) * each.high_ns
+            and window_of(kind) * each.low_ns <= window_of(each) * kind.high_ns
+        ]
+        enough = len(kinds) if kind.limit > _CHEAP else len(kinds) / 2
+        if self._course.shared or len(alike) < enough:
+            return []
+        if kind.high_ns > _NEARLY * kind.low_ns and (
+            self._recovery.admitted_ns - self._recovery.filled_ns < _SLOW_NS or kind.limit > _CHEAP
+        ):
+            return []
+        kind = kind._replace(high_ns=isqrt(kind.low_ns * kind.high_ns))
         schedules = always(kind)
         requests = sum(count for steps in (*before, *schedules) for _, count in steps)
         long = any(steps[-1][0] > most_ns for steps in schedules)
@@ -562,8 +611,6 @@ class _Run:
             if late_ns > 0:  # to plan took longer: the same phase of a clock, later
                 start_ns += -(-late_ns // window_of(kind)) * window_of(kind)
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))
-            if schedules and {*schedules} >= {*always(kind)}:
-                self._standing = kind
             histories = self._send(schedules, start_ns, window_of(kind)) if schedules else []
             again = self._reused(kind) if only else []
             if not histories and not again:
@@ -580,7 +627,7 @@ class _Run:
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._stood(kind) and (self._first is None or course.shared)
-            if proof.done and kind.close and (kind.tight or self._late(kind)):
+            if proof.done and kind.close and (kind.tight or self._late(kind) or self._times > 1):
                 break
         proof.true *= kind is not None
         return kind is not None
@@ -589,35 +636,38 @@ class _Run:
         self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
     ) -> list[Steps]:
         """The schedules of the next round, and some that tell more of the window."""
-        first = [] if self._stood(kind) else always(kind)
+        roughly = _roughly(kind)
+        first = [] if self._stood(kind) or not roughly else always(kind)
         longest_ns = max((steps[-1][0] for steps in first), default=0)
         most_ns = max(5 * window_of(kind) // 2 + _LEAST_ROUND_NS, longest_ns)
         most_ns = min(self._end_ns - start_ns, most_ns)
         most_requests = self._spare(_CONFIRMED) - self._reserved
         width_ns, edges = self._course.width_ns, proof.missing_edges
-        closest: list[Steps] = []
+        measured, closest = list[Steps](), list[Steps]()
         if alone(proof, left) and (edges or not proof.closely):
             measured = measuring(kind, start_ns, width_ns) if proof.measured < _MEASURING else []
             if measured:
-                first, edges = [*measured, *first], 0
+                edges = 0
                 proof.measured += 1
             elif not proof.closely:
                 closest = closely(kind, start_ns, width_ns)
-                requests = sum(count for steps in closest for _, count in steps)
-                proof.closely = requests <= most_requests and all(
-                    steps[-1][0] <= most_ns for steps in closest
-                )
-                closest = closest if proof.closely else []
-                most_requests -= requests if proof.closely else 0
                 edges -= bool(closest)
-        schedules = closest + schedules_for(
+        if first and len(closest) > 1:  # filled anew once the edge is told
+            first[0] = (*closest.pop(), *first[0][1 - BUSY :])
+            closest.append(first.pop(0))
+        schedules = schedules_for(
             proof,
             left,
             kind,
             Room(start_ns, width_ns, most_requests, most_ns),
-            first,
+            [*measured, *closest, *first],
             edges_wanted=edges,
+            missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
         )
+        sent = {*schedules}
+        proof.closely |= bool(closest) and sent >= {*closest}
+        if first and sent >= {*first, *closest}:
+            self._standing = kind
         return schedules + self._closer(left, kind, start_ns, schedules)
 
     @property
@@ -651,7 +701,7 @@ class _Run:
         return (
             sent is not None
             and (sent.limit, sent.family.forgets) == (kind.limit, kind.family.forgets)
-            and 9 * window_of(kind) < 10 * window_of(sent) < 13 * window_of(kind)
+            and 87 * window_of(kind) < 100 * window_of(sent) < 125 * window_of(kind)
         )
 
     def _closer(
@@ -661,6 +711,10 @@ class _Run:
         spent = sum(count for steps in before for _, count in steps)
         if kind.tight or (before and self._course.shared):
             return []
+        if not kind.family.refills:
+            keys = [] if before else measuring(kind, start_ns, self._course.width_ns, FINELY)
+            requests = sum(count for steps in keys for _, count in steps)
+            return keys if requests <= self._spare(_CONFIRMED) - self._reserved else []
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
@@ -699,11 +753,19 @@ class _Run:
         return found
 
 
+def _roughly(kind: Kind) -> bool:
+    """Tell if a window is known well enough for the keys that every name has to stand."""
+    return kind.high_ns <= _NEARLY * kind.low_ns
+
+
 def _sifted(left: Hypotheses, proof: Confirmation, careful: int) -> Kind | None:
     """The candidate, once what is possible beside it was looked at more and more closely; None if it is refuted."""
+    before = None
     for closer in range(careful, careful + _THOROUGH):
-        if not alone(proof, left):
-            left.learn((), careful=closer)
+        if alone(proof, left) or before == _known(left):
+            break
+        before = _known(left)
+        left.learn((), careful=closer)
     found = (kind for kind in left.kinds() if (kind.family, kind.limit) == proof.candidate)
     return next(found, None)
 

@@ -185,13 +185,13 @@ def _splits(family: LimiterFamily, states: list[State], seen: Seen, box: Box) ->
     """A volley with the most that may be admitted, and some less: with room, none is denied."""
     sent_ns, received_ns, admitted, denied = seen
     requests = admitted + denied
-    low, high = 0, requests
+    low, high, middle = 0, requests, requests  # all of them, most often
     while low < high:
-        middle = (low + high + 1) // 2
         if _advanced(family, states, Seen(sent_ns, received_ns, middle, 0), box) == []:
             high = middle - 1
         else:
             low = middle
+        middle = (low + high + 1) // 2
     for number in range(low, max(-1, low - _FEWER), -1):
         yield Seen(sent_ns, received_ns, number, requests - number)
 

@@ -23,6 +23,7 @@ __all__ = ["Finding", "describe", "named_kind", "to_json"]
 _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
 _WIDTH = 14
+_SPENT = 0.85  # of a budget: more of it would help
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
                 "window_low_ns": kind.low_ns,
                 "window_high_ns": kind.high_ns,
                 "close": kind.close,
+                "block_ns": list(kind.block_ns),
             }
             for kind in finding.kinds
         ],
@@ -246,16 +248,25 @@ def _unexplained(finding: Finding) -> str:
 
 def _named(kind: Kind, finding: Finding) -> str:
     """The policy, the family where that says more, and how closely the window is known."""
-    apart = "" if kind.family.plain else f" ({kind.family.name})"
+    block = f": for {_between(*kind.block_ns)}" if kind.block_ns else ""
+    apart = "" if kind.family.plain else f" ({kind.family.name}{block})"
     figure = kind.figure
-    off = "" if figure.round else f" (± {format_duration(_rounded_up(figure.error_ns))})"
+    off = "" if figure.round else f" (± {_rounded_up(figure.error_ns)})"
     return f"{kind.quota(delaying=finding.delaying)}{apart}{off}"
 
 
-def _rounded_up(duration_ns: int) -> int:
-    """Two digits of it."""
+def _rounded_up(duration_ns: int) -> str:
+    """Two digits of it, as people write it."""
     step: int = 10 ** max(0, len(str(duration_ns)) - 2)
-    return -(-duration_ns // step) * step
+    rounded_ns = -(-duration_ns // step) * step
+    if rounded_ns >= SECOND_NS:
+        return f"{rounded_ns / SECOND_NS:g} s"
+    return f"{rounded_ns / _MS_NS:g} ms"
+
+
+def _between(low_ns: int, high_ns: int) -> str:
+    """Two bounds in seconds."""
+    return f"{low_ns / SECOND_NS:.4g} s to {high_ns / SECOND_NS:.4g} s"
 
 
 def _together(several: Several) -> str:
@@ -268,19 +279,23 @@ def _together(several: Several) -> str:
 
 
 def _window(finding: Finding) -> Iterator[str]:
-    if several := finding.course.several:
+    course = finding.course
+    if several := course.several:
         if several.high_ns is None:
             yield (
                 f"longer than {several.low_ns / SECOND_NS:.4g} s" if several.low_ns else "not known"
             )
         elif several.window:
-            yield f"from {several.low_ns / SECOND_NS:.4g} s to {several.high_ns / SECOND_NS:.4g} s"
+            yield f"from {_between(several.low_ns, several.high_ns)}"
         else:
-            low_s, high_s = several.low_ns / SECOND_NS, several.high_ns / SECOND_NS
-            yield f"not known: the first was admitted again after {low_s:.4g} s to {high_s:.4g} s"
+            again = _between(several.low_ns, several.high_ns)
+            yield f"not known: the first was admitted again after {again}"
+    elif not finding.kinds and course.back_ns:
+        again = _between(course.held_ns, course.back_ns)
+        yield f"not known: the first key was admitted again after {again}"
     for kind in finding.kinds[:1]:
         what = "one token in" if kind.family.refills else "from"
-        yield f"{what} {kind.low_ns / SECOND_NS:.4g} s to {kind.high_ns / SECOND_NS:.4g} s"
+        yield f"{what} {_between(kind.low_ns, kind.high_ns)}"
 
 
 def _predictions(finding: Finding) -> Iterator[str]:
@@ -316,7 +331,7 @@ def _left(finding: Finding) -> Iterator[str]:
     if finding.named or finding.course.several or not finding.course.limit:
         return
     for kind in finding.kinds:
-        yield f"{_named(kind, finding)}, {kind.low_ns / SECOND_NS:.4g} s to {kind.high_ns / SECOND_NS:.4g} s"
+        yield f"{_named(kind, finding)}, {_between(kind.low_ns, kind.high_ns)}"
     yield f"{finding.course.limit} by a rule that is not known here"
     yield _would_tell(finding)
 
@@ -327,11 +342,14 @@ def _would_tell(finding: Finding) -> str:
         return ""
     if finding.course.hypotheses is not None and not finding.kinds:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
-    more = wanted(finding.course)
-    budget = finding.budget
-    if more.requests > budget.requests or more.time_ns > budget.time_ns or not finding.kinds:
-        seconds = -(-max(more.time_ns, budget.time_ns) // SECOND_NS)
-        requests = max(more.requests, budget.requests)
+    more, budget = wanted(finding.course), finding.budget
+    requests, time_ns = max(more.requests, budget.requests), max(more.time_ns, budget.time_ns)
+    if not finding.kinds or finding.elapsed_ns > _SPENT * budget.time_ns:
+        time_ns = max(time_ns, 2 * budget.time_ns)
+    if finding.requests > _SPENT * budget.requests:
+        requests = max(requests, 2 * budget.requests)
+    if Budget(requests, time_ns) != budget:
+        seconds = -(-time_ns // SECOND_NS)
         return f"more would be told by --max-requests {requests} --max-time {seconds}s"
     return "more would be told by another run, with fresh phases, on a quieter line"
 
@@ -383,8 +401,8 @@ def _alike(finding: Finding) -> Iterator[str]:
     ]:
         yield f"finer or longer parts, as of {', '.join(others)}"
     if longest_ns := finding.blocks_ns:
-        longest = format_duration(_rounded_up(longest_ns))
         blocks = "blocks" if finding.kinds[0].family.record is SLIDING_LOG else "ticks of a clock"
+        longest = _rounded_up(longest_ns)
         yield f"{blocks} of {longest} or less, and of a window that is longer by up to as much"
     for kind in finding.kinds[:1]:
         if kind.family.alike and not finding.delaying:

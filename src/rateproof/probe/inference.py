@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 _TRIES, _LEAST_TRIES = 800, 40
 """Boxes that are looked at after each round: of all families together, and of one at least."""
-_CAREFUL = 5  # times as many, and so much smaller, before a name
+_CAREFUL = (
+    5  # times as many, and so much smaller, before a name; never more of one family than that
+)
 _MOST_BOXES = 300  # of a family: what lies so close together, no more of them refute
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
@@ -84,6 +86,14 @@ class Kind(NamedTuple):
         """The round window, or rate, that is possible, if there is one."""
         of = rate_in if self.family.refills else window_in
         return of(self.low_ns, self.high_ns, self.interval_ns)
+
+    @property
+    def block_ns(self) -> tuple[()] | tuple[int, int]:
+        """Between which bounds a denial blocks; empty where none does."""
+        if self.family.other != "block":
+            return ()
+        lows = min(box.other_low_ns for box in self.boxes)
+        return lows, max(box.other_high_ns for box in self.boxes)
 
     @property
     def close(self) -> bool:
@@ -166,7 +176,7 @@ class Hypotheses:
         known = {id(history) for history in self._keys}
         self._keys[:0] = [history for history in keys if id(history) not in known]
         all_tries = _TRIES * (_CAREFUL if careful else 1)
-        tries = max(_LEAST_TRIES, all_tries // max(1, len(self.boxes)))
+        tries = min(_TRIES, max(_LEAST_TRIES, all_tries // max(1, len(self.boxes))))
         left: dict[LimiterFamily, list[Box]] = {}
         for family, boxes in self.boxes.items():
             # What was left explains the other keys.

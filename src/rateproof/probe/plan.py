@@ -31,7 +31,7 @@ Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
 
 _LEAST_WORTH = 0.01
-_LEAST_SHARE, _PATIENT = 0.15, 0.02
+_LEAST_SHARE, _PATIENT = 0.3, 0.02
 """Of what the first schedule tells: the least where keys take many requests, and where time is dearer."""
 _FEW, _LONG_NS = 15, 12_000_000_000
 _MOST_SCHEDULES = 10
@@ -39,7 +39,7 @@ _EACH = 5
 _SCALES = 3
 _EDGES = 8
 _CELLS = 6
-_FORETOLD = 2_500  # schedules times contenders
+_FORETOLD = 1_500  # schedules times contenders
 _MARGIN_NS = 10_000_000
 _SAME_FAMILY = 0.2  # what it is worth to tell two windows of one family apart
 _ROW = 20
@@ -257,7 +257,7 @@ def _library(
 
 def _polls(edges: Sequence[int], limit: int) -> Iterator[Steps]:
     """Many questions of one key, for little more than filling it takes."""
-    for every in (1, 2):
+    for every in (1, 2) if limit <= _FEW else (1,):
         if polls := edges[::every]:
             yield ((0, limit), *((at_ns, 1) for at_ns in polls))
 

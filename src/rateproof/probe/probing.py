@@ -67,7 +67,8 @@ def run_probe(settings: ProbeSettings) -> int:
         f"in about {format_duration(settings.max_time_ns)}"
     )
     finding = probe(settings)
-    emit(json.dumps(to_json(finding)) if settings.json else describe(finding))
+    told = json.dumps(to_json(finding)) if settings.json else describe(finding)
+    emit(told, sentences=not settings.json)
     return finding.exit_code
 
 

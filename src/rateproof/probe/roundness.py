@@ -88,7 +88,9 @@ def _rank(number: int, unit: int) -> int:
 
 
 def _digits(ns: float, width_ns: int) -> int:
-    """As many digits as the bounds allow, four at most."""
+    """As many digits as the bounds allow, four at most, and no part of a millisecond where they are further apart."""
     least = len(str(int(ns))) - 4
     step: int = 10 ** max(0, least, len(str(width_ns)) - 3)
+    if width_ns > 2 * _MS:
+        step = max(step, _MS)
     return max(1, round(ns / step) * step)

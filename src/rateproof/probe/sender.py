@@ -23,7 +23,7 @@ from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
 from rateproof.units import counted
 
-__all__ = ["HttpSender", "fresh_namespace"]
+__all__ = ["HttpSender"]
 
 _SLOW_NS = 20_000_000
 _SLOWER = 5
@@ -33,7 +33,7 @@ _LEAST_STEP_NS = 8_000_000
 _MOST_CONNECTIONS = 64
 
 
-def fresh_namespace() -> str:
+def _fresh_namespace() -> str:
     """Of identities that nobody has used before."""
     return secrets.token_hex(8)
 
@@ -208,7 +208,7 @@ class HttpSender:
                     "more keys; with a policy in mind `rateproof test` needs fewer",
                 )
             tokens = Tokens(tuple(self._keys.popleft() for _ in range(count)), count)
-        return replace(scenario, groups=groups, namespace=fresh_namespace(), tokens=tokens)
+        return replace(scenario, groups=groups, namespace=_fresh_namespace(), tokens=tokens)
 
     def _fresh(self, groups: tuple[Group, ...]) -> Scenario:
         return self.fresh(self.scenario, groups)

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, count
 from typing import Any
 
 from rateproof.clock import Interval
@@ -13,6 +14,7 @@ __all__ = [
     "Counts",
     "KeyLog",
     "columns_of",
+    "covered",
     "cut_off",
     "fresh",
     "marks_rejections",
@@ -240,6 +242,22 @@ def fresh(log: EventLog) -> bool:
 def cut_off(log: EventLog) -> bool:
     """True if the log says that requests of its run are missing: no rejection is judged then."""
     return log.metadata.get("complete") is False
+
+
+def covered(log: EventLog) -> dict[str, int | None]:
+    """Return from when on a log has every request, and from when on rejections come too late.
+
+    A log that is cut out of what a server writes for ever says from when until when it has all
+    that was decided. What rejected a later request may have ended after the log.
+    """
+    told = log.metadata.get("complete_ns")
+    if not isinstance(told, list):
+        return {}
+    since_ns, until_ns = told
+    (outcomes, words), sent = log.codes("outcome"), log.ints("sent_ns")
+    late = compress(count(), map(until_ns.__lt__, log.ints("received_ns")))
+    rejected = (sent[row] for row in late if words[outcomes[row]] == REJECTED)
+    return {"since_ns": since_ns, "until_ns": min(rejected, default=None)}
 
 
 def taken_for_fresh(log: EventLog) -> EventLog:

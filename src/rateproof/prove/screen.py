@@ -159,9 +159,10 @@ def screened(
     rules = {
         "exact": _promised(policy, EXACT),
         "tolerated": None if tolerance == EXACT else _promised(policy, tolerance),
-        "whole": judgement.fresh and not judgement.cut_off,
+        "whole": judgement.whole,
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,
+        "since_ns": judgement.since_ns,
         "over": over_admission,
     }
     found = native.screen(columns_of(log), rules, linux.processors())
@@ -223,6 +224,7 @@ def _rejections(judgement: Judgement, tolerance: Tolerance) -> dict[str, Any] | 
         "tolerated": [astuple(rule) for rule in rules],
         "horizon_ns": max(rule.horizon_ns for rule in rules),
         "denied_count": judgement.denied_count,
+        "until_ns": judgement.until_ns,
         "logs": [astuple(log) for log in logs],
     }
 

@@ -13,7 +13,7 @@ from rateproof.policy import Policy
 from rateproof.prove.evidence.drawing import Witness
 from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
 from rateproof.prove.headers import Headers, headers_of
-from rateproof.prove.keys import KeyLog, cut_off, fresh, requests_missing
+from rateproof.prove.keys import KeyLog, covered, cut_off, fresh, requests_missing
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Exhausted, Stair
@@ -161,7 +161,12 @@ class Trial:
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
         judgement = Judgement(
-            self.policy, self.fresh, self.cut_off, denied_count=self.denied_count, only=only
+            self.policy,
+            self.fresh,
+            self.cut_off,
+            denied_count=self.denied_count,
+            only=only,
+            **covered(self.log),
         )
         asked = (self.log, self.policy, self.tolerance, judgement)
         self.survey = screened(*asked, over_admission=OVER_ADMISSION in claims) or survey(*asked)
@@ -262,7 +267,7 @@ class Trial:
         """Tell whether its admissions are all hits that the limiter ever counted of a key."""
         # Of several quotas, one may have counted what another rejected.
         counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
-        return self.fresh and not self.cut_off and not counted
+        return self._judgement.whole and not counted
 
     def sensitivity(self, *, windows: bool, fresh: bool | None = None) -> tuple[Sensitivity, ...]:
         """The least excess that the keys which pressed hardest could have shown.
@@ -287,10 +292,10 @@ class Trial:
     def _known(self, key: KeyLog) -> KeyLog:
         """Those of its requests before which all that came before the log was decided.
 
-        It rests on the assumption that none of that took longer than any in the log.
+        See `Judgement.known_ns`.
         """
-        longest_ns = self.survey.longest_ns
-        since_ns = 2**63 if longest_ns is None else key.first_sent_ns + longest_ns
+        known_ns = self._judgement.known_ns(key)
+        since_ns = 2**63 if known_ns is None else known_ns
         return replace(
             key,
             first_sent_ns=since_ns,

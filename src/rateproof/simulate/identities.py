@@ -35,7 +35,7 @@ def identity_of(namespace: str, number: int, alias: int = 0) -> bytes:
 
 
 class Placed(NamedTuple):
-    """What of a request depends on where its identity stands.
+    """The parts of a request that depend on where its identity stands.
 
     Args:
         url: its URL, secret parameters included.

@@ -30,7 +30,7 @@ _ALLOWED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What clients of a run send instead of identities that are invented.
+    """Keys that clients of a run send instead of identities that are invented.
 
     A client beyond the last key, and one that changes its identity, goes round those that
     nobody has alone; the name that is recorded is the key's, so the log says so.
@@ -57,7 +57,7 @@ class Tokens:
         return own + turn % (most - own)
 
     def written(self, part: Part) -> list[bytes]:
-        """How each stands in a request; one in JSON has its closing quote, and blanks up to the longest.
+        """Each as it stands in a request; one in JSON has its closing quote, and blanks up to the longest.
 
         Raises:
             InvalidArgument: a key that cannot stand there, by its number.
@@ -78,7 +78,7 @@ class Tokens:
         return list(self.keys)
 
     def names(self, written: Sequence[bytes]) -> list[bytes]:
-        """What is recorded of some that `written` has given: `k-` and 16 hexadecimal digits."""
+        """The record of some that `written` has given: `k-` and 16 hexadecimal digits."""
         return [
             b"k-" + blake2b(self.salt + each, digest_size=8).hexdigest().encode()
             for each in written

@@ -37,7 +37,7 @@ class Heard(Reporter):
         self._crashes += [str(crash) for crash in iteration.crashes]
 
     def failure(self, *, allow_inconclusive: bool) -> str | None:
-        """Why the assertion fails, None if it holds."""
+        """The reason why the assertion fails, None if it holds."""
         verdict = self.totals.combined
         allowed = allow_inconclusive and verdict.counts.admitted > 0  # else nothing was tested
         told = verdict.outcome == INCONCLUSIVE and not allowed

@@ -57,7 +57,9 @@ def taken() -> "dict[str, Option]":
     groups = VERBS["test"].groups
     options = (each for name in (PROMISE, REQUEST, LENGTH, JUDGING) for each in groups[name])
     return {
-        each.in_file: each for each in options if each.name not in {"url", "limit", "fail_fast"}
+        each.in_file: each
+        for each in options
+        if each.name not in {"url", "limit", "fail_fast", "fresh_keys"}
     }
 
 
@@ -127,8 +129,6 @@ def settings_of_endpoint(
     values = {**run.values, **told, "endpoint": name, "known": run.known}
     if values["iterations"] is None and values["duration_ns"] is None:
         values["iterations"] = ITERATIONS
-    if url is not None:  # it is served already
-        values |= {"start": None, "nemesis": "none"}
     return _settings(values, folder)
 
 

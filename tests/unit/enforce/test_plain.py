@@ -50,7 +50,7 @@ def test_files_that_processes_share_need_the_native_core():
 
 @pytest.mark.parametrize("on_error", ["deny", "admit", "local"])
 def test_every_call_in_a_forked_child_is_an_error_that_names_the_fork(on_error):
-    """What it admitted, its parent would admit again."""
+    """Its parent would admit again what it admitted."""
     with Limiter("5 per hour", on_error=on_error) as limiter:
         limiter.hit("a")
         deeds = [

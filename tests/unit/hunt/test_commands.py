@@ -111,6 +111,15 @@ def test_what_was_a_server_of_our_own_is_one_again(settings_of):
     assert "--self" not in repeat_command(settings_of([url]), RECIPE)
 
 
+def test_keys_are_told_by_their_file_and_never_again_as_fresh(settings_of, tmp_path):
+    (tmp_path / "keys.txt").write_text("s3cret")
+    settings = settings_of([*DEFAULTS, "--keys", str(tmp_path / "keys.txt"), "--fresh-keys"])
+    command = repeat_command(settings, RECIPE)
+    assert command[command.index("--keys") + 1] == str(tmp_path / "keys.txt")
+    assert "--fresh-keys" not in command
+    assert "s3cret" not in repr(settings)
+
+
 @pytest.mark.parametrize("name", ["AUTHORIZATION", "Cookie", "X-Token", "Accept-Token", "Referer"])
 def test_a_secret_is_left_to_whoever_repeats_it(settings_of, name):
     settings = settings_of([*DEFAULTS, "--header", f"{name}: Bearer s3cret"])
@@ -134,6 +143,9 @@ def test_a_secret_is_left_to_whoever_repeats_it(settings_of, name):
         ["--hea", "X-Token: s3cret"],
         ["--heade=X-Token: s3cret"],
         ["--header", "Bearer s3cret"],
+        ["--query", "key=s3cret"],
+        ["--query=key=s3cret"],
+        ["--q", "s3cret"],
     ],
 )
 def test_what_was_typed_is_shown_without_its_secrets(words):
@@ -150,6 +162,12 @@ def test_headers_that_never_hold_a_secret_are_shown_as_they_were_typed():
         "Accept: text/*",
         "--header=User-Agent:me",
         "-HAccept:*/*",
+        "-HX-Token: @env:TOKEN",
+        "--header",
+        "@headers.txt",
+        "--query=key=@key.txt",
+        "--query",
+        "key=@env:KEY",
         "--help",
     ]
     assert command_line(words) == shlex.join(words)

@@ -61,7 +61,7 @@ def outcomes(text: str, seed: int, *, idle: float = 1.0) -> list[str]:
     policy = Policy.parse(text)
     needed_ns = idle_ns(policy, EXACT, denied_count=False)
     assert needed_ns is not None
-    ring = Keyring(keys_of(4), round(needed_ns * idle), clock.now_ns)
+    ring = Keyring(keys_of(4), round(needed_ns * idle), now_ns=clock.now_ns)
     limiter = Limiter(policy, clock=clock)
     for _ in range(20):  # somebody used them just before
         limiter.hit(ring.keys.keys[rng.randrange(4)])
@@ -85,7 +85,7 @@ def test_keys_that_idled_for_less_would_be_false_alarms(text: str) -> None:
 
 def test_no_key_is_fresh_before_this_process_has_lasted_as_long() -> None:
     clock = ManualClock()
-    ring = Keyring(keys_of(3), SECOND, clock.now_ns)
+    ring = Keyring(keys_of(3), SECOND, now_ns=clock.now_ns)
     assert ring.wait_ns(1) == SECOND
     ring.take(1)
     assert not ring.fresh
@@ -93,7 +93,7 @@ def test_no_key_is_fresh_before_this_process_has_lasted_as_long() -> None:
 
 def test_a_key_whose_request_had_no_answer_is_not_used_again() -> None:
     clock = ManualClock()
-    ring = Keyring(keys_of(2), SECOND, clock.now_ns)
+    ring = Keyring(keys_of(2), SECOND, now_ns=clock.now_ns)
     clock.advance(SECOND)
     tokens = ring.take(2)
     names = tokens.names(tokens.keys)
@@ -118,7 +118,7 @@ def test_where_no_wait_makes_them_fresh_each_is_used_once_and_said_to_be_unknown
     idle: int | None,
 ) -> None:
     clock = ManualClock()
-    ring = Keyring(keys_of(3), idle, clock.now_ns)
+    ring = Keyring(keys_of(3), idle, now_ns=clock.now_ns)
     assert ring.wait_ns(2) == 0
     tokens = ring.take(2)
     assert not ring.fresh
@@ -126,6 +126,21 @@ def test_where_no_wait_makes_them_fresh_each_is_used_once_and_said_to_be_unknown
     assert ring.left == 1
     assert ring.wait_ns(2) is None
     assert "each used once" in ring.told
+
+
+def test_what_somebody_knows_of_the_keys_holds_for_their_first_use_alone() -> None:
+    clock = ManualClock(SECOND)
+    ring = Keyring(keys_of(2), SECOND, unused=True, now_ns=clock.now_ns)
+    assert ring.wait_ns(2) == 0
+    tokens = ring.take(2)
+    assert ring.fresh
+    ring.give_back(tokens.names(tokens.keys), EventLog())
+    assert ring.wait_ns(1) == SECOND
+    long = Keyring(keys_of(2), 3_600 * SECOND, unused=True, now_ns=clock.now_ns)
+    tokens = long.take(1)
+    assert long.fresh
+    long.give_back(tokens.names(tokens.keys), EventLog())
+    assert long.left == 1
 
 
 def test_a_bucket_that_denials_drain_has_no_bottom() -> None:
@@ -137,7 +152,7 @@ def test_a_bucket_that_denials_drain_has_no_bottom() -> None:
 
 def test_others_take_what_is_fresh_and_never_the_key_of_a_client() -> None:
     clock = ManualClock()
-    ring = Keyring(keys_of(6), SECOND, clock.now_ns)
+    ring = Keyring(keys_of(6), SECOND, now_ns=clock.now_ns)
     clock.advance(SECOND)
     first = ring.take(2)
     ring.give_back(first.names(first.keys), EventLog())

@@ -13,10 +13,13 @@ from jsonschema import Draft202012Validator
 from rateproof import hunt
 from rateproof.enforce.server import ServerSettings
 from rateproof.errors import InvalidArgument
+from rateproof.hunt.commands import repeat_command
+from rateproof.hunt.recipe import Recipe
 from rateproof.options.arguments import parse
 from rateproof.options.declared import VERBS
-from rateproof.options.settings_file import find_settings
+from rateproof.options.settings_file import find_settings, read_limit
 from rateproof.options.sources import Sources
+from rateproof.simulate.behaviours.schedule import Schedule
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/settings-file.md").read_text()
@@ -106,6 +109,17 @@ def test_the_nearest_file_of_the_repository_is_found(tmp_path):
     assert find_settings(deep) is None
 
 
+def test_a_folder_of_another_owner_is_not_looked_into(tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "rateproof.toml").write_text("[test]\nstart = 'anything'\n")
+    assert find_settings(mine) == tmp_path / "rateproof.toml"
+    monkeypatch.setattr("rateproof.options.settings_file._owner", lambda each: len(each.parts))
+    assert find_settings(mine) is None
+    assert find_settings(tmp_path) == tmp_path / "rateproof.toml"
+
+
 @pytest.mark.parametrize(
     ("text", "counts"),
     [
@@ -167,6 +181,32 @@ def test_files_in_it_start_from_its_folder(project, monkeypatch):
     assert found.data.body == b"{}"
 
 
+def test_secrets_are_read_from_the_folder_of_the_file_and_only_of_what_is_tested(
+    project, monkeypatch
+):
+    folder = project(
+        "[test]\nkeys = 'keys.txt'\nheaders = { X-One = '@one', X-Two = '@env:TWO' }\niterations = 1\n"
+        "[[test.endpoints]]\nurl = '/a'\nquery = { token = '@one' }\n"
+        "[[test.endpoints]]\nurl = '/b'\nheaders = { X-Three = '@env:THREE' }\nbody = '@nowhere'\n"
+    )
+    (folder / "one").write_text("first\n")
+    (folder / "keys.txt").write_text("k1\nk2\n")
+    (folder / ".git").mkdir()
+    (folder / "src").mkdir()
+    monkeypatch.chdir(folder / "src")
+    monkeypatch.setenv("TWO", "second")
+    (found,) = hunts("--endpoint", "a")
+    assert found.headers == (("X-One", "first"), ("X-Two", "second"))
+    assert found.keys is not None
+    assert "first" not in repr(found.headers)
+    assert repeat_command(found, None)[2:4] == ["--endpoint", "a"]
+    error = refused()
+    assert [line.partition(": ")[2][:40] for line in error.message.splitlines()[1:]] == [
+        "test.endpoints[1].headers.X-Three: '@env",
+        "test.endpoints[1].body: cannot read '../",
+    ]
+
+
 # ------------------------------------------------------------- which value
 
 
@@ -205,6 +245,41 @@ def test_a_url_alone_is_tested_alone_and_beside_endpoints_it_replaces_that_of_th
         for each in hunts("http://127.0.0.1:2", "--endpoint", "login", "--endpoint", "found")
     ]
     assert urls == ["http://127.0.0.1:2/login", "http://127.0.0.1:9000/search"]
+
+
+def test_where_a_url_is_told_no_server_of_the_file_is_started(project):
+    project(
+        "[test]\nstart = 'a'\nnemesis = 'all'\n[[test.endpoints]]\nurl = '/'\nduration = '1s'\n"
+    )
+    for words in (["http://127.0.0.1:1"], ["http://127.0.0.1:1", "--endpoint", "root"]):
+        (found,) = hunts(*words)
+        assert (found.start, found.nemesis) == (None, ())
+    (found,) = hunts()
+    assert (found.start, bool(found.nemesis)) == ("a", True)
+    assert hunts("http://127.0.0.1:1", "--start", "b")[0].start == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[test]\nurl = 'http://127.0.0.1:1'\nstart = 'a'\nnemesis = 'all'\n", ()),
+        (SHOP, ("--endpoint", "login")),
+        (SHOP, ("--endpoint", "found", "--method", "GET", "--no-fail-fast", "--policy", "9/s")),
+        (SHOP, ("http://127.0.0.1:2", "--endpoint", "login", "-H", "Accept: c", "--max-rate", "7")),
+        (SHOP, ("http://127.0.0.1:3/x?y=1", "--limit", "search", "--rejected", "429,503")),
+        (SHOP, ("--endpoint", "login", "--config", "rateproof.toml", "--iterations", "3")),
+    ],
+)
+def test_the_command_that_repeats_it_has_the_same_settings_from_the_same_file(project, text, words):
+    project(text)
+    (before,) = hunts(*words)
+    recipe = Recipe(Schedule(((0, 6),)))
+    (after,) = hunts(*repeat_command(before, recipe)[2:])
+    assert (after.recipe, after.iterations) == (recipe, 1)
+    seen = {"recipe", "iterations", "seed", "known", "fail_fast", "nemesis"}
+    for name in vars(before).keys() - seen:
+        assert getattr(after, name) == getattr(before, name), name
+    assert after.nemesis == ()
 
 
 def test_the_server_enforces_the_limit_that_is_named(project):
@@ -273,6 +348,30 @@ def test_a_value_may_be_the_text_of_the_command_line(project):
 def test_an_endpoint_is_named_by_its_limit_or_its_path(project):
     project("[test]\n" + "".join(f"[[test.endpoints]]\nurl = '{url}'\n" for url in ("/", "/a/b?c")))
     assert [each.endpoint for each in hunts("--iterations", "1")] == ["root", "a-b"]
+
+
+def test_an_application_reads_the_same_limit(project):
+    project(SHOP)
+    found = read_limit("login")
+    assert (str(found.policy), str(found.key)) == ("5 per 2s", "header:X-Api-Key|ip")
+    assert (found.exempt, found.shadow, found.cost) == (("/health", "/"), True, 1)
+    project("[limits.dear]\npolicy = '10/s'\ncost = 5\n[test]\nmethod = 'not mine to judge'\n")
+    dear = read_limit("dear", "rateproof.toml")
+    assert (str(dear.policy), dear.cost, dear.shadow) == ("10 per 1s", 5, False)
+    with pytest.raises(InvalidArgument, match=r"no limit 'login' in rateproof\.toml"):
+        read_limit("login", "rateproof.toml")
+
+
+def test_the_application_of_the_page_keeps_what_the_file_says(project):
+    project(EXAMPLE)
+    text = next(
+        each for each in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "Flask" in each
+    )
+    names = {"__name__": "shop"}
+    exec(text.replace("shm://shop", "memory://"), names)
+    client = names["app"].test_client()
+    statuses = [client.post("/login", headers={"X-Api-Key": "a"}).status_code for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
 
 
 # ------------------------------------------------------------- mistakes

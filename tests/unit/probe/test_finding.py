@@ -11,7 +11,7 @@ from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import Finding, describe, to_json
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
-from rateproof.probe.inference import Hypotheses, Recovery
+from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import Box, Seen
 from rateproof.probe.several import Several
 from rateproof.units import SECOND_NS
@@ -88,7 +88,7 @@ def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, **pr
 
 
 def test_a_limit_that_all_clients_share_is_said_to_be_so_and_without_a_number_unless_it_is_known():
-    """What a few clients were admitted, while others used the same limit up, is none."""
+    """A limit of a few clients, while others used the same one up, is none."""
     found = shared(("address", NOT_IN_KEY), limit=7)
     first, *rest = describe(found).splitlines()
     assert first == "the limit seems to be shared by all clients: which it is could not be told"
@@ -130,7 +130,7 @@ def test_a_family_that_is_left_forbids_the_name_unless_it_would_answer_the_same(
 def test_a_name_carries_its_interval_its_reach_and_what_came_true():
     found = confirmed(finding(Hello(200)), 5, window_ns=4_393_000_000)
     text = describe(found)
-    assert text.splitlines()[0] == "5 per 4393ms (± 0s)"
+    assert text.splitlines()[0] == "5 per 4393ms (± 0 ms)"
     assert "12 of 12 on 4 keys came true" in text
     assert "to 8 requests of a key, in 1 s" in text
     assert "a second quota behind it: not tried" in text
@@ -139,15 +139,52 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
 
 def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
     found = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789)
-    assert "not told apart blocks of 130ms or less" in describe(found)
+    assert "not told apart blocks of 130 ms or less" in describe(found)
     assert to_json(found)["blocks_up_to_ns"] == 123_456_789
     silent = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789, true=0)
-    assert "130ms or less" not in describe(silent)
+    assert "130 ms or less" not in describe(silent)
 
 
 def test_exit_2_says_which_budget_would_tell_more():
     found = confirmed(finding(Hello(200)), 200, true=0)
     assert "--max-requests 3850 --max-time" in describe(found)
+
+
+@pytest.mark.parametrize(
+    ("spent", "words"),
+    [
+        ((1, SECOND_NS), "another run, with fresh phases"),
+        ((1_900, SECOND_NS), "--max-requests 4200 --max-time 100s"),
+        ((1, 90 * SECOND_NS), "--max-requests 2100 --max-time 200s"),
+    ],
+)
+def test_the_budget_that_was_used_up_is_not_advised_again(spent, words):
+    requests, elapsed_ns = spent
+    found = confirmed(finding(Hello(200)), 5, true=0)
+    text = describe(replace(found, requests=requests, elapsed_ns=elapsed_ns))
+    assert f"more would be told by {words}" in text
+
+
+def test_a_window_beyond_the_time_asks_for_more_time():
+    course = Course(limit=5, held_ns=30 * SECOND_NS)
+    text = describe(replace(finding(Hello(200)), course=course))
+    assert "--max-requests 2100 --max-time 260s" in text
+
+
+def test_of_an_unknown_rule_it_is_said_when_a_key_came_back():
+    found = confirmed(finding(Hello(200)), 5)
+    found.course.hypotheses.learn([[Seen(0, 1, 7, 1)]])
+    found.course.held_ns, found.course.back_ns = 2 * SECOND_NS, 3 * SECOND_NS
+    text = describe(replace(found, kinds=()))
+    assert "the first key was admitted again after 2 s to 3 s" in text
+
+
+def test_for_how_long_a_denial_blocks_is_said_and_a_window_in_milliseconds():
+    family = next(each for each in FAMILIES if each.name == "sliding-log, a denial blocks")
+    box = Box(5, 990_300_000, 998_300_000, 4_900_000_000, 5_100_000_000)
+    kind = Kind(family, 5, box.low_ns, box.high_ns, [box])
+    text = describe(replace(finding(Hello(200)), course=Course(limit=5), kinds=[kind]))
+    assert "5 per 994ms (sliding-log, a denial blocks: for 4.9 s to 5.1 s) (± 4.3 ms)" in text
 
 
 @pytest.mark.parametrize(

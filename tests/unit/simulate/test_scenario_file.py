@@ -136,7 +136,7 @@ def test_a_file_without_a_seed_gives_another_one_each_time(files: Files) -> None
 
 @pytest.mark.parametrize("name", sorted(BEHAVIOURS))
 def test_every_behaviour_can_be_written_with_all_of_its_parameters(files: Files, name: str) -> None:
-    """What a behaviour is by default, written out, is read back as that."""
+    """A behaviour's defaults, written out, are read back as they are."""
 
     def written(value: Any) -> str:
         if isinstance(value, dict):
@@ -489,7 +489,7 @@ def test_a_bad_group_hides_no_error_of_the_others(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_is_no_policy_is_the_only_error(tmp_path: Path) -> None:
-    """Whether attackers fit it cannot be known."""
+    """Nobody can know if attackers fit it."""
     path = tmp_path / "aimless.toml"
     path.write_text(
         "policy = 'many'\n[[clients]]\nbehaviour = 'boundary'\nedge = '2s'\n"  # of 5 s: too far

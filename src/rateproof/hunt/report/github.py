@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a test: a summary of the job, and annotations.
+"""A test as GitHub Actions shows it: a summary of the job, and annotations.
 
 The summary is appended to the file that the runner names in GITHUB_STEP_SUMMARY. Annotations are
 workflow commands, lines on stderr that the runner takes out of the log. Both are written where

@@ -54,7 +54,7 @@ class Case(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """What is said of one endpoint, or of a log.
+    """The suite of one endpoint, or of a log.
 
     Args:
         subject: what was tested or judged.

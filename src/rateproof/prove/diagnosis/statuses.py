@@ -97,7 +97,7 @@ def failing_throughout(log: EventLog) -> bool:
 
 
 def why_nothing_admitted(log: EventLog) -> str:
-    """Why there is no admission, in a log that has none."""
+    """The reason why a log has no admission, where it has none."""
     answers = _answers(log)
     lost = answers.pop(None, 0)
     if not lost and not answers:

@@ -34,6 +34,7 @@ _SOURCE: Final = (
     "generator",
     "control",
     "nemesis",
+    "assumptions",
 )
 """The part of a log's metadata that says how it came about."""
 
@@ -66,6 +67,7 @@ class Document:
     run: int | None
     log: EventLog
     without_need: frozenset[int] | None = None
+    assumed: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
@@ -100,7 +102,21 @@ class Document:
         without_need = None
         if "without_need" in data:
             without_need = frozenset(fields.among("without_need", numbers))
-        return cls(claim, policy, tolerance, denied_count, complete, key, run, log, without_need)
+        source = data.get("source")
+        told = source.get("assumptions") if isinstance(source, dict) else None
+        assumed = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+        return cls(
+            claim,
+            policy,
+            tolerance,
+            denied_count,
+            complete,
+            key,
+            run,
+            log,
+            without_need,
+            tuple(assumed),
+        )
 
     def assumptions(self) -> list[str]:
         """Return what has to be true for the requests to show what is claimed, in words."""
@@ -110,6 +126,7 @@ class Document:
                 f", and the limiter's has steps of {spaced(self.tolerance.granularity_ns)}"
             )
         told = [
+            *self.assumed,
             "each request was decided between sent_ns and received_ns, both of one clock",
             f"the rates of the two clocks differ by {self.tolerance.ppm} ppm at most{granularity}",
             "all requests count under this key, each as one",

@@ -16,7 +16,7 @@ MOST_EVIDENCE: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence(Drawing):
-    """Why a claim is false.
+    """The reason why a claim is false.
 
     Args:
         claim: `over-admission` or `wrong-rejection`.

@@ -75,8 +75,7 @@ def verdict_of(
     if whole and not findings and counts.admitted:
         notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
-    if not causes:
-        notes += _assumed(trial)
+    notes += _noted(trial) if causes else _assumed(trial)
     quotas: tuple[QuotaVerdict, ...] = ()
     if shown:
         quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
@@ -109,8 +108,9 @@ def _violations(
         keys = {piece.key for piece in found if piece.claim == WRONG_REJECTION}
         if wrong and trial.right_if_denied_count(keys):
             reasons.append("explained if denied requests count too: --count-denied")
-    if any(piece.complete for piece in found):
-        reasons += _assumed(trial)
+    if found:
+        whole = any(piece.complete for piece in found)
+        reasons += _assumed(trial) if whole else _noted(trial)
     return found, reasons
 
 
@@ -167,7 +167,7 @@ def _certain(trial: Trial, quota: Quota, of: Pressure) -> int:
 def _nothing_shown(
     trial: Trial, shown: Sequence[Sensitivity], beginning: Sequence[str]
 ) -> dict[str, str]:
-    """Why a log shows nothing of any quota that nothing contradicts."""
+    """The reason why a log shows nothing of any quota that nothing contradicts."""
     if any(tested(trial.policy, shown)):
         return {}
     if beginning:
@@ -198,10 +198,16 @@ def _unknown_beginning(trial: Trial, shown: Sequence[Sensitivity]) -> list[str]:
 
 
 def _assumed(trial: Trial) -> list[str]:
-    """The assumptions of a verdict on the time before the log."""
+    """The assumptions of a verdict: those of the log, and on the time before it."""
+    noted = _noted(trial)
     if trial.log.metadata.get("fresh_keys_assumed"):
-        return ["this assumes that no key was used in the window before the log began"]
-    if trial.fresh:
-        return []
+        return [*noted, "this assumes that no key was used in the window before the log began"]
+    if trial.fresh or "complete_ns" in trial.log.metadata:
+        return noted
     what = "this assumes that no request before the log took longer than any in it, "
-    return [f"{what}for the log does not say that its keys were fresh"]
+    return [*noted, f"{what}for the log does not say that its keys were fresh"]
+
+
+def _noted(trial: Trial) -> list[str]:
+    """The assumptions that the intervals of a log rest on, where it says so."""
+    return [f"this assumes that {one}" for one in trial.log.metadata.get("assumptions", [])]

@@ -37,16 +37,13 @@ def has_rule(policy: Policy) -> bool:
     return bool(rules_of(policy))
 
 
-def covered_from_ns(first_sent_ns: int, longest_ns: int, rules: Sequence[Rule]) -> int:
+def covered_from_ns(known_ns: int, rules: Sequence[Rule]) -> int:
     """Return from when on rejections of a key can be judged although it is not fresh.
 
-    Requests of the key that the log does not have were sent before the first
-    that it has. Those that were still under way by then were decided within
-    the longest time that any request of the log took; a whole window later
-    they no longer matter. This rests on an assumption, that requests before
-    the log took no longer than those in it, and fails where answers are lost.
+    What was decided from `known_ns` on is in the log: a whole window later, what was
+    decided before no longer matters.
     """
-    return first_sent_ns + longest_ns + max(rule.horizon_ns for rule in rules)
+    return known_ns + max(rule.horizon_ns for rule in rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,26 @@ class Judgement:
     longest_ns: int | None = None  # from sending to answer; None where an answer was lost
     denied_count: bool = False
     only: frozenset[int] | None = None  # rows of the rejections to judge; None: all
+    since_ns: int | None = None  # from when on the log has every request, where that is known
+    until_ns: int | None = None  # rejections sent from here on are not judged
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the log has all that the limiter ever decided."""
+        return self.fresh and not self.cut_off and self.since_ns is None
+
+    def known_ns(self, key: KeyLog) -> int | None:
+        """Return from when on the log has every request of a key that is not fresh.
+
+        If the log does not say: requests of the key that it does not have were sent
+        before the first that it has. Those that were still under way by then were decided
+        within the longest time that any request of the log took. This rests on an
+        assumption, that requests before the log took no longer than those in it, and
+        fails where answers are lost: None.
+        """
+        if self.since_ns is not None:
+            return self.since_ns
+        return None if self.longest_ns is None else key.first_sent_ns + self.longest_ns
 
     def rules(self, tolerance: Tolerance) -> tuple[Rule, ...]:
         """The rule of each quota; none where no rejection is to be judged.
@@ -83,11 +100,14 @@ class Judgement:
         asked = [*range(len(key.rejected))]
         if self.only is not None:
             asked = [i for i in asked if key.rejected_rows[i] in self.only]
+        if self.until_ns is not None:
+            asked = [i for i in asked if key.rejected[i][0] < self.until_ns]
         if self.fresh:
             return asked
-        if self.longest_ns is None:
+        known_ns = self.known_ns(key)
+        if known_ns is None:
             return []
-        from_ns = covered_from_ns(key.first_sent_ns, self.longest_ns, rules)
+        from_ns = covered_from_ns(known_ns, rules)
         return [i for i in asked if key.rejected[i][0] >= from_ns]
 
     def wrong(
@@ -127,6 +147,4 @@ class Judgement:
 
     def _empty_ns(self, key: KeyLog) -> int | None:
         """The instant at which a bucket may have been empty: as the last request before the log was decided."""
-        if self.fresh or self.longest_ns is None:
-            return None
-        return key.first_sent_ns + self.longest_ns
+        return None if self.fresh else self.known_ns(key)

@@ -1,0 +1,182 @@
+//! A format as steps over a line.
+
+use memchr::memchr;
+
+use crate::instant::{Read, clf, decimal, iso, only_clock, only_day};
+
+/// The meaning of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any bytes.
+    Text,
+    /// A whole number, or `-`.
+    Number,
+    /// Three digits of HTTP; `-`, `0` and the like are no answer.
+    Status,
+    /// A stamp such as `10/Oct/2000:13:55:36 -0700`.
+    Clf,
+    /// A stamp such as `2000-10-10T13:55:36Z`.
+    Iso,
+    /// A day such as `2000-10-10`, a part of a stamp.
+    Day,
+    /// A time of the day such as `13:55:36`, a part of a stamp.
+    Clock,
+    /// A stamp in units of so many nanoseconds since 1970.
+    Epoch(i64),
+    /// Another stamp of ISO 8601: that of the request's beginning, beside one of its end.
+    Began,
+    /// The time that the request took, in units of so many nanoseconds; `-` where it is not known.
+    Duration(i64),
+}
+
+/// A field, and the literal that ends it; an empty one is the end of the line.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it means.
+    pub kind: Kind,
+    /// What follows it.
+    pub until: Vec<u8>,
+}
+
+/// A format: what a line begins with, and its fields.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What every line begins with.
+    pub prefix: Vec<u8>,
+    /// Fields in order.
+    pub steps: Vec<Step>,
+    /// True if more may follow the last literal.
+    pub open: bool,
+    /// True if a quote in a field has a backslash before it.
+    pub escaped: bool,
+}
+
+/// The numbers of a line; its fields are spans of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub stamp: Option<Read>,
+    pub began: Option<Read>,
+    pub duration: Option<Read>,
+    pub status: Option<i64>,
+}
+
+/// The last stamp, which most often is that of the next line too.
+#[derive(Clone, Default)]
+pub(crate) struct Memory {
+    text: Vec<u8>,
+    read: Option<Read>,
+}
+
+impl Memory {
+    fn clf(&mut self, text: &[u8]) -> Option<Read> {
+        if self.text != text {
+            self.read = clf(text);
+            self.text.clear();
+            self.text.extend_from_slice(text);
+        }
+        self.read
+    }
+}
+
+impl Program {
+    /// Reads a line: the span of each field, and what the fields tell; None if it is another format's.
+    pub(crate) fn read(
+        &self,
+        line: &[u8],
+        spans: &mut Vec<(usize, usize)>,
+        memory: &mut Memory,
+    ) -> Option<Told> {
+        spans.clear();
+        if !line.starts_with(&self.prefix) {
+            return None;
+        }
+        let (mut at, mut told) = (self.prefix.len(), Told::default());
+        for step in &self.steps {
+            let end = at + step.length(&line[at..], self.escaped)?;
+            told.take(step.kind, &line[at..end], memory)?;
+            spans.push((at, end));
+            at = end + step.until.len();
+        }
+        (self.open || at == line.len()).then_some(told)
+    }
+}
+
+impl Step {
+    /// How long the field is that this begins with.
+    fn length(&self, rest: &[u8], escaped: bool) -> Option<usize> {
+        let Some(&first) = self.until.first() else {
+            return Some(rest.len());
+        };
+        let mut from = 0;
+        loop {
+            let at = from + memchr(first, &rest[from..])?;
+            if rest[at..].starts_with(&self.until) && !self.goes_on(rest, at, escaped) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+    }
+
+    /// True if the literal at this place belongs to the field: an escaped quote, or the blank in a
+    /// list, as nginx writes those of several upstreams or proxies (`a, b : c`).
+    fn goes_on(&self, rest: &[u8], at: usize, escaped: bool) -> bool {
+        match rest[at] {
+            b'"' if escaped => {
+                let slashes = rest[..at].iter().rev().take_while(|&&byte| byte == b'\\');
+                slashes.count() % 2 == 1
+            }
+            b' ' if self.kind == Kind::Text => {
+                let before = &rest[..at];
+                before.ends_with(b",") || before.ends_with(b" :") || rest[at..].starts_with(b" : ")
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Told {
+    /// Notes what a field tells; None if it cannot be such a field.
+    fn take(&mut self, kind: Kind, text: &[u8], memory: &mut Memory) -> Option<()> {
+        match kind {
+            Kind::Text => {}
+            Kind::Number => {
+                let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+                (digits || text == b"-").then_some(())?;
+            }
+            Kind::Status => self.status = status(text)?,
+            Kind::Clf => self.stamp = Some(memory.clf(text)?),
+            Kind::Iso => self.stamp = Some(iso(text)?),
+            Kind::Epoch(unit) => self.stamp = Some(decimal(text, unit)?),
+            Kind::Began => self.began = Some(iso(text)?),
+            Kind::Day => self.add(only_day(text)?),
+            Kind::Clock => self.add(only_clock(text)?),
+            Kind::Duration(unit) => match text {
+                b"-" | b"-1" | b"" => {}
+                _ => self.duration = Some(decimal(text, unit)?),
+            },
+        }
+        Some(())
+    }
+
+    /// A part of a stamp: its day or its time of the day.
+    fn add(&mut self, part: Read) {
+        let known = self.stamp.unwrap_or(Read { ns: 0, step: 0 });
+        self.stamp = Some(Read {
+            ns: known.ns + part.ns,
+            step: known.step.max(part.step),
+        });
+    }
+}
+
+/// A status, `Some(None)` where no answer was sent; None if it is none.
+#[allow(clippy::option_option)]
+fn status(text: &[u8]) -> Option<Option<i64>> {
+    match text {
+        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => {
+            let digits = text.iter().map(|digit| i64::from(digit - b'0'));
+            Some(Some(digits.fold(0, |status, digit| status * 10 + digit)))
+        }
+        b"-" | b"-1" | b"0" | b"000" => Some(None),
+        _ => None,
+    }
+}

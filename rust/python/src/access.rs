@@ -1,0 +1,151 @@
+//! The scanner of access logs for Python.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rateproof_access::{Kind, Program, Reach, Scanner, Step};
+
+use crate::errors::raise;
+
+/// Kind, nanoseconds of its unit, what follows it.
+type StepFigures = (String, i64, Vec<u8>);
+
+/// Adds this file's class to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<AccessScanner>()
+}
+
+/// Runs a format on the lines of an access log; see `rateproof.events.access_logs`.
+#[pyclass(module = "rateproof._native")]
+pub struct AccessScanner {
+    scanner: Option<Scanner>,
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Asked {
+    prefix: Vec<u8>,
+    steps: Vec<StepFigures>,
+    open: bool,
+    escaped: bool,
+    groups: Vec<Vec<usize>>,
+    before: bool,
+    after: bool,
+    longest_ns: i64,
+    slack_ns: i64,
+}
+
+#[derive(IntoPyObject)]
+struct Scanned<'py> {
+    sent_ns: Bound<'py, PyBytes>,
+    received_ns: Bound<'py, PyBytes>,
+    status: Bound<'py, PyBytes>,
+    line: Bound<'py, PyBytes>,
+    groups: Vec<(Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>)>,
+    lines: u64,
+    strange: u64,
+    shown: Vec<(u64, Bound<'py, PyBytes>)>,
+    done_ns: i64,
+    back_ns: i64,
+    back_line: u64,
+    step_ns: i64,
+    longest_ns: i64,
+    untimed: u64,
+}
+
+#[pymethods]
+impl AccessScanner {
+    #[new]
+    fn new(py: Python<'_>, asked: Asked) -> PyResult<Self> {
+        let steps = asked.steps.into_iter().map(|(kind, unit, until)| {
+            let kind = kind_of(&kind, unit).ok_or_else(|| bad(py, &format!("kind {kind:?}")))?;
+            Ok(Step { kind, until })
+        });
+        let program = Program {
+            prefix: asked.prefix,
+            steps: steps.collect::<PyResult<_>>()?,
+            open: asked.open,
+            escaped: asked.escaped,
+        };
+        let reach = Reach {
+            before: asked.before,
+            after: asked.after,
+            longest_ns: asked.longest_ns,
+            slack_ns: asked.slack_ns,
+        };
+        let scanner = Scanner::new(program, asked.groups, reach);
+        Ok(Self {
+            scanner: Some(scanner.map_err(|problem| bad(py, &problem))?),
+        })
+    }
+
+    /// Reads the next bytes of the log.
+    fn feed(&mut self, py: Python<'_>, batch: &[u8]) -> PyResult<()> {
+        let scanner = self.scanner.as_mut().ok_or_else(|| bad(py, "finished"))?;
+        py.detach(|| scanner.feed(batch));
+        Ok(())
+    }
+
+    /// What was found, once.
+    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Scanned<'py>> {
+        let scanner = self.scanner.take().ok_or_else(|| bad(py, "finished"))?;
+        let found = py.detach(|| scanner.finish());
+        let words = |words: rateproof_access::Words| {
+            let list = words.into_list();
+            list.iter().map(|word| PyBytes::new(py, word)).collect()
+        };
+        let groups = found.groups.into_iter();
+        Ok(Scanned {
+            sent_ns: column(py, &found.sent),
+            received_ns: column(py, &found.received),
+            status: column(py, &found.status),
+            line: column(py, &found.line),
+            groups: groups
+                .map(|(codes, known)| (column(py, &codes), words(known)))
+                .collect(),
+            lines: found.lines,
+            strange: found.strange,
+            shown: (found.shown.iter())
+                .map(|(number, line)| (*number, PyBytes::new(py, line)))
+                .collect(),
+            done_ns: found.done_ns,
+            back_ns: found.back_ns,
+            back_line: found.back_line,
+            step_ns: found.step_ns,
+            longest_ns: found.longest_ns,
+            untimed: found.untimed,
+        })
+    }
+}
+
+fn kind_of(name: &str, unit: i64) -> Option<Kind> {
+    Some(match name {
+        "text" => Kind::Text,
+        "number" => Kind::Number,
+        "status" => Kind::Status,
+        "clf" => Kind::Clf,
+        "iso" => Kind::Iso,
+        "day" => Kind::Day,
+        "clock" => Kind::Clock,
+        "began" => Kind::Began,
+        "epoch" if unit > 0 => Kind::Epoch(unit),
+        "duration" if unit > 0 => Kind::Duration(unit),
+        _ => return None,
+    })
+}
+
+/// The numbers of every row, in native byte order.
+fn column<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
+    // SAFETY: i64 and i32, which the callers have, have no padding, and any byte is a valid u8.
+    let bytes =
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+    PyBytes::new(py, bytes)
+}
+
+fn bad(py: Python<'_>, problem: &str) -> PyErr {
+    raise(
+        py,
+        "InvalidArgument",
+        &format!("scanner of access logs: {problem}"),
+        Some("see rateproof.events.access_logs"),
+    )
+}

@@ -1,0 +1,149 @@
+"""Format strings of nginx and Apache, as they stand in a configuration."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rateproof.errors import InvalidArgument
+from rateproof.events.access_logs.pattern import EITHER, END, START, Field, Format, pattern
+
+__all__ = ["NGINX", "apache", "nginx", "of_text"]
+
+_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000}
+_TIMES: Final = {"sec": "s", "msec": "ms", "usec": "us"}
+
+NGINX: Final[Mapping[str, Field]] = {
+    "remote_addr": Field("ip"),
+    "time_local": Field("time", "clf", stamp=END),
+    "time_iso8601": Field("time", "iso", stamp=END),
+    "msec": Field("time", "epoch", _NS["s"], END),
+    "request": Field("request"),
+    "request_method": Field("method"),
+    "request_uri": Field("path"),
+    "uri": Field("path"),
+    "args": Field("query"),
+    "query_string": Field("query"),
+    "status": Field("status", "status"),
+    "request_time": Field("duration", "duration", _NS["s"]),
+    "body_bytes_sent": Field("body_bytes_sent", "number"),
+    "bytes_sent": Field("bytes_sent", "number"),
+}
+"""Variables of nginx that mean something here (nginx.org/en/docs/varindex.html)."""
+
+_NGINX_NAMED: Final = {"http_": "header:", "cookie_": "cookie:", "arg_": "query:"}
+_VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_DIRECTIVE: Final = re.compile(
+    r"%[!,\d<>]*(?:\{(?P<of>[^}]*)\})?[!,\d<>]*(?P<name>\^\w{2}|[A-Za-z%])"
+)
+_ESCAPES: Final = {'\\"': '"', "\\t": "\t", "\\n": "\n", "\\\\": "\\"}
+_FORM: Final = "a log_format of nginx ($remote_addr ...) or a LogFormat of Apache (%h ...)"
+
+_APACHE: Final[Mapping[str, Field]] = {
+    "h": Field("ip"),
+    "a": Field("ip"),
+    "t": Field("time", "clf", stamp=START),
+    "r": Field("request"),
+    "m": Field("method"),
+    "U": Field("path"),
+    "q": Field("query"),
+    "s": Field("status", "status"),
+    "D": Field("duration", "duration", _NS["us"]),
+    "T": Field("duration", "duration", _NS["s"]),
+    "b": Field("bytes", "number"),
+    "B": Field("bytes", "number"),
+    "O": Field("bytes", "number"),
+    "L": Field("request_id"),
+    "u": Field("user"),
+    "l": Field("logname"),
+}
+_APACHE_NAMED: Final = {"i": "header:", "C": "cookie:"}
+
+
+def of_text(text: str) -> Format:
+    """The format that a string of nginx or Apache describes.
+
+    Raises:
+        InvalidArgument: it is neither, or cannot be told apart.
+    """
+    if _VARIABLE.search(text):
+        return nginx(text, text)
+    if _DIRECTIVE.search(text):
+        return apache(text, text)
+    raise InvalidArgument(f"{text!r} is no format", _FORM)
+
+
+def nginx(
+    name: str, text: str, more: Mapping[str, Field] | None = None, **told: str | bool
+) -> Format:
+    """A format in the notation of nginx; `more` are variables of other servers."""
+    known = {**NGINX, **(more or {})}
+
+    def field(match: re.Match[str]) -> Field:
+        variable = match[1] or match[2]
+        if variable in known:
+            return known[variable]
+        for prefix, kind in _NGINX_NAMED.items():
+            if variable.startswith(prefix):
+                name = variable.removeprefix(prefix)
+                return Field(kind + (name.replace("_", "-") if prefix == "http_" else name))
+        return Field(variable)
+
+    return _format(name, text, _VARIABLE, field, EITHER, **told)
+
+
+def apache(name: str, text: str, **told: str | bool) -> Format:
+    """A format in the notation of Apache (httpd.apache.org/docs/2.4/mod/mod_log_config.html)."""
+    text = re.sub(r'\\["tn\\]', lambda escape: _ESCAPES[escape[0]], text)
+
+    def field(match: re.Match[str]) -> Field | str:
+        of, name = match["of"], match["name"]
+        if name == "%":
+            return "%"
+        if of is None:
+            return _APACHE.get(name, Field(f"%{name}"))
+        if name in _APACHE_NAMED:
+            return Field(_APACHE_NAMED[name] + of.lower() if name == "i" else f"cookie:{of}")
+        if name == "T" and of in _NS:
+            return Field("duration", "duration", _NS[of])
+        if name == "t":
+            return _time(of)
+        return Field("request_id" if of == "UNIQUE_ID" else f"%{{{of}}}{name}")
+
+    # %t writes its brackets itself.
+    text = re.sub(r"(%[!,\d<>]*t)", r"[\1]", text)
+    return _format(name, text, _DIRECTIVE, field, START, **told)
+
+
+def _time(of: str) -> Field:
+    where, colon, unit = of.rpartition(":")
+    stamp = {"begin": START, "end": END, "": START}.get(where)
+    if unit in _TIMES and stamp is not None and (where or not colon):
+        return Field("time", "epoch", _NS[_TIMES[unit]], stamp)
+    raise InvalidArgument(
+        f"%{{{of}}}t is not read", "%t, or %{sec}t, %{msec}t or %{usec}t, with begin: or end:"
+    )
+
+
+def _format(
+    name: str, text: str, marks: re.Pattern[str], field: object, stamp: str, **told: str | bool
+) -> Format:
+    """Cut a text at its fields."""
+    prefix, fields = "", list[tuple[Field, str]]()
+    for literal, found in _cut(text, marks, field):
+        if fields:
+            fields[-1] = fields[-1][0], fields[-1][1] + literal
+        else:
+            prefix += literal
+        if found is not None:
+            fields.append((found, ""))
+    return pattern(name, prefix, fields, stamp, **told)
+
+
+def _cut(text: str, marks: re.Pattern[str], field: object) -> Iterator[tuple[str, Field | None]]:
+    """Each literal, and the field behind it."""
+    at = 0
+    for match in marks.finditer(text):
+        found = field(match)  # type: ignore[operator]
+        literal, at = text[at : match.start()], match.end()
+        yield (literal + found, None) if isinstance(found, str) else (literal, found)
+    yield text[at:], None

@@ -1,0 +1,381 @@
+"""Access logs: what a line says of when and for whom a request was decided, and what it does not."""
+
+import random
+from collections import deque
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rateproof.cli import main
+from rateproof.errors import InvalidArgument, LogError
+from rateproof.events.access_logs import CLOCK_LAG_NS, FORMATS, Reading, named, read_access_log
+from rateproof.keyspec import KeySpec
+from rateproof.policy import Policy
+from rateproof.prove import judge
+from tests.samples import samples
+
+ROOT = Path(__file__).parents[2]
+BEGIN = datetime(2026, 11, 30, 12, tzinfo=UTC)
+BEGIN_NS = int(BEGIN.timestamp()) * 10**9
+SECOND = 10**9
+TIMED = "$remote_addr [$msec] $request_time $status"
+
+
+def line(second=0, *, ip="192.0.2.1", status=200, path="/", agent="curl/8", zone=UTC):
+    stamp = (BEGIN + timedelta(seconds=second)).astimezone(zone)
+    return (
+        f'{ip} - - [{stamp:%d/%b/%Y:%H:%M:%S %z}] "GET {path} HTTP/1.1" {status} 12 "-" "{agent}"\n'
+    ).encode()
+
+
+def read(lines, key="ip", **told):
+    text = told.pop("text", "nginx")
+    chosen = None if text is None else named(text)
+    reading = Reading(key=KeySpec.parse(key, of_log=True), format=chosen, **told)
+    return read_access_log(lines, "access.log", reading)
+
+
+def limited(times, limit, window_s):
+    """What a sliding log answers: (instant, status) each."""
+    taken, answers = deque(), []
+    for time in times:
+        while taken and taken[0] <= time - window_s:
+            taken.popleft()
+        admitted = len(taken) < limit
+        if admitted:
+            taken.append(time)
+        answers.append((time, 200 if admitted else 429))
+    return answers
+
+
+def test_a_stamp_of_the_end_bounds_the_decision_by_the_longest_request():
+    event = read([line(7)], longest_ns=5 * SECOND)[0]
+    assert event.sent_ns == BEGIN_NS + 2 * SECOND - CLOCK_LAG_NS
+    assert event.received_ns == BEGIN_NS + 8 * SECOND - 1 + CLOCK_LAG_NS
+
+
+def test_a_stamp_of_the_start_bounds_it_on_the_other_side():
+    event = read([line(7)], text="apache", longest_ns=5 * SECOND)[0]
+    assert event.sent_ns == BEGIN_NS + 7 * SECOND - CLOCK_LAG_NS
+    assert event.received_ns == BEGIN_NS + 13 * SECOND - 1 + CLOCK_LAG_NS
+
+
+def test_a_line_that_nginx_and_apache_both_write_is_bounded_for_both(capsys):
+    event = read([line(7)], text=None, longest_ns=5 * SECOND)[0]
+    assert event.sent_ns == BEGIN_NS + 2 * SECOND - CLOCK_LAG_NS
+    assert event.received_ns == BEGIN_NS + 13 * SECOND - 1 + CLOCK_LAG_NS
+    assert "stamps of the start or end of a request" in capsys.readouterr().err
+
+
+def test_a_duration_bounds_the_start_instead():
+    epoch = BEGIN_NS // SECOND
+    event = read([f"192.0.2.1 [{epoch}.500] 0.200 200\n".encode()], text=TIMED)[0]
+    assert event.sent_ns == BEGIN_NS + 299_000_000 - CLOCK_LAG_NS
+    assert event.received_ns == BEGIN_NS + 501_000_000 - 1 + CLOCK_LAG_NS
+
+
+def test_the_same_instant_in_any_zone_is_one_instant():
+    summer = timezone(timedelta(hours=2))
+    winter, there = read([line(7)])[0], read([line(7, zone=summer)])[0]
+    assert winter.sent_ns == there.sent_ns
+
+
+def test_a_local_hour_that_comes_twice_is_told_apart_by_its_offset():
+    zones = [timezone(timedelta(hours=2))] * 3 + [timezone(timedelta(hours=1))] * 3
+    log = read([line(1200 * at, zone=zone) for at, zone in enumerate(zones)])
+    sent = log.ints("sent_ns")
+    assert [later - sooner for sooner, later in pairwise(sent)] == [1200 * SECOND] * 5
+
+
+def test_check_names_what_whole_seconds_could_have_shown(tmp_path, capsys):
+    draw = random.Random(1)
+    times = sorted(draw.uniform(0, 300) for _ in range(1500))
+    path = tmp_path / "access.log"
+    path.write_bytes(b"".join(line(t, status=s) for t, s in limited(times, 100, 60)))
+    asked = ["check", str(path), "--policy", "100 per 1m", "--key", "ip"]
+    assert main([*asked, "--format", "nginx"]) == 0
+    out, err = capsys.readouterr()
+    assert "if no request lasts over 5 s, 101 stamped within 54 s would have been proven" in out
+    assert "this assumes that no request lasted over 5s (--longest)" in out
+    assert "format: nginx, stamps of the end of a request; first: ip 192.0.2.1" in err
+    assert main(asked) == 0
+    assert "101 stamped within 49 s would have been proven" in capsys.readouterr().out
+
+
+def test_as_many_within_as_long_are_proven_and_one_second_more_are_not(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    asked = ["check", str(path), "--policy", "3 per 1m", "--format", "nginx", "--longest", "5s"]
+    path.write_bytes(b"".join(map(line, (0, 20, 40, 53))))
+    assert main(asked) == 1
+    out = capsys.readouterr().out
+    assert "VIOLATED: 4 let through in 1 m, 3 promised" in out
+    assert "4 stamped within 54 s would have been proven" in out
+    assert "this assumes that no request lasted over 5s" in out
+    path.write_bytes(b"".join(map(line, (0, 20, 40, 54))))
+    assert main(asked) == 2
+
+
+@settings(max_examples=samples(30))
+@given(
+    seed=st.integers(0, 2**32),
+    limit=st.integers(1, 8),
+    notation=st.sampled_from(["nginx", "apache", "combined", "timed"]),
+)
+def test_what_a_right_limiter_logged_is_never_called_violated(seed, limit, notation):
+    draw = random.Random(seed)
+    window_s = draw.choice([5, 10, 30])
+    times = sorted(draw.uniform(0, 6 * window_s) for _ in range(draw.randrange(20, 120)))
+    rows = []
+    for decided, status in limited(times, limit, window_s):
+        begun, ended = decided - draw.uniform(0, 1.2), decided + draw.uniform(0, 1.2)
+        rows.append((ended, begun, status))
+    rows.sort()
+    cut = rows[len(rows) // 4 : len(rows) * 3 // 4]
+    if notation == "timed":
+        lines = []
+        for ended, begun, status in cut:
+            end_ms = int(BEGIN_NS // 10**6 + ended * 1000)
+            took_ms = end_ms - int(BEGIN_NS // 10**6 + begun * 1000)
+            stamp = f"{end_ms // 1000}.{end_ms % 1000:03}"
+            lines.append(
+                f"192.0.2.1 [{stamp}] {took_ms // 1000}.{took_ms % 1000:03} {status}\n".encode()
+            )
+        log = read(lines, text=TIMED)
+    else:
+        stamp = 1 if notation == "apache" or (notation == "combined" and seed % 2) else 0
+        log = read([line(row[stamp], status=row[2]) for row in cut], text=notation)
+    policy = Policy.parse(f"{limit} per {window_s}s")
+    verdict = judge(log, policy)
+    assert verdict.outcome != "violated", verdict.describe()
+
+
+def test_a_limiter_that_rejects_without_need_is_found():
+    times = [0, 1, 2, 100, *range(200, 300, 10)]
+    rows = [(t, 429 if t == 240 else 200) for t in times]
+    log = read([line(t, status=s) for t, s in rows])
+    assert judge(log, Policy.parse("5 per 10s")).outcome == "violated"
+
+
+def test_a_rejection_that_a_request_under_way_may_explain_is_not_judged():
+    rows = [(t, 200) for t in range(0, 200, 10)] + [(201, 429)]
+    verdict = judge(read([line(t, status=s) for t, s in rows]), Policy.parse("1 per 5s"))
+    assert verdict.outcome != "violated"
+    after = [*rows, (260, 200)]
+    verdict = judge(read([line(t, status=s) for t, s in after]), Policy.parse("1 per 2s"))
+    assert verdict.outcome == "violated"
+
+
+def test_a_rejection_as_the_log_begins_is_not_judged():
+    rows = [(0, 200), (1, 429), (300, 200)]
+    verdict = judge(read([line(t, status=s) for t, s in rows]), Policy.parse("5 per 1m"))
+    assert verdict.outcome != "violated"
+    assert verdict.counts.judged == 0
+
+
+def test_a_failure_of_the_server_does_not_hide_what_comes_later():
+    rows = [(0, 200), (1, 500), *((t, 200) for t in range(100, 200, 10)), (155, 429), (300, 200)]
+    log = read([line(t, status=s) for t, s in sorted(rows)])
+    assert judge(log, Policy.parse("5 per 10s")).outcome == "violated"
+
+
+@pytest.mark.parametrize("status", [400, 408, 499, 500, 502])
+def test_what_a_limiter_may_not_have_seen_is_no_admission(status):
+    assert read([line(status=status)])[0].outcome == "unknown"
+
+
+def test_rejected_statuses_are_those_that_are_told(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"".join(line(t, status=403 if t % 2 else 499) for t in range(20)))
+    asked = ["check", str(path), "--policy", "1 per 10s", "--rejected", "403", "--json"]
+    main(asked)
+    assert '"rejected": 10, "unknown": 10' in capsys.readouterr().out
+
+
+def test_a_key_is_found_where_the_notation_says():
+    one = line(path="/a/b?id=x%20y&z=1", agent='a \\"b\\" c')
+    assert read([one], "query:id")[0].key == b"x y"
+    assert read([one], "path")[0].key == b"/a/b"
+    assert read([one], "path:2")[0].key == b"b"
+    assert read([one], "method")[0].key == b"GET"
+    assert read([one], "header:User-Agent")[0].key == b'a "b" c'
+    assert read([one], "ip+path")[0].key == b'["192.0.2.1", "/a/b"]'
+    assert read([one], "query:none|ip")[0].key == b"192.0.2.1"
+    assert read([one], "field:remote_user|field:body_bytes_sent")[0].key == b"12"
+
+
+def test_a_request_without_the_key_is_left_out_and_counted(capsys):
+    log = read([line(path="/?id=a"), line(path="/"), line(path="/?id=b")], "query:id")
+    assert [event.key for event in log] == [b"a", b"b"]
+    assert [event.sequence for event in log] == [1, 3]
+    assert "1 of 3 requests have no query:id: left out" in capsys.readouterr().err
+
+
+def test_a_key_that_the_format_cannot_have_is_refused_with_what_it_has():
+    with pytest.raises(InvalidArgument, match="has no header:X-Api-Key"):
+        read([line()], "header:X-Api-Key")
+    with pytest.raises(InvalidArgument, match="header:user-agent"):
+        read([line()], "field:upstream_addr")
+
+
+def test_addresses_behind_trusted_proxies_count_by_prefix(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    hops = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]
+    path.write_text("".join(f'{line().decode().rstrip()} "{hop}"\n' for hop in hops))
+    asked = ["check", str(path), "--policy", "5 per 1m", "--by-key"]
+    main([*asked, "--proxies", "1", "--ipv6-prefix", "64"])
+    out, err = capsys.readouterr()
+    assert "'2001:db8::/64': " in out
+    assert "'2001:db8:0:1::/64': " in out
+    assert "format: nginx-main" in err
+
+
+def test_few_lines_that_are_not_understood_are_left_out_and_shown(capsys):
+    lines = [line(t) for t in range(200)]
+    lines[7] = b"\x16\x03\x01 garbage\n"
+    lines[9] = b"\n"
+    log = read(lines)
+    assert len(log) == 198
+    err = capsys.readouterr().err
+    assert "1 of 199 lines are not of the format nginx: line 8: " in err
+    assert "\x16" not in err
+
+
+def test_many_of_them_are_refused_unless_that_was_asked_for():
+    lines = [line(t) for t in range(20)]
+    lines[3:6] = [b"nonsense\n"] * 3
+    with pytest.raises(LogError, match=r"3 of 20 lines .* line 4: 'nonsense'; line 5") as refused:
+        read(lines)
+    assert refused.value.exit_code == 65
+    assert "two formats in one file" in str(refused.value)
+    assert len(read(lines, skip_bad=True)) == 17
+
+
+def test_a_clock_that_was_set_back_is_refused():
+    lines = [line(t) for t in (0, 3600, 30)]
+    with pytest.raises(LogError, match="line 3: its request ended 3570s before"):
+        read(lines)
+
+
+def test_lines_of_workers_out_of_order_are_read():
+    assert len(read([line(t) for t in (0, 3, 1, 2, 4)])) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nonsense", "is no format"),
+        ("$remote_addr$status [$msec]", "nothing stands between ip and status"),
+        ("$remote_addr $status", "has no time"),
+        ("%h %t", "has no status"),
+        ("%h %{%d/%b}t %s", "is not read"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused(text, problem):
+    with pytest.raises(InvalidArgument, match=problem):
+        named(text)
+
+
+def test_a_format_of_apache_is_read_as_it_stands_in_a_configuration():
+    text = '%v:%p %h %u %{usec}t \\"%r\\" %>s %D \\"%{X-Api-Key}i\\" %{UNIQUE_ID}e'
+    one = f'a.test:80 192.0.2.1 joe {BEGIN_NS // 1000} "GET / HTTP/1.1" 429 250 "k" Z9\n'.encode()
+    [event] = read([one], "header:x-api-key+field:request_id+field:user", text=text)
+    assert event.key == b'["k", "Z9", "joe"]'
+    assert event.sent_ns == BEGIN_NS - CLOCK_LAG_NS
+    assert event.received_ns == BEGIN_NS + 252_000 - 1 + CLOCK_LAG_NS
+
+
+def test_a_log_of_no_known_format_is_refused_with_its_first_line():
+    with pytest.raises(LogError, match=r"no known format: 'hello \\\\x1b world'"):
+        read([b"hello \x1b world\n"], text=None)
+
+
+def test_without_the_native_core_it_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("RATEPROOF_CORE", "python")
+    with pytest.raises(InvalidArgument, match="reading an access log needs the native core"):
+        read([line()])
+
+
+def test_evidence_of_an_access_log_carries_its_assumption(tmp_path, capsys):
+    path, document = tmp_path / "access.log", tmp_path / "evidence.json"
+    path.write_bytes(b"".join(map(line, (0, 1, 2, 3))))
+    asked = ["check", str(path), "--policy", "3 per 1m", "--evidence", str(document)]
+    assert main(asked) == 1
+    capsys.readouterr()
+    assert main(["check", str(document)]) == 1
+    assert "assuming that no request lasted over 5s (--longest)" in capsys.readouterr().out
+
+
+SAMPLES = ROOT / "tests/histories/access-logs"
+BURST = [b"burst"] * 8 + [b"a", b"b", b"c", b"d&e"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "keys"),
+    [
+        ("nginx-combined", None, "query:client", BURST),
+        ("nginx-main", None, "header:x-forwarded-for", [b"198.51.100.7, 2001:db8::1"]),
+        (
+            "nginx-timed",
+            '$remote_addr $msec $request_time $status "$request" "$http_x_api_key" $request_id',
+            "header:x-api-key",
+            [b"k-1", b"k 2"],
+        ),
+        ("apache-common", None, "query:client", BURST),
+        (
+            "apache-combined",
+            None,
+            "header:user-agent",
+            [b"burst/1"] * 8 + [b'quoted "agent" \\ back', b"\xe4\xf6/1"],
+        ),
+        (
+            "apache-timed",
+            '%a %{usec}t %D %>s \\"%r\\" \\"%{X-Api-Key}i\\"',
+            "header:x-api-key",
+            [b"k-1", b"k 2"],
+        ),
+        ("haproxy", None, "query:client", BURST),
+        (
+            "envoy",
+            None,
+            "header:user-agent",
+            [b"burst/1"] * 8 + [b'quoted "agent" \\ back', b"\xe4\xf6/1"],
+        ),
+        ("traefik", None, "ip", [b"10.42.0.6", b"10.42.0.7"]),
+        ("alb", None, "ip+path", [b'["192.168.131.39", "/"]'] * 2),
+        ("cloudfront", None, "ip+path", [b'["192.0.2.100", "/index.html"]']),
+        ("iis", None, "query:id|ip", [b"7", b"198.51.100.21"]),
+    ],
+)
+def test_what_a_real_program_wrote_is_understood_to_the_last_line(name, text, key, keys, capsys):
+    lines = (SAMPLES / f"{name}.log").read_bytes().splitlines(keepends=True)
+    log = read(lines, key, text=text)
+    assert [event.key for event in log] == keys
+    assert "lines are not of the format" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", ["nginx", "apache"])
+def test_the_coarse_log_of_a_program_bounds_what_its_fine_log_says(program):
+    timed = {
+        "nginx": '$remote_addr $msec $request_time $status "$request" "$x" $id',
+        "apache": '%a %{usec}t %D %>s "%r" "%{X}i"',
+    }
+    wide, narrow = (
+        read((SAMPLES / f"{program}-{name}.log").read_bytes().splitlines(keepends=True), text=text)
+        for name, text in (("combined", program), ("timed", timed[program]))
+    )
+    assert len(wide) == len(narrow) == 13
+    for one, other in zip(wide, narrow, strict=True):
+        assert one.status == other.status
+        assert one.sent_ns <= other.received_ns
+        assert other.sent_ns <= one.received_ns
+        assert one.received_ns - one.sent_ns > other.received_ns - other.sent_ns
+
+
+def test_the_table_names_a_source_and_a_sample_for_each_format():
+    for format_ in FORMATS.values():
+        assert format_.source
+        assert format_.sample

@@ -133,7 +133,7 @@ def count_excluded(
     if _timeless(kind):
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
-        most_ns = kind.high_ns // (1 if kind.family.refills else _COARSE)
+        most_ns = kind.high_ns // _COARSE
         enough = proof.edges >= _MOST_EDGES or (longest_ns is not None and longest_ns <= most_ns)
         if kind.family.record is SLIDING_LOG and longest_ns:  # longer ones are families
             longest_ns = min(longest_ns, most_ns)
@@ -141,8 +141,8 @@ def count_excluded(
 
 
 def _timeless(kind: Kind) -> bool:
-    """Tell if a filled key comes back after the same time, at any phase of any clock."""
-    return kind.family.plain and not kind.family.other
+    """Tell if a filled key comes back whole after the same time, at any phase of any clock."""
+    return kind.family.plain and not kind.family.other and not kind.family.refills
 
 
 def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
@@ -189,11 +189,11 @@ def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int, int]]
     for history in keys:
         begun = history[0]
         # All of the limit at once after other requests: those do not count any more.
-        position = next((n for n, seen in enumerate(history[:2]) if seen.admitted >= limit), None)
-        if position is None:
+        full = [n for n, seen in enumerate(history[:2]) if seen.admitted >= limit]
+        if not full:
             continue
-        before = filled = history[position]
-        for after in history[position + 1 :]:
+        before = filled = history[full[-1]]
+        for after in history[full[-1] + 1 :]:
             if after.admitted:
                 if before is not filled:
                     width_ns = filled.received_ns - filled.sent_ns

@@ -151,6 +151,13 @@ def test_blocks_that_begin_with_a_keys_first_request_are_not_excluded_by_keys_fi
     assert longest_blocks(5, [*first, *later]) == 120 * MS
 
 
+def test_with_a_limit_of_1_a_key_is_filled_by_its_second_request():
+    """The first, which no longer counts, is as many as the limit, too."""
+    keys = [_filled(137 * number, 990, 1000) for number in range(4)]
+    ones = [[seen._replace(admitted=min(1, seen.admitted)) for seen in key] for key in keys]
+    assert longest_blocks(1, ones) == longest_blocks(5, keys)
+
+
 def test_blocks_that_are_excluded_fit_as_well_as_a_log_once_in_a_hundred_times():
     """Blocks of 100 ms: each key comes back at some instant of them, by its phase."""
     rng, fooled = random.Random(1), 0

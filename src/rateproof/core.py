@@ -99,5 +99,5 @@ def first_remark() -> str | None:
         mark.touch()
     return (
         f"the native core {why}, so all runs on the plain one: slower, and a limiter counts in one "
-        f"process ({INSTALL})"
+        f"process\nhint: {INSTALL}"
     )

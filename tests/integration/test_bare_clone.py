@@ -24,13 +24,13 @@ def python(clone, tmp_path_factory):
 
 
 @pytest.fixture
-def bare(clone, python):
+def bare(clone, python, tmp_path):
     """Start one of the programs in the bare environment."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if name not in {"PYTHONPATH", "VIRTUAL_ENV", "RATEPROOF_CORE"}
-    }
+    } | {"XDG_STATE_HOME": str(tmp_path / "state")}
     started = []
 
     def start(program, *arguments):
@@ -72,6 +72,7 @@ def test_the_server_limits_and_names_what_is_missing(bare, free_port, wait_for_p
     assert server.returncode == 0
     assert "granian" in errors
     assert "python core" in errors
+    assert "the native core is not built, so all runs on the plain one" in errors
 
 
 def test_the_client_runs_against_it(bare, free_port, wait_for_port):
@@ -83,6 +84,7 @@ def test_the_client_runs_against_it(bare, free_port, wait_for_port):
     output, errors = client.communicate(timeout=60)
     assert client.returncode == 0, errors
     assert json.loads(output)["requests"] > 20
+    assert "native core" not in errors, "the server has said it"
 
 
 def test_the_tester_starts_a_server_and_proves_it_consistent(bare, clone, free_port):

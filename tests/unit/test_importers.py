@@ -1,6 +1,7 @@
 """Logs of k6 and vegeta: the server's decision lies in the interval that is read."""
 
 import contextlib
+import gzip
 import json
 from pathlib import Path
 
@@ -106,10 +107,22 @@ def test_vegetas_own_encoding_is_named_with_what_to_do():
         read_log(SAMPLES / "vegeta-violated.bin")
 
 
-def test_a_compressed_log_is_named_with_what_to_do(tmp_path):
+def test_a_compressed_log_is_read_as_it_is(tmp_path):
+    path, plain = tmp_path / "log.json.gz", SAMPLES / "k6-violated.json"
+    path.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_log(path).column("sent_ns") == read_log(plain).column("sent_ns")
+
+
+def test_a_compressed_log_that_is_cut_off_is_named_with_what_to_do(tmp_path):
     path = tmp_path / "log.json"
-    path.write_bytes(b"\x1f\x8b\x08\x00")
-    with pytest.raises(LogError, match="gunzip"):
+    whole = gzip.compress((SAMPLES / "k6-violated.json").read_bytes())
+    for content in (b"\x1f\x8b\x08\x00", whole[: len(whole) // 2], whole[:40] + b"x" * 99):
+        path.write_bytes(content)
+        with pytest.raises(LogError, match="damaged or cut off") as refused:
+            read_log(path)
+        assert "zcat" in str(refused.value)
+    path.write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(LogError, match="zstd -dc"):
         read_log(path)
 
 

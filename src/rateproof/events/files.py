@@ -1,6 +1,8 @@
 """Event logs on disk: the format follows from the file's name."""
 
+import gzip
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["is_access_log", "open_lines", "open_log_writer", "read_lines", "read_log"]
 
 _MOST_LINE = 16_000_000
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _OTHERS = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
 
@@ -99,13 +102,26 @@ def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
         if str(path) == "-":
             if sys.stdin is None:
                 raise LogError("standard input is closed", "give a file, or pipe a log in")
-            yield _lines(sys.stdin.buffer, "standard input"), "standard input"
+            name = "standard input"
+            yield _lines(_plain(sys.stdin.buffer, name), name), name
         else:
+            name = printable(str(path))
             with Path(path).open("rb") as file:
-                yield _lines(file, printable(str(path))), printable(str(path))
+                yield _lines(_plain(file, name), name), name
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        problem = f"{name} is compressed, and damaged or cut off: {error}"
+        raise LogError(problem, f"zcat {name} | rateproof check - reads what is whole") from error
     except OSError as error:
         problem = f"cannot read {printable(str(path))}: {error.strerror or error}"
         raise LogError(problem) from error
+
+
+def _plain(file: Any, name: str) -> Any:
+    """The bytes of a file, not compressed; they are told by how it begins."""
+    begun = file.peek(len(_ZSTD)) if hasattr(file, "peek") else b""
+    if begun.startswith(_ZSTD):
+        raise LogError(f"{name} is compressed by zstd", f"zstd -dc {name} | rateproof check -")
+    return gzip.open(file) if begun.startswith(_GZIP) else file
 
 
 def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:

@@ -13,7 +13,6 @@ none. Requests that the tool sent and did not log can make a rejection look wron
 
 from typing import Any
 
-from rateproof.errors import LogError
 from rateproof.registry import modules_in
 
 __all__ = ["IMPORTERS", "importer_of"]
@@ -21,15 +20,11 @@ __all__ = ["IMPORTERS", "importer_of"]
 IMPORTERS: dict[str, Any] = modules_in(__name__)
 """The files of this folder by name."""
 
-_GZIP = b"\x1f\x8b"
-
 
 def importer_of(line: bytes, name: str) -> Any | None:
     """The importer for a log with this first line; None for ours, or where it cannot be told.
 
     Raises:
-        LogError: it is compressed, or in a form that only the tool itself can read.
+        LogError: it is in a form that only the tool itself can read.
     """
-    if line.startswith(_GZIP):
-        raise LogError(f"{name} is compressed", "gunzip it first")
     return next((each for each in IMPORTERS.values() if each.recognises(line, name)), None)

@@ -111,10 +111,13 @@ def test_a_log_that_is_not_there_exits_65(spawn, tmp_path, name):
     assert "No such file" in errors
 
 
-def test_a_log_of_another_kind_is_an_argument_error(spawn, tmp_path):
-    code, _, errors = end(spawn("-m", "rateproof", "check", tmp_path / "run.txt"))
-    assert code == 64
-    assert "a log is named *.parquet" in errors
+def test_a_log_of_no_known_format_is_shown_by_its_first_line(spawn, tmp_path):
+    path = tmp_path / "run.txt"
+    path.write_text("hello world\n")
+    code, output, errors = end(spawn("-m", "rateproof", "check", path))
+    assert code == 65
+    assert output == ""
+    assert "run.txt is of no known format: 'hello world'" in errors
 
 
 @pytest.mark.alone

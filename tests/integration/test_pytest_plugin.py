@@ -203,7 +203,7 @@ def test_mistakes_are_told_before_anything_is_sent(rateproof, unused_port):
     for rejected in ([], 403, "403", [99], ["403"], [[403]], [403.0]):
         with pytest.raises(InvalidArgument, match="rejected"):
             rateproof.assert_holds(url, rejected=rejected)
-    with pytest.raises(TypeError, match=r"no option 'polcy'.*it has key, claim"):
+    with pytest.raises(TypeError, match=r"no option 'polcy'.*it has key, keys, query, claim"):
         rateproof.assert_holds(url, polcy="5 per 5s")
     with pytest.raises(InvalidArgument, match="not this machine"):
         rateproof.assert_holds("http://192.0.2.1/")

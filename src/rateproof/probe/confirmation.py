@@ -41,6 +41,7 @@ FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
 _DRAWN, _POLLED = 24, 6
+_SLOW_NS = 5_000_000_000
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
 
@@ -293,7 +294,7 @@ def schedules_for(
     while missing > 0 or any(keys > 0 for keys in need.values()):
         affordable = [steps for steps in drawn if _requests(steps) <= most_requests]
         worths = [
-            (_worth(told[steps], need, missing) / (_requests(steps) + 4), steps)
+            (_worth(told[steps], need, missing) / _cost(steps, window_ns), steps)
             for steps in affordable
         ]
         worth, best = max(worths, default=(0.0, ()))
@@ -304,6 +305,12 @@ def schedules_for(
         most_requests -= _requests(best)
         missing -= _count(told[best], need)
     return chosen
+
+
+def _cost(steps: Steps, window_ns: int) -> float:
+    """The requests, and some for the time where windows are long."""
+    slow = 10 if window_ns > _SLOW_NS else 0
+    return _requests(steps) + 4 + slow * steps[-1][0] / window_ns
 
 
 def _closeness(steps: Steps, certain: int) -> tuple[int, int]:
@@ -466,8 +473,9 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
         if (back_ns := backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):
-            margin_ns = _grain(kind) // part + width_ns
-            early_ns, late_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
+            margin_ns = _grain(kind) // part
+            early_ns = back_ns[0] - margin_ns - min(width_ns, kind.interval_ns)  # one is asked
+            late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
             if late_ns < 2 * early_ns:
                 yield (shift, kind.limit), (shift + early_ns, 1), (shift + late_ns, count)
 
@@ -477,10 +485,9 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     if (back_ns := backs(kind, start_ns)) is None:
         return []
     margin_ns = _grain(kind) // 200 + width_ns
+    early_ns = back_ns[0] - _grain(kind) // 200 - min(width_ns, kind.interval_ns)
     row = ((back_ns[0] // 3, _ROW // 2), (back_ns[0] // 2, _ROW // 2))
-    chosen: list[Steps] = [
-        ((0, kind.limit), (back_ns[0] - margin_ns, 1), (back_ns[1] + margin_ns, 1))
-    ]
+    chosen: list[Steps] = [((0, kind.limit), (early_ns, 1), (back_ns[1] + margin_ns, 1))]
     if row_back_ns := backs(kind, start_ns, row):
         chosen.append(((0, kind.limit), *row, (row_back_ns[1] + margin_ns, 1)))
     return chosen
@@ -496,7 +503,9 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
     chosen: list[Steps] = []
     for shift in (0, window_of(kind) // 3) if far else (0,):
         back_ns = backs(kind, start_ns + shift)
-        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + 2 * width_ns:
+        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + width_ns + min(
+            width_ns, kind.interval_ns
+        ):
             return chosen
         low_ns, high_ns = back_ns
         step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)

@@ -60,7 +60,7 @@ _AGAIN = 2
 _SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much longer window
 _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
-_SAVING, _LONGER = 4, 3  # recoveries that a key idles at first; times as long, each time
+_SAVING, _LONGER = 2, 3  # recoveries that a key idles at first; times as long, each time
 _NEARLY = (
     1.25  # between the bounds of a window for which keys are sent that every name has to stand
 )
@@ -70,7 +70,7 @@ _THOROUGH = 3  # looks at what is left beside a candidate
 _AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 _KEPT, _IDLE = 3, 3  # windows: for predictions, and of one key between denials and the next request
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
-_CONFIRMING, _MEASURING = 10, 3  # rounds
+_CONFIRMING, _MEASURING = 10, 4  # rounds
 _REFUTED, _CLOSER, _CONFIRMED = 0.6, 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
 

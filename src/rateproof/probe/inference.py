@@ -21,9 +21,7 @@ T = TypeVar("T")
 
 _TRIES, _LEAST_TRIES = 800, 40
 """Boxes that are looked at after each round: of all families together, and of one at least."""
-_CAREFUL = (
-    5  # times as many, and so much smaller, before a name; never more of one family than that
-)
+_CAREFUL = 5  # times as many, and so much smaller, before a name
 _MOST_BOXES = 300  # of a family: what lies so close together, no more of them refute
 _FINEST = 1 / 400  # of a window
 _FINEST_NS = 500_000
@@ -176,7 +174,7 @@ class Hypotheses:
         known = {id(history) for history in self._keys}
         self._keys[:0] = [history for history in keys if id(history) not in known]
         all_tries = _TRIES * (_CAREFUL if careful else 1)
-        tries = min(_TRIES, max(_LEAST_TRIES, all_tries // max(1, len(self.boxes))))
+        tries = min(3 * _TRIES, max(_LEAST_TRIES, all_tries // max(1, len(self.boxes))))
         left: dict[LimiterFamily, list[Box]] = {}
         for family, boxes in self.boxes.items():
             # What was left explains the other keys.

@@ -28,9 +28,10 @@ TAG: Final = f"manylinux_{GLIBC.replace('.', '_')}_x86_64"
 NATIVE: Final = "rateproof/_native.abi3.so"
 
 
-def tracked() -> list[str]:
-    """The files that git tracks."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+def tracked(*others: str) -> list[str]:
+    """The files that git tracks; given `-o --exclude-standard`, those that it does not."""
+    command = ["git", "ls-files", "-z", *others]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     return list(filter(None, listed.stdout.decode().split("\0")))
 
 
@@ -166,6 +167,8 @@ def main() -> None:
         help="where cargo keeps what it has compiled",
     )
     arguments = parser.parse_args()
+    for name in tracked("-o", "--exclude-standard"):
+        print(f"wheel: without {name}, which git does not track")
     for file in build(arguments.out.resolve(), arguments.target_dir.resolve()):
         print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 

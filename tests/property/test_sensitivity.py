@@ -12,6 +12,7 @@ import pytest
 from rateproof.events import Event, EventLog
 from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, VIOLATED, combine, judge
+from tests.samples import samples
 
 MS = 1_000_000
 W = 5_000 * MS
@@ -79,6 +80,33 @@ def test_an_excess_that_could_have_been_shown_is_called_violated_and_less_is_not
     if shown.short_ns is not None:
         assert judged(requests, 5, W - shown.short_ns).outcome == VIOLATED
         assert judged(requests, 5, W - shown.short_ns + W // 2_048 + 1).outcome != VIOLATED
+
+
+@pytest.mark.parametrize("ppm", [0, 500, 20_000, 100_000])
+def test_an_excess_shows_by_the_slowest_clock_that_is_tolerated(ppm):
+    """A limiter that errs may have a slow clock, too."""
+    rng, promised = random.Random(ppm), 0
+    for _ in range(samples(120)):
+        limit, window, step = (
+            rng.choice((1, 2, 3)),
+            rng.choice((20, 50, 100)),
+            rng.choice((0, 1, 3)),
+        )
+        now, requests = 0, []
+        for _ in range(rng.randrange(4, 24)):
+            now += rng.randrange(rng.choice((2, 6, 15)))
+            requests.append((now, now + 2 * rng.randrange(4)))
+        policy = Policy.parse(f"{limit} per {window}ns")
+        told = {"claims": OVER, "tolerance_ppm": ppm, "granularity_ns": step}
+        (shown,) = judge(limited(requests, limit, window), policy, **told).sensitivity
+        if shown.excess is None:
+            continue
+        promised += 1
+        longest = -(-window * 1_000_000 // (1_000_000 - ppm)) + step
+        for lasts in {window, longest}:
+            log = limited(requests, limit + shown.excess, lasts)
+            assert judge(log, policy, **told).outcome == VIOLATED
+    assert promised
 
 
 def test_logs_differ_in_what_they_could_have_shown():

@@ -5,6 +5,8 @@ violated      none does; the evidence is a part that shows it, and all of it is 
 inconclusive  the log cannot tell, and the reasons say why
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
@@ -161,15 +163,15 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         decisive = [verdict for verdict in telling if verdict.outcome == outcome]
         if decisive:
             break
-    reasons = dict.fromkeys(reason for verdict in decisive for reason in verdict.reasons)
+    pressure = hardest(verdict.pressure for verdict in verdicts)
     causes = dict.fromkeys(cause for verdict in decisive for cause in verdict.causes)
     evidence = [piece for verdict in decisive for piece in verdict.evidence]
     return Verdict(
         outcome,
-        tuple(reasons),
+        tuple(_told_once(decisive, pressure)),
         tuple(evidence[:MOST_EVIDENCE]),
         tuple(causes),
-        hardest(verdict.pressure for verdict in verdicts),
+        pressure,
         counts,
         closest_of(call for verdict in verdicts for call in verdict.closest),
         best(verdict.sensitivity for verdict in verdicts) if outcome != VIOLATED else (),
@@ -177,6 +179,30 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         diagnosis=tuple(dict.fromkeys(name for one in decisive for name in one.diagnosis)),
         quotas=merged(verdict.quotas for verdict in verdicts),
     ).demanding_tests()
+
+
+_OF_KEYS: Final = re.compile(r"([a-z-]+: )(\d+) keys? (?:was|were) (.+)")
+
+
+def _told_once(runs: Sequence[Verdict], pressure: Sequence[Pressure]) -> list[str]:
+    """Reasons of several runs: one sentence a diagnosis, keys added up, and full is what any filled."""
+    found, others, keys = dict[str, str](), dict[str, None](), Counter[tuple[str, str]]()
+    unfilled = {one.unfilled() for run in runs for one in run.pressure}
+    for run in runs:
+        found = dict(zip(run.diagnosis, run.reasons, strict=False)) | found
+        for reason in run.reasons[len(run.diagnosis) :]:
+            if counted_keys := _OF_KEYS.fullmatch(reason):
+                claim, many, what = counted_keys.groups()
+                keys[claim, what] += int(many)
+            elif reason not in unfilled:
+                others[reason] = None
+    added = [
+        f"{claim}{many} {'key was' if many == 1 else 'keys were'} {what}"
+        for (claim, what), many in keys.items()
+    ]
+    told = any(reason in unfilled for run in runs for reason in run.reasons)
+    never = [one.unfilled() for one in pressure] if told else []
+    return [*found.values(), *added, *others, *filter(None, never)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -406,9 +406,38 @@ def test_a_quota_that_was_never_pressed_is_not_called_consistent():
     verdict = judge(log_of(*burst(5), (9, 503)), policy)
     assert (verdict.outcome, verdict.causes) == (INCONCLUSIVE, (Cause.UNTESTED,))
     filled, pressed = verdict.reasons
-    assert filled.startswith("'1000 per 1h' was never seen full: at most 5 of 1000")
+    assert filled.startswith("1000 per hour was never seen full: at most 5 of 1000")
     assert pressed == (
         "NOT TESTED: 1000 per hour (testing it takes 1001 requests of one client, "
         "which the other quotas delay by 1000 s)"
     )
     assert verdict.allowing_untested().outcome == CONSISTENT
+
+
+def test_several_runs_tell_a_reason_once():
+    """Each diagnosis with its first figures, violated keys added up."""
+    runs = [judge(log_of(*burst(20)), FIVE), judge(log_of(*burst(30)), FIVE)]
+    assert combine(runs).reasons == (
+        runs[0].reasons[0],
+        "over-admission: 2 keys were admitted too often",
+    )
+    assert combine([combine(runs), runs[0]]).reasons[1].startswith("over-admission: 3 keys were")
+
+
+def test_of_several_runs_a_quota_is_full_that_any_filled():
+    policy = Policy.parse("5 per 5s; 1000 per 1h")
+    lower, higher = judge(log_of(*burst(4)), policy), judge(log_of(*burst(5), (9, 503)), policy)
+    assert any(reason.startswith("5 per 5 s was never seen full") for reason in lower.reasons)
+    for runs in ([lower, higher], [higher, lower], [combine([lower, lower]), higher]):
+        told = [reason for reason in combine(runs).reasons if "never seen full" in reason]
+        assert told == [higher.reasons[0]]
+
+
+def test_of_keys_that_may_have_been_used_it_is_said_which_pasts_were_tried():
+    """Nothing more is promised than what was looked at."""
+    rows = [(at + i, 200 if i < 5 else 429) for at in range(0, 40_000, 5_100) for i in range(9)]
+    old, new = (judge(log_of(*rows, fresh_keys=fresh), FIVE) for fresh in (False, True))
+    assert (old.outcome, new.outcome) == (CONSISTENT, CONSISTENT)
+    assert old.sensitivity[0].excess is not None
+    assert "not with every past" in old.reasons[-1]
+    assert not new.reasons

@@ -71,7 +71,7 @@ _MORE: Final = Advice(
 _REJECTED: Final = Advice(
     "Rejected without need",
     "Clients were rejected while the policy had room for them. The usual causes: denied requests use "
-    "up the limit too (then test with --denied-count), several clients share one counter, a second "
+    "up the limit too (then test with --count-denied), several clients share one counter, a second "
     "limit that was not declared, or a window longer than promised.",
 )
 _HEADERS: Final = Advice(
@@ -101,7 +101,7 @@ _BY_DIAGNOSIS: Final = {
     Diagnosis.OTHER_KEY: Advice(
         "Another key",
         "The limiter tells clients apart by something else than the test does, such as the address. "
-        "Give --key what it reads (--key ip, --key header:NAME), or let it read what identifies a "
+        "Give --key what it reads (such as --key header:NAME), or let it read what identifies a "
         "client. Behind a proxy every client may have the proxy's address.",
     ),
     Diagnosis.OTHER_STATUS: Advice(
@@ -139,6 +139,8 @@ def _advice(totals: Totals) -> Iterator[Advice]:
         again = [each for each in totals.reproductions if each.tries.accepted]
         recipes = [each.recipe for each in again if each.kind == OVER_ADMISSION]
         shown = [_by_recipe(recipe, over) for recipe in recipes if recipe is not None]
+        if Diagnosis.NO_LIMIT in verdict.diagnosis:  # there is nothing that lets too many through
+            shown = []
         yield from shown or ([] if known else [_MORE])
         grown = [worst for worst in totals.worst if worst.growth not in ("", CONSTANT)]
         if any(worst.recipe.others for worst in grown):

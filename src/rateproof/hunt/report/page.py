@@ -6,6 +6,7 @@ Security Policy, by hash), so that not even a key could make it do anything.
 
 import base64
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -174,6 +175,20 @@ def _meaning(verdict: Verdict) -> str:
     return _MEANINGS[verdict.outcome]
 
 
+def _headline(answer: str) -> tuple[str, str]:
+    """The answer's line in two: that of a doubt goes on after its first clause in smaller letters."""
+    found = re.match("INCONCLUSIVE: (?:[^:;(]|[(][^)]*[)])*[:;]", answer)
+    end = len(answer) if found is None else found.end()
+    return answer[:end], answer[end:]
+
+
+def _apart(text: str) -> list[tuple[str, str]]:
+    """The text in pairs: what comes before an option, and the option, which browsers would break."""
+    return [
+        (plain, option) for plain, option in re.findall("(.*?)(--[a-z][a-z-]*|$)", text, re.DOTALL)
+    ]
+
+
 def _content_security(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -197,5 +212,7 @@ def _environment() -> "Environment":
         "spaced": spaced,
         "key": readable_key,
         "timeline": Timeline,
+        "apart": _apart,
+        "headline": _headline,
     }
     return environment

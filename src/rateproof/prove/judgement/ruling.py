@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Final
 
 from rateproof.events import ADMITTED, declines, listed, rejected_statuses
 from rateproof.policy import Policy, Quota
@@ -76,6 +77,8 @@ def verdict_of(
         notes += oddly_admitted(trial.log)
     outcome = INCONCLUSIVE if causes else CONSISTENT
     notes += _noted(trial) if causes else _assumed(trial)
+    if not causes and not trial.fresh and any(one.excess is not None for one in shown):
+        notes.append(_TRIED_PASTS)
     quotas: tuple[QuotaVerdict, ...] = ()
     if shown:
         quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
@@ -195,6 +198,12 @@ def _unknown_beginning(trial: Trial, shown: Sequence[Sensitivity]) -> list[str]:
     before = spaced(max(map(matters_ns, trial.policy.quotas)))
     what += "requests before the log may have used up the quota; "
     return [f"{what}if no key was used in the {before} before it began: --fresh-keys"]
+
+
+_TRIED_PASTS: Final = (
+    "that an excess would have been seen was tried with none, half and all of the quota used up "
+    "before the log, not with every past"
+)
 
 
 def _assumed(trial: Trial) -> list[str]:

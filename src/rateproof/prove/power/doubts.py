@@ -81,18 +81,8 @@ def left_out(
 ) -> list[str]:
     """Return what the verdict does not cover."""
     unjudged = [] if cut_off(log) else _unjudged_rejections(claims, policy, counts)
-    return [*_unfilled(claims, pressure), *unjudged]
-
-
-def _unfilled(claims: frozenset[str], pressure: Sequence[Pressure]) -> list[str]:
-    if OVER_ADMISSION not in claims:
-        return []
-    return [
-        f"'{p.quota}' was never seen full: at most {p.provable} of {p.allowed} admissions "
-        "certainly fell into one window"
-        for p in pressure
-        if p.provable < p.allowed
-    ]
+    unfilled = [one.unfilled() for one in pressure] if OVER_ADMISSION in claims else []
+    return [*filter(None, unfilled), *unjudged]
 
 
 def _unjudged_rejections(claims: frozenset[str], policy: Policy, counts: Counts) -> list[str]:

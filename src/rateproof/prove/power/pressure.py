@@ -81,6 +81,15 @@ class Pressure:
             f"in any {spaced(self.window_ns)}, {admitted}{margin}"
         )
 
+    def unfilled(self) -> str:
+        """A sentence that no window was seen full; nothing if one was."""
+        if self.provable >= self.allowed:
+            return ""
+        what = (
+            f"at most {self.provable} of {self.allowed} admissions certainly fell into one window"
+        )
+        return f"{plain_quota(self.quota)} was never seen full: {what}"
+
 
 def unpressed(policy: Policy) -> list[Pressure]:
     """Of which nothing was asked, one for each quota in policy order."""

@@ -102,7 +102,7 @@ def sensitivity(
     found = []
     for index, quota in enumerate(policy.quotas):
         trials = [
-            _Generous(requests, policy, index, model, since_ns)
+            _Generous(requests, policy, index, model, tolerance, since_ns)
             for requests, since_ns in zip(asked, since, strict=True)
         ]
         excess = short = None
@@ -175,29 +175,39 @@ class _Generous:
     policy: Policy
     index: int
     model: Model
+    tolerance: Tolerance
     used_until_ns: int | None  # it may have been used before; None: it was not
 
     def shows_excess(self, excess: int) -> bool:
         """Tell whether one shows that admits so many more; of a bucket, also its burst alone."""
         quota = self.policy.quotas[self.index]
         if not quota.record.has_burst:
-            return self._shows(replace(quota, limit=quota.limit + excess, burst=0))
+            return self._shows_slow(replace(quota, limit=quota.limit + excess, burst=0))
         larger = replace(quota, burst=quota.burst + excess)
         bursts = Stair.of(larger) != Stair.of(quota)  # those of a queue play no part
-        if bursts and not self._shows(larger):
+        if bursts and not self._shows_slow(larger):
             return False
-        return self._shows(replace(larger, limit=quota.limit + excess))
+        return self._shows_slow(replace(larger, limit=quota.limit + excess))
 
     def shows_short(self, parts: int) -> bool:
         """Tell whether one shows whose window is too short by so many of its 2048 parts."""
         quota = self.policy.quotas[self.index]
-        return self._shows(replace(quota, window_ns=quota.window_ns - _part(quota, parts)))
+        return self._show(
+            self._with(replace(quota, window_ns=quota.window_ns - _part(quota, parts)))
+        )
 
-    def _shows(self, kept: Quota) -> bool:
-        if self.used_until_ns is not None and self._is_held_back(kept):
+    def _shows_slow(self, kept: Quota) -> bool:
+        """Tell whether one shows, and by the slowest clock that is tolerated, too."""
+        quotas = self._with(kept)
+        slow = [replace(one, window_ns=self.tolerance.at_most_ns(one.window_ns)) for one in quotas]
+        return self._show(quotas) and (slow == quotas or self._show(slow))
+
+    def _with(self, kept: Quota) -> list[Quota]:
+        return [kept if at == self.index else own for at, own in enumerate(self.policy.quotas)]
+
+    def _show(self, quotas: Sequence[Quota]) -> bool:
+        if self.used_until_ns is not None and self._is_held_back(quotas[self.index]):
             return False
-        quotas = list(self.policy.quotas)
-        quotas[self.index] = kept
         phases = PHASES if self.model.families else PHASES[:1]
         shares = _SHARES[-1:] if self.used_until_ns is None else _SHARES
         return all(

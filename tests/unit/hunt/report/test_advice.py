@@ -8,10 +8,12 @@ import pytest
 
 from league.limiters import ROWS
 from rateproof.hunt.recipe import Recipe
-from rateproof.hunt.report.advice import advice
+from rateproof.hunt.report import advice as advice_module
+from rateproof.hunt.report.advice import Advice, advice
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.hunt.worst.search import Worst
+from rateproof.options.declared import VERBS
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.prove.diagnosis.hypotheses import Diagnosis
@@ -128,3 +130,28 @@ def test_a_burst_on_one_connection_points_to_no_window(log_of):
     """A limit of 6 was told that it counts window by window."""
     (told,) = advice(totals_of(log_of(*BREACH), recipe_of("6 at 0 s")))
     assert told.title == "Several counters, or a higher limit"
+
+
+def test_advice_names_options_that_there_are():
+    told = [*vars(advice_module).values(), *advice_module._BY_DIAGNOSIS.values()]
+    texts = " ".join(each.text for each in told if isinstance(each, Advice))
+    named = set(re.findall(r"--[a-z-]+", texts))
+    assert named
+    assert named <= {option.flag for option in VERBS["test"].options}
+
+
+def test_where_nothing_is_limited_no_other_cause_is_told(log_of):
+    verdict = judge(log_of(*(second / 10 for second in range(20))), POLICY)
+    assert verdict.diagnosis == (Diagnosis.NO_LIMIT,)
+    totals = Totals()
+    totals.judge(verdict)
+    totals.reproductions.append(
+        Reproduction(
+            "over-admission",
+            Recipe(Schedule.parse("6 at 0s")),
+            Tries(6, 6),
+            complete=True,
+            command=[],
+        )
+    )
+    assert [told.title for told in advice(totals)] == ["No limit at all"]

@@ -18,7 +18,7 @@ from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
 from rateproof.hunt.worst.search import Worst
 from rateproof.policy import Policy
-from rateproof.prove import VIOLATED, judge
+from rateproof.prove import VIOLATED, Verdict, judge
 from rateproof.simulate.behaviours.schedule import Schedule
 
 ATTACK = b"</script><img src=http://evil.example/x onerror=alert(1)>$$\\x$$"
@@ -265,3 +265,15 @@ def test_the_worst_that_was_found_is_shown_with_its_command(subject, log_of):
     assert "VIOLATED: 20 let through in 5 s, 5 promised (4" in found
     assert "20 let through in 5 s for certain, 22 possibly; 5 promised" in found
     assert f"How it grows: {growth}. Copy rateproof test x" in found
+
+
+def test_no_line_breaks_within_an_option(subject):
+    """Browsers break a line after each hyphen, and half an option cannot be read or copied."""
+    text = page(
+        judged(subject, EventLog(), Verdict("inconclusive", ("a: b (c: d); try --admitted 302",)))
+    )
+    assert (
+        '<span class="rest"> b (c: d); try <span class="option">--admitted</span> 302</span>'
+        in text
+    )
+    assert "? INCONCLUSIVE: a:" in " ".join(Reader(text).text.split())

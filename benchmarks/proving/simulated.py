@@ -16,7 +16,11 @@ __all__ = [
     "Limiter",
     "SimulatedSender",
     "forgetting_log",
+    "from_first",
+    "greater_counter",
+    "grouped_log",
     "lengthened",
+    "rounded_up",
     "several_counters",
     "together",
 ]
@@ -161,16 +165,18 @@ def fixed_window(
 
 
 def sliding_counter(
-    limit: int, window_ns: int, phase_ns: int = 0, *, floor: bool = False
+    limit: int, window_ns: int, phase_ns: int = 0, *, halves: int | None = None
 ) -> Limiter:
+    """Rounded down once so many halves were added; not rounded where that is None."""
+
     def fresh() -> Admits:
         counts: dict[int, int] = {}
 
         def admits(now_ns: int) -> bool:
             index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
             earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
-            if floor:
-                earlier = earlier // window_ns * window_ns
+            if halves is not None:
+                earlier = (earlier + halves * window_ns // 2) // window_ns * window_ns
             admitted = earlier + (counts.get(index, 0) + 1) * window_ns <= limit * window_ns
             counts[index] = counts.get(index, 0) + admitted
             return admitted
@@ -248,6 +254,86 @@ def blocks(limit: int, window_ns: int, phase_ns: int = 0, *, number: int) -> Lim
     return fresh
 
 
+def grouped_log(
+    limit: int, window_ns: int, _phase_ns: int = 0, *, apart_ns: int, newest: bool
+) -> Limiter:
+    """A log that counts what is close together as one group, gone with its first or its newest."""
+
+    def fresh() -> Admits:
+        groups: deque[tuple[int, int, int]] = deque()
+
+        def admits(now_ns: int) -> bool:
+            while groups and groups[0][newest] + window_ns <= now_ns:
+                groups.popleft()
+            if sum(count for *_, count in groups) >= limit:
+                return False
+            first_ns, count = now_ns, 0
+            if groups and now_ns - groups[-1][0] < apart_ns:
+                first_ns, _, count = groups.pop()
+            groups.append((first_ns, now_ns, count + 1))
+            return True
+
+        return admits
+
+    return fresh
+
+
+def rounded_up(limit: int, window_ns: int, phase_ns: int = 0, *, tick_ns: int) -> Limiter:
+    """N from the first request on, until the first tick of a clock after a window."""
+
+    def fresh() -> Admits:
+        until_ns, count = -1, 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal until_ns, count
+            if now_ns >= until_ns:
+                until_ns = phase_ns - (phase_ns - now_ns - window_ns) // tick_ns * tick_ns
+                count = 0
+            admitted = count < limit
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def greater_counter(limit: int, window_ns: int, phase_ns: int = 0) -> Limiter:
+    """The greater of a window's count and of that before by the part that overlaps."""
+
+    def fresh() -> Admits:
+        counts: dict[int, int] = {}
+
+        def admits(now_ns: int) -> bool:
+            index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
+            earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
+            here = counts.get(index, 0)
+            admitted = max(earlier, here * window_ns) + window_ns <= limit * window_ns
+            counts[index] = here + admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def from_first(limiter: Limiter) -> Limiter:
+    """A limiter whose clock begins with the first request of a key."""
+
+    def fresh() -> Admits:
+        since_ns: int | None = None
+        admits_of_base = limiter()
+
+        def admits(now_ns: int) -> bool:
+            nonlocal since_ns
+            since_ns = now_ns if since_ns is None else since_ns
+            return admits_of_base(now_ns - since_ns)
+
+        return admits
+
+    return fresh
+
+
 def together(*limiters: Limiter) -> Limiter:
     """Several limits, each of which must have room; a later one sees what the earlier admit."""
 
@@ -275,7 +361,10 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     "token-bucket": token_bucket,
     "fixed-window": fixed_window,
     "sliding-counter": sliding_counter,
-    "sliding-counter, its weight rounded down": lambda *of: sliding_counter(*of, floor=True),
+    "sliding-counter, its weight rounded down": lambda *of: sliding_counter(*of, halves=0),
+    "sliding-counter, its weight rounded to the nearest": (
+        lambda *of: sliding_counter(*of, halves=1)
+    ),
     "sliding-log that counts denied requests": lambda *of: sliding_log(*of, counts_denied=True),
     "window that each request pushes on": lambda *of: first_hit(*of, pushed_by=(True, False)),
     "window that each admission pushes on": lambda *of: first_hit(*of, pushed_by=(True,)),
@@ -296,7 +385,6 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     ),
     "blocks of 1/2": lambda *of: blocks(*of, number=2),
     "blocks of 1/3": lambda *of: blocks(*of, number=3),
-    "blocks of 1/5": lambda *of: blocks(*of, number=5),
 }
 """Each family of the probe, from a limit, a window and a phase, all in ns."""
 

@@ -17,8 +17,12 @@ from proving.simulated import (
     first_hit,
     fixed_window,
     forgetting_log,
+    from_first,
+    greater_counter,
+    grouped_log,
     leaky,
     lengthened,
+    rounded_up,
     several_counters,
     sliding_log,
     together,
@@ -41,6 +45,7 @@ _CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
 
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
+    "blocks of 1/5": lambda *of: blocks(*of, number=5),
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
     "fixed windows with a phase a key": lambda *of: fixed_window(*of, per_key=True),
     "a bucket and a window": lambda limit, window_ns, _: together(
@@ -68,6 +73,15 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
         limit, window_ns, window_ns // 200
     ),
     "a chain of windows that ends when idle": lambda *of: first_hit(*of, chained=True, ends=True),
+    "blocks of 1/10 from a key's first request": lambda *of: from_first(blocks(*of, number=10)),
+    "a log of groups that are gone with their first": lambda *of: grouped_log(
+        *of, apart_ns=of[1] // 8, newest=False
+    ),
+    "a log of groups that are gone with their newest": lambda *of: grouped_log(
+        *of, apart_ns=of[1] // 8, newest=True
+    ),
+    "a window that ends at the tick of a clock": lambda *of: rounded_up(*of, tick_ns=of[1] // 8),
+    "the greater of two counts": greater_counter,
 }
 """Limiters that are in no list, and those that are no policy."""
 

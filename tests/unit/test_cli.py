@@ -1,5 +1,6 @@
 """The command line: bad arguments are named, and a bug never looks like a verdict."""
 
+import socket
 import subprocess
 import sys
 
@@ -346,3 +347,20 @@ def test_a_test_that_no_iteration_could_be_run_with_leaves_everything_as_it_was(
     assert (code, captured.out) == (64, "")
     assert captured.err.startswith("rateproof: error: ")
     assert summary.read_text() == "what was found yesterday"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[test]\nurl = "{url}"\n', '[[test.endpoints]]\nname = "one"\nurl = "{url}"\n'],
+)
+def test_a_url_in_a_file_is_never_replaced_by_a_server_of_our_own(
+    text, tmp_path, monkeypatch, capsys
+):
+    """What a file names is to be there: else a test of nothing would pass."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        url = f"http://127.0.0.1:{other.getsockname()[1]}/"
+    (tmp_path / "rateproof.toml").write_text(text.format(url=url))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["test", "--iterations", "1", "--junit", "found.xml"]) == 69
+    assert f"nothing listens at {url}" in capsys.readouterr().err
+    assert "<error" in (tmp_path / "found.xml").read_text()

@@ -6,9 +6,9 @@ explain. Where no schedule is found on which it would have to answer otherwise t
 candidate, within the intervals, it looks the same, and the name says so.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, pairwise, takewhile
 from math import ceil, prod
 from random import Random
 
@@ -30,7 +30,7 @@ __all__ = [
 
 PREDICTIONS = 12
 EXCLUDING = 3
-EDGES, EDGES_OF_LOG = 2, 4
+EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 _FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
@@ -44,6 +44,7 @@ _DRAWN, _POLLED = 24, 6
 _SLOW_NS = 5_000_000_000
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
+_SOON = 4  # less than this part of a window leaves no time for denials
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Confirmation:
         edges: how often it was foretold closely when a key comes back.
         closely: keys were asked just before and after they come back, denied in between or not.
         measured: rounds in which it was asked when a key comes back.
-        blocks_ns: blocks of a clock, so long or shorter, would look the same as a log.
+        blocks_ns: blocks, so long or shorter, would look the same; None: nothing is known of them.
         coarse: they are so long that it is worth while to look closer.
     """
 
@@ -73,7 +74,7 @@ class Confirmation:
     edges: int = 0
     closely: bool = False
     measured: int = 0
-    blocks_ns: int = 0
+    blocks_ns: int | None = 0
     coarse: bool = False
 
     @property
@@ -103,7 +104,7 @@ class Confirmation:
         # Blocks of another number come back near the same edges, now and then.
         if self.coarse or family.number > 1:
             needed = EDGES_OF_LOG
-        return max(0, needed - self.edges)
+        return max(self.blocks_ns is None, needed - self.edges)
 
 
 def alone(proof: Confirmation, left: Hypotheses) -> bool:
@@ -130,29 +131,50 @@ def count_excluded(
         proof.excluded[family] = min(
             sum(not explains(family, box, (history,)) for history in keys) for box in boxes
         )
-    if kind.family.record is SLIDING_LOG and kind.family.plain:
+    if _timeless(kind):
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
-        proof.blocks_ns = min(longest_ns or kind.high_ns, kind.high_ns // _COARSE)
+        most_ns = kind.high_ns // _COARSE
+        enough = proof.edges >= _MOST_EDGES or (longest_ns is not None and longest_ns <= most_ns)
+        if kind.family.record is SLIDING_LOG and longest_ns:  # longer ones are families
+            longest_ns = min(longest_ns, most_ns)
+        proof.blocks_ns = longest_ns if enough else None
+
+
+def _timeless(kind: Kind) -> bool:
+    """Tell if a filled key comes back whole after the same time, at any phase of any clock."""
+    return kind.family.plain and not kind.family.other and not kind.family.refills
 
 
 def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
-    """The longest blocks of a clock that may have looked like a log; None if nothing is known of them.
+    """The longest blocks that may have looked like none; None if nothing is known of them.
 
-    A filled key comes back between a denial and an admission. A log does so after the same
-    time whenever it was filled. With blocks of B the time is anywhere within B, by the phase
-    at which it was filled: it falls between two instants g apart with a chance of g/B at
-    most. The closest two say where to look, and that all others fit them has a chance of at
-    most the product of theirs. Two keys filled at the same phase count as one.
+    A filled key comes back between a denial and an admission. Without blocks it does so after
+    the same time whenever it was filled. With blocks of B the time is anywhere within B, by
+    the phase at which it was filled: it falls between two instants g apart with a chance of
+    g/B at most. The closest two say where to look, and that all others fit them has a chance
+    of at most the product of theirs. Two keys filled at the same phase count as one. The
+    blocks may be a clock's, or begin with a key's first request: of both the longer ones.
     """
+    gaps = [*_gaps(limit, keys)]
+    longest = [
+        _bound((filled_ns - begun_ns * of_key, gap_ns) for filled_ns, begun_ns, gap_ns in gaps)
+        for of_key in (False, True)
+    ]
+    known = [longest_ns for longest_ns in longest if longest_ns is not None]
+    return max(known) if len(known) == len(longest) else None
+
+
+def _bound(gaps: Iterable[tuple[int, int]]) -> int | None:
+    """The longest blocks whose chance to fit all gaps, each with its phase, is not too small."""
     gaps_ns: list[int] = []
     last_ns: int | None = None
-    for sent_ns, gap_ns in sorted(_gaps(limit, keys)):
-        if last_ns is not None and sent_ns - last_ns < gap_ns:
+    for phase_ns, gap_ns in sorted(gaps):
+        if last_ns is not None and phase_ns - last_ns < gap_ns:
             gaps_ns[-1] = min(gaps_ns[-1], gap_ns)
         else:
             gaps_ns.append(gap_ns)
-            last_ns = sent_ns
+            last_ns = phase_ns
     _, *others = sorted(gaps_ns) or [0]
     return min(
         (
@@ -163,17 +185,21 @@ def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
     )
 
 
-def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int]]:
-    """Of each filled key: when, and how far apart at most its last denial and next admission are, in ns."""
-    for filled, *history in keys:
-        if filled.admitted < limit:
+def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int, int]]:
+    """Of each filled key: when, when it began, and how far apart at most its last denial and next admission are."""
+    for history in keys:
+        begun = history[0]
+        # All of the limit at once after other requests: those do not count any more.
+        full = [n for n, seen in enumerate(history[:2]) if seen.admitted >= limit]
+        if not full:
             continue
-        before = filled
-        for after in history:
+        before = filled = history[full[-1]]
+        for after in history[full[-1] + 1 :]:
             if after.admitted:
                 if before is not filled:
                     width_ns = filled.received_ns - filled.sent_ns
-                    yield filled.sent_ns, after.received_ns - before.sent_ns + width_ns
+                    gap_ns = after.received_ns - before.sent_ns + width_ns
+                    yield filled.sent_ns, begun.sent_ns, gap_ns
                 break
             before = after
 
@@ -281,9 +307,10 @@ def schedules_for(
         edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
         filled = set[int]()  # at as many phases
         for steps in edges:
-            new = steps[0][0] not in filled and len(filled) < edges_wanted
+            at_ns = steps[-3][0]
+            new = at_ns not in filled and len(filled) < edges_wanted
             if new and _requests(steps) <= most_requests:
-                filled.add(steps[0][0])
+                filled.add(at_ns)
                 chosen.append(steps)
                 drawn.remove(steps)
                 most_requests -= _requests(steps)
@@ -347,10 +374,12 @@ def _told(
     told: dict[Steps, _Told] = {}
     for steps in schedules:
         ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
+        sure = _sure(ours, steps, start_ns, width_ns)
         apart = {
             (family, box)
             for family, box in against
-            if disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
+            if not explains(family, box, (sure,))
+            or disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
         }
         asked = accumulate(count for _, count in steps)
         certain = sum(
@@ -359,6 +388,15 @@ def _told(
         )
         told[steps] = certain, apart
     return told
+
+
+def _sure(ours: Outcomes, steps: Steps, start_ns: int, width_ns: int) -> History:
+    """What will be seen, as far as the candidate allows one number of each volley only."""
+    foretold = zip(takewhile(lambda numbers: len(numbers) == 1, ours), steps, strict=False)
+    return [
+        Seen(start_ns + at_ns, start_ns + at_ns + width_ns, admitted, count - admitted)
+        for (admitted,), (at_ns, count) in foretold
+    ]
 
 
 def _worth(told: _Told, need: Mapping[_Rival, int], missing: int) -> int:
@@ -421,8 +459,11 @@ def _busy(limit: int, window_ns: int) -> Steps:
 
 
 def _late(limit: int, window_ns: int) -> Steps:
-    """One alone, all others when it no longer counts, and more before those are back: what the first began may go on."""
-    return (0, 1), (29 * window_ns // 20, limit), (9 * window_ns // 4, min(2, limit))
+    """One alone, and all in two parts when it no longer counts: what the first began may go on, or the parts be one."""
+    part, at_ns = (limit + 1) // 2, 29 * window_ns // 20
+    parts = ((at_ns, part), (at_ns + window_ns // 10, limit - part))
+    asked = ((9 * window_ns // 4, min(2, limit)), (99 * window_ns // 40, part + 1))
+    return (0, 1), *(step for step in parts if step[1]), *asked
 
 
 def _idle(limit: int, window_ns: int) -> Steps:
@@ -470,6 +511,10 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
     window_ns = window_of(kind)
     for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
         shift = random.randrange(window_ns // 2)
+        early: Steps = ()
+        if _timeless(kind):  # blocks that begin with the first request are at any phase, too
+            early = ((0, 1),)
+            shift = 26 * window_ns // 25 + width_ns + random.randrange(2 * window_ns // 5)
         if (back_ns := backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):
@@ -477,20 +522,29 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
             early_ns = back_ns[0] - margin_ns - min(width_ns, kind.interval_ns)  # one is asked
             late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
             if late_ns < 2 * early_ns:
-                yield (shift, kind.limit), (shift + early_ns, 1), (shift + late_ns, count)
+                asked = (shift + early_ns, 1), (shift + late_ns, count)
+                yield *early, (shift, kind.limit), *asked
 
 
 def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
-    """Just before and after the key comes back: with many denials before that, and with one; none where it may not be in time."""
-    if (back_ns := backs(kind, start_ns)) is None:
+    """Just before and after the key comes back: with many denials, with one, and never full; none where it may not be in time."""
+    shift = 0
+    back_ns = backs(kind, start_ns)
+    if back_ns and back_ns[0] < window_of(kind) // _SOON:  # a clock's next edge is later
+        shift = window_of(kind) // (_SOON - 1)
+        back_ns = backs(kind, start_ns + shift)
+    if back_ns is None:
         return []
     margin_ns = _grain(kind) // 200 + width_ns
     early_ns = back_ns[0] - _grain(kind) // 200 - min(width_ns, kind.interval_ns)
     row = ((back_ns[0] // 3, _ROW // 2), (back_ns[0] // 2, _ROW // 2))
     chosen: list[Steps] = [((0, kind.limit), (early_ns, 1), (back_ns[1] + margin_ns, 1))]
-    if row_back_ns := backs(kind, start_ns, row):
+    if row_back_ns := backs(kind, start_ns + shift, row):
         chosen.append(((0, kind.limit), *row, (row_back_ns[1] + margin_ns, 1)))
-    return chosen
+    if kind.family.other == "phase":  # it begins anew where it is not full, too
+        before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
+        chosen.append(((before_ns, (kind.limit + 1) // 2), (after_ns, kind.limit)))
+    return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
 
 
 def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:

@@ -8,6 +8,7 @@ from typing import Any
 from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy import Quota
+from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.confirmation import BUSY, EXCLUDING
 from rateproof.probe.course import Budget, Course, Round, wanted
 from rateproof.probe.hello import Hello
@@ -81,7 +82,7 @@ class Finding:
     @property
     def blocks_ns(self) -> int:
         """Blocks of a clock, so long or shorter, would have answered as the log that is named; 0 for no log."""
-        return self.course.proof.blocks_ns if self.named and self.course.proof else 0
+        return (self.named and self.course.proof and self.course.proof.blocks_ns) or 0
 
     @property
     def reach(self) -> tuple[int, int, int]:
@@ -400,7 +401,9 @@ def _alike(finding: Finding) -> Iterator[str]:
     ]:
         yield f"finer or longer parts, as of {', '.join(others)}"
     if longest_ns := finding.blocks_ns:
-        yield f"blocks of {_rounded_up(longest_ns)} or less, and of a window that is longer by up to as much"
+        blocks = "blocks" if finding.kinds[0].family.record is SLIDING_LOG else "ticks of a clock"
+        longest = _rounded_up(longest_ns)
+        yield f"{blocks} of {longest} or less, and of a window that is longer by up to as much"
     for kind in finding.kinds[:1]:
         if kind.family.alike and not finding.delaying:
             yield kind.family.alike

@@ -114,9 +114,9 @@ def test_among_the_keys_are_20_denials_in_a_row_three_fillings_and_one_request_a
 
 
 def _filled(at_ms, denied_ms, back_ms, width_ms=1):
-    """A key filled by 5, and a denial and an admission after it."""
+    """A key filled by 5 long after its first request, at one instant of all keys, and a denial and an admission after it."""
     at_ns = BEGIN_NS + at_ms * MS
-    instants = ((0, 5, 0), (denied_ms, 0, 1), (back_ms, 1, 0))
+    instants = ((-3000 - at_ms, 1, 0), (0, 5, 0), (denied_ms, 0, 1), (back_ms, 1, 0))
     return [
         Seen(at_ns + ms * MS, at_ns + (ms + width_ms) * MS, admitted, denied)
         for ms, admitted, denied in instants
@@ -134,13 +134,28 @@ def test_keys_that_come_back_after_the_same_time_at_several_phases_exclude_long_
     "key",
     [
         _filled(1, 990, 1000),  # the phase of the first
-        [*_filled(137, 990, 1000)[:1], *_filled(137, 990, 1000)[2:]],  # never denied
-        [_filled(137, 990, 1000)[0]._replace(admitted=4), *_filled(137, 990, 1000)[1:]],
+        [*_filled(137, 990, 1000)[:2], *_filled(137, 990, 1000)[3:]],  # never denied
+        [*_filled(137, 990, 1000)[:1], *_filled(137, 990, 1000)[2:]],  # never full
     ],
 )
 def test_a_key_that_says_nothing_of_blocks_is_left_out(key):
     same = [_filled(137 * number, 990, 1000) for number in (0, 3)]
     assert longest_blocks(5, [*same, key]) == longest_blocks(5, same)
+
+
+def test_blocks_that_begin_with_a_keys_first_request_are_not_excluded_by_keys_filled_by_it():
+    """Each of those comes back at the end of a block."""
+    first = [_filled(137 * number, 990, 1000)[1:] for number in range(4)]
+    assert longest_blocks(5, first) is None
+    later = [_filled(137 * number, 990, 1000) for number in range(1, 3)]
+    assert longest_blocks(5, [*first, *later]) == 120 * MS
+
+
+def test_with_a_limit_of_1_a_key_is_filled_by_its_second_request():
+    """The first, which no longer counts, is as many as the limit, too."""
+    keys = [_filled(137 * number, 990, 1000) for number in range(4)]
+    ones = [[seen._replace(admitted=min(1, seen.admitted)) for seen in key] for key in keys]
+    assert longest_blocks(1, ones) == longest_blocks(5, keys)
 
 
 def test_blocks_that_are_excluded_fit_as_well_as_a_log_once_in_a_hundred_times():
@@ -158,15 +173,14 @@ def test_blocks_that_are_excluded_fit_as_well_as_a_log_once_in_a_hundred_times()
     assert 0 < fooled <= 0.015 * 4000
 
 
-def test_no_log_is_named_before_blocks_were_looked_for():
+@pytest.mark.parametrize("family", [LOG, FIRST_HIT])
+def test_no_name_is_said_before_blocks_were_looked_for(family):
     left = Hypotheses(Recovery(5, 0, 0, 1, 2), 2, ())
-    proof = Confirmation((LOG, 5), PREDICTIONS, stood=True, closely=True)
-    count_excluded(proof, left, KIND, [])
+    proof = Confirmation((family, 5), PREDICTIONS, stood=True, closely=True, edges=EDGES_OF_LOG)
+    kind = KIND._replace(family=family)
+    count_excluded(proof, left, kind, [])
     assert not proof.done
-    proof.edges = EDGES_OF_LOG
-    assert proof.done
-    assert proof.blocks_ns == S // 4
     proof.edges = 0
-    count_excluded(proof, left, KIND, [_filled(137 * number, 990, 1000) for number in range(4)])
+    count_excluded(proof, left, kind, [_filled(137 * number, 990, 1000) for number in range(4)])
     assert proof.done
     assert proof.blocks_ns == pytest.approx(55.7 * MS, rel=0.01)

@@ -58,17 +58,25 @@ def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
 
 
 @pytest.mark.slow
-def test_blocks_too_fine_to_be_told_from_a_log_are_said_to_be_possible(simulated):
+def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated):
     """Blocks of 20 ms: a key comes back after 180 to 200 ms."""
-    named = 0
     for seed in (4, 8):
         limiter = simulated.blocks(1, S // 5, 7777777 * seed, number=10)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
         if kind := named_kind(course):
             assert kind.low_ns <= S // 5 <= kind.high_ns + course.proof.blocks_ns
             assert course.proof.blocks_ns >= 20 * MS
-            named += 1
-    assert named
+
+
+@pytest.mark.slow
+def test_ticks_at_which_a_window_ends_are_part_of_its_name_or_forbid_it(simulated):
+    """Ticks of 125 ms: a key comes back after 1 s to 1.125 s."""
+    for seed in range(3):
+        limiter = unknown.UNKNOWN["a window that ends at the tick of a clock"](5, S, 77 * seed * MS)
+        course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
+        if kind := named_kind(course):
+            assert kind.family.name == "first-hit-window"
+            assert course.proof.blocks_ns >= 125 * MS
 
 
 @pytest.mark.slow
@@ -92,6 +100,10 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
             "a log that forgets all unless it was full",
             "a chain of windows that ends when idle",
             "a window that each denial makes a little longer",
+            "blocks of 1/10 from a key's first request",
+            "a log of groups that are gone with their first",
+            "a log of groups that are gone with their newest",
+            "the greater of two counts",
         ]
     ),
 )

@@ -1,11 +1,19 @@
-"""A sliding counter that rounds the weighted count of the window before down."""
+"""A sliding counter that rounds the weighted count of the window before."""
 
 from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.probe.families.sliding_counter import EMPTY, counter
 from rateproof.probe.family import LimiterFamily
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILIES"]
 
-FAMILY = LimiterFamily(
-    SLIDING_COUNTER, 5, EMPTY, counter(floor=True), apart="its weight rounded down", other="phase"
+FAMILIES = tuple(
+    LimiterFamily(
+        SLIDING_COUNTER,
+        rank,
+        EMPTY,
+        counter(added=added),
+        apart=f"its weight {apart}",
+        other="phase",
+    )
+    for rank, added, apart in ((5, 0.0, "rounded down"), (18, 0.5, "rounded to the nearest"))
 )

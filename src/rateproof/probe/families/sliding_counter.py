@@ -10,8 +10,11 @@ EMPTY = (NEVER, NEVER, 0, 0, 0, 0)
 """No admission, no window, nothing before, nothing counted."""
 
 
-def counter(*, floor: bool) -> Advance:
+def counter(*, added: float | None) -> Advance:
     """The count of a clock's window, and that of the one before weighted by what overlaps.
+
+    Args:
+        added: what is added to that before it is rounded down; None: it is not rounded.
 
     The state: the last instant of an admission, a window (None: which is not known), bounds
     of the count before it and of its own.
@@ -31,7 +34,7 @@ def counter(*, floor: bool) -> Advance:
         for index in (first, last) if first != last else (first,):
             if index >= latest:
                 moved = _moved(counts, index - latest)
-                if _fits(moved, index, seen, box, floor=floor):
+                if _fits(moved, index, seen, box, added):
                     before, before_most, least, most = moved
                     counted = least + seen.admitted, most + seen.admitted
                     after.append((last_ns, index, before, before_most, *counted))
@@ -43,15 +46,15 @@ def counter(*, floor: bool) -> Advance:
 
 
 def _fits(
-    counts: tuple[int, int, int, int], index: int, seen: Seen, box: Box, *, floor: bool
+    counts: tuple[int, int, int, int], index: int, seen: Seen, box: Box, added: float | None
 ) -> bool:
     """Tell if all of a volley may have gone so in one window."""
     before, before_most, least, most = counts
     _, _, admitted, denied = seen
     used = before * _least_weight(index, seen.received_ns, box) if admitted and before else 0.0
     full = before_most * _most_weight(index, seen.sent_ns, box) if denied and before_most else 0.0
-    if floor:
-        used, full = int(used + 1e-9), int(full + 1e-9)
+    if added is not None:
+        used, full = int(used + added - 1e-9), int(full + added + 1e-9)
     if admitted and used + least + admitted > box.limit + 1e-9:
         return False
     return not denied or full + most + admitted + 1 > box.limit
@@ -91,4 +94,4 @@ def _most_weight(index: int, sent_ns: int, box: Box) -> float:
     return min(max(weight, 0.0), 1.0)
 
 
-FAMILY = LimiterFamily(SLIDING_COUNTER, 4, EMPTY, counter(floor=False), other="phase")
+FAMILY = LimiterFamily(SLIDING_COUNTER, 4, EMPTY, counter(added=None), other="phase")

@@ -76,8 +76,8 @@ class Leaf:
 
     `written` gives the value that a text stands for, `parse` what becomes of it, and `shown` the
     text again; `schema` leaves out what only `parse` can judge. Inside the program its name ends
-    in `unit`, and `inside` accepts its values, if they are not those of TOML. In a settings file
-    a text that begins with `located` names a file, behind that and from the settings' folder on.
+    in `unit`, and `inside` accepts its values, if they are not those of TOML. In a file of TOML a
+    text that begins with `located` names a file, behind that and from the folder of the first on.
     """
 
     types: tuple[type, ...]

@@ -199,6 +199,20 @@ def test_certificates_are_looked_for_beside_the_file(files: Files, tmp_path: Pat
 # ------------------------------------------------------------- what flags change
 
 
+def test_keys_and_secrets_are_looked_for_beside_the_file(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("one\n")
+    (tmp_path / "token").write_text("Bearer abc\n")
+    text = f"body = '@token'\nkeys = 'keys.txt'\nheaders = {{ Authorization = '@token', X = '@@a' }}\n{ONE}"
+    told = files.scenario(text)
+    assert told.tokens is not None
+    assert told.headers == (("Authorization", "Bearer abc"), ("X", "@a"))
+    assert told.body == b"@token"  # the body itself, as in Python
+    asked = files.scenario(f"query = {{ token = '@{tmp_path / 'token'}' }}\n{ONE}")
+    assert asked.target.secret_path.endswith("token=Bearer+abc")
+    (error,) = files.errors(f"keys = ''\n{ONE}")
+    assert "cannot read ''" in error
+
+
 def test_flags_win_over_the_file(files: Files) -> None:
     read = files.load('url = "http://a/"\nseed = 1\nheaders = { A = "1", B = "2" }\n' + ONE)
     made = read.scenario(

@@ -18,6 +18,7 @@ from rateproof.prove.terms import (
     CONSISTENT,
     INCONCLUSIVE,
     OVER_ADMISSION,
+    TRIED_PASTS,
     UNTESTED,
     VIOLATED,
     WRONG_REJECTION,
@@ -51,14 +52,14 @@ def answer(verdict: Verdict) -> tuple[str, ...]:
     if not held:
         return (f"CONSISTENT: nothing that was claimed is contradicted by {requests}",)
     only = f" ({' and '.join(plain_quota(one.quota) for one in held)} only)" if untested else ""
-    line = f"CONSISTENT{only}: {_held(held, verdict.counts.unknown)} in {requests}{_power(held)}"
+    line = f"CONSISTENT{only}: {_held(held, verdict.counts.unknown)} in {requests}{_power(held, verdict)}"
     return (line, *(one.sentence() for one in verdict.quotas if one.outcome == UNTESTED))
 
 
 def of_quota(verdict: Verdict, one: QuotaVerdict) -> str:
     """Return the line of one quota of a verdict."""
     if one.outcome == CONSISTENT:
-        return f"CONSISTENT: {_held([one], verdict.counts.unknown)}{_power([one])}"
+        return f"CONSISTENT: {_held([one], verdict.counts.unknown)}{_power([one], verdict)}"
     if one.outcome == VIOLATED and one.most > one.allowed:
         return f"VIOLATED: {too_many(one.most, one.allowed, one.window_ns)}"
     if one.outcome == UNTESTED:
@@ -104,9 +105,10 @@ def _held(held: Sequence[QuotaVerdict], unknown: int) -> str:
     return f"{'never' if known else 'no client certainly got'} more than {most}"
 
 
-def _power(held: Sequence[QuotaVerdict]) -> str:
+def _power(held: Sequence[QuotaVerdict], verdict: Verdict) -> str:
     seen = [_excess(one) for one in held if one.excess is not None]
-    return f"; {' and '.join(seen)} would have been seen" if seen else ""
+    after = ", after the pasts that were tried" if TRIED_PASTS in verdict.reasons else ""
+    return f"; {' and '.join(seen)} would have been seen{after}" if seen else ""
 
 
 def _excess(one: QuotaVerdict) -> str:

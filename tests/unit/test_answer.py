@@ -17,8 +17,8 @@ BURST = [(n * 100, 200) for n in range(20)]
 SLOW = [(n * 2_000, 200) for n in range(9)]
 
 
-def log_of(rows, *, took_ms=1):
-    log = EventLog({"fresh_keys": True, "valid": True})
+def log_of(rows, *, took_ms=1, fresh=True):
+    log = EventLog({"fresh_keys": fresh, "valid": True})
     for number, (at_ms, status) in enumerate(rows, 1):
         log.append(
             Event(
@@ -77,6 +77,12 @@ def told(rows, policy="5 per 5s", **how):
 )
 def test_each_outcome_has_its_line(rows, policy, line):
     assert answer(told(rows, policy)) == (line,)
+
+
+def test_of_keys_that_may_have_been_used_before_it_promises_only_what_was_tried():
+    later = [(at_ms + 10_000, status) for at_ms, status in KEPT]
+    (line,) = answer(told(KEPT + later, fresh=False))
+    assert line.endswith("; a 6th would have been seen, after the pasts that were tried")
 
 
 def test_where_untested_quotas_are_allowed_both_lines_are_said():

@@ -52,10 +52,11 @@ _DURATION = rf"^\s*[0-9]{{1,20}}(\.[0-9]{{1,20}})?\s*({_UNITS})[Ss]?\s*$"
 _NONZERO = r"(?=.*[1-9])"
 
 
-def mismatch(value: Any, expected: str) -> InvalidArgument:
-    """The error of a value of another type than is expected."""
+def mismatch(value: Any, expected: str, *, secret: bool = False) -> InvalidArgument:
+    """The error of a value of another type than is expected; a secret is not shown."""
+    shown = "its value" if secret else f"{value!r:.{_LONGEST}}"
     return InvalidArgument(
-        f"{value!r:.{_LONGEST}} is {_TYPES.get(type(value), 'a date or time')}, not {expected}"
+        f"{shown} is {_TYPES.get(type(value), 'a date or time')}, not {expected}"
     )
 
 
@@ -75,8 +76,8 @@ class Leaf:
 
     `written` gives the value that a text stands for, `parse` what becomes of it, and `shown` the
     text again; `schema` leaves out what only `parse` can judge. Inside the program its name ends
-    in `unit`, and `inside` accepts its values, if they are not those of TOML. In a settings file
-    a text that begins with `located` names a file, behind that and from the settings' folder on.
+    in `unit`, and `inside` accepts its values, if they are not those of TOML. In a file of TOML a
+    text that begins with `located` names a file, behind that and from the folder of the first on.
     """
 
     types: tuple[type, ...]

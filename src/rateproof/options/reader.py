@@ -119,7 +119,7 @@ class Reader:
             if isinstance(kind, Series):
                 return self._series(kind, value, place)
             if not isinstance(value, dict):
-                raise mismatch(value, "a table")
+                raise mismatch(value, "a table", secret=isinstance(kind, Pairs))
             if isinstance(kind, Pairs):
                 return self._pairs(kind, value, place)
             before = len(self._errors)
@@ -133,7 +133,8 @@ class Reader:
 
     def _leaf(self, kind: Leaf, value: Any) -> Any:
         if not self._plain:
-            return kind.read(value)
+            is_name = kind.located == "" and isinstance(value, str)
+            return kind.read(self._placed(value, "") if is_name else value)
         text = _as_text(kind, value)
         if kind.types == (bool,):
             return _SWITCH.read_text(text)
@@ -141,7 +142,8 @@ class Reader:
 
     def _placed(self, text: str, before: str | None) -> str:
         """A text with the name of a file in it, if that is behind `before`, from this one's folder on."""
-        if before is None or not text.startswith(before) or text.startswith(("@env:", "@@")):
+        named = before is not None and text.startswith(before) and text != before
+        if before is None or not named or text.startswith(("@env:", "@@")):
             return text
         return before + str(self._folder / text.removeprefix(before))
 
@@ -166,9 +168,8 @@ class Reader:
         for name, content in value.items():
             try:
                 if not isinstance(content, str):
-                    raise mismatch(content, "a text")
-                text = self._placed(content, "@") if self._plain else content
-                found += kind.read({name: text})
+                    raise mismatch(content, "a text", secret=True)
+                found += kind.read({name: self._placed(content, "@")})
             except InvalidArgument as error:
                 self._errors.append(((*place, name), str(error)))
         return tuple(found) if len(self._errors) == before else BAD

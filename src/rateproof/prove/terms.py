@@ -12,6 +12,7 @@ __all__ = [
     "HEADERS",
     "INCONCLUSIVE",
     "OVER_ADMISSION",
+    "TRIED_PASTS",
     "UNTESTED",
     "VIOLATED",
     "WRONG_REJECTION",
@@ -44,6 +45,12 @@ CLAIMS: Final = CLAIM_SETS["limit"]
 
 ALL_CLAIMS: Final = CLAIM_SETS["all"]
 """Beside these, that what the limiter says in header fields comes true."""
+
+TRIED_PASTS: Final = (
+    "that an excess would have been seen was tried with none, half and all of the quota used up "
+    "before the log, not with every past"
+)
+"""Noted by a consistent verdict on keys that may have been used before."""
 
 
 class Cause:

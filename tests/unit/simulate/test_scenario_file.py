@@ -199,6 +199,20 @@ def test_certificates_are_looked_for_beside_the_file(files: Files, tmp_path: Pat
 # ------------------------------------------------------------- what flags change
 
 
+def test_keys_and_secrets_are_looked_for_beside_the_file(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("one\n")
+    (tmp_path / "token").write_text("Bearer abc\n")
+    text = f"body = '@token'\nkeys = 'keys.txt'\nheaders = {{ Authorization = '@token', X = '@@a' }}\n{ONE}"
+    told = files.scenario(text)
+    assert told.tokens is not None
+    assert told.headers == (("Authorization", "Bearer abc"), ("X", "@a"))
+    assert told.body == b"@token"  # the body itself, as in Python
+    asked = files.scenario(f"query = {{ token = '@{tmp_path / 'token'}' }}\n{ONE}")
+    assert asked.target.secret_path.endswith("token=Bearer+abc")
+    (error,) = files.errors(f"keys = ''\n{ONE}")
+    assert "cannot read ''" in error
+
+
 def test_flags_win_over_the_file(files: Files) -> None:
     read = files.load('url = "http://a/"\nseed = 1\nheaders = { A = "1", B = "2" }\n' + ONE)
     made = read.scenario(
@@ -280,8 +294,8 @@ BAD = [
     (f"key = 'ip'\n{ONE}", "line 1: key: key 'ip' has no place for an identity"),
     (f"method = 'get'\n{ONE}", "line 1: method: 'get'"),
     (f"method = 'CONNECT'\n{ONE}", "line 1: method: 'CONNECT'"),
-    (f"headers = 'A: b'\n{ONE}", "line 1: headers: 'A: b' is a text, not a table"),
-    (f"headers = {{ A = 1 }}\n{ONE}", "line 1: headers.A: 1 is a whole number, not a text"),
+    (f"headers = 'A: b'\n{ONE}", "line 1: headers: its value is a text, not a table"),
+    (f"headers = {{ A = 1 }}\n{ONE}", "line 1: headers.A: its value is a whole number, not a text"),
     (f"headers.'A B' = ''\n{ONE}", "line 1: headers.'A B': header name 'A B'"),
     (f"headers.HOST = 'x'\n{ONE}", "line 1: headers.HOST: header 'HOST' is not free"),
     (f'headers.A = "x\\r\\nB: c"\n{ONE}', "line 1: headers.A: header 'A' has the value"),

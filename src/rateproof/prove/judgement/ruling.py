@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final
 
 from rateproof.events import ADMITTED, declines, listed, rejected_statuses
 from rateproof.policy import Policy, Quota
@@ -20,7 +19,7 @@ from rateproof.prove.power.coverage import QuotaVerdict, coverage, tested
 from rateproof.prove.power.doubts import Doubts, causes_of, left_out
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
-from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
+from rateproof.prove.terms import OVER_ADMISSION, TRIED_PASTS, WRONG_REJECTION
 from rateproof.prove.trial import Trial
 from rateproof.prove.verdict import (
     CONSISTENT,
@@ -78,7 +77,7 @@ def verdict_of(
     outcome = INCONCLUSIVE if causes else CONSISTENT
     notes += _noted(trial) if causes else _assumed(trial)
     if not causes and not trial.fresh and any(one.excess is not None for one in shown):
-        notes.append(_TRIED_PASTS)
+        notes.append(TRIED_PASTS)
     quotas: tuple[QuotaVerdict, ...] = ()
     if shown:
         quotas = coverage(trial.policy, pressure, shown, [outcome] * len(pressure))
@@ -198,12 +197,6 @@ def _unknown_beginning(trial: Trial, shown: Sequence[Sensitivity]) -> list[str]:
     before = spaced(max(map(matters_ns, trial.policy.quotas)))
     what += "requests before the log may have used up the quota; "
     return [f"{what}if no key was used in the {before} before it began: --fresh-keys"]
-
-
-_TRIED_PASTS: Final = (
-    "that an excess would have been seen was tried with none, half and all of the quota used up "
-    "before the log, not with every past"
-)
 
 
 def _assumed(trial: Trial) -> list[str]:

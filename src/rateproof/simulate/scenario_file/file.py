@@ -128,8 +128,6 @@ def load(path: str | Path) -> ScenarioFile:
     path = Path(path)
     reader = Reader(path, "scenario", _GUIDE)
     values = reader.values(SCENARIO)
-    if "ca_file" in values:
-        values["ca_file"] = str(path.parent / values["ca_file"])
     _check_what_only_this_room_knows(values, reader)
     reader.finish()
     return ScenarioFile(path, values.pop("groups"), values)

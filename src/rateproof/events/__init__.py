@@ -18,6 +18,7 @@ from rateproof.events.log import (
 from rateproof.events.outcomes import (
     declines,
     derived,
+    doubting,
     listed,
     noted_statuses,
     rejected_statuses,
@@ -35,6 +36,7 @@ __all__ = [
     "LogWriter",
     "declines",
     "derived",
+    "doubting",
     "listed",
     "noted_statuses",
     "open_log_writer",

@@ -14,7 +14,15 @@ from rateproof.events.log import (
     outcome_of,
 )
 
-__all__ = ["declines", "derived", "listed", "noted_statuses", "outcomes", "rejected_statuses"]
+__all__ = [
+    "declines",
+    "derived",
+    "doubting",
+    "listed",
+    "noted_statuses",
+    "outcomes",
+    "rejected_statuses",
+]
 
 _OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 
@@ -63,6 +71,19 @@ def outcomes(
         for status in set(statuses)
     }
     return array("i", map(code_of.__getitem__, statuses)), list(_OUTCOMES)
+
+
+def doubting(log: EventLog, undecided: Collection[int]) -> EventLog:
+    """The same log in which answers of these statuses decide nothing."""
+    if not undecided:
+        return log
+    codes, words = log.codes("outcome")
+    words = words if UNKNOWN in words else [*words, UNKNOWN]
+    doubt, rows = words.index(UNKNOWN), zip(log.ints("status"), codes, strict=True)
+    told = array("i", [doubt if status in undecided else code for status, code in rows])
+    doubted = log.with_column("outcome", (told, words))
+    doubted.metadata["undecided_statuses"] = sorted(undecided)
+    return doubted
 
 
 def derived(log: EventLog, rejected: Collection[int]) -> EventLog:

@@ -2,12 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from rateproof.clock import Tolerance
-from rateproof.events import EventLog
+from rateproof.events import ADMITTED, EventLog
 from rateproof.hunt.settings import TestSettings
 from rateproof.keyfile import KeyFile
 from rateproof.policy import Policy
@@ -54,7 +54,8 @@ class Keyring:
     """The keys that were taken last had all idled for long enough."""
     lost: int = field(default=0, init=False)
     """Keys that are left out since a request of theirs had no answer: it may count at any time."""
-
+    strange: int = field(default=0, init=False)
+    """Keys that are left out since all that they were given was an answer that decides nothing."""
     spent: bool = field(default=False, init=False)
     """There were too few for a run."""
 
@@ -91,6 +92,8 @@ class Keyring:
             words += "; they are used up"
         if self.lost:
             words += f"; {self.lost} left out, a request of theirs had no answer"
+        if self.strange:
+            words += f"; {self.strange} left out, the server does not seem to know them"
         return words
 
     @property
@@ -123,21 +126,32 @@ class Keyring:
         self._taken = [place for _, place in taken]
         return Tokens(tuple(self.keys.keys[place] for place in self._taken), own)
 
-    def give_back(self, scenario_keys: list[bytes], log: EventLog) -> None:
+    def give_back(
+        self, scenario_keys: list[bytes], log: EventLog, undecided: Collection[int] = ()
+    ) -> None:
         """The run is over: its keys idle from now on; without an answer they are never used again.
 
         Args:
             scenario_keys: their names in the log, in the order in which they were taken.
             log: of the run.
+            undecided: answers to whom the server does not know; a key that had one and was never
+                admitted is not used again either.
         """
-        unanswered = set()
-        for key, received_ns in zip(log.column("key"), log.column("received_ns"), strict=True):
+        unanswered, doubted, admitted = set(), set(), set()
+        columns = map(log.column, ("key", "received_ns", "status", "outcome"))
+        for key, received_ns, status, outcome in zip(*columns, strict=True):
             if received_ns is None:
                 unanswered.add(key)
+            elif status in undecided:
+                doubted.add(key)
+            elif outcome == ADMITTED:
+                admitted.add(key)
         fresh_ns = self.now_ns() + (self.idle_ns or 0)
         for place, name in zip(self._taken, scenario_keys, strict=not self.spent):
             if name in unanswered:
                 self.lost += 1
+            elif name in doubted - admitted:
+                self.strange += 1
             elif self._waits:
                 self._ready.append((fresh_ns, place))
         self._taken = []

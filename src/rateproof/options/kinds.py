@@ -52,10 +52,11 @@ _DURATION = rf"^\s*[0-9]{{1,20}}(\.[0-9]{{1,20}})?\s*({_UNITS})[Ss]?\s*$"
 _NONZERO = r"(?=.*[1-9])"
 
 
-def mismatch(value: Any, expected: str) -> InvalidArgument:
-    """The error of a value of another type than is expected."""
+def mismatch(value: Any, expected: str, *, secret: bool = False) -> InvalidArgument:
+    """The error of a value of another type than is expected; a secret is not shown."""
+    shown = "its value" if secret else f"{value!r:.{_LONGEST}}"
     return InvalidArgument(
-        f"{value!r:.{_LONGEST}} is {_TYPES.get(type(value), 'a date or time')}, not {expected}"
+        f"{shown} is {_TYPES.get(type(value), 'a date or time')}, not {expected}"
     )
 
 

@@ -119,7 +119,7 @@ class Reader:
             if isinstance(kind, Series):
                 return self._series(kind, value, place)
             if not isinstance(value, dict):
-                raise mismatch(value, "a table")
+                raise mismatch(value, "a table", secret=isinstance(kind, Pairs))
             if isinstance(kind, Pairs):
                 return self._pairs(kind, value, place)
             before = len(self._errors)
@@ -168,7 +168,7 @@ class Reader:
         for name, content in value.items():
             try:
                 if not isinstance(content, str):
-                    raise mismatch(content, "a text")
+                    raise mismatch(content, "a text", secret=True)
                 found += kind.read({name: self._placed(content, "@")})
             except InvalidArgument as error:
                 self._errors.append(((*place, name), str(error)))

@@ -1,17 +1,26 @@
 """Keys that are used again are as good as new: nobody is called violated for what came before."""
 
 import random
+import threading
 from collections import deque
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from rateproof.clock import EXACT, ManualClock, Tolerance
 from rateproof.enforce.limiter import Limiter
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
+from rateproof.hunt import endpoints
+from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.keyring import Keyring, idle_ns
+from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.rig import Rig
 from rateproof.keyfile import KeyFile
 from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, VIOLATED, judge
+from rateproof.simulate.behaviours.schedule import Schedule
+from rateproof.simulate.scenario import Group, Scenario
 
 MS, SECOND = 10**6, 10**9
 POLICIES = [
@@ -113,6 +122,43 @@ def test_a_key_whose_request_had_no_answer_is_not_used_again() -> None:
     assert "1 left out" in ring.told
 
 
+def refusing(scenario: Scenario, **_: object) -> EventLog:
+    """The first key is let in three times, and no other is known."""
+    log = EventLog({"scenario": {"rejected_statuses": [429]}, "fresh_keys": False})
+    names = scenario.tokens.names(scenario.written)
+    for number in range(60):
+        known = names[number % len(names)] == names[0]
+        log.append(
+            Event(
+                key=names[number % len(names)],
+                sent_ns=number * MS,
+                received_ns=number * MS,
+                done_ns=number * MS,
+                status=200 if known and number < 9 else 429 if known else 401,
+                outcome=REJECTED if known and number >= 9 else ADMITTED,
+            )
+        )
+    return log
+
+
+@pytest.mark.parametrize(("admitted", "violated"), [(None, False), ([401], True)])
+def test_answers_to_keys_that_are_not_known_are_no_admissions(
+    admitted: list[int] | None, *, violated: bool
+) -> None:
+    """They were called admitted too often, and several counters: 401 for all but one key."""
+    told = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=Policy.parse("3 per 1s"), admitted_statuses=admitted
+    )
+    settings = replace(told, keys=keys_of(3))
+    rig = Rig(settings, refusing, threading.Event(), keyring=Keyring(keys_of(3), 0, unused=True))
+    log = rig.send(rig.scenario((Group(Schedule.parse("9 at 0 s"), 3),), SECOND))
+    verdict = rig.judge(log)
+    assert (verdict.outcome == VIOLATED) is violated, verdict
+    assert "nobody else sends with the keys of 'keys.txt'" in " ".join(verdict.reasons)
+    assert rig.keyring is not None
+    assert (rig.keyring.left, rig.keyring.strange) == ((3, 0) if violated else (1, 2))
+
+
 @pytest.mark.parametrize("idle", [None, 3_600 * SECOND])
 def test_where_no_wait_makes_them_fresh_each_is_used_once_and_said_to_be_unknown(
     idle: int | None,
@@ -162,3 +208,22 @@ def test_others_take_what_is_fresh_and_never_the_key_of_a_client() -> None:
     assert second.keys == (b"key-2", b"key-3", b"key-4", b"key-5")
     assert ring.fresh
     assert ring._ready == deque([(2 * SECOND, 0), (2 * SECOND, 1)])
+
+
+def test_keys_are_unused_before_the_first_endpoint_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Endpoints that share a limiter: the second was called violated for what the first sent."""
+    told = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=Policy.parse("3 per 1s"), iterations=1, out=tmp_path
+    )
+    seen = []
+
+    def tested(settings: hunt_settings.TestSettings, *_: object, **__: object) -> Totals:
+        seen.append(settings.fresh_keys)
+        return Totals()
+
+    monkeypatch.setattr(endpoints, "tested", tested)
+    each = replace(told, keys=keys_of(3), fresh_keys=True)
+    endpoints.run_tests([replace(each, endpoint=name) for name in ("a", "b", "c")])
+    assert seen == [True, False, False]

@@ -75,13 +75,13 @@ def diagnose(log: EventLog, pressure: Sequence[Pressure], counts: Counts) -> lis
 
 def not_limited(log: EventLog, counts: Counts) -> list[Hypothesis]:
     """Explain that no answer in the whole log comes from a limiter that admits anything."""
-    if not counts.admitted:
-        down = {WRONG_REJECTION} if failing_throughout(log) else ()
-        return [Hypothesis(Diagnosis.NOTHING_ADMITTED, why_nothing_admitted(log), frozenset(down))]
     if only_elsewhere(log):
         unjudged = frozenset({OVER_ADMISSION})
         return [Hypothesis(Diagnosis.ONLY_ELSEWHERE, why_elsewhere(log), unjudged)]
-    return []
+    if counts.admitted:
+        return []
+    down = {WRONG_REJECTION} if failing_throughout(log) else ()
+    return [Hypothesis(Diagnosis.NOTHING_ADMITTED, why_nothing_admitted(log), frozenset(down))]
 
 
 def failed_runs(log: EventLog) -> list[Hypothesis]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
-from rateproof.events import EventLog, derived, listed, noted_statuses
+from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
 from rateproof.events.access_logs import LONGEST_NS, Reading, Where, named
 from rateproof.events.files import is_access_log, open_lines, read_lines, read_log
 from rateproof.events.imported import instant_ns
@@ -60,7 +60,7 @@ def check(arguments: argparse.Namespace) -> int:
         if arguments.admitted_statuses is not None:
             found.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
         refuse_impossible(found, name)
-        return _check_log(arguments, found)
+        return _check_log(arguments, known_clients_only(found))
     return _check_evidence(arguments, found, name)
 
 

@@ -1,5 +1,6 @@
 """Bytes in, an `EventLog` out: lines are scanned natively, and what they show is noted."""
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ LONGEST_NS: Final = 5_000_000_000
 CLOCK_LAG_NS: Final = 10_000_000
 """How late a server may read its clock: nginx and others do once a turn of their event loop."""
 
-UNDECIDED: Final = (400, 408, 414, 431, 494, 495, 496, 497, 499)
-"""Statuses of requests that may have ended before any limiter saw them: not understood, not whole,
-or given up by the client (nginx: 494 to 499)."""
+UNDECIDED: Final = (400, 408, 413, 414, 421, 431, 444, 494, 495, 496, 497, 499)
+"""Statuses of requests that may have ended before any limiter saw them: not understood, too large,
+not whole, dropped (nginx: 444), or given up by the client (nginx: 494 to 499)."""
 
+_ZONED: Final = ("clf", "iso")
+_ZONE: Final = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
 _LINES_AT_ONCE: Final = 4_096
 _TRIED_ON: Final = 50
 _MOST_STRANGE: Final = 100  # one line in so many
@@ -77,16 +80,27 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
     begun = list(islice(rest, _TRIED_ON))
     format_ = reading.format or _format_of(begun, name)
     place = identities(reading.key, format_, reading.address, reading.header)
-    _introduce(format_, begun, reading)
+    first = _introduce(format_, begun, reading)
     found = _scanned(format_, chain(begun, rest), reading, [place.fields])
     _refuse_strange(found, name, format_, skip=reading.skip_bad)
     longest_ns = max(reading.longest_ns, found["longest_ns"])
     _refuse_set_back(found, name, longest_ns)
+    statuses = array("q", found["status"])
     metadata = _metadata(found, format_, longest_ns)
+    if 503 in statuses and 429 not in statuses:
+        metadata["assumptions"].append(
+            "a 503 taken for a rejection is the limiter's, no failing server's"
+        )
+    if any(
+        field.kind in _ZONED and not _ZONE.search(first.get(field.name, "Z"))
+        for field, _ in format_.fields
+    ):
+        metadata["assumptions"].append("its stamps, which name no zone, had no summer time begin")
+    if len(reading.key.alternatives) > 1:
+        metadata["assumptions"].append(f"no client sent - for a part of {reading.key}")
     [(codes, words)] = found["groups"]
     keys, known = _keys(words, place.read)
     rows = len(codes) // 4
-    statuses = array("q", found["status"])
     log = EventLog.from_columns(
         {
             "key": (array("i", map(keys.__getitem__, memoryview(codes).cast("i"))), known),
@@ -158,8 +172,9 @@ def _shown(line: bytes) -> str:
     return repr(text if len(text) <= 160 else f"{text[:160]}...")
 
 
-def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> None:
-    """Say the format, and the first record as it is understood."""
+def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> dict[str, str]:
+    """Say the format, and the first record as it is understood; return its fields."""
+    values: dict[str, str] = {}
     everything = [[at] for at in range(len(format_.fields))]
     told = f"format: {format_.name}, stamps of the {format_.stamp} of a request"
     if format_.stamp == EITHER and reading.format is None:
@@ -178,6 +193,7 @@ def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> Non
         told += f"; first: {', '.join(record)}, decided {between}"
         break
     say(printable(told))
+    return values
 
 
 def _utc(ns: bytes) -> str:

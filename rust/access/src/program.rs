@@ -115,11 +115,18 @@ impl Step {
         let mut from = 0;
         loop {
             let at = from + memchr(first, &rest[from..])?;
-            if rest[at..].starts_with(&self.until) && !self.goes_on(rest, at, escaped) {
+            if self.ends(&rest[at..]) && !self.goes_on(rest, at, escaped) {
                 return Some(at);
             }
             from = at + 1;
         }
+    }
+
+    /// True if the literal, whose first byte is here, is here; literals are too short for `memcmp`.
+    #[inline]
+    fn ends(&self, rest: &[u8]) -> bool {
+        let more = &self.until[1..];
+        more.len() < rest.len() && more.iter().zip(&rest[1..]).all(|(one, other)| one == other)
     }
 
     /// True if the literal at this place belongs to the field: an escaped quote, or the blank in a

@@ -443,6 +443,8 @@ def _of_an_endpoint(test: Verb) -> dict[str, Option]:
     return {each.in_file: each for group in groups for each in group}
 
 
+_INSTANT = text(form="an instant such as 2030-01-31T12:00:00+01:00", metavar="INSTANT")
+
 _CHECK = Verb(
     "check",
     "Judge an event log, or an access log.",
@@ -485,6 +487,18 @@ _CHECK = Verb(
                 duration(1),
                 "how long a request lasts at most, where lines do not say it",
                 otherwise="5s",
+            ),
+            Option(
+                "since", _INSTANT, "leave out what was decided before", otherwise="the first line"
+            ),
+            Option(
+                "until", _INSTANT, "leave out what was decided then or later", otherwise="the last"
+            ),
+            Option(
+                "where",
+                text(form="a condition on fields", metavar="CONDITION"),
+                "the requests that the policy counts, such as 'path ~ ^/api/ and method = POST'",
+                otherwise="all",
             ),
             *(replace(each, default=None, otherwise=each.default or "") for each in _ADDRESS),
             Option("skip_bad", flag(), "leave out lines that are not understood, however many"),

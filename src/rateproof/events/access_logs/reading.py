@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any, Final
 
 from rateproof.core import required_native
@@ -13,6 +13,7 @@ from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.access_logs.formats import recognised, w3c
 from rateproof.events.access_logs.identity import identities
 from rateproof.events.access_logs.pattern import EITHER, END, START, Format
+from rateproof.events.access_logs.where import Where
 from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.keyspec import KeySpec
@@ -33,9 +34,11 @@ not whole, dropped (nginx: 444), or given up by the client (nginx: 494 to 499)."
 
 _ZONED: Final = ("clf", "iso")
 _ZONE: Final = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
+_JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour
 _LINES_AT_ONCE: Final = 4_096
 _TRIED_ON: Final = 50
 _MOST_STRANGE: Final = 100  # one line in so many
+_NONE: Final = "--where, --since and --until say which; the first line on stderr shows a request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,9 @@ class Reading:
         address: gives the client's address of an `identity.View`; None: that of its peer.
         header: the field that trusted proxies append to; "" where none is trusted.
         skip_bad: lines that are not understood are left out, however many they are.
+        where: which requests the policy counts; None: all.
+        since_ns: requests decided before are left out; None: none is.
+        until_ns: requests decided then or later are left out; None: none is.
     """
 
     key: KeySpec = KeySpec.parse("ip")
@@ -57,6 +63,9 @@ class Reading:
     address: Callable[[Any], bytes] | None = None
     header: str = ""
     skip_bad: bool = False
+    where: Where | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
 
 
 def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> EventLog:
@@ -81,24 +90,21 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
     format_ = reading.format or _format_of(begun, name)
     place = identities(reading.key, format_, reading.address, reading.header)
     first = _introduce(format_, begun, reading)
-    found = _scanned(format_, chain(begun, rest), reading, [place.fields])
+    groups, counts = [place.fields], None
+    if reading.where is not None:
+        fields, counts = reading.where.place(format_, reading.address, reading.header)
+        groups.append(fields)
+    found = _scanned(format_, chain(begun, rest), reading, groups)
     _refuse_strange(found, name, format_, skip=reading.skip_bad)
     longest_ns = max(reading.longest_ns, found["longest_ns"])
     _refuse_set_back(found, name, longest_ns)
     statuses = array("q", found["status"])
-    metadata = _metadata(found, format_, longest_ns)
-    if 503 in statuses and 429 not in statuses:
-        metadata["assumptions"].append(
-            "a 503 taken for a rejection is the limiter's, no failing server's"
-        )
-    if any(
-        field.kind in _ZONED and not _ZONE.search(first.get(field.name, "Z"))
-        for field, _ in format_.fields
-    ):
-        metadata["assumptions"].append("its stamps, which name no zone, had no summer time begin")
-    if len(reading.key.alternatives) > 1:
-        metadata["assumptions"].append(f"no client sent - for a part of {reading.key}")
-    [(codes, words)] = found["groups"]
+    metadata = _metadata(found, format_, reading, longest_ns)
+    metadata["assumptions"] += _further(statuses, reading)
+    stamps = [field.name for field, _ in format_.fields if field.kind in _ZONED]
+    if not all(_ZONE.search(first.get(stamp, "Z")) for stamp in stamps):
+        metadata["complete_ns"][0] = _after_jumps(found, metadata["complete_ns"][0])
+    (codes, words), *others = found["groups"]
     keys, known = _keys(words, place.read)
     rows = len(codes) // 4
     log = EventLog.from_columns(
@@ -113,12 +119,39 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
         rows,
         metadata,
     )
-    if b"" not in known:
-        return log
-    nobody = known.index(b"")
-    kept = [row for row, code in enumerate(log.codes("key")[0]) if code != nobody]
-    say(f"hint: {rows - len(kept):,} of {rows:,} requests have no {reading.key}: left out")
-    return log.take(kept)
+    kept: Sequence[int] = range(rows)
+    if counts is not None:
+        [(codes, words)] = others
+        held = [counts(word.split(b"\n")) for word in words]
+        kept = [row for row, code in enumerate(memoryview(codes).cast("i")) if held[code]]
+    kept = _within(log, kept, reading)
+    if not kept and rows:
+        raise LogError(f"{name}: none of its {rows:,} requests is of those asked for", _NONE)
+    counted = len(kept)
+    if b"" in known:
+        nobody, of = known.index(b""), log.codes("key")[0]
+        kept = [row for row in kept if of[row] != nobody]
+    if counted < rows:
+        say(f"{counted:,} of {rows:,} requests are of those asked for")
+    if len(kept) < counted:
+        left_out = f"{counted - len(kept):,} of {counted:,} requests"
+        say(f"hint: {left_out} have no {reading.key}: left out")
+    return log if len(kept) == rows else log.take(kept)
+
+
+def _within(log: EventLog, rows: Sequence[int], reading: Reading) -> Sequence[int]:
+    """The rows of requests that may have been decided since and until when it is asked for.
+
+    Those that only may have been stay in, so that whatever was decided in between is there.
+    """
+    since_ns, until_ns = reading.since_ns, reading.until_ns
+    if since_ns is not None:
+        received = log.ints("received_ns")
+        rows = [row for row in rows if received[row] >= since_ns]
+    if until_ns is not None:
+        sent = log.ints("sent_ns")
+        rows = [row for row in rows if sent[row] < until_ns]
+    return rows
 
 
 def _scanned(
@@ -226,7 +259,9 @@ def _refuse_set_back(found: dict[str, Any], name: str, longest_ns: int) -> None:
     )
 
 
-def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[str, Any]:
+def _metadata(
+    found: dict[str, Any], format_: Format, reading: Reading, longest_ns: int
+) -> dict[str, Any]:
     lasting = f"no request lasted over {format_duration(longest_ns)} (--longest)"
     lag = f"the server read its clock at least every {format_duration(CLOCK_LAG_NS)}"
     assumptions = [f"{lasting}, {lag}, and nobody set it"]
@@ -234,6 +269,8 @@ def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[s
         assumptions.append(
             f"the {found['strange']:,} lines that were not understood are of no client here"
         )
+    if reading.where is not None:
+        assumptions.append(f"the policy counts requests where {reading.where}, and no others")
     metadata: dict[str, Any] = {
         "imported_from": f"access log ({format_.name})",
         "clock": "CLOCK_REALTIME",
@@ -243,7 +280,12 @@ def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[s
     if found["received_ns"]:
         received = memoryview(found["received_ns"]).cast("q")
         late_ns = longest_ns + CLOCK_LAG_NS + found["back_ns"]
-        metadata["complete_ns"] = [received[0] + found["back_ns"], found["done_ns"] - late_ns]
+        since_ns, until_ns = received[0] + found["back_ns"], found["done_ns"] - late_ns
+        if reading.since_ns is not None:
+            since_ns = max(since_ns, reading.since_ns)
+        if reading.until_ns is not None:
+            until_ns = min(until_ns, reading.until_ns)
+        metadata["complete_ns"] = [since_ns, until_ns]
         widths = sorted(map(int.__sub__, received, memoryview(found["sent_ns"]).cast("q")))
         metadata["access_log"] = {
             "stamp": format_.stamp,
@@ -253,6 +295,21 @@ def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[s
             "width_ns": widths[len(widths) // 2] + 1,
         }
     return metadata
+
+
+def _after_jumps(found: dict[str, Any], since_ns: int) -> int:
+    """From when on no summer time can have begun: then an hour is missing, and nothing was quiet."""
+    received = memoryview(found["received_ns"]).cast("q")
+    jumps = (after for before, after in pairwise(received) if after - before >= _JUMP_NS)
+    return max([since_ns, *jumps])
+
+
+def _further(statuses: Sequence[int], reading: Reading) -> Iterator[str]:
+    """What else has to be true."""
+    if 503 in statuses and 429 not in statuses:
+        yield "a 503 taken for a rejection is the limiter's, no failing server's"
+    if len(reading.key.alternatives) > 1:
+        yield f"no client sent - for a part of {reading.key}"
 
 
 def _keys(

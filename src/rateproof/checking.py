@@ -65,7 +65,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _reading(arguments: argparse.Namespace) -> Reading:
-    """How an access log is to be read."""
+    """The way an access log is to be read."""
     longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
     reading = Reading(
         format=None if arguments.format is None else named(arguments.format),

@@ -69,7 +69,7 @@ class Format:
         return next((have.index(name) for name in names if name in have), None)
 
     def names(self) -> list[str]:
-        """What its fields are called."""
+        """The names of its fields."""
         return list(dict.fromkeys(field.name for field, _ in self.fields))
 
 

@@ -23,10 +23,10 @@ from rateproof.units import format_duration
 __all__ = ["CLOCK_LAG_NS", "LONGEST_NS", "UNDECIDED", "Reading", "read_access_log"]
 
 LONGEST_NS: Final = 5_000_000_000
-"""How long a request lasts at most, where the log does not say it and nobody does."""
+"""The longest that a request lasts, where the log does not say it and nobody does."""
 
 CLOCK_LAG_NS: Final = 10_000_000
-"""How late a server may read its clock: nginx and others do once a turn of their event loop."""
+"""The most by which a server reads its clock late: nginx and others do once a turn of their event loop."""
 
 UNDECIDED: Final = (400, 408, 413, 414, 421, 431, 444, 494, 495, 496, 497, 499)
 """Statuses of requests that may have ended before any limiter saw them: not understood, too large,
@@ -43,7 +43,7 @@ _NONE: Final = "--where, --since and --until say which; the first line on stderr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How an access log is to be read.
+    """The way an access log is to be read.
 
     Args:
         key: where the client's identity lies.

@@ -118,7 +118,7 @@ def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[s
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
         first = begun[0] if begun else b""
-        if importer_of(first, name) is None and not is_access_log(first, name):
+        if begun and importer_of(first, name) is None and not is_access_log(first, name):
             _hint_of(key)
         return read_lines(chain(begun, lines), name, key, reading)
 

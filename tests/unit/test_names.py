@@ -91,3 +91,9 @@ def test_the_files_of_an_algorithm_bear_its_name():
     assert all(record.name == name for name, record in ALGORITHMS.items())
     assert set(names_in("rateproof.policy")) == {*ALGORITHMS, "notation", "record"}
     assert RULES.keys() | prove_families.FAMILIES.keys() <= ALGORITHMS.keys()
+
+
+def test_no_module_bears_the_name_of_its_folder():
+    files = [*(ROOT / "src").rglob("*.py")]
+    assert len(files) > 100
+    assert not [path for path in files if path.stem == path.parent.name]

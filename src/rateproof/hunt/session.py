@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rateproof.errors import CannotWrite, RateproofError
 from rateproof.events import listed, open_log_writer, parquet
-from rateproof.hunt.hunt import Hunt, traffic
 from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.iterations import Hunt, traffic
 from rateproof.hunt.keyring import Keyring
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from rateproof.hunt import settings as hunt_settings
-from rateproof.hunt.hunt import Hunt
+from rateproof.hunt.iterations import Hunt
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
 from rateproof.policy import Policy

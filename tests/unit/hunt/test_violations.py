@@ -9,8 +9,8 @@ import pytest
 
 from rateproof import hunt
 from rateproof.events import Event, EventLog
-from rateproof.hunt.hunt import Hunt
 from rateproof.hunt.iteration import Iteration
+from rateproof.hunt.iterations import Hunt
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.rig import Rig

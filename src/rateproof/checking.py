@@ -13,9 +13,10 @@ from typing import Any, Final
 from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
-from rateproof.events import EventLog, derived, listed, noted_statuses
-from rateproof.events.access_logs import LONGEST_NS, Reading, named
+from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
+from rateproof.events.access_logs import LONGEST_NS, Reading, Where, named
 from rateproof.events.files import is_access_log, open_lines, read_lines, read_log
+from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.keyspec import KeySpec
@@ -49,24 +50,34 @@ def check(arguments: argparse.Namespace) -> int:
         require_jinja()  # before the work, not after it
     name = "standard input" if arguments.log == "-" else printable(arguments.log)
     found = _read(arguments.log, arguments.key, _reading(arguments))
+    of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
+    chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
+    if chosen and not of_access_log:
+        raise InvalidArgument(f"--{chosen[0]} chooses lines of access logs, and {name} is none")
     if isinstance(found, EventLog):
         if arguments.rejected_statuses is not None:
             found = _rejecting(found, arguments.rejected_statuses)
         if arguments.admitted_statuses is not None:
             found.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
         refuse_impossible(found, name)
-        return _check_log(arguments, found)
+        return _check_log(arguments, known_clients_only(found))
     return _check_evidence(arguments, found, name)
 
 
 def _reading(arguments: argparse.Namespace) -> Reading:
-    """How an access log is to be read."""
+    """The way an access log is to be read."""
     longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
     reading = Reading(
         format=None if arguments.format is None else named(arguments.format),
         longest_ns=longest_ns,
         skip_bad=bool(arguments.skip_bad),
+        where=None if arguments.where is None else Where.parse(arguments.where),
+        since_ns=_instant_of("since", arguments.since),
+        until_ns=_instant_of("until", arguments.until),
     )
+    since_ns, until_ns = reading.since_ns, reading.until_ns
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise InvalidArgument(f"--until {arguments.until} is not after --since {arguments.since}")
     if arguments.proxies is None and arguments.ipv6_prefix is None:
         return reading
     from rateproof.enforce.http.addresses import ClientAddress
@@ -74,6 +85,16 @@ def _reading(arguments: argparse.Namespace) -> Reading:
     proxies, header = arguments.proxies or 0, arguments.proxy_header or "X-Forwarded-For"
     address = ClientAddress(proxies, header, arguments.ipv6_prefix or 128)
     return replace(reading, address=address.of, header=header if proxies else "")
+
+
+def _instant_of(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return instant_ns(text)
+    except LogError:
+        hint = "such as 2030-01-31T12:00:00+01:00 or 2030-01-31T11:00:00Z: with the zone"
+        raise InvalidArgument(f"--{option} {text!r} is no instant", hint) from None
 
 
 def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
@@ -97,7 +118,7 @@ def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[s
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
         first = begun[0] if begun else b""
-        if importer_of(first, name) is None and not is_access_log(first, name):
+        if begun and importer_of(first, name) is None and not is_access_log(first, name):
             _hint_of(key)
         return read_lines(chain(begun, lines), name, key, reading)
 

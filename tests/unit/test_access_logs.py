@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from rateproof.cli import main
 from rateproof.errors import InvalidArgument, LogError
-from rateproof.events.access_logs import CLOCK_LAG_NS, FORMATS, Reading, named, read_access_log
+from rateproof.events.access_logs import (
+    CLOCK_LAG_NS,
+    FORMATS,
+    Reading,
+    Where,
+    named,
+    read_access_log,
+)
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge
@@ -381,3 +388,185 @@ def test_the_table_names_a_source_and_a_sample_for_each_format():
     for format_ in FORMATS.values():
         assert format_.source
         assert format_.sample
+
+
+@pytest.mark.parametrize("path", ["/a,", "/a,b,", "/,"])
+def test_a_path_that_ends_in_a_comma_is_no_list(path):
+    envoy = f'[2026-11-30T12:00:00.000Z] "GET {path} HTTP/1.1" 200 - 0 12 2 1 "-" "a" "i" "h" "-"\n'
+    assert len(read([envoy.encode()], "path", text="envoy")) == 1
+    fields = b"#Fields: date time cs-method cs-uri-stem cs-uri-query c-ip sc-status\n"
+    row = f"2026-11-30 12:00:00 GET {path} - 192.0.2.1 200\n".encode()
+    assert read([fields, row], "path", text=None)[0].key == path.encode()
+
+
+def test_a_list_of_addresses_without_quotes_is_one_field():
+    text = "$http_x_forwarded_for [$msec] $upstream_addr $status"
+    log = read([b"192.0.2.9, 10.0.0.1 [1796000000.5] 10.0.0.2:80, 10.0.0.3:80 200\n"],
+               "header:x-forwarded-for", text=text)  # fmt: skip
+    assert log[0].key == b"192.0.2.9, 10.0.0.1"
+
+
+@pytest.mark.parametrize("status", [400, 408, 413, 421, 444, 499])
+def test_what_a_server_refuses_before_its_limiter_is_no_admission(status):
+    log = read([line(second, status=status) for second in (0, 1, 2)])
+    assert {event.outcome for event in log} == {"unknown"}
+
+
+def test_a_rejection_after_summer_time_began_in_stamps_without_a_zone_is_not_judged():
+    def row(minute, status):
+        return f"192.0.2.1 [29/Mar/2026:{minute // 60:02}:{minute % 60:02}:00{{}}] {status}\n"
+
+    rows = [row(minute, 200) for minute in (*range(10, 120), *range(180, 400))]
+    rows[115:115] = [row(184, 429)]
+    policy, text = Policy.parse("20 per 10m"), "$remote_addr [$time_local] $status"
+    local = read([one.format("").encode() for one in rows], text=text)
+    assert judge(local, policy).outcome != "violated"
+    later = [*rows[:-100], row(300, 429), *rows[-99:]]
+    for log, zone in ((later, ""), (rows, " +0000")):
+        told = read([one.format(zone).encode() for one in log], text=text)
+        assert judge(told, policy).outcome == "violated"
+
+
+def test_that_a_503_is_the_limiters_is_an_assumption_where_no_answer_is_429():
+    def named_in(*statuses):
+        log = read([line(at, status=status) for at, status in enumerate(statuses)])
+        return any("503" in one for one in log.metadata["assumptions"])
+
+    assert named_in(200, 503)
+    assert not named_in(200, 503, 429)
+    assert not named_in(200, 200)
+
+
+def test_a_stamp_of_1970_and_a_duration_of_years_are_not_understood():
+    text = "$remote_addr [$msec] $request_time $status"
+    right = b"192.0.2.1 [1796000000.5] 0.5 200\n"
+    wrong = b"192.0.2.1 [0.000] 0.0 200\n192.0.2.1 [1796000000.5] 4611686018.4 200\n"
+    assert len(read([right, wrong], text=text, skip_bad=True)) == 1
+
+
+def rows(text, lines=None, **told):
+    lines = lines or [
+        line(0, path="/api/a", status=200),
+        line(1, path="/api/b", status=429, agent="a (b) 'c'"),
+        line(2, path="/", ip="2001:db8::1"),
+    ]
+    return [event.sequence for event in read(lines, where=Where.parse(text), **told)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("path ~ ^/api/ and method = GET", [1, 2]),
+        ("path ~ ^/(api|x)/a$", [1]),
+        ("(path ~ ^/(api|x)/b)", [2]),
+        ("not path ~ ^/api/", [3]),
+        ("not not path ~ ^/api/", [1, 2]),
+        ("path !~ b and path != /", [1]),
+        ("path = / or path = /api/a and status = 429", [3]),
+        ("(path = / or path = /api/a) and status = 200", [1, 3]),
+        ("status=429", [2]),
+        ("ip = 2001:db8::1", [3]),
+        ("header:User-Agent = \"a (b) 'c'\"", [2]),
+        ("header:user-agent = 'a (b) \\'c\\''", [2]),
+        ("query:id = '' and not(path = /)", [1, 2]),
+        ("body_bytes_sent ~ ^12$ and field:remote_user = ''", [1, 2, 3]),
+    ],
+)
+def test_a_condition_chooses_the_requests_that_it_says(text, expected):
+    assert rows(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ("", 1, "expected a field"),
+        ("path", 5, "expected = != ~ or !~"),
+        ("path == /", 7, "expected a value"),
+        ("path = ", 8, r"expected a value \(''"),
+        ("path = 'a", 8, "the quote has no end"),
+        ("(path = a", 10, r"expected \)"),
+        ("path = a)", 9, "expected and, or, or the end"),
+        ("path = a method = b", 10, "expected and, or, or the end"),
+        ("path = a and", 13, "expected a field"),
+        ("path ~ a(", 8, "no regular expression"),
+        ("a+b = c", 1, "no field"),
+        ("ip:x = c", 1, "no field"),
+        ("json:a = c", 1, "no field"),
+    ],
+)
+def test_an_error_of_a_condition_names_the_place(text, place, problem):
+    with pytest.raises(InvalidArgument, match=rf"character {place}: ({problem})"):
+        Where.parse(text)
+
+
+def test_a_condition_on_what_the_format_has_not_is_refused():
+    with pytest.raises(InvalidArgument, match="has no header:X-Api-Key"):
+        rows("header:X-Api-Key = a")
+    with pytest.raises(LogError, match="none of its 3 requests is of those asked for"):
+        rows("path = /none")
+
+
+def test_check_judges_the_requests_that_the_policy_counts_and_says_so(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    lines = [line(t, path="/api/" if t % 2 else "/") for t in range(6)]
+    path.write_bytes(b"".join(lines))
+    asked = ["check", str(path), "--policy", "3 per 1m", "--format", "nginx"]
+    assert main(asked) == 1
+    assert main([*asked, "--where", "path ~ ^/api/"]) == 2
+    out, err = capsys.readouterr()
+    assert "the policy counts requests where path ~ ^/api/, and no others" in out
+    assert "3 of 6 requests are of those asked for" in err
+
+
+def test_since_and_until_leave_out_what_was_decided_before_and_after(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"".join(line(60 * t) for t in range(10)))
+    asked = ["check", str(path), "--policy", "3 per 1m", "--format", "nginx", "--json"]
+    for since in ("2026-11-30T12:03:00Z", "2026-11-30T13:03:00+01:00"):
+        main([*asked, "--since", since, "--until", "2026-11-30T12:06:00.5Z"])
+        assert "4 of 10 requests are of those asked for" in capsys.readouterr().err
+
+
+def test_a_rejection_whose_reason_lies_before_since_or_after_until_is_not_judged():
+    times = [(0, 200), (1, 200), (2, 429), (100, 200), (200, 429), (300, 200)]
+    lines = [line(t, status=status) for t, status in times]
+    policy = Policy.parse("5 per 50s")
+    assert judge(read(lines), policy).outcome == "violated"
+    since = BEGIN_NS + 180 * SECOND
+    assert judge(read(lines, since_ns=since), policy).outcome != "violated"
+    until = BEGIN_NS + 198 * SECOND
+    assert judge(read(lines, until_ns=until), policy).outcome != "violated"
+    assert judge(read(lines, since_ns=since - 60 * SECOND), policy).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--since", "2026-11-30T12:00:00"], "--since '2026-11-30T12:00:00' is no instant"),
+        (["--until", "noon"], "--until 'noon' is no instant"),
+        (
+            ["--since", "2026-11-30T12:00:00Z", "--until", "2026-11-30T12:00:00Z"],
+            "is not after --since",
+        ),
+        (["--where", "path"], "character 5"),
+    ],
+)
+def test_an_instant_without_a_zone_or_a_condition_that_is_none_is_refused(
+    words, problem, tmp_path, capsys
+):
+    path = tmp_path / "access.log"
+    path.write_bytes(line())
+    assert main(["check", str(path), *words]) == 64
+    assert problem in capsys.readouterr().err
+
+
+def test_lines_are_chosen_in_access_logs_alone(capsys):
+    log = next((ROOT / "tests/histories").rglob("*.jsonl"))
+    assert main(["check", str(log), "--where", "path = /"]) == 64
+    assert "chooses lines of access logs" in capsys.readouterr().err
+
+
+def test_what_counts_neither_way_is_not_named_as_an_admission():
+    rows = [line(at, status=status) for at, status in enumerate((200, 499, 404, 429))]
+    told = judge(read(rows), Policy.parse("1 per 1s")).describe()
+    assert "some admitted answers gave nothing (404: 1)" in told

@@ -90,8 +90,7 @@ impl AccessScanner {
         let scanner = self.scanner.take().ok_or_else(|| bad(py, "finished"))?;
         let found = py.detach(|| scanner.finish());
         let words = |words: rateproof_access::Words| {
-            let list = words.into_list();
-            list.iter().map(|word| PyBytes::new(py, word)).collect()
+            words.iter().map(|word| PyBytes::new(py, word)).collect()
         };
         let groups = found.groups.into_iter();
         Ok(Scanned {
@@ -120,6 +119,7 @@ impl AccessScanner {
 fn kind_of(name: &str, unit: i64) -> Option<Kind> {
     Some(match name {
         "text" => Kind::Text,
+        "list" => Kind::List,
         "number" => Kind::Number,
         "status" => Kind::Status,
         "clf" => Kind::Clf,

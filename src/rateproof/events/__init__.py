@@ -18,7 +18,7 @@ from rateproof.events.log import (
 from rateproof.events.outcomes import (
     declines,
     derived,
-    doubting,
+    known_clients_only,
     listed,
     noted_statuses,
     rejected_statuses,
@@ -36,7 +36,7 @@ __all__ = [
     "LogWriter",
     "declines",
     "derived",
-    "doubting",
+    "known_clients_only",
     "listed",
     "noted_statuses",
     "open_log_writer",

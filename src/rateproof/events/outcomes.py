@@ -17,7 +17,7 @@ from rateproof.events.log import (
 __all__ = [
     "declines",
     "derived",
-    "doubting",
+    "known_clients_only",
     "listed",
     "noted_statuses",
     "outcomes",
@@ -73,7 +73,7 @@ def outcomes(
     return array("i", map(code_of.__getitem__, statuses)), list(_OUTCOMES)
 
 
-def doubting(log: EventLog, undecided: Collection[int]) -> EventLog:
+def _doubting(log: EventLog, undecided: Collection[int]) -> EventLog:
     """The same log in which answers of these statuses decide nothing."""
     if not undecided:
         return log
@@ -84,6 +84,19 @@ def doubting(log: EventLog, undecided: Collection[int]) -> EventLog:
     doubted = log.with_column("outcome", (told, words))
     doubted.metadata["undecided_statuses"] = sorted(undecided)
     return doubted
+
+
+def known_clients_only(log: EventLog) -> EventLog:
+    """The same log without the answers to keys of a file that the server does not know, such as 401.
+
+    Among answers to keys that it knows they are no admissions, unless its metadata names them
+    as such, by `admitted_statuses`. A log whose scenario has no keys of a file stays as it is.
+    """
+    scenario, admitted = log.metadata.get("scenario"), log.metadata.get("admitted_statuses")
+    if not isinstance(scenario, dict) or "own_keys" not in scenario:
+        return log
+    known = rejected_statuses(log).union(admitted if isinstance(admitted, list) else ())
+    return _doubting(log, {one for one in log.distinct("status") if 300 <= one < 500} - known)
 
 
 def derived(log: EventLog, rejected: Collection[int]) -> EventLog:

@@ -2,12 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from rateproof.clock import Tolerance
 from rateproof.events import ADMITTED, EventLog
+from rateproof.hunt.settings import TestSettings
 from rateproof.keyfile import KeyFile
 from rateproof.policy import Policy
 from rateproof.simulate.tokens import Tokens
@@ -67,6 +68,15 @@ class Keyring:
         self._ready = deque((since_ns, place) for place in range(len(self.keys.keys)))
         self._taken: list[int] = []
 
+    @classmethod
+    def of(cls, settings: TestSettings) -> Self | None:
+        """The keyring of a test; None where identities are invented."""
+        if settings.keys is None:
+            return None
+        tolerance = Tolerance(settings.tolerance_ppm, settings.granularity_ns)
+        idle = idle_ns(settings.policy, tolerance, denied_count=settings.denied_count)
+        return cls(settings.keys, idle, unused=settings.fresh_keys)
+
     @property
     def told(self) -> str:
         """The use that was made of them, in words."""
@@ -116,17 +126,15 @@ class Keyring:
         self._taken = [place for _, place in taken]
         return Tokens(tuple(self.keys.keys[place] for place in self._taken), own)
 
-    def give_back(
-        self, scenario_keys: list[bytes], log: EventLog, undecided: Collection[int] = ()
-    ) -> None:
+    def give_back(self, scenario_keys: list[bytes], log: EventLog) -> None:
         """The run is over: its keys idle from now on; without an answer they are never used again.
 
         Args:
             scenario_keys: their names in the log, in the order in which they were taken.
-            log: of the run.
-            undecided: answers to whom the server does not know; a key that had one and was never
-                admitted is not used again either.
+            log: of the run. A key that had one of its `undecided_statuses`, by which the server
+                says that it does not know it, and was never admitted is not used again either.
         """
+        undecided = log.metadata.get("undecided_statuses", ())
         unanswered, doubted, admitted = set(), set(), set()
         columns = map(log.column, ("key", "received_ns", "status", "outcome"))
         for key, received_ns, status, outcome in zip(*columns, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from rateproof.events import EventLog, doubting, rejected_statuses
+from rateproof.events import EventLog, known_clients_only
 from rateproof.hunt.keyring import Keyring
 from rateproof.hunt.recipe import Crowd, Phase
 from rateproof.hunt.server.child import ChildServer
@@ -122,25 +122,16 @@ class Rig:
                 observe(part)
 
         log = self.transport(scenario, control=Control(self.stop), observe=count)
+        log.metadata["admitted_statuses"] = sorted(self.settings.admitted_statuses or ())
         keyring = self.keyring
         if keyring is not None and scenario.tokens is not None:
-            undecided = self._undecided(log)
-            keyring.give_back(scenario.tokens.names(scenario.written), log, undecided)
-            log = doubting(log, undecided)
+            log = known_clients_only(log)
+            keyring.give_back(scenario.tokens.names(scenario.written), log)
             log.metadata["assumptions"] = [
                 f"nobody else sends with the keys of {str(keyring.keys.file)!r}"
             ]
         log.metadata["fresh_keys"] = keyring is None or keyring.fresh
-        log.metadata["admitted_statuses"] = sorted(self.settings.admitted_statuses or ())
         return log
-
-    def _undecided(self, log: EventLog) -> frozenset[int]:
-        """The answers that a key of a file gets which the server does not know, such as 401.
-
-        Among answers to keys that it knows they are no admissions, unless `--admitted` has them.
-        """
-        known = rejected_statuses(log).union(self.settings.admitted_statuses or ())
-        return frozenset(one for one in log.distinct("status") if 300 <= one < 500) - known
 
     def judge(self, log: EventLog, claims: frozenset[str] | None = None) -> Verdict:
         """The verdict on a log as the test was told to judge; None: on all its claims."""

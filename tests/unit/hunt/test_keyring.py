@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from rateproof.cli import main
 from rateproof.clock import EXACT, ManualClock, Tolerance
 from rateproof.enforce.limiter import Limiter
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, open_log_writer
 from rateproof.hunt import endpoints
 from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.keyring import Keyring, idle_ns
@@ -21,6 +22,8 @@ from rateproof.policy import Policy
 from rateproof.prove import CONSISTENT, VIOLATED, judge
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.target import Target
+from rateproof.simulate.tokens import Tokens
 
 MS, SECOND = 10**6, 10**9
 POLICIES = [
@@ -124,7 +127,8 @@ def test_a_key_whose_request_had_no_answer_is_not_used_again() -> None:
 
 def refusing(scenario: Scenario, **_: object) -> EventLog:
     """The first key is let in three times, and no other is known."""
-    log = EventLog({"scenario": {"rejected_statuses": [429]}, "fresh_keys": False})
+    noted = {"rejected_statuses": [429], "own_keys": []}
+    log = EventLog({"scenario": noted, "fresh_keys": False})
     names = scenario.tokens.names(scenario.written)
     for number in range(60):
         known = names[number % len(names)] == names[0]
@@ -132,8 +136,8 @@ def refusing(scenario: Scenario, **_: object) -> EventLog:
             Event(
                 key=names[number % len(names)],
                 sent_ns=number * MS,
-                received_ns=number * MS,
-                done_ns=number * MS,
+                received_ns=number * MS + 1_000,
+                done_ns=number * MS + 1_000,
                 status=200 if known and number < 9 else 429 if known else 401,
                 outcome=REJECTED if known and number >= 9 else ADMITTED,
             )
@@ -157,6 +161,21 @@ def test_answers_to_keys_that_are_not_known_are_no_admissions(
     assert "nobody else sends with the keys of 'keys.txt'" in " ".join(verdict.reasons)
     assert rig.keyring is not None
     assert (rig.keyring.left, rig.keyring.strange) == ((3, 0) if violated else (1, 2))
+
+
+@pytest.mark.parametrize(("admitted", "code"), [((), 2), (("--admitted", "401"), 1)])
+def test_nor_are_they_in_a_log_that_is_checked_later(
+    admitted: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    """It was violated by keys whose every answer was 401."""
+    tokens = Tokens(keys_of(3).keys, 3)
+    groups = (Group(Schedule.parse("9 at 0 s"), 3),)
+    log = refusing(
+        Scenario(target=Target.parse("http://127.0.0.1:1"), groups=groups, tokens=tokens)
+    )
+    with open_log_writer(tmp_path / "log.jsonl", log.metadata) as writer:
+        writer.write(log)
+    assert main(["check", str(tmp_path / "log.jsonl"), "--policy", "3 per 1s", *admitted]) == code
 
 
 @pytest.mark.parametrize("idle", [None, 3_600 * SECOND])

@@ -6,7 +6,8 @@ To be read in this order:
 2. `notations`: format strings of nginx and Apache, as they stand in a configuration
 3. `formats`: the table of known formats, each with its source
 4. `identity`: the key of a request, from the fields that a format has
-5. `reading`: bytes in, an `EventLog` out; the native scanner does the work
+5. `where`: which requests the policy counts
+6. `reading`: bytes in, an `EventLog` out; the native scanner does the work
 
 A stamp L is that of the end of a request, cut off to its step g: it ended in [L, L + g). With a
 duration d, cut off to h, it began in [L - d - h, L + g - d); without one it began at most
@@ -18,5 +19,15 @@ lies between beginning and end. Servers read their clock once a turn of their ev
 from rateproof.events.access_logs.formats import FORMATS, named
 from rateproof.events.access_logs.pattern import Format
 from rateproof.events.access_logs.reading import CLOCK_LAG_NS, LONGEST_NS, Reading, read_access_log
+from rateproof.events.access_logs.where import Where
 
-__all__ = ["CLOCK_LAG_NS", "FORMATS", "LONGEST_NS", "Format", "Reading", "named", "read_access_log"]
+__all__ = [
+    "CLOCK_LAG_NS",
+    "FORMATS",
+    "LONGEST_NS",
+    "Format",
+    "Reading",
+    "Where",
+    "named",
+    "read_access_log",
+]

@@ -1,10 +1,11 @@
 """Bytes in, an `EventLog` out: lines are scanned natively, and what they show is noted."""
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any, Final
 
 from rateproof.core import required_native
@@ -12,6 +13,7 @@ from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.access_logs.formats import recognised, w3c
 from rateproof.events.access_logs.identity import identities
 from rateproof.events.access_logs.pattern import EITHER, END, START, Format
+from rateproof.events.access_logs.where import Where
 from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.keyspec import KeySpec
@@ -21,23 +23,27 @@ from rateproof.units import format_duration
 __all__ = ["CLOCK_LAG_NS", "LONGEST_NS", "UNDECIDED", "Reading", "read_access_log"]
 
 LONGEST_NS: Final = 5_000_000_000
-"""How long a request lasts at most, where the log does not say it and nobody does."""
+"""The longest that a request lasts, where the log does not say it and nobody does."""
 
 CLOCK_LAG_NS: Final = 10_000_000
-"""How late a server may read its clock: nginx and others do once a turn of their event loop."""
+"""The most by which a server reads its clock late: nginx and others do once a turn of their event loop."""
 
-UNDECIDED: Final = (400, 408, 414, 431, 494, 495, 496, 497, 499)
-"""Statuses of requests that may have ended before any limiter saw them: not understood, not whole,
-or given up by the client (nginx: 494 to 499)."""
+UNDECIDED: Final = (400, 408, 413, 414, 421, 431, 444, 494, 495, 496, 497, 499)
+"""Statuses of requests that may have ended before any limiter saw them: not understood, too large,
+not whole, dropped (nginx: 444), or given up by the client (nginx: 494 to 499)."""
 
+_ZONED: Final = ("clf", "iso")
+_ZONE: Final = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
+_JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour
 _LINES_AT_ONCE: Final = 4_096
 _TRIED_ON: Final = 50
 _MOST_STRANGE: Final = 100  # one line in so many
+_NONE: Final = "--where, --since and --until say which; the first line on stderr shows a request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How an access log is to be read.
+    """The way an access log is to be read.
 
     Args:
         key: where the client's identity lies.
@@ -46,6 +52,9 @@ class Reading:
         address: gives the client's address of an `identity.View`; None: that of its peer.
         header: the field that trusted proxies append to; "" where none is trusted.
         skip_bad: lines that are not understood are left out, however many they are.
+        where: which requests the policy counts; None: all.
+        since_ns: requests decided before are left out; None: none is.
+        until_ns: requests decided then or later are left out; None: none is.
     """
 
     key: KeySpec = KeySpec.parse("ip")
@@ -54,6 +63,9 @@ class Reading:
     address: Callable[[Any], bytes] | None = None
     header: str = ""
     skip_bad: bool = False
+    where: Where | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
 
 
 def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> EventLog:
@@ -77,16 +89,24 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
     begun = list(islice(rest, _TRIED_ON))
     format_ = reading.format or _format_of(begun, name)
     place = identities(reading.key, format_, reading.address, reading.header)
-    _introduce(format_, begun, reading)
-    found = _scanned(format_, chain(begun, rest), reading, [place.fields])
+    first = _introduce(format_, begun, reading)
+    groups, counts = [place.fields], None
+    if reading.where is not None:
+        fields, counts = reading.where.place(format_, reading.address, reading.header)
+        groups.append(fields)
+    found = _scanned(format_, chain(begun, rest), reading, groups)
     _refuse_strange(found, name, format_, skip=reading.skip_bad)
     longest_ns = max(reading.longest_ns, found["longest_ns"])
     _refuse_set_back(found, name, longest_ns)
-    metadata = _metadata(found, format_, longest_ns)
-    [(codes, words)] = found["groups"]
+    statuses = array("q", found["status"])
+    metadata = _metadata(found, format_, reading, longest_ns)
+    metadata["assumptions"] += _further(statuses, reading)
+    stamps = [field.name for field, _ in format_.fields if field.kind in _ZONED]
+    if not all(_ZONE.search(first.get(stamp, "Z")) for stamp in stamps):
+        metadata["complete_ns"][0] = _after_jumps(found, metadata["complete_ns"][0])
+    (codes, words), *others = found["groups"]
     keys, known = _keys(words, place.read)
     rows = len(codes) // 4
-    statuses = array("q", found["status"])
     log = EventLog.from_columns(
         {
             "key": (array("i", map(keys.__getitem__, memoryview(codes).cast("i"))), known),
@@ -99,12 +119,39 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
         rows,
         metadata,
     )
-    if b"" not in known:
-        return log
-    nobody = known.index(b"")
-    kept = [row for row, code in enumerate(log.codes("key")[0]) if code != nobody]
-    say(f"hint: {rows - len(kept):,} of {rows:,} requests have no {reading.key}: left out")
-    return log.take(kept)
+    kept: Sequence[int] = range(rows)
+    if counts is not None:
+        [(codes, words)] = others
+        held = [counts(word.split(b"\n")) for word in words]
+        kept = [row for row, code in enumerate(memoryview(codes).cast("i")) if held[code]]
+    kept = _within(log, kept, reading)
+    if not kept and rows:
+        raise LogError(f"{name}: none of its {rows:,} requests is of those asked for", _NONE)
+    counted = len(kept)
+    if b"" in known:
+        nobody, of = known.index(b""), log.codes("key")[0]
+        kept = [row for row in kept if of[row] != nobody]
+    if counted < rows:
+        say(f"{counted:,} of {rows:,} requests are of those asked for")
+    if len(kept) < counted:
+        left_out = f"{counted - len(kept):,} of {counted:,} requests"
+        say(f"hint: {left_out} have no {reading.key}: left out")
+    return log if len(kept) == rows else log.take(kept)
+
+
+def _within(log: EventLog, rows: Sequence[int], reading: Reading) -> Sequence[int]:
+    """The rows of requests that may have been decided since and until when it is asked for.
+
+    Those that only may have been stay in, so that whatever was decided in between is there.
+    """
+    since_ns, until_ns = reading.since_ns, reading.until_ns
+    if since_ns is not None:
+        received = log.ints("received_ns")
+        rows = [row for row in rows if received[row] >= since_ns]
+    if until_ns is not None:
+        sent = log.ints("sent_ns")
+        rows = [row for row in rows if sent[row] < until_ns]
+    return rows
 
 
 def _scanned(
@@ -158,8 +205,9 @@ def _shown(line: bytes) -> str:
     return repr(text if len(text) <= 160 else f"{text[:160]}...")
 
 
-def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> None:
-    """Say the format, and the first record as it is understood."""
+def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> dict[str, str]:
+    """Say the format, and the first record as it is understood; return its fields."""
+    values: dict[str, str] = {}
     everything = [[at] for at in range(len(format_.fields))]
     told = f"format: {format_.name}, stamps of the {format_.stamp} of a request"
     if format_.stamp == EITHER and reading.format is None:
@@ -178,6 +226,7 @@ def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> Non
         told += f"; first: {', '.join(record)}, decided {between}"
         break
     say(printable(told))
+    return values
 
 
 def _utc(ns: bytes) -> str:
@@ -210,7 +259,9 @@ def _refuse_set_back(found: dict[str, Any], name: str, longest_ns: int) -> None:
     )
 
 
-def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[str, Any]:
+def _metadata(
+    found: dict[str, Any], format_: Format, reading: Reading, longest_ns: int
+) -> dict[str, Any]:
     lasting = f"no request lasted over {format_duration(longest_ns)} (--longest)"
     lag = f"the server read its clock at least every {format_duration(CLOCK_LAG_NS)}"
     assumptions = [f"{lasting}, {lag}, and nobody set it"]
@@ -218,6 +269,8 @@ def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[s
         assumptions.append(
             f"the {found['strange']:,} lines that were not understood are of no client here"
         )
+    if reading.where is not None:
+        assumptions.append(f"the policy counts requests where {reading.where}, and no others")
     metadata: dict[str, Any] = {
         "imported_from": f"access log ({format_.name})",
         "clock": "CLOCK_REALTIME",
@@ -227,7 +280,12 @@ def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[s
     if found["received_ns"]:
         received = memoryview(found["received_ns"]).cast("q")
         late_ns = longest_ns + CLOCK_LAG_NS + found["back_ns"]
-        metadata["complete_ns"] = [received[0] + found["back_ns"], found["done_ns"] - late_ns]
+        since_ns, until_ns = received[0] + found["back_ns"], found["done_ns"] - late_ns
+        if reading.since_ns is not None:
+            since_ns = max(since_ns, reading.since_ns)
+        if reading.until_ns is not None:
+            until_ns = min(until_ns, reading.until_ns)
+        metadata["complete_ns"] = [since_ns, until_ns]
         widths = sorted(map(int.__sub__, received, memoryview(found["sent_ns"]).cast("q")))
         metadata["access_log"] = {
             "stamp": format_.stamp,
@@ -237,6 +295,21 @@ def _metadata(found: dict[str, Any], format_: Format, longest_ns: int) -> dict[s
             "width_ns": widths[len(widths) // 2] + 1,
         }
     return metadata
+
+
+def _after_jumps(found: dict[str, Any], since_ns: int) -> int:
+    """From when on no summer time can have begun: then an hour is missing, and nothing was quiet."""
+    received = memoryview(found["received_ns"]).cast("q")
+    jumps = (after for before, after in pairwise(received) if after - before >= _JUMP_NS)
+    return max([since_ns, *jumps])
+
+
+def _further(statuses: Sequence[int], reading: Reading) -> Iterator[str]:
+    """What else has to be true."""
+    if 503 in statuses and 429 not in statuses:
+        yield "a 503 taken for a rejection is the limiter's, no failing server's"
+    if len(reading.key.alternatives) > 1:
+        yield f"no client sent - for a part of {reading.key}"
 
 
 def _keys(

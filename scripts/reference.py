@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 from rateproof.events import Event
 from rateproof.events.access_logs import FORMATS, Format
 from rateproof.options.arguments import EXIT_CODES, NOTES, VARIABLES
-from rateproof.options.declared import ENDPOINTS, LIMITS, VERBS, Verb
+from rateproof.options.declared import VERBS
 from rateproof.options.forms import NETWORKS, PATHS, POLICY, PROXIES
 from rateproof.options.kinds import (
     Kind,
@@ -24,6 +24,8 @@ from rateproof.options.kinds import (
     Tables,
     any_case,
 )
+from rateproof.options.tables import ENDPOINTS, LIMITS
+from rateproof.options.verb import Verb
 from rateproof.policy import Policy
 from rateproof.prove import ClosestCall, Counts, Pressure, Sensitivity, Verdict
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour

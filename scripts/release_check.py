@@ -16,7 +16,7 @@ import build_wheel as building  # noqa: E402 - it lies beside this file
 from rateproof import __version__  # noqa: E402
 
 OF_THE_REPOSITORY = (".ci/run", ".gitignore")
-"""What git tracks and nobody else needs."""
+"""Files that git tracks and nobody else needs."""
 
 EGG = "src/rateproof.egg-info/"
 

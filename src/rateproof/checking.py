@@ -65,7 +65,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _reading(arguments: argparse.Namespace) -> Reading:
-    """How an access log is to be read."""
+    """The way an access log is to be read."""
     longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
     reading = Reading(
         format=None if arguments.format is None else named(arguments.format),
@@ -118,7 +118,7 @@ def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[s
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
         first = begun[0] if begun else b""
-        if importer_of(first, name) is None and not is_access_log(first, name):
+        if begun and importer_of(first, name) is None and not is_access_log(first, name):
             _hint_of(key)
         return read_lines(chain(begun, lines), name, key, reading)
 

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 from rateproof.errors import InvalidArgument
+from rateproof.secret import content_of
 from rateproof.units import counted
 
 __all__ = ["MOST_KEYS", "KeyFile"]
@@ -44,12 +44,7 @@ class KeyFile:
             InvalidArgument: it cannot be read, has no key or more than 1,000,000, or a line
                 that is no key, or one that was there before: named by its number, never shown.
         """
-        try:
-            with Path(name).open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise InvalidArgument(f"cannot read {name!r}: {reason}", _FORM) from None
+        data = content_of(name, _MOST_BYTES, repr(name), _FORM)
         if len(data) > _MOST_BYTES:
             raise InvalidArgument(f"{name!r} has more than 256 MiB", _FORM)
         text = data.removeprefix(_BOM).replace(b"\r\n", b"\n").removesuffix(b"\r")

@@ -6,7 +6,7 @@ from typing import Self
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["MOST_BYTES", "Secret", "bytes_of", "lines_of", "revealed"]
+__all__ = ["MOST_BYTES", "Secret", "bytes_of", "content_of", "lines_of", "revealed"]
 
 MOST_BYTES = 1 << 20
 """Bytes of one value, at most."""
@@ -49,14 +49,21 @@ def bytes_of(form: str) -> bytes:
             raise InvalidArgument(f"{form!r}: no such variable in the environment", "export it")
         return value
     name = form.removeprefix("@")
+    return content_of(name, MOST_BYTES, repr(name), "TEXT, @FILE or @env:NAME")
+
+
+def content_of(path: str | Path, most_bytes: int, shown: str, hint: str) -> bytes:
+    """Read a file, up to one byte more than it may have.
+
+    Raises:
+        InvalidArgument: it cannot be read; it is called `shown`.
+    """
     try:
-        with Path(name).open("rb") as file:
-            return file.read(MOST_BYTES + 1)
+        with Path(path).open("rb") as file:
+            return file.read(most_bytes + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidArgument(
-            f"cannot read {name!r}: {reason}", "TEXT, @FILE or @env:NAME"
-        ) from None
+        raise InvalidArgument(f"cannot read {shown}: {reason}", hint) from None
 
 
 def revealed(text: str) -> str:

@@ -390,6 +390,60 @@ def test_the_table_names_a_source_and_a_sample_for_each_format():
         assert format_.sample
 
 
+@pytest.mark.parametrize("path", ["/a,", "/a,b,", "/,"])
+def test_a_path_that_ends_in_a_comma_is_no_list(path):
+    envoy = f'[2026-11-30T12:00:00.000Z] "GET {path} HTTP/1.1" 200 - 0 12 2 1 "-" "a" "i" "h" "-"\n'
+    assert len(read([envoy.encode()], "path", text="envoy")) == 1
+    fields = b"#Fields: date time cs-method cs-uri-stem cs-uri-query c-ip sc-status\n"
+    row = f"2026-11-30 12:00:00 GET {path} - 192.0.2.1 200\n".encode()
+    assert read([fields, row], "path", text=None)[0].key == path.encode()
+
+
+def test_a_list_of_addresses_without_quotes_is_one_field():
+    text = "$http_x_forwarded_for [$msec] $upstream_addr $status"
+    log = read([b"192.0.2.9, 10.0.0.1 [1796000000.5] 10.0.0.2:80, 10.0.0.3:80 200\n"],
+               "header:x-forwarded-for", text=text)  # fmt: skip
+    assert log[0].key == b"192.0.2.9, 10.0.0.1"
+
+
+@pytest.mark.parametrize("status", [400, 408, 413, 421, 444, 499])
+def test_what_a_server_refuses_before_its_limiter_is_no_admission(status):
+    log = read([line(second, status=status) for second in (0, 1, 2)])
+    assert {event.outcome for event in log} == {"unknown"}
+
+
+def test_a_rejection_after_summer_time_began_in_stamps_without_a_zone_is_not_judged():
+    def row(minute, status):
+        return f"192.0.2.1 [29/Mar/2026:{minute // 60:02}:{minute % 60:02}:00{{}}] {status}\n"
+
+    rows = [row(minute, 200) for minute in (*range(10, 120), *range(180, 400))]
+    rows[115:115] = [row(184, 429)]
+    policy, text = Policy.parse("20 per 10m"), "$remote_addr [$time_local] $status"
+    local = read([one.format("").encode() for one in rows], text=text)
+    assert judge(local, policy).outcome != "violated"
+    later = [*rows[:-100], row(300, 429), *rows[-99:]]
+    for log, zone in ((later, ""), (rows, " +0000")):
+        told = read([one.format(zone).encode() for one in log], text=text)
+        assert judge(told, policy).outcome == "violated"
+
+
+def test_that_a_503_is_the_limiters_is_an_assumption_where_no_answer_is_429():
+    def named_in(*statuses):
+        log = read([line(at, status=status) for at, status in enumerate(statuses)])
+        return any("503" in one for one in log.metadata["assumptions"])
+
+    assert named_in(200, 503)
+    assert not named_in(200, 503, 429)
+    assert not named_in(200, 200)
+
+
+def test_a_stamp_of_1970_and_a_duration_of_years_are_not_understood():
+    text = "$remote_addr [$msec] $request_time $status"
+    right = b"192.0.2.1 [1796000000.5] 0.5 200\n"
+    wrong = b"192.0.2.1 [0.000] 0.0 200\n192.0.2.1 [1796000000.5] 4611686018.4 200\n"
+    assert len(read([right, wrong], text=text, skip_bad=True)) == 1
+
+
 def rows(text, lines=None, **told):
     lines = lines or [
         line(0, path="/api/a", status=200),

@@ -4,11 +4,16 @@ use memchr::memchr;
 
 use crate::instant::{Read, clf, decimal, iso, only_clock, only_day};
 
+/// What is longer is no duration of a request: a year.
+const LONGEST: i64 = 366 * 86_400 * 1_000_000_000;
+
 /// The meaning of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Any bytes.
     Text,
+    /// Any bytes, and blanks in a list, as nginx writes those of several upstreams or proxies.
+    List,
     /// A whole number, or `-`.
     Number,
     /// Three digits of HTTP; `-`, `0` and the like are no answer.
@@ -125,14 +130,14 @@ impl Step {
     }
 
     /// True if the literal at this place belongs to the field: an escaped quote, or the blank in a
-    /// list, as nginx writes those of several upstreams or proxies (`a, b : c`).
+    /// list (`a, b : c`).
     fn goes_on(&self, rest: &[u8], at: usize, escaped: bool) -> bool {
         match rest[at] {
             b'"' if escaped => {
                 let slashes = rest[..at].iter().rev().take_while(|&&byte| byte == b'\\');
                 slashes.count() % 2 == 1
             }
-            b' ' if self.kind == Kind::Text => {
+            b' ' if self.kind == Kind::List => {
                 let before = &rest[..at];
                 before.ends_with(b",") || before.ends_with(b" :") || rest[at..].starts_with(b" : ")
             }
@@ -145,7 +150,7 @@ impl Told {
     /// Notes what a field tells; None if it cannot be such a field.
     fn take(&mut self, kind: Kind, text: &[u8], memory: &mut Memory) -> Option<()> {
         match kind {
-            Kind::Text => {}
+            Kind::Text | Kind::List => {}
             Kind::Number => {
                 let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
                 (digits || text == b"-").then_some(())?;
@@ -159,7 +164,7 @@ impl Told {
             Kind::Clock => self.add(only_clock(text)?),
             Kind::Duration(unit) => match text {
                 b"-" | b"-1" | b"" => {}
-                _ => self.duration = Some(decimal(text, unit)?),
+                _ => self.duration = Some(decimal(text, unit).filter(|read| read.ns < LONGEST)?),
             },
         }
         Some(())

@@ -182,7 +182,7 @@ impl Scanner {
         }
     }
 
-    /// Adds a row; None if the line has no stamp, or words have run out.
+    /// Adds a row; None if the line has no stamp of our time, or words have run out.
     #[inline]
     fn row(&mut self, line: &[u8], told: Told) -> Option<()> {
         let (reach, stamp) = (self.reach, told.stamp?);
@@ -196,6 +196,10 @@ impl Scanner {
             None => stamp.ns,
         };
         let last = stamp.ns + stamp.step - 1 + if reach.after { lasts } else { 0 };
+        let sent = first.min(last) - reach.slack_ns;
+        if sent < 0 {
+            return None; // of 1970: a clock that was never set
+        }
         let done = match told.duration {
             Some(duration) if !reach.before => stamp.ns + duration.ns,
             _ => stamp.ns,
@@ -218,7 +222,7 @@ impl Scanner {
             codes.push(code?);
         }
         let found = &mut self.found;
-        found.sent.push(first.min(last) - reach.slack_ns);
+        found.sent.push(sent);
         found.received.push(last + reach.slack_ns);
         found.status.push(told.status.unwrap_or(NULL));
         found.line.push(self.number as i64);

@@ -119,6 +119,7 @@ impl AccessScanner {
 fn kind_of(name: &str, unit: i64) -> Option<Kind> {
     Some(match name {
         "text" => Kind::Text,
+        "list" => Kind::List,
         "number" => Kind::Number,
         "status" => Kind::Status,
         "clf" => Kind::Clf,

@@ -3,6 +3,7 @@
 Read in this order:
 
     session       the test: iteration after iteration until stopped, and what is kept of each
+    hunt          what each of them sends, learnt from those before; keyring: as whom
     endpoints     several of them in one command, one after the other
     exploration/  what to send: attacks, drawn from the seed, and closer to what came close
     iteration     one of them, sent, watched and judged; replay: a schedule that was given instead

@@ -4,10 +4,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from rateproof.clock import Tolerance
 from rateproof.events import ADMITTED, EventLog
+from rateproof.hunt.settings import TestSettings
 from rateproof.keyfile import KeyFile
 from rateproof.policy import Policy
 from rateproof.simulate.tokens import Tokens
@@ -66,6 +67,15 @@ class Keyring:
         self._waits = self.idle_ns is not None and self.idle_ns <= _PATIENCE_NS
         self._ready = deque((since_ns, place) for place in range(len(self.keys.keys)))
         self._taken: list[int] = []
+
+    @classmethod
+    def of(cls, settings: TestSettings) -> Self | None:
+        """The keyring of a test; None where identities are invented."""
+        if settings.keys is None:
+            return None
+        tolerance = Tolerance(settings.tolerance_ppm, settings.granularity_ns)
+        idle = idle_ns(settings.policy, tolerance, denied_count=settings.denied_count)
+        return cls(settings.keys, idle, unused=settings.fresh_keys)
 
     @property
     def told(self) -> str:

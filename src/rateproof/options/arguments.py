@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from rateproof.errors import InvalidArgument
-from rateproof.options.declared import VERBS, Verb
+from rateproof.options.declared import VERBS
 from rateproof.options.kinds import Option, near
 from rateproof.options.sources import Sources
+from rateproof.options.verb import Verb
 from rateproof.output import emit, fold
 
 __all__ = ["EXIT_CODES", "parse"]

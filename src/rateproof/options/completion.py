@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from rateproof.options.declared import VERBS, Verb
+from rateproof.options.declared import VERBS
 from rateproof.options.kinds import Option
+from rateproof.options.verb import Verb
 
 __all__ = ["completion"]
 

@@ -4,9 +4,8 @@ The command line, the files, the environment, the JSON Schema, the pytest fixtur
 reference pages and the completion of shells all derive from this.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from rateproof.options.forms import (
     BODY,
@@ -30,36 +29,30 @@ from rateproof.options.forms import (
     STATUSES,
     TOLERANCE,
     URL,
-    URL_OR_PATH,
 )
 from rateproof.options.kinds import (
     Option,
-    Section,
-    Series,
-    Tables,
     choice,
     duration,
     flag,
     text,
     whole,
 )
+from rateproof.options.verb import Verb
 from rateproof.registry import names_in
 
 __all__ = [
     "CLAIMS",
     "DEFAULT_POLICY",
     "DEFAULT_URL",
-    "ENDPOINTS",
     "JUDGING",
     "LENGTH",
-    "LIMITS",
     "PROMISE",
     "REQUEST",
     "SETTINGS_FILES",
     "TRANSPORTS",
     "UNDER_TEST",
     "VERBS",
-    "Verb",
 ]
 
 PROMISE: Final = "what is promised"
@@ -78,52 +71,10 @@ SETTINGS_FILES: Final = ("rateproof.toml", "pyproject.toml")
 """Names of a settings file that is found by itself, the one that wins first."""
 SHELLS: Final = ("bash", "zsh", "fish")
 
-_OF_A_LIMIT: Final = ("key", "shadow", "exempt")
 _HOUR_NS = 3_600_000_000_000
+_INSTANT = text(form="an instant such as 2030-01-31T12:00:00+01:00", metavar="INSTANT")
 _COUNT = whole(1, 1_000_000)
 _TIMEOUT = duration(1_000_000, _HOUR_NS)
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """A command.
-
-    Args:
-        name: what is typed.
-        summary: what it does.
-        groups: its options, under the headings of its help.
-        examples: two command lines, without the program's name.
-        environment: its options may also stand in the environment.
-        config: its options may also stand in the settings file, in a table of its name.
-        waits: what is left out may stand in another file, so it has no value yet.
-        unfiled: the names of options that stand in no file and in no environment.
-    """
-
-    name: str
-    summary: str
-    groups: Mapping[str, tuple[Option, ...]]
-    examples: tuple[str, str]
-    environment: bool = False
-    config: bool = False
-    waits: bool = False
-    unfiled: str = ""
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """All of them, in the order of the help."""
-        return tuple(option for group in self.groups.values() for option in group)
-
-    def filed(self, option: Option) -> bool:
-        """True if an option may stand in the verb's file, and in the environment if it has one."""
-        return option.name not in self.unfiled.split()
-
-    def defaults(self) -> dict[str, Any]:
-        """Defaults, by the names inside the program."""
-        return {
-            option.inside: option.value()
-            for option in self.options
-            if not (self.waits and self.filed(option))
-        }
 
 
 _POLICY = Option(
@@ -437,14 +388,6 @@ _TEST = Verb(
 )
 
 
-def _of_an_endpoint(test: Verb) -> dict[str, Option]:
-    """Options that each endpoint may have for itself."""
-    groups = (test.groups[name] for name in (PROMISE, REQUEST, LENGTH, JUDGING))
-    return {each.in_file: each for group in groups for each in group}
-
-
-_INSTANT = text(form="an instant such as 2030-01-31T12:00:00+01:00", metavar="INSTANT")
-
 _CHECK = Verb(
     "check",
     "Judge an event log, or an access log.",
@@ -583,40 +526,6 @@ _COMPLETION = Verb(
     },
     ("completion bash >~/.local/share/bash-completion/completions/rateproof", "completion zsh"),
 )
-
-LIMITS: Final = Option(
-    "limits",
-    Tables(
-        NAME,
-        Section(
-            {
-                "policy": replace(_POLICY, default=None, required=True),
-                **{each.name: each for each in _SERVE.options if each.name in _OF_A_LIMIT},
-                "cost": Option("cost", whole(1, 1_000_000), "units that a request uses up", "1"),
-            }
-        ),
-    ),
-    "promises, by name",
-)
-"""The table of limits: what is promised, once for the server and its test."""
-
-ENDPOINTS: Final = Option(
-    "endpoints",
-    Series(
-        Section(
-            {
-                "name": Option("name", NAME, "what it is called", otherwise="its limit, or path"),
-                **_of_an_endpoint(_TEST),
-                "url": Option(
-                    "url", URL_OR_PATH, "where, or a path at the url of [test]", required=True
-                ),
-            }
-        ),
-        1,
-    ),
-    "what is tested, one after the other",
-)
-"""The array of endpoints in the table of a test: each has its own options of the verb."""
 
 VERBS: Final = {
     verb.name: verb

@@ -21,6 +21,7 @@ from rateproof.options.kinds import (
 )
 from rateproof.options.lines import Path as Place
 from rateproof.options.lines import line_of, lines_of, write_path
+from rateproof.secret import content_of
 
 __all__ = ["BAD", "Reader"]
 
@@ -55,13 +56,8 @@ class Reader:
         """Values of the items of every array, by its place: BAD where one has an error."""
 
     def _read(self, path: Path) -> str:
-        try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            hint = "name a TOML file that can be read"
-            raise InvalidArgument(f"cannot read {self._name}: {reason}", hint) from None
+        hint = "name a TOML file that can be read"
+        content = content_of(path, _MAX_BYTES, self._name, hint)
         if len(content) > _MAX_BYTES:
             raise InvalidArgument(f"{self._name} is above 4 MiB", self._guide)
         try:

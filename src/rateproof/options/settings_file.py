@@ -27,10 +27,12 @@ from urllib.parse import urlsplit
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
-from rateproof.options.declared import ENDPOINTS, LIMITS, SETTINGS_FILES, VERBS, Verb
+from rateproof.options.declared import SETTINGS_FILES, VERBS
 from rateproof.options.kinds import Option, Section, near
 from rateproof.options.lines import Path as Place
 from rateproof.options.reader import BAD, Reader
+from rateproof.options.tables import ENDPOINTS, LIMITS
+from rateproof.options.verb import Verb
 from rateproof.policy import Policy
 
 __all__ = [
@@ -151,7 +153,7 @@ def _owner(folder: Path) -> int:
 
 
 def _found(look: Callable[[], bool]) -> bool:
-    """What a look says; no where there is no right to look."""
+    """The result of a look; False where there is no right to look."""
     try:
         return look()
     except OSError:

@@ -391,7 +391,7 @@ def _told(
 
 
 def _sure(ours: Outcomes, steps: Steps, start_ns: int, width_ns: int) -> History:
-    """What will be seen, as far as the candidate allows one number of each volley only."""
+    """The answers to come, as far as the candidate allows one number of each volley only."""
     foretold = zip(takewhile(lambda numbers: len(numbers) == 1, ours), steps, strict=False)
     return [
         Seen(start_ns + at_ns, start_ns + at_ns + width_ns, admitted, count - admitted)

@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from rateproof.hunt import settings as hunt_settings
+from rateproof.hunt.hunt import Hunt
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
-from rateproof.hunt.session import Hunt
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 from tests.unit.hunt import simulated

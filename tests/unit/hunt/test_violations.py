@@ -9,12 +9,12 @@ import pytest
 
 from rateproof import hunt
 from rateproof.events import Event, EventLog
+from rateproof.hunt.hunt import Hunt
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.watch import Crash
-from rateproof.hunt.session import Hunt
 from rateproof.hunt.shrinking.crashes import shrunk_crash
 from rateproof.hunt.shrinking.reproduction import Reproduction, Shrunk, Tries
 from rateproof.hunt.shrinking.violations import shrunk_violations

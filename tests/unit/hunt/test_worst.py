@@ -9,8 +9,8 @@ import pytest
 
 from rateproof.clock import Tolerance
 from rateproof.events import Event, EventLog
-from rateproof.hunt import session
 from rateproof.hunt import settings as hunt_settings
+from rateproof.hunt.hunt import Hunt
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
@@ -119,13 +119,14 @@ def test_of_two_quotas_each_has_a_worst_of_its_own(monkeypatch, counters, quota,
 def test_quotas_that_are_violated_together_share_the_time_and_each_is_sought_once(monkeypatch):
     sought = []
     monkeypatch.setattr(
-        session, "find_worst", lambda _, quota, __, until, ___: sought.append((str(quota), until))
+        "rateproof.hunt.hunt.find_worst",
+        lambda _, quota, __, until, ___: sought.append((str(quota), until)),
     )
     policy = Policy.parse("5 per 1s; 12 per 4s")
     settings = hunt_settings.TestSettings.told(
         url="http://127.0.0.1:1", policy=policy, worst_time_ns=10 * S
     )
-    hunt = session.Hunt(Rig(settings, None, threading.Event()))
+    hunt = Hunt(Rig(settings, None, threading.Event()))
     quotas = [SimpleNamespace(outcome="violated")] * 2
     iteration = SimpleNamespace(verdict=SimpleNamespace(quotas=quotas), answer_ns=0)
     before = time.monotonic_ns()

@@ -191,7 +191,7 @@ _WITHIN: Final = {
     "query": (("query", "path", "request"), _argument),
     "cookie": (("header:cookie",), _cookie),
 }
-"""What lies within other fields: which, and how it is read from them."""
+"""Fields that lie within others: within which, and the way they are read from them."""
 
 
 def identities(

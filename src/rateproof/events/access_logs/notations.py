@@ -56,7 +56,7 @@ _APACHE: Final[Mapping[str, Field]] = {
     "u": Field("user"),
     "l": Field("logname"),
 }
-_APACHE_NAMED: Final = {"i": "header:", "C": "cookie:"}
+_APACHE_NAMED: Final = {"i": ("header:", "list"), "C": ("cookie:", "text")}
 
 
 def of_text(text: str) -> Format:
@@ -85,8 +85,12 @@ def nginx(
         for prefix, kind in _NGINX_NAMED.items():
             if variable.startswith(prefix):
                 name = variable.removeprefix(prefix)
-                return Field(kind + (name.replace("_", "-") if prefix == "http_" else name))
-        return Field(variable)
+                return (
+                    Field(kind + name.replace("_", "-"), "list")
+                    if prefix == "http_"
+                    else Field(kind + name)
+                )
+        return Field(variable, "list" if variable.startswith("upstream_") else "text")
 
     return _format(name, text, _VARIABLE, field, EITHER, **told)
 
@@ -102,7 +106,8 @@ def apache(name: str, text: str, **told: str | bool) -> Format:
         if of is None:
             return _APACHE.get(name, Field(f"%{name}"))
         if name in _APACHE_NAMED:
-            return Field(_APACHE_NAMED[name] + of.lower() if name == "i" else f"cookie:{of}")
+            prefix, kind = _APACHE_NAMED[name]
+            return Field(prefix + (of.lower() if name == "i" else of), kind)
         if name == "T" and of in _NS:
             return Field("duration", "duration", _NS[of])
         if name == "t":

@@ -24,7 +24,7 @@ class Field:
     Args:
         name: `ip`, `ip:port`, `method`, `path`, `query`, `request`, `status`, `duration`,
             `header:NAME`, `cookie:NAME`, `query:NAME`, or the name that the server has for it.
-        kind: `text`; `number` (digits, or `-`); `status`; `clf`, `iso` or `epoch`, the stamp; `day`
+        kind: `text`; `list`, text in which a blank may follow a comma; `number` (digits, or `-`); `status`; `clf`, `iso` or `epoch`, the stamp; `day`
             and `clock`, its parts; `began`, another stamp, of the beginning; `duration`.
         unit_ns: of an `epoch` or a `duration`.
         stamp: of a stamp: whether it is that of the request's end or its start, where
@@ -69,7 +69,7 @@ class Format:
         return next((have.index(name) for name in names if name in have), None)
 
     def names(self) -> list[str]:
-        """What its fields are called."""
+        """The names of its fields."""
         return list(dict.fromkeys(field.name for field, _ in self.fields))
 
 

@@ -1,10 +1,11 @@
 """Bytes in, an `EventLog` out: lines are scanned natively, and what they show is noted."""
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any, Final
 
 from rateproof.core import required_native
@@ -22,15 +23,18 @@ from rateproof.units import format_duration
 __all__ = ["CLOCK_LAG_NS", "LONGEST_NS", "UNDECIDED", "Reading", "read_access_log"]
 
 LONGEST_NS: Final = 5_000_000_000
-"""How long a request lasts at most, where the log does not say it and nobody does."""
+"""The longest that a request lasts, where the log does not say it and nobody does."""
 
 CLOCK_LAG_NS: Final = 10_000_000
-"""How late a server may read its clock: nginx and others do once a turn of their event loop."""
+"""The most by which a server reads its clock late: nginx and others do once a turn of their event loop."""
 
-UNDECIDED: Final = (400, 408, 414, 431, 494, 495, 496, 497, 499)
-"""Statuses of requests that may have ended before any limiter saw them: not understood, not whole,
-or given up by the client (nginx: 494 to 499)."""
+UNDECIDED: Final = (400, 408, 413, 414, 421, 431, 444, 494, 495, 496, 497, 499)
+"""Statuses of requests that may have ended before any limiter saw them: not understood, too large,
+not whole, dropped (nginx: 444), or given up by the client (nginx: 494 to 499)."""
 
+_ZONED: Final = ("clf", "iso")
+_ZONE: Final = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
+_JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour
 _LINES_AT_ONCE: Final = 4_096
 _TRIED_ON: Final = 50
 _MOST_STRANGE: Final = 100  # one line in so many
@@ -39,7 +43,7 @@ _NONE: Final = "--where, --since and --until say which; the first line on stderr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How an access log is to be read.
+    """The way an access log is to be read.
 
     Args:
         key: where the client's identity lies.
@@ -85,7 +89,7 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
     begun = list(islice(rest, _TRIED_ON))
     format_ = reading.format or _format_of(begun, name)
     place = identities(reading.key, format_, reading.address, reading.header)
-    _introduce(format_, begun, reading)
+    first = _introduce(format_, begun, reading)
     groups, counts = [place.fields], None
     if reading.where is not None:
         fields, counts = reading.where.place(format_, reading.address, reading.header)
@@ -94,11 +98,15 @@ def read_access_log(lines: Iterable[bytes], name: str, reading: Reading) -> Even
     _refuse_strange(found, name, format_, skip=reading.skip_bad)
     longest_ns = max(reading.longest_ns, found["longest_ns"])
     _refuse_set_back(found, name, longest_ns)
+    statuses = array("q", found["status"])
     metadata = _metadata(found, format_, reading, longest_ns)
+    metadata["assumptions"] += _further(statuses, reading)
+    stamps = [field.name for field, _ in format_.fields if field.kind in _ZONED]
+    if not all(_ZONE.search(first.get(stamp, "Z")) for stamp in stamps):
+        metadata["complete_ns"][0] = _after_jumps(found, metadata["complete_ns"][0])
     (codes, words), *others = found["groups"]
     keys, known = _keys(words, place.read)
     rows = len(codes) // 4
-    statuses = array("q", found["status"])
     log = EventLog.from_columns(
         {
             "key": (array("i", map(keys.__getitem__, memoryview(codes).cast("i"))), known),
@@ -197,8 +205,9 @@ def _shown(line: bytes) -> str:
     return repr(text if len(text) <= 160 else f"{text[:160]}...")
 
 
-def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> None:
-    """Say the format, and the first record as it is understood."""
+def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> dict[str, str]:
+    """Say the format, and the first record as it is understood; return its fields."""
+    values: dict[str, str] = {}
     everything = [[at] for at in range(len(format_.fields))]
     told = f"format: {format_.name}, stamps of the {format_.stamp} of a request"
     if format_.stamp == EITHER and reading.format is None:
@@ -217,6 +226,7 @@ def _introduce(format_: Format, begun: Sequence[bytes], reading: Reading) -> Non
         told += f"; first: {', '.join(record)}, decided {between}"
         break
     say(printable(told))
+    return values
 
 
 def _utc(ns: bytes) -> str:
@@ -285,6 +295,21 @@ def _metadata(
             "width_ns": widths[len(widths) // 2] + 1,
         }
     return metadata
+
+
+def _after_jumps(found: dict[str, Any], since_ns: int) -> int:
+    """From when on no summer time can have begun: then an hour is missing, and nothing was quiet."""
+    received = memoryview(found["received_ns"]).cast("q")
+    jumps = (after for before, after in pairwise(received) if after - before >= _JUMP_NS)
+    return max([since_ns, *jumps])
+
+
+def _further(statuses: Sequence[int], reading: Reading) -> Iterator[str]:
+    """What else has to be true."""
+    if 503 in statuses and 429 not in statuses:
+        yield "a 503 taken for a rejection is the limiter's, no failing server's"
+    if len(reading.key.alternatives) > 1:
+        yield f"no client sent - for a part of {reading.key}"
 
 
 def _keys(

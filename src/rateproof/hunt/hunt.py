@@ -1,0 +1,271 @@
+"""The hunt: one draw after the other against one target, each learning from those before.
+
+What was found is made as short as it gets (`shrinking`), and as bad as it gets (`worst`).
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rateproof.errors import Unreachable
+from rateproof.hunt.exploration.attacks import FAMILIES, Attack
+from rateproof.hunt.exploration.draw import (
+    SCHEDULE,
+    Draw,
+    book_length,
+    continued,
+    delayed,
+    draw,
+    filling,
+)
+from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
+from rateproof.hunt.exploration.leads import Lead, Leads
+from rateproof.hunt.iteration import Iteration, run_iteration
+from rateproof.hunt.recipe import Phase, Recipe
+from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
+from rateproof.hunt.report.totals import of_claim
+from rateproof.hunt.rig import Rig
+from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
+from rateproof.hunt.server.watch import Watch
+from rateproof.hunt.settings import TestSettings
+from rateproof.hunt.shrinking.crashes import shrunk_crash
+from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, CRASH, Reproduction
+from rateproof.hunt.shrinking.violations import shrunk_violations
+from rateproof.hunt.worst.search import Worst, find_worst
+from rateproof.output import progress, say
+from rateproof.policy import Quota
+from rateproof.prove import OVER_ADMISSION, VIOLATED
+from rateproof.units import SECOND_NS, counted
+
+__all__ = ["Hunt", "traffic"]
+
+_PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
+
+
+class Hunt:
+    """Iteration after iteration against one target; each learns from those before."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        most = rig.settings.iterations
+        self.most = most and most + len(_outer(rig.settings))
+        self._leads = Leads()
+        self.forgetting = Forgetting()
+        self._known = False
+        self._draws = 0
+        self._last: Draw | None = None
+        self._shrunk: set[str] = set()
+        self._told: set[str] = set()
+        self._recipes: list[Recipe] = []
+        self._sought = set[Quota]()
+        self._worst_left_ns = rig.settings.worst_time_ns
+
+    def iterate(self, number: int) -> Iteration:
+        """Draw, run and judge an iteration, and learn from it.
+
+        Raises:
+            Unreachable: the server that was started ended, and had never answered anything.
+        """
+        rig, settings = self.rig, self.rig.settings
+        drawn, phase = self._next(number)
+        timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
+        if not timely:
+            say(LATE)
+        of = f" of {self.most}" if self.most else ""
+        with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
+            watch = None if rig.child is None else Watch(rig.child, _strokes(settings, drawn))
+            iteration = run_iteration(
+                rig,
+                drawn,
+                phase,
+                watch=watch,
+                known=self._known,
+                up=rig.child is not None or self._listens(),
+            )
+        if (
+            watch is not None
+            and watch.first_end
+            and not iteration.answered
+            and self._ends_unasked()
+        ):
+            what = f"the server {watch.first_end} before it answered anything"
+            words = watch.last_words and f"; its last words: {watch.last_words}"
+            raise Unreachable(what + words, f"its command was {rig.child}")
+        if settings.recipe is not None:
+            iteration = told_if_cut_short(settings.recipe, iteration, timely=timely)
+        self._known = iteration.answered
+        self._leads.learn(drawn.attacks, iteration.log, settings.policy)
+        self.forgetting.learn(drawn.attacks, iteration.log)
+        return iteration
+
+    def _next(self, number: int) -> tuple[Draw, Phase | None]:
+        """Choose the traffic: first what the last iteration had too few keys for."""
+        rig, last, phase = self.rig, self._last, None
+        if last is not None and last.left:
+            drawn = continued(last, number, rig.most_clients)
+        else:
+            self._draws += 1
+            lead, others = self._leads.best(), self.forgetting.next
+            drawn, phase = traffic(rig.settings, self._draws, lead, others, keys=rig.most_clients)
+            drawn = replace(drawn, iteration=number)
+        self._last = drawn
+        return drawn, phase
+
+    @property
+    def left(self) -> tuple[Attack, ...]:
+        """Attacks of the last draw that there were too few keys for."""
+        return () if self._last is None else self._last.left
+
+    @property
+    def keys_told(self) -> str:
+        """The use of the keys of a file, and what was not tried for lack of them."""
+        keyring = self.rig.keyring
+        if keyring is None:
+            return ""
+        missed = list(dict.fromkeys(FAMILIES[each.family].words for each in self.left))
+        all_keys = len(keyring.keys.keys)
+        if all_keys < CONFIRMATIONS:
+            missed.append(f"schedules with more than {counted(all_keys, 'client')}")
+        if all_keys < 2 * FIRST_OTHERS:
+            missed.append(f"more than {all_keys // 2} other clients between two bursts")
+        return keyring.told + (f"; not tried with so few: {', '.join(missed)}" if missed else "")
+
+    @property
+    def done(self) -> bool:
+        """True after the last iteration."""
+        return self._draws == self.most and not self.left
+
+    def _ends_unasked(self) -> bool:
+        """Tell if the server that was started again ends without a request, too: that is no crash."""
+        child = self.rig.child
+        for _ in range(_UNASKED_TRIES):
+            if child is None or not child.running or child.died() is not None:
+                return True
+            if self.rig.stop.wait(_PATIENCE_S):
+                break
+        return False
+
+    def reproductions(self, iteration: Iteration) -> list[Reproduction]:
+        """The schedule that was to be run; else the shortest for each new violation or crash.
+
+        Where there is none, or none was to be looked for, the iteration as a whole.
+        """
+        settings, number = self.rig.settings, iteration.draw.iteration
+        if settings.recipe is not None:
+            return [outcome_of(settings.recipe, iteration, self.rig)]
+        found = self._shortest(iteration) if settings.shrink_time_ns else []
+        new = _kinds(iteration, settings) - self._shrunk - self._told
+        new -= {each.kind for each in found}
+        self._told |= new
+        whole = [
+            Reproduction.of(settings, kind, None, complete=None, iterations=number)
+            for kind in sorted(new)
+        ]
+        self._recipes += [
+            each.recipe for each in found if each.recipe and each.kind == OVER_ADMISSION
+        ]
+        return found + whole
+
+    def _shortest(self, iteration: Iteration) -> list[Reproduction]:
+        rig = self.rig
+        until_ns = time.monotonic_ns() + rig.settings.shrink_time_ns
+        found = shrunk_violations(iteration, rig, self._shrunk, until_ns)
+        if iteration.crashes and rig.child is not None and CRASH not in self._shrunk:
+            self._shrunk.add(CRASH)
+            crash = shrunk_crash(iteration, rig, rig.child, until_ns)
+            found += [] if crash is None else [crash]
+        return found
+
+    def worst(self, iteration: Iteration) -> Iterator[Worst]:
+        """Look for the most that each violated quota lets through, once, in the time that is left.
+
+        Those that are violated together share it evenly.
+        """
+        settings = self.rig.settings
+        broken = [
+            quota
+            for quota, one in zip(settings.policy.quotas, iteration.verdict.quotas, strict=False)
+            if one.outcome == VIOLATED and quota not in self._sought and not settings.recipe
+        ]
+        for place, quota in enumerate(broken):
+            began_ns = time.monotonic_ns()
+            share_ns = self._worst_left_ns // (len(broken) - place)
+            if share_ns < SECOND_NS:
+                return
+            self._sought.add(quota)
+            until_ns = began_ns + share_ns
+            worst = find_worst(self.rig, quota, self._recipes, until_ns, iteration.answer_ns)
+            self._worst_left_ns -= time.monotonic_ns() - began_ns
+            if worst is not None:
+                yield worst
+
+    def _listens(self) -> bool:
+        """Find a server at the target, after some time for one that went away to come back.
+
+        One that neither accepts a connection nor refuses it is there.
+        """
+        for _ in range(_PATIENCE_TRIES):
+            if self.rig.settings.target.accepts() is not False:
+                return True
+            if self.rig.stop.wait(_PATIENCE_S):
+                break
+        return False
+
+
+def _outer(settings: TestSettings) -> list[Attack]:
+    """Draws that fill the quotas that others delay, an iteration each; none for a given schedule."""
+    return [] if settings.recipe else delayed(settings.policy, settings.outer_time_ns)
+
+
+def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
+    """The claims that an iteration violates, and `crash`."""
+    verdict = iteration.verdict
+    kinds = {CRASH} if iteration.crashes else set()
+    if verdict.outcome == VIOLATED:
+        kinds |= {claim for claim in settings.claims if of_claim(verdict, claim) is not None}
+    return kinds
+
+
+def traffic(
+    settings: TestSettings,
+    number: int,
+    lead: Lead | None = None,
+    others: int | None = None,
+    *,
+    keys: int | None = None,
+) -> tuple[Draw, Phase | None]:
+    """Choose the traffic of an iteration, and its phase in windows from the epoch."""
+    if settings.recipe is not None:
+        return scheduled(settings.recipe, number, settings, keys)
+    outer = _outer(settings)
+    book = min(settings.iterations or number, book_length(settings.policy))
+    if book < number <= book + len(outer):
+        return filling(settings.seed, number, outer[number - book - 1], keys), None
+    drawn = draw(
+        settings.seed,
+        number,
+        settings.policy,
+        lead=lead,
+        others=others,
+        max_rate=settings.max_rate,
+        keys=keys,
+    )
+    if settings.nemesis:
+        quota = settings.policy.quotas[0]
+        group = witnesses(quota)
+        drawn = replace(
+            drawn,
+            groups=(*drawn.groups, group),
+            duration_ns=drawn.duration_ns + aftermath_ns(quota),
+            note=f"{drawn.note}; {group.clients} witnesses",
+        )
+    return drawn, None
+
+
+def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
+    if not settings.nemesis or (settings.recipe is None and drawn.shape == SCHEDULE):
+        return ()
+    quota, duration_ns = settings.policy.quotas[0], drawn.duration_ns
+    if settings.recipe is None:
+        duration_ns -= aftermath_ns(quota)
+    return plan(drawn.seed, drawn.iteration, duration_ns, quota.window_ns, settings.nemesis)

@@ -17,6 +17,7 @@ __all__ = [
     "SimulatedSender",
     "forgetting_log",
     "from_first",
+    "generous",
     "greater_counter",
     "grouped_log",
     "lengthened",
@@ -112,6 +113,26 @@ def first_hit(
             admitted = count < limit
             if admitted in pushed_by and count + admitted >= pushed_from:
                 since_ns = now_ns
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def generous(limit: int, window_ns: int, _phase_ns: int = 0, *, every: int) -> Limiter:
+    """N from the first request on, one more in every so many windows."""
+
+    def fresh() -> Admits:
+        since_ns = -window_ns
+        count = window = 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal since_ns, count, window
+            if now_ns >= since_ns + window_ns:
+                since_ns, count, window = now_ns, 0, window + 1
+            admitted = count < limit + (window % every == 0)
             count += admitted
             return admitted
 

@@ -18,6 +18,7 @@ from proving.simulated import (
     fixed_window,
     forgetting_log,
     from_first,
+    generous,
     greater_counter,
     grouped_log,
     leaky,
@@ -82,6 +83,7 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     ),
     "a window that ends at the tick of a clock": lambda *of: rounded_up(*of, tick_ns=of[1] // 8),
     "the greater of two counts": greater_counter,
+    "a window every third of which admits one more": lambda *of: generous(*of, every=3),
 }
 """Limiters that are in no list, and those that are no policy."""
 

@@ -452,10 +452,13 @@ def _halves(limit: int, window_ns: int) -> Steps:
 
 
 def _busy(limit: int, window_ns: int) -> Steps:
-    """Filled anew whenever it is back, 20 denials in a row meanwhile: a second quota, or a ban, would deny."""
+    """Asked for one more than all whenever it is back, 20 denials in a row meanwhile.
+
+    A second quota, or a ban, would deny; a limit that is now and then greater would admit.
+    """
     again_ns = window_ns + window_ns // 6 + 10_000_000
     row = ((window_ns // 3, _ROW // 2), (window_ns // 2, _ROW // 2))
-    return ((0, limit), *row, *((number * again_ns, limit) for number in range(1, BUSY)))
+    return ((0, limit), *row, *((number * again_ns, limit + 1) for number in range(1, BUSY)))
 
 
 def _late(limit: int, window_ns: int) -> Steps:

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from proving import unknown
 
 from rateproof.probe.confirmation import (
     EDGES,
@@ -108,9 +109,22 @@ def test_answers_that_are_alike_are_joined_and_no_others():
 
 def test_among_the_keys_are_20_denials_in_a_row_three_fillings_and_one_request_alone():
     busy, late, _ = always(KIND)
-    assert [count for _, count in busy] == [5, 10, 10, 5, 5]
+    assert [count for _, count in busy] == [5, 10, 10, 6, 6]
     assert late[0] == (0, 1)
     assert late[1][0] > S
+
+
+def test_a_window_that_now_and_then_admits_one_more_is_not_as_foretold():
+    """What is asked for exactly the limit cannot tell."""
+    kind = KIND._replace(family=FIRST_HIT)
+    busy, *_ = always(kind)
+    admits = unknown.UNKNOWN["a window every third of which admits one more"](5, S, 0)()
+    history = []
+    for at_ns, count in busy:
+        admitted = sum(admits(at_ns) for _ in range(count))
+        history.append(Seen(at_ns, at_ns + MS, admitted, count - admitted))
+    assert explains(FIRST_HIT, kind.boxes[0], [history[:-1]])
+    assert not explains(FIRST_HIT, kind.boxes[0], [history])
 
 
 def _filled(at_ms, denied_ms, back_ms, width_ms=1):

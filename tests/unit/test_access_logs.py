@@ -564,3 +564,9 @@ def test_lines_are_chosen_in_access_logs_alone(capsys):
     log = next((ROOT / "tests/histories").rglob("*.jsonl"))
     assert main(["check", str(log), "--where", "path = /"]) == 64
     assert "chooses lines of access logs" in capsys.readouterr().err
+
+
+def test_what_counts_neither_way_is_not_named_as_an_admission():
+    rows = [line(at, status=status) for at, status in enumerate((200, 499, 404, 429))]
+    told = judge(read(rows), Policy.parse("1 per 1s")).describe()
+    assert "some admitted answers gave nothing (404: 1)" in told

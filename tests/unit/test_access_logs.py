@@ -353,9 +353,9 @@ BURST = [b"burst"] * 8 + [b"a", b"b", b"c", b"d&e"]
             "header:user-agent",
             [b"burst/1"] * 8 + [b'quoted "agent" \\ back', b"\xe4\xf6/1"],
         ),
-        ("traefik", None, "ip", [b"10.42.0.6", b"10.42.0.7"]),
-        ("alb", None, "ip+path", [b'["192.168.131.39", "/"]'] * 2),
-        ("cloudfront", None, "ip+path", [b'["192.0.2.100", "/index.html"]']),
+        ("traefik", None, "ip", [b"111.111.133.18", b"127.0.0.1", b"10.0.0.2"]),
+        ("alb", None, "ip+path", [b'["192.168.131.39", "/"]'] * 2 + [b'["10.0.1.252", "/"]']),
+        ("cloudfront", None, "ip+path", [b'["192.0.2.100", "/index.html"]'] * 2),
         ("iis", None, "query:id|ip", [b"7", b"198.51.100.21"]),
     ],
 )

@@ -20,6 +20,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
+from apachelogs import LogParser
+
 from rateproof.events.access_logs import Reading, named, read_access_log
 from rateproof.events.access_logs.reading import _scanned
 
@@ -76,14 +78,9 @@ def main() -> None:
 
         speed = timed("scanner", count, lambda: _scanned(format_, [content], Reading(), [[0]]))
         timed("read_access_log, from a file", count, whole)
-        try:
-            from apachelogs import LogParser
-        except ImportError:
-            print("apachelogs: pip install apachelogs")
-        else:
-            some = [line.decode() for line in islice(lines(count), count // 20)]
-            parser = LogParser(COMBINED)
-            timed("apachelogs", len(some), lambda: [parser.parse(line) for line in some])
+        some = [line.decode() for line in islice(lines(count), count // 20)]
+        parser = LogParser(COMBINED)
+        timed("apachelogs", len(some), lambda: [parser.parse(line) for line in some])
         if shutil.which("goaccess") is None:
             print("goaccess: apt-get install goaccess")
         else:

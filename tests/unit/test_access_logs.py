@@ -353,9 +353,9 @@ BURST = [b"burst"] * 8 + [b"a", b"b", b"c", b"d&e"]
             "header:user-agent",
             [b"burst/1"] * 8 + [b'quoted "agent" \\ back', b"\xe4\xf6/1"],
         ),
-        ("traefik", None, "ip", [b"10.42.0.6", b"10.42.0.7"]),
-        ("alb", None, "ip+path", [b'["192.168.131.39", "/"]'] * 2),
-        ("cloudfront", None, "ip+path", [b'["192.0.2.100", "/index.html"]']),
+        ("traefik", None, "ip", [b"111.111.133.18", b"127.0.0.1", b"10.0.0.2"]),
+        ("alb", None, "ip+path", [b'["192.168.131.39", "/"]'] * 2 + [b'["10.0.1.252", "/"]']),
+        ("cloudfront", None, "ip+path", [b'["192.0.2.100", "/index.html"]'] * 2),
         ("iis", None, "query:id|ip", [b"7", b"198.51.100.21"]),
     ],
 )
@@ -564,3 +564,9 @@ def test_lines_are_chosen_in_access_logs_alone(capsys):
     log = next((ROOT / "tests/histories").rglob("*.jsonl"))
     assert main(["check", str(log), "--where", "path = /"]) == 64
     assert "chooses lines of access logs" in capsys.readouterr().err
+
+
+def test_what_counts_neither_way_is_not_named_as_an_admission():
+    rows = [line(at, status=status) for at, status in enumerate((200, 499, 404, 429))]
+    told = judge(read(rows), Policy.parse("1 per 1s")).describe()
+    assert "some admitted answers gave nothing (404: 1)" in told

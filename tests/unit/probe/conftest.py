@@ -19,6 +19,7 @@ def simulated() -> SimpleNamespace:
     return SimpleNamespace(
         make=make,
         blocks=of.blocks,
+        rounded_up=of.rounded_up,
         together=of.together,
         several=of.several_counters,
         sliding_log=of.sliding_log,

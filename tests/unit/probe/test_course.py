@@ -59,24 +59,35 @@ def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
 
 @pytest.mark.slow
 def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated):
-    """Blocks of 20 ms: a key comes back after 180 to 200 ms."""
-    for seed in (4, 8):
-        limiter = simulated.blocks(1, S // 5, 7777777 * seed, number=10)
+    """Blocks of 20 ms: a key comes back after 180 to 200 ms. Finer ones of 100 ms are named."""
+    blocks = []
+    for limit, window_ns, number, seed in (
+        (1, S // 5, 10, 4),
+        (1, S // 5, 10, 8),
+        (5, 2 * S, 20, 4),
+    ):
+        limiter = simulated.blocks(limit, window_ns, 7777777 * seed, number=number)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
         if kind := named_kind(course):
-            assert kind.low_ns <= S // 5 <= kind.high_ns + course.proof.blocks_ns
-            assert course.proof.blocks_ns >= 20 * MS
+            assert kind.low_ns <= window_ns <= kind.high_ns + course.proof.blocks_ns
+            assert course.proof.blocks_ns >= window_ns // number
+            blocks.append(number)
+    assert 20 in blocks
 
 
 @pytest.mark.slow
 def test_ticks_at_which_a_window_ends_are_part_of_its_name_or_forbid_it(simulated):
-    """Ticks of 125 ms: a key comes back after 1 s to 1.125 s."""
-    for seed in range(3):
-        limiter = unknown.UNKNOWN["a window that ends at the tick of a clock"](5, S, 77 * seed * MS)
+    """Ticks of 125 ms: a key comes back after 1 s to 1.125 s. Finer ones of 100 ms are named."""
+    ticks = []
+    for window_ns, number, seed in ((S, 8, 0), (S, 8, 1), (S, 8, 2), (2 * S, 20, 4)):
+        tick_ns = window_ns // number
+        limiter = simulated.rounded_up(5, window_ns, 7777777 * seed, tick_ns=tick_ns)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
         if kind := named_kind(course):
             assert kind.family.name == "first-hit-window"
-            assert course.proof.blocks_ns >= 125 * MS
+            assert course.proof.blocks_ns >= tick_ns
+            ticks.append(number)
+    assert 20 in ticks
 
 
 @pytest.mark.slow
@@ -154,6 +165,7 @@ def test_a_window_beyond_the_horizon_leaves_the_limit_alone(simulated):
     assert S < course.held_ns <= 2 * S
 
 
+@pytest.mark.slow
 def test_too_few_requests_name_nothing(simulated):
     budget = Budget(requests=needed(5).requests // 4)
     course, sender = _course(simulated, simulated.make("sliding-log", 5, S), 1, budget)

@@ -137,6 +137,14 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
     assert to_json(found)["predictions"] == {"true": 12, "keys": 4, "wrong": 0}
 
 
+def test_a_second_quota_was_looked_for_as_far_as_one_key_was_filled_anew():
+    found = confirmed(finding(Hello(200)), 5)
+    filled = [Seen(at_ns, at_ns + 1, 5, 1) for at_ns in range(0, 18 * SECOND_NS, 6 * SECOND_NS)]
+    for keys, words in ((filled[:2], "not tried"), (filled, "none up to 15 admissions of a key")):
+        found.course.keys.append(keys)
+        assert f"a second quota behind it: {words}" in describe(found)
+
+
 def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
     found = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789)
     assert "not told apart blocks of 130 ms or less" in describe(found)

@@ -103,7 +103,7 @@ FORMATS: Final[dict[str, Format]] = {
                 "took": Field("duration", "duration", _MS),
             },
             source="doc.traefik.io/traefik/observability/access-logs, common format",
-            sample="vendor's document",
+            sample="its users' reports",
         ),
         nginx(
             "alb",

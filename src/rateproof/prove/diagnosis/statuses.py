@@ -139,7 +139,7 @@ def why_elsewhere(log: EventLog) -> str:
 
 def oddly_admitted(log: EventLog) -> list[str]:
     """A sentence where some of what was admitted was answered by a client error or a redirect."""
-    odd = _declining(log)
+    odd = _declining(log) - frozenset(log.metadata.get("undecided_statuses", ()))
     if not odd:
         return []
     told = _tally(_of(odd, log))

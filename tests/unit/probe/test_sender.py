@@ -1,0 +1,59 @@
+"""What a sender takes for a queue: delays that grow with the backlog, on one key after another."""
+
+import pytest
+
+from rateproof.events import Event, EventLog
+from rateproof.keyspec import KeySpec
+from rateproof.probe.sender import HttpSender
+from rateproof.simulate.behaviours.schedule import Schedule
+from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.target import Target
+
+MS = 1_000_000
+QUICK, SLOW, QUEUED = [1] * 8, [1, 1, 1, 90, 90, 1, 1, 1], [1 + 50 * n for n in range(8)]
+
+
+def _sender(*keys):
+    """Answers to one key after another take so many ms."""
+    told = iter(keys)
+
+    def transport(_scenario, *, control, observe=None):
+        del control  # what it would stop is over
+        log = EventLog()
+        for number, ms in enumerate(next(told)):
+            sent_ns = 1_000 * MS * number
+            log.append(
+                Event(
+                    key=b"a",
+                    sent_ns=sent_ns,
+                    received_ns=sent_ns + ms * MS,
+                    status=200,
+                    outcome="admitted",
+                )
+            )
+        if observe:
+            observe(log)
+        return log
+
+    groups = (Group(Schedule(((0, 1),))),)
+    target = Target.parse("http://192.0.2.1/")
+    key = KeySpec.parse("query:clientId").writable
+    return HttpSender(Scenario(target=target, groups=groups, key=key), transport)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "third", "delaying"),
+    [
+        (QUEUED, QUEUED, QUEUED, True),
+        (QUEUED, QUEUED, SLOW, False),
+        (QUEUED, QUICK, QUEUED, False),
+        (SLOW, QUICK, QUICK, False),
+        (SLOW, SLOW, SLOW, False),
+        (QUICK, QUEUED, QUEUED, False),
+    ],
+)
+def test_a_queue_is_one_whose_delays_grow_on_two_more_keys(first, second, third, delaying):
+    """Two slow answers, or one key that waits, change nothing."""
+    sender = _sender(first, second, third)
+    sender.search(16, ())
+    assert sender.delaying == delaying

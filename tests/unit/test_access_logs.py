@@ -399,6 +399,20 @@ def test_a_path_that_ends_in_a_comma_is_no_list(path):
     assert read([fields, row], "path", text=None)[0].key == path.encode()
 
 
+def test_columns_that_change_in_mid_file_are_refused_and_the_same_again_are_not():
+    """A restart of IIS with other columns made a port pass for a status."""
+    fields = b"#Fields: date time c-ip sc-status s-port\n"
+    row, turned = (
+        b"2026-11-30 12:00:00 192.0.2.1 200 443\n",
+        fields.replace(b"sc-status s-port", b"s-port sc-status"),
+    )
+    assert len(read([fields, row, fields, row], text=None)) == 2
+    with pytest.raises(
+        LogError, match="other columns from here on: '#Fields: date time c-ip s-port"
+    ):
+        read([fields, row, turned, row], text=None)
+
+
 def test_a_list_of_addresses_without_quotes_is_one_field():
     text = "$http_x_forwarded_for [$msec] $upstream_addr $status"
     log = read([b"192.0.2.9, 10.0.0.1 [1796000000.5] 10.0.0.2:80, 10.0.0.3:80 200\n"],

@@ -36,6 +36,7 @@ _ZONED: Final = ("clf", "iso")
 _ZONE: Final = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
 _JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour
 _LINES_AT_ONCE: Final = 4_096
+_SPLIT: Final = "split the file there, and judge each part by itself"
 _TRIED_ON: Final = 50
 _MOST_STRANGE: Final = 100  # one line in so many
 _NONE: Final = "--where, --since and --until say which; the first line on stderr shows a request"
@@ -176,8 +177,16 @@ def _scanned(
 
 
 def _batches(lines: Iterable[bytes]) -> Iterator[bytes]:
-    rest = iter(lines)
+    """Many lines at once; a file whose columns change, as after a restart of IIS, is refused."""
+    rest, columns = iter(lines), b""
     while batch := b"".join(islice(rest, _LINES_AT_ONCE)):
+        if b"#Fields:" in batch:
+            for line in batch.splitlines():
+                if not line.startswith(b"#Fields:"):
+                    continue
+                if columns and line != columns:
+                    raise LogError(f"other columns from here on: {_shown(line)}", _SPLIT)
+                columns = line
         yield batch
 
 

@@ -239,6 +239,7 @@ def test_a_server_that_was_told_to_read_fields_later_says_which_it_cannot_read(s
     settings = tmp_path / "server.toml"
     settings.write_text('policy = "2 per 1h"\nkey = "ip"\nworkers = 1\n')
     process = spawn("-m", "rateproof", "serve", "--port", 0, "--config", settings)
+    assert process.stderr.readline().startswith("settings ")
     port = int(re.search(r":(\d+)\n$", process.stderr.readline())[1])
     settings.write_text('policy = "2 per 1h"\nkey = "header:X-Api-Key|ip"\nworkers = 1\n')
     process.send_signal(signal.SIGHUP)

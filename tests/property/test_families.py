@@ -388,7 +388,7 @@ def test_a_search_that_gives_up_has_held_no_more_than_it_paid_for():
         "import resource\n"
         "from rateproof.prove.over_admission.phases import Family\n"
         "from rateproof.prove.over_admission.families import search\n"
-        "from rateproof.prove.terms import EXACT\n"
+        "from rateproof.clock import EXACT\n"
         "def held(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "jobs = [(i, 10**13 + i) for i in range(20_000)]\n"
         "before = held()\n"

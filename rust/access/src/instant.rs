@@ -135,7 +135,7 @@ pub fn only_clock(text: &[u8]) -> Option<Read> {
     })
 }
 
-/// What stands behind a dot of `unit` nanoseconds, and what follows it.
+/// Reads what stands behind a dot of `unit` nanoseconds, and what follows it.
 fn fraction(text: &[u8], unit: i64) -> Option<(Read, &[u8])> {
     let nothing = Read { ns: 0, step: unit };
     let [dot, rest @ ..] = text else {

@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use crate::instant::{Read, clf, decimal, iso, only_clock, only_day};
 
-/// What is longer is no duration of a request: a year.
+/// A year: a longer duration is none of a request.
 const LONGEST: i64 = 366 * 86_400 * 1_000_000_000;
 
 /// The meaning of a field.
@@ -37,16 +37,16 @@ pub enum Kind {
 /// A field, and the literal that ends it; an empty one is the end of the line.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What it means.
+    /// Its meaning.
     pub kind: Kind,
-    /// What follows it.
+    /// The literal that follows it.
     pub until: Vec<u8>,
 }
 
 /// A format: what a line begins with, and its fields.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// What every line begins with.
+    /// The beginning of every line.
     pub prefix: Vec<u8>,
     /// Fields in order.
     pub steps: Vec<Step>,
@@ -107,7 +107,7 @@ impl Program {
 }
 
 impl Step {
-    /// How long the field is that this begins with.
+    /// Measures the field that this begins with.
     fn length(&self, rest: &[u8], escaped: bool) -> Option<usize> {
         let Some(&first) = self.until.first() else {
             return Some(rest.len());

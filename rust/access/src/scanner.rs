@@ -14,7 +14,7 @@ const SHOWN_BYTES: usize = 400;
 /// A longer line is no line of an access log.
 const LONGEST_LINE: usize = 4 << 20;
 
-/// How far from its stamp a request may have been decided.
+/// The reach from a stamp within which its request was decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
     /// The stamp may be that of the end: the decision may lie before it.
@@ -23,14 +23,14 @@ pub struct Reach {
     pub after: bool,
     /// The longest that a request lasts of which the log does not say it.
     pub longest_ns: i64,
-    /// How late the server may read its clock.
+    /// The most by which the clock that the server reads may be late.
     pub slack_ns: i64,
 }
 
 /// A line that was not understood: its number, counted from 1, and how it begins.
 pub type Line = (u64, Vec<u8>);
 
-/// What became of the lines.
+/// The requests that were found, and the lines that were not understood.
 #[derive(Default)]
 pub struct Findings {
     /// The earliest and the latest instant at which each request was decided, its status, its line.

@@ -85,7 +85,7 @@ impl AccessScanner {
         Ok(())
     }
 
-    /// What was found, once.
+    /// Gives what was found, once.
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Scanned<'py>> {
         let scanner = self.scanner.take().ok_or_else(|| bad(py, "finished"))?;
         let found = py.detach(|| scanner.finish());

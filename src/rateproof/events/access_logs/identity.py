@@ -32,7 +32,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something lies in a line.
+    """The place of something in a line.
 
     Args:
         fields: numbers of the fields that are needed.
@@ -66,7 +66,7 @@ def _values(format_: Format) -> Callable[[bytes], bytes]:
 def place_of(
     part: Part, format_: Format, address: Callable[[Any], bytes] | None, header: str
 ) -> Place:
-    """Where a part of a key lies.
+    """Find the place of a part of a key.
 
     Args:
         part: of a key.
@@ -197,7 +197,7 @@ _WITHIN: Final = {
 def identities(
     key: KeySpec, format_: Format, address: Callable[[Any], bytes] | None = None, header: str = ""
 ) -> Place:
-    """Where the identity lies that a key names: as `events.imported.identity_of` writes it.
+    """Find the place of the identity that a key names: as `events.imported.identity_of` writes it.
 
     Raises:
         InvalidArgument: the format has nothing of the kind.

@@ -314,7 +314,7 @@ def _after_jumps(found: dict[str, Any], since_ns: int) -> int:
 
 
 def _further(statuses: Sequence[int], reading: Reading) -> Iterator[str]:
-    """What else has to be true."""
+    """Give what else has to be true."""
     if 503 in statuses and 429 not in statuses:
         yield "a 503 taken for a rejection is the limiter's, no failing server's"
     if len(reading.key.alternatives) > 1:

@@ -1,4 +1,4 @@
-"""Which requests of a log the policy counts: `path ~ ^/api/ and method = POST`."""
+"""The choice of requests that the policy counts: `path ~ ^/api/ and method = POST`."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from rateproof.events import Event
 from rateproof.events.access_logs import FORMATS, Format
@@ -321,7 +321,7 @@ def schema_text() -> str:
 
 
 def settings_schema() -> dict[str, Any]:
-    """JSON Schema of a settings file: numbers as numbers, and lists where texts are lists."""
+    """JSON Schema of a settings file: values as TOML has them, or the texts of the command line."""
     tables = {}
     for verb in VERBS.values():
         if verb.config:
@@ -341,9 +341,20 @@ def settings_schema_text() -> str:
     return json.dumps(settings_schema(), indent=2, ensure_ascii=True) + "\n"
 
 
+_AS_TEXT: Final[Mapping[str, dict[str, Any]]] = {
+    "integer": {"type": "string", "pattern": "[0-9]"},
+    "number": {"type": "string", "pattern": "[0-9]"},
+    "boolean": {"enum": ["true", "yes", "on", "1", "false", "no", "off", "0"]},
+    "array": {"type": "string"},
+}
+"""The texts that a settings file may have in place of a value of a type."""
+
+
 def _listed(kind: Leaf) -> dict[str, Any]:
-    """A text, or what has the same text."""
+    """A value, or what has the same text."""
     found: list[dict[str, Any]] = [dict(kind.schema)]
+    if (told := _AS_TEXT.get(str(kind.schema.get("type")))) is not None:
+        found.append(told)
     if kind in (POLICY, PATHS, NETWORKS, PROXIES):
         found.append({"type": "array", "items": {"type": "string"}})
     if kind is PROXIES:
@@ -363,7 +374,9 @@ def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
         names = {"propertyNames": dict(kind.name.schema)}
         return {"type": "object", **names, "additionalProperties": _table(kind.item, definitions)}
     if isinstance(kind, Series):
-        return {"type": "array", "minItems": kind.least, "items": _of(kind.item, definitions)}
+        items = {"type": "array", "minItems": kind.least, "items": _of(kind.item, definitions)}
+        is_text = definitions is _SETTINGS and isinstance(kind.item, Leaf)
+        return {"anyOf": [items, _AS_TEXT["array"]]} if is_text else items
     if kind.name is None:
         return _table(kind, definitions)
     if kind.name not in definitions:

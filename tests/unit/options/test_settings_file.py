@@ -459,6 +459,14 @@ def test_the_schema_accepts_what_the_page_and_the_tests_have_and_no_unknown_key(
     for text in (SHOP, EXAMPLE):
         assert not [*validator.iter_errors(tomllib.loads(text))]
     for text in (
+        "[serve]\nport = '8081'\nshadow = 'yes'\nproxies = 1",
+        "[test]\nseed = '5'\nrejected = '429,503'",
+        "[test]\nmax_rate = 10\nrejected = [429, 503]",
+    ):
+        assert not [*validator.iter_errors(tomllib.loads(text))], text
+    for text in (
+        "[serve]\nport = 'x'",
+        "[serve]\nshadow = 'maybe'",
         "[test]\nduraton = '1m'",
         "[limits.a]\nkey = 'ip'",
         "[tset]",

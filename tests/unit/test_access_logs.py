@@ -47,7 +47,7 @@ def read(lines, key="ip", **told):
 
 
 def limited(times, limit, window_s):
-    """What a sliding log answers: (instant, status) each."""
+    """Answer as a sliding log: (instant, status) each."""
     taken, answers = deque(), []
     for time in times:
         while taken and taken[0] <= time - window_s:

@@ -356,7 +356,7 @@ def test_a_test_that_no_iteration_could_be_run_with_leaves_everything_as_it_was(
 def test_a_url_in_a_file_is_never_replaced_by_a_server_of_our_own(
     text, tmp_path, monkeypatch, capsys
 ):
-    """What a file names is to be there: else a test of nothing would pass."""
+    """An endpoint that a file names has to be there: else a test of nothing would pass."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         url = f"http://127.0.0.1:{other.getsockname()[1]}/"
     (tmp_path / "rateproof.toml").write_text(text.format(url=url))

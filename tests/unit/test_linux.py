@@ -1,4 +1,4 @@
-"""What only Linux has is asked for in one module, and ends elsewhere with one clear error."""
+"""One module asks for whatever only Linux has, and ends elsewhere with one clear error."""
 
 import re
 import sys

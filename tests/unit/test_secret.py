@@ -1,4 +1,4 @@
-"""What is told by a file or the environment is sent, and shown as it was told."""
+"""A value told by a file or the environment is sent, and shown as it was told."""
 
 from pathlib import Path
 

@@ -243,7 +243,7 @@ pub fn hit_all(
     })
 }
 
-/// What `hit_all` would say, changing nothing, by one reading of the clock or more.
+/// Says what `hit_all` would, changing nothing, by one reading of the clock or more.
 ///
 /// `Ok(None)`: others changed the key all the time; see [`Answer::busy`].
 ///

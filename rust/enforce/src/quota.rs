@@ -84,7 +84,7 @@ impl Quota {
         ))
     }
 
-    /// What follows from it, once it was checked.
+    /// Gives what follows from it, once it was checked.
     pub(crate) fn figures(&self) -> Figures {
         let token_ns = self.window_ns.div_ceil(self.limit);
         Figures {

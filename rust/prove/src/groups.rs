@@ -107,7 +107,7 @@ impl<T> Groups<T> {
         *at += 1;
     }
 
-    /// What is kept of each key.
+    /// The part that is kept of each key.
     pub fn each(&mut self) -> impl Iterator<Item = &mut [T]> {
         let mut rest = self.requests.as_mut_slice();
         self.counts.iter().map(move |counts| {

@@ -1,4 +1,4 @@
-//! What tables are asked: to decide, or what they would.
+//! Questions to tables: to decide, or what they would.
 
 use std::time::Duration;
 

@@ -117,7 +117,7 @@ impl Table {
     }
 }
 
-/// Whether all tables admit, each quota's answer, and whether these are for want of the lock.
+/// True if all tables admit, each quota's answer, and whether these are for want of the lock.
 type Ruling = (bool, Vec<Told>, bool);
 
 /// Takes `cost` admissions of `key` in every table, or in none; `charge` false: what that would be

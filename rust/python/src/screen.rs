@@ -216,7 +216,7 @@ fn leaders(leaders: &Leaders) -> Vec<LeaderFigures> {
         .collect()
 }
 
-/// What is kept of each row, by key; None where the log is not one that can be looked at here.
+/// The part that is kept of each row, by key; None where the log is not one that can be looked at here.
 pub fn grouped<T: Clone + Default>(
     py: Python<'_>,
     table: &Table<'_>,

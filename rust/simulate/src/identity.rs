@@ -1,4 +1,4 @@
-//! Who a request says it is: the twin of `simulate/identities.py` and `simulate/tokens.py`.
+//! The client that a request says it is: the twin of `simulate/identities.py` and `simulate/tokens.py`.
 
 use blake2::digest::consts::U8;
 use blake2::{Blake2b, Digest};
@@ -20,7 +20,7 @@ pub fn identity_of(namespace: &str, client: u32, alias: u32) -> Identity {
 
 /// Values that were given: each client sends one of these instead of an identity of its own.
 pub struct Tokens {
-    /// How they stand in a request, in order; at least one.
+    /// Their text in a request, in order; at least one.
     pub values: Vec<Vec<u8>>,
     /// The first so many clients share theirs with nobody, as long as they keep one.
     pub own: u32,
@@ -46,7 +46,7 @@ impl Tokens {
         (own + turn % (all - own)) as usize
     }
 
-    /// What a client sends under an alias.
+    /// Gives what a client sends under an alias.
     pub fn value(&self, client: u32, alias: u32) -> &[u8] {
         &self.values[self.place(client, alias)]
     }

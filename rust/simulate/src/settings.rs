@@ -46,7 +46,7 @@ pub struct Settings {
     pub seed: u64,
     /// Text that makes the identities unique.
     pub namespace: String,
-    /// What clients send instead, where that was given.
+    /// The keys that clients send instead, where those were given.
     pub tokens: Option<Tokens>,
     /// Nothing is sent from this instant of the run on; `i64::MAX`: until stopped.
     pub duration_ns: i64,

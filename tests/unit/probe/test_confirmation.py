@@ -115,7 +115,7 @@ def test_among_the_keys_are_20_denials_in_a_row_three_fillings_and_one_request_a
 
 
 def test_a_window_that_now_and_then_admits_one_more_is_not_as_foretold():
-    """What is asked for exactly the limit cannot tell."""
+    """A key that is asked for exactly the limit cannot tell."""
     kind = KIND._replace(family=FIRST_HIT)
     busy, *_ = always(kind)
     admits = unknown.UNKNOWN["a window every third of which admits one more"](5, S, 0)()

@@ -1,4 +1,4 @@
-"""What a sender takes for a queue: delays that grow with the backlog, on one key after another."""
+"""A sender takes for a queue only delays that grow with the backlog, on one key after another."""
 
 import pytest
 

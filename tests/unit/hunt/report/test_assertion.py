@@ -1,4 +1,4 @@
-"""What a failing test of a user's says: at most 20 lines, and where all of it is."""
+"""A failing test of a user says at most 20 lines, and where all of it is."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ LOG = Path("test_log_1.jsonl")
 
 @pytest.fixture
 def failure(subject, log_of, iteration_of, tmp_path):
-    """What is said where so many were admitted at once, and so many schedules were found."""
+    """Give the words where so many were admitted at once, and so many schedules were found."""
 
     def make(admitted, found):
         heard, totals = Heard(tmp_path), Totals()

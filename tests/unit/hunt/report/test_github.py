@@ -1,4 +1,4 @@
-"""What a job of GitHub Actions shows: annotations that nothing breaks out of, and a summary."""
+"""A job of GitHub Actions shows annotations that nothing breaks out of, and a summary."""
 
 import re
 
@@ -29,7 +29,7 @@ def unescaped(text):
 
 
 def commands(text):
-    """What the runner reads: of each line that is a command its name, properties and message."""
+    """Read as the runner does: of each line that is a command its name, properties and message."""
     found = re.findall(r"^::(\w+) ([^\n:]*)::(.*)$", text, re.MULTILINE)
     return [
         (name, dict(one.split("=", 1) for one in told.split(",")), unescaped(message))

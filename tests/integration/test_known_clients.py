@@ -164,9 +164,9 @@ def test_a_probe_uses_each_key_once(
     api: Callable[[str], str], keys: Callable[[int], Path], tmp_path: Path
 ) -> None:
     url, words = api("exact"), ("--key", "header:Authorization", "--keys", keys(200))
-    code, said = rateproof("probe", url, *words, folder=tmp_path)
+    code, said = rateproof("probe", url, *words, "--json", folder=tmp_path)
     assert code in {0, 2}, said
-    assert "401" not in said
+    assert json.loads(said.partition("\n")[0])["statuses"].keys() == {"200", "429"}
     assert SECRET not in said
 
 

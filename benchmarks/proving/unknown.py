@@ -222,16 +222,19 @@ class _Drawn:
     line: dict[str, Any]
 
 
-def draw(number: int, seed: int, *, cheap: bool = False) -> _Drawn:
+def draw(number: int, seed: int, *, cheap: bool = False, without: bool = False) -> _Drawn:
     """A limiter and a line to it: every family in turn, then those that are in no list.
 
     Args:
         number: of the run.
         seed: of all runs.
         cheap: a small limit, a short window and quick answers: the probe computes less.
+        without: each is of a family that is taken out of the list.
     """
     rng = random.Random(f"{seed} {number}")
     every = [*LIMITERS, *UNKNOWN]
+    if without:
+        every = [family.name for family in FAMILIES]
     turn, position = divmod(number, len(every))
     name = every[position]
     limit = max(1, min(500, int(rng.lognormvariate(2.3, 1.5))))
@@ -256,7 +259,7 @@ def draw(number: int, seed: int, *, cheap: bool = False) -> _Drawn:
         limit,
         window_ns,
         phase_ns,
-        name in LIMITERS and (position + turn) % _OUT == 0,
+        without or (name in LIMITERS and (position + turn) % _OUT == 0),
         {
             "begin_ns": 10**15 + rng.randrange(10**12),
             "took_ns": (lowest, lowest + spread),
@@ -265,9 +268,9 @@ def draw(number: int, seed: int, *, cheap: bool = False) -> _Drawn:
     )
 
 
-def probe_one(number: int, seed: int, *, cheap: bool = False) -> Run:
+def probe_one(number: int, seed: int, *, cheap: bool = False, without: bool = False) -> Run:
     """Probe one with the default budget, and again with that which exit 2 asks for."""
-    drawn = draw(number, seed, cheap=cheap)
+    drawn = draw(number, seed, cheap=cheap, without=without)
     budget, run = Budget(), None
     while True:
         sender = SimulatedSender(drawn.limiter, number, **drawn.line)
@@ -297,10 +300,10 @@ def probe_one(number: int, seed: int, *, cheap: bool = False) -> Run:
         budget = Budget(max(budget.requests, more.requests), max(budget.time_ns, more.time_ns))
 
 
-def tell(number: int, seed: int, *, cheap: bool = False) -> Outcome:
+def tell(number: int, seed: int, *, cheap: bool = False, without: bool = False) -> Outcome:
     """The outcome of one probe as plain data, which another process can send."""
     begun_s = time.process_time()
-    run = probe_one(number, seed, cheap=cheap)
+    run = probe_one(number, seed, cheap=cheap, without=without)
     return Outcome(
         number,
         run.name,
@@ -322,10 +325,11 @@ def simulated(
     note: Callable[[str], object],
     *,
     cheap: bool = False,
+    without: bool = False,
     processes: int = 1,
 ) -> Tally:
     """Probe these limiters, in so many processes."""
-    tally, probed = Tally(), partial(tell, seed=seed, cheap=cheap)
+    tally, probed = Tally(), partial(tell, seed=seed, cheap=cheap, without=without)
     with Pool(processes) if processes > 1 else nullcontext() as pool:
         for each in pool.imap_unordered(probed, numbers) if pool else map(probed, numbers):
             tally.runs.append(each)

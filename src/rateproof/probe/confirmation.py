@@ -34,6 +34,7 @@ EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 _FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
+_LEAST_PART = 2  # a name that leaves blocks of half a window open says too little
 _CHANCE = 0.01
 BUSY = 3
 _BOXES, _LOOKED_AT = 4, 6
@@ -44,6 +45,7 @@ _DRAWN, _POLLED = 24, 6
 _SLOW_NS = 5_000_000_000
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
 _ROW = 20  # denials
+_PARTS_APART, _PART, _PAIR = 16, 4, 2
 _SOON = 4  # less than this part of a window leaves no time for denials
 
 
@@ -135,9 +137,11 @@ def count_excluded(
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
         most_ns = kind.high_ns // _COARSE
-        enough = proof.edges >= _MOST_EDGES or (longest_ns is not None and longest_ns <= most_ns)
-        if kind.family.record is SLIDING_LOG and longest_ns:  # longer ones are families
-            longest_ns = min(longest_ns, most_ns)
+        if longest_ns and proof.edges >= _MOST_EDGES:  # more of them tell little
+            if kind.family.record is SLIDING_LOG:  # longer ones are families
+                longest_ns = min(longest_ns, most_ns)
+            most_ns = kind.high_ns // _LEAST_PART
+        enough = longest_ns is not None and longest_ns <= most_ns
         proof.blocks_ns = longest_ns if enough else None
 
 
@@ -530,8 +534,12 @@ def _edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator
 
 
 def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
-    """Just before and after the key comes back: with many denials, with one, and never full; none where it may not be in time."""
-    shift = 0
+    """Just before and after the key comes back; none where it may not be in time.
+
+    One key denied with once, one denied often and filled anew, again and again, one filled in parts, and one
+    that was never full.
+    """
+    shift, limit = 0, kind.limit
     back_ns = backs(kind, start_ns)
     if back_ns and back_ns[0] < window_of(kind) // _SOON:  # a clock's next edge is later
         shift = window_of(kind) // (_SOON - 1)
@@ -540,14 +548,40 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         return []
     margin_ns = _grain(kind) // 200 + width_ns
     early_ns = back_ns[0] - _grain(kind) // 200 - min(width_ns, kind.interval_ns)
+    late_ns = back_ns[1] + margin_ns
     row = ((back_ns[0] // 3, _ROW // 2), (back_ns[0] // 2, _ROW // 2))
-    chosen: list[Steps] = [((0, kind.limit), (early_ns, 1), (back_ns[1] + margin_ns, 1))]
+    chosen: list[Steps] = [((0, limit), (early_ns, 1), (late_ns, _all(kind)))]
+    if _timeless(kind):
+        chosen += _in_parts(limit, late_ns)
     if row_back_ns := backs(kind, start_ns + shift, row):
-        chosen.append(((0, kind.limit), *row, (row_back_ns[1] + margin_ns, 1)))
+        cycles = [(row_back_ns[1] + margin_ns, _all(kind))]
+        for _ in range(2, BUSY if _timeless(kind) else 2):
+            filled_ns, _ = cycles[-1]
+            cycles += [(filled_ns + early_ns, 1), (filled_ns + late_ns, _all(kind))]
+        chosen.append(((0, limit), *row, *cycles))
     if kind.family.other == "phase":  # it begins anew where it is not full, too
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
-        chosen.append(((before_ns, (kind.limit + 1) // 2), (after_ns, kind.limit)))
+        chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
     return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+
+
+def _all(kind: Kind) -> int:
+    """One more than comes back at once."""
+    family = kind.family
+    at_once = not family.refills and family.number == 1
+    weighs = family.record is not None and family.record.weighs
+    return kind.limit + 1 if at_once and not weighs else 1
+
+
+def _in_parts(limit: int, late_ns: int) -> Iterator[Steps]:
+    """Filled in three parts, ever further apart, and asked for all when the first is back: what is close may be one."""
+    apart_ns = late_ns // _PARTS_APART
+    parts = limit - 2 * (limit // 3), limit // 3, limit // 3
+    if limit == _PAIR:
+        parts = 1, 1, 0
+    filled = zip((0, apart_ns, _PART * apart_ns), parts, strict=True)
+    if limit > 1:
+        yield *(step for step in filled if step[1]), (late_ns, limit + 1)
 
 
 def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:

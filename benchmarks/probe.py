@@ -47,9 +47,7 @@ def main() -> None:
         print(line, file=sys.stderr, flush=True)
 
     numbers = range(asked.first, asked.first + asked.runs - real)
-    tally = simulated(
-        numbers, asked.seed, note, without=asked.without, processes=asked.processes
-    )
+    tally = simulated(numbers, asked.seed, note, without=asked.without, processes=asked.processes)
     for reason, runs in tally.reasons().most_common():
         note(f"not named, {reason}: {runs}")
     tally.real += probe_real(real, note)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -156,6 +157,10 @@ def open_lines(path: str | Path) -> Iterator[tuple[Lines, str]]:
         problem = f"{name} is compressed, and damaged or cut off: {error}"
         raise LogError(problem, f"zcat {name} | rateproof check - reads what is whole") from error
     except OSError as error:
+        if error.errno is None:  # pyarrow's, of zstd
+            problem = f"{name} is compressed, and damaged or cut off: {error}"
+            hint = f"zstd -dc {name} | rateproof check - reads what is whole"
+            raise LogError(problem, hint) from error
         problem = f"cannot read {printable(str(path))}: {error.strerror or error}"
         raise LogError(problem) from error
 
@@ -164,8 +169,17 @@ def _plain(file: Any, name: str) -> Any:
     """The bytes of a file, not compressed; they are told by how it begins."""
     begun = file.peek(len(_ZSTD)) if hasattr(file, "peek") else b""
     if begun.startswith(_ZSTD):
-        raise LogError(f"{name} is compressed by zstd", f"zstd -dc {name} | rateproof check -")
+        return _zstd(file, name)
     return gzip.open(file) if begun.startswith(_GZIP) else file
+
+
+def _zstd(file: Any, name: str) -> Any:
+    try:
+        from pyarrow import CompressedInputStream, PythonFile
+    except ImportError:
+        hint = f"pip install 'rateproof[load]' for pyarrow, or zstd -dc {name} | rateproof check -"
+        raise LogError(f"{name} is compressed by zstd", hint) from None
+    return BufferedReader(CompressedInputStream(PythonFile(file, "r"), "zstd"))
 
 
 def read_lines(

@@ -85,6 +85,7 @@ class _Asked(TypedDict):
     steps: list[tuple[str, int, bytes]]
     open: bool
     escaped: bool
+    paths: list[list[bytes]]
     groups: list[list[int]]
     before: bool
     after: bool
@@ -106,12 +107,16 @@ class _Scanned(TypedDict):
     step_ns: int
     longest_ns: int
     untimed: int
+    local: int
+    cut: int
+    turned: tuple[int, bytes] | None
 
 @final
 class AccessScanner:
     def __new__(cls, asked: _Asked) -> AccessScanner: ...
     def feed(self, batch: bytes) -> None: ...
-    def finish(self) -> _Scanned: ...
+    def end(self) -> int: ...
+    def take(self, keep: bool) -> _Scanned: ...
 
 # The rows that have each of these codes, as bytes of int64.
 def rows_of(key: int | Buffer, rows: int, wanted: Sequence[int]) -> list[bytes]: ...

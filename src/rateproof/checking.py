@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,9 +118,10 @@ def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[s
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
         first = begun[0] if begun else b""
-        if begun and importer_of(first, name) is None and not is_access_log(first, name):
+        if begun and not is_access_log(first, name, reading) and importer_of(first, name) is None:
             _hint_of(key)
-        return read_lines(chain(begun, lines), name, key, reading)
+        lines.put_back(begun)
+        return read_lines(lines, name, key, reading)
 
 
 def _hint_of(key: KeySpec | None) -> None:

@@ -3,13 +3,14 @@
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from rateproof.core import native
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.imported import DEFAULT_KEY
 from rateproof.events.impossible import refuse_repeated
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["is_access_log", "open_lines", "open_log_writer", "read_lines", "read_log"]
 
 _MOST_LINE = 16_000_000
+_BLOCK = 1 << 18
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _OTHERS = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
@@ -91,8 +93,50 @@ def read_log(
         return read_lines(lines, name, key, reading)
 
 
+class Lines:
+    """The lines of a file, of which some may be put back, and the rest read in blocks.
+
+    The first that says anything is not read if it is no line.
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file, self._name = file, name
+        self._back: deque[bytes] = deque()
+        self._begun = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        line = self._back.popleft() if self._back else self._line()
+        if not line:
+            raise StopIteration
+        return line
+
+    def put_back(self, lines: Iterable[bytes]) -> None:
+        """Let these be the next."""
+        self._back.extendleft(reversed(list(lines)))
+
+    def blocks(self) -> Iterator[bytes]:
+        """The rest, in pieces that are cut anywhere."""
+        while self._back:
+            yield self._back.popleft()
+        while block := self._file.read(_BLOCK):
+            yield block
+
+    def _line(self) -> bytes:
+        if self._begun:
+            return self._file.readline()
+        line = self._file.readline(_MOST_LINE + 1)
+        if len(line) > _MOST_LINE:
+            problem = f"{self._name}: its first line is longer than 16 MB"
+            raise LogError(problem, "a request in each line")
+        self._begun = not line.isspace()
+        return line
+
+
 @contextmanager
-def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
+def open_lines(path: str | Path) -> Iterator[tuple[Lines, str]]:
     """The lines of a file, and its name for messages; `-` is standard input.
 
     Raises:
@@ -103,11 +147,11 @@ def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
             if sys.stdin is None:
                 raise LogError("standard input is closed", "give a file, or pipe a log in")
             name = "standard input"
-            yield _lines(_plain(sys.stdin.buffer, name), name), name
+            yield Lines(_plain(sys.stdin.buffer, name), name), name
         else:
             name = printable(str(path))
             with Path(path).open("rb") as file:
-                yield _lines(_plain(file, name), name), name
+                yield Lines(_plain(file, name), name), name
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         problem = f"{name} is compressed, and damaged or cut off: {error}"
         raise LogError(problem, f"zcat {name} | rateproof check - reads what is whole") from error
@@ -124,45 +168,45 @@ def _plain(file: Any, name: str) -> Any:
     return gzip.open(file) if begun.startswith(_GZIP) else file
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
-    """The lines of a file, of which the first that says anything is not read if it is no line."""
-    while first := file.readline(_MOST_LINE + 1):
-        if len(first) > _MOST_LINE:
-            raise LogError(f"{name}: its first line is longer than 16 MB", "a request in each line")
-        yield first
-        if not first.isspace():
-            break
-    yield from file
-
-
 def read_lines(
-    lines: Iterator[bytes],
-    name: str,
-    key: KeySpec | None = None,
-    reading: "Reading | None" = None,
+    lines: Lines, name: str, key: KeySpec | None = None, reading: "Reading | None" = None
 ) -> EventLog:
     """Read a whole log from its lines: see `read_log`."""
     from rateproof.events.access_logs import Reading, read_access_log
     from rateproof.events.importers import importer_of
 
     first = next(lines, b"")
-    lines = chain([first] if first else [], lines)
-    importer = importer_of(first, name)
-    if importer is not None:
-        log: EventLog = importer.read(lines, name, DEFAULT_KEY if key is None else key)
-    elif is_access_log(first, name):
-        reading = reading or Reading()
-        log = read_access_log(lines, name, reading if key is None else replace(reading, key=key))
+    lines.put_back([first] if first else [])
+    reading = reading or Reading()
+    if is_access_log(first, name, reading):
+        asked = reading if key is None else replace(reading, key=key)
+        log = read_access_log(lines.blocks(), name, asked)
+    elif (importer := importer_of(first, name)) is not None:
+        log = importer.read(lines, name, DEFAULT_KEY if key is None else key)
     else:
         log = read_jsonl(lines, name)
         refuse_repeated(log, name)
     return _refuse_empty(log, name)
 
 
-def is_access_log(line: bytes, name: str) -> bool:
-    """True if a log with this first line, which no importer knows, is one of a server."""
-    other = Path(name).suffix in _OTHERS or not line or line.isspace()
-    return not other and not line.lstrip().startswith(b"{")
+def is_access_log(line: bytes, name: str, reading: "Reading") -> bool:
+    """True if a log with this first line is one of a server.
+
+    It is if its format is told. Else it is if no other tool is known to write such a line, and
+    if a JSON object is that of a server.
+    """
+    from rateproof.events.access_logs import of_a_known_format
+    from rateproof.events.importers import importer_of
+
+    if not line or line.isspace():
+        return False
+    if reading.format is not None:
+        return True
+    if importer_of(line, name) is not None:
+        return False
+    if line.lstrip().startswith(b"{"):
+        return native() is not None and of_a_known_format(line) is not None
+    return Path(name).suffix not in _OTHERS
 
 
 def _refuse_empty(log: EventLog, name: str) -> EventLog:

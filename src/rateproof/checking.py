@@ -22,10 +22,11 @@ from rateproof.events.access_logs import (
     named,
     read_access_logs,
 )
-from rateproof.events.files import is_access_log, open_lines, read_lines, read_log
+from rateproof.events.files import is_access_log, read_lines, read_log
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
+from rateproof.events.lines import open_lines
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say

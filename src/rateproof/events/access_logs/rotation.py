@@ -10,7 +10,7 @@ from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.recognition import first_stamp_ns, format_of
 from rateproof.events.access_logs.scan import File, begun_of
-from rateproof.events.files import open_lines
+from rateproof.events.lines import open_lines
 from rateproof.output import printable, say
 
 __all__ = ["found", "hosts", "in_order", "is_pattern", "pieces_of"]

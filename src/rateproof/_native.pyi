@@ -131,6 +131,7 @@ class Table:
         window_ns: int,
         burst: int,
         capacity: int,
+        blocks: int | None = None,
     ) -> Table: ...
     # One that is there, whatever its quota and capacity.
     @staticmethod

@@ -14,11 +14,19 @@ from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
-from rateproof.events.access_logs import LONGEST_NS, Reading, Where, named
-from rateproof.events.files import is_access_log, open_lines, read_lines, read_log
+from rateproof.events.access_logs import (
+    LONGEST_NS,
+    Reading,
+    Where,
+    is_pattern,
+    named,
+    read_access_logs,
+)
+from rateproof.events.files import is_access_log, read_lines, read_log
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
+from rateproof.events.lines import open_lines
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say
@@ -48,7 +56,7 @@ def check(arguments: argparse.Namespace) -> int:
         from rateproof.hunt.report import require_jinja
 
         require_jinja()  # before the work, not after it
-    name = "standard input" if arguments.log == "-" else printable(arguments.log)
+    name = _named(arguments.log)
     found = _read(arguments.log, arguments.key, _reading(arguments))
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
     chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
@@ -74,6 +82,7 @@ def _reading(arguments: argparse.Namespace) -> Reading:
         where=None if arguments.where is None else Where.parse(arguments.where),
         since_ns=_instant_of("since", arguments.since),
         until_ns=_instant_of("until", arguments.until),
+        skew_ns=arguments.skew_ns,
     )
     since_ns, until_ns = reading.since_ns, reading.until_ns
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
@@ -97,8 +106,16 @@ def _instant_of(option: str, text: str | None) -> int | None:
         raise InvalidArgument(f"--{option} {text!r} is no instant", hint) from None
 
 
-def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
+def _named(names: Sequence[str]) -> str:
+    """What is read, for messages."""
+    return "standard input" if names == ("-",) else printable(", ".join(names))
+
+
+def _read(names: Sequence[str], key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
     """A log, or the plain data of a piece of evidence: the content says which it is."""
+    path, *others = names
+    if others or reading.skew_ns is not None or is_pattern(path):
+        return read_access_logs(names, reading if key is None else replace(reading, key=key))
     if Path(path).suffix == ".parquet":
         _hint_of(key)
         return read_log(path, key)
@@ -268,7 +285,7 @@ def _report(
     seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
         verb="check",
-        target=printable(arguments.log),
+        target=_named(arguments.log),
         policy=str(policy),
         key=None if arguments.key is None else str(arguments.key),
         seed=seed if isinstance(seed, int) else None,

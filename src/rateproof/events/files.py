@@ -1,20 +1,17 @@
 """Event logs on disk: the format follows from the file's name."""
 
-import gzip
 import sys
-import zlib
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from rateproof.core import native
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.imported import DEFAULT_KEY
 from rateproof.events.impossible import refuse_repeated
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
+from rateproof.events.lines import Lines, open_lines
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter
 from rateproof.events.parquet_reader import read_parquet
@@ -25,11 +22,8 @@ from rateproof.output import printable
 if TYPE_CHECKING:
     from rateproof.events.access_logs import Reading
 
-__all__ = ["is_access_log", "open_lines", "open_log_writer", "read_lines", "read_log"]
+__all__ = ["is_access_log", "open_log_writer", "read_lines", "read_log"]
 
-_MOST_LINE = 16_000_000
-_BLOCK = 1 << 18
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _OTHERS = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
 
@@ -91,81 +85,6 @@ def read_log(
         return _refuse_empty(log, name)
     with open_lines(path) as (lines, name):
         return read_lines(lines, name, key, reading)
-
-
-class Lines:
-    """The lines of a file, of which some may be put back, and the rest read in blocks.
-
-    The first that says anything is not read if it is no line.
-    """
-
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self._file, self._name = file, name
-        self._back: deque[bytes] = deque()
-        self._begun = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        line = self._back.popleft() if self._back else self._line()
-        if not line:
-            raise StopIteration
-        return line
-
-    def put_back(self, lines: Iterable[bytes]) -> None:
-        """Let these be the next."""
-        self._back.extendleft(reversed(list(lines)))
-
-    def blocks(self) -> Iterator[bytes]:
-        """The rest, in pieces that are cut anywhere."""
-        while self._back:
-            yield self._back.popleft()
-        while block := self._file.read(_BLOCK):
-            yield block
-
-    def _line(self) -> bytes:
-        if self._begun:
-            return self._file.readline()
-        line = self._file.readline(_MOST_LINE + 1)
-        if len(line) > _MOST_LINE:
-            problem = f"{self._name}: its first line is longer than 16 MB"
-            raise LogError(problem, "a request in each line")
-        self._begun = not line.isspace()
-        return line
-
-
-@contextmanager
-def open_lines(path: str | Path) -> Iterator[tuple[Lines, str]]:
-    """The lines of a file, and its name for messages; `-` is standard input.
-
-    Raises:
-        LogError: the file cannot be read, now or on the way.
-    """
-    try:
-        if str(path) == "-":
-            if sys.stdin is None:
-                raise LogError("standard input is closed", "give a file, or pipe a log in")
-            name = "standard input"
-            yield Lines(_plain(sys.stdin.buffer, name), name), name
-        else:
-            name = printable(str(path))
-            with Path(path).open("rb") as file:
-                yield Lines(_plain(file, name), name), name
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = f"{name} is compressed, and damaged or cut off: {error}"
-        raise LogError(problem, f"zcat {name} | rateproof check - reads what is whole") from error
-    except OSError as error:
-        problem = f"cannot read {printable(str(path))}: {error.strerror or error}"
-        raise LogError(problem) from error
-
-
-def _plain(file: Any, name: str) -> Any:
-    """The bytes of a file, not compressed; they are told by how it begins."""
-    begun = file.peek(len(_ZSTD)) if hasattr(file, "peek") else b""
-    if begun.startswith(_ZSTD):
-        raise LogError(f"{name} is compressed by zstd", f"zstd -dc {name} | rateproof check -")
-    return gzip.open(file) if begun.startswith(_GZIP) else file
 
 
 def read_lines(

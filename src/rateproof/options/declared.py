@@ -399,8 +399,9 @@ _CHECK = Verb(
             Option(
                 "log",
                 text(metavar="LOG"),
-                "*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, an access log, evidence, or - for stdin",
+                "*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, access logs, evidence, or - for stdin",
                 positional=True,
+                many=True,
                 required=True,
             ),
             replace(
@@ -444,6 +445,12 @@ _CHECK = Verb(
                 otherwise="all",
             ),
             *(replace(each, default=None, otherwise=each.default or "") for each in _ADDRESS),
+            Option(
+                "skew",
+                duration(0, _HOUR_NS),
+                "files of other names are of other hosts, whose clocks are at most so far off the limiter's",
+                otherwise="one host",
+            ),
             Option("skip_bad", flag(), "leave out lines that are not understood, however many"),
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.

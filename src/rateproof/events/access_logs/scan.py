@@ -333,10 +333,21 @@ def begin(files: Iterable[File], name: str, reading: Reading) -> tuple[Scan, Ite
     for file, pieces in rest:
         head, unread = _head(iter(pieces))
         taken.append((file, unread))
-        begun = head.splitlines(keepends=True)[:_TRIED_ON]
+        begun = _lines(head)
         if any(not line.isspace() for line in begun):
             break
+    else:
+        raise LogError(f"{name} has no events", "a log needs at least one request")
     return Scan(begun, name, reading), chain(taken, rest)
+
+
+def begun_of(pieces: Iterator[bytes]) -> list[bytes]:
+    """The first lines of a file, which show its format."""
+    return _lines(_head(pieces)[0])
+
+
+def _lines(head: bytes) -> list[bytes]:
+    return [line + b"\n" for line in head.split(b"\n")[:_TRIED_ON]]
 
 
 def _head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

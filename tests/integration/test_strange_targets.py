@@ -91,7 +91,7 @@ def counters(count: int):
 
 
 def run(target: Target, policy: Policy = POLICY, **options):
-    """What its log is judged to be, after a second of bursts."""
+    """The verdict on its log, after a second of bursts."""
     settings = {"duration_ns": 700 * MS, "timeout_ns": 5_000 * MS, "seed": 1} | options
     scenario = Scenario(target=target, groups=GROUPS, policy=policy, **settings)
     native = import_module("rateproof.simulate.transports.native")

@@ -74,7 +74,7 @@ def instants(
 
 
 def answered(behaviour: Behaviour, *answers: Reply) -> list[Send]:
-    """What a behaviour asks for when it hears these answers."""
+    """Requests of a behaviour that hears these answers."""
     plan = behaviour.program().plan(Rng("1"))
     return [next(plan), *(plan.send(answer) for answer in answers)]
 

@@ -59,7 +59,7 @@ class Feed:
 
 
 def screen(pilot: Pilot[None]) -> str:
-    """What is on the screen now, line by line."""
+    """The screen as it is now, line by line."""
     strips = pilot.app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips)
 

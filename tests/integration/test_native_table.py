@@ -314,7 +314,10 @@ def test_processes_of_other_pid_namespaces_share_a_table(path):
 def test_a_table_in_memory_is_shared_with_forked_children():
     table = sliding_log(None, 50, HOUR_NS, 100)
     assert admissions(table, b"mine") == 50
-    work = lambda: [admissions(table, b"a"), admissions(table, b"mine")]  # noqa: E731
+
+    def work():
+        return [admissions(table, b"a"), admissions(table, b"mine")]
+
     reports = results_of(work, work, work, work)
     assert sum(report[0] for report in reports) == 50
     assert sum(report[1] for report in reports) == 0

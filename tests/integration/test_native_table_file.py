@@ -182,7 +182,10 @@ except StoreError as error:
 @pytest.mark.parametrize("remade", [False, True])
 def test_a_table_that_was_deleted_counts_for_one_more_second(path, remade):
     table = sliding_log(path, 2, HOUR_NS, 100)
-    hit = lambda table, now_ns: table.hit(b"a", 1, now_ns)[0]  # noqa: E731
+
+    def hit(table, now_ns):
+        return table.hit(b"a", 1, now_ns)[0]
+
     assert hit(table, 0)
     path.unlink()
     other = sliding_log(path, 2, HOUR_NS, 100) if remade else None

@@ -37,7 +37,7 @@ from rateproof.prove.power.stamps import stamped
 from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
 from rateproof.units import format_duration
 
-__all__ = ["VERDICT_CODES", "check"]
+__all__ = ["VERDICT_CODES", "check", "reading_of"]
 
 _LINES_AT_ONCE: Final = 1_000
 
@@ -57,7 +57,7 @@ def check(arguments: argparse.Namespace) -> int:
 
         require_jinja()  # before the work, not after it
     name = _named(arguments.log)
-    found = _read(arguments.log, arguments.key, _reading(arguments))
+    found = _read(arguments.log, arguments.key, reading_of(arguments))
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
     chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
     if chosen and not of_access_log:
@@ -72,8 +72,12 @@ def check(arguments: argparse.Namespace) -> int:
     return _check_evidence(arguments, found, name)
 
 
-def _reading(arguments: argparse.Namespace) -> Reading:
-    """The way an access log is to be read."""
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    """Return the way an access log is to be read.
+
+    Raises:
+        InvalidArgument: an option says what cannot be.
+    """
     longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
     reading = Reading(
         format=None if arguments.format is None else named(arguments.format),

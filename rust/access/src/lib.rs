@@ -6,10 +6,12 @@
 
 mod instant;
 mod json;
+mod partitions;
 mod program;
 mod scanner;
 mod words;
 
 pub use json::Tree;
+pub use partitions::Partitions;
 pub use program::{Kind, Program, Step};
 pub use scanner::{Findings, Line, NULL, Reach, Scanner};

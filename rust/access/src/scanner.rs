@@ -1,6 +1,9 @@
 //! Lines become columns.
 
-use memchr::memchr;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use memchr::{memchr, memchr2};
 
 use crate::program::{Memory, Program, Told};
 use crate::words::Words;
@@ -44,6 +47,8 @@ pub struct Findings {
     pub line: Vec<i64>,
     /// Of each group of fields that was asked for: the code of a word a row; see `Scanner::words`.
     pub groups: Vec<Vec<i32>>,
+    /// Of each field that was asked for: the hash of its value a row; see `Scanner::hashing`.
+    pub hashes: Vec<Vec<u32>>,
     /// Lines in all, without empty ones and comments.
     pub lines: u64,
     /// Those that were not understood, and the first of them.
@@ -74,6 +79,8 @@ pub struct Findings {
 pub struct Scanner {
     program: Program,
     groups: Vec<Vec<usize>>,
+    hashed: Vec<usize>,
+    hasher: FixedState,
     reach: Reach,
     found: Findings,
     words: Vec<Words>,
@@ -112,6 +119,8 @@ impl Scanner {
             words: groups.iter().map(|_| Words::default()).collect(),
             taken: vec![0; groups.len()],
             groups,
+            hashed: Vec::new(),
+            hasher: FixedState::default(),
             reach,
             found,
             tail: Vec::new(),
@@ -124,6 +133,22 @@ impl Scanner {
         })
     }
 
+    /// Lets the values of these steps become columns of hashes: the same number for the same value,
+    /// where what comes before a slash and from a question mark or the blank behind it on does not
+    /// count. Of a first line of a request that is its path.
+    ///
+    /// # Errors
+    ///
+    /// There is no such step.
+    pub fn hashing(mut self, steps: Vec<usize>) -> Result<Self, String> {
+        if let Some(step) = steps.iter().find(|&&at| at >= self.program.steps.len()) {
+            return Err(format!("step {step} of {}", self.program.steps.len()));
+        }
+        self.found.hashes = vec![Vec::new(); steps.len()];
+        self.hashed = steps;
+        Ok(self)
+    }
+
     /// Takes the rows that were found since the last time. What is known of the log as a whole
     /// stays, and words do until they are forgotten.
     #[must_use]
@@ -134,6 +159,7 @@ impl Scanner {
             status: Vec::new(),
             line: Vec::new(),
             groups: vec![Vec::new(); self.groups.len()],
+            hashes: vec![Vec::new(); self.hashed.len()],
             shown: self.found.shown.clone(),
             turned: self.found.turned.clone(),
             ..self.found
@@ -290,6 +316,10 @@ impl Scanner {
             };
             codes.push(code?);
         }
+        for (&field, hashes) in self.hashed.iter().zip(&mut self.found.hashes) {
+            let (from, to) = self.spans[field];
+            hashes.push(self.hasher.hash_one(place(&line[from..to])) as u32);
+        }
         let found = &mut self.found;
         found.sent.push(sent);
         found.received.push(last + reach.slack_ns);
@@ -307,6 +337,22 @@ impl Scanner {
             (found.back_ns, found.back_line) = (found.done_ns - done, self.number);
         }
         Some(())
+    }
+}
+
+/// What counts of a value; see `Scanner::hashing`.
+fn place(value: &[u8]) -> &[u8] {
+    // A user agent has no blank before its first slash.
+    let Some(slash) = memchr(b'/', value) else {
+        return value;
+    };
+    let path = &value[slash..];
+    if slash > 0 && value[slash - 1] != b' ' {
+        return value;
+    }
+    match memchr2(b'?', b' ', path) {
+        Some(end) => &path[..end],
+        None => path,
     }
 }
 

@@ -29,6 +29,7 @@ struct Asked {
     escaped: bool,
     paths: Vec<Vec<Vec<u8>>>,
     groups: Vec<Vec<usize>>,
+    hashed: Vec<usize>,
     before: bool,
     after: bool,
     longest_ns: i64,
@@ -42,6 +43,7 @@ struct Scanned<'py> {
     status: Bound<'py, PyBytes>,
     line: Bound<'py, PyBytes>,
     groups: Vec<(Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>)>,
+    hashes: Vec<Bound<'py, PyBytes>>,
     lines: u64,
     strange: u64,
     shown: Vec<(u64, Bound<'py, PyBytes>)>,
@@ -77,7 +79,8 @@ impl AccessScanner {
             longest_ns: asked.longest_ns,
             slack_ns: asked.slack_ns,
         };
-        let scanner = Scanner::new(program, asked.groups, reach);
+        let scanner = Scanner::new(program, asked.groups, reach)
+            .and_then(|scanner| scanner.hashing(asked.hashed));
         Ok(Self {
             scanner: scanner.map_err(|problem| bad(py, &problem))?,
         })
@@ -119,6 +122,7 @@ impl AccessScanner {
             status: column(py, &found.status),
             line: column(py, &found.line),
             groups,
+            hashes: (found.hashes.iter()).map(|one| column(py, one)).collect(),
             lines: found.lines,
             strange: found.strange,
             shown: found.shown.iter().map(&shown).collect(),
@@ -154,7 +158,7 @@ fn kind_of(name: &str, unit: i64) -> Option<Kind> {
 }
 
 /// The numbers of every row, in native byte order.
-fn column<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
+pub fn column<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
     // SAFETY: i64 and i32, which the callers have, have no padding, and any byte is a valid u8.
     let bytes =
         unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };

@@ -1,7 +1,7 @@
 """A whole access log, as an event log."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.output import printable, say
 
-__all__ = ["read_access_log", "read_access_logs"]
+__all__ = ["hosts_of", "read_access_log", "read_access_logs"]
 
 _ALL: Final = 1 << 62
 
@@ -47,15 +47,19 @@ def read_access_logs(names: Sequence[str], reading: Reading) -> EventLog:
         InvalidArgument: no file fits a name; as for `read_access_log`.
         LogError: as for `read_access_log`.
     """
+    logs = [_read(files, name, reading) for files, name in hosts_of(names, reading)]
+    return logs[0] if len(logs) == 1 else _beside(logs)
+
+
+def hosts_of(names: Sequence[str], reading: Reading) -> Iterator[tuple[Iterator[File], str]]:
+    """The files of each host, in their order, and the name of its log: see `read_access_logs`."""
     paths = found(names)
-    logs = []
     for files in [paths] if reading.skew_ns is None else hosts(paths):
         ordered = in_order(files, reading)
         if len(ordered) > 1:
             say(f"{len(ordered)} files in this order: {printable(', '.join(ordered))}")
-        name = printable(ordered[0] if len(ordered) == 1 else f"{ordered[0]} ... {ordered[-1]}")
-        logs.append(_read(pieces_of(ordered), name, reading))
-    return logs[0] if len(logs) == 1 else _beside(logs)
+        name = ordered[0] if len(ordered) == 1 else f"{ordered[0]} ... {ordered[-1]}"
+        yield pieces_of(ordered), "standard input" if name == "-" else printable(name)
 
 
 def _beside(logs: Sequence[EventLog]) -> EventLog:

@@ -48,8 +48,16 @@ class Reading:
     skew_ns: int | None = None
 
 
-def scanner_of(format_: Format, reading: Reading, groups: Sequence[Sequence[int]]) -> Any:
-    """The native scanner of lines of this format; each group of fields becomes a column of words."""
+def scanner_of(
+    format_: Format,
+    reading: Reading,
+    groups: Sequence[Sequence[int]],
+    hashed: Sequence[int] = (),
+) -> Any:
+    """The native scanner of lines of this format.
+
+    Each group of fields becomes a column of words, and each field that is hashed one of hashes.
+    """
     asked = {
         "prefix": format_.prefix.encode(),
         "steps": [(field.kind, field.unit_ns, until.encode()) for field, until in format_.fields],
@@ -57,6 +65,7 @@ def scanner_of(format_: Format, reading: Reading, groups: Sequence[Sequence[int]
         "escaped": format_.escaped,
         "paths": [[name.encode() for name in path] for path in format_.paths],
         "groups": [list(group) for group in groups],
+        "hashed": list(hashed),
         "before": format_.stamp in {END, EITHER},
         "after": format_.stamp in {START, EITHER},
         "longest_ns": reading.longest_ns,

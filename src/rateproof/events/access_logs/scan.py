@@ -45,6 +45,7 @@ class Chunk:
         line: its number in the log.
         keys: the code of its client.
         words: clients; the first has code 0, or follows those of earlier chunks if codes are kept.
+        hashes: of each field that is hashed: the hash of its value.
     """
 
     sent_ns: Sequence[int]
@@ -53,6 +54,7 @@ class Chunk:
     line: Sequence[int]
     keys: Sequence[int]
     words: list[bytes]
+    hashes: tuple[Sequence[int], ...] = ()
 
 
 class _Values:
@@ -78,13 +80,21 @@ class Scan:
         begun: its first lines, which show the format.
         name: of the log, for messages.
         reading: how.
+        hashed: names of fields of which chunks have hashes, each or what else has it; nothing
+            of those that the format lacks.
 
     Raises:
         InvalidArgument: there is no native core, or the format has not what is asked for.
         LogError: it is of no known format.
     """
 
-    def __init__(self, begun: Sequence[bytes], name: str, reading: Reading) -> None:
+    def __init__(
+        self,
+        begun: Sequence[bytes],
+        name: str,
+        reading: Reading,
+        hashed: Sequence[tuple[str, ...]] = (),
+    ) -> None:
         required_native("reading an access log")
         self.name, self.reading = name, reading
         parts = [part for parts in reading.key.alternatives for part in parts]
@@ -100,7 +110,13 @@ class Scan:
         self._code_of = {b"": -1}
         self._new: list[bytes] = []
         self._keys = _Values(lambda values: self._code(place.read(values)))
-        self._scanner = scanner_of(self.format, reading, groups)
+        places = [self.format.place(*names) for names in hashed]
+        self._hashed = [
+            None if at is None else places[:number].count(None) for number, at in enumerate(places)
+        ]
+        self._scanner = scanner_of(
+            self.format, reading, groups, [at for at in places if at is not None]
+        )
         self._files: list[tuple[int, str]] = []
         self._statuses: set[int] = set()
         self._first_ns: int | None = None
@@ -146,6 +162,7 @@ class Scan:
             for name in ("sent_ns", "received_ns", "status", "line")
         ]
         self._note(columns[0], columns[1], columns[2])
+        hashes = [memoryview(one).cast("I") for one in found["hashes"]]
         kept: Sequence[int] = range(len(keys))
         for codes, words in others:
             holds = self._holds.of(words, keep=keep) if self._holds is not None else []
@@ -159,9 +176,14 @@ class Scan:
             self.keyless += asked - len(kept)
         if len(kept) < len(keys):
             columns = [memoryview(array("q", map(column.__getitem__, kept))) for column in columns]
+            hashes = [memoryview(array("I", map(column.__getitem__, kept))) for column in hashes]
             keys = array("i", map(keys.__getitem__, kept))
         sent, received, status, line = columns
-        return Chunk(sent, received, status, line, keys, self._new)
+        nothing = memoryview(bytes(4 * len(keys))).cast("I")
+        told = (
+            nothing if at is None else hashes[number - at] for number, at in enumerate(self._hashed)
+        )
+        return Chunk(sent, received, status, line, keys, self._new, tuple(told))
 
     def refuse(self) -> None:
         """Say what was left out, or that the log cannot be judged.
@@ -320,7 +342,9 @@ def _parts_of(reading: Reading) -> Sequence[Part]:
     return (*parts, Part("header", reading.header)) if reading.header else parts
 
 
-def begin(files: Iterable[File], name: str, reading: Reading) -> tuple[Scan, Iterator[File]]:
+def begin(
+    files: Iterable[File], name: str, reading: Reading, hashed: Sequence[tuple[str, ...]] = ()
+) -> tuple[Scan, Iterator[File]]:
     """Begin to read files, one after the other; the scan, and the files with all of their bytes.
 
     Raises:
@@ -338,7 +362,7 @@ def begin(files: Iterable[File], name: str, reading: Reading) -> tuple[Scan, Ite
             break
     else:
         raise LogError(f"{name} has no events", "a log needs at least one request")
-    return Scan(begun, name, reading), chain(taken, rest)
+    return Scan(begun, name, reading, hashed), chain(taken, rest)
 
 
 def begun_of(pieces: Iterator[bytes]) -> list[bytes]:

@@ -24,9 +24,10 @@ const NOW: u64 = 20 * W;
 const AFTER: u64 = 30 * W;
 
 fn table(algorithm: Algorithm) -> Table {
+    let quota = Quota::new(algorithm, N, W);
     let quota = Quota {
-        algorithm,
-        ..Quota::sliding_log(N, W)
+        blocks: quota.blocks.min(4),
+        ..quota
     };
     Table::open(None, quota, 1).expect("a table in memory")
 }

@@ -15,6 +15,7 @@ impl Algorithm {
         name: "sliding-counter",
         max_limit: MAX_LIMIT,
         own_burst: false,
+        blocks: 0,
         check: |_| Ok(()),
         kernel: Kernel::Word(Rule { take, survey }),
     });

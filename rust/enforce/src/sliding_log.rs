@@ -24,6 +24,7 @@ impl Algorithm {
         name: "sliding-log",
         max_limit: MAX_LIMIT,
         own_burst: false,
+        blocks: 0,
         check: |_| Ok(()),
         kernel: Kernel::Ring,
     });
@@ -33,12 +34,7 @@ impl Quota {
     /// The exact sliding log, at most `limit` admissions in any window.
     #[must_use]
     pub fn sliding_log(limit: u64, window_ns: u64) -> Self {
-        Self {
-            algorithm: Algorithm::SLIDING_LOG,
-            limit,
-            window_ns,
-            burst: limit,
-        }
+        Self::new(Algorithm::SLIDING_LOG, limit, window_ns)
     }
 }
 

@@ -16,7 +16,7 @@ from rateproof.probe.predicting import schedules_for
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of
 from rateproof.probe.seen import History, Seen, Steps, volleys
 from rateproof.probe.several import Hit
-from rateproof.probe.standing_keys import BUSY, FINELY, always, closely, edges_needed, measuring
+from rateproof.probe.standing_keys import FINELY, always, closely, edges_needed, measuring
 
 __all__ = ["Confirming"]
 
@@ -61,7 +61,7 @@ class Confirming:
             histories = self._rounds.send(schedules, start_ns, kind.whole_ns) if schedules else []
             again = self._reused(kind) if only else []
             if not histories and not again:
-                named = proof.done and kind.close
+                named = proof.done and kind.narrow
                 if not named and ((alone(proof, left) and not only) or self._rounds.more()):
                     continue  # what else is possible answers the same, or there are requests left
                 break
@@ -76,7 +76,7 @@ class Confirming:
             proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)
             if (
                 proof.done
-                and kind.close
+                and kind.narrow
                 and (kind.tight or self._late(kind) or self._spending.times > 1)
             ):
                 break
@@ -108,7 +108,10 @@ class Confirming:
                 closest = closely(kind, start_ns, width_ns)
                 edges -= bool(closest)
         if first and len(closest) > 1:  # filled anew once the edge is told
-            first[0] = (*closest.pop(), *first[0][1 - BUSY :])
+            row = closest.pop()
+            from_ns = row[-1][0] + kind.high_ns * kind.timeless
+            later = (step for step in first[0] if step[1] > kind.limit and step[0] > from_ns)
+            first[0] = (*row, *later)
             closest.append(first.pop(0))
         schedules = schedules_for(
             proof,

@@ -103,7 +103,8 @@ class Confirming:
         elif measuring(kind, start_ns, width_ns, _WIDE if kind.family.other else _LESS_WIDE):
             edges = 0  # nothing could be foretold closely
         elif edges or not proof.closely:
-            edges = max(edges, edges_needed(kind, width_ns) - proof.edges)
+            if proof.blocks_ns is None:  # those before were not close, or at one phase
+                edges = max(edges, edges_needed(kind, width_ns))
             if not proof.closely:
                 closest = closely(kind, start_ns, width_ns)
                 edges -= bool(closest)
@@ -127,6 +128,8 @@ class Confirming:
         proof.closely |= bool(closest) and sent >= {*closest}
         if first and sent >= {*first, *closest}:
             self._rounds.standing = kind
+        if not schedules and not proof.done and alone(proof, left) and self._rounds.more():
+            return self._next(proof, left, kind, start_ns)
         return schedules + self._closer(left, kind, start_ns, schedules)
 
     def _predictable(self, proof: Confirmation, left: Hypotheses, kind: Kind) -> bool:

@@ -153,6 +153,7 @@ class LimitSearch:
         history = sender.search(min(most, self._spending.left), ())
         course.keys.append(condensed(volleys(history), _PARTS))
         course.burst = sum(seen.admitted for seen in history)
+        course.alone = max(course.alone, course.burst * history[-1].denied) if history else 0
         course.shared |= bool(history) and not history[0].admitted
         return history
 
@@ -166,6 +167,7 @@ class LimitSearch:
                 return hit, seen
             course.keys.append(seen)
             if any(each.denied for each in seen):
+                course.connections = size
                 course.rounds.append(Round(((0, size),), tuple(each.admitted for each in seen)))
                 return hit, seen
             course.burst = max(course.burst, sum(each.admitted for each in seen))

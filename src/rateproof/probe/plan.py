@@ -103,6 +103,7 @@ def plan(
     *,
     most_schedules: int | None = None,
     times: int = 1,
+    given: Sequence[Steps] = (),
 ) -> list[Steps]:
     """The schedules of the next round, each for a fresh key; none if none can tell anything.
 
@@ -112,6 +113,7 @@ def plan(
         room: the round that they are for.
         most_schedules: how many schedules; None: as many as are worth it.
         times: how often each two are told apart: other limiters of their boxes may differ less.
+        given: what is sent in any case: what it tells needs no other schedule.
     """
     start_ns, width_ns, most_requests, most_ns = room
     if most_requests <= limit or len({each.question for each in contending}) < 2:
@@ -128,6 +130,10 @@ def plan(
             apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
     pairs_told = Counter[tuple[int, int]]()
+    for steps in given:
+        pairs_told.update(_apart(steps, contending, start_ns, width_ns))
+    enough = {pair for pair, told in pairs_told.items() if told >= times}
+    apart = {steps: pairs - enough for steps, pairs in apart.items()}
     least = _LEAST_WORTH
     while apart and len(chosen) < (most_schedules or _MOST_SCHEDULES):
         worth, steps = max(

@@ -71,7 +71,9 @@ class LimitSearch:
             each = sum(seen.admitted for seen in alone)
             if alone and alone[-1].denied and each < course.burst:
                 held_ns = max(0, alone[-1].sent_ns - alone[0].received_ns)
-                course.several = Several(each, course.burst, low_ns=held_ns, sticky=True)
+                course.several = Several(
+                    each, course.burst, low_ns=held_ns, sticky=not sender.reconnecting
+                )
             return None
         course.limit = course.burst = sum(each.admitted for each in seen)
         filled, key, denied_ns = seen[0], list(seen), seen[0].sent_ns
@@ -89,7 +91,8 @@ class LimitSearch:
         course.keys[-1] = key
         self.first = hit, key
         more = course.limit > sum(each.admitted for each in alone)
-        if alone and more and not course.shared and alone[-1].denied:
+        scattered = course.shared or sender.reconnecting  # each request may meet another counter
+        if alone and more and not scattered and alone[-1].denied:
             self._stuck(alone, filled, back)
         if not back:
             return None

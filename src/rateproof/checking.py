@@ -49,7 +49,8 @@ def check(arguments: argparse.Namespace) -> int:
 
         require_jinja()  # before the work, not after it
     name = "standard input" if arguments.log == "-" else printable(arguments.log)
-    found = _read(arguments.log, arguments.key, _reading(arguments))
+    shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
+    found = _read(arguments.log, arguments.key, _reading(arguments), to_judge=not shown)
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
     chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
     if chosen and not of_access_log:
@@ -97,11 +98,13 @@ def _instant_of(option: str, text: str | None) -> int | None:
         raise InvalidArgument(f"--{option} {text!r} is no instant", hint) from None
 
 
-def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
+def _read(
+    path: str, key: KeySpec | None, reading: Reading, *, to_judge: bool
+) -> EventLog | dict[str, Any]:
     """A log, or the plain data of a piece of evidence: the content says which it is."""
     if Path(path).suffix == ".parquet":
         _hint_of(key)
-        return read_log(path, key)
+        return read_log(path, key, to_judge=to_judge)
     with open_lines(path) as (lines, name):
         begun = []
         for line in lines:

@@ -30,10 +30,12 @@ from proving.simulated import (
     token_bucket,
 )
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
-from rateproof.probe.course import Budget, Course, needed, run_course, wanted
+from rateproof.probe.budget import Budget, needed
+from rateproof.probe.course import Course, wanted
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
 from rateproof.probe.inference import Kind
+from rateproof.probe.investigation import run_course
 from rateproof.probe.seen import GRANULARITY_NS
 from rateproof.units import SECOND_NS
 

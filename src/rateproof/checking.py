@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +14,19 @@ from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
-from rateproof.events.access_logs import LONGEST_NS, Reading, Where, named
-from rateproof.events.files import is_access_log, open_lines, read_lines, read_log
+from rateproof.events.access_logs import (
+    LONGEST_NS,
+    Reading,
+    Where,
+    is_pattern,
+    named,
+    read_access_logs,
+)
+from rateproof.events.files import is_access_log, read_lines, read_log
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
+from rateproof.events.lines import open_lines
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say
@@ -29,7 +37,7 @@ from rateproof.prove.power.stamps import stamped
 from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
 from rateproof.units import format_duration
 
-__all__ = ["VERDICT_CODES", "check"]
+__all__ = ["VERDICT_CODES", "check", "reading_of"]
 
 _LINES_AT_ONCE: Final = 1_000
 
@@ -48,9 +56,9 @@ def check(arguments: argparse.Namespace) -> int:
         from rateproof.hunt.report import require_jinja
 
         require_jinja()  # before the work, not after it
-    name = "standard input" if arguments.log == "-" else printable(arguments.log)
+    name = _named(arguments.log)
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
-    found = _read(arguments.log, arguments.key, _reading(arguments), to_judge=not shown)
+    found = _read(arguments.log, arguments.key, reading_of(arguments), to_judge=not shown)
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
     chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
     if chosen and not of_access_log:
@@ -65,8 +73,12 @@ def check(arguments: argparse.Namespace) -> int:
     return _check_evidence(arguments, found, name)
 
 
-def _reading(arguments: argparse.Namespace) -> Reading:
-    """The way an access log is to be read."""
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    """Return the way an access log is to be read.
+
+    Raises:
+        InvalidArgument: an option says what cannot be.
+    """
     longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
     reading = Reading(
         format=None if arguments.format is None else named(arguments.format),
@@ -75,6 +87,7 @@ def _reading(arguments: argparse.Namespace) -> Reading:
         where=None if arguments.where is None else Where.parse(arguments.where),
         since_ns=_instant_of("since", arguments.since),
         until_ns=_instant_of("until", arguments.until),
+        skew_ns=arguments.skew_ns,
     )
     since_ns, until_ns = reading.since_ns, reading.until_ns
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
@@ -98,10 +111,18 @@ def _instant_of(option: str, text: str | None) -> int | None:
         raise InvalidArgument(f"--{option} {text!r} is no instant", hint) from None
 
 
+def _named(names: Sequence[str]) -> str:
+    """What is read, for messages."""
+    return "standard input" if names == ("-",) else printable(", ".join(names))
+
+
 def _read(
-    path: str, key: KeySpec | None, reading: Reading, *, to_judge: bool
+    names: Sequence[str], key: KeySpec | None, reading: Reading, *, to_judge: bool
 ) -> EventLog | dict[str, Any]:
     """A log, or the plain data of a piece of evidence: the content says which it is."""
+    path, *others = names
+    if others or reading.skew_ns is not None or is_pattern(path):
+        return read_access_logs(names, reading if key is None else replace(reading, key=key))
     if Path(path).suffix == ".parquet":
         _hint_of(key)
         return read_log(path, key, to_judge=to_judge)
@@ -121,9 +142,10 @@ def _read(
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
         first = begun[0] if begun else b""
-        if begun and importer_of(first, name) is None and not is_access_log(first, name):
+        if begun and not is_access_log(first, name, reading) and importer_of(first, name) is None:
             _hint_of(key)
-        return read_lines(chain(begun, lines), name, key, reading)
+        lines.put_back(begun)
+        return read_lines(lines, name, key, reading)
 
 
 def _hint_of(key: KeySpec | None) -> None:
@@ -270,7 +292,7 @@ def _report(
     seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
         verb="check",
-        target=printable(arguments.log),
+        target=_named(arguments.log),
         policy=str(policy),
         key=None if arguments.key is None else str(arguments.key),
         seed=seed if isinstance(seed, int) else None,

@@ -14,6 +14,7 @@ mod enforce;
 mod errors;
 mod held;
 mod limiter;
+mod plan;
 mod program;
 mod promises;
 mod prove;
@@ -38,6 +39,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     wsgi_desk::register(module)?;
     wsgi_key::register(module)?;
     simulate::register(module)?;
+    plan::register(module)?;
     program::register(module)?;
     tally::register(module)?;
     promises::register(module)?;

@@ -104,6 +104,21 @@ class Kind(NamedTuple):
         return self._within(200, 3) or (self._within(100, 3) and self.figure.round)
 
     @property
+    def whole_ns(self) -> int:
+        """The time after which everything is back."""
+        return self._times * self.high_ns
+
+    @property
+    def grain_ns(self) -> int:
+        """The time between two instants of a clock at which something comes back."""
+        return self.high_ns // self.family.number
+
+    @property
+    def timeless(self) -> bool:
+        """True if a filled key comes back whole after the same time, at any phase of any clock."""
+        return self.family.plain and not self.family.other and not self.family.refills
+
+    @property
     def _times(self) -> int:
         return self.limit if self.family.refills else 1
 

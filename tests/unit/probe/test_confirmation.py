@@ -5,21 +5,21 @@ import random
 import pytest
 from proving import unknown
 
+from rateproof.probe.block_length import longest_blocks
 from rateproof.probe.confirmation import (
     EDGES,
     EDGES_OF_LOG,
     EXCLUDING,
     PREDICTIONS,
     Confirmation,
-    always,
     count_excluded,
     count_predictions,
-    longest_blocks,
 )
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import Box, Seen, condensed
+from rateproof.probe.standing_keys import always
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS = 10**15

@@ -5,9 +5,10 @@ import random
 import pytest
 from proving import unknown
 
-from rateproof.probe.course import Budget, needed, run_course
+from rateproof.probe.budget import Budget, needed
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
+from rateproof.probe.investigation import run_course
 from tests.samples import quick_first
 
 S, MS = 1_000_000_000, 1_000_000

@@ -26,12 +26,12 @@ _LOOPBACK = Networks(("127.0.0.0/8", "::1/128"), "loopback")
 _OUTCOMES = (Count.ADMITTED, Count.DENIED)
 _COUNTS = {
     Count.NEAR_LIMIT: ("near_limit", "Admissions that left less than a fifth of a quota."),
-    Count.FULL: ("full", "Decisions by on_full: the store had no room for the client."),
-    Count.ERROR: ("store_errors", "Decisions by on_error, and failures: no store to ask."),
+    Count.FULL: ("full", "Decisions by on_full: no room for the client."),
+    Count.ERROR: ("store_errors", "Decisions by on_error, and failures of the store."),
     Count.SHADOW: ("shadow", "Requests let pass by shadow mode alone."),
     Count.EXEMPT: ("exempt", "Requests of exempt keys, not counted against any quota."),
-    Count.FLOOD: ("flood", "Of full: new keys of an address that has its share of the places."),
-    Count.CACHED: ("cached", "Denials from this machine's memory of earlier ones."),
+    Count.FLOOD: ("flood", "Of full: new clients of an address that has its share of the places."),
+    Count.CACHED: ("cached", "Denials without a round trip (Redis)."),
     Count.DELETED: ("store_deleted", "Times that a process found its store deleted."),
 }
 
@@ -68,7 +68,14 @@ def exposition(policy: Policy, stats: Stats) -> str:
     """The page: what is enforced, and the figures of the limiter that does."""
     counts, tables = stats.counts, stats.tables.items()
     outcomes = [({"outcome": each.name.lower()}, counts[each]) for each in _OUTCOMES]
-    pages = [_family("decisions_total", "counter", "Decisions, whoever made them.", outcomes)]
+    pages = [
+        _family(
+            "decisions_total",
+            "counter",
+            "Decisions by outcome, admitted or denied, whoever made them.",
+            outcomes,
+        )
+    ]
     for count, (name, meaning) in _COUNTS.items():
         pages.append(_family(f"{name}_total", "counter", meaning, [({}, counts[count])]))
     live = [({"quota": str(quota)}, keys) for quota, (keys, _) in tables]
@@ -76,8 +83,8 @@ def exposition(policy: Policy, stats: Stats) -> str:
     lost = [({"quota": str(quota), "reason": why}, 1) for quota, why in stats.unreadable.items()]
     facts = {"version": __version__, "core": active_core(), "policy": str(policy)}
     pages += [
-        _family("live_keys", "gauge", "Keys whose history still matters.", live),
-        _family("table_slots", "gauge", "Keys that a table has places for.", slots),
+        _family("live_keys", "gauge", "Clients whose history still matters.", live),
+        _family("table_slots", "gauge", "Places in the table, more than its capacity.", slots),
         _family("table_unreadable", "gauge", "Tables that are not to be had now, and why.", lost),
         _family("info", "gauge", "What is enforced, and by what.", [(facts, 1)]),
     ]

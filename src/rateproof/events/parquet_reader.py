@@ -3,9 +3,10 @@
 import json
 import math
 from array import array
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rateproof import linux
 from rateproof.errors import InvalidArgument, LogError
@@ -32,7 +33,7 @@ from rateproof.events.outcomes import noted_statuses
 from rateproof.events.parquet import METADATA_KEY, require_pyarrow, types_of
 from rateproof.output import printable
 
-__all__ = ["read_parquet"]
+__all__ = ["ParquetLog", "opened", "read_parquet"]
 
 _ROWS_AT_ONCE = 262_144
 _OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
@@ -73,63 +74,111 @@ def read_parquet(path: Path, *, to_judge: bool = False) -> EventLog:
             the needed columns, or with a value that a column cannot hold; the message
             gives its row, counted from 1.
     """
-    with path.open("rb") as file:  # first: what is missing is the file, not a library
-        if not file.read(1):
-            return EventLog()
-        return _read_open(require_pyarrow(), file, printable(str(path)), to_judge=to_judge)
+    with opened(path, to_judge=to_judge) as file:
+        return EventLog() if file is None else file.read()
 
 
-def _read_open(pa: Any, raw: IO[bytes], name: str, *, to_judge: bool) -> EventLog:
-    try:
-        # A path would have to be UTF-8 to be opened by pyarrow.
-        footer = pa.parquet.read_metadata(raw)
-        repeat = [
-            field.name
-            for field in footer.schema.to_arrow_schema()
-            if COLUMNS.get(field.name) in {TEXT, BINARY} and _KINDS[BINARY](pa.types, field.type)
+@contextmanager
+def opened(path: Path, *, to_judge: bool = False) -> "Iterator[ParquetLog | None]":
+    """A Parquet log to read from, see `read_parquet`; None for an empty file."""
+    with path.open("rb") as raw:  # first: what is missing is the file, not a library
+        if not raw.read(1):
+            yield None
+            return
+        pa, name = require_pyarrow(), printable(str(path))
+        try:
+            # A path would have to be UTF-8 to be opened by pyarrow.
+            footer = pa.parquet.read_metadata(raw)
+            schema = footer.schema.to_arrow_schema()
+            repeat = [
+                field.name
+                for field in schema
+                if COLUMNS.get(field.name) in {TEXT, BINARY}
+                and _KINDS[BINARY](pa.types, field.type)
+            ]
+            with pa.parquet.ParquetFile(
+                raw, metadata=footer, page_checksum_verification=True, read_dictionary=repeat
+            ) as file:
+                yield ParquetLog(pa, file, name, to_judge=to_judge)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise LogError(f"{name} is damaged: {error}") from error
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            raise LogError(f"{name} is not a whole Parquet file: {error}") from error
+
+
+class ParquetLog:
+    """A log in a Parquet file that is open.
+
+    Raises:
+        LogError: it has not the columns of a log.
+    """
+
+    def __init__(self, pa: Any, file: Any, name: str, *, to_judge: bool) -> None:
+        self._pa, self._file, self._name = pa, file, name
+        schema, footer = file.schema_arrow, file.metadata
+        missing = [column for column in REQUIRED if column not in schema.names]
+        if missing:
+            raise LogError(f"{name}: {absent(missing)}", f"a log needs {', '.join(REQUIRED)}")
+        self.metadata = _metadata_of(schema, name)
+        self.rows = footer.num_rows
+        self.groups = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
+        """The rows of each row group."""
+        self._wanted = set(COLUMNS).intersection(schema.names)
+        if to_judge and self.rows > LONG:
+            self._wanted &= JUDGED
+        if to_judge and not _lacks(footer, "received_ns"):
+            self._wanted.discard("done_ns")  # asked for where no answer came
+
+    def read(self, groups: range | None = None) -> EventLog:
+        """The rows of these row groups, or of all.
+
+        Raises:
+            LogError: damage, or a value that a column cannot hold.
+        """
+        groups = range(len(self.groups)) if groups is None else groups
+        rows, pa, path = sum(self.groups[at] for at in groups), self._pa, self._name
+        if not rows:
+            return EventLog(self.metadata)
+        repeating = [
+            name for name in COLUMNS if name in self._wanted and COLUMNS[name] in {TEXT, BINARY}
         ]
-        with pa.parquet.ParquetFile(
-            raw, metadata=footer, page_checksum_verification=True, read_dictionary=repeat
-        ) as file:
-            return _read(pa, file, name, to_judge=to_judge)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise LogError(f"{name} is damaged: {error}") from error
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise LogError(f"{name} is not a whole Parquet file: {error}") from error
+        columns = self._numbers(self._wanted.difference(repeating), groups, rows)
+        outcome = None
+        for name in repeating:
+            given = self._file.read_row_groups([*groups], [name]).column(0)
+            values = _values(pa, given, name, path)
+            if name == "outcome":
+                outcome = values
+            elif not _is_default(pa, values, name):
+                columns[name] = _coded(pa, values, name)
+        rejected = noted_statuses(self.metadata)
+        columns["outcome"] = _outcomes(pa, columns["status"], outcome, path, rejected)
+        try:
+            return EventLog.from_columns(columns, rows, self.metadata)
+        except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
+            raise LogError(f"{path}: {error.message}", error.hint) from error
 
+    def _numbers(self, names: Collection[str], groups: range, rows: int) -> dict[str, Any]:
+        """The columns of numbers, in the form that `EventLog.from_columns` takes.
 
-def _read(pa: Any, file: Any, path: str, *, to_judge: bool) -> EventLog:
-    schema = file.schema_arrow
-    missing = [name for name in REQUIRED if name not in schema.names]
-    if missing:
-        raise LogError(
-            f"{path}: {absent(missing)}",
-            f"a log needs {', '.join(REQUIRED)}",
-        )
-    metadata, rows = _metadata_of(schema, path), file.metadata.num_rows
-    if not rows:
-        return EventLog(metadata)
-    wanted = set(COLUMNS).intersection(schema.names)
-    if to_judge and rows > LONG:
-        wanted &= JUDGED
-    if to_judge and not _lacks(file.metadata, "received_ns"):
-        wanted.discard("done_ns")  # asked for where no answer came
-    repeating = [name for name in COLUMNS if name in wanted and COLUMNS[name] in {TEXT, BINARY}]
-    columns = _numbers(pa, file, wanted.difference(repeating), path)
-    outcome = None
-    for name in repeating:
-        values = _values(pa, file.read([name]).column(0), name, path)
-        if name == "outcome":
-            outcome = values
-        elif not _is_default(pa, values, name):
-            columns[name] = _coded(pa, values, name)
-    columns["outcome"] = _outcomes(pa, columns["status"], outcome, path, noted_statuses(metadata))
-    try:
-        return EventLog.from_columns(columns, rows, metadata)
-    except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
-        raise LogError(f"{path}: {error.message}", error.hint) from error
+        Column by column they would be there twice for a while, and new memory costs more time
+        than all else. One that has its default in every row takes none.
+        """
+        at, before, filled = 0, sum(self.groups[: groups.start]), dict[str, Any]()
+        asked = [name for name in COLUMNS if name in names]
+        for batch in self._file.iter_batches(_ROWS_AT_ONCE, [*groups], asked):
+            until = at + len(batch)
+            for name, given in zip(batch.schema.names, batch.columns, strict=True):
+                values = _values(self._pa, given, name, self._name, first=before + at)
+                if name not in filled and _is_default(self._pa, values, name):
+                    continue
+                if name not in filled:
+                    filled[name] = _room(name, rows, at)
+                filled[name][at:until] = _stored(values, name)
+            at = until
+        return {name: column.toreadonly()[:at] for name, column in filled.items()}
 
 
 def _lacks(footer: Any, name: str) -> bool:
@@ -140,27 +189,6 @@ def _lacks(footer: Any, name: str) -> bool:
         if known is None or not known.has_null_count or known.null_count:
             return True
     return False
-
-
-def _numbers(pa: Any, file: Any, names: Collection[str], path: str) -> dict[str, Any]:
-    """The columns of numbers, in the form that `EventLog.from_columns` takes.
-
-    Column by column they would be there twice for a while, and new memory costs more time than
-    all else. One that has its default in every row takes none.
-    """
-    rows, first = file.metadata.num_rows, 0
-    filled: dict[str, Any] = {}
-    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[one for one in COLUMNS if one in names]):
-        until = first + len(batch)
-        for name, given in zip(batch.schema.names, batch.columns, strict=True):
-            values = _values(pa, given, name, path, first=first)
-            if name not in filled and _is_default(pa, values, name):
-                continue
-            if name not in filled:
-                filled[name] = _room(name, rows, first)
-            filled[name][first:until] = _stored(values, name)
-        first = until
-    return {name: column.toreadonly()[:first] for name, column in filled.items()}
 
 
 def _room(name: str, rows: int, defaults: int) -> Any:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -57,6 +58,11 @@ def check(arguments: argparse.Namespace) -> int:
 
         require_jinja()  # before the work, not after it
     name = _named(arguments.log)
+    if arguments.follow:
+        return _follow(arguments)
+    for option in ("fail_fast", "metrics_port"):
+        if getattr(arguments, option):
+            raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
     found = _read(arguments.log, arguments.key, reading_of(arguments), to_judge=not shown)
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
@@ -64,10 +70,7 @@ def check(arguments: argparse.Namespace) -> int:
     if chosen and not of_access_log:
         raise InvalidArgument(f"--{chosen[0]} chooses lines of access logs, and {name} is none")
     if isinstance(found, EventLog):
-        if arguments.rejected_statuses is not None:
-            found = _rejecting(found, arguments.rejected_statuses)
-        if arguments.admitted_statuses is not None:
-            found.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
+        found = _by_statuses(arguments, found)
         refuse_impossible(found, name)
         return _check_log(arguments, known_clients_only(found))
     return _check_evidence(arguments, found, name)
@@ -192,13 +195,7 @@ def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: s
 def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     policy = _policy(arguments.policy, log.metadata.get("policy"))
     tolerance, counted = _tolerance(arguments), arguments.denied_count
-    told: dict[str, Any] = {
-        "claims": _claims(arguments),
-        "tolerance_ppm": tolerance.ppm,
-        "granularity_ns": tolerance.granularity_ns,
-        "denied_count": counted,
-        "fresh_keys": arguments.fresh_keys,
-    }
+    told = _judging(arguments)
     verdict = judge(log, policy, **told)
     if OVER_ADMISSION in told["claims"]:
         reasons = (*verdict.reasons, *stamped(log, policy, tolerance))
@@ -224,6 +221,63 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     else:
         _tell(arguments, verdict, _warnings(log))
     return VERDICT_CODES[verdict.outcome]
+
+
+def _judging(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The way a log is judged."""
+    tolerance = _tolerance(arguments)
+    return {
+        "claims": _claims(arguments),
+        "tolerance_ppm": tolerance.ppm,
+        "granularity_ns": tolerance.granularity_ns,
+        "denied_count": arguments.denied_count,
+        "fresh_keys": arguments.fresh_keys,
+    }
+
+
+def _follow(arguments: argparse.Namespace) -> int:
+    """Judge a log that grows; the exit code of what was found."""
+    from rateproof.hunt.signals import Signals
+    from rateproof.watching import Watch, follow
+
+    path, *others = arguments.log
+    if others or is_pattern(path):
+        raise InvalidArgument("--follow takes one file", "the one that the server writes to, or -")
+    for option in ("evidence", "report", "junit", "by_key", "fresh_keys"):
+        if getattr(arguments, option):
+            flag = f"--{option.replace('_', '-')}"
+            raise InvalidArgument(f"{flag} with --follow", "check the file once it is whole")
+    if arguments.claim in {"headers", "all"}:
+        raise InvalidArgument(f"--claim {arguments.claim} with --follow", "a log has no headers")
+    stop = threading.Event()
+
+    def found(line: str) -> None:
+        if not (arguments.fail_fast and stop.is_set()):
+            emit(line)
+        if arguments.fail_fast:
+            stop.set()
+
+    policy = _policy(arguments.policy, None)
+    watch = Watch(policy, _judging(arguments), lambda log: _by_statuses(arguments, log), found)
+    reading = reading_of(arguments)
+    reading = reading if arguments.key is None else replace(reading, key=arguments.key)
+    with Signals(stop, "what was read is judged").handled():
+        verdict = follow(path, reading, watch, stop, metrics_port=arguments.metrics_port)
+    if arguments.allow_untested:
+        verdict = verdict.allowing_untested()
+    say("\n".join([*answer(verdict), *verdict.reasons]))
+    if arguments.json:
+        emit(json.dumps({"answer": answer(verdict)[0], **verdict.to_json()}))
+    return VERDICT_CODES[verdict.outcome]
+
+
+def _by_statuses(arguments: argparse.Namespace, log: EventLog) -> EventLog:
+    """The log with the outcomes that follow from the statuses that are told."""
+    if arguments.rejected_statuses is not None:
+        log = _rejecting(log, arguments.rejected_statuses)
+    if arguments.admitted_statuses is not None:
+        log.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
+    return log
 
 
 def _warnings(log: EventLog) -> list[str]:

@@ -32,10 +32,11 @@ class Column:
         They are copied, but for bytes that nobody can change.
         """
         given: Any = memoryview(values).cast("B")
-        is_kept = given.readonly and len(given) > 0
-        numbers = given.cast(cls.typecode) if is_kept else _copied(cls.typecode, given)
+        numbers = given.cast(cls.typecode) if given.readonly else _copied(cls.typecode, given)
         column, view = cls(), memoryview(numbers)
-        if len(numbers) and view[1:] == view[:-1]:  # ends at the first that differs
+        if not len(numbers):
+            return column
+        if view[1:] == view[:-1]:  # ends at the first that differs
             column.push(numbers[0], len(numbers))
         else:
             column._values = numbers

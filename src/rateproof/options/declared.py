@@ -452,6 +452,16 @@ _CHECK = Verb(
             _FRESH_KEYS,
         ),
         "access logs": _ACCESS_LOGS,
+        "a log that grows": (
+            Option("follow", flag(), "judge it as it grows, through rotations, until stopped"),
+            Option("fail_fast", flag(), "stop at the first client that violates"),
+            Option(
+                "metrics_port",
+                whole(1, 65_535),
+                "of a page /metrics on the loopback",
+                otherwise="none",
+            ),
+        ),
         # Evidence has these itself, so nothing holds yet where they are left out.
         JUDGING: (
             *(replace(each, default=None, otherwise=each.default or "") for each in _JUDGING),

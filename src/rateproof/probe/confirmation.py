@@ -35,6 +35,7 @@ EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 _FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
+_HALF = 2  # of a window: a name with longer blocks says too little
 BOXES = 4
 """Of a kind: so many stand for all of it."""
 
@@ -90,9 +91,9 @@ class Confirmation:
 
     @property
     def missing_edges(self) -> int:
-        """Edges that are to be foretold still, where a clock's phase might explain any one of them."""
+        """Edges that are to be foretold still, where a clock's phase, or chance, might explain any one of them."""
         family, _ = self.candidate
-        needed = EDGES if family.other in _CLOCKS else 0
+        needed = EDGES if family.other in _CLOCKS or family.refills else 0
         # Blocks of another number come back near the same edges, now and then.
         if self.coarse or family.number > 1:
             needed = EDGES_OF_LOG
@@ -127,9 +128,11 @@ def count_excluded(
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
         most_ns = kind.high_ns // _COARSE
-        enough = proof.edges >= _MOST_EDGES or (longest_ns is not None and longest_ns <= most_ns)
-        if kind.family.record is SLIDING_LOG and longest_ns:  # longer ones are families
-            longest_ns = min(longest_ns, most_ns)
+        if longest_ns and proof.edges >= _MOST_EDGES:  # more of them tell little
+            if kind.family.record is SLIDING_LOG:  # longer ones are families
+                longest_ns = min(longest_ns, most_ns)
+            most_ns = kind.high_ns // _HALF
+        enough = longest_ns is not None and longest_ns <= most_ns
         proof.blocks_ns = longest_ns if enough else None
 
 

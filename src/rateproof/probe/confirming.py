@@ -101,7 +101,9 @@ class Confirming:
                 closest = closely(kind, start_ns, width_ns)
                 edges -= bool(closest)
         if first and len(closest) > 1:  # filled anew once the edge is told
-            first[0] = (*closest.pop(), *first[0][1 - BUSY :])
+            row = closest.pop()
+            later = (step for step in first[0][1 - BUSY :] if step[0] > row[-1][0])
+            first[0] = (*row, *later)
             closest.append(first.pop(0))
         schedules = schedules_for(
             proof,

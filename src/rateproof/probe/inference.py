@@ -119,6 +119,13 @@ class Kind(NamedTuple):
         return self.family.plain and not self.family.other and not self.family.refills
 
     @property
+    def at_once(self) -> bool:
+        """True if all that filled a key at once comes back at one instant."""
+        record = self.family.record
+        weighs = record is not None and record.weighs
+        return not self.family.refills and self.family.number == 1 and not weighs
+
+    @property
     def _times(self) -> int:
         return self.limit if self.family.refills else 1
 

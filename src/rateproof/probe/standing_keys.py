@@ -6,6 +6,7 @@ from random import Random
 from rateproof.probe.inference import Kind, spread
 from rateproof.probe.plan import recovery
 from rateproof.probe.seen import Steps
+from rateproof.units import SECOND_NS
 
 __all__ = ["BUSY", "FINELY", "always", "closely", "edges", "measuring"]
 
@@ -16,6 +17,8 @@ _MEASURED = 16  # parts of the time between two edges: an edge known less closel
 _POLLS, _KEYS = 8, 3  # to measure it
 _LOOKED_AT = 6
 _ROW = 20  # denials
+_PARTS_APART = 32  # parts of a window: how close two parts of a filling are
+_BEFORE, _WIDTHS = 16, 8  # parts of a window, answers: denials come so long before its end
 _SOON = 4  # less than this part of a window leaves no time for denials
 
 
@@ -52,12 +55,22 @@ def _idle(limit: int, window_ns: int) -> Steps:
 def _partly(limit: int, window_ns: int) -> Steps:
     """Never full before more than a window has gone by: who is may forget, or wait, by another rule."""
     ones = tuple((part * window_ns // 5, 1) for part in (0, 3, 6))
-    return *ones, (29 * window_ns // 20, limit), (19 * window_ns // 10, min(2, limit))
+    few = min(2, limit)
+    return (
+        *ones,
+        (29 * window_ns // 20, limit),
+        (19 * window_ns // 10, few),
+        (12 * window_ns // 5, few),
+    )
 
 
 def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
-    """Just before and after the key comes back: with many denials, with one, and never full; none where it may not be in time."""
-    shift = 0
+    """Just before and after a key comes back, in all the ways in which it may be full; none where it may not be in time.
+
+    Where all comes back at once it is asked for one more than that. The last key is denied
+    often, and filled anew as soon as it is back.
+    """
+    shift, limit = 0, kind.limit
     back_ns = _backs(kind, start_ns)
     if back_ns and back_ns[0] < kind.whole_ns // _SOON:  # a clock's next edge is later
         shift = kind.whole_ns // (_SOON - 1)
@@ -66,14 +79,37 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         return []
     margin_ns = kind.grain_ns // 200 + width_ns
     early_ns = back_ns[0] - kind.grain_ns // 200 - min(width_ns, kind.interval_ns)
-    row = ((back_ns[0] // 3, _ROW // 2), (back_ns[0] // 2, _ROW // 2))
-    chosen: list[Steps] = [((0, kind.limit), (early_ns, 1), (back_ns[1] + margin_ns, 1))]
-    if row_back_ns := _backs(kind, start_ns + shift, row):
-        chosen.append(((0, kind.limit), *row, (row_back_ns[1] + margin_ns, 1)))
+    late_ns, more = back_ns[1] + margin_ns, limit + 1 if kind.at_once else 1
+    chosen: list[Steps] = [((0, limit), (early_ns, 1), (late_ns, more))]
     if kind.family.other == "phase":  # it begins anew where it is not full, too
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
-        chosen.append(((before_ns, (kind.limit + 1) // 2), (after_ns, kind.limit)))
+        chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
+    if kind.timeless:
+        filled = _in_parts(limit, early_ns, late_ns)
+        chosen += [(*parts, (early_ns, 1), (late_ns, more)) for parts in filled]
+    if kind.family.refills and kind.family.at_first is None:
+        whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
+        chosen.append(((0, limit), (whole_ns, limit + 1)))
+    soon_ns = max(back_ns[0] // _BEFORE, _WIDTHS * width_ns)
+    row = ((max(back_ns[0] // 2, back_ns[0] - soon_ns), _ROW),)
+    if row_back_ns := _backs(kind, start_ns + shift, row):
+        again_ns = row_back_ns[1] + margin_ns
+        busy: Steps = ((0, limit), *row, (again_ns, more))
+        if kind.timeless:
+            busy = (*busy, (again_ns + early_ns, 1), (again_ns + late_ns, more))
+        chosen.append(busy)
     return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+
+
+def _in_parts(limit: int, early_ns: int, late_ns: int) -> Iterator[Steps]:
+    """Filled in three parts, two of them close to each other: they may be one, or all may wait for the last."""
+    close_ns, far_ns = max(late_ns // _PARTS_APART, 2 * (late_ns - early_ns)), 3 * early_ns // 5
+    part = limit // 3
+    if part:
+        yield (0, part), (close_ns, part), (far_ns, limit - 2 * part)
+    elif limit > 1:
+        yield (0, 1), (close_ns, 1)
+        yield (0, 1), (far_ns, 1)
 
 
 def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:
@@ -109,7 +145,8 @@ def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[
         early: Steps = ()
         if kind.timeless:  # blocks that begin with the first request are at any phase, too
             early = ((0, 1),)
-            shift = 26 * window_ns // 25 + width_ns + random.randrange(2 * window_ns // 5)
+            phases_ns = window_ns if window_ns < SECOND_NS else 2 * window_ns // 5
+            shift = 26 * window_ns // 25 + width_ns + random.randrange(phases_ns)
         if (back_ns := _backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):

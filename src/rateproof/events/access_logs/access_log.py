@@ -1,19 +1,19 @@
 """A whole access log, as an event log."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.rotation import found, hosts, in_order, pieces_of
-from rateproof.events.access_logs.scan import UNDECIDED, File, begin, chunks
+from rateproof.events.access_logs.scan import UNDECIDED, Chunk, File, begin, chunks
 from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.output import printable, say
 
-__all__ = ["hosts_of", "read_access_log", "read_access_logs"]
+__all__ = ["event_log", "hosts_of", "read_access_log", "read_access_logs"]
 
 _ALL: Final = 1 << 62
 
@@ -107,16 +107,20 @@ def _read(files: Iterable[File], name: str, reading: Reading) -> EventLog:
     say(scan.introduction)
     [chunk] = chunks(scan, files, _ALL)
     scan.refuse()
-    statuses = chunk.status
+    return event_log(chunk, scan.metadata())
+
+
+def event_log(chunk: Chunk, metadata: Mapping[str, Any]) -> EventLog:
+    """The requests of a chunk as an event log."""
     return EventLog.from_columns(
         {
             "key": (chunk.keys, chunk.words),
             "sent_ns": chunk.sent_ns,
             "received_ns": chunk.received_ns,
-            "status": statuses,
-            "outcome": outcomes(statuses, REJECTED_STATUSES, UNDECIDED),
+            "status": chunk.status,
+            "outcome": outcomes(chunk.status, REJECTED_STATUSES, UNDECIDED),
             "sequence": chunk.line,
         },
         len(chunk.keys),
-        scan.metadata(),
+        metadata,
     )

@@ -192,8 +192,18 @@ class Scan:
             LogError: too many lines are not understood, the clock was set back, or nothing is
                 left.
         """
-        self._refuse_strange()
-        self._refuse_set_back()
+        if self.found["cut"]:
+            say(f"hint: {self.name} ends within a line, which is being written: left out")
+        self.refuse_strange()
+        if self.found["strange"]:
+            say(f"hint: {self._strange()}; they are left out")
+        if self.was_set_back():
+            raise LogError(
+                self.set_back(),
+                "a clock that was set back, local times without a zone as summer time ended, or "
+                "files of several hosts (--skew): judge the parts by themselves, or sort the "
+                "lines by time",
+            )
         if self.rows and not self.counted:
             problem = f"{self.name}: none of its {self.rows:,} requests is of those asked for"
             raise LogError(problem, _NONE)
@@ -202,6 +212,30 @@ class Scan:
         if self.keyless:
             left_out = f"{self.keyless:,} of {self.counted:,} requests"
             say(f"hint: {left_out} have no {self.reading.key}: left out")
+
+    def refuse_strange(self) -> None:
+        """Refuse a log of which too many lines are not understood.
+
+        Raises:
+            LogError: it is one.
+        """
+        few = self.found["strange"] * _MOST_STRANGE <= self.found["lines"]
+        if not few and not self.reading.skip_bad:
+            hint = "two formats in one file? --format names one, --skip-bad leaves these lines out"
+            raise LogError(f"{self.name}: {self._strange()}", hint)
+
+    def was_set_back(self) -> bool:
+        """True if a line is older than what ended before it can be."""
+        most_ns: int = self.longest_ns() + self.found["step_ns"]
+        return bool(self.found["back_ns"] > most_ns)
+
+    def set_back(self) -> str:
+        """The line that is, in words."""
+        found = self.found
+        return (
+            f"{self.name}, {self._line(found['back_line'])}: its request ended "
+            f"{format_duration(found['back_ns'])} before one of a line above"
+        )
 
     def longest_ns(self) -> int:
         """The longest that a request lasted: as the log notes it, or as it is assumed."""
@@ -300,32 +334,11 @@ class Scan:
             rows = [row for row in rows if sent[row] < until_ns]
         return rows
 
-    def _refuse_strange(self) -> None:
+    def _strange(self) -> str:
         found = self.found
-        if found["cut"]:
-            say(f"hint: {self.name} ends within a line, which is being written: left out")
-        strange, lines = found["strange"], found["lines"]
-        if not strange:
-            return
         some = "; ".join(f"{self._line(number)}: {shown(line)}" for number, line in found["shown"])
-        told = printable(
-            f"{strange:,} of {lines:,} lines are not of the format {self.format.name}: {some}"
-        )
-        if not self.reading.skip_bad and strange * _MOST_STRANGE > lines:
-            hint = "two formats in one file? --format names one, --skip-bad leaves these lines out"
-            raise LogError(f"{self.name}: {told}", hint)
-        say(f"hint: {told}; they are left out")
-
-    def _refuse_set_back(self) -> None:
-        found = self.found
-        if found["back_ns"] <= self.longest_ns() + found["step_ns"]:
-            return
-        raise LogError(
-            f"{self.name}, {self._line(found['back_line'])}: its request ended "
-            f"{format_duration(found['back_ns'])} before one of a line above",
-            "a clock that was set back, local times without a zone as summer time ended, or files "
-            "of several hosts (--skew): judge the parts by themselves, or sort the lines by time",
-        )
+        many = f"{found['strange']:,} of {found['lines']:,} lines"
+        return printable(f"{many} are not of the format {self.format.name}: {some}")
 
     def _line(self, number: int) -> str:
         """A line of the log, for messages: its number in its file."""

@@ -150,10 +150,10 @@ _Bins: TypeAlias = tuple[int, int, int]
 @final
 class Traffic:
     def __new__(cls, columns: Sequence[bytes], stride: int) -> Traffic: ...
-    # Codes, requests of each, its peaks in each window (least, most), and rows of bins.
+    # Of each window the peaks (least, most) by place of the client, and rows of bins.
     def peaks(
         self, windows_ns: Sequence[int], grid: _Bins
-    ) -> tuple[bytes, bytes, bytes, list[bytes]]: ...
+    ) -> tuple[list[tuple[bytes, bytes]], list[bytes]]: ...
     # Requests at least and at most, clients at least and at most, rejections by bin.
     def bounds(
         self, policies: Sequence[Sequence[_Gate]], grid: _Bins
@@ -166,7 +166,7 @@ class Traffic:
 
 def request_widths(
     sent_ns: bytes, received_ns: bytes, status: bytes, unseen: Sequence[int]
-) -> bytes: ...
+) -> tuple[bytes, int | None, int | None]: ...
 
 # Every kind of answer of a log, in order of appearance: run, status, code of the outcome, code of
 # the error, marked by a limiter, answered; how often, and the longest way in ns. See `events.judged`.
@@ -213,6 +213,7 @@ class Table:
         window_ns: int,
         burst: int,
         capacity: int,
+        blocks: int | None = None,
     ) -> Table: ...
     # One that is there, whatever its quota and capacity.
     @staticmethod

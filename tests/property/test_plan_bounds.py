@@ -25,7 +25,7 @@ def traffic(intervals, unseen=frozenset()):
     native = required_native("a test")
     sent, received = (bytes(array("q", ends)) for ends in zip(*intervals, strict=True))
     status = bytes(array("q", [499 if at in unseen else 200 for at in range(len(intervals))]))
-    widths = native.request_widths(sent, received, status, [499])
+    widths, *_ = native.request_widths(sent, received, status, [499])
     nothing = bytes(4 * len(intervals))
     return native.Traffic([nothing, sent, widths, nothing, nothing], 1)
 

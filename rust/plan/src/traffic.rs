@@ -49,6 +49,7 @@ impl Request {
 
 /// The requests of some keys, key by key.
 pub struct Traffic {
+    stride: usize,
     requests: Vec<Request>,
     /// The first of each key.
     begins: Vec<usize>,
@@ -67,7 +68,8 @@ impl Traffic {
     /// Sorts requests; of each part `stride` apart are the codes of its keys.
     #[must_use]
     pub fn new(requests: &[Request], stride: usize) -> Self {
-        let place = |request: &Request| request.code as usize / stride.max(1);
+        let stride = stride.max(1);
+        let place = |request: &Request| request.code as usize / stride;
         let keys = requests.iter().map(|one| place(one) + 1).max().unwrap_or(0);
         let mut begins = vec![0; keys + 1];
         for request in requests {
@@ -90,9 +92,22 @@ impl Traffic {
             }
         }
         Self {
+            stride,
             requests: sorted,
             begins,
         }
+    }
+
+    /// The place of a key among those of its part: a key's codes are `stride` apart.
+    #[must_use]
+    pub fn place(&self, code: i32) -> usize {
+        code as usize / self.stride
+    }
+
+    /// Places of keys, up to the last that has requests.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.begins.len() - 1
     }
 
     /// Each key that has requests.

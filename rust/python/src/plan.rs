@@ -28,7 +28,8 @@ pub fn register(module: &pyo3::Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(request_widths, module)?)
 }
 
-/// The width of each request, as `Traffic` takes it, from its instants and its status.
+/// The width of each request, as `Traffic` takes it, from its instants and its status; the earliest
+/// and the latest instant of all, where there are requests.
 #[pyfunction]
 fn request_widths<'py>(
     py: Python<'py>,
@@ -36,17 +37,20 @@ fn request_widths<'py>(
     received_ns: &[u8],
     status: &[u8],
     unseen: Vec<i64>,
-) -> Bound_<'py> {
-    let widths = py.detach(|| {
+) -> (Bound_<'py>, Option<i64>, Option<i64>) {
+    let (widths, since_ns, until_ns) = py.detach(|| {
         let [sent, received, status] =
             [sent_ns, received_ns, status].map(|one| numbers(one, i64::from_ne_bytes));
+        let (since_ns, until_ns) = (sent.iter().min().copied(), received.iter().max().copied());
         let rows = sent.iter().zip(received).zip(status);
-        rows.map(|((sent, received), status)| {
-            Request::packed_width(received - sent, unseen.contains(&status))
-        })
-        .collect::<Vec<u32>>()
+        let widths: Vec<u32> = rows
+            .map(|((sent, received), status)| {
+                Request::packed_width(received - sent, unseen.contains(&status))
+            })
+            .collect();
+        (widths, since_ns, until_ns)
     });
-    column(py, &widths)
+    (column(py, &widths), since_ns, until_ns)
 }
 
 /// Rows parted by their code; see `rateproof.events.partitions`.
@@ -122,23 +126,28 @@ impl Traffic {
         })
     }
 
-    /// Codes, requests of each, its peaks in each window; places by bin of each window, and
-    /// requests by bin.
+    /// Of each window the least and the most requests in any one, by place of the client, 0 of who
+    /// has no requests; places by bin of each window, and requests by bin.
     fn peaks<'py>(
         &self,
         py: Python<'py>,
         windows_ns: Vec<i64>,
         grid: (i64, i64, usize),
-    ) -> (Bound_<'py>, Bound_<'py>, Bound_<'py>, Vec<Bound_<'py>>) {
+    ) -> (Vec<(Bound_<'py>, Bound_<'py>)>, Vec<Bound_<'py>>) {
         let (since_ns, bin_ns, bins) = grid;
         let found = py.detach(|| {
-            let (mut codes, mut counts, mut tops) = (Vec::new(), Vec::new(), Vec::new());
+            let places_of_keys = self.requests.places();
+            let mut sides =
+                vec![(vec![0_i32; places_of_keys], vec![0_i32; places_of_keys]); windows_ns.len()];
             let mut rows = vec![vec![0_i64; bins]; windows_ns.len() + 1];
-            let mut memory = Peaks::default();
+            let (mut memory, mut tops) = (Peaks::default(), Vec::new());
             for client in self.requests.clients() {
-                codes.push(client.code);
-                counts.push(client.requests.len() as i32);
+                tops.clear();
                 peaks(client, &windows_ns, &mut memory, &mut tops);
+                let place = self.requests.place(client.code);
+                for ((low, high), top) in sides.iter_mut().zip(&tops) {
+                    (low[place], high[place]) = (top.0 as i32, top.1 as i32);
+                }
                 for (&window_ns, row) in windows_ns.iter().zip(&mut rows) {
                     places(client, window_ns, since_ns, bin_ns, row);
                 }
@@ -147,17 +156,14 @@ impl Traffic {
                     rows[windows_ns.len()][at.clamp(0, bins as i64 - 1) as usize] += 1;
                 }
             }
-            let tops: Vec<i32> = tops
-                .iter()
-                .flat_map(|&(least, most)| [least as i32, most as i32])
-                .collect();
-            (codes, counts, tops, rows)
+            (sides, rows)
         });
+        let sides = found.0.iter();
         (
-            column(py, &found.0),
-            column(py, &found.1),
-            column(py, &found.2),
-            found.3.iter().map(|row| column(py, row)).collect(),
+            sides
+                .map(|(low, high)| (column(py, low), column(py, high)))
+                .collect(),
+            found.1.iter().map(|row| column(py, row)).collect(),
         )
     }
 

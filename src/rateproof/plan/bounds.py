@@ -6,7 +6,7 @@ counts one for each. `rust/plan` has the replays, and why they bound.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from rateproof.clock import MILLION, Tolerance
 from rateproof.errors import InvalidArgument
@@ -71,7 +71,7 @@ def _gate(quota: Quota) -> Gate:
     else:
         width, lag, _ = quota.stair
         least_ns, most_ns, figures = quota.window_ns, quota.memory_ns, (width, lag)
-        if record.least_window_ns(quota.limit) > 1:
+        if record.least_window_ns(quota.limit, quota.blocks) > 1:
             most_ns += most_ns // 1_000  # its ends are rounded
     least_ns = max(1, least_ns * (MILLION - ppm) // MILLION)
     return (*figures, least_ns, -(-most_ns * (MILLION + ppm) // MILLION))
@@ -83,8 +83,7 @@ def bounds(traffic: Traffic, policies: Sequence[Policy]) -> list[Bounds]:
     span = Span(traffic.span.since_ns, traffic.span.until_ns, _TIMELINE)
     sums = [[0] * 4 for _ in policies]
     lines = [[0] * span.bins for _ in policies]
-    found: list[Any]
-    for found in traffic.each_part(lambda part: part.bounds(told, span.grid)):
+    for _, found in traffic.each_part(lambda part: part.bounds(told, span.grid)):
         for total, line, one in zip(sums, lines, found, strict=True):
             total[:] = map(int.__add__, total, one[:4])
             line[:] = map(int.__add__, line, memoryview(one[4]).cast("q"))
@@ -107,7 +106,7 @@ def retried(traffic: Traffic, policies: Sequence[Policy]) -> list[tuple[int, int
     """
     told = [gates(policy) for policy in policies]
     sums = [(0, 0) for _ in policies]
-    for found in traffic.each_part(lambda part: part.retries(told)):
+    for _, found in traffic.each_part(lambda part: part.retries(told)):
         sums = [
             (one + first, two + again)
             for (one, two), (first, again) in zip(sums, found, strict=True)

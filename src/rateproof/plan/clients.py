@@ -71,7 +71,7 @@ def top_clients(
     wanted = sorted(above, key=lambda code: (-peaks.most[code], code))[:_MOST]
     figures = gates(policy)
     told: dict[int, Sequence[Any]] = {}
-    for found in traffic.each_part(lambda part: part.clients(wanted, [figures]), wanted):
+    for _, found in traffic.each_part(lambda part: part.clients(wanted, [figures]), wanted):
         told |= {one[0]: one for one in found}
     return [
         Beyond(

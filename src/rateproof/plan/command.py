@@ -8,11 +8,13 @@ from typing import Final
 from rateproof.checking import reading_of
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs import Reading
+from rateproof.events.access_logs.rotation import found as found_files
 from rateproof.events.partitions import Partitions
-from rateproof.output import emit
+from rateproof.output import emit, printable, progress
 from rateproof.plan.bounds import Bounds, bounds, gates, retried
 from rateproof.plan.choice import choose, limits_to_try
 from rateproof.plan.clients import Names, top_clients
+from rateproof.plan.course import Course
 from rateproof.plan.findings import Findings, Settled
 from rateproof.plan.pasting import settings_for
 from rateproof.plan.reading import read_traffic
@@ -47,8 +49,12 @@ def plan(arguments: argparse.Namespace) -> int:
 
         require_jinja()
     reading = replace(reading_of(arguments), key=arguments.key)
-    with Partitions(COLUMNS) as partitions:
-        traffic, assumptions = read_traffic(arguments.log, reading, partitions)
+    course = Course(found_files(arguments.log))
+    with (
+        progress(f"planning from {printable(', '.join(arguments.log))}", course.left_s),
+        Partitions(COLUMNS) as partitions,
+    ):
+        traffic, assumptions = read_traffic(arguments.log, reading, partitions, course)
         found = _found(arguments, reading, traffic, assumptions)
     if arguments.report is not None:
         from rateproof.plan.page import write_page
@@ -109,6 +115,7 @@ def _found(
         algorithms=[found[one] for one in by_algorithm],
         retried=model,
         beyond=top_clients(traffic, peak, quota.limit, told[0], Names(plain=arguments.show_keys)),
+        all_beyond=sum(one > quota.limit for one in peak.most),
         settings=[Settled(one, one.admits(quota.window_ns), found[one.policy]) for one in settings],
         timeline=timeline,
         distribution=[one.distribution() for one in peaks],

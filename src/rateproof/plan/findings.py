@@ -11,7 +11,7 @@ from rateproof.plan.choice import SHARES, Choice
 from rateproof.plan.clients import Beyond
 from rateproof.plan.pasting import Setting
 from rateproof.policy import Quota
-from rateproof.units import counted, format_duration
+from rateproof.units import format_duration
 
 __all__ = ["SHARE_NAMES", "Findings", "Settled", "share", "span"]
 
@@ -56,7 +56,8 @@ class Findings:
         asked: the policy that was asked for; None: none was.
         algorithms: what each algorithm would have done with that limit.
         retried: of the first of these: rejections and repetitions rejected, in the model.
-        beyond: clients beyond the limit.
+        beyond: clients beyond the limit, those with the highest peaks.
+        all_beyond: how many clients may be beyond it.
         settings: the limit for other limiters.
         timeline: requests in equal bins of the log's time.
         distribution: of each window, how many clients have each peak at most.
@@ -76,6 +77,7 @@ class Findings:
     algorithms: Sequence[Bounds]
     retried: tuple[int, int]
     beyond: Sequence[Beyond]
+    all_beyond: int
     settings: Sequence[Settled]
     timeline: Sequence[int]
     distribution: Sequence[Sequence[tuple[int, int]]]
@@ -85,8 +87,9 @@ class Findings:
         if self.asked is not None:
             did = f"{share(self.asked)} of {self.requests:,} requests"
             return f"{self.asked.policy} would have rejected {did}"
-        beyond = f"{len(self.beyond)} of {counted(self.clients, 'client')} would have felt it"
-        return f"{self.quota}: {beyond if self.beyond else 'nobody would have felt it'}"
+        least, most = self.algorithms[0].clients
+        felt = f"{span(least, most)} of {self.clients:,} clients" if most else "no client"
+        return f"{self.quota} would have rejected requests of {felt}"
 
     def shown(self) -> list[Bounds]:
         """Return the policy that was asked for, and the limit under each algorithm."""
@@ -129,7 +132,7 @@ class Findings:
         )
         yield ""
         if self.beyond:
-            yield f"beyond {self.quota}"
+            yield f"beyond {self.quota}: {self.all_beyond:,} clients{self._shown_of()}"
             yield from table(
                 [
                     "client",
@@ -161,6 +164,11 @@ class Findings:
             if setting.remark:
                 yield f"  {setting.remark}"
             yield from (f"    {line}" for line in setting.text.splitlines())
+
+    def _shown_of(self) -> str:
+        return (
+            f", of which {len(self.beyond)} are shown" if len(self.beyond) < self.all_beyond else ""
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain data."""
@@ -195,6 +203,7 @@ class Findings:
                 "rejected": self.retried[0],
                 "rejected_again": self.retried[1],
             },
+            "all_beyond": self.all_beyond,
             "beyond": [
                 {
                     "client": one.name,

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from rateproof.core import required_native
@@ -11,17 +12,19 @@ from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.scan import UNDECIDED, Chunk, begin, chunks
 from rateproof.events.partitions import Partitions
 from rateproof.output import say
+from rateproof.plan.course import Course
 from rateproof.plan.traffic import Span, Traffic
 
 __all__ = ["read_traffic"]
 
 _HASHED: Final = (("header:user-agent",), ("path", "request"))
+_Ends = tuple[int | None, int | None]
 _CHUNK: Final = 1 << 24
 """Bytes of a log that are worked on at once."""
 
 
 def read_traffic(
-    names: Sequence[str], reading: Reading, partitions: Partitions
+    names: Sequence[str], reading: Reading, partitions: Partitions, course: Course
 ) -> tuple[Traffic, list[str]]:
     """Read logs into partitions, and return their traffic with what all bounds rest on.
 
@@ -31,25 +34,31 @@ def read_traffic(
         CannotWrite: there is no room for its parts.
     """
     keys: list[bytes] = []
-    since_ns, until_ns, requests = [], [], 0
+    ends: list[_Ends] = []
+    requests = 0
     assumptions: dict[str, None] = {}
     for number, (pieces, name) in enumerate(hosts_of(names, reading)):
-        scan, files = begin(pieces, name, reading, _HASHED)
+        scan, files = begin(course.reading(pieces), name, reading, _HASHED)
         say(scan.introduction)
         codes = _Codes(keys, shared=number > 0)
-        for chunk in chunks(scan, files, _CHUNK, keep=True):
-            told = codes.of(chunk)
-            if told:
-                since_ns.append(min(chunk.sent_ns))
-                until_ns.append(max(chunk.received_ns))
+        with ThreadPoolExecutor(1) as pool:  # while the next chunk is read
+            adding: Future[_Ends] | None = None
+            for chunk in chunks(scan, files, _CHUNK, keep=True):
+                told = codes.of(chunk)
                 requests += len(told)
-                _add(partitions, chunk, told)
+                if adding is not None:
+                    ends.append(adding.result())
+                adding = pool.submit(_add, partitions, chunk, told)
+            if adding is not None:
+                ends.append(adding.result())
         scan.refuse()
         assumptions |= dict.fromkeys(scan.metadata()["assumptions"])
     if not requests:
         raise LogError(f"{name} has no requests", "a log needs at least one, with its client")
-    span = Span(min(since_ns), max(until_ns))
-    return Traffic(partitions, keys, span, requests), _assumed([*assumptions])
+    since_ns = min(since_ns for since_ns, _ in ends if since_ns is not None)
+    span = Span(since_ns, max(until_ns for _, until_ns in ends if until_ns is not None))
+    course.passing(sum(map(bool, partitions.rows())))
+    return Traffic(partitions, keys, span, requests, course), _assumed([*assumptions])
 
 
 class _Codes:
@@ -82,11 +91,13 @@ def _assumed(told: Sequence[str]) -> list[str]:
     return [one for one in told if not one.startswith("a 503")]
 
 
-def _add(partitions: Partitions, chunk: Chunk, codes: Sequence[int]) -> None:
+def _add(partitions: Partitions, chunk: Chunk, codes: Sequence[int]) -> _Ends:
+    """Add requests to their parts; return their earliest and their latest instant."""
     native: Any = required_native("planning")
     sent, received, status = map(_raw, (chunk.sent_ns, chunk.received_ns, chunk.status))
-    widths = native.request_widths(sent, received, status, list(UNDECIDED))
+    widths, *ends = native.request_widths(sent, received, status, list(UNDECIDED))
     partitions.add(_raw(codes), [sent, widths, *map(_raw, chunk.hashes)])
+    return ends[0], ends[1]
 
 
 def _raw(values: Any) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from rateproof.core import required_native
 from rateproof.events.partitions import Partitions
+from rateproof.plan.course import Course
 
 __all__ = ["COLUMNS", "Peaks", "Span", "Traffic"]
 
@@ -79,17 +80,19 @@ class Traffic:
         keys: each client's identity, by code.
         span: when the requests were decided.
         requests: how many.
+        course: notes the parts that are done.
     """
 
     partitions: Partitions
     keys: Sequence[bytes]
     span: Span
     requests: int
+    course: Course
 
     def each_part(
         self, work: Callable[[Any], _T], codes: Collection[int] | None = None
-    ) -> Iterable[_T]:
-        """Do something with the requests of each part, two at a time.
+    ) -> Iterable[tuple[int, _T]]:
+        """Do something with the requests of each part, two at a time; the part, and what came of it.
 
         Args:
             work: given the native traffic of a part.
@@ -101,8 +104,10 @@ class Traffic:
             own = {code % self.partitions.count for code in codes}
             parts = [part for part in parts if part in own]
 
-        def one(part: int) -> _T:
-            return work(kind(self.partitions.read(part), self.partitions.count))
+        def one(part: int) -> tuple[int, _T]:
+            found = work(kind(self.partitions.read(part), self.partitions.count))
+            self.course.passed()
+            return part, found
 
         with ThreadPoolExecutor(_THREADS) as pool:
             yield from pool.map(one, parts)
@@ -113,15 +118,15 @@ class Traffic:
         least = [array("i", bytes(4 * size)) for _ in windows_ns]
         most = [array("i", bytes(4 * size)) for _ in windows_ns]
         bins = [[0] * self.span.bins for _ in (*windows_ns, None)]
-        count = len(windows_ns)
-        for told in self.each_part(lambda part: part.peaks(list(windows_ns), self.span.grid)):
-            codes, tops = (memoryview(told[at]).cast("i") for at in (0, 2))
-            for at in range(count):
-                for code, low, high in zip(
-                    codes, tops[2 * at :: 2 * count], tops[2 * at + 1 :: 2 * count], strict=True
-                ):
-                    least[at][code], most[at][code] = low, high
-            for row, found in zip(bins, told[3], strict=True):
+        stride = self.partitions.count
+        for part, (sides, rows) in self.each_part(
+            lambda part: part.peaks(list(windows_ns), self.span.grid)
+        ):
+            keys = len(range(part, size, stride))
+            for at, side in enumerate(sides):
+                for peaks, told in zip((least[at], most[at]), side, strict=True):
+                    peaks[part::stride] = array("i", told + bytes(4 * keys - len(told)))
+            for row, found in zip(bins, rows, strict=True):
                 row[:] = map(int.__add__, row, memoryview(found).cast("q"))
         requests = bins.pop()
         return [

@@ -109,6 +109,8 @@ class Scan:
             self._holds = _Values(test)
         self._code_of = {b"": -1}
         self._new: list[bytes] = []
+        self._nameless = False
+        self._plain = True  # the scanner's codes of words are those of clients
         self._keys = _Values(lambda values: self._code(place.read(values)))
         places = [self.format.place(*names) for names in hashed]
         self._hashed = [
@@ -124,7 +126,7 @@ class Scan:
         self._width_ns = 1
         self.rows = self.counted = self.keyless = 0
         self.found: dict[str, Any] = {}
-        """What is known of the log as a whole, as of the last chunk."""
+        """Facts of the log as a whole, as of the last chunk."""
 
     def feed(self, piece: bytes) -> None:
         """Read the next bytes, cut anywhere."""
@@ -156,7 +158,10 @@ class Scan:
         self._new = []
         (codes, words), *others = found["groups"]
         of = self._keys.of(words, keep=keep)
-        keys: Sequence[int] = array("i", map(of.__getitem__, memoryview(codes).cast("i")))
+        self._plain = self._plain and len(of) == len(self._code_of) - 1 and not self._nameless
+        keys: Sequence[int] = memoryview(codes).cast("i")
+        if not keep or not self._plain:
+            keys = array("i", map(of.__getitem__, keys))
         columns = [
             memoryview(found[name]).cast("q")
             for name in ("sent_ns", "received_ns", "status", "line")
@@ -170,7 +175,7 @@ class Scan:
         kept = self._within(kept, columns[0], columns[1])
         self.rows += len(keys)
         self.counted += len(kept)
-        if -1 in of:
+        if self._nameless:
             asked = len(kept)
             kept = [row for row in kept if keys[row] >= 0]
             self.keyless += asked - len(kept)
@@ -256,7 +261,7 @@ class Scan:
         return since_ns, until_ns
 
     def slack_ns(self) -> int:
-        """How far the clock that stamps a line may be off."""
+        """Greatest error of the clock that stamps a line."""
         return CLOCK_LAG_NS + (self.reading.skew_ns or 0)
 
     def metadata(self) -> dict[str, Any]:
@@ -298,6 +303,7 @@ class Scan:
 
     def _code(self, key: bytes) -> int:
         """The code of a client; -1 of a request that names none."""
+        self._nameless = self._nameless or not key
         code = self._code_of.get(key)
         if code is None:
             code = self._code_of[key] = len(self._code_of) - 1
@@ -388,7 +394,7 @@ def _lines(head: bytes) -> list[bytes]:
 
 
 def _head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """What pieces begin with, and all of them."""
+    """The beginning of the pieces, and all of them."""
     head = b""
     while head.count(b"\n") < _TRIED_ON and len(head) < _MOST_BEGUN:
         piece = next(pieces, b"")

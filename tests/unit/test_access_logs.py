@@ -253,7 +253,7 @@ def test_nginx_json_lines_are_read_by_their_log_format():
     [
         ("json:ip=a", "has no time"),
         ("json:ip=a,time", "'time' is not a field of a JSON object"),
-        ("json:ip=a,time:h=b", "'time:h=b' is no field"),
+        ("json:ip=a,time:h=b", "'time:h=b' is not a field"),
     ],
 )
 def test_a_map_that_cannot_be_is_refused(text, problem):

@@ -39,7 +39,7 @@ class SqliteStore:
         self.beside = open_store("memory://", 1)  # for its counters
 
     def ledger(self, quotas: Sequence[Quota]) -> "SqliteLedger":
-        """What is kept of one policy."""
+        """Make the ledger of one policy."""
         if self.database is None:
             raise StoreError("the store is closed")
         return SqliteLedger(self, quotas)
@@ -89,7 +89,7 @@ class SqliteLedger:
         return self.hit(key, cost, now_ns)
 
     def peek(self, key: bytes, cost: int, now_ns: int | None, **_: bool) -> Ruling:
-        """What `hit` would decide; nothing is charged."""
+        """Say what `hit` would decide, charging nothing."""
         return self._decide(key, cost, now_ns, charge=False)
 
     def _decide(self, key: bytes, cost: int, now_ns: int | None, *, charge: bool) -> Ruling:

@@ -9,8 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from rateproof.enforce.counters import Count
-from rateproof.enforce.limiter import Stats
+from rateproof.enforce.counters import Count, Stats
 from rateproof.enforce.server.metrics import exposition
 from rateproof.events import Event
 from rateproof.events.access_logs import FORMATS, Format

@@ -1,4 +1,4 @@
-"""What real limiters say in header fields, against what then happens, over real sockets."""
+"""Header fields of real limiters are held against what then happens, over real sockets."""
 
 import pytest
 

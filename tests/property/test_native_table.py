@@ -80,7 +80,7 @@ def opened(quota):
 
 
 class Rules:
-    """What the rule of a quota answers, with room for eight keys."""
+    """Answers of the rule of a quota, with room for eight keys."""
 
     def __init__(self, quota):
         self.quota = quota

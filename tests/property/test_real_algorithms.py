@@ -33,7 +33,7 @@ W = 5 * S
 PPM = 500
 
 Decide = Callable[[bytes, int], int | None]
-"""What a limiter does with a request of a key at an instant of its clock: how long it holds it
+"""A limiter's decision on a request of a key at an instant of its clock: how long it holds it
 back in ns, or None if it is denied."""
 
 

@@ -19,7 +19,7 @@ WINDOWS = ("sliding-log", "fixed-window", "first-hit-window", "sliding-counter",
 
 
 def wrong_rejections(rejections, admissions, policy, tolerance=EXACT, **options):
-    """What is wrong of a fresh key; an admission that never ended is one of unknown outcome."""
+    """Rejections of a fresh key that are wrong; an admission that never ended is one of unknown outcome."""
     key = KeyLog(
         b"k",
         0,
@@ -51,7 +51,7 @@ def choices(admitted, unended):
 
 
 def full(instants, at, quota):
-    """Whether the quota may be full, by the instants of what was taken; any tie is excused."""
+    """Say whether the quota may be full, by the instants of what was taken; any tie is excused."""
     if quota.algorithm == "token-bucket":
         # Full at best at x; 1 ns of refill is excused.
         return any(

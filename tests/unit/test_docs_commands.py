@@ -24,7 +24,7 @@ def commands():
 
 
 def words(line):
-    """What stands before a comment, a pipe or the end of a job in the background."""
+    """Words before a comment, a pipe or the end of a job in the background."""
     for word in shlex.split(line, comments=True):
         if word in ("|", "&", "&&", ";") or word.startswith((">", "2>")):
             return

@@ -5,7 +5,7 @@ use memchr::memchr2;
 /// Objects and arrays within one another; deeper ones are no line of a log.
 const DEEPEST: usize = 64;
 
-/// Where fields lie in an object.
+/// Places of fields in an object.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,

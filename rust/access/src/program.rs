@@ -59,7 +59,7 @@ pub struct Program {
     pub open: bool,
     /// True if a quote in a field has a backslash before it.
     pub escaped: bool,
-    /// Where the fields lie, if a line is a JSON object.
+    /// Places of the fields, if a line is a JSON object.
     pub tree: Option<Tree>,
 }
 

@@ -1,4 +1,4 @@
-//! What one call costs, in nanoseconds: one line a figure, its name and a tab before the number.
+//! The cost of one call, in nanoseconds: one line a figure, its name and a tab before the number.
 //!
 //! The instant is given, keys have 16 bytes, the limit is 5: a call is what the table does, and
 //! nothing else. The median of many rounds, each too short to be interrupted often.

@@ -1,4 +1,4 @@
-//! What a table promises: an algorithm and its figures.
+//! The promise of a table: an algorithm and its figures.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What cannot be accepted is named, and nothing panics.
+//! Arguments that cannot be accepted are named, and nothing panics.
 
 use std::time::Duration;
 

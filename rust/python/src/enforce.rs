@@ -79,7 +79,7 @@ impl Table {
         Ok(asked(&[&self.0], Ask::Hit, key, cost, now_ns)?.1[0])
     }
 
-    /// What a hit would be told, changing nothing.
+    /// The answer that a hit would get, changing nothing.
     fn peek(
         &self,
         key: &Bound<'_, PyBytes>,

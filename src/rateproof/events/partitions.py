@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from rateproof.core import required_native
@@ -38,12 +37,7 @@ class Partitions:
         self._folder = folder
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._exit.close()
 
     def add(self, codes: bytes, columns: Sequence[bytes]) -> None:

@@ -16,7 +16,7 @@ from rateproof.probe.predicting import schedules_for
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of
 from rateproof.probe.seen import History, Seen, Steps, volleys
 from rateproof.probe.several import Hit
-from rateproof.probe.standing_keys import BUSY, FINELY, always, closely, measuring
+from rateproof.probe.standing_keys import FINELY, always, closely, measuring
 
 __all__ = ["Confirming"]
 
@@ -58,7 +58,7 @@ class Confirming:
             histories = self._rounds.send(schedules, start_ns, kind.whole_ns) if schedules else []
             again = self._reused(kind) if only else []
             if not histories and not again:
-                named = proof.done and kind.close
+                named = proof.done and kind.narrow
                 if not named and ((alone(proof, left) and not only) or self._rounds.more()):
                     continue  # what else is possible answers the same, or there are requests left
                 break
@@ -73,7 +73,7 @@ class Confirming:
             proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)
             if (
                 proof.done
-                and kind.close
+                and kind.narrow
                 and (kind.tight or self._late(kind) or self._spending.times > 1)
             ):
                 break
@@ -102,7 +102,8 @@ class Confirming:
                 edges -= bool(closest)
         if first and len(closest) > 1:  # filled anew once the edge is told
             row = closest.pop()
-            later = (step for step in first[0][1 - BUSY :] if step[0] > row[-1][0])
+            from_ns = row[-1][0] + kind.high_ns * kind.timeless
+            later = (step for step in first[0] if step[1] > kind.limit and step[0] > from_ns)
             first[0] = (*row, *later)
             closest.append(first.pop(0))
         schedules = schedules_for(

@@ -116,4 +116,4 @@ def named_kind(course: Course) -> Kind | None:
     candidates = [kind for kind in kinds if (kind.family, kind.limit) == proof.candidate]
     others = [kind for kind in kinds if kind not in candidates]
     one = all(other.family in proof.alike for other in others)
-    return candidates[0] if candidates and one and candidates[0].close else None
+    return candidates[0] if candidates and one and candidates[0].narrow else None

@@ -99,6 +99,11 @@ class Kind(NamedTuple):
         return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)
 
     @property
+    def narrow(self) -> bool:
+        """True if it is known so closely that it may be named."""
+        return self.close and self._within(40, 3)
+
+    @property
     def tight(self) -> bool:
         """True if it is known so closely that no more requests are spent on it."""
         return self._within(200, 3) or (self._within(100, 3) and self.figure.round)

@@ -47,7 +47,7 @@ def schedules_for(
     """
     limit, window_ns = kind.limit, kind.whole_ns
     start_ns, width_ns, most_requests, most_ns = room
-    random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
+    random = Random(start_ns)
     chosen: list[Steps] = []
     for steps in first:
         if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:

@@ -11,7 +11,8 @@ from rateproof.units import SECOND_NS
 __all__ = ["BUSY", "FINELY", "always", "closely", "edges", "measuring"]
 
 BUSY = 3
-"""Fillings of a key that is busy, one after the other."""
+"""Fillings of a key that is busy, one after the other; more where they cost little."""
+_BUSY_NS, _BUSY_REQUESTS = 4 * SECOND_NS, 24
 FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
@@ -35,8 +36,10 @@ def _busy(limit: int, window_ns: int) -> Steps:
     A second quota, or a ban, would deny; a limit that is now and then greater would admit.
     """
     again_ns = window_ns + window_ns // 6 + 10_000_000
+    time_ns = 5 * window_ns // 2 + _BUSY_NS
+    fillings = max(BUSY, min(time_ns // again_ns, BUSY + _BUSY_REQUESTS // (limit + 1)))
     row = ((window_ns // 3, _ROW // 2), (window_ns // 2, _ROW // 2))
-    return ((0, limit), *row, *((number * again_ns, limit + 1) for number in range(1, BUSY)))
+    return ((0, limit), *row, *((number * again_ns, limit + 1) for number in range(1, fillings)))
 
 
 def _late(limit: int, window_ns: int) -> Steps:

@@ -20,7 +20,7 @@ class Key:
         return self.rule.retry_after_ns(self.quota, self.state, now_ns, cost)
 
     def hit(self, now_ns, cost=1):
-        """Whether it is admitted."""
+        """Say whether it is admitted."""
         admitted = self.retry(now_ns, cost) == 0
         if admitted:
             self.state = self.rule.charged(self.quota, self.state, now_ns, cost)

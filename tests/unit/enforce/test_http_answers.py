@@ -1,4 +1,4 @@
-"""What a limited answer says is well-formed, true, and safe to act upon."""
+"""A limited answer is well-formed, true, and safe to act upon."""
 
 import json
 import random

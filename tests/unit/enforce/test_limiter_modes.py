@@ -1,4 +1,4 @@
-"""What a limiter can be told: policies by call, shadow, exemptions, full tables, counters."""
+"""Modes of a limiter: policies by call, shadow, exemptions, full tables, counters."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ def clock(request):
 
 
 def counts(limiter):
-    """What was counted, without the zeros."""
+    """Counts, without the zeros."""
     return {count.name: number for count, number in limiter.stats().counts.items() if number}
 
 

@@ -11,11 +11,11 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rateproof import __version__
 from rateproof.core import active_core
-from rateproof.enforce.counters import Count
+from rateproof.enforce.counters import Count, Stats
 from rateproof.enforce.http.addresses import Networks
 from rateproof.enforce.http.flooding import FORWARDED
 from rateproof.enforce.http.views import cgi_variable
-from rateproof.enforce.limiter import Limiter, Stats
+from rateproof.enforce.limiter import Limiter
 from rateproof.exposition import CONTENT_TYPE, family
 from rateproof.policy import Policy
 

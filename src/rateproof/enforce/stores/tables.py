@@ -77,4 +77,4 @@ def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> 
         answer._replace(retry_after_ns=0, reset_after_ns=0) if answer.full else answer
         for answer in answers
     ]
-    return Ruling(False, waits)  # noqa: FBT003 - `admitted`
+    return Ruling(admitted=False, answers=waits)

@@ -91,7 +91,7 @@ def shown(line: bytes) -> str:
 def _row(
     format_: Format, line: bytes, reading: Reading, groups: Sequence[Sequence[int]]
 ) -> dict[str, Any] | None:
-    """What a line shows; None if it is not understood."""
+    """Fields of a line; None if it is not understood."""
     found = scanned(format_, [line], reading, groups)
     return found if found["sent_ns"] else None
 

@@ -126,7 +126,7 @@ class Scan:
         self._width_ns = 1
         self.rows = self.counted = self.keyless = 0
         self.found: dict[str, Any] = {}
-        """What is known of the log as a whole, as of the last chunk."""
+        """Facts of the log as a whole, as of the last chunk."""
 
     def feed(self, piece: bytes) -> None:
         """Read the next bytes, cut anywhere."""
@@ -261,7 +261,7 @@ class Scan:
         return since_ns, until_ns
 
     def slack_ns(self) -> int:
-        """How far the clock that stamps a line may be off."""
+        """Greatest error of the clock that stamps a line."""
         return CLOCK_LAG_NS + (self.reading.skew_ns or 0)
 
     def metadata(self) -> dict[str, Any]:
@@ -394,7 +394,7 @@ def _lines(head: bytes) -> list[bytes]:
 
 
 def _head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """What pieces begin with, and all of them."""
+    """The beginning of the pieces, and all of them."""
     head = b""
     while head.count(b"\n") < _TRIED_ON and len(head) < _MOST_BEGUN:
         piece = next(pieces, b"")

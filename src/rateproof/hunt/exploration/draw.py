@@ -1,6 +1,6 @@
 """Traffic drawn from the seed, the iteration's number, and the attacks that came close.
 
-First an opening book: short iterations that cover every known family of faults.
+First a fixed list: short iterations that cover every known family of faults.
 Then every second iteration tries the best lead again, closer, and the others
 draw freely.
 """
@@ -400,7 +400,7 @@ def book_length(policy: Policy) -> int:
 
 def _stream(seed: int, number: int, purpose: str) -> Random:
     """A generator that depends on these three and nothing else."""
-    return Random(f"{seed}/{number}/{purpose}")  # noqa: S311  reproducible, not secret
+    return Random(f"{seed}/{number}/{purpose}")
 
 
 def _log_uniform(rng: Random, low: float, high: float) -> float:

@@ -113,8 +113,9 @@ class Kind(NamedTuple):
 
     @property
     def narrow(self) -> bool:
-        """True if it is known so closely that it may be named."""
-        return self.close and self._within(40, 3)
+        """True if it, and for how long a denial blocks, is known so closely that it may be named."""
+        least_ns, most_ns = self.block_ns or (0, 0)
+        return self.close and self._within(40, 3) and 10 * (most_ns - least_ns) <= most_ns
 
     @property
     def tight(self) -> bool:

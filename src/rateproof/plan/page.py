@@ -10,7 +10,9 @@ from typing import Any
 from rateproof.hunt.report.page import rendered
 from rateproof.hunt.report.reporter import write_whole
 from rateproof.plan.bounds import Bounds
+from rateproof.plan.choice import Choice, limits_to_try
 from rateproof.plan.findings import SHARE_NAMES, Findings, share, span
+from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import spaced
 from rateproof.units import format_duration
 
@@ -53,25 +55,31 @@ def _instant(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _heat(found: Findings) -> list[tuple[int, list[dict[str, Any] | None]]]:
+def _heat(found: Findings) -> list[tuple[int, list[dict[str, Any]]]]:
     """Return a row of cells a limit, the largest limit first; a cell a window."""
     by_window: dict[int, dict[int, Bounds]] = {}
     for one in found.grid:
         [quota] = one.policy.quotas
-        by_window.setdefault(quota.window_ns, {})[quota.limit] = one
-    limits = sorted({quota.limit for one in found.grid for quota in one.policy.quotas})
+        if quota.record is SLIDING_LOG:
+            by_window.setdefault(quota.window_ns, {})[quota.limit] = one
+    limits = sorted({limit for choice in found.choices for limit in limits_to_try(choice)})
     return [
         (
             limit,
-            [_cell(by_window.get(choice.window_ns, {}).get(limit)) for choice in found.choices],
+            [
+                _cell(choice, limit, by_window[choice.window_ns].get(limit))
+                for choice in found.choices
+            ],
         )
         for limit in reversed(limits)
     ]
 
 
-def _cell(one: Bounds | None) -> dict[str, Any] | None:
+def _cell(choice: Choice, limit: int, one: Bounds | None) -> dict[str, Any]:
     if one is None:
-        return None
+        kept = limit >= choice.limits[-1]
+        title = "kept by all clients" if kept else "more than half of the clients are beyond it"
+        return {"heat": 0, "text": "0 %" if kept else "\N{MIDDLE DOT}", "title": title}
     most = one.shares[1]
     heat = 0 if most == 0 else min(85, max(8, 20 * (log2(most) + 14) / 3))
     return {

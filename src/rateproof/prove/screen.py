@@ -31,7 +31,7 @@ from rateproof.prove.power.pressure import (
 )
 from rateproof.prove.wrong_rejection.rules import Judgement
 
-__all__ = ["Survey", "Suspect", "screened", "survey", "survey_of"]
+__all__ = ["Rows", "Survey", "Suspect", "rules_of", "screened", "survey", "survey_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Suspect:
         wrong: whether any of its rejections may be wrong.
         joint: the cost of explaining all of its rejections together, a search
             over orders of decisions; None where it is to be made.
+        number: orders the suspects as their keys appeared, where they do not come so.
     """
 
     load: Callable[[], KeyLog]
@@ -60,6 +61,7 @@ class Suspect:
     unknown: int | None = None
     wrong: bool = True
     joint: int | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +157,14 @@ def screened(
     native = core.native()
     if native is None or not len(log):
         return None
-    rules = {
-        "exact": _promised(policy, EXACT),
-        "tolerated": None if tolerance == EXACT else _promised(policy, tolerance),
-        "whole": judgement.whole,
-        "rejections": _rejections(judgement, tolerance),
-        "fresh": judgement.fresh,
-        "since_ns": judgement.since_ns,
-        "longest_ns": None,
-        "over": over_admission,
-    }
+    rules = rules_of(policy, tolerance, judgement, over_admission=over_admission)
     found = native.screen(columns_of(log), rules, linux.processors())
     if found is None:
         return None
     suspects = [suspect[0] for suspect in found["suspects"]]
     orders = (found["densest"], found["closest"], found["busiest"])
     pressed = first_of_each(*([code for code, *_ in order] for order in orders))
-    rows = _Rows(log, list(dict.fromkeys([*suspects, *pressed])), marked=found["marked"])
+    rows = Rows(log, list(dict.fromkeys([*suspects, *pressed])), marked=found["marked"])
     words = log.words("key")
     return Survey(
         counts=Counts(
@@ -204,6 +197,22 @@ def screened(
         pressed=[partial(rows.key_log, code) for code in pressed],
         suspected=frozenset(suspects),
     )
+
+
+def rules_of(
+    policy: Policy, tolerance: Tolerance, judgement: Judgement, *, over_admission: bool
+) -> dict[str, Any]:
+    """The rules of a screen as the native core takes them."""
+    return {
+        "exact": _promised(policy, EXACT),
+        "tolerated": None if tolerance == EXACT else _promised(policy, tolerance),
+        "whole": judgement.whole,
+        "rejections": _rejections(judgement, tolerance),
+        "fresh": judgement.fresh,
+        "since_ns": judgement.since_ns,
+        "longest_ns": None,
+        "over": over_admission,
+    }
 
 
 def _promised(policy: Policy, tolerance: Tolerance) -> tuple[Any, Any]:
@@ -242,7 +251,7 @@ def _pressure(total: Pressure, words: Sequence[bytes], figures: Sequence[Any]) -
     )
 
 
-class _Rows:
+class Rows:
     """The rows of some keys, sought when the first of them is looked at.
 
     The last key is kept: it is asked for again, and one may have most of the log.

@@ -150,9 +150,9 @@ _Bins: TypeAlias = tuple[int, int, int]
 @final
 class Traffic:
     def __new__(cls, columns: Sequence[bytes], stride: int) -> Traffic: ...
-    # Of each window the peaks (least, most) by place of the client, and rows of bins.
+    # Of each window, at the least and at the most, the peaks (least, most) by place of the client, and rows of bins.
     def peaks(
-        self, windows_ns: Sequence[int], grid: _Bins
+        self, windows_ns: Sequence[tuple[int, int]], grid: _Bins
     ) -> tuple[list[tuple[bytes, bytes]], list[bytes]]: ...
     # Requests at least and at most, clients at least and at most, rejections by bin.
     def bounds(

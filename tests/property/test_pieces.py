@@ -6,11 +6,10 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from rateproof.events import open_log_writer, pieces
+from rateproof.events import judged, open_log_writer, pieces
 from rateproof.events.parquet_reader import opened, read_parquet
 from rateproof.events.pieces import Splitter
 from rateproof.prove import ALL_CLAIMS, CLAIMS, OVER_ADMISSION, WRONG_REJECTION, judge
-from rateproof.prove.diagnosis import hypotheses
 from tests.property.test_screen import random_log, random_policy
 from tests.samples import samples
 
@@ -20,7 +19,7 @@ pytest.importorskip("rateproof._native", reason="the native core is not built")
 @pytest.fixture(autouse=True)
 def _every_log_is_long(monkeypatch):
     """Only long logs are judged in pieces; what is said of short ones is more."""
-    monkeypatch.setattr(hypotheses, "LONG", 0)
+    monkeypatch.setattr(judged, "LONG", 0)
     for refuse in ("refuse_impossible", "refuse_repeated"):  # times at random are impossible
         monkeypatch.setattr(pieces, refuse, lambda *_: None)
 

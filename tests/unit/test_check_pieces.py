@@ -12,7 +12,7 @@ from rateproof.events.judged import LONG
 
 MS = 1_000_000
 S = 1_000 * MS
-MEMORY = "--memory", "160MB"  # 150 are the program's
+MEMORY = "--memory", "190MB"  # 180 are the program's
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check
     assert code == 1
     again, parted, err = check(log, "--json", *MEMORY)
     assert (again, json.loads(parted)) == (code, json.loads(whole))
-    assert "200,406 requests do not fit in 160 MB: 3 pieces by key go to" in err
+    assert "200,406 requests do not fit in 190 MB: 4 pieces by key go to" in err
     assert "are removed afterwards" in err
 
 
@@ -114,14 +114,14 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
     monkeypatch.setattr(pieces.Splitter, "split", harmed)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (65, "")
-    assert "piece 1 of 3 that the log was split into was damaged or removed meanwhile" in err
+    assert "piece 1 of 4 that the log was split into was damaged or removed meanwhile" in err
 
 
 def test_too_little_memory_is_told_how_much_it_takes(check, log):
     code, _, err = check(log, "--memory", "100MB")
     assert code == 64
     assert "--memory 100 MB is too little for 200,406 requests" in err
-    assert "at least 151 MB" in err
+    assert "at least 181 MB" in err
 
 
 def test_a_size_that_is_none_is_refused(check, log):

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ _BYTES_A_ROW: Final = 120
 """Memory that judging a request takes, at most; see `benchmarks/prove.py`."""
 
 _BYTES_TO_SPLIT: Final = 320
-_BASE: Final = 150_000_000
+_BASE: Final = 180_000_000
 """Memory of the program itself."""
 
 _MOST_PIECES: Final = 256
@@ -121,6 +121,13 @@ class Pieces(EventLog):
     def place_of(self, event: Event) -> int:
         """The number of a request's row in the whole log."""
         return event.intended_ns or 0
+
+    def places(self, number: int, codes: Sequence[int]) -> dict[int, int]:
+        """Where in the whole log each of these keys of a piece is first seen."""
+        log, native = self.piece(number), required_native("a log in pieces")
+        rows = native.rows_of(log.stored("key"), len(log), codes)
+        first = [memoryview(of).cast("q")[0] for of in rows]
+        return dict(zip(codes, log.column(_WHERE, first), strict=True))
 
     def __getitem__(self, index: int) -> Event:
         return self.piece(index >> 40)[index & (1 << 40) - 1]

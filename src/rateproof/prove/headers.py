@@ -17,7 +17,6 @@ from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import key_to_json, readable_key, seconds
 from rateproof.prove.keys import KeyLog, observe
-from rateproof.prove.pieced import places_of
 
 __all__ = ["MOST_FINDINGS", "RULES", "FalseStatement", "Headers", "all_headers", "headers_of"]
 
@@ -350,7 +349,7 @@ def _of_pieces(
             continue
         several.append(told)
         codes = {key: code for code, key in enumerate(piece.words("key"))}
-        place = places_of(piece, sorted({codes[one.key] for one in told.findings}))
+        place = log.places(number, sorted({codes[one.key] for one in told.findings}))
         for one in told.findings:
             numbered = one
             if not log.numbered:

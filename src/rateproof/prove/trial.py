@@ -9,9 +9,9 @@ from typing import Final
 from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.columns import NULL
+from rateproof.events.judged import is_long
 from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
-from rateproof.prove.diagnosis.hypotheses import is_long
 from rateproof.prove.evidence.drawing import Witness
 from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
 from rateproof.prove.headers import Headers, headers_of
@@ -19,7 +19,6 @@ from rateproof.prove.keys import KeyLog, covered, cut_off, fresh, requests_missi
 from rateproof.prove.over_admission.breach import MOST_EFFORT, Breach, find_breach
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Exhausted, Stair
-from rateproof.prove.pieced import survey_of_pieces
 from rateproof.prove.power.doubts import Doubts
 from rateproof.prove.power.sensitivity import Sensitivity, sensitivity, unseen
 from rateproof.prove.screen import (
@@ -28,6 +27,7 @@ from rateproof.prove.screen import (
     screened,
     survey,
     survey_of,
+    survey_of_pieces,
 )
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule

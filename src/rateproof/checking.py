@@ -111,7 +111,7 @@ def _instant_of(option: str, text: str | None) -> int | None:
         return instant_ns(text)
     except LogError:
         hint = "such as 2030-01-31T12:00:00+01:00 or 2030-01-31T11:00:00Z: with the zone"
-        raise InvalidArgument(f"--{option} {text!r} is no instant", hint) from None
+        raise InvalidArgument(f"--{option} {text!r} is not an instant", hint) from None
 
 
 def _named(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+import pyarrow as pa
 from enforcing.measuring import Figure, figure
 
 from proving.logs import POLICY, limited
@@ -32,6 +33,7 @@ def measure(rounds: int, events: int, keys: int) -> Iterator[Figure]:
         with open_log_writer(path, logs[0].metadata) as writer:
             writer.write(logs[0])
         logs.clear()
+        pa.default_memory_pool().release_unused()
         before = resident()
         forget_peak()
         _, passed = _timed(rounds, lambda: read_log(path, to_judge=True))

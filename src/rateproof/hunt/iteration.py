@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from rateproof.events import ADMITTED, REJECTED, EventLog
-from rateproof.hunt.exploration.draw import Draw
+from rateproof.hunt.exploration.traffic import Draw
 from rateproof.hunt.recipe import Phase
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.server.watch import Crash, Watch
-from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, Verdict
+from rateproof.prove import Cause, Verdict
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS, counted, format_seconds
 
@@ -87,21 +87,8 @@ class Iteration:
 
     def doubted(self, why: str, cause: str) -> Self:
         """It with an inconclusive verdict, unless it is violated; what a diagnosis says comes first."""
-        verdict = self.verdict
-        if verdict.outcome == VIOLATED:
-            return self
-        found = len(verdict.diagnosis) if self.summary.statuses else 0
-        doubted = replace(
-            verdict,
-            outcome=INCONCLUSIVE,
-            reasons=(*verdict.reasons[:found], why, *verdict.reasons[found:]),
-            causes=(*verdict.causes, cause),
-            quotas=tuple(
-                replace(one, outcome=INCONCLUSIVE) if one.outcome == CONSISTENT else one
-                for one in verdict.quotas
-            ),
-        )
-        return replace(self, verdict=doubted)
+        found = self.verdict.doubted(why, cause, first=not self.summary.statuses)
+        return replace(self, verdict=found)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""

@@ -136,6 +136,7 @@ def _iterate_until_done(
             totals.add(iteration)
             totals.other_clients = hunt.forgetting.reached
             totals.tried_others = hunt.forgetting.tried
+            totals.seen, totals.unseen = hunt.seen, hunt.unseen
             totals.keys = hunt.keys_told
             for reporter in reporters:
                 reporter.add(iteration, path)

@@ -70,7 +70,8 @@ class Totals:
 
     `failed` is what ended the test out of order, None if nothing did; `other_clients` is how many
     came between two bursts of a client who was still denied then, None where nobody tried;
-    `keys` is how keys of a file were used.
+    `seen` is which known weaknesses would have been seen, and `unseen` a sentence on those that
+    would not, for the attacks on them arrived too spread out; `keys` is how keys of a file were used.
     """
 
     def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
@@ -78,7 +79,7 @@ class Totals:
         self.failed: str | None = None
         self.other_clients: int | None = None
         self.tried_others = False
-        self.keys = ""
+        self.seen = self.unseen = self.keys = ""
         self.iterations = 0
         self.requests = 0
         self.statuses: Counter[str] = Counter()
@@ -127,8 +128,11 @@ class Totals:
 
     @property
     def combined(self) -> Verdict:
-        """On everything together."""
-        return self._combined.allowing_untested() if self.allow_untested else self._combined
+        """On everything together; not consistent if attacks came too spread out to show anything."""
+        found = self._combined.allowing_untested() if self.allow_untested else self._combined
+        if self.unseen and (found.outcome == CONSISTENT or found.causes == (Cause.UNTESTED,)):
+            return found.doubted(self.unseen, Cause.TOO_COARSE)
+        return found
 
     @property
     def diagnosis(self) -> list[str]:
@@ -179,6 +183,8 @@ class Totals:
                 f"verdict   {self.verdict}",
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *(told for told in self.combined.untested if told not in self.answer),
+                *([f"known     would have been seen: {self.seen}"] if self.seen else []),
+                *([f"unknown   {self.unseen}"] if self.unseen else []),
                 *self._forgetting(),
                 *([f"keys      {self.keys}"] if self.keys else []),
                 *(line for each in findings for line in each.describe().splitlines()),
@@ -194,7 +200,9 @@ class Totals:
             return ["others    nothing learnt: no client was denied after others came"]
         if not self.other_clients:
             return ["others    not tried: other clients between two bursts of one"]
-        return [f"others    tried with up to {self.other_clients:,} other clients"]
+        return [
+            f"others    tried with up to {self.other_clients:,} other client{'s' * (self.other_clients != 1)}"
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -210,6 +218,7 @@ class Totals:
             "diagnosis": self.diagnosis,
             "reproductions": [each.to_json() for each in self.reproductions],
             "other_clients": self.other_clients,
+            "weaknesses": {"seen": self.seen, "unseen": self.unseen},
             **({"keys": self.keys} if self.keys else {}),
             "worst": [each.to_json() for each in self.worst],
             "warnings": self.warnings,

@@ -57,6 +57,8 @@ class Hunt:
         self._sight = Sight(rig.settings.policy, tolerance)
         self._pace: Pace | None = None
         self._calmed = Counter[Aim]()
+        self._firsts = 0
+        self._is_broken = False
         self._known = False
         self._draws = 0
         self._last: Draw | None = None
@@ -105,6 +107,7 @@ class Hunt:
         self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         self.forgetting.learn(drawn.attacks, iteration.log)
+        self._is_broken |= iteration.verdict.outcome == VIOLATED
         if not iteration.stopped:
             self._see(drawn, iteration.log)
         return iteration
@@ -155,14 +158,12 @@ class Hunt:
         self._calmed.update(aims)
         return calm(self.rig.settings.seed, number, attacks, pace, self.rig.most_clients)
 
-    @property
-    def _is_calmer_open(self) -> bool:
-        """True if attacks that arrived too spread out are to come once more."""
-        return any(map(self._may_calm, self._sight.missed))
-
     def _may_calm(self, aim: Aim) -> bool:
+        """Tell if attacks for a weakness, one client at a time, may show more than is known."""
         pace, quota = self._pace, self.rig.settings.policy.quotas[aim[0]]
-        return pace is not None and self._calmed[aim] < _CALM_TRIES and pace.reaches(quota)
+        if self._is_broken or pace is None:
+            return False
+        return self._calmed[aim] < _CALM_TRIES and pace.reaches(quota)
 
     def _known_weaknesses(self, drawn: Draw) -> list[Aim]:
         """Those that were not tried yet of quotas that a draw presses, as far as there is time to wait."""
@@ -179,8 +180,9 @@ class Hunt:
     def _next(self, number: int) -> tuple[Draw, Phase | None]:
         """Choose the traffic: first what the last iteration had too few keys for."""
         rig, last, phase = self.rig, self._last, None
-        if last is not None and last.left:
-            drawn = paced(continued(last, number, rig.most_clients), self._pace)
+        if last is not None and self.left:
+            drawn = continued(replace(last, left=self.left), number, rig.most_clients)
+            drawn = paced(drawn, self._pace)
         elif found := self._calmly(number, self._sight.missed):
             drawn = found
         else:
@@ -190,14 +192,17 @@ class Hunt:
             )
             first = self._calmly(number, self._known_weaknesses(drawn)) if drawn.is_paced else None
             self._draws += first is None
+            self._firsts += first is not None and not _outer(rig.settings)
             drawn = first or replace(drawn, iteration=number)
         self._last = drawn
         return drawn, phase
 
     @property
     def left(self) -> tuple[Attack, ...]:
-        """Attacks of the last draw that there were too few keys for."""
-        return () if self._last is None else self._last.left
+        """Attacks of the last draw that there were too few keys or too little time for."""
+        left = () if self._last is None else self._last.left
+        pace, quotas = self._pace, self.rig.settings.policy.quotas
+        return tuple(each for each in left if pace is None or pace.reaches(quotas[each.quota]))
 
     @property
     def keys_told(self) -> str:
@@ -216,7 +221,9 @@ class Hunt:
     @property
     def done(self) -> bool:
         """True after the last iteration."""
-        return self._draws == self.most and not self.left and not self._is_calmer_open
+        most = self.most
+        is_enough = most is not None and self._draws + self._firsts >= most
+        return is_enough and not self.left and not any(map(self._may_calm, self._sight.missed))
 
     def _ends_unasked(self) -> bool:
         """Tell if the server that was started again ends without a request, too: that is no crash."""

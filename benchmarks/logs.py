@@ -23,7 +23,7 @@ from pathlib import Path
 from apachelogs import LogParser
 
 from rateproof.events.access_logs import Reading, named, read_access_log
-from rateproof.events.access_logs.reading import _scanned
+from rateproof.events.access_logs.reading import scanned
 
 COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 AGENTS = (
@@ -76,7 +76,7 @@ def main() -> None:
             with path.open("rb") as file:
                 read_access_log(file, "access.log", Reading(format=format_))
 
-        speed = timed("scanner", count, lambda: _scanned(format_, [content], Reading(), [[0]]))
+        speed = timed("scanner", count, lambda: scanned(format_, [content], Reading(), [[0]]))
         timed("read_access_log, from a file", count, whole)
         some = [line.decode() for line in islice(lines(count), count // 20)]
         parser = LogParser(COMBINED)

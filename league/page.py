@@ -28,7 +28,7 @@ runs of `make league`{dates}.
   the fresh clients who tried it did. Where the limiter's windows follow the clock, that is a matter of luck.
 - *Needless*: a rejection was seen that "5 in any 5 s" does not call for, or calls for only if denied
   requests count as well. That breaks no promise of a limiter that promises something else.
-- *Headers*: whether what Retry-After and RateLimit said came true whenever it was put to the test.
+- *Headers*: whether what Retry-After and RateLimit said came true whenever it could be checked.
 
 | limiter | more than 5? | found | worst found / possible | schedule | needless | headers | versions |
 |---|---|---|---|---|---|---|---|

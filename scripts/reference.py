@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from rateproof.enforce.counters import Count, Stats
+from rateproof.enforce.server.metrics import exposition
 from rateproof.events import Event
 from rateproof.events.access_logs import FORMATS, Format
 from rateproof.options.arguments import EXIT_CODES, NOTES, VARIABLES
@@ -453,6 +455,20 @@ def settings_page() -> str:
     )
 
 
+def metrics_page() -> str:
+    """The page of `/metrics`: each metric, as the page itself says it."""
+    said = exposition(ODD, Stats(dict.fromkeys(Count, 0), {}, {}))
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", said, re.MULTILINE))
+    rows = [
+        [f"`{name}`", kinds[name], meaning]
+        for name, meaning in re.findall(r"^# HELP (\w+) (.*)$", said, re.MULTILINE)
+    ]
+    return (
+        "# Metrics\n\nWhat `/metrics` tells. [Operations](../enforce/operations.md#metrics) says who "
+        f"may ask, and what is worth an alert.\n\n{table(['metric', 'kind', 'what it counts'], *rows)}\n"
+    )
+
+
 def pages() -> dict[str, str]:
     """Every page, by the name of its file."""
     found = {f"{verb.name}.md": verb_page(verb) for verb in VERBS.values()}
@@ -463,6 +479,7 @@ def pages() -> dict[str, str]:
         "settings-file": settings_page,
         "verdict": verdict_page,
         "access-logs": formats_page,
+        "metrics": metrics_page,
     }
     return found | {f"{name}.md": page() for name, page in others.items()}
 

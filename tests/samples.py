@@ -1,4 +1,4 @@
-"""How much a quick run tries of what a long one tries in full."""
+"""Samples: a quick run tries a part of what a long one tries in full."""
 
 import os
 from collections.abc import Iterable

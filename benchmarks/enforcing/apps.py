@@ -25,13 +25,13 @@ _SAME = [
 
 def bare(_environ: object, start_response: object) -> list[bytes]:
     """A constant 503: the ceiling of the server."""
-    start_response("503 Service Unavailable", _FIELDS)  # type: ignore[operator]
+    start_response("503 Service Unavailable", _FIELDS)
     return [_REFUSAL]
 
 
 def same(_environ: object, start_response: object) -> list[bytes]:
     """A constant 503 with the fields and the body of a denial: what is left is deciding."""
-    start_response("503 Service Unavailable", _SAME)  # type: ignore[operator]
+    start_response("503 Service Unavailable", _SAME)
     return [_BODY]
 
 

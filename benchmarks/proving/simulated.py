@@ -15,15 +15,21 @@ __all__ = [
     "LIMITERS",
     "Limiter",
     "SimulatedSender",
+    "blocked",
     "forgetting_log",
     "from_first",
     "generous",
     "greater_counter",
     "grouped_log",
+    "growing",
     "lengthened",
+    "reset_when_idle",
     "rounded_up",
     "several_counters",
+    "slow_if_filled",
     "together",
+    "uneven_bucket",
+    "wavering_log",
 ]
 
 S = 1_000_000_000
@@ -161,6 +167,105 @@ def lengthened(limit: int, window_ns: int, by_ns: int) -> Limiter:
     return fresh
 
 
+def growing(limit: int, window_ns: int, _phase_ns: int = 0, *, by_ns: int) -> Limiter:
+    """N from the first request on; a window that follows another soon is longer than that."""
+
+    def fresh() -> Admits:
+        since_ns, length_ns, count = -3 * window_ns, window_ns, 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal since_ns, length_ns, count
+            if now_ns >= since_ns + length_ns:
+                soon = now_ns < since_ns + 2 * window_ns
+                length_ns = length_ns + by_ns if soon else window_ns
+                since_ns, count = now_ns, 0
+            admitted = count < limit
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def slow_if_filled(limit: int, window_ns: int, _phase_ns: int = 0) -> Limiter:
+    """N from the first request on; where a tenth of the time filled it, a fifth longer."""
+
+    def fresh() -> Admits:
+        since_ns, length_ns, count = -2 * window_ns, window_ns, 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal since_ns, length_ns, count
+            if now_ns >= since_ns + length_ns:
+                since_ns, length_ns, count = now_ns, window_ns, 0
+            admitted = count < limit
+            count += admitted
+            if admitted and count == limit and now_ns < since_ns + window_ns // 10:
+                length_ns = window_ns * 6 // 5
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def reset_when_idle(base: Limiter, idle_ns: int) -> Limiter:
+    """A key that was idle for a time is as a fresh one."""
+
+    def fresh() -> Admits:
+        admits_of_base, last_ns = base(), 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal admits_of_base, last_ns
+            if now_ns >= last_ns + idle_ns:
+                admits_of_base = base()
+            last_ns = now_ns
+            return admits_of_base(now_ns)
+
+        return admits
+
+    return fresh
+
+
+def wavering_log(limit: int, window_ns: int, phase_ns: int = 0, *, percent: int) -> Limiter:
+    """A log whose window is another for each request, by so much at most."""
+    rng = random.Random(phase_ns)
+
+    def fresh() -> Admits:
+        ends: list[int] = []
+
+        def admits(now_ns: int) -> bool:
+            ends[:] = [end_ns for end_ns in ends if end_ns > now_ns]
+            admitted = len(ends) < limit
+            if admitted:
+                ends.append(now_ns + window_ns * rng.randint(-percent, percent) // 100 + window_ns)
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def uneven_bucket(limit: int, window_ns: int, _phase_ns: int = 0) -> Limiter:
+    """Tokens come back one by one, the last quarter of them more slowly."""
+
+    def fresh() -> Admits:
+        tokens, then_ns = float(limit), 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal tokens, then_ns
+            fast = max(0.0, min(3 * limit / 4 - tokens, (now_ns - then_ns) * limit / window_ns))
+            rest = (now_ns - then_ns) * limit / window_ns - fast
+            tokens, then_ns = min(limit, tokens + fast + 0.7 * rest), now_ns
+            admitted = tokens >= 1
+            tokens -= admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
 def fixed_window(
     limit: int, window_ns: int, phase_ns: int = 0, *, per_key: bool = False
 ) -> Limiter:
@@ -208,9 +313,18 @@ def sliding_counter(
 
 
 def token_bucket(
-    limit: int, window_ns: int, phase_ns: int = 0, *, first: int | None = None, tick_ns: int = 1
+    limit: int,
+    window_ns: int,
+    phase_ns: int = 0,
+    *,
+    first: int | None = None,
+    tick_ns: int = 1,
+    denials: int = 0,
 ) -> Limiter:
-    """`limit` tokens come back in a window, one by one; a fresh key has them all, or `first`."""
+    """`limit` tokens come back in a window, one by one; a fresh key has them all, or `first`.
+
+    So many denials cost a token, if any do.
+    """
 
     def fresh() -> Admits:
         filled, then_ns = (limit if first is None else first) * window_ns, -1
@@ -223,6 +337,8 @@ def token_bucket(
             then_ns = now_ns
             admitted = filled >= window_ns
             filled -= window_ns * admitted
+            if denials and not admitted:
+                filled -= window_ns // denials
             return admitted
 
         return admits
@@ -234,22 +350,24 @@ def spacing(limit: int, window_ns: int, _phase_ns: int = 0) -> Limiter:
     return sliding_log(1, window_ns // limit)
 
 
-def blocked(base: Limiter, block_ns: int, *, extended: bool) -> Limiter:
-    """A denial blocks for a time; denied while blocked, a request extends it or not."""
+def blocked(base: Limiter, block_ns: int, *, extended: bool, after: int = 1) -> Limiter:
+    """A denial, or so many in a row, block for a time; denied while blocked, a request extends it or not."""
 
     def fresh() -> Admits:
         until_ns: int | None = None
+        denials = 0
         admits_of_base = base()
 
         def admits(now_ns: int) -> bool:
-            nonlocal until_ns
+            nonlocal until_ns, denials
             if until_ns is not None and now_ns < until_ns:
                 if extended:
                     until_ns = now_ns + block_ns
                 return False
             admitted = admits_of_base(now_ns)
-            if not admitted:
-                until_ns = now_ns + block_ns
+            denials = 0 if admitted else denials + 1
+            if denials == after:
+                until_ns, denials = now_ns + block_ns, 0
             return admitted
 
         return admits
@@ -406,6 +524,7 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     ),
     "blocks of 1/2": lambda *of: blocks(*of, number=2),
     "blocks of 1/3": lambda *of: blocks(*of, number=3),
+    "blocks of 1/4": lambda *of: blocks(*of, number=4),
 }
 """Each family of the probe, from a limit, a window and a phase, all in ns."""
 

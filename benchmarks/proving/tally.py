@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rateproof.probe.course import Budget, needed
+from rateproof.probe.budget import Budget, needed
 from rateproof.units import SECOND_NS
 
 __all__ = ["NAMED", "SEVERAL", "SILENT", "WRONG", "Outcome", "Tally"]

@@ -13,6 +13,7 @@ from proving.simulated import (
     LIMITERS,
     Limiter,
     SimulatedSender,
+    blocked,
     blocks,
     first_hit,
     fixed_window,
@@ -21,19 +22,26 @@ from proving.simulated import (
     generous,
     greater_counter,
     grouped_log,
+    growing,
     leaky,
     lengthened,
+    reset_when_idle,
     rounded_up,
     several_counters,
     sliding_log,
+    slow_if_filled,
     together,
     token_bucket,
+    uneven_bucket,
+    wavering_log,
 )
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
-from rateproof.probe.course import Budget, Course, needed, run_course, wanted
+from rateproof.probe.budget import Budget, needed
+from rateproof.probe.course import Course, wanted
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
 from rateproof.probe.inference import Kind
+from rateproof.probe.investigation import run_course
 from rateproof.probe.seen import GRANULARITY_NS
 from rateproof.units import SECOND_NS
 
@@ -84,6 +92,15 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "a window that ends at the tick of a clock": lambda *of: rounded_up(*of, tick_ns=of[1] // 8),
     "the greater of two counts": greater_counter,
     "a window every third of which admits one more": lambda *of: generous(*of, every=3),
+    "windows that grow while a key is busy": lambda *of: growing(*of, by_ns=of[1] // 20),
+    "a window that is longer if it was filled at once": slow_if_filled,
+    "a log that idle keys reset": lambda *of: reset_when_idle(sliding_log(*of), of[1] // 2),
+    "a log that blocks after 5 denials": lambda *of: blocked(
+        sliding_log(*of), of[1] // 2, extended=False, after=5
+    ),
+    "a log whose window wavers by 2 %": lambda *of: wavering_log(*of, percent=2),
+    "a bucket whose last quarter is slower": uneven_bucket,
+    "a bucket in which 20 denials cost a token": lambda *of: token_bucket(*of, denials=20),
 }
 """Limiters that are in no list, and those that are no policy."""
 
@@ -182,20 +199,22 @@ def outcome(run: Run) -> bool:
     limit, window_ns = run.limit, run.window_ns
     if run.name == "spacing":
         limit, window_ns = 1, window_ns // limit
-    of = limit if kind.family.refills else 1
+    of = kind.limit if kind.family.refills else 1
     slack_ns = 2 * GRANULARITY_NS
-    if kind.limit != limit:
-        return False
-    if run.name.startswith(_BLOCKS) and proof.blocks_ns:
+    right = kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns
+    if kind.limit == limit and run.name.startswith(_BLOCKS) and proof.blocks_ns:
         block_ns = window_ns // int(run.name.removeprefix(_BLOCKS))
         longest_ns = kind.high_ns + proof.blocks_ns
         return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
-    if not kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns:
-        return False
-    if run.known and run.name in {kind.family.name, *(family.name for family in proof.alike)}:
+    names = {kind.family.name, *(family.name for family in proof.alike)}
+    if kind.limit == limit and right and run.known and run.name in names:
         return True
     make = LIMITERS.get(kind.family.name)
-    return make is not None and _same(run.limiter, make(limit, window_ns, run.phase_ns), run)
+    named_ns = kind.figure.window_ns * of // kind.figure.limit
+    return make is not None and any(
+        _same(run.limiter, make(kind.limit, each_ns, run.phase_ns), run)
+        for each_ns in {named_ns, *([window_ns] if right else ())}
+    )
 
 
 def _same(one: Limiter, two: Limiter, run: Run) -> bool:
@@ -222,16 +241,19 @@ class _Drawn:
     line: dict[str, Any]
 
 
-def draw(number: int, seed: int, *, cheap: bool = False) -> _Drawn:
+def draw(number: int, seed: int, *, cheap: bool = False, without: bool = False) -> _Drawn:
     """A limiter and a line to it: every family in turn, then those that are in no list.
 
     Args:
         number: of the run.
         seed: of all runs.
         cheap: a small limit, a short window and quick answers: the probe computes less.
+        without: each is of a family that is taken out of the list.
     """
     rng = random.Random(f"{seed} {number}")
     every = [*LIMITERS, *UNKNOWN]
+    if without:
+        every = [family.name for family in FAMILIES]
     turn, position = divmod(number, len(every))
     name = every[position]
     limit = max(1, min(500, int(rng.lognormvariate(2.3, 1.5))))
@@ -256,7 +278,7 @@ def draw(number: int, seed: int, *, cheap: bool = False) -> _Drawn:
         limit,
         window_ns,
         phase_ns,
-        name in LIMITERS and (position + turn) % _OUT == 0,
+        without or (name in LIMITERS and (position + turn) % _OUT == 0),
         {
             "begin_ns": 10**15 + rng.randrange(10**12),
             "took_ns": (lowest, lowest + spread),
@@ -265,9 +287,9 @@ def draw(number: int, seed: int, *, cheap: bool = False) -> _Drawn:
     )
 
 
-def probe_one(number: int, seed: int, *, cheap: bool = False) -> Run:
+def probe_one(number: int, seed: int, *, cheap: bool = False, without: bool = False) -> Run:
     """Probe one with the default budget, and again with that which exit 2 asks for."""
-    drawn = draw(number, seed, cheap=cheap)
+    drawn = draw(number, seed, cheap=cheap, without=without)
     budget, run = Budget(), None
     while True:
         sender = SimulatedSender(drawn.limiter, number, **drawn.line)
@@ -297,10 +319,10 @@ def probe_one(number: int, seed: int, *, cheap: bool = False) -> Run:
         budget = Budget(max(budget.requests, more.requests), max(budget.time_ns, more.time_ns))
 
 
-def tell(number: int, seed: int, *, cheap: bool = False) -> Outcome:
+def tell(number: int, seed: int, *, cheap: bool = False, without: bool = False) -> Outcome:
     """The outcome of one probe as plain data, which another process can send."""
     begun_s = time.process_time()
-    run = probe_one(number, seed, cheap=cheap)
+    run = probe_one(number, seed, cheap=cheap, without=without)
     return Outcome(
         number,
         run.name,
@@ -322,10 +344,11 @@ def simulated(
     note: Callable[[str], object],
     *,
     cheap: bool = False,
+    without: bool = False,
     processes: int = 1,
 ) -> Tally:
     """Probe these limiters, in so many processes."""
-    tally, probed = Tally(), partial(tell, seed=seed, cheap=cheap)
+    tally, probed = Tally(), partial(tell, seed=seed, cheap=cheap, without=without)
     with Pool(processes) if processes > 1 else nullcontext() as pool:
         for each in pool.imap_unordered(probed, numbers) if pool else map(probed, numbers):
             tally.runs.append(each)

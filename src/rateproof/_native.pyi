@@ -19,8 +19,10 @@ __all__ = [
     "Denials",
     "Engine",
     "HotLimiter",
+    "Partitions",
     "Table",
     "Tally",
+    "Traffic",
     "WsgiDesk",
     "WsgiKey",
     "broken_promises",
@@ -28,6 +30,7 @@ __all__ = [
     "hit_all",
     "natively",
     "program_trace",
+    "request_widths",
     "rows_of",
     "screen",
 ]
@@ -85,7 +88,9 @@ class _Asked(TypedDict):
     steps: list[tuple[str, int, bytes]]
     open: bool
     escaped: bool
+    paths: list[list[bytes]]
     groups: list[list[int]]
+    hashed: list[int]
     before: bool
     after: bool
     longest_ns: int
@@ -97,6 +102,7 @@ class _Scanned(TypedDict):
     status: bytes
     line: bytes
     groups: list[tuple[bytes, list[bytes]]]
+    hashes: list[bytes]
     lines: int
     strange: int
     shown: list[tuple[int, bytes]]
@@ -106,12 +112,53 @@ class _Scanned(TypedDict):
     step_ns: int
     longest_ns: int
     untimed: int
+    local: int
+    cut: int
+    turned: tuple[int, bytes] | None
 
 @final
 class AccessScanner:
     def __new__(cls, asked: _Asked) -> AccessScanner: ...
     def feed(self, batch: bytes) -> None: ...
-    def finish(self) -> _Scanned: ...
+    def end(self) -> int: ...
+    def take(self, keep: bool) -> _Scanned: ...
+
+# Rows of columns of these widths, parted by their codes (int32): see `events.partitions`.
+@final
+class Partitions:
+    def __new__(
+        cls, folder: str, parts: int, widths: Sequence[int], most_bytes: int
+    ) -> Partitions: ...
+    def add(self, codes: bytes, columns: Sequence[bytes]) -> None: ...
+    def rows(self) -> list[int]: ...
+    def read(self, part: int) -> list[bytes]: ...
+
+# Of a quota: limit, lag, and its window at the least and at the most; or burst, -1, and the time
+# of a token at the least and at the most. See `plan.bounds` and `rust/plan`.
+_Gate: TypeAlias = tuple[int, int, int, int]
+# Begin, length and number of bins of time.
+_Bins: TypeAlias = tuple[int, int, int]
+
+@final
+class Traffic:
+    def __new__(cls, columns: Sequence[bytes], stride: int) -> Traffic: ...
+    # Of each window the peaks (least, most) by place of the client, and rows of bins.
+    def peaks(
+        self, windows_ns: Sequence[int], grid: _Bins
+    ) -> tuple[list[tuple[bytes, bytes]], list[bytes]]: ...
+    # Requests at least and at most, clients at least and at most, rejections by bin.
+    def bounds(
+        self, policies: Sequence[Sequence[_Gate]], grid: _Bins
+    ) -> list[tuple[int, int, int, int, bytes]]: ...
+    # Code, requests, user agents, paths, first and last instant, bounds of each policy.
+    def clients(
+        self, wanted: Sequence[int], policies: Sequence[Sequence[_Gate]]
+    ) -> list[tuple[int, int, int, int, int, int, list[tuple[int, int]]]]: ...
+    def retries(self, policies: Sequence[Sequence[_Gate]]) -> list[tuple[int, int]]: ...
+
+def request_widths(
+    sent_ns: bytes, received_ns: bytes, status: bytes, unseen: Sequence[int]
+) -> tuple[bytes, int | None, int | None]: ...
 
 # The rows that have each of these codes, as bytes of int64.
 def rows_of(key: int | Buffer, rows: int, wanted: Sequence[int]) -> list[bytes]: ...
@@ -131,6 +178,7 @@ class Table:
         window_ns: int,
         burst: int,
         capacity: int,
+        blocks: int | None = None,
     ) -> Table: ...
     # One that is there, whatever its quota and capacity.
     @staticmethod

@@ -4,9 +4,10 @@ import argparse
 import json
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,19 @@ from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
-from rateproof.events.access_logs import LONGEST_NS, Reading, Where, named
-from rateproof.events.files import is_access_log, open_lines, read_lines, read_log
+from rateproof.events.access_logs import (
+    LONGEST_NS,
+    Reading,
+    Where,
+    is_pattern,
+    named,
+    read_access_logs,
+)
+from rateproof.events.files import is_access_log, read_lines, read_log
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
+from rateproof.events.lines import open_lines
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say
@@ -29,7 +38,7 @@ from rateproof.prove.power.stamps import stamped
 from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
 from rateproof.units import format_duration
 
-__all__ = ["VERDICT_CODES", "check"]
+__all__ = ["VERDICT_CODES", "check", "reading_of"]
 
 _LINES_AT_ONCE: Final = 1_000
 
@@ -48,24 +57,30 @@ def check(arguments: argparse.Namespace) -> int:
         from rateproof.hunt.report import require_jinja
 
         require_jinja()  # before the work, not after it
-    name = "standard input" if arguments.log == "-" else printable(arguments.log)
-    found = _read(arguments.log, arguments.key, _reading(arguments))
+    name = _named(arguments.log)
+    if arguments.follow:
+        return _follow(arguments)
+    for option in ("fail_fast", "metrics_port"):
+        if getattr(arguments, option):
+            raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
+    found = _read(arguments.log, arguments.key, reading_of(arguments))
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
     chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
     if chosen and not of_access_log:
         raise InvalidArgument(f"--{chosen[0]} chooses lines of access logs, and {name} is none")
     if isinstance(found, EventLog):
-        if arguments.rejected_statuses is not None:
-            found = _rejecting(found, arguments.rejected_statuses)
-        if arguments.admitted_statuses is not None:
-            found.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
+        found = _by_statuses(arguments, found)
         refuse_impossible(found, name)
         return _check_log(arguments, known_clients_only(found))
     return _check_evidence(arguments, found, name)
 
 
-def _reading(arguments: argparse.Namespace) -> Reading:
-    """The way an access log is to be read."""
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    """Return the way an access log is to be read.
+
+    Raises:
+        InvalidArgument: an option says what cannot be.
+    """
     longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
     reading = Reading(
         format=None if arguments.format is None else named(arguments.format),
@@ -74,6 +89,7 @@ def _reading(arguments: argparse.Namespace) -> Reading:
         where=None if arguments.where is None else Where.parse(arguments.where),
         since_ns=_instant_of("since", arguments.since),
         until_ns=_instant_of("until", arguments.until),
+        skew_ns=arguments.skew_ns,
     )
     since_ns, until_ns = reading.since_ns, reading.until_ns
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
@@ -97,8 +113,16 @@ def _instant_of(option: str, text: str | None) -> int | None:
         raise InvalidArgument(f"--{option} {text!r} is no instant", hint) from None
 
 
-def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
+def _named(names: Sequence[str]) -> str:
+    """What is read, for messages."""
+    return "standard input" if names == ("-",) else printable(", ".join(names))
+
+
+def _read(names: Sequence[str], key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
     """A log, or the plain data of a piece of evidence: the content says which it is."""
+    path, *others = names
+    if others or reading.skew_ns is not None or is_pattern(path):
+        return read_access_logs(names, reading if key is None else replace(reading, key=key))
     if Path(path).suffix == ".parquet":
         _hint_of(key)
         return read_log(path, key)
@@ -118,9 +142,10 @@ def _read(path: str, key: KeySpec | None, reading: Reading) -> EventLog | dict[s
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
         first = begun[0] if begun else b""
-        if begun and importer_of(first, name) is None and not is_access_log(first, name):
+        if begun and not is_access_log(first, name, reading) and importer_of(first, name) is None:
             _hint_of(key)
-        return read_lines(chain(begun, lines), name, key, reading)
+        lines.put_back(begun)
+        return read_lines(lines, name, key, reading)
 
 
 def _hint_of(key: KeySpec | None) -> None:
@@ -167,13 +192,7 @@ def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: s
 def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     policy = _policy(arguments.policy, log.metadata.get("policy"))
     tolerance, counted = _tolerance(arguments), arguments.denied_count
-    told: dict[str, Any] = {
-        "claims": _claims(arguments),
-        "tolerance_ppm": tolerance.ppm,
-        "granularity_ns": tolerance.granularity_ns,
-        "denied_count": counted,
-        "fresh_keys": arguments.fresh_keys,
-    }
+    told = _judging(arguments)
     verdict = judge(log, policy, **told)
     if OVER_ADMISSION in told["claims"]:
         reasons = (*verdict.reasons, *stamped(log, policy, tolerance))
@@ -199,6 +218,63 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     else:
         _tell(arguments, verdict, _warnings(log))
     return VERDICT_CODES[verdict.outcome]
+
+
+def _judging(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The way a log is judged."""
+    tolerance = _tolerance(arguments)
+    return {
+        "claims": _claims(arguments),
+        "tolerance_ppm": tolerance.ppm,
+        "granularity_ns": tolerance.granularity_ns,
+        "denied_count": arguments.denied_count,
+        "fresh_keys": arguments.fresh_keys,
+    }
+
+
+def _follow(arguments: argparse.Namespace) -> int:
+    """Judge a log that grows; the exit code of what was found."""
+    from rateproof.hunt.signals import Signals
+    from rateproof.watching import Watch, follow
+
+    path, *others = arguments.log
+    if others or is_pattern(path):
+        raise InvalidArgument("--follow takes one file", "the one that the server writes to, or -")
+    for option in ("evidence", "report", "junit", "by_key", "fresh_keys"):
+        if getattr(arguments, option):
+            flag = f"--{option.replace('_', '-')}"
+            raise InvalidArgument(f"{flag} with --follow", "check the file once it is whole")
+    if arguments.claim in {"headers", "all"}:
+        raise InvalidArgument(f"--claim {arguments.claim} with --follow", "a log has no headers")
+    stop = threading.Event()
+
+    def found(line: str) -> None:
+        if not (arguments.fail_fast and stop.is_set()):
+            emit(line)
+        if arguments.fail_fast:
+            stop.set()
+
+    policy = _policy(arguments.policy, None)
+    watch = Watch(policy, _judging(arguments), lambda log: _by_statuses(arguments, log), found)
+    reading = reading_of(arguments)
+    reading = reading if arguments.key is None else replace(reading, key=arguments.key)
+    with Signals(stop, "what was read is judged").handled():
+        verdict = follow(path, reading, watch, stop, metrics_port=arguments.metrics_port)
+    if arguments.allow_untested:
+        verdict = verdict.allowing_untested()
+    say("\n".join([*answer(verdict), *verdict.reasons]))
+    if arguments.json:
+        emit(json.dumps({"answer": answer(verdict)[0], **verdict.to_json()}))
+    return VERDICT_CODES[verdict.outcome]
+
+
+def _by_statuses(arguments: argparse.Namespace, log: EventLog) -> EventLog:
+    """The log with the outcomes that follow from the statuses that are told."""
+    if arguments.rejected_statuses is not None:
+        log = _rejecting(log, arguments.rejected_statuses)
+    if arguments.admitted_statuses is not None:
+        log.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
+    return log
 
 
 def _warnings(log: EventLog) -> list[str]:
@@ -267,7 +343,7 @@ def _report(
     seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
         verb="check",
-        target=printable(arguments.log),
+        target=_named(arguments.log),
         policy=str(policy),
         key=None if arguments.key is None else str(arguments.key),
         seed=seed if isinstance(seed, int) else None,

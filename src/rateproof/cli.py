@@ -122,6 +122,12 @@ def _check(arguments: Namespace) -> int:
     return check(arguments)
 
 
+def _plan(arguments: Namespace) -> int:
+    from rateproof.plan.command import plan
+
+    return plan(arguments)
+
+
 def _probe(arguments: Namespace) -> int:
     from rateproof.probe import ProbeSettings, run_probe
 
@@ -159,6 +165,7 @@ COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "simulate": _simulate,
     "test": _test,
     "check": _check,
+    "plan": _plan,
     "probe": _probe,
     "store": _store,
     "doctor": _doctor,

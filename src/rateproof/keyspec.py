@@ -67,7 +67,10 @@ class KeySpec:
         """
         return cls(
             tuple(
-                tuple(_parse_part(part.strip(), text, of_log) for part in alternative.split("+"))
+                tuple(
+                    _parse_part(part.strip(), text, of_log=of_log)
+                    for part in alternative.split("+")
+                )
                 for alternative in text.split("|")
             )
         )
@@ -111,7 +114,7 @@ class KeySpec:
         return "|".join("+".join(map(str, parts)) for parts in self.alternatives)
 
 
-def _parse_part(part: str, text: str, of_log: bool) -> Part:  # noqa: FBT001 - as it was told
+def _parse_part(part: str, text: str, *, of_log: bool) -> Part:
     kind, colon, name = part.partition(":")
     if kind in _BARE and not colon:
         return Part(kind)

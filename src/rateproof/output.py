@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from textwrap import shorten, wrap
 from typing import Final, TextIO
 
@@ -133,23 +133,25 @@ def emit(text: str, *, sentences: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def progress(text: str, seconds: float) -> Iterator[None]:
+def progress(text: str, seconds: float | Callable[[], float | None]) -> Iterator[None]:
     """Show on a terminal, in one line, what goes on and how long it still takes; elsewhere nothing.
 
     Args:
         text: what it is; cut where the line is full.
-        seconds: how long the body will take, as far as is known.
+        seconds: how long the body will take, as far as is known; or gives, each time, how long it
+            still takes, None while nobody knows.
     """
     width = columns(sys.stderr)
     if width is None or os.environ.get("TERM") == "dumb":
         yield
         return
     ended = threading.Event()
-    until_s = time.monotonic() + seconds
+    until_s = 0.0 if callable(seconds) else time.monotonic() + seconds
 
     def show() -> None:
         while not ended.is_set():
-            left = f" {max(0, math.ceil(until_s - time.monotonic()))} s left"
+            left_s = seconds() if callable(seconds) else until_s - time.monotonic()
+            left = "" if left_s is None else f" {max(0, math.ceil(left_s))} s left"
             line = shorten(text, width - len(left) - 1, placeholder=" …") + left
             with contextlib.suppress(OSError, ValueError), _terminal:
                 if _under_way[-1:] == [text] and not ended.is_set():

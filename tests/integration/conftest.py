@@ -1,4 +1,4 @@
-"""What tests of real servers share: stores of their own, and processes that lack a package."""
+"""Fixtures of the tests of real servers: stores of their own, and processes that lack a package."""
 
 import contextlib
 import http.client
@@ -119,7 +119,7 @@ def hide(tmp_path: Path) -> Callable[..., dict[str, str]]:
 
 @pytest.fixture
 def permissions() -> Callable[[str], list[str]]:
-    """What the page on Redis says that a user of the server needs, for something."""
+    """Permissions that the page on Redis gives a user of the server, for something."""
     page = Path(__file__).parents[2] / "docs" / "enforce" / "redis.md"
     rules = re.findall(r"^- (?:for|in) (.*): `(\S.*)`$", page.read_text(), re.MULTILINE)
 
@@ -132,7 +132,7 @@ def permissions() -> Callable[[str], list[str]]:
 
 @pytest.fixture
 def listening() -> type[Running]:
-    """What a server process becomes: waits until it says that it listens."""
+    """Wait until a server process says that it listens."""
     return Running
 
 

@@ -18,7 +18,7 @@ known = OrderedDict()
 
 
 def has_room(client, connection):
-    """Whether a request passes; if so it is counted."""
+    """Admit a request, and count it, or not."""
     if WAY == "workers":
         client += f" {connection % WORKERS}"
     elif WAY == "connections":

@@ -62,7 +62,7 @@ async def pieces(write: Write) -> None:
 
 
 async def hesitant(write: Write) -> None:
-    """What every answer begins with, then the decision, then its status."""
+    """The beginning of every answer, then the decision, then its status."""
     write(ANSWER[:9])
     await asyncio.sleep(0.003)
     for byte in decided()[9:]:

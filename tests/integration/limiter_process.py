@@ -1,4 +1,4 @@
-"""What the little limiters of these tests share: 5 in any second for each clientId, in memory."""
+"""The little limiters of these tests: 5 in any second for each clientId, in memory."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ admitted = defaultdict(list)
 
 
 def has_room(client):
-    """Whether a request of this client passes; if so it is counted."""
+    """Admit a request of this client, and count it, or not."""
     with lock:
         now = time.monotonic()
         times = admitted[client] = [t for t in admitted[client] if t > now - WINDOW_S]

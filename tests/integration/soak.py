@@ -149,7 +149,7 @@ class Episode:
         filler.unlink(missing_ok=True)
 
     def judged(self):
-        """What the processes reported, and whether it may be."""
+        """Judge the reports of the processes."""
         rows, errors = [], 0
         for file in self.folder.iterdir():
             text = file.read_text(errors="replace")
@@ -203,7 +203,7 @@ class Episode:
                         break
 
     def is_needless(self, row, admitted):
-        """Whether all that can have been counted left room for what was denied."""
+        """Say whether all that can have been counted left room for what was denied."""
         cost, begin_ns, last_ns = row
         _, limit, window_ns, _ = self.quotas[0]
         possible = sum(

@@ -149,7 +149,7 @@ ON_THREADS = {
     "closes after an interim answer": "protocol",
     "says a chunk of no size": "closed",
 }
-"""What Requests tells less exactly."""
+"""Errors that Requests tells less exactly."""
 
 
 @pytest.mark.parametrize("name", LOST)

@@ -74,7 +74,8 @@ def test_a_run_whose_disk_gets_full_is_summed_up_and_fails(
     serve: Callable[..., str],
     terminal: Callable[..., Terminal],
     tmp_path: Path,
-    whole: bool,  # noqa: FBT001
+    *,
+    whole: bool,
 ) -> None:
     """The log may be 20 kB long: the run fails in the middle."""
     log = tmp_path / "full.jsonl"
@@ -127,7 +128,8 @@ def test_a_log_says_whether_its_run_came_to_its_end(
 def test_a_terminal_that_is_closed_does_not_cost_the_log(
     serve: Callable[..., str],
     tmp_path: Path,
-    whole: bool,  # noqa: FBT001
+    *,
+    whole: bool,
 ) -> None:
     log = tmp_path / "closed.parquet"
     session = Terminal(f"url={serve()!r}, clients=3, log={str(log)!r}", whole=whole)
@@ -185,8 +187,9 @@ def test_who_asks_again_need_not_wait_for_a_server_that_hangs(
     tmp_path: Path,
     first: str,
     second: str,
-    whole: bool,  # noqa: FBT001
     transport: str,
+    *,
+    whole: bool,
 ) -> None:
     log = tmp_path / "hung.jsonl"
     url = f"http://127.0.0.1:{hung.getsockname()[1]}/"

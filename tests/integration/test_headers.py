@@ -1,4 +1,4 @@
-"""What real limiters say in header fields, against what then happens, over real sockets."""
+"""Header fields of real limiters are held against what then happens, over real sockets."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def slow(value):
     "policy",
     ["3 per 2s", "fixed-window 3 per 2s", slow("3 per 2s; 5 per 3s"),
      slow("token-bucket 2 per 2s burst 3"), slow("first-hit-window 3 per 2s"),
-     slow("sliding-counter 3 per 2s")],
+     slow("sliding-counter 3 per 2s"), slow("sliding-blocks 3 per 2s blocks 4")],
 )  # fmt: skip
 def test_the_fields_of_our_server_come_true(start, policy):
     server = start("native core, granian", "--policy", policy, "--workers", 2)

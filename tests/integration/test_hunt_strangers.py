@@ -94,7 +94,7 @@ WRONG = (
 
 @pytest.fixture
 def verdict(run_tester, spawn, free_port, wait_for_port, tmp_path):
-    """What a hunt of a minute says of a limiter."""
+    """The outcome of a minute's hunt against a limiter."""
     (tmp_path / "strangers.py").write_text(PROGRAM)
     server = spawn(
         *("-m", "gunicorn", "strangers:app", "--preload", "--chdir", tmp_path, "--threads", 16),

@@ -69,7 +69,7 @@ def test(url: str, *words: object, folder: Path) -> tuple[int, str]:
     )  # fmt: skip
 
 
-test.__test__ = False  # type: ignore[attr-defined]
+test.__test__ = False
 
 
 @pytest.mark.alone

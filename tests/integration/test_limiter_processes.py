@@ -66,7 +66,7 @@ def admissions(output: str) -> dict[str, list[tuple[int, int]]]:
 
 
 def proves_too_many(intervals: list[tuple[int, int]], policy: Policy) -> bool:
-    """Whether some m admissions were all surely decided in less time than the policy's gap."""
+    """Say whether some m admissions were all surely decided in less time than the policy's gap."""
     intervals = sorted(intervals)
     for first, (start, _) in enumerate(intervals):
         for m, end in enumerate(sorted(end for _, end in intervals[first:]), 1):

@@ -97,7 +97,7 @@ def race(port, client):
 
 
 def most_admitted(port):
-    """How many one client got, of as many clients as it takes until all workers have started."""
+    """Admissions of one client, of as many clients as it takes until all workers have started."""
     deadline = time.monotonic() + 30
     most, clients = 0, count()
     while most <= 5 and time.monotonic() < deadline:

@@ -66,7 +66,7 @@ Bounds = tuple[int, int]
 
 
 def keeps(admitted: list[Bounds], quota: Quota) -> bool:
-    """Whether no run of them certainly spans less than the quota's envelope."""
+    """Say whether no run of them certainly spans less than the quota's envelope."""
     ordered = sorted(admitted, key=lambda bounds: bounds[1])
     for m in range(2, 3 * quota.limit + 2):
         runs = (ordered[n : n + m] for n in range(len(ordered) - m + 1))
@@ -110,7 +110,7 @@ def forked(*works: Callable[[], object]) -> Iterator[list[int]]:
 
 
 def results_of(*works: Callable[[], object]) -> list[object]:
-    """What each work returned in a child of its own."""
+    """Results of the works, each in a child of its own."""
     pipes = [os.pipe() for _ in works]
 
     def reporting(work: Callable[[], object], end: int) -> Callable[[], object]:
@@ -164,7 +164,7 @@ def sliding_log(path: Path | str | None, limit: int, window_ns: int, capacity: i
 
 
 def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
-    """How many hits in a row are admitted."""
+    """Count the hits in a row that are admitted."""
     count = 0
     while table.hit(key, 1, now_ns)[0]:
         count += 1
@@ -314,7 +314,10 @@ def test_processes_of_other_pid_namespaces_share_a_table(path):
 def test_a_table_in_memory_is_shared_with_forked_children():
     table = sliding_log(None, 50, HOUR_NS, 100)
     assert admissions(table, b"mine") == 50
-    work = lambda: [admissions(table, b"a"), admissions(table, b"mine")]  # noqa: E731
+
+    def work():
+        return [admissions(table, b"a"), admissions(table, b"mine")]
+
     reports = results_of(work, work, work, work)
     assert sum(report[0] for report in reports) == 50
     assert sum(report[1] for report in reports) == 0

@@ -32,7 +32,7 @@ def sliding_log(path: Path | str | None, limit: int, window_ns: int, capacity: i
 
 
 def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
-    """How many hits in a row are admitted."""
+    """Count the hits in a row that are admitted."""
     count = 0
     while table.hit(key, 1, now_ns)[0]:
         count += 1
@@ -182,7 +182,10 @@ except StoreError as error:
 @pytest.mark.parametrize("remade", [False, True])
 def test_a_table_that_was_deleted_counts_for_one_more_second(path, remade):
     table = sliding_log(path, 2, HOUR_NS, 100)
-    hit = lambda table, now_ns: table.hit(b"a", 1, now_ns)[0]  # noqa: E731
+
+    def hit(table, now_ns):
+        return table.hit(b"a", 1, now_ns)[0]
+
     assert hit(table, 0)
     path.unlink()
     other = sliding_log(path, 2, HOUR_NS, 100) if remade else None
@@ -380,7 +383,7 @@ input()
 
 
 def is_alive(path: Path, number: int) -> bool:
-    """Whether a process has that number at the table: its byte far behind the end is locked."""
+    """Say whether a process has that number at the table: its byte far behind the end is locked."""
     with path.open("rb") as file:
         byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, (1 << 62) + number, 1, 0)
         found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, byte)

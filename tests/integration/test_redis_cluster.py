@@ -185,7 +185,7 @@ def test_a_server_that_is_no_cluster_is_a_mistake(valkey):
 
 
 def mistakes(store):
-    """What is raised of a Cluster, whatever is to be decided while there is none."""
+    """Errors of a Cluster, whatever is to be decided while there is none."""
     with Limiter("5 per hour", store=store, on_error="admit") as limiter:
         with pytest.raises(StoreError) as caught:
             limiter.hit("a")

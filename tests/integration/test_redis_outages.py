@@ -1,4 +1,4 @@
-"""What is decided while the server cannot be reached, and how long that takes."""
+"""Decisions while the server cannot be reached, and their time."""
 
 import asyncio
 import logging

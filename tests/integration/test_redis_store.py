@@ -48,7 +48,7 @@ with ThreadPoolExecutor(2) as pool:
 
 
 def commands(valkey):
-    """How often each command was called."""
+    """Calls of each command."""
     return {
         name.removeprefix("cmdstat_"): each["calls"]
         for name, each in valkey.client.info("commandstats").items()

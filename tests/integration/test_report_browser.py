@@ -78,7 +78,7 @@ class Browser:
         return answer["result"].get("value")
 
     def drawn(self) -> object:
-        """How many pictures have parts that take room."""
+        """Number of pictures that have parts that take room."""
         return self.evaluate(
             """[...document.querySelectorAll("[role=img]")].filter(picture =>
               [...picture.querySelectorAll("rect, polyline, .track i")].some(part => {

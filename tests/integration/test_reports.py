@@ -1,4 +1,4 @@
-"""What a test and a check leave on the disk: the page and the JUnit XML."""
+"""Files that a test and a check leave: the page and the JUnit XML."""
 
 import os
 import signal

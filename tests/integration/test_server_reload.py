@@ -92,7 +92,7 @@ class Load:
 
 
 def outcome(events, policy):
-    """What the prover says of these requests: `consistent` if the limit held."""
+    """The prover's outcome for these requests: `consistent` if the limit held."""
     log = EventLog()
     for key, sent_ns, received_ns, status in sorted(events, key=lambda event: event[1]):
         log.append(
@@ -109,7 +109,7 @@ def outcome(events, policy):
 
 
 def spread(events):
-    """How many requests of each client passed."""
+    """Admitted requests of each client."""
     passed = dict.fromkeys((key for key, *_ in events), 0)
     for key, *_, status in events:
         passed[key] += status == 200

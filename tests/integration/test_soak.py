@@ -17,7 +17,7 @@ MOST_NEEDLESS = 0.05
 
 
 def soaked(seconds, seed):
-    """What the episodes of so long a soak were like; on a small /dev/shm where that can be had."""
+    """The episodes of so long a soak; on a small /dev/shm where that can be had."""
     words = [sys.executable, str(SOAK), str(seconds), str(seed)]
     namespace = ["unshare", "--mount", "sh", "-c", SMALL, "sh"]
     try:

@@ -96,7 +96,7 @@ def test_who_looks_for_a_deleted_store_charges_it_nothing_more(store, policy):
 
 
 def deletions(server):
-    """What the metrics say of deleted stores."""
+    """The count of deleted stores in the metrics."""
     page = server.ask("/metrics")[2]
     return re.search(rb"^rateproof_store_deleted_total (\d+)$", page, re.MULTILINE)[1]
 

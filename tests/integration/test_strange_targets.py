@@ -91,7 +91,7 @@ def counters(count: int):
 
 
 def run(target: Target, policy: Policy = POLICY, **options):
-    """What its log is judged to be, after a second of bursts."""
+    """The verdict on its log, after a second of bursts."""
     settings = {"duration_ns": 700 * MS, "timeout_ns": 5_000 * MS, "seed": 1} | options
     scenario = Scenario(target=target, groups=GROUPS, policy=policy, **settings)
     native = import_module("rateproof.simulate.transports.native")
@@ -100,9 +100,17 @@ def run(target: Target, policy: Policy = POLICY, **options):
     return judge(log, policy)
 
 
-by_key = lambda _connection, head: client_of(head)  # noqa: E731
-by_nothing = lambda _connection, _head: None  # noqa: E731
-by_connection = lambda connection, head: (connection.getpeername(), client_of(head))  # noqa: E731
+def by_key(_connection, head):
+    return client_of(head)
+
+
+def by_nothing(_connection, _head):
+    return None
+
+
+def by_connection(connection, head):
+    return connection.getpeername(), client_of(head)
+
 
 LOGIN = b"<html><form action=/login>Who are you?</form></html>"
 
@@ -197,8 +205,8 @@ def test_counters_that_do_not_know_of_each_other_are_counted_from_below(scripted
 
 
 def test_a_target_that_answers_too_late_is_inconclusive(scripted):
-    script = lambda _connection, _head: time.sleep(0.6)  # noqa: E731
-    verdict = run(scripted(script).target(), timeout_ns=200 * MS)
+    target = scripted(lambda _connection, _head: time.sleep(0.6)).target()
+    verdict = run(target, timeout_ns=200 * MS)
     assert verdict.outcome == "inconclusive"
     assert "it takes longer than the timeout" in " ".join(verdict.reasons)
 

@@ -1,4 +1,4 @@
-"""How bad it gets, of real servers that are wrong in one way each: found in 40 s, and nothing else."""
+"""The worst of real servers that are wrong in one way each: found in 40 s, and nothing else."""
 
 import threading
 import time

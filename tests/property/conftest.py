@@ -1,4 +1,4 @@
-"""How far a sample is from its closed form, and verdicts without what a log could have shown."""
+"""Distances of a sample from its closed form, and verdicts without what a log could have shown."""
 
 import math
 from collections.abc import Callable, Sequence

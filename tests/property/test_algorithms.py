@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rateproof.enforce.algorithms import RULES
-from rateproof.policy import Quota
+from rateproof.policy import ALGORITHMS, Quota
 from tests.samples import samples
 
 # What can pass, at which distance from the attempt before in tenths of a window and ns.
@@ -21,7 +21,8 @@ def quota_of(algorithm, limit, burst):
     window_ns = 4000 + limit if algorithm == "first-hit-window" else 20
     if algorithm == "token-bucket":
         return Quota(limit, 1000 * limit + 3, algorithm, burst)
-    return Quota(limit, window_ns, algorithm)
+    blocks = 4 if ALGORITHMS[algorithm].blocks else 0
+    return Quota(limit, window_ns, algorithm, blocks=blocks)
 
 
 class Run:

@@ -142,10 +142,10 @@ def test_a_seed_gives_these_very_draws_on_every_python_version() -> None:
 @pytest.mark.parametrize("value", [0, -1, MAX_DURATION_NS, 1.5, True, "1"])
 def test_a_value_out_of_bounds_is_refused_and_named(value: object) -> None:
     for build in (
-        lambda: Fixed(value),  # type: ignore[arg-type]
-        lambda: Exponential(value),  # type: ignore[arg-type]
-        lambda: Uniform(0, value),  # type: ignore[arg-type]
-        lambda: LogNormal(value, 1.0),  # type: ignore[arg-type]
+        lambda: Fixed(value),
+        lambda: Exponential(value),
+        lambda: Uniform(0, value),
+        lambda: LogNormal(value, 1.0),
     ):
         with pytest.raises(InvalidArgument, match=str(value)):
             build()
@@ -154,7 +154,7 @@ def test_a_value_out_of_bounds_is_refused_and_named(value: object) -> None:
 @pytest.mark.parametrize("sigma", [0, -1.0, math.nan, math.inf, 11, "1"])
 def test_a_sigma_out_of_bounds_is_refused(sigma: object) -> None:
     with pytest.raises(InvalidArgument, match="sigma"):
-        LogNormal(SECOND, sigma)  # type: ignore[arg-type]
+        LogNormal(SECOND, sigma)
 
 
 def test_uniform_bounds_in_the_wrong_order_are_refused() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rateproof.clock import ManualClock
 from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.limiter import Limiter
-from rateproof.policy import Policy, Quota
+from rateproof.policy import ALGORITHMS, Policy, Quota
 from tests.samples import samples
 
 S = 1_000_000_000
@@ -46,7 +46,8 @@ def quotas(draw, algorithm):
     if algorithm == "token-bucket":
         window_ns = 1000 * limit + draw(st.integers(0, 999))
         return Quota(limit, window_ns, algorithm, draw(st.integers(1, 9)))
-    return Quota(limit, draw(st.sampled_from([4001, 5000, 9999])), algorithm)
+    blocks = 4 if ALGORITHMS[algorithm].blocks else 0
+    return Quota(limit, draw(st.sampled_from([4001, 5000, 9999])), algorithm, blocks=blocks)
 
 
 def admissions(limiter, clock, arrivals):
@@ -105,6 +106,7 @@ def test_no_run_breaks_the_envelope_of_its_quota(core, algorithm, data, arrivals
         ("first-hit-window 5 per 5s", [(0, 1), (4.9, 4), (5.1, 5)], 9),
         ("token-bucket 1 per 1s burst 5", [(0, 5), (1, 1), (2, 1), (3, 1), (4, 1)], 9),
         ("sliding-counter 5 per 5s", [(4.999, 5), (6, 1), (7, 1), (8, 1), (9, 1)], 9),
+        ("sliding-blocks 5 per 5s", [(0, 5), (1, 5), (4.999, 5), (5.1, 5)], 5),
     ],
 )
 def test_the_worst_case_of_each_algorithm_is_attained(core, policy, schedule, most):

@@ -32,7 +32,7 @@ from tests.samples import quick_first
 ENDLESS = 10**12
 
 Admits = Callable[[Sequence[int], int, int, int], bool]
-"""Whether a limiter of N per W and a phase admits hits at these instants, all of them."""
+"""Does a limiter of N per W and a phase admit hits at these instants, all of them?"""
 
 
 def fixed_window(instants: Iterable[int], limit: int, window: int, phase: int) -> bool:
@@ -275,7 +275,7 @@ def test_every_job_of_a_core_is_needed():
 
 
 def some_lengths_work(instants: Sequence[int], family: Family, coarse: int) -> bool:
-    """Whether windows opened by a hit, each of a length within `coarse` of W, take these hits."""
+    """Say whether windows opened by a hit, each of a length within `coarse` of W, take these hits."""
     if not instants:
         return True
     return any(
@@ -344,7 +344,7 @@ def test_only_a_key_of_which_all_is_known_is_searched_for_windows_opened_by_a_hi
 
 
 def dealt(rest: list[int], logs: list[list[int]], limit: int, window: int) -> bool:
-    """Whether the instants can be dealt to the logs, each of which keeps its limit."""
+    """Say whether the instants can be dealt to the logs, each of which keeps its limit."""
     if not rest:
         return True
     for log in logs:

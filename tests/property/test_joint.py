@@ -18,7 +18,7 @@ PLENTY = 10**6
 
 
 def keeps(admissions, rejections, others, logs, denied_count):
-    """Whether these instants keep every log and give each rejection a full one.
+    """Say whether these instants keep every log and give each rejection a full one.
 
     Of rejections at one instant the first counts none of the others.
     """

@@ -61,12 +61,19 @@ def fits_counter(quota, admitted, now, cost):
     return cost + weight * previous + sum(start <= t for t in admitted) <= quota.limit
 
 
+def fits_blocks(quota, admitted, now, cost):
+    block = -(-quota.window_ns // quota.blocks)
+    oldest = now // block - quota.blocks
+    return cost + sum(t // block >= oldest for t in admitted) <= quota.limit
+
+
 FITS = {
     "sliding-log": fits_log,
     "token-bucket": fits_bucket,
     "fixed-window": fits_fixed,
     "first-hit-window": fits_first_hit,
     "sliding-counter": fits_counter,
+    "sliding-blocks": fits_blocks,
 }
 
 
@@ -86,7 +93,7 @@ class ListOfAdmissions:
         return next(n for n in range(quota.burst, -1, -1) if self.fits(key, quota, now, n))
 
     def wait(self, key, quota, now, cost):
-        waits = range(2 * quota.window_ns * quota.burst + 8)
+        waits = range(2 * quota.window_ns * (quota.burst + 1) + 8)
         return bisect_left(waits, 1, key=lambda wait: self.fits(key, quota, now + wait, cost))
 
     def peek(self, key, quotas, cost, now):
@@ -129,6 +136,14 @@ QUOTAS = {name: small(name) for name in RULES} | {
         st.sampled_from([1000, 1001]),
         st.integers(0, 9),
         st.integers(1, 7),
+    ),
+    "sliding-blocks": st.builds(
+        lambda limit, blocks, rest: Quota(
+            limit, 1000 * blocks + rest, "sliding-blocks", blocks=blocks
+        ),
+        st.integers(1, 7),
+        st.integers(1, 5),
+        st.integers(0, 9),
     ),
     "first-hit-window": small("first-hit-window")
     | st.builds(Quota, st.integers(8, 9), st.integers(4000, 4009), st.just("first-hit-window")),

@@ -37,9 +37,9 @@ def is_kept(quota):
 def quotas_of(algorithm, limits, windows):
     record = ALGORITHMS[algorithm]
     bursts = limits if record.has_burst else st.just(0)
-    drawn = st.tuples(limits, windows, bursts).map(
-        lambda drawn: Quota(drawn[0], drawn[1], algorithm, drawn[2])
-    )
+    blocks = st.integers(1, 4) | st.just(60) if record.blocks else st.just(0)
+    drawn = st.tuples(limits, windows, st.just(algorithm), bursts, blocks)
+    drawn = drawn.map(lambda drawn: Quota(*drawn))
     return drawn.filter(is_kept)
 
 
@@ -55,7 +55,7 @@ SMALL = st.sampled_from(sorted(RULES)).flatmap(
         name,
         st.integers(1, 12),
         st.integers(4_000, 13_000)
-        if name in {"token-bucket", "first-hit-window"}
+        if name in {"token-bucket", "first-hit-window", "sliding-blocks"}
         else st.integers(1, 200),
     )
 )
@@ -76,11 +76,11 @@ laws = settings(max_examples=samples(50))
 
 
 def opened(quota):
-    return Table(None, quota.algorithm, quota.limit, quota.window_ns, quota.burst, 1)
+    return Table(None, quota.algorithm, quota.limit, quota.window_ns, quota.burst, 1, quota.blocks)
 
 
 class Rules:
-    """What the rule of a quota answers, with room for eight keys."""
+    """Answers of the rule of a quota, with room for eight keys."""
 
     def __init__(self, quota):
         self.quota = quota
@@ -108,7 +108,10 @@ class Rules:
 @given(data=st.data(), calls=calls, keys=st.sampled_from([1, 3, 13]), start=st.integers(0, 2**58))
 @laws
 def test_every_answer_is_the_rule_s(quotas, data, calls, keys, start):
-    quota = data.draw(quotas)
+    follow(data.draw(quotas), calls, keys, start)
+
+
+def follow(quota, calls, keys, start):
     table, rules = opened(quota), Rules(quota)
     now_ns = start
     for key, part, extra, share, what in calls:

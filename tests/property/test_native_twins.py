@@ -1,4 +1,4 @@
-"""What the native core does by itself for every request is what the specification says."""
+"""The native core does for every request what the specification says."""
 
 import gc
 import pickle

@@ -18,7 +18,7 @@ MS = 1_000_000
 
 @dataclass
 class Decision:
-    """What a limiter answers: seconds are rounded up, as an honest one does."""
+    """Answers of a limiter: seconds are rounded up, as an honest one does."""
 
     admitted: bool
     remaining: int

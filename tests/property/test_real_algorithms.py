@@ -33,7 +33,7 @@ W = 5 * S
 PPM = 500
 
 Decide = Callable[[bytes, int], int | None]
-"""What a limiter does with a request of a key at an instant of its clock: how long it holds it
+"""A limiter's decision on a request of a key at an instant of its clock: how long it holds it
 back in ns, or None if it is denied."""
 
 
@@ -124,6 +124,20 @@ def renewing_counter(limit: int, _: random.Random) -> Decide:
     return decide
 
 
+def blocks(limit: int, _: random.Random) -> Decide:
+    """Of a fifth of a window; a block forgets all that it counted at once."""
+    counts: dict[tuple[bytes, int], int] = defaultdict(int)
+
+    def decide(key: bytes, now: int) -> int | None:
+        block = now // (W // 5)
+        if sum(counts[key, block - behind] for behind in range(6)) >= limit:
+            return None
+        counts[key, block] += 1
+        return 0
+
+    return decide
+
+
 def leaky_queue(limit: int, _: random.Random) -> Decide:
     """Of 4 that wait; what leaves it does so W/N apart."""
     gap = -(-W // limit)
@@ -146,6 +160,7 @@ SIMULATED: dict[str, tuple[str, Callable[[int, random.Random], Decide]]] = {
     "first-hit window": ("first-hit-window {n} per 5s", first_hit_window),
     "rounded counter": ("sliding-counter {n} per 5s", rounded_counter),
     "renewing counter": ("sliding-counter {n} per 5s", renewing_counter),
+    "blocks": ("sliding-blocks {n} per 5s blocks 5", blocks),
     "leaky queue": ("leaky-queue {n} per 5s burst 4", leaky_queue),
 }
 

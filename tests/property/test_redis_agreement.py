@@ -139,8 +139,14 @@ def told(valkey, monkeypatch):
 
 @st.composite
 def large_quotas(draw):
-    algorithm = draw(st.sampled_from(["token-bucket", "fixed-window", "sliding-counter"]))
+    algorithm = draw(
+        st.sampled_from(["token-bucket", "fixed-window", "sliding-counter", "sliding-blocks"])
+    )
     limit = draw(st.integers(10**5, 2**20 if algorithm == "sliding-counter" else 10**9))
+    if algorithm == "sliding-blocks":
+        blocks = draw(st.sampled_from([1, 7, 60, 1000]))
+        window_ns = draw(st.integers(1, 3600 * SECOND_US)) * blocks * 1000
+        return Quota(limit, window_ns, algorithm, blocks=blocks)
     if algorithm != "token-bucket":
         return Quota(limit, draw(st.integers(1, 3600 * SECOND_US)) * 1000, algorithm)
     window_ns = draw(st.integers(1, 4 * SECOND_US)) * limit * 1000

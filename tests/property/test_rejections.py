@@ -15,11 +15,11 @@ from rateproof.prove.wrong_rejection.rules import Judgement, covered_from_ns, ha
 
 NEVER = 10**6
 LAST = 14
-WINDOWS = ("sliding-log", "fixed-window", "first-hit-window", "sliding-counter")
+WINDOWS = ("sliding-log", "fixed-window", "first-hit-window", "sliding-counter", "sliding-blocks")
 
 
 def wrong_rejections(rejections, admissions, policy, tolerance=EXACT, **options):
-    """What is wrong of a fresh key; an admission that never ended is one of unknown outcome."""
+    """Rejections of a fresh key that are wrong; an admission that never ended is one of unknown outcome."""
     key = KeyLog(
         b"k",
         0,
@@ -51,7 +51,7 @@ def choices(admitted, unended):
 
 
 def full(instants, at, quota):
-    """Whether the quota may be full, by the instants of what was taken; any tie is excused."""
+    """Say whether the quota may be full, by the instants of what was taken; any tie is excused."""
     if quota.algorithm == "token-bucket":
         # Full at best at x; 1 ns of refill is excused.
         return any(
@@ -59,7 +59,11 @@ def full(instants, at, quota):
             + max(0, quota.limit * (at - x - 1)) / quota.window_ns < 1
             for x in {at, *instants} if x <= at
         )  # fmt: skip
-    window_ns = quota.window_ns * (2 if quota.algorithm == "sliding-counter" else 1)
+    longer = {
+        "sliding-counter": quota.window_ns,
+        "sliding-blocks": 3 * -(-quota.window_ns // 2) - quota.window_ns,
+    }
+    window_ns = quota.window_ns + longer.get(quota.algorithm, 0)
     return sum(at - window_ns <= t <= at for t in instants) >= quota.limit
 
 
@@ -69,7 +73,8 @@ def some_quota(rng):
     burst, window_ns = 0, rng.randint(1, 5)
     if algorithm == "token-bucket":
         burst, window_ns = rng.randint(1, 4), rng.choice((1, 2, 4))
-    return Quota(rng.randint(1, 3), window_ns, algorithm, burst)
+    blocks = 2 if algorithm == "sliding-blocks" else 0
+    return Quota(rng.randint(1, 3), window_ns, algorithm, burst, blocks)
 
 
 def holds(instants, quotas):

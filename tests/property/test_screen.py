@@ -113,7 +113,7 @@ def random_log(rng: random.Random, policy: Policy) -> EventLog:
 
 
 def judged_alike(seeds: range, monkeypatch) -> dict[str, int]:
-    """How many logs had which outcome, and which cause."""
+    """Number of logs by outcome and cause."""
     seen: dict[str, int] = {}
     for seed in seeds:
         rng = random.Random(seed)

@@ -1,4 +1,4 @@
-"""What a log is said to have been able to show, it does show once it is really there.
+"""An excess that a log is said to have been able to show, it shows once it is there.
 
 The limiters that go wrong here are written out again, independently of the package.
 """

@@ -99,7 +99,7 @@ class Forgetful:
 
 
 def violated(kind, recipe, rng):
-    """Whether the recipe makes one fresh client of such a limiter get more than N in W."""
+    """Say whether the recipe makes one fresh client of such a limiter get more than N in W."""
     limiter = kind(rng)
     start = rng.randrange(W) if recipe.phase is None else recipe.phase.at_ns
     sent = [
@@ -160,7 +160,7 @@ BOOK = attacks(Policy.parse("5 per 5s"), W, N + 1)
 
 
 def saturating(seed, seconds=1.5):
-    """What a client did who sent as fast as it was answered."""
+    """Requests of a client who sent as fast as it was answered."""
     rng, at, steps = random.Random(seed), 0, []
     while at < seconds * SECOND:
         steps.append((at, rng.randrange(1, 60)))

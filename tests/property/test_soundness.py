@@ -89,7 +89,7 @@ def sliding_counter(limit: int, window: int, phase: int) -> Decide:
 
 @dataclass
 class Network:
-    """What stands between a schedule and the log.
+    """The path from a schedule to the log.
 
     Args:
         delay: longest way there and back, each, in ns.

@@ -20,6 +20,7 @@ from rateproof.events.access_logs import (
     named,
     read_access_log,
 )
+from rateproof.events.access_logs.scan import begin, chunks
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy
 from rateproof.prove import judge
@@ -204,6 +205,87 @@ def test_rejected_statuses_are_those_that_are_told(tmp_path, capsys):
     assert '"rejected": 10, "unknown": 10' in capsys.readouterr().out
 
 
+def test_pieces_cut_anywhere_give_the_chunks_of_the_whole():
+    lines = [line(at, ip=f"192.0.2.{at % 7}", status=200 + at % 3) for at in range(500)]
+    lines[40] = line(40, ip="-")
+    text = b"".join(lines)
+    pieces = [text[at : at + 777] for at in range(0, len(text), 777)]
+    reading = Reading(format=named("nginx"), where=Where.parse("status != 202"))
+    whole = read_access_log(lines, "access.log", reading)
+    for keep in (False, True):
+        scan, files = begin([("access.log", iter(pieces))], "access.log", reading)
+        rows, words = [], []
+        for chunk in chunks(scan, files, 5_000, keep=keep):
+            words = [*words, *chunk.words] if keep else chunk.words
+            rows += zip(chunk.line, chunk.sent_ns, map(words.__getitem__, chunk.keys), strict=True)
+        assert rows == [(event.sequence, event.sent_ns, event.key) for event in whole]
+        assert len(words) == 7 if keep else len(words) < 8
+        assert scan.metadata()["complete_ns"] == whole.metadata["complete_ns"]
+        assert scan.keyless == 1
+
+
+def test_a_map_says_where_the_fields_of_a_json_line_lie():
+    text = "json:ip=client.addr,start=at,duration:ms=took,status=code,path=uri,header:X-Key=h.0"
+    one = b'{"client": {"addr": "192.0.2.1"}, "at": %s, "took": 20, "code": 200, "uri": "/a", "h": ["k"]}\n'
+    epoch = BEGIN_NS // SECOND
+    for stamp, step_ns in (
+        (b"%d.5" % epoch, 100_000_000),
+        (b'"2026-11-30T12:00:00.500Z"', 1_000_000),
+        (b'"30/Nov/2026:13:00:00.500 +0100"', 1_000_000),
+    ):
+        event = read([one % stamp], "ip+path+header:x-key", text=text)[0]
+        assert event.key == b'["192.0.2.1", "/a", "k"]'
+        assert event.sent_ns == BEGIN_NS + SECOND // 2 - CLOCK_LAG_NS
+        assert event.received_ns == event.sent_ns + step_ns + 21_000_000 - 1 + 2 * CLOCK_LAG_NS
+    assert read([one % b"%d500" % epoch], text=text.replace("start", "start:ms"))[0].sent_ns == (
+        BEGIN_NS + SECOND // 2 - CLOCK_LAG_NS
+    )
+
+
+def test_nginx_json_lines_are_read_by_their_log_format():
+    text = '{"ip":"$remote_addr","at":"$msec","status":"$status","agent":"$http_user_agent"}'
+    one = b'{"ip":"192.0.2.1","at":"1796000000.500","status":"200","agent":"a \\"b\\" \\u001b"}\n'
+    assert read([one], "header:user-agent", text=text)[0].key == b'a "b" \x1b'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("json:ip=a", "has no time"),
+        ("json:ip=a,time", "'time' is no field of a JSON object"),
+        ("json:ip=a,time:h=b", "'time:h=b' is no field"),
+    ],
+)
+def test_a_map_that_cannot_be_is_refused(text, problem):
+    with pytest.raises(InvalidArgument, match=problem):
+        named(text)
+
+
+def test_json_that_no_server_writes_is_not_taken_for_an_access_log(tmp_path, capsys):
+    path = tmp_path / "app.log"
+    path.write_text('{"ts": 1796000000.5, "status": 200, "duration": 0.1}\n')
+    assert main(["check", str(path)]) == 65
+    assert "format:" not in capsys.readouterr().err
+
+
+def test_an_argument_that_nginx_logs_is_decoded_as_in_a_request():
+    text = "$remote_addr [$msec] $status $arg_id"
+    assert (
+        read([b"192.0.2.1 [1796000000.5] 200 a%20b+c\n"], "query:id", text=text)[0].key == b"a b c"
+    )
+
+
+def test_a_user_whose_name_has_a_bracket_is_read():
+    row = line().replace(b"- - [", b"- a [b [", 1)
+    assert read([row], "field:remote_user")[0].key == b"a [b"
+
+
+def test_a_last_line_that_is_being_written_is_left_out(capsys):
+    lines = [line(0), line(1)[:60]]
+    assert len(read(lines)) == 1
+    assert "ends within a line" in capsys.readouterr().err
+
+
 def test_a_key_is_found_where_the_notation_says():
     one = line(path="/a/b?id=x%20y&z=1", agent='a \\"b\\" c')
     assert read([one], "query:id")[0].key == b"x y"
@@ -279,13 +361,17 @@ def test_lines_of_workers_out_of_order_are_read():
         ("nonsense", "is no format"),
         ("$remote_addr$status [$msec]", "nothing stands between ip and status"),
         ("$remote_addr $status", "has no time"),
-        ("%h %t", "has no status"),
         ("%h %{%d/%b}t %s", "is not read"),
     ],
 )
 def test_a_format_that_cannot_be_is_refused(text, problem):
     with pytest.raises(InvalidArgument, match=problem):
         named(text)
+
+
+def test_a_format_without_a_status_is_judged_by_nothing():
+    with pytest.raises(InvalidArgument, match="has no status"):
+        read([b"192.0.2.1 [30/Nov/2026:12:00:00 +0000]\n"], text="%h %t")
 
 
 def test_a_format_of_apache_is_read_as_it_stands_in_a_configuration():
@@ -357,6 +443,25 @@ BURST = [b"burst"] * 8 + [b"a", b"b", b"c", b"d&e"]
         ("alb", None, "ip+path", [b'["192.168.131.39", "/"]'] * 2 + [b'["10.0.1.252", "/"]']),
         ("cloudfront", None, "ip+path", [b'["192.0.2.100", "/index.html"]'] * 2),
         ("iis", None, "query:id|ip", [b"7", b"198.51.100.21"]),
+        (
+            "caddy",
+            None,
+            "ip+query:id|header:x-api-key",
+            [b'["127.0.0.1", "7"]', 'k "1" ä'.encode()],
+        ),
+        (
+            "caddy",
+            None,
+            "header:User-Agent+field:request.proto",
+            [b'["curl/7.82.0", "HTTP/2.0"]', b'["a\\\\b", "HTTP/1.1"]'],
+        ),
+        (
+            "traefik-json",
+            None,
+            "ip+header:user-agent+field:ServiceName|path",
+            [b'["198.51.100.7", "Mozilla/5.0", "bk-bk@docker"]', b"/dav/"],
+        ),
+        ("envoy-json", None, "header:x-forwarded-for|ip", [b"10.244.0.11", b"198.51.100.9"]),
     ],
 )
 def test_what_a_real_program_wrote_is_understood_to_the_last_line(name, text, key, keys, capsys):

@@ -153,7 +153,7 @@ def test_a_core_that_does_not_exist_is_refused(monkeypatch, capsys):
 
 @pytest.fixture
 def told(monkeypatch):
-    """What the command line makes of its arguments, instead of running them."""
+    """The arguments as the command line reads them, instead of running them."""
     seen = []
     monkeypatch.setattr(live, "run_client", lambda settings: seen.append(settings) or 0)
 
@@ -272,7 +272,7 @@ def test_the_module_runs_as_the_command_does():
 
 
 def checked(tmp_path, capsys, policy, *flags):
-    """What `check` says of six admissions within a millisecond, by a log with this policy."""
+    """The words of `check` on six admissions within a millisecond, by a log with this policy."""
     log = EventLog()
     for number in range(6):
         log.append(

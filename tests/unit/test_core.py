@@ -1,4 +1,4 @@
-"""Which core runs, what is said where it is the plain one, and how often."""
+"""The core that runs, and what is said, and how often, where it is the plain one."""
 
 import shutil
 import subprocess

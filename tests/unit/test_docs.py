@@ -22,6 +22,7 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
     """In stores of their own: a reader's may hold what he tried a minute ago."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
     if settings := SETTINGS.search(page.read_text()):
         (tmp_path / "rateproof.toml").write_text(settings[1])
         monkeypatch.chdir(tmp_path)

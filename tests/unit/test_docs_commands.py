@@ -24,7 +24,7 @@ def commands():
 
 
 def words(line):
-    """What stands before a comment, a pipe or the end of a job in the background."""
+    """Words before a comment, a pipe or the end of a job in the background."""
     for word in shlex.split(line, comments=True):
         if word in ("|", "&", "&&", ";") or word.startswith((">", "2>")):
             return
@@ -48,7 +48,5 @@ def test_many_pages_have_commands():
 
 def test_the_page_on_other_languages_shows_its_examples():
     page = (ROOT / "docs/hunt/any-language.md").read_text()
-    shown = re.findall(r"^```js\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    files = [ROOT / "examples/express" / name for name in ("app.js", "exact.js", "limit.test.js")]
-    assert len(shown) == 3
-    assert all(part in file.read_text() for part, file in zip(shown, files, strict=True))
+    (shown,) = re.findall(r"^```js\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert shown in (ROOT / "examples/express/app.js").read_text()

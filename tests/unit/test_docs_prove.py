@@ -1,4 +1,4 @@
-"""What the pages on verdicts and evidence show of the command is what it prints."""
+"""The command prints what the pages on verdicts and evidence show of it."""
 
 import re
 import shlex

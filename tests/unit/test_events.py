@@ -349,7 +349,7 @@ def test_a_column_of_a_wrong_type_is_said(tmp_path, value):
 
 
 class Killed(BaseException):
-    """What ends a program in the midst of a run."""
+    """Ways to end a program in the midst of a run."""
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])

@@ -22,7 +22,16 @@ buckets = st.builds(
     algorithm=st.just("token-bucket"),
     burst=st.integers(1, 50),
 )
-policies = st.lists(quotas | buckets, min_size=1, max_size=3).map(lambda q: Policy(tuple(q)))
+blocks = st.builds(
+    Quota,
+    limit=st.integers(1, 50),
+    window_ns=st.integers(1, 100),
+    algorithm=st.just("sliding-blocks"),
+    blocks=st.integers(0, 1000),
+)
+policies = st.lists(quotas | buckets | blocks, min_size=1, max_size=3).map(
+    lambda q: Policy(tuple(q))
+)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +81,10 @@ def test_several_quotas_are_all_kept_in_order(separator):
         "leaky 5 per 5s",
         "5 per 5s burst 3",
         "token-bucket 1 per 1s burst 0",
+        "5 per 5s blocks 3",
+        "sliding-blocks 5 per 5s blocks 0",
+        "sliding-blocks 5 per 5s blocks 1001",
+        "sliding-blocks 5 per 5s blocks 3 burst 6",
     ],
 )
 def test_a_malformed_policy_is_refused_by_name(text):
@@ -103,6 +116,7 @@ def test_the_worst_case_is_the_largest_count_that_fits_into_a_half_open_window(p
     ("text", "worst"),
     [
         ("5 per 5s", 5),
+        ("sliding-blocks 5 per 5s", 5),
         ("fixed-window 5 per 5s", 10),
         ("first-hit-window 5 per 5s", 9),
         ("sliding-counter 5 per 5s", 10),
@@ -110,7 +124,7 @@ def test_the_worst_case_is_the_largest_count_that_fits_into_a_half_open_window(p
         ("leaky-queue 1 per 1s burst 4", 5),
     ],
 )
-def test_only_a_sliding_log_promises_its_limit_in_any_window(text, worst):
+def test_only_a_log_and_blocks_promise_their_limit_in_any_window(text, worst):
     assert Policy.parse(text).worst_case(5 * SECOND) == worst
 
 

@@ -1,4 +1,4 @@
-"""What is imported from where: the package can be read in order, and `prove` in seven steps."""
+"""Imports: the package can be read in order, and `prove` in seven steps."""
 
 import ast
 from pathlib import Path

@@ -69,6 +69,15 @@ fn zone(text: &[u8]) -> Option<i64> {
     }
 }
 
+/// True if a stamp of either notation ends in a zone: `Z`, `+HHMM` or `+HH:MM`.
+pub fn has_zone(text: &[u8]) -> bool {
+    let sign = |back: usize| {
+        let at = text.len().checked_sub(back);
+        at.is_some_and(|at| at > 10 && matches!(text[at], b'+' | b'-'))
+    };
+    text.ends_with(b"Z") || text.ends_with(b"z") || sign(5) || sign(6)
+}
+
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 fn month(text: &[u8]) -> Option<i64> {
@@ -167,8 +176,21 @@ pub fn decimal(text: &[u8], unit: i64) -> Option<Read> {
         whole = whole * 10 + i64::from(digit - b'0');
     }
     let (fraction, rest) = fraction(&text[digits..], unit)?;
+    if let [b'e' | b'E', ..] = rest {
+        return scientific(text, unit);
+    }
     let ns = whole.checked_mul(unit)?.checked_add(fraction.ns)?;
     (rest.is_empty() && ns < 1 << 62).then_some(Read { ns, ..fraction })
+}
+
+/// Such as `9.3e-05`, as programs write a number that they have in binary: rounded, not cut off.
+fn scientific(text: &[u8], unit: i64) -> Option<Read> {
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let ns = (value * unit as f64).floor();
+    (0.0..4e18).contains(&ns).then(|| Read {
+        ns: ns as i64,
+        step: unit.min(1_000),
+    })
 }
 
 #[cfg(test)]
@@ -216,13 +238,15 @@ mod tests {
         assert_eq!(decimal(b"0.005", SECOND), at(5_000_000, 1_000_000));
         assert_eq!(decimal(b"17", 1_000_000), at(17_000_000, 1_000_000));
         assert_eq!(decimal(b"1.5", 1), at(1, 1));
+        assert_eq!(decimal(b"9.3e-05", SECOND), at(93_000, 1_000));
         for text in [
             &b"-"[..],
             b"",
             b".",
             b"1.",
             b"-1",
-            b"1e3",
+            b"1e",
+            b"1e300",
             b"99999999999999999999",
         ] {
             assert_eq!(decimal(text, SECOND), None);

@@ -2,10 +2,13 @@
 
 use memchr::memchr;
 
-use crate::instant::{Read, clf, decimal, iso, only_clock, only_day};
+use crate::instant::{Read, clf, decimal, has_zone, iso, only_clock, only_day};
+use crate::json::Tree;
 
 /// A year: a longer duration is none of a request.
 const LONGEST: i64 = 366 * 86_400 * 1_000_000_000;
+/// Times that the literal before a stamp may stand in the field before it.
+const RETRIES: usize = 8;
 
 /// The meaning of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum Kind {
     Clock,
     /// A stamp in units of so many nanoseconds since 1970.
     Epoch(i64),
+    /// Any of these stamps, as it looks; a number is of units of so many nanoseconds since 1970.
+    Instant(i64),
     /// Another stamp of ISO 8601: that of the request's beginning, beside one of its end.
     Began,
     /// The time that the request took, in units of so many nanoseconds; `-` where it is not known.
@@ -54,6 +59,8 @@ pub struct Program {
     pub open: bool,
     /// True if a quote in a field has a backslash before it.
     pub escaped: bool,
+    /// Places of the fields, if a line is a JSON object.
+    pub tree: Option<Tree>,
 }
 
 /// The numbers of a line; its fields are spans of it.
@@ -63,6 +70,8 @@ pub(crate) struct Told {
     pub began: Option<Read>,
     pub duration: Option<Read>,
     pub status: Option<i64>,
+    /// True if a stamp is a local time without its zone.
+    pub local: bool,
 }
 
 /// The last stamp, which most often is that of the next line too.
@@ -92,17 +101,47 @@ impl Program {
         memory: &mut Memory,
     ) -> Option<Told> {
         spans.clear();
+        if let Some(tree) = &self.tree {
+            return self.read_object(tree, line, spans, memory);
+        }
         if !line.starts_with(&self.prefix) {
             return None;
         }
-        let (mut at, mut told) = (self.prefix.len(), Told::default());
-        for step in &self.steps {
+        let (mut at, mut told, mut retries) = (self.prefix.len(), Told::default(), RETRIES);
+        let mut number = 0;
+        while let Some(step) = self.steps.get(number) {
             let end = at + step.length(&line[at..], self.escaped)?;
-            told.take(step.kind, &line[at..end], memory)?;
-            spans.push((at, end));
-            at = end + step.until.len();
+            if told.take(step.kind, &line[at..end], memory).is_some() {
+                spans.push((at, end));
+                at = end + step.until.len();
+                number += 1;
+                continue;
+            }
+            // What ends the field before may also stand in it, as " [" may in the name of a user.
+            let before = self.steps.get(number.checked_sub(1)?)?;
+            retries = retries.checked_sub(1)?;
+            let last = spans.last_mut().filter(|_| before.kind == Kind::Text)?;
+            let from = last.1 + 1;
+            last.1 = from + before.length(&line[from..], self.escaped)?;
+            at = last.1 + before.until.len();
         }
         (self.open || at == line.len()).then_some(told)
+    }
+
+    fn read_object(
+        &self,
+        tree: &Tree,
+        line: &[u8],
+        spans: &mut Vec<(usize, usize)>,
+        memory: &mut Memory,
+    ) -> Option<Told> {
+        spans.resize(self.steps.len(), (0, 0));
+        tree.spans(line, spans).then_some(())?;
+        let mut told = Told::default();
+        for (step, &(from, to)) in self.steps.iter().zip(spans.iter()) {
+            told.take(step.kind, &line[from..to], memory)?;
+        }
+        Some(told)
     }
 }
 
@@ -156,9 +195,23 @@ impl Told {
                 (digits || text == b"-").then_some(())?;
             }
             Kind::Status => self.status = status(text)?,
-            Kind::Clf => self.stamp = Some(memory.clf(text)?),
-            Kind::Iso => self.stamp = Some(iso(text)?),
+            Kind::Clf => {
+                self.stamp = Some(memory.clf(text)?);
+                self.local |= !has_zone(text);
+            }
+            Kind::Iso => {
+                self.stamp = Some(iso(text)?);
+                self.local |= !has_zone(text);
+            }
             Kind::Epoch(unit) => self.stamp = Some(decimal(text, unit)?),
+            Kind::Instant(unit) => {
+                let kind = match text {
+                    [_, _, b'/', ..] => Kind::Clf,
+                    [_, _, _, _, b'-', ..] => Kind::Iso,
+                    _ => Kind::Epoch(unit),
+                };
+                return self.take(kind, text, memory);
+            }
             Kind::Began => self.began = Some(iso(text)?),
             Kind::Day => self.add(only_day(text)?),
             Kind::Clock => self.add(only_clock(text)?),

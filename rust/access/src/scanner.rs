@@ -1,6 +1,9 @@
 //! Lines become columns.
 
-use memchr::memchr;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use memchr::{memchr, memchr2};
 
 use crate::program::{Memory, Program, Told};
 use crate::words::Words;
@@ -11,6 +14,7 @@ pub const NULL: i64 = i64::MIN;
 /// Lines that are kept, and their bytes, of those that are not understood.
 const SHOWN: usize = 3;
 const SHOWN_BYTES: usize = 400;
+const LONGEST_COLUMNS: usize = 4096;
 /// A longer line is no line of an access log.
 const LONGEST_LINE: usize = 4 << 20;
 
@@ -41,8 +45,10 @@ pub struct Findings {
     pub status: Vec<i64>,
     /// Counted from 1.
     pub line: Vec<i64>,
-    /// Of each group of fields that was asked for: a code a row, and the words.
-    pub groups: Vec<(Vec<i32>, Words)>,
+    /// Of each group of fields that was asked for: the code of a word a row; see `Scanner::words`.
+    pub groups: Vec<Vec<i32>>,
+    /// Of each field that was asked for: the hash of its value a row; see `Scanner::hashing`.
+    pub hashes: Vec<Vec<u32>>,
     /// Lines in all, without empty ones and comments.
     pub lines: u64,
     /// Those that were not understood, and the first of them.
@@ -61,20 +67,31 @@ pub struct Findings {
     pub longest_ns: i64,
     /// Requests without a duration.
     pub untimed: u64,
+    /// Requests whose stamp is a local time without a zone.
+    pub local: u64,
+    /// Last lines of files that were cut off.
+    pub cut: u64,
+    /// The first line `#Fields:` that differs from the one before it.
+    pub turned: Option<Line>,
 }
 
 /// Runs a program on every line of what it is fed.
 pub struct Scanner {
     program: Program,
     groups: Vec<Vec<usize>>,
+    hashed: Vec<usize>,
+    hasher: FixedState,
     reach: Reach,
     found: Findings,
+    words: Vec<Words>,
+    taken: Vec<usize>,
     tail: Vec<u8>,
     overlong: bool,
     number: u64,
     spans: Vec<(usize, usize)>,
     memory: Memory,
     joined: Vec<u8>,
+    columns: Vec<u8>,
 }
 
 impl Scanner {
@@ -93,13 +110,17 @@ impl Scanner {
             return Err(format!("step {step} of {}", program.steps.len()));
         }
         let found = Findings {
-            groups: groups.iter().map(|_| Default::default()).collect(),
+            groups: vec![Vec::new(); groups.len()],
             done_ns: NULL,
             ..Findings::default()
         };
         Ok(Self {
             program,
+            words: groups.iter().map(|_| Words::default()).collect(),
+            taken: vec![0; groups.len()],
             groups,
+            hashed: Vec::new(),
+            hasher: FixedState::default(),
             reach,
             found,
             tail: Vec::new(),
@@ -108,13 +129,42 @@ impl Scanner {
             spans: Vec::new(),
             memory: Memory::default(),
             joined: Vec::new(),
+            columns: Vec::new(),
         })
     }
 
-    /// Rows so far.
+    /// Lets the values of these steps become columns of hashes: the same number for the same value,
+    /// where what comes before a slash and from a question mark or the blank behind it on does not
+    /// count. Of a first line of a request that is its path.
+    ///
+    /// # Errors
+    ///
+    /// There is no such step.
+    pub fn hashing(mut self, steps: Vec<usize>) -> Result<Self, String> {
+        if let Some(step) = steps.iter().find(|&&at| at >= self.program.steps.len()) {
+            return Err(format!("step {step} of {}", self.program.steps.len()));
+        }
+        self.found.hashes = vec![Vec::new(); steps.len()];
+        self.hashed = steps;
+        Ok(self)
+    }
+
+    /// Takes the rows that were found since the last time. What is known of the log as a whole
+    /// stays, and words do until they are forgotten.
     #[must_use]
-    pub fn rows(&self) -> usize {
-        self.found.sent.len()
+    pub fn take(&mut self) -> Findings {
+        let fresh = Findings {
+            sent: Vec::new(),
+            received: Vec::new(),
+            status: Vec::new(),
+            line: Vec::new(),
+            groups: vec![Vec::new(); self.groups.len()],
+            hashes: vec![Vec::new(); self.hashed.len()],
+            shown: self.found.shown.clone(),
+            turned: self.found.turned.clone(),
+            ..self.found
+        };
+        std::mem::replace(&mut self.found, fresh)
     }
 
     /// Reads the next bytes of the log; a line may be cut anywhere.
@@ -132,13 +182,43 @@ impl Scanner {
         self.keep(bytes);
     }
 
-    /// The findings, after the last line, which may lack its end.
-    #[must_use]
-    pub fn finish(mut self) -> Findings {
-        if !self.tail.is_empty() || self.overlong {
-            self.end_line();
+    /// The words of a group that are new since words were last forgotten or passed on.
+    pub fn words(&self, group: usize) -> impl Iterator<Item = &[u8]> {
+        self.words[group].iter().skip(self.taken[group])
+    }
+
+    /// Forgets all words: those to come are numbered anew.
+    pub fn forget(&mut self) {
+        self.words.fill_with(Words::default);
+        self.taken.fill(0);
+    }
+
+    /// Words that there are now are known to the caller, and keep their codes.
+    pub fn pass_on(&mut self) {
+        for (taken, words) in self.taken.iter_mut().zip(&self.words) {
+            *taken = words.len();
         }
-        self.found
+    }
+
+    /// Lines so far, of all kinds.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Ends a file. Its last line may lack its end; one that is not understood is being written.
+    pub fn end(&mut self) {
+        if self.tail.is_empty() && !self.overlong {
+            return;
+        }
+        let strange = self.found.strange;
+        self.end_line();
+        if self.found.strange > strange {
+            self.found.strange = strange;
+            self.found.lines -= 1;
+            self.found.cut += 1;
+            self.found.shown.retain(|&(line, _)| line != self.number);
+        }
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -163,6 +243,7 @@ impl Scanner {
         self.number += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() || line[0] == b'#' {
+            self.comment(line);
             return;
         }
         let told = self.program.read(line, &mut self.spans, &mut self.memory);
@@ -170,6 +251,19 @@ impl Scanner {
             self.refuse(line);
         } else {
             self.found.lines += 1;
+        }
+    }
+
+    /// Notes the columns that follow, where a line says which.
+    fn comment(&mut self, line: &[u8]) {
+        if !line.starts_with(b"#Fields:") {
+            return;
+        }
+        let line = &line[..line.len().min(LONGEST_COLUMNS)];
+        if self.columns.is_empty() {
+            self.columns.extend_from_slice(line);
+        } else if self.columns != line && self.found.turned.is_none() {
+            self.found.turned = Some((self.number, line.to_vec()));
         }
     }
 
@@ -204,7 +298,8 @@ impl Scanner {
             Some(duration) if !reach.before => stamp.ns + duration.ns,
             _ => stamp.ns,
         };
-        for (fields, (codes, words)) in self.groups.iter().zip(&mut self.found.groups) {
+        let groups = self.groups.iter().zip(&mut self.words);
+        for ((fields, words), codes) in groups.zip(&mut self.found.groups) {
             let code = if let [field] = fields[..] {
                 let (from, to) = self.spans[field];
                 words.code(&line[from..to])
@@ -221,12 +316,17 @@ impl Scanner {
             };
             codes.push(code?);
         }
+        for (&field, hashes) in self.hashed.iter().zip(&mut self.found.hashes) {
+            let (from, to) = self.spans[field];
+            hashes.push(self.hasher.hash_one(place(&line[from..to])) as u32);
+        }
         let found = &mut self.found;
         found.sent.push(sent);
         found.received.push(last + reach.slack_ns);
         found.status.push(told.status.unwrap_or(NULL));
         found.line.push(self.number as i64);
         found.step_ns = found.step_ns.max(stamp.step);
+        found.local += u64::from(told.local);
         match told.duration {
             Some(duration) => found.longest_ns = found.longest_ns.max(duration.ns + duration.step),
             None => found.untimed += u64::from(told.began.is_none()),
@@ -237,5 +337,81 @@ impl Scanner {
             (found.back_ns, found.back_line) = (found.done_ns - done, self.number);
         }
         Some(())
+    }
+}
+
+/// What counts of a value; see `Scanner::hashing`.
+fn place(value: &[u8]) -> &[u8] {
+    // A user agent has no blank before its first slash.
+    let Some(slash) = memchr(b'/', value) else {
+        return value;
+    };
+    let path = &value[slash..];
+    if slash > 0 && value[slash - 1] != b' ' {
+        return value;
+    }
+    match memchr2(b'?', b' ', path) {
+        Some(end) => &path[..end],
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::{Kind, Step};
+
+    #[test]
+    fn what_is_taken_in_pieces_is_what_is_taken_at_once() {
+        let program = Program {
+            prefix: Vec::new(),
+            steps: [
+                (Kind::Text, " "),
+                (Kind::Epoch(1_000_000_000), " "),
+                (Kind::Status, ""),
+            ]
+            .map(|(kind, until)| Step {
+                kind,
+                until: until.into(),
+            })
+            .into(),
+            open: false,
+            escaped: true,
+            tree: None,
+        };
+        let reach = Reach {
+            before: true,
+            after: false,
+            longest_ns: 1_000,
+            slack_ns: 0,
+        };
+        let log = b"a 100 200\nb 101 429\nnonsense\na 90 200\nb 102 200";
+        let mut whole = Scanner::new(program.clone(), vec![vec![0]], reach).unwrap();
+        whole.feed(log);
+        whole.end();
+        let whole = whole.take();
+        let mut pieces = Scanner::new(program, vec![vec![0]], reach).unwrap();
+        let (mut rows, mut words) = (Vec::new(), Vec::new());
+        for piece in log.chunks(7) {
+            pieces.feed(piece);
+            let mut last = pieces.take();
+            let known: Vec<&[u8]> = pieces.words(0).collect();
+            rows.append(&mut last.sent);
+            words.extend(
+                last.groups[0]
+                    .iter()
+                    .map(|&code| known[code as usize].to_vec()),
+            );
+            pieces.forget();
+        }
+        assert_eq!(pieces.words(0).count(), 0);
+        pieces.end();
+        let end = pieces.take();
+        rows.extend(&end.sent);
+        assert_eq!(rows, whole.sent);
+        assert_eq!(words, [&b"a"[..], b"b", b"a"]);
+        assert_eq!((end.lines, end.strange), (whole.lines, whole.strange));
+        assert_eq!((end.back_ns, end.back_line), (11_000_000_000, 4));
+        assert_eq!(end.done_ns, whole.done_ns);
     }
 }

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 /// Words lie one after another, and slots hold a part of the hash: what is looked up for every line
 /// stays in the cache.
 #[derive(Default)]
-pub struct Words {
+pub(crate) struct Words {
     hasher: RandomState,
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -56,6 +56,11 @@ impl Words {
     /// All words, in order of their codes.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.ends.len()).map(|code| self.word(code))
+    }
+
+    /// Words so far.
+    pub fn len(&self) -> usize {
+        self.ends.len()
     }
 
     fn word(&self, code: usize) -> &[u8] {

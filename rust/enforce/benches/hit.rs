@@ -1,4 +1,4 @@
-//! What one call costs, in nanoseconds: one line a figure, its name and a tab before the number.
+//! The cost of one call, in nanoseconds: one line a figure, its name and a tab before the number.
 //!
 //! The instant is given, keys have 16 bytes, the limit is 5: a call is what the table does, and
 //! nothing else. The median of many rounds, each too short to be interrupted often.
@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use rateproof_enforce::{PATIENCE, Quota, Table, hit_all, now_ns, peek_all};
+use rateproof_enforce::{Algorithm, PATIENCE, Quota, Table, hit_all, now_ns, peek_all};
 
 const CALLS: u64 = 1_000;
 const ROUNDS: usize = 2_001;
@@ -51,6 +51,22 @@ fn main() {
             assert!(hit(&free, black_box(key), cost, start + n).admitted);
         });
     }
+    let blocks = Quota::new(Algorithm::SLIDING_BLOCKS, 1_000_000_000, HOUR);
+    let blocks = Table::open(None, blocks, 10_000).expect("a table");
+    let mut keys = one();
+    figure("Table::hit of blocks admitted", &mut |n| {
+        let key = keys.next().expect("endless");
+        assert!(hit(&blocks, black_box(key), 1, start + n).admitted);
+    });
+    let mut keys = one();
+    for key in &keys.by_ref().take(1_000).collect::<Vec<_>>() {
+        blocks.reset(key, PATIENCE).expect("valid");
+        assert!(hit(&blocks, key, 1_000_000_000, start).admitted);
+    }
+    figure("Table::hit of blocks denied", &mut |_| {
+        let key = keys.next().expect("endless");
+        assert!(!hit(&blocks, black_box(key), 1, start).admitted);
+    });
     let mut keys = one();
     figure("Table::hit denied", &mut |_| {
         let key = keys.next().expect("endless");

@@ -7,12 +7,13 @@ use crate::quota::Algorithm;
 
 impl Algorithm {
     /// Every algorithm. Its place here is its number in the header of a table.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::SLIDING_LOG,
         Self::TOKEN_BUCKET,
         Self::FIXED_WINDOW,
         Self::FIRST_HIT_WINDOW,
         Self::SLIDING_COUNTER,
+        Self::SLIDING_BLOCKS,
     ];
 
     pub(crate) fn number(self) -> u64 {

@@ -1,4 +1,4 @@
-//! What a slot has left, and what a call is told of it.
+//! The rest of a slot's quota, and the answer to a call.
 
 use crate::clock::{PATIENCE, Reading};
 

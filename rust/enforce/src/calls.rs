@@ -25,7 +25,7 @@ type Each<T> = SmallVec<[T; 4]>;
 /// Each quota's answer to one call, in the order of its tables.
 pub type Answers = Each<Answer>;
 
-/// Whether several tables all admitted, and what each says.
+/// The answers of several tables, and whether all admitted.
 pub type Ruling = (bool, Answers);
 
 impl Table {
@@ -177,7 +177,7 @@ impl Table {
         None
     }
 
-    /// What a peek says of a key without a slot.
+    /// The answer of a peek to a key without a slot.
     fn look_for_room(&self, place: &Place, at: Reading) -> Answer {
         let mut ready_at = u64::MAX;
         for slot in place.buckets.into_iter().flat_map(slots_of) {

@@ -24,7 +24,7 @@ pub const COUNTS: usize = OFTEN + 2;
 const OFTEN: usize = 8;
 
 const SIGNATURE: u64 = u64::from_ne_bytes(*b"ratecnt\x01");
-/// How often a process found the store that these belong to deleted.
+/// Times that a process found the store of these counters deleted.
 const DELETED: usize = 8;
 const LINES: usize = 63;
 const BYTES: u64 = (8 * OFTEN * (1 + LINES)) as u64;
@@ -38,7 +38,7 @@ pub struct Counters {
     mapping: Mapping,
     backing: Option<Backing>,
     alone: bool,
-    /// What `moment` was at the last look for the file.
+    /// The `moment` of the last look for the file.
     seen: atomic::AtomicU64,
     successor: Successor<Self>,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, by the names that Python raises.
+//! Errors, by the names that Python raises.
 
 use std::fmt;
 use std::panic;

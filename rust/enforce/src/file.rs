@@ -33,10 +33,10 @@ impl From<&Metadata> for FileId {
     }
 }
 
-/// How often opening starts again because the name came to mean another file, or its folder went.
+/// Times that opening starts again because the name came to mean another file, or its folder went.
 pub(crate) const ATTEMPTS: u32 = 64;
 
-/// How many files of this process were found removed.
+/// Number of this process's files that were found removed.
 static REMOVALS: AtomicU64 = AtomicU64::new(0);
 
 /// A number that is another one whenever a file was found removed.

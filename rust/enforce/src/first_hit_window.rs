@@ -17,6 +17,7 @@ impl Algorithm {
         name: "first-hit-window",
         max_limit: MAX_LIMIT,
         own_burst: false,
+        blocks: 0,
         check,
         kernel: Kernel::Word(Rule { take, survey }),
     });

@@ -13,6 +13,7 @@ impl Algorithm {
         name: "fixed-window",
         max_limit: MAX_LIMIT,
         own_burst: false,
+        blocks: 0,
         check: |_| Ok(()),
         kernel: Kernel::Word(Rule { take, survey }),
     });

@@ -1,4 +1,4 @@
-//! The two ways in which the slots of a table are kept, and what a rule works with.
+//! The ways in which the slots of a table are kept, and what a rule works with.
 
 use crate::answer::Survey;
 
@@ -10,6 +10,8 @@ pub(crate) const STATE_BITS: u32 = 63;
 pub(crate) enum Kernel {
     /// A ring of cells, as many as the limit.
     Ring,
+    /// One word, and the starts of blocks.
+    Blocks,
     /// One word, and what an admission makes of it.
     Word(Rule),
 }
@@ -35,5 +37,8 @@ pub(crate) struct Figures {
     pub(crate) token_ns: u64,
     /// Time in which the burst comes back.
     pub(crate) burst_ns: u64,
+    /// The length of a block, and how many they are until their numbers begin again.
+    pub(crate) block_ns: u64,
+    pub(crate) indices: u64,
     pub(crate) kernel: Kernel,
 }

@@ -24,9 +24,10 @@ const NOW: u64 = 20 * W;
 const AFTER: u64 = 30 * W;
 
 fn table(algorithm: Algorithm) -> Table {
+    let quota = Quota::new(algorithm, N, W);
     let quota = Quota {
-        algorithm,
-        ..Quota::sliding_log(N, W)
+        blocks: quota.blocks.min(4),
+        ..quota
     };
     Table::open(None, quota, 1).expect("a table in memory")
 }
@@ -36,7 +37,7 @@ fn hit(table: &Table, key: &[u8], cost: u64, now_ns: u64) -> Answer {
     answer.expect("valid").expect("nobody in the way")
 }
 
-/// How many hits of cost 1 are admitted in a row.
+/// Number of hits of cost 1 that are admitted in a row.
 fn admissions(table: &Table, key: &[u8], now_ns: u64) -> u64 {
     (0..)
         .find(|_| !hit(table, key, 1, now_ns).admitted)
@@ -52,7 +53,7 @@ fn neighbours(table: &Table, now_ns: u64) -> Vec<[u8; 2]> {
     keys
 }
 
-/// What is there before the operation, and what it is to be like.
+/// The state before the operation, and the one that it has to leave.
 struct Case {
     name: &'static str,
     /// When, and how much, the key was charged before.

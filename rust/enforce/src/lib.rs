@@ -1,4 +1,4 @@
-//! The limiter table, shared by threads and processes: five algorithms, none ever looser than it
+//! The limiter table, shared by threads and processes: six algorithms, none ever looser than it
 //! says, under any interleaving and whatever dies at whatever instruction.
 //!
 //! # What is in memory
@@ -9,6 +9,8 @@
 //! - The state of a sliding log is a ring of N *cells* behind a cursor (`sliding_log.rs`). A cell
 //!   holds the end of the window of the admission that last took it and is *free* from then on,
 //!   else *live*. 0: never taken. The cell at the cursor is the *tail*.
+//! - The state of blocks is a number, with the block that is open and how many were admitted in
+//!   all, and what that was when each block began (`sliding_blocks.rs`).
 //! - The state of every other algorithm is one number of 63 bits (`meter.rs`; each
 //!   algorithm's own file says which).
 //! - With its top bit set, the tail or the number is *frozen*: the holder of the lock has the slot
@@ -25,6 +27,8 @@
 //!   the word again. Still `w`: admitted. Else start over.
 //! - **Admit to a number** (any cost): find `w`; read the state; read the clock; compare-and-swap
 //!   the state to what the algorithm makes of it; read the word again.
+//! - **Admit to blocks** (any cost): the same while the latest block is open; the first of a block
+//!   takes the lock.
 //! - **Deny** (any cost): as above, up to the clock. If the cost-th cell from the tail is live, or
 //!   the algorithm finds no room: denied, when the word is still `w`. To admit, a frozen slot takes
 //!   the lock; to deny it does not, for freezing changes nothing that is counted.
@@ -176,6 +180,7 @@ mod origin;
 mod owners;
 mod quota;
 mod shape;
+mod sliding_blocks;
 mod sliding_counter;
 mod sliding_log;
 mod slot;

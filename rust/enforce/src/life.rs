@@ -32,7 +32,7 @@ const FIRST: u64 = 1 << 62;
 pub(crate) struct Life {
     /// The number, and above it the generation of the process that it was given to.
     number: AtomicU64,
-    /// Where that process has mapped the description that keeps the number.
+    /// Address at which that process has mapped the description that keeps the number.
     page: AtomicUsize,
 }
 

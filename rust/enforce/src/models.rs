@@ -38,10 +38,7 @@ fn explore_bounded(preemptions: usize, model: impl Fn() + Send + Sync + 'static)
 
 /// A table with two slots.
 fn table(algorithm: Algorithm, limit: u64) -> Arc<Table> {
-    let quota = Quota {
-        algorithm,
-        ..Quota::sliding_log(limit, W)
-    };
+    let quota = Quota::new(algorithm, limit, W);
     Arc::new(Table::open(None, quota, 1).expect("a table"))
 }
 
@@ -105,7 +102,8 @@ fn race(algorithm: Algorithm, limit: u64, costs: &[u64]) {
             !denied || used + cost > limit,
             "denied what could pass: {outcomes:?}"
         );
-        let waits = *cost > 1 || costs.iter().any(|cost| *cost > 1);
+        let opens = algorithm == Algorithm::SLIDING_BLOCKS;
+        let waits = opens || costs.iter().any(|cost| *cost > 1);
         assert!(told.is_some() || waits, "blocked: {outcomes:?}");
     }
 }
@@ -163,6 +161,37 @@ fn models_of_a_log_deny_nobody_for_a_cell_of_another_lap() {
 #[should_panic(expected = "denied what could pass")]
 fn models_of_a_log_fail_without_the_second_look_at_the_cursor() {
     explore(Some(Step::Recursor), pass_through_laps);
+}
+
+/// A hit of a block at once with one that opens the next; then all that are left.
+fn pass_into_a_block() {
+    let table = table(Algorithm::SLIDING_BLOCKS, 2);
+    settle(&table, b"a");
+    let first = (1, hit(&table, b"a", 1));
+    let other = {
+        let table = Arc::clone(&table);
+        thread::spawn(move || {
+            let_pass(W / 60 + 1);
+            (1, hit(&table, b"a", 1))
+        })
+    };
+    let mine = (1, hit(&table, b"a", 1));
+    let other = other.join().expect("no panic");
+    let last = (1, hit(&table, b"a", 1));
+    let admitted = admitted(&[first, mine, other, last]);
+    assert!(admitted <= 2, "more than the limit");
+    assert_eq!(admitted, 2, "denied what could pass");
+}
+
+#[test]
+fn models_of_blocks_open_one_while_another_is_counted() {
+    explore(None, pass_into_a_block);
+}
+
+#[test]
+#[should_panic(expected = "more than the limit")]
+fn models_of_blocks_fail_without_the_mark() {
+    explore(Some(Step::Mark), pass_into_a_block);
 }
 
 /// A table of two slots in use, and a key that is given the idle one of `a`.

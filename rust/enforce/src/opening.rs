@@ -17,7 +17,7 @@ use crate::shape::{HEADER_WORDS, Shape};
 use crate::sync::random;
 use crate::sys;
 
-/// How long opening waits for another process that makes or serialises the same table.
+/// Longest wait of an opening for another process that makes or serialises the same table.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_micros(200);

@@ -1,4 +1,4 @@
-//! Where the times in a table come from: a boot of the machine, and a clock of it.
+//! The origin of a table's times: a boot of the machine, and a clock of it.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Who owns which slot: finding a key's slot, claiming one, giving an idle one away.
+//! Owners of slots: finding a key's slot, claiming one, giving an idle one away.
 
 use crate::hash::{Place, TAG_BITS, TAG_MASK};
 use crate::shape::BUCKET;

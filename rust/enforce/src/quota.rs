@@ -1,10 +1,10 @@
-//! What a table promises: an algorithm and its figures.
+//! The promise of a table: an algorithm and its figures.
 
 use std::fmt;
 
 use crate::clock::MAX_WINDOW_NS;
 use crate::error::Error;
-use crate::kernel::{Figures, Kernel};
+use crate::kernel::{Figures, Kernel, STATE_BITS};
 
 /// The largest limit of the algorithms that only count.
 pub const MAX_LIMIT: u64 = 1_000_000_000;
@@ -21,6 +21,8 @@ pub(crate) struct Spec {
     pub(crate) max_limit: u64,
     /// True if a quota may have a burst other than its limit.
     pub(crate) own_burst: bool,
+    /// Blocks of a window, if nobody says how many; 0: it does not count in blocks.
+    pub(crate) blocks: u64,
     /// Refuses figures that it cannot keep.
     pub(crate) check: fn(&Quota) -> Result<(), Error>,
     /// The layout of its tables.
@@ -38,6 +40,12 @@ impl Algorithm {
     #[must_use]
     pub fn max_limit(self) -> u64 {
         self.0.max_limit
+    }
+
+    /// Blocks of a window, if nobody says how many; 0: it does not count in blocks.
+    #[must_use]
+    pub fn blocks(self) -> u64 {
+        self.0.blocks
     }
 }
 
@@ -66,15 +74,35 @@ pub struct Quota {
     pub window_ns: u64,
     /// The most admissions at once: the size of a token bucket, else the limit.
     pub burst: u64,
+    /// Blocks that a window is divided into; 0 of an algorithm that does not count in blocks.
+    pub blocks: u64,
 }
 
 impl Quota {
+    /// At most `limit` in a window, with the burst and the blocks that it has if nobody says more.
+    #[must_use]
+    pub fn new(algorithm: Algorithm, limit: u64, window_ns: u64) -> Self {
+        Self {
+            algorithm,
+            limit,
+            window_ns,
+            burst: limit,
+            blocks: algorithm.blocks(),
+        }
+    }
+
     /// True if a table can keep it.
     pub(crate) fn check(&self) -> Result<(), Error> {
         within("limit", self.limit, self.algorithm.max_limit())?;
         within("window_ns", self.window_ns, MAX_WINDOW_NS)?;
         within("burst", self.burst, MAX_LIMIT)?;
         (self.algorithm.0.check)(self)?;
+        if self.algorithm.0.blocks == 0 && self.blocks != 0 {
+            return Err(Error::invalid(
+                format!("blocks is {} with {}", self.blocks, self.algorithm.name()),
+                "0: it does not count in blocks",
+            ));
+        }
         if self.algorithm.0.own_burst || self.burst == self.limit {
             return Ok(());
         }
@@ -87,10 +115,14 @@ impl Quota {
     /// Gives what follows from it, once it was checked.
     pub(crate) fn figures(&self) -> Figures {
         let token_ns = self.window_ns.div_ceil(self.limit);
+        let bits = u64::BITS - self.limit.leading_zeros();
+        let indices = 1 << (STATE_BITS - bits);
         Figures {
             limit: self.limit,
             window_ns: self.window_ns,
-            bits: u64::BITS - self.limit.leading_zeros(),
+            bits,
+            block_ns: self.window_ns.div_ceil(self.blocks.max(1)),
+            indices: indices - indices % (self.blocks + 1),
             token_ns,
             burst_ns: self.burst.wrapping_mul(token_ns),
             kernel: self.algorithm.0.kernel,
@@ -105,11 +137,16 @@ impl fmt::Display for Quota {
             limit,
             window_ns,
             burst,
+            blocks,
         } = self;
         write!(
             out,
             "algorithm {algorithm:?}, limit {limit}, window_ns {window_ns}, burst {burst}"
-        )
+        )?;
+        match blocks {
+            0 => Ok(()),
+            blocks => write!(out, ", blocks {blocks}"),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const LINE: u64 = 8;
 /// A quota, a capacity, and the layout that follows from them.
 ///
 /// The file is the header page, one tag word a slot, and each slot's state: one word, or of a
-/// sliding log the cursor and `limit` permit cells, padded to whole cache lines. There are 1.75
+/// sliding log the cursor and `limit` permit cells, or of blocks a word and a start for each, padded to whole cache lines. There are 1.75
 /// slots for each key of the capacity: with two candidate buckets of 8, a table in which 57 % are
 /// live and change owners all the time finds no place for fewer than one key in a million
 /// (simulated).
@@ -44,9 +44,15 @@ impl Shape {
     pub(crate) fn new(quota: Quota, capacity: u64) -> Result<Self, Error> {
         quota.check()?;
         within("capacity", capacity, MAX_CAPACITY)?;
-        let (words, stride) = match quota.algorithm.0.kernel {
-            Kernel::Ring => (1 + quota.limit, (1 + quota.limit).next_multiple_of(LINE)),
-            Kernel::Word(_) => (1, 1),
+        let words = match quota.algorithm.0.kernel {
+            Kernel::Ring => 1 + quota.limit,
+            Kernel::Blocks => 2 + quota.blocks,
+            Kernel::Word(_) => 1,
+        };
+        let stride = if words > 1 {
+            words.next_multiple_of(LINE)
+        } else {
+            1
         };
         let buckets = (capacity * 7).div_ceil(4 * BUCKET as u64);
         // No overflow: at most 2²⁷ slots of 2¹⁶ + 9 words.

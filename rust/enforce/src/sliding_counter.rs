@@ -15,6 +15,7 @@ impl Algorithm {
         name: "sliding-counter",
         max_limit: MAX_LIMIT,
         own_burst: false,
+        blocks: 0,
         check: |_| Ok(()),
         kernel: Kernel::Word(Rule { take, survey }),
     });
@@ -54,7 +55,7 @@ fn counts(figures: &Figures, state: u64, now: u64) -> Counts {
     }
 }
 
-/// What is left beside the count, and ⌈previous·(W − e)/W⌉: what the window before still takes.
+/// The rest beside the count, and ⌈previous·(W − e)/W⌉: the share of the window before.
 fn free(figures: &Figures, counts: &Counts) -> u64 {
     let (window_ns, left) = (figures.window_ns, figures.window_ns - counts.elapsed);
     let (narrow, wide) = (u64::div_ceil, u128::div_ceil);

@@ -24,6 +24,7 @@ impl Algorithm {
         name: "sliding-log",
         max_limit: MAX_LIMIT,
         own_burst: false,
+        blocks: 0,
         check: |_| Ok(()),
         kernel: Kernel::Ring,
     });
@@ -33,12 +34,7 @@ impl Quota {
     /// The exact sliding log, at most `limit` admissions in any window.
     #[must_use]
     pub fn sliding_log(limit: u64, window_ns: u64) -> Self {
-        Self {
-            algorithm: Algorithm::SLIDING_LOG,
-            limit,
-            window_ns,
-            burst: limit,
-        }
+        Self::new(Algorithm::SLIDING_LOG, limit, window_ns)
     }
 }
 
@@ -147,7 +143,7 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// How many of the `among` cells from a place on are free: all of them if the newest end is
+    /// Number of free cells among the `among` from a place on: all of them if the newest end is
     /// over, else a prefix. It is searched for in ever longer strides from both of its ends: what
     /// is near them is in cache, and most keys have used little or nearly all.
     fn free(&self, from: Cursor, among: u64, newest: u64, now: u64) -> u64 {
@@ -180,7 +176,7 @@ impl<'a> Ring<'a> {
         least
     }
 
-    /// What the ring says whose tail is there, and whose cost-th cell from the tail ends then.
+    /// The answer of a ring whose tail is there, and whose cost-th cell from the tail ends then.
     fn survey_from(&self, tail: Cursor, available_at: u64, now: u64) -> Survey {
         let newest = self.newest(tail);
         Survey {

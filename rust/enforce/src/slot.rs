@@ -1,7 +1,7 @@
 //! One slot's state, whatever the algorithm: the steps of the protocol that touch it.
 //!
-//! Two shapes take part: the ring of a sliding log (`sliding_log.rs`), and one word for every other
-//! algorithm (`meter.rs` and the rule of `kernel.rs`). Both can be *frozen* by a holder of the lock:
+//! Three shapes take part: the ring of a sliding log (`sliding_log.rs`), blocks (`sliding_blocks.rs`), and
+//! one word for every other algorithm (`meter.rs` and the rule of `kernel.rs`). All can be *frozen* by a holder of the lock:
 //! until it is thawed nobody else changes the slot, and what was there before still counts.
 
 use crate::answer::{Answer, Survey};
@@ -9,6 +9,7 @@ use crate::clock::Reading;
 use crate::hold::Hold;
 use crate::kernel::{Figures, Kernel};
 use crate::meter::Meter;
+use crate::sliding_blocks::Blocks;
 use crate::sliding_log::Ring;
 use crate::sync::AtomicU64;
 
@@ -16,14 +17,16 @@ use crate::sync::AtomicU64;
 #[derive(Clone, Copy)]
 pub(crate) enum Slot<'a> {
     Ring(Ring<'a>),
+    Blocks(Blocks<'a>),
     Meter(Meter<'a>),
 }
 
-/// Both kinds of slots take the same steps.
+/// All kinds of slots take the same steps.
 macro_rules! each {
     ($slot:expr, $part:ident => $step:expr) => {
         match $slot {
             Slot::Ring($part) => $step,
+            Slot::Blocks($part) => $step,
             Slot::Meter($part) => $step,
         }
     };
@@ -33,6 +36,11 @@ impl<'a> Slot<'a> {
     pub(crate) fn of(figures: &'a Figures, words: &'a [AtomicU64]) -> Self {
         match figures.kernel {
             Kernel::Ring => Self::Ring(Ring::new(words, figures.window_ns)),
+            Kernel::Blocks => Self::Blocks(Blocks {
+                word: &words[0],
+                starts: &words[1..],
+                figures,
+            }),
             Kernel::Word(rule) => Self::Meter(Meter {
                 word: &words[0],
                 figures,

@@ -1,4 +1,4 @@
-//! What the protocol stands on, imported in one place so that tests can put something else there:
+//! The primitives of the protocol, imported in one place so that tests can put others there:
 //! a model checker, which runs every interleaving (`models.rs`), or atomics that count the steps,
 //! so that a process can be killed between any two of them (`kills.rs`).
 

@@ -16,6 +16,7 @@ impl Algorithm {
         name: "token-bucket",
         max_limit: MAX_LIMIT,
         own_burst: true,
+        blocks: 0,
         check,
         kernel: Kernel::Word(Rule { take, survey }),
     });

@@ -1,4 +1,4 @@
-//! What cannot be accepted is named, and nothing panics.
+//! Arguments that cannot be accepted are named, and nothing panics.
 
 use std::time::Duration;
 
@@ -34,10 +34,8 @@ fn a_shape_out_of_bounds_is_named() {
 fn a_quota_that_its_algorithm_cannot_keep_is_named() {
     let refused = |algorithm, limit, window_ns, burst| {
         let quota = Quota {
-            algorithm,
-            limit,
-            window_ns,
             burst,
+            ..Quota::new(algorithm, limit, window_ns)
         };
         refused(quota, 1)
     };
@@ -56,6 +54,9 @@ fn a_quota_that_its_algorithm_cannot_keep_is_named() {
     assert!(refused(Algorithm::TOKEN_BUCKET, 1, MAX_WINDOW_NS, 2).contains("takes too long"));
     assert!(
         refused(Algorithm::TOKEN_BUCKET, 1, MAX_WINDOW_NS, MAX_LIMIT).contains("takes too long")
+    );
+    assert!(
+        refused(Algorithm::SLIDING_BLOCKS, 8, 59_999, 8).contains("blocks of at least 1000 ns")
     );
     assert!(refused(Algorithm::FIRST_HIT_WINDOW, 8, 3_999, 8).contains("at least 4000 ns"));
 }
@@ -117,4 +118,18 @@ fn hit_all_wants_one_or_more_tables_each_once() {
         let error = hit_all(tables, b"a", 1, None, Duration::ZERO).expect_err("refused");
         assert_eq!(error.kind, ErrorKind::InvalidArgument);
     }
+}
+
+#[test]
+fn blocks_out_of_bounds_and_blocks_of_what_has_none_are_named() {
+    let refused = |algorithm, blocks| {
+        let quota = Quota {
+            blocks,
+            ..Quota::new(algorithm, 5, 1 << 50)
+        };
+        refused(quota, 1)
+    };
+    assert!(refused(Algorithm::SLIDING_BLOCKS, 0).starts_with("blocks is 0"));
+    assert!(refused(Algorithm::SLIDING_BLOCKS, 1_001).starts_with("blocks is 1001"));
+    assert!(refused(Algorithm::FIXED_WINDOW, 2).starts_with("blocks is 2 with "));
 }

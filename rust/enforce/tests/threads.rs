@@ -29,10 +29,7 @@ fn exceeded(mut admitted: Vec<Interval>, limit: usize, window_ns: u64) -> bool {
 #[test]
 fn one_key_hammered_by_threads_is_admitted_exactly_n_times() {
     let log = |limit| Quota::sliding_log(limit, HOUR);
-    let other = |algorithm| Quota {
-        algorithm,
-        ..Quota::sliding_log(10_000, AGES)
-    };
+    let other = |algorithm| Quota::new(algorithm, 10_000, AGES);
     let quotas = [1, 5, 8, 9, 100].map(log);
     for quota in quotas.into_iter().chain(Algorithm::ALL.map(other)) {
         let table = Table::open(None, quota, 64).expect("a table");

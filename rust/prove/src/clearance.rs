@@ -1,4 +1,4 @@
-//! Whether a search would find nothing against a key, and what it would spend on that.
+//! Clearance: would a search find nothing against a key, and what would it spend on that?
 
 use crate::families::Clearance;
 use crate::feasible::{Answer, feasible};
@@ -6,10 +6,10 @@ use crate::gaps::{Bounds, Stair};
 use crate::report::Model;
 use crate::seen::Seen;
 
-/// What a first search may spend on each job: as `rateproof.prove.over_admission.breach` allows it.
+/// Budget of a first search for each job: as `rateproof.prove.over_admission.breach` allows it.
 const FIRST_BUDGET: u64 = 16;
 
-/// What searches spend before they find that jobs in order can be explained: positions that are
+/// Cost of searches before they find that jobs in order can be explained: positions that are
 /// decided again, and looks at windows. None where one finds otherwise, or not within its first budget.
 ///
 /// `flat`: no interval lies strictly within another. `in_turn`: they are known to be. `whole`: these

@@ -10,7 +10,7 @@ pub enum Full {
     Window {
         /// Number of clients.
         limit: usize,
-        /// How long each counts, in ns; below the longest time of a log.
+        /// Time for which each counts, in ns; below the longest time of a log.
         lasts: i64,
     },
     /// A bucket is full of debt when it is empty of tokens.
@@ -155,12 +155,12 @@ impl<'a> Counter<'a> {
         }
     }
 
-    /// How many were sent by an instant.
+    /// Number of those sent by an instant.
     fn begun(&mut self, by: i64) -> usize {
         self.begun.seek(self.taken.starts, |&start| start <= by)
     }
 
-    /// How many ended before an instant.
+    /// Number of those that ended before an instant.
     fn gone(&mut self, before: i64) -> usize {
         self.gone.seek(self.taken.ends, |&end| end < before)
     }

@@ -1,4 +1,4 @@
-//! What one quota says of the k-th admission's instant, given the earlier ones.
+//! Bounds that one quota sets to the k-th admission's instant, given the earlier ones.
 
 /// More jobs than this in one question could overflow the scaled arithmetic.
 pub const MAX_POSITIONS: usize = 1 << 32;

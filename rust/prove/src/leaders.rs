@@ -1,6 +1,6 @@
 //! The first few keys in some order, whatever the number of threads that looked.
 
-/// How many are kept of each order.
+/// Number that is kept of each order.
 const MOST: usize = 5;
 
 /// A key and what ranks it; of equal ranks, the key that appeared first leads.

@@ -78,7 +78,7 @@ struct Place {
     instant: i64,
     /// The place that must not lie too far back, and how far it may.
     filler: Option<(usize, i64)>,
-    /// How many admissions came before.
+    /// Number of admissions before.
     rank: usize,
 }
 
@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What may come next, the best last.
+    /// Requests that may come next, the best last.
     fn steps(&mut self) -> Vec<Step> {
         let mut candidates = Vec::new();
         let mut least: Option<i64> = None;

@@ -1,4 +1,4 @@
-//! How hard a log pressed on one quota: the figures of `rateproof.prove.power.pressure`.
+//! The pressure of a log on one quota: the figures of `rateproof.prove.power.pressure`.
 
 use crate::gaps::Stair;
 use crate::seen::{Seen, TIME_LIMIT};

@@ -1,4 +1,4 @@
-//! Which statements of header fields did not come true: the twin of `rateproof.prove.headers`.
+//! Statements of header fields that did not come true: the twin of `rateproof.prove.headers`.
 
 use crate::cursor::Cursor;
 use crate::seen::{Kind, Row, TIME_LIMIT};
@@ -68,7 +68,7 @@ impl Terms {
         answer.kind != Kind::Rejected || self.denied_count
     }
 
-    /// How long that many ns of the limiter's clock last at most.
+    /// Longest time that so many ns of the limiter's clock last.
     fn at_most(&self, said: i64) -> i64 {
         let rate = MILLION - i64::from(self.ppm);
         // said * MILLION / rate, rounded up, without a wider integer.
@@ -80,7 +80,7 @@ impl Terms {
             .min(TIME_LIMIT)
     }
 
-    /// How long that many rounded-up seconds of the limiter's clock last at least.
+    /// Least time that so many rounded-up seconds of the limiter's clock last.
     fn at_least(&self, said: i64) -> i64 {
         let rate = MILLION - i64::from(self.ppm);
         let short = (said - SECOND_NS).max(0);
@@ -155,12 +155,12 @@ impl Promises {
     }
 }
 
-/// What precedes a place among the requests of a key, and what follows.
+/// Requests of a key before a place, and after it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// How many before it may have used up the quota.
+    /// Number before it that may have used up the quota.
     used: u32,
-    /// How many before it were admitted.
+    /// Number before it that were admitted.
     admitted: u32,
     /// Of those from it on that were admitted, the place of the one that was answered first.
     next_admitted: u32,
@@ -257,7 +257,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// What came of each statement, by rule.
+    /// The outcome of each statement, by rule.
     fn looks(&mut self, answer: &Told, said: &Said) -> [Look; 4] {
         let after = (self.answered).seek(self.all, |other| other.sent <= answer.end);
         let after = self.places.all[after];
@@ -274,7 +274,7 @@ impl<'a> Key<'a> {
         ]
     }
 
-    /// How many others may have used up the quota after the answer was decided.
+    /// Number of others that may have used up the quota after the answer was decided.
     fn since(&mut self, answer: &Told, until: i64) -> i64 {
         let sent = self.until.seek(self.all, |other| other.sent <= until);
         let gone = (self.gone).seek(&self.places.used_ends, |&end| end < answer.sent);

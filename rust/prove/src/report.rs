@@ -1,4 +1,4 @@
-//! What is asked of every key of a log, and what is said of it.
+//! The question asked of every key of a log, and the report on it.
 
 use crate::families::{Clearance, Family};
 use crate::fullness::Full;
@@ -36,7 +36,7 @@ pub struct Model {
 /// The questions asked of every key.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// What is promised.
+    /// The promise.
     pub exact: Model,
     /// The same, shortened by the tolerance; None where there is none.
     pub tolerated: Option<Model>,

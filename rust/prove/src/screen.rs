@@ -1,4 +1,4 @@
-//! What can be said of a whole log without looking at one key longer than it takes.
+//! Screen of a whole log, which looks at no key longer than it takes.
 //!
 //! For each key: what it asked, whether any of its rejections was wrong, and whether the
 //! searches for over-admission would find nothing. What a screen does not clear is for
@@ -59,7 +59,7 @@ pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Repor
     report
 }
 
-/// What one thread found so far, and its working memory.
+/// Findings of one thread so far, and its working memory.
 struct Examiner<'a> {
     rules: &'a Rules,
     longest_ns: Option<i64>,
@@ -288,7 +288,7 @@ impl<'a> Examiner<'a> {
         self.ends.sort();
     }
 
-    /// What searches over orders of decisions spend to explain all rejections.
+    /// Cost of searches over orders of decisions to explain all rejections.
     fn together(&mut self, key: &Key<'_>, rules: &Rejections) -> Clearance {
         if !key.unknown.is_empty() {
             self.take(key, rules);

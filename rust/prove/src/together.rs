@@ -9,7 +9,7 @@ use crate::seen::Seen;
 /// Rejections that are explained together, at most.
 const MOST: usize = 32;
 
-/// What a search may spend here on each request of a piece; beyond that it is made elsewhere.
+/// Budget of a search here for each request of a piece; beyond that it is made elsewhere.
 const FIRST_BUDGET: u64 = 64;
 
 /// The requests of a key, each kind in order.
@@ -111,7 +111,7 @@ fn doubtful(requests: &Requests<'_>, logs: &[Log]) -> Vec<usize> {
         .collect()
 }
 
-/// How many of the first of these rejections may share requests with one another.
+/// Number of the first of these rejections that may share requests with one another.
 fn together(doubtful: &[usize], requests: &Requests<'_>, admitted_by: &[i64], reach: i64) -> usize {
     let mut latest = i64::MIN;
     let apart = |&at: &usize| {

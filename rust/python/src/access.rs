@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rateproof_access::{Kind, Program, Reach, Scanner, Step};
+use rateproof_access::{Kind, Program, Reach, Scanner, Step, Tree};
 
 use crate::errors::raise;
 
@@ -17,7 +17,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Runs a format on the lines of an access log; see `rateproof.events.access_logs`.
 #[pyclass(module = "rateproof._native")]
 pub struct AccessScanner {
-    scanner: Option<Scanner>,
+    scanner: Scanner,
 }
 
 #[derive(FromPyObject)]
@@ -27,7 +27,9 @@ struct Asked {
     steps: Vec<StepFigures>,
     open: bool,
     escaped: bool,
+    paths: Vec<Vec<Vec<u8>>>,
     groups: Vec<Vec<usize>>,
+    hashed: Vec<usize>,
     before: bool,
     after: bool,
     longest_ns: i64,
@@ -41,6 +43,7 @@ struct Scanned<'py> {
     status: Bound<'py, PyBytes>,
     line: Bound<'py, PyBytes>,
     groups: Vec<(Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>)>,
+    hashes: Vec<Bound<'py, PyBytes>>,
     lines: u64,
     strange: u64,
     shown: Vec<(u64, Bound<'py, PyBytes>)>,
@@ -50,6 +53,9 @@ struct Scanned<'py> {
     step_ns: i64,
     longest_ns: i64,
     untimed: u64,
+    local: u64,
+    cut: u64,
+    turned: Option<(u64, Bound<'py, PyBytes>)>,
 }
 
 #[pymethods]
@@ -65,6 +71,7 @@ impl AccessScanner {
             steps: steps.collect::<PyResult<_>>()?,
             open: asked.open,
             escaped: asked.escaped,
+            tree: (!asked.paths.is_empty()).then(|| Tree::new(&asked.paths)),
         };
         let reach = Reach {
             before: asked.before,
@@ -72,47 +79,63 @@ impl AccessScanner {
             longest_ns: asked.longest_ns,
             slack_ns: asked.slack_ns,
         };
-        let scanner = Scanner::new(program, asked.groups, reach);
+        let scanner = Scanner::new(program, asked.groups, reach)
+            .and_then(|scanner| scanner.hashing(asked.hashed));
         Ok(Self {
-            scanner: Some(scanner.map_err(|problem| bad(py, &problem))?),
+            scanner: scanner.map_err(|problem| bad(py, &problem))?,
         })
     }
 
     /// Reads the next bytes of the log.
-    fn feed(&mut self, py: Python<'_>, batch: &[u8]) -> PyResult<()> {
-        let scanner = self.scanner.as_mut().ok_or_else(|| bad(py, "finished"))?;
-        py.detach(|| scanner.feed(batch));
-        Ok(())
+    fn feed(&mut self, py: Python<'_>, batch: &[u8]) {
+        py.detach(|| self.scanner.feed(batch));
     }
 
-    /// Gives what was found, once.
-    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Scanned<'py>> {
-        let scanner = self.scanner.take().ok_or_else(|| bad(py, "finished"))?;
-        let found = py.detach(|| scanner.finish());
-        let words = |words: rateproof_access::Words| {
-            words.iter().map(|word| PyBytes::new(py, word)).collect()
+    /// Reads the last line of a file, if it lacks its end; the lines that there were so far.
+    fn end(&mut self) -> u64 {
+        self.scanner.end();
+        self.scanner.number()
+    }
+
+    /// Gives what was found since the last time; `keep`: words keep their codes, and only new ones
+    /// are given.
+    fn take<'py>(&mut self, py: Python<'py>, keep: bool) -> Scanned<'py> {
+        let found = self.scanner.take();
+        let words = |group| {
+            self.scanner
+                .words(group)
+                .map(|word| PyBytes::new(py, word))
+                .collect()
         };
-        let groups = found.groups.into_iter();
-        Ok(Scanned {
+        let groups = (found.groups.iter().enumerate())
+            .map(|(group, codes)| (column(py, codes), words(group)))
+            .collect();
+        if keep {
+            self.scanner.pass_on();
+        } else {
+            self.scanner.forget();
+        }
+        let shown = |(number, line): &rateproof_access::Line| (*number, PyBytes::new(py, line));
+        Scanned {
             sent_ns: column(py, &found.sent),
             received_ns: column(py, &found.received),
             status: column(py, &found.status),
             line: column(py, &found.line),
-            groups: groups
-                .map(|(codes, known)| (column(py, &codes), words(known)))
-                .collect(),
+            groups,
+            hashes: (found.hashes.iter()).map(|one| column(py, one)).collect(),
             lines: found.lines,
             strange: found.strange,
-            shown: (found.shown.iter())
-                .map(|(number, line)| (*number, PyBytes::new(py, line)))
-                .collect(),
+            shown: found.shown.iter().map(&shown).collect(),
             done_ns: found.done_ns,
             back_ns: found.back_ns,
             back_line: found.back_line,
             step_ns: found.step_ns,
             longest_ns: found.longest_ns,
             untimed: found.untimed,
-        })
+            local: found.local,
+            cut: found.cut,
+            turned: found.turned.as_ref().map(shown),
+        }
     }
 }
 
@@ -127,6 +150,7 @@ fn kind_of(name: &str, unit: i64) -> Option<Kind> {
         "day" => Kind::Day,
         "clock" => Kind::Clock,
         "began" => Kind::Began,
+        "instant" if unit > 0 => Kind::Instant(unit),
         "epoch" if unit > 0 => Kind::Epoch(unit),
         "duration" if unit > 0 => Kind::Duration(unit),
         _ => return None,
@@ -134,7 +158,7 @@ fn kind_of(name: &str, unit: i64) -> Option<Kind> {
 }
 
 /// The numbers of every row, in native byte order.
-fn column<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
+pub fn column<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
     // SAFETY: i64 and i32, which the callers have, have no padding, and any byte is a valid u8.
     let bytes =
         unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };

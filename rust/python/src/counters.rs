@@ -33,7 +33,7 @@ impl Counters {
         Ok(())
     }
 
-    /// How many of each.
+    /// Number of each.
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.0.totals())
     }

@@ -1,4 +1,4 @@
-//! What decides without a line of Python: tables, or denials that are remembered, and counters.
+//! The decider without a line of Python: tables, or denials that are remembered, and counters.
 //!
 //! A decider answers as the specification in `rateproof.enforce.limiter` would; what it cannot
 //! decide is left to that.
@@ -29,7 +29,7 @@ const ERROR: usize = 4;
 const SHADOW: usize = 5;
 const CACHED: usize = 7;
 
-/// What can be asked without Python.
+/// Ledgers that can be asked without Python.
 enum Source {
     Tables(Vec<Arc<core::Table>>),
     /// Denials, and the number of the ledger that they are of.

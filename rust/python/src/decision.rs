@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use rateproof_enforce::{Answer, Answers};
 
-/// Who decided, by the names that Python has for it.
+/// Whoever decided, by the names that Python has for it.
 const REASONS: [&str; 7] = [
     "quota", "cached", "local", "full", "error", "shadow", "exempt",
 ];
@@ -36,7 +36,7 @@ pub enum Reason {
     Shadow = 5,
 }
 
-/// What there is to make the `QuotaState`s from.
+/// Sources of the `QuotaState`s.
 enum Quotas {
     /// They were made already.
     Given(Py<PyTuple>),
@@ -204,7 +204,7 @@ impl Decision {
         self.figure(RESET_NS)
     }
 
-    /// Who decided.
+    /// The decider.
     #[getter]
     fn reason(&self) -> &'static str {
         REASONS[self.figure(REASON) as usize]

@@ -9,7 +9,7 @@ use rateproof_enforce::{self as core, Answer, Answers};
 
 use crate::enforce::{Told, told};
 
-/// How many denials are remembered: the oldest is forgotten for a new one.
+/// Number of denials that are remembered: the oldest is forgotten for a new one.
 const CAPACITY: usize = 65_536;
 /// Clocks may differ by one part in so many: a denial is asked again that much early.
 const DRIFT: u64 = 2000;
@@ -24,7 +24,7 @@ struct Denial {
     answers: Vec<Answer>,
 }
 
-/// What is remembered.
+/// The denials remembered.
 #[derive(Default)]
 struct Kept {
     denials: HashMap<Name, Denial>,
@@ -89,7 +89,7 @@ impl Denials {
         self.0.kept().resets
     }
 
-    /// What is to be answered without asking, if anything is.
+    /// The answer that needs no asking, if there is one.
     fn answers(&self, key: &[u8], ledger: usize, cost: u64) -> Option<Vec<Told>> {
         let answers = self.0.answers(key, ledger, cost)?;
         Some(answers.iter().map(told).collect())

@@ -26,6 +26,11 @@ pub struct Table(pub(crate) Arc<core::Table>);
 #[pymethods]
 impl Table {
     #[new]
+    #[pyo3(signature = (path, algorithm, limit, window_ns, burst, capacity, blocks=None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the figures of a quota, by name in Python"
+    )]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -34,6 +39,7 @@ impl Table {
         window_ns: &Bound<'_, PyAny>,
         burst: &Bound<'_, PyAny>,
         capacity: &Bound<'_, PyAny>,
+        blocks: Option<u64>,
     ) -> PyResult<Self> {
         let algorithm: core::Algorithm = algorithm.parse().map_err(|error| failed(py, &error))?;
         let quota = core::Quota {
@@ -41,6 +47,7 @@ impl Table {
             limit: whole(limit, "limit", algorithm.max_limit())?,
             window_ns: whole(window_ns, "window_ns", core::MAX_WINDOW_NS)?,
             burst: whole(burst, "burst", core::MAX_LIMIT)?,
+            blocks: blocks.unwrap_or(algorithm.blocks()),
         };
         let capacity = whole(capacity, "capacity", core::MAX_CAPACITY)?;
         py.detach(|| core::Table::open(path.as_deref(), quota, capacity))
@@ -72,7 +79,7 @@ impl Table {
         Ok(asked(&[&self.0], Ask::Hit, key, cost, now_ns)?.1[0])
     }
 
-    /// What a hit would be told, changing nothing.
+    /// The answer that a hit would get, changing nothing.
     fn peek(
         &self,
         key: &Bound<'_, PyBytes>,

@@ -1,4 +1,4 @@
-//! What comes and goes under the interpreter's lock, and costs nothing to look at.
+//! A value that comes and goes under the interpreter's lock, and costs nothing to look at.
 
 use std::cell::UnsafeCell;
 

@@ -12,6 +12,7 @@ mod enforce;
 mod errors;
 mod held;
 mod limiter;
+mod plan;
 mod program;
 mod promises;
 mod prove;
@@ -34,6 +35,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     wsgi_desk::register(module)?;
     wsgi_key::register(module)?;
     simulate::register(module)?;
+    plan::register(module)?;
     program::register(module)?;
     tally::register(module)?;
     promises::register(module)?;

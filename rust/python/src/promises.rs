@@ -1,4 +1,4 @@
-//! What became of header fields, for Python.
+//! The outcome of header fields, for Python.
 
 use pyo3::prelude::*;
 use rateproof_prove::{Promises, Row, Terms, Told};
@@ -12,7 +12,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(broken_promises, module)?)
 }
 
-/// What is asked of every key; `known_after_ns` is `rateproof.prove.headers.headers_of`'s.
+/// The question asked of every key; `known_after_ns` is `rateproof.prove.headers.headers_of`'s.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Asked {
@@ -24,7 +24,7 @@ struct Asked {
     most: usize,
 }
 
-/// How many were judged, by rule, how many of them were broken, and rule, said and seen of those.
+/// Number judged, by rule, number of them broken, and rule, said and seen of those.
 type Found = ([u64; 4], u64, Vec<(usize, u32, u32)>);
 
 /// None where the log is not one that can be looked at here.

@@ -83,7 +83,7 @@ fn family(py: Python<'_>, figures: FamilyFigures) -> PyResult<Family> {
     })
 }
 
-/// What fills a quota: limit and how long each counts, or limit, gain, cost and slack of a bucket.
+/// Figures of a quota: limit and how long each counts, or limit, gain, cost and slack of a bucket.
 #[derive(FromPyObject)]
 enum FullFigures {
     Window(usize, i128),

@@ -9,7 +9,7 @@ use crate::errors::raise;
 /// Rows that are read at a time; in between, other threads of Python may run.
 pub const BLOCK: usize = 1 << 16;
 
-/// What stands for None among integers; among floats it is NaN.
+/// Stand-in for None among integers; among floats it is NaN.
 const NULL: i64 = i64::MIN;
 
 /// Longer than any log lasts.

@@ -13,13 +13,13 @@ use crate::decision::Decision;
 use crate::limiter::HotLimiter;
 use crate::wsgi_key::WsgiKey;
 
-/// How many denials are remembered.
+/// Number of denials that are remembered.
 const MOST: usize = 4096;
 
-/// What it takes to write a denial again: (line, fields, body).
+/// Parts from which a denial is written again: (line, fields, body).
 type Written = (Py<PyString>, Py<PyList>, Py<PyBytes>);
 
-/// What is remembered, by seconds to wait and requests remaining.
+/// Denials remembered, by seconds to wait and requests remaining.
 type Memory<T> = Mutex<HashMap<(u64, u64), T>>;
 
 /// Answers WSGI requests; see `RateLimitMiddleware`.
@@ -162,7 +162,7 @@ impl WsgiDesk {
         limiter.decide(py, Ask::Hit, &key, 1)
     }
 
-    /// What an admission adds to the answer: a list that is not to be changed.
+    /// Fields that an admission adds to the answer: a list that is not to be changed.
     fn fields(
         &self,
         middleware: &Bound<'_, PyAny>,
@@ -196,7 +196,7 @@ impl WsgiDesk {
     }
 }
 
-/// What is remembered of the like, or what `make` makes, which is remembered.
+/// The remembered one of its kind, or the one that `make` makes, which is remembered.
 fn remembered<T>(
     memory: &Memory<T>,
     seen: Option<(u64, u64)>,

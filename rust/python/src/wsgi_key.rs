@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// Where to look in a WSGI environ for one part of a key.
+/// Place in a WSGI environ of one part of a key.
 enum Place {
     Query(String),
     Header(Py<PyString>),
@@ -126,7 +126,7 @@ impl Part {
     }
 }
 
-/// What `read` makes of a text in the environ, empty where there is none.
+/// The result of `read` for a text in the environ, empty where there is none.
 fn ascii<T>(
     environ: &Bound<'_, PyDict>,
     name: &Bound<'_, PyString>,

@@ -1,4 +1,4 @@
-//! How far the generator kept its own schedule: what makes a run valid or not.
+//! Audit of the generator against its own schedule: is a run valid?
 
 use crate::histogram::Histogram;
 

@@ -1,4 +1,4 @@
-//! How a request gets a connection, and how long it is waited for.
+//! Connections for requests, and the wait for one.
 
 use std::cmp::Reverse;
 use std::io;

@@ -1,4 +1,4 @@
-//! What may be asked of a run while it goes on.
+//! Control of a run while it goes on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

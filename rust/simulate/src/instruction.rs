@@ -1,4 +1,4 @@
-//! What a program is made of: instructions decoded and checked.
+//! Instructions of a program, decoded and checked.
 
 use crate::interval::Interval;
 use crate::ranks::Zipf;

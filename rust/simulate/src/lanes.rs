@@ -1,4 +1,4 @@
-//! What the lanes of a loop do next: join, wait, come due, end.
+//! Lanes of a loop and their next step: join, wait, come due, end.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! What became of a request, in one byte each.
+//! Outcomes of requests, in one byte each.
 
 /// The limiter's decision, as far as an answer shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

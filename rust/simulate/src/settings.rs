@@ -1,4 +1,4 @@
-//! What a run is told: a scenario, resolved and checked by the caller.
+//! Settings of a run: a scenario, resolved and checked by the caller.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -7,10 +7,10 @@ use mio::net::TcpStream;
 use rustls::{ClientConfig, ClientConnection, Error as TlsError};
 use rustls_pki_types::ServerName;
 
-/// Why a connection cannot be used any longer.
+/// Reasons why a connection cannot be used any longer.
 #[derive(Debug)]
 pub enum StreamError {
-    /// What the peer said is no TLS, or proves no identity that is trusted.
+    /// The peer speaks no TLS, or proves no identity that is trusted.
     Tls(TlsError),
     /// The socket failed, or the peer ended where it must not.
     Socket(io::Error),
@@ -38,7 +38,7 @@ pub enum Stream {
 pub struct TlsStream {
     socket: TcpStream,
     session: ClientConnection,
-    /// What ended the connection behind data that was handed out first.
+    /// The end of the connection behind data that was handed out first.
     failed: Option<io::Error>,
 }
 
@@ -78,7 +78,7 @@ impl Stream {
     /// whoever waits for edges reads on until it blocks, ends or fails.
     ///
     /// # Returns
-    /// How many bytes; 0: the peer ended, within TLS by its `close_notify`.
+    /// Number of bytes; 0: the peer ended, within TLS by its `close_notify`.
     ///
     /// # Errors
     /// `WouldBlock` where there is nothing now. Within TLS `UnexpectedEof` where the connection

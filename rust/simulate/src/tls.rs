@@ -1,4 +1,4 @@
-//! Which servers are trusted, and how TLS is spoken to them.
+//! TLS: the servers that are trusted, and sessions with them.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,12 @@
 """Counters of decisions, for all who share a store."""
 
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
-__all__ = ["Count", "DecisionCounters"]
+from rateproof.policy import Quota
+
+__all__ = ["Count", "DecisionCounters", "Stats"]
 
 
 class Count(IntEnum):
@@ -41,3 +44,16 @@ class DecisionCounters(Protocol):
     def totals(self) -> tuple[int, ...]:
         """Number of each `Count`, in its order, since the store was made."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Decisions since the store was made, by all who share it, and the room left in it.
+
+    `tables` has (live keys, slots) of each quota of the policy, nothing where the store does not
+    know. `unreadable` has the others whose table is not to be had now, and why.
+    """
+
+    counts: dict[Count, int]
+    tables: dict[Quota, tuple[int, int]]
+    unreadable: dict[Quota, str] = field(default_factory=dict)

@@ -53,7 +53,7 @@ class EnforcedPolicy:
         """The decision that a ruling is; in shadow mode nothing is denied."""
         answers = ((quota, ruling.answers[index]) for quota, index in self.order)
         if shadow and not ruling.admitted:
-            return decide(True, answers, "shadow")  # noqa: FBT003 - `admitted`
+            return decide(admitted=True, answers=answers, reason="shadow")
         return decide(ruling.admitted, answers, ruling.reason)
 
     def untouched(self, reason: Literal["exempt", "error"], *, admitted: bool) -> Decision:

@@ -1,13 +1,12 @@
 """The limiter: keys in, decisions out."""
 
 from collections.abc import Callable, Collection, Hashable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias, TypeVar
 
 from rateproof.clock import Clock, SystemClock
 from rateproof.core import native
-from rateproof.enforce.counters import Count
+from rateproof.enforce.counters import Count, Stats
 from rateproof.enforce.decision import Decision, Reason, Ruling, without_room
 from rateproof.enforce.enforced_policy import EnforcedPolicy, PolicyLike, policy_of
 from rateproof.enforce.room import Room
@@ -21,7 +20,7 @@ from rateproof.enforce.stores import (
 )
 from rateproof.enforce.stores.protocols import at_once
 from rateproof.errors import InvalidArgument, StoreError, StoreUnreachable
-from rateproof.policy import Policy, Quota
+from rateproof.policy import Policy
 
 if TYPE_CHECKING or native() is not None:
     from rateproof._native import HotLimiter, natively
@@ -38,7 +37,7 @@ else:
         return method
 
 
-__all__ = ["Key", "Limiter", "Stats"]
+__all__ = ["Key", "Limiter"]
 
 Key: TypeAlias = str | bytes
 Exempt: TypeAlias = Collection[Key] | Callable[[bytes], bool]
@@ -50,19 +49,6 @@ _COUNTED: dict[Reason, Count] = {
     "local": Count.ERROR,
     "cached": Count.CACHED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Decisions since the store was made, by all who share it, and the room left in it.
-
-    `tables` has (live keys, slots) of each quota of the policy, nothing where the store does not
-    know. `unreadable` has the others whose table is not to be had now, and why.
-    """
-
-    counts: dict[Count, int]
-    tables: dict[Quota, tuple[int, int]]
-    unreadable: dict[Quota, str] = field(default_factory=dict)
 
 
 class Limiter(HotLimiter):

@@ -44,7 +44,7 @@ def of_addresses(table: Quota, quotas: Iterable[Quota]) -> bool:
 
 def _window_ns(longest: Quota, share: int) -> int:
     """One ns longer than what anybody asks for: it is not a table of the policy's."""
-    window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share)) + 1
+    window_ns = max(longest.memory_ns, TOKEN_BUCKET.least_window_ns(share, 0)) + 1
     return min(window_ns, MAX_DURATION_NS - 1)
 
 
@@ -137,4 +137,4 @@ class Room:
 
 def _held_ns(quota: Quota) -> int:
     """The time for which one admission binds: of a token bucket, until its token is back."""
-    return quota.record.memory_ns(quota.limit, quota.window_ns, 1)
+    return quota.record.memory_ns(quota.limit, quota.window_ns, 1, quota.blocks)

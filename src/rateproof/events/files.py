@@ -1,19 +1,17 @@
 """Event logs on disk: the format follows from the file's name."""
 
-import gzip
 import sys
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from rateproof.core import native
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events.imported import DEFAULT_KEY
 from rateproof.events.impossible import refuse_repeated
 from rateproof.events.jsonl import JsonlWriter, read_jsonl
+from rateproof.events.lines import Lines, open_lines
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter
 from rateproof.events.parquet_reader import read_parquet
@@ -24,10 +22,8 @@ from rateproof.output import printable
 if TYPE_CHECKING:
     from rateproof.events.access_logs import Reading
 
-__all__ = ["is_access_log", "open_lines", "open_log_writer", "read_lines", "read_log"]
+__all__ = ["is_access_log", "open_log_writer", "read_lines", "read_log"]
 
-_MOST_LINE = 16_000_000
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _OTHERS = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
 
@@ -91,78 +87,45 @@ def read_log(
         return read_lines(lines, name, key, reading)
 
 
-@contextmanager
-def open_lines(path: str | Path) -> Iterator[tuple[Iterator[bytes], str]]:
-    """The lines of a file, and its name for messages; `-` is standard input.
-
-    Raises:
-        LogError: the file cannot be read, now or on the way.
-    """
-    try:
-        if str(path) == "-":
-            if sys.stdin is None:
-                raise LogError("standard input is closed", "give a file, or pipe a log in")
-            name = "standard input"
-            yield _lines(_plain(sys.stdin.buffer, name), name), name
-        else:
-            name = printable(str(path))
-            with Path(path).open("rb") as file:
-                yield _lines(_plain(file, name), name), name
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = f"{name} is compressed, and damaged or cut off: {error}"
-        raise LogError(problem, f"zcat {name} | rateproof check - reads what is whole") from error
-    except OSError as error:
-        problem = f"cannot read {printable(str(path))}: {error.strerror or error}"
-        raise LogError(problem) from error
-
-
-def _plain(file: Any, name: str) -> Any:
-    """The bytes of a file, not compressed; they are told by how it begins."""
-    begun = file.peek(len(_ZSTD)) if hasattr(file, "peek") else b""
-    if begun.startswith(_ZSTD):
-        raise LogError(f"{name} is compressed by zstd", f"zstd -dc {name} | rateproof check -")
-    return gzip.open(file) if begun.startswith(_GZIP) else file
-
-
-def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
-    """The lines of a file, of which the first that says anything is not read if it is no line."""
-    while first := file.readline(_MOST_LINE + 1):
-        if len(first) > _MOST_LINE:
-            raise LogError(f"{name}: its first line is longer than 16 MB", "a request in each line")
-        yield first
-        if not first.isspace():
-            break
-    yield from file
-
-
 def read_lines(
-    lines: Iterator[bytes],
-    name: str,
-    key: KeySpec | None = None,
-    reading: "Reading | None" = None,
+    lines: Lines, name: str, key: KeySpec | None = None, reading: "Reading | None" = None
 ) -> EventLog:
     """Read a whole log from its lines: see `read_log`."""
     from rateproof.events.access_logs import Reading, read_access_log
     from rateproof.events.importers import importer_of
 
     first = next(lines, b"")
-    lines = chain([first] if first else [], lines)
-    importer = importer_of(first, name)
-    if importer is not None:
-        log: EventLog = importer.read(lines, name, DEFAULT_KEY if key is None else key)
-    elif is_access_log(first, name):
-        reading = reading or Reading()
-        log = read_access_log(lines, name, reading if key is None else replace(reading, key=key))
+    lines.put_back([first] if first else [])
+    reading = reading or Reading()
+    if is_access_log(first, name, reading):
+        asked = reading if key is None else replace(reading, key=key)
+        log = read_access_log(lines.blocks(), name, asked)
+    elif (importer := importer_of(first, name)) is not None:
+        log = importer.read(lines, name, DEFAULT_KEY if key is None else key)
     else:
         log = read_jsonl(lines, name)
         refuse_repeated(log, name)
     return _refuse_empty(log, name)
 
 
-def is_access_log(line: bytes, name: str) -> bool:
-    """True if a log with this first line, which no importer knows, is one of a server."""
-    other = Path(name).suffix in _OTHERS or not line or line.isspace()
-    return not other and not line.lstrip().startswith(b"{")
+def is_access_log(line: bytes, name: str, reading: "Reading") -> bool:
+    """True if a log with this first line is one of a server.
+
+    It is if its format is told. Else it is if no other tool is known to write such a line, and
+    if a JSON object is that of a server.
+    """
+    from rateproof.events.access_logs import of_a_known_format
+    from rateproof.events.importers import importer_of
+
+    if not line or line.isspace():
+        return False
+    if reading.format is not None:
+        return True
+    if importer_of(line, name) is not None:
+        return False
+    if line.lstrip().startswith(b"{"):
+        return native() is not None and of_a_known_format(line) is not None
+    return Path(name).suffix not in _OTHERS
 
 
 def _refuse_empty(log: EventLog, name: str) -> EventLog:

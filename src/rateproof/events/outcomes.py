@@ -1,7 +1,7 @@
 """By which statuses a log's limiter says no, and outcomes that follow from others."""
 
 from array import array
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from rateproof.events.columns import NULL
@@ -56,7 +56,7 @@ def listed(statuses: Collection[int]) -> str:
 
 
 def outcomes(
-    statuses: "array[int]", rejected: Collection[int], undecided: Collection[int] = ()
+    statuses: Sequence[int], rejected: Collection[int], undecided: Collection[int] = ()
 ) -> tuple["array[int]", list[str]]:
     """The outcomes of statuses, as a column of words.
 

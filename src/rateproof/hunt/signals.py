@@ -17,10 +17,12 @@ class Signals:
 
     Args:
         stop: set by the first of them. One that comes when it is set interrupts.
+        why: what the end waits for, for the message of the first.
     """
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: threading.Event, why: str = "requests in flight are awaited") -> None:
         self.seen = 0
+        self._words = f"stopping: {why}\n".encode()
         self.stop = stop
         self._held = False
         self._waits = False
@@ -62,4 +64,4 @@ class Signals:
         with suppress(OSError):  # not through sys.stderr, whose lock this may have interrupted
             shown = os.isatty(2) and os.environ.get("TERM") != "dumb"
             clear = b"\r\x1b[K" if shown else b""  # of what is under way
-            os.write(2, clear + b"stopping: requests in flight are awaited\n")
+            os.write(2, clear + self._words)

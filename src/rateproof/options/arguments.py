@@ -137,7 +137,10 @@ def _first_words() -> argparse.ArgumentParser:
 def _parser(verb: Verb, program: str | None) -> argparse.ArgumentParser:
     prog = program or f"rateproof {verb.name}"
     first = [option for option in verb.options if option.positional]
-    words = [each.flag if each.required else f"[{each.flag}]" for each in first]
+    named = [f"{each.flag} ..." if each.many else each.flag for each in first]
+    words = [
+        name if each.required else f"[{name}]" for name, each in zip(named, first, strict=True)
+    ]
     examples = "\n".join(f"  rateproof {example}" for example in verb.examples)
     notes = [NOTES] * verb.config + [VARIABLES] * verb.environment
     more = f"more: docs/reference/{verb.name}.md"
@@ -166,9 +169,8 @@ def _add(group: Any, option: Option, *, negatable: bool) -> None:
     flags = [f"-{option.short}"] if option.short else []
     if option.positional:
         told.pop("dest")
-        group.add_argument(
-            option.name, metavar=option.flag, nargs=None if option.required else "?", **told
-        )
+        nargs = "+" if option.many else None if option.required else "?"
+        group.add_argument(option.name, metavar=option.flag, nargs=nargs, **told)
     elif option.switch:
         group.add_argument(*flags, option.flag, action="store_const", const="true", **told)
         if negatable:

@@ -26,9 +26,11 @@ from rateproof.options.forms import (
     PROXIES,
     QUERY,
     RATE,
+    SHARE,
     STATUSES,
     TOLERANCE,
     URL,
+    WINDOWS,
 )
 from rateproof.options.kinds import (
     Option,
@@ -387,6 +389,36 @@ _TEST = Verb(
     unfiled="config endpoint schedule connections others phase self no_start json fresh_keys",
 )
 
+_ACCESS_LOGS = (
+    Option(
+        "format",
+        text(form="a format of access logs", metavar="FORMAT"),
+        "a name such as nginx, or the server's log_format or LogFormat",
+        otherwise="as the lines show",
+    ),
+    Option(
+        "longest",
+        duration(1),
+        "how long a request lasts at most, where lines do not say it",
+        otherwise="5s",
+    ),
+    Option("since", _INSTANT, "leave out what was decided before", otherwise="the first line"),
+    Option("until", _INSTANT, "leave out what was decided then or later", otherwise="the last"),
+    Option(
+        "where",
+        text(form="a condition on fields", metavar="CONDITION"),
+        "the requests that the policy counts, such as 'path ~ ^/api/ and method = POST'",
+        otherwise="all",
+    ),
+    *(replace(each, default=None, otherwise=each.default or "") for each in _ADDRESS),
+    Option(
+        "skew",
+        duration(0, _HOUR_NS),
+        "files of other names are of other hosts, whose clocks are at most so far off the limiter's",
+        otherwise="one host",
+    ),
+    Option("skip_bad", flag(), "leave out lines that are not understood, however many"),
+)
 
 _CHECK = Verb(
     "check",
@@ -399,8 +431,9 @@ _CHECK = Verb(
             Option(
                 "log",
                 text(metavar="LOG"),
-                "*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, an access log, evidence, or - for stdin",
+                "*.parquet, *.jsonl, JSON of k6, JSON or CSV of vegeta, access logs, evidence, or - for stdin",
                 positional=True,
+                many=True,
                 required=True,
             ),
             replace(
@@ -418,33 +451,16 @@ _CHECK = Verb(
             ),
             _FRESH_KEYS,
         ),
-        "access logs": (
+        "access logs": _ACCESS_LOGS,
+        "a log that grows": (
+            Option("follow", flag(), "judge it as it grows, through rotations, until stopped"),
+            Option("fail_fast", flag(), "stop at the first client that violates"),
             Option(
-                "format",
-                text(form="a format of access logs", metavar="FORMAT"),
-                "a name such as nginx, or the server's log_format or LogFormat",
-                otherwise="as the lines show",
+                "metrics_port",
+                whole(1, 65_535),
+                "of a page /metrics on the loopback",
+                otherwise="none",
             ),
-            Option(
-                "longest",
-                duration(1),
-                "how long a request lasts at most, where lines do not say it",
-                otherwise="5s",
-            ),
-            Option(
-                "since", _INSTANT, "leave out what was decided before", otherwise="the first line"
-            ),
-            Option(
-                "until", _INSTANT, "leave out what was decided then or later", otherwise="the last"
-            ),
-            Option(
-                "where",
-                text(form="a condition on fields", metavar="CONDITION"),
-                "the requests that the policy counts, such as 'path ~ ^/api/ and method = POST'",
-                otherwise="all",
-            ),
-            *(replace(each, default=None, otherwise=each.default or "") for each in _ADDRESS),
-            Option("skip_bad", flag(), "leave out lines that are not understood, however many"),
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.
         JUDGING: (
@@ -462,6 +478,43 @@ _CHECK = Verb(
     (
         "check k6.json --fresh-keys --key header:X-Api-Key --claim all --by-key",
         "check access.log --format nginx --policy '100 per minute' --key ip",
+    ),
+)
+
+_PLAN = Verb(
+    "plan",
+    "Choose a limit from an access log.",
+    {
+        "the log": (
+            Option(
+                "log",
+                text(metavar="LOG"),
+                "access logs, patterns of their names, or - for stdin",
+                positional=True,
+                many=True,
+                required=True,
+            ),
+            replace(_KEY, kind=KEY_OF_LOG, help="what tells clients apart", default="ip"),
+        ),
+        "access logs": _ACCESS_LOGS,
+        "what to try": (
+            Option("windows", WINDOWS, "lengths of windows", "1s,10s,1m,1h"),
+            replace(_POLICY, help="what this one would have done", default=None),
+            Option(
+                "max_rejected",
+                SHARE,
+                "exit 0 if --policy certainly rejects no more, 1 if it does, else 2",
+            ),
+        ),
+        OUTPUT: (
+            Option("report", NEW_FILE, "an HTML page; needs jinja2"),
+            Option("show_keys", flag(), "name clients, not digests of them"),
+            _JSON,
+        ),
+    },
+    (
+        "plan access.log --key ip --report plan.html",
+        "plan access.log --policy '100 per minute' --max-rejected 0.1%",
     ),
 )
 
@@ -529,6 +582,6 @@ _COMPLETION = Verb(
 
 VERBS: Final = {
     verb.name: verb
-    for verb in (_SERVE, _SIMULATE, _TEST, _CHECK, _PROBE, _STORE, _DOCTOR, _COMPLETION)
+    for verb in (_SERVE, _SIMULATE, _TEST, _CHECK, _PLAN, _PROBE, _STORE, _DOCTOR, _COMPLETION)
 }
 """Every command, by name."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from rateproof.errors import InvalidArgument, told_by
 from rateproof.keyfile import KeyFile
 from rateproof.keyspec import KeySpec
-from rateproof.options.kinds import Leaf, Pairs, Series, any_case, number, text, whole
+from rateproof.options.kinds import Leaf, Pairs, Series, any_case, duration, number, text, whole
 from rateproof.policy import Policy
 from rateproof.secret import MOST_BYTES, Secret, bytes_of, lines_of, revealed
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
@@ -35,10 +35,12 @@ __all__ = [
     "PROXIES",
     "QUERY",
     "RATE",
+    "SHARE",
     "STATUSES",
     "TOLERANCE",
     "URL",
     "URL_OR_PATH",
+    "WINDOWS",
     "Data",
     "merged",
 ]
@@ -63,6 +65,7 @@ _RATE = number(0, 1e6, open_below=True, of="requests a second")
 # so small letters are out.
 _METHOD = r"(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"
 _TO_WRITE_FORM = "query:NAME, header:NAME, cookie:NAME, path:2 or json:NAME"
+_SHARE_FORM = "a percentage, such as 0.1%"
 _PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'; VALUE or all: @FILE or @env:NAME"
 _PARAMETER_FORM = "NAME=VALUE; VALUE: @FILE or @env:NAME, too"
 
@@ -133,6 +136,20 @@ def _rate(value: float) -> float:
     if SECOND_NS / rate >= MAX_DURATION_NS:
         raise InvalidArgument(f"{value} is out of range", "at least one in 73 years")
     return rate
+
+
+def _share(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?)\s*%", text.strip(), re.ASCII)
+    if found is None or float(found[1]) > 100:
+        raise InvalidArgument(f"{text!r} is no part of all requests", _SHARE_FORM)
+    return float(found[1]) / 100
+
+
+def _windows(text: str) -> tuple[int, ...]:
+    windows = sorted(
+        {duration(1_000_000, MAX_DURATION_NS - 1).read_text(one) for one in text.split(",")}
+    )
+    return tuple(windows)
 
 
 def _headers(text: str) -> tuple[tuple[str, str], ...]:
@@ -299,6 +316,8 @@ QUERY: Final = Pairs(
 )
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
 RATE: Final = replace(_RATE, parse=_rate)
+SHARE: Final = text(_share, form=_SHARE_FORM, metavar="PERCENT")
+WINDOWS: Final = text(_windows, form="durations, such as 1s,1m,1h", metavar="TIMES")
 TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
 FILE: Final = replace(
     text(_file_name, form="the name of a file", metavar="FILE", pattern="."), located=""

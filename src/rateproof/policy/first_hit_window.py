@@ -5,7 +5,7 @@ from rateproof.policy.record import Algorithm
 __all__ = ["FIRST_HIT_WINDOW"]
 
 
-def _least_window_ns(limit: int) -> int:
+def _least_window_ns(limit: int, _: int) -> int:
     """A window ends at a multiple of a unit, so that its count and its end fit one word."""
     unit_ns = 1 << max(0, limit.bit_length() - 2)
     return 1000 * unit_ns if unit_ns > 2 else 1
@@ -14,7 +14,7 @@ def _least_window_ns(limit: int) -> int:
 FIRST_HIT_WINDOW = Algorithm(
     name="first-hit-window",
     stair=lambda limit, _: (limit, limit - 1, 1),
-    memory_ns=lambda _, window_ns, __: window_ns,
+    memory_ns=lambda _, window_ns, *__: window_ns,
     windows="hit",
     hard_reset=True,
     least_window_ns=_least_window_ns,

@@ -8,7 +8,7 @@ FIXED_WINDOW = Algorithm(
     name="fixed-window",
     # m admissions touch at least ceil(m/N) windows; all but the two at the ends are spanned.
     stair=lambda limit, _: (limit, limit, 1),
-    memory_ns=lambda _, window_ns, __: window_ns,
+    memory_ns=lambda _, window_ns, *__: window_ns,
     windows="clock",
     hard_reset=True,
 )

@@ -8,7 +8,7 @@ LEAKY_QUEUE = Algorithm(
     name="leaky-queue",
     # Its length delays, and forbids nothing more of when requests leave it.
     stair=lambda limit, _: (1, 0, limit),
-    memory_ns=lambda limit, window_ns, burst: (burst + 1) * -(-window_ns // limit),
+    memory_ns=lambda limit, window_ns, burst, _: (burst + 1) * -(-window_ns // limit),
     has_burst=True,
     delays=True,
 )

@@ -5,18 +5,19 @@ written for Flask-Limiter mean the same here, but for limits and windows of 0
 and windows of 73 years and more, which are refused:
 
     policy    = quota *( (";" / "," / "|") quota )       all must pass
-    quota     = [algorithm] limit ("per" / "/") [multiple] unit ["burst" number]
-    algorithm = "sliding-log" / "token-bucket" / "fixed-window"
+    quota     = [algorithm] limit ("per" / "/") [multiple] unit ["burst" number] ["blocks" number]
+    algorithm = "sliding-log" / "sliding-blocks" / "token-bucket" / "fixed-window"
               / "first-hit-window" / "sliding-counter" / "leaky-queue"
     unit      = ns us ms s m h d, or second, minute, hour, day, month, year (s)
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from rateproof.errors import InvalidArgument, InvalidPolicy
-from rateproof.policy.record import MAX_LIMIT, Algorithm
+from rateproof.policy.record import MAX_BLOCKS, MAX_LIMIT, Algorithm
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.registry import modules_in
 from rateproof.units import MAX_DURATION_NS, UNIT_NS, format_duration, unit_ns
@@ -29,7 +30,8 @@ _CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
 _SEPARATORS = re.compile(r"[;,|]")
 _QUOTA = re.compile(
     r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,20})\s*(?:/|per)\s*"
-    r"(?P<multiple>\d{1,20})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,20}))?\s*",
+    r"(?P<multiple>\d{1,20})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,20}))?"
+    r"(?:\s+blocks\s+(?P<blocks>\d{1,20}))?\s*",
     re.IGNORECASE | re.ASCII,
 )
 _FORM = "a policy reads like '5 per 5s', '100/minute' or '5 per 5s; 1000 per hour'"
@@ -55,6 +57,8 @@ class Quota:
             most `limit` in *any* window.
         burst: the size of a token bucket, or how many a leaky queue holds;
             `limit` if not given, and always `limit` for the other algorithms.
+        blocks: into how many blocks the window is divided where an algorithm counts in
+            blocks, 1 to 1,000; what its record says if not given. Always 0 for the others.
 
     Raises:
         InvalidPolicy: a value out of these bounds.
@@ -64,9 +68,10 @@ class Quota:
     window_ns: int
     algorithm: str = SLIDING_LOG.name
     burst: int = 0
+    blocks: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("limit", "window_ns", "burst"):
+        for name in ("limit", "window_ns", "burst", "blocks"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} is {type(value).__name__}, not int")
@@ -82,15 +87,21 @@ class Quota:
             raise InvalidPolicy(
                 f"window {self.window_ns} ns", "a window is above 0 and below 73 years"
             )
-        if not self.record.has_burst and self.burst not in {0, self.limit}:
+        self._settle("burst", self.limit, MAX_LIMIT, lambda record: record.has_burst)
+        self._settle("blocks", self.record.blocks, MAX_BLOCKS, lambda record: record.blocks > 0)
+
+    def _settle(self, name: str, default: int, most: int, has: Callable[[Algorithm], bool]) -> None:
+        """Check a figure that only some algorithms have, and set it where it was not given."""
+        value = getattr(self, name)
+        if value not in {0, default} and not has(self.record):
+            names = " and a ".join(record.name for record in ALGORITHMS.values() if has(record))
             raise InvalidPolicy(
-                f"burst {self.burst} with {self.algorithm}",
-                f"only a {' and a '.join(r.name for r in ALGORITHMS.values() if r.has_burst)} have a burst",
+                f"{name} {value} with {self.algorithm}", f"{name} of a {names} only"
             )
-        if not 0 <= self.burst <= MAX_LIMIT:
-            raise InvalidPolicy(f"burst {self.burst}", f"a burst is 1 to {MAX_LIMIT}")
-        if self.burst == 0:
-            object.__setattr__(self, "burst", self.limit)
+        if not 0 <= value <= most:
+            raise InvalidPolicy(f"{name} {value}", f"{name} is 1 to {most}")
+        if value == 0:
+            object.__setattr__(self, name, default)
 
     @property
     def record(self) -> Algorithm:
@@ -105,7 +116,7 @@ class Quota:
     @property
     def memory_ns(self) -> int:
         """Time for which an admission can matter to a later decision; see `Algorithm`."""
-        return self.record.memory_ns(self.limit, self.window_ns, self.burst)
+        return self.record.memory_ns(self.limit, self.window_ns, self.burst, self.blocks)
 
     def gap(self, m: int) -> int:
         """The least time in ns that `m` consecutive admissions may span.
@@ -123,8 +134,9 @@ class Quota:
 
     def __str__(self) -> str:
         prefix = "" if self.record is SLIDING_LOG else f"{self.algorithm} "
-        suffix = "" if self.burst == self.limit else f" burst {self.burst}"
-        return f"{prefix}{self.limit} per {format_duration(self.window_ns)}{suffix}"
+        burst = "" if self.burst == self.limit else f" burst {self.burst}"
+        blocks = "" if self.blocks == self.record.blocks else f" blocks {self.blocks}"
+        return f"{prefix}{self.limit} per {format_duration(self.window_ns)}{burst}{blocks}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +212,16 @@ def _parse_quota(part: str, text: str) -> Quota:
             f"{match['unit']!r} in {text!r} is not a unit of time",
             "ns, us, ms, s, m, h, d, or second, minute, hour, day, month, year",
         )
-    if match["burst"] is not None and int(match["burst"]) == 0:
-        raise InvalidPolicy(f"burst 0 in {text!r}", f"a burst is 1 to {MAX_LIMIT}")
+    for name, most in (("burst", MAX_LIMIT), ("blocks", MAX_BLOCKS)):
+        if match[name] is not None and int(match[name]) == 0:
+            raise InvalidPolicy(f"{name} 0 in {text!r}", f"{name} is 1 to {most}")
     try:
         return Quota(
             limit=int(match["limit"]),
             window_ns=int(match["multiple"] or 1) * unit_length,
             algorithm=(match["algorithm"] or SLIDING_LOG.name).lower(),
             burst=int(match["burst"] or 0),
+            blocks=int(match["blocks"] or 0),
         )
     except InvalidPolicy as error:
         raise InvalidPolicy(f"{error.message} in {text!r}", error.hint) from None

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MAX_LIMIT", "Algorithm"]
+__all__ = ["MAX_BLOCKS", "MAX_LIMIT", "Algorithm"]
 
 MAX_LIMIT = 1_000_000_000
+MAX_BLOCKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,11 @@ class Algorithm:
         name: in the text of a policy.
         stair: of (N, B) the figures (width, lag, parts) of its gap: of width*j + lag + 1
             admissions in a row the last comes at least j*W/parts after the first, for every j.
-        memory_ns: of (N, W, B) how long an admission can matter to a later decision. A
+        memory_ns: of (N, W, B, K) how long an admission can matter to a later decision. A
             denial depends on nothing older, an old policy stays in force as long as this
             beside a new one, and a slot without an admission for as long binds nothing.
+        blocks: into how many equal blocks of a clock its windows are divided, unless the text
+            names another number, K. 0: into none, and K is 0.
         has_burst: what is free comes back one by one, one in W/N, up to a burst that the
             text may name. Otherwise B is N.
         windows: where its windows begin, if these make more wrong than its gap says: at
@@ -33,21 +36,22 @@ class Algorithm:
         counts_denied: what it denies uses up the quota, too.
         delays: it holds requests back and answers late. Such a one is judged, by its
             admissions alone, and not enforced here.
-        words: of N the numbers of 8 bytes that a key takes in a table, beside its slot.
+        words: of (N, K) the numbers of 8 bytes that a key takes in a table, beside its slot.
         max_limit: the largest N that a table counts.
-        least_window_ns: of N the least W that a table counts: what its numbers are
+        least_window_ns: of (N, K) the least W that a table counts: what its numbers are
             rounded to is below a thousandth of W.
     """
 
     name: str
     stair: Callable[[int, int], tuple[int, int, int]]
-    memory_ns: Callable[[int, int, int], int]
+    memory_ns: Callable[[int, int, int, int], int]
+    blocks: int = 0
     has_burst: bool = False
     windows: Literal["clock", "hit"] | None = None
     weighs: bool = False
     hard_reset: bool = False
     counts_denied: bool = False
     delays: bool = False
-    words: Callable[[int], int] = lambda _: 1
+    words: Callable[[int, int], int] = lambda _, __: 1
     max_limit: int = MAX_LIMIT
-    least_window_ns: Callable[[int], int] = lambda _: 1
+    least_window_ns: Callable[[int, int], int] = lambda _, __: 1

@@ -7,7 +7,7 @@ __all__ = ["SLIDING_LOG"]
 SLIDING_LOG = Algorithm(
     name="sliding-log",
     stair=lambda limit, _: (limit, 0, 1),
-    memory_ns=lambda _, window_ns, __: window_ns,
-    words=lambda limit: limit,
+    memory_ns=lambda _, window_ns, *__: window_ns,
+    words=lambda limit, _: limit,
     max_limit=65_536,
 )

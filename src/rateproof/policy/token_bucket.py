@@ -8,7 +8,7 @@ TOKEN_BUCKET = Algorithm(
     name="token-bucket",
     stair=lambda limit, burst: (1, burst - 1, limit),
     # An empty bucket is full again; each token takes a whole number of ns.
-    memory_ns=lambda limit, window_ns, burst: burst * -(-window_ns // limit),
+    memory_ns=lambda limit, window_ns, burst, _: burst * -(-window_ns // limit),
     has_burst=True,
-    least_window_ns=lambda limit: 1000 * limit,
+    least_window_ns=lambda limit, _: 1000 * limit,
 )

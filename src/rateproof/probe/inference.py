@@ -99,9 +99,36 @@ class Kind(NamedTuple):
         return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)
 
     @property
+    def narrow(self) -> bool:
+        """True if it is known so closely that it may be named."""
+        return self.close and self._within(40, 3)
+
+    @property
     def tight(self) -> bool:
         """True if it is known so closely that no more requests are spent on it."""
         return self._within(200, 3) or (self._within(100, 3) and self.figure.round)
+
+    @property
+    def whole_ns(self) -> int:
+        """The time after which everything is back."""
+        return self._times * self.high_ns
+
+    @property
+    def grain_ns(self) -> int:
+        """The time between two instants of a clock at which something comes back."""
+        return self.high_ns // self.family.number
+
+    @property
+    def timeless(self) -> bool:
+        """True if a filled key comes back whole after the same time, at any phase of any clock."""
+        return self.family.plain and not self.family.other and not self.family.refills
+
+    @property
+    def at_once(self) -> bool:
+        """True if all that filled a key at once comes back at one instant."""
+        record = self.family.record
+        weighs = record is not None and record.weighs
+        return not self.family.refills and self.family.number == 1 and not weighs
 
     @property
     def _times(self) -> int:

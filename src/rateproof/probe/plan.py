@@ -118,7 +118,7 @@ def plan(
         return []
     edges = _edges(contending, limit, start_ns, most_ns)
     windows = _windows(contending, limit)
-    random = Random(start_ns)  # noqa: S311  the same schedules for the same clock
+    random = Random(start_ns)
     library = sorted({*_library(windows, edges, limit, random)})
     drawn = random.sample(library, min(len(library), 15 + _FORETOLD // len(contending)))
     apart: dict[Steps, set[tuple[int, int]]] = {}

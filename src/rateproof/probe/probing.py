@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from rateproof.events import ADMITTED, outcome_of
 from rateproof.output import emit, say
-from rateproof.probe.course import Budget, needed, run_course
-from rateproof.probe.finding import Finding, describe, to_json
+from rateproof.probe.budget import Budget, needed
+from rateproof.probe.finding import Finding
 from rateproof.probe.hello import say_hello
 from rateproof.probe.identity import (
     IN_KEY,
@@ -15,6 +15,9 @@ from rateproof.probe.identity import (
     Dimension,
     dimensions,
 )
+from rateproof.probe.investigation import run_course
+from rateproof.probe.page import describe
+from rateproof.probe.plain_data import to_json
 from rateproof.probe.seen import widened
 from rateproof.probe.sender import HttpSender
 from rateproof.simulate.behaviours.schedule import Schedule

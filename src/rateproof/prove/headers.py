@@ -237,7 +237,7 @@ class Headers:
     """The statements that answers carried, and those that came true.
 
     Args:
-        judged: statements that later answers put to the test, by rule.
+        judged: statements that later answers could check, by rule.
         broken: how many of them did not come true.
         findings: at most `MOST_FINDINGS` of those.
         assumed: whether they rest on this, that no request before the log took

@@ -103,7 +103,7 @@ def observe(
     numbers = range(len(log)) if rows is None else rows
     names = (*_NAMES, *_MARKS) if marked else _NAMES
     columns = [log.column(name, rows) for name in names]
-    for row, sent_ns, received_ns, outcome, done_ns, error, *marks in zip(
+    for row, sent_ns, received_ns, said, done_ns, error, *marks in zip(
         numbers, *columns, strict=True
     ):
         code = codes[row]
@@ -111,8 +111,8 @@ def observe(
         if entry is None:
             entry = keys[code] = KeyLog(words[code], sent_ns, code)
         entry.first_sent_ns = min(entry.first_sent_ns, sent_ns)
-        if received_ns is None or (marks == _UNMARKED and outcome == REJECTED):
-            outcome = UNKNOWN  # noqa: PLW2901
+        unsure = received_ns is None or (marks == _UNMARKED and said == REJECTED)
+        outcome = UNKNOWN if unsure else said
         if outcome == ADMITTED:
             entry.admitted.append((sent_ns, received_ns))
             entry.admitted_rows.append(row)

@@ -80,7 +80,7 @@ class Verdict:
 
     @property
     def untested(self) -> tuple[str, ...]:
-        """Sentences of the quotas that were not put to the test."""
+        """Sentences of the quotas that were not tested."""
         return tuple(quota.sentence() for quota in self.quotas if quota.outcome == UNTESTED)
 
     def allowing_untested(self) -> "Verdict":

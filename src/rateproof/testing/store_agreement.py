@@ -184,7 +184,7 @@ class StoreAgreement(StoreSuite):
                     deed()
 
     def _draws(self, *about: object) -> Iterator[random.Random]:
-        return (random.Random(f"{about} {number}") for number in range(self.schedules))  # noqa: S311 - no secret
+        return (random.Random(f"{about} {number}") for number in range(self.schedules))
 
     @contextmanager
     def _opened(self, capacity: int = _ROOM) -> Iterator[Store]:

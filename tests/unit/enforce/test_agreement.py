@@ -1,4 +1,4 @@
-"""What every core and every store must answer, told apart by nothing but speed."""
+"""Every core and every store answers the same; only their speed differs."""
 
 import asyncio
 import random

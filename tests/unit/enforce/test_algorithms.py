@@ -20,7 +20,7 @@ class Key:
         return self.rule.retry_after_ns(self.quota, self.state, now_ns, cost)
 
     def hit(self, now_ns, cost=1):
-        """Whether it is admitted."""
+        """Say whether it is admitted."""
         admitted = self.retry(now_ns, cost) == 0
         if admitted:
             self.state = self.rule.charged(self.quota, self.state, now_ns, cost)
@@ -59,6 +59,28 @@ def test_a_log_frees_each_permit_exactly_a_window_after_it_was_taken():
     assert not key.hit(5 * S + 9)
     assert key.hit(5 * S + 10)
     assert not key.hit(5 * S + 11)
+
+
+def test_a_block_gives_back_all_that_it_admitted_a_block_after_its_window():
+    key = Key("sliding-blocks 5 per 60s")
+    assert key.hit(0, cost=2)
+    assert key.hit(S - 1)
+    assert key.hit(3 * S // 2, cost=2)
+    assert (key.retry(2 * S), key.retry(2 * S, cost=4), key.reset(2 * S)) == (
+        59 * S,
+        60 * S,
+        60 * S,
+    )
+    assert not key.hit(61 * S - 1)
+    assert key.remaining(61 * S) == 3
+    assert key.hit(61 * S, cost=3)
+    assert (key.retry(61 * S), key.retry(61 * S, cost=3)) == (S, 61 * S)
+
+
+def test_blocks_are_rounded_up_so_that_a_window_never_shrinks():
+    key = Key("sliding-blocks 1 per 10us blocks 3")
+    assert key.hit(3334 - 1)
+    assert key.retry(3334 - 1) == 4 * 3334 - 3333
 
 
 def test_a_bucket_gets_a_token_back_each_interval_and_holds_no_more_than_its_burst():

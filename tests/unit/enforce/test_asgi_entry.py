@@ -28,7 +28,7 @@ SCOPE = {
 
 
 def served(app, scope, parts=(b"bo", b"dy"), *, waits=False):
-    """What is sent, and how many parts of the body were left."""
+    """Messages that are sent, and the number of parts of the body that were left."""
     sent, left = [], list(parts)
 
     async def receive():

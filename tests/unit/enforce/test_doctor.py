@@ -14,7 +14,7 @@ from rateproof.enforce import doctor
 
 @pytest.fixture
 def found(monkeypatch):
-    """What is found, by what it is about; on a port that is free."""
+    """Findings, by what they are about; on a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         monkeypatch.setattr(doctor, "_PORT", probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What cannot be is refused where a limit is declared, by every framework alike."""
+"""A limit that cannot be is refused where it is declared, by every framework alike."""
 
 import re
 

@@ -23,7 +23,7 @@ def once(app):
 
 
 def twice(app, *paths, root_path=""):
-    """How each path is answered at first, and then again."""
+    """Answers of each path, at first and then again."""
     client = TestClient(app, root_path=root_path)
     return [[client.get(path).status_code for path in paths] for _ in range(2)]
 

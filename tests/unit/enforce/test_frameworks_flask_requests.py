@@ -1,4 +1,4 @@
-"""What Flask answers by itself is counted as what the views answer, but for its static files."""
+"""Requests that Flask answers by itself count as those of views, but for its static files."""
 
 import flask
 import pytest

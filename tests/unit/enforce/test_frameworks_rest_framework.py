@@ -157,7 +157,8 @@ def test_a_denial_that_is_not_429_says_why(ask, throttles, clock, monkeypatch):
     assert failed.json()["detail"] == "the limiter's storage failed; try again in 1 s"
 
 
-def test_a_limit_stands_above_or_below_api_view(ask, throttles):  # noqa: ARG001 - the project
+@pytest.mark.usefixtures("ask", "throttles")
+def test_a_limit_stands_above_or_below_api_view():
     from rest_framework.decorators import api_view
     from rest_framework.response import Response
 

@@ -1,4 +1,4 @@
-"""What a limited answer says is well-formed, true, and safe to act upon."""
+"""A limited answer is well-formed, true, and safe to act upon."""
 
 import json
 import random
@@ -245,6 +245,7 @@ def test_a_client_that_waits_exactly_retry_after_is_admitted(text, core):
         ("fixed-window 5 per 5s", '"default";q=5;w=5'),
         ("first-hit-window 5 per 5s", '"default";q=5;w=5'),
         ("sliding-counter 5 per 5s", '"default";q=5;w=5'),
+        ("sliding-blocks 5 per 5s", '"default";q=5;w=5'),
     ],
 )
 def test_a_bucket_is_announced_by_its_burst_and_the_time_in_which_it_fills(text, field):

@@ -42,7 +42,7 @@ class Broken:
 
 
 def converse(app, kind="http", **scope):
-    """What the application sends to one request."""
+    """Messages that the application sends to one request."""
     sent = []
     base = {"path": "/", "query_string": b"", "headers": [], "client": ("127.0.0.1", 1)}
     if kind == "http":

@@ -1,4 +1,4 @@
-"""What a limiter can be told: policies by call, shadow, exemptions, full tables, counters."""
+"""Modes of a limiter: policies by call, shadow, exemptions, full tables, counters."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ def clock(request):
 
 
 def counts(limiter):
-    """What was counted, without the zeros."""
+    """Counts, without the zeros."""
     return {count.name: number for count, number in limiter.stats().counts.items() if number}
 
 
@@ -99,7 +99,7 @@ def test_every_algorithm_is_charged_with_all_the_others_or_not_at_all(
     assert limiter.hit("a", cost=3).admitted
     denial = limiter.hit("a", cost=3)
     assert (denial.admitted, denial.remaining) == (False, 1)
-    assert [state.remaining for state in denial.quotas] == [6] * 4 + [1]
+    assert [state.remaining for state in denial.quotas] == [6] * (len(RULES) - 1) + [1]
 
 
 # Shadow mode and exemptions.

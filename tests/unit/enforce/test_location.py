@@ -219,7 +219,7 @@ def impatient(monkeypatch):
 
 
 def locks_in_a_thread(name):
-    """Whether another thread gets the lock."""
+    """Say whether another thread gets the lock."""
     with ThreadPoolExecutor(1) as pool:
         try:
             pool.submit(locked_folder, name).result().close()

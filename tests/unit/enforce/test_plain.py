@@ -1,4 +1,4 @@
-"""What only the tables in plain Python promise: one process, every place used, every loss bounded."""
+"""Promises of the tables in plain Python alone: one process, every place used, every loss bounded."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ def python_core(monkeypatch):
 
 
 def in_child(deed):
-    """What a forked child makes of the deed: its result, or the error that it raised."""
+    """The result of the deed in a forked child, or the error that it raised."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

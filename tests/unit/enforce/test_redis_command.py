@@ -1,4 +1,4 @@
-"""What is sent to Redis: the same words in both forms, keys that no client can choose."""
+"""Commands to Redis: the same words in both forms, keys that no client can choose."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Who takes the places of a table: an address with its share gets none for new keys."""
+"""Places of a table: an address with its share gets none for new keys."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""How long a dead worker is waited for: pauses that double, and an end."""
+"""The wait for a dead worker: pauses that double, and an end."""
 
 from rateproof.enforce.server.granian_server import Deaths
 

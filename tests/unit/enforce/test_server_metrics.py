@@ -7,8 +7,8 @@ import pytest
 from werkzeug.test import Client, EnvironBuilder
 
 from rateproof.clock import ManualClock
-from rateproof.enforce.counters import Count
-from rateproof.enforce.limiter import Limiter, Stats
+from rateproof.enforce.counters import Count, Stats
+from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.server.metrics import MetricsPage, exposition
 from rateproof.policy import Policy
 

@@ -33,7 +33,7 @@ NOT_REPEATED = {"seed", "iterations", "fail_fast", "out", "yes", "recipe", "json
 
 @pytest.fixture
 def settings_of(monkeypatch):
-    """What a command line would have a test do."""
+    """The settings of a test that a command line makes."""
 
     def read(words):
         seen = []

@@ -160,7 +160,7 @@ def test_a_test_ends_once_as_many_requests_were_sent_as_it_may(settings):
 
 @pytest.mark.parametrize(("after_s", "said"), [(12.4, "waiting 12 s for the next window"), (0, "")])
 def test_no_wait_is_silent(settings, capsys, after_s, said):
-    def send(scenario, *, control, observe):  # noqa: ARG001  as a transport is called
+    def send(_scenario, **_):
         return EventLog({})
 
     start_ns = time.monotonic_ns() + round(after_s * SECOND)
@@ -189,7 +189,7 @@ def test_what_would_not_be_over_in_time_is_not_tried(iteration_of, settings):
     settings = replace(settings, policy=Policy.parse("7 per 1h"))
     durations_ns = []
 
-    def send(scenario, *, control, observe):  # noqa: ARG001  as a transport is called
+    def send(scenario, *, control, **_):
         assert not control.stopping
         durations_ns.append(scenario.duration_ns)
         return EventLog({"scenario": {"namespace": NAMESPACE}})

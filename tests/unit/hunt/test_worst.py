@@ -1,4 +1,4 @@
-"""How bad it gets: what the search finds of simulated limiters, and what the rules say of counts."""
+"""The worst that the search finds of simulated limiters, and what the rules say of counts."""
 
 import random
 import threading

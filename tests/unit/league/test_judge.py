@@ -1,4 +1,4 @@
-"""What the league makes of the lines that `rateproof test --json` prints."""
+"""The league reads the lines that `rateproof test --json` prints."""
 
 import json
 

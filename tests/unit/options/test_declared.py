@@ -1,4 +1,4 @@
-"""What is declared once shows everywhere: help, reference, completion, environment, fixture."""
+"""An option that is declared once shows everywhere: help, reference, completion, environment, fixture."""
 
 import re
 import runpy
@@ -166,7 +166,7 @@ def test_completion_names_every_flag_and_every_choice(verb, shell):
 
 
 def completed(*words):
-    """What bash offers for the last of these words."""
+    """Words that bash offers for the last of these."""
     line = " ".join(f"'{word}'" for word in words)
     script = (
         f"{completion('bash')}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}\n"

@@ -53,7 +53,7 @@ BAD = [
 
 
 class Settings:
-    """What the server makes of its sources."""
+    """The server's settings from its sources."""
 
     def __init__(self, flags, environment):
         self.sources = Sources(VERBS["serve"], flags, environment)

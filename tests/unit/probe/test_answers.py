@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rateproof.probe.finding import _answers
+from rateproof.probe.page import _answers
 
 
 @pytest.mark.parametrize(

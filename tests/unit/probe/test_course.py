@@ -5,9 +5,10 @@ import random
 import pytest
 from proving import unknown
 
-from rateproof.probe.course import Budget, needed, run_course
+from rateproof.probe.budget import Budget, needed
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
+from rateproof.probe.investigation import run_course
 from tests.samples import quick_first
 
 S, MS = 1_000_000_000, 1_000_000
@@ -116,6 +117,13 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
             "a log of groups that are gone with their newest",
             "the greater of two counts",
             "a window every third of which admits one more",
+            "windows that grow while a key is busy",
+            "a window that is longer if it was filled at once",
+            "a log that blocks after 5 denials",
+            "a log that idle keys reset",
+            "a log whose window wavers by 2 %",
+            "a bucket whose last quarter is slower",
+            "a bucket in which 20 denials cost a token",
         ]
     ),
 )

@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from rateproof.probe.budget import Budget
 from rateproof.probe.confirmation import Confirmation
-from rateproof.probe.course import Budget, Course
+from rateproof.probe.course import Course
 from rateproof.probe.families import FAMILIES
-from rateproof.probe.finding import Finding, describe, to_json
+from rateproof.probe.finding import Finding
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
+from rateproof.probe.page import describe
+from rateproof.probe.plain_data import to_json
 from rateproof.probe.seen import Box, Seen
 from rateproof.probe.several import Several
 from rateproof.units import SECOND_NS

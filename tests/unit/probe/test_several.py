@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from rateproof.probe.course import Budget, run_course
+from rateproof.probe.budget import Budget
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
+from rateproof.probe.investigation import run_course
 from rateproof.probe.several import Several, several
 
 S = 1_000_000_000

@@ -34,7 +34,7 @@ def log_of(*rows, valid=True, width_ns=MS):
 
 
 def kept(quotas, offered):
-    """What a limiter that keeps these sliding logs answers to requests at these ms."""
+    """Answers of a limiter that keeps these sliding logs to requests at these ms."""
     admitted, rows = [], []
     for at in offered:
         full = any(sum(at - t < w for t in admitted) >= n for n, w in quotas)

@@ -1,4 +1,4 @@
-"""What a log says of how its target limits: never said of one that keeps its promise."""
+"""A diagnosis says how a target limits, never of one that keeps its promise."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""What is told of header fields, and when it changes a verdict."""
+"""Sentences on header fields, and when they change a verdict."""
 
 from pathlib import Path
 

@@ -74,7 +74,7 @@ def instants(
 
 
 def answered(behaviour: Behaviour, *answers: Reply) -> list[Send]:
-    """What a behaviour asks for when it hears these answers."""
+    """Requests of a behaviour that hears these answers."""
     plan = behaviour.program().plan(Rng("1"))
     return [next(plan), *(plan.send(answer) for answer in answers)]
 
@@ -314,7 +314,7 @@ def test_every_behaviour_is_registered_by_name_frozen_and_complete_without_argum
     assert behaviour == kind()
     assert hash(behaviour) == hash(kind())
     with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
-        behaviour.name = "other"  # type: ignore[misc]
+        behaviour.name = "other"
 
 
 def test_a_description_is_plain_data_with_every_parameter() -> None:
@@ -376,7 +376,7 @@ def test_parameters_that_do_not_fit_each_other_are_refused() -> None:
         Ramp(0, 1e-7)
     for exponent in (0, -1, 10.1, float("nan"), "1"):
         with pytest.raises(InvalidArgument, match="exponent"):
-            Zipf(5, exponent)  # type: ignore[arg-type]
+            Zipf(5, exponent)
 
 
 def test_a_rate_becomes_the_mean_interval() -> None:

@@ -33,7 +33,7 @@ NOT_OK = frozenset({REJECTED, UNKNOWN})
 
 
 def told(program: Program, *answers: Reply) -> list[Send]:
-    """What a program asks for when it hears these answers; it may end earlier."""
+    """Requests of a program that hears these answers; it may end earlier."""
     plan = program.plan(Rng("1"))
     sends = []
     try:

@@ -77,4 +77,4 @@ def test_what_is_no_schedule_is_named(text: str, named: str) -> None:
 @pytest.mark.parametrize("steps", [(), ((-1, 1),), ((0, 1.5),), ((0,),), (5,), ((0, True),)])
 def test_steps_out_of_bounds_are_refused(steps: object) -> None:
     with pytest.raises(InvalidArgument):
-        Schedule(steps)  # type: ignore[arg-type]
+        Schedule(steps)

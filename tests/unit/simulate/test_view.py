@@ -59,7 +59,7 @@ class Feed:
 
 
 def screen(pilot: Pilot[None]) -> str:
-    """What is on the screen now, line by line."""
+    """The screen as it is now, line by line."""
     strips = pilot.app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips)
 
@@ -218,7 +218,8 @@ def test_a_signal_drains_and_a_run_that_ends_by_itself_ends_the_view() -> None:
 
 @pytest.mark.parametrize("signalled_first", [False, True])
 def test_a_second_key_or_signal_gives_up_what_is_in_flight(
-    signalled_first: bool,  # noqa: FBT001
+    *,
+    signalled_first: bool,
 ) -> None:
     feed = Feed()
 

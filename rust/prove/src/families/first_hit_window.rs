@@ -7,7 +7,7 @@ use crate::seen::Seen;
 
 pub(super) const NAME: &str = "first-hit-window";
 
-/// How many are decided, how many were sent by then, and which of these are not decided.
+/// Number of those decided, of those sent by then, and which of these are not decided.
 type State = (usize, usize, Vec<usize>);
 
 /// Searches each part before which there was no window.
@@ -127,7 +127,7 @@ impl Search {
         changes
     }
 
-    /// What may wait, and in how many ways: each leaves one fewer of it undecided, from the
+    /// Requests that may wait, and the number of ways: each leaves one fewer undecided, from the
     /// first on. None if the window must take too many, as any longer one.
     fn choices(&self, mut may: Vec<usize>, ends: i128) -> Option<(Vec<usize>, usize)> {
         let opens = ends - self.least;

@@ -1,4 +1,4 @@
-//! Where may the windows begin? Every phase of a grid, tried a piece of a log at a time.
+//! Phases at which the windows may begin: every one of a grid, tried a piece of a log at a time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,7 +25,7 @@ pub struct Family {
     /// A million, less how many millionths the rates of the clocks may differ by.
     rate: i128,
     granularity_ns: i64,
-    /// How it is searched; None for one that is not known here.
+    /// The search for it; None for one that is not known here.
     search: Option<Search>,
     /// True if leaving out admissions never breaks what kept the limit.
     monotone: bool,
@@ -83,7 +83,7 @@ impl Family {
         (longest + self.rate - 1) / self.rate + i128::from(self.granularity_ns)
     }
 
-    /// What the limiter's reading may lag by.
+    /// Greatest lag of the limiter's reading.
     fn widening_ns(&self) -> i128 {
         if self.rate == MILLION && self.granularity_ns == 0 && !self.weighs {
             return 0;
@@ -197,7 +197,7 @@ pub(super) fn each_piece(
     Some(spent)
 }
 
-/// Where a piece ends that begins at a place of a run.
+/// End of the piece that begins at a place of a run.
 fn piece_end(run: &[Seen], begin: usize, family: &Family) -> usize {
     let mut longest = MAX_NS;
     let ppm = MILLION - family.rate;

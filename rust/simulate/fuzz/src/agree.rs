@@ -1,4 +1,4 @@
-//! What must hold for every sequence of bytes that a server may send.
+//! Claims that hold for every sequence of bytes that a server may send.
 
 use crate::http::{Fault, MAX_BODY, Parser};
 

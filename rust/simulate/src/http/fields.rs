@@ -1,4 +1,4 @@
-//! What a server says of its limit; twins of `rateproof.simulate.transports.limit_fields`.
+//! Fields that state a server's limit; twins of `rateproof.simulate.transports.limit_fields`.
 
 use std::cmp::Ordering;
 use std::time::UNIX_EPOCH;
@@ -100,7 +100,7 @@ fn seconds(text: &[u8]) -> Option<f64> {
     str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// What follows a quoted string whose opening quote was just read, if it is closed.
+/// The rest after a quoted string whose opening quote was just read, if it is closed.
 fn after_string(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         text = match text {

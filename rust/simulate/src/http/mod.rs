@@ -12,7 +12,7 @@ pub use response::Parser;
 /// A longer body is given up: [`Fault::Oversized`]. The same as in the threads transport.
 pub const MAX_BODY: u64 = 1 << 20;
 
-/// Why an answer was given up; the words for them are those of the threads transport.
+/// Reasons for giving up an answer; the words for them are those of the threads transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is not HTTP, or it is beyond a bound of [`Parser`].

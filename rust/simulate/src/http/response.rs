@@ -8,7 +8,7 @@ use super::{Fault, Reply};
 const MAX_INTERIM: u32 = 64;
 /// `HTTP/1.1 200`: so many bytes tell the status.
 const STATUS_BYTES: usize = 12;
-/// What is kept of the buffer for heads in pieces between answers.
+/// Size that the buffer for heads in pieces keeps between answers.
 const KEPT: usize = 4096;
 
 /// Reads the answers of one connection, one request at a time; at first, of one that was not HEAD.
@@ -147,7 +147,7 @@ impl Parser {
         Ok(complete)
     }
 
-    /// What follows the final head, or None while that is not complete.
+    /// The bytes after the final head, or None while that is not complete.
     fn take_head<'a>(&mut self, mut data: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
         while let Some(first) = data.first() {
             let before = self.partial.len();

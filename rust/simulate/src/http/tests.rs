@@ -6,7 +6,7 @@ use super::{Fault, MAX_BODY, Parser};
 #[path = "../../fuzz/src/agree.rs"]
 mod agree;
 
-/// What is left of an answer in the end: its status, its bytes, and whether the connection is.
+/// The end of an answer: its status, its bytes, and whether the connection is kept.
 fn read(answer: &[u8]) -> Result<(u16, u64, bool), Fault> {
     read_for(answer, false)
 }

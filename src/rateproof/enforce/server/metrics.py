@@ -5,37 +5,35 @@ that is asked: it is the same whichever worker answers, a worker that dies takes
 nothing with it, and counters go on after a restart on the same store.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Literal
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rateproof import __version__
 from rateproof.core import active_core
-from rateproof.enforce.counters import Count
+from rateproof.enforce.counters import Count, Stats
 from rateproof.enforce.http.addresses import Networks
 from rateproof.enforce.http.flooding import FORWARDED
 from rateproof.enforce.http.views import cgi_variable
-from rateproof.enforce.limiter import Limiter, Stats
+from rateproof.enforce.limiter import Limiter
+from rateproof.exposition import CONTENT_TYPE, family
 from rateproof.policy import Policy
 
 __all__ = ["MetricsPage", "exposition"]
 
-_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FORWARDED = frozenset(map(cgi_variable, FORWARDED))
 _LOOPBACK = Networks(("127.0.0.0/8", "::1/128"), "loopback")
 _OUTCOMES = (Count.ADMITTED, Count.DENIED)
 _COUNTS = {
     Count.NEAR_LIMIT: ("near_limit", "Admissions that left less than a fifth of a quota."),
-    Count.FULL: ("full", "Decisions by on_full: the store had no room for the client."),
-    Count.ERROR: ("store_errors", "Decisions by on_error, and failures: no store to ask."),
+    Count.FULL: ("full", "Decisions by on_full: no room for the client."),
+    Count.ERROR: ("store_errors", "Decisions by on_error, and failures of the store."),
     Count.SHADOW: ("shadow", "Requests let pass by shadow mode alone."),
     Count.EXEMPT: ("exempt", "Requests of exempt keys, not counted against any quota."),
-    Count.FLOOD: ("flood", "Of full: new keys of an address that has its share of the places."),
-    Count.CACHED: ("cached", "Denials from this machine's memory of earlier ones."),
+    Count.FLOOD: ("flood", "Of full: new clients of an address that has its share of the places."),
+    Count.CACHED: ("cached", "Denials without a round trip (Redis)."),
     Count.DELETED: ("store_deleted", "Times that a process found its store deleted."),
 }
-
-Sample = tuple[Mapping[str, str], int]
 
 
 class MetricsPage:
@@ -60,7 +58,7 @@ class MetricsPage:
             return self._app(environ, start_response)
         body = exposition(self._limiter.policy, self._limiter.stats()).encode()
         length = str(len(body))
-        start_response("200 OK", [("Content-Type", _TYPE), ("Content-Length", length)])
+        start_response("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", length)])
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
 
@@ -68,34 +66,27 @@ def exposition(policy: Policy, stats: Stats) -> str:
     """The page: what is enforced, and the figures of the limiter that does."""
     counts, tables = stats.counts, stats.tables.items()
     outcomes = [({"outcome": each.name.lower()}, counts[each]) for each in _OUTCOMES]
-    pages = [_family("decisions_total", "counter", "Decisions, whoever made them.", outcomes)]
+    pages = [
+        family(
+            "decisions_total",
+            "counter",
+            "Decisions by outcome, admitted or denied, whoever made them.",
+            outcomes,
+        )
+    ]
     for count, (name, meaning) in _COUNTS.items():
-        pages.append(_family(f"{name}_total", "counter", meaning, [({}, counts[count])]))
+        pages.append(family(f"{name}_total", "counter", meaning, [({}, counts[count])]))
     live = [({"quota": str(quota)}, keys) for quota, (keys, _) in tables]
     slots = [({"quota": str(quota)}, slots) for quota, (_, slots) in tables]
     lost = [({"quota": str(quota), "reason": why}, 1) for quota, why in stats.unreadable.items()]
     facts = {"version": __version__, "core": active_core(), "policy": str(policy)}
     pages += [
-        _family("live_keys", "gauge", "Keys whose history still matters.", live),
-        _family("table_slots", "gauge", "Keys that a table has places for.", slots),
-        _family("table_unreadable", "gauge", "Tables that are not to be had now, and why.", lost),
-        _family("info", "gauge", "What is enforced, and by what.", [(facts, 1)]),
+        family("live_keys", "gauge", "Clients whose history still matters.", live),
+        family("table_slots", "gauge", "Places in the table, more than its capacity.", slots),
+        family("table_unreadable", "gauge", "Tables that are not to be had now, and why.", lost),
+        family("info", "gauge", "What is enforced, and by what.", [(facts, 1)]),
     ]
     return "".join(pages)
-
-
-def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str:
-    lines = [f"# HELP rateproof_{name} {meaning}", f"# TYPE rateproof_{name} {kind}"]
-    for labels, value in samples:
-        pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        lines.append(
-            f"rateproof_{name}{{{pairs}}} {value}" if pairs else f"rateproof_{name} {value}"
-        )
-    return "\n".join([*lines, ""])
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _is_local(environ: WSGIEnvironment) -> bool:

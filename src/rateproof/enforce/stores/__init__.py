@@ -88,5 +88,11 @@ def distinct_quotas(policy: Policy) -> list[Quota]:
     """
     return sorted(
         set(policy.quotas),
-        key=lambda quota: (quota.window_ns, quota.limit, quota.algorithm, quota.burst),
+        key=lambda quota: (
+            quota.window_ns,
+            quota.limit,
+            quota.algorithm,
+            quota.burst,
+            quota.blocks,
+        ),
     )

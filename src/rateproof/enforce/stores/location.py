@@ -4,6 +4,7 @@
         lock                                  locked while anything is opened or removed
         sliding-log-5-5000000000.native       a quota's table: algorithm, limit, window in ns
         token-bucket-1-1000000000-5.native    ... and the burst, where it is not the limit
+        sliding-blocks-9-1000000000-blocks-60.native    ... and the blocks, where it has some
         counters.native                       what was decided, how often
 
 The lock is a `flock`: it belongs to a file that was opened for this one use, so that it excludes
@@ -24,6 +25,7 @@ from typing import Final
 
 from rateproof import linux
 from rateproof.enforce.stores.forks import in_children
+from rateproof.enforce.stores.tables import fingerprint
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
 
@@ -46,7 +48,7 @@ COUNTERS_FILE: Final = "counters.native"
 _PAUSE_S: Final = 1e-3
 _MEMORY = "memory://"
 _SHM = "shm://"
-_TABLE = re.compile(r"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?\.native")
+_TABLE = re.compile(r"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?(?:-blocks-(\d+))?\.native")
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _SCHEME = re.compile(r"[A-Za-z0-9+.-]*://")
 _ACCEPTED = "memory://, shm://NAME or redis://HOST"
@@ -101,8 +103,7 @@ def directory_of(name: str) -> Path:
 
 def table_file(quota: Quota) -> str:
     """The name of the quota's table in the folder of a store."""
-    burst = "" if quota.burst == quota.limit else f"-{quota.burst}"
-    return f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}.native"
+    return f"{fingerprint(quota)}.native"
 
 
 def stored_quotas(name: str) -> list[Quota]:
@@ -112,8 +113,9 @@ def stored_quotas(name: str) -> list[Quota]:
         for file in directory_of(name).iterdir():
             match = _TABLE.fullmatch(file.name)
             if match and file.stat().st_size:  # empty is what found no room
-                algorithm, limit, window_ns, burst = match.groups(default="0")
-                found.append(Quota(int(limit), int(window_ns), algorithm, int(burst)))
+                algorithm, *figures = match.groups(default="0")
+                limit, window_ns, burst, blocks = map(int, figures)
+                found.append(Quota(limit, window_ns, algorithm, burst, blocks))
     return found
 
 

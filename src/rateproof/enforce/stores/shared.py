@@ -124,6 +124,7 @@ class NativeStore:
             quota.window_ns,
             quota.burst,
             self._capacity,
+            quota.blocks,
         )
         return table
 

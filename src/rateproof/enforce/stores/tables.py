@@ -9,7 +9,7 @@ from rateproof.policy import Quota
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
-__all__ = ["check_quota", "ruling_of"]
+__all__ = ["check_quota", "fingerprint", "ruling_of"]
 
 MAX_WINDOW_NS = 2**59
 MAX_ADMISSIONS = 2**32
@@ -37,7 +37,7 @@ def check_quota(quota: Quota, capacity: int) -> None:
             f"the window of {str(quota)!r} is longer than a store remembers",
             "a window of at most 18 years (2**59 ns)",
         )
-    least_ns = record.least_window_ns(quota.limit)
+    least_ns = record.least_window_ns(quota.limit, quota.blocks)
     if quota.window_ns < least_ns:
         raise InvalidArgument(
             f"the window of {str(quota)!r} is too short for its limit",
@@ -47,12 +47,19 @@ def check_quota(quota: Quota, capacity: int) -> None:
         raise InvalidArgument(
             f"{str(quota)!r} takes longer than 18 years to refill", "a smaller burst"
         )
-    words = record.words(quota.limit)
+    words = record.words(quota.limit, quota.blocks)
     if capacity * words > MAX_ADMISSIONS:
         raise InvalidArgument(
             f"capacity {capacity} for {str(quota)!r} counts more than 2**32 admissions",
             f"a capacity of 1 to {MAX_ADMISSIONS // words}",
         )
+
+
+def fingerprint(quota: Quota) -> str:
+    """The name of the quota's table in a store, or of a client's state in Redis: equal quotas share it."""
+    burst = "" if quota.burst == quota.limit else f"-{quota.burst}"
+    blocks = f"-blocks-{quota.blocks}" if quota.blocks else ""
+    return f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}{blocks}"
 
 
 def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - one word with its subject
@@ -70,4 +77,4 @@ def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> 
         answer._replace(retry_after_ns=0, reset_after_ns=0) if answer.full else answer
         for answer in answers
     ]
-    return Ruling(False, waits)  # noqa: FBT003 - `admitted`
+    return Ruling(admitted=False, answers=waits)

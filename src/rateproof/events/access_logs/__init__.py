@@ -7,7 +7,11 @@ To be read in this order:
 3. `formats`: the table of known formats, each with its source
 4. `identity`: the key of a request, from the fields that a format has
 5. `where`: which requests the policy counts
-6. `reading`: bytes in, an `EventLog` out; the native scanner does the work
+6. `reading`: the settings of a reading; the native scanner, which does the work
+7. `recognition`: the format that first lines show, and the first record in words
+8. `scan`: pieces of files in, chunks of columns out
+9. `rotation`: the files of a log, in the order in which they were written
+10. `access_log`: a whole log, as an `EventLog`
 
 A stamp L is that of the end of a request, cut off to its step g: it ended in [L, L + g). With a
 duration d, cut off to h, it began in [L - d - h, L + g - d); without one it began at most
@@ -16,9 +20,12 @@ lies between beginning and end. Servers read their clock once a turn of their ev
 `CLOCK_LAG_NS` widens both sides.
 """
 
+from rateproof.events.access_logs.access_log import read_access_log, read_access_logs
 from rateproof.events.access_logs.formats import FORMATS, named
 from rateproof.events.access_logs.pattern import Format
-from rateproof.events.access_logs.reading import CLOCK_LAG_NS, LONGEST_NS, Reading, read_access_log
+from rateproof.events.access_logs.reading import CLOCK_LAG_NS, LONGEST_NS, Reading
+from rateproof.events.access_logs.recognition import of_a_known_format
+from rateproof.events.access_logs.rotation import is_pattern
 from rateproof.events.access_logs.where import Where
 
 __all__ = [
@@ -28,6 +35,9 @@ __all__ = [
     "Format",
     "Reading",
     "Where",
+    "is_pattern",
     "named",
+    "of_a_known_format",
     "read_access_log",
+    "read_access_logs",
 ]

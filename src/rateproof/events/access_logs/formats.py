@@ -4,7 +4,15 @@ from typing import Final
 
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs.notations import apache, nginx, of_text
-from rateproof.events.access_logs.pattern import EITHER, END, START, Field, Format, pattern
+from rateproof.events.access_logs.pattern import (
+    EITHER,
+    END,
+    START,
+    Field,
+    Format,
+    object_of,
+    pattern,
+)
 
 __all__ = ["FORMATS", "named", "recognised", "w3c"]
 
@@ -31,7 +39,7 @@ _ENVOY = (
 )
 _TRAEFIK = (
     '$remote_addr - $remote_user [$start_time] "$request" $status $size "$http_referer" '
-    '"$http_user_agent" $count "$router" "$server" ${took}ms'
+    '"$http_user_agent" $count "$router" $server ${took}ms'
 )
 _ALB = (
     "$type $time $elb $client $target $request_processing $target_processing "
@@ -117,11 +125,77 @@ FORMATS: Final[dict[str, Format]] = {
             open=True,
             sample="vendor's document",
         ),
+        object_of(
+            "caddy",
+            (
+                (Field("time", "instant", _S), "ts"),
+                (Field("ip"), "request.remote_ip"),
+                (Field("client_ip"), "request.client_ip"),
+                (Field("method"), "request.method"),
+                (Field("host"), "request.host"),
+                (Field("path"), "request.uri"),
+                (Field("status", "status"), "status"),
+                (Field("duration", "duration", _S), "duration"),
+                (Field("user"), "user_id"),
+                (Field("header:*"), "request.headers.*.0"),
+            ),
+            END,
+            source="caddyserver.com/docs/logging, caddyserver.com/docs/caddyfile/directives/log",
+            sample="fields of the document",
+        ),
+        object_of(
+            "traefik-json",
+            (
+                (Field("time", "instant", _S), "StartUTC"),
+                (Field("ip"), "ClientHost"),
+                (Field("method"), "RequestMethod"),
+                (Field("host"), "RequestHost"),
+                (Field("path"), "RequestPath"),
+                (Field("status", "status"), "DownstreamStatus"),
+                (Field("duration", "duration", 1), "Duration"),
+                (Field("user"), "ClientUsername"),
+                (Field("router"), "RouterName"),
+                (Field("header:*"), "request_*"),
+            ),
+            START,
+            source="doc.traefik.io/traefik/observability/access-logs, JSON format",
+            sample="fields in its users' reports",
+        ),
+        object_of(
+            "envoy-json",
+            (
+                (Field("time", "instant", _S), "start_time"),
+                (Field("ip:port"), "downstream_remote_address"),
+                (Field("method"), "method"),
+                (Field("path"), "path"),
+                (Field("status", "status"), "response_code"),
+                (Field("duration", "duration", _MS), "duration"),
+                (Field("flags"), "response_flags"),
+                (Field("authority"), "authority"),
+                (Field("header:x-forwarded-for"), "x_forwarded_for"),
+                (Field("header:user-agent"), "user_agent"),
+                (Field("request_id"), "request_id"),
+            ),
+            START,
+            source="istio.io/latest/docs/tasks/observability/logs/access-log, default JSON",
+            sample="fields of the document",
+        ),
     )
 }
 """By name; those that lines show come in the order in which they are tried."""
 
-_TRIED: Final = ("traefik", "nginx-main", "combined", "common", "envoy", "haproxy", "alb")
+_TRIED: Final = (
+    "traefik",
+    "nginx-main",
+    "combined",
+    "common",
+    "envoy",
+    "haproxy",
+    "alb",
+    "caddy",
+    "traefik-json",
+    "envoy-json",
+)
 
 _W3C: Final = {
     "date": Field("time", "day"),

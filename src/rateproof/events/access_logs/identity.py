@@ -57,9 +57,24 @@ def unescaped(value: bytes) -> bytes:
     return _ESCAPE.sub(plain, value)
 
 
+def of_json(value: bytes) -> bytes:
+    """A text without the escapes of JSON; bytes that are no UTF-8 stay."""
+    if b"\\" not in value:
+        return value
+    try:
+        text = json.loads(f'"{value.decode("utf-8", "surrogateescape")}"', strict=False)
+    except ValueError:
+        return value  # no text: an object, or an escape that there is not
+    try:
+        return str(text).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return str(text).encode("utf-8", "surrogatepass")
+
+
 def _values(format_: Format) -> Callable[[bytes], bytes]:
     """Give what a field holds; nothing where it is `-`, by which servers mean that."""
     plain = unescaped if format_.escaped else bytes
+    plain = of_json if format_.paths else plain
     return lambda value: b"" if value == b"-" else plain(value)
 
 
@@ -81,7 +96,10 @@ def place_of(
         return _ip(format_, address, header)
     named = f"header:{part.name.lower()}" if part.kind == "header" else str(part)
     if part.name and format_.place(named) is not None:
-        return _plain(format_, str(part), named)
+        place = _plain(format_, str(part), named)
+        if part.kind == "query" and not format_.paths:
+            return Place(place.fields, lambda values: _decoded(place.read(values)))
+        return place
     if part.kind in _WITHIN:
         names, of = _WITHIN[part.kind]
         return _within(format_, part, names, of(part.name))
@@ -165,11 +183,16 @@ def _argument(wanted: str) -> Callable[[bytes, str], bytes]:
         query = value if field == "query" else _target(value, field).partition(b"?")[2]
         for pair in query.removeprefix(b"?").split(b"&"):
             key, _, found = pair.partition(b"=")
-            if unquote_to_bytes(key.replace(b"+", b" ")) == name:
-                return unquote_to_bytes(found.replace(b"+", b" "))
+            if _decoded(key) == name:
+                return _decoded(found)
         return b""
 
     return of
+
+
+def _decoded(value: bytes) -> bytes:
+    """A name or a value of a query."""
+    return unquote_to_bytes(value.replace(b"+", b" "))
 
 
 def _cookie(wanted: str) -> Callable[[bytes, str], bytes]:

@@ -1,15 +1,23 @@
-"""Format strings of nginx and Apache, as they stand in a configuration."""
+"""Format strings of nginx and Apache, as they stand in a configuration, and maps of JSON objects."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rateproof.errors import InvalidArgument
-from rateproof.events.access_logs.pattern import EITHER, END, START, Field, Format, pattern
+from rateproof.events.access_logs.pattern import (
+    EITHER,
+    END,
+    START,
+    Field,
+    Format,
+    object_of,
+    pattern,
+)
 
-__all__ = ["NGINX", "apache", "nginx", "of_text"]
+__all__ = ["NGINX", "apache", "mapped", "nginx", "of_text"]
 
-_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000}
+_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _TIMES: Final = {"sec": "s", "msec": "ms", "usec": "us"}
 
 NGINX: Final[Mapping[str, Field]] = {
@@ -37,6 +45,8 @@ _DIRECTIVE: Final = re.compile(
 )
 _ESCAPES: Final = {'\\"': '"', "\\t": "\t", "\\n": "\n", "\\\\": "\\"}
 _FORM: Final = "a log_format of nginx ($remote_addr ...) or a LogFormat of Apache (%h ...)"
+_OBJECT: Final = "json:"
+_OF_OBJECT: Final = "json:ip=PATH,time=PATH,status=PATH, where a PATH is request.remote_ip"
 
 _APACHE: Final[Mapping[str, Field]] = {
     "h": Field("ip"),
@@ -60,16 +70,48 @@ _APACHE_NAMED: Final = {"i": ("header:", "list"), "C": ("cookie:", "text")}
 
 
 def of_text(text: str) -> Format:
-    """The format that a string of nginx or Apache describes.
+    """The format that a string of nginx or Apache, or a map of JSON objects, describes.
 
     Raises:
         InvalidArgument: it is neither, or cannot be told apart.
     """
+    if text.startswith(_OBJECT):
+        return mapped(text)
     if _VARIABLE.search(text):
         return nginx(text, text)
     if _DIRECTIVE.search(text):
         return apache(text, text)
     raise InvalidArgument(f"{text!r} is no format", _FORM)
+
+
+def mapped(text: str) -> Format:
+    """A format such as `json:ip=client.ip,end=ts,status=code,duration:ms=took`.
+
+    `end` and `start` are stamps of the one or the other, `time` of either; with `:ms`, `:us` or `:ns`
+    these and `duration` count in units other than seconds.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    fields = []
+    for pair in filter(None, map(str.strip, text.removeprefix(_OBJECT).split(","))):
+        name, equals, path = pair.partition("=")
+        what, colon, unit = name.rpartition(":")
+        what, unit = (what, unit) if colon and what in {*_INSTANTS, "duration"} else (name, "s")
+        if not equals or not what or not path or unit not in _NS:
+            raise InvalidArgument(f"{pair!r} is no field of a JSON object", _OF_OBJECT)
+        if what in _INSTANTS:
+            field = Field("time", "instant", _NS[unit], _INSTANTS[what])
+        elif what == "duration":
+            field = Field("duration", "duration", _NS[unit])
+        else:
+            kind = "status" if what == "status" else "text"
+            field = Field(what.lower() if what.startswith("header:") else what, kind)
+        fields.append((field, path))
+    return object_of(text, fields, EITHER)
+
+
+_INSTANTS: Final = {"end": END, "start": START, "time": EITHER}
 
 
 def nginx(
@@ -108,7 +150,7 @@ def apache(name: str, text: str, **told: str | bool) -> Format:
         if name in _APACHE_NAMED:
             prefix, kind = _APACHE_NAMED[name]
             return Field(prefix + (of.lower() if name == "i" else of), kind)
-        if name == "T" and of in _NS:
+        if name == "T" and of in {"s", "ms", "us"}:
             return Field("duration", "duration", _NS[of])
         if name == "t":
             return _time(of)

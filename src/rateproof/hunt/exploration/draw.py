@@ -1,6 +1,6 @@
 """Traffic drawn from the seed, the iteration's number, and the attacks that came close.
 
-First an opening book: short iterations that cover every known family of faults.
+First a fixed list: short iterations that cover every known family of faults.
 Then every second iteration tries the best lead again, closer, and the others
 draw freely.
 """

@@ -10,7 +10,7 @@ from rateproof.hunt.rig import keys_of, rows_of
 __all__ = ["FIRST_OTHERS", "Forgetting"]
 
 FIRST_OTHERS: Final = 2_048
-"""So many come in the opening book, where the rate allows; after it twice as many, and so on."""
+"""So many come at the end of the fixed iterations, where the rate allows; after it twice as many, and so on."""
 
 _MOST_OTHERS: Final = 65_536
 _DONE: Final = 0.9

@@ -148,4 +148,4 @@ def fitted(attacks: list[Attack], keys: int | None) -> tuple[list[Attack], list[
 
 def stream(seed: int, number: int, purpose: str) -> Random:
     """A generator that depends on these three and nothing else."""
-    return Random(f"{seed}/{number}/{purpose}")  # noqa: S311  reproducible, not secret
+    return Random(f"{seed}/{number}/{purpose}")

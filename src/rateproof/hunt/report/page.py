@@ -32,7 +32,7 @@ from rateproof.prove.evidence.wording import readable_key, spaced
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["NAME", "HtmlReport", "page", "require_jinja", "write_page"]
+__all__ = ["NAME", "HtmlReport", "page", "rendered", "require_jinja", "write_page"]
 
 NAME = "test_report.html"
 
@@ -132,18 +132,31 @@ def page(*parts: Findings, planned: Sequence[str] = ()) -> str:
         parts: of each endpoint, or of a log, what was found.
         planned: the names of all endpoints, those too that are still to come.
     """
+    return rendered(
+        _file("page.html"),
+        parts=[_part(each) for each in parts],
+        waiting=planned[len(parts) :],
+        marks=_MARKS,
+    )
+
+
+def rendered(template: str, **told: Any) -> str:
+    """Return a page from a template, with our style and script.
+
+    Args:
+        template: uses `content_security`, `style`, `program` and `version` beside what is told.
+        told: by name.
+    """
     program = _file("page.js")
     return (
         _environment()
-        .from_string(_file("page.html"))
+        .from_string(template)
         .render(
             content_security=_content_security(program),
             style=_file("page.css"),
             program=program,
-            parts=[_part(each) for each in parts],
-            waiting=planned[len(parts) :],
             version=__version__,
-            marks=_MARKS,
+            **told,
         )
     )
 
@@ -214,5 +227,6 @@ def _environment() -> "Environment":
         "timeline": Timeline,
         "apart": _apart,
         "headline": _headline,
+        "zip": zip,
     }
     return environment

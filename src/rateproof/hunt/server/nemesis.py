@@ -78,7 +78,7 @@ def plan(
         window_ns: a pause lasts up to this long, at least 0.1 s and at most 5 s.
         deeds: what may be done, from `DEEDS`.
     """
-    rng = Random(f"{seed}/{iteration}/nemesis")  # noqa: S311  reproducible, not secret
+    rng = Random(f"{seed}/{iteration}/nemesis")
     low, high = _PAUSE_NS
     longest_ns = min(max(window_ns, low), high)
     choices = sorted(deeds)

@@ -95,6 +95,6 @@ def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozense
     return replace(
         verdict,
         outcome=INCONCLUSIVE,
-        reasons=("no header field said anything that was put to the test", *verdict.reasons),
+        reasons=("no header field said anything that later answers could check", *verdict.reasons),
         causes=(*verdict.causes, Cause.NO_HEADERS),
     )

@@ -1,4 +1,4 @@
-"""One verdict a quota: which of a policy's quotas were put to the test, and what testing takes."""
+"""One verdict a quota: which of a policy's quotas were tested, and what testing takes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -86,7 +86,7 @@ class QuotaVerdict:
 
 
 def tested(policy: Policy, shown: Sequence[Sensitivity]) -> list[bool]:
-    """Tell of each quota whether it was put to the test, or another that implies it.
+    """Tell of each quota whether it was tested, or another that implies it.
 
     A quota that never was seen full is not, unless one admission more than it allows would
     have been seen, or a tenth more.
@@ -119,7 +119,7 @@ def coverage(
     shown: Sequence[Sensitivity],
     outcomes: Sequence[str],
 ) -> tuple[QuotaVerdict, ...]:
-    """One verdict a quota; `outcomes` is what each is if it was put to the test."""
+    """One verdict a quota; `outcomes` is what each is if it was tested."""
     needed, told = pressing(policy), tested(policy, shown)
     return tuple(
         QuotaVerdict(

@@ -1,4 +1,4 @@
-"""What a storage for `limits` does whatever the strategy."""
+"""Claims that a storage for `limits` keeps whatever the strategy."""
 
 import pytest
 
@@ -16,7 +16,7 @@ S = 1_000_000_000
 
 
 def acquired(tables, times, limit=5, expiry=10, key="a"):
-    """How many of so many entries it lets the key take."""
+    """Number of so many entries that it lets the key take."""
     return [tables.acquire_entry(key, limit, expiry) for _ in range(times)].count(True)
 
 

@@ -1,4 +1,4 @@
-"""What the three strategies of `limits` need of their windows."""
+"""Windows, as the three strategies of `limits` need them."""
 
 import pytest
 
@@ -10,7 +10,7 @@ S = 1_000_000_000
 
 
 def acquired(tables, times):
-    """How many of so many entries it lets a key take, of 5 in 10 seconds."""
+    """Number of so many entries that it lets a key take, of 5 in 10 seconds."""
     return [tables.acquire_entry("a", 5, 10) for _ in range(times)].count(True)
 
 

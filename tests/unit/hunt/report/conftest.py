@@ -51,7 +51,7 @@ def subject():
 
 
 class Drawn(NamedTuple):
-    """What an iteration sent, as far as it is told."""
+    """Requests of an iteration, as far as reports tell them."""
 
     iteration: int
     attacks: tuple = ()
@@ -62,7 +62,7 @@ class Drawn(NamedTuple):
 
 @pytest.fixture
 def iteration_of():
-    """What a test makes of a log, as far as reports look at it."""
+    """The verdict on a log, as far as reports look at it."""
 
     def make(log, number=1, *, stopped=False, crashes=(), nemesis=()):
         counts = {"server died": len(crashes)} if crashes else {}

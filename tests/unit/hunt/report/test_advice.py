@@ -1,4 +1,4 @@
-"""What a finding means: the advice fits what is known of the league's limiters."""
+"""The advice fits what is known of the league's limiters."""
 
 import re
 from dataclasses import replace

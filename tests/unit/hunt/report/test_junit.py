@@ -51,7 +51,7 @@ def tags(path):
 
 
 def check_structure(text):
-    """What junit-10.xsd of Jenkins' xUnit plugin asks for, as far as we use it."""
+    """Rules of junit-10.xsd of Jenkins' xUnit plugin, as far as we use it."""
     root = ET.fromstring(text)
     assert root.tag == "testsuites"
     (suite,) = root

@@ -1,4 +1,4 @@
-"""What every report begins with."""
+"""The beginning of every report."""
 
 import pytest
 

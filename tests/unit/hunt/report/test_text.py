@@ -1,4 +1,4 @@
-"""What is told of an iteration fits the line: 90 characters in the file, a terminal's in a terminal."""
+"""The text of an iteration fits the line: 90 characters in the file, a terminal's in a terminal."""
 
 from pathlib import Path
 

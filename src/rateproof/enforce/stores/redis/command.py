@@ -7,7 +7,8 @@ from hashlib import blake2b
 from typing import Final, Literal, TypeAlias
 
 from rateproof.enforce.decision import Answer
-from rateproof.enforce.stores.redis.scripts import LAYOUT, figures, fingerprint, script_for
+from rateproof.enforce.stores.redis.scripts import LAYOUT, figures, script_for
+from rateproof.enforce.stores.tables import fingerprint
 from rateproof.policy import Quota
 
 __all__ = ["Command", "Mode", "digest_of", "pack"]

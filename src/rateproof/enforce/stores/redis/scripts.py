@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 
-__all__ = ["EXACT", "LAYOUT", "Script", "figures", "fingerprint", "script_for"]
+__all__ = ["EXACT", "LAYOUT", "Script", "figures", "script_for"]
 
 LAYOUT: Final = 1
 """Of the states: another, when the script would misread what an earlier one wrote."""
@@ -53,12 +53,6 @@ def _script(algorithms: tuple[str, ...]) -> Script:
     return Script(text, sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
-def fingerprint(quota: Quota) -> str:
-    """The name of the quota's state among those of one client: equal quotas share it."""
-    burst = "" if quota.burst == quota.limit else f"-{quota.burst}"
-    return f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}"
-
-
 def figures(quota: Quota) -> tuple[int, int, int]:
     """The three numbers that the script wants of a quota; see `lua/`."""
     window = -(-quota.window_ns // 1000)
@@ -69,6 +63,8 @@ def figures(quota: Quota) -> tuple[int, int, int]:
         while quota.limit * -(-window // unit) > EXACT:
             unit *= 2
         return quota.limit, -(-window // unit) * unit, unit
+    if quota.blocks:
+        return quota.limit, -(-window // quota.blocks), quota.blocks
     return quota.limit, window, 0
 
 

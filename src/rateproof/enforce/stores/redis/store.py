@@ -225,7 +225,8 @@ class RedisLedger:
             )
         known = store.denials.answers(key, self._number, cost)
         if known is not None:
-            return Ruling(False, [Answer._make(each) for each in known], "cached")  # noqa: FBT003 - `admitted`
+            answers = [Answer._make(each) for each in known]
+            return Ruling(admitted=False, answers=answers, reason="cached")
         link, digest = store.link, digest_of(key)
         prompt = False  # with the whole time for the server
         try:

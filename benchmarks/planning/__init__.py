@@ -1,0 +1,1 @@
+"""What `rateproof plan` says beforehand, held against what happens."""

@@ -1,0 +1,130 @@
+//! The requests of keys, in order of time.
+
+/// A unit of a request's width, in ns: what is below it is rounded up.
+pub const UNIT_NS: i64 = 1 << 16;
+/// The bit of a request that no limiter may have seen.
+const UNSEEN: u32 = 1 << 31;
+/// A width that is as long or longer: nobody knows its end.
+const ENDLESS: u32 = UNSEEN - 1;
+
+/// A request: decided at `sent_ns` at the earliest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request {
+    /// The number of its key.
+    pub code: i32,
+    /// The earliest instant of its decision.
+    pub sent_ns: i64,
+    /// The time to the latest, in units, and the bit of those that no limiter may have seen.
+    pub width: u32,
+    /// A hash of its user agent.
+    pub agent: u32,
+    /// A hash of its path.
+    pub path: u32,
+}
+
+impl Request {
+    /// The width of a request whose decision lies within so much time.
+    #[must_use]
+    pub fn packed_width(width_ns: i64, unseen: bool) -> u32 {
+        let units = width_ns.saturating_add(UNIT_NS - 1) / UNIT_NS;
+        let units = units.clamp(0, i64::from(ENDLESS)) as u32;
+        units | if unseen { UNSEEN } else { 0 }
+    }
+
+    /// The latest instant of its decision, less the earliest.
+    #[must_use]
+    pub fn width_ns(&self) -> i64 {
+        match self.width & ENDLESS {
+            ENDLESS => i64::MAX / 4,
+            units => i64::from(units) * UNIT_NS,
+        }
+    }
+
+    /// True if it may have ended before any limiter saw it.
+    #[must_use]
+    pub fn unseen(&self) -> bool {
+        self.width & UNSEEN > 0
+    }
+}
+
+/// The requests of some keys, key by key.
+pub struct Traffic {
+    stride: usize,
+    requests: Vec<Request>,
+    /// The first of each key.
+    begins: Vec<usize>,
+}
+
+/// The requests of one key, in order of their earliest instants.
+#[derive(Clone, Copy)]
+pub struct Client<'a> {
+    /// The number of the key.
+    pub code: i32,
+    /// In order.
+    pub requests: &'a [Request],
+}
+
+impl Traffic {
+    /// Sorts requests; of each part `stride` apart are the codes of its keys.
+    #[must_use]
+    pub fn new(requests: &[Request], stride: usize) -> Self {
+        let stride = stride.max(1);
+        let place = |request: &Request| request.code as usize / stride;
+        let keys = requests.iter().map(|one| place(one) + 1).max().unwrap_or(0);
+        let mut begins = vec![0; keys + 1];
+        for request in requests {
+            begins[place(request) + 1] += 1;
+        }
+        for key in 0..keys {
+            begins[key + 1] += begins[key];
+        }
+        let mut next = begins.clone();
+        let mut sorted = vec![Request::default(); requests.len()];
+        for request in requests {
+            let at = &mut next[place(request)];
+            sorted[*at] = *request;
+            *at += 1;
+        }
+        for key in 0..keys {
+            let own = &mut sorted[begins[key]..begins[key + 1]];
+            if !own.is_sorted_by_key(|one| one.sent_ns) {
+                own.sort_unstable_by_key(|one| one.sent_ns);
+            }
+        }
+        Self {
+            stride,
+            requests: sorted,
+            begins,
+        }
+    }
+
+    /// The place of a key among those of its part: a key's codes are `stride` apart.
+    #[must_use]
+    pub fn place(&self, code: i32) -> usize {
+        code as usize / self.stride
+    }
+
+    /// Places of keys, up to the last that has requests.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.begins.len() - 1
+    }
+
+    /// Each key that has requests.
+    pub fn clients(&self) -> impl Iterator<Item = Client<'_>> {
+        self.begins.windows(2).filter_map(|ends| {
+            let requests = &self.requests[ends[0]..ends[1]];
+            let code = requests.first()?.code;
+            Some(Client { code, requests })
+        })
+    }
+}
+
+/// The number of distinct values.
+#[must_use]
+pub fn distinct(values: impl Iterator<Item = u32>) -> usize {
+    let mut all: Vec<u32> = values.collect();
+    all.sort_unstable();
+    all.dedup();
+    all.len()
+}

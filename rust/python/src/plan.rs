@@ -1,0 +1,336 @@
+//! Plans for Python: rows parted by key, and what limits would have done to them.
+
+use std::path::PathBuf;
+
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rateproof_access::Partitions as Parts;
+use rateproof_plan::{
+    Bound, Client, Gate, Gates, Outcome, Peaks, Request, Traffic as Requests, both, distinct,
+    peaks, places, replay, retries,
+};
+
+use crate::access::column;
+
+/// Limit, lag, and the least and the longest window; or burst, -1, and those of a token.
+type GateFigures = (usize, i64, i64, i64);
+/// Rejections at least and at most, clients at least and at most, rejections at most by bin.
+type Bounded<'py> = (usize, usize, usize, usize, Bound_<'py>);
+type Bound_<'py> = pyo3::Bound<'py, PyBytes>;
+/// Code, requests, user agents, paths, the first and the last instant, bounds of each question.
+type Told = (i32, usize, usize, usize, i64, i64, Vec<(usize, usize)>);
+
+/// Adds this file's classes to the module.
+pub fn register(module: &pyo3::Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Partitions>()?;
+    module.add_class::<Traffic>()?;
+    module.add_function(wrap_pyfunction!(request_widths, module)?)
+}
+
+/// The width of each request, as `Traffic` takes it, from its instants and its status; the earliest
+/// and the latest instant of all, where there are requests.
+#[pyfunction]
+fn request_widths<'py>(
+    py: Python<'py>,
+    sent_ns: &[u8],
+    received_ns: &[u8],
+    status: &[u8],
+    unseen: Vec<i64>,
+) -> (Bound_<'py>, Option<i64>, Option<i64>) {
+    let (widths, since_ns, until_ns) = py.detach(|| {
+        let [sent, received, status] =
+            [sent_ns, received_ns, status].map(|one| numbers(one, i64::from_ne_bytes));
+        let (since_ns, until_ns) = (sent.iter().min().copied(), received.iter().max().copied());
+        let rows = sent.iter().zip(received).zip(status);
+        let widths: Vec<u32> = rows
+            .map(|((sent, received), status)| {
+                Request::packed_width(received - sent, unseen.contains(&status))
+            })
+            .collect();
+        (widths, since_ns, until_ns)
+    });
+    (column(py, &widths), since_ns, until_ns)
+}
+
+/// Rows parted by their code; see `rateproof.events.partitions`.
+#[pyclass(module = "rateproof._native")]
+pub struct Partitions {
+    parts: Parts,
+}
+
+#[pymethods]
+impl Partitions {
+    #[new]
+    fn new(folder: PathBuf, parts: usize, widths: Vec<usize>, most_bytes: usize) -> Self {
+        Self {
+            parts: Parts::new(folder, parts, &widths, most_bytes),
+        }
+    }
+
+    /// Adds rows.
+    fn add(&mut self, py: Python<'_>, codes: &[u8], columns: Vec<Vec<u8>>) -> PyResult<()> {
+        let codes: Vec<i32> = numbers(codes, i32::from_ne_bytes);
+        let columns: Vec<&[u8]> = columns.iter().map(Vec::as_slice).collect();
+        py.detach(|| self.parts.add(&codes, &columns))
+            .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))
+    }
+
+    /// Rows of each part.
+    fn rows(&self) -> Vec<usize> {
+        self.parts.rows().collect()
+    }
+
+    /// The columns of a part, its codes first.
+    fn read<'py>(&self, py: Python<'py>, part: usize) -> PyResult<Vec<Bound_<'py>>> {
+        let columns = py.detach(|| self.parts.read(part))?;
+        Ok(columns.iter().map(|one| PyBytes::new(py, one)).collect())
+    }
+}
+
+/// The requests of some keys; see `rateproof.plan`.
+#[pyclass(module = "rateproof._native", frozen)]
+pub struct Traffic {
+    requests: Requests,
+}
+
+#[pymethods]
+impl Traffic {
+    /// From the columns code, earliest instant, width, hash of the user agent, hash of the path.
+    #[new]
+    fn new(py: Python<'_>, columns: Vec<Vec<u8>>, stride: usize) -> Self {
+        py.detach(|| {
+            let [codes, sent, widths, agents, paths] = &columns[..] else {
+                return Self {
+                    requests: Requests::new(&[], stride),
+                };
+            };
+            let (codes, sent) = (
+                numbers(codes, i32::from_ne_bytes),
+                numbers(sent, i64::from_ne_bytes),
+            );
+            let [widths, agents, paths] =
+                [widths, agents, paths].map(|one| numbers(one, u32::from_ne_bytes));
+            let requests: Vec<Request> = (0..codes.len())
+                .map(|row| Request {
+                    code: codes[row],
+                    sent_ns: sent[row],
+                    width: widths[row],
+                    agent: agents[row],
+                    path: paths[row],
+                })
+                .collect();
+            Self {
+                requests: Requests::new(&requests, stride),
+            }
+        })
+    }
+
+    /// Of each window the least and the most requests in any one, by place of the client, 0 of who
+    /// has no requests; places by bin of each window, and requests by bin.
+    fn peaks<'py>(
+        &self,
+        py: Python<'py>,
+        windows_ns: Vec<i64>,
+        grid: (i64, i64, usize),
+    ) -> (Vec<(Bound_<'py>, Bound_<'py>)>, Vec<Bound_<'py>>) {
+        let (since_ns, bin_ns, bins) = grid;
+        let found = py.detach(|| {
+            let places_of_keys = self.requests.places();
+            let mut sides =
+                vec![(vec![0_i32; places_of_keys], vec![0_i32; places_of_keys]); windows_ns.len()];
+            let mut rows = vec![vec![0_i64; bins]; windows_ns.len() + 1];
+            let (mut memory, mut tops) = (Peaks::default(), Vec::new());
+            for client in self.requests.clients() {
+                tops.clear();
+                peaks(client, &windows_ns, &mut memory, &mut tops);
+                let place = self.requests.place(client.code);
+                for ((low, high), top) in sides.iter_mut().zip(&tops) {
+                    (low[place], high[place]) = (top.0 as i32, top.1 as i32);
+                }
+                for (&window_ns, row) in windows_ns.iter().zip(&mut rows) {
+                    places(client, window_ns, since_ns, bin_ns, row);
+                }
+                for request in client.requests {
+                    let at = (request.sent_ns - since_ns) / bin_ns;
+                    rows[windows_ns.len()][at.clamp(0, bins as i64 - 1) as usize] += 1;
+                }
+            }
+            (sides, rows)
+        });
+        let sides = found.0.iter();
+        (
+            sides
+                .map(|(low, high)| (column(py, low), column(py, high)))
+                .collect(),
+            found.1.iter().map(|row| column(py, row)).collect(),
+        )
+    }
+
+    /// Of each policy: the bounds over all keys.
+    fn bounds<'py>(
+        &self,
+        py: Python<'py>,
+        policies: Vec<Vec<GateFigures>>,
+        grid: (i64, i64, usize),
+    ) -> Vec<Bounded<'py>> {
+        let (policies, (since_ns, bin_ns, bins)) = (gates_of(&policies), grid);
+        let found = py.detach(|| {
+            let mut sums = vec![(Outcome::default(), Outcome::default()); policies.len()];
+            let mut rows = vec![vec![0_i64; bins]; policies.len()];
+            self.each(&policies, |_, at, outcome, times| {
+                let (requests, clients) = &mut sums[at];
+                requests.least += outcome.least;
+                requests.most += outcome.most;
+                clients.least += usize::from(outcome.least > 0);
+                clients.most += usize::from(outcome.most > 0);
+                for &mut time_ns in times {
+                    let bin = ((time_ns - since_ns) / bin_ns).clamp(0, bins as i64 - 1);
+                    rows[at][bin as usize] += 1;
+                }
+            });
+            (sums, rows)
+        });
+        let (sums, rows) = found;
+        (sums.iter().zip(rows))
+            .map(|((requests, clients), row)| {
+                let row = column(py, &row);
+                (
+                    requests.least,
+                    requests.most,
+                    clients.least,
+                    clients.most,
+                    row,
+                )
+            })
+            .collect()
+    }
+
+    /// What is known of these keys, and the bounds of each policy for them.
+    fn clients(
+        &self,
+        py: Python<'_>,
+        wanted: Vec<i32>,
+        policies: Vec<Vec<GateFigures>>,
+    ) -> Vec<Told> {
+        let policies = gates_of(&policies);
+        py.detach(|| {
+            let mut told: Vec<Told> = (self.requests.clients())
+                .filter(|client| wanted.contains(&client.code))
+                .map(|client| {
+                    let of = client.requests;
+                    let agents = distinct(of.iter().map(|one| one.agent));
+                    let paths = distinct(of.iter().map(|one| one.path));
+                    let (first, last) = (of[0].sent_ns, of[of.len() - 1].sent_ns);
+                    let bounds = vec![(0, 0); policies.len()];
+                    (client.code, of.len(), agents, paths, first, last, bounds)
+                })
+                .collect();
+            let mut place = std::collections::HashMap::new();
+            for (at, one) in told.iter().enumerate() {
+                place.insert(one.0, at);
+            }
+            self.among(
+                |code| place.contains_key(&code),
+                &policies,
+                |client, at, outcome, _| {
+                    told[place[&client.code]].6[at] = (outcome.least, outcome.most);
+                },
+            );
+            told
+        })
+    }
+
+    /// Of each policy: rejections, and of those what was rejected again at its one repetition.
+    fn retries(&self, py: Python<'_>, policies: Vec<Vec<GateFigures>>) -> Vec<(usize, usize)> {
+        let policies = gates_of(&policies);
+        py.detach(|| {
+            let mut sums = vec![(0, 0); policies.len()];
+            for ((first, again), gates) in sums.iter_mut().zip(&policies) {
+                let mut gates = Gates::new(gates, Bound::Upper);
+                for client in self.requests.clients() {
+                    let found = retries(client, &mut gates);
+                    *first += found.first;
+                    *again += found.again;
+                }
+            }
+            sums
+        })
+    }
+}
+
+impl Traffic {
+    fn each(
+        &self,
+        policies: &[Vec<Gate>],
+        tell: impl FnMut(Client<'_>, usize, Outcome, &mut Vec<i64>),
+    ) {
+        self.among(|_| true, policies, tell);
+    }
+
+    /// Replays each key under each policy that may reject anything of it.
+    fn among(
+        &self,
+        wanted: impl Fn(i32) -> bool,
+        policies: &[Vec<Gate>],
+        mut tell: impl FnMut(Client<'_>, usize, Outcome, &mut Vec<i64>),
+    ) {
+        let mut gates: Vec<_> = policies.iter().map(|policy| both(policy)).collect();
+        let (mut memory, mut times) = (Peaks::default(), Vec::new());
+        let mut known: Vec<(i64, usize)> = Vec::new();
+        let fewest = policies.iter().flatten().map(|one| one.harmless().0).min();
+        for client in self.requests.clients() {
+            let all = client.requests.len();
+            if fewest.is_none_or(|limit| all <= limit) || !wanted(client.code) {
+                continue;
+            }
+            memory.begin(client);
+            known.clear();
+            for (at, policy) in policies.iter().enumerate() {
+                let harmful = policy.iter().any(|gate| {
+                    let (limit, window_ns) = gate.harmless();
+                    if all <= limit {
+                        return false;
+                    }
+                    let seen = known.iter().find(|one| one.0 == window_ns);
+                    let most = seen.copied().unwrap_or_else(|| {
+                        let found = (window_ns, memory.most(client, window_ns));
+                        known.push(found);
+                        found
+                    });
+                    most.1 > limit
+                });
+                if harmful {
+                    let (lower, upper) = &mut gates[at];
+                    times.clear();
+                    let slack_ns = memory.slack_ns();
+                    let outcome = replay(client, slack_ns, (lower, upper), |time| times.push(time));
+                    tell(client, at, outcome, &mut times);
+                }
+            }
+        }
+    }
+}
+
+fn gates_of(policies: &[Vec<GateFigures>]) -> Vec<Vec<Gate>> {
+    let gate = |&(limit, lag, least_ns, most_ns): &GateFigures| match usize::try_from(lag) {
+        Ok(lag) => Gate::Stair {
+            limit,
+            lag,
+            least_ns,
+            most_ns,
+        },
+        Err(_) => Gate::Bucket {
+            burst: limit as i64,
+            least_ns,
+            most_ns,
+        },
+    };
+    (policies.iter())
+        .map(|policy| policy.iter().map(gate).collect())
+        .collect()
+}
+
+fn numbers<T, const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().map(|&one| read(one)).collect()
+}

@@ -1,0 +1,126 @@
+"""A whole access log, as an event log."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from rateproof.errors import InvalidArgument
+from rateproof.events.access_logs.reading import Reading
+from rateproof.events.access_logs.rotation import found, hosts, in_order, pieces_of
+from rateproof.events.access_logs.scan import UNDECIDED, Chunk, File, begin, chunks
+from rateproof.events.log import REJECTED_STATUSES, EventLog
+from rateproof.events.outcomes import outcomes
+from rateproof.output import printable, say
+
+__all__ = ["event_log", "hosts_of", "read_access_log", "read_access_logs"]
+
+_ALL: Final = 1 << 62
+
+
+def read_access_log(pieces: Iterable[bytes], name: str, reading: Reading) -> EventLog:
+    """Read a whole access log.
+
+    Its metadata has the `assumptions` that its intervals rest on, from when until when it has all
+    that was decided (`complete_ns`), and under `access_log` what `check` says of its stamps.
+
+    Args:
+        pieces: the bytes of the file, cut anywhere.
+        name: of the file, for messages.
+        reading: how.
+
+    Raises:
+        InvalidArgument: there is no native core, or the format has not what is asked for.
+        LogError: it is of no known format, too many lines are not understood, or the clock
+            was set back.
+    """
+    return _read([(name, pieces)], name, reading)
+
+
+def read_access_logs(names: Sequence[str], reading: Reading) -> EventLog:
+    """Read a log of several files: names, or patterns such as `access.log*`.
+
+    They are one after the other. With `reading.skew_ns` those with another name, or in another
+    folder, are of another host, and stand beside one another.
+
+    Raises:
+        InvalidArgument: no file fits a name; as for `read_access_log`.
+        LogError: as for `read_access_log`.
+    """
+    logs = [_read(files, name, reading) for files, name in hosts_of(names, reading)]
+    return logs[0] if len(logs) == 1 else _beside(logs)
+
+
+def hosts_of(names: Sequence[str], reading: Reading) -> Iterator[tuple[Iterator[File], str]]:
+    """The files of each host, in their order, and the name of its log: see `read_access_logs`."""
+    paths = found(names)
+    for files in [paths] if reading.skew_ns is None else hosts(paths):
+        ordered = in_order(files, reading)
+        if len(ordered) > 1:
+            say(f"{len(ordered)} files in this order: {printable(', '.join(ordered))}")
+        name = ordered[0] if len(ordered) == 1 else f"{ordered[0]} ... {ordered[-1]}"
+        yield pieces_of(ordered), "standard input" if name == "-" else printable(name)
+
+
+def _beside(logs: Sequence[EventLog]) -> EventLog:
+    """One log of those of several hosts, complete where all of them are."""
+    columns: dict[str, Any] = {
+        name: array("q", chain.from_iterable(log.ints(name) for log in logs))
+        for name in ("sent_ns", "received_ns", "status")
+    }
+    for name in ("key", "outcome"):
+        code_of: dict[Any, int] = {}
+        codes = array("i")
+        for log in logs:
+            of, words = log.codes(name)
+            told = [code_of.setdefault(word, len(code_of)) for word in words]
+            codes.extend(map(told.__getitem__, of))
+        columns[name] = codes, list(code_of)
+    rows = len(columns["status"])
+    columns["sequence"] = array("q", range(1, rows + 1))
+    metadata = [log.metadata for log in logs]
+    complete = [one["complete_ns"] for one in metadata]
+    assumptions = dict.fromkeys(each for one in metadata for each in one["assumptions"])
+    return EventLog.from_columns(
+        columns,
+        rows,
+        metadata[0]
+        | {
+            "assumptions": list(assumptions),
+            "complete_ns": [
+                max(since for since, _ in complete),
+                min(until for _, until in complete),
+            ],
+            "access_log": max(
+                (one["access_log"] for one in metadata), key=lambda of: of["width_ns"]
+            ),
+        },
+    )
+
+
+def _read(files: Iterable[File], name: str, reading: Reading) -> EventLog:
+    scan, files = begin(files, name, reading)
+    if all(field.kind != "status" for field, _ in scan.format.fields):
+        raise InvalidArgument(
+            f"format {scan.format.name!r} has no status", "such as $status or %>s"
+        )
+    say(scan.introduction)
+    [chunk] = chunks(scan, files, _ALL)
+    scan.refuse()
+    return event_log(chunk, scan.metadata())
+
+
+def event_log(chunk: Chunk, metadata: Mapping[str, Any]) -> EventLog:
+    """The requests of a chunk as an event log."""
+    return EventLog.from_columns(
+        {
+            "key": (chunk.keys, chunk.words),
+            "sent_ns": chunk.sent_ns,
+            "received_ns": chunk.received_ns,
+            "status": chunk.status,
+            "outcome": outcomes(chunk.status, REJECTED_STATUSES, UNDECIDED),
+            "sequence": chunk.line,
+        },
+        len(chunk.keys),
+        metadata,
+    )

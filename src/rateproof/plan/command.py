@@ -1,0 +1,122 @@
+"""The verb `plan`: a log is read, limits are tried on it, and what they would have done is told."""
+
+import argparse
+import json
+from dataclasses import replace
+from typing import Final
+
+from rateproof.checking import reading_of
+from rateproof.errors import InvalidArgument
+from rateproof.events.access_logs import Reading
+from rateproof.events.access_logs.rotation import found as found_files
+from rateproof.events.partitions import Partitions
+from rateproof.output import emit, printable, progress
+from rateproof.plan.bounds import Bounds, bounds, gates, retried
+from rateproof.plan.choice import choose, limits_to_try
+from rateproof.plan.clients import Names, top_clients
+from rateproof.plan.course import Course
+from rateproof.plan.findings import Findings, Settled
+from rateproof.plan.pasting import settings_for
+from rateproof.plan.reading import read_traffic
+from rateproof.plan.traffic import COLUMNS, Traffic
+from rateproof.policy import ALGORITHMS, Policy, Quota
+
+__all__ = ["plan"]
+
+_USUAL_WINDOW_NS: Final = 60 * 10**9
+_ALGORITHMS: Final = sorted(
+    (record for record in ALGORITHMS.values() if not record.delays),
+    key=lambda record: (record.name != Quota(1, 1).algorithm, record.name),
+)
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Run the command; 0, or what `--max-rejected` says.
+
+    Raises:
+        LogError: no access log, or one that is damaged.
+        InvalidArgument: what is asked for cannot be done with it.
+        CannotWrite: the page cannot be written, or no room for parts of the log.
+    """
+    if arguments.max_rejected is not None and arguments.policy is None:
+        raise InvalidArgument(
+            "--max-rejected without --policy", "--policy '100 per minute' says of what"
+        )
+    if arguments.policy is not None:
+        gates(arguments.policy)  # it can be replayed: known before the work
+    if arguments.report is not None:
+        from rateproof.hunt.report import require_jinja
+
+        require_jinja()
+    reading = replace(reading_of(arguments), key=arguments.key)
+    course = Course(found_files(arguments.log))
+    with (
+        progress(f"planning from {printable(', '.join(arguments.log))}", course.left_s),
+        Partitions(COLUMNS) as partitions,
+    ):
+        traffic, assumptions = read_traffic(arguments.log, reading, partitions, course)
+        found = _found(arguments, reading, traffic, assumptions)
+    if arguments.report is not None:
+        from rateproof.plan.page import write_page
+
+        write_page(arguments.report, found)
+    emit(json.dumps(found.to_json()) if arguments.json else "\n".join(found.lines()))
+    return _code(found.asked, arguments.max_rejected)
+
+
+def _code(asked: Bounds | None, most: float | None) -> int:
+    """Return 0 if certainly no more is rejected than that, 1 if more, 2 if nobody knows."""
+    if asked is None or most is None or asked.shares[1] <= most:
+        return 0
+    return 1 if asked.shares[0] > most else 2
+
+
+def _found(
+    arguments: argparse.Namespace, reading: Reading, traffic: Traffic, assumptions: list[str]
+) -> Findings:
+    asked: Policy | None = arguments.policy
+    windows_ns = set(arguments.windows)
+    if asked is not None:
+        windows_ns.add(asked.quotas[0].window_ns)
+    peaks, timeline = traffic.peaks(sorted(windows_ns))
+    choices = [choose(one) for one in peaks]
+    usual = max(
+        (one for one in choices if one.window_ns <= _USUAL_WINDOW_NS),
+        default=choices[0],
+        key=lambda one: one.window_ns,
+    )
+    quota = Quota(usual.limits[1], usual.window_ns) if asked is None else asked.quotas[0]
+    by_algorithm = [
+        Policy((Quota(quota.limit, quota.window_ns, record.name),)) for record in _ALGORITHMS
+    ]
+    settings = settings_for(quota, reading.key)
+    tries = [
+        Policy((Quota(limit, choice.window_ns),))
+        for choice in choices
+        for limit in sorted({*limits_to_try(choices, peaks), *choice.limits})
+    ]
+    told = [asked or by_algorithm[0], *by_algorithm, *(one.policy for one in settings), *tries]
+    distinct = list(dict.fromkeys(told))
+    found = dict(zip(distinct, bounds(traffic, distinct), strict=True))
+    [peak] = [one for one in peaks if one.window_ns == quota.window_ns]
+    [model] = retried(traffic, [told[0]])
+    return Findings(
+        log=", ".join(arguments.log),
+        key=reading.key,
+        requests=traffic.requests,
+        clients=sum(map(bool, peaks[0].most)),
+        since_ns=traffic.span.since_ns,
+        until_ns=traffic.span.until_ns,
+        assumptions=assumptions,
+        choices=choices,
+        grid=[found[one] for one in tries],
+        quota=quota,
+        asked=None if asked is None else found[asked],
+        algorithms=[found[one] for one in by_algorithm],
+        retried=model,
+        beyond=top_clients(traffic, peak, quota.limit, told[0], Names(plain=arguments.show_keys)),
+        all_beyond=sum(one > quota.limit for one in peak.most),
+        settings=[Settled(one, one.admits(quota.window_ns), found[one.policy]) for one in settings],
+        timeline=timeline,
+        distribution=[one.distribution() for one in peaks],
+    )

@@ -1,0 +1,135 @@
+"""The requests of a log, parted by client, and the most of each in any window."""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Final, TypeVar
+
+from rateproof.core import required_native
+from rateproof.events.partitions import Partitions
+from rateproof.plan.course import Course
+
+__all__ = ["COLUMNS", "Peaks", "Span", "Traffic"]
+
+COLUMNS: Final = (8, 4, 4, 4)
+"""Bytes of a request's earliest instant, of its width, and of the hashes of user agent and path."""
+
+_BINS: Final = 4_096
+_THREADS: Final = 2
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time of a log, in equal bins.
+
+    Args:
+        since_ns: earliest instant of a decision.
+        until_ns: latest.
+        bins: how many.
+    """
+
+    since_ns: int
+    until_ns: int
+    bins: int = _BINS
+
+    @property
+    def bin_ns(self) -> int:
+        """Length of a bin."""
+        return max(1, -(-(self.until_ns - self.since_ns + 1) // self.bins))
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Begin, length and number of bins, for the native core."""
+        return self.since_ns, self.bin_ns, self.bins
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """The most requests of each client in any window of a length.
+
+    Args:
+        window_ns: the length.
+        least: by code of the client, what some window has held for certain.
+        most: what one may have held.
+        places: clients that a table holds at once, at most.
+    """
+
+    window_ns: int
+    least: "array[int]"
+    most: "array[int]"
+    places: int
+
+    def distribution(self) -> list[tuple[int, int]]:
+        """Return how many clients have each peak at most, from the smallest on."""
+        counts = Counter(self.most)
+        del counts[0]  # codes without a request
+        peaks = sorted(counts)
+        return list(zip(peaks, accumulate(counts[peak] for peak in peaks), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Requests parted by client.
+
+    Args:
+        partitions: of `COLUMNS`.
+        keys: each client's identity, by code.
+        span: when the requests were decided.
+        requests: how many.
+        course: notes the parts that are done.
+    """
+
+    partitions: Partitions
+    keys: Sequence[bytes]
+    span: Span
+    requests: int
+    course: Course
+
+    def each_part(
+        self, work: Callable[[Any], _T], codes: Collection[int] | None = None
+    ) -> Iterable[tuple[int, _T]]:
+        """Do something with the requests of each part, two at a time; the part, and what came of it.
+
+        Args:
+            work: given the native traffic of a part.
+            codes: only parts that have these clients; None: all.
+        """
+        kind = required_native("planning").Traffic
+        parts = [part for part, rows in enumerate(self.partitions.rows()) if rows]
+        if codes is not None:
+            own = {code % self.partitions.count for code in codes}
+            parts = [part for part in parts if part in own]
+
+        def one(part: int) -> tuple[int, _T]:
+            found = work(kind(self.partitions.read(part), self.partitions.count))
+            self.course.passed()
+            return part, found
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            yield from pool.map(one, parts)
+
+    def peaks(self, windows_ns: Sequence[int]) -> tuple[list[Peaks], list[int]]:
+        """Return the peaks in each window, and the requests in each bin of the span."""
+        size = len(self.keys)
+        least = [array("i", bytes(4 * size)) for _ in windows_ns]
+        most = [array("i", bytes(4 * size)) for _ in windows_ns]
+        bins = [[0] * self.span.bins for _ in (*windows_ns, None)]
+        stride = self.partitions.count
+        for part, (sides, rows) in self.each_part(
+            lambda part: part.peaks(list(windows_ns), self.span.grid)
+        ):
+            keys = len(range(part, size, stride))
+            for at, side in enumerate(sides):
+                for peaks, told in zip((least[at], most[at]), side, strict=True):
+                    peaks[part::stride] = array("i", told + bytes(4 * keys - len(told)))
+            for row, found in zip(bins, rows, strict=True):
+                row[:] = map(int.__add__, row, memoryview(found).cast("q"))
+        requests = bins.pop()
+        return [
+            Peaks(window_ns, low, high, max(accumulate(row), default=0))
+            for window_ns, low, high, row in zip(windows_ns, least, most, bins, strict=True)
+        ], requests

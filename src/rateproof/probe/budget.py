@@ -1,0 +1,67 @@
+"""The requests and the time that a probe may spend."""
+
+from dataclasses import dataclass
+
+from rateproof.probe.sending import Sender
+from rateproof.units import SECOND_NS
+
+__all__ = ["Budget", "Spending", "needed"]
+
+_AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The requests and the time that a course may spend.
+
+    Args:
+        requests: in all.
+        time_ns: until the last answer, about; no longer window is looked for.
+    """
+
+    requests: int = 2_100
+    time_ns: int = 100 * SECOND_NS
+
+
+def needed(limit: int, window_ns: int = 0) -> Budget:
+    """The budget that naming a limit and a window takes."""
+    return Budget(250 + 18 * limit, 8 * window_ns + 20 * SECOND_NS)
+
+
+class Spending:
+    """A budget that is being spent.
+
+    Args:
+        sender: what spends it.
+        budget: how much there is.
+
+    Attributes:
+        end_ns: when the time is over.
+        times: how often what naming takes may be spent.
+        scattered: requests that went to find out if there are several counters.
+    """
+
+    def __init__(self, sender: Sender, budget: Budget) -> None:
+        self.budget = budget
+        self.end_ns = sender.now_ns() + budget.time_ns
+        self.times: float = 1
+        self.scattered = 0
+        self._sender = sender
+
+    @property
+    def left(self) -> int:
+        """The requests that are left."""
+        return self.budget.requests - self._sender.requests
+
+    def spare(self, share: float, limit: int) -> int:
+        """The requests that are left of a share of what naming a limit takes."""
+        most = min(self.budget.requests, self.times * needed(limit).requests)
+        return int(share * most) - self._sender.requests + self.scattered
+
+    def more(self, limit: int) -> bool:
+        """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""
+        known = self.times * needed(limit).requests
+        if self.times == _AT_MOST or known >= self.budget.requests:
+            return False
+        self.times = min(_AT_MOST, self.times + _STEP)
+        return True

@@ -1,0 +1,187 @@
+"""Confirming: rounds of predictions, until the candidate may be named or is refuted."""
+
+from collections.abc import Sequence
+
+from rateproof.probe.budget import needed
+from rateproof.probe.confirmation import (
+    PREDICTIONS,
+    Confirmation,
+    alone,
+    count_excluded,
+    count_predictions,
+)
+from rateproof.probe.inference import Hypotheses, Kind
+from rateproof.probe.plan import Room, beyond, contenders, plan
+from rateproof.probe.predicting import schedules_for
+from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of
+from rateproof.probe.seen import History, Seen, Steps, volleys
+from rateproof.probe.several import Hit
+from rateproof.probe.standing_keys import FINELY, always, closely, measuring
+
+__all__ = ["Confirming"]
+
+_THOROUGH = 3  # looks at what is left beside a candidate
+_IDLE = 3  # windows of one key between denials and the next request
+_CONFIRMING, _MEASURING = 10, 4  # rounds
+_CLOSER, _CONFIRMED = 0.85, 1
+"""Of the requests that naming takes: so many until the rest is left to the key."""
+
+
+class Confirming:
+    """Rounds that confirm; the first key is asked again in one of them."""
+
+    def __init__(self, rounds: Rounds, first: tuple[Hit, list[Seen]] | None) -> None:
+        self._rounds = rounds
+        self._sender = rounds.sender
+        self._course = rounds.course
+        self._spending = rounds.spending
+        self._first = first
+
+    def run(self, left: Hypotheses) -> bool:
+        """Predict, until it may be named or the budget is spent; False if it is refuted instead."""
+        sender, course = self._sender, self._course
+        first = left.kinds()[0]
+        proof = course.proof = Confirmation((first.family, first.limit))
+        kind = _sifted(left, proof, 1)
+        rounds, lead_ns = 0, LEAD_NS
+        while kind is not None and rounds < _CONFIRMING:
+            rounds += 1
+            count_excluded(proof, left, kind, course.keys)
+            now_ns = sender.now_ns()
+            start_ns = now_ns + lead_ns
+            only = alone(proof, left)
+            schedules = self._next(proof, left, kind, start_ns)
+            late_ns = sender.now_ns() - start_ns
+            if late_ns > 0:  # to plan took longer: the same phase of a clock, later
+                start_ns += -(-late_ns // kind.whole_ns) * kind.whole_ns
+            lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))
+            histories = self._rounds.send(schedules, start_ns, kind.whole_ns) if schedules else []
+            again = self._reused(kind) if only else []
+            if not histories and not again:
+                named = proof.done and kind.narrow
+                if not named and ((alone(proof, left) and not only) or self._rounds.more()):
+                    continue  # what else is possible answers the same, or there are requests left
+                break
+            left = self._rounds.learn(left, [*histories, *again], careful=1)
+            kind = _sifted(left, proof, 2)
+            if kind is None:
+                course.surprises += only  # one of many was a guess, and no prediction of a name
+                self._rounds.more()
+                break
+            count_predictions(proof, kind, histories)
+            count_excluded(proof, left, kind, course.keys)
+            proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)
+            if (
+                proof.done
+                and kind.narrow
+                and (kind.tight or self._late(kind) or self._spending.times > 1)
+            ):
+                break
+        proof.true *= kind is not None
+        return kind is not None
+
+    def _next(
+        self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
+    ) -> list[Steps]:
+        """The schedules of the next round, and some that tell more of the window."""
+        roughly = _roughly(kind)
+        first = [] if self._rounds.stood(kind) or not roughly else always(kind)
+        longest_ns = max((steps[-1][0] for steps in first), default=0)
+        most_ns = max(5 * kind.whole_ns // 2 + LEAST_ROUND_NS, longest_ns)
+        most_ns = min(self._spending.end_ns - start_ns, most_ns)
+        most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
+        width_ns, edges = self._course.width_ns, proof.missing_edges
+        measured, closest = list[Steps](), list[Steps]()
+        if alone(proof, left) and (edges or not proof.closely):
+            measured = measuring(kind, start_ns, width_ns) if proof.measured < _MEASURING else []
+            if measured:
+                edges = 0
+                proof.measured += 1
+            elif not proof.closely:
+                closest = closely(kind, start_ns, width_ns)
+                edges -= bool(closest)
+        if first and len(closest) > 1:  # filled anew once the edge is told
+            row = closest.pop()
+            from_ns = row[-1][0] + kind.high_ns * kind.timeless
+            later = (step for step in first[0] if step[1] > kind.limit and step[0] > from_ns)
+            first[0] = (*row, *later)
+            closest.append(first.pop(0))
+        schedules = schedules_for(
+            proof,
+            left,
+            kind,
+            Room(start_ns, width_ns, most_requests, most_ns),
+            [*measured, *closest, *first],
+            edges_wanted=edges,
+            missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
+        )
+        sent = {*schedules}
+        proof.closely |= bool(closest) and sent >= {*closest}
+        if first and sent >= {*first, *closest}:
+            self._rounds.standing = kind
+        return schedules + self._closer(left, kind, start_ns, schedules)
+
+    @property
+    def _reserved(self) -> int:
+        """The requests that are kept for the first key."""
+        return beyond(self._course.limit) if self._first and not self._course.shared else 0
+
+    def _reused(self, kind: Kind) -> list[History]:
+        """Ask the first key again, idle for three cycles after denials, for more than it can save."""
+        course, now_ns, requests = self._course, self._sender.now_ns(), beyond(kind.limit)
+        if self._first is None or course.shared or self._rounds.spare(_CONFIRMED) < requests:
+            return []
+        hit, key = self._first
+        at_ns = max(now_ns, key[-1].received_ns + _IDLE * kind.whole_ns)
+        if at_ns > min(self._spending.end_ns, now_ns + kind.whole_ns):
+            return []
+        key += volleys(hit(requests, at_ns, requests))
+        self._first = None
+        return [key]
+
+    def _late(self, kind: Kind) -> bool:
+        """Tell if one more round that says no more than the window would take too long, or too much."""
+        window_ns = kind.whole_ns
+        most_ns = needed(kind.limit, window_ns).time_ns
+        begun_ns = self._spending.end_ns - self._spending.budget.time_ns
+        return self._sender.now_ns() + 2 * window_ns > begun_ns + most_ns
+
+    def _closer(
+        self, left: Hypotheses, kind: Kind, start_ns: int, before: Sequence[Steps]
+    ) -> list[Steps]:
+        """Schedules that tell more about the window, where it is not known closely."""
+        spent = sum(count for steps in before for _, count in steps)
+        if kind.tight or (before and self._course.shared):
+            return []
+        if not kind.family.refills:
+            keys = [] if before else measuring(kind, start_ns, self._course.width_ns, FINELY)
+            requests = sum(count for steps in keys for _, count in steps)
+            return keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved else []
+        return plan(
+            [each for each in contenders(left) if each.family is kind.family],
+            kind.limit,
+            Room(
+                start_ns,
+                self._course.width_ns,
+                self._rounds.spare(_CLOSER) - self._reserved - spent,
+                min(self._spending.end_ns - start_ns, 2 * kind.whole_ns),
+            ),
+            most_schedules=3,
+        )
+
+
+def _roughly(kind: Kind) -> bool:
+    """Tell if a window is known well enough for the keys that every name has to stand."""
+    return kind.high_ns <= NEARLY * kind.low_ns
+
+
+def _sifted(left: Hypotheses, proof: Confirmation, careful: int) -> Kind | None:
+    """The candidate, once what is possible beside it was looked at more and more closely; None if it is refuted."""
+    before = None
+    for closer in range(careful, careful + _THOROUGH):
+        if alone(proof, left) or before == known_of(left):
+            break
+        before = known_of(left)
+        left.learn((), careful=closer)
+    found = (kind for kind in left.kinds() if (kind.family, kind.limit) == proof.candidate)
+    return next(found, None)

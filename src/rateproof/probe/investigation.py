@@ -1,0 +1,60 @@
+"""An investigation: a key filled, then rounds that refute, then rounds that confirm.
+
+It does no I/O of its own: whoever sends tells it the time, too.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from rateproof.probe.budget import Budget, Spending
+from rateproof.probe.confirming import Confirming
+from rateproof.probe.course import SURPRISES, Course
+from rateproof.probe.families import FAMILIES
+from rateproof.probe.family import LimiterFamily
+from rateproof.probe.limit_search import LimitSearch, delays
+from rateproof.probe.queue_rate import find_rate
+from rateproof.probe.refutation import Refutation
+from rateproof.probe.rounds import Rounds
+from rateproof.probe.seen import Seen
+from rateproof.probe.sending import Sender
+
+__all__ = ["run_course"]
+
+
+def run_course(
+    sender: Sender,
+    budget: Budget,
+    hints_ns: Iterable[int] = (),
+    before: Sequence[Seen] = (),
+    families: Sequence[LimiterFamily] = FAMILIES,
+) -> Course:
+    """Find out what limiter it is, as far as the budget goes.
+
+    Args:
+        sender: what carries the schedules.
+        budget: how much may be spent.
+        hints_ns: windows that the server's headers speak of: looked at early, believed never.
+        before: requests that were sent before, on a key of their own.
+        families: those that are known.
+    """
+    course = Course(keys=[before] if before else [])
+    spending = Spending(sender, budget)
+    search = LimitSearch(sender, course, spending, delays(budget.time_ns, hints_ns))
+    recovery = search.find()
+    if sender.delaying:
+        find_rate(sender, course, spending)
+    if course.several or recovery is None or sender.delaying:
+        return course
+    if not course.shared and (sender.reconnecting or search.soon(recovery)):
+        search.scatter()
+        if course.several:
+            return course
+    rounds = Rounds(sender, course, spending, families, recovery)
+    refutation, confirming = Refutation(rounds), Confirming(rounds, search.first)
+    course.hypotheses = rounds.hypotheses()
+    while course.hypotheses.boxes and course.surprises < SURPRISES:
+        refutation.run(course.hypotheses)
+        if not course.hypotheses.boxes or confirming.run(course.hypotheses):
+            break
+    if course.surprises == SURPRISES:
+        course.proof = None
+    return course

@@ -1,0 +1,224 @@
+"""The first keys of a probe: how many requests are admitted at once, and when the next is."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from rateproof.probe.budget import Spending
+from rateproof.probe.course import Course, Round
+from rateproof.probe.inference import Recovery
+from rateproof.probe.seen import Seen, condensed, volleys
+from rateproof.probe.sending import Sender
+from rateproof.probe.several import Hit, Several, several
+from rateproof.units import SECOND_NS
+
+__all__ = ["LimitSearch", "delays"]
+
+_FIRST_DELAY_NS = 10_000_000
+_ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
+_PARTS = 8  # of what one connection was admitted, one by one: finer tells no more
+_AT_ONCE = 6  # polls right after the denial: of several counters one may have room
+_SOON_NS = 100_000_000
+_SCATTERED, _SCATTERING = (
+    20,
+    160,
+)
+_ALL_FULL = 32  # denials at once: no counter has room left
+_HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
+_AGAIN = 2
+_SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much longer window
+_SECOND_TIME = 3  # at most a third of the time that is left
+_WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
+
+
+class LimitSearch:
+    """A search for the limit of a fresh key and for its recovery, noted in the course.
+
+    Args:
+        sender: what carries it.
+        course: what was seen.
+        spending: what it may take.
+        delays_ns: from one poll to the next.
+
+    Attributes:
+        first: the key that was filled at once, and what was seen of it; None before that.
+    """
+
+    def __init__(
+        self, sender: Sender, course: Course, spending: Spending, delays_ns: Sequence[int]
+    ) -> None:
+        self.first: tuple[Hit, list[Seen]] | None = None
+        self._sender = sender
+        self._course = course
+        self._spending = spending
+        self._delays_ns = delays_ns
+
+    def find(self) -> Recovery | None:
+        """Find how many are admitted at once, on one connection and on many, and when the next is.
+
+        Returns:
+            The recovery of a key; None if nothing came back, or if it is no limiter with one counter.
+        """
+        sender, course = self._sender, self._course
+        alone = self._alone(_ONE_BY_ONE)
+        if sender.delaying:
+            return None
+        size = max(8, course.burst + max(3, course.burst // 4))
+        hit, seen = self._burst(size)
+        if seen and not any(each.admitted for each in seen):
+            course.shared = True
+            seen = self._later(hit, size) if course.burst else []
+        if not any(each.denied for each in seen):
+            each = sum(seen.admitted for seen in alone)
+            if alone and alone[-1].denied and each < course.burst:
+                held_ns = max(0, alone[-1].sent_ns - alone[0].received_ns)
+                course.several = Several(each, course.burst, low_ns=held_ns, sticky=True)
+            return None
+        course.limit = course.burst = sum(each.admitted for each in seen)
+        filled, key, denied_ns = seen[0], list(seen), seen[0].sent_ns
+        denied = sum(each.denied for each in seen)
+        polls = self._polls(hit)
+        key += polls
+        denied_ns = max([denied_ns, *(each.sent_ns for each in polls if each.denied)])
+        course.held_ns = max(0, denied_ns - filled.received_ns)
+        back = key[-1] if key[-1].admitted else None
+        course.back_ns = back.received_ns - filled.sent_ns if back else 0
+        took = [each.received_ns - each.sent_ns for each in (*alone, *key[1:])]
+        course.interval_ns = round(median(took))
+        if back and back.received_ns - filled.sent_ns < _SOON_AGAIN_NS:
+            key += self._again(hit)
+        course.keys[-1] = key
+        self.first = hit, key
+        more = course.limit > sum(each.admitted for each in alone)
+        if alone and more and not course.shared and alone[-1].denied:
+            self._stuck(alone, filled, back)
+        if not back:
+            return None
+        return Recovery(
+            course.limit,
+            filled.sent_ns,
+            filled.received_ns,
+            denied_ns,
+            back.received_ns,
+            denied=denied,
+        )
+
+    def _polls(self, hit: Hit) -> list[Seen]:
+        """Ask one by one, ever more slowly, until one is admitted."""
+        polls: list[Seen] = []
+        for delay_ns in self._delays_ns:
+            at_ns = self._sender.now_ns() + delay_ns
+            poll = (
+                hit(1, at_ns, 1) if at_ns <= self._spending.end_ns and self._spending.left else []
+            )
+            polls += poll
+            if not poll or poll[0].admitted:
+                break
+        return polls
+
+    def _again(self, hit: Hit) -> list[Seen]:
+        """Fill the key that just came back, and wait again: now a clock shows how long its window is."""
+        limit, at_ns = self._course.limit, self._sender.now_ns()
+        end_ns = at_ns + (self._spending.end_ns - at_ns) // _SECOND_TIME
+        if self._spending.left < _SECOND_TIME * limit:
+            return []
+        key = volleys(hit(limit, at_ns, limit))
+        if not any(each.denied for each in key):
+            return key
+        for delay_ns in self._delays_ns:
+            at_ns += 5 * delay_ns // 4  # between those of the first time
+            poll = hit(1, at_ns, 1) if at_ns < end_ns and self._spending.left else []
+            key += poll
+            if not poll or poll[0].admitted:
+                break
+        self._course.again_ns = key[-1].received_ns - key[0].sent_ns
+        return key
+
+    def _later(self, hit: Hit, size: int) -> list[Seen]:
+        """Fill a count that everybody shares once more, when all of it is back: others had used it up."""
+        sender, course = self._sender, self._course
+        course.limit, used = course.burst, course.keys[-2]
+        polls = self._polls(hit)
+        course.keys[-1] = [*course.keys[-1], *polls]
+        if not polls or not polls[-1].admitted or self._spending.left < size:
+            return []
+        now_ns = sender.now_ns()
+        idle_ns = max(_WHOLE, course.burst) * (polls[-1].received_ns - used[0].sent_ns)
+        at_ns = now_ns + min(idle_ns, (self._spending.end_ns - now_ns) // _PATIENCE)
+        course.keys.append(volleys(hit(size, at_ns, size)))
+        return list(course.keys[-1])
+
+    def _alone(self, most: int) -> list[Seen]:
+        """A fresh key on one connection, until its first denial."""
+        sender, course = self._sender, self._course
+        history = sender.search(min(most, self._spending.left), ())
+        course.keys.append(condensed(volleys(history), _PARTS))
+        course.burst = sum(seen.admitted for seen in history)
+        course.shared |= bool(history) and not history[0].admitted
+        return history
+
+    def _burst(self, size: int) -> tuple[Hit, list[Seen]]:
+        """Fresh keys, each with more requests at once than the one before, until one denies."""
+        course = self._course
+        while True:
+            hit, size = self._sender.hitter(fresh=True), min(size, self._spending.left)
+            seen = volleys(hit(size, 0, size)) if size > 0 else []
+            if not seen:
+                return hit, seen
+            course.keys.append(seen)
+            if any(each.denied for each in seen):
+                course.rounds.append(Round(((0, size),), tuple(each.admitted for each in seen)))
+                return hit, seen
+            course.burst = max(course.burst, sum(each.admitted for each in seen))
+            size *= 2
+
+    def _stuck(self, alone: Sequence[Seen], filled: Seen, back: Seen | None) -> None:
+        """Find out if many connections get more than one, time and again: there are several counters."""
+        course = self._course
+        least, most = course.limit, 0
+        for tries in range(_AGAIN + 1):
+            if tries:
+                size = 4 * course.limit
+                if self._spending.left < 2 * size:
+                    return
+                alone = self._alone(course.limit + 2)
+                _, seen = self._burst(size)
+                least = min(least, sum(each.admitted for each in seen))
+                course.limit = min(
+                    course.limit, max(1, least)
+                )  # more, and some came back meanwhile
+            if not alone or not alone[-1].denied:
+                return
+            most = max(most, sum(each.admitted for each in alone))
+            if least <= most:
+                return
+        high_ns = back.received_ns - filled.sent_ns if back else None
+        course.several = Several(most, least, None, course.held_ns, high_ns, sticky=True)
+
+    def scatter(self) -> None:
+        """Find out whether the requests of one key meet several counters."""
+        sender, course = self._sender, self._course
+        before = sender.requests
+        most = min(self._spending.left // 2, _SCATTERED * course.limit + _SCATTERING)
+        searched = sender.search(most // 2, [*[1] * _AT_ONCE, *self._delays_ns])
+        if any(seen.denied for seen in searched) and searched[0].admitted:
+            most -= sender.requests - before
+            hit = sender.hitter(fresh=True)
+            course.several, _ = several(hit, searched, most, self._spending.end_ns, self._delays_ns)
+        self._spending.scattered = sender.requests - before
+
+    def soon(self, recovery: Recovery) -> bool:
+        """Tell if the key that was filled at once came back at once, and may not have filled every counter."""
+        return self._course.held_ns < _SOON_NS and recovery.denied < _ALL_FULL
+
+
+def delays(horizon_ns: int, hints_ns: Iterable[int]) -> list[int]:
+    """Pauses between polls: their instants grow by half, and lie around each hint."""
+    instants, at_ns = set[int](), _FIRST_DELAY_NS
+    while at_ns < horizon_ns:
+        instants.add(at_ns)
+        at_ns += at_ns // 2
+    for hint_ns in hints_ns:
+        edge_ns = hint_ns // _HINT_EDGE
+        instants |= {max(1, hint_ns - edge_ns), hint_ns + edge_ns}
+    ordered = sorted(instant for instant in instants if instant <= horizon_ns)
+    return [after - before for before, after in zip([0, *ordered], ordered, strict=False)]

@@ -1,0 +1,256 @@
+"""The keys of a round of predictions: those that every name has to stand, then those that exclude its rivals."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, takewhile
+from random import Random
+
+from rateproof.probe.confirmation import BOXES, EXCLUDING, Confirmation, alone, rivals
+from rateproof.probe.family import LimiterFamily, admissions, explains
+from rateproof.probe.inference import Hypotheses, Kind, spread
+from rateproof.probe.plan import Outcomes, Room, disjoint, random_schedules
+from rateproof.probe.seen import Box, History, Seen, Steps
+from rateproof.probe.standing_keys import edges as edges_of
+
+__all__ = ["schedules_for"]
+
+_DRAWN, _POLLED = 24, 6
+_SLOW_NS = 5_000_000_000
+_LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
+
+_Rival = tuple[LimiterFamily, Box]
+_Told = tuple[int, set[_Rival]]
+"""Count the numbers of a schedule that are certain for the candidate, and the rivals told from it."""
+
+
+def schedules_for(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    room: Room,
+    first: Sequence[Steps],
+    *,
+    edges_wanted: int,
+    missing: int,
+) -> list[Steps]:
+    """The keys of the next round: what every name has to stand, then what excludes its rivals.
+
+    Args:
+        proof: how far it is.
+        left: what is still possible, and what was.
+        kind: the candidate.
+        room: the round.
+        first: the keys that come before any other.
+        edges_wanted: how often it is to be foretold closely when a key comes back.
+        missing: how many predictions are.
+
+    As long as something else is possible, that comes first.
+    """
+    limit, window_ns = kind.limit, kind.whole_ns
+    start_ns, width_ns, most_requests, most_ns = room
+    random = Random(start_ns)
+    chosen: list[Steps] = []
+    for steps in first:
+        if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
+            chosen.append(steps)
+            most_requests -= _requests(steps)
+    edges = [*edges_of(kind, start_ns, width_ns, random)]
+    drawn = [
+        *random_schedules(window_ns, limit, random, _DRAWN),
+        *_pointed(limit, window_ns, random),
+        *edges,
+        *(_polled(limit, window_ns, random) for _ in range(_POLLED)),
+        _reopened(limit, window_ns),
+        _halves(limit, window_ns),
+    ]
+    only = alone(proof, left)
+    proof.alike = []  # what looked the same before may not, now that more is known
+    told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
+    possible = {rival for _, apart in told.values() for rival in apart}
+    proof.alike = [
+        family
+        for family, boxes in rivals(left, kind).items()
+        if (family in proof.open or family in left.boxes)
+        and not possible >= {(family, box) for box in boxes}
+        and _as_long(left, kind, family)
+    ]
+    more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
+    need = {rival: more - proof.excluded[rival[0]] for rival in possible}
+    if not only:
+        need = {rival: 1 for rival in possible if rival[0] in left.boxes}
+        missing = 0
+    if only:
+        edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
+        edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
+        filled = set[int]()  # at as many phases
+        for steps in edges:
+            at_ns = steps[-3][0]
+            new = at_ns not in filled and len(filled) < edges_wanted
+            if new and _requests(steps) <= most_requests:
+                filled.add(at_ns)
+                chosen.append(steps)
+                drawn.remove(steps)
+                most_requests -= _requests(steps)
+                missing -= told[steps][0]
+    for steps in chosen:
+        _count(told[steps], need)  # what is foreseen for all alike is no random prediction
+    drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
+    while missing > 0 or any(keys > 0 for keys in need.values()):
+        affordable = [steps for steps in drawn if _requests(steps) <= most_requests]
+        worths = [
+            (_worth(told[steps], need, missing) / _cost(steps, window_ns), steps)
+            for steps in affordable
+        ]
+        worth, best = max(worths, default=(0.0, ()))
+        if worth <= 0:
+            break
+        drawn.remove(best)
+        chosen.append(best)
+        most_requests -= _requests(best)
+        missing -= _count(told[best], need)
+    return chosen
+
+
+def _cost(steps: Steps, window_ns: int) -> float:
+    """The requests, and some for the time where windows are long."""
+    slow = 10 if window_ns > _SLOW_NS else 0
+    return _requests(steps) + 4 + slow * steps[-1][0] / window_ns
+
+
+def _closeness(steps: Steps, certain: int) -> tuple[int, int]:
+    """Sort the closest first of edges that are certain, and the least close of the others."""
+    apart_ns = steps[-1][0] - steps[-2][0]
+    return -certain, apart_ns if certain > 1 else -apart_ns
+
+
+def _as_long(left: Hypotheses, kind: Kind, family: LimiterFamily) -> bool:
+    """Tell if the windows of a family that are possible still are among those of the candidate."""
+    kinds = [other for other in left.kinds() if other.family is family]
+    return not kinds or any(
+        other.whole_ns * other.low_ns <= kind.whole_ns * other.high_ns
+        and kind.whole_ns * kind.low_ns <= other.whole_ns * kind.high_ns
+        for other in kinds
+    )
+
+
+def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:
+    close = rivals(left, kind)
+    against = dict.fromkeys(
+        [*proof.open, *(family for family in left.boxes if family not in proof.alike)]
+    )
+    return [(family, box) for family in against for box in close.get(family, ())]
+
+
+def _told(
+    proof: Confirmation,
+    left: Hypotheses,
+    kind: Kind,
+    schedules: Sequence[Steps],
+    *,
+    start_ns: int,
+    width_ns: int,
+) -> dict[Steps, _Told]:
+    """The answers of the candidate and of its open rivals to each schedule."""
+    boxes = spread(sorted(kind.boxes), BOXES)
+    against = _against(proof, left, kind)
+    told: dict[Steps, _Told] = {}
+    for steps in schedules:
+        ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
+        sure = _sure(ours, steps, start_ns, width_ns)
+        apart = {
+            (family, box)
+            for family, box in against
+            if not explains(family, box, (sure,))
+            or disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
+        }
+        asked = accumulate(count for _, count in steps)
+        certain = sum(
+            total > kind.limit and len(numbers) == 1
+            for total, numbers in zip(asked, ours, strict=False)
+        )
+        told[steps] = certain, apart
+    return told
+
+
+def _sure(ours: Outcomes, steps: Steps, start_ns: int, width_ns: int) -> History:
+    """The answers to come, as far as the candidate allows one number of each volley only."""
+    foretold = zip(takewhile(lambda numbers: len(numbers) == 1, ours), steps, strict=False)
+    return [
+        Seen(start_ns + at_ns, start_ns + at_ns + width_ns, admitted, count - admitted)
+        for (admitted,), (at_ns, count) in foretold
+    ]
+
+
+def _worth(told: _Told, need: Mapping[_Rival, int], missing: int) -> int:
+    certain, apart = told
+    return 2 * sum(need.get(rival, 0) > 0 for rival in apart) + min(certain, max(0, missing))
+
+
+def _count(told: _Told, need: dict[_Rival, int]) -> int:
+    """Take a chosen schedule off what is needed; the predictions that it makes."""
+    for rival in told[1] & need.keys():
+        need[rival] -= 1
+    return told[0]
+
+
+def _reopened(limit: int, window_ns: int) -> Steps:
+    """Asked again in mid-cycle, and twice when the next would end, counted from there or not."""
+    return (
+        (0, limit),
+        (29 * window_ns // 20, 1),
+        (9 * window_ns // 4, limit),
+        (13 * window_ns // 5, limit),
+    )
+
+
+def _polled(limit: int, window_ns: int, random: Random) -> Steps:
+    """Filled, and asked for one more at any instants: many predictions for few requests."""
+    shift, apart_ns = random.randrange(window_ns // 2), window_ns // 20
+    instants = sorted(random.randrange(apart_ns, 8 * window_ns // 5) for _ in range(6))
+    steps = [(shift, limit)]
+    for at_ns in instants:
+        if shift + at_ns - steps[-1][0] >= apart_ns:
+            steps.append((shift + at_ns, 1))
+    return tuple(steps)
+
+
+def _halves(limit: int, window_ns: int) -> Steps:
+    """Filled in two parts: each comes back by itself, or both together."""
+    first, back_ns = (limit + 1) // 2, window_ns + window_ns // 10 + 10_000_000
+    steps = ((0, first), (3 * window_ns // 5, limit - first), (back_ns, limit))
+    return tuple((at_ns, count) for at_ns, count in steps if count)
+
+
+def _pointed(limit: int, window_ns: int, random: Random) -> Iterator[Steps]:
+    """Schedules on which families differ, at any phase."""
+    few = min(2, limit)
+    for part in (2, 4, 6, 8):
+        shift = random.randrange(window_ns // 2)
+        early, back = part * window_ns // 10, window_ns + window_ns // 12
+        late = 10 * window_ns // 11
+        for steps in (
+            ((0, 1), (early, limit - 1), (back, limit)),
+            ((0, limit), (early, few), (late, 1), (back, few)),
+            ((0, limit), (back, (limit + 1) // 2), (back + early, limit)),
+            ((0, limit), (early + back, limit), (2 * window_ns + early // 2, limit)),
+            ((0, few), (early, limit), (back, few), (back + early, limit)),
+            ((0, 1), (back + window_ns // 8, limit), (2 * window_ns + window_ns // 9, few)),
+        ):
+            yield tuple((shift + at_ns, count) for at_ns, count in steps if count)
+
+
+def _requests(steps: Steps) -> int:
+    return sum(count for _, count in steps)
+
+
+def _foretold(
+    family: LimiterFamily, box: Box, steps: Steps, start_ns: int, width_ns: int
+) -> Outcomes:
+    return admissions(family, box, [(start_ns + at_ns, count) for at_ns, count in steps], width_ns)
+
+
+def _merged(told: Sequence[Outcomes]) -> Outcomes:
+    """The numbers that any of some limiters may admit, as far as all of them are known."""
+    return tuple(
+        tuple({number for each in told for number in each[step]})
+        for step in range(min(map(len, told)))
+    )

@@ -1,0 +1,130 @@
+"""Refutation: rounds on which what is still possible disagrees most."""
+
+from collections.abc import Sequence
+from math import isqrt
+
+from rateproof.probe.inference import Hypotheses, Kind
+from rateproof.probe.plan import Room, beyond, contenders, plan
+from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of
+from rateproof.probe.seen import Steps
+from rateproof.probe.standing_keys import always
+from rateproof.units import SECOND_NS
+
+__all__ = ["Refutation"]
+
+_STILL = 2
+_FEW_LEFT = 3  # families: predictions of one tell it from the others
+_PLENTY, _ROUND = 12, 4
+"""Requests for each of the limit: left where two keys are sent for one, and of a round."""
+_SAVING, _LONGER = 2, 3  # recoveries that a key idles at first; times as long, each time
+_CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
+_SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
+_KEPT = 3  # windows, for predictions
+_REFUTED, _STANDING = 0.6, 0.85
+"""Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
+
+
+class Refutation:
+    """Rounds that refute, until nothing tells apart what is left."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
+        self._sender = rounds.sender
+        self._course = rounds.course
+        self._spending = rounds.spending
+        self._idled_ns = 0
+
+    def run(self, left: Hypotheses) -> None:
+        """Send what those that are left disagree on most, until nothing tells them apart."""
+        sender, course, recovery = self._sender, self._course, self._rounds.recovery
+        took_ns = max(recovery.admitted_ns - recovery.filled_ns, course.again_ns)
+        slowest_ns = max(LEAST_ROUND_NS, 4 * took_ns)
+        lead_ns, known, longer = LEAD_NS, list[object](), 1
+        while left.boxes and (len(known) < _STILL or known[-_STILL:] != [known_of(left)] * _STILL):
+            few = len(left.boxes) <= _FEW_LEFT and left.kinds()[0].close
+            one = len(left.kinds()) == 1 and not course.shared
+            if known and (
+                few or one or (self._rounds.stood(left.kinds()[0]) and took_ns > _SLOW_NS)
+            ):
+                break
+            now_ns = sender.now_ns()
+            start_ns = now_ns + lead_ns
+            spare_ns = self._spending.end_ns - start_ns
+            windows = sorted(
+                kind.whole_ns // 2 * (kind.low_ns + kind.high_ns) // kind.high_ns
+                for kind in left.kinds()
+            )
+            window_ns = windows[len(windows) // 4]  # those of clocks, the longest, are known last
+            most_ns = max(LEAST_ROUND_NS, longer * 9 * window_ns // 4)
+            kept_ns = min(_KEPT * window_ns, self._spending.budget.time_ns // 2)
+            schedules = plan(
+                contenders(left),
+                course.limit,
+                Room(
+                    start_ns,
+                    course.width_ns,
+                    min(self._rounds.spare(_REFUTED), 64 + _ROUND * course.limit),
+                    min(most_ns, slowest_ns, spare_ns - kept_ns),
+                ),
+                most_schedules=1 if course.shared else None,
+                times=1 + (self._rounds.spare(_REFUTED) > _PLENTY * course.limit),
+            )
+            lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
+            schedules += self._saving(left, spare_ns)
+            if not schedules and longer == 1:
+                longer = 2
+                continue
+            if not schedules:
+                break
+            schedules += self._standing_of(left.kinds(), schedules, spare_ns)
+            known.append(known_of(left))
+            left = self._rounds.learn(
+                left,
+                self._rounds.send(schedules, start_ns, recovery.admitted_ns - recovery.filled_ns),
+            )
+
+    def _saving(self, left: Hypotheses, most_ns: int) -> list[Steps]:
+        """A key that is left alone until it saves no more: of a limit of 1, does it save what it does not use?"""
+        course, recovery = self._course, self._rounds.recovery
+        if course.limit > 1 or course.shared:
+            return []
+        idle_ns = _SAVING * (recovery.admitted_ns - recovery.filled_ns)
+        requests = beyond(1)
+        if self._idled_ns:
+            kinds = [kind for kind in left.kinds() if kind.family.at_first is not None]
+            if not kinds or recovery.saved + 1 < self._idled_ns // kinds[0].high_ns:
+                return []
+            idle_ns = _LONGER * self._idled_ns
+            requests = max(requests, idle_ns // kinds[0].low_ns + 2)
+        if idle_ns > most_ns or requests > self._rounds.spare(_STANDING):
+            return []
+        self._idled_ns = idle_ns
+        return [((0, 1), (idle_ns, requests))]
+
+    def _standing_of(
+        self, kinds: Sequence[Kind], before: Sequence[Steps], most_ns: int
+    ) -> list[Steps]:
+        """The keys that every name has to stand, where they fit: they take the longest."""
+        kind = kinds[0]
+        alike = [
+            each
+            for each in kinds
+            if each.whole_ns * kind.low_ns <= kind.whole_ns * each.high_ns
+            and kind.whole_ns * each.low_ns <= each.whole_ns * kind.high_ns
+        ]
+        enough = len(kinds) if kind.limit > _CHEAP else len(kinds) / 2
+        if self._course.shared or len(alike) < enough:
+            return []
+        if kind.high_ns > NEARLY * kind.low_ns and (
+            self._rounds.recovery.admitted_ns - self._rounds.recovery.filled_ns < _SLOW_NS
+            or kind.limit > _CHEAP
+        ):
+            return []
+        kind = kind._replace(high_ns=isqrt(kind.low_ns * kind.high_ns))
+        schedules = always(kind)
+        requests = sum(count for steps in (*before, *schedules) for _, count in steps)
+        long = any(steps[-1][0] > most_ns for steps in schedules)
+        if self._rounds.stood(kind) or long or requests > self._rounds.spare(_STANDING):
+            return []
+        self._rounds.standing = kind
+        return schedules

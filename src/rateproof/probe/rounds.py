@@ -1,0 +1,129 @@
+"""Rounds: schedules that are sent at once, each on a fresh key, and what they say of the limiter."""
+
+from collections.abc import Sequence
+
+from rateproof.probe.budget import Spending
+from rateproof.probe.course import Course
+from rateproof.probe.family import LimiterFamily
+from rateproof.probe.inference import Hypotheses, Kind, Recovery
+from rateproof.probe.seen import History, Seen, Steps, volleys
+from rateproof.probe.sending import Sender
+from rateproof.units import SECOND_NS
+
+__all__ = ["LEAD_NS", "LEAST_ROUND_NS", "NEARLY", "Rounds", "known_of"]
+
+LEAD_NS = 150_000_000
+LEAST_ROUND_NS = 3 * SECOND_NS // 2
+NEARLY = 1.25
+"""Between the bounds of a window for which keys are sent that every name has to stand."""
+_WHOLE = 2  # windows after which a count that all share is whole
+
+
+class Rounds:
+    """The rounds of a probe.
+
+    Args:
+        sender: what carries them.
+        course: what was seen.
+        spending: what they may take.
+        families: those that are known.
+        recovery: of the first key.
+
+    Attributes:
+        recovery: the same, with what a key was seen to save.
+        standing: the limiter for which keys were sent that every name has to stand.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        course: Course,
+        spending: Spending,
+        families: Sequence[LimiterFamily],
+        recovery: Recovery,
+    ) -> None:
+        self.sender = sender
+        self.course = course
+        self.spending = spending
+        self.recovery = recovery
+        self.standing: Kind | None = None
+        self._families = families
+
+    def spare(self, share: float) -> int:
+        """The requests that are left of a share of what naming the limit takes."""
+        return self.spending.spare(share, max(self.course.limit, self.recovery.saved))
+
+    def more(self) -> bool:
+        """Go beyond what naming takes; False if the budget has no more."""
+        return self.spending.more(self.course.limit)
+
+    def send(self, schedules: Sequence[Steps], start_ns: int, window_ns: int) -> list[list[Seen]]:
+        """Send all at once; where keys share one count, one after the other, and idle before each."""
+        sender, course = self.sender, self.course
+        if not course.shared:
+            histories = sender.send(schedules, start_ns)
+            course.take(schedules, histories)
+            return histories
+        histories = []
+        for number, steps in enumerate(schedules):
+            start_ns = max(start_ns, sender.now_ns() + LEAD_NS) + _WHOLE * window_ns
+            if start_ns + steps[-1][0] > self.spending.end_ns:
+                break
+            histories += sender.send([steps], start_ns)
+            course.take([steps], histories[number:])
+        return histories
+
+    def learn(
+        self, left: Hypotheses, histories: Sequence[History], *, careful: int = 0
+    ) -> Hypotheses:
+        """Refute by what was seen; from the start where the limit turned out to be another."""
+        course = self.course
+        saved = [seen.admitted for key in histories for seen in key[1:] if seen.denied]
+        if course.limit == 1 and max(saved, default=0) > self.recovery.saved:
+            self.recovery = self.recovery._replace(saved=max(saved))
+        elif left.limit == course.limit:
+            keys = [self._joint()] if course.shared else histories
+            left.learn(keys, careful=careful, anew=course.shared)
+            if left.boxes or not course.shared:
+                return left
+        course.hypotheses = self.hypotheses()
+        return course.hypotheses
+
+    def hypotheses(self) -> Hypotheses:
+        """Find the limiters that explain everything so far, from the start."""
+        course = self.course
+        keys: list[History] = course.keys
+        limits = [course.limit]
+        if course.shared:
+            keys = [self._joint()]
+            limits.append(course.limit + 1)  # a request before the burst may have counted
+        for limit in limits:
+            found = Hypotheses(
+                self.recovery._replace(limit=limit),
+                self.spending.budget.time_ns,
+                self._families,
+                interval_ns=course.interval_ns,
+            )
+            found.learn(keys)
+            if found.boxes:
+                course.limit = limit
+                break
+        return found
+
+    def stood(self, kind: Kind) -> bool:
+        """Tell if keys that every name has to stand were sent for such a limit and window."""
+        sent = self.standing
+        return (
+            sent is not None
+            and (sent.limit, sent.family.forgets) == (kind.limit, kind.family.forgets)
+            and 87 * kind.whole_ns < 100 * sent.whole_ns < 125 * kind.whole_ns
+        )
+
+    def _joint(self) -> History:
+        """All keys as one: they share a count."""
+        return volleys([seen for history in self.course.keys for seen in history])
+
+
+def known_of(left: Hypotheses) -> list[tuple[str, int, int, int]]:
+    """A summary for comparison: rounds that change nothing are not worth going on."""
+    return [(kind.family.name, *kind[1:4]) for kind in left.kinds()]

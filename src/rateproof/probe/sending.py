@@ -1,0 +1,41 @@
+"""What carries the requests of a probe: to a server, or to a limiter that is simulated."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rateproof.probe.seen import Seen, Steps
+from rateproof.probe.several import Hit
+
+__all__ = ["Sender"]
+
+
+class Sender(Protocol):
+    """Carries requests to a server, or to a limiter that is simulated."""
+
+    delaying: bool
+    reconnecting: bool
+
+    @property
+    def requests(self) -> int:
+        """The number of requests sent in all."""
+        ...
+
+    def now_ns(self) -> int:
+        """The clock of everything that is seen."""
+        ...
+
+    def search(self, most: int, delays_ns: Sequence[int]) -> list[Seen]:
+        """Fill a fresh key on one connection until it denies, then poll until it admits."""
+        ...
+
+    def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
+        """Send each schedule on a fresh key, all at the same time."""
+        ...
+
+    def hitter(self, *, fresh: bool) -> Hit:
+        """Return what sends to one key, each time on new connections."""
+        ...
+
+    def waits(self, requests: int) -> tuple[list[int], int]:
+        """Send at once on a fresh key: how long what is admitted waits, and the denials."""
+        ...

@@ -1,0 +1,172 @@
+"""The keys that every name has to stand, and those that tell closely when a key comes back."""
+
+from collections.abc import Iterator
+from random import Random
+
+from rateproof.probe.inference import Kind, spread
+from rateproof.probe.plan import recovery
+from rateproof.probe.seen import Steps
+from rateproof.units import SECOND_NS
+
+__all__ = ["BUSY", "FINELY", "always", "closely", "edges", "measuring"]
+
+BUSY = 3
+"""Fillings of a key that is busy, one after the other; more where they cost little."""
+_BUSY_NS, _BUSY_REQUESTS = 4 * SECOND_NS, 24
+FINELY = 400
+_MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
+_POLLS, _KEYS = 8, 3  # to measure it
+_LOOKED_AT = 6
+_ROW = 20  # denials
+_PARTS_APART = 32  # parts of a window: how close two parts of a filling are
+_BEFORE, _WIDTHS = 16, 8  # parts of a window, answers: denials come so long before its end
+_SOON = 4  # less than this part of a window leaves no time for denials
+
+
+def always(kind: Kind) -> list[Steps]:
+    """Keys that every name has to stand."""
+    limit, window_ns = kind.family.at_first or kind.limit, kind.whole_ns
+    late = _late(limit, window_ns) if kind.family.forgets else _idle(limit, window_ns)
+    return [_busy(limit, window_ns), late, _partly(limit, window_ns)]
+
+
+def _busy(limit: int, window_ns: int) -> Steps:
+    """Asked for one more than all whenever it is back, 20 denials in a row meanwhile.
+
+    A second quota, or a ban, would deny; a limit that is now and then greater would admit.
+    """
+    again_ns = window_ns + window_ns // 6 + 10_000_000
+    time_ns = 5 * window_ns // 2 + _BUSY_NS
+    fillings = max(BUSY, min(time_ns // again_ns, BUSY + _BUSY_REQUESTS // (limit + 1)))
+    row = ((window_ns // 3, _ROW // 2), (window_ns // 2, _ROW // 2))
+    return ((0, limit), *row, *((number * again_ns, limit + 1) for number in range(1, fillings)))
+
+
+def _late(limit: int, window_ns: int) -> Steps:
+    """One alone, and all in two parts when it no longer counts: what the first began may go on, or the parts be one."""
+    part, at_ns = (limit + 1) // 2, 29 * window_ns // 20
+    parts = ((at_ns, part), (at_ns + window_ns // 10, limit - part))
+    asked = ((9 * window_ns // 4, min(2, limit)), (99 * window_ns // 40, part + 1))
+    return (0, 1), *(step for step in parts if step[1]), *asked
+
+
+def _idle(limit: int, window_ns: int) -> Steps:
+    """As late as that, but idle for windows first: what the first began may end."""
+    return (0, 1), (17 * window_ns // 5, limit), (21 * window_ns // 5, min(2, limit))
+
+
+def _partly(limit: int, window_ns: int) -> Steps:
+    """Never full before more than a window has gone by: who is may forget, or wait, by another rule."""
+    ones = tuple((part * window_ns // 5, 1) for part in (0, 3, 6))
+    few = min(2, limit)
+    return (
+        *ones,
+        (29 * window_ns // 20, limit),
+        (19 * window_ns // 10, few),
+        (12 * window_ns // 5, few),
+    )
+
+
+def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
+    """Just before and after a key comes back, in all the ways in which it may be full; none where it may not be in time.
+
+    Where all comes back at once it is asked for one more than that. The last key is denied
+    often, and filled anew as soon as it is back.
+    """
+    shift, limit = 0, kind.limit
+    back_ns = _backs(kind, start_ns)
+    if back_ns and back_ns[0] < kind.whole_ns // _SOON:  # a clock's next edge is later
+        shift = kind.whole_ns // (_SOON - 1)
+        back_ns = _backs(kind, start_ns + shift)
+    if back_ns is None:
+        return []
+    margin_ns = kind.grain_ns // 200 + width_ns
+    early_ns = back_ns[0] - kind.grain_ns // 200 - min(width_ns, kind.interval_ns)
+    late_ns, more = back_ns[1] + margin_ns, limit + 1 if kind.at_once else 1
+    chosen: list[Steps] = [((0, limit), (early_ns, 1), (late_ns, more))]
+    if kind.family.other == "phase":  # it begins anew where it is not full, too
+        before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
+        chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
+    if kind.timeless:
+        filled = _in_parts(limit, early_ns, late_ns)
+        chosen += [(*parts, (early_ns, 1), (late_ns, more)) for parts in filled]
+    if kind.family.refills and kind.family.at_first is None:
+        whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
+        chosen.append(((0, limit), (whole_ns, limit + 1)))
+    soon_ns = max(back_ns[0] // _BEFORE, _WIDTHS * width_ns)
+    row = ((max(back_ns[0] // 2, back_ns[0] - soon_ns), _ROW),)
+    if row_back_ns := _backs(kind, start_ns + shift, row):
+        again_ns = row_back_ns[1] + margin_ns
+        busy: Steps = ((0, limit), *row, (again_ns, more))
+        if kind.timeless:
+            busy = (*busy, (again_ns + early_ns, 1), (again_ns + late_ns, more))
+        chosen.append(busy)
+    return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+
+
+def _in_parts(limit: int, early_ns: int, late_ns: int) -> Iterator[Steps]:
+    """Filled in three parts, two of them close to each other: they may be one, or all may wait for the last."""
+    close_ns, far_ns = max(late_ns // _PARTS_APART, 2 * (late_ns - early_ns)), 3 * early_ns // 5
+    part = limit // 3
+    if part:
+        yield (0, part), (close_ns, part), (far_ns, limit - 2 * part)
+    elif limit > 1:
+        yield (0, 1), (close_ns, 1)
+        yield (0, 1), (far_ns, 1)
+
+
+def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:
+    """Ask when a key comes back, where that is not known closely: one key often, or several once if a denial puts it off.
+
+    Of a clock's windows that are hardly known, two keys filled at different phases.
+    """
+    grain_ns = kind.grain_ns
+    far = kind.family.other == "phase" and not kind.close
+    chosen: list[Steps] = []
+    for shift in (0, kind.whole_ns // 3) if far else (0,):
+        back_ns = _backs(kind, start_ns + shift)
+        if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + width_ns + min(
+            width_ns, kind.interval_ns
+        ):
+            return chosen
+        low_ns, high_ns = back_ns
+        step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
+        instants = [shift + at_ns for at_ns in range(low_ns + step_ns, high_ns, step_ns)]
+        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, 1),))
+        if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
+            chosen.append(((shift, kind.limit), *((at_ns, 1) for at_ns in instants)))
+        else:
+            chosen += [((shift, kind.limit), (at_ns, 1)) for at_ns in spread(instants, _KEYS)]
+    return chosen
+
+
+def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
+    """Denied just before the key comes back, admitted just after, at any phase."""
+    window_ns = kind.whole_ns
+    for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
+        shift = random.randrange(window_ns // 2)
+        early: Steps = ()
+        if kind.timeless:  # blocks that begin with the first request are at any phase, too
+            early = ((0, 1),)
+            phases_ns = window_ns if window_ns < SECOND_NS else 2 * window_ns // 5
+            shift = 26 * window_ns // 25 + width_ns + random.randrange(phases_ns)
+        if (back_ns := _backs(kind, start_ns + shift)) is None:
+            continue
+        for part in (200, 100, 50):
+            margin_ns = kind.grain_ns // part
+            early_ns = back_ns[0] - margin_ns - min(width_ns, kind.interval_ns)  # one is asked
+            late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
+            if late_ns < 2 * early_ns:
+                asked = (shift + early_ns, 1), (shift + late_ns, count)
+                yield *early, (shift, kind.limit), *asked
+
+
+def _backs(kind: Kind, start_ns: int, denied: Steps = ()) -> tuple[int, int] | None:
+    """Between which instants a key filled at `start_ns` comes back, after denials if so; None if it may not in time."""
+    points = [box.point() for box in spread(sorted(kind.boxes), _LOOKED_AT)]
+    found = [
+        recovery(kind.family, point, kind.limit, start_ns, 2 * kind.whole_ns, denied=denied)
+        for point in points
+    ]
+    known = [at_ns for at_ns in found if at_ns is not None]
+    return (min(known), max(known)) if len(known) == len(found) > 0 else None

@@ -1,0 +1,86 @@
+"""The keys that every name has to stand: who answers them as a policy would, on simulated limiters."""
+
+import random
+
+import pytest
+from proving import simulated
+from proving.unknown import UNKNOWN
+
+from rateproof.probe.families import FAMILIES
+from rateproof.probe.family import explains
+from rateproof.probe.inference import Kind
+from rateproof.probe.seen import Box, volleys, widened
+from rateproof.probe.standing_keys import always, closely
+
+MS, S = 1_000_000, 1_000_000_000
+BEGIN_NS, WIDTH_NS = 10**15, 4 * MS
+OF = {family.name: family for family in FAMILIES}
+
+
+def _kind(name, limit, window_ns):
+    """The limiters of a family whose window is known to a thousandth."""
+    each_ns = window_ns // (limit if OF[name].refills else 1)
+    box = Box(limit, each_ns - each_ns // 1000, each_ns + each_ns // 1000)
+    if OF[name].other == "phase":
+        box = box._replace(other_low_ns=BEGIN_NS - MS, other_high_ns=BEGIN_NS + MS)
+    return Kind(OF[name], limit, box.low_ns, box.high_ns, [box])
+
+
+def _unexplained(limiter, kind):
+    """Count the keys that no limiter of a kind would have answered so, each answer within a millisecond."""
+    rng, found = random.Random(1), 0
+    for steps in (*always(kind), *closely(kind, BEGIN_NS, WIDTH_NS)):
+        admits, seen = limiter(), []
+        for at_ns, count in steps:
+            for sent_ns in range(BEGIN_NS + at_ns, BEGIN_NS + at_ns + 50_000 * count, 50_000):
+                took_ns = rng.randint(200_000, 1_000_000)
+                decided_ns = sent_ns + rng.randint(0, took_ns)
+                seen.append((decided_ns, sent_ns, sent_ns + took_ns))
+        history = [
+            widened(sent_ns, received_ns, admitted=admits(decided_ns))
+            for decided_ns, sent_ns, received_ns in sorted(seen)
+        ]
+        found += not explains(kind.family, kind.boxes[0], [volleys(history)])
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 12])
+@pytest.mark.parametrize(
+    "name", ["sliding-log", "first-hit-window", "token-bucket", "fixed-window", "sliding-counter"]
+)
+def test_a_limiter_of_the_family_stands_all_of_them(name, limit):
+    kind = _kind(name, limit, S - S % limit)
+    limiter = simulated.LIMITERS[name](limit, S - S % limit, BEGIN_NS)
+    assert closely(kind, BEGIN_NS, WIDTH_NS)
+    assert _unexplained(limiter, kind) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "times"),
+    [
+        ("windows that grow while a key is busy", "first-hit-window", 1),
+        ("a window that is longer if it was filled at once", "first-hit-window", 1.2),
+        ("a log that blocks after 5 denials", "sliding-log", 1),
+        ("a log that idle keys reset", "window that each request pushes on", 0.5),
+        ("a log of groups that are gone with their first", "sliding-log", 1),
+        ("a log of groups that are gone with their newest", "sliding-log", 1),
+        ("a window that admissions push on once half is used", "first-hit-window", 1),
+        ("a log that forgets all once it was full", "sliding-log", 1),
+        ("a log that forgets all once it was full", "first-hit-window", 1),
+        ("a log that forgets all unless it was full", "sliding-log", 1),
+        ("a bucket whose last quarter is slower", "token-bucket", 1),
+        ("a bucket in which 20 denials cost a token", "token-bucket", 1),
+        ("a window that each denial makes a little longer", "first-hit-window", 1),
+        ("a log whose window wavers by 2 %", "sliding-log", 1),
+    ],
+)
+def test_a_limiter_that_is_in_no_list_does_not_stand_them_as_its_neighbour(name, family, times):
+    limiter = UNKNOWN[name](4, S, 1)
+    assert _unexplained(limiter, _kind(family, 4, int(times * S)))
+
+
+@pytest.mark.parametrize("part", [8, 24])
+@pytest.mark.parametrize("newest", [False, True])
+def test_requests_that_are_close_are_not_one_group(part, newest):
+    limiter = simulated.grouped_log(5, S, apart_ns=S // part, newest=newest)
+    assert _unexplained(limiter, _kind("sliding-log", 5, S))

@@ -1,0 +1,30 @@
+"""Each link of the pages leads to a file, and to a heading of it, that are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+def prose(page):
+    return FENCED.sub("", page.read_text())
+
+
+def headings(page):
+    """Their anchors, as GitHub makes them."""
+    for title in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title).lower()
+        yield re.sub(r"[^\w -]", "", words).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_link_of_a_page_leads_somewhere(page):
+    for link in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", prose(page)):
+        name, _, heading = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not heading or heading in headings(target), link

@@ -1,0 +1,132 @@
+"""`rateproof plan`: which limit to set, as the command tells it."""
+
+import gzip
+import json
+import random
+
+import pytest
+
+from rateproof.cli import main
+from rateproof.events.partitions import Partitions
+from rateproof.keyspec import KeySpec
+from rateproof.plan.pasting import settings_for
+from rateproof.plan.traffic import COLUMNS
+from rateproof.policy import Policy
+
+START = 1_790_000_000
+FORMAT = '$remote_addr $msec $request_time "$request" "$http_user_agent"'
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """99 clients who ask 3 times in a second, and an office of one address that asks 40 times."""
+    draw = random.Random(1)
+    requests = []
+    for client in range(99):
+        begun = draw.randrange(50)
+        requests += [(begun + at / 4, f"192.0.2.{client}", "/a?n=1", "curl/8") for at in range(3)]
+    requests += [
+        (20 + at / 50, "198.51.100.1", f"/{at % 4}", f"Mozilla/{at % 8}") for at in range(40)
+    ]
+    path = tmp_path_factory.mktemp("plan") / "access.log"
+    lines = (
+        f'{ip} {START + at:.3f} 0.001 "GET {target} HTTP/1.1" "{agent}"\n'
+        for at, ip, target, agent in sorted(requests)
+    )
+    path.write_text("".join(lines))
+    return path
+
+
+def planned(log, capsys, *told):
+    code = main(["plan", str(log), "--format", FORMAT, "--json", *told])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_the_tightest_limits_are_those_that_so_many_clients_kept(log, capsys):
+    _, found = planned(log, capsys)
+    windows = {
+        one["window_s"]: [each["limit"] for each in one["limits"]] for one in found["windows"]
+    }
+    assert windows == {each: [3, 40, 40] for each in (1, 10, 60, 3600)}
+    assert (found["requests"], found["clients"]) == (337, 100)
+
+
+def test_an_address_of_many_user_agents_may_be_that_of_many_clients(log, capsys):
+    _, found = planned(log, capsys, "--policy", "10 per 10s", "--show-keys")
+    [office] = found["beyond"]
+    assert (office["client"], office["user_agents"], office["paths"]) == ("198.51.100.1", 8, 4)
+    assert office["shared"]
+    assert office["rejected"] == found["policy"]["rejected"] == [30, 30]
+    assert found["policy"]["clients"] == [1, 1]
+
+
+def test_no_key_is_shown_unless_asked_for(log, capsys, tmp_path):
+    page = tmp_path / "plan.html"
+    told = ["--policy", "10 per 10s", "--report", str(page)]
+    main(["plan", str(log), "--format", FORMAT, *told])
+    text = capsys.readouterr().out
+    assert "shared address?" in text
+    assert "shared address?" in page.read_text()
+    assert "198.51.100.1" not in text + page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("policy", "most", "code"),
+    [
+        ("100 per 10s", "0%", 0),
+        ("10 per 10s", "10%", 0),
+        ("10 per 10s", "5%", 1),
+        # In each half of the office's 0.8 s a window may begin, or not.
+        ("fixed-window 20 per 10s", "3%", 2),
+    ],
+)
+def test_the_exit_code_says_if_more_is_rejected_than_that(log, capsys, policy, most, code):
+    assert planned(log, capsys, "--policy", policy, "--max-rejected", most)[0] == code
+
+
+def test_the_model_has_each_come_back_once(log, capsys):
+    """30 are rejected; 10 s later all of them come back, and 10 get through."""
+    _, found = planned(log, capsys, "--policy", "10 per 10s")
+    assert (found["model"]["rejected"], found["model"]["rejected_again"]) == (30, 20)
+
+
+def test_parts_on_disk_say_what_those_in_memory_say(log, capsys, monkeypatch):
+    _, whole = planned(log, capsys, "--policy", "10 per 10s", "--show-keys")
+    init = Partitions.__init__
+    monkeypatch.setattr(
+        Partitions, "__init__", lambda self, widths: init(self, widths, count=7, most_bytes=0)
+    )
+    _, parted = planned(log, capsys, "--policy", "10 per 10s", "--show-keys")
+    assert parted == whole
+    with Partitions(COLUMNS) as parts:
+        parts.add(b"", [b""] * 4)
+        assert sum(parts.rows()) == 0
+
+
+@pytest.mark.parametrize(
+    "options", [["--max-rejected", "1%"], ["--policy", "leaky-queue 5 per 1s"]]
+)
+def test_what_cannot_be_answered_is_refused_before_the_work(options, capsys):
+    assert main(["plan", "nowhere.log", *options]) == 64
+    assert "nowhere" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", gzip.compress(b"1.2.3.4 - - \n" * 99)[:-9], b"what\n" * 9]
+)
+def test_a_log_that_says_nothing_is_refused(content, tmp_path, capsys):
+    path = tmp_path / "access.log"
+    path.write_bytes(content)
+    assert main(["plan", str(path)]) == 65
+    told = capsys.readouterr()
+    assert told.err.startswith("rateproof: error: ")
+    assert not told.out
+
+
+@pytest.mark.parametrize("policy", ["100 per 1m", "5 per 1s", "7 per 90s", "1000 per 1h"])
+def test_no_setting_admits_less_in_its_window_than_the_limit(policy):
+    """All but nginx's, which rounds its rate down to thousandths."""
+    [quota] = Policy.parse(policy).quotas
+    for key in ("ip", "header:X-Api-Key", "query:client", "cookie:id", "path+ip"):
+        for setting in settings_for(quota, KeySpec.parse(key)):
+            assert setting.admits(quota.window_ns) >= quota.limit, setting

@@ -1,0 +1,161 @@
+"""`check --follow`: pieces of a log that grows show what the whole log shows."""
+
+import json
+import random
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from rateproof.cli import main
+from rateproof.events.access_logs import Reading, named
+from rateproof.events.access_logs.scan import Scan
+from rateproof.policy import Policy
+from rateproof.watching import Watch, follow
+from tests.samples import quick_first
+from tests.unit.test_access_logs import limited, line
+
+NGINX = Reading(format=named("nginx"))
+
+
+def watched(pieces, policy, **told):
+    """Judge after each piece; the lines that were told, and the watch."""
+    found = []
+    watch = Watch(
+        Policy.parse(policy), told, lambda log: log, lambda one: found.append(json.loads(one))
+    )
+    scan = Scan([], "access.log", NGINX)
+    most = 0
+    for piece in pieces:
+        scan.feed(piece)
+        watch.add(scan.take(), scan)
+        watch.judge(scan)
+        most = max(most, watch.held)
+    return found, watch, most
+
+
+def test_an_excess_that_lies_in_two_pieces_is_found_once():
+    lines = [line(t) for t in (0, 20, 40, 53, 54, 55)] + [
+        line(200 + t, ip="192.0.2.2") for t in range(4)
+    ]
+    found, watch, _ = watched([b"".join(lines[:2]), *lines[2:]], "3 per 1m")
+    assert [one["key"] for one in found] == ["'192.0.2.1'", "'192.0.2.2'"]
+    assert found[0]["claims"] == ["over-admission"]
+    assert found[0]["outcome"] == "violated"
+    assert watch.verdict().outcome == "violated"
+    assert watch.counts.admitted == 8
+
+
+def test_a_rejection_without_need_is_found_however_the_log_is_cut():
+    rows = [
+        *((t, 200) for t in range(0, 100, 10)),
+        (101, 200),
+        (150, 429),
+        *((t, 200) for t in range(200, 300, 10)),
+    ]
+    lines = [line(t, status=status) for t, status in rows]
+    for size in (1, 3, 30):
+        pieces = [b"".join(lines[at : at + size]) for at in range(0, len(lines), size)]
+        found, _, _ = watched(pieces, "5 per 10s")
+        assert [one["claims"] for one in found] == [["wrong-rejection"]]
+
+
+@pytest.mark.parametrize("seed", quick_first(range(6)))
+def test_a_right_limiter_is_never_called_violated_and_little_is_held(seed):
+    draw = random.Random(seed)
+    rows = sorted(
+        (decided + draw.uniform(0, 2), status, client)
+        for client in range(4)
+        for decided, status in limited(sorted(draw.uniform(0, 900) for _ in range(700)), 5, 10)
+    )
+    lines = [line(ended, status=status, ip=f"192.0.2.{client}") for ended, status, client in rows]
+    pieces = [b"".join(lines[at : at + 300]) for at in range(0, len(lines), 300)]
+    found, watch, most = watched(pieces, "5 per 10s")
+    assert not found
+    assert watch.verdict().outcome != "violated"
+    assert watch.counts.events == len(rows)
+    assert most < 500  # 300 are new, of 2,800
+
+
+def test_requests_that_copytruncate_may_have_lost_explain_a_rejection():
+    early, late = [line(t) for t in range(0, 100, 10)], line(150, status=429)
+    rest = [line(t) for t in range(200, 300, 10)]
+
+    def told(*, gap):
+        found = []
+        watch = Watch(Policy.parse("5 per 10s"), {}, lambda log: log, found.append)
+        scan = Scan([], "access.log", NGINX)
+        for at, piece in enumerate([b"".join(early), late, *rest]):
+            watch.gap |= gap and at == 1
+            scan.feed(piece)
+            watch.add(scan.take(), scan)
+            watch.judge(scan)
+        return found
+
+    assert told(gap=False)
+    assert not told(gap=True)
+
+
+def test_a_clock_that_was_set_back_starts_over(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"".join(map(line, (0, 1, 3600))))
+    found = []
+    watch = Watch(Policy.parse("3 per 1m"), {}, lambda log: log, found.append)
+    stop = threading.Event()
+    texts = iter([b"".join(map(line, (2, 3))), b"".join(map(line, (10, 11, 12, 13)))])
+
+    class Stop:
+        """Adds to the log each time that there is nothing to read; then it stops."""
+
+        @staticmethod
+        def is_set():
+            return stop.is_set()
+
+        @staticmethod
+        def wait(_):
+            text = next(texts, None)
+            if text is None:
+                stop.set()
+            else:
+                with path.open("ab") as file:
+                    file.write(text)
+
+    verdict = follow(str(path), NGINX, watch, Stop, metrics_port=None)
+    assert "judging starts over" in capsys.readouterr().err
+    assert verdict.outcome == "violated"
+    assert json.loads(found[0])["requests"] == 4
+
+
+def test_standard_input_is_followed_to_its_end():
+    text = b"".join(map(line, (0, 1, 2, 3)))
+    command = [sys.executable, "-m", "rateproof", "check", "-", "--policy", "3 per 1m", "--follow"]
+    told = subprocess.run([*command, "--json"], input=text, capture_output=True, check=False)
+    assert told.returncode == 1, told.stderr
+    first, last = map(json.loads, told.stdout.splitlines())
+    assert (first["key"], first["outcome"]) == ("'192.0.2.1'", "violated")
+    assert last["answer"].startswith("VIOLATED: 4 let through in 1 m")
+    told = subprocess.run(command, input=text[: len(text) // 2], capture_output=True, check=False)
+    assert (told.returncode, told.stdout) == (2, b"")
+    assert b"NOT TESTED" in told.stderr
+    told = subprocess.run(command, input=b"", capture_output=True, check=False)
+    assert told.returncode == 65
+    assert b"has no events" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--follow", "--by-key"], "--by-key with --follow"),
+        (["--follow", "--claim", "all"], "--claim all with --follow"),
+        (["--follow", "other.log"], "--follow takes one file"),
+        (["--fail-fast"], "--fail-fast without --follow"),
+        (["--metrics-port", "9"], "--metrics-port without --follow"),
+    ],
+)
+def test_what_does_not_go_with_following_is_refused(words, problem, tmp_path, capsys):
+    path = tmp_path / "access.log"
+    path.write_bytes(line())
+    files = [word for word in words if word.endswith(".log")]
+    assert main(["check", str(path), *files, *(word for word in words if word not in files)]) == 64
+    assert problem in capsys.readouterr().err

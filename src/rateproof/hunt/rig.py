@@ -133,6 +133,8 @@ class Rig:
         keyring = self.keyring
         if keyring is not None and scenario.tokens is not None:
             log = known_clients_only(log)
+            if keyring.spent:
+                log.metadata["unsent"] = f"no request was sent, for want of keys: {keyring.told}"
             keyring.give_back(scenario.tokens.names(scenario.written), log)
             log.metadata["assumptions"] = [
                 f"nobody else sends with the keys of {str(keyring.keys.file)!r}"

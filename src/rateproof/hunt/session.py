@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rateproof.errors import CannotWrite, RateproofError
+from rateproof.errors import CannotWrite, RateproofError, Unreachable
 from rateproof.events import listed, open_log_writer, parquet
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.iterations import Hunt, traffic
@@ -206,6 +206,7 @@ def _reported(reporters: Sequence[Reporter], subject: Subject, totals: Totals) -
             yield
         except BaseException as error:
             totals.failed = str(error) or type(error).__name__
+            totals.absent = error.message if isinstance(error, Unreachable) else None
             raise
 
 

@@ -23,7 +23,9 @@ from rateproof.units import counted
 if TYPE_CHECKING:
     from rateproof.hunt.worst.search import Worst
 
-__all__ = ["Totals", "counted_kinds", "of_claim"]
+__all__ = ["UNREACHABLE", "Totals", "counted_kinds", "of_claim"]
+
+UNREACHABLE: Final = "UNREACHABLE"
 
 
 _OF_A_STOP: Final = {
@@ -68,7 +70,8 @@ class Totals:
         claims: what is tested.
         allow_untested: a quota that was not tested is no doubt about the others.
 
-    `failed` is what ended the test out of order, None if nothing did; `other_clients` is how many
+    `failed` is what ended the test out of order, None if nothing did, and `absent` that the target is
+    not there; `other_clients` is how many
     came between two bursts of a client who was still denied then, None where nobody tried;
     `seen` is which known weaknesses would have been seen, and `unseen` a sentence on those that
     would not, for the attacks on them arrived too spread out; `keys` is how keys of a file were used.
@@ -77,6 +80,7 @@ class Totals:
     def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
         self.allow_untested = allow_untested
         self.failed: str | None = None
+        self.absent: str | None = None
         self.other_clients: int | None = None
         self.tried_others = False
         self.seen = self.unseen = self.keys = ""
@@ -163,6 +167,8 @@ class Totals:
         most = max([*found, *sought], key=lambda one: one[0] / one[1], default=None)
         if most is not None and most in sought and self.verdict == VIOLATED:
             first = f"VIOLATED: {too_many(*most)}"
+        if self.absent is not None and self.verdict != VIOLATED:
+            return (f"{UNREACHABLE}: {self.absent}",)
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
         if self.crashes:

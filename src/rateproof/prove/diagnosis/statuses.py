@@ -101,7 +101,7 @@ def why_nothing_admitted(log: EventLog) -> str:
     answers = _answers(log)
     lost = answers.pop(None, 0)
     if not lost and not answers:
-        return "no request was sent"
+        return str(log.metadata.get("unsent", "no request was sent"))
     if not answers:
         errors = Counter(filter(None, log.column("error")))
         kind = errors.most_common(1)[0][0] if errors else ""

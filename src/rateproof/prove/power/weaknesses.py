@@ -7,11 +7,11 @@ that came too spread out to show anything is told from one that did.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from rateproof.clock import Interval
-from rateproof.policy import Policy
+from rateproof.policy import Policy, Quota
 from rateproof.policy.first_hit_window import FIRST_HIT_WINDOW
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.sliding_counter import SLIDING_COUNTER
@@ -78,7 +78,8 @@ def shown(
     """
     quotas = list(policy.quotas)
     if weakness.algorithm is not None:
-        quotas[quota] = replace(quotas[quota], algorithm=weakness.algorithm, burst=0)
+        own = quotas[quota]
+        quotas[quota] = Quota(own.limit, own.window_ns, weakness.algorithm)
     parts = [[one[:2] for one in requests]] if weakness.algorithm else _dealt(requests)
     left = set(phases)
     for decided in _INSTANTS:

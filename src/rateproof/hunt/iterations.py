@@ -16,9 +16,9 @@ from rateproof.hunt.exploration.attacks import FAMILIES, Attack
 from rateproof.hunt.exploration.draw import LONGEST_NS, book_length, delayed, draw, filling
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
 from rateproof.hunt.exploration.leads import Lead, Leads
-from rateproof.hunt.exploration.pace import SOUNDING, SOUNDING_NS, Pace
+from rateproof.hunt.exploration.pace import QUICK_NS, SOUNDING, SOUNDING_NS, Pace
 from rateproof.hunt.exploration.sight import Aim, Sight
-from rateproof.hunt.exploration.traffic import SCHEDULE, Draw, calm, continued, paced
+from rateproof.hunt.exploration.traffic import CALM, SCHEDULE, Draw, calm, continued, paced
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
@@ -40,7 +40,7 @@ from rateproof.units import SECOND_NS, counted
 __all__ = ["Hunt", "traffic"]
 
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
-_CALM_TRIES, _MOST_SHARE = 3, 0.8
+_CALM_TRIES, _MOST_SHARE, _SOUNDINGS = 3, 0.8, 3
 _HINT = "hint: more workers, a machine with less to do, or a smaller limit"
 
 
@@ -58,6 +58,8 @@ class Hunt:
         self._pace: Pace | None = None
         self._calmed = Counter[Aim]()
         self._firsts = 0
+        self.is_extra = False
+        """True if the last iteration repeats attacks that came too spread out: it has no number."""
         self._is_broken = False
         self._known = False
         self._draws = 0
@@ -117,10 +119,17 @@ class Hunt:
         rig = self.rig
         if rig.settings.recipe or rig.keyring or rig.settings.max_requests:
             return
-        scenario = rig.scenario((SOUNDING,), SOUNDING_NS)
-        scenario = replace(scenario, timeout_ns=min(scenario.timeout_ns, SOUNDING_NS))
-        with nullcontext() if rig.child is None else Watch(rig.child):
-            self._keep_to(Pace.of(rig.send(scenario)))
+        for _ in range(_SOUNDINGS):  # the first answers of a server may take longer
+            scenario = rig.scenario((SOUNDING,), SOUNDING_NS)
+            scenario = replace(scenario, timeout_ns=min(scenario.timeout_ns, SOUNDING_NS))
+            with nullcontext() if rig.child is None else Watch(rig.child):
+                found = Pace.of(rig.send(scenario))
+            self._keep_to(
+                min(filter(None, (found, self._pace)), key=lambda pace: pace.each_ns, default=None)
+            )
+            self._known |= found is not None
+            if found is None or found.each_ns < QUICK_NS or rig.stop.is_set():
+                break
 
     def _keep_to(self, pace: Pace | None) -> None:
         """Send no faster from now on, nor what repeats a finding."""
@@ -180,11 +189,12 @@ class Hunt:
     def _next(self, number: int) -> tuple[Draw, Phase | None]:
         """Choose the traffic: first what the last iteration had too few keys for."""
         rig, last, phase = self.rig, self._last, None
+        self.is_extra = False
         if last is not None and self.left:
             drawn = continued(replace(last, left=self.left), number, rig.most_clients)
             drawn = paced(drawn, self._pace)
         elif found := self._calmly(number, self._sight.missed):
-            drawn = found
+            drawn, self.is_extra = found, True
         else:
             lead, others = self._leads.best(), self.forgetting.next
             drawn, phase = traffic(
@@ -355,7 +365,7 @@ def traffic(
 
 
 def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
-    if not settings.nemesis or (settings.recipe is None and drawn.shape == SCHEDULE):
+    if not settings.nemesis or (settings.recipe is None and drawn.shape in {SCHEDULE, CALM}):
         return ()
     quota, duration_ns = settings.policy.quotas[0], drawn.duration_ns
     if settings.recipe is None:

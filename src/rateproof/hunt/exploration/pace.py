@@ -14,7 +14,7 @@ from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["SOUNDING", "SOUNDING_NS", "Pace"]
+__all__ = ["QUICK_NS", "SOUNDING", "SOUNDING_NS", "Pace"]
 
 SOUNDING: Final = Group(Schedule(((0, 1),)), 16)
 """Fresh clients with a request each, all at once: their answers tell the pace."""
@@ -22,9 +22,12 @@ SOUNDING: Final = Group(Schedule(((0, 1),)), 16)
 SOUNDING_NS: Final = 2 * SECOND_NS
 """The time that they wait for their answers at most."""
 
-_TOO_MUCH: Final = 1.5
+QUICK_NS: Final = 1_000_000
+"""Whoever answers that fast need not be asked again."""
+
+_TOO_MUCH: Final = 2.0
 _LONGEST_NS, _LONGEST_BURST_NS = 30 * SECOND_NS, 4 * SECOND_NS
-_CLIENTS, _PARTS, _WIDE = 3, 8, 4
+_CLIENTS, _PARTS, _WIDE = 4, 8, 4
 _MOST_AT_ONCE, _MOST_LANES = 5_000, 200
 
 

@@ -16,9 +16,6 @@ __all__ = ["Aim", "Sight"]
 Aim = tuple[int, Weakness]
 """The number of a quota, and a way in which it may be kept that admits too much."""
 
-_STARTS = 3
-"""Clients that begin so many parts of a window apart stand for those of an attack as planned."""
-
 
 class Sight:
     """The weaknesses that a test could have seen, whatever phase windows have.
@@ -31,19 +28,20 @@ class Sight:
     def __init__(self, policy: Policy, tolerance: Tolerance) -> None:
         self._policy = policy
         self._model = Model.of(policy, tolerance)
-        self._planned = dict[Aim, bool]()
+        self._unplanned = dict[Aim, set[int]]()
         self._unseen = dict[Aim, set[int]]()
-        self._missing = dict[tuple[Aim, str, int, int], set[int]]()
 
     @property
     def missed(self) -> list[Aim]:
         """The weaknesses that attacks were sent for, and would not have been seen as these came."""
-        return [aim for aim, phases in self._unseen.items() if self._planned[aim] and phases]
+        return [aim for aim, phases in self._unseen.items() if phases and not self._unplanned[aim]]
 
     @property
     def seen(self) -> list[Aim]:
         """The weaknesses that would have been seen."""
-        return [aim for aim, phases in self._unseen.items() if self._planned[aim] and not phases]
+        return [
+            aim for aim, phases in self._unseen.items() if not phases and not self._unplanned[aim]
+        ]
 
     def words(self, aims: Sequence[Aim]) -> str:
         """Some of them in plain words."""
@@ -69,21 +67,16 @@ class Sight:
 
     def _is_for(self, attack: Attack, aim: Aim) -> bool:
         """Tell if the attack, were it to come as planned, would show a weakness that none has shown."""
-        quota, weakness = aim
+        _, weakness = aim
         unseen = self._unseen.setdefault(aim, set(weakness.phases))
-        planned = self._planned.get(aim, False)
-        if planned and not unseen:
+        unplanned = self._unplanned.setdefault(aim, set(weakness.phases))
+        if not unplanned and not unseen:
             return False
-        place = aim, attack.family, attack.edge_ns, attack.recipe.connections
-        if place not in self._missing:
-            window_ns, missing = self._policy.quotas[quota].window_ns, set(weakness.phases)
-            for turn in range(_STARTS):
-                missing -= self._shown(_intended(attack, window_ns * turn // _STARTS), aim, missing)
-                if len(missing) == len(weakness.phases):
-                    break
-            self._missing[place] = missing
-        self._planned[aim] = planned or not self._missing[place]
-        return len(self._missing[place]) < len(weakness.phases)
+        missing = set(weakness.phases)
+        for start_ns in attack.starts:
+            missing -= self._shown(_intended(attack, start_ns), aim, missing)
+        unplanned &= missing
+        return len(missing) < len(weakness.phases)
 
     def _shown(self, requests: Sequence[Asked], aim: Aim, phases: set[int]) -> set[int]:
         quota, weakness = aim

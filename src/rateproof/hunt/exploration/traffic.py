@@ -14,7 +14,7 @@ from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["AFTER_NS", "SCHEDULE", "Draw", "calm", "continued", "fitted", "paced", "stream"]
+__all__ = ["AFTER_NS", "CALM", "SCHEDULE", "Draw", "calm", "continued", "fitted", "paced", "stream"]
 
 AFTER_NS = 200_000_000
 """An iteration lasts so much longer than its last request is due."""
@@ -22,7 +22,8 @@ AFTER_NS = 200_000_000
 SCHEDULE = "schedule"
 """The shape of an iteration that was told what to send."""
 
-_CALM = "calm"
+CALM = "calm"
+"""The shape of one in which one client comes at a time."""
 
 _CROWD_SHARE, _PACED_CLIENTS = 0.2, 8
 
@@ -65,7 +66,7 @@ class Draw:
     def __str__(self) -> str:
         if self.shape == SCHEDULE:
             return f"{self.clients} fresh clients, each {self.note}"
-        if self.shape == _CALM:
+        if self.shape == CALM:
             return self.note
         rate = "as fast as answered" if self.rate_per_s is None else f"{self.rate_per_s} requests/s"
         crowd = f"{self.clients} other clients, {self.shape}, {rate}"
@@ -122,7 +123,7 @@ def calm(
     return Draw(
         seed,
         iteration,
-        _CALM,
+        CALM,
         clients,
         None,
         max(map(pace.end_ns, attacks)) + AFTER_NS,

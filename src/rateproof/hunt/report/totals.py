@@ -98,14 +98,14 @@ class Totals:
         self._combined = combine([])
         self._is_judged = False
 
-    def add(self, iteration: Iteration) -> None:
-        """Count one iteration in."""
-        self.iterations += 1
+    def add(self, iteration: Iteration, *, numbered: bool = True) -> None:
+        """Count one iteration in; one without a number is no more than a part of the one before."""
+        self.iterations += numbered
         self.requests += iteration.summary.requests
         self.statuses.update({str(k): v for k, v in iteration.summary.statuses.items()})
         self.errors.update(iteration.summary.errors)
         self.crashes.update(iteration.crash_counts)
-        self.outcomes[iteration.verdict.allowing_untested().outcome] += 1
+        self.outcomes[iteration.verdict.allowing_untested().outcome] += numbered
         number = iteration.draw.iteration
         told = [f"iteration {number}: {each}" for each in iteration.summary.warnings]
         self.warnings += told[: _MOST_WARNINGS - len(self.warnings)]

@@ -16,6 +16,7 @@ __all__ = [
     "Limiter",
     "SimulatedSender",
     "blocked",
+    "bucket_and_window",
     "forgetting_log",
     "from_first",
     "generous",
@@ -479,6 +480,30 @@ def together(*limiters: Limiter) -> Limiter:
     def fresh() -> Admits:
         admitting = [limiter() for limiter in limiters]
         return lambda now_ns: all(admits(now_ns) for admits in admitting)
+
+    return fresh
+
+
+def bucket_and_window(limit: int, window_ns: int, _phase_ns: int = 0) -> Limiter:
+    """A bucket, and a log of twice as many in three windows: what one denies costs nothing of the other."""
+
+    def fresh() -> Admits:
+        tokens, then_ns = limit * window_ns, 0
+        stamps: deque[int] = deque()
+
+        def admits(now_ns: int) -> bool:
+            nonlocal tokens, then_ns
+            tokens = min(limit * window_ns, tokens + (now_ns - then_ns) * limit)
+            then_ns = now_ns
+            while stamps and stamps[0] + 3 * window_ns <= now_ns:
+                stamps.popleft()
+            admitted = tokens >= window_ns and len(stamps) < 2 * limit
+            if admitted:
+                tokens -= window_ns
+                stamps.append(now_ns)
+            return admitted
+
+        return admits
 
     return fresh
 

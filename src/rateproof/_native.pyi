@@ -25,10 +25,18 @@ __all__ = [
     "Traffic",
     "WsgiDesk",
     "WsgiKey",
+    "answers",
     "broken_promises",
+    "by_part",
+    "distinct",
+    "extremes",
     "feasible",
+    "first_below_0",
+    "first_repeated",
+    "first_short",
     "hit_all",
     "natively",
+    "parts_of",
     "program_trace",
     "request_widths",
     "rows_of",
@@ -142,9 +150,9 @@ _Bins: TypeAlias = tuple[int, int, int]
 @final
 class Traffic:
     def __new__(cls, columns: Sequence[bytes], stride: int) -> Traffic: ...
-    # Of each window the peaks (least, most) by place of the client, and rows of bins.
+    # Of each window, at the least and at the most, the peaks (least, most) by place of the client, and rows of bins.
     def peaks(
-        self, windows_ns: Sequence[int], grid: _Bins
+        self, windows_ns: Sequence[tuple[int, int]], grid: _Bins
     ) -> tuple[list[tuple[bytes, bytes]], list[bytes]]: ...
     # Requests at least and at most, clients at least and at most, rejections by bin.
     def bounds(
@@ -159,6 +167,33 @@ class Traffic:
 def request_widths(
     sent_ns: bytes, received_ns: bytes, status: bytes, unseen: Sequence[int]
 ) -> tuple[bytes, int | None, int | None]: ...
+
+# Every kind of answer of a log, in order of appearance: run, status, code of the outcome, code of
+# the error, marked by a limiter, answered; how often, and the longest way in ns. See `events.judged`.
+_Kind: TypeAlias = tuple[int, int, int, int, bool, bool]
+
+def answers(
+    columns: Mapping[str, object], run: int | Buffer
+) -> list[tuple[_Kind, tuple[int, int]]]: ...
+
+# Facts of columns: int64 in native order (or, of extremes, int32), -2**63 for None.
+def extremes(column: Buffer) -> tuple[int, int] | None: ...
+def distinct(column: int | Buffer, rows: int) -> list[int]: ...
+
+# The first row that was answered less than so many ns after it was sent, whose number is below 0
+# or none, or whose run and number were there before.
+def first_short(
+    sent_ns: int | Buffer, received_ns: int | Buffer, rows: int, least_ns: int
+) -> int | None: ...
+def first_below_0(column: float | Buffer, rows: int) -> int | None: ...
+def first_repeated(run: int | Buffer, sequence: int | Buffer, rows: int) -> int | None: ...
+
+# The part of each word by its digest, as bytes of int32: Arrow's offsets and data. Then the rows
+# in the order of their parts, as bytes of int32, and how many each part has.
+def parts_of(offsets: Buffer, data: Buffer, parts: int) -> bytes: ...
+def by_part(
+    key: int | Buffer, rows: int, part_of: Buffer, parts: int
+) -> tuple[bytes, list[int]]: ...
 
 # The rows that have each of these codes, as bytes of int64.
 def rows_of(key: int | Buffer, rows: int, wanted: Sequence[int]) -> list[bytes]: ...

@@ -63,7 +63,8 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("fail_fast", "metrics_port"):
         if getattr(arguments, option):
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
-    found = _read(arguments.log, arguments.key, reading_of(arguments))
+    shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
+    found = _read(arguments.log, arguments.key, reading_of(arguments), to_judge=not shown)
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
     chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
     if chosen and not of_access_log:
@@ -110,7 +111,7 @@ def _instant_of(option: str, text: str | None) -> int | None:
         return instant_ns(text)
     except LogError:
         hint = "such as 2030-01-31T12:00:00+01:00 or 2030-01-31T11:00:00Z: with the zone"
-        raise InvalidArgument(f"--{option} {text!r} is no instant", hint) from None
+        raise InvalidArgument(f"--{option} {text!r} is not an instant", hint) from None
 
 
 def _named(names: Sequence[str]) -> str:
@@ -118,14 +119,16 @@ def _named(names: Sequence[str]) -> str:
     return "standard input" if names == ("-",) else printable(", ".join(names))
 
 
-def _read(names: Sequence[str], key: KeySpec | None, reading: Reading) -> EventLog | dict[str, Any]:
+def _read(
+    names: Sequence[str], key: KeySpec | None, reading: Reading, *, to_judge: bool
+) -> EventLog | dict[str, Any]:
     """A log, or the plain data of a piece of evidence: the content says which it is."""
     path, *others = names
     if others or reading.skew_ns is not None or is_pattern(path):
         return read_access_logs(names, reading if key is None else replace(reading, key=key))
     if Path(path).suffix == ".parquet":
         _hint_of(key)
-        return read_log(path, key)
+        return read_log(path, key, to_judge=to_judge)
     with open_lines(path) as (lines, name):
         begun = []
         for line in lines:

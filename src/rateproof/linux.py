@@ -28,6 +28,7 @@ __all__ = [
     "path_of",
     "processors",
     "required",
+    "room",
     "shows_processes",
     "signal_process",
     "sockets_of",
@@ -37,6 +38,7 @@ __all__ = [
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - what is ours in it is checked
 
 _LISTEN: Final = "0A"
+_LARGE_PAGE: Final = 2 << 20
 
 
 def required(what: str) -> None:
@@ -66,6 +68,18 @@ def processors() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def room(size: int) -> memoryview:
+    """Writable zero bytes, in large pages where there are any: a log's are all written soon."""
+    if sys.platform != "linux" or size < _LARGE_PAGE:
+        return memoryview(bytearray(size))
+    import mmap
+
+    mapped = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(mapped)
 
 
 def memory_file(name: str) -> int:

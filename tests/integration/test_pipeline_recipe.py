@@ -1,7 +1,6 @@
-"""The recipe of docs/hunt/pipelines.md, run as it stands against an application that leaks."""
+"""The recipe for GitLab, run as it stands against an application that leaks."""
 
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-PAGE = Path(__file__).parents[2] / "docs" / "hunt" / "pipelines.md"
+RECIPE = Path(__file__).parents[2] / "examples/pipelines/gitlab.yml"
 
 SHOP = """
 import flask
@@ -24,8 +23,7 @@ app.post("/login")(by_key.limit("5 per 5 seconds")(lambda: "welcome"))
 
 @pytest.mark.slow
 def test_gitlabs_recipe_finds_the_leak_of_four_workers_and_tells_gitlab(spawn, tmp_path, free_port):
-    *_, recipe = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (job,) = yaml.safe_load(recipe).values()
+    (job,) = yaml.safe_load(RECIPE.read_text()).values()
     (command,) = [line for line in job["script"] if line.startswith("rateproof")]
     command = command.replace(":8000", f":{free_port}")
     (tmp_path / "shop.py").write_text(SHOP)

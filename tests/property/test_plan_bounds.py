@@ -94,6 +94,21 @@ def test_no_rules_reject_less_or_more_than_the_bounds(draw, algorithms):
     holds(draw, *drawn(draw, algorithms))
 
 
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=samples(50), deadline=None)
+def test_no_window_holds_less_or_more_than_the_peaks(draw):
+    _, intervals = drawn(draw, ["sliding-log"])
+    window_ns = draw.choice((SECOND // 10, SECOND, 10 * SECOND))
+    [(least, most)], _ = traffic(intervals).peaks([(window_ns, window_ns)], GRID)
+    least, most = array("i", least)[0], array("i", most)[0]
+    for _ in range(5):
+        instants = sorted(draw.choice((*ends, draw.randint(*ends))) for ends in intervals)
+        peak = max(
+            sum(begun <= each < begun + window_ns for each in instants) for begun in instants
+        )
+        assert least <= peak <= most, intervals
+
+
 @pytest.mark.parametrize("algorithm", ["sliding-log", "token-bucket"])
 @pytest.mark.parametrize("load", quick_first([1.0, 0.7, 1.25, 2.0]))
 def test_bounds_of_poisson_traffic_are_within_a_twentieth(algorithm, load):

@@ -252,8 +252,8 @@ def test_nginx_json_lines_are_read_by_their_log_format():
     ("text", "problem"),
     [
         ("json:ip=a", "has no time"),
-        ("json:ip=a,time", "'time' is no field of a JSON object"),
-        ("json:ip=a,time:h=b", "'time:h=b' is no field"),
+        ("json:ip=a,time", "'time' is not a field of a JSON object"),
+        ("json:ip=a,time:h=b", "'time:h=b' is not a field"),
     ],
 )
 def test_a_map_that_cannot_be_is_refused(text, problem):
@@ -358,7 +358,7 @@ def test_lines_of_workers_out_of_order_are_read():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("nonsense", "is no format"),
+        ("nonsense", "is not a format"),
         ("$remote_addr$status [$msec]", "nothing stands between ip and status"),
         ("$remote_addr $status", "has no time"),
         ("%h %{%d/%b}t %s", "is not read"),
@@ -661,8 +661,8 @@ def test_a_rejection_whose_reason_lies_before_since_or_after_until_is_not_judged
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--since", "2026-11-30T12:00:00"], "--since '2026-11-30T12:00:00' is no instant"),
-        (["--until", "noon"], "--until 'noon' is no instant"),
+        (["--since", "2026-11-30T12:00:00"], "--since '2026-11-30T12:00:00' is not an instant"),
+        (["--until", "noon"], "--until 'noon' is not an instant"),
         (
             ["--since", "2026-11-30T12:00:00Z", "--until", "2026-11-30T12:00:00Z"],
             "is not after --since",

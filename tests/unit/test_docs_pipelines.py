@@ -14,7 +14,8 @@ from rateproof.options.arguments import parse
 
 PAGE = Path(__file__).parents[2] / "docs" / "hunt" / "pipelines.md"
 TEXT = PAGE.read_text()
-WHEELS = PAGE.parents[2] / "examples/pipelines/wheels.yml"
+RECIPES = PAGE.parents[2] / "examples/pipelines"
+GITHUB, GITLAB, WHEELS = (RECIPES / f"{name}.yml" for name in ("github", "gitlab", "wheels"))
 
 
 def blocks(language):
@@ -31,7 +32,7 @@ def commands():
 
 
 def scripts():
-    github, gitlab = map(yaml.safe_load, blocks("yaml"))
+    github, gitlab = (yaml.safe_load(file.read_text()) for file in (GITHUB, GITLAB))
     for job in github["jobs"].values():
         yield from (step["run"] for step in job["steps"] if "run" in step)
     for job in gitlab.values():
@@ -41,8 +42,8 @@ def scripts():
 @pytest.mark.parametrize(
     ("schema", "recipe"),
     [
-        ("vendor.github-workflows", lambda: blocks("yaml")[0]),
-        ("vendor.gitlab-ci", lambda: blocks("yaml")[1]),
+        ("vendor.github-workflows", GITHUB.read_text),
+        ("vendor.gitlab-ci", GITLAB.read_text),
         ("vendor.github-workflows", WHEELS.read_text),
     ],
     ids=["GitHub", "GitLab", "wheels"],
@@ -65,7 +66,7 @@ def complaints(schema, folder, text):
 
 
 def test_they_install_a_wheel_that_the_user_names_and_keep_what_pip_downloads():
-    github, gitlab = map(yaml.safe_load, blocks("yaml"))
+    github, gitlab = (yaml.safe_load(file.read_text()) for file in (GITHUB, GITLAB))
     (job,), (other,) = github["jobs"].values(), gitlab.values()
     installs = [line for line in scripts() if line.startswith("pip ")]
     assert len(installs) == 2
@@ -86,7 +87,7 @@ def test_what_nobody_has_run_says_so():
 
 
 def test_there_are_commands_to_look_at():
-    assert len(list(commands())) >= 3
+    assert len(list(commands())) >= 4
 
 
 @pytest.mark.parametrize("command", list(commands()))
@@ -97,7 +98,7 @@ def test_each_command_is_one_that_we_accept(command):
 
 
 def test_github_keeps_the_results_whatever_comes_of_the_test():
-    recipe = yaml.safe_load(blocks("yaml")[0])
+    recipe = yaml.safe_load(GITHUB.read_text())
     assert recipe[True] == ["push", "pull_request"]  # YAML 1.1 takes `on` for true
     (job,) = recipe["jobs"].values()
     (run,) = [s["run"] for s in job["steps"] if s.get("run", "").startswith("rateproof")]
@@ -110,7 +111,7 @@ def test_github_keeps_the_results_whatever_comes_of_the_test():
 
 
 def test_gitlab_reads_the_file_that_is_written():
-    (job,) = yaml.safe_load(blocks("yaml")[1]).values()
+    (job,) = yaml.safe_load(GITLAB.read_text()).values()
     (run,) = [line for line in job["script"] if line.startswith("rateproof")]
     arguments = parse(shlex.split(run)[1:])
     assert job["artifacts"]["when"] == "always"

@@ -90,7 +90,7 @@ pub(crate) fn kept(path: &Path) -> Result<(Quota, u64), Error> {
     })?;
     header::kept(&page).ok_or_else(|| {
         Error::mismatch(
-            format!("{} is no table that this core reads", path.display()),
+            format!("{} is not a table that this core reads", path.display()),
             "a table of this version",
         )
     })

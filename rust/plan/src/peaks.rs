@@ -76,23 +76,20 @@ impl Peaks {
     }
 }
 
-/// The peaks of a key in each window: at least and at most.
+/// The peaks of a key in each window, which on the log's clock has a least and a greatest length.
 pub fn peaks(
     client: Client<'_>,
-    windows_ns: &[i64],
+    windows_ns: &[(i64, i64)],
     memory: &mut Peaks,
     found: &mut Vec<(u32, u32)>,
 ) {
     memory.begin(client);
-    for &window_ns in windows_ns {
+    for &(least_ns, most_ns) in windows_ns {
         if let [_] = client.requests {
             found.push((1, 1));
             continue;
         }
-        let (least, most) = (
-            memory.least(client, window_ns),
-            memory.most(client, window_ns),
-        );
+        let (least, most) = (memory.least(client, least_ns), memory.most(client, most_ns));
         found.push((least.min(most) as u32, most as u32));
     }
 }

@@ -48,6 +48,8 @@ pub struct Rules {
     pub fresh: bool,
     /// From when on the log has every request, if that does not depend on the key.
     pub since_ns: Option<i64>,
+    /// The longest way from sending to answer, where the log is a part of a larger one.
+    pub longest_ns: Option<Option<i64>>,
     /// True if over-admission is asked for.
     pub over: bool,
 }

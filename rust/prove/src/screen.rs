@@ -25,7 +25,8 @@ const ROWS: usize = 1 << 16;
 
 /// Looks at every key, on at most so many threads; the report does not depend on how many.
 pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Report {
-    let (longest_ns, first_ns) = (groups.longest_ns, groups.first_ns);
+    let longest_ns = rules.longest_ns.unwrap_or(groups.longest_ns);
+    let first_ns = groups.first_ns;
     let chunks = groups.chunks(ROWS);
     let threads = threads.min(chunks.len());
     let chunks = Mutex::new(chunks.into_iter());

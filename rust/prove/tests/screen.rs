@@ -47,6 +47,7 @@ fn rules() -> Rules {
         }),
         fresh: true,
         since_ns: None,
+        longest_ns: None,
         over: true,
     }
 }

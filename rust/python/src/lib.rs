@@ -3,7 +3,9 @@
 use pyo3::prelude::*;
 
 mod access;
+mod answers;
 mod ask;
+mod column_facts;
 mod counters;
 mod decider;
 mod decision;
@@ -26,6 +28,8 @@ mod wsgi_key;
 #[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     access::register(module)?;
+    answers::register(module)?;
+    column_facts::register(module)?;
     counters::register(module)?;
     decider::register(module)?;
     decision::register(module)?;

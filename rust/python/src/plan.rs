@@ -126,12 +126,12 @@ impl Traffic {
         })
     }
 
-    /// Of each window the least and the most requests in any one, by place of the client, 0 of who
+    /// Of each window, of a least and a greatest length: the least and the most requests in any one, by place of the client, 0 of who
     /// has no requests; places by bin of each window, and requests by bin.
     fn peaks<'py>(
         &self,
         py: Python<'py>,
-        windows_ns: Vec<i64>,
+        windows_ns: Vec<(i64, i64)>,
         grid: (i64, i64, usize),
     ) -> (Vec<(Bound_<'py>, Bound_<'py>)>, Vec<Bound_<'py>>) {
         let (since_ns, bin_ns, bins) = grid;
@@ -148,7 +148,7 @@ impl Traffic {
                 for ((low, high), top) in sides.iter_mut().zip(&tops) {
                     (low[place], high[place]) = (top.0 as i32, top.1 as i32);
                 }
-                for (&window_ns, row) in windows_ns.iter().zip(&mut rows) {
+                for (&(_, window_ns), row) in windows_ns.iter().zip(&mut rows) {
                     places(client, window_ns, since_ns, bin_ns, row);
                 }
                 for request in client.requests {

@@ -50,6 +50,7 @@ struct Asked {
     rejections: Option<AskedOfRejections>,
     fresh: bool,
     since_ns: Option<i64>,
+    longest_ns: Option<(Option<i64>,)>,
     over: bool,
 }
 
@@ -70,6 +71,7 @@ impl Asked {
             rejections: self.rejections.map(AskedOfRejections::rules),
             fresh: self.fresh,
             since_ns: self.since_ns,
+            longest_ns: self.longest_ns.map(|(longest_ns,)| longest_ns),
             over: self.over,
         })
     }

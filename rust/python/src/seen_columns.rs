@@ -10,7 +10,7 @@ use crate::errors::raise;
 pub const BLOCK: usize = 1 << 16;
 
 /// Stand-in for None among integers; among floats it is NaN.
-const NULL: i64 = i64::MIN;
+pub const NULL: i64 = i64::MIN;
 
 /// Longer than any log lasts.
 const LONGEST_NS: f64 = (1_i64 << 61) as f64;
@@ -177,6 +177,25 @@ impl Table<'_> {
             py.check_signals()?;
         }
         Ok(true)
+    }
+
+    /// The kind of a row's answer by itself, and how long it took: see `crate::answers`.
+    pub fn answer(&self, row: usize, run: i64) -> ((i64, i64, i32, i32, bool, bool), i64) {
+        let received_ns = self.received_ns.at(row);
+        let answered = received_ns != NULL;
+        let took_ns = received_ns.saturating_sub(self.sent_ns.at(row));
+        let codes = (self.outcome.at(row), self.error.at(row));
+        (
+            (
+                run,
+                self.status.at(row),
+                codes.0,
+                codes.1,
+                self.says(row),
+                answered,
+            ),
+            if answered { took_ns } else { NULL },
+        )
     }
 
     /// True if the answer of a row has a header field that can be held against others.

@@ -175,7 +175,7 @@ def _remove_ipc(places: tuple[Path, ...], user: int) -> Finding:
     try:
         texts = [each.read_text(errors="replace") for each in files]
     except OSError as error:
-        said = f"cannot be told: {error.filename}: {error.strerror}"
+        said = f"cannot be read: {error.filename}: {error.strerror}"
         return Finding(about, "note", said, "RemoveIPC=no in it, if logind is not to delete stores")
     told = re.findall(r"^\s*RemoveIPC\s*=\s*(\w+)", "\n".join(texts), re.MULTILINE)
     values = [value.lower() for value in told]

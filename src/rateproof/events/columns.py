@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, ClassVar, Final, Self
 
+from rateproof import core
+
 __all__ = ["NULL", "Column", "Floats", "Ints", "Words"]
 
 NULL: Final = -(2**63)
@@ -21,15 +23,20 @@ class Column:
     def __init__(self) -> None:
         self._same: Any = 0
         self._length = 0
-        self._values: array[Any] | None = None
+        self._values: array[Any] | memoryview | None = None
 
     @classmethod
     def of(cls, values: Any) -> Self:
-        """A column from what can be read as bytes of its type, in native order; copied."""
-        column, numbers = cls(), array(cls.typecode)
-        numbers.frombytes(memoryview(values).cast("B"))
-        view = memoryview(numbers)
-        if numbers and view[1:] == view[:-1]:  # ends at the first that differs, and copies nothing
+        """A column from what can be read as bytes of its type, in native order.
+
+        They are copied, but for bytes that nobody can change.
+        """
+        given: Any = memoryview(values).cast("B")
+        numbers = given.cast(cls.typecode) if given.readonly else _copied(cls.typecode, given)
+        column, view = cls(), memoryview(numbers)
+        if not len(numbers):
+            return column
+        if view[1:] == view[:-1]:  # ends at the first that differs
             column.push(numbers[0], len(numbers))
         else:
             column._values = numbers
@@ -43,11 +50,28 @@ class Column:
         """The number that all rows are known to have, None where they may differ."""
         return self._same if self._values is None else None
 
+    @property
+    def stored(self) -> Any:
+        """One number for all rows, or a buffer with that of each; not to be changed."""
+        return self._same if self._values is None else self._values
+
     def values(self) -> "array[Any]":
         """The number of every row, as it is stored; not to be changed by the caller."""
         if self._values is None:
             self._values = array(self.typecode, [self._same]) * self._length
+        elif isinstance(self._values, memoryview):
+            self._values = _copied(self.typecode, self._values)
         return self._values
+
+    def extremes(self) -> tuple[Any, Any] | None:
+        """The least and the greatest number; None where there is no row."""
+        if self._values is None:
+            return (self._same, self._same) if self._length else None
+        native = core.native()
+        if native is None or self.typecode == "d":
+            return (min(self._values), max(self._values)) if len(self._values) else None
+        ends: tuple[int, int] | None = native.extremes(self._values)
+        return ends
 
     def take(self, rows: Sequence[int]) -> Self:
         """A column of these rows."""
@@ -76,7 +100,13 @@ class Column:
         if other._values is None:
             self.push(other._same, other._length)
         else:
-            self.values().extend(other._values)
+            self.values().extend(other.values())
+
+
+def _copied(typecode: str, given: memoryview) -> "array[Any]":
+    copied = array(typecode)
+    copied.frombytes(given.cast("B"))
+    return copied
 
 
 class Numbers(Column):
@@ -92,9 +122,15 @@ class Numbers(Column):
     def distinct(self) -> frozenset[Any]:
         """Every number that some row has, as it is stored; found once, for rows only come."""
         if self._distinct[0] != len(self):
-            numbers = (self._same,) if self._values is None else self._values
-            self._distinct = len(self), frozenset(numbers)
+            self._distinct = len(self), frozenset(self._told_apart())
         return self._distinct[1]
+
+    def _told_apart(self) -> Iterable[Any]:
+        native = core.native()
+        if self._values is None or native is None or self.typecode != Ints.typecode:
+            return (self._same,) if self._values is None else self._values
+        found: list[int] = native.distinct(self._values, len(self))
+        return found
 
     def append(self, value: float | None, times: int = 1) -> None:
         """Add one row, or several of the same value."""
@@ -162,8 +198,8 @@ class Words(Column):
         """
         column = cls.of(codes)
         column.adopt(words)
-        codes = column.values() if column.same is None else [column.same]
-        if codes and not 0 <= min(codes) <= max(codes) < len(words):
+        least, most = column.extremes() or (0, -1)
+        if not 0 <= least <= most + 1 <= len(words):
             raise IndexError(f"a code is not below {len(words)}, the number of words")
         return column
 

@@ -57,7 +57,11 @@ def open_log_writer(path: str | Path, metadata: Mapping[str, Any]) -> LogWriter:
 
 
 def read_log(
-    path: str | Path, key: KeySpec | None = None, reading: "Reading | None" = None
+    path: str | Path,
+    key: KeySpec | None = None,
+    reading: "Reading | None" = None,
+    *,
+    to_judge: bool = False,
 ) -> EventLog:
     """Read a whole log; `-` is lines on standard input.
 
@@ -70,6 +74,8 @@ def read_log(
         key: where a client's identity lies in logs of other tools, which have no column
             for it; `query:clientId` by default, `ip` in access logs. Ours have one.
         reading: how an access log is to be read.
+        to_judge: whether it is only to be judged: of Parquet with many rows, columns that play
+            no part in that are not read, and have their defaults.
 
     Raises:
         LogError: the file is missing, empty, truncated, damaged or not an event log, or
@@ -78,7 +84,7 @@ def read_log(
     if str(path) != "-" and Path(path).suffix == ".parquet":
         name = printable(str(path))
         try:
-            log = read_parquet(Path(path))
+            log = read_parquet(Path(path), to_judge=to_judge)
         except OSError as error:
             raise LogError(f"cannot read {name}: {error.strerror or error}") from error
         refuse_repeated(log, name)

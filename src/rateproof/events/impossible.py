@@ -5,16 +5,14 @@ all had happened within a moment, and rows of two clocks as if they lay years
 apart: either would be judged, and wrongly.
 """
 
-from collections import deque
-from collections.abc import Sequence
-from itertools import compress, count, repeat
 from math import inf, isnan
-from operator import sub
 from typing import Final
 
+from rateproof import core
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
-from rateproof.events.log import ADMITTED, REJECTED, EventLog
+from rateproof.events.judged import answers
+from rateproof.events.log import ADMITTED, COLUMNS, INT, REJECTED, EventLog
 from rateproof.events.outcomes import noted_statuses
 
 __all__ = ["TWO_LOGS", "refuse_impossible", "refuse_repeated"]
@@ -25,7 +23,6 @@ _YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
 _MOST_YEARS: Final = 20
 _LEAST_NS: Final = 1_000
 _COARSE_NS: Final = 1_000_000
-_BYTES_A_ROW: Final = 64
 
 _FORM: Final = "sent_ns and received_ns are whole nanoseconds of one clock, from 0 on"
 
@@ -54,36 +51,35 @@ def refuse_impossible(log: EventLog, name: str) -> None:
 
 
 def _refuse_times(log: EventLog, name: str) -> None:
-    sent, received = log.ints("sent_ns"), log.ints("received_ns")
-    first_ns = min(sent)
+    first_ns, _ = log.extremes("sent_ns") or (0, 0)
     if first_ns < 0:
-        raise LogError(f"{name}, row {sent.index(first_ns) + 1}: sent_ns is {first_ns}", _FORM)
+        row = log.ints("sent_ns").index(first_ns)
+        raise LogError(f"{name}, row {row + 1}: sent_ns is {first_ns}", _FORM)
     for column in ("sent_ns", "received_ns", "done_ns"):
-        if log.same(column) == NULL:
-            continue
-        times = log.ints(column)
-        last_ns = max(times)
+        _, last_ns = log.extremes(column) or (0, 0)
         if last_ns - first_ns > _MOST_YEARS * _YEAR_NS:
+            sent, times = log.ints("sent_ns"), log.ints(column)
             raise LogError(
                 f"{name}: sent_ns is {first_ns} in row {sent.index(first_ns) + 1} and {column} is "
                 f"{last_ns} in row {times.index(last_ns) + 1}, "
                 f"{(last_ns - first_ns) // _YEAR_NS} years apart: readings of two clocks?",
                 _FORM,
             )
-    took = map(sub, received, sent)
-    for row in compress(count(), map(_LEAST_NS.__gt__, took)):
-        if received[row] != NULL:
-            raise LogError(
-                f"{name}, row {row + 1}: received_ns is {received[row] - sent[row]} ns after "
-                f"sent_ns {sent[row]}, and no answer comes that fast: times in another unit?",
-                f"{_FORM}; where a clock is coarser, received_ns is rounded up",
-            )
+    short = log.first_short(_LEAST_NS)
+    if short is not None:
+        event = log[short]
+        raise LogError(
+            f"{name}, row {short + 1}: received_ns is {(event.received_ns or 0) - event.sent_ns} ns "
+            f"after sent_ns {event.sent_ns}, and no answer comes that fast: times in another unit?",
+            f"{_FORM}; where a clock is coarser, received_ns is rounded up",
+        )
 
 
 def _refuse_statuses(log: EventLog, name: str) -> None:
-    statuses = log.ints("status")
-    strange = [status for status in set(statuses) if status != NULL and not 100 <= status <= 999]
+    known = log.distinct("status")
+    strange = [status for status in known if status != NULL and not 100 <= status <= 999]
     if strange:
+        statuses = log.ints("status")
         row = min(map(statuses.index, strange))
         raise LogError(
             f"{name}, row {row + 1}: status is {statuses[row]}",
@@ -96,13 +92,13 @@ def _refuse_outcomes(log: EventLog, name: str) -> None:
     rejections = noted_statuses(log.metadata)
     if rejections is None:
         return
-    statuses, (codes, words) = log.ints("status"), log.codes("outcome")
-    for status, code in set(zip(statuses, codes, strict=True)):
-        contrary = ADMITTED if status in rejections else REJECTED
-        if status != NULL and words[code] == contrary:
-            row = list(zip(statuses, codes, strict=True)).index((status, code))
+    for of in answers(log):
+        contrary = ADMITTED if of.status in rejections else REJECTED
+        if of.status is not None and of.outcome == contrary:
+            found = zip(log.column("status"), log.column("outcome"), strict=True)
+            row = list(found).index((of.status, contrary))
             raise LogError(
-                f"{name}, row {row + 1}: the outcome of status {status} is {contrary}",
+                f"{name}, row {row + 1}: the outcome of status {of.status} is {contrary}",
                 f"the log's scenario has {sorted(rejections)} as rejected_statuses; --rejected "
                 "lets outcomes follow from others",
             )
@@ -113,17 +109,32 @@ def _refuse_negative(log: EventLog, name: str) -> None:
         same = log.same(column)
         if same is not None and (same == NULL or isnan(same)):
             continue
-        for row, value in enumerate(log.column(column)):
-            if value is not None and not 0 <= value < inf:
-                raise LogError(
-                    f"{name}, row {row + 1}: {column} is {value}",
-                    "0 or more; null where the answer had no such field",
-                )
+        row = _first_below_0(log, column)
+        if row is not None:
+            (value,) = log.column(column, [row])
+            raise LogError(
+                f"{name}, row {row + 1}: {column} is {value}",
+                "0 or more; null where the answer had no such field",
+            )
+
+
+def _first_below_0(log: EventLog, column: str) -> int | None:
+    native = core.native()
+    if native is None:
+        values = enumerate(log.column(column))
+        return next((row for row, one in values if one is not None and not 0 <= one < inf), None)
+    if COLUMNS[column] == INT:
+        low = [number for number in log.distinct(column) if NULL < number < 0]
+        return min(map(log.ints(column).index, low)) if low else None
+    row: int | None = native.first_below_0(log.stored(column), len(log))
+    return row
 
 
 def _refuse_equal_rows(log: EventLog, name: str) -> None:
     """Two requests of a client may be sent in one millisecond, but not in one nanosecond."""
-    if any(log.ints("sequence")) or not any(map(_COARSE_NS.__rmod__, log.ints("sent_ns"))):
+    if log.extremes("sequence") != (0, 0):
+        return
+    if not any(map(_COARSE_NS.__rmod__, log.ints("sent_ns"))):
         return
     seen: set[tuple[int, ...]] = set()
     columns = [log.ints(column) for column in ("run", "sent_ns", "received_ns", "status")]
@@ -149,29 +160,23 @@ def refuse_repeated(log: EventLog, name: str) -> None:
     # Columns that are the same in every row are left as they are: they take no memory so.
     if log.same("sequence") == 0 or len(log) < 2:
         return
-    sequences = log.ints("sequence")
-    if not any(sequences):
+    if log.extremes("sequence") == (0, 0):
         return
-    if log.same("run") is not None and _all_differ(sequences):
-        return
-    runs = log.ints("run")
+    row = _first_repeated(log)
+    if row is not None:
+        (sequence,), (run,) = log.column("sequence", [row]), log.column("run", [row])
+        problem = f"{name}, row {row + 1}: sequence {sequence} of run {run}"
+        raise LogError(f"{problem} is there a second time", TWO_LOGS)
+
+
+def _first_repeated(log: EventLog) -> int | None:
+    native = core.native()
+    if native is not None:
+        row: int | None = native.first_repeated(log.stored("run"), log.stored("sequence"), len(log))
+        return row
     seen: set[tuple[int, int]] = set()
-    for row, (run, sequence) in enumerate(zip(runs, sequences, strict=True)):
-        if (run, sequence) in seen:
-            problem = f"{name}, row {row + 1}: sequence {sequence} of run {run}"
-            raise LogError(f"{problem} is there a second time", TWO_LOGS)
-        seen.add((run, sequence))
-
-
-def _all_differ(numbers: Sequence[int]) -> bool:
-    """True if they do, as far as a table with a byte for each possible number can tell.
-
-    A set takes some 60 bytes a number; where numbers lie close, as ours do, this takes few.
-    """
-    low, high = min(numbers), max(numbers)
-    if high - low >= _BYTES_A_ROW * len(numbers):
-        return len(set(numbers)) == len(numbers)
-    seen = bytearray(high - low + 1)
-    places = map((-low).__add__, numbers) if low else numbers
-    deque(map(seen.__setitem__, places, repeat(1)), maxlen=0)
-    return seen.count(1) == len(numbers)
+    for row, pair in enumerate(zip(log.ints("run"), log.ints("sequence"), strict=True)):
+        if pair in seen:
+            return row
+        seen.add(pair)
+    return None

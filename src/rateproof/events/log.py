@@ -1,11 +1,12 @@
 """The event log in memory: a typed table, stored by column."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import compress, count, islice
-from operator import lt
+from operator import sub
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, get_args, get_type_hints
 
+from rateproof import core
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.columns import NULL, Column, Floats, Ints, Words
 
@@ -144,6 +145,7 @@ class EventLog:
     metadata: dict[str, Any] = field(default_factory=dict)
     _columns: dict[str, Any] = field(default_factory=_empty, repr=False)
     _length: int = 0
+    _found: dict[str, tuple[int, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_columns(
@@ -156,7 +158,8 @@ class EventLog:
                 a float column as bytes of float64, None being NaN; a text or binary
                 column as a pair of bytes of int32 codes and the list of the words
                 they stand for, each of them once, None allowed among them. Bytes are
-                anything with a buffer, in native order, and are copied. The list is
+                anything with a buffer, in native order, and are copied unless they
+                cannot be changed. The list is
                 kept: it may grow, and must not be changed otherwise. A column that is
                 not there has the default of `Event` in every row.
             length: number of rows.
@@ -177,7 +180,10 @@ class EventLog:
         for name in COLUMNS:
             log._columns[name] = _column(name, columns.get(name), length)
         log._length = length
-        _refuse_early_answers(log.ints("sent_ns"), log.ints("received_ns"))
+        row = log.first_short(0)
+        if row is not None:
+            sent, received = log.column("sent_ns", [row]), log.column("received_ns", [row])
+            raise _early_answer(row, sent[0], received[0])
         return log
 
     def append(self, event: Event) -> None:
@@ -231,6 +237,26 @@ class EventLog:
         """An integer column as it is stored, -2**63 for None; not to be changed."""
         return self._stored(name, Ints).values()
 
+    def stored(self, name: str) -> Any:
+        """A column as it is stored: one number or code for all rows, or a buffer of them."""
+        column: Column = self._columns[name]
+        return column.stored
+
+    def extremes(self, name: str) -> tuple[int, int] | None:
+        """The least and the greatest of an integer column, as stored; None where there is no row."""
+        return self._stored(name, Ints).extremes()
+
+    def first_short(self, least_ns: int) -> int | None:
+        """The first row that was answered less than so many ns after it was sent."""
+        native = core.native()
+        if native is not None:
+            sent, received = self.stored("sent_ns"), self.stored("received_ns")
+            found: int | None = native.first_short(sent, received, self._length, least_ns)
+            return found
+        sent, received = self.ints("sent_ns"), self.ints("received_ns")
+        rows = compress(count(), map(least_ns.__gt__, map(sub, received, sent)))
+        return next((row for row in rows if received[row] != NULL), None)
+
     def distinct(self, name: str) -> frozenset[int]:
         """Every value of an integer column, -2**63 for None."""
         return self._stored(name, Ints).distinct()
@@ -249,6 +275,13 @@ class EventLog:
     def words(self, name: str) -> list[Any]:
         """The words that the codes of a text or binary column stand for; not to be changed."""
         return self._stored(name, Words).words
+
+    def found(self, name: str, find: Callable[[Self], Any]) -> Any:
+        """A fact of all rows, found once; not to be changed."""
+        known = self._found.get(name)
+        if known is None or known[0] != self._length:
+            known = self._found[name] = self._length, find(self)
+        return known[1]
 
     def same(self, name: str) -> Any:
         """The value of every row of a column; None where rows may differ or there are none.
@@ -307,13 +340,6 @@ def _column(name: str, given: Any, length: int) -> Any:
     if len(column) != length:
         raise InvalidArgument(f"a log of columns: {name} has {len(column)} rows, not {length}")
     return column
-
-
-def _refuse_early_answers(sent: "array[int]", received: "array[int]") -> None:
-    """Of the rows in which received_ns is less, those without an answer are fine."""
-    for row in compress(count(), map(lt, received, sent)):
-        if received[row] != NULL:
-            raise _early_answer(row, sent[row], received[row])
 
 
 def _early_answer(row: int, sent_ns: int, received_ns: int) -> LogError:

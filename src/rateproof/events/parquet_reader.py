@@ -2,12 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from rateproof import linux
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.columns import NULL
+from rateproof.events.judged import JUDGED, LONG
 from rateproof.events.log import (
     ADMITTED,
     BINARY,
@@ -29,8 +33,9 @@ from rateproof.events.outcomes import noted_statuses
 from rateproof.events.parquet import METADATA_KEY, require_pyarrow, types_of
 from rateproof.output import printable
 
-__all__ = ["read_parquet"]
+__all__ = ["ParquetLog", "opened", "read_parquet"]
 
+_ROWS_AT_ONCE = 262_144
 _OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
 
 
@@ -55,8 +60,10 @@ _KINDS: Mapping[str, Callable[[Any, Any], bool]] = {
 """By kind: whether a column of a file can be made into it."""
 
 
-def read_parquet(path: Path) -> EventLog:
+def read_parquet(path: Path, *, to_judge: bool = False) -> EventLog:
     """Read a whole Parquet log.
+
+    To be judged, of a long log only what it is judged by is read; the rest has its default.
 
     Columns that are not of a log are left aside. Times may be timestamps or
     durations, as other tools write them. A missing outcome follows from the status.
@@ -67,94 +74,202 @@ def read_parquet(path: Path) -> EventLog:
             the needed columns, or with a value that a column cannot hold; the message
             gives its row, counted from 1.
     """
-    with path.open("rb") as file:  # first: what is missing is the file, not a library
-        if not file.read(1):
-            return EventLog()
-        return _read_open(require_pyarrow(), file, printable(str(path)))
+    with opened(path, to_judge=to_judge) as file:
+        return EventLog() if file is None else file.read()
 
 
-def _read_open(pa: Any, raw: IO[bytes], name: str) -> EventLog:
-    try:
-        # A path would have to be UTF-8 to be opened by pyarrow.
-        with pa.parquet.ParquetFile(raw, page_checksum_verification=True) as file:
-            return _read(pa, file, name)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise LogError(f"{name} is damaged: {error}") from error
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise LogError(f"{name} is not a whole Parquet file: {error}") from error
+@contextmanager
+def opened(path: Path, *, to_judge: bool = False) -> "Iterator[ParquetLog | None]":
+    """A Parquet log to read from, see `read_parquet`; None for an empty file."""
+    with path.open("rb") as raw:  # first: what is missing is the file, not a library
+        if not raw.read(1):
+            yield None
+            return
+        pa, name = require_pyarrow(), printable(str(path))
+        try:
+            # A path would have to be UTF-8 to be opened by pyarrow.
+            footer = pa.parquet.read_metadata(raw)
+            schema = footer.schema.to_arrow_schema()
+            repeat = [
+                field.name
+                for field in schema
+                if COLUMNS.get(field.name) in {TEXT, BINARY}
+                and _KINDS[BINARY](pa.types, field.type)
+            ]
+            with pa.parquet.ParquetFile(
+                raw, metadata=footer, page_checksum_verification=True, read_dictionary=repeat
+            ) as file:
+                yield ParquetLog(pa, file, name, to_judge=to_judge)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise LogError(f"{name} is damaged: {error}") from error
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            raise LogError(f"{name} is not a whole Parquet file: {error}") from error
 
 
-def _read(pa: Any, file: Any, path: str) -> EventLog:
-    schema = file.schema_arrow
-    missing = [name for name in REQUIRED if name not in schema.names]
-    if missing:
-        raise LogError(
-            f"{path}: {absent(missing)}",
-            f"a log needs {', '.join(REQUIRED)}",
-        )
-    given = {
-        name: _values(pa, file.read([name]).column(0).combine_chunks(), name, path)
-        for name in COLUMNS
-        if name in schema.names
-    }
-    metadata = _metadata_of(schema, path)
-    rejected = noted_statuses(metadata)
-    given["outcome"] = _outcomes(pa, given["status"], given.get("outcome"), path, rejected)
-    columns: dict[str, Any] = {}
-    for name in list(given):
-        values = given.pop(name)
-        if not _is_default(pa, values, name):  # such a column takes no memory
-            columns[name] = _packed(pa, values, name)
-    try:
-        return EventLog.from_columns(columns, file.metadata.num_rows, metadata)
-    except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
-        raise LogError(f"{path}: {error.message}", error.hint) from error
+class ParquetLog:
+    """A log in a Parquet file that is open.
+
+    Raises:
+        LogError: it has not the columns of a log.
+    """
+
+    def __init__(self, pa: Any, file: Any, name: str, *, to_judge: bool) -> None:
+        self._pa, self._file, self._name = pa, file, name
+        schema, footer = file.schema_arrow, file.metadata
+        missing = [column for column in REQUIRED if column not in schema.names]
+        if missing:
+            raise LogError(f"{name}: {absent(missing)}", f"a log needs {', '.join(REQUIRED)}")
+        self.metadata = _metadata_of(schema, name)
+        self.rows = footer.num_rows
+        self.groups = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
+        """The rows of each row group."""
+        self._wanted = set(COLUMNS).intersection(schema.names)
+        if to_judge and self.rows > LONG:
+            self._wanted &= JUDGED
+        if to_judge and not _lacks(footer, "received_ns"):
+            self._wanted.discard("done_ns")  # asked for where no answer came
+
+    def read(self, groups: range | None = None) -> EventLog:
+        """The rows of these row groups, or of all.
+
+        Raises:
+            LogError: damage, or a value that a column cannot hold.
+        """
+        groups = range(len(self.groups)) if groups is None else groups
+        rows, pa, path = sum(self.groups[at] for at in groups), self._pa, self._name
+        if not rows:
+            return EventLog(self.metadata)
+        repeating = [
+            name for name in COLUMNS if name in self._wanted and COLUMNS[name] in {TEXT, BINARY}
+        ]
+        columns = self._numbers(self._wanted.difference(repeating), groups, rows)
+        outcome = None
+        for name in repeating:
+            given = self._file.read_row_groups([*groups], [name]).column(0)
+            values = _values(pa, given, name, path)
+            if name == "outcome":
+                outcome = values
+            elif not _is_default(pa, values, name):
+                columns[name] = _coded(pa, values, name)
+        rejected = noted_statuses(self.metadata)
+        columns["outcome"] = _outcomes(pa, columns["status"], outcome, path, rejected)
+        try:
+            return EventLog.from_columns(columns, rows, self.metadata)
+        except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
+            raise LogError(f"{path}: {error.message}", error.hint) from error
+
+    def _numbers(self, names: Collection[str], groups: range, rows: int) -> dict[str, Any]:
+        """The columns of numbers, in the form that `EventLog.from_columns` takes.
+
+        Column by column they would be there twice for a while, and new memory costs more time
+        than all else. One that has its default in every row takes none.
+        """
+        at, before, filled = 0, sum(self.groups[: groups.start]), dict[str, Any]()
+        asked = [name for name in COLUMNS if name in names]
+        for batch in self._file.iter_batches(_ROWS_AT_ONCE, [*groups], asked):
+            until = at + len(batch)
+            for name, given in zip(batch.schema.names, batch.columns, strict=True):
+                values = _values(self._pa, given, name, self._name, first=before + at)
+                if name not in filled and _is_default(self._pa, values, name):
+                    continue
+                if name not in filled:
+                    filled[name] = _room(name, rows, at)
+                filled[name][at:until] = _stored(values, name)
+            at = until
+        return {name: column.toreadonly()[:at] for name, column in filled.items()}
 
 
-def _values(pa: Any, values: Any, name: str, path: str) -> Any:
-    """A column as int64, float64, string or binary; nulls where the log may have None."""
+def _lacks(footer: Any, name: str) -> bool:
+    """True unless the footer says that every row has a value in this column."""
+    at = footer.schema.names.index(name)
+    for group in range(footer.num_row_groups):
+        known = footer.row_group(group).column(at).statistics
+        if known is None or not known.has_null_count or known.null_count:
+            return True
+    return False
+
+
+def _room(name: str, rows: int, defaults: int) -> Any:
+    """Room for a column, which begins with so many rows of its default."""
+    code: Any
+    code, null = ("q", NULL) if COLUMNS[name] == INT else ("d", math.nan)
+    room = linux.room(8 * rows).cast(code)
+    if defaults:
+        default = DEFAULTS[name]
+        room[:defaults] = memoryview(array(code, [null if default is None else default]) * defaults)
+    return room
+
+
+def _stored(values: Any, name: str) -> Any:
+    """Numbers as a log stores them."""
+    if values.null_count:
+        values = values.fill_null(NULL if COLUMNS[name] == INT else math.nan)
+    return _buffer(values, "q" if COLUMNS[name] == INT else "d")
+
+
+def _values(pa: Any, values: Any, name: str, path: str, *, first: int = 0) -> Any:
+    """A column as int64, float64, string or binary; nulls where the log may have None.
+
+    Words that repeat may stay a dictionary of them; `first` is the number of row 0.
+    """
     kind, types = COLUMNS[name], pa.types
-    if types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if types.is_timestamp(values.type) or types.is_duration(values.type):
-        unit = "timestamp" if types.is_timestamp(values.type) else "duration"
+    repeats = types.is_dictionary(values.type)
+    if repeats and any(chunk.dictionary.null_count for chunk in values.chunks):
+        values, repeats = values.cast(values.type.value_type), False
+    given = values.type.value_type if repeats else values.type
+    if types.is_timestamp(given) or types.is_duration(given):
+        unit = "timestamp" if types.is_timestamp(given) else "duration"
         values = values.cast(getattr(pa, unit)("ns"))
-    elif not types.is_null(values.type) and not _KINDS[kind](types, values.type):
-        _refuse(values.is_valid(), values, f"{name} is {{!r}}", f"{name} holds {kind}", path)
+    elif not types.is_null(given) and not _KINDS[kind](types, given):
+        _refuse(
+            values.is_valid(),
+            values,
+            f"{name} is {{!r}}",
+            f"{name} holds {kind}",
+            path,
+            first=first,
+        )
     try:
-        values = values.cast(types_of(pa)[kind])
+        if not repeats or types.is_null(given) or kind in {INT, FLOAT}:
+            values = values.cast(types_of(pa)[kind])
     except pa.ArrowInvalid as error:  # beyond 64 bits, or text that is not UTF-8
         raise LogError(f"{path}: {name}: {error}", f"{name} holds {kind}") from error
-    if name in {"key", "sent_ns"}:
-        _refuse(values.is_null(), values, f"{name} is null", "key and sent_ns never are", path)
+    if name in {"key", "sent_ns"} and values.null_count:
+        hint = "key and sent_ns never are"
+        _refuse(values.is_null(), values, f"{name} is null", hint, path, first=first)
     if kind == INT:
         too_low = pa.compute.equal(values, NULL)
-        _refuse(too_low, values, f"{name} is {{!r}}", "above -2**63", path)
+        _refuse(too_low, values, f"{name} is {{!r}}", "above -2**63", path, first=first)
     default = DEFAULTS.get(name)
-    return values if default is None else values.fill_null(default)
+    return values if default is None or not values.null_count else values.fill_null(default)
 
 
 def _outcomes(
-    pa: Any, status: Any, outcome: Any, path: str, rejected: frozenset[int] | None
+    pa: Any, status: memoryview, outcome: Any, path: str, rejected: frozenset[int] | None
 ) -> Any:
-    """Outcomes as they are given, and by the status where they are not."""
-    seen = status.unique()
+    """Outcomes as they are given, and by the status where they are not, as `_coded`."""
+    if outcome is not None:
+        words = {word for chunk in outcome.chunks for word in chunk.unique().to_pylist()}
+        if not words <= {*_OUTCOMES, None}:
+            known = pa.compute.is_in(outcome.cast(pa.string()), value_set=pa.array(_OUTCOMES))
+            strange = pa.compute.and_not(outcome.is_valid(), known)
+            _refuse(strange, outcome, "outcome {!r}", f"one of {', '.join(_OUTCOMES)}", path)
+        if not outcome.null_count:
+            return _coded(pa, outcome, "outcome")
+    statuses = pa.Array.from_buffers(pa.int64(), len(status), [None, pa.py_buffer(status)])
+    seen = statuses.unique()
     rejected = REJECTED_STATUSES if rejected is None else rejected
-    words = [outcome_of(code, rejected) for code in seen.to_pylist()]
-    by_status = pa.array(words, pa.string())
-    follows = by_status.take(pa.compute.index_in(status, seen))
-    if outcome is None:
-        return follows
-    known = pa.compute.is_in(outcome, value_set=pa.array(_OUTCOMES))
-    strange = pa.compute.and_not(outcome.is_valid(), known)
-    _refuse(strange, outcome, "outcome {!r}", f"one of {', '.join(_OUTCOMES)}", path)
-    return pa.compute.coalesce(outcome, follows)
+    known = [outcome_of(None if one == NULL else one, rejected) for one in seen.to_pylist()]
+    told = pa.array(known, pa.string()).take(pa.compute.index_in(statuses, seen))
+    if outcome is not None:
+        told = pa.compute.coalesce(outcome.cast(pa.string()), told)
+    return _coded(pa, told, "outcome")
 
 
 def _is_default(pa: Any, values: Any, name: str) -> bool:
-    """True if every row has what a log has where nothing says otherwise."""
+    """True if every row has what a log has where nothing says otherwise: it takes no memory."""
     default = DEFAULTS.get(name)
     if default is None:
         return name in DEFAULTS and bool(values.null_count == len(values))
@@ -162,31 +277,36 @@ def _is_default(pa: Any, values: Any, name: str) -> bool:
     return ends == {"min": default, "max": default}
 
 
-def _packed(pa: Any, values: Any, name: str) -> Any:
-    """A column in the form that `EventLog.from_columns` takes."""
-    if COLUMNS[name] == INT:
-        return _buffer(values.fill_null(NULL), 8)
-    if COLUMNS[name] == FLOAT:
-        return _buffer(values.fill_null(math.nan), 8)
-    coded = values.dictionary_encode()
-    words = coded.dictionary.to_pylist()
-    return _buffer(coded.indices.fill_null(len(words)).cast(pa.int32()), 4), [*words, None]
+def _coded(pa: Any, values: Any, name: str) -> Any:
+    """A column of words in the form that `EventLog.from_columns` takes."""
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    if isinstance(values, pa.ChunkedArray):
+        pieces = values.unify_dictionaries().chunks
+        values = pa.concat_arrays(pieces) if pieces else pa.array([], values.type)
+    words = values.dictionary.cast(types_of(pa)[COLUMNS[name]]).to_pylist()
+    codes = values.indices.cast(pa.int32())
+    if codes.null_count:
+        codes = codes.fill_null(len(words))
+    return _buffer(codes, "i"), [*words, None]
 
 
-def _buffer(values: Any, size: int) -> memoryview:
+def _buffer(values: Any, type_: Any) -> Any:
     """The memory of numbers without nulls."""
+    nothing: Any = memoryview(b"").cast(type_)
     if not len(values):
-        return memoryview(b"")
-    start = values.offset * size
-    return memoryview(values.buffers()[1])[start : start + len(values) * size]
+        return nothing
+    size, memory = nothing.itemsize, memoryview(values.buffers()[1]).toreadonly().cast("B")
+    numbers = memory[values.offset * size : (values.offset + len(values)) * size]
+    return numbers.cast(type_)
 
 
-def _refuse(wrong: Any, values: Any, problem: str, hint: str, path: str) -> None:
-    """Raise for the first row that is wrong, if there is one."""
+def _refuse(wrong: Any, values: Any, problem: str, hint: str, path: str, *, first: int = 0) -> None:
+    """Raise for the first row that is wrong, if there is one; `first` is the number of row 0."""
     row = wrong.index(True).as_py()
     if row >= 0:
         problem = problem.format(values[row].as_py())
-        raise LogError(f"{path}, row {row + 1}: {problem}", hint)
+        raise LogError(f"{path}, row {first + row + 1}: {problem}", hint)
 
 
 def _metadata_of(schema: Any, path: str) -> dict[str, Any]:

@@ -348,7 +348,7 @@ _TEST = Verb(
             Option(
                 "endpoint",
                 NAME,
-                "one of FILE (all, where no URL is told); URL replaces the one of [test]",
+                "one of FILE (all, where no URL is given); URL replaces the one of [test]",
                 argument="endpoints",
                 many=True,
             ),

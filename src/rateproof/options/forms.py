@@ -105,7 +105,7 @@ def _body(value: str | bytes | Data) -> Data:
         try:
             value = value.encode()
         except UnicodeEncodeError:
-            raise InvalidArgument("no text that UTF-8 has", "bytes, or other text") from None
+            raise InvalidArgument("text that UTF-8 cannot encode", "bytes, or other text") from None
     data = value if isinstance(value, Data) else Data(value)
     _hold_body(data.body)
     return data
@@ -119,14 +119,14 @@ def _url_or_path(value: str) -> str:
 
 def _name(value: str) -> str:
     if not re.fullmatch(_NAME, value):
-        raise InvalidArgument(f"{value!r:.80} is no name", _NAME_FORM)
+        raise InvalidArgument(f"{value!r:.80} is not a name", _NAME_FORM)
     return value
 
 
 def _method(value: str) -> str:
     if not re.fullmatch(_METHOD, value):
         raise InvalidArgument(
-            f"{value!r} is no method", "such as GET, HEAD or POST, in capital letters"
+            f"{value!r} is not a method", "such as GET, HEAD or POST, in capital letters"
         )
     return value
 
@@ -141,7 +141,7 @@ def _rate(value: float) -> float:
 def _share(text: str) -> float:
     found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?)\s*%", text.strip(), re.ASCII)
     if found is None or float(found[1]) > 100:
-        raise InvalidArgument(f"{text!r} is no part of all requests", _SHARE_FORM)
+        raise InvalidArgument(f"{text!r} is not a share of all requests", _SHARE_FORM)
     return float(found[1]) / 100
 
 

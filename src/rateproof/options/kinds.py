@@ -323,7 +323,7 @@ def duration(low_ns: int = 1, high_ns: int = 2**61 - 1) -> Leaf:
             raise mismatch(ns, "a whole number of nanoseconds")
         told = repr(typed) if typed else f"{ns}ns" if ns < 0 else format_duration(ns)
         if low_ns > 0 and ns == 0:
-            raise InvalidArgument(f"{told} is no time at all", usual)
+            raise InvalidArgument(f"{told} is too short", usual)
         if not low_ns <= ns <= high_ns:
             raise InvalidArgument(f"{told} is out of range", bounds if bounded else usual)
         return ns

@@ -337,7 +337,7 @@ def _named(reader: Reader, found: list[Any], place: Place) -> tuple[dict[str, An
 def _known(name: str, names: Collection[str]) -> None:
     if name not in names:
         hint = near(name, names) or f"one of {', '.join(names)}" if names else "there is none"
-        _refuse(f"{name!r} is no name of [{LIMITS.name}]", hint)
+        _refuse(f"{name!r} is not a name in [{LIMITS.name}]", hint)
 
 
 def _refuse(message: str, hint: str) -> None:

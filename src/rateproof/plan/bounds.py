@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rateproof.clock import MILLION, Tolerance
 from rateproof.errors import InvalidArgument
-from rateproof.plan.traffic import Span, Traffic
+from rateproof.plan.traffic import Span, Traffic, drifted
 from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
@@ -55,7 +54,7 @@ def gates(policy: Policy) -> list[Gate]:
 
 
 def _gate(quota: Quota) -> Gate:
-    record, ppm = quota.record, Tolerance().ppm
+    record = quota.record
     if record.delays:
         replaced = replace(quota, algorithm=TOKEN_BUCKET.name, burst=quota.burst + 1)
         raise InvalidArgument(
@@ -73,8 +72,7 @@ def _gate(quota: Quota) -> Gate:
         least_ns, most_ns, figures = quota.window_ns, quota.memory_ns, (width, lag)
         if record.least_window_ns(quota.limit, quota.blocks) > 1:
             most_ns += most_ns // 1_000  # its ends are rounded
-    least_ns = max(1, least_ns * (MILLION - ppm) // MILLION)
-    return (*figures, least_ns, -(-most_ns * (MILLION + ppm) // MILLION))
+    return (*figures, *drifted(least_ns, most_ns))
 
 
 def bounds(traffic: Traffic, policies: Sequence[Policy]) -> list[Bounds]:

@@ -20,13 +20,14 @@ from rateproof.plan.pasting import settings_for
 from rateproof.plan.reading import read_traffic
 from rateproof.plan.traffic import COLUMNS, Traffic
 from rateproof.policy import ALGORITHMS, Policy, Quota
+from rateproof.policy.sliding_log import SLIDING_LOG
 
 __all__ = ["plan"]
 
 _USUAL_WINDOW_NS: Final = 60 * 10**9
 _ALGORITHMS: Final = sorted(
     (record for record in ALGORITHMS.values() if not record.delays),
-    key=lambda record: (record.name != Quota(1, 1).algorithm, record.name),
+    key=lambda record: (record is not SLIDING_LOG, record.name),
 )
 
 
@@ -94,6 +95,12 @@ def _found(
         Policy((Quota(limit, choice.window_ns),))
         for choice in choices
         for limit in sorted({*limits_to_try(choices, peaks), *choice.limits})
+    ]
+    tries += [
+        Policy((Quota(limit, choice.window_ns, record.name),))
+        for choice in choices
+        for limit in sorted(set(choice.limits))
+        for record in _ALGORITHMS[1:]
     ]
     told = [asked or by_algorithm[0], *by_algorithm, *(one.policy for one in settings), *tries]
     distinct = list(dict.fromkeys(told))

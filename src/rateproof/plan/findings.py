@@ -11,7 +11,7 @@ from rateproof.plan.choice import SHARES, Choice
 from rateproof.plan.clients import Beyond
 from rateproof.plan.pasting import Setting
 from rateproof.policy import Quota
-from rateproof.units import format_duration
+from rateproof.units import counted, format_duration
 
 __all__ = ["SHARE_NAMES", "Findings", "Settled", "share", "span"]
 
@@ -51,7 +51,7 @@ class Findings:
         until_ns: latest.
         assumptions: what all of it rests on.
         choices: the tightest limits of each window.
-        grid: each limit that was tried, under each window.
+        grid: each limit that was tried, under each window; the tightest ones by each algorithm.
         quota: the limit that is looked at more closely.
         asked: the policy that was asked for; None: none was.
         algorithms: what each algorithm would have done with that limit.
@@ -132,7 +132,8 @@ class Findings:
         )
         yield ""
         if self.beyond:
-            yield f"beyond {self.quota}: {self.all_beyond:,} clients{self._shown_of()}"
+            told = counted(self.all_beyond, "client")
+            yield f"beyond {self.quota}: {told}{self._shown_of()}"
             yield from table(
                 [
                     "client",

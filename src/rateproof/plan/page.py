@@ -11,6 +11,7 @@ from rateproof.hunt.report.page import rendered
 from rateproof.hunt.report.reporter import write_whole
 from rateproof.plan.bounds import Bounds
 from rateproof.plan.findings import SHARE_NAMES, Findings, share, span
+from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import spaced
 from rateproof.units import format_duration
 
@@ -53,25 +54,24 @@ def _instant(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _heat(found: Findings) -> list[tuple[int, list[dict[str, Any] | None]]]:
+def _heat(found: Findings) -> list[tuple[int, list[dict[str, Any]]]]:
     """Return a row of cells a limit, the largest limit first; a cell a window."""
     by_window: dict[int, dict[int, Bounds]] = {}
     for one in found.grid:
         [quota] = one.policy.quotas
-        by_window.setdefault(quota.window_ns, {})[quota.limit] = one
-    limits = sorted({quota.limit for one in found.grid for quota in one.policy.quotas})
+        if quota.record is SLIDING_LOG:
+            by_window.setdefault(quota.window_ns, {})[quota.limit] = one
+    limits = sorted(set.intersection(*(set(limits) for limits in by_window.values())))
     return [
         (
             limit,
-            [_cell(by_window.get(choice.window_ns, {}).get(limit)) for choice in found.choices],
+            [_cell(by_window[choice.window_ns][limit]) for choice in found.choices],
         )
         for limit in reversed(limits)
     ]
 
 
-def _cell(one: Bounds | None) -> dict[str, Any] | None:
-    if one is None:
-        return None
+def _cell(one: Bounds) -> dict[str, Any]:
     most = one.shares[1]
     heat = 0 if most == 0 else min(85, max(8, 20 * (log2(most) + 14) / 3))
     return {

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
+from rateproof.clock import MILLION, Tolerance
 from rateproof.core import required_native
 from rateproof.events.partitions import Partitions
 from rateproof.plan.course import Course
 
-__all__ = ["COLUMNS", "Peaks", "Span", "Traffic"]
+__all__ = ["COLUMNS", "Peaks", "Span", "Traffic", "drifted"]
 
 COLUMNS: Final = (8, 4, 4, 4)
 """Bytes of a request's earliest instant, of its width, and of the hashes of user agent and path."""
@@ -20,6 +21,13 @@ COLUMNS: Final = (8, 4, 4, 4)
 _BINS: Final = 4_096
 _THREADS: Final = 2
 _T = TypeVar("_T")
+
+
+def drifted(least_ns: int, most_ns: int) -> tuple[int, int]:
+    """Return a length of the limiter's clock on the log's, at the least and at the most."""
+    ppm = Tolerance().ppm
+    shortest_ns = max(1, least_ns * (MILLION - ppm) // MILLION)
+    return shortest_ns, -(-most_ns * (MILLION + ppm) // MILLION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +126,8 @@ class Traffic:
         least = [array("i", bytes(4 * size)) for _ in windows_ns]
         most = [array("i", bytes(4 * size)) for _ in windows_ns]
         bins = [[0] * self.span.bins for _ in (*windows_ns, None)]
-        stride = self.partitions.count
-        for part, (sides, rows) in self.each_part(
-            lambda part: part.peaks(list(windows_ns), self.span.grid)
-        ):
+        stride, lengths = self.partitions.count, [drifted(one, one) for one in windows_ns]
+        for part, (sides, rows) in self.each_part(lambda part: part.peaks(lengths, self.span.grid)):
             keys = len(range(part, size, stride))
             for at, side in enumerate(sides):
                 for peaks, told in zip((least[at], most[at]), side, strict=True):

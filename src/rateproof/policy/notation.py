@@ -154,7 +154,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not isinstance(self.quotas, tuple) or not all(isinstance(q, Quota) for q in self.quotas):
-            raise TypeError("quotas is no tuple of Quota: Policy.parse reads text")
+            raise TypeError("quotas is not a tuple of Quota: Policy.parse reads text")
         if not self.quotas:
             raise InvalidPolicy("a policy without quotas", _FORM)
 

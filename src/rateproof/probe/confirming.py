@@ -86,9 +86,6 @@ class Confirming:
         """The schedules of the next round, and some that tell more of the window."""
         roughly = _roughly(kind)
         first = [] if self._rounds.stood(kind) or not roughly else always(kind)
-        longest_ns = max((steps[-1][0] for steps in first), default=0)
-        most_ns = max(5 * kind.whole_ns // 2 + LEAST_ROUND_NS, longest_ns)
-        most_ns = min(self._spending.end_ns - start_ns, most_ns)
         most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
         width_ns, edges = self._course.width_ns, proof.missing_edges
         measured, closest = list[Steps](), list[Steps]()
@@ -106,6 +103,9 @@ class Confirming:
             later = (step for step in first[0] if step[1] > kind.limit and step[0] > from_ns)
             first[0] = (*row, *later)
             closest.append(first.pop(0))
+        longest_ns = max((steps[-1][0] for steps in (*measured, *closest, *first)), default=0)
+        most_ns = max(5 * kind.whole_ns // 2 + LEAST_ROUND_NS, longest_ns)
+        most_ns = min(self._spending.end_ns - start_ns, most_ns)
         schedules = schedules_for(
             proof,
             left,

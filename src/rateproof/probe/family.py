@@ -50,8 +50,9 @@ class LimiterFamily:
         apart: how it differs from the algorithm as we have it.
         alike: what behaves the same, in a sentence.
         other: the parameter beside limit and window: the `phase` of windows on a clock that
-            all keys share, the phase of a `tick` of one second, or for how long a denial
-            is a `block`.
+            all keys share, the phase of a `tick` of one second, for how long a denial is a
+            `block`, or a second `window` beside the first: looked at only where nothing
+            else is left.
         at_first: what a fresh key is admitted at once; None: all of the limit.
         number: of equal blocks that make up a window.
         forgets: a key that was idle for long enough is as a fresh one.
@@ -63,7 +64,7 @@ class LimiterFamily:
     advance: Advance
     apart: str = ""
     alike: str = ""
-    other: Literal["", "phase", "tick", "block"] = ""
+    other: Literal["", "phase", "tick", "block", "window"] = ""
     at_first: int | None = None
     number: int = 1
     forgets: bool = True
@@ -94,7 +95,7 @@ class LimiterFamily:
         if not self.forgets or self.at_first is not None:
             return -2 * NEVER
         tick_ns = _TICKS_NS if self.other == "tick" else 0
-        block_ns = box.other_high_ns if self.other == "block" else 0
+        block_ns = box.other_high_ns if self.other in {"block", "window"} else 0
         times = box.limit + 1 if self.refills else _WINDOWS
         return times * box.high_ns + tick_ns + block_ns
 
@@ -198,7 +199,7 @@ def _splits(family: LimiterFamily, states: list[State], seen: Seen, box: Box) ->
 
 def windows_of(seen: Seen, box: Box, number: int = 1) -> tuple[int, int]:
     """The first and the last window in which a volley may have been decided, counted from the phase."""
-    _, low_ns, high_ns, phase_low_ns, phase_high_ns = box
+    _, low_ns, high_ns, phase_low_ns, phase_high_ns, *_ = box
     if number > 1:
         low_ns, high_ns = low_ns // number, -(-high_ns // number)
     return indices(seen, low_ns, high_ns, phase_low_ns, phase_high_ns)

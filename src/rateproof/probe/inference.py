@@ -29,6 +29,7 @@ _LEAST_NS = 4_000_000
 _LEAST_TOKEN_NS = 100_000
 _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlasts
 _MOST_EXTRA = 20
+_SECOND = 4  # times a limit: the most that a window beside it is looked for
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
 _FITTED = 24
 _FAR, _SLICES = (
@@ -94,14 +95,27 @@ class Kind(NamedTuple):
         return lows, max(box.other_high_ns for box in self.boxes)
 
     @property
+    def beside(self) -> tuple[()] | tuple[int, int, int, int]:
+        """The bounds of the limit and of the length of a window beside it; empty where there is none."""
+        if self.family.other != "window":
+            return ()
+        return (
+            min(box.second_low for box in self.boxes),
+            max(box.second_high for box in self.boxes),
+            min(box.other_low_ns for box in self.boxes),
+            max(box.other_high_ns for box in self.boxes),
+        )
+
+    @property
     def close(self) -> bool:
         """True if the window is known to 10 parts in 100, and longer than answers take."""
         return self._times * self.low_ns > _LONGER * self.interval_ns and self._within(10, 0)
 
     @property
     def narrow(self) -> bool:
-        """True if it is known so closely that it may be named."""
-        return self.close and self._within(40, 3)
+        """True if it, and for how long a denial blocks, is known so closely that it may be named."""
+        least_ns, most_ns = self.block_ns or (0, 0)
+        return self.close and self._within(40, 3) and 10 * (most_ns - least_ns) <= most_ns
 
     @property
     def tight(self) -> bool:
@@ -278,18 +292,14 @@ def _all(
     """Every limiter of a family that may have recovered so."""
     limit, filled_ns, full_ns, denied_ns, admitted_ns, saved, _ = recovery
     held_ns, since_ns = max(_LEAST_NS, denied_ns - filled_ns), admitted_ns - filled_ns
-    if family.at_first is not None:  # how much it saves, one finds out by leaving it alone
+    if family.other == "window":
+        low_ns = max(_LEAST_TOKEN_NS, denied_ns - full_ns)
+        yield Box(limit, low_ns, since_ns, low_ns, horizon_ns, limit, _SECOND * limit)
+    elif family.at_first is not None:  # how much it saves, one finds out by leaving it alone
         if limit == family.at_first:
             yield Box(saved, held_ns // 2, 2 * since_ns)
     elif family.refills:
-        # The first token came after held_ns; B + k of them were admitted with k come back before.
-        tick, held_ns = family.other == "tick", max(_LEAST_TOKEN_NS, denied_ns - filled_ns)
-        low_ns = max(1, held_ns - SECOND_NS, held_ns // limit) if tick else held_ns
-        high_ns = since_ns + (SECOND_NS if tick else 0)
-        extra = min(limit - 1, _MOST_EXTRA, (full_ns - filled_ns) // held_ns + 1)
-        for more in range(1 if tick else extra + 1):
-            if high_ns // (more + 1) > low_ns:
-                yield Box(limit - more, low_ns, high_ns // (more + 1), 0, SECOND_NS * tick)
+        yield from _refilling(family, recovery)
     elif family.other == "phase":
         hard = family.record is None or family.record.hard_reset
         low_ns = held_ns if hard else held_ns // 2
@@ -303,6 +313,21 @@ def _all(
         yield Box(limit, least_ns, since_ns, held_ns // _LEAST_BLOCK, 2 * since_ns)
     else:
         yield Box(limit, held_ns // 4, since_ns)
+
+
+def _refilling(family: LimiterFamily, recovery: Recovery) -> Iterator[Box]:
+    """Every bucket that may have recovered so."""
+    limit, filled_ns, full_ns, denied_ns, admitted_ns, *_ = recovery
+    since_ns = admitted_ns - filled_ns
+    # B + k of them were admitted with k come back before; from the first of them, which may
+    # have been as late as full_ns, the next one took longer than held_ns.
+    tick, held_ns = family.other == "tick", max(_LEAST_TOKEN_NS, denied_ns - full_ns)
+    low_ns = max(1, held_ns - SECOND_NS, held_ns // limit) if tick else held_ns
+    high_ns = since_ns + (SECOND_NS if tick else 0)
+    extra = min(limit - 1, _MOST_EXTRA, (full_ns - filled_ns) // held_ns + 1)
+    for more in range(1 if tick else extra + 1):
+        if high_ns // (more + 1) > (least_ns := low_ns // (more + 1)):
+            yield Box(limit - more, least_ns, high_ns // (more + 1), 0, SECOND_NS * tick)
 
 
 def _anchored(boxes: Sequence[Box], at_ns: int) -> list[Box]:
@@ -349,4 +374,7 @@ def _width(box: Box) -> float:
     """The size of a box in the finest steps: at 1 it is as small as it gets."""
     finest_ns = max(min(_FINEST_NS, box.low_ns // 20), box.low_ns * _FINEST)
     other_ns = box.other_high_ns - box.other_low_ns
+    if box.second_high:  # a second window and its limit, to a tenth
+        second = (box.second_high - box.second_low) / box.second_low
+        return 10 * max(second, other_ns / box.other_low_ns, box.high_ns / box.low_ns - 1)
     return max((box.high_ns - box.low_ns) / finest_ns, other_ns / max(4 * finest_ns, _FINEST_NS))

@@ -55,6 +55,8 @@ def run_course(
         refutation.run(course.hypotheses)
         if not course.hypotheses.boxes or confirming.run(course.hypotheses):
             break
-    if course.surprises == SURPRISES:
+    if not course.hypotheses.boxes and not course.shared:
+        course.hypotheses = rounds.together()
+    if course.surprises == SURPRISES or not course.hypotheses.boxes:
         course.proof = None
     return course

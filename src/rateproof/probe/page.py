@@ -91,8 +91,11 @@ def _unexplained(finding: Finding) -> str:
 
 def _named(kind: Kind, finding: Finding) -> str:
     """The policy, the family where that says more, and how closely the window is known."""
-    block = f": for {_between(*kind.block_ns)}" if kind.block_ns else ""
-    apart = "" if kind.family.plain else f" ({kind.family.name}{block})"
+    more = f": for {_between(*kind.block_ns)}" if kind.block_ns else ""
+    if kind.beside:
+        least, most, low_ns, high_ns = kind.beside
+        more = f": {least} to {most} in {_between(low_ns, high_ns)}"
+    apart = "" if kind.family.plain else f" ({kind.family.name}{more})"
     figure = kind.figure
     off = "" if figure.round else f" (± {_rounded_up(figure.error_ns)})"
     return f"{kind.quota(delaying=finding.delaying)}{apart}{off}"
@@ -183,6 +186,8 @@ def would_tell(finding: Finding) -> str:
     """The budget with which a name can be expected, or that none helps."""
     if finding.named or not finding.course.limit:
         return ""
+    if finding.kinds and finding.kinds[0].beside:
+        return "two limits together are looked at where nothing else explains all answers: not confirmed"
     if finding.course.hypotheses is not None and not finding.kinds:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
     more, budget = wanted(finding.course), finding.budget

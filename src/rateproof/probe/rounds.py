@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rateproof.probe.budget import Spending
 from rateproof.probe.course import Course
+from rateproof.probe.families import TOGETHER
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import History, Seen, Steps, volleys
@@ -108,6 +109,17 @@ class Rounds:
             if found.boxes:
                 course.limit = limit
                 break
+        return found
+
+    def together(self) -> Hypotheses:
+        """Two limits together that explain everything, where nothing else does."""
+        found = Hypotheses(
+            self.recovery,
+            self.spending.budget.time_ns,
+            (TOGETHER,),
+            interval_ns=self.course.interval_ns,
+        )
+        found.learn(self.course.keys)
         return found
 
     def stood(self, kind: Kind) -> bool:

@@ -61,8 +61,10 @@ class Box(NamedTuple):
         low_ns: the least window; of a bucket the least time in which a token comes back.
         high_ns: the largest.
         other_low_ns: the least of the other parameter, where a family has one: an instant
-            of some boundary of its clock, or the time for which a denial blocks.
+            of some boundary of its clock, the time for which a denial blocks, or a second window.
         other_high_ns: the most.
+        second_low: the least limit of that window; 0 where there is none.
+        second_high: the largest.
     """
 
     limit: int
@@ -70,6 +72,8 @@ class Box(NamedTuple):
     high_ns: int
     other_low_ns: int = 0
     other_high_ns: int = 0
+    second_low: int = 0
+    second_high: int = 0
 
     @property
     def middle_ns(self) -> int:
@@ -80,12 +84,28 @@ class Box(NamedTuple):
         """One limiter of the set: the one in the middle."""
         window_ns = self.middle_ns
         other_ns = (self.other_low_ns + self.other_high_ns) // 2
-        return Box(self.limit, window_ns, window_ns, other_ns, other_ns)
+        second = (self.second_low + self.second_high) // 2
+        return Box(self.limit, window_ns, window_ns, other_ns, other_ns, second, second)
 
     def halves(self, times: int = 1) -> tuple["Box", "Box"]:
         """Cut in two across the longer side, measured in windows; `times`: how much more the window counts."""
+        if self.second_high:
+            return self._cut_second()
         if self.other_high_ns - self.other_low_ns > 4 * times * (self.high_ns - self.low_ns):
             middle = (self.other_low_ns + self.other_high_ns) // 2
+            return self._replace(other_high_ns=middle), self._replace(other_low_ns=middle)
+        middle = self.middle_ns
+        return self._replace(high_ns=middle), self._replace(low_ns=middle)
+
+    def _cut_second(self) -> tuple["Box", "Box"]:
+        """Cut in two across the side that is the longest by ratio."""
+        second = self.second_high / self.second_low
+        window, token = self.other_high_ns / self.other_low_ns, self.high_ns / self.low_ns
+        if second >= max(window, token):
+            between = (self.second_low + self.second_high) // 2
+            return self._replace(second_high=between), self._replace(second_low=between + 1)
+        if window > token:
+            middle = isqrt(self.other_low_ns * self.other_high_ns)
             return self._replace(other_high_ns=middle), self._replace(other_low_ns=middle)
         middle = self.middle_ns
         return self._replace(high_ns=middle), self._replace(low_ns=middle)

@@ -93,8 +93,13 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     if kind.family.refills and kind.family.at_first is None:
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
         chosen.append(((0, limit), (whole_ns, limit + 1)))
+    once = (kind.whole_ns // 2, 1)
+    if kind.block_ns and (free_ns := _backs(kind, start_ns + shift, (once,))):
+        chosen.append(((0, limit), once, (free_ns[0] - margin_ns, 1)))
+        chosen.append(((0, limit), once, (free_ns[1] + margin_ns, more)))
     soon_ns = max(back_ns[0] // _BEFORE, _WIDTHS * width_ns)
-    row = ((max(back_ns[0] // 2, back_ns[0] - soon_ns), _ROW),)
+    early = 2  # a block that began with them may be extended by the others
+    row = ((back_ns[0] // 3, early), (max(back_ns[0] // 2, back_ns[0] - soon_ns), _ROW - early))
     if row_back_ns := _backs(kind, start_ns + shift, row):
         again_ns = row_back_ns[1] + margin_ns
         busy: Steps = ((0, limit), *row, (again_ns, more))
@@ -122,7 +127,7 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
     """
     grain_ns = kind.grain_ns
     far = kind.family.other == "phase" and not kind.close
-    chosen: list[Steps] = []
+    chosen = [*_of_block(kind, start_ns, width_ns)]
     for shift in (0, kind.whole_ns // 3) if far else (0,):
         back_ns = _backs(kind, start_ns + shift)
         if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + width_ns + min(
@@ -138,6 +143,16 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         else:
             chosen += [((shift, kind.limit), (at_ns, 1)) for at_ns in spread(instants, _KEYS)]
     return chosen
+
+
+def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
+    """Ask when a denial no longer blocks, where that is not known closely: a key for each instant."""
+    denied = ((kind.whole_ns // 2, 1),)
+    low_ns, high_ns = _backs(kind, start_ns, denied) or (0, 0)
+    if kind.block_ns and high_ns - low_ns > kind.whole_ns // _MEASURED + 2 * width_ns:
+        for part in range(1, _KEYS + 1):
+            at_ns = low_ns + (high_ns - low_ns) * part // (_KEYS + 1)
+            yield (0, kind.limit), *denied, (at_ns, 1)
 
 
 def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
@@ -164,8 +179,9 @@ def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[
 def _backs(kind: Kind, start_ns: int, denied: Steps = ()) -> tuple[int, int] | None:
     """Between which instants a key filled at `start_ns` comes back, after denials if so; None if it may not in time."""
     points = [box.point() for box in spread(sorted(kind.boxes), _LOOKED_AT)]
+    most_ns = 2 * kind.whole_ns + max(kind.block_ns, default=0)
     found = [
-        recovery(kind.family, point, kind.limit, start_ns, 2 * kind.whole_ns, denied=denied)
+        recovery(kind.family, point, kind.limit, start_ns, most_ns, denied=denied)
         for point in points
     ]
     known = [at_ns for at_ns in found if at_ns is not None]

@@ -12,9 +12,10 @@ from rateproof import core
 from rateproof.clock import Tolerance
 from rateproof.events import EventLog
 from rateproof.events.columns import NULL
+from rateproof.events.judged import columns_of
 from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import key_to_json, readable_key, seconds
-from rateproof.prove.keys import KeyLog, columns_of, observe
+from rateproof.prove.keys import KeyLog, observe
 
 __all__ = ["MOST_FINDINGS", "RULES", "FalseStatement", "Headers", "all_headers", "headers_of"]
 

@@ -4,25 +4,21 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, count
-from typing import Any
 
 from rateproof.clock import Interval
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
-from rateproof.events.log import COLUMNS, FLOAT, INT
+from rateproof.events.judged import answers, marks_told
 
 __all__ = [
     "Counts",
     "KeyLog",
-    "columns_of",
     "covered",
     "cut_off",
     "fresh",
     "marks_rejections",
-    "marks_told",
     "observe",
     "observe_each",
     "requests_missing",
-    "stored",
     "taken_for_fresh",
 ]
 
@@ -154,52 +150,8 @@ def marks_rejections(log: EventLog) -> bool:
     if (told := marks_told(log)) is not None:
         return told
     return any(
-        outcome == REJECTED and (status not in _NO_MARK or said != [None, None])
-        for outcome, status, *said in zip(*map(log.column, ("outcome", *_MARKS)), strict=True)
+        of.outcome == REJECTED and (of.status not in _NO_MARK or of.marked) for of in answers(log)
     )
-
-
-def marks_told(log: EventLog) -> bool | None:
-    """The metadata's own word on it: of a part of a log, it is known from the whole."""
-    told = log.metadata.get("marked_rejections")
-    return told if isinstance(told, bool) else None
-
-
-_STORED = (
-    "key",
-    "outcome",
-    "error",
-    "sent_ns",
-    "received_ns",
-    "done_ns",
-    "status",
-    "retry_after_s",
-    "ratelimit_remaining",
-    "ratelimit_reset_s",
-)
-_KINDS = {ADMITTED: 0, REJECTED: 1}
-
-
-def columns_of(log: EventLog) -> dict[str, Any]:
-    """Return what of a log is judged, as it is stored: one number for all rows, or a buffer."""
-    return {name: stored(log, name) for name in _STORED} | {
-        "marked": marks_told(log),
-        "rows": len(log),
-        "keys": len(log.words("key")),
-        "kinds": bytes(_KINDS.get(word, 2) for word in log.words("outcome")),
-        "refused": bytes(word == "refused" for word in log.words("error")),
-    }
-
-
-def stored(log: EventLog, name: str) -> Any:
-    """A column: its one value, or its numbers, or the codes of its words."""
-    same = log.same(name)
-    if same is not None:
-        return same
-    kind = COLUMNS[name]
-    if kind == INT:
-        return log.ints(name)
-    return log.floats(name) if kind == FLOAT else log.codes(name)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,12 @@ from typing import Any
 from rateproof import core, linux
 from rateproof.clock import EXACT, Tolerance
 from rateproof.events import EventLog
+from rateproof.events.judged import columns_of
 from rateproof.policy import Policy
 from rateproof.prove.keys import (
     Counts,
     KeyLog,
-    columns_of,
     observe,
-    stored,
 )
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.pressure import (
@@ -163,6 +162,7 @@ def screened(
         "rejections": _rejections(judgement, tolerance),
         "fresh": judgement.fresh,
         "since_ns": judgement.since_ns,
+        "longest_ns": None,
         "over": over_admission,
     }
     found = native.screen(columns_of(log), rules, linux.processors())
@@ -266,7 +266,7 @@ class _Rows:
         if self._rows is None:
             from rateproof import _native
 
-            key = stored(self._log, "key")
+            key = self._log.stored("key")
             found = _native.rows_of(key, len(self._log), self._codes)
             self._rows = dict(zip(self._codes, found, strict=True))
         rows: Sequence[int] = memoryview(self._rows[code]).cast("q")

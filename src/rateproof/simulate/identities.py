@@ -54,7 +54,7 @@ def check_place(target: Target, part: Part, body: bytes = b"") -> None:
     Raises:
         InvalidArgument: the address, whole path or method; a header that frames the
             message; a query parameter that the target has already; a segment far
-            behind its path; a field where the body is no object of JSON.
+            behind its path; a field where the body is not a JSON object.
     """
     if not part.name:
         raise InvalidArgument(f"key {str(part)!r} has no place for an identity", PLACES)
@@ -119,7 +119,7 @@ def _in_json(body: bytes, part: Part, identity: str) -> bytes:
         inner = inner.setdefault(name, {}) if isinstance(inner, dict) else None
     if not isinstance(inner, dict):
         raise InvalidArgument(
-            f"key {str(part)!r}, and the body is no object of JSON that can hold it",
+            f"key {str(part)!r}, and the body is not a JSON object that can hold it",
             """such as --data '{"user": "", "password": "..."}'""",
         )
     inner[last] = identity

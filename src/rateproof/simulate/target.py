@@ -172,7 +172,7 @@ def _host(parts: SplitResult, url: str) -> str:
         try:
             address = ipaddress.IPv6Address(host)
         except ValueError:
-            raise InvalidArgument(f"URL {url!r}: {host!r} is no IPv6 address", _FORM) from None
+            raise InvalidArgument(f"URL {url!r}: {host!r} is not an IPv6 address", _FORM) from None
         if address.scope_id is not None:
             raise InvalidArgument(f"URL {url!r}: {host!r} has a zone", f"{_FORM}, without a zone")
         return str(address)
@@ -180,9 +180,9 @@ def _host(parts: SplitResult, url: str) -> str:
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
-            raise InvalidArgument(f"URL {url!r}: {host!r} is no IPv4 address", _FORM) from None
+            raise InvalidArgument(f"URL {url!r}: {host!r} is not an IPv4 address", _FORM) from None
     if not _NAME.fullmatch(host) or len(host) > 253:
-        raise InvalidArgument(f"URL {url!r}: {host!r} is no host name", _FORM)
+        raise InvalidArgument(f"URL {url!r}: {host!r} is not a host name", _FORM)
     return host
 
 

@@ -90,8 +90,9 @@ def _told(options: Options) -> dict[str, Any]:
     from rateproof.errors import InvalidArgument
 
     known, given = taken(), dict(options)
-    if not isinstance(given.pop("allow_inconclusive", False), bool):
-        raise InvalidArgument("allow_inconclusive is no truth", "True or False")
+    loose = given.pop("allow_inconclusive", False)
+    if not isinstance(loose, bool):
+        raise InvalidArgument(f"allow_inconclusive {loose!r}", "True or False")
     if strange := given.keys() - Options.__annotations__.keys():
         names = ", ".join([*Options.__annotations__])
         raise TypeError(f"the fixture has no option {strange.pop()!r}; it has {names}")

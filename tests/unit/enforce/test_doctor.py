@@ -103,7 +103,7 @@ def test_settings_of_logind_that_cannot_be_read_are_named(tmp_path, monkeypatch)
     finding = doctor._remove_ipc((tmp_path / "logind.conf", tmp_path / "logind.conf.d"), 1000)
     assert (finding.state, finding.said) == (
         "note",
-        f"cannot be told: {unreadable}: Is a directory",
+        f"cannot be read: {unreadable}: Is a directory",
     )
 
 

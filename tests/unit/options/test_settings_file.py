@@ -391,12 +391,12 @@ def test_every_mistake_is_named_at_once_with_its_line(project):
         "  line 1: limits.login.policy: is missing (such as '5 per 5s' or '5/s; 1000 per hour')",
         "  line 2: limits.login.polcy: unknown key (did you mean policy?)",
         (
-            "  line 3: limits.'a b': 'a b' is no name (letters, digits, dots, hyphens and underscores, "
+            "  line 3: limits.'a b': 'a b' is not a name (letters, digits, dots, hyphens and underscores, "
             "at most 64)"
         ),
         "  line 5: tset: unknown key (did you mean test?)",
         "  line 9: test.duraton: unknown key (did you mean duration?)",
-        "  line 10: test.limit: 'lgoin' is no name of [limits] (did you mean login?)",
+        "  line 10: test.limit: 'lgoin' is not a name in [limits] (did you mean login?)",
         (
             "  line 12: test.endpoints[0].url: 'login' is neither a URL nor a path "
             "(http://HOST[:PORT][/PATH], or https, or /PATH)"
@@ -410,7 +410,7 @@ def test_every_mistake_is_named_at_once_with_its_line(project):
 
 def test_a_mistake_in_a_pyproject_is_named_with_its_whole_path(project):
     project("[tool.rateproof.test]\nmethod = 'post'", "pyproject.toml")
-    assert "line 2: tool.rateproof.test.method: 'post' is no method" in refused().message
+    assert "line 2: tool.rateproof.test.method: 'post' is not a method" in refused().message
 
 
 def test_the_server_judges_limits_by_its_own_rules(project):

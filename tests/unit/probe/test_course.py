@@ -4,9 +4,10 @@ import random
 
 import pytest
 from proving import unknown
+from proving.simulated import bucket_and_window
 
 from rateproof.probe.budget import Budget, needed
-from rateproof.probe.families import FAMILIES
+from rateproof.probe.families import FAMILIES, TOGETHER
 from rateproof.probe.finding import named_kind
 from rateproof.probe.investigation import run_course
 from tests.samples import quick_first
@@ -156,6 +157,16 @@ def test_a_second_quota_behind_the_first_is_no_name_of_the_first_alone(simulated
     )
     course, _ = _course(simulated, both, 2)
     assert named_kind(course) is None
+
+
+def test_a_bucket_and_a_window_together_are_said_to_explain_all_answers_and_never_named(simulated):
+    course, _ = _course(simulated, bucket_and_window(5, S), 1)
+    assert named_kind(course) is None
+    (kind,) = course.hypotheses.kinds()
+    least, most, low_ns, high_ns = kind.beside
+    assert (kind.family, kind.limit, least, most) == (TOGETHER, 5, 10, 10)
+    assert kind.low_ns <= S // 5 <= kind.high_ns
+    assert low_ns <= 3 * S <= high_ns
 
 
 def test_no_limit_takes_the_budget_and_no_more(simulated):

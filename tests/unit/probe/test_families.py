@@ -3,14 +3,17 @@
 import random
 
 import pytest
+from proving.simulated import bucket_and_window
 
-from rateproof.probe.families import FAMILIES
+from rateproof.probe.families import FAMILIES, TOGETHER
 from rateproof.probe.family import admissions, explains
+from rateproof.probe.inference import Hypotheses, Recovery
 from rateproof.probe.seen import GRANULARITY_NS, Box, Seen, volleys
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS = 10**15
-NAMES = [family.name for family in FAMILIES]
+EVERY = (*FAMILIES, TOGETHER)
+NAMES = [family.name for family in EVERY]
 CASES = 60
 
 
@@ -24,6 +27,8 @@ def _case(family, seed, simulated):
     limiter = (
         simulated.blocks(limit, window_ns, phase_ns, number=family.number)
         if family.number > 1
+        else bucket_and_window(limit, window_ns)
+        if family is TOGETHER
         else simulated.make(family.name, limit, window_ns, phase_ns)
     )
     time_ns = window_ns // limit if family.refills else window_ns
@@ -32,11 +37,14 @@ def _case(family, seed, simulated):
         "phase": BEGIN_NS - (BEGIN_NS - phase_ns) % window_ns,
         "tick": phase_ns,
         "block": window_ns * 4 // 3,
+        "window": 3 * window_ns,
     }[family.other]
-    return limiter(), Box(limit, time_ns, time_ns, other_ns, other_ns), window_ns, rng
+    second = 2 * limit if family is TOGETHER else 0
+    box = Box(limit, time_ns, time_ns, other_ns, other_ns, second, second)
+    return limiter(), box, window_ns, rng
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+@pytest.mark.parametrize("family", EVERY, ids=NAMES)
 def test_a_point_admits_as_the_limiter_itself_does(family, simulated):
     for seed in range(CASES):
         admits, point, window_ns, rng = _case(family, seed, simulated)
@@ -50,7 +58,7 @@ def test_a_point_admits_as_the_limiter_itself_does(family, simulated):
         assert len(allowed[0]) == 1, seed
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+@pytest.mark.parametrize("family", EVERY, ids=NAMES)
 def test_a_box_around_the_truth_is_never_refuted(family, simulated):
     for seed in range(CASES):
         admits, point, window_ns, rng = _case(family, seed, simulated)
@@ -77,6 +85,8 @@ def test_a_box_around_the_truth_is_never_refuted(family, simulated):
             point.high_ns + rng.randint(0, slack_ns),
             point.other_low_ns - rng.randint(0, slack_ns),
             point.other_high_ns + rng.randint(0, slack_ns),
+            point.second_low - rng.randint(0, point.second_low // 2),
+            point.second_high + rng.randint(0, point.second_low // 2),
         )
         assert explains(family, box, [volleys(history)]), seed
 
@@ -95,3 +105,13 @@ def test_answers_that_overlap_are_one_volley_and_later_ones_their_own():
     alone = Seen(40 * MS, 50 * MS, 0, 1)
     seen = [Seen(0, 10 * MS, 1, 0), Seen(2 * MS, 30 * MS, 1, 0), Seen(4 * MS, 9 * MS, 0, 1), alone]
     assert volleys(seen) == [Seen(0, 30 * MS, 2, 1), alone]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_token_is_looked_for_from_the_last_instant_at_which_the_bucket_was_full(more):
+    """60 requests took 20 ms; the first was decided after 15, so 100 ms later, at 115, one is back."""
+    bucket = next(family for family in FAMILIES if family.name == "token-bucket")
+    recovery = Recovery(60 + more, 0, 20 * MS, 112 * MS, 127 * MS)
+    boxes = Hypotheses(recovery, S, [bucket]).boxes[bucket]
+    each_ns = 100 * MS // (1 + more)
+    assert any(box.limit == 60 and box.low_ns <= each_ns <= box.high_ns for box in boxes)

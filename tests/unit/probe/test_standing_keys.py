@@ -26,10 +26,10 @@ def _kind(name, limit, window_ns):
     return Kind(OF[name], limit, box.low_ns, box.high_ns, [box])
 
 
-def _unexplained(limiter, kind):
+def _unexplained(limiter, kind, keys=()):
     """Count the keys that no limiter of a kind would have answered so, each answer within a millisecond."""
     rng, found = random.Random(1), 0
-    for steps in (*always(kind), *closely(kind, BEGIN_NS, WIDTH_NS)):
+    for steps in keys or (*always(kind), *closely(kind, BEGIN_NS, WIDTH_NS)):
         admits, seen = limiter(), []
         for at_ns, count in steps:
             for sent_ns in range(BEGIN_NS + at_ns, BEGIN_NS + at_ns + 50_000 * count, 50_000):
@@ -84,3 +84,26 @@ def test_a_limiter_that_is_in_no_list_does_not_stand_them_as_its_neighbour(name,
 def test_requests_that_are_close_are_not_one_group(part, newest):
     limiter = simulated.grouped_log(5, S, apart_ns=S // part, newest=newest)
     assert _unexplained(limiter, _kind("sliding-log", 5, S))
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_denials_that_extend_a_block_are_told_from_those_that_do_not(extended):
+    name = "sliding-log, a denial blocks"
+    box = Box(4, S - MS, S + MS, 4 * S // 3 - MS, 4 * S // 3 + MS)
+    kind = Kind(OF[name], 4, box.low_ns, box.high_ns, [box])
+    limiter = simulated.blocked(simulated.sliding_log(4, S), 4 * S // 3, extended=extended)
+    *_, last = closely(kind, BEGIN_NS, WIDTH_NS)
+    assert bool(_unexplained(limiter, kind, [last])) == extended
+
+
+def test_when_a_block_ends_is_foretold_and_not_only_how_it_may_have_been():
+    """Denied just before, on a key of its own: what extends the block would be refuted by it."""
+    name = "sliding-log, a denial blocks"
+    box = Box(4, S - MS, S + MS, 3 * S - MS, 3 * S + MS)
+    kind = Kind(OF[name], 4, box.low_ns, box.high_ns, [box])
+    shorter = simulated.blocked(simulated.sliding_log(4, S), 2 * S, extended=True)
+    once = [
+        each for each in closely(kind, BEGIN_NS, WIDTH_NS) if each[1] == (kind.whole_ns // 2, 1)
+    ]
+    assert len(once) == 2
+    assert _unexplained(shorter, kind, once[:1]) == 1

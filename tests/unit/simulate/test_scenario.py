@@ -232,7 +232,7 @@ def test_a_header_dripped_over_the_whole_timeout_is_refused() -> None:
 def test_durations_are_told_as_people_write_them() -> None:
     for options, told in (
         ({"timeout_ns": 7_200 * SECOND}, r"^timeout: 2h is out of range \(1ms to 1h\)$"),
-        ({"connect_timeout_ns": 0}, r"^connect_timeout: 0s is no time at all \(a duration above 0"),
+        ({"connect_timeout_ns": 0}, r"^connect_timeout: 0s is too short \(a duration above 0"),
         ({"duration_ns": -1}, r"^duration: -1ns is out of range \(a duration above 0"),
     ):
         with pytest.raises(InvalidArgument, match=told):

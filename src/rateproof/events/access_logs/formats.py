@@ -250,7 +250,7 @@ def named(text: str) -> Format:
     except InvalidArgument as error:
         hint = (
             f"{error.hint}; or one of {', '.join(FORMATS)}"
-            if " is no format" in error.message
+            if " is not a format" in error.message
             else error.hint
         )
         raise InvalidArgument(error.message, hint) from error

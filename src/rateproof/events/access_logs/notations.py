@@ -81,7 +81,7 @@ def of_text(text: str) -> Format:
         return nginx(text, text)
     if _DIRECTIVE.search(text):
         return apache(text, text)
-    raise InvalidArgument(f"{text!r} is no format", _FORM)
+    raise InvalidArgument(f"{text!r} is not a format", _FORM)
 
 
 def mapped(text: str) -> Format:
@@ -99,7 +99,7 @@ def mapped(text: str) -> Format:
         what, colon, unit = name.rpartition(":")
         what, unit = (what, unit) if colon and what in {*_INSTANTS, "duration"} else (name, "s")
         if not equals or not what or not path or unit not in _NS:
-            raise InvalidArgument(f"{pair!r} is no field of a JSON object", _OF_OBJECT)
+            raise InvalidArgument(f"{pair!r} is not a field of a JSON object", _OF_OBJECT)
         if what in _INSTANTS:
             field = Field("time", "instant", _NS[unit], _INSTANTS[what])
         elif what == "duration":

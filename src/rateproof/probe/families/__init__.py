@@ -7,7 +7,7 @@ are of none; how likely it is that one meets them; and how one of them goes on.
 from rateproof.probe.family import LimiterFamily
 from rateproof.registry import modules_in
 
-__all__ = ["FAMILIES"]
+__all__ = ["FAMILIES", "TOGETHER"]
 
 
 def _found() -> list[LimiterFamily]:
@@ -17,5 +17,10 @@ def _found() -> list[LimiterFamily]:
     return families
 
 
-FAMILIES: tuple[LimiterFamily, ...] = tuple(sorted(_found(), key=lambda each: each.rank))
+_FOUND = sorted(_found(), key=lambda each: each.rank)
+
+FAMILIES: tuple[LimiterFamily, ...] = tuple(each for each in _FOUND if each.other != "window")
 """Every family, the likelier first where nothing tells two of them apart."""
+
+(TOGETHER,) = (each for each in _FOUND if each.other == "window")
+"""Two limits together: looked at where none of the families explains everything."""

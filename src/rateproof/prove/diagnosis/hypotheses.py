@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rateproof.events import UNKNOWN, EventLog, declines, rejected_statuses
+from rateproof.events.judged import LONG, answers
 from rateproof.prove.diagnosis.statuses import (
     failing_throughout,
     only_elsewhere,
@@ -39,8 +40,6 @@ __all__ = [
 MOST_OF_ANY = 2
 """Times N in less than W, for any one counter: see the table of families in docs/theory.md."""
 
-# Longer logs are not looked at client by client: a target shows how it limits in a short one.
-_MOST_ROWS = 200_000
 _LEAST_KEYS = 2  # one may be rejected for a reason of its own
 _FEW = 20  # of so many keys one may be rejected for reasons of its own, such as a full store
 
@@ -88,25 +87,19 @@ def failed_runs(log: EventLog) -> list[Hypothesis]:
     """Name a run of several in which no request got as far as a limiter: others hide it."""
     if log.same("run") is not None or not len(log):
         return []
-    answers: dict[int, set[tuple[int, str]]] = {}
-    columns = (log.ints("run"), log.ints("status"), log.column("outcome"))
-    for run, status, outcome in set(zip(*columns, strict=True)):
-        answers.setdefault(run, set()).add((status, outcome))
+    seen: dict[int, bool] = {}
     known = rejected_statuses(log)
-    failed = [
-        run
-        for run, seen in answers.items()
-        if all(
-            outcome == UNKNOWN and (status < 100 or (status >= 500 and status not in known))
-            for status, outcome in seen
-        )
-    ]
+    for of in answers(log):
+        status = of.status or 0
+        fails = status < 100 or (status >= 500 and status not in known)
+        seen[of.run] = seen.get(of.run, True) and of.outcome == UNKNOWN and fails
+    failed = [run for run, fails in seen.items() if fails]
     if not failed:
         return []
-    rows = [row for row, run in enumerate(log.ints("run")) if run == failed[0]]
     which = f"run {failed[0]}"
     if len(failed) > 1:
-        which += f", as in {len(failed) - 1} more of {len(answers)} runs"
+        which += f", as in {len(failed) - 1} more of {len(seen)} runs"
+    rows = [row for row, run in enumerate(log.ints("run")) if run == failed[0]]
     return [
         Hypothesis(Diagnosis.NOTHING_ADMITTED, f"{which}: {why_nothing_admitted(log.take(rows))}")
     ]
@@ -114,7 +107,7 @@ def failed_runs(log: EventLog) -> list[Hypothesis]:
 
 def is_long(log: EventLog) -> bool:
     """Tell whether a log has too many requests to be looked at key by key."""
-    return len(log) > _MOST_ROWS
+    return len(log) > LONG
 
 
 def known_since_ns(log: EventLog, pressure: Sequence[Pressure]) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
 from rateproof.events import REJECTED, EventLog, declines, listed, rejected_statuses
-from rateproof.events.columns import NULL
+from rateproof.events.judged import answers
 from rateproof.prove.keys import Counts
 
 __all__ = [
@@ -46,19 +46,18 @@ _ELSEWHERE = {
     410: "there is nothing at that address",
 }
 
-_MARKS = ("retry_after_s", "ratelimit_remaining")
-
 
 def statuses(log: EventLog) -> frozenset[int | None]:
     """Return every status that was answered; None: no answer."""
-    return frozenset(None if status == NULL else status for status in log.distinct("status"))
+    return frozenset(of.status for of in answers(log))
 
 
 def _answers(log: EventLog) -> Counter[int | None]:
     """Return how often each status was answered."""
-    same = log.same("status")
-    tally = Counter(log.ints("status")) if same is None else Counter({same: len(log)})
-    return Counter({None if status == NULL else status: n for status, n in tally.items()})
+    tally: Counter[int | None] = Counter()
+    for of, found in answers(log).items():
+        tally[of.status] += found.times
+    return tally
 
 
 def if_rejected(doubted: Collection[int], known: Collection[int] = ()) -> str:
@@ -82,8 +81,8 @@ def doubted_rejections(log: EventLog, counts: Counts) -> str:
     """
     if counts.events != len(log):
         return ""
-    codes, words = log.codes("outcome")
-    doubted = sum(words[code] == REJECTED for code in codes) - counts.rejected
+    rejected = sum(found.times for of, found in answers(log).items() if of.outcome == REJECTED)
+    doubted = rejected - counts.rejected
     if not doubted:
         return ""
     return f" ({doubted} of them 503 without Retry-After or RateLimit, unlike other rejections)"
@@ -93,17 +92,19 @@ def failing_throughout(log: EventLog) -> bool:
     """True if every answer was a 503 that no limiter marked as its own: a server that is down."""
     if not statuses(log) <= {None, 503}:
         return False
-    return all(value is None for name in _MARKS for value in log.column(name))
+    return not any(of.marked for of in answers(log))
 
 
 def why_nothing_admitted(log: EventLog) -> str:
     """The reason why a log has no admission, where it has none."""
-    answers = _answers(log)
-    lost = answers.pop(None, 0)
-    if not lost and not answers:
+    seen = _answers(log)
+    lost = seen.pop(None, 0)
+    if not lost and not seen:
         return str(log.metadata.get("unsent", "no request was sent"))
-    if not answers:
-        errors = Counter(filter(None, log.column("error")))
+    if not seen:
+        errors: Counter[str] = Counter()
+        for of, found in answers(log).items():
+            errors.update({of.error: found.times} if of.error else {})
         kind = errors.most_common(1)[0][0] if errors else ""
         told = f" ({_tally(errors)})" if errors else ""
         return f"no request was answered{told}" + _behind(UNANSWERED.get(kind))
@@ -112,29 +113,29 @@ def why_nothing_admitted(log: EventLog) -> str:
             "every answer was 503, without a mark of a limiter (Retry-After, RateLimit): "
             "the server may be down"
         )
-    failures = all(status >= 500 for status in filter(None, answers))
-    if failures and rejected_statuses(log).isdisjoint(answers):
-        return f"every answer was a failure of the server ({_tally(answers)})"
-    if not lost and (len(answers) == 1 or rejected_statuses(log).issuperset(answers)):
-        what = _named(*answers) if len(answers) == 1 else f"a rejection ({_tally(answers)})"
+    failures = all(status >= 500 for status in filter(None, seen))
+    if failures and rejected_statuses(log).isdisjoint(seen):
+        return f"every answer was a failure of the server ({_tally(seen)})"
+    if not lost and (len(seen) == 1 or rejected_statuses(log).issuperset(seen)):
+        what = _named(*seen) if len(seen) == 1 else f"a rejection ({_tally(seen)})"
         return f"every answer was {what}: it never admits anything"
-    answers[None] = lost
-    return f"nothing was admitted ({_tally(+answers)}), so nothing shows a limit at work"
+    seen[None] = lost
+    return f"nothing was admitted ({_tally(+seen)}), so nothing shows a limit at work"
 
 
 def why_elsewhere(log: EventLog) -> str:
     """The reason for answers that are all client errors or redirects, but for rejections."""
-    answers = _of(_declining(log), log)
-    if all(status < 400 for status in answers):
+    seen = _of(_declining(log), log)
+    if all(status < 400 for status in seen):
         what, why = "a redirect", "redirects are not followed; test the address that they lead to"
     else:
         what = "a client error or a redirect"
-        common = answers.most_common(1)[0][0]
+        common = seen.most_common(1)[0][0]
         why = _ELSEWHERE.get(common, "the target may be another one than was meant")
-    many = f"{what} ({_tally(answers)})"
-    named = _named(*answers) if len(answers) == 1 else many
+    many = f"{what} ({_tally(seen)})"
+    named = _named(*seen) if len(seen) == 1 else many
     which = "admitted answer" if rejected_statuses(log) & statuses(log) else "answer"
-    return f"every {which} was {named}: {why}; {_if_behind(answers)}"
+    return f"every {which} was {named}: {why}; {_if_behind(seen)}"
 
 
 def oddly_admitted(log: EventLog) -> list[str]:

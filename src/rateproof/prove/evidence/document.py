@@ -133,7 +133,7 @@ class Document:
         ]
         seen = {event.status for event in self.log if event.outcome == ADMITTED}
         if doubted := {status for status in seen if status is not None and declines(status)}:
-            told.append(f"{listed(doubted)} is no rejection")
+            told.append(f"{listed(doubted)} is not a rejection")
         if self.claim == WRONG_REJECTION and self.complete:
             what = "sent" if self.denied_count else "admitted"
             told.append(

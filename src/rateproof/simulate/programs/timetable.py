@@ -113,5 +113,5 @@ class Timetable(tuple[Timed, ...]):
 def _parse_step(part: str, text: str) -> Timed:
     match = _STEP.fullmatch(part)
     if match is None:
-        raise InvalidArgument(f"{part.strip()!r} in {text!r} is no step of a schedule", _FORM)
+        raise InvalidArgument(f"{part.strip()!r} in {text!r} is not a step of a schedule", _FORM)
     return Timed(parse_duration(match[2]), int(match[1]))

@@ -92,7 +92,7 @@ def named(name: str, *, threads: int | None = None) -> Transport:
     if threads is not None and name != "native":
         raise InvalidArgument(
             f"threads is {threads}, for the {name} transport",
-            "only the native transport can be told; this one has one for each connection",
+            "only the native transport takes it; this one has a thread for each connection",
         )
     run: Transport = module.run if threads is None else partial(module.run, threads=threads)
     return run

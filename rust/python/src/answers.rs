@@ -1,0 +1,49 @@
+//! The answers of a log: how often each kind of them came, and how long they took at most.
+
+use std::collections::HashMap;
+
+use pyo3::prelude::*;
+
+use crate::seen_columns::{Column, Columns};
+
+/// Run, status, code of the outcome, code of the error, marked by a limiter, answered at all.
+type Answer = (i64, i64, i32, i32, bool, bool);
+
+/// How often, and the longest way from sending to answer in ns.
+type Tally = (usize, i64);
+
+/// Kinds that are looked through.
+const SOON: usize = 8;
+
+/// Adds this file's functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(answers, module)?)
+}
+
+/// Every kind of answer, in order of appearance.
+#[pyfunction]
+fn answers(py: Python<'_>, columns: Columns, run: Column<i64>) -> PyResult<Vec<(Answer, Tally)>> {
+    let table = columns.table(py)?;
+    let runs = run.values(py, table.rows)?;
+    let mut found: Vec<(Answer, Tally)> = Vec::new();
+    let mut place = HashMap::new();
+    let mut last = 0;
+    for row in 0..table.rows {
+        let (answer, took) = table.answer(row, runs.at(row));
+        if found.get(last).is_none_or(|(known, _)| *known != answer) {
+            // Most logs have few kinds: they are found sooner than hashed.
+            let soon = found
+                .iter()
+                .take(SOON)
+                .position(|(known, _)| *known == answer);
+            last = soon.unwrap_or_else(|| *place.entry(answer).or_insert(found.len()));
+            if last == found.len() {
+                found.push((answer, (0, i64::MIN)));
+            }
+        }
+        let (times, longest) = &mut found[last].1;
+        *times += 1;
+        *longest = took.max(*longest);
+    }
+    Ok(found)
+}

@@ -144,7 +144,9 @@ def oddly_admitted(log: EventLog) -> list[str]:
     if not odd:
         return []
     told = _tally(_of(odd, log))
-    return [f"some admitted answers gave nothing ({told}); {_if_behind(odd)}"]
+    return [
+        f"some answers that count as admitted were redirects or client errors ({told}); {_if_behind(odd)}"
+    ]
 
 
 def _declining(log: EventLog) -> frozenset[int]:

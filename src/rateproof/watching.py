@@ -303,7 +303,7 @@ class _Reader:
             if self._tail.over:
                 raise LogError(f"{self._tail.name} has no events", "a log needs a request")
             self._tail.turned()
-            self._stop.wait(_WAIT_S)
+            self._tail.wait(self._stop, _WAIT_S)
         return None
 
     def _take(self, block: bytes) -> None:
@@ -332,7 +332,7 @@ class _Reader:
         elif self._scan is not None:
             self._watch.idle(self._scan)
         if not turned:
-            self._stop.wait(_WAIT_S)
+            self._tail.wait(self._stop, _WAIT_S)
 
 
 def _instant(ns: int) -> str:

@@ -90,13 +90,18 @@ FUZZ := rust/target/fuzz
 FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 
-fuzz:
-	mkdir -p $(FUZZ)/found
+# A crate, its binary, and where inputs to begin with lie.
+define fuzz
+	mkdir -p $(FUZZ)/found/$(2)
 	RUSTFLAGS="--cfg fuzzing $(COVERAGE)" cargo build --quiet --locked --release \
-	  --manifest-path rust/simulate/fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir $(FUZZ)
-	$(FUZZ)/$(FUZZ_HOST)/release/answers -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 \
-	  -print_final_stats=1 -verbosity=1 -dict=rust/simulate/fuzz/answers.dict \
-	  -artifact_prefix=$(FUZZ)/ $(FUZZ)/found rust/simulate/fuzz/corpus
+	  --manifest-path $(1)/Cargo.toml --target $(FUZZ_HOST) --target-dir $(FUZZ)
+	$(FUZZ)/$(FUZZ_HOST)/release/$(2) -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 \
+	  -print_final_stats=1 -verbosity=1 -dict=$(1)/$(2).dict -artifact_prefix=$(FUZZ)/ $(FUZZ)/found/$(2) $(3)
+endef
+
+fuzz:
+	$(call fuzz,rust/simulate/fuzz,answers,rust/simulate/fuzz/corpus)
+	$(call fuzz,rust/access/fuzz,lines,tests/histories/access-logs)
 
 lint: env
 	$(BIN)/ruff check .

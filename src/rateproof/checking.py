@@ -5,12 +5,13 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
+from rateproof import linux
 from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
@@ -28,6 +29,7 @@ from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.lines import open_lines
+from rateproof.events.pieces import in_pieces
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say
@@ -63,6 +65,15 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("fail_fast", "metrics_port"):
         if getattr(arguments, option):
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
+    memory = linux.free_memory() if arguments.memory is None else 2 * arguments.memory
+    if memory is not None and Path(arguments.log[0]).suffix == ".parquet":
+        path = Path(arguments.log[0])
+        try:
+            with in_pieces(path, memory // 2, _prepared(arguments), say) as pieces:
+                if pieces is not None:
+                    return _check_log(arguments, pieces)
+        except OSError as error:
+            raise LogError(f"cannot read {name}: {error.strerror or error}") from error
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
     found = _read(arguments.log, arguments.key, reading_of(arguments), to_judge=not shown)
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
@@ -74,6 +85,23 @@ def check(arguments: argparse.Namespace) -> int:
         refuse_impossible(found, name)
         return _check_log(arguments, known_clients_only(found))
     return _check_evidence(arguments, found, name)
+
+
+def _prepared(arguments: argparse.Namespace) -> Callable[[EventLog], EventLog]:
+    """Return how rows are made ready to be judged, of a log that is read bit by bit."""
+    turns = count()
+
+    def prepared(log: EventLog) -> EventLog:
+        told = next(turns) > 0
+        for option in ("by_key", "report", "where", "since", "until"):
+            if getattr(arguments, option):
+                raise InvalidArgument(
+                    f"--{option.replace('_', '-')} with a log that does not fit in memory",
+                    "more --memory, if there is any",
+                )
+        return known_clients_only(_by_statuses(arguments, log, told=told))
+
+    return prepared
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:
@@ -165,9 +193,9 @@ def _object(text: bytes) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _rejecting(log: EventLog, rejected: frozenset[int]) -> EventLog:
+def _rejecting(log: EventLog, rejected: frozenset[int], *, told: bool) -> EventLog:
     noted = noted_statuses(log.metadata)
-    if noted not in (None, rejected):
+    if noted not in (None, rejected) and not told:
         say(
             f"hint: the log was made with {listed(noted)} for rejections, and is judged with "
             f"{listed(rejected)}"
@@ -271,10 +299,10 @@ def _follow(arguments: argparse.Namespace) -> int:
     return VERDICT_CODES[verdict.outcome]
 
 
-def _by_statuses(arguments: argparse.Namespace, log: EventLog) -> EventLog:
+def _by_statuses(arguments: argparse.Namespace, log: EventLog, *, told: bool = False) -> EventLog:
     """The log with the outcomes that follow from the statuses that are told."""
     if arguments.rejected_statuses is not None:
-        log = _rejecting(log, arguments.rejected_statuses)
+        log = _rejecting(log, arguments.rejected_statuses, told=told)
     if arguments.admitted_statuses is not None:
         log.metadata["admitted_statuses"] = sorted(arguments.admitted_statuses)
     return log

@@ -21,6 +21,7 @@ __all__ = [
     "children",
     "clocksource",
     "descriptors",
+    "free_memory",
     "hold_process",
     "listening_sockets",
     "memory_file",
@@ -68,6 +69,21 @@ def processors() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Bytes that can be had without swapping, in this container; None where nobody says."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
+    free = int(found[1]) * 1024 if found else None
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        most = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+        free = max(0, most - used) if free is None else min(free, max(0, most - used))
+    return free
 
 
 def room(size: int) -> memoryview:

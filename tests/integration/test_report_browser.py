@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rateproof.cli import main
 from rateproof.events import Event, EventLog
 from rateproof.hunt.report import Subject, Totals, write_page
 from rateproof.policy import Policy
@@ -187,6 +188,26 @@ def test_it_draws_its_charts_and_stays_silent(show, rows, outcome, charts, how):
     assert browser.complaints == []
     assert all(url.startswith("file:") for url in browser.requests), browser.requests
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_plan_draws_its_page_at_each_width_and_a_hostile_key_does_nothing(browser, tmp_path):
+    log, page = tmp_path / "access.log", tmp_path / "plan.html"
+    times = [1_790_000_000 + at / 10 for at in range(200)]
+    lines = (f'192.0.2.1 {at:.3f} 0.001 200 "{ATTACK.decode()}"\n' for at in times)
+    log.write_text("".join(lines))
+    told = ["--format", '$remote_addr $msec $request_time $status "$http_x_key"']
+    told += ["--key", "header:X-Key", "--policy", "5 per 5s", "--show-keys", "--report", str(page)]
+    assert main(["plan", str(log), *told]) == 0
+    browser.complaints.clear()
+    browser.requests.clear()
+    for width in (1280, 390):
+        browser.open(page, width=width)
+        assert "5 per 5s would have rejected" in browser.evaluate("document.body.innerText")
+        assert "</script><img src=http" in browser.evaluate("document.body.innerText")
+        assert browser.drawn() >= 3
+        assert browser.complaints == []
+        assert all(url.startswith("file:") for url in browser.requests), browser.requests
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_dark_and_light_differ_in_the_paper_and_the_ink(show):

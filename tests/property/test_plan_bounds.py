@@ -94,6 +94,18 @@ def test_no_rules_reject_less_or_more_than_the_bounds(draw, algorithms):
     holds(draw, *drawn(draw, algorithms))
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_connections_that_last_for_days_may_have_been_rejected_or_not(algorithm):
+    """Of when they were decided nothing is known."""
+    policy, day = Policy.parse(f"{algorithm} 5 per 10s"), 86_400 * SECOND
+    intervals = [(START + at, START + at + 3 * day) for at in range(12)]
+    [[least, most, *_]] = traffic(intervals).bounds([gates(policy)], GRID)
+    assert (least, most) == (0, 12)
+    intervals += [(START, START)] * 8
+    [[least, most, *_]] = traffic(intervals).bounds([gates(policy)], GRID)
+    assert (least, most) in {(3, 15), (0, 15)}  # two windows may take all 8
+
+
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=samples(50), deadline=None)
 def test_no_window_holds_less_or_more_than_the_peaks(draw):

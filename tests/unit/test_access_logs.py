@@ -546,6 +546,24 @@ def test_a_rejection_after_summer_time_began_in_stamps_without_a_zone_is_not_jud
         assert judge(told, policy).outcome == "violated"
 
 
+def test_one_stamp_without_a_zone_anywhere_is_enough_for_doubt():
+    text, policy = "$remote_addr [$time_local] $status", Policy.parse("20 per 10m")
+    rows = [(minute, 200) for minute in range(10, 120)]
+    rows += [(184, 429), *((minute, 200) for minute in range(185, 400))]
+    lines = [
+        f"192.0.2.1 [29/Mar/2026:{minute // 60:02}:{minute % 60:02}:00 +0000] {status}\n".encode()
+        for minute, status in rows
+    ]
+    assert judge(read(lines, text=text), policy).outcome == "violated"
+    lines[70] = lines[70].replace(b" +0000", b"")
+    assert judge(read(lines, text=text), policy).outcome != "violated"
+
+
+def test_the_server_that_traefik_did_not_ask_has_no_quotes():
+    one = b'10.0.0.2 - - [08/Jan/2023:12:28:57 +0000] "GET / HTTP/1.0" 429 - "-" "-" 7 "-" - 0ms\n'
+    assert read([one], text=None)[0].status == 429
+
+
 def test_that_a_503_is_the_limiters_is_an_assumption_where_no_answer_is_429():
     def named_in(*statuses):
         log = read([line(at, status=status) for at, status in enumerate(statuses)])

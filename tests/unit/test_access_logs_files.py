@@ -10,7 +10,14 @@ import pytest
 
 from rateproof.cli import main
 from rateproof.errors import LogError
-from rateproof.events.access_logs import CLOCK_LAG_NS, Reading, named, read_access_logs
+from rateproof.events.access_logs import (
+    CLOCK_LAG_NS,
+    Reading,
+    named,
+    read_access_log,
+    read_access_logs,
+)
+from rateproof.events.access_logs.rotation import pieces_of
 from tests.unit.test_access_logs import BEGIN_NS, SECOND, line
 
 NGINX = Reading(format=named("nginx"))
@@ -143,6 +150,36 @@ def test_lines_of_a_megabyte_are_read(tmp_path):
     path = tmp_path / "access.log"
     path.write_bytes(line(0, agent="x" * 1_000_000) + line(1, agent='\\"' * 500_000))
     assert stamps(read_access_logs([str(path)], NGINX)) == [0, 1]
+
+
+@pytest.mark.parametrize("turn", ["grows", "renamed", "cut off"])
+def test_a_file_that_changes_while_it_is_read_is_read_as_far_as_it_goes(turn, tmp_path, capsys):
+    path = tmp_path / "access.log"
+    lines = [line(at // 100, path=f"/{at:06}") for at in range(9_000)]
+    path.write_bytes(b"".join(lines[:8_000]))
+    files = pieces_of([str(path)])
+    name, pieces = next(files)
+
+    def changing():
+        for number, piece in enumerate(pieces):
+            yield piece
+            if number == 0 and turn == "grows":
+                with path.open("ab") as file:
+                    file.write(b"".join(lines[8_000:])[:-9])
+            elif number == 0 and turn == "renamed":
+                path.rename(path.with_suffix(".1"))
+                path.write_bytes(lines[8_500])
+            elif number == 0:
+                path.write_bytes(b"")
+
+    log = read_access_log(changing(), name, NGINX)
+    rows = list(log.ints("sequence"))
+    assert rows == list(range(1, len(rows) + 1))
+    whole = turn == "renamed"
+    assert len(rows) == (8_000 if whole else 8_999) or (
+        turn == "cut off" and 2_000 < len(rows) < 5_000
+    )
+    assert ("ends within a line" in capsys.readouterr().err) is not whole
 
 
 def test_hosts_whose_clocks_are_off_widen_the_intervals_and_are_named(tmp_path, capsys):

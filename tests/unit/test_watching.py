@@ -2,9 +2,11 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +143,36 @@ def test_standard_input_is_followed_to_its_end():
     told = subprocess.run(command, input=b"", capture_output=True, check=False)
     assert told.returncode == 65
     assert b"has no events" in told.stderr
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_log():
+    """600,000 lines of as many clients, 2,000 a second: 50,000 lie in two windows and a request."""
+
+    def piece(at):
+        lines = []
+        for second in range(50 * at, 50 * (at + 1)):
+            begun, rest = line(second, ip="@").split(b"@")
+            lines += [b"%s10.%d.%d%s" % (begun, second, number, rest) for number in range(2_000)]
+        return b"".join(lines)
+
+    def peak_kb(process):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+
+    command = [sys.executable, "-m", "rateproof", "check", "-", "--follow", "--format", "nginx"]
+    with subprocess.Popen(
+        [*command, "--policy", "100 per 10s"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        for at in range(2):
+            process.stdin.write(piece(at))
+        early_kb = peak_kb(process)
+        for at in range(2, 6):
+            process.stdin.write(piece(at))
+        late_kb = peak_kb(process)
+        process.stdin.close()
+        assert process.wait(60) == 2
+    assert late_kb - early_kb < 20_000
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 //! Bounds on how many requests of a key a policy would have rejected.
 
 use crate::gate::{Bound, Gate, Gates};
-use crate::traffic::Client;
+use crate::traffic::{Client, ENDLESS_NS};
 
 /// Rejections of a key, at least and at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub struct Outcome {
 pub(crate) fn slack_ns(client: Client<'_>, widths: &mut Vec<i64>) -> i64 {
     widths.clear();
     widths.extend(client.requests.iter().map(|one| one.width_ns()));
+    widths.retain(|&width_ns| width_ns < ENDLESS_NS);
     let most = widths.iter().copied().max().unwrap_or(0);
     let least = widths.iter().copied().min().unwrap_or(0);
     if most <= 2 * least {

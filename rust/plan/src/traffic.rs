@@ -7,6 +7,9 @@ const UNSEEN: u32 = 1 << 31;
 /// A width that is as long or longer: nobody knows its end.
 const ENDLESS: u32 = UNSEEN - 1;
 
+/// The width of such a one: no replay has room for it.
+pub const ENDLESS_NS: i64 = i64::MAX / 4;
+
 /// A request: decided at `sent_ns` at the earliest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request {
@@ -35,7 +38,7 @@ impl Request {
     #[must_use]
     pub fn width_ns(&self) -> i64 {
         match self.width & ENDLESS {
-            ENDLESS => i64::MAX / 4,
+            ENDLESS => ENDLESS_NS,
             units => i64::from(units) * UNIT_NS,
         }
     }

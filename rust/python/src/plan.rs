@@ -292,13 +292,21 @@ impl Traffic {
                     if all <= limit {
                         return false;
                     }
-                    let seen = known.iter().find(|one| one.0 == window_ns);
-                    let most = seen.copied().unwrap_or_else(|| {
-                        let found = (window_ns, memory.most(client, window_ns));
-                        known.push(found);
-                        found
+                    // A longer window holds as many or more, a shorter one as many or fewer.
+                    let seen = known.iter().find_map(|&(known_ns, most)| {
+                        if known_ns >= window_ns && most <= limit {
+                            Some(false)
+                        } else if known_ns <= window_ns && most > limit {
+                            Some(true)
+                        } else {
+                            None
+                        }
                     });
-                    most.1 > limit
+                    seen.unwrap_or_else(|| {
+                        let most = memory.most(client, window_ns);
+                        known.push((window_ns, most));
+                        most > limit
+                    })
                 });
                 if harmful {
                     let (lower, upper) = &mut gates[at];

@@ -8,7 +8,7 @@ from rateproof import core
 from rateproof.events.columns import NULL
 from rateproof.events.log import ADMITTED, REJECTED, EventLog
 
-__all__ = ["JUDGED", "LONG", "Answer", "Tally", "answers", "columns_of", "marks_told"]
+__all__ = ["JUDGED", "LONG", "Answer", "Tally", "answers", "columns_of", "is_long", "marks_told"]
 
 LONG: Final = 200_000
 """Rows beyond which a log is not looked at client by client for what its target does instead."""
@@ -30,6 +30,11 @@ JUDGED: Final = frozenset({*_STORED, "run", "sequence", "bytes"})
 """The columns that the verdict on a long log, and its evidence, are made of."""
 
 _KINDS: Final = {ADMITTED: 0, REJECTED: 1}
+
+
+def is_long(log: EventLog) -> bool:
+    """Tell whether a log has too many requests to be looked at key by key."""
+    return len(log) > LONG
 
 
 def columns_of(log: EventLog) -> dict[str, Any]:

@@ -14,7 +14,14 @@ from rateproof.events.reserved import ReservedFile
 from rateproof.events.writer import LogWriter
 from rateproof.output import printable
 
-__all__ = ["METADATA_KEY", "ParquetWriter", "available", "require_pyarrow", "types_of"]
+__all__ = [
+    "METADATA_KEY",
+    "ParquetWriter",
+    "array_of",
+    "available",
+    "require_pyarrow",
+    "types_of",
+]
 
 METADATA_KEY = b"rateproof_log"
 _ROWS_A_GROUP = 262_144
@@ -120,7 +127,7 @@ class ParquetWriter(LogWriter):
     def _write_groups(self) -> None:
         pending, self._pending = self._pending, EventLog()
         lost_before, self._lost = self._lost, True
-        arrays = [self._array(pending, name) for name in COLUMNS]
+        arrays = [array_of(self._pa, pending, name) for name in COLUMNS]
         table = self._pa.Table.from_arrays(arrays, schema=self._schema)
         size = -(-len(table) // max(1, len(table) // _ROWS_A_GROUP))  # no small rest
         for start in range(0, len(table), max(1, size)):
@@ -149,24 +156,25 @@ class ParquetWriter(LogWriter):
         problem = os.strerror(error.errno) if error.errno else error
         return CannotWrite(f"cannot write the log {printable(self._file.name)}: {problem}")
 
-    def _array(self, log: EventLog, name: str) -> Any:
-        """A column, without a Python object for each row."""
-        pa, kind, type_ = self._pa, COLUMNS[name], self._schema.field(name).type
-        if log.same(name) is not None:
-            return pa.repeat(pa.scalar(getattr(log[0], name), type_), len(log))
-        if kind in {TEXT, BINARY}:
-            codes, words = log.codes(name)
-            buffers = [None, pa.py_buffer(codes)]
-            return pa.array(words, type_).take(
-                pa.Array.from_buffers(pa.int32(), len(codes), buffers)
-            )
-        values = log.ints(name) if kind == INT else log.floats(name)
-        buffers = [None, pa.py_buffer(values)]
-        numbers = pa.Array.from_buffers(type_, len(values), buffers)
-        if kind == INT:
-            there = pa.compute.not_equal(numbers, NULL)
-        else:
-            there = pa.compute.invert(pa.compute.is_nan(numbers))
-        if pa.compute.all(there).as_py():
-            return numbers
-        return pa.Array.from_buffers(type_, len(values), [there.buffers()[1], buffers[1]])
+
+def array_of(pa: Any, log: EventLog, name: str) -> Any:
+    """A column as Arrow has it, without a Python object for each row."""
+    kind = COLUMNS[name]
+    type_ = types_of(pa)[kind]
+    if not len(log):
+        return pa.array([], type_)
+    if log.same(name) is not None:
+        return pa.repeat(pa.scalar(getattr(log[0], name), type_), len(log))
+    stored = log.stored(name)
+    buffers = [None, pa.py_buffer(stored)]
+    if kind in {TEXT, BINARY}:
+        codes = pa.Array.from_buffers(pa.int32(), len(log), buffers)
+        return pa.array(log.words(name), type_).take(codes)
+    numbers = pa.Array.from_buffers(type_, len(log), buffers)
+    if kind == INT:
+        there = pa.compute.not_equal(numbers, NULL)
+    else:
+        there = pa.compute.invert(pa.compute.is_nan(numbers))
+    if pa.compute.all(there).as_py():
+        return numbers
+    return pa.Array.from_buffers(type_, len(log), [there.buffers()[1], buffers[1]])

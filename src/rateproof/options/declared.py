@@ -27,6 +27,7 @@ from rateproof.options.forms import (
     QUERY,
     RATE,
     SHARE,
+    SIZE,
     STATUSES,
     TOLERANCE,
     URL,
@@ -450,6 +451,12 @@ _CHECK = Verb(
                 otherwise="what the log notes",
             ),
             _FRESH_KEYS,
+            Option(
+                "memory",
+                SIZE,
+                "beyond which a Parquet log is split by key on disk",
+                otherwise="half of what is free",
+            ),
         ),
         "access logs": _ACCESS_LOGS,
         "a log that grows": (

@@ -36,6 +36,7 @@ __all__ = [
     "QUERY",
     "RATE",
     "SHARE",
+    "SIZE",
     "STATUSES",
     "TOLERANCE",
     "URL",
@@ -65,6 +66,7 @@ _RATE = number(0, 1e6, open_below=True, of="requests a second")
 # so small letters are out.
 _METHOD = r"(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"
 _TO_WRITE_FORM = "query:NAME, header:NAME, cookie:NAME, path:2 or json:NAME"
+_SIZE_FORM = "a size, such as 500MB or 4GiB"
 _SHARE_FORM = "a percentage, such as 0.1%"
 _PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'; VALUE or all: @FILE or @env:NAME"
 _PARAMETER_FORM = "NAME=VALUE; VALUE: @FILE or @env:NAME, too"
@@ -143,6 +145,21 @@ def _share(text: str) -> float:
     if found is None or float(found[1]) > 100:
         raise InvalidArgument(f"{text!r} is not a share of all requests", _SHARE_FORM)
     return float(found[1]) / 100
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(
+        r"\s*(\d{1,12}(?:\.\d{1,9})?)\s*([kmgt]i?)?b?\s*", text, re.ASCII | re.IGNORECASE
+    )
+    size = 0
+    if found is not None:
+        unit = (found[2] or "").lower()
+        size = int(
+            float(found[1]) * (1024 if "i" in unit else 1000) ** " kmgt".index(unit[:1] or " ")
+        )
+    if not size:
+        raise InvalidArgument(f"{text!r} is no size", _SIZE_FORM)
+    return size
 
 
 def _windows(text: str) -> tuple[int, ...]:
@@ -317,6 +334,7 @@ QUERY: Final = Pairs(
 STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES", _codes)
 RATE: Final = replace(_RATE, parse=_rate)
 SHARE: Final = text(_share, form=_SHARE_FORM, metavar="PERCENT")
+SIZE: Final = text(_size, form=_SIZE_FORM, metavar="SIZE")
 WINDOWS: Final = text(_windows, form="durations, such as 1s,1m,1h", metavar="TIMES")
 TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
 FILE: Final = replace(

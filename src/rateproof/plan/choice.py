@@ -26,6 +26,7 @@ class Choice:
         certain: as tight as the limits may be: so many requests certainly fell in one window of
             a client of the rest.
         places: that a table needs at most.
+        half: the tightest limit for half of the clients.
     """
 
     window_ns: int
@@ -33,6 +34,7 @@ class Choice:
     beyond: tuple[int, ...]
     certain: tuple[int, ...]
     places: int
+    half: int
 
 
 def choose(peaks: Peaks) -> Choice:
@@ -45,6 +47,7 @@ def choose(peaks: Peaks) -> Choice:
         tuple(sum(one > limit for one in most) for limit in limits),
         tuple(_at(least, share) for share in SHARES),
         peaks.places,
+        _at(most, 0.5),
     )
 
 
@@ -55,14 +58,7 @@ def _at(ordered: Sequence[int], share: float) -> int:
     return ordered[count - 1 - above] if count else 1
 
 
-def limits_to_try(choices: Sequence[Choice], peaks: Sequence[Peaks]) -> list[int]:
-    """Return round limits from what half of the clients keep to the highest peak of all."""
-    lowest = min((_at(sorted(filter(None, one.most)), 0.5) for one in peaks), default=1)
-    highest = max((choice.limits[-1] for choice in choices), default=1)
-    steps = [
-        step * 10**power
-        for power in range(10)
-        for step in _STEPS
-        if lowest <= step * 10**power and step * 10**power < 2.5 * highest
-    ]
-    return steps[-_MOST_LIMITS:]
+def limits_to_try(choice: Choice) -> list[int]:
+    """Return round limits from what half of the clients keep to what all of them do."""
+    steps = (step * 10**power for power in range(10) for step in _STEPS)
+    return [one for one in steps if choice.half <= one <= choice.limits[-1]][-_MOST_LIMITS:]

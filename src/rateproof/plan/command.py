@@ -94,7 +94,7 @@ def _found(
     tries = [
         Policy((Quota(limit, choice.window_ns),))
         for choice in choices
-        for limit in sorted({*limits_to_try(choices, peaks), *choice.limits})
+        for limit in sorted({*limits_to_try(choice), *choice.limits})
     ]
     tries += [
         Policy((Quota(limit, choice.window_ns, record.name),))

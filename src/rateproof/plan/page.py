@@ -10,6 +10,7 @@ from typing import Any
 from rateproof.hunt.report.page import rendered
 from rateproof.hunt.report.reporter import write_whole
 from rateproof.plan.bounds import Bounds
+from rateproof.plan.choice import Choice, limits_to_try
 from rateproof.plan.findings import SHARE_NAMES, Findings, share, span
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import spaced
@@ -61,17 +62,24 @@ def _heat(found: Findings) -> list[tuple[int, list[dict[str, Any]]]]:
         [quota] = one.policy.quotas
         if quota.record is SLIDING_LOG:
             by_window.setdefault(quota.window_ns, {})[quota.limit] = one
-    limits = sorted(set.intersection(*(set(limits) for limits in by_window.values())))
+    limits = sorted({limit for choice in found.choices for limit in limits_to_try(choice)})
     return [
         (
             limit,
-            [_cell(by_window[choice.window_ns][limit]) for choice in found.choices],
+            [
+                _cell(choice, limit, by_window[choice.window_ns].get(limit))
+                for choice in found.choices
+            ],
         )
         for limit in reversed(limits)
     ]
 
 
-def _cell(one: Bounds) -> dict[str, Any]:
+def _cell(choice: Choice, limit: int, one: Bounds | None) -> dict[str, Any]:
+    if one is None:
+        kept = limit >= choice.limits[-1]
+        title = "kept by all clients" if kept else "more than half of the clients are beyond it"
+        return {"heat": 0, "text": "0 %" if kept else "\N{MIDDLE DOT}", "title": title}
     most = one.shares[1]
     heat = 0 if most == 0 else min(85, max(8, 20 * (log2(most) + 14) / 3))
     return {

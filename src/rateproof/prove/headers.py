@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, islice
 from math import isnan
 from typing import Any, Final, NamedTuple
@@ -13,6 +13,7 @@ from rateproof.clock import Tolerance
 from rateproof.events import EventLog
 from rateproof.events.columns import NULL
 from rateproof.events.judged import columns_of
+from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import key_to_json, readable_key, seconds
 from rateproof.prove.keys import KeyLog, observe
@@ -321,6 +322,9 @@ def headers_of(
     Returns:
         None where no answer carries the fields.
     """
+    if isinstance(log, Pieces):
+        asked: dict[str, Any] = {"known_after_ns": known_after_ns, "denied_count": denied_count}
+        return _of_pieces(log, policy, tolerance, asked)
     if not len(log) or all(
         _missing(log, name) for name in ("retry_after_s", "ratelimit_remaining")
     ):
@@ -331,6 +335,31 @@ def headers_of(
     judged, count, broken = found
     findings = tuple(_finding(log, one) for one in broken)
     return Headers(tuple(judged), count, findings, assumed=known_after_ns != 0)
+
+
+def _of_pieces(
+    log: Pieces, policy: Policy, tolerance: Tolerance, asked: dict[str, Any]
+) -> Headers | None:
+    """As of the whole: findings in the order in which their keys appear, with its rows' numbers."""
+    several, findings = [], list[tuple[int, FalseStatement]]()
+    for number in log.files:
+        piece = log.piece(number)
+        told = headers_of(piece, policy, tolerance, **asked)
+        if told is None:
+            continue
+        several.append(told)
+        codes = {key: code for code, key in enumerate(piece.words("key"))}
+        place = log.places(number, sorted({codes[one.key] for one in told.findings}))
+        for one in told.findings:
+            numbered = one
+            if not log.numbered:
+                said, seen = piece.column("intended_ns", [one.said, one.seen])
+                numbered = replace(one, said=said, seen=seen)
+            findings.append((place[codes[one.key]], numbered))
+        findings.sort(key=lambda one: one[0])
+        del findings[MOST_FINDINGS:]
+    total = all_headers(several)
+    return total and replace(total, findings=tuple(one for _, one in findings))
 
 
 def _missing(log: EventLog, name: str) -> bool:

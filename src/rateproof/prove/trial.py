@@ -9,6 +9,8 @@ from typing import Final
 from rateproof.clock import EXACT, Interval, Tolerance
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.columns import NULL
+from rateproof.events.judged import is_long
+from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
 from rateproof.prove.evidence.drawing import Witness
 from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
@@ -21,9 +23,11 @@ from rateproof.prove.power.doubts import Doubts
 from rateproof.prove.power.sensitivity import Sensitivity, sensitivity, unseen
 from rateproof.prove.screen import (
     Survey,
+    Suspect,
     screened,
     survey,
     survey_of,
+    survey_of_pieces,
 )
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
@@ -106,6 +110,8 @@ class Exhibits:
     @cached_property
     def _numbered(self) -> bool:
         """Tell whether the rows have numbers of their own."""
+        if isinstance(self.log, Pieces):
+            return self.log.numbered
         same = self.log.same("sequence")
         if len(self.log) < 2 or same is not None:
             return len(self.log) < 2 or same not in {0, NULL}
@@ -128,8 +134,9 @@ class Exhibits:
 
     def _witness(self, row: int, outcome: str) -> Witness:
         event = self.log[row]
+        place = self.log.place_of(event) if isinstance(self.log, Pieces) else row
         return Witness(
-            number=event.sequence if self._numbered else row,
+            number=event.sequence if self._numbered else place,
             sent_ns=event.sent_ns,
             received_ns=event.received_ns,
             status=event.status,
@@ -144,13 +151,14 @@ class Trial:
     log: EventLog
     policy: Policy
     tolerance: Tolerance
-    budget: int  # positions that may be decided again; counts down
+    budget: int  # positions that may be decided again; counts down, in long logs for each key anew
     claims: InitVar[frozenset[str]]
     denied_count: bool = False
     only: InitVar[frozenset[int] | None] = None  # rows of the rejections to judge; None: all
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
+    share: int = field(init=False)
     effort: int = field(init=False, default=MOST_EFFORT)
     _judgement: Judgement = field(init=False)
     _model: Model = field(init=False)
@@ -169,7 +177,12 @@ class Trial:
             **covered(self.log),
         )
         asked = (self.log, self.policy, self.tolerance, judgement)
-        self.survey = screened(*asked, over_admission=OVER_ADMISSION in claims) or survey(*asked)
+        over = OVER_ADMISSION in claims
+        if isinstance(self.log, Pieces):
+            self.survey = survey_of_pieces(self.log, *asked[1:], over_admission=over)
+        else:
+            self.survey = screened(*asked, over_admission=over) or survey(*asked)
+        self.share = self.budget
         self._judgement = replace(judgement, longest_ns=self.survey.longest_ns)
         self._model = Model.of(self.policy, self.tolerance)
         self._exhibits = Exhibits(self.log, self.policy)
@@ -180,7 +193,7 @@ class Trial:
         No effort is made to leave requests out of evidence: there may be very many keys.
         """
         trial = copy(self)
-        trial.budget = budget
+        trial.budget = trial.share = budget
         trial.effort = 0
         trial.survey = survey_of([key], self.policy, self.tolerance, self._judgement)
         if cleared:
@@ -204,24 +217,26 @@ class Trial:
 
         As many as a verdict shows are found a second time, then with as few requests as can be.
         """
-        found: list[tuple[KeyLog, Breach, int]] = []
-        for suspect in self.survey.suspects:
+        found: list[tuple[KeyLog, Breach, int, int]] = []
+        for suspect in self._suspects():
             if self._clears(suspect.tolerated):
                 continue
             key, budget = (suspect.broken or suspect.load)(), self.budget
             breach = self._breach(key, key.admitted, self._model, doubts)
             if breach is not None:
-                found.append((key, breach, budget))
-        found.sort(key=lambda one: (len(one[1].core), -one[1].slack_ns))
+                found.append((key, breach, budget, suspect.number))
+        found.sort(key=lambda one: (len(one[1].core), -one[1].slack_ns, one[3]))
         return [
             self._exhibits.over_admission(key, self._reduced(key, breach, budget))
-            for key, breach, budget in found[:MOST_EVIDENCE]
-        ] + [self._exhibits.over_admission(key, breach) for key, breach, _ in found[MOST_EVIDENCE:]]
+            for key, breach, budget, _ in found[:MOST_EVIDENCE]
+        ] + [
+            self._exhibits.over_admission(key, breach) for key, breach, *_ in found[MOST_EVIDENCE:]
+        ]
 
     def doubt_over_admission(self, doubts: Doubts) -> None:
         """Note what would have been a breach; for a log that has none."""
         exact = Model.of(self.policy, EXACT)
-        for suspect in self.survey.suspects:
+        for suspect in self._suspects():
             in_doubt = not doubts.tolerance and self.tolerance != EXACT
             if in_doubt and not self._clears(suspect.exact):
                 key = suspect.load()
@@ -232,6 +247,18 @@ class Trial:
                 if ended := key.ended_unknowns():
                     found = self._breach(key, key.admitted + ended, self._model, doubts)
                     doubts.unknowns = found is not None
+
+    @property
+    def left(self) -> int:
+        """The means that are left for another look at the same log."""
+        return self.share if is_long(self.log) else self.budget
+
+    def _suspects(self) -> Iterator[Suspect]:
+        """Every suspect; in a long log each has the means of the whole, or pieces would matter."""
+        for suspect in self.survey.suspects:
+            if is_long(self.log):
+                self.budget = self.share
+            yield suspect
 
     def _clears(self, cost: int | None) -> bool:
         """True if a search is known to find nothing; its cost is then paid as if it had been made.
@@ -306,6 +333,7 @@ class Trial:
 
     def wrong_rejections(self) -> Iterator[Evidence]:
         """One piece of evidence for each key that was certainly rejected without need."""
+        found = []
         for suspect in self.survey.suspects:
             if not suspect.wrong:
                 continue
@@ -313,14 +341,17 @@ class Trial:
             wrong = self._wrong(key, self.tolerance)
             if wrong:
                 # The emptiest window is the plainest evidence.
-                yield self._wrong_rejection(key, min(wrong, key=lambda w: (w.most, w.index)))
+                plainest = min(wrong, key=lambda w: (w.most, w.index))
+                found.append((suspect.number, self._wrong_rejection(key, plainest)))
+        return _in_order(found)
 
     def wrong_together(self, doubts: Doubts) -> Iterator[Evidence]:
         """One piece of evidence for each key of which not all rejections can be explained.
 
         For a log against which nothing plainer was found.
         """
-        for suspect in self.survey.suspects:
+        explained = []
+        for suspect in self._suspects():
             # What is known of all rejections of a key may not be so of some alone.
             if self._judgement.only is None and self._clears(suspect.joint):
                 continue
@@ -330,7 +361,8 @@ class Trial:
             if isinstance(found, Exhausted):
                 doubts.exhausted += 1
             elif found is not None:
-                yield self._wrong_together(key, found)
+                explained.append((suspect.number, self._wrong_together(key, found)))
+        return _in_order(explained)
 
     def right_if_denied_count(self, keys: Collection[bytes]) -> bool:
         """True if the rejections of these keys are explained if denied requests use quotas too."""
@@ -396,3 +428,7 @@ class Trial:
             rule=self._judgement.rules(EXACT)[longest],
             seen=None,
         )
+
+
+def _in_order(found: list[tuple[int, Evidence]]) -> Iterator[Evidence]:
+    return (piece for _, piece in sorted(found, key=lambda one: one[0]))

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from operator import is_
 from typing import Any, Final
 
 from rateproof.core import required_native
@@ -28,6 +29,7 @@ UNDECIDED: Final = (400, 408, 413, 414, 421, 431, 444, 494, 495, 496, 497, 499)
 """Statuses of requests that may have ended before any limiter saw them: not understood, too large,
 not whole, dropped (nginx: 444), or given up by the client (nginx: 494 to 499)."""
 
+_ROWS: Final = {"sent_ns", "received_ns", "status", "line", "groups", "hashes"}
 _SPLIT: Final = "split the file there, and judge each part by itself"
 
 File = tuple[str, Iterable[bytes]]
@@ -110,8 +112,7 @@ class Scan:
         self._code_of = {b"": -1}
         self._new: list[bytes] = []
         self._nameless = False
-        self._plain = True  # the scanner's codes of words are those of clients
-        self._keys = _Values(lambda values: self._code(place.read(values)))
+        self._read, self._of = place.read, list[int]()
         places = [self.format.place(*names) for names in hashed]
         self._hashed = [
             None if at is None else places[:number].count(None) for number, at in enumerate(places)
@@ -146,21 +147,18 @@ class Scan:
         Raises:
             LogError: the columns of the log have changed.
         """
-        found = self.found = self._scanner.take(keep)
+        found = self._scanner.take(keep)
+        self.found = {name: told for name, told in found.items() if name not in _ROWS}
         if found["turned"]:
             number, line = found["turned"]
             raise LogError(
                 f"{self.name}, {self._line(number)}: other columns from here on: {shown(line)}",
                 _SPLIT,
             )
-        if not keep:
-            self._code_of = {b"": -1}
-        self._new = []
         (codes, words), *others = found["groups"]
-        of = self._keys.of(words, keep=keep)
-        self._plain = self._plain and len(of) == len(self._code_of) - 1 and not self._nameless
         keys: Sequence[int] = memoryview(codes).cast("i")
-        if not keep or not self._plain:
+        of = self._clients(words, keep=keep)
+        if of is not None:
             keys = array("i", map(of.__getitem__, keys))
         columns = [
             memoryview(found[name]).cast("q")
@@ -280,7 +278,7 @@ class Scan:
             counted = f"the policy counts requests where {reading.where}, and no others"
             assumptions.append(counted)
         if 503 in self._statuses and 429 not in self._statuses:
-            taken = "a 503 taken for a rejection is the limiter's, no failing server's"
+            taken = "a 503 taken for a rejection is the limiter's, no failing server's (else --rejected 429)"
             assumptions.append(taken)
         if len(reading.key.alternatives) > 1:
             assumptions.append(f"no client sent - for a part of {reading.key}")
@@ -300,6 +298,19 @@ class Scan:
                 "width_ns": self._width_ns,
             }
         return metadata
+
+    def _clients(self, words: list[bytes], *, keep: bool) -> list[int] | None:
+        """The codes of clients by those of words, of which these are new; None if they are the same."""
+        told = [self._read(word.split(b"\n")) for word in words]
+        if not keep:
+            self._code_of, self._of, self._nameless = {b"": -1}, [], False
+            if all(told) and all(map(is_, told, words)):
+                self._new = told
+                return None
+        self._new = []
+        self._of += map(self._code, told)
+        same = len(self._of) == len(self._code_of) - 1 and not self._nameless
+        return None if same else self._of
 
     def _code(self, key: bytes) -> int:
         """The code of a client; -1 of a request that names none."""

@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -102,6 +103,13 @@ class Tail:
             self._start()
             return ROTATED
         return ""
+
+    def wait(self, stop: threading.Event, seconds: float) -> None:
+        """Wait so long at most for more, or until it is told to stop."""
+        if self._path == "-":
+            select.select([0], [], [], seconds)
+        else:
+            stop.wait(seconds)
 
     def close(self) -> None:
         """Close the file."""

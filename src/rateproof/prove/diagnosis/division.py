@@ -7,11 +7,11 @@ from itertools import combinations
 
 from rateproof.clock import Interval
 from rateproof.events import EventLog
+from rateproof.events.judged import is_long
 from rateproof.prove.diagnosis.hypotheses import (
     MOST_OF_ANY,
     Diagnosis,
     Hypothesis,
-    is_long,
     known_since_ns,
 )
 from rateproof.prove.evidence.wording import spaced

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rateproof.events import UNKNOWN, EventLog, declines, rejected_statuses
-from rateproof.events.judged import LONG, answers
+from rateproof.events.judged import answers, is_long
 from rateproof.prove.diagnosis.statuses import (
     failing_throughout,
     only_elsewhere,
@@ -32,7 +32,6 @@ __all__ = [
     "Hypothesis",
     "diagnose",
     "failed_runs",
-    "is_long",
     "known_since_ns",
     "not_limited",
 ]
@@ -103,11 +102,6 @@ def failed_runs(log: EventLog) -> list[Hypothesis]:
     return [
         Hypothesis(Diagnosis.NOTHING_ADMITTED, f"{which}: {why_nothing_admitted(log.take(rows))}")
     ]
-
-
-def is_long(log: EventLog) -> bool:
-    """Tell whether a log has too many requests to be looked at key by key."""
-    return len(log) > LONG
 
 
 def known_since_ns(log: EventLog, pressure: Sequence[Pressure]) -> int | None:

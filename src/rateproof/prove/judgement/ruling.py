@@ -152,7 +152,7 @@ def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, 
     over = frozenset({OVER_ADMISSION})
     outcomes = []
     for quota in policy.quotas:
-        alone = Trial(trial.log, Policy((quota,)), trial.tolerance, trial.budget, over)
+        alone = Trial(trial.log, Policy((quota,)), trial.tolerance, trial.left, over)
         outcomes.append(verdict_of(alone, over, ()).outcome)
     return coverage(policy, pressure, shown, outcomes)
 

@@ -1,0 +1,74 @@
+"""A log has the same verdict in every field, in any number of pieces, as in one."""
+
+import random
+from collections import Counter
+
+import pyarrow.parquet as pq
+import pytest
+
+from rateproof.events import judged, open_log_writer, pieces
+from rateproof.events.parquet_reader import opened, read_parquet
+from rateproof.events.pieces import Splitter
+from rateproof.prove import ALL_CLAIMS, CLAIMS, OVER_ADMISSION, WRONG_REJECTION, judge
+from tests.property.test_screen import random_log, random_policy
+from tests.samples import samples
+
+pytest.importorskip("rateproof._native", reason="the native core is not built")
+
+
+@pytest.fixture(autouse=True)
+def _every_log_is_long(monkeypatch):
+    """Only long logs are judged in pieces; what is said of short ones is more."""
+    monkeypatch.setattr(judged, "LONG", 0)
+    for refuse in ("refuse_impossible", "refuse_repeated"):  # times at random are impossible
+        monkeypatch.setattr(pieces, refuse, lambda *_: None)
+
+
+def judged_in_pieces(path, count, rows_at_once, policy, **options):
+    """The verdict on a file, and how many of its pieces have requests."""
+    folder = path.with_suffix(f".{count}")
+    folder.mkdir()
+    with opened(path) as file:
+        splitter = Splitter(file, folder, count, "log")
+        log = splitter.split(rows_at_once, lambda rows: rows, print)
+    return judge(log, policy, **options), len(log.files)
+
+
+def whole_and_file(rng, tmp_path, seed):
+    """A policy, a log of one run, and a file with it in row groups of any size."""
+    policy = random_policy(rng)
+    log = random_log(rng, policy)
+    while log.same("run") is None:
+        log = random_log(rng, policy)
+    log.extend([event for event in random_log(rng, policy) if event.run == log[0].run])
+    first, path = tmp_path / "first.parquet", tmp_path / f"{seed}.parquet"
+    with open_log_writer(first, log.metadata) as writer:
+        writer.write(log)
+    pq.write_table(pq.read_table(first), path, row_group_size=rng.choice((1, 7, 50, 1_000)))
+    return policy, path
+
+
+def test_pieces_matter_to_no_field_of_a_verdict(tmp_path):
+    seen = Counter()
+    for seed in range(samples(4)):
+        rng = random.Random(seed)
+        policy, path = whole_and_file(rng, tmp_path, seed)
+        options = {
+            "claims": rng.choice(
+                (CLAIMS, ALL_CLAIMS, frozenset({OVER_ADMISSION}), frozenset({WRONG_REJECTION}))
+            ),
+            "budget": rng.choice((5_000_000, 5_000_000, 60, 0)),
+            "tolerance_ppm": rng.choice((500, 0, 100_000)),
+            "denied_count": rng.random() < 0.2,
+            "fresh_keys": rng.random() < 0.2,
+        }
+        whole = judge(read_parquet(path), policy, **options)
+        for count in (rng.choice((1, 2, 3)), rng.choice((5, 64))):
+            rows = rng.choice((1, 20, 10_000))
+            verdict, used = judged_in_pieces(path, count, rows, policy, **options)
+            assert verdict.to_json() == whole.to_json(), (seed, count)
+            assert verdict == whole
+            seen[whole.outcome] += used > 1
+            seen["headers"] += used > 1 and whole.headers is not None and whole.headers.broken > 0
+    assert seen["violated"] > 1
+    assert samples(4) == 4 or min(seen["inconclusive"], seen["headers"]) > 1

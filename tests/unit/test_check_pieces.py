@@ -1,0 +1,150 @@
+"""`rateproof check --memory`: a log that does not fit is judged in pieces, and says so."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rateproof import cli
+from rateproof.events import ADMITTED, REJECTED, Event, EventLog, open_log_writer, pieces
+from rateproof.events.judged import LONG
+
+MS = 1_000_000
+S = 1_000 * MS
+MEMORY = "--memory", "190MB"  # 180 are the program's
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """A file of 200,400 requests, of which one client got more than it was promised."""
+    rows = EventLog({"fresh_keys": True, "policy": "5 per 5s"})
+    for second in range(2_004):
+        for client in range(100):
+            sent = S + second * S + client * MS
+            rows.append(
+                Event(
+                    key=b"client %d" % client,
+                    sequence=second * 100 + client,
+                    sent_ns=sent,
+                    received_ns=sent + MS // 2,
+                    status=200,
+                    outcome=ADMITTED,
+                )
+            )
+    for extra in range(6):
+        sent = 9 * S + 7 * MS + extra * MS
+        rows.append(
+            Event(
+                key=b"client 7",
+                sequence=300_000 + extra,
+                sent_ns=sent,
+                received_ns=sent + MS // 2,
+                status=429 if extra > 3 else 200,
+                outcome=REJECTED if extra > 3 else ADMITTED,
+            )
+        )
+    assert len(rows) > LONG
+    path = tmp_path_factory.mktemp("pieces") / "big.parquet"
+    with open_log_writer(path, rows.metadata) as writer:
+        writer.write(rows)
+    return path
+
+
+@pytest.fixture
+def check(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(pieces.tempfile, "tempdir", str(tmp_path))
+
+    def run(*words):
+        code = cli.main(["check", *map(str, words)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    yield run
+    assert not list(tmp_path.iterdir()), "pieces were left behind"
+
+
+def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check, log):
+    code, whole, err = check(log, "--json", "--memory", "10GB")
+    assert "pieces" not in err
+    assert code == 1
+    again, parted, err = check(log, "--json", *MEMORY)
+    assert (again, json.loads(parted)) == (code, json.loads(whole))
+    assert "200,406 requests do not fit in 190 MB: 4 pieces by key go to" in err
+    assert "are removed afterwards" in err
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(check, log, monkeypatch):
+    free = shutil.disk_usage("/")._replace(free=1_000_000)
+    monkeypatch.setattr(pieces.shutil, "disk_usage", lambda _: free)
+    code, out, err = check(log, *MEMORY)
+    assert (code, out) == (73, "")
+    assert "has room for 1 MB" in err
+    assert "TMPDIR names another disk" in err
+
+
+def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = log.read_bytes()
+    monkeypatch.setattr(pieces.Splitter, "_share_out", full)
+    code, out, err = check(log, *MEMORY)
+    assert (code, out) == (73, "")
+    assert "No space left on device" in err
+    assert log.read_bytes() == before
+
+
+@pytest.mark.parametrize("harm", ["removed", "damaged", "cut"])
+def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm):
+    split = pieces.Splitter.split
+
+    def harmed(*given):
+        found = split(*given)
+        path = Path(found.files[1])
+        content = path.read_bytes()
+        if harm == "removed":
+            path.unlink()
+        else:
+            middle = len(content) // 2
+            rest = b"" if harm == "cut" else bytes(64) + content[middle + 64 :]
+            path.write_bytes(content[:middle] + rest)
+        return found
+
+    monkeypatch.setattr(pieces.Splitter, "split", harmed)
+    code, out, err = check(log, *MEMORY)
+    assert (code, out) == (65, "")
+    assert "piece 1 of 4 that the log was split into was damaged or removed meanwhile" in err
+
+
+def test_too_little_memory_is_told_how_much_it_takes(check, log):
+    code, _, err = check(log, "--memory", "100MB")
+    assert code == 64
+    assert "--memory 100 MB is too little for 200,406 requests" in err
+    assert "at least 181 MB" in err
+
+
+def test_a_size_that_is_none_is_refused(check, log):
+    code, _, err = check(log, "--memory", "much")
+    assert code == 64
+    assert "a size, such as 500MB or 4GiB" in err
+
+
+@pytest.mark.parametrize("option", ["--by-key", "--report=page.html"])
+def test_what_takes_the_whole_log_is_refused_in_pieces(check, log, option):
+    code, _, err = check(log, option, *MEMORY)
+    assert code == 64
+    assert f"{option.partition('=')[0]} with a log that does not fit in memory" in err
+
+
+def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):
+    from rateproof.events import read_log
+
+    rows = read_log(log)
+    rows.append(Event(run=1, key=b"x", sent_ns=S, received_ns=2 * S, status=200, outcome=ADMITTED))
+    path = tmp_path_factory.mktemp("runs") / "runs.parquet"
+    with open_log_writer(path, rows.metadata) as writer:
+        writer.write(rows)
+    code, _, err = check(path, *MEMORY)
+    assert code == 65
+    assert "has several runs" in err

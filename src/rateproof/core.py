@@ -5,7 +5,9 @@ without it the native core is used where it was built.
 """
 
 import os
+import re
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +36,8 @@ def native() -> ModuleType | None:
 
     Raises:
         InvalidArgument: RATEPROOF_CORE is neither `native` nor `python`.
-        RateproofError: RATEPROOF_CORE is `native` and it cannot be had.
+        RateproofError: RATEPROOF_CORE is `native` and it cannot be had; or it is older than
+            the Python code.
     """
     forced = os.environ.get("RATEPROOF_CORE", "")
     if forced not in {"", "native", "python"}:
@@ -43,10 +46,41 @@ def native() -> ModuleType | None:
         return None
     found = _loaded()
     if isinstance(found, ModuleType):
+        _current(found)
         return found
     if forced == "native":
         raise RateproofError(f"RATEPROOF_CORE is 'native', but the native core {found}", INSTALL)
     return None
+
+
+_DEFINED = re.compile(r"^( {4})?(class|def) (\w+)(?:\(([^)]*)\))?", re.MULTILINE)
+_ARGUMENT = re.compile(r"(\w+)\s*:")
+
+
+@cache
+def _current(module: ModuleType) -> None:
+    """Refuse a module that has not all that its stub says: it was built from older code.
+
+    Raises:
+        RateproofError: the first name that it lacks.
+    """
+    stub = Path(__file__).with_name("_native.pyi").read_text(encoding="utf-8")
+    owner: object = module
+    for inside, kind, name, asked in _DEFINED.findall(stub):
+        if kind == "class":
+            owner = None if name.startswith("_") else getattr(module, name, module)
+        holder = owner if inside else module
+        if holder is None or (name.startswith("_") and name != "__new__"):
+            continue
+        found = getattr(holder, name, None)
+        takes = getattr(holder if name == "__new__" else found, "__text_signature__", None)
+        if found is None or (
+            takes and set(_ARGUMENT.findall(asked)) - set(re.findall(r"\w+", takes))
+        ):
+            raise RateproofError(
+                f"the native core is older than the Python code: its {name!r} is another",
+                "`make env` builds it anew; elsewhere install rateproof again",
+            )
 
 
 def required_native(what: str) -> ModuleType:

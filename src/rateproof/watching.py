@@ -160,6 +160,7 @@ class Watch:
         metadata["complete_ns"] = [max(since_ns, self._since_ns), until_ns]
         log = self._finish(event_log(self._piece.chunk(), metadata))
         verdict = judge(log, self._policy, **self._judging)
+        self._count(log)
         if verdict.outcome == VIOLATED:
             for key in judge_keys(log, self._policy, **self._judging):
                 if key.verdict.outcome != VIOLATED:
@@ -169,7 +170,6 @@ class Watch:
                 first_ns = key.verdict.evidence[0].events[0].sent_ns
                 told = {**key.to_json(), "claims": claims, "from": _instant(first_ns)}
                 self._found(json.dumps({**told, "evidence": key.verdict.evidence[0].sentence()}))
-        self._count(log)
         told_so_far = [] if self._verdict is None else [self._verdict]
         self._verdict = combine([*told_so_far, verdict])
         reach_ns = scan.longest_ns() + 2 * scan.slack_ns() + scan.found["back_ns"]

@@ -264,7 +264,7 @@ def test_nobody_is_asked_at_the_terminal(rateproof, monkeypatch):
 
 MISTAKES = {
     "": "rateproof.errors.Unreachable: nothing listens at http://127.0.0.1:",
-    ", body='\\ud800'": "rateproof.errors.InvalidArgument: body: no text",
+    ", body='\\ud800'": "rateproof.errors.InvalidArgument: body: text that UTF-8",
     ", timeout='soon'": "rateproof.errors.InvalidArgument: timeout: 'soon' is not a duration",
     ", header='x'": "TypeError: the fixture has no option 'header'",
 }

@@ -706,4 +706,4 @@ def test_lines_are_chosen_in_access_logs_alone(capsys):
 def test_what_counts_neither_way_is_not_named_as_an_admission():
     rows = [line(at, status=status) for at, status in enumerate((200, 499, 404, 429))]
     told = judge(read(rows), Policy.parse("1 per 1s")).describe()
-    assert "some admitted answers gave nothing (404: 1)" in told
+    assert "some answers that count as admitted were redirects or client errors (404: 1)" in told

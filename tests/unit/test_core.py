@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -29,6 +30,24 @@ def test_an_install_without_the_native_core_says_so_once_with_the_way_to_it(tmp_
     assert core.INSTALL in told
     assert core.first_remark() is None
     assert len(list((tmp_path / "state/rateproof").iterdir())) == 1
+
+
+@pytest.mark.parametrize("change", ["lacks a function", "lacks an argument", "lacks a method"])
+def test_a_core_older_than_the_python_code_is_refused_with_the_way_to_a_new_one(
+    monkeypatch, tmp_path, change
+):
+    stub = "class Table:\n    def hit(self, key: bytes) -> None: ...\ndef screen(log: bytes) -> int: ...\n"
+    module = ModuleType("rateproof._native")
+    module.Table = type("Table", (), {} if change == "lacks a method" else {"hit": lambda *_: None})
+    if change != "lacks a function":
+        module.screen = SimpleNamespace(__text_signature__="(events)")
+    (tmp_path / "_native.pyi").write_text(stub)
+    monkeypatch.setattr(core, "__file__", str(tmp_path / "core.py"))
+    monkeypatch.setitem(sys.modules, "rateproof._native", module)
+    with pytest.raises(RateproofError, match="older than the Python code") as caught:
+        core.native()
+    assert ("'hit'" if change == "lacks a method" else "'screen'") in str(caught.value)
+    assert "make env" in caught.value.hint
 
 
 def test_nothing_is_said_where_the_native_core_runs_or_was_forbidden(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.text import SummaryFile
-from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.report.totals import UNREACHABLE, Totals
 from rateproof.hunt.session import rigged, subject_of, tested
 from rateproof.hunt.settings import TestSettings
 from rateproof.hunt.signals import Signals
@@ -21,7 +21,7 @@ __all__ = ["run_tests"]
 
 _WORDS: Final = {
     1: "VIOLATED",
-    Unreachable.exit_code: "UNREACHABLE",
+    Unreachable.exit_code: UNREACHABLE,
     2: "INCONCLUSIVE",
     0: "CONSISTENT",
 }
@@ -104,7 +104,7 @@ def _results(tests: Sequence[TestSettings], reporters: Sequence[Reporter]) -> It
             totals = tested(settings, reporters, signals, handled=True)
         except Unreachable as error:
             say(f"rateproof: error: {error}")
-            yield _Result(name, error.exit_code, f"UNREACHABLE: {error.message}")
+            yield _Result(name, error.exit_code, f"{UNREACHABLE}: {error.message}")
         except KeyboardInterrupt:
             if number == 0:  # there is no verdict at all
                 raise

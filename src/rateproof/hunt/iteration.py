@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from rateproof.events import ADMITTED, REJECTED, EventLog
-from rateproof.hunt.exploration.draw import Draw
+from rateproof.hunt.exploration.traffic import Draw
 from rateproof.hunt.recipe import Phase
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.nemesis import Deed
 from rateproof.hunt.server.watch import Crash, Watch
-from rateproof.prove import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, Verdict
+from rateproof.prove import Cause, Verdict
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS, counted, format_seconds
 
@@ -24,7 +24,8 @@ CRASH_ERRORS = ("refused", "reset", "closed")
 
 `closed` and `reset` count on a fresh connection only: one that was idle may be
 closed by a healthy server just as the next request is sent (RFC 9112, section
-9.3.1). Where nothing was ever answered, only `refused` counts: what listens there
+9.3.1), and not where the server lives on and answers others: it drops connections.
+Where nothing was ever answered, only `refused` counts: what listens there
 may be no HTTP server, and the verdict says what it does.
 """
 
@@ -71,8 +72,20 @@ class Iteration:
         """
         counts: Counter[str] = Counter(_failures(self.log, self.nemesis, known=self.known))
         del counts[_LATE]
+        counts -= self.dropped
         counts.update(f"{crash.whose} died" for crash in self.crashes)
         return {kind: count for kind, count in counts.items() if count}
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """The connections that a server which lives broke before it went on to answer others."""
+        counts = _failures(self.log, self.nemesis, known=self.known)
+        if self.crashes or counts["refused"]:
+            return Counter()
+        columns = zip(*map(self.log.column, ("status", "sent_ns")), strict=True)
+        last_ns = max((sent_ns for status, sent_ns in columns if status is not None), default=0)
+        ends = _failures(self.log, self.nemesis, known=self.known, since_ns=last_ns)
+        return Counter({kind: counts.get(kind, 0) - ends.get(kind, 0) for kind in _MAY_BE_IDLENESS})
 
     @property
     def late(self) -> int:
@@ -87,21 +100,8 @@ class Iteration:
 
     def doubted(self, why: str, cause: str) -> Self:
         """It with an inconclusive verdict, unless it is violated; what a diagnosis says comes first."""
-        verdict = self.verdict
-        if verdict.outcome == VIOLATED:
-            return self
-        found = len(verdict.diagnosis) if self.summary.statuses else 0
-        doubted = replace(
-            verdict,
-            outcome=INCONCLUSIVE,
-            reasons=(*verdict.reasons[:found], why, *verdict.reasons[found:]),
-            causes=(*verdict.causes, cause),
-            quotas=tuple(
-                replace(one, outcome=INCONCLUSIVE) if one.outcome == CONSISTENT else one
-                for one in verdict.quotas
-            ),
-        )
-        return replace(self, verdict=doubted)
+        found = self.verdict.doubted(why, cause, first=not self.summary.statuses)
+        return replace(self, verdict=found)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -125,8 +125,13 @@ def _answered(log: EventLog) -> bool:
     return any(status is not None for status in log.column("status"))
 
 
-def _failures(log: EventLog, deeds: Sequence[Deed], *, known: bool = False) -> dict[str, int]:
-    """Errors that a healthy server does not show, by kind, but for those that a deed explains."""
+def _failures(
+    log: EventLog, deeds: Sequence[Deed], *, known: bool = False, since_ns: int = 0
+) -> dict[str, int]:
+    """Errors that a healthy server does not show, by kind, but for those that a deed explains.
+
+    None that were seen before `since_ns` are counted.
+    """
     kinds = CRASH_ERRORS if known or _answered(log) else ("refused",)
     counts = dict.fromkeys((*kinds, _LATE), 0)
     spans = [(deed.at_ns, deed.until_ns and deed.until_ns + _AFTER_NS) for deed in deeds]
@@ -135,9 +140,9 @@ def _failures(log: EventLog, deeds: Sequence[Deed], *, known: bool = False) -> d
     for connection, error, sent_ns, done_ns in zip(*columns, strict=True):
         if error in counts and not (error in _MAY_BE_IDLENESS and connection in healthy):
             # An idle connection may have been broken at any time since its last answer.
-            since_ns = healthy.get(connection, sent_ns)
-            counts[error] += not any(
-                at_ns <= done_ns and (until_ns is None or since_ns <= until_ns)
+            idle_ns = healthy.get(connection, sent_ns)
+            counts[error] += done_ns >= since_ns and not any(
+                at_ns <= done_ns and (until_ns is None or idle_ns <= until_ns)
                 for at_ns, until_ns in spans
             )
         healthy[connection] = done_ns
@@ -186,6 +191,9 @@ def run_iteration(
     iteration = Iteration(
         draw, log, summary, tuple(crashes), verdict, elapsed_s, stopped, tuple(deeds), known
     )
+    if dropped := iteration.dropped.total():
+        why = f"the server broke {dropped:,} of {counted(summary.connections, 'connection')} without an answer"
+        iteration = iteration.doubted(f"{why}, and answered others", Cause.UNKNOWN_OUTCOMES)
     if not iteration.late:
         return iteration
     within = format_seconds(rig.settings.timeout_ns)

@@ -4,22 +4,21 @@ What was found is made as short as it gets (`shrinking`), and as bad as it gets 
 """
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
+from rateproof.clock import Tolerance
 from rateproof.errors import Unreachable
+from rateproof.events import EventLog
 from rateproof.hunt.exploration.attacks import FAMILIES, Attack
-from rateproof.hunt.exploration.draw import (
-    SCHEDULE,
-    Draw,
-    book_length,
-    continued,
-    delayed,
-    draw,
-    filling,
-)
+from rateproof.hunt.exploration.draw import LONGEST_NS, book_length, delayed, draw, filling
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
 from rateproof.hunt.exploration.leads import Lead, Leads
+from rateproof.hunt.exploration.pace import QUICK_NS, SOUNDING, SOUNDING_NS, Pace
+from rateproof.hunt.exploration.sight import Aim, Sight
+from rateproof.hunt.exploration.traffic import CALM, SCHEDULE, Draw, calm, continued, paced
 from rateproof.hunt.iteration import Iteration, run_iteration
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
@@ -35,11 +34,14 @@ from rateproof.hunt.worst.search import Worst, find_worst
 from rateproof.output import progress, say
 from rateproof.policy import Quota
 from rateproof.prove import OVER_ADMISSION, VIOLATED
+from rateproof.prove.power.weaknesses import WEAKNESSES, WORKERS
 from rateproof.units import SECOND_NS, counted
 
 __all__ = ["Hunt", "traffic"]
 
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
+_CALM_TRIES, _MOST_SHARE, _SOUNDINGS = 3, 0.8, 3
+_HINT = "hint: more workers, a machine with less to do, or a smaller limit"
 
 
 class Hunt:
@@ -51,6 +53,14 @@ class Hunt:
         self.most = most and most + len(_outer(rig.settings))
         self._leads = Leads()
         self.forgetting = Forgetting()
+        tolerance = Tolerance(rig.settings.tolerance_ppm, rig.settings.granularity_ns)
+        self._sight = Sight(rig.settings.policy, tolerance)
+        self._pace: Pace | None = None
+        self._calmed = Counter[Aim]()
+        self._firsts = 0
+        self.is_extra = False
+        """True if the last iteration repeats attacks that came too spread out: it has no number."""
+        self._is_broken = False
         self._known = False
         self._draws = 0
         self._last: Draw | None = None
@@ -67,11 +77,14 @@ class Hunt:
             Unreachable: the server that was started ended, and had never answered anything.
         """
         rig, settings = self.rig, self.rig.settings
+        up = rig.child is not None or self._listens()
+        if number == 1 and up:
+            self._sound()
         drawn, phase = self._next(number)
         timely = settings.recipe is None or settings.recipe.phase is None or phase is not None
         if not timely:
             say(LATE)
-        of = f" of {self.most}" if self.most else ""
+        of = f" of {self.most}" if self.most and number <= self.most else ""
         with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
             watch = None if rig.child is None else Watch(rig.child, _strokes(settings, drawn))
             iteration = run_iteration(
@@ -80,7 +93,7 @@ class Hunt:
                 phase,
                 watch=watch,
                 known=self._known,
-                up=rig.child is not None or self._listens(),
+                up=up,
             )
         if (
             watch is not None
@@ -96,25 +109,110 @@ class Hunt:
         self._known = iteration.answered
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         self.forgetting.learn(drawn.attacks, iteration.log)
+        self._is_broken |= iteration.verdict.outcome == VIOLATED
+        if not iteration.stopped:
+            self._see(drawn, iteration.log)
         return iteration
+
+    def _sound(self) -> None:
+        """Measure how fast the target answers, before anything is sent faster than that."""
+        rig = self.rig
+        if rig.settings.recipe or rig.keyring or rig.settings.max_requests:
+            return
+        for _ in range(_SOUNDINGS):  # the first answers of a server may take longer
+            scenario = rig.scenario((SOUNDING,), SOUNDING_NS)
+            scenario = replace(scenario, timeout_ns=min(scenario.timeout_ns, SOUNDING_NS))
+            with nullcontext() if rig.child is None else Watch(rig.child):
+                found = Pace.of(rig.send(scenario))
+            self._keep_to(
+                min(filter(None, (found, self._pace)), key=lambda pace: pace.each_ns, default=None)
+            )
+            self._known |= found is not None
+            if found is None or found.each_ns < QUICK_NS or rig.stop.is_set():
+                break
+
+    def _keep_to(self, pace: Pace | None) -> None:
+        """Send no faster from now on, nor what repeats a finding."""
+        self._pace = pace
+        most = None if pace is None else _MOST_SHARE * pace.answers_per_s
+        self.rig = replace(self.rig, answers_per_s=most)
+
+    def _see(self, drawn: Draw, log: EventLog) -> None:
+        """Take in what the attacks of a run would have shown; if too little, the next are slower."""
+        missed = set(self._sight.missed)
+        self._sight.learn(drawn.attacks, log)
+        if set(self._sight.missed) - missed:
+            self._keep_to(Pace.of(log) if self._pace is None else self._pace.slower())
+
+    @property
+    def seen(self) -> str:
+        """The known weaknesses that would have been seen, in plain words."""
+        return self._sight.words(self._sight.seen)
+
+    @property
+    def unseen(self) -> str:
+        """A sentence on those that attacks were sent for in vain; nothing if there are none."""
+        missed = self._sight.words(self._sight.missed)
+        if not missed:
+            return ""
+        told = "" if self._pace is None else f", for {self._pace}"
+        return f"{missed} would not have been seen: bursts came too spread out{told} ({_HINT})"
+
+    def _calmly(self, number: int, aims: Sequence[Aim]) -> Draw | None:
+        """Attacks for these weaknesses one client at a time, where that was not tried often enough."""
+        pace, aims = self._pace, list(filter(self._may_calm, aims))
+        if pace is None or not aims:
+            return None
+        attacks = pace.calm(self.rig.settings.policy, aims, self._calmed[aims[0]])
+        self._calmed.update(aims)
+        return calm(self.rig.settings.seed, number, attacks, pace, self.rig.most_clients)
+
+    def _may_calm(self, aim: Aim) -> bool:
+        """Tell if attacks for a weakness, one client at a time, may show more than is known."""
+        pace, quota = self._pace, self.rig.settings.policy.quotas[aim[0]]
+        if self._is_broken or pace is None:
+            return False
+        return self._calmed[aim] < _CALM_TRIES and pace.reaches(quota)
+
+    def _known_weaknesses(self, drawn: Draw) -> list[Aim]:
+        """Those that were not tried yet of quotas that a draw presses, as far as there is time to wait."""
+        quotas = dict.fromkeys(each.quota for each in drawn.attacks)
+        aims = [(quota, weakness) for quota in quotas for weakness in WEAKNESSES]
+        windows = [quota.window_ns for quota in self.rig.settings.policy.quotas]
+        return [
+            (quota, weakness)
+            for quota, weakness in aims
+            if (weakness is WORKERS or windows[quota] <= LONGEST_NS)
+            and not self._calmed[quota, weakness]
+        ]
 
     def _next(self, number: int) -> tuple[Draw, Phase | None]:
         """Choose the traffic: first what the last iteration had too few keys for."""
         rig, last, phase = self.rig, self._last, None
-        if last is not None and last.left:
-            drawn = continued(last, number, rig.most_clients)
+        self.is_extra = False
+        if last is not None and self.left:
+            drawn = continued(replace(last, left=self.left), number, rig.most_clients)
+            drawn = paced(drawn, self._pace)
+        elif found := self._calmly(number, self._sight.missed):
+            drawn, self.is_extra = found, True
         else:
-            self._draws += 1
             lead, others = self._leads.best(), self.forgetting.next
-            drawn, phase = traffic(rig.settings, self._draws, lead, others, keys=rig.most_clients)
-            drawn = replace(drawn, iteration=number)
+            drawn, phase = traffic(
+                rig.settings, self._draws + 1, lead, others, keys=rig.most_clients, pace=self._pace
+            )
+            first = self._calmly(number, self._known_weaknesses(drawn)) if drawn.is_paced else None
+            self._draws += first is None
+            self._firsts += first is not None and not _outer(rig.settings)
+            drawn = first or replace(drawn, iteration=number)
         self._last = drawn
         return drawn, phase
 
     @property
     def left(self) -> tuple[Attack, ...]:
-        """Attacks of the last draw that there were too few keys for."""
-        return () if self._last is None else self._last.left
+        """Attacks of the last draw that there were too few keys or too little time for."""
+        left = () if self._last is None else self._last.left
+        pace, quotas = self._pace, self.rig.settings.policy.quotas
+        return tuple(each for each in left if pace is None or pace.reaches(quotas[each.quota]))
 
     @property
     def keys_told(self) -> str:
@@ -133,7 +231,9 @@ class Hunt:
     @property
     def done(self) -> bool:
         """True after the last iteration."""
-        return self._draws == self.most and not self.left
+        most = self.most
+        is_enough = most is not None and self._draws + self._firsts >= most
+        return is_enough and not self.left and not any(map(self._may_calm, self._sight.missed))
 
     def _ends_unasked(self) -> bool:
         """Tell if the server that was started again ends without a request, too: that is no crash."""
@@ -233,6 +333,7 @@ def traffic(
     others: int | None = None,
     *,
     keys: int | None = None,
+    pace: Pace | None = None,
 ) -> tuple[Draw, Phase | None]:
     """Choose the traffic of an iteration, and its phase in windows from the epoch."""
     if settings.recipe is not None:
@@ -250,6 +351,7 @@ def traffic(
         max_rate=settings.max_rate,
         keys=keys,
     )
+    drawn = paced(drawn, pace)
     if settings.nemesis:
         quota = settings.policy.quotas[0]
         group = witnesses(quota)
@@ -263,7 +365,7 @@ def traffic(
 
 
 def _strokes(settings: TestSettings, drawn: Draw) -> tuple[Stroke, ...]:
-    if not settings.nemesis or (settings.recipe is None and drawn.shape == SCHEDULE):
+    if not settings.nemesis or (settings.recipe is None and drawn.shape in {SCHEDULE, CALM}):
         return ()
     quota, duration_ns = settings.policy.quotas[0], drawn.duration_ns
     if settings.recipe is None:

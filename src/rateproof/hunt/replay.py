@@ -2,7 +2,7 @@
 
 import time
 
-from rateproof.hunt.exploration.draw import SCHEDULE, Draw
+from rateproof.hunt.exploration.traffic import SCHEDULE, Draw
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.rig import Rig, alone, keys_of, rows_of

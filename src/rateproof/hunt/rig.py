@@ -34,7 +34,7 @@ class Rig:
 
     `stop` ends early whatever goes on, `child` is the server where it is ours to look after,
     and `sent` counts all requests. `keyring` has the keys of a file, where identities are
-    not invented.
+    not invented; `answers_per_s` is how many the target answers, where that was measured.
     """
 
     settings: TestSettings
@@ -43,6 +43,13 @@ class Rig:
     child: ChildServer | None = None
     sent: Counter[str] = field(default_factory=Counter)
     keyring: Keyring | None = None
+    answers_per_s: float | None = None
+
+    @property
+    def most_per_s(self) -> float | None:
+        """The requests a second that make sense: no more than are allowed, nor than are answered."""
+        bounds = self.settings.max_rate, self.answers_per_s
+        return min((bound for bound in bounds if bound is not None), default=None)
 
     @property
     def most_clients(self) -> int | None:
@@ -126,6 +133,8 @@ class Rig:
         keyring = self.keyring
         if keyring is not None and scenario.tokens is not None:
             log = known_clients_only(log)
+            if keyring.spent:
+                log.metadata["unsent"] = f"no request was sent, for want of keys: {keyring.told}"
             keyring.give_back(scenario.tokens.names(scenario.written), log)
             log.metadata["assumptions"] = [
                 f"nobody else sends with the keys of {str(keyring.keys.file)!r}"

@@ -3,7 +3,6 @@
 `hunt` chooses what each sends; `iteration` runs and judges it, and `report` tells what came of it.
 """
 
-import itertools
 import sys
 import threading
 from collections import deque
@@ -13,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rateproof.errors import CannotWrite, RateproofError
+from rateproof.errors import CannotWrite, RateproofError, Unreachable
 from rateproof.events import listed, open_log_writer, parquet
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.iterations import Hunt, traffic
@@ -129,21 +128,21 @@ def _iterate_until_done(
     prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}{of}"  # no run overwrites another's
     suffix = "parquet" if parquet.available() else "jsonl"
     consistent: deque[Path] = deque()
-    for number in itertools.count(1):
-        iteration = hunt.iterate(number)
+    number = 0
+    while True:
+        iteration = hunt.iterate(number + 1)
+        violated = iteration.verdict.outcome == VIOLATED
+        is_part = hunt.is_extra and not (violated or iteration.crash_counts)
+        number += not is_part
         path = settings.out / f"{prefix}_{number:06}.{suffix}"
         with signals.held():
-            totals.add(iteration)
+            totals.add(iteration, numbered=not is_part)
             totals.other_clients = hunt.forgetting.reached
             totals.tried_others = hunt.forgetting.tried
+            totals.seen, totals.unseen = hunt.seen, hunt.unseen
             totals.keys = hunt.keys_told
-            for reporter in reporters:
-                reporter.add(iteration, path)
-            _write_log(path, iteration)
-            if iteration.verdict.allowing_untested().outcome == CONSISTENT:
-                consistent.append(path)
-            while len(consistent) > KEPT_LOGS:
-                consistent.popleft().unlink(missing_ok=True)
+            if not is_part:
+                _record(iteration, path, reporters, consistent)
         for reproduction in hunt.reproductions(iteration):
             totals.reproductions.append(reproduction)
             for reporter in reporters:
@@ -152,9 +151,21 @@ def _iterate_until_done(
             totals.worst.append(worst)
             for reporter in reporters:
                 reporter.found(worst, number)
-        failed = settings.fail_fast and iteration.verdict.outcome == VIOLATED
-        if stop.is_set() or failed or hunt.done:
+        if stop.is_set() or (settings.fail_fast and violated) or hunt.done:
             return
+
+
+def _record(
+    iteration: Iteration, path: Path, reporters: Sequence[Reporter], consistent: deque[Path]
+) -> None:
+    """Report an iteration and write its log; of logs that hold, the last few are kept."""
+    for reporter in reporters:
+        reporter.add(iteration, path)
+    _write_log(path, iteration)
+    if iteration.verdict.allowing_untested().outcome == CONSISTENT:
+        consistent.append(path)
+    while len(consistent) > KEPT_LOGS:
+        consistent.popleft().unlink(missing_ok=True)
 
 
 def subject_of(settings: TestSettings) -> Subject:
@@ -205,6 +216,7 @@ def _reported(reporters: Sequence[Reporter], subject: Subject, totals: Totals) -
             yield
         except BaseException as error:
             totals.failed = str(error) or type(error).__name__
+            totals.absent = error.message if isinstance(error, Unreachable) else None
             raise
 
 

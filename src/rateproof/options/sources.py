@@ -21,6 +21,7 @@ from rateproof.options.declared import DEFAULT_URL
 from rateproof.options.forms import merged
 from rateproof.options.tables import LIMITS
 from rateproof.options.verb import Verb
+from rateproof.output import say
 
 if TYPE_CHECKING:
     from rateproof.options.settings_file import SettingsFile
@@ -30,6 +31,7 @@ __all__ = ["Known", "Run", "Sources"]
 _PREFIX: Final = "RATEPROOF_"
 _FILE: Final = "config"
 _PAIRS: Final = frozenset({"headers", "query"})
+_SHADOW: Final = "a server that keeps it lets everything pass, and is judged as if it did not"
 
 Texts = str | list[str]
 Accept = Callable[[dict[str, Any]], object]
@@ -170,6 +172,8 @@ class Sources:
             if place == at and name is not None:
                 limit = file.limit(name)
                 found |= {key: limit[key] for key in limit.keys() & found.keys()}
+                if strict and limit.get("shadow") and "shadow" not in found:
+                    say(f"limit {name!r} of {file.shown} is in shadow mode: {_SHADOW}")
             pairs = {
                 each: merged(found.get(each, ()), table[each]) for each in _PAIRS & table.keys()
             }

@@ -35,6 +35,7 @@ EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 _FINE = 8  # parts of a window: blocks need not be told closer
+_SLOWLY = 16  # answers in which a token comes back
 _HALF = 2  # of a window: a name with longer blocks says too little
 BOXES = 4
 """Of a kind: so many stand for all of it."""
@@ -56,6 +57,7 @@ class Confirmation:
         measured: rounds in which it was asked when a key comes back.
         blocks_ns: blocks, so long or shorter, would look the same; None: nothing is known of them.
         coarse: they are so long that it is worth while to look closer.
+        slow: tokens come back so slowly that it can be foretold when one does.
     """
 
     candidate: tuple[LimiterFamily, int]
@@ -69,6 +71,7 @@ class Confirmation:
     measured: int = 0
     blocks_ns: int | None = 0
     coarse: bool = False
+    slow: bool = False
 
     @property
     def open(self) -> list[LimiterFamily]:
@@ -93,7 +96,7 @@ class Confirmation:
     def missing_edges(self) -> int:
         """Edges that are to be foretold still, where a clock's phase, or chance, might explain any one of them."""
         family, _ = self.candidate
-        needed = EDGES if family.other in _CLOCKS or family.refills else 0
+        needed = EDGES if family.other in _CLOCKS or self.slow else 0
         # Blocks of another number come back near the same edges, now and then.
         if self.coarse or family.number > 1:
             needed = EDGES_OF_LOG
@@ -124,6 +127,7 @@ def count_excluded(
         proof.excluded[family] = min(
             sum(not explains(family, box, (history,)) for history in keys) for box in boxes
         )
+    proof.slow = kind.family.refills and kind.grain_ns > _SLOWLY * kind.interval_ns
     if kind.timeless:
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE

@@ -116,7 +116,8 @@ class Kind(NamedTuple):
     def narrow(self) -> bool:
         """True if it, and for how long a denial blocks, is known so closely that it may be named."""
         least_ns, most_ns = self.block_ns or (0, 0)
-        return self.close and self._within(40, 3) and 10 * (most_ns - least_ns) <= most_ns
+        part = 20 if self.family.refills else 40
+        return self.close and self._within(part, 3) and 10 * (most_ns - least_ns) <= most_ns
 
     @property
     def tight(self) -> bool:

@@ -99,6 +99,22 @@ class Verdict:
             self, outcome=INCONCLUSIVE, reasons=reasons, causes=(*self.causes, Cause.UNTESTED)
         )
 
+    def doubted(self, why: str, cause: str, *, first: bool = False) -> "Verdict":
+        """It as inconclusive, unless it is violated; the reason after those of a diagnosis, or first."""
+        if self.outcome == VIOLATED:
+            return self
+        found = 0 if first else len(self.diagnosis)
+        return replace(
+            self,
+            outcome=INCONCLUSIVE,
+            reasons=(*self.reasons[:found], why, *self.reasons[found:]),
+            causes=(*self.causes, cause),
+            quotas=tuple(
+                replace(one, outcome=INCONCLUSIVE) if one.outcome == CONSISTENT else one
+                for one in self.quotas
+            ),
+        )
+
     def _of_the_tested(self) -> "Verdict":
         """The verdict before `demanding_tests`."""
         causes = tuple(cause for cause in self.causes if cause != Cause.UNTESTED)

@@ -1,5 +1,6 @@
 """Limiters of known truth, and a transport in which time is computed."""
 
+import heapq
 import random
 from collections import OrderedDict
 
@@ -165,6 +166,64 @@ def transport(limiter, jitter=0, takes=MS):
                 )
             )  # fmt: skip
         clock[0] = start + 20 * S + 123 * MS
+        log.metadata["scenario"] = {"namespace": scenario.namespace}
+        observe(log)
+        return log
+
+    return send
+
+
+def one_worker(limiter, takes):
+    """A transport in which time is computed: one request after the other is answered, each after so long.
+
+    So requests that meet wait for each other, and bursts come late and spread out.
+    """
+    clock = [0]
+
+    def send(scenario, *, observe, **_):
+        start, number, lanes, log = clock[0], 0, [], EventLog()
+        for group in scenario.groups:
+            for _ in range(group.clients):
+                if group.behaviour.name == "crowd":
+                    names = [
+                        identity_of(scenario.namespace, number, turn)
+                        for turn in range(group.behaviour.identities)
+                    ]
+                    lanes.append([(group.behaviour.at_ns, name, 0) for name in names])
+                elif group.behaviour.name == "schedule":
+                    name = identity_of(scenario.namespace, number)
+                    asked = [
+                        (at, turn % group.connections)
+                        for at, requests in group.behaviour.steps
+                        for turn in range(requests)
+                    ]
+                    lanes += [
+                        [(at, name, lane) for at, own in asked if own == lane]
+                        for lane in range(group.connections)
+                    ]
+                number += 1
+        queue = [(requests[0][0], at, 0) for at, requests in enumerate(lanes) if requests]
+        heapq.heapify(queue)
+        free = 0
+        while queue:
+            sent, at, turn = heapq.heappop(queue)
+            if sent >= scenario.duration_ns:
+                continue
+            _, client, lane = lanes[at][turn]
+            now = max(sent, free)
+            free = now + takes
+            passed = limiter.passes(client, lane, start + now)
+            done = start + free
+            log.append(
+                Event(
+                    key=client, sent_ns=start + sent, received_ns=done, connection=lane,
+                    done_ns=done,
+                    status=200 if passed else 429, outcome="admitted" if passed else "rejected",
+                )
+            )  # fmt: skip
+            if turn + 1 < len(lanes[at]):
+                heapq.heappush(queue, (max(free, lanes[at][turn + 1][0]), at, turn + 1))
+        clock[0] = start + max(20 * S, free + S) + 123 * MS
         log.metadata["scenario"] = {"namespace": scenario.namespace}
         observe(log)
         return log

@@ -86,7 +86,8 @@ def test_others_come_once_with_all_the_clients():
 def test_a_run_lasts_until_everything_is_sent(count, max_rate):
     bench = Bench.of([FIVE] * count, 3, max_rate=max_rate)
     last = max(group.behaviour.steps[-1][0] for group in bench.groups)
-    sent = 6 * len(bench.owners)
+    is_slow = max_rate is not None and max_rate < 500  # then a turn is over before the next begins
+    sent = 6 * len(set(bench.owners) if is_slow else bench.owners)
     assert bench.duration_ns > last + (0 if max_rate is None else sent / max_rate * SECOND)
 
 

@@ -145,6 +145,25 @@ def test_only_a_fresh_connection_that_breaks_shows_a_crash(error):
     assert iteration._failures(log_of(HEALTHY, used), [])[error] == 0
 
 
+def crashes_of(*rows):
+    found = object.__new__(iteration.Iteration)
+    told = {"log": log_of(*rows), "nemesis": (), "known": False, "crashes": ()}
+    for name, value in told.items():
+        object.__setattr__(found, name, value)
+    return found
+
+
+@pytest.mark.parametrize("error", ["closed", "reset"])
+def test_a_server_that_breaks_connections_and_answers_others_has_not_crashed(error):
+    broken, after = (1, error, 1, 2), (2, None, 3, 4)
+    lives = crashes_of(HEALTHY, broken, after)
+    assert (lives.crash_counts, lives.dropped) == ({}, {"closed": 0, "reset": 0} | {error: 1})
+    dead = crashes_of(HEALTHY, broken)
+    assert (dead.crash_counts, dead.dropped.total()) == ({error: 1}, 0)
+    refused = crashes_of(HEALTHY, broken, (3, "refused", 2.5, 2.5), after)
+    assert refused.crash_counts == {error: 1, "refused": 1}, "nobody listened in between"
+
+
 def test_where_nothing_was_ever_answered_only_a_refusal_is_a_crash():
     rows = [(1, "timeout", 0, 1), (2, "closed", 1, 2), (3, "refused", 2, 2)]
     assert iteration._failures(log_of(*rows), []) == {"refused": 1, "timeout": 1}

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from rateproof.hunt import iterations
 from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.iterations import Hunt
 from rateproof.hunt.report.totals import Totals
@@ -14,9 +15,7 @@ from rateproof.hunt.rig import Rig
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 from tests.unit.hunt import simulated
-from tests.unit.hunt.simulated import transport
-
-pytestmark = pytest.mark.slow
+from tests.unit.hunt.simulated import MS, Limiter, one_worker, transport
 
 RUNS, ITERATIONS = 10, 8
 
@@ -26,20 +25,26 @@ def server_that_is_there(monkeypatch):
     monkeypatch.setattr(Target, "accepts", lambda _: True)
 
 
-def hunted(limiter, seed, policy):
+def hunted(send, seed, policy):
     """The totals of a hunt that ends with its first violation."""
     settings = hunt_settings.TestSettings.told(
         url="http://127.0.0.1:1", policy=Policy.parse(policy), seed=seed, claim="over-admission"
     )
-    hunt = Hunt(Rig(settings, transport(limiter, jitter=400_000), threading.Event()))
+    hunt = Hunt(Rig(settings, send, threading.Event()))
     totals = Totals(settings.claims)
     for number in range(1, ITERATIONS + 1):
         totals.add(hunt.iterate(number))
+        totals.seen, totals.unseen = hunt.seen, hunt.unseen
         if totals.verdict == "violated":
             break
     return totals
 
 
+def quickly(limiter):
+    return transport(limiter, jitter=400_000)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -60,10 +65,11 @@ def hunted(limiter, seed, policy):
 )
 def test_what_is_wrong_is_found_by_each_of_ten_hunts(name):
     limiter = getattr(simulated, name)
-    found = [hunted(limiter(), seed, "5 per 5s").verdict for seed in range(RUNS)]
+    found = [hunted(quickly(limiter()), seed, "5 per 5s").verdict for seed in range(RUNS)]
     assert found == ["violated"] * RUNS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "policy"),
     [
@@ -75,5 +81,47 @@ def test_what_is_wrong_is_found_by_each_of_ten_hunts(name):
 )
 def test_what_keeps_its_promise_is_consistent_in_each_of_ten_hunts(name, policy):
     limiter = getattr(simulated, name)
-    found = [hunted(limiter(), seed, policy).verdict for seed in range(RUNS)]
+    found = [hunted(quickly(limiter()), seed, policy).verdict for seed in range(RUNS)]
     assert found == ["consistent"] * RUNS
+
+
+ALL_KNOWN = (
+    "fixed windows, windows from the first request, sliding counters, token buckets "
+    "and a counter for each worker"
+)
+
+
+@pytest.mark.parametrize("name", ["OnClock", "FirstHit", "Bucket"])
+@pytest.mark.parametrize("takes", [30 * MS, 300 * MS, 700 * MS])
+def test_what_is_wrong_is_found_behind_one_slow_worker(name, takes):
+    """At 700 ms an answer it answers 7 requests in 5 s."""
+    limiter = getattr(simulated, name)
+    found = [hunted(one_worker(limiter(), takes), seed, "5 per 5s").verdict for seed in range(3)]
+    assert found == ["violated"] * 3
+
+
+@pytest.mark.parametrize("takes", [30 * MS, 300 * MS])
+def test_one_slow_worker_is_consistent_once_every_known_weakness_would_have_shown(takes):
+    totals = hunted(one_worker(Limiter(), takes), 1, "5 per 5s")
+    assert (totals.verdict, totals.unseen) == ("consistent", "")
+    assert totals.seen == ALL_KNOWN
+
+
+@pytest.mark.parametrize("name", ["Limiter", "OnClock", "FirstHit"])
+def test_a_worker_too_slow_to_break_its_limit_is_never_consistent(name):
+    """It answers 5 requests in 6 s."""
+    totals = hunted(one_worker(getattr(simulated, name)(), 1_200 * MS), 1, "5 per 5s")
+    assert totals.verdict == "inconclusive"
+
+
+def test_bursts_that_came_too_spread_out_are_no_reason_for_green(monkeypatch):
+    """As it was before the target's pace was measured: too much for it, and nothing comes again."""
+    monkeypatch.setattr(Hunt, "_sound", lambda _: None)
+    monkeypatch.setattr(Hunt, "_keep_to", lambda *_: None)
+    monkeypatch.setattr(iterations, "_CALM_TRIES", 0)
+    totals = hunted(one_worker(simulated.FirstHit(), 200 * MS), 5, "5 per 5s")
+    assert totals.outcomes["consistent"] >= 3
+    assert totals.verdict == "inconclusive"
+    unseen, _ = totals.unseen.split(" would not have been seen: ")
+    assert "windows from the first request" in unseen
+    assert totals.answer == (f"INCONCLUSIVE: {totals.unseen}",)

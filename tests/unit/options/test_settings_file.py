@@ -496,3 +496,11 @@ def test_the_example_of_the_page_is_read_as_the_page_says(project):
 def test_sources_without_a_file_of_a_verb_that_reads_none_have_none(project):
     project(SHOP)
     assert Sources(VERBS["simulate"], {}).file is None
+
+
+@pytest.mark.parametrize(("verb", "said"), [("test", True), ("serve", False)])
+def test_a_limit_in_shadow_mode_is_named_where_it_is_tested(tmp_path, capsys, verb, said):
+    path = tmp_path / "rateproof.toml"
+    path.write_text('[limits.login]\npolicy = "5 per 5s"\nshadow = true\n')
+    parse([verb, "--config", str(path), *(["http://127.0.0.1:1/"] if verb != "serve" else [])])
+    assert ("limit 'login'" in capsys.readouterr().err) == said

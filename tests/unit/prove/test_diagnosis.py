@@ -277,7 +277,10 @@ def test_client_errors_among_what_is_admitted_are_a_remark():
     rows = [*times("a", 3, 200), ("a", 10, 404), ("a", 11, 404), ("a", 30, 429)]
     verdict = judge(log_of(*rows), FIVE)
     assert verdict.outcome == "consistent"
-    assert "some admitted answers gave nothing (404: 2)" in " ".join(verdict.reasons)
+    assert (
+        "some answers that count as admitted were redirects or client errors (404: 2)"
+        in " ".join(verdict.reasons)
+    )
     assert judge(log_of(*rows, admitted_statuses=[404]), FIVE).reasons == ()
 
 

@@ -13,7 +13,7 @@ from random import Random
 from rateproof.hunt.exploration.attacks import FAMILIES, TICK_NS, Attack, attack
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS
 from rateproof.hunt.exploration.leads import Lead
-from rateproof.hunt.recipe import Crowd
+from rateproof.hunt.exploration.traffic import AFTER_NS, SCHEDULE, Draw, fitted, stream
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
 from rateproof.simulate.behaviour import Behaviour
@@ -22,17 +22,13 @@ from rateproof.simulate.behaviours.constant import Constant
 from rateproof.simulate.behaviours.poisson import Poisson
 from rateproof.simulate.behaviours.polite import Polite
 from rateproof.simulate.behaviours.saturate import Saturate
-from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.behaviours.sybil import Sybil
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS, format_seconds
 
-__all__ = ["SCHEDULE", "SHAPES", "Draw", "book_length", "continued", "delayed", "draw", "filling"]
-
-SCHEDULE = "schedule"
-"""The shape of an iteration that was told what to send."""
+__all__ = ["LONGEST_NS", "SHAPES", "book_length", "delayed", "draw", "filling"]
 
 _CLIENTS = (2, 100)
 _RATE_PER_S = (10.0, 300.0)
@@ -45,10 +41,9 @@ _SHORTEST_NS, _MOST_CHAINED_NS = SECOND_NS, 3_500_000_000
 _MOST_RACED = 20_000
 _STEADY_CLIENTS, _STEADY_LEAST_NS = 2, 5_000_000
 
-_AFTER_NS = 200_000_000
 _FILL_STARTS_NS = (0, 300_000_000, 700_000_000)
 
-_LONGEST_NS = 60 * SECOND_NS
+LONGEST_NS = 60 * SECOND_NS
 _LONG_GAP_NS = 20 * SECOND_NS
 _RACES_NS, _DRAWN_RACES_NS = SECOND_NS * 3 // 4, 2 * SECOND_NS
 _MOST_SPREAD_NS = 10 * SECOND_NS
@@ -59,47 +54,6 @@ _MOST_KEYS, _MOST_REQUESTS = 6, 600
 _MOST_FOLD = 16
 _FEW_OTHERS, _CLIMB_EVERY = 256, 4
 _OTHERS_SHARE = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """One iteration's traffic.
-
-    Args:
-        seed: of the whole test.
-        iteration: its number, from 1.
-        shape: name of the crowd's behaviour, from `SHAPES`, or `SCHEDULE`.
-        clients: how many clients the crowd has.
-        rate_per_s: requests a second of the crowd, as intended; None: as fast as answered.
-        duration_ns: how long it lasts.
-        groups: the clients of the attacks, then the crowd and all others.
-        attacks: in the order of their clients.
-        note: what is sent beside the crowd, and why, in words.
-    """
-
-    seed: int
-    iteration: int
-    shape: str
-    clients: int
-    rate_per_s: float | None
-    duration_ns: int
-    groups: tuple[Group, ...]
-    attacks: tuple[Attack, ...] = ()
-    note: str = ""
-    left: tuple[Attack, ...] = ()
-    """Attacks for which there were too few keys: the next iteration tries them."""
-
-    @property
-    def scenario_seed(self) -> int:
-        """The seed of the iteration's scenario: 63 bits of the drawn stream."""
-        return _stream(self.seed, self.iteration, "scenario").getrandbits(63)
-
-    def __str__(self) -> str:
-        if self.shape == SCHEDULE:
-            return f"{self.clients} fresh clients, each {self.note}"
-        rate = "as fast as answered" if self.rate_per_s is None else f"{self.rate_per_s} requests/s"
-        crowd = f"{self.clients} other clients, {self.shape}, {rate}"
-        return f"{self.note}; beside {crowd}; {self.duration_ns / SECOND_NS:.1f} s"
 
 
 def _bursts(interval_ns: int, quota: Quota) -> Behaviour:
@@ -148,7 +102,7 @@ def draw(
         max_rate: requests a second at most.
         keys: clients at most; None: any number.
     """
-    hand = _Hand(policy, 0, _stream(seed, iteration, "draw"), max_rate, keys)
+    hand = _Hand(policy, 0, stream(seed, iteration, "draw"), max_rate, keys)
     pages, quotas = _book(policy), _pressable(policy)
     calm = iteration <= len(pages)
     hand.quota = quotas[(iteration - 1) % len(quotas)]
@@ -164,7 +118,7 @@ def draw(
         note, attacks = "attack, more other clients", [hand.forgetting(others)]
     else:
         note, attacks = "attack, drawn", hand.any()
-    attacks, over = _fitted(attacks, keys)
+    attacks, over = fitted(attacks, keys)
     shape = _shape(seed, iteration)
     clients, rate_per_s, duration_ns = hand.figures(attacks, calm=calm)
     if keys is not None:
@@ -193,36 +147,6 @@ def draw(
     )
 
 
-def continued(drawn: Draw, iteration: int, keys: int | None) -> Draw:
-    """The attacks that a draw left over, as far as there are keys; beside the same crowd."""
-    attacks, over = _fitted(list(drawn.left), keys)
-    crowd = [each for each in drawn.groups if not isinstance(each.behaviour, Schedule | Crowd)]
-    groups = [group for each in attacks for group in each.groups()] + crowd
-    words = map(str, attacks)
-    return replace(
-        drawn,
-        iteration=iteration,
-        groups=(*groups, *(group for each in attacks for group in each.crowd())),
-        attacks=tuple(attacks),
-        duration_ns=max(drawn.duration_ns, max(each.end_ns for each in attacks) + _AFTER_NS),
-        note=f"attack, left over: {'; '.join(words)}",
-        left=tuple(over),
-    )
-
-
-def _fitted(attacks: list[Attack], keys: int | None) -> tuple[list[Attack], list[Attack]]:
-    """As many attacks as there are keys for, on fewer of them; and those that are left over."""
-    if keys is None:
-        return attacks, []
-    others = max(each.recipe.other_clients for each in attacks)
-    room = max(1, keys - (others or keys // 4))
-    fitted, over = attacks[:room], attacks[room:]
-    while sum(len(each.starts) for each in fitted) > room:
-        widest = max(range(len(fitted)), key=lambda n: len(fitted[n].starts))
-        fitted[widest] = replace(fitted[widest], starts=fitted[widest].starts[:-1])
-    return fitted, over
-
-
 @dataclass
 class _Hand:
     """The means to draw an iteration's attacks on one quota of a policy."""
@@ -246,7 +170,7 @@ class _Hand:
         duration_ns = min(max(rng.randint(low, high), _DURATION_NS[0]), _DURATION_NS[1])
         if calm:
             duration_ns = rng.randint(_SHORTEST_NS, _SHORTEST_NS * 3 // 2)
-        needed_ns = max((each.end_ns for each in attacks), default=0) + _AFTER_NS
+        needed_ns = max((each.end_ns for each in attacks), default=0) + AFTER_NS
         return clients, rate_per_s, max(duration_ns, needed_ns)
 
     def opening(self, name: str) -> list[Attack]:
@@ -296,7 +220,7 @@ class _Hand:
         """
         races = self._placed("race", spread_ns=_DRAWN_RACES_NS, fold=self.rng.randint(1, 4))
         family = self.rng.choice([each for each in FAMILIES if each != "chain" or self.chains])
-        if self.pressed.window_ns > _LONGEST_NS:
+        if self.pressed.window_ns > LONGEST_NS:
             return [races, *([self.forgetting(FIRST_OTHERS)] if family == "forget" else [])]
         return [races, *map(self._edged, ("opening", family))]
 
@@ -348,14 +272,14 @@ def _steady(policy: Policy) -> Group:
 def _shape(seed: int, iteration: int) -> str:
     turn, place = divmod(iteration - 1, len(SHAPES))
     order = sorted(SHAPES)
-    _stream(seed, turn, "shapes").shuffle(order)
+    stream(seed, turn, "shapes").shuffle(order)
     return order[place]
 
 
 def _book(policy: Policy) -> list[tuple[str, int]]:
     """The opening iterations: their names, and the quotas that they press."""
     quotas = _pressable(policy)
-    short = [quota for quota in quotas if policy.quotas[quota].window_ns <= _LONGEST_NS]
+    short = [quota for quota in quotas if policy.quotas[quota].window_ns <= LONGEST_NS]
     edges = [("edges", quota) for quota in short]
     return [("races", quotas[0]), *edges, ("many keys", quotas[0])]
 
@@ -364,7 +288,7 @@ def _pressable(policy: Policy) -> list[int]:
     """The quotas that others leave a chance to be filled soon, the shortest window first."""
     delays = [needs.needs_ns for needs in pressing(policy)]
     windows = [quota.window_ns for quota in policy.quotas]
-    found = [n for n, ns in enumerate(delays) if ns == 0 or (ns and windows[n] <= _LONGEST_NS)]
+    found = [n for n, ns in enumerate(delays) if ns == 0 or (ns and windows[n] <= LONGEST_NS)]
     return sorted(found, key=windows.__getitem__)
 
 
@@ -386,7 +310,7 @@ def filling(seed: int, iteration: int, fill: Attack, keys: int | None = None) ->
         f"{recipe.requests} requests in {format_seconds(recipe.span_ns)}, "
         "as fast as the other quotas let them through"
     )
-    duration_ns = fill.end_ns + _AFTER_NS
+    duration_ns = fill.end_ns + AFTER_NS
     clients = len(fill.starts)
     return Draw(
         seed, iteration, SCHEDULE, clients, None, duration_ns, tuple(fill.groups()), (fill,), note
@@ -396,11 +320,6 @@ def filling(seed: int, iteration: int, fill: Attack, keys: int | None = None) ->
 def book_length(policy: Policy) -> int:
     """Number of iterations before anything is drawn freely."""
     return len(_book(policy))
-
-
-def _stream(seed: int, number: int, purpose: str) -> Random:
-    """A generator that depends on these three and nothing else."""
-    return Random(f"{seed}/{number}/{purpose}")
 
 
 def _log_uniform(rng: Random, low: float, high: float) -> float:

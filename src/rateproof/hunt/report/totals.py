@@ -23,7 +23,9 @@ from rateproof.units import counted
 if TYPE_CHECKING:
     from rateproof.hunt.worst.search import Worst
 
-__all__ = ["Totals", "counted_kinds", "of_claim"]
+__all__ = ["UNREACHABLE", "Totals", "counted_kinds", "of_claim"]
+
+UNREACHABLE: Final = "UNREACHABLE"
 
 
 _OF_A_STOP: Final = {
@@ -68,17 +70,20 @@ class Totals:
         claims: what is tested.
         allow_untested: a quota that was not tested is no doubt about the others.
 
-    `failed` is what ended the test out of order, None if nothing did; `other_clients` is how many
+    `failed` is what ended the test out of order, None if nothing did, and `absent` that the target is
+    not there; `other_clients` is how many
     came between two bursts of a client who was still denied then, None where nobody tried;
-    `keys` is how keys of a file were used.
+    `seen` is which known weaknesses would have been seen, and `unseen` a sentence on those that
+    would not, for the attacks on them arrived too spread out; `keys` is how keys of a file were used.
     """
 
     def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
         self.allow_untested = allow_untested
         self.failed: str | None = None
+        self.absent: str | None = None
         self.other_clients: int | None = None
         self.tried_others = False
-        self.keys = ""
+        self.seen = self.unseen = self.keys = ""
         self.iterations = 0
         self.requests = 0
         self.statuses: Counter[str] = Counter()
@@ -93,14 +98,14 @@ class Totals:
         self._combined = combine([])
         self._is_judged = False
 
-    def add(self, iteration: Iteration) -> None:
-        """Count one iteration in."""
-        self.iterations += 1
+    def add(self, iteration: Iteration, *, numbered: bool = True) -> None:
+        """Count one iteration in; one without a number is no more than a part of the one before."""
+        self.iterations += numbered
         self.requests += iteration.summary.requests
         self.statuses.update({str(k): v for k, v in iteration.summary.statuses.items()})
         self.errors.update(iteration.summary.errors)
         self.crashes.update(iteration.crash_counts)
-        self.outcomes[iteration.verdict.allowing_untested().outcome] += 1
+        self.outcomes[iteration.verdict.allowing_untested().outcome] += numbered
         number = iteration.draw.iteration
         told = [f"iteration {number}: {each}" for each in iteration.summary.warnings]
         self.warnings += told[: _MOST_WARNINGS - len(self.warnings)]
@@ -127,8 +132,11 @@ class Totals:
 
     @property
     def combined(self) -> Verdict:
-        """On everything together."""
-        return self._combined.allowing_untested() if self.allow_untested else self._combined
+        """On everything together; not consistent if attacks came too spread out to show anything."""
+        found = self._combined.allowing_untested() if self.allow_untested else self._combined
+        if self.unseen and (found.outcome == CONSISTENT or found.causes == (Cause.UNTESTED,)):
+            return found.doubted(self.unseen, Cause.TOO_COARSE)
+        return found
 
     @property
     def diagnosis(self) -> list[str]:
@@ -159,6 +167,8 @@ class Totals:
         most = max([*found, *sought], key=lambda one: one[0] / one[1], default=None)
         if most is not None and most in sought and self.verdict == VIOLATED:
             first = f"VIOLATED: {too_many(*most)}"
+        if self.absent is not None and self.verdict != VIOLATED:
+            return (f"{UNREACHABLE}: {self.absent}",)
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
         if self.crashes:
@@ -179,6 +189,8 @@ class Totals:
                 f"verdict   {self.verdict}",
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *(told for told in self.combined.untested if told not in self.answer),
+                *([f"known     would have been seen: {self.seen}"] if self.seen else []),
+                *([f"unknown   {self.unseen}"] if self.unseen else []),
                 *self._forgetting(),
                 *([f"keys      {self.keys}"] if self.keys else []),
                 *(line for each in findings for line in each.describe().splitlines()),
@@ -194,7 +206,9 @@ class Totals:
             return ["others    nothing learnt: no client was denied after others came"]
         if not self.other_clients:
             return ["others    not tried: other clients between two bursts of one"]
-        return [f"others    tried with up to {self.other_clients:,} other clients"]
+        return [
+            f"others    tried with up to {self.other_clients:,} other client{'s' * (self.other_clients != 1)}"
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -210,6 +224,7 @@ class Totals:
             "diagnosis": self.diagnosis,
             "reproductions": [each.to_json() for each in self.reproductions],
             "other_clients": self.other_clients,
+            "weaknesses": {"seen": self.seen, "unseen": self.unseen},
             **({"keys": self.keys} if self.keys else {}),
             "worst": [each.to_json() for each in self.worst],
             "warnings": self.warnings,

@@ -1,5 +1,6 @@
 """Recipes on a bench: how fresh clients that try them share one run, and what each of them saw."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ __all__ = ["Bench"]
 _RATE_PER_S = 500.0
 _MOST_TOGETHER = 64
 _FEWEST = 3  # recipes at a time, where clients are few
+_SLOW_S = 8.0
 _GRACE_NS = SECOND_NS // 2
 
 
@@ -48,7 +50,7 @@ class Bench:
         """Seat as many recipes as there is room for; the first always has some.
 
         Clients that may begin at any time do so one after the other, so that a server that
-        answers 500 requests a second is not behind. Those that are bound to a phase or to
+        answers 500 requests a second is not behind, or one that answers fewer. Those that are bound to a phase or to
         others begin together, 64 requests at most.
 
         Args:
@@ -73,17 +75,25 @@ class Bench:
         bound = [n for n, recipe in enumerate(recipes) if recipe.phase or others]
         bound = _roomy(recipes, bound, tries, _MOST_TOGETHER)
         free = [n for n, recipe in enumerate(recipes) if not (recipe.phase or others)]
+        is_slow = rate < _RATE_PER_S
+        if is_slow and free:  # it could not keep up with those that begin together
+            bound, phase = [], None
         first = tries * recipes[free[0]].largest if free else 0
-        free = _roomy(recipes, free, tries, first + rate * spread_ns / SECOND_NS)
+        room_s = max(_SLOW_S, spread_ns / SECOND_NS) if is_slow else spread_ns / SECOND_NS
+        free = _roomy(recipes, free, tries, first + rate * room_s)
         seats = [(n, _shift_ns(recipes[n].phase, phase)) for n in bound for _ in range(tries)]
-        at_ns = 0
+        at_ns, turn_ns = 0, spread_ns // tries
+        if is_slow:
+            turn_ns = _uneven_ns(sum(recipes[n].requests for n in free) / rate, turn_ns, 2 * tries)
         for turn in range(tries):
-            at_ns = max(at_ns, turn * spread_ns // tries)
+            at_ns = max(at_ns, turn * turn_ns)
             for number in free:
                 seats.append((number, at_ns))
                 at_ns += round(recipes[number].largest / rate * SECOND_NS)
         span_ns = max(start_ns + recipes[n].span_ns for n, start_ns in seats)
         sent = sum(recipes[n].requests for n, _ in seats) + recipes[0].other_clients
+        if is_slow and free:
+            sent = sum(recipes[n].requests for n in free)  # those of a turn
         paced_ns = 0 if max_rate is None else round(sent / max_rate * SECOND_NS)
         clients = [recipes[n].client(start_ns) for n, start_ns in seats]
         return cls(
@@ -109,6 +119,14 @@ class Bench:
             Tries(sum(counts[number]), len(counts[number])) if number in counts else None
             for number in range(self.recipes)
         ]
+
+
+def _uneven_ns(least_s: float, part_ns: int, parts: int) -> int:
+    """A time of at least so many seconds whose multiples have every phase in a window of so many parts."""
+    count = max(1, math.ceil(least_s * SECOND_NS / max(1, part_ns)))
+    while math.gcd(count, parts) > 1:
+        count += 1
+    return count * part_ns
 
 
 def _roomy(recipes: Sequence[Recipe], numbers: Sequence[int], tries: int, most: float) -> list[int]:

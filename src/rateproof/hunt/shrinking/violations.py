@@ -33,7 +33,7 @@ def _violates(rig: Rig, claim: str, window_ns: int, until_ns: int) -> Oracle:
         fitting = [each for each in candidates if _takes_ns(each, spread_ns) <= left_ns]
         if rig.stop.is_set() or not fitting or fitting[0].others != candidates[0].others:
             return [None] * len(candidates)
-        most, rate = rig.most_clients, rig.settings.max_rate
+        most, rate = rig.most_clients, rig.most_per_s
         bench = Bench.of(fitting, tries, spread_ns=spread_ns, max_rate=rate, most=most)
         while bench.takes_ns > left_ns + _ANSWERS_NS and len(fitting) > 1:
             fitting = fitting[: len(fitting) // 2]

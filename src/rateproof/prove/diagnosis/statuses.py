@@ -100,7 +100,7 @@ def why_nothing_admitted(log: EventLog) -> str:
     seen = _answers(log)
     lost = seen.pop(None, 0)
     if not lost and not seen:
-        return "no request was sent"
+        return str(log.metadata.get("unsent", "no request was sent"))
     if not seen:
         errors: Counter[str] = Counter()
         for of, found in answers(log).items():
@@ -144,7 +144,9 @@ def oddly_admitted(log: EventLog) -> list[str]:
     if not odd:
         return []
     told = _tally(_of(odd, log))
-    return [f"some admitted answers gave nothing ({told}); {_if_behind(odd)}"]
+    return [
+        f"some answers that count as admitted were redirects or client errors ({told}); {_if_behind(odd)}"
+    ]
 
 
 def _declining(log: EventLog) -> frozenset[int]:

@@ -26,7 +26,7 @@ from rateproof.prove.over_admission.feasible import feasible
 from rateproof.prove.over_admission.gaps import Earliest, Infeasible, Stair
 from rateproof.prove.over_admission.windows import most_nested
 
-__all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity", "unseen"]
+__all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity", "too_many", "unseen"]
 
 _MOST_REQUESTS: Final = 1_000
 """Of one key, around where it asked most densely; more where a limit is not exceeded by fewer."""
@@ -211,8 +211,8 @@ class _Generous:
         phases = PHASES if self.model.families else PHASES[:1]
         shares = _SHARES[-1:] if self.used_until_ns is None else _SHARES
         return all(
-            self._are_too_many(
-                admissions(self.requests, quotas, phase, self.used_until_ns or 0, share)
+            too_many(
+                admissions(self.requests, quotas, phase, self.used_until_ns or 0, share), self.model
             )
             for phase in phases
             for share in shares
@@ -226,14 +226,16 @@ class _Generous:
             if at != self.index and other.record not in _PLAIN
         )
 
-    def _are_too_many(self, admitted: Sequence[Interval]) -> bool:
-        if isinstance(feasible(admitted, self.model.stairs, _BUDGET), Infeasible):
-            return True
-        return any(
-            isinstance(search(admitted, family, _BUDGET), Infeasible)
-            for family in self.model.families
-            if family.monotone
-        )
+
+def too_many(admitted: Sequence[Interval], model: Model) -> bool:
+    """Tell whether these admissions of one key are certainly more than a policy promises."""
+    if isinstance(feasible(admitted, model.stairs, _BUDGET), Infeasible):
+        return True
+    return any(
+        isinstance(search(admitted, family, _BUDGET), Infeasible)
+        for family in model.families
+        if family.monotone
+    )
 
 
 def _part(quota: Quota, parts: int) -> int:
@@ -281,15 +283,18 @@ def admissions(
     phase: int,
     until_ns: int = 0,
     share: int = 0,
+    *,
+    decided: Callable[[Interval], int] = lambda request: sum(request) // 2,
 ) -> list[Interval]:
-    """Those of the requests that limiters of all quotas admit, each decided in its middle.
+    """Those of the requests that limiters of all quotas admit, each decided at some instant.
 
     Args:
-        requests: in the order of their middles.
+        requests: in the order of these instants.
         quotas: of which all are kept.
         phase: eighths of a window by which windows on the epoch begin earlier.
         until_ns: when others last used the quotas up, and a window earlier.
         share: to how many halves they did, or `_PACED`.
+        decided: the instant of a request, by default its middle.
     """
     limiters = []
     for quota in quotas:
@@ -306,7 +311,7 @@ def admissions(
         limiters.append(limiter)
     admitted = []
     for request in requests:
-        instant_ns = sum(request) // 2
+        instant_ns = decided(request)
         if all(limiter.has_room(instant_ns) for limiter in limiters):
             for limiter in limiters:
                 limiter.admit(instant_ns)

@@ -120,6 +120,8 @@ def test_a_crash_is_never_behind_a_green_word(log_of, iteration_of):
     assert totals.answer[0].startswith("CRASHED: the server crashed (server died: 1); CONSISTENT:")
     totals.failed = "no space left"
     assert totals.answer == ("INCONCLUSIVE: the test did not end in order: no space left",)
+    totals.absent = "nothing listens at http://127.0.0.1:9/"
+    assert totals.answer == ("UNREACHABLE: nothing listens at http://127.0.0.1:9/",)
 
 
 def test_what_is_unreliable_is_in_the_totals(log_of, iteration_of):

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from rateproof.clock import Tolerance
 from rateproof.errors import Unreachable
-from rateproof.events import EventLog
 from rateproof.hunt.exploration.attacks import FAMILIES, Attack
 from rateproof.hunt.exploration.draw import LONGEST_NS, book_length, delayed, draw, filling
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
@@ -41,6 +40,7 @@ __all__ = ["Hunt", "traffic"]
 
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
 _CALM_TRIES, _MOST_SHARE, _SOUNDINGS = 3, 0.8, 3
+_LONGER = "hint: more time to test"
 _HINT = "hint: more workers, a machine with less to do, or a smaller limit"
 
 
@@ -61,6 +61,7 @@ class Hunt:
         self.is_extra = False
         """True if the last iteration repeats attacks that came too spread out: it has no number."""
         self._is_broken = False
+        self._is_cut = False
         self._known = False
         self._draws = 0
         self._last: Draw | None = None
@@ -110,8 +111,7 @@ class Hunt:
         self._leads.learn(drawn.attacks, iteration.log, settings.policy)
         self.forgetting.learn(drawn.attacks, iteration.log)
         self._is_broken |= iteration.verdict.outcome == VIOLATED
-        if not iteration.stopped:
-            self._see(drawn, iteration.log)
+        self._see(drawn, iteration)
         return iteration
 
     def _sound(self) -> None:
@@ -137,11 +137,17 @@ class Hunt:
         most = None if pace is None else _MOST_SHARE * pace.answers_per_s
         self.rig = replace(self.rig, answers_per_s=most)
 
-    def _see(self, drawn: Draw, log: EventLog) -> None:
+    def _see(self, drawn: Draw, iteration: Iteration) -> None:
         """Take in what the attacks of a run would have shown; if too little, the next are slower."""
-        missed = set(self._sight.missed)
+        if iteration.stopped and not (drawn.is_paced or drawn.shape == CALM):
+            return
+        missed, log = set(self._sight.missed), iteration.log
         self._sight.learn(drawn.attacks, log)
-        if set(self._sight.missed) - missed:
+        if not set(self._sight.missed) - missed:
+            return
+        if iteration.stopped:
+            self._is_cut = True
+        else:
             self._keep_to(Pace.of(log) if self._pace is None else self._pace.slower())
 
     @property
@@ -156,6 +162,8 @@ class Hunt:
         if not missed:
             return ""
         told = "" if self._pace is None else f", for {self._pace}"
+        if self._is_cut:
+            return f"{missed} would not have been seen: the test ended too early{told} ({_LONGER})"
         return f"{missed} would not have been seen: bursts came too spread out{told} ({_HINT})"
 
     def _calmly(self, number: int, aims: Sequence[Aim]) -> Draw | None:

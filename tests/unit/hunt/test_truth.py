@@ -4,6 +4,7 @@ Time is computed, so that neither load nor luck of the machine decides.
 """
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -25,17 +26,18 @@ def server_that_is_there(monkeypatch):
     monkeypatch.setattr(Target, "accepts", lambda _: True)
 
 
-def hunted(send, seed, policy):
+def hunted(send, seed, policy, stop=None):
     """The totals of a hunt that ends with its first violation."""
     settings = hunt_settings.TestSettings.told(
         url="http://127.0.0.1:1", policy=Policy.parse(policy), seed=seed, claim="over-admission"
     )
-    hunt = Hunt(Rig(settings, send, threading.Event()))
+    stop = stop or threading.Event()
+    hunt = Hunt(Rig(settings, send, stop))
     totals = Totals(settings.claims)
     for number in range(1, ITERATIONS + 1):
         totals.add(hunt.iterate(number))
         totals.seen, totals.unseen = hunt.seen, hunt.unseen
-        if totals.verdict == "violated":
+        if totals.verdict == "violated" or stop.is_set():
             break
     return totals
 
@@ -112,6 +114,22 @@ def test_a_worker_too_slow_to_break_its_limit_is_never_consistent(name):
     """It answers 5 requests in 6 s."""
     totals = hunted(one_worker(getattr(simulated, name)(), 1_200 * MS), 1, "5 per 5s")
     assert totals.verdict == "inconclusive"
+
+
+def test_a_stop_before_the_known_weaknesses_would_have_shown_is_no_reason_for_green():
+    """Of the attacks on a slow worker only the first client's had come."""
+    stop, send = threading.Event(), one_worker(simulated.FirstHit(), 400 * MS)
+
+    def stopped(scenario, **options):
+        if len(scenario.groups) > 1:
+            stop.set()
+        return send(replace(scenario, groups=scenario.groups[:1]), **options)
+
+    totals = hunted(stopped, 1, "5 per 5s", stop)
+    assert (totals.iterations, totals.outcomes["consistent"]) == (1, 1)
+    unseen, _ = totals.unseen.split(" would not have been seen: the test ended too early, for ")
+    assert "windows from the first request" in unseen
+    assert totals.answer == (f"INCONCLUSIVE: {totals.unseen}",)
 
 
 def test_bursts_that_came_too_spread_out_are_no_reason_for_green(monkeypatch):

@@ -20,7 +20,7 @@ from rateproof.core import active_core
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARTS = ("whole", "nginx", "overlap", "long_key", "hunting", "probe")
+PARTS = ("whole", "pieces", "nginx", "overlap", "long_key", "hunting", "probe")
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ BYTES = b'ab "\\-[]\n\t\x00\x80\xff%x'
 DAMAGE = '\t\x80"\\ []-0'
 LETTERS = {0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0B: "\\v", 0x0C: "\\f", 0x0D: "\\r"}
 
-# What Apache never writes: bytes that it escapes, escapes that are none, a size such as 012, and
-# another number of quotes than six.
-NEVER = re.compile(r'[\x00-\x1f\x7f-\xff]|\\(?!x[0-9a-f]{2}|["\\bfnrtv])|" \S+ 0\d+ "')
+# What Apache never writes: bytes that it escapes, escapes that are none, a size such as 012, a status
+# 0, as other servers have it, and another number of quotes than six.
+NEVER = re.compile(r'[\x00-\x1f\x7f-\xff]|\\(?!x[0-9a-f]{2}|["\\bfnrtv])|" \S+ 0\d+ "|" 0 \S+ "')
 QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
 # What is a stamp, and a status with a size: apachelogs takes more for one.
 STAMP = re.compile(r"\[\d\d/[A-Z][a-z]{2}/(19[7-9]|20)\d\d?:\d\d:\d\d:\d\d [+-]\d{4}\] ")

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from rateproof import cli
-from rateproof.events import ADMITTED, REJECTED, Event, EventLog, open_log_writer, pieces
+from rateproof.events import (
+    ADMITTED,
+    REJECTED,
+    Event,
+    EventLog,
+    open_log_writer,
+    pieces,
+    read_log,
+)
 from rateproof.events.judged import LONG
 
 MS = 1_000_000
@@ -124,6 +132,23 @@ def test_too_little_memory_is_told_how_much_it_takes(check, log):
     assert "at least 181 MB" in err
 
 
+def test_keys_that_stay_together_beyond_the_memory_are_told_of(check, log):
+    code, _, err = check(log, "--memory", "181MB")
+    assert code == 1
+    assert "hint: some keys have very many requests, and stay together" in err
+
+
+def test_a_request_that_is_there_twice_is_found_in_its_piece(check, log, tmp_path_factory):
+    rows = read_log(log)
+    rows.append(rows[1_234])
+    path = tmp_path_factory.mktemp("twice") / "twice.parquet"
+    with open_log_writer(path, rows.metadata) as writer:
+        writer.write(rows)
+    code, _, err = check(path, *MEMORY)
+    assert code == 65
+    assert "sequence 1234 of run 0 is there a second time" in err
+
+
 def test_a_size_that_is_none_is_refused(check, log):
     code, _, err = check(log, "--memory", "much")
     assert code == 64
@@ -138,8 +163,6 @@ def test_what_takes_the_whole_log_is_refused_in_pieces(check, log, option):
 
 
 def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):
-    from rateproof.events import read_log
-
     rows = read_log(log)
     rows.append(Event(run=1, key=b"x", sent_ns=S, received_ns=2 * S, status=200, outcome=ADMITTED))
     path = tmp_path_factory.mktemp("runs") / "runs.parquet"

@@ -90,6 +90,11 @@ class Pieces(EventLog):
         """True if requests have numbers of their own."""
         return self._facts.numbered
 
+    @property
+    def most_rows(self) -> int:
+        """Requests of the largest piece."""
+        return max(self._facts.of_piece.values())
+
     def piece(self, number: int) -> EventLog:
         """The requests of one piece; the last one is kept.
 
@@ -211,7 +216,13 @@ def in_pieces(
                 "TMPDIR names another disk; with more --memory nothing is written",
             )
         splitter = Splitter(log, folder, count, name)
-        yield splitter.split(room // _BYTES_TO_SPLIT, prepared, say)
+        pieces = splitter.split(room // _BYTES_TO_SPLIT, prepared, say)
+        if (takes := _BASE + pieces.most_rows * _BYTES_A_ROW) > memory:
+            say(
+                f"hint: some keys have very many requests, and stay together: judging the largest "
+                f"piece may take {_size(takes)}"
+            )
+        yield pieces
 
 
 def _size(number: int) -> str:

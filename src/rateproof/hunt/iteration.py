@@ -85,7 +85,9 @@ class Iteration:
         columns = zip(*map(self.log.column, ("status", "sent_ns")), strict=True)
         last_ns = max((sent_ns for status, sent_ns in columns if status is not None), default=0)
         ends = _failures(self.log, self.nemesis, known=self.known, since_ns=last_ns)
-        return Counter({kind: counts.get(kind, 0) - ends.get(kind, 0) for kind in _MAY_BE_IDLENESS})
+        broken = {kind: counts.get(kind, 0) for kind in _MAY_BE_IDLENESS}
+        lives = any(count > ends.get(kind, 0) for kind, count in broken.items())
+        return Counter(broken if lives else {})
 
     @property
     def late(self) -> int:

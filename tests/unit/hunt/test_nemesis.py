@@ -158,6 +158,8 @@ def test_a_server_that_breaks_connections_and_answers_others_has_not_crashed(err
     broken, after = (1, error, 1, 2), (2, None, 3, 4)
     lives = crashes_of(HEALTHY, broken, after)
     assert (lives.crash_counts, lives.dropped) == ({}, {"closed": 0, "reset": 0} | {error: 1})
+    again = crashes_of(HEALTHY, broken, after, (3, error, 5, 6))
+    assert (again.crash_counts, again.dropped.total()) == ({}, 2), "and once more at the end"
     dead = crashes_of(HEALTHY, broken)
     assert (dead.crash_counts, dead.dropped.total()) == ({error: 1}, 0)
     refused = crashes_of(HEALTHY, broken, (3, "refused", 2.5, 2.5), after)

@@ -87,7 +87,11 @@ fn read(
                 reply.ratelimit_reset_s.to_bits(),
             )
         }),
-        statuses: parser.statuses(),
+        // Of a head that is none, as many as there were bytes for.
+        statuses: match (parser.reply(), fed) {
+            (None, Err(_)) => 0,
+            _ => parser.statuses(),
+        },
         reusable: parser.reusable(),
     }
 }

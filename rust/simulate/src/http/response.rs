@@ -155,7 +155,8 @@ impl Parser {
             if before == 0 && matches!(first, b'\r' | b'\n') {
                 return Err(Fault::Protocol);
             }
-            if before < STATUS_BYTES && before + data.len() >= STATUS_BYTES {
+            let missing = STATUS_BYTES.saturating_sub(before);
+            if missing > 0 && data.len() >= missing && !data[..missing].contains(&b'\n') {
                 self.statuses += 1;
             }
             let piece = &data[..data.len().min(MAX_HEAD - before)];

@@ -1,13 +1,16 @@
 """How long the blocks of a clock may be that looked like none."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import ceil, prod
+from math import ceil, log, prod
 
 from rateproof.probe.seen import History
 
-__all__ = ["longest_blocks"]
+__all__ = ["LONGEST", "enough_gaps", "longest_blocks"]
 
+LONGEST = 4
+"""Parts of a window: longer blocks are families of their own."""
 _CHANCE = 0.01
+_MOST_GAPS = 8
 
 
 def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
@@ -27,6 +30,13 @@ def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
     ]
     known = [longest_ns for longest_ns in longest if longest_ns is not None]
     return max(known) if len(known) == len(longest) else None
+
+
+def enough_gaps(gap_ns: int, longest_ns: int) -> int:
+    """Count the gaps, all as far apart, that tell that blocks are no longer."""
+    if 2 * gap_ns > longest_ns:
+        return _MOST_GAPS
+    return min(_MOST_GAPS, 1 + ceil(log(_CHANCE) / log(gap_ns / longest_ns)))
 
 
 def _bound(gaps: Iterable[tuple[int, int]]) -> int | None:

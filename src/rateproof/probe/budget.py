@@ -58,6 +58,12 @@ class Spending:
         most = min(self.budget.requests, self.times * needed(limit).requests)
         return int(share * most) - self._sender.requests + self.scattered
 
+    def late(self, share: float, limit: int, window_ns: int) -> bool:
+        """Tell if more than a share of the time that naming them takes is over."""
+        begun_ns = self.end_ns - self.budget.time_ns
+        spent_ns = self._sender.now_ns() - begun_ns
+        return spent_ns > share * needed(limit, window_ns).time_ns
+
     def more(self, limit: int) -> bool:
         """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""
         known = self.times * needed(limit).requests

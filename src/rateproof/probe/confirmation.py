@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
 
 from rateproof.policy.sliding_log import SLIDING_LOG
-from rateproof.probe.block_length import longest_blocks
+from rateproof.probe.block_length import LONGEST, longest_blocks
 from rateproof.probe.family import LimiterFamily, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.seen import Box, History, Seen
@@ -34,7 +34,7 @@ EXCLUDING = 3
 EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
 _CLOCKS = {"phase", "tick"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
-_FINE, _COARSE = 8, 4  # parts of a window: blocks need not be told closer; longer ones are families
+_FINE = 8  # parts of a window: blocks need not be told closer
 _SLOWLY = 16  # answers in which a token comes back
 _HALF = 2  # of a window: a name with longer blocks says too little
 BOXES = 4
@@ -131,7 +131,7 @@ def count_excluded(
     if kind.timeless:
         longest_ns = longest_blocks(kind.limit, keys)
         proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
-        most_ns = kind.high_ns // _COARSE
+        most_ns = kind.high_ns // LONGEST
         if longest_ns and proof.edges >= _MOST_EDGES:  # more of them tell little
             if kind.family.record is SLIDING_LOG:  # longer ones are families
                 longest_ns = min(longest_ns, most_ns)

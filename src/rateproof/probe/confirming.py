@@ -16,13 +16,16 @@ from rateproof.probe.predicting import schedules_for
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of
 from rateproof.probe.seen import History, Seen, Steps, volleys
 from rateproof.probe.several import Hit
-from rateproof.probe.standing_keys import FINELY, always, closely, measuring
+from rateproof.probe.standing_keys import FINELY, always, closely, edges_needed, measuring
 
 __all__ = ["Confirming"]
 
 _THOROUGH = 3  # looks at what is left beside a candidate
 _IDLE = 3  # windows of one key between denials and the next request
 _CONFIRMING, _MEASURING = 10, 4  # rounds
+_WIDE, _LESS_WIDE, _FINER = 10, 16, 50
+"""Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
+_FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
 _CLOSER, _CONFIRMED = 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to the key."""
 
@@ -89,12 +92,17 @@ class Confirming:
         most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
         width_ns, edges = self._course.width_ns, proof.missing_edges
         measured, closest = list[Steps](), list[Steps]()
-        if alone(proof, left) and (edges or not proof.closely):
-            measured = measuring(kind, start_ns, width_ns) if proof.measured < _MEASURING else []
-            if measured:
-                edges = 0
-                proof.measured += 1
-            elif not proof.closely:
+        if proof.measured < _MEASURING and roughly:
+            measured = measuring(kind, start_ns, width_ns, _FINER)
+            proof.measured += bool(measured)
+        if not self._predictable(proof, left, kind):
+            edges = 0
+        elif measuring(kind, start_ns, width_ns, _WIDE if kind.family.other else _LESS_WIDE):
+            edges = 0  # nothing could be foretold closely
+        elif edges or not proof.closely:
+            if proof.blocks_ns is None:  # those before were not close, or at one phase
+                edges = max(edges, edges_needed(kind, width_ns))
+            if not proof.closely:
                 closest = closely(kind, start_ns, width_ns)
                 edges -= bool(closest)
         if first and len(closest) > 1:  # filled anew once the edge is told
@@ -104,7 +112,7 @@ class Confirming:
             first[0] = (*row, *later)
             closest.append(first.pop(0))
         longest_ns = max((steps[-1][0] for steps in (*measured, *closest, *first)), default=0)
-        most_ns = max(5 * kind.whole_ns // 2 + LEAST_ROUND_NS, longest_ns)
+        most_ns = max(5 * kind.middle_ns // 2 + LEAST_ROUND_NS, longest_ns)
         most_ns = min(self._spending.end_ns - start_ns, most_ns)
         schedules = schedules_for(
             proof,
@@ -114,12 +122,20 @@ class Confirming:
             [*measured, *closest, *first],
             edges_wanted=edges,
             missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
+            predictable=self._predictable(proof, left, kind),
         )
         sent = {*schedules}
         proof.closely |= bool(closest) and sent >= {*closest}
         if first and sent >= {*first, *closest}:
             self._rounds.standing = kind
+        if not schedules and not proof.done and alone(proof, left) and self._rounds.more():
+            return self._next(proof, left, kind, start_ns)
         return schedules + self._closer(left, kind, start_ns, schedules)
+
+    def _predictable(self, proof: Confirmation, left: Hypotheses, kind: Kind) -> bool:
+        """Tell if predictions of the candidate are worth their requests: it is alone, or they are cheaper than time."""
+        few = kind.close and len(left.boxes) <= _FEW and kind.limit <= _CHEAP
+        return alone(proof, left) or few
 
     @property
     def _reserved(self) -> int:

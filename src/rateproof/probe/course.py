@@ -47,6 +47,8 @@ class Course:
         several: the counters any of which a request may meet, if there are.
         interval_ns: how long an answer takes.
         again_ns: how long the first key denied when it was filled for the second time, about.
+        alone: what a fresh key was admitted on one connection before it denied; 0 if it did not.
+        connections: on which another one was filled at once, until it denied.
     """
 
     limit: int = 0
@@ -62,6 +64,14 @@ class Course:
     several: Several | None = None
     interval_ns: int = 2 * GRANULARITY_NS
     again_ns: int = 0
+    alone: int = 0
+    connections: int = 0
+
+    @property
+    def one_counter(self) -> bool:
+        """True if no fresh key was ever admitted more at once on many connections than one on a single one."""
+        at_once = [key[0].admitted for key in self.keys if key]
+        return self.connections > 1 and max(at_once, default=0) <= self.alone
 
     @property
     def width_ns(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
+from math import isqrt
 from typing import NamedTuple, TypeVar
 
 from rateproof.policy import Quota
@@ -127,6 +128,11 @@ class Kind(NamedTuple):
     def whole_ns(self) -> int:
         """The time after which everything is back."""
         return self._times * self.high_ns
+
+    @property
+    def middle_ns(self) -> int:
+        """The same for the window in the middle."""
+        return self._times * isqrt(self.low_ns * self.high_ns)
 
     @property
     def grain_ns(self) -> int:

@@ -71,7 +71,9 @@ class LimitSearch:
             each = sum(seen.admitted for seen in alone)
             if alone and alone[-1].denied and each < course.burst:
                 held_ns = max(0, alone[-1].sent_ns - alone[0].received_ns)
-                course.several = Several(each, course.burst, low_ns=held_ns, sticky=True)
+                course.several = Several(
+                    each, course.burst, low_ns=held_ns, sticky=not sender.reconnecting
+                )
             return None
         course.limit = course.burst = sum(each.admitted for each in seen)
         filled, key, denied_ns = seen[0], list(seen), seen[0].sent_ns
@@ -89,7 +91,8 @@ class LimitSearch:
         course.keys[-1] = key
         self.first = hit, key
         more = course.limit > sum(each.admitted for each in alone)
-        if alone and more and not course.shared and alone[-1].denied:
+        scattered = course.shared or sender.reconnecting  # each request may meet another counter
+        if alone and more and not scattered and alone[-1].denied:
             self._stuck(alone, filled, back)
         if not back:
             return None
@@ -153,6 +156,7 @@ class LimitSearch:
         history = sender.search(min(most, self._spending.left), ())
         course.keys.append(condensed(volleys(history), _PARTS))
         course.burst = sum(seen.admitted for seen in history)
+        course.alone = max(course.alone, course.burst * history[-1].denied) if history else 0
         course.shared |= bool(history) and not history[0].admitted
         return history
 
@@ -166,6 +170,7 @@ class LimitSearch:
                 return hit, seen
             course.keys.append(seen)
             if any(each.denied for each in seen):
+                course.connections = size
                 course.rounds.append(Round(((0, size),), tuple(each.admitted for each in seen)))
                 return hit, seen
             course.burst = max(course.burst, sum(each.admitted for each in seen))

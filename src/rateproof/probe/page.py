@@ -208,8 +208,14 @@ def _counters(finding: Finding) -> Iterator[str]:
             f"at least {several.counters} independent ones: one key was admitted {several.together} "
             f"times, another {several.each} before its first denial"
         )
+    elif finding.course.one_counter:
+        course = finding.course
+        yield (
+            f"one, as far as seen: {course.alone} admitted on one connection, "
+            f"and no more on {course.connections} at once"
+        )
     elif finding.kinds and not finding.delaying:
-        yield f"one: {finding.course.limit} admitted on one connection, and no more on many"
+        yield "not told: no key was filled on one connection, or one was admitted more on many"
 
 
 def _key(finding: Finding) -> Iterator[str]:

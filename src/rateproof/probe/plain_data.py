@@ -45,6 +45,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
         "delaying": finding.delaying,
         "keys": len(course.keys),
         "counters_at_least": several.counters if several else None,
+        "one_counter_as_far_as_seen": course.one_counter and not several,
         "together": several.together if several else None,
         "key": {each.name: each.verdict for each in finding.dimensions},
         "headers": dict(finding.hello.claims),

@@ -31,7 +31,7 @@ Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
 
 _LEAST_WORTH = 0.01
-_LEAST_SHARE, _PATIENT = 0.3, 0.02
+_LEAST_SHARE, _PATIENT = 0.15, 0.02
 """Of what the first schedule tells: the least where keys take many requests, and where time is dearer."""
 _FEW, _LONG_NS = 15, 12_000_000_000
 _MOST_SCHEDULES = 10
@@ -103,6 +103,7 @@ def plan(
     *,
     most_schedules: int | None = None,
     times: int = 1,
+    given: Sequence[Steps] = (),
 ) -> list[Steps]:
     """The schedules of the next round, each for a fresh key; none if none can tell anything.
 
@@ -112,6 +113,7 @@ def plan(
         room: the round that they are for.
         most_schedules: how many schedules; None: as many as are worth it.
         times: how often each two are told apart: other limiters of their boxes may differ less.
+        given: what is sent in any case: what it tells needs no other schedule.
     """
     start_ns, width_ns, most_requests, most_ns = room
     if most_requests <= limit or len({each.question for each in contending}) < 2:
@@ -128,6 +130,10 @@ def plan(
             apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
     pairs_told = Counter[tuple[int, int]]()
+    for steps in given:
+        pairs_told.update(_apart(steps, contending, start_ns, width_ns))
+    enough = {pair for pair, told in pairs_told.items() if told >= times}
+    apart = {steps: pairs - enough for steps, pairs in apart.items()}
     least = _LEAST_WORTH
     while apart and len(chosen) < (most_schedules or _MOST_SCHEDULES):
         worth, steps = max(
@@ -149,7 +155,12 @@ def plan(
             for other, pairs in apart.items()
             if sum(count for _, count in other) <= most_requests
         }
-    return chosen
+    return [steps for steps in chosen if not any(_within(steps, other) for other in chosen)]
+
+
+def _within(steps: Steps, other: Steps) -> bool:
+    """Tell if another schedule asks the same, and more."""
+    return steps != other and steps[0] == other[0] and {*steps} < {*other}
 
 
 def _cost(steps: Steps, most_ns: int) -> float:

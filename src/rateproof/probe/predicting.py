@@ -31,6 +31,7 @@ def schedules_for(
     *,
     edges_wanted: int,
     missing: int,
+    predictable: bool,
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
 
@@ -42,8 +43,7 @@ def schedules_for(
         first: the keys that come before any other.
         edges_wanted: how often it is to be foretold closely when a key comes back.
         missing: how many predictions are.
-
-    As long as something else is possible, that comes first.
+        predictable: they are made in this round; else what is possible beside it comes first.
     """
     limit, window_ns = kind.limit, kind.whole_ns
     start_ns, width_ns, most_requests, most_ns = room
@@ -76,17 +76,18 @@ def schedules_for(
     more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
     need = {rival: more - proof.excluded[rival[0]] for rival in possible}
     if not only:
-        need = {rival: 1 for rival in possible if rival[0] in left.boxes}
+        need = {rival: 1 for rival in possible if rival[0] in left.boxes or predictable}
+    if not predictable:
         missing = 0
-    if only:
+    else:
         edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
         edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
-        filled = set[int]()  # at as many phases
+        filled = list[int]()  # at as many phases
         for steps in edges:
-            at_ns = steps[-3][0]
-            new = at_ns not in filled and len(filled) < edges_wanted
-            if new and _requests(steps) <= most_requests:
-                filled.add(at_ns)
+            at_ns, apart_ns = steps[-3][0], steps[-1][0] - steps[-2][0]
+            new = all(abs(at_ns - other_ns) > apart_ns for other_ns in filled)
+            if len(filled) < edges_wanted and new and _requests(steps) <= most_requests:
+                filled.append(at_ns)
                 chosen.append(steps)
                 drawn.remove(steps)
                 most_requests -= _requests(steps)

@@ -20,8 +20,10 @@ _SAVING, _LONGER = 2, 3  # recoveries that a key idles at first; times as long, 
 _CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
 _SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
 _KEPT = 3  # windows, for predictions
-_REFUTED, _STANDING = 0.6, 0.85
+_BESIDE = 2  # requests for each of the limit: other keys of the same round
+_REFUTED, _STANDING = 0.45, 0.85
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
+_SOON = 0.3  # the same of the time
 
 
 class Refutation:
@@ -56,6 +58,11 @@ class Refutation:
             )
             window_ns = windows[len(windows) // 4]  # those of clocks, the longest, are known last
             most_ns = max(LEAST_ROUND_NS, longer * 9 * window_ns // 4)
+            if not known:  # denials may have put it off
+                most_ns = min(most_ns, max(LEAST_ROUND_NS, 5 * took_ns // 4))
+            if known and self._spending.late(_SOON, course.limit, window_ns):
+                break
+            standing = self._standing_of(left.kinds(), spare_ns)
             kept_ns = min(_KEPT * window_ns, self._spending.budget.time_ns // 2)
             schedules = plan(
                 contenders(left),
@@ -68,15 +75,16 @@ class Refutation:
                 ),
                 most_schedules=1 if course.shared else None,
                 times=1 + (self._rounds.spare(_REFUTED) > _PLENTY * course.limit),
+                given=standing,
             )
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
-            schedules += self._saving(left, spare_ns)
-            if not schedules and longer == 1:
+            schedules += self._saving(left, min(most_ns, spare_ns))
+            if not schedules and not standing and longer == 1:
                 longer = 2
                 continue
-            if not schedules:
+            if not schedules and not standing:
                 break
-            schedules += self._standing_of(left.kinds(), schedules, spare_ns)
+            schedules += standing
             known.append(known_of(left))
             left = self._rounds.learn(
                 left,
@@ -88,7 +96,7 @@ class Refutation:
         course, recovery = self._course, self._rounds.recovery
         if course.limit > 1 or course.shared:
             return []
-        idle_ns = _SAVING * (recovery.admitted_ns - recovery.filled_ns)
+        idle_ns = min(most_ns, _SAVING * (recovery.admitted_ns - recovery.filled_ns))
         requests = beyond(1)
         if self._idled_ns:
             kinds = [kind for kind in left.kinds() if kind.family.at_first is not None]
@@ -101,9 +109,7 @@ class Refutation:
         self._idled_ns = idle_ns
         return [((0, 1), (idle_ns, requests))]
 
-    def _standing_of(
-        self, kinds: Sequence[Kind], before: Sequence[Steps], most_ns: int
-    ) -> list[Steps]:
+    def _standing_of(self, kinds: Sequence[Kind], most_ns: int) -> list[Steps]:
         """The keys that every name has to stand, where they fit: they take the longest."""
         kind = kinds[0]
         alike = [
@@ -115,14 +121,11 @@ class Refutation:
         enough = len(kinds) if kind.limit > _CHEAP else len(kinds) / 2
         if self._course.shared or len(alike) < enough:
             return []
-        if kind.high_ns > NEARLY * kind.low_ns and (
-            self._rounds.recovery.admitted_ns - self._rounds.recovery.filled_ns < _SLOW_NS
-            or kind.limit > _CHEAP
-        ):
+        if kind.high_ns > NEARLY * kind.low_ns:
             return []
         kind = kind._replace(high_ns=isqrt(kind.low_ns * kind.high_ns))
         schedules = always(kind)
-        requests = sum(count for steps in (*before, *schedules) for _, count in steps)
+        requests = sum(count for steps in schedules for _, count in steps) + _BESIDE * kind.limit
         long = any(steps[-1][0] > most_ns for steps in schedules)
         if self._rounds.stood(kind) or long or requests > self._rounds.spare(_STANDING):
             return []

@@ -123,12 +123,12 @@ class Rounds:
         return found
 
     def stood(self, kind: Kind) -> bool:
-        """Tell if keys that every name has to stand were sent for such a limit and window."""
-        sent = self.standing
+        """Tell if keys that every name has to stand were sent for such a limit and window, as far as it is known."""
+        sent, whole_ns = self.standing, kind.middle_ns
         return (
             sent is not None
             and (sent.limit, sent.family.forgets) == (kind.limit, kind.family.forgets)
-            and 87 * kind.whole_ns < 100 * sent.whole_ns < 125 * kind.whole_ns
+            and 87 * whole_ns < 100 * sent.whole_ns < 125 * whole_ns
         )
 
     def _joint(self) -> History:

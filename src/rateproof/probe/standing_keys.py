@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from random import Random
 
+from rateproof.probe.block_length import LONGEST, enough_gaps
 from rateproof.probe.inference import Kind, spread
 from rateproof.probe.plan import recovery
 from rateproof.probe.seen import Steps
 from rateproof.units import SECOND_NS
 
-__all__ = ["BUSY", "FINELY", "always", "closely", "edges", "measuring"]
+__all__ = ["BUSY", "FINELY", "always", "closely", "edges", "edges_needed", "measuring"]
 
 BUSY = 3
 """Fillings of a key that is busy, one after the other; more where they cost little."""
@@ -16,6 +17,7 @@ _BUSY_NS, _BUSY_REQUESTS = 4 * SECOND_NS, 24
 FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
+_CHEAP = 60  # requests, for more keys
 _LOOKED_AT = 6
 _ROW = 20  # denials
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
@@ -141,8 +143,19 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
             chosen.append(((shift, kind.limit), *((at_ns, 1) for at_ns in instants)))
         else:
-            chosen += [((shift, kind.limit), (at_ns, 1)) for at_ns in spread(instants, _KEYS)]
+            chosen += [
+                ((shift, kind.limit), (at_ns, 1))
+                for at_ns in spread(instants, max(_KEYS, _CHEAP // kind.limit))
+            ]
     return chosen
+
+
+def edges_needed(kind: Kind, width_ns: int) -> int:
+    """Count the edges that tell that it has no longer blocks, if all come as they are foretold."""
+    if not kind.timeless:
+        return 0
+    gap_ns = kind.high_ns - kind.low_ns + kind.high_ns // 100 + 3 * width_ns
+    return enough_gaps(gap_ns, kind.high_ns // LONGEST)
 
 
 def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
@@ -158,13 +171,15 @@ def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
 def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
     """Denied just before the key comes back, admitted just after, at any phase."""
     window_ns = kind.whole_ns
-    for count in (1, 1, 1, 1, min(2, kind.limit), kind.limit):
-        shift = random.randrange(window_ns // 2)
+    counts = (1, 1, 1, 1, 1, 1, min(2, kind.limit), kind.limit)
+    for number, count in enumerate(counts):  # at phases that are apart
+        share = (number + random.random()) / len(counts)
+        shift = int(share * window_ns / 2)
         early: Steps = ()
         if kind.timeless:  # blocks that begin with the first request are at any phase, too
             early = ((0, 1),)
             phases_ns = window_ns if window_ns < SECOND_NS else 2 * window_ns // 5
-            shift = 26 * window_ns // 25 + width_ns + random.randrange(phases_ns)
+            shift = 26 * window_ns // 25 + width_ns + int(share * phases_ns)
         if (back_ns := _backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):

@@ -61,12 +61,13 @@ def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
 
 @pytest.mark.slow
 def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated):
-    """Blocks of 20 ms: a key comes back after 180 to 200 ms. Finer ones of 100 ms are named."""
+    """Blocks of 20 ms: a key comes back after 180 to 200 ms. Finer ones of 50 ms are named."""
     blocks = []
     for limit, window_ns, number, seed in (
         (1, S // 5, 10, 4),
         (1, S // 5, 10, 8),
-        (5, 2 * S, 20, 4),
+        (5, 2 * S, 40, 1),
+        (5, 2 * S, 40, 2),
     ):
         limiter = simulated.blocks(limit, window_ns, 7777777 * seed, number=number)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
@@ -74,14 +75,20 @@ def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated)
             assert kind.low_ns <= window_ns <= kind.high_ns + course.proof.blocks_ns
             assert course.proof.blocks_ns >= window_ns // number
             blocks.append(number)
-    assert 20 in blocks
+    assert 40 in blocks
 
 
 @pytest.mark.slow
 def test_ticks_at_which_a_window_ends_are_part_of_its_name_or_forbid_it(simulated):
-    """Ticks of 125 ms: a key comes back after 1 s to 1.125 s. Finer ones of 100 ms are named."""
+    """Ticks of 125 ms: a key comes back after 1 s to 1.125 s. Finer ones of 25 ms are named."""
     ticks = []
-    for window_ns, number, seed in ((S, 8, 0), (S, 8, 1), (S, 8, 2), (2 * S, 20, 4)):
+    for window_ns, number, seed in (
+        (S, 8, 0),
+        (S, 8, 1),
+        (S, 8, 2),
+        (2 * S, 80, 1),
+        (2 * S, 80, 2),
+    ):
         tick_ns = window_ns // number
         limiter = simulated.rounded_up(5, window_ns, 7777777 * seed, tick_ns=tick_ns)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
@@ -89,7 +96,7 @@ def test_ticks_at_which_a_window_ends_are_part_of_its_name_or_forbid_it(simulate
             assert kind.family.name == "first-hit-window"
             assert course.proof.blocks_ns >= tick_ns
             ticks.append(number)
-    assert 20 in ticks
+    assert 80 in ticks
 
 
 @pytest.mark.slow

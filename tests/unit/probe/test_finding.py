@@ -103,6 +103,24 @@ def test_a_limit_that_all_clients_share_is_said_to_be_so_and_without_a_number_un
     assert to_json(known)["limit"] == 7
 
 
+@pytest.mark.parametrize(
+    ("seen", "one"),
+    [
+        ({"alone": 7, "connections": 8}, True),
+        ({"alone": 7, "connections": 1}, False),
+        ({"alone": 0, "connections": 8}, False),
+        ({"alone": 6, "connections": 8}, False),
+    ],
+)
+def test_one_counter_is_only_said_where_several_connections_got_no_more(seen, one):
+    """7 were admitted at once: more than the 6 of one connection, or nothing to compare them with."""
+    named = confirmed(finding(Hello(200)), 7)
+    told = replace(named, course=replace(named.course, **seen))
+    (line,) = [line for line in describe(told).splitlines() if line.startswith("counters")]
+    assert ("one, as far as seen" in line) == one == to_json(told)["one_counter_as_far_as_seen"]
+    assert ("not told" in line) != one
+
+
 def test_from_one_address_a_limit_by_address_looks_like_one_that_all_share():
     assert "shared by all clients, or by all of one address:" in describe(shared())
     by_address = describe(shared(("address", IN_KEY)))

@@ -21,7 +21,7 @@ from rateproof.events import EventLog
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.access_log import event_log
 from rateproof.events.access_logs.scan import Chunk, Scan, begun_of
-from rateproof.events.access_logs.tail import TRUNCATED, Tail
+from rateproof.events.access_logs.tail import Tail
 from rateproof.exposition import family, served
 from rateproof.output import say
 from rateproof.policy import Policy
@@ -328,7 +328,8 @@ class _Reader:
             self._scan.end(self._tail.name)
             self._watch.add(self._scan.take(), self._scan)
             say(f"{self._tail.name} was {turned}: going on with the new one")
-            self._watch.gap |= turned == TRUNCATED
+            # Renamed too: a file of two quick rotations, or lines of a worker that opens late.
+            self._watch.gap = True
         elif self._scan is not None:
             self._watch.idle(self._scan)
         if not turned:

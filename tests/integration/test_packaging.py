@@ -148,6 +148,8 @@ def test_it_is_for_every_python_and_holds_what_the_package_needs(built):
     for needed in ("py.typed", "_native.pyi", "_native.abi3.so", "hunt/report/assets/page.html"):
         assert f"rateproof/{needed}" in names
     assert not [name for name in names if name.startswith("tests")]
+    core = zipfile.ZipFile(wheel).read("rateproof/_native.abi3.so")
+    assert b"memfd_create" not in core, "glibc 2.17, which the wheel's name promises, has no such"
     checked = run(sys.executable, ROOT / "scripts/release_check.py", wheel.parent)
     assert checked.count("PASSED") == 2, checked
     with tarfile.open(sdist) as archive:

@@ -4,6 +4,8 @@ import gzip
 import json
 import random
 
+import flask
+import flask_limiter
 import pytest
 
 from rateproof.cli import main
@@ -82,6 +84,53 @@ def test_no_key_is_shown_unless_asked_for(log, capsys, tmp_path):
 )
 def test_the_exit_code_says_if_more_is_rejected_than_that(log, capsys, policy, most, code):
     assert planned(log, capsys, "--policy", policy, "--max-rejected", most)[0] == code
+
+
+@pytest.mark.parametrize("permille", [7, 14, 28, 29])
+def test_a_share_is_compared_exactly(permille, tmp_path, capsys):
+    """0.7 / 100 as a float is less than 7 / 1000."""
+    path = tmp_path / "access.log"
+    lines = [f'192.0.2.1 {START}.000 0.001 "GET / HTTP/1.1" "-"\n'] * (permille + 1)
+    lines += [
+        f'192.0.2.1 {START + 10 * at}.000 0.001 "GET / HTTP/1.1" "-"\n'
+        for at in range(1, 1_000 - permille)
+    ]
+    path.write_text("".join(lines))
+    told = ["--policy", "1 per 1s", "--max-rejected"]
+    code, found = planned(path, capsys, *told, f"{permille / 10}%")
+    assert found["policy"]["rejected"] == [permille, permille]
+    assert code == 0
+    assert planned(path, capsys, *told, f"{permille / 10 - 0.01:.2f}%")[0] == 1
+
+
+def test_the_settings_for_flask_limiter_count_the_routes_of_an_application_together():
+    [quota] = Policy.parse("3 per 5s").quotas
+    [text] = [
+        one.text
+        for one in settings_for(quota, KeySpec.parse("ip"))
+        if one.limiter == "Flask-Limiter"
+    ]
+    app = flask.Flask("pasted")
+    names = {"Limiter": flask_limiter.Limiter, "app": app, "get_remote_address": lambda: "one"}
+    eval(text.replace("(", '(storage_uri="memory://", key_func=', 1), names)
+    for route in "ab":
+        app.add_url_rule(f"/{route}", route, lambda: "")
+    client = app.test_client()
+    assert [client.get(f"/{route}").status_code for route in "abab"] == [200, 200, 200, 429]
+
+
+def test_a_limit_that_is_too_large_for_some_limiter_has_the_settings_of_others(log, capsys):
+    code, found = planned(log, capsys, "--policy", "999999999 per 10s")
+    assert code == 0
+    assert "Flask-Limiter" in [one["limiter"] for one in found["settings"]]
+
+
+def test_a_log_that_begins_with_a_line_of_a_megabyte_is_recognised(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    asked = '192.0.2.1 - - [30/Nov/2026:23:59:00 +0000] "GET /{} HTTP/1.1" 200 5 "-" "-"\n'
+    path.write_text("".join(map(asked.format, ("x" * (1 << 20), "y"))))
+    assert main(["plan", str(path)]) == 0
+    assert "2 requests of 1 client (ip)" in capsys.readouterr().out
 
 
 def test_the_model_has_each_come_back_once(log, capsys):

@@ -1,5 +1,6 @@
 """`check --follow`: pieces of a log that grows show what the whole log shows."""
 
+import itertools
 import json
 import random
 import re
@@ -13,6 +14,7 @@ import pytest
 from rateproof.cli import main
 from rateproof.events.access_logs import Reading, named
 from rateproof.events.access_logs.scan import Scan
+from rateproof.events.access_logs.tail import Tail
 from rateproof.policy import Policy
 from rateproof.watching import Watch, follow
 from tests.samples import quick_first
@@ -97,6 +99,39 @@ def test_requests_that_copytruncate_may_have_lost_explain_a_rejection():
 
     assert told(gap=False)
     assert not told(gap=True)
+
+
+def test_a_file_of_two_quick_rotations_may_have_what_explains_a_rejection(tmp_path, monkeypatch):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"".join(map(line, range(0, 100, 10))))
+    clock = itertools.count(step=3)
+    monkeypatch.setattr("rateproof.watching.Tail", lambda path: Tail(path, lambda: next(clock)))
+    watch = Watch(Policy.parse("5 per 10s"), {}, lambda log: log, print)
+    steps = itertools.count()
+
+    class Stop:
+        """Renames the log twice; the file in between is never seen. Later it stops."""
+
+        step = 0
+
+        @classmethod
+        def is_set(cls):
+            return cls.step > 8
+
+        @classmethod
+        def wait(cls, _):
+            cls.step = next(steps)
+            if cls.step == 0:
+                path.unlink()
+                late = [
+                    line(t, status=429 if t == 150 else 200) for t in (150, *range(200, 300, 9))
+                ]
+                path.with_suffix(".new").write_bytes(b"".join(late))
+                path.with_suffix(".new").rename(path)
+
+    verdict = follow(str(path), NGINX, watch, Stop, metrics_port=None)
+    assert verdict.counts.events == 10 + 13
+    assert verdict.outcome != "violated"
 
 
 def test_a_clock_that_was_set_back_starts_over(tmp_path, capsys):

@@ -93,6 +93,14 @@ impl Memory {
 }
 
 impl Program {
+    /// True if half of a line's last field may be taken for the whole of it, and tells something.
+    pub(crate) fn hides_a_cut(&self) -> bool {
+        let last = self.steps.last().filter(|_| self.tree.is_none());
+        last.is_some_and(|step| {
+            step.until.is_empty() && !matches!(step.kind, Kind::Number | Kind::Status)
+        })
+    }
+
     /// Reads a line: the span of each field, and what the fields tell; None if it is another format's.
     pub(crate) fn read(
         &self,

@@ -206,9 +206,17 @@ impl Scanner {
         self.number
     }
 
-    /// Ends a file. Its last line may lack its end; one that is not understood is being written.
+    /// Ends a file. Its last line may lack its end; one that is not understood is being written,
+    /// and so may be one whose last field would look as well if it was half written.
     pub fn end(&mut self) {
         if self.tail.is_empty() && !self.overlong {
+            return;
+        }
+        if self.program.hides_a_cut() {
+            self.tail.clear();
+            self.overlong = false;
+            self.number += 1;
+            self.found.cut += 1;
             return;
         }
         let strange = self.found.strange;
@@ -413,5 +421,40 @@ mod tests {
         assert_eq!((end.lines, end.strange), (whole.lines, whole.strange));
         assert_eq!((end.back_ns, end.back_line), (11_000_000_000, 4));
         assert_eq!(end.done_ns, whole.done_ns);
+    }
+
+    #[test]
+    fn half_an_address_or_half_a_duration_is_not_taken_for_a_whole_one() {
+        let rows = |kind, log: &[u8]| {
+            let program = Program {
+                prefix: Vec::new(),
+                steps: [(Kind::Epoch(1_000_000_000), " "), (kind, "")]
+                    .map(|(kind, until)| Step {
+                        kind,
+                        until: until.into(),
+                    })
+                    .into(),
+                open: false,
+                escaped: true,
+                tree: None,
+            };
+            let reach = Reach {
+                before: true,
+                after: false,
+                longest_ns: 1_000,
+                slack_ns: 0,
+            };
+            let mut scanner = Scanner::new(program, vec![], reach).unwrap();
+            scanner.feed(log);
+            scanner.end();
+            let found = scanner.take();
+            (found.sent.len(), found.cut)
+        };
+        for kind in [Kind::Text, Kind::Duration(1_000_000_000)] {
+            assert_eq!(rows(kind, b"100 12\n101 1"), (1, 1));
+            assert_eq!(rows(kind, b"100 12\n101 1\n"), (2, 0));
+        }
+        assert_eq!(rows(Kind::Status, b"100 200\n101 429"), (2, 0));
+        assert_eq!(rows(Kind::Number, b"100 512\n101 5"), (2, 0));
     }
 }

@@ -222,11 +222,13 @@ pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
 
 /// A file without a name, shared with the children that this process forks.
 pub(crate) fn anonymous_file() -> io::Result<File> {
+    // By its number: a libc of 2012 has no name for it, and a program is linked against that.
     // SAFETY: the name is a C string; the new descriptor belongs to nobody else.
     unsafe {
-        match libc::memfd_create(c"rateproof".as_ptr(), libc::MFD_CLOEXEC) {
+        let name = c"rateproof".as_ptr();
+        match libc::syscall(libc::SYS_memfd_create, name, libc::MFD_CLOEXEC) {
             -1 => Err(io::Error::last_os_error()),
-            descriptor => Ok(File::from_raw_fd(descriptor)),
+            descriptor => Ok(File::from_raw_fd(descriptor as i32)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -140,11 +141,11 @@ def _rate(value: float) -> float:
     return rate
 
 
-def _share(text: str) -> float:
+def _share(text: str) -> Fraction:
     found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?)\s*%", text.strip(), re.ASCII)
-    if found is None or float(found[1]) > 100:
+    if found is None or Fraction(found[1]) > 100:
         raise InvalidArgument(f"{text!r} is not a share of all requests", _SHARE_FORM)
-    return float(found[1]) / 100
+    return Fraction(found[1]) / 100
 
 
 def _size(text: str) -> int:

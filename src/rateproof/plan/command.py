@@ -3,6 +3,7 @@
 import argparse
 import json
 from dataclasses import replace
+from fractions import Fraction
 from typing import Final
 
 from rateproof.checking import reading_of
@@ -65,11 +66,14 @@ def plan(arguments: argparse.Namespace) -> int:
     return _code(found.asked, arguments.max_rejected)
 
 
-def _code(asked: Bounds | None, most: float | None) -> int:
+def _code(asked: Bounds | None, share: Fraction | None) -> int:
     """Return 0 if certainly no more is rejected than that, 1 if more, 2 if nobody knows."""
-    if asked is None or most is None or asked.shares[1] <= most:
+    if asked is None or share is None:
         return 0
-    return 1 if asked.shares[0] > most else 2
+    least, most = asked.rejected
+    if most <= share * asked.requests:
+        return 0
+    return 1 if least > share * asked.requests else 2
 
 
 def _found(

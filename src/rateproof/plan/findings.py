@@ -100,7 +100,8 @@ class Findings:
         """Return all of it, as text."""
         yield self.answer()
         begun, ended = (_instant(ns) for ns in (self.since_ns, self.until_ns))
-        yield f"{self.requests:,} requests of {self.clients:,} clients ({self.key}), {begun} to {ended}"
+        of = f"{counted(self.requests, 'request')} of {counted(self.clients, 'client')}"
+        yield f"{of} ({self.key}), {begun} to {ended}"
         yield from (f"this assumes that {one}" for one in self.assumptions)
         yield ""
         yield "the tightest limit that rejects nothing of"

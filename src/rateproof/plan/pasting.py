@@ -1,10 +1,12 @@
 """A limit as settings for other limiters, and the policy that each of them really keeps."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
+from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
 from rateproof.policy import Policy, Quota
 from rateproof.policy.fixed_window import FIXED_WINDOW
@@ -42,8 +44,12 @@ class Setting:
 
 
 def settings_for(quota: Quota, key: KeySpec) -> list[Setting]:
-    """Return the same limit for each limiter."""
-    return [make(quota, key) for make in _LIMITERS]
+    """Return the same limit for each limiter, but for those whose figures are out of our range."""
+    settings = []
+    for make in _LIMITERS:
+        with suppress(InvalidArgument):
+            settings.append(make(quota, key))
+    return settings
 
 
 def _rateproof(quota: Quota, key: KeySpec) -> Setting:
@@ -62,7 +68,7 @@ def _flask_limiter(quota: Quota, key: KeySpec) -> Setting:
     seconds = ceil(quota.window_ns / _SECOND_NS)
     text = (
         f'Limiter({of}, app=app, strategy="moving-window",\n'
-        f'        default_limits=["{quota.limit} per {seconds} second"])'
+        f'        application_limits=["{quota.limit} per {seconds} second"])'
     )
     kept = Policy((Quota(quota.limit, seconds * _SECOND_NS),))
     remark = "in each process by itself, unless storage_uri names a Redis; without strategy: up to twice as many"

@@ -20,7 +20,7 @@ from rateproof.units import format_duration
 __all__ = ["UNDECIDED", "Chunk", "File", "Scan", "begin", "chunks"]
 
 _TRIED_ON: Final = 50
-_MOST_BEGUN: Final = 1 << 20
+_MOST_BEGUN: Final = 5 << 20  # above the longest line
 _JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour
 _MOST_STRANGE: Final = 100  # one line in so many
 _SAMPLED: Final = 10_000

@@ -15,7 +15,7 @@ from rateproof.output import printable
 __all__ = ["ROTATED", "TRUNCATED", "Tail"]
 
 ROTATED: Final = "rotated"
-"""The file was renamed and another one made: no line is lost."""
+"""The file was renamed and another one made: lines are lost only if that happened twice at once."""
 
 TRUNCATED: Final = "truncated"
 """The file was cut off after it was copied (copytruncate): lines in between may be lost."""

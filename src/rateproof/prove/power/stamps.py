@@ -40,5 +40,5 @@ def stamped(log: EventLog, policy: Policy, tolerance: Tolerance) -> list[str]:
             within = f"{stair.size(1):,} stamped within {spaced(within_ns)}"
             sentences.append(f"{which}, {within} would have been proven")
         else:
-            sentences.append(f"{which}, no excess could have been proven")
+            sentences.append(f"{which}, no excess in one window could have been proven")
     return sentences

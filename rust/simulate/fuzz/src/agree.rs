@@ -87,11 +87,7 @@ fn read(
                 reply.ratelimit_reset_s.to_bits(),
             )
         }),
-        // Of a head that is none, as many as there were bytes for.
-        statuses: match (parser.reply(), fed) {
-            (None, Err(_)) => 0,
-            _ => parser.statuses(),
-        },
+        statuses: parser.statuses(),
         reusable: parser.reusable(),
     }
 }

@@ -104,10 +104,9 @@ def test_a_share_is_compared_exactly(permille, tmp_path, capsys):
 
 
 def test_the_settings_for_flask_limiter_count_the_routes_of_an_application_together():
-    [quota] = Policy.parse("3 per 5s").quotas
     [text] = [
         one.text
-        for one in settings_for(quota, KeySpec.parse("ip"))
+        for one in settings_for(Policy.parse("3 per 5s"), KeySpec.parse("ip"))
         if one.limiter == "Flask-Limiter"
     ]
     app = flask.Flask("pasted")
@@ -117,6 +116,14 @@ def test_the_settings_for_flask_limiter_count_the_routes_of_an_application_toget
         app.add_url_rule(f"/{route}", route, lambda: "")
     client = app.test_client()
     assert [client.get(f"/{route}").status_code for route in "abab"] == [200, 200, 200, 429]
+
+
+def test_a_policy_of_two_quotas_is_pasted_whole_or_said_to_be_the_first(log, capsys):
+    _, found = planned(log, capsys, "--policy", "3 per 5s; 10 per 1m")
+    ours, *others = found["settings"]
+    assert 'policy = "3 per 5s; 10 per 1m"' in ours["text"]
+    assert ours["rejected"] == found["policy"]["rejected"]
+    assert all(one["remark"].endswith("the first quota only") for one in others)
 
 
 def test_a_limit_that_is_too_large_for_some_limiter_has_the_settings_of_others(log, capsys):
@@ -177,5 +184,5 @@ def test_no_setting_admits_less_in_its_window_than_the_limit(policy):
     """All but nginx's, which rounds its rate down to thousandths."""
     [quota] = Policy.parse(policy).quotas
     for key in ("ip", "header:X-Api-Key", "query:client", "cookie:id", "path+ip"):
-        for setting in settings_for(quota, KeySpec.parse(key)):
+        for setting in settings_for(Policy((quota,)), KeySpec.parse(key)):
             assert setting.admits(quota.window_ns) >= quota.limit, setting

@@ -94,7 +94,7 @@ def _found(
     by_algorithm = [
         Policy((Quota(quota.limit, quota.window_ns, record.name),)) for record in _ALGORITHMS
     ]
-    settings = settings_for(quota, reading.key)
+    settings = settings_for(asked or Policy((quota,)), reading.key)
     tries = [
         Policy((Quota(limit, choice.window_ns),))
         for choice in choices

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
@@ -43,18 +43,20 @@ class Setting:
         return self.policy.worst_case(window_ns)
 
 
-def settings_for(quota: Quota, key: KeySpec) -> list[Setting]:
-    """Return the same limit for each limiter, but for those whose figures are out of our range."""
-    settings = []
+def settings_for(policy: Policy, key: KeySpec) -> list[Setting]:
+    """Return a policy for us, and its first quota for each other limiter.
+
+    Those are left out whose figures are out of our range.
+    """
+    text = f'[limits.api]\npolicy = "{policy}"\nkey = "{key}"'
+    settings = [Setting("rateproof (rateproof.toml)", text, policy)]
+    first, *others = policy.quotas
     for make in _LIMITERS:
         with suppress(InvalidArgument):
-            settings.append(make(quota, key))
+            one = make(first, key)
+            remarks = [*filter(None, [one.remark]), *(["the first quota only"] if others else [])]
+            settings.append(replace(one, remark="; ".join(remarks)))
     return settings
-
-
-def _rateproof(quota: Quota, key: KeySpec) -> Setting:
-    text = f'[limits.api]\npolicy = "{quota}"\nkey = "{key}"'
-    return Setting("rateproof (rateproof.toml)", text, Policy((quota,)))
 
 
 def _flask_limiter(quota: Quota, key: KeySpec) -> Setting:
@@ -140,7 +142,6 @@ def _envoy(quota: Quota, key: KeySpec) -> Setting:
 
 
 _LIMITERS: Final[tuple[Callable[[Quota, KeySpec], Setting], ...]] = (
-    _rateproof,
     _flask_limiter,
     _nginx,
     _haproxy,

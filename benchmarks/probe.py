@@ -5,9 +5,9 @@
 Most runs are on simulated limiters with a simulated clock: every family of the probe and
 some that it does not know, limits of 1 to 500, windows of 0.2 s to 60 s, any phase, answers
 of up to 50 ms with slow ones mixed in. In some runs (with --without in all of them, each
-family in turn) the family is taken out of the probe's list. The rest are real servers (`proving/probe.py`). A name is wrong if exit 0 names what
-the limiter is not: another limit, a window that its bounds exclude, or another family unless
-it is said to answer the same.
+family in turn) the family is taken out of the probe's list. The rest are real servers
+(`proving/probe.py`). A name is wrong if exit 0 names what the limiter is not: another limit, a
+window that its bounds exclude, or another family unless it is said to answer the same.
 
 Each run is a line on stderr: what is said, what is missing to a name, requests, time and
 processor time; stdout has one JSON object a
@@ -50,7 +50,8 @@ def main() -> None:
     tally = simulated(numbers, asked.seed, note, without=asked.without, processes=asked.processes)
     for reason, runs in tally.reasons().most_common():
         note(f"not named, {reason}: {runs}")
-    tally.real += probe_real(real, note)
+    if real:
+        tally.real += probe_real(real, note)
     for figure in tally.figures():
         print(json.dumps(figure), flush=True)
     print(tally.last_line(), flush=True)

@@ -101,6 +101,8 @@ def test_a_share_is_compared_exactly(permille, tmp_path, capsys):
     assert found["policy"]["rejected"] == [permille, permille]
     assert code == 0
     assert planned(path, capsys, *told, f"{permille / 10 - 0.01:.2f}%")[0] == 1
+    main(["plan", str(path), "--format", FORMAT])
+    assert "\n1,000 requests of 1 client (ip)" in capsys.readouterr().out
 
 
 def test_the_settings_for_flask_limiter_count_the_routes_of_an_application_together():

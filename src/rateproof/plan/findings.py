@@ -100,7 +100,8 @@ class Findings:
         """Return all of it, as text."""
         yield self.answer()
         begun, ended = (_instant(ns) for ns in (self.since_ns, self.until_ns))
-        of = f"{counted(self.requests, 'request')} of {counted(self.clients, 'client')}"
+        requests, clients = ("s" * (one != 1) for one in (self.requests, self.clients))
+        of = f"{self.requests:,} request{requests} of {self.clients:,} client{clients}"
         yield f"{of} ({self.key}), {begun} to {ended}"
         yield from (f"this assumes that {one}" for one in self.assumptions)
         yield ""

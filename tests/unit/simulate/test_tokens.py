@@ -82,9 +82,9 @@ def test_a_segment_of_the_path_is_replaced_or_comes_behind_the_last(
     [
         (Part("path", "3"), "/a", b"", "has 1 segments"),
         (Part("path"), "/a", b"", "no place for an identity"),
-        (JSON, "/a", b"no json", "no object of JSON"),
-        (JSON, "/a", b"[]", "no object of JSON"),
-        (JSON, "/a", b'{"user": 1}', "no object of JSON"),
+        (JSON, "/a", b"no json", "not a JSON object"),
+        (JSON, "/a", b"[]", "not a JSON object"),
+        (JSON, "/a", b'{"user": 1}', "not a JSON object"),
     ],
 )
 def test_a_place_that_the_request_does_not_have_is_refused(

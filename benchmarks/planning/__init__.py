@@ -1,1 +1,1 @@
-"""What `rateproof plan` says beforehand, held against what happens."""
+"""The words of `rateproof plan` beforehand, held against what happens."""

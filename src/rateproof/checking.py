@@ -143,7 +143,7 @@ def _instant_of(option: str, text: str | None) -> int | None:
 
 
 def _named(names: Sequence[str]) -> str:
-    """What is read, for messages."""
+    """A name of the input, for messages."""
     return "standard input" if names == ("-",) else printable(", ".join(names))
 
 

@@ -1,4 +1,4 @@
-"""What a plan says beforehand comes true behind a real nginx, which `.ci/run` has installed."""
+"""A plan's words come true behind a real nginx, which `.ci/run` has installed."""
 
 import pytest
 from planning.nginx import POLICIES, run

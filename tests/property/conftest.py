@@ -30,5 +30,5 @@ def kolmogorov_smirnov() -> KolmogorovSmirnov:
 
 @pytest.fixture
 def without_power(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a log could have shown takes as long as to judge it, and calls nobody violated."""
+    """To ask what a log could have shown takes as long as to judge it, and calls nobody violated."""
     monkeypatch.setattr(Trial, "sensitivity", lambda *_, **__: ())

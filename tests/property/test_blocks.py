@@ -26,7 +26,7 @@ quotas = st.builds(
 
 
 def decided(quota, attempts):
-    """Whether each was admitted, when, at which cost, and the admissions before it."""
+    """Each outcome, with its instant, its cost, and the admissions before it."""
     state, now, past = (0,) * RULE.width(quota), 0, []
     for after, wanted in attempts:
         now += after

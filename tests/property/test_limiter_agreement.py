@@ -78,7 +78,7 @@ FITS = {
 
 
 class ListOfAdmissions:
-    """When each quota admitted each key; and answers found by trying.
+    """Instants at which each quota admitted each key; and answers found by trying.
 
     What fits keeps fitting while nothing is admitted, so bisection finds when it first does.
     """

@@ -31,7 +31,7 @@ def traffic(intervals, unseen=frozenset()):
 
 
 def rejected(policy, instants, phases):
-    """What the rules themselves reject."""
+    """Rejections of the rules themselves."""
     states = [(0,) * RULES[one.algorithm].width(one) for one in policy.quotas]
     count = 0
     for instant in sorted(instants):

@@ -9,7 +9,7 @@ const AT_ONCE: usize = 256 << 10;
 
 /// Rows of columns of fixed widths: the part of a row is its code modulo their number.
 ///
-/// What is kept in memory is at most `most_bytes`; from then on each part goes to a file of its own.
+/// Memory holds at most `most_bytes`; from then on each part goes to a file of its own.
 /// The folder is the caller's, who removes it.
 pub struct Partitions {
     folder: PathBuf,

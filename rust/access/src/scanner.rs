@@ -348,7 +348,7 @@ impl Scanner {
     }
 }
 
-/// What counts of a value; see `Scanner::hashing`.
+/// The part of a value that counts; see `Scanner::hashing`.
 fn place(value: &[u8]) -> &[u8] {
     // A user agent has no blank before its first slash.
     let Some(slash) = memchr(b'/', value) else {

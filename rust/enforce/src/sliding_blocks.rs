@@ -144,7 +144,7 @@ impl Blocks<'_> {
         }
     }
 
-    /// What counts in a block of these words, no earlier than the latest.
+    /// The total that counts in a block of these words, no earlier than the latest.
     fn count(&self, view: View, block: u64) -> u64 {
         let oldest = block + 1 - self.places();
         if oldest > view.latest {
@@ -188,7 +188,7 @@ impl Blocks<'_> {
         }
     }
 
-    /// What the slot says at a time that is read after its word.
+    /// The answer of the slot at a time that is read after its word.
     fn looked(&self, word: u64, cost: u64, read: &impl Fn() -> Reading) -> Option<Answer> {
         let at = read();
         let found = self.surveyed(self.view(word, at.now), at.now, cost);

@@ -75,7 +75,7 @@ class Answer(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How often an answer came, and how long it took at most; None where it is not known."""
+    """Number of times that an answer came, and its longest time; None where that is not known."""
 
     times: int
     longest_ns: int | None

@@ -128,7 +128,7 @@ class Pieces(EventLog):
         return event.intended_ns or 0
 
     def places(self, number: int, codes: Sequence[int]) -> dict[int, int]:
-        """Where in the whole log each of these keys of a piece is first seen."""
+        """Places in the whole log at which each of these keys of a piece is first seen."""
         log, native = self.piece(number), required_native("a log in pieces")
         rows = native.rows_of(log.stored("key"), len(log), codes)
         first = [memoryview(of).cast("q")[0] for of in rows]
@@ -140,7 +140,7 @@ class Pieces(EventLog):
 
 @dataclass(slots=True)
 class _Facts:
-    """What is known of a whole log once each of its rows was seen."""
+    """The facts of a whole log, known once each of its rows was seen."""
 
     rows: int = 0
     kinds: dict[Answer, Tally] = field(default_factory=dict)

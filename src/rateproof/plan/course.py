@@ -1,4 +1,4 @@
-"""How far a plan has come, and how long it still takes."""
+"""The progress of a plan, and the time that it still takes."""
 
 import time
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""How long the blocks of a clock may be that looked like none."""
+"""The longest blocks of a clock that would have looked like none."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, log, prod

@@ -1,4 +1,4 @@
-"""What carries the requests of a probe: to a server, or to a limiter that is simulated."""
+"""The carrier of a probe's requests: to a server, or to a limiter that is simulated."""
 
 from collections.abc import Sequence
 from typing import Protocol

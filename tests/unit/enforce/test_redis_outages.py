@@ -1,4 +1,4 @@
-"""When it is worth asking a server that did not answer."""
+"""Times at which it is worth asking a server that did not answer."""
 
 import pytest
 

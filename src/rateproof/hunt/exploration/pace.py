@@ -47,7 +47,7 @@ class Pace:
 
     @classmethod
     def of(cls, log: EventLog) -> Self | None:
-        """What a log shows, as if its requests had been sent at once; None if nothing was answered."""
+        """The pace that a log shows, its requests taken as sent at once; None if nothing was answered."""
         columns = map(log.column, ("sent_ns", "received_ns", "outcome"))
         answers = [
             (sent_ns, received_ns)

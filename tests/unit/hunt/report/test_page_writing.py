@@ -1,4 +1,4 @@
-"""When the page is written, and what is said where it cannot be."""
+"""The writing of the page, and the words where it cannot be written."""
 
 import sys
 from pathlib import Path

@@ -234,6 +234,20 @@ def test_a_file_with_damage_anywhere_is_read_or_refused(tmp_path_factory, suffix
         read_log(path)
 
 
+def test_a_flipped_bit_in_the_footer_of_a_parquet_file_loses_no_rows(tmp_path):
+    """Pages of a damaged footer may come out empty, without a word from the library."""
+    content = write(tmp_path / "run.parquet", [EVENT] * 50).read_bytes()
+    path, read = tmp_path / "damaged.parquet", 0
+    for back in range(1, 321):
+        damaged = bytearray(content)
+        damaged[-back] ^= 1
+        path.write_bytes(damaged)
+        with contextlib.suppress(LogError):
+            assert len(read_log(path)) == 50
+            read += 1
+    assert 0 < read < 320
+
+
 def test_a_column_of_a_parquet_file_that_says_nothing_takes_no_memory(tmp_path):
     events = [dataclasses.replace(EVENT, run=0, worker=n, error=None) for n in range(3)]
     log = read_log(write(tmp_path / "run.parquet", events))

@@ -178,7 +178,9 @@ class ParquetLog:
                     filled[name] = _room(name, rows, at)
                 filled[name][at:until] = _stored(values, name)
             at = until
-        return {name: column.toreadonly()[:at] for name, column in filled.items()}
+        if at != rows:
+            raise LogError(f"{self._name} is damaged: it has {at:,} of {rows:,} rows")
+        return {name: column.toreadonly() for name, column in filled.items()}
 
 
 def _lacks(footer: Any, name: str) -> bool:

@@ -130,3 +130,12 @@ def test_the_last_words_have_the_error_that_more_lines_came_after(target):
     with pytest.raises(Unreachable) as refused:
         ChildServer.of(target, shlex.join([sys.executable, "-c", program])).start()
     assert refused.value.hint == "KeyError: 1 / b / c / d"
+
+
+def test_the_last_words_are_those_of_the_last_start(target):
+    program = "import sys; sys.exit('KeyError: 1')"
+    child = ChildServer.of(target, shlex.join([sys.executable, "-c", program]))
+    for _ in range(3):
+        with pytest.raises(Unreachable) as refused:
+            child.start()
+        assert refused.value.hint == "KeyError: 1"

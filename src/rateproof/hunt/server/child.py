@@ -55,7 +55,7 @@ class ChildServer:
         self._target = target
         self._command = list(command)
         self._environment = os.environ | (environment or {})
-        self._stderr = tempfile.TemporaryFile("a+")  # noqa: SIM115  closed by __exit__
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by __exit__
         self._process: subprocess.Popen[bytes] | None = None
         self._workers = Workers(target.port)
 
@@ -115,7 +115,8 @@ class ChildServer:
                 such as an algorithm that it does not enforce.
             Unreachable: it ended or did not listen within 20 s. With its last words.
         """
-        self._stderr.truncate(0)
+        self._stderr.seek(0)  # which is where the server writes, too
+        self._stderr.truncate()
         try:
             self._process = subprocess.Popen(  # noqa: S603  what the user named
                 self._command,

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 
+from proving.front import nginx
 from proving.limiters import free_port, running
 
 from rateproof.cli import main
@@ -31,34 +31,7 @@ POLICIES = (
 )
 _SERVER = Path(__file__).parents[2] / "server.py"
 _CLIENTS = 20
-_CONFIGURATION = """
-daemon off;
-master_process off;
-error_log stderr crit;
-pid {folder}/pid;
-events {{ worker_connections 1024; }}
-http {{
-    log_format planned '$remote_addr $msec $request_time "$request"';
-    access_log {folder}/planned.log planned;
-    log_format decided '$status';
-    access_log {folder}/decided.log decided;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    upstream limited {{ server 127.0.0.1:{limited}; keepalive 64; }}
-    server {{
-        listen 127.0.0.1:{port};
-        keepalive_requests 1000000;
-        location / {{
-            proxy_pass http://limited;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }}
-    }}
-}}
-"""
+_LOGS = {"planned": '$remote_addr $msec $request_time "$request"', "decided": "$status"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +72,14 @@ def run(policy: str, seed: int, *, seconds: int = 6, rate: int = 300) -> Run:
     Raises:
         SystemExit: nginx is not installed.
     """
-    nginx = which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-    if nginx is None:
-        raise SystemExit("nginx is not installed: apt-get install nginx-light")
-    limited, port = free_port(), free_port()
+    limited = free_port()
     server = (sys.executable, str(_SERVER), "--port", str(limited), "--policy", policy)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        configuration = folder / "nginx.conf"
-        configuration.write_text(
-            _CONFIGURATION.format(folder=folder, port=port, limited=limited), encoding="ascii"
-        )
         try:
             with (
                 running(limited, *server, "--workers", "1"),
-                running(port, nginx, "-p", str(folder), "-c", str(configuration)),
+                nginx(f"127.0.0.1:{limited}", folder, _LOGS) as port,
             ):
                 _send(port, seed, seconds, rate)
         finally:
@@ -133,7 +99,7 @@ def _send(port: int, seed: int, seconds: int, rate: int) -> None:
 
 
 def _planned(log: Path, policy: str) -> dict:
-    told = ["plan", str(log), "--format", '$remote_addr $msec $request_time "$request"', "--json"]
+    told = ["plan", str(log), "--format", _LOGS["planned"], "--json"]
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         code = main([*told, "--key", "query:clientId", "--policy", policy])

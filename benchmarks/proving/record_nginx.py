@@ -15,11 +15,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from proving.limiters import free_port, our_server, running
+from proving.front import nginx
+from proving.limiters import our_server
 from rateproof.events import Event, EventLog, open_log_writer, outcome_of
 
 LOGS = Path(__file__).parent / "logs"
@@ -28,33 +28,10 @@ POLICY = "5 per 5s"
 
 _SECOND_NS, _MS_NS = 1_000_000_000, 1_000_000
 _CLIENTS, _RATE, _MOST_S = 800, 2_000, 300
-_CONFIGURATION = """
-daemon off;
-master_process off;
-error_log stderr crit;
-pid {folder}/pid;
-events {{ worker_connections 4096; }}
-http {{
-    log_format decided '$arg_clientId $msec $request_time $status '
-        '"$sent_http_retry_after" "$sent_http_ratelimit"';
-    access_log {folder}/access.log decided;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    upstream limited {{ server {limited}; keepalive 64; }}
-    server {{
-        listen 127.0.0.1:{port};
-        keepalive_requests 1000000;
-        location / {{
-            proxy_pass http://limited;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }}
-    }}
-}}
-"""
+_LOGS = {
+    "decided": "$arg_clientId $msec $request_time $status "
+    '"$sent_http_retry_after" "$sent_http_ratelimit"'
+}
 
 
 def main() -> None:
@@ -72,25 +49,17 @@ def main() -> None:
 
 def record() -> list[str]:
     """Lines of the access log of nginx, the first `ROWS`."""
-    nginx = which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-    if nginx is None:
-        raise SystemExit("nginx is not installed: apt install nginx-light")
-    port = free_port()
     with tempfile.TemporaryDirectory() as name, our_server(POLICY) as url:
         folder = Path(name)
         limited = url.removeprefix("http://").rstrip("/")
-        configuration = folder / "nginx.conf"
-        configuration.write_text(
-            _CONFIGURATION.format(folder=folder, port=port, limited=limited), encoding="ascii"
-        )
-        command = [
-            *(sys.executable, "-m", "rateproof", "simulate", f"http://127.0.0.1:{port}/"),
-            *("--behaviour", "poisson", "--clients", str(_CLIENTS), "--connections", "4"),
-            *("--rate", str(_RATE), "--duration", f"{_MOST_S}s", "--seed", "1", "--plain"),
-        ]
-        with running(port, nginx, "-p", str(folder), "-c", str(configuration)):
+        with nginx(limited, folder, _LOGS) as port:
+            command = [
+                *(sys.executable, "-m", "rateproof", "simulate", f"http://127.0.0.1:{port}/"),
+                *("--behaviour", "poisson", "--clients", str(_CLIENTS), "--connections", "4"),
+                *("--rate", str(_RATE), "--duration", f"{_MOST_S}s", "--seed", "1", "--plain"),
+            ]
             client = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            access = folder / "access.log"
+            access = folder / "decided.log"
             lines: list[str] = []
             while len(lines) < ROWS and client.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -12,7 +12,6 @@ from typing import Any
 from proving.simulated import (
     LIMITERS,
     Limiter,
-    SimulatedSender,
     blocked,
     blocks,
     first_hit,
@@ -35,6 +34,7 @@ from proving.simulated import (
     uneven_bucket,
     wavering_log,
 )
+from proving.simulated_sender import SimulatedSender
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.course import Course, wanted

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from proving import simulated as of
+from proving.simulated_sender import SimulatedSender
 
 
 @pytest.fixture(scope="session")
@@ -23,5 +24,5 @@ def simulated() -> SimpleNamespace:
         together=of.together,
         several=of.several_counters,
         sliding_log=of.sliding_log,
-        Sender=of.SimulatedSender,
+        Sender=SimulatedSender,
     )

@@ -369,36 +369,40 @@ mod tests {
     use super::*;
     use crate::program::{Kind, Step};
 
-    #[test]
-    fn what_is_taken_in_pieces_is_what_is_taken_at_once() {
-        let program = Program {
+    const REACH: Reach = Reach {
+        before: true,
+        after: false,
+        longest_ns: 1_000,
+        slack_ns: 0,
+    };
+
+    fn program<const N: usize>(steps: [(Kind, &str); N]) -> Program {
+        let steps = steps.map(|(kind, until)| Step {
+            kind,
+            until: until.into(),
+        });
+        Program {
             prefix: Vec::new(),
-            steps: [
-                (Kind::Text, " "),
-                (Kind::Epoch(1_000_000_000), " "),
-                (Kind::Status, ""),
-            ]
-            .map(|(kind, until)| Step {
-                kind,
-                until: until.into(),
-            })
-            .into(),
+            steps: steps.into(),
             open: false,
             escaped: true,
             tree: None,
-        };
-        let reach = Reach {
-            before: true,
-            after: false,
-            longest_ns: 1_000,
-            slack_ns: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_taken_in_pieces_is_what_is_taken_at_once() {
+        let program = program([
+            (Kind::Text, " "),
+            (Kind::Epoch(1_000_000_000), " "),
+            (Kind::Status, ""),
+        ]);
         let log = b"a 100 200\nb 101 429\nnonsense\na 90 200\nb 102 200";
-        let mut whole = Scanner::new(program.clone(), vec![vec![0]], reach).unwrap();
+        let mut whole = Scanner::new(program.clone(), vec![vec![0]], REACH).unwrap();
         whole.feed(log);
         whole.end();
         let whole = whole.take();
-        let mut pieces = Scanner::new(program, vec![vec![0]], reach).unwrap();
+        let mut pieces = Scanner::new(program, vec![vec![0]], REACH).unwrap();
         let (mut rows, mut words) = (Vec::new(), Vec::new());
         for piece in log.chunks(7) {
             pieces.feed(piece);
@@ -426,25 +430,8 @@ mod tests {
     #[test]
     fn half_an_address_or_half_a_duration_is_not_taken_for_a_whole_one() {
         let rows = |kind, log: &[u8]| {
-            let program = Program {
-                prefix: Vec::new(),
-                steps: [(Kind::Epoch(1_000_000_000), " "), (kind, "")]
-                    .map(|(kind, until)| Step {
-                        kind,
-                        until: until.into(),
-                    })
-                    .into(),
-                open: false,
-                escaped: true,
-                tree: None,
-            };
-            let reach = Reach {
-                before: true,
-                after: false,
-                longest_ns: 1_000,
-                slack_ns: 0,
-            };
-            let mut scanner = Scanner::new(program, vec![], reach).unwrap();
+            let program = program([(Kind::Epoch(1_000_000_000), " "), (kind, "")]);
+            let mut scanner = Scanner::new(program, vec![], REACH).unwrap();
             scanner.feed(log);
             scanner.end();
             let found = scanner.take();

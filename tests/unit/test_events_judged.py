@@ -1,4 +1,4 @@
-"""What is judged of a log is found natively as it is in Python, and read from a file alone."""
+"""The columns that a log is judged by: found natively as in Python, and read from a file alone."""
 
 import dataclasses
 import random
@@ -39,7 +39,7 @@ def any_log(rng, rows):
 
 
 def refusals(log):
-    """What is said against a log."""
+    """The message against a log."""
     said = []
     for refuse in (refuse_impossible, refuse_repeated):
         try:

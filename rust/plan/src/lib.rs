@@ -1,4 +1,4 @@
-//! What limits would have done to the requests of a log, in bounds; no Python in it.
+//! Rejections of the requests of a log under limits, in bounds; no Python in it.
 //!
 //! To be read in this order: [`Traffic`] holds the requests of keys, [`peaks`] counts the most in a
 //! window, [`Gate`] and [`replay`] bound how many a policy would have rejected, [`retries`] models

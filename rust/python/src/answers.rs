@@ -9,7 +9,7 @@ use crate::seen_columns::{Column, Columns};
 /// Run, status, code of the outcome, code of the error, marked by a limiter, answered at all.
 type Answer = (i64, i64, i32, i32, bool, bool);
 
-/// How often, and the longest way from sending to answer in ns.
+/// The count, and the longest way from sending to answer in ns.
 type Tally = (usize, i64);
 
 /// Kinds that are looked through.

@@ -1,4 +1,4 @@
-//! What can be said of whole columns of a log, and of how its keys are shared out.
+//! Facts of whole columns of a log, and of how its keys are shared out.
 
 use std::collections::HashSet;
 

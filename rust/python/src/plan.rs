@@ -206,7 +206,7 @@ impl Traffic {
             .collect()
     }
 
-    /// What is known of these keys, and the bounds of each policy for them.
+    /// The traffic of these keys, and the bounds of each policy for it.
     fn clients(
         &self,
         py: Python<'_>,

@@ -107,7 +107,7 @@ fn parts(path: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What is read is the same in any pieces; an interval has its ends in order; and the fields, with
+/// Rows are the same in any pieces; an interval has its ends in order; and the fields, with
 /// what stands between them, are the line.
 fn check(log: &[u8], program: &Program, kinds: &[Kind], number: u64) {
     let reach = Reach {

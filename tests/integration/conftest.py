@@ -69,7 +69,15 @@ class Running:
     def status(self, client, **options):
         return self.ask(f"/?clientId={client}", **options)[0]
 
-    def workers(self):
+    def workers(self, count):
+        """The processes that it started, once they are so many: it may listen before the last one runs."""
+        deadline = time.monotonic() + 20
+        while len(found := self.pids()) != count:
+            assert time.monotonic() < deadline, f"{count} workers asked, {len(found)} found"
+            time.sleep(0.02)
+        return found
+
+    def pids(self):
         """The processes that it started, from the machine's table of processes."""
         table = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True

@@ -244,20 +244,19 @@ def test_a_request_that_never_ends_does_not_keep_it_alive(start):
 
 def test_a_killed_worker_is_replaced_and_loosens_nothing(start):
     server = start(NATIVE, "--workers", 2, "--policy", "5 per 1m")
-    before = server.workers()
-    assert len(before) == 2
+    before = server.workers(2)
     assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
     killed = min(before)
     os.kill(killed, signal.SIGKILL)
     statuses = set()
     deadline = time.monotonic() + 10
-    while len(server.workers() - {killed}) < 2 and time.monotonic() < deadline:
+    while len(server.pids() - {killed}) < 2 and time.monotonic() < deadline:
         with contextlib.suppress(ConnectionError):  # it was waiting on the killed worker
             statuses.add(server.status("a"))
     for _ in range(20):
         statuses.add(server.status("a"))
     assert statuses == {503}
-    assert len(server.workers() - before) == 1
+    assert len(server.workers(2) - before) == 1
     code, _, said = server.stop()
     assert code == 0
     assert "Unexpected exit from worker" in said
@@ -265,12 +264,12 @@ def test_a_killed_worker_is_replaced_and_loosens_nothing(start):
 
 def killed_and_replaced(server):
     """The only worker is killed, and another one serves; the time that took."""
-    (worker,) = server.workers()
+    (worker,) = server.workers(1)
     began = time.monotonic()
     os.kill(worker, signal.SIGKILL)
     while time.monotonic() < began + 20 and server.process.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if server.status("b") in {200, 503} and server.workers() - {worker}:
+            if server.status("b") in {200, 503} and server.workers(1) != {worker}:
                 return time.monotonic() - began
     return None
 
@@ -287,7 +286,7 @@ def test_a_worker_that_dies_again_and_again_is_replaced(start):
 def test_the_tenth_death_within_a_minute_ends_the_server(start):
     server = start(NATIVE, "--workers", 1)
     assert None not in [killed_and_replaced(server) for _ in range(9)]
-    os.kill(*server.workers(), signal.SIGKILL)
+    os.kill(*server.workers(1), signal.SIGKILL)
     assert server.process.wait(10) == 70
     assert "the worker processes died" in server.process.stderr.read()
 

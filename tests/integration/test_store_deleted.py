@@ -105,7 +105,7 @@ def test_a_server_goes_over_with_all_of_its_workers_and_says_so(start, store):
     server = start("native core, granian", "--workers", 2, "--policy", "5 per 1h")
     assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
     shutil.rmtree(directory_of(store.removeprefix("shm://")))
-    os.kill(min(server.workers()), signal.SIGKILL)
+    os.kill(min(server.workers(2)), signal.SIGKILL)
     time.sleep(1)
     deadline = time.monotonic() + 20
     statuses, shown = [], set()

@@ -166,7 +166,13 @@ fn same(one: &Findings, other: &Findings) -> bool {
         && one.line == other.line
         && one.groups == other.groups
         && (one.lines, one.strange, one.cut, one.back_ns, one.back_line)
-            == (other.lines, other.strange, other.cut, other.back_ns, other.back_line)
+            == (
+                other.lines,
+                other.strange,
+                other.cut,
+                other.back_ns,
+                other.back_line,
+            )
         && one.shown == other.shown
 }
 

@@ -156,10 +156,13 @@ def _failures(
     return counts
 
 
-def _lives(rig: Rig) -> bool:
-    """Ask once more with fresh clients; where nothing may be sent, the server is to accept a connection."""
+def _lives(rig: Rig, log: EventLog) -> bool:
+    """Ask once more with fresh clients.
+
+    Where nothing may be sent, who answered before the end lives if it accepts a connection.
+    """
     if rig.stop.is_set() or rig.keyring is not None:
-        return rig.settings.target.accepts() is True
+        return _answered(log) and rig.settings.target.accepts() is True
     return _answered(rig.send(rig.scenario((SOUNDING,), SOUNDING_NS)))
 
 
@@ -207,7 +210,7 @@ def run_iteration(
     )
     broken = not _MAY_BE_IDLENESS.isdisjoint(iteration.crash_counts)
     if broken and iteration.answered and not crashes:
-        iteration = replace(iteration, lives=_lives(rig))
+        iteration = replace(iteration, lives=_lives(rig, log))
     if dropped := iteration.dropped.total():
         why = f"the server broke {dropped:,} of {counted(summary.connections, 'connection')} without an answer"
         iteration = iteration.doubted(f"{why}, and answered others", Cause.UNKNOWN_OUTCOMES)

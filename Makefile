@@ -112,6 +112,7 @@ endef
 fuzz:
 	$(call fuzz,rust/simulate/fuzz,answers,rust/simulate/fuzz/corpus)
 	$(call fuzz,rust/access/fuzz,lines,tests/histories/access-logs)
+	$(call fuzz,rust/service/fuzz,frames,rust/service/fuzz/corpus)
 
 lint: env
 	$(BIN)/ruff check .

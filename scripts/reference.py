@@ -30,6 +30,7 @@ from rateproof.options.tables import ENDPOINTS, LIMITS
 from rateproof.options.verb import Verb
 from rateproof.policy import Policy
 from rateproof.prove import ClosestCall, Counts, Pressure, Sensitivity, Verdict
+from rateproof.prove.terms import Cause
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.programs.arrivals import INTERVALS
 from rateproof.simulate.scenario_file.file import SCENARIO
@@ -221,7 +222,7 @@ def fixture_page() -> str:
 
 def arguments(kind: type) -> list[list[str]]:
     """Meaning of each field of a record, by its docstring."""
-    _, _, text = (inspect.getdoc(kind) or "").partition("Args:\n")
+    text = re.split("(?:Args|Attributes):\n", inspect.getdoc(kind) or "")[-1]
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
     return [
         [f"`{name}`", " ".join(told.split()).removesuffix(".").replace("None", "null")]
@@ -290,6 +291,8 @@ def verdict_page() -> str:
         f"## {title}\n\n{table(['field', 'what it is'], *arguments(kind))}"
         for title, kind in records.items()
     ]
+    causes = [[f"`{getattr(Cause, name.strip('`'))}`", told] for name, told in arguments(Cause)]
+    parts.append(f"## Names in `causes`\n\n{table(['name', 'what it means'], *causes)}")
     parts.append(f"## An evidence document\n\n{table(['field', 'what it is'], *document)}\n")
     introduction = (
         "What `--json` prints of a [verdict](../prove/verdicts.md), and an "

@@ -18,6 +18,11 @@ def shown(page):
     return [(shlex.split(command), output) for command, output in blocks]
 
 
+def pattern(output):
+    """A regular expression for what a page shows: a line of [...] stands for some lines."""
+    return r"(?:.*\n)+".join(map(re.escape, output.split("[...]\n")))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_print_what_it_shows(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
@@ -32,7 +37,8 @@ def test_the_commands_of_a_page_print_what_it_shows(page, tmp_path, monkeypatch,
     for command, output in shown(page):
         capsys.readouterr()
         cli.main([str(tmp_path / word) if word == "evidence.json" else word for word in command])
-        assert capsys.readouterr().out == output
+        printed = capsys.readouterr().out
+        assert re.fullmatch(pattern(output), printed), printed
 
 
 def test_there_are_commands_to_hold_the_pages_to():

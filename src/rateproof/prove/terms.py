@@ -54,7 +54,27 @@ TRIED_PASTS: Final = (
 
 
 class Cause:
-    """Causes of an inconclusive verdict, as names for programs."""
+    """Causes of an inconclusive verdict, as names for programs.
+
+    Attributes:
+        NEVER_STRESSED: no key can have sent more than the policy allows: nothing had to be rejected.
+        UNTESTED: a quota was not tested.
+        INVALID_RUN: the load was not sent as planned.
+        LOG_CUT_OFF: requests are missing: one may be the reason of a rejection, or an excess.
+        NO_RUN: nothing was sent.
+        NOTHING_ADMITTED: no answer comes from a limiter that admits anything.
+        ONLY_ELSEWHERE: but for rejections only redirects and client errors were answered.
+        UNKNOWN_OUTCOMES: a violation, if requests without an answer had been admitted, or had not.
+        WITHIN_TOLERANCE: a violation, if both clocks ran at the same rate.
+        BUDGET_SPENT: the search gave up.
+        NOT_JUDGED: only rejections were asked for, and none could be judged.
+        NO_HEADERS: header fields were asked for, and later answers could check none.
+        TOO_COARSE: no excess could have been shown: answers took too long for the window, too many
+            were lost, or hardly too much was asked.
+        UNKNOWN_BEGINNING: requests before the log may have used up the quota: `--fresh-keys`.
+        NOT_SHOWN: the requests of a document do not show what it claims.
+        CUT_SHORT: a test was stopped before any client had sent the whole of its schedule.
+    """
 
     NEVER_STRESSED: Final = "never-stressed"
     UNTESTED: Final = "untested-quota"

@@ -1,6 +1,7 @@
 """Files that a test and a check leave: the page and the JUnit XML."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_test_leaves_a_page_and_junit_of_its_verdict(tester, tmp_path):
     assert process.returncode == 0, output + errors
     page = (tmp_path / "test_report.html").read_text()
     assert "<h1>✓ CONSISTENT: n" in page
-    assert "3 of 3:" in page
+    assert re.search(r"\b(\d) of \1:", page)
     passed = {OVER: None, "wrong-rejection": None, "server health": None}
     assert tags(tmp_path / "ci" / "junit.xml") == passed
 

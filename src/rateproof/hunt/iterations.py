@@ -157,7 +157,7 @@ class Hunt:
     @property
     def seen(self) -> str:
         """The known weaknesses that would have been seen, in plain words."""
-        return self._sight.words(self._sight.seen)
+        return self._sight.words([aim for aim in self._sight.seen if aim not in self._missed])
 
     @property
     def unseen(self) -> str:

@@ -223,7 +223,7 @@ class Totals:
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *(told for told in self.combined.untested if told not in self.answer),
                 *([f"known     would have been seen: {self.seen}"] if self.seen else []),
-                *([f"unknown   {self.unseen}"] if self.unseen else []),
+                *([f"unknown   {self.unseen}"] if self.unseen and self.verdict != VIOLATED else []),
                 *self._forgetting(),
                 *([f"keys      {self.keys}"] if self.keys else []),
                 *(line for each in findings for line in each.describe().splitlines()),

@@ -163,7 +163,11 @@ def _tried(finding: Finding) -> Iterator[str]:
     if not finding.kinds:
         return
     reach = finding.reach
-    yield f"to {reach.requests} requests of a key, keys for up to {reach.watched_ns / SECOND_NS:.3g} s"
+    watched_s, idle_s = reach.watched_ns / SECOND_NS, reach.idle_ns / SECOND_NS
+    yield (
+        f"to {reach.requests} requests and {counted(reach.denied, 'denial')} of a key, "
+        f"in up to {watched_s:.3g} s, idle for up to {idle_s:.3g} s"
+    )
     yield f"a second quota behind it: {second_quota(finding)}"
     if not finding.course.shared:
         within_s = finding.kinds[0].least_ns / SECOND_NS

@@ -20,6 +20,7 @@ class Reach(NamedTuple):
         admitted: the most admissions of one key.
         admitted_ns: in how long they were.
         together: the most admissions of all keys within some window.
+        keys: the most that were asked side by side.
     """
 
     requests: int
@@ -29,6 +30,7 @@ class Reach(NamedTuple):
     admitted: int
     admitted_ns: int
     together: int
+    keys: int
 
 
 def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
@@ -45,6 +47,7 @@ def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
         admitted,
         -shortest_ns,
         _together(seen, window_ns),
+        _side_by_side(seen),
     )
 
 
@@ -72,5 +75,14 @@ def _together(keys: Sequence[History], window_ns: int) -> int:
             )
             for end_ns, _, _ in let
         ),
+        default=0,
+    )
+
+
+def _side_by_side(keys: Sequence[History]) -> int:
+    """The most keys of which each was asked before an instant and is asked again after it."""
+    spans = [(key[0].sent_ns, key[-1].received_ns) for key in keys]
+    return max(
+        (sum(first_ns <= at_ns <= last_ns for first_ns, last_ns in spans) for at_ns, _ in spans),
         default=0,
     )

@@ -25,3 +25,9 @@ def test_admissions_are_told_with_the_time_of_the_key_that_got_them():
 def test_of_all_keys_together_only_what_was_surely_within_a_window_counts(window_ns, most):
     keys = [_key((0, 5, 1)), _key((4, 3, 0), (9, 0, 7)), _key((17, 4, 0))]
     assert reach_of(keys, window_ns).together == most
+
+
+def test_keys_are_side_by_side_as_long_as_they_are_asked_again():
+    """A limiter that forgets whoever is asked least shows it only to more keys than it has room for."""
+    keys = [_key((0, 5, 1), (20, 1, 0)), _key((4, 3, 0), (9, 0, 7)), _key((15, 4, 0))]
+    assert reach_of(keys, 1).keys == 2

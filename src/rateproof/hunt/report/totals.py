@@ -202,7 +202,7 @@ class Totals:
                 rest.append(f"{NOT_TESTED}: {', '.join(self.untried)}: the test ended before")
             far = " and ".join(map(spaced, self.unwaited))
             first += f"; bursts around the end of {far} were not tried" if far else ""
-            if self.other_clients == 0 and not self.tried_others:
+            if self.other_clients == 0:
                 first += "; other clients between two bursts were not tried"
         if self.crashes:
             first = f"CRASHED: the server crashed ({counted_kinds(self.crashes)}); {first}"

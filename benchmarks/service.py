@@ -20,8 +20,8 @@ from statistics import median
 
 from enforcing.measuring import Figure, figure, ratios
 from serving.loads import Load, Resp, Turn, Wrk
-from serving.servers import LOAD, SERVER, Nginx, Redis, Service, Throttlecrab
-from simulating.machine import describe
+from serving.servers import Nginx, Redis, Service, Throttlecrab
+from simulating.machine import LOAD, SERVER, describe
 from simulating.programs import Missing
 
 OURS = "rateproof service"

@@ -14,8 +14,6 @@ from simulating.programs import Missing, program
 
 from rateproof.enforce.service import PROGRAM
 
-__all__ = ["LOAD", "SERVER", "Nginx", "Redis", "Server", "Service", "Throttlecrab"]
-
 LIMITS = """
 [limits.denied]
 policy = "1 per hour"

@@ -126,6 +126,7 @@ fuzz:
 	$(call fuzz,rust/simulate/fuzz,answers,rust/simulate/fuzz/corpus)
 	$(call fuzz,rust/access/fuzz,lines,tests/histories/access-logs)
 	$(call fuzz,rust/service/fuzz,frames,rust/service/fuzz/corpus)
+	$(call fuzz,rust/service/fuzz,requests,rust/service/fuzz/requests)
 
 lint: env
 	$(BIN)/ruff check .

@@ -137,4 +137,4 @@ class Room:
 
 def _held_ns(quota: Quota) -> int:
     """The time for which one admission binds: of a token bucket, until its token is back."""
-    return quota.record.memory_ns(quota.limit, quota.window_ns, 1, quota.blocks)
+    return quota.record.memory_ns(quota.limit, quota.window_ns, 1, quota.parameter)

@@ -124,7 +124,7 @@ class NativeStore:
             quota.window_ns,
             quota.burst,
             self._capacity,
-            quota.blocks,
+            quota.parameter,
         )
         return table
 

@@ -63,9 +63,7 @@ def figures(quota: Quota) -> tuple[int, int, int]:
         while quota.limit * -(-window // unit) > EXACT:
             unit *= 2
         return quota.limit, -(-window // unit) * unit, unit
-    if quota.blocks:
-        return quota.limit, -(-window // quota.blocks), quota.blocks
-    return quota.limit, window, 0
+    return quota.limit, window, quota.parameter
 
 
 def _rate(quota: Quota, window: int) -> tuple[int, int]:

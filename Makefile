@@ -13,7 +13,7 @@ RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name '
 # Times that `make league` runs every row.
 RUNS ?= 1
 
-.PHONY: env demo league check test beside alone test-slow soak lint types imports test-python test-rust models fuzz \
+.PHONY: env service demo league check test beside alone test-slow soak lint types imports test-python test-rust models fuzz \
   wheel release-check lock clean
 
 env: $(STAMP)
@@ -29,6 +29,16 @@ $(STAMP): pyproject.toml setup.cfg constraints.txt $(RUST) | $(BIN)/python
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[all]' --group dev
 	@touch $@
 
+# The decision service: a program of its own, which no other part needs.
+SERVICE := src/rateproof/bin/rateproof-service
+
+service: $(SERVICE)
+
+$(SERVICE): $(filter rust/service/% rust/enforce/% rust/Cargo.%,$(RUST)) | env
+	@command -v cargo >/dev/null || echo "No cargo on the path: the service is left out."
+	@if command -v cargo >/dev/null; then cd rust && cargo build --quiet --locked --release --package rateproof-service \
+	  && mkdir -p ../$(@D) && cp target/release/rateproof-service ../$@; fi
+
 demo: env
 	$(BIN)/python scripts/demo.py
 
@@ -36,7 +46,7 @@ league: env
 	$(BIN)/python -m league --runs $(RUNS)
 
 # What waits leaves the processors to what compiles.
-test: lint types imports
+test: lint types imports service
 	$(MAKE) --no-print-directory -j2 test-rust beside
 	$(MAKE) --no-print-directory alone
 
@@ -65,7 +75,7 @@ soak: env
 
 test-python: beside alone
 
-beside: env
+beside: env service
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not alone'
 
 alone: env
@@ -132,4 +142,4 @@ lock: env
 	$(BIN)/python -m pip freeze --all --exclude-editable >constraints.txt
 
 clean:
-	rm -rf $(VENV) .league build dist rust/target src/*.egg-info src/rateproof/_native*.so
+	rm -rf $(VENV) src/rateproof/bin .league build dist rust/target src/*.egg-info src/rateproof/_native*.so

@@ -20,6 +20,7 @@ __all__ = [
     "grouped_log",
     "growing",
     "lengthened",
+    "of_all_keys",
     "reset_when_idle",
     "rounded_up",
     "several_counters",
@@ -27,6 +28,7 @@ __all__ = [
     "together",
     "uneven_bucket",
     "wavering_log",
+    "wavering_window",
 ]
 
 S = 1_000_000_000
@@ -234,6 +236,27 @@ def wavering_log(limit: int, window_ns: int, phase_ns: int = 0, *, percent: int)
             admitted = len(ends) < limit
             if admitted:
                 ends.append(now_ns + window_ns * rng.randint(-percent, percent) // 100 + window_ns)
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def wavering_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: int) -> Limiter:
+    """N from the first request on, in a window that is another each time, by so much at most."""
+    rng = random.Random(phase_ns)
+
+    def fresh() -> Admits:
+        until_ns, count = -1, 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal until_ns, count
+            if now_ns >= until_ns:
+                until_ns = now_ns + int(window_ns * (1 + rng.uniform(-percent, percent) / 100))
+                count = 0
+            admitted = count < limit
+            count += admitted
             return admitted
 
         return admits
@@ -474,6 +497,17 @@ def together(*limiters: Limiter) -> Limiter:
     def fresh() -> Admits:
         admitting = [limiter() for limiter in limiters]
         return lambda now_ns: all(admits(now_ns) for admits in admitting)
+
+    return fresh
+
+
+def of_all_keys(limiter: Limiter, shared: Limiter) -> Limiter:
+    """A limit of each key, and one that all of them share, which counts what those admit."""
+    admits_any = shared()
+
+    def fresh() -> Admits:
+        admits_one = limiter()
+        return lambda now_ns: admits_one(now_ns) and admits_any(now_ns)
 
     return fresh
 

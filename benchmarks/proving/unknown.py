@@ -24,6 +24,7 @@ from proving.simulated import (
     growing,
     leaky,
     lengthened,
+    of_all_keys,
     reset_when_idle,
     rounded_up,
     several_counters,
@@ -33,6 +34,7 @@ from proving.simulated import (
     token_bucket,
     uneven_bucket,
     wavering_log,
+    wavering_window,
 )
 from proving.simulated_sender import SimulatedSender
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
@@ -42,6 +44,7 @@ from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
 from rateproof.probe.inference import Kind
 from rateproof.probe.investigation import run_course
+from rateproof.probe.reach import Reach, reach_of
 from rateproof.probe.seen import GRANULARITY_NS
 from rateproof.units import SECOND_NS
 
@@ -99,10 +102,28 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
         sliding_log(*of), of[1] // 2, extended=False, after=5
     ),
     "a log whose window wavers by 2 %": lambda *of: wavering_log(*of, percent=2),
+    "a log whose window wavers by 1 %": lambda *of: wavering_log(*of, percent=1),
+    "a window that wavers by 1 %": lambda *of: wavering_window(*of, percent=1),
+    "a window that each denial makes a thousandth longer": lambda limit, window_ns, _: lengthened(
+        limit, window_ns, window_ns // 1000
+    ),
+    "a log, and 20 times as many of all keys together": lambda limit, window_ns, _: of_all_keys(
+        sliding_log(limit, window_ns), sliding_log(20 * limit, window_ns)
+    ),
+    "a log, and 7 times as many in ten windows": lambda limit, window_ns, _: together(
+        sliding_log(limit, window_ns), sliding_log(7 * limit, 10 * window_ns)
+    ),
     "a bucket whose last quarter is slower": uneven_bucket,
     "a bucket in which 20 denials cost a token": lambda *of: token_bucket(*of, denials=20),
 }
 """Limiters that are in no list, and those that are no policy."""
+_VARYING = {
+    "a log whose window wavers by 1 %": (0.99, 1.01),
+    "a log whose window wavers by 2 %": (0.98, 1.02),
+    "a window that wavers by 1 %": (0.99, 1.01),
+    "a window that each denial makes a thousandth longer": (1, 1.03),
+}
+"""The shortest and the longest of their windows, by no more denials than a key gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +212,17 @@ class Run:
         return f"{told[0]}{f' (+{more})' if more else ''}" if told else "-"
 
 
+_WIDER: dict[str, Callable[[Run, Reach], bool]] = {
+    "a log, and 20 times as many of all keys together": (
+        lambda run, reach: reach.together < 20 * run.limit
+    ),
+    "a log, and 7 times as many in ten windows": lambda run, reach: (
+        reach.admitted < 7 * run.limit or reach.admitted_ns > 10 * run.window_ns
+    ),
+}
+"""Names of a log that are right as long as their reach leaves room for the other limit."""
+
+
 def outcome(run: Run) -> bool:
     """Tell if what was named is the limiter, answers as it does, or includes it as one that looks the same."""
     kind, proof = run.named, run.course.proof
@@ -206,6 +238,15 @@ def outcome(run: Run) -> bool:
         block_ns = window_ns // int(run.name.removeprefix(_BLOCKS))
         longest_ns = kind.high_ns + proof.blocks_ns
         return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
+    if kind.limit == limit and (varying := _VARYING.get(run.name)) and proof.blocks_ns:
+        shortest_ns, longest_ns = (int(part * window_ns) for part in varying)
+        low_ns, high_ns = kind.low_ns - proof.blocks_ns, kind.high_ns + proof.blocks_ns
+        varies = longest_ns - shortest_ns <= proof.blocks_ns
+        return varies and low_ns <= shortest_ns <= longest_ns <= high_ns
+    if kind.limit == limit and right and (unmet := _WIDER.get(run.name)):
+        return kind.family.name == "sliding-log" and unmet(
+            run, reach_of(run.course.keys, window_ns)
+        )
     names = {kind.family.name, *(family.name for family in proof.alike)}
     if kind.limit == limit and right and run.known and run.name in names:
         return True

@@ -58,6 +58,7 @@ def test_waiting_for_a_turn_is_part_of_the_timeout_and_no_fault_of_the_server(va
     assert decision.remaining == 4
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
 @pytest.mark.parametrize("waiting", [False, True], ids=["hit", "ahit"])
 def test_a_dripping_server_costs_one_timeout_a_call(dripping, scheme, waiting):
@@ -106,6 +107,7 @@ def test_a_cluster_that_is_down_is_not_slept_for(lost, monkeypatch):
     assert not slept
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("waiting", [False, True], ids=["hit", "ahit"])
 def test_many_silent_nodes_cost_one_timeout_a_call(waiting):
     with contextlib.ExitStack() as stack:
@@ -118,6 +120,7 @@ def test_many_silent_nodes_cost_one_timeout_a_call(waiting):
         assert time.monotonic() - start < TIMEOUT_S + SLACK_S
 
 
+@pytest.mark.alone
 def test_the_first_waits_for_a_silent_server_are_not_added_up(dripping):
     with (
         Limiter("5 per 1h", store=f"redis://{dripping}", on_error="admit") as limiter,

@@ -1,6 +1,7 @@
 """Bounds of a plan: whatever the true instants are, no rule rejects less or more than they say."""
 
 import random
+import struct
 from array import array
 
 import pytest
@@ -26,8 +27,9 @@ def traffic(intervals, unseen=frozenset()):
     sent, received = (bytes(array("q", ends)) for ends in zip(*intervals, strict=True))
     status = bytes(array("q", [499 if at in unseen else 200 for at in range(len(intervals))]))
     widths, *_ = native.request_widths(sent, received, status, [499])
-    nothing = bytes(4 * len(intervals))
-    return native.Traffic([nothing, sent, widths, nothing, nothing], 1)
+    told = zip(intervals, array("I", widths), strict=True)
+    rows = (struct.pack("=iqIII", 0, ends[0], width, 0, 0) for ends, width in told)
+    return native.Traffic(b"".join(rows), 1)
 
 
 def rejected(policy, instants, phases):
@@ -104,6 +106,16 @@ def test_connections_that_last_for_days_may_have_been_rejected_or_not(algorithm)
     intervals += [(START, START)] * 8
     [[least, most, *_]] = traffic(intervals).bounds([gates(policy)], GRID)
     assert (least, most) in {(3, 15), (0, 15)}  # two windows may take all 8
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=samples(50), deadline=None)
+def test_a_quota_that_is_there_twice_rejects_what_it_does_alone(draw):
+    """One log by itself is replayed in a shorter way than several."""
+    policy, intervals = drawn(draw, ["sliding-log"])
+    alone, twice = gates(policy), gates(policy) * 2
+    one, other = traffic(intervals, {3, 5}).bounds([alone, twice], GRID)
+    assert one == other
 
 
 @given(st.randoms(use_true_random=False))

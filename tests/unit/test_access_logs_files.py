@@ -153,7 +153,10 @@ def test_lines_of_a_megabyte_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("turn", ["grows", "renamed", "cut off"])
-def test_a_file_that_changes_while_it_is_read_is_read_as_far_as_it_goes(turn, tmp_path, capsys):
+def test_a_file_that_changes_while_it_is_read_is_read_as_far_as_it_goes(
+    turn, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("rateproof.events.lines._BLOCK", 1 << 18)
     path = tmp_path / "access.log"
     lines = [line(at // 100, path=f"/{at:06}") for at in range(9_000)]
     path.write_bytes(b"".join(lines[:8_000]))

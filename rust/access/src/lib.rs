@@ -4,6 +4,8 @@
 //! literal, or has a [`Tree`] of the places where they lie in a JSON object. A [`Scanner`] runs it on every line, gives each request the interval in which it was
 //! decided, and numbers the distinct values of the fields that are asked for.
 
+mod findings;
+mod helper;
 mod instant;
 mod json;
 mod partitions;
@@ -11,7 +13,8 @@ mod program;
 mod scanner;
 mod words;
 
+pub use findings::{Findings, Line, NULL};
 pub use json::Tree;
 pub use partitions::Partitions;
 pub use program::{Kind, Program, Step};
-pub use scanner::{Findings, Line, NULL, Reach, Scanner};
+pub use scanner::{Reach, Scanner};

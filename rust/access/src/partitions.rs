@@ -1,5 +1,6 @@
 //! Rows, parted by a number of theirs, in memory or in one file a part.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -61,20 +62,25 @@ impl Partitions {
                 "columns do not fit",
             ));
         }
-        let count = self.parts.len();
+        let (count, wide) = (self.parts.len(), self.widths.iter().sum::<usize>());
         for (row, code) in codes.iter().enumerate() {
             let part = &mut self.parts[*code as usize % count];
             part.rows += 1;
-            part.bytes.extend_from_slice(&code.to_ne_bytes());
+            let mut at = part.bytes.len();
+            part.bytes.resize(at + wide, 0);
+            place(&mut part.bytes, &mut at, &code.to_ne_bytes());
             for (column, &width) in columns.iter().zip(&self.widths[1..]) {
-                part.bytes
-                    .extend_from_slice(&column[row * width..(row + 1) * width]);
+                place(
+                    &mut part.bytes,
+                    &mut at,
+                    &column[row * width..(row + 1) * width],
+                );
             }
             if self.spilled && part.bytes.len() >= AT_ONCE {
                 spill(&self.folder, *code as usize % count, part)?;
             }
         }
-        self.held += codes.len() * self.widths.iter().sum::<usize>();
+        self.held += codes.len() * wide;
         if !self.spilled && self.held > self.most_bytes {
             self.spilled = true;
             for (number, part) in self.parts.iter_mut().enumerate() {
@@ -85,40 +91,34 @@ impl Partitions {
         Ok(())
     }
 
-    /// The columns of a part, the code first, in the order in which rows were added.
+    /// The rows of a part in the order in which they were added: each the code and then its columns.
     ///
     /// # Errors
     ///
     /// Its file cannot be read.
-    pub fn read(&self, number: usize) -> io::Result<Vec<Vec<u8>>> {
+    pub fn read(&self, number: usize) -> io::Result<Cow<'_, [u8]>> {
         let part = &self.parts[number];
-        let mut columns: Vec<Vec<u8>> = (self.widths.iter())
-            .map(|width| Vec::with_capacity(width * part.rows))
-            .collect();
-        let wide: usize = self.widths.iter().sum();
-        let mut take = |rows: &[u8]| {
-            for row in rows.chunks_exact(wide) {
-                let mut at = 0;
-                for (column, width) in columns.iter_mut().zip(&self.widths) {
-                    column.extend_from_slice(&row[at..at + width]);
-                    at += width;
-                }
-            }
-        };
-        if part.file.is_some() {
-            let mut file = File::open(path(&self.folder, number))?;
-            let mut block = vec![0; wide * (AT_ONCE / wide).max(1)];
-            loop {
-                let got = fill(&mut file, &mut block)?;
-                take(&block[..got]);
-                if got < block.len() {
-                    break;
-                }
-            }
+        if part.file.is_none() {
+            return Ok(Cow::Borrowed(&part.bytes));
         }
-        take(&part.bytes);
-        Ok(columns)
+        let wide: usize = self.widths.iter().sum();
+        let mut rows = Vec::with_capacity(wide * part.rows);
+        File::open(path(&self.folder, number))?.read_to_end(&mut rows)?;
+        rows.extend_from_slice(&part.bytes);
+        Ok(Cow::Owned(rows))
     }
+}
+
+/// Writes a value at a place, and moves the place; the usual lengths need no `memcpy`.
+#[inline]
+fn place(bytes: &mut [u8], at: &mut usize, value: &[u8]) {
+    let room = &mut bytes[*at..*at + value.len()];
+    match value.len() {
+        4 => room.copy_from_slice(&value[..4]),
+        8 => room.copy_from_slice(&value[..8]),
+        _ => room.copy_from_slice(value),
+    }
+    *at += value.len();
 }
 
 fn path(folder: &std::path::Path, number: usize) -> PathBuf {
@@ -142,18 +142,6 @@ fn spill(folder: &std::path::Path, number: usize, part: &mut Part) -> io::Result
     Ok(())
 }
 
-/// Reads until the block is full or the file ends; how much it was.
-fn fill(file: &mut File, block: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while got < block.len() {
-        match file.read(&mut block[got..])? {
-            0 => break,
-            more => got += more,
-        }
-    }
-    Ok(got)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,11 +160,12 @@ mod tests {
                 parts.add(&codes, &[&times, &[round as u8; 1_000]]).unwrap();
             }
             assert_eq!(parts.rows().sum::<usize>(), 40_000);
-            let columns = parts.read(2).unwrap();
-            assert_eq!(&columns[0][..8], [2_i32, 5].map(i32::to_ne_bytes).concat());
-            let last = 39 * 1_000 + 998_i64;
-            assert_eq!(columns[1][columns[1].len() - 8..], last.to_ne_bytes());
-            assert_eq!((columns[2][0], *columns[2].last().unwrap()), (0, 39));
+            let rows = parts.read(2).unwrap();
+            let (first, last) = (&rows[..13], &rows[rows.len() - 13..]);
+            assert_eq!(first[..4], 2_i32.to_ne_bytes());
+            assert_eq!(rows[13..17], 5_i32.to_ne_bytes());
+            assert_eq!(last[4..12], (39 * 1_000 + 998_i64).to_ne_bytes());
+            assert_eq!((first[12], last[12]), (0, 39));
             assert!(parts.add(&[1], &[&[0; 8]]).is_err());
             std::fs::remove_dir_all(folder).unwrap();
         }

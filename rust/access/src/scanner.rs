@@ -5,14 +5,12 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use memchr::{memchr, memchr2};
 
+use crate::findings::{Findings, NULL, SHOWN};
+use crate::helper::Helper;
 use crate::program::{Memory, Program, Told};
 use crate::words::Words;
 
-/// The integer that stands for none.
-pub const NULL: i64 = i64::MIN;
-
-/// Lines that are kept, and their bytes, of those that are not understood.
-const SHOWN: usize = 3;
+/// Bytes that are kept of a line that is not understood.
 const SHOWN_BYTES: usize = 400;
 const LONGEST_COLUMNS: usize = 4096;
 /// A longer line is no line of an access log.
@@ -31,51 +29,8 @@ pub struct Reach {
     pub slack_ns: i64,
 }
 
-/// A line that was not understood: its number, counted from 1, and how it begins.
-pub type Line = (u64, Vec<u8>);
-
-/// The requests that were found, and the lines that were not understood.
-#[derive(Default)]
-pub struct Findings {
-    /// The earliest and the latest instant at which each request was decided, its status, its line.
-    pub sent: Vec<i64>,
-    /// See `sent`.
-    pub received: Vec<i64>,
-    /// [`NULL`] where no answer was sent.
-    pub status: Vec<i64>,
-    /// Counted from 1.
-    pub line: Vec<i64>,
-    /// Of each group of fields that was asked for: the code of a word a row; see `Scanner::words`.
-    pub groups: Vec<Vec<i32>>,
-    /// Of each field that was asked for: the hash of its value a row; see `Scanner::hashing`.
-    pub hashes: Vec<Vec<u32>>,
-    /// Lines in all, without empty ones and comments.
-    pub lines: u64,
-    /// Those that were not understood, and the first of them.
-    pub strange: u64,
-    /// See `strange`.
-    pub shown: Vec<Line>,
-    /// The latest instant at which a request had ended, for certain.
-    pub done_ns: i64,
-    /// The most that a request ended before one in a line above, and the line.
-    pub back_ns: i64,
-    /// See `back_ns`.
-    pub back_line: u64,
-    /// The greatest step of a stamp.
-    pub step_ns: i64,
-    /// The longest duration that the log notes.
-    pub longest_ns: i64,
-    /// Requests without a duration.
-    pub untimed: u64,
-    /// Requests whose stamp is a local time without a zone.
-    pub local: u64,
-    /// Last lines of files that were cut off.
-    pub cut: u64,
-    /// The first line `#Fields:` that differs from the one before it.
-    pub turned: Option<Line>,
-}
-
 /// Runs a program on every line of what it is fed.
+#[derive(Clone)]
 pub struct Scanner {
     program: Program,
     groups: Vec<Vec<usize>>,
@@ -92,6 +47,7 @@ pub struct Scanner {
     memory: Memory,
     joined: Vec<u8>,
     columns: Vec<u8>,
+    helper: Option<Box<Helper>>,
 }
 
 impl Scanner {
@@ -109,12 +65,8 @@ impl Scanner {
         {
             return Err(format!("step {step} of {}", program.steps.len()));
         }
-        let found = Findings {
-            groups: vec![Vec::new(); groups.len()],
-            done_ns: NULL,
-            ..Findings::default()
-        };
         Ok(Self {
+            found: Findings::new(groups.len(), 0),
             program,
             words: groups.iter().map(|_| Words::default()).collect(),
             taken: vec![0; groups.len()],
@@ -122,7 +74,6 @@ impl Scanner {
             hashed: Vec::new(),
             hasher: FixedState::default(),
             reach,
-            found,
             tail: Vec::new(),
             overlong: false,
             number: 0,
@@ -130,7 +81,16 @@ impl Scanner {
             memory: Memory::default(),
             joined: Vec::new(),
             columns: Vec::new(),
+            helper: None,
         })
+    }
+
+    /// Lets pieces of so many bytes or more be read by two threads.
+    #[must_use]
+    pub fn side_by_side(mut self, least: usize) -> Self {
+        let codes = vec![Vec::new(); self.groups.len()];
+        self.helper = Some(Box::new(Helper::new(self.clone(), codes, least)));
+        self
     }
 
     /// Lets the values of these steps become columns of hashes: the same number for the same value,
@@ -153,22 +113,20 @@ impl Scanner {
     /// stays, and words do until they are forgotten.
     #[must_use]
     pub fn take(&mut self) -> Findings {
-        let fresh = Findings {
-            sent: Vec::new(),
-            received: Vec::new(),
-            status: Vec::new(),
-            line: Vec::new(),
-            groups: vec![Vec::new(); self.groups.len()],
-            hashes: vec![Vec::new(); self.hashed.len()],
-            shown: self.found.shown.clone(),
-            turned: self.found.turned.clone(),
-            ..self.found
-        };
-        std::mem::replace(&mut self.found, fresh)
+        self.found.take()
     }
 
     /// Reads the next bytes of the log; a line may be cut anywhere.
-    pub fn feed(&mut self, mut bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let Some(mut helper) = self.helper.take() else {
+            return self.read(bytes);
+        };
+        helper.feed(self, bytes);
+        self.helper = Some(helper);
+    }
+
+    /// Reads bytes by itself.
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) {
         while let Some(end) = memchr(b'\n', bytes) {
             let (line, rest) = bytes.split_at(end);
             bytes = &rest[1..];
@@ -191,6 +149,27 @@ impl Scanner {
     pub fn forget(&mut self) {
         self.words.fill_with(Words::default);
         self.taken.fill(0);
+        if let Some(helper) = &mut self.helper {
+            helper.forget();
+        }
+    }
+
+    /// Takes over what another scanner found in the bytes behind; `codes` are those of its words
+    /// here, and are completed.
+    pub(crate) fn take_over(&mut self, next: &mut Self, codes: &mut [Vec<i32>]) {
+        for ((own, more), codes) in self.words.iter_mut().zip(&next.words).zip(&mut *codes) {
+            let fresh = more.iter().skip(codes.len());
+            codes.extend(fresh.map(|word| own.code(word).expect("fewer words than codes")));
+        }
+        self.found.append(&mut next.found, self.number, codes);
+        self.number += std::mem::take(&mut next.number);
+        std::mem::swap(&mut self.tail, &mut next.tail);
+        self.overlong = std::mem::take(&mut next.overlong);
+    }
+
+    /// The most words of any group.
+    pub(crate) fn most_words(&self) -> usize {
+        self.words.iter().map(Words::len).max().unwrap_or(0)
     }
 
     /// Words that there are now are known to the caller, and keep their codes.
@@ -338,6 +317,9 @@ impl Scanner {
         match told.duration {
             Some(duration) => found.longest_ns = found.longest_ns.max(duration.ns + duration.step),
             None => found.untimed += u64::from(told.began.is_none()),
+        }
+        if done < found.first_done.0 {
+            found.first_done = (done, self.number);
         }
         if done >= found.done_ns {
             found.done_ns = done;

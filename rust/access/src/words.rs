@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 ///
 /// Words lie one after another, and slots hold a part of the hash: what is looked up for every line
 /// stays in the cache.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Words {
     hasher: RandomState,
     bytes: Vec<u8>,

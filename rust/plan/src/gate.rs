@@ -79,7 +79,8 @@ struct State {
     next_ns: i64,
 }
 
-const NEVER: i64 = i64::MIN / 4;
+/// Before every instant.
+pub(crate) const NEVER: i64 = i64::MIN / 4;
 
 impl<'a> Gates<'a> {
     /// Fresh gates.

@@ -25,7 +25,21 @@ pub struct Request {
     pub path: u32,
 }
 
+/// Bytes of a row: code, `sent_ns`, width, agent and path, in native order.
+const ROW: usize = 24;
+
 impl Request {
+    fn of(row: &[u8; ROW]) -> Self {
+        let number = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| row[at + byte]));
+        Self {
+            code: number(0) as i32,
+            sent_ns: i64::from_ne_bytes(std::array::from_fn(|byte| row[4 + byte])),
+            width: number(12),
+            agent: number(16),
+            path: number(20),
+        }
+    }
+
     /// The width of a request whose decision lies within so much time.
     #[must_use]
     pub fn packed_width(width_ns: i64, unseen: bool) -> u32 {
@@ -68,24 +82,24 @@ pub struct Client<'a> {
 }
 
 impl Traffic {
-    /// Sorts requests; of each part `stride` apart are the codes of its keys.
+    /// Sorts requests, of which each is a row; of each part `stride` apart are the codes of its keys.
     #[must_use]
-    pub fn new(requests: &[Request], stride: usize) -> Self {
-        let stride = stride.max(1);
-        let place = |request: &Request| request.code as usize / stride;
-        let keys = requests.iter().map(|one| place(one) + 1).max().unwrap_or(0);
+    pub fn new(rows: &[u8], stride: usize) -> Self {
+        let (rows, stride) = (rows.as_chunks().0, stride.max(1));
+        let place = |row: &[u8; ROW]| Request::of(row).code as usize / stride;
+        let keys = rows.iter().map(|row| place(row) + 1).max().unwrap_or(0);
         let mut begins = vec![0; keys + 1];
-        for request in requests {
-            begins[place(request) + 1] += 1;
+        for row in rows {
+            begins[place(row) + 1] += 1;
         }
         for key in 0..keys {
             begins[key + 1] += begins[key];
         }
         let mut next = begins.clone();
-        let mut sorted = vec![Request::default(); requests.len()];
-        for request in requests {
-            let at = &mut next[place(request)];
-            sorted[*at] = *request;
+        let mut sorted = vec![Request::default(); rows.len()];
+        for row in rows {
+            let at = &mut next[place(row)];
+            sorted[*at] = Request::of(row);
             *at += 1;
         }
         for key in 0..keys {

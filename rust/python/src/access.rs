@@ -1,10 +1,15 @@
 //! The scanner of access logs for Python.
 
+use std::thread::available_parallelism;
+
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_access::{Kind, Program, Reach, Scanner, Step, Tree};
 
 use crate::errors::raise;
+
+/// From so many bytes on a piece is read by two threads, where there are two processors.
+const LARGE: usize = 1 << 20;
 
 /// Kind, nanoseconds of its unit, what follows it.
 type StepFigures = (String, i64, Vec<u8>);
@@ -81,8 +86,11 @@ impl AccessScanner {
         };
         let scanner = Scanner::new(program, asked.groups, reach)
             .and_then(|scanner| scanner.hashing(asked.hashed));
+        let scanner = scanner.map_err(|problem| bad(py, &problem))?;
+        let alone = available_parallelism().is_ok_and(|count| count.get() == 1);
+        let large = if alone { usize::MAX } else { LARGE };
         Ok(Self {
-            scanner: scanner.map_err(|problem| bad(py, &problem))?,
+            scanner: scanner.side_by_side(large),
         })
     }
 

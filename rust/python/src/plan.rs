@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use rateproof_access::Partitions as Parts;
 use rateproof_plan::{
-    Bound, Client, Gate, Gates, Outcome, Peaks, Request, Traffic as Requests, both, distinct,
-    peaks, places, replay, retries,
+    Bound, Client, Gate, Gates, Outcome, Peaks, Replay, Request, Traffic as Requests, distinct,
+    peaks, places, retries,
 };
 
 use crate::access::column;
@@ -25,6 +26,7 @@ type Told = (i32, usize, usize, usize, i64, i64, Vec<(usize, usize)>);
 pub fn register(module: &pyo3::Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Partitions>()?;
     module.add_class::<Traffic>()?;
+    module.add_function(wrap_pyfunction!(summed, module)?)?;
     module.add_function(wrap_pyfunction!(request_widths, module)?)
 }
 
@@ -41,16 +43,29 @@ fn request_widths<'py>(
     let (widths, since_ns, until_ns) = py.detach(|| {
         let [sent, received, status] =
             [sent_ns, received_ns, status].map(|one| numbers(one, i64::from_ne_bytes));
-        let (since_ns, until_ns) = (sent.iter().min().copied(), received.iter().max().copied());
-        let rows = sent.iter().zip(received).zip(status);
-        let widths: Vec<u32> = rows
-            .map(|((sent, received), status)| {
-                Request::packed_width(received - sent, unseen.contains(&status))
-            })
-            .collect();
+        let (mut since_ns, mut until_ns) = (None, None);
+        let mut widths: Vec<u32> = Vec::with_capacity(sent.len());
+        for ((sent, received), status) in sent.zip(received).zip(status) {
+            since_ns = Some(since_ns.map_or(sent, |one| sent.min(one)));
+            until_ns = until_ns.max(Some(received));
+            let unseen = unseen.contains(&status);
+            widths.push(Request::packed_width(received - sent, unseen));
+        }
         (widths, since_ns, until_ns)
     });
     (column(py, &widths), since_ns, until_ns)
+}
+
+/// The sums of rows of numbers of the same length, place by place.
+#[pyfunction]
+fn summed<'py>(py: Python<'py>, rows: Vec<PyBackedBytes>) -> Bound_<'py> {
+    let mut sums = vec![0_i64; rows.first().map_or(0, |row| row.len() / size_of::<i64>())];
+    for row in &rows {
+        for (sum, number) in sums.iter_mut().zip(numbers(row, i64::from_ne_bytes)) {
+            *sum += number;
+        }
+    }
+    column(py, &sums)
 }
 
 /// Rows parted by their code; see `rateproof.events.partitions`.
@@ -69,9 +84,9 @@ impl Partitions {
     }
 
     /// Adds rows.
-    fn add(&mut self, py: Python<'_>, codes: &[u8], columns: Vec<Vec<u8>>) -> PyResult<()> {
-        let codes: Vec<i32> = numbers(codes, i32::from_ne_bytes);
-        let columns: Vec<&[u8]> = columns.iter().map(Vec::as_slice).collect();
+    fn add(&mut self, py: Python<'_>, codes: &[u8], columns: Vec<PyBackedBytes>) -> PyResult<()> {
+        let codes: Vec<i32> = numbers(codes, i32::from_ne_bytes).collect();
+        let columns: Vec<&[u8]> = columns.iter().map(|one| &one[..]).collect();
         py.detach(|| self.parts.add(&codes, &columns))
             .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))
     }
@@ -81,10 +96,10 @@ impl Partitions {
         self.parts.rows().collect()
     }
 
-    /// The columns of a part, its codes first.
-    fn read<'py>(&self, py: Python<'py>, part: usize) -> PyResult<Vec<Bound_<'py>>> {
-        let columns = py.detach(|| self.parts.read(part))?;
-        Ok(columns.iter().map(|one| PyBytes::new(py, one)).collect())
+    /// The rows of a part, one after the other: each its code and then its columns.
+    fn read<'py>(&self, py: Python<'py>, part: usize) -> PyResult<Bound_<'py>> {
+        let rows = py.detach(|| self.parts.read(part))?;
+        Ok(PyBytes::new(py, &rows))
     }
 }
 
@@ -96,34 +111,11 @@ pub struct Traffic {
 
 #[pymethods]
 impl Traffic {
-    /// From the columns code, earliest instant, width, hash of the user agent, hash of the path.
+    /// From rows of code, earliest instant, width, hash of the user agent and of the path.
     #[new]
-    fn new(py: Python<'_>, columns: Vec<Vec<u8>>, stride: usize) -> Self {
-        py.detach(|| {
-            let [codes, sent, widths, agents, paths] = &columns[..] else {
-                return Self {
-                    requests: Requests::new(&[], stride),
-                };
-            };
-            let (codes, sent) = (
-                numbers(codes, i32::from_ne_bytes),
-                numbers(sent, i64::from_ne_bytes),
-            );
-            let [widths, agents, paths] =
-                [widths, agents, paths].map(|one| numbers(one, u32::from_ne_bytes));
-            let requests: Vec<Request> = (0..codes.len())
-                .map(|row| Request {
-                    code: codes[row],
-                    sent_ns: sent[row],
-                    width: widths[row],
-                    agent: agents[row],
-                    path: paths[row],
-                })
-                .collect();
-            Self {
-                requests: Requests::new(&requests, stride),
-            }
-        })
+    fn new(py: Python<'_>, rows: &[u8], stride: usize) -> Self {
+        let requests = py.detach(|| Requests::new(rows, stride));
+        Self { requests }
     }
 
     /// Of each window, of a least and a greatest length: the least and the most requests in any one, by place of the client, 0 of who
@@ -275,7 +267,7 @@ impl Traffic {
         policies: &[Vec<Gate>],
         mut tell: impl FnMut(Client<'_>, usize, Outcome, &mut Vec<i64>),
     ) {
-        let mut gates: Vec<_> = policies.iter().map(|policy| both(policy)).collect();
+        let mut replays: Vec<_> = policies.iter().map(|policy| Replay::new(policy)).collect();
         let (mut memory, mut times) = (Peaks::default(), Vec::new());
         let mut known: Vec<(i64, usize)> = Vec::new();
         let fewest = policies.iter().flatten().map(|one| one.harmless().0).min();
@@ -309,10 +301,9 @@ impl Traffic {
                     })
                 });
                 if harmful {
-                    let (lower, upper) = &mut gates[at];
                     times.clear();
                     let slack_ns = memory.slack_ns();
-                    let outcome = replay(client, slack_ns, (lower, upper), |time| times.push(time));
+                    let outcome = replays[at].of(client, slack_ns, |time| times.push(time));
                     tell(client, at, outcome, &mut times);
                 }
             }
@@ -339,6 +330,9 @@ fn gates_of(policies: &[Vec<GateFigures>]) -> Vec<Vec<Gate>> {
         .collect()
 }
 
-fn numbers<T, const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks().0.iter().map(|&one| read(one)).collect()
+fn numbers<T, const N: usize>(
+    bytes: &[u8],
+    read: impl Fn([u8; N]) -> T,
+) -> impl ExactSizeIterator<Item = T> {
+    bytes.as_chunks().0.iter().map(move |&one| read(one))
 }

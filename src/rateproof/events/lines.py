@@ -16,7 +16,7 @@ from rateproof.output import printable
 __all__ = ["Lines", "open_lines"]
 
 _MOST_LINE: Final = 16_000_000
-_BLOCK: Final = 1 << 18
+_BLOCK: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 

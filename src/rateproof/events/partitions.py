@@ -59,7 +59,7 @@ class Partitions:
         found: list[int] = self._native.rows()
         return found
 
-    def read(self, part: int) -> list[bytes]:
-        """Return the columns of a part, the codes first; rows are in the order of adding."""
-        found: list[bytes] = self._native.read(part)
+    def read(self, part: int) -> bytes:
+        """Return the rows of a part in the order of adding, each its code and then its columns."""
+        found: bytes = self._native.read(part)
         return found

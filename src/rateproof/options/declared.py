@@ -223,6 +223,33 @@ _SERVE = Verb(
     unfiled="config with_parent json",
 )
 
+_SERVICE = Verb(
+    "service",
+    "Decide for programs in any language: the limits of FILE, over HTTP, until Ctrl-C.",
+    {
+        PROMISE: (Option("status", whole(400, 599), "code of a denial", "429"),),
+        "who a client is": (
+            replace(_ADDRESS[0], kind=whole(0, 100), help="trusted: how many"),
+            *_ADDRESS[1:],
+        ),
+        "the service": (
+            replace(_CONFIG, help="settings file, whose limits are read again on SIGHUP"),
+            Option("host", text(metavar="HOST"), "address to listen on, or unix:PATH", "127.0.0.1"),
+            Option("port", whole(0, 65_535), "0 picks a free one", "8090"),
+            Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
+        ),
+        "the store": (
+            Option("store", text(metavar="URL"), "memory:// or shm://NAME", "memory://"),
+            Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
+        ),
+        OUTPUT: (replace(_JSON, help="where and what it serves as JSON on stdout"),),
+    },
+    ("service --store shm://api", "service --config limits.toml --port 9000"),
+    environment=True,
+    config=True,
+    unfiled="config json",
+)
+
 _SIMULATE = Verb(
     "simulate",
     "Send the traffic of many clients until a key is pressed.",
@@ -589,6 +616,17 @@ _COMPLETION = Verb(
 
 VERBS: Final = {
     verb.name: verb
-    for verb in (_SERVE, _SIMULATE, _TEST, _CHECK, _PLAN, _PROBE, _STORE, _DOCTOR, _COMPLETION)
+    for verb in (
+        _SERVE,
+        _SERVICE,
+        _SIMULATE,
+        _TEST,
+        _CHECK,
+        _PLAN,
+        _PROBE,
+        _STORE,
+        _DOCTOR,
+        _COMPLETION,
+    )
 }
 """Every command, by name."""

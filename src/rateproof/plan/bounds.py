@@ -4,16 +4,18 @@ A bound is for a limiter that starts empty with the log, sees its requests and n
 counts one for each. `rust/plan` has the replays, and why they bound.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from rateproof.core import required_native
 from rateproof.errors import InvalidArgument
 from rateproof.plan.traffic import Span, Traffic, drifted
 from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
-__all__ = ["Bounds", "bounds", "gates", "retried"]
+__all__ = ["Bounds", "Replayed", "gates", "replayed"]
 
 _TIMELINE: Final = 240
 Gate = tuple[int, int, int, int]
@@ -75,38 +77,49 @@ def _gate(quota: Quota) -> Gate:
     return (*figures, *drifted(least_ns, most_ns))
 
 
-def bounds(traffic: Traffic, policies: Sequence[Policy]) -> list[Bounds]:
-    """Return the bounds of each policy."""
-    told = [gates(policy) for policy in policies]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """Policies, replayed.
+
+    Args:
+        bounds: of each.
+        retried: of the first: rejections, and repetitions that are rejected too, if each rejected
+            request comes back once, as Retry-After says; a model, and no bound.
+        clients: by code, what the native core says of some and of the first policy for them.
+    """
+
+    bounds: list[Bounds]
+    retried: tuple[int, int]
+    clients: dict[int, Sequence[Any]]
+
+
+def replayed(traffic: Traffic, policies: Sequence[Policy], clients: Sequence[int] = ()) -> Replayed:
+    """Replay all requests under each policy, and look at some clients under the first."""
+    native, told = required_native("planning"), [gates(policy) for policy in policies]
     span = Span(traffic.span.since_ns, traffic.span.until_ns, _TIMELINE)
     sums = [[0] * 4 for _ in policies]
-    lines = [[0] * span.bins for _ in policies]
-    for _, found in traffic.each_part(lambda part: part.bounds(told, span.grid)):
+    lines: list[list[bytes]] = [[] for _ in policies]
+    first = again = 0
+    among: dict[int, Sequence[Any]] = {}
+
+    def work(part: Any) -> tuple[Any, ...]:
+        of_first = told[:1]
+        return part.bounds(told, span.grid), part.retries(of_first), part.clients(clients, of_first)
+
+    for _, (found, [(late, lost)], known) in traffic.each_part(work):
         for total, line, one in zip(sums, lines, found, strict=True):
             total[:] = map(int.__add__, total, one[:4])
-            line[:] = map(int.__add__, line, memoryview(one[4]).cast("q"))
-    return [
+            line.append(one[4])
+        first, again = first + late, again + lost
+        among |= {one[0]: one for one in known}
+    all_bounds = [
         Bounds(
             policy=policy,
             requests=traffic.requests,
             rejected=(total[0], total[1]),
             clients=(total[2], total[3]),
-            timeline=tuple(line),
+            timeline=tuple(array("q", native.summed(line))),
         )
         for policy, total, line in zip(policies, sums, lines, strict=True)
     ]
-
-
-def retried(traffic: Traffic, policies: Sequence[Policy]) -> list[tuple[int, int]]:
-    """Return rejections, and repetitions that are rejected too: a model, and no bound.
-
-    In it each rejected request comes back once, as Retry-After says.
-    """
-    told = [gates(policy) for policy in policies]
-    sums = [(0, 0) for _ in policies]
-    for _, found in traffic.each_part(lambda part: part.retries(told)):
-        sums = [
-            (one + first, two + again)
-            for (one, two), (first, again) in zip(sums, found, strict=True)
-        ]
-    return sums
+    return Replayed(bounds=all_bounds, retried=(first, again), clients=among)

@@ -2,18 +2,15 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from heapq import nsmallest
+from typing import Any, Final
 
 from rateproof.output import printable
-from rateproof.plan.bounds import gates
-from rateproof.plan.traffic import Peaks, Traffic
-from rateproof.policy import Policy
+from rateproof.plan.traffic import Peaks
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["Beyond", "Names", "top_clients"]
+__all__ = ["Beyond", "Names", "beyond", "told_of"]
 
 _MOST: Final = 20
 _MANY: Final = 5
@@ -63,24 +60,27 @@ class Names:
         return f"client-{hashlib.blake2b(key, key=self._salt, digest_size=4).hexdigest()}"
 
 
-def top_clients(
-    traffic: Traffic, peaks: Peaks, limit: int, policy: Policy, names: Names
+def beyond(peaks: Peaks, limit: int) -> list[int]:
+    """Return the codes of those with the highest peaks above a limit, the highest first."""
+    above = (code for code, peak in enumerate(peaks.most) if peak > limit)
+    return nsmallest(_MOST, above, key=lambda code: (-peaks.most[code], code))
+
+
+def told_of(
+    codes: Sequence[int],
+    peaks: Peaks,
+    known: Mapping[int, Sequence[Any]],
+    names: Callable[[int], str],
 ) -> list[Beyond]:
-    """Return those with the highest peaks above a limit, the highest first."""
-    above = [code for code, peak in enumerate(peaks.most) if peak > limit]
-    wanted = sorted(above, key=lambda code: (-peaks.most[code], code))[:_MOST]
-    figures = gates(policy)
-    told: dict[int, Sequence[Any]] = {}
-    for _, found in traffic.each_part(lambda part: part.clients(wanted, [figures]), wanted):
-        told |= {one[0]: one for one in found}
+    """Return what is known of clients: see `Replayed.clients`."""
     return [
         Beyond(
-            name=names.of(traffic.keys[code]),
-            requests=told[code][1],
+            name=names(code),
+            requests=known[code][1],
             peak=peaks.most[code],
-            agents=told[code][2],
-            paths=told[code][3],
-            rejected=told[code][6][0],
+            agents=known[code][2],
+            paths=known[code][3],
+            rejected=known[code][6][0],
         )
-        for code in wanted
+        for code in codes
     ]

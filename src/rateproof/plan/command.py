@@ -12,9 +12,9 @@ from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.rotation import found as found_files
 from rateproof.events.partitions import Partitions
 from rateproof.output import emit, printable, progress
-from rateproof.plan.bounds import Bounds, bounds, gates, retried
+from rateproof.plan.bounds import Bounds, gates, replayed
 from rateproof.plan.choice import choose, limits_to_try
-from rateproof.plan.clients import Names, top_clients
+from rateproof.plan.clients import Names, beyond, told_of
 from rateproof.plan.course import Course
 from rateproof.plan.findings import Findings, Settled
 from rateproof.plan.pasting import settings_for
@@ -108,9 +108,11 @@ def _found(
     ]
     told = [asked or by_algorithm[0], *by_algorithm, *(one.policy for one in settings), *tries]
     distinct = list(dict.fromkeys(told))
-    found = dict(zip(distinct, bounds(traffic, distinct), strict=True))
     [peak] = [one for one in peaks if one.window_ns == quota.window_ns]
-    [model] = retried(traffic, [told[0]])
+    top = beyond(peak, quota.limit)
+    replay = replayed(traffic, distinct, top)
+    found = dict(zip(distinct, replay.bounds, strict=True))
+    names = Names(plain=arguments.show_keys)
     return Findings(
         log=", ".join(arguments.log),
         key=reading.key,
@@ -124,8 +126,8 @@ def _found(
         quota=quota,
         asked=None if asked is None else found[asked],
         algorithms=[found[one] for one in by_algorithm],
-        retried=model,
-        beyond=top_clients(traffic, peak, quota.limit, told[0], Names(plain=arguments.show_keys)),
+        retried=replay.retried,
+        beyond=told_of(top, peak, replay.clients, lambda code: names.of(traffic.keys[code])),
         all_beyond=sum(one > quota.limit for one in peak.most),
         settings=[Settled(one, one.admits(quota.window_ns), found[one.policy]) for one in settings],
         timeline=timeline,

@@ -9,7 +9,7 @@ from rateproof.events.access_logs.scan import File
 
 __all__ = ["Course"]
 
-_PASSES: Final = 4
+_PASSES: Final = 2
 _AFTER: Final = 0.5
 """Time of the passes over the parts, in that of reading: an estimate until the first has begun."""
 _COMPRESSED: Final = {".gz", ".zst"}

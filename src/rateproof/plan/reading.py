@@ -101,4 +101,5 @@ def _add(partitions: Partitions, chunk: Chunk, codes: Sequence[int]) -> _Ends:
 
 
 def _raw(values: Any) -> bytes:
-    return bytes(memoryview(values).cast("B"))
+    view = memoryview(values)
+    return view.obj if isinstance(view.obj, bytes) else view.tobytes()

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
@@ -97,20 +97,14 @@ class Traffic:
     requests: int
     course: Course
 
-    def each_part(
-        self, work: Callable[[Any], _T], codes: Collection[int] | None = None
-    ) -> Iterable[tuple[int, _T]]:
+    def each_part(self, work: Callable[[Any], _T]) -> Iterable[tuple[int, _T]]:
         """Do something with the requests of each part, two at a time; the part, and what came of it.
 
         Args:
             work: given the native traffic of a part.
-            codes: only parts that have these clients; None: all.
         """
         kind = required_native("planning").Traffic
         parts = [part for part, rows in enumerate(self.partitions.rows()) if rows]
-        if codes is not None:
-            own = {code % self.partitions.count for code in codes}
-            parts = [part for part in parts if part in own]
 
         def one(part: int) -> tuple[int, _T]:
             found = work(kind(self.partitions.read(part), self.partitions.count))
@@ -122,18 +116,21 @@ class Traffic:
 
     def peaks(self, windows_ns: Sequence[int]) -> tuple[list[Peaks], list[int]]:
         """Return the peaks in each window, and the requests in each bin of the span."""
-        size = len(self.keys)
+        size, native = len(self.keys), required_native("planning")
         least = [array("i", bytes(4 * size)) for _ in windows_ns]
         most = [array("i", bytes(4 * size)) for _ in windows_ns]
-        bins = [[0] * self.span.bins for _ in (*windows_ns, None)]
+        rows: list[list[bytes]] = [[] for _ in (*windows_ns, None)]
         stride, lengths = self.partitions.count, [drifted(one, one) for one in windows_ns]
-        for part, (sides, rows) in self.each_part(lambda part: part.peaks(lengths, self.span.grid)):
+        for part, (sides, found) in self.each_part(
+            lambda part: part.peaks(lengths, self.span.grid)
+        ):
             keys = len(range(part, size, stride))
             for at, side in enumerate(sides):
                 for peaks, told in zip((least[at], most[at]), side, strict=True):
                     peaks[part::stride] = array("i", told + bytes(4 * keys - len(told)))
-            for row, found in zip(bins, rows, strict=True):
-                row[:] = map(int.__add__, row, memoryview(found).cast("q"))
+            for row, one in zip(rows, found, strict=True):
+                row.append(one)
+        bins = [array("q", native.summed(row)).tolist() for row in rows]
         requests = bins.pop()
         return [
             Peaks(window_ns, low, high, max(accumulate(row), default=0))

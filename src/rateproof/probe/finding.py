@@ -10,6 +10,7 @@ from rateproof.probe.course import Course
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
 from rateproof.probe.inference import Kind
+from rateproof.probe.reach import Reach, reach_of
 
 __all__ = ["Finding", "named_kind"]
 
@@ -73,14 +74,10 @@ class Finding:
         return (self.named and self.course.proof and self.course.proof.blocks_ns) or 0
 
     @property
-    def reach(self) -> tuple[int, int, int]:
-        """The most requests and admissions of one key, and the longest that one was watched, in ns."""
-        keys = [key for key in self.course.keys if key]
-        return (
-            max((sum(seen.admitted + seen.denied for seen in key) for key in keys), default=0),
-            max((sum(seen.admitted for seen in key) for key in keys), default=0),
-            max((key[-1].received_ns - key[0].sent_ns for key in keys), default=0),
-        )
+    def reach(self) -> Reach:
+        """What was tried, of one key and of all within the least window that is possible."""
+        window_ns = min((kind.least_ns for kind in self.kinds[:1]), default=0)
+        return reach_of(self.course.keys, window_ns)
 
     @property
     def shared(self) -> bool:

@@ -130,6 +130,11 @@ class Kind(NamedTuple):
         return self._times * self.high_ns
 
     @property
+    def least_ns(self) -> int:
+        """The same for the least window that is possible."""
+        return self._times * self.low_ns
+
+    @property
     def middle_ns(self) -> int:
         """The same for the window in the middle."""
         return self._times * isqrt(self.low_ns * self.high_ns)

@@ -70,6 +70,8 @@ def _why_not(finding: Finding) -> str:
         return ", but predictions were wrong"
     if others:
         return f", or one of {others} other families"
+    if finding.course.proof and finding.course.proof.done:
+        return ", but the window is not known closely enough"
     return ", but too few predictions could be made" if finding.kinds[0].close else ""
 
 
@@ -158,18 +160,24 @@ def _predictions(finding: Finding) -> Iterator[str]:
 
 
 def _tried(finding: Finding) -> Iterator[str]:
-    requests, _, watched_ns = finding.reach
-    if finding.kinds:
-        yield f"to {requests} requests of a key, in {watched_ns / SECOND_NS:.3g} s"
-        yield f"a second quota behind it: {second_quota(finding)}"
+    if not finding.kinds:
+        return
+    reach = finding.reach
+    yield f"to {reach.requests} requests of a key, keys for up to {reach.watched_ns / SECOND_NS:.3g} s"
+    yield f"a second quota behind it: {second_quota(finding)}"
+    if not finding.course.shared:
+        within_s = finding.kinds[0].least_ns / SECOND_NS
+        together = counted(reach.together, "admission")
+        yield f"a limit on all keys together: none up to {together} in {within_s:.3g} s"
 
 
 def second_quota(finding: Finding) -> str:
     """Say how far a wider limit was looked for."""
-    _, admitted, watched_ns = finding.reach
-    if admitted < BUSY * finding.course.limit:
+    reach = finding.reach
+    if reach.admitted < BUSY * finding.course.limit:
         return "not tried"
-    return f"none up to {admitted} admissions of a key in {watched_ns / SECOND_NS:.3g} s"
+    within_s = reach.admitted_ns / SECOND_NS
+    return f"none up to {reach.admitted} admissions of a key in {within_s:.3g} s"
 
 
 def _left(finding: Finding) -> Iterator[str]:
@@ -257,7 +265,8 @@ def _alike(finding: Finding) -> Iterator[str]:
     if longest_ns := finding.blocks_ns:
         blocks = "blocks" if finding.kinds[0].family.record is SLIDING_LOG else "ticks of a clock"
         longest = _rounded_up(longest_ns)
-        yield f"{blocks} of {longest} or less, and of a window that is longer by up to as much"
+        yield f"{blocks} of {longest} or less of a window that is longer by up to as much"
+        yield f"a window that varies by up to {longest}, by chance or with what was denied"
     for kind in finding.kinds[:1]:
         if kind.family.alike and not finding.delaying:
             yield kind.family.alike

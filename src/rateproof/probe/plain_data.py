@@ -39,7 +39,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
         },
         "same_as_far_as_seen": finding.alike,
         "blocks_up_to_ns": finding.blocks_ns,
-        "reach": dict(zip(("requests", "admitted", "watched_ns"), finding.reach, strict=True)),
+        "reach": finding.reach._asdict(),
         "second_quota": second_quota(finding),
         "would_tell": would_tell(finding),
         "delaying": finding.delaying,

@@ -72,10 +72,10 @@ def shared(*told, limit=1):
     return replace(finding(Hello(200)), course=Course(limit=limit), dimensions=dimensions)
 
 
-def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, **proof):
+def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, most_ns=0, **proof):
     """A finding with as many predictions as a name takes, of the first of some families."""
     hypotheses = Hypotheses(Recovery(limit, 0, 0, 1, 2), 2, ())
-    box = Box(limit, window_ns, window_ns)
+    box = Box(limit, window_ns, max(window_ns, most_ns))
     hypotheses.boxes = {family: [box] for family in families}
     key = [Seen(0, 1, limit, 2), Seen(SECOND_NS, SECOND_NS + 1, 0, 1)]
     course = Course(
@@ -153,9 +153,15 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
     text = describe(found)
     assert text.splitlines()[0] == "5 per 4393ms (± 0 ms)"
     assert "12 of 12 on 4 keys came true" in text
-    assert "to 8 requests of a key, in 1 s" in text
+    assert "to 8 requests of a key, keys for up to 1 s" in text
+    assert "a limit on all keys together: none up to 5 admissions in 4.39 s" in text
     assert "a second quota behind it: not tried" in text
     assert to_json(found)["predictions"] == {"true": 12, "keys": 4, "wrong": 0}
+
+
+def test_a_window_that_is_not_known_closely_is_said_to_be_why_nothing_is_named():
+    found = confirmed(finding(Hello(200)), 5, most_ns=5_250_000_000)
+    assert "the window is not known closely enough" in describe(found).splitlines()[0]
 
 
 def test_a_second_quota_was_looked_for_as_far_as_one_key_was_filled_anew():
@@ -169,6 +175,7 @@ def test_a_second_quota_was_looked_for_as_far_as_one_key_was_filled_anew():
 def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
     found = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789)
     assert "not told apart blocks of 130 ms or less" in describe(found)
+    assert "a window that varies by up to 130 ms" in describe(found)
     assert to_json(found)["blocks_up_to_ns"] == 123_456_789
     silent = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789, true=0)
     assert "130 ms or less" not in describe(silent)

@@ -135,6 +135,13 @@ fn check(log: &[u8], program: &Program, kinds: &[Kind], number: u64) {
     }
     pieces.end();
     assert!(same(&found, &pieces.take()));
+    let mut halves = scanner().side_by_side(2);
+    halves.feed(log);
+    halves.end();
+    assert!(same(&found, &halves.take()));
+    for (group, words) in words.iter().enumerate() {
+        assert!(halves.words(group).eq(words.iter().copied()));
+    }
     let lines: Vec<&[u8]> = log.split(|&byte| byte == b'\n').collect();
     for (row, &line) in found.line.iter().enumerate() {
         assert!(0 <= found.sent[row] && found.sent[row] <= found.received[row]);
@@ -158,8 +165,14 @@ fn same(one: &Findings, other: &Findings) -> bool {
         && one.status == other.status
         && one.line == other.line
         && one.groups == other.groups
-        && (one.lines, one.strange, one.cut, one.back_ns)
-            == (other.lines, other.strange, other.cut, other.back_ns)
+        && (one.lines, one.strange, one.cut, one.back_ns, one.back_line)
+            == (
+                other.lines,
+                other.strange,
+                other.cut,
+                other.back_ns,
+                other.back_line,
+            )
         && one.shown == other.shown
 }
 

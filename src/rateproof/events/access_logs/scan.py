@@ -23,7 +23,7 @@ _TRIED_ON: Final = 50
 _MOST_BEGUN: Final = 5 << 20  # above the longest line
 _JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour
 _MOST_STRANGE: Final = 100  # one line in so many
-_SAMPLED: Final = 10_000
+_SAMPLED: Final = 1_000
 _NONE: Final = "--where, --since and --until say which; the first line on stderr shows a request"
 UNDECIDED: Final = (400, 408, 413, 414, 421, 431, 444, 494, 495, 496, 497, 499)
 """Statuses of requests that may have ended before any limiter saw them: not understood, too large,

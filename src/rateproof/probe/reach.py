@@ -1,0 +1,67 @@
+"""The reach of a name: what was tried, and so how far other limits may be excluded."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rateproof.probe.seen import History
+
+__all__ = ["Reach", "reach_of"]
+
+
+class Reach(NamedTuple):
+    """What was tried.
+
+    Args:
+        requests: the most of one key.
+        watched_ns: the longest that one key was asked.
+        admitted: the most admissions of one key.
+        admitted_ns: in how long they were.
+        together: the most admissions of all keys within some window.
+    """
+
+    requests: int
+    watched_ns: int
+    admitted: int
+    admitted_ns: int
+    together: int
+
+
+def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
+    """What was tried of keys, and of all of them together within a window."""
+    seen = [key for key in keys if key]
+    admitted, shortest_ns = max(map(_admitted, seen), default=(0, 0))
+    return Reach(
+        max((sum(each.admitted + each.denied for each in key) for key in seen), default=0),
+        max((key[-1].received_ns - key[0].sent_ns for key in seen), default=0),
+        admitted,
+        -shortest_ns,
+        _together(seen, window_ns),
+    )
+
+
+def _admitted(key: History) -> tuple[int, int]:
+    """Count the admissions, and in how long they were, the shortest the greatest."""
+    let = [each for each in key if each.admitted]
+    took_ns = let[-1].received_ns - let[0].sent_ns if let else 0
+    return sum(each.admitted for each in let), -took_ns
+
+
+def _together(keys: Sequence[History], window_ns: int) -> int:
+    """The most admissions of all keys that were surely within one window."""
+    let = sorted(
+        (each.received_ns, each.sent_ns, each.admitted)
+        for key in keys
+        for each in key
+        if each.admitted
+    )
+    return max(
+        (
+            sum(
+                count
+                for late_ns, early_ns, count in let
+                if early_ns > end_ns - window_ns and late_ns <= end_ns
+            )
+            for end_ns, _, _ in let
+        ),
+        default=0,
+    )

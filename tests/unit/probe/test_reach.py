@@ -1,0 +1,26 @@
+"""The reach of a name says no more than what was tried."""
+
+import pytest
+
+from rateproof.probe.reach import reach_of
+from rateproof.probe.seen import Seen
+
+
+def _key(*rows):
+    return [Seen(at, at + 1, admitted, denied) for at, admitted, denied in rows]
+
+
+def test_admissions_are_told_with_the_time_of_the_key_that_got_them():
+    """Of a key that is watched for longer but admitted less, only how long it was is told."""
+    busy = _key((0, 5, 1), (10, 5, 1), (20, 5, 9), (29, 0, 1))
+    idle = _key((0, 1, 0), (70, 1, 0))
+    reach = reach_of([busy, idle], 10)
+    assert (reach.requests, reach.watched_ns) == (27, 71)
+    assert (reach.admitted, reach.admitted_ns) == (15, 21)
+    assert reach_of([], 10)[:4] == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("window_ns", "most"), [(1, 0), (2, 5), (6, 8), (20, 12)])
+def test_of_all_keys_together_only_what_was_surely_within_a_window_counts(window_ns, most):
+    keys = [_key((0, 5, 1)), _key((4, 3, 0), (9, 0, 7)), _key((17, 4, 0))]
+    assert reach_of(keys, window_ns).together == most

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use rateproof_enforce::{Answer, PATIENCE, Quota, Table, hit_all, now_ns};
+use rateproof_enforce::{Answer, Quota};
 
 use crate::address::ClientAddress;
 use crate::key::KeySpec;
@@ -13,6 +12,7 @@ use crate::policy::Text;
 use crate::request::Request;
 use crate::settings::{Limit, Settings};
 use crate::store::Store;
+use crate::tables::Tables;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -26,11 +26,11 @@ pub struct Limits {
 /// A limit.
 pub struct Served {
     key: KeySpec,
-    cost: u64,
-    shadow: bool,
-    tables: Vec<Arc<Table>>,
-    /// Tables of quotas that left at a reload, and until when they stay in force.
-    leaving: Vec<(Arc<Table>, u64)>,
+    /// Units that a request uses up.
+    pub cost: u64,
+    /// It lets everything pass.
+    pub shadow: bool,
+    pub tables: Tables,
     /// The quotas as text, and their names in RateLimit.
     texts: Vec<String>,
     names: Vec<String>,
@@ -81,26 +81,7 @@ impl Served {
         former: Option<&Self>,
     ) -> Result<Self, String> {
         let quotas = &limit.policy.quotas;
-        let tables = store.open(quotas)?;
-        let now = now_ns();
-        let mut leaving: Vec<(Arc<Table>, u64)> = Vec::new();
-        if let Some(former) = former {
-            leaving.extend(
-                former
-                    .leaving
-                    .iter()
-                    .filter(|(_, until)| now < *until)
-                    .cloned(),
-            );
-            let until = |quota: &Quota| now + longest_memory_ns(quota) + SECOND_NS;
-            leaving.extend(
-                former
-                    .tables
-                    .iter()
-                    .map(|table| (Arc::clone(table), until(table.quota()))),
-            );
-            leaving.retain(|(table, _)| !quotas.contains(table.quota()));
-        }
+        let tables = Tables::new(store.open(quotas)?, former.map(|former| &former.tables));
         let texts: Vec<String> = quotas.iter().map(|quota| Text(quota).to_string()).collect();
         let names: Vec<String> = match texts.len() {
             1 => vec![name.to_owned()],
@@ -127,7 +108,6 @@ impl Served {
             cost: limit.cost,
             shadow: limit.shadow,
             tables,
-            leaving,
             texts,
             names,
             announced,
@@ -145,13 +125,7 @@ impl Served {
         let Some(key) = self.key.of(request, route, address, peer) else {
             return Decision::TooLong;
         };
-        let mut tables: Vec<&Table> = self.tables.iter().map(AsRef::as_ref).collect();
-        if !self.leaving.is_empty() {
-            let now = now_ns();
-            let held = self.leaving.iter().filter(|(_, until)| now < *until);
-            tables.extend(held.map(|(table, _)| table.as_ref()));
-        }
-        match hit_all(&tables, &key, self.cost, None, PATIENCE) {
+        match self.tables.hit(&key, self.cost) {
             Err(error) => {
                 eprintln!("rateproof: {error}");
                 Decision::Failed
@@ -205,14 +179,6 @@ impl Served {
             .unzip();
         (names, texts.join(" and "))
     }
-}
-
-/// No admission matters for longer: two windows of a counter or of a block, or a bucket's refill.
-fn longest_memory_ns(quota: &Quota) -> u64 {
-    let refill_ns = quota
-        .burst
-        .saturating_mul(quota.window_ns.div_ceil(quota.limit));
-    refill_ns.max(2 * quota.window_ns + quota.blocks)
 }
 
 /// Whole seconds of a wait, at least 1.

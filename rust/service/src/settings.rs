@@ -23,11 +23,13 @@ pub struct Limit {
 }
 
 /// The options, in the file and on the command line.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 11] = [
     "store",
     "capacity",
     "host",
     "port",
+    "resp",
+    "resp_tables",
     "status",
     "threads",
     "proxies",
@@ -43,6 +45,9 @@ pub struct Settings {
     pub capacity: u64,
     pub host: String,
     pub port: u16,
+    /// Where RESP is served, and how many tables commands may open.
+    pub resp: Option<(String, u16)>,
+    pub resp_tables: usize,
     /// The status of a denial.
     pub status: u16,
     pub address: ClientAddress,
@@ -75,6 +80,8 @@ impl Settings {
             capacity: 65_536,
             host: "127.0.0.1".to_owned(),
             port: 8090,
+            resp: None,
+            resp_tables: 64,
             status: 429,
             address: ClientAddress {
                 proxies: 0,
@@ -130,6 +137,8 @@ impl Settings {
             "store" => self.store = text.to_owned(),
             "host" => self.host = text.to_owned(),
             "port" => self.port = whole(0, 65_535)? as u16,
+            "resp" => self.resp = Some(place(text)?),
+            "resp_tables" => self.resp_tables = whole(0, 4096)? as usize,
             "status" => self.status = whole(400, 599)? as u16,
             "capacity" => self.capacity = whole(1, 1 << 26)?,
             "threads" => self.threads = whole(1, 256)? as usize,
@@ -158,6 +167,23 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// The host and the port of an address; a Unix socket has a path and no port.
+fn place(text: &str) -> Result<(String, u16), String> {
+    let of_path = text.starts_with("unix:").then(|| (text.to_owned(), 0));
+    let of_host = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        Some((host.to_owned(), port.parse().ok()?))
+    };
+    let found = of_path
+        .or_else(of_host)
+        .filter(|(host, _)| !host.is_empty());
+    found.ok_or_else(|| format!("resp is {text:?} (HOST:PORT or unix:PATH)"))
 }
 
 fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<Limit, String> {

@@ -225,7 +225,7 @@ _SERVE = Verb(
 
 _SERVICE = Verb(
     "service",
-    "Decide for programs in any language: the limits of FILE, over HTTP, until Ctrl-C.",
+    "Decide for programs in any language: the limits of FILE, over HTTP and RESP, until Ctrl-C.",
     {
         PROMISE: (Option("status", whole(400, 599), "code of a denial", "429"),),
         "who a client is": (
@@ -236,6 +236,10 @@ _SERVICE = Verb(
             replace(_CONFIG, help="settings file, whose limits are read again on SIGHUP"),
             Option("host", text(metavar="HOST"), "address to listen on, or unix:PATH", "127.0.0.1"),
             Option("port", whole(0, 65_535), "0 picks a free one", "8090"),
+            Option(
+                "resp", text(metavar="ADDRESS"), "HOST:PORT or unix:PATH of RESP", otherwise="none"
+            ),
+            Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
         ),
         "the store": (

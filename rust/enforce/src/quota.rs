@@ -31,13 +31,13 @@ pub(crate) struct Spec {
 
 /// A number of its own that an algorithm wants of a quota, from 1 to `most`; see `rateproof.policy`.
 #[derive(Clone, Copy)]
-pub(crate) struct Parameter {
+pub struct Parameter {
     /// Its name in the text of a policy.
-    pub(crate) word: &'static str,
+    pub word: &'static str,
     /// Taken if nobody says more.
-    pub(crate) default: u64,
+    pub default: u64,
     /// The largest; 0: it has none.
-    pub(crate) most: u64,
+    pub most: u64,
 }
 
 impl Parameter {
@@ -62,10 +62,10 @@ impl Algorithm {
         self.0.max_limit
     }
 
-    /// Its own number, if nobody says more: of blocks, how many; 0: it has none.
+    /// The number that it wants of a quota beside limit, window and burst.
     #[must_use]
-    pub fn parameter(self) -> u64 {
-        self.0.parameter.default
+    pub fn parameter(self) -> Parameter {
+        self.0.parameter
     }
 }
 
@@ -107,7 +107,7 @@ impl Quota {
             limit,
             window_ns,
             burst: limit,
-            parameter: algorithm.parameter(),
+            parameter: algorithm.parameter().default,
         }
     }
 

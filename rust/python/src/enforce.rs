@@ -47,7 +47,7 @@ impl Table {
             limit: whole(limit, "limit", algorithm.max_limit())?,
             window_ns: whole(window_ns, "window_ns", core::MAX_WINDOW_NS)?,
             burst: whole(burst, "burst", core::MAX_LIMIT)?,
-            parameter: parameter.unwrap_or(algorithm.parameter()),
+            parameter: parameter.unwrap_or(algorithm.parameter().default),
         };
         let capacity = whole(capacity, "capacity", core::MAX_CAPACITY)?;
         py.detach(|| core::Table::open(path.as_deref(), quota, capacity))

@@ -27,8 +27,6 @@ from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.units import MAX_DURATION_NS
 
-__all__ = ["Room", "of_addresses"]
-
 _SAMPLE: Final = 1024
 _SHARE: Final = 1000
 _LOOKS: Final = 256

@@ -20,8 +20,6 @@ from rateproof.events.parquet import array_of, require_pyarrow, types_of
 from rateproof.events.parquet_reader import ParquetLog, opened, read_parquet
 from rateproof.output import printable
 
-__all__ = ["Pieces", "Splitter", "in_pieces"]
-
 _BYTES_A_ROW: Final = 120
 """Memory that judging a request takes, at most; see `benchmarks/prove.py`."""
 

@@ -15,8 +15,6 @@ from rateproof.plan.traffic import Span, Traffic, drifted
 from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
-__all__ = ["Bounds", "Replayed", "gates", "replayed"]
-
 _TIMELINE: Final = 240
 Gate = tuple[int, int, int, int]
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MAX_LIMIT", "Algorithm", "Parameter"]
-
 MAX_LIMIT = 1_000_000_000
 
 

@@ -2,8 +2,6 @@
 
 from rateproof.policy.record import Algorithm, Parameter
 
-__all__ = ["SLIDING_BLOCKS"]
-
 SLIDING_BLOCKS = Algorithm(
     name="sliding-blocks",
     stair=lambda limit, *_: (limit, 0, 1),

@@ -12,8 +12,6 @@ from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
 from rateproof.probe.inference import Kind
 from rateproof.probe.reach import Reach, reach_of
 
-__all__ = ["Finding", "named_kind"]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:

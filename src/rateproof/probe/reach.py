@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from rateproof.probe.seen import History
 
-__all__ = ["Reach", "reach_of"]
-
 
 class Reach(NamedTuple):
     """What was tried.

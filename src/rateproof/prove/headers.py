@@ -18,8 +18,6 @@ from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import key_to_json, readable_key, seconds
 from rateproof.prove.keys import KeyLog, observe
 
-__all__ = ["MOST_FINDINGS", "RULES", "FalseStatement", "Headers", "all_headers", "headers_of"]
-
 MOST_FINDINGS: Final = 16
 """Findings that are told of; the figures say of how many."""
 

@@ -35,8 +35,6 @@ from rateproof.prove.power.pressure import (
 )
 from rateproof.prove.wrong_rejection.rules import Judgement
 
-__all__ = ["Survey", "Suspect", "screened", "survey", "survey_of", "survey_of_pieces"]
-
 _UNMARKED = 503
 _ORDERS = ("densest", "closest", "busiest")
 

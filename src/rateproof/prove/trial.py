@@ -34,8 +34,6 @@ from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
 from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
 from rateproof.prove.wrong_rejection.together import Excerpt, find_together
 
-__all__ = ["DEFAULT_BUDGET", "Exhibits", "Trial"]
-
 DEFAULT_BUDGET: Final = 5_000_000
 """Positions that may be decided again over a whole log: seconds, not minutes."""
 

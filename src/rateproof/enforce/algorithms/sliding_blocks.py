@@ -27,8 +27,6 @@ from collections.abc import Iterator
 
 from rateproof.policy import Quota
 
-__all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "width"]
-
 
 def width(quota: Quota) -> int:
     """The counts of the open block and of those before it, and the index of the latest."""

@@ -22,8 +22,6 @@ from rateproof.enforce.http.validation import checked_token, checked_whole, is_w
 from rateproof.enforce.http.views import RequestView
 from rateproof.errors import InvalidArgument
 
-__all__ = ["DIRECT", "ClientAddress", "Networks"]
-
 _UNIX = "unix:"
 _MAPPED_BITS = 96
 """Of an IPv6 address that maps one of IPv4, what comes before it (RFC 4291, 2.5.5.2)."""

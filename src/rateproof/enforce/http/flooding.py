@@ -15,8 +15,6 @@ from rateproof.enforce.room import Room
 from rateproof.errors import StoreError
 from rateproof.policy import Policy
 
-__all__ = ["FORWARDED", "Flooding", "check_flood_exempt"]
-
 R = TypeVar("R")
 Lacking: TypeAlias = tuple[Room, int]
 

@@ -25,8 +25,6 @@ from rateproof.keyspec import KeySpec, Part
 if TYPE_CHECKING:
     from rateproof._native import WsgiKey
 
-__all__ = ["KeyLike", "key_of", "key_reader", "part", "plain_reader"]
-
 R = TypeVar("R")
 KeyLike: TypeAlias = str | KeySpec | Callable[[R], str | bytes | int | None]
 

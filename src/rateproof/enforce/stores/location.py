@@ -29,17 +29,6 @@ from rateproof.enforce.stores.tables import fingerprint
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
 
-__all__ = [
-    "COUNTERS_FILE",
-    "directory_of",
-    "locked_folder",
-    "parse_url",
-    "remove",
-    "shown_url",
-    "stored_quotas",
-    "table_file",
-]
-
 PATIENCE_S: Final = 1.0
 """The longest wait for the lock of a folder, which is held for milliseconds."""
 

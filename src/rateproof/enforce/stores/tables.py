@@ -9,8 +9,6 @@ from rateproof.policy import Quota
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
-__all__ = ["check_quota", "fingerprint", "ruling_of"]
-
 MAX_WINDOW_NS = 2**59
 MAX_ADMISSIONS = 2**32
 

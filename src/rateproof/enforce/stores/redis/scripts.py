@@ -16,8 +16,6 @@ from typing import Final, NamedTuple
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 
-__all__ = ["EXACT", "LAYOUT", "Script", "figures", "script_for"]
-
 LAYOUT: Final = 1
 """Of the states: another, when the script would misread what an earlier one wrote."""
 

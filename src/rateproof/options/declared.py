@@ -149,9 +149,7 @@ _CONFIG = Option(
 )
 _LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
 _FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
-_ALLOW_UNTESTED = Option(
-    "allow_untested", flag(), "a quota that no client pressed does not fail it"
-)
+_ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
 
 _SERVE = Verb(
     "serve",

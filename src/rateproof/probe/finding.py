@@ -73,7 +73,7 @@ class Finding:
 
     @property
     def reach(self) -> Reach:
-        """What was tried, of one key and of all within the least window that is possible."""
+        """The reach: what was tried, of one key and of all within the least window that is possible."""
         window_ns = min((kind.least_ns for kind in self.kinds[:1]), default=0)
         return reach_of(self.course.keys, window_ns)
 

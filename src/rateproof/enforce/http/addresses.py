@@ -1,4 +1,4 @@
-"""Whose address does a request count under, where proxies stand in front?
+"""The address that a request counts under, where proxies stand in front.
 
 Each proxy appends the address that it was connected from to a header field, so
 the last entries were written by those who are trusted and the first by anybody.

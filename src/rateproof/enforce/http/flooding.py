@@ -1,4 +1,4 @@
-"""Whose new keys take the places of a limiter: by the address that a request counts under."""
+"""New keys that take the places of a limiter, by the address that a request counts under."""
 
 import logging
 from collections import Counter

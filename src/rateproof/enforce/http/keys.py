@@ -1,4 +1,4 @@
-"""Whose request is it? The key that a `KeySpec` finds in a request.
+"""The client of a request: the key that a `KeySpec` finds in a request.
 
 A key is the concatenation of the parts of the chosen alternative, each written
 as a netstring under the place it was found in:

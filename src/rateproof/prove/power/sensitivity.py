@@ -30,7 +30,7 @@ _MOST_REQUESTS: Final = 1_000
 """Of one key, around where it asked most densely; more where a limit is not exceeded by fewer."""
 
 _MOST_LIMIT: Final = 20_000
-"""Whose excess is looked for."""
+"""Keys whose excess is looked for."""
 
 _BUDGET: Final = 20_000
 _STEPS_OF_A_WINDOW: Final = 2_048

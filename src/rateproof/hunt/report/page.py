@@ -188,7 +188,7 @@ def _meaning(verdict: Verdict) -> str:
 
 def _headline(answer: str) -> tuple[str, str]:
     """The answer's line in two: that of a doubt goes on after its first clause in smaller letters."""
-    found = re.match("INCONCLUSIVE: (?:[^:;(]|[(][^)]*[)])*[:;]", answer)
+    found = re.match("(?:INCONCLUSIVE|NOT TESTED): (?:[^:;(]|[(][^)]*[)])*[:;]", answer)
     end = len(answer) if found is None else found.end()
     return answer[:end], answer[end:]
 

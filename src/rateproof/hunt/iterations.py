@@ -43,8 +43,6 @@ from rateproof.prove import OVER_ADMISSION, VIOLATED
 from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, WORKERS
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["Hunt", "traffic"]
-
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
 _CALM_TRIES, _MOST_SHARE, _SOUNDINGS = 3, 0.8, 3
 _HINT = "hint: more workers, a machine with less to do, or a smaller limit"

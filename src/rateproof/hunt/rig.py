@@ -22,9 +22,6 @@ from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["Rig", "alone", "keys_of", "rows_of"]
-
-
 _SHARED = ("clock", "admitted_statuses", "fresh_keys")
 
 

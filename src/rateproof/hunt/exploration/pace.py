@@ -14,8 +14,6 @@ from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["QUICK_NS", "SOUNDING", "SOUNDING_NS", "Pace"]
-
 SOUNDING: Final = Group(Schedule(((0, 1),)), 16)
 """Fresh clients with a request each, all at once: their answers tell the pace."""
 

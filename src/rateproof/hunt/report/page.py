@@ -32,8 +32,6 @@ from rateproof.prove.evidence.wording import readable_key, spaced
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["NAME", "HtmlReport", "page", "rendered", "require_jinja", "write_page"]
-
 NAME = "test_report.html"
 
 _HINT = "pip install jinja2"

@@ -25,8 +25,6 @@ from rateproof.units import counted
 if TYPE_CHECKING:
     from rateproof.hunt.worst.search import Worst
 
-__all__ = ["UNREACHABLE", "Totals", "counted_kinds", "of_claim"]
-
 UNREACHABLE: Final = "UNREACHABLE"
 
 

@@ -13,10 +13,14 @@ import subprocess
 import pytest
 import redis
 import trustme
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from rateproof.enforce.service import PROGRAM
+from rateproof.enforce.stores.location import directory_of
 from tests.service import LIMITS
 
+ONCE = Retry(NoBackoff(), 0)
 SHADOWED = LIMITS + '[limits.new]\npolicy = "1 per hour"\nkey = "header:X-Api-Key"\nshadow = true\n'
 
 
@@ -112,7 +116,9 @@ def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
     assert service.ask(X_Api_Key="a", **right)[1]["ratelimit"].startswith('"api";r=4')
     for protocol in (2, 3):
         for told in (None, "first-on", "first-one!"):
-            client = redis.Redis(port=service.resp_port, protocol=protocol, password=told)
+            client = redis.Redis(
+                port=service.resp_port, protocol=protocol, password=told, retry=ONCE
+            )
             with client, pytest.raises(redis.AuthenticationError):
                 client.execute_command("RP.HIT", "a", "api")
         with redis.Redis(port=service.resp_port, protocol=protocol, password="first-one") as client:
@@ -257,3 +263,14 @@ def test_connections_that_find_no_descriptor_are_served_once_there_is_one(start_
     finally:
         for sock in crowd:
             sock.close()
+
+
+def test_a_table_of_another_layout_is_named_and_left_as_it_is(start_service, store, tmp_path):
+    words = ("--store", store, "--capacity", "10")
+    assert start_service(LIMITS, *words).stop() == 0
+    (table,) = directory_of(store.removeprefix("shm://")).glob("sliding-log-*")
+    other = bytearray(table.read_bytes())
+    other[:8] = b"another!"
+    table.write_bytes(other)
+    assert str(table) in refused(tmp_path, *words)
+    assert table.read_bytes() == other

@@ -175,6 +175,7 @@ def in_pieces(
     memory: int,
     prepared: Callable[[EventLog], EventLog],
     say: Callable[[str], None],
+    name: str,
 ) -> Iterator[Pieces | None]:
     """A Parquet log in pieces; None where it fits in memory. The pieces go at the end.
 
@@ -183,12 +184,12 @@ def in_pieces(
         memory: bytes that may be taken.
         prepared: what is made of the rows before they are judged.
         say: tells people what is being done.
+        name: of the log, for messages.
 
     Raises:
         LogError: it cannot be read, or not be judged in pieces.
         CannotWrite: the disk has no room for the pieces.
     """
-    name = printable(str(path))
     with opened(path, to_judge=True) as log, ExitStack() as stack:
         if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
             yield None
@@ -202,8 +203,6 @@ def in_pieces(
                 f"--memory {_size(memory)} is too little for {log.rows:,} requests",
                 f"at least {_size(least + _MEGABYTE)}",
             )
-        if "complete_ns" in log.metadata:
-            raise LogError(f"{name} is of an access log, and does not fit in memory")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rateproof-")))
         needs, free = log.rows * _DISK_A_ROW, shutil.disk_usage(folder).free
         say(

@@ -13,7 +13,7 @@ RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name '
 # Times that `make league` runs every row.
 RUNS ?= 1
 
-.PHONY: env demo league check test beside alone test-slow soak lint types imports test-python test-rust models fuzz \
+.PHONY: env service demo league partners check test beside alone test-slow soak lint types imports test-python test-rust models fuzz \
   wheel release-check lock clean
 
 env: $(STAMP)
@@ -29,6 +29,16 @@ $(STAMP): pyproject.toml setup.cfg constraints.txt $(RUST) | $(BIN)/python
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[all]' --group dev
 	@touch $@
 
+# The decision service: a program of its own, which no other part needs.
+SERVICE := src/rateproof/bin/rateproof-service
+
+service: $(SERVICE)
+
+$(SERVICE): $(filter rust/service/% rust/enforce/% rust/Cargo.%,$(RUST)) | env
+	@command -v cargo >/dev/null || echo "No cargo on the path: the service is left out."
+	@if command -v cargo >/dev/null; then cd rust && cargo build --quiet --locked --release --package rateproof-service \
+	  && mkdir -p ../$(@D) && cp target/release/rateproof-service ../$@; fi
+
 demo: env
 	$(BIN)/python scripts/demo.py
 
@@ -36,7 +46,7 @@ league: env
 	$(BIN)/python -m league --runs $(RUNS)
 
 # What waits leaves the processors to what compiles.
-test: lint types imports
+test: lint types imports service
 	$(MAKE) --no-print-directory -j2 test-rust beside
 	$(MAKE) --no-print-directory alone
 
@@ -50,6 +60,17 @@ unexport PYTHONDONTWRITEBYTECODE
 # Half of the tests wait most of their time, so two processes a core. What measures time runs alone.
 PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
+
+# Gateways before the service: their versions are those that the recipes were run with.
+PARTNERS := .partners
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends
+
+partners: env service
+	PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || { apt-get update -qq && $(APT) install haproxy; }
+	$(PIP) install -c constraints.txt --group partners
+	GOBIN=$(CURDIR)/$(PARTNERS)/bin go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
+	npm install --silent --no-audit --no-fund --prefix $(PARTNERS) express@5
+	$(BIN)/pytest -q tests/partners
 
 # Property tests once more, with ten times the examples.
 test-slow: env models $(BUILD)
@@ -65,7 +86,7 @@ soak: env
 
 test-python: beside alone
 
-beside: env
+beside: env service
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not alone'
 
 alone: env
@@ -102,6 +123,7 @@ endef
 fuzz:
 	$(call fuzz,rust/simulate/fuzz,answers,rust/simulate/fuzz/corpus)
 	$(call fuzz,rust/access/fuzz,lines,tests/histories/access-logs)
+	$(call fuzz,rust/service/fuzz,frames,rust/service/fuzz/corpus)
 
 lint: env
 	$(BIN)/ruff check .
@@ -132,4 +154,4 @@ lock: env
 	$(BIN)/python -m pip freeze --all --exclude-editable >constraints.txt
 
 clean:
-	rm -rf $(VENV) .league build dist rust/target src/*.egg-info src/rateproof/_native*.so
+	rm -rf $(VENV) $(PARTNERS) src/rateproof/bin .league build dist rust/target src/*.egg-info src/rateproof/_native*.so

@@ -26,6 +26,7 @@ GLIBC: Final = "2.17"
 
 TAG: Final = f"manylinux_{GLIBC.replace('.', '_')}_x86_64"
 NATIVE: Final = "rateproof/_native.abi3.so"
+SERVICE: Final = "rateproof/bin/rateproof-service"
 
 
 def tracked(*others: str) -> list[str]:
@@ -112,6 +113,23 @@ def for_cargo(target_folder: Path, epoch: int) -> dict[str, str]:
     }
 
 
+def with_service(source: Path, target_folder: Path, environment: dict[str, str]) -> None:
+    """Build the program of the service into the package."""
+    command = [
+        "cargo",
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "rateproof-service",
+    ]
+    subprocess.run(command, cwd=source / "rust", env=environment, check=True)
+    program = source / "src" / SERVICE
+    program.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(target_folder / TARGET / "release" / program.name, program)
+
+
 def examined(wheel: Path, paths: list[Path]) -> str:
     """The words of auditwheel on the wheel; ends the program where it is not what was wanted."""
     with zipfile.ZipFile(wheel) as archive:
@@ -151,6 +169,7 @@ def build(out: Path, target_folder: Path) -> tuple[Path, Path]:
         with tarfile.open(sdist) as archive:
             archive.extractall(fresh, filter="data")
         (source,) = fresh.iterdir()
+        with_service(source, target_folder, environment)
         wheel = built("wheel", source, wheel_out, environment)
         print(examined(wheel, [Path(scratch), ROOT, Path.home()]))
         return tuple(Path(shutil.copy(each, out / each.name)) for each in (wheel, sdist))

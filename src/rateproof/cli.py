@@ -86,6 +86,16 @@ def _serve(arguments: Namespace) -> int:
     return 0
 
 
+def _service(arguments: Namespace) -> int:
+    from rateproof.enforce.service import run_service
+
+    sources = arguments.sources
+    if sources.warning:
+        say(sources.warning)
+    sources.read()  # a mistake is told as by the other commands
+    run_service(sources.file, sources.told)
+
+
 def _simulate(arguments: Namespace) -> int:
     from rateproof.simulate.client.live import ClientSettings, run_client
 
@@ -162,6 +172,7 @@ def _completion(arguments: Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "serve": _serve,
+    "service": _service,
     "simulate": _simulate,
     "test": _test,
     "check": _check,

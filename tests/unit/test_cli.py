@@ -25,7 +25,7 @@ STATUSES = "status codes from 100 to 999, each once, such as 403 or 429,503"
     ("argv", "named", "hint"),
     [
         ([], "COMMAND", "--help"),
-        (["fly"], "fly", "one of serve, simulate, test"),
+        (["fly"], "fly", "one of serve, service, simulate, test"),
         (["serve", "--colour"], "--colour", "rateproof serve --help"),
         (["serve", "--polcy=5/s"], "--polcy", "did you mean --policy?"),
         (

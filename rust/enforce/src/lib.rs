@@ -201,4 +201,5 @@ pub use counters::{COUNTS, Counters};
 pub use error::{Error, ErrorKind};
 pub use quota::{Algorithm, MAX_LIMIT, Quota};
 pub use shape::{MAX_BYTES, MAX_CAPACITY};
+pub use sys::effective_user;
 pub use table::Table;

@@ -91,8 +91,11 @@ impl Quota {
         }
     }
 
-    /// True if a table can keep it.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Refuses what no table can keep.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: which figure, and what would be accepted.
+    pub fn check(&self) -> Result<(), Error> {
         within("limit", self.limit, self.algorithm.max_limit())?;
         within("window_ns", self.window_ns, MAX_WINDOW_NS)?;
         within("burst", self.burst, MAX_LIMIT)?;

@@ -263,7 +263,8 @@ pub(crate) fn survived(work: impl FnOnce()) -> bool {
 }
 
 /// The user whose files this process makes.
-pub(crate) fn effective_user() -> u32 {
+#[must_use]
+pub fn effective_user() -> u32 {
     // SAFETY: it takes nothing and cannot fail.
     unsafe { libc::geteuid() }
 }

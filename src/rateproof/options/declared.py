@@ -163,9 +163,7 @@ _CONFIG = Option(
 )
 _LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
 _FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
-_ALLOW_UNTESTED = Option(
-    "allow_untested", flag(), "a quota that no client pressed does not fail it"
-)
+_ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
 
 _SERVE = Verb(
     "serve",
@@ -221,6 +219,37 @@ _SERVE = Verb(
     environment=True,
     config=True,
     unfiled="config with_parent json",
+)
+
+_SERVICE = Verb(
+    "service",
+    "Decide for programs in any language: the limits of FILE, over HTTP and RESP, until Ctrl-C.",
+    {
+        PROMISE: (Option("status", whole(400, 599), "code of a denial", "429"),),
+        "who a client is": (
+            replace(_ADDRESS[0], kind=whole(0, 100), help="trusted: how many"),
+            *_ADDRESS[1:],
+        ),
+        "the service": (
+            replace(_CONFIG, help="settings file, whose limits are read again on SIGHUP"),
+            Option("host", text(metavar="HOST"), "address to listen on, or unix:PATH", "127.0.0.1"),
+            Option("port", whole(0, 65_535), "0 picks a free one", "8090"),
+            Option(
+                "resp", text(metavar="ADDRESS"), "HOST:PORT or unix:PATH of RESP", otherwise="none"
+            ),
+            Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
+            Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
+        ),
+        "the store": (
+            Option("store", text(metavar="URL"), "memory:// or shm://NAME", "memory://"),
+            Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
+        ),
+        OUTPUT: (replace(_JSON, help="where and what it serves as JSON on stdout"),),
+    },
+    ("service --store shm://api", "service --config limits.toml --port 9000"),
+    environment=True,
+    config=True,
+    unfiled="config json",
 )
 
 _SIMULATE = Verb(
@@ -589,6 +618,17 @@ _COMPLETION = Verb(
 
 VERBS: Final = {
     verb.name: verb
-    for verb in (_SERVE, _SIMULATE, _TEST, _CHECK, _PLAN, _PROBE, _STORE, _DOCTOR, _COMPLETION)
+    for verb in (
+        _SERVE,
+        _SERVICE,
+        _SIMULATE,
+        _TEST,
+        _CHECK,
+        _PLAN,
+        _PROBE,
+        _STORE,
+        _DOCTOR,
+        _COMPLETION,
+    )
 }
 """Every command, by name."""

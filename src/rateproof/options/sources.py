@@ -119,6 +119,11 @@ class Sources:
             f"({_PREFIX} and one of {accepted})"
         )
 
+    @property
+    def told(self) -> dict[str, str]:
+        """Texts of the options that stand in the environment or on the command line, by name."""
+        return {name: str(text) for name, (text, _) in self._told.items() if name != _FILE}
+
     def read(self, accept: Accept | None = None) -> dict[str, Any]:
         """The value of every option, by its name inside the program, the file read anew.
 

@@ -84,8 +84,8 @@ def test_every_default_is_a_value_that_would_be_accepted(verb):
             assert option.value() == option.read_text(option.default, "the declaration")
 
 
-@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"serve"}))
-def test_only_serve_looks_at_the_environment(verb):
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"serve", "service"}))
+def test_only_what_serves_looks_at_the_environment(verb):
     environment = {f"RATEPROOF_{option.name.upper()}": "7" for option in VERBS[verb].options}
     needed = [option for option in VERBS[verb].options if option.required]
     flags = {option.name: (*option.choices, "log")[0] for option in needed}
@@ -180,7 +180,7 @@ def completed(*words):
 
 
 def test_bash_completes_verbs_flags_and_choices():
-    assert completed("rateproof", "s") == ["serve", "simulate", "store"]
+    assert completed("rateproof", "s") == ["serve", "service", "simulate", "store"]
     assert completed("rateproof", "check", "--gra") == ["--granularity"]
     assert completed("rateproof", "test", "http://h/", "--claim", "w") == ["wrong-rejection"]
     assert completed("rateproof", "serve", "--no-sh") == ["--no-shadow"]

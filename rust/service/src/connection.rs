@@ -1,0 +1,267 @@
+//! One connection: bytes in, answers out, in the order of the requests.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpStream, UnixStream};
+
+use crate::answer::{self, Ending};
+use crate::command::Desk;
+use crate::limits::Limits;
+use crate::request::{Refused, Request};
+use crate::session::Session;
+
+/// The longest time without a whole request.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long what a client still sends after a refusal is read past.
+const LINGER: Duration = Duration::from_secs(2);
+/// Readings of one connection in a row, before others have their turn.
+const TURNS: usize = 16;
+
+/// Bytes of answers that are kept room for, and after which a client has to read first.
+const MOST_KEPT: usize = 256 * 1024;
+
+/// A connection by either kind of socket.
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+macro_rules! each {
+    ($stream:expr, $part:ident => $step:expr) => {
+        match $stream {
+            Stream::Tcp($part) => $step,
+            Stream::Unix($part) => $step,
+        }
+    };
+}
+
+impl Stream {
+    /// What is to be watched.
+    pub fn source(&mut self) -> &mut dyn mio::event::Source {
+        each!(self, part => part)
+    }
+
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        each!(self, part => part.read(room))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        each!(self, part => part.write(bytes))
+    }
+
+    fn end_writing(&self) {
+        // It may be gone already.
+        let _ = each!(self, part => part.shutdown(Shutdown::Write));
+    }
+}
+
+/// The protocol of a connection.
+pub enum Protocol {
+    Http {
+        peer: Option<IpAddr>,
+        /// Bytes of a body that are still to come.
+        skip: u64,
+    },
+    Resp(Session),
+}
+
+/// What becomes of a connection after its turn.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing to do until it is ready again.
+    Waits,
+    /// It has more, but others come first.
+    More,
+    Over,
+}
+
+/// A connection.
+pub struct Connection {
+    pub stream: Stream,
+    protocol: Protocol,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    written: usize,
+    /// The input may hold whole requests: the output of those before them was long.
+    held: bool,
+    ending: bool,
+    lingers: bool,
+    since: Instant,
+}
+
+impl Connection {
+    pub fn new(stream: Stream, protocol: Protocol) -> Self {
+        Self {
+            stream,
+            protocol,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            held: false,
+            ending: false,
+            lingers: false,
+            since: Instant::now(),
+        }
+    }
+
+    /// True if it has been without a whole request for too long. Pools keep connections of RESP open: such
+    /// a one may be silent, but not within a command or an answer.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        let silent = self.input.is_empty() && self.output.is_empty();
+        let may_wait = silent && !self.lingers && matches!(self.protocol, Protocol::Resp(_));
+        let longest = if self.lingers { LINGER } else { IDLE };
+        !may_wait && now.duration_since(self.since) > longest
+    }
+
+    /// True if nothing of an answer is left to be sent.
+    pub fn is_still(&self) -> bool {
+        self.output.is_empty()
+    }
+
+    /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
+    pub fn serve(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
+        let mut drained = false;
+        for _ in 0..TURNS {
+            match self.flush() {
+                Ok(true) => {}
+                Ok(false) => return Turn::Waits,
+                Err(_) => return Turn::Over,
+            }
+            if self.held {
+                self.took(desk, &[]);
+                continue;
+            }
+            if self.ending && !self.lingers {
+                self.stream.end_writing();
+                (self.lingers, self.since) = (true, Instant::now());
+            }
+            // Less than there was room for was all there is, and more will be told of.
+            if drained {
+                return Turn::Waits;
+            }
+            match self.stream.read(room) {
+                Ok(0) => return Turn::Over,
+                Ok(count) => {
+                    drained = count < room.len() && !closing;
+                    if !self.lingers {
+                        self.took(desk, &room[..count]);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Waits,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Turn::Over,
+            }
+        }
+        Turn::More
+    }
+
+    /// True if all was written.
+    fn flush(&mut self) -> io::Result<bool> {
+        while self.written < self.output.len() {
+            match self.stream.write(&self.output[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.written = 0;
+        match self.output.capacity() {
+            ..=MOST_KEPT => self.output.clear(),
+            _ => self.output = Vec::new(),
+        }
+        Ok(true)
+    }
+
+    fn took(&mut self, desk: &mut Desk, bytes: &[u8]) {
+        let mut input = std::mem::take(&mut self.input);
+        if input.is_empty() {
+            let rest = self.answer_all(desk, bytes);
+            self.input = bytes[rest..].to_vec();
+        } else {
+            input.extend_from_slice(bytes);
+            let rest = self.answer_all(desk, &input);
+            input.drain(..rest);
+            self.input = input;
+        }
+    }
+
+    /// Answers every whole request, as long as the answers are not too long; returns where the rest begins.
+    fn answer_all(&mut self, desk: &mut Desk, bytes: &[u8]) -> usize {
+        let (mut at, begun) = (0, self.output.len());
+        self.held = false;
+        while !self.ending && at < bytes.len() {
+            if self.output.len() > MOST_KEPT {
+                self.held = true;
+                break;
+            }
+            let rest = &bytes[at..];
+            match &mut self.protocol {
+                Protocol::Http { skip, .. } if *skip > 0 => {
+                    let skipped = (*skip).min(rest.len() as u64);
+                    *skip -= skipped;
+                    at += skipped as usize;
+                }
+                Protocol::Http { peer, skip } => match Request::parse(rest) {
+                    Ok(None) => break,
+                    Ok(Some(request)) => {
+                        answer(&mut self.output, &desk.limits, &request, *peer);
+                        *skip = request.length;
+                        self.ending = !request.keeps_alive;
+                    }
+                    Err(Refused(status, detail)) => {
+                        let ending = Ending {
+                            keeps_alive: false,
+                            bodiless: false,
+                        };
+                        answer::refused(&mut self.output, status, detail, ending);
+                        self.ending = true;
+                    }
+                },
+                Protocol::Resp(session) => {
+                    match session.answer(rest, desk, &mut self.output) {
+                        Some(length) => at += length,
+                        None => break,
+                    }
+                    self.ending = session.quits;
+                }
+            }
+        }
+        if at > 0 || self.output.len() > begun {
+            self.since = Instant::now();
+        }
+        at
+    }
+}
+
+fn answer(out: &mut Vec<u8>, limits: &Limits, request: &Request<'_>, peer: Option<IpAddr>) {
+    let ending = Ending {
+        keeps_alive: request.keeps_alive,
+        bodiless: request.method == b"HEAD",
+    };
+    let Some(rest) = request.path.strip_prefix(b"/check/") else {
+        match request.path {
+            b"/healthz" => answer::healthy(out, ending),
+            _ => answer::refused(out, 404, "no such path; ask for /check/NAME", ending),
+        }
+        return;
+    };
+    let end = rest
+        .iter()
+        .position(|byte| *byte == b'/')
+        .unwrap_or(rest.len());
+    let (name, route) = rest.split_at(end);
+    let served = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| limits.by_name.get(name));
+    let Some(served) = served else {
+        let names: Vec<&str> = limits.by_name.keys().map(String::as_str).collect();
+        let detail = format!("no such limit; one of {}", names.join(", "));
+        return answer::refused(out, 404, &detail, ending);
+    };
+    let decision = served.decide(request, route, &limits.address, peer);
+    answer::decided(out, limits, &decision, ending);
+}

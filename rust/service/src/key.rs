@@ -1,0 +1,199 @@
+//! Whose request it is: the key that a specification finds, byte for byte that of `keys.py`, so that
+//! one client is one key for the service and for the Python applications on a store.
+
+use std::net::IpAddr;
+
+use crate::address::ClientAddress;
+use crate::request::Request;
+
+const FORM: &str =
+    "ip, path, path:2, method, query:NAME, header:NAME or cookie:NAME, joined by + or |";
+/// The longest value of a place, in bytes.
+pub const MOST_KEY: usize = 4096;
+
+/// A place in a request.
+#[derive(Debug, Clone)]
+struct Part {
+    kind: Kind,
+    name: String,
+    /// What its value is written under.
+    label: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ip,
+    Path,
+    Method,
+    Query,
+    Header,
+    Cookie,
+}
+
+/// Alternatives in order of preference; each is one or more parts joined.
+#[derive(Debug, Clone)]
+pub struct KeySpec(Vec<Vec<Part>>);
+
+impl KeySpec {
+    /// Reads the text form, such as `header:X-Api-Key|ip`.
+    ///
+    /// # Errors
+    /// The part that could not be read, and what would be accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let alternative = |each: &str| {
+            each.split('+')
+                .map(|part| Part::parse(part.trim(), text))
+                .collect()
+        };
+        text.split('|')
+            .map(alternative)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The key of the client: that of the first alternative whose parts are all there and not empty,
+    /// else of its address; `None` if a value is too long.
+    #[must_use]
+    pub fn of(
+        &self,
+        request: &Request<'_>,
+        route: &[u8],
+        address: &ClientAddress,
+        peer: Option<IpAddr>,
+    ) -> Option<Vec<u8>> {
+        'next: for parts in &self.0 {
+            let mut key = Vec::new();
+            for part in parts {
+                let value = match part.kind {
+                    Kind::Ip => address.of(request, peer),
+                    Kind::Path => segment(&decoded(route, b'+'), &part.name).to_vec(),
+                    Kind::Method => request.method.to_vec(),
+                    Kind::Query => query(request.query, part.name.as_bytes()),
+                    Kind::Header => request.field(&part.name),
+                    Kind::Cookie => cookie(&request.field("cookie"), part.name.as_bytes()),
+                };
+                if value.len() > MOST_KEY {
+                    return None;
+                }
+                if value.is_empty() {
+                    continue 'next;
+                }
+                write(&mut key, &part.label, &value);
+            }
+            return Some(key);
+        }
+        let mut key = Vec::new();
+        write(&mut key, "ip", &address.of(request, peer));
+        Some(key)
+    }
+}
+
+impl Part {
+    fn parse(part: &str, text: &str) -> Result<Self, String> {
+        let (kind, name) = part
+            .split_once(':')
+            .map_or((part, None), |(kind, name)| (kind, Some(name)));
+        let token = |name: &str| {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*.^_`~-".contains(&byte);
+            !name.is_empty() && name.bytes().all(known)
+        };
+        let number = |name: &str| {
+            let digits = name.bytes().all(|byte| byte.is_ascii_digit());
+            digits && (1..=2).contains(&name.len()) && !name.starts_with('0')
+        };
+        let kind = match (kind, name) {
+            ("ip", None) => Kind::Ip,
+            ("path", None) => Kind::Path,
+            ("method", None) => Kind::Method,
+            ("path", Some(name)) if number(name) => Kind::Path,
+            ("query", Some(name)) if token(name) => Kind::Query,
+            ("header", Some(name)) if token(name) => Kind::Header,
+            ("cookie", Some(name)) if token(name) => Kind::Cookie,
+            _ => {
+                return Err(format!(
+                    "'{part}' in key '{text}' is not a place in a request ({FORM})"
+                ));
+            }
+        };
+        let label = match kind {
+            Kind::Header => part.to_ascii_lowercase(),
+            _ => part.to_owned(),
+        };
+        let name = name.unwrap_or_default().to_owned();
+        Ok(Self { kind, name, label })
+    }
+}
+
+/// One part of a key, such as `query:clientId=1:a`.
+fn write(key: &mut Vec<u8>, label: &str, value: &[u8]) {
+    key.extend_from_slice(label.as_bytes());
+    key.extend_from_slice(format!("={}:", value.len()).as_bytes());
+    key.extend_from_slice(value);
+}
+
+/// A segment of the path, counted from 1; all of it without a number.
+fn segment<'a>(path: &'a [u8], number: &str) -> &'a [u8] {
+    match number.parse() {
+        Ok(number) => path
+            .split(|byte| *byte == b'/')
+            .nth(number)
+            .unwrap_or_default(),
+        Err(_) => path,
+    }
+}
+
+fn query(query: &[u8], name: &[u8]) -> Vec<u8> {
+    for pair in query.split(|byte| *byte == b'&') {
+        let (found, value) = pair_of(pair);
+        if decoded(found, b' ') == name {
+            return decoded(value, b' ');
+        }
+    }
+    Vec::new()
+}
+
+fn cookie(field: &[u8], name: &[u8]) -> Vec<u8> {
+    for pair in field.split(|byte| *byte == b';') {
+        let (found, value) = pair_of(pair);
+        if trimmed(found) == name {
+            return trimmed(value).to_vec();
+        }
+    }
+    Vec::new()
+}
+
+fn pair_of(pair: &[u8]) -> (&[u8], &[u8]) {
+    match pair.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&pair[..at], &pair[at + 1..]),
+        None => (pair, b""),
+    }
+}
+
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// Percent-decoded, and what "+" stands for; what is no escape stays as it is.
+fn decoded(text: &[u8], plus: u8) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (mut found, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let escape = match (first, after) {
+            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        match (escape, first) {
+            (Some((high, low)), _) => {
+                found.push((high * 16 + low) as u8);
+                rest = &after[2..];
+            }
+            (None, b'+') => found.push(plus),
+            (None, byte) => found.push(*byte),
+        }
+    }
+    found
+}

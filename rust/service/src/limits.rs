@@ -1,0 +1,188 @@
+//! The limits in force: each with its tables, and what its answers say.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use rateproof_enforce::{Answer, Quota};
+
+use crate::address::ClientAddress;
+use crate::key::KeySpec;
+use crate::policy::Text;
+use crate::request::Request;
+use crate::settings::{Limit, Settings};
+use crate::store::Store;
+use crate::tables::Tables;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// All limits, by name.
+pub struct Limits {
+    pub by_name: BTreeMap<String, Served>,
+    pub address: ClientAddress,
+    pub status: u16,
+}
+
+/// A limit.
+pub struct Served {
+    key: KeySpec,
+    /// Units that a request uses up.
+    pub cost: u64,
+    /// It lets everything pass.
+    pub shadow: bool,
+    pub tables: Tables,
+    /// The quotas as text, and their names in RateLimit.
+    texts: Vec<String>,
+    names: Vec<String>,
+    announced: String,
+}
+
+/// What became of a request.
+pub enum Decision<'a> {
+    Admitted(&'a Served, Vec<Answer>),
+    Denied(&'a Served, Vec<Answer>),
+    /// No room for the key, or no lock in time; seconds until it makes sense to try again.
+    Full(u64),
+    /// The table is gone or damaged.
+    Failed,
+    /// The key is longer than is accepted.
+    TooLong,
+}
+
+impl Limits {
+    /// Opens the tables of all limits. What was promised before stays in force for as long as an
+    /// admission then could matter, and a second.
+    ///
+    /// # Errors
+    /// The store cannot be used; nothing has changed then.
+    pub fn open(
+        settings: &Settings,
+        store: &mut Store,
+        before: Option<&Self>,
+    ) -> Result<Self, String> {
+        let mut by_name = BTreeMap::new();
+        for (name, limit) in &settings.limits {
+            let former = before.and_then(|before| before.by_name.get(name));
+            by_name.insert(name.clone(), Served::open(name, limit, store, former)?);
+        }
+        Ok(Self {
+            by_name,
+            address: settings.address.clone(),
+            status: settings.status,
+        })
+    }
+}
+
+impl Served {
+    fn open(
+        name: &str,
+        limit: &Limit,
+        store: &mut Store,
+        former: Option<&Self>,
+    ) -> Result<Self, String> {
+        let quotas = &limit.policy.quotas;
+        let tables = Tables::new(store.open(quotas)?, former.map(|former| &former.tables));
+        let texts: Vec<String> = quotas.iter().map(|quota| Text(quota).to_string()).collect();
+        let names: Vec<String> = match texts.len() {
+            1 => vec![name.to_owned()],
+            _ => texts
+                .iter()
+                .map(|text| format!("{name}-{}", text.replace(' ', "-")))
+                .collect(),
+        };
+        let mut announced = String::new();
+        for (name, quota) in names.iter().zip(quotas) {
+            let Quota {
+                limit,
+                window_ns,
+                burst,
+                ..
+            } = *quota;
+            let whole = u128::from(burst) * u128::from(window_ns);
+            let seconds = whole.div_ceil(u128::from(limit) * u128::from(SECOND_NS));
+            let before = if announced.is_empty() { "" } else { ", " };
+            let _ = write!(announced, "{before}\"{name}\";q={burst};w={seconds}");
+        }
+        Ok(Self {
+            key: limit.key.clone(),
+            cost: limit.cost,
+            shadow: limit.shadow,
+            tables,
+            texts,
+            names,
+            announced,
+        })
+    }
+
+    /// Decides about a request.
+    pub fn decide(
+        &self,
+        request: &Request<'_>,
+        route: &[u8],
+        address: &ClientAddress,
+        peer: Option<IpAddr>,
+    ) -> Decision<'_> {
+        let Some(key) = self.key.of(request, route, address, peer) else {
+            return Decision::TooLong;
+        };
+        match self.tables.hit(&key, self.cost) {
+            Err(error) => {
+                eprintln!("rateproof: {error}");
+                Decision::Failed
+            }
+            Ok(None) => Decision::Full(1),
+            Ok(Some((admitted, answers))) => {
+                let full = answers.iter().filter(|answer| answer.full);
+                let longest = answers.iter().map(|answer| answer.retry_after_ns).max();
+                if !admitted && !self.shadow && full.count() > 0 {
+                    return Decision::Full(seconds_of(longest.unwrap_or(0)));
+                }
+                // A quota that is about to leave denies, but is not announced.
+                match admitted || self.shadow {
+                    true => Decision::Admitted(self, answers.into_vec()),
+                    false => Decision::Denied(self, answers.into_vec()),
+                }
+            }
+        }
+    }
+
+    /// RateLimit-Policy and RateLimit, as fields of a head.
+    pub fn write_fields(&self, out: &mut Vec<u8>, answers: &[Answer]) {
+        out.extend_from_slice(b"RateLimit-Policy: ");
+        out.extend_from_slice(self.announced.as_bytes());
+        out.extend_from_slice(b"\r\nRateLimit: ");
+        let mut text = String::new();
+        for (name, answer) in self.names.iter().zip(answers) {
+            let wait = match answer.retry_after_ns {
+                0 => answer.reset_after_ns,
+                wait => wait,
+            };
+            let least = u64::from(answer.remaining == 0);
+            let before = if text.is_empty() { "" } else { ", " };
+            let seconds = wait.div_ceil(SECOND_NS).max(least);
+            let _ = write!(
+                text,
+                "{before}\"{name}\";r={};t={seconds}",
+                answer.remaining
+            );
+        }
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The names and the texts of the quotas that deny.
+    pub fn denying(&self, answers: &[Answer]) -> (Vec<&str>, String) {
+        let told = self.names.iter().zip(&self.texts).zip(answers);
+        let denying = told.filter(|(_, answer)| answer.retry_after_ns > 0);
+        let (names, texts): (Vec<&str>, Vec<&str>) = denying
+            .map(|((name, text), _)| (name.as_str(), text.as_str()))
+            .unzip();
+        (names, texts.join(" and "))
+    }
+}
+
+/// Whole seconds of a wait, at least 1.
+#[must_use]
+pub fn seconds_of(wait_ns: u64) -> u64 {
+    wait_ns.div_ceil(SECOND_NS).max(1)
+}

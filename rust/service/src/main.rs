@@ -1,0 +1,203 @@
+//! `rateproof service`: decisions over HTTP and RESP for every language, from the tables of Python
+//! applications.
+//!
+//! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
+//! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
+//! `told` its policies; `connection` is one client, `serving` the event loops, one a core.
+
+mod address;
+mod answer;
+mod command;
+mod connection;
+mod frame;
+mod key;
+mod limits;
+mod policy;
+mod reply;
+mod request;
+mod serving;
+mod session;
+mod settings;
+mod signals;
+mod store;
+mod tables;
+mod throttle;
+mod told;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use limits::Limits;
+use policy::Text;
+use serving::{Listener, Loop, Shared, Speaks};
+use settings::Settings;
+use store::Store;
+use told::Told;
+
+const USAGE: &str = "usage: rateproof-service [--config FILE] [--OPTION VALUE ...]";
+const BAD_ARGUMENTS: u8 = 64;
+const UNREACHABLE: u8 = 69;
+const CANNOT_WRITE: u8 = 73;
+
+/// A failure: its exit code, and what to say.
+type Failure = (u8, String);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, message)) => {
+            eprintln!("rateproof: error: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// What was said on the command line.
+struct Arguments {
+    config: PathBuf,
+    told: Vec<(String, String)>,
+    json: bool,
+}
+
+impl Arguments {
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut found = Self {
+            config: PathBuf::from("rateproof.toml"),
+            told: Vec::new(),
+            json: false,
+        };
+        while let Some(word) = words.next() {
+            let Some(name) = word.strip_prefix("--") else {
+                return Err(format!("{word:?} is no option\n{USAGE}"));
+            };
+            let value = words
+                .next()
+                .ok_or_else(|| format!("{word} needs a value\n{USAGE}"))?;
+            match name {
+                "config" => found.config = value.into(),
+                "json" => found.json = value == "true",
+                name => found.told.push((name.replace('-', "_"), value)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The settings of the file, under what was said here.
+    fn settings(&self) -> Result<Settings, String> {
+        let mut settings = Settings::read(&self.config)?;
+        for (name, text) in &self.told {
+            settings.tell(name, text)?;
+        }
+        Ok(settings)
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let bad = |message| (BAD_ARGUMENTS, message);
+    let arguments = Arguments::read(std::env::args().skip(1)).map_err(bad)?;
+    let settings = arguments.settings().map_err(bad)?;
+    let mut store = Store::new(&settings.store, settings.capacity).map_err(bad)?;
+    let limits = Limits::open(&settings, &mut store, None);
+    let limits = limits.map_err(|message| (CANNOT_WRITE, message))?;
+    let listen = |host: &str, port, speaks| {
+        let taken = |error| format!("cannot listen at {host}, port {port}: {error}");
+        Listener::bind(host, port, speaks).map_err(|error| (UNREACHABLE, taken(error)))
+    };
+    let mut listeners = vec![listen(&settings.host, settings.port, Speaks::Http)?];
+    if let Some((host, port)) = &settings.resp {
+        listeners.push(listen(host, *port, Speaks::Resp)?);
+    }
+    let shared = Arc::new(Shared::new(limits, Told::new(store, settings.resp_tables)));
+    let signals = signals::Signals::held();
+    let cores = thread::available_parallelism().map_or(1, Into::into);
+    let threads = if settings.threads == 0 {
+        cores
+    } else {
+        settings.threads
+    };
+    let mut loops = Vec::new();
+    for _ in 0..threads {
+        let made = Loop::new(&listeners);
+        let (each, waker) = made.map_err(|error| (UNREACHABLE, error.to_string()))?;
+        let shared = Arc::clone(&shared);
+        loops.push((thread::spawn(move || each.run(&shared)), waker));
+    }
+    let places: Vec<String> = listeners.iter().map(Listener::place).collect();
+    say(&settings, &places, arguments.json);
+    let wake = |loops: &[(thread::JoinHandle<()>, mio::Waker)]| {
+        for (_, waker) in loops {
+            let _ = waker.wake();
+        }
+    };
+    while signals.asks_for_reload() {
+        let limits = shared.limits();
+        let again = |store: &mut Store| reloaded(&arguments, &settings, store, &limits);
+        match shared.told.with_store(again) {
+            Ok(limits) => {
+                shared.replace(limits);
+                eprintln!("rateproof: settings read again");
+            }
+            Err(message) => eprintln!("rateproof: kept the settings: {message}"),
+        }
+        wake(&loops);
+    }
+    shared.end();
+    wake(&loops);
+    for (each, _) in loops {
+        let _ = each.join();
+    }
+    Ok(())
+}
+
+/// The limits of the file as it is now: all of them, or none.
+fn reloaded(
+    arguments: &Arguments,
+    before: &Settings,
+    store: &mut Store,
+    limits: &Limits,
+) -> Result<Limits, String> {
+    let settings = arguments.settings()?;
+    let place = |settings: &Settings| {
+        let Settings {
+            store,
+            capacity,
+            host,
+            port,
+            threads,
+            resp,
+            resp_tables,
+            ..
+        } = settings;
+        let sizes = (*capacity, *threads, *resp_tables);
+        (store.clone(), host.clone(), *port, resp.clone(), sizes)
+    };
+    if place(&settings) != place(before) {
+        let fixed = "store, capacity, host, port, resp, resp_tables and threads";
+        return Err(format!("{fixed} change with a restart only"));
+    }
+    Limits::open(&settings, store, Some(limits))
+}
+
+fn say(settings: &Settings, places: &[String], json: bool) {
+    let mut limits = Vec::new();
+    let place = &places[0];
+    eprintln!("serving {} from {}", places.join(" and "), settings.store);
+    for (name, limit) in &settings.limits {
+        let quotas = limit
+            .policy
+            .quotas
+            .iter()
+            .map(|quota| Text(quota).to_string());
+        let policy = quotas.collect::<Vec<_>>().join("; ");
+        eprintln!("  /check/{name}: {policy}");
+        limits.push(format!("{name:?}: {policy:?}"));
+    }
+    if json {
+        let (store, limits) = (&settings.store, limits.join(", "));
+        let resp = places.get(1).map(|place| format!("\"resp\": {place:?}, "));
+        let resp = resp.unwrap_or_default();
+        println!("{{\"url\": {place:?}, {resp}\"store\": {store:?}, \"limits\": {{{limits}}}}}");
+    }
+}

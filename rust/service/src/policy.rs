@@ -1,0 +1,205 @@
+//! The text of a policy, as `rateproof.policy.notation` reads it.
+
+use std::fmt;
+
+use rateproof_enforce::{Algorithm, Quota};
+
+const FORM: &str = "a policy reads like '5 per 5s', '100/minute' or '5 per 5s; 1000 per hour'";
+const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 86_400 * SECOND;
+/// Lengths of units by their names in the singular. A month is 30 days, a year 12 of them.
+const UNITS: [(&str, u64); 17] = [
+    ("ns", 1),
+    ("nanosecond", 1),
+    ("us", 1_000),
+    ("microsecond", 1_000),
+    ("ms", 1_000_000),
+    ("millisecond", 1_000_000),
+    ("s", SECOND),
+    ("sec", SECOND),
+    ("second", SECOND),
+    ("m", 60 * SECOND),
+    ("min", 60 * SECOND),
+    ("minute", 60 * SECOND),
+    ("h", 3_600 * SECOND),
+    ("hour", 3_600 * SECOND),
+    ("d", DAY),
+    ("day", DAY),
+    ("month", 30 * DAY),
+];
+const YEAR: u64 = 360 * DAY;
+
+/// Quotas that must all pass, each once, in the order of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// At least one.
+    pub quotas: Vec<Quota>,
+}
+
+impl Policy {
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// What could not be read, and what would be accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut quotas: Vec<Quota> = Vec::new();
+        for part in text.split([';', ',', '|']) {
+            let quota = parse_quota(part).map_err(|error| match error {
+                Some(error) => format!("{error} in '{text}'"),
+                None => format!("'{}' in '{text}' is not a policy ({FORM})", part.trim()),
+            })?;
+            if !quotas.contains(&quota) {
+                quotas.push(quota);
+            }
+        }
+        Ok(Self { quotas })
+    }
+}
+
+/// `None` as the error: it has not the form.
+fn parse_quota(text: &str) -> Result<Quota, Option<String>> {
+    let text = text.trim().to_ascii_lowercase();
+    let mut rest = text.as_str();
+    let mut name = word(&mut rest, |letter| {
+        letter.is_ascii_lowercase() || letter == '-'
+    });
+    if !name.is_empty() && !space(&mut rest) {
+        return Err(None);
+    }
+    let limit = number(&mut rest).ok_or(None)?;
+    space(&mut rest);
+    rest = rest
+        .strip_prefix('/')
+        .or_else(|| rest.strip_prefix("per"))
+        .ok_or(None)?;
+    space(&mut rest);
+    let multiple = number(&mut rest).unwrap_or(1);
+    space(&mut rest);
+    let unit = word(&mut rest, |letter| letter.is_ascii_lowercase());
+    let mut figure = |name: &str| {
+        let mut after = rest;
+        if !space(&mut after) || !after.starts_with(name) {
+            return Ok(None);
+        }
+        after = &after[name.len()..];
+        if !space(&mut after) {
+            return Err(None);
+        }
+        let found = number(&mut after).ok_or(None)?;
+        rest = after;
+        match found {
+            0 => Err(Some(format!("{name} 0"))),
+            found => Ok(Some(found)),
+        }
+    };
+    let (burst, blocks) = (figure("burst")?, figure("blocks")?);
+    if unit.is_empty() || !rest.is_empty() {
+        return Err(None);
+    }
+    let unit_ns = unit_ns(unit).ok_or_else(|| Some(format!("'{unit}' is not a unit of time")))?;
+    if name.is_empty() {
+        name = Algorithm::SLIDING_LOG.name();
+    }
+    let algorithm: Algorithm = name.parse().map_err(|error| Some(format!("{error}")))?;
+    let window_ns = multiple.checked_mul(unit_ns);
+    let window_ns = window_ns.ok_or_else(|| Some("a window of 73 years or more".to_owned()))?;
+    let usual = Quota::new(algorithm, limit, window_ns);
+    let quota = Quota {
+        burst: burst.unwrap_or(usual.burst),
+        blocks: blocks.unwrap_or(usual.blocks),
+        ..usual
+    };
+    quota.check().map_err(|error| Some(error.to_string()))?;
+    Ok(quota)
+}
+
+fn word<'a>(rest: &mut &'a str, is_in: impl Fn(char) -> bool) -> &'a str {
+    let text = *rest;
+    let end = text.find(|letter| !is_in(letter)).unwrap_or(text.len());
+    *rest = &text[end..];
+    &text[..end]
+}
+
+fn space(rest: &mut &str) -> bool {
+    let after = rest.trim_start();
+    let found = after.len() < rest.len();
+    *rest = after;
+    found
+}
+
+/// Of 1 to 20 digits; one that is too large for anything is the largest there is.
+fn number(rest: &mut &str) -> Option<u64> {
+    let mut after = *rest;
+    let digits = word(&mut after, |letter| letter.is_ascii_digit());
+    if !(1..=20).contains(&digits.len()) {
+        return None;
+    }
+    *rest = after;
+    Some(digits.parse().unwrap_or(u64::MAX))
+}
+
+fn unit_ns(name: &str) -> Option<u64> {
+    let found = |name: &str| {
+        UNITS
+            .iter()
+            .find(|(unit, _)| *unit == name)
+            .map(|(_, ns)| *ns)
+    };
+    let year = |name: &str| (name == "year").then_some(YEAR);
+    let singular = name.strip_suffix('s').unwrap_or(name);
+    found(name)
+        .or_else(|| found(singular))
+        .or_else(|| year(name))
+        .or_else(|| year(singular))
+}
+
+/// A quota as text, which `Policy::parse` reads back.
+pub struct Text<'a>(pub &'a Quota);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quota = self.0;
+        let usual = Quota::new(quota.algorithm, quota.limit, quota.window_ns);
+        if quota.algorithm != Algorithm::SLIDING_LOG {
+            write!(out, "{} ", quota.algorithm.name())?;
+        }
+        let lengths = ["d", "h", "m", "s", "ms", "us", "ns"].map(|name| (name, unit_ns(name)));
+        let fits = |&(_, ns): &(&str, Option<u64>)| {
+            ns.is_some_and(|ns| quota.window_ns.is_multiple_of(ns))
+        };
+        let (unit, ns) = lengths.into_iter().find(fits).unwrap_or(("ns", Some(1)));
+        write!(
+            out,
+            "{} per {}{unit}",
+            quota.limit,
+            quota.window_ns / ns.unwrap_or(1)
+        )?;
+        if quota.burst != usual.burst {
+            write!(out, " burst {}", quota.burst)?;
+        }
+        if quota.blocks != usual.blocks {
+            write!(out, " blocks {}", quota.blocks)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of a quota's table in the folder of a store, as `fingerprint` in Python.
+#[must_use]
+pub fn table_file(quota: &Quota) -> String {
+    let Quota {
+        limit,
+        window_ns,
+        burst,
+        blocks,
+        ..
+    } = quota;
+    let mut name = format!("{}-{limit}-{window_ns}", quota.algorithm.name());
+    if burst != limit {
+        name += &format!("-{burst}");
+    }
+    if *blocks > 0 {
+        name += &format!("-blocks-{blocks}");
+    }
+    name + ".native"
+}

@@ -1,0 +1,114 @@
+//! A request as far as a key may ask for it, and its bytes on the wire.
+
+use httparse::{EMPTY_HEADER, Status};
+
+/// The longest head, in bytes, and the most header fields.
+pub const MOST_HEAD: usize = 32 * 1024;
+const MOST_FIELDS: usize = 128;
+/// The longest body that is read past, in bytes.
+const MOST_BODY: u64 = 1024 * 1024;
+
+/// A head, borrowed from what came.
+pub struct Request<'a> {
+    pub method: &'a [u8],
+    /// Percent-encoded, as it came.
+    pub path: &'a [u8],
+    pub query: &'a [u8],
+    fields: Vec<(&'a [u8], &'a [u8])>,
+    /// The connection may serve another request.
+    pub keeps_alive: bool,
+    /// Bytes of head and body.
+    pub length: u64,
+}
+
+/// Why a request cannot be answered as asked: the status, and what was wrong. The connection ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused(pub u16, pub &'static str);
+
+impl<'a> Request<'a> {
+    /// Reads a head; `None` where more of it has to come.
+    ///
+    /// # Errors
+    /// It is no request of HTTP/1, or larger than what is accepted.
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Refused> {
+        let mut room = [EMPTY_HEADER; MOST_FIELDS];
+        let mut parsed = httparse::Request::new(&mut room);
+        let head = match parsed.parse(bytes) {
+            Ok(Status::Complete(head)) if head <= MOST_HEAD => head,
+            Ok(Status::Partial) if bytes.len() < MOST_HEAD => return Ok(None),
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+                return Err(Refused(431, "the head is longer than 32 KiB or 128 fields"));
+            }
+            Err(_) => return Err(Refused(400, "not a request of HTTP/1")),
+        };
+        let target = parsed.path.unwrap_or_default().as_bytes();
+        let (path, query) = match target.iter().position(|byte| *byte == b'?') {
+            Some(at) => (&target[..at], &target[at + 1..]),
+            None => (target, &b""[..]),
+        };
+        let fields = parsed
+            .headers
+            .iter()
+            .map(|field| (field.name.as_bytes(), field.value));
+        let mut request = Self {
+            method: parsed.method.unwrap_or_default().as_bytes(),
+            path,
+            query,
+            fields: fields.collect(),
+            keeps_alive: parsed.version == Some(1),
+            length: head as u64,
+        };
+        let connection = request.field("connection").to_ascii_lowercase();
+        let says = |word: &str| {
+            connection
+                .split(|byte| *byte == b',')
+                .any(|each| each.trim_ascii() == word.as_bytes())
+        };
+        request.keeps_alive = !says("close") && (request.keeps_alive || says("keep-alive"));
+        request.length += request.body()?;
+        Ok(Some(request))
+    }
+
+    /// Bytes of the body.
+    fn body(&self) -> Result<u64, Refused> {
+        if !self.field("transfer-encoding").is_empty() {
+            return Err(Refused(411, "a body needs a Content-Length"));
+        }
+        let lengths: Vec<&[u8]> = self.lines("content-length").collect();
+        let [length] = lengths[..] else {
+            return match lengths.is_empty() {
+                true => Ok(0),
+                false => Err(Refused(400, "more than one Content-Length")),
+            };
+        };
+        let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+        let number = std::str::from_utf8(length).ok().filter(|_| digits);
+        match number.map(|number| number.parse().unwrap_or(u64::MAX)) {
+            None => Err(Refused(400, "Content-Length is no number")),
+            Some(length) if length > MOST_BODY => {
+                Err(Refused(413, "the body is longer than 1 MiB"))
+            }
+            Some(length) => Ok(length),
+        }
+    }
+
+    fn lines(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let wanted = |(found, _): &&(&[u8], &[u8])| found.eq_ignore_ascii_case(name.as_bytes());
+        self.fields
+            .iter()
+            .filter(wanted)
+            .map(|(_, value)| value.trim_ascii())
+    }
+
+    /// The value of a field, its lines joined by commas; empty without one.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Vec<u8> {
+        let mut lines = self.lines(name);
+        let mut value = lines.next().unwrap_or_default().to_vec();
+        for line in lines {
+            value.push(b',');
+            value.extend_from_slice(line);
+        }
+        value
+    }
+}

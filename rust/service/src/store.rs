@@ -1,0 +1,151 @@
+//! The tables of a store: `memory://` of this process, or the folder of `shm://NAME`, which Python
+//! applications open, too. As `location.py` has it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rateproof_enforce::{Quota, Table, effective_user};
+
+use crate::policy::table_file;
+
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Where tables are, and those that are open.
+pub struct Store {
+    folder: Option<PathBuf>,
+    capacity: u64,
+    tables: Vec<Arc<Table>>,
+}
+
+impl Store {
+    /// The store of a URL; nothing is opened yet.
+    ///
+    /// # Errors
+    /// Another scheme, or a name that cannot be a folder's.
+    pub fn new(url: &str, capacity: u64) -> Result<Self, String> {
+        let folder = match url.strip_prefix("shm://") {
+            Some(name) => Some(folder_of(name).ok_or_else(|| {
+                format!(
+                    "store '{url}' (a name is 1 to 64 of A-Z a-z 0-9 . _ - and starts with no dot)"
+                )
+            })?),
+            None if url == "memory://" => None,
+            None => return Err(format!("store '{url}' (memory:// or shm://NAME)")),
+        };
+        Ok(Self {
+            folder,
+            capacity,
+            tables: Vec::new(),
+        })
+    }
+
+    /// The tables of these quotas, made where there are none.
+    ///
+    /// # Errors
+    /// The store cannot be used, or a table is another one.
+    pub fn open(&mut self, quotas: &[Quota]) -> Result<Vec<Arc<Table>>, String> {
+        let _lock = self.folder.as_deref().map(locked).transpose()?;
+        quotas.iter().map(|quota| self.table(*quota)).collect()
+    }
+
+    /// True if the table of a quota is open.
+    pub fn is_open(&self, quota: &Quota) -> bool {
+        self.tables.iter().any(|table| table.quota() == quota)
+    }
+
+    /// How many tables are open.
+    pub fn open_tables(&self) -> usize {
+        self.tables.len()
+    }
+
+    fn table(&mut self, quota: Quota) -> Result<Arc<Table>, String> {
+        if let Some(table) = self.tables.iter().find(|table| *table.quota() == quota) {
+            return Ok(Arc::clone(table));
+        }
+        let path = self
+            .folder
+            .as_ref()
+            .map(|folder| folder.join(table_file(&quota)));
+        let table = Table::open(path.as_deref(), quota, self.capacity);
+        let table = Arc::new(table.map_err(|error| error.to_string())?);
+        self.tables.push(Arc::clone(&table));
+        Ok(table)
+    }
+}
+
+fn folder_of(name: &str) -> Option<PathBuf> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let right = (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(known);
+    let shared = Path::new("/dev/shm");
+    let root = if shared.is_dir() {
+        shared.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    right.then(|| root.join(format!("rateproof-{}-{name}", effective_user())))
+}
+
+/// The folder, made if needed, with its lock held until the file is dropped.
+fn locked(folder: &Path) -> Result<File, String> {
+    let failed = |error: std::io::Error| format!("cannot use {}: {error}", folder.display());
+    let lock = folder.join("lock");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => check(folder)?,
+            other => other.map_err(failed)?,
+        }
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW);
+        let file = match options.open(&lock) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            other => other.map_err(failed)?,
+        };
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(PAUSE)
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(format!(
+                        "{} stays locked by another process",
+                        folder.display()
+                    ));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        // Else it was removed while we waited.
+        let held = file.metadata().map_err(failed)?.ino();
+        if fs::symlink_metadata(&lock).is_ok_and(|found| found.ino() == held) {
+            return Ok(file);
+        }
+    }
+}
+
+fn check(folder: &Path) -> Result<(), String> {
+    let Ok(status) = fs::symlink_metadata(folder) else {
+        return Ok(());
+    };
+    let wrong = if !status.is_dir() {
+        "is not a directory"
+    } else if status.uid() != effective_user() {
+        "belongs to another user"
+    } else if status.mode() & 0o077 != 0 {
+        "is open to others (its mode is not 700)"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{} {wrong}", folder.display()))
+}

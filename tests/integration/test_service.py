@@ -1,0 +1,324 @@
+"""The decision service over real sockets: HTTP, settings, keys, and tables shared with Python."""
+
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from itertools import chain
+
+import pytest
+
+from rateproof import EventLog, Limiter, Policy, judge
+from rateproof.enforce.algorithms import RULES
+from rateproof.enforce.http.keys import part
+from rateproof.enforce.service import PROGRAM
+from rateproof.enforce.stores import remove
+from rateproof.enforce.stores.tables import check_quota
+from rateproof.errors import InvalidArgument
+from rateproof.events import ADMITTED, REJECTED, Event
+from rateproof.prove import CONSISTENT
+from rateproof.units import UNIT_NS
+from tests.service import LIMITS
+
+
+def test_what_passes_is_200_and_what_does_not_is_429_with_what_a_client_needs(start_service):
+    service = start_service()
+    told = [service.ask(X_Api_Key="a") for _ in range(6)]
+    assert [status for status, _, _ in told] == [200] * 5 + [429]
+    assert {fields["ratelimit-policy"] for _, fields, _ in told} == {'"api";q=5;w=3600'}
+    left = [fields["ratelimit"].split(";")[1] for _, fields, _ in told]
+    assert left == ["r=4", "r=3", "r=2", "r=1", "r=0", "r=0"]
+    _, fields, body = told[-1]
+    assert fields["content-type"] == "application/problem+json"
+    assert 3000 < int(fields["retry-after"]) <= 3600
+    problem = json.loads(body)
+    assert problem["type"].endswith("#quota-exceeded")
+    assert problem["violated-policies"] == ["api"]
+    assert problem["detail"].startswith("at most 5 per 1h; try again in ")
+    assert service.ask(X_Api_Key="b")[0] == 200
+    assert service.ask("/healthz")[0] == 200
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "request_of"),
+    [
+        ("query:id", lambda name: ("/check/api?x=1&id=" + name, {})),
+        ("header:X-Id", lambda name: ("/check/api", {"X-Id": name})),
+        ("cookie:id", lambda name: ("/check/api", {"Cookie": f"a=b; id={name}"})),
+        ("path:2", lambda name: (f"/check/api/users/{name}", {})),
+        ("query:id+method", lambda name: ("/check/api?id=" + name, {})),
+    ],
+)
+def test_a_key_of_any_place_is_that_of_python_applications_on_the_store(
+    start_service, key, request_of
+):
+    """One counts what the other admitted: by the same bytes in the same tables."""
+    name = f"service-{os.getpid()}-{key.translate({ord(c): '-' for c in ':+'})}"
+    try:
+        service = start_service(
+            f'[limits.api]\npolicy = "5 per hour; token-bucket 9 per hour"\nkey = "{key}"\n',
+            "--store", f"shm://{name}",
+        )  # fmt: skip
+        path, fields = request_of("a%20b" if "query" in key or "path" in key else "a b")
+        assert service.ask(path, **fields)[0] == 200
+        label = key.partition("+")[0].lower()
+        written = part(label, b"a b") + (part("method", b"GET") if "+" in key else b"")
+        with Limiter("5 per hour; token-bucket 9 per hour", store=f"shm://{name}") as limiter:
+            assert limiter.hit(written, cost=4).admitted
+        assert service.ask(path, **fields)[0] == 429
+        other, fields = request_of("other")
+        assert service.ask(other, **fields)[0] == 200
+    finally:
+        remove(name)
+
+
+def test_an_address_counts_behind_as_many_hops_as_are_trusted(start_service):
+    service = start_service('[limits.api]\npolicy = "1 per hour"\nkey = "ip"\n', "--proxies", "2")
+    for forwarded, status in [
+        ("203.0.113.7, 10.0.0.1", 200),
+        ("203.0.113.7:80, 10.0.0.2", 429),
+        ("1.1.1.1, 203.0.113.7, 10.0.0.1", 429),
+        ("::ffff:203.0.113.7, 10.0.0.1", 429),
+        ("203.0.113.8, 10.0.0.1", 200),
+    ]:
+        assert service.ask(X_Forwarded_For=forwarded)[0] == status, forwarded
+
+
+def test_requests_in_one_write_are_answered_in_order_on_one_connection(start_service):
+    service = start_service()
+    one = b"POST /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nContent-Length: 3\r\n\r\nabc"
+    last = one.replace(b"Content-Length", b"Connection: close\r\nContent-Length")
+    found = service.raw(one * 6 + last)
+    statuses = re.findall(rb"HTTP/1.1 (\d{3}) ", found)
+    assert statuses == [b"200"] * 5 + [b"429"] * 2
+    assert found.count(b"Connection: close") == 1
+    head = b"HEAD /check/api HTTP/1.0\r\nX-Api-Key: a\r\n\r\n"
+    answer = service.raw(head)
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert answer.endswith(b"\r\n\r\n"), "the answer to HEAD has no body"
+
+
+def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
+    service = start_service()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in b"GET /check/api HTTP/1.1\r\nX-Api-Key: a\r\nConnection: close\r\n\r\n":
+            sock.sendall(bytes([byte]))
+        assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"GET /check/api HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"GET /check/api HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /check/api HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (b"POST /check/api HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
+        (b"GET /check/api HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 431),
+        (b"GET /check/api HTTP/1.1\r\n" + b"x: y\r\n" * 200 + b"\r\n", 431),
+        (b"GET /check/api HTTP/1.0\r\nX-Api-Key: " + b"k" * 5_000 + b"\r\n\r\n", 400),
+        (b"GET /check/nothing HTTP/1.0\r\n\r\n", 404),
+        (b"GET /check/%FF HTTP/1.0\r\n\r\n", 404),
+        (b"GET /elsewhere HTTP/1.0\r\n\r\n", 404),
+    ],
+)
+def test_what_is_malformed_too_large_or_unknown_is_refused_and_admits_nothing(
+    start_service, data, status
+):
+    service = start_service()
+    assert service.raw(data).startswith(b"HTTP/1.1 %d " % status)
+    assert service.ask(X_Api_Key="a")[1]["ratelimit"].startswith('"api";r=4')
+
+
+def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_service):
+    service = start_service()
+    assert [service.ask(X_Api_Key="a")[0] for _ in range(4)] == [200] * 4
+    said = service.reload(LIMITS + '\n[limits.more]\npolicy = "5 per fortnight"\n')
+    assert "kept the settings" in said
+    assert "line 7" in said
+    assert "fortnight" in said
+    assert service.ask("/check/more")[0] == 404
+    more = LIMITS + '\n[limits.more]\npolicy = "sliding-blocks 2 per hour"\n'
+    assert "read again" in service.reload(more)
+    assert [service.ask("/check/more")[0] for _ in range(3)] == [200, 200, 429]
+    assert [service.ask(X_Api_Key="a")[0] for _ in range(2)] == [200, 429]
+    # A wider promise counts beside the former one until that can matter no more.
+    assert "read again" in service.reload(LIMITS.replace("5 per hour", "9 per hour"))
+    assert service.ask(X_Api_Key="a")[0] == 429
+    assert service.ask(X_Api_Key="c")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "no limit"),
+        ('[limits.api]\nkey = "ip"\n', "line 1: a limit without a policy"),
+        ('[limits.api]\npolicy = "5 per 5s"\nkey = "body:x"\n', "line 3: 'body:x'"),
+        ('[limits.api]\npolicy = "5 per 5s"\ncost = 6\n', "cost 6 is above the limit: at most 5"),
+        ('[limits.api]\npolicy = "leaky-queue 5 per 5s"\n', 'line 2: algorithm is "leaky-queue"'),
+        ('[limits.api]\npolicy = "5 per 5s"\npolicy = "6 per 5s"\n', "line 3"),
+        ('[limits.api]\npolicy = "5 per 5s"\ncolour = 1\n', "line 3: no option 'colour'"),
+        ('[service]\nport = 99999\n[limits.api]\npolicy = "5 per 5s"\n', "line 2: port is"),
+        ('[service]\nstore = "redis://x"\n[limits.api]\npolicy = "5 per 5s"\n', "redis://x"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, text, named):
+    file = tmp_path / "limits.toml"
+    file.write_text(text)
+    done = subprocess.run(
+        [PROGRAM, "--config", file], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 64
+    assert named in done.stderr
+
+
+UNITS = (*UNIT_NS, "seconds", "mins", "HOURS", "month", "years")
+
+
+def written(rng):
+    """A policy as somebody might write it, right or not."""
+    names = ["", "", *RULES, "leaky-queue", "Sliding-Log", "sliding-log5"]
+    parts = []
+    for _ in range(rng.choice([1, 1, 2])):
+        unit = rng.choice(UNITS)
+        per = rng.choice([" per ", "/", " / ", "per", " PER "])
+        multiple = rng.choice(["", "", "5", "5 ", "90000 ", "0"])
+        tail = rng.choice(
+            ["", "", "", " burst 7", " blocks 9", " blocks 0", " burst  3 blocks 4", "s"]
+        )
+        limit = rng.choice([1, 5, 1000, 70_000, 10**9, 10**21, ""])
+        parts.append(f"{rng.choice(names)} {limit}{per}{multiple}{unit}{tail}")
+    return rng.choice(["; ", ",", " | "]).join(parts)
+
+
+def enforced(text):
+    """The policy as Python reads it; None if it cannot be enforced."""
+    try:
+        quotas = list(dict.fromkeys(Policy.parse(text).quotas))
+        for quota in quotas:
+            check_quota(quota, 1)
+    except InvalidArgument:
+        return None
+    return "; ".join(map(str, quotas))
+
+
+def test_policies_are_read_as_python_reads_them(start_service):
+    """The accepted ones in one file, which tells them back; each other one is refused."""
+    rng = random.Random(1)
+    texts = list(dict.fromkeys(written(rng) for _ in range(1_500)))
+    accepted = {text: told for text in texts if (told := enforced(text))}
+    refused = [text for text in texts if text not in accepted]
+    assert len(accepted) > 150
+    limits = [f"[limits.l{n:04}]\npolicy = '{text}'\n" for n, text in enumerate(accepted)]
+    service = start_service("".join(limits), "--capacity", "1", wait=False)
+    found = [service.said().partition(": ")[2].strip() for _ in accepted]
+    assert found == list(accepted.values())
+    for text in rng.sample(refused, 60):
+        assert "kept the settings" in service.reload(f"[limits.x]\npolicy = '{text}'\n"), text
+
+
+def test_the_command_executes_the_program_and_names_what_builds_it(tmp_path):
+    file = tmp_path / "rateproof.toml"
+    file.write_text(LIMITS + '[service]\nstore = "memory://"\n')
+    command = [sys.executable, "-m", "rateproof", "service", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert "http://127.0.0.1:" in process.stderr.readline()
+            assert "/check/api: 5 per 1h" in process.stderr.readline()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    hidden = (
+        "import rateproof.enforce.service as s, pathlib, sys; s.PROGRAM = pathlib.Path('/no/such');"
+        "from rateproof.cli import main; sys.exit(main(['service']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hidden], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 70
+    assert "make service" in done.stderr
+
+
+def test_a_unix_socket_is_served_and_removed(start_service, tmp_path):
+    path = tmp_path / "service.sock"
+    service = start_service(LIMITS, "--host", f"unix:{path}")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect(str(path))
+        sock.sendall(b"GET /check/api HTTP/1.0\r\n\r\n")
+        assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
+    assert service.stop() == 0
+    assert not path.exists()
+
+
+FLASK = """
+import sys
+from flask import Flask
+from werkzeug.serving import make_server
+from rateproof import Limiter, RateLimitMiddleware
+app = Flask(__name__)
+app.add_url_rule("/", view_func=lambda: "ok")
+limiter = Limiter("5 per 5s", store=sys.argv[1])
+app.wsgi_app = RateLimitMiddleware(app.wsgi_app, limiter, key="header:X-Api-Key")
+server = make_server("127.0.0.1", 0, app, threaded=True)
+print(server.port, flush=True)
+server.serve_forever()
+"""
+
+
+def hammered(port, path, until_s, log, statuses):
+    """Ask for one key until then; log when each request was sent and answered, and how."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    while time.monotonic() < until_s:
+        sent_ns = time.monotonic_ns()
+        connection.request("GET", path, headers={"X-Api-Key": "a"})
+        answer = connection.getresponse()
+        answer.read()
+        statuses.add(answer.status)
+        admitted = answer.status == 200
+        event = Event(
+            key=b"a",
+            sent_ns=sent_ns,
+            received_ns=time.monotonic_ns(),
+            status=answer.status,
+            outcome=ADMITTED if admitted else REJECTED,
+        )
+        log.append(event)
+        time.sleep(0.002 if admitted else 0.02)
+    connection.close()
+
+
+def test_two_flask_applications_and_two_services_never_admit_a_sixth_in_any_5_s(
+    start_service, spawn, store
+):
+    text = '[limits.api]\npolicy = "5 per 5s"\nkey = "header:X-Api-Key"\n'
+    services = [start_service(text, "--store", store) for _ in range(2)]
+    flasks = [spawn("-c", FLASK, store) for _ in range(2)]
+    targets = [(service.port, "/check/api") for service in services]
+    targets += [(int(flask.stdout.readline()), "/") for flask in flasks]
+    logs, statuses = [[] for _ in targets], set()
+    until_s = time.monotonic() + 6
+    threads = [
+        threading.Thread(target=hammered, args=(*target, until_s, log, statuses))
+        for target, log in zip(targets, logs, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    log = EventLog({"fresh_keys": True})
+    log.extend(sorted(chain(*logs), key=lambda event: event.sent_ns))
+    verdict = judge(log, Policy.parse("5 per 5s"))
+    assert statuses == {200, 429}
+    assert verdict.outcome == CONSISTENT, verdict.describe()
+    admitted = [event.outcome == ADMITTED for events in logs for event in events]
+    assert sum(admitted) >= 10, "in 6 s the limit comes back once"

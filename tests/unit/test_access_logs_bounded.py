@@ -94,3 +94,17 @@ def test_a_clock_that_is_set_back_is_noticed_in_a_log_on_disk(log, capsys):
         file.write(line(-3_000, 1))
     assert cli.main(["check", str(log), "--format", FORMAT, *MEMORY]) == 65
     assert "before one of a line above" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("others", "options", "rejected", "unknown"),
+    [([429], [], 1, 40), ([], [], 40, 0), ([], ["--rejected", "429"], 0, 40)],
+)
+def test_a_503_beside_a_429_is_a_failing_servers(others, options, rejected, unknown, log, check):
+    """By itself it is taken for the limiter's, and the verdict says so."""
+    lines = [line(at, 1, status) for at, status in enumerate([*[503] * 40, *others])]
+    log.write_text("".join(lines))
+    _, found, _ = check(log, "--format", FORMAT, *options)
+    assert (found["counts"]["rejected"], found["counts"]["unknown"]) == (rejected, unknown)
+    assumed = any("a 503 taken for a rejection is the limiter's" in one for one in found["reasons"])
+    assert options or assumed is not bool(others)

@@ -27,6 +27,7 @@ from rateproof.events.access_logs import (
 )
 from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.bounded import read_bounded
+from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import File
 from rateproof.events.files import is_access_log, read_lines, read_log
 from rateproof.events.imported import instant_ns
@@ -324,9 +325,12 @@ def _follow(arguments: argparse.Namespace) -> int:
     from rateproof.hunt.signals import Signals
     from rateproof.watching import Watch, follow
 
-    path, *others = arguments.log
-    if others or is_pattern(path):
-        raise InvalidArgument("--follow takes one file", "the one that the server writes to, or -")
+    paths = live(arguments.log)
+    if len(paths) > 1 and arguments.skew_ns is None:
+        raise InvalidArgument(
+            f"--follow of {len(paths)} files without --skew",
+            "the one that the server writes to; or --skew 50ms of hosts whose clocks differ so much",
+        )
     for option in ("evidence", "report", "junit", "by_key", "fresh_keys"):
         if getattr(arguments, option):
             flag = f"--{option.replace('_', '-')}"
@@ -342,11 +346,17 @@ def _follow(arguments: argparse.Namespace) -> int:
             stop.set()
 
     policy = _policy(arguments.policy, None)
-    watch = Watch(policy, _judging(arguments), lambda log: _by_statuses(arguments, log), found)
+    watch = Watch(
+        policy,
+        _judging(arguments),
+        lambda log: _by_statuses(arguments, log),
+        found,
+        logs=len(paths),
+    )
     reading = reading_of(arguments)
     reading = reading if arguments.key is None else replace(reading, key=arguments.key)
     with Signals(stop, "what was read is judged").handled():
-        verdict = follow(path, reading, watch, stop, metrics_port=arguments.metrics_port)
+        verdict = follow(paths, reading, watch, stop, metrics_port=arguments.metrics_port)
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
     say("\n".join([*answer(verdict), *verdict.reasons]))

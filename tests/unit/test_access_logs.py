@@ -215,7 +215,7 @@ def test_pieces_cut_anywhere_give_the_chunks_of_the_whole():
     for keep in (False, True):
         scan, files = begin([("access.log", iter(pieces))], "access.log", reading)
         rows, words = [], []
-        for chunk in chunks(scan, files, 5_000, keep=keep):
+        for chunk in chunks(scan, files, size=5_000, keep=keep):
             words = [*words, *chunk.words] if keep else chunk.words
             rows += zip(chunk.line, chunk.sent_ns, map(words.__getitem__, chunk.keys), strict=True)
         assert rows == [(event.sequence, event.sent_ns, event.key) for event in whole]

@@ -35,7 +35,7 @@ from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.lines import open_lines
 from rateproof.events.parquet import available
-from rateproof.events.pieces import in_pieces
+from rateproof.events.splitter import in_pieces
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say

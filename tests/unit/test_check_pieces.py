@@ -13,8 +13,8 @@ from rateproof.events import (
     Event,
     EventLog,
     open_log_writer,
-    pieces,
     read_log,
+    splitter,
 )
 from rateproof.events.judged import LONG
 
@@ -61,7 +61,7 @@ def log(tmp_path_factory):
 
 @pytest.fixture
 def check(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(pieces.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(splitter.tempfile, "tempdir", str(tmp_path))
 
     def run(*words):
         code = cli.main(["check", *map(str, words)])
@@ -84,7 +84,7 @@ def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check
 
 def test_a_disk_without_room_is_told_before_anything_is_written(check, log, monkeypatch):
     free = shutil.disk_usage("/")._replace(free=1_000_000)
-    monkeypatch.setattr(pieces.shutil, "disk_usage", lambda _: free)
+    monkeypatch.setattr(splitter.shutil, "disk_usage", lambda _: free)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (73, "")
     assert "has room for 1 MB" in err
@@ -96,7 +96,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
         raise OSError(28, "No space left on device")
 
     before = log.read_bytes()
-    monkeypatch.setattr(pieces.Splitter, "_share_out", full)
+    monkeypatch.setattr(splitter.Splitter, "_share_out", full)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (73, "")
     assert "No space left on device" in err
@@ -105,7 +105,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
 
 @pytest.mark.parametrize("harm", ["removed", "damaged", "cut"])
 def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm):
-    split = pieces.Splitter.split
+    split = splitter.split
 
     def harmed(*given):
         found = split(*given)
@@ -119,7 +119,7 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
             path.write_bytes(content[:middle] + rest)
         return found
 
-    monkeypatch.setattr(pieces.Splitter, "split", harmed)
+    monkeypatch.setattr(splitter, "split", harmed)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (65, "")
     assert "piece 1 of 4 that the log was split into was damaged or removed meanwhile" in err

@@ -11,7 +11,7 @@ from rateproof.hunt.report.page import rendered
 from rateproof.hunt.report.reporter import write_whole
 from rateproof.plan.bounds import Bounds
 from rateproof.plan.choice import Choice, limits_to_try
-from rateproof.plan.findings import SHARE_NAMES, Findings, share, span
+from rateproof.plan.findings import SHARE_NAMES, Findings, requests, share, span
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import spaced
 from rateproof.units import format_duration
@@ -45,6 +45,7 @@ def write_page(path: Path, found: Findings) -> None:
         bin_time=f"{length_ns / 10**9:,.3g} s",
         since=_instant(found.since_ns),
         until=_instant(found.until_ns),
+        requests=requests,
         span=span,
         share=share,
     )

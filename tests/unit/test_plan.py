@@ -151,7 +151,7 @@ def test_the_unit_for_envoy_is_the_longest_that_the_window_has(policy, unit, lim
 
 def test_what_haproxy_denies_is_at_least_what_a_counter_would(log, capsys):
     """It counts what it denies, so nobody knows how long a client stays denied."""
-    assert main(["plan", str(log), "--policy", "10 per 10s", "--windows", "10s"]) == 0
+    assert main(["plan", str(log), "--format", FORMAT, "--policy", "10 per 10s"]) == 0
     [said] = re.findall("HAProxy.*\n  (.*)", capsys.readouterr().out)
     assert re.fullmatch(r"would have rejected about \d+ requests \(.*\) or more, an estimate", said)
 

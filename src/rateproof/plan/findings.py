@@ -92,7 +92,11 @@ class Findings:
             did = f"{share(self.asked)} of {requests(self.requests, self.requests)}"
             return f"{self.asked.policy} would have rejected {did}"
         least, most = self.algorithms[0].clients
-        felt = f"{span(least, most)} of {self.clients:,} clients" if most else "no client"
+        felt = (
+            f"{span(least, most)} of {self.clients:,} client{'s' * (self.clients != 1)}"
+            if most
+            else "no client"
+        )
         return f"{self.quota} would have rejected requests of {felt}"
 
     def shown(self) -> list[Bounds]:

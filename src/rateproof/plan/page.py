@@ -86,7 +86,7 @@ def _cell(choice: Choice, limit: int, one: Bounds | None) -> dict[str, Any]:
     return {
         "heat": round(heat),
         "text": f"{100 * most:.2g} %",
-        "title": f"{one.policy}: {share(one)}, {span(*one.clients)} clients",
+        "title": f"{one.policy}: {share(one)}, {span(*one.clients)} client{'s' * (one.clients[1] != 1)}",
     }
 
 
@@ -107,7 +107,7 @@ def _curve(window_ns: int, told: Sequence[tuple[int, int]]) -> dict[str, Any]:
                 "left": 100 * place / count,
                 "width": 96 / count,
                 "height": max(1.0, 100 * clients / most),
-                "title": f"{2**place:,} to {2 ** (place + 1) - 1:,} in {format_duration(window_ns)}: {clients:,} clients",
+                "title": f"{2**place:,} to {2 ** (place + 1) - 1:,} in {format_duration(window_ns)}: {clients:,} client{'s' * (clients != 1)}",
             }
             for place, clients in sorted(columns.items())
         ],

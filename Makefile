@@ -69,7 +69,9 @@ partners: env service
 	PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || { apt-get update -qq && $(APT) install haproxy; }
 	$(PIP) install -c constraints.txt --group partners
 	GOBIN=$(CURDIR)/$(PARTNERS)/bin go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
-	npm install --silent --no-audit --no-fund --prefix $(PARTNERS) express@5
+	npm install --silent --no-audit --no-fund --prefix $(PARTNERS) express@5 ioredis@5
+	mkdir -p $(PARTNERS)/go && cd $(PARTNERS)/go && { test -f go.mod || go mod init partners; } && go get github.com/redis/go-redis/v9@v9.23.0
+	mvn -q -B -f tests/partners/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(PARTNERS)/jars
 	$(BIN)/pytest -q tests/partners
 
 # Property tests once more, with ten times the examples.
@@ -124,6 +126,7 @@ fuzz:
 	$(call fuzz,rust/simulate/fuzz,answers,rust/simulate/fuzz/corpus)
 	$(call fuzz,rust/access/fuzz,lines,tests/histories/access-logs)
 	$(call fuzz,rust/service/fuzz,frames,rust/service/fuzz/corpus)
+	$(call fuzz,rust/service/fuzz,requests,rust/service/fuzz/requests)
 
 lint: env
 	$(BIN)/ruff check .

@@ -30,9 +30,11 @@ class Service:
         )
         first = self.process.stderr.readline()
         self.place = re.search(
-            r"serving (http://|unix:)(\S+)(?: and (?:redis://|unix:)(\S+))? from ", first
+            r"serving (https?://|unix:)(\S+)(?: and (?:rediss?://|unix:)(\S+))? from ", first
         )
-        assert self.place, first + self.process.stderr.read()
+        if not self.place:
+            self.process.kill()
+            raise AssertionError(first + self.process.stderr.read())
         for _ in re.findall(r"^\[limits\.", text, re.MULTILINE) if wait else ():
             self.process.stderr.readline()
 

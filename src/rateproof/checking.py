@@ -72,24 +72,26 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("fail_fast", "metrics_port"):
         if getattr(arguments, option):
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
-    free = linux.free_memory() if arguments.memory is None else 2 * arguments.memory
-    memory = None if free is None else free // 2
     with ExitStack() as stack:
+        free = linux.free_memory()
+        memory = arguments.memory or (free and free // 2)
         room = _Room(memory if arguments.memory is not None or available() else None, stack)
         found = _read(arguments.log, arguments.key, reading_of(arguments), room)
         if isinstance(found, Path):
-            return _check_parquet(arguments, found, memory, name)
+            return _check_parquet(arguments, found, name)
     return _check_found(arguments, found, name)
 
 
-def _check_parquet(arguments: argparse.Namespace, path: Path, memory: int | None, name: str) -> int:
+def _check_parquet(arguments: argparse.Namespace, path: Path, name: str) -> int:
     """Judge a log in Parquet, in pieces if it does not fit in memory."""
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
+    asked = arguments.rejected_statuses, arguments.admitted_statuses
+    settings = [None if one is None else sorted(one) for one in asked]
+    given = path, arguments.memory, _prepared(arguments), say, settings
     try:
-        if memory is not None:
-            with in_pieces(path, memory, _prepared(arguments), say, name) as pieces:
-                if pieces is not None:
-                    return _check_log(arguments, pieces)
+        with in_pieces(*given, name=name) as pieces:
+            if pieces is not None:
+                return _check_log(arguments, pieces)
         log = read_log(path, to_judge=not shown)
     except OSError as error:
         raise LogError(f"cannot read {name}: {error.strerror or error}") from error

@@ -9,6 +9,7 @@ import pytest
 from rateproof.events import judged, open_log_writer, pieces, splitter
 from rateproof.events.parquet_reader import opened, read_parquet
 from rateproof.events.splitter import Splitter, split
+from rateproof.events.workplace import Workplace
 from rateproof.prove import ALL_CLAIMS, CLAIMS, OVER_ADMISSION, WRONG_REJECTION, judge
 from tests.property.test_screen import random_log, random_policy
 from tests.samples import samples
@@ -31,7 +32,7 @@ def judged_in_pieces(path, count, rows_at_once, policy, **options):
     folder = path.with_suffix(f".{count}")
     folder.mkdir()
     with opened(path) as file:
-        into = Splitter(folder, count, "log")
+        into = Splitter(Workplace(folder), count, "log")
         log = split(file, into, rows_at_once, lambda rows: rows, print)
     return judge(log, policy, **options), len(log.files)
 

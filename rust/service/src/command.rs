@@ -82,6 +82,8 @@ const COMMANDS: [Command; 14] = [
 pub struct Desk {
     pub limits: Arc<Limits>,
     pub known: Known,
+    /// It answers what is under way, and then ends.
+    pub ends: bool,
 }
 
 impl Session {
@@ -114,6 +116,9 @@ impl Session {
                 "ERR wrong number of arguments for '{}' command",
                 found.name
             )),
+            Some(found) if !self.may_run(found.name, desk) => {
+                Err("NOAUTH Authentication required.".to_owned())
+            }
             Some(found) => (found.run)(self, desk, words, reply),
             None => {
                 // A browser that was made to talk to this port begins like this.

@@ -8,9 +8,10 @@ use mio::net::{TcpStream, UnixStream};
 
 use crate::answer::{self, Ending};
 use crate::command::Desk;
-use crate::limits::Limits;
 use crate::request::{Refused, Request};
+use crate::routes;
 use crate::session::Session;
+use crate::tls::TlsStream;
 
 /// The longest time without a whole request.
 const IDLE: Duration = Duration::from_secs(60);
@@ -25,6 +26,7 @@ const MOST_KEPT: usize = 256 * 1024;
 /// A connection by either kind of socket.
 pub enum Stream {
     Tcp(TcpStream),
+    Tls(Box<TlsStream>),
     Unix(UnixStream),
 }
 
@@ -32,6 +34,7 @@ macro_rules! each {
     ($stream:expr, $part:ident => $step:expr) => {
         match $stream {
             Stream::Tcp($part) => $step,
+            Stream::Tls($part) => $step,
             Stream::Unix($part) => $step,
         }
     };
@@ -40,7 +43,11 @@ macro_rules! each {
 impl Stream {
     /// What is to be watched.
     pub fn source(&mut self) -> &mut dyn mio::event::Source {
-        each!(self, part => part)
+        match self {
+            Self::Tcp(part) => part,
+            Self::Tls(part) => part.get_mut(),
+            Self::Unix(part) => part,
+        }
     }
 
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
@@ -51,9 +58,22 @@ impl Stream {
         each!(self, part => part.write(bytes))
     }
 
-    fn end_writing(&self) {
+    /// Sends on what the stream itself still holds.
+    fn flush(&mut self) -> io::Result<()> {
+        each!(self, part => part.flush())
+    }
+
+    fn end_writing(&mut self) {
         // It may be gone already.
-        let _ = each!(self, part => part.shutdown(Shutdown::Write));
+        let _ = match self {
+            Self::Tcp(part) => part.shutdown(Shutdown::Write),
+            Self::Tls(part) => {
+                part.conn.send_close_notify();
+                let _ = part.flush();
+                part.get_ref().shutdown(Shutdown::Write)
+            }
+            Self::Unix(part) => part.shutdown(Shutdown::Write),
+        };
     }
 }
 
@@ -144,7 +164,8 @@ impl Connection {
             match self.stream.read(room) {
                 Ok(0) => return Turn::Over,
                 Ok(count) => {
-                    drained = count < room.len() && !closing;
+                    drained =
+                        count < room.len() && !closing && !matches!(self.stream, Stream::Tls(_));
                     if !self.lingers {
                         self.took(desk, &room[..count]);
                     }
@@ -167,6 +188,10 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+        match self.stream.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            flushed => flushed?,
         }
         self.written = 0;
         match self.output.capacity() {
@@ -208,7 +233,7 @@ impl Connection {
                 Protocol::Http { peer, skip } => match Request::parse(rest) {
                     Ok(None) => break,
                     Ok(Some(request)) => {
-                        answer(&mut self.output, &desk.limits, &request, *peer);
+                        routes::answer(&mut self.output, desk, &request, *peer);
                         *skip = request.length;
                         self.ending = !request.keeps_alive;
                     }
@@ -237,31 +262,23 @@ impl Connection {
     }
 }
 
-fn answer(out: &mut Vec<u8>, limits: &Limits, request: &Request<'_>, peer: Option<IpAddr>) {
-    let ending = Ending {
-        keeps_alive: request.keeps_alive,
-        bodiless: request.method == b"HEAD",
-    };
-    let Some(rest) = request.path.strip_prefix(b"/check/") else {
-        match request.path {
-            b"/healthz" => answer::healthy(out, ending),
-            _ => answer::refused(out, 404, "no such path; ask for /check/NAME", ending),
-        }
-        return;
-    };
-    let end = rest
-        .iter()
-        .position(|byte| *byte == b'/')
-        .unwrap_or(rest.len());
-    let (name, route) = rest.split_at(end);
-    let served = std::str::from_utf8(name)
-        .ok()
-        .and_then(|name| limits.by_name.get(name));
-    let Some(served) = served else {
-        let names: Vec<&str> = limits.by_name.keys().map(String::as_str).collect();
-        let detail = format!("no such limit; one of {}", names.join(", "));
-        return answer::refused(out, 404, &detail, ending);
-    };
-    let decision = served.decide(request, route, &limits.address, peer);
-    answer::decided(out, limits, &decision, ending);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_sent_no_whole_request_for_a_minute_is_idle_however_much_it_sends() {
+        let (stream, _other) = UnixStream::pair().expect("a machine has sockets");
+        let protocol = Protocol::Http {
+            peer: None,
+            skip: 0,
+        };
+        let mut connection = Connection::new(Stream::Unix(stream), protocol);
+        let begun = connection.since;
+        connection.input = b"GET /check/api HTTP/1.1\r\nX-Slow: ".to_vec();
+        assert!(!connection.is_idle(begun + IDLE));
+        assert!(connection.is_idle(begun + IDLE + Duration::from_millis(1)));
+        connection.lingers = true;
+        assert!(connection.is_idle(begun + LINGER + Duration::from_millis(1)));
+    }
 }

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rateproof_enforce::{Answer, Quota};
+use rustls::ServerConfig;
 
 use crate::address::ClientAddress;
 use crate::key::KeySpec;
+use crate::metrics::Meter;
 use crate::policy::Text;
 use crate::request::Request;
 use crate::settings::{Limit, Settings};
 use crate::store::Store;
 use crate::tables::Tables;
+use crate::tls;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -21,6 +25,11 @@ pub struct Limits {
     pub by_name: BTreeMap<String, Served>,
     pub address: ClientAddress,
     pub status: u16,
+    /// What whoever asks has to know.
+    pub token: Option<String>,
+    /// Keys are named on the page of figures.
+    pub show_keys: bool,
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// A limit.
@@ -54,21 +63,31 @@ impl Limits {
     /// admission then could matter, and a second.
     ///
     /// # Errors
-    /// The store cannot be used; nothing has changed then.
+    /// The store, the certificate or its key cannot be used; nothing has changed then.
     pub fn open(
         settings: &Settings,
         store: &mut Store,
         before: Option<&Self>,
     ) -> Result<Self, String> {
+        let tls = settings.tls.as_ref();
+        let tls = tls.map(|(certificate, key)| tls::config(certificate, key));
+        let tls = tls.transpose()?;
+        let meter = || Meter::new(settings.threads);
         let mut by_name = BTreeMap::new();
         for (name, limit) in &settings.limits {
             let former = before.and_then(|before| before.by_name.get(name));
-            by_name.insert(name.clone(), Served::open(name, limit, store, former)?);
+            by_name.insert(
+                name.clone(),
+                Served::open(name, limit, store, former, meter)?,
+            );
         }
         Ok(Self {
             by_name,
             address: settings.address.clone(),
             status: settings.status,
+            token: settings.token.clone(),
+            show_keys: settings.show_keys,
+            tls,
         })
     }
 }
@@ -79,9 +98,11 @@ impl Served {
         limit: &Limit,
         store: &mut Store,
         former: Option<&Self>,
+        meter: impl FnOnce() -> Meter,
     ) -> Result<Self, String> {
         let quotas = &limit.policy.quotas;
-        let tables = Tables::new(store.open(quotas)?, former.map(|former| &former.tables));
+        let tables = Tables::new(store.open(quotas)?, former.map(|former| &former.tables))
+            .counted(meter, limit.shadow);
         let texts: Vec<String> = quotas.iter().map(|quota| Text(quota).to_string()).collect();
         let names: Vec<String> = match texts.len() {
             1 => vec![name.to_owned()],

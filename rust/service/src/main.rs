@@ -5,6 +5,7 @@
 //! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
 //! `told` its policies; `connection` is one client, `serving` the event loops, one a core.
 
+mod activation;
 mod address;
 mod answer;
 mod command;
@@ -12,9 +13,11 @@ mod connection;
 mod frame;
 mod key;
 mod limits;
+mod metrics;
 mod policy;
 mod reply;
 mod request;
+mod routes;
 mod serving;
 mod session;
 mod settings;
@@ -22,6 +25,7 @@ mod signals;
 mod store;
 mod tables;
 mod throttle;
+mod tls;
 mod told;
 
 use std::path::PathBuf;
@@ -90,7 +94,7 @@ impl Arguments {
         for (name, text) in &self.told {
             settings.tell(name, text)?;
         }
-        Ok(settings)
+        settings.whole()
     }
 }
 
@@ -105,27 +109,36 @@ fn run() -> Result<(), Failure> {
         let taken = |error| format!("cannot listen at {host}, port {port}: {error}");
         Listener::bind(host, port, speaks).map_err(|error| (UNREACHABLE, taken(error)))
     };
-    let mut listeners = vec![listen(&settings.host, settings.port, Speaks::Http)?];
-    if let Some((host, port)) = &settings.resp {
-        listeners.push(listen(host, *port, Speaks::Resp)?);
+    let mut listeners = Vec::new();
+    for (socket, name) in activation::sockets() {
+        let speaks = match name.as_str() {
+            "resp" => Speaks::Resp,
+            _ => Speaks::Http,
+        };
+        listeners.push(Listener::handed(socket, speaks));
+    }
+    if listeners.is_empty() {
+        listeners.push(listen(&settings.host, settings.port, Speaks::Http)?);
+        if let Some((host, port)) = &settings.resp {
+            listeners.push(listen(host, *port, Speaks::Resp)?);
+        }
     }
     let shared = Arc::new(Shared::new(limits, Told::new(store, settings.resp_tables)));
     let signals = signals::Signals::held();
-    let cores = thread::available_parallelism().map_or(1, Into::into);
-    let threads = if settings.threads == 0 {
-        cores
-    } else {
-        settings.threads
-    };
+    serving::allow_connections();
     let mut loops = Vec::new();
-    for _ in 0..threads {
+    for number in 0..settings.threads {
         let made = Loop::new(&listeners);
         let (each, waker) = made.map_err(|error| (UNREACHABLE, error.to_string()))?;
         let shared = Arc::clone(&shared);
-        loops.push((thread::spawn(move || each.run(&shared)), waker));
+        loops.push((thread::spawn(move || each.run(&shared, number)), waker));
     }
-    let places: Vec<String> = listeners.iter().map(Listener::place).collect();
+    let tls = settings.tls.is_some();
+    let places: Vec<String> = listeners.iter().map(|each| each.place(tls)).collect();
     say(&settings, &places, arguments.json);
+    if settings.token.is_none() && listeners.iter().any(Listener::is_open_to_others) {
+        eprintln!("rateproof: WARNING: other machines may ask, and none needs a token");
+    }
     let wake = |loops: &[(thread::JoinHandle<()>, mio::Waker)]| {
         for (_, waker) in loops {
             let _ = waker.wake();

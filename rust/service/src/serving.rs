@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,11 +10,15 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::ServerConfig;
 
+use crate::activation::is_unix;
 use crate::command::Desk;
 use crate::connection::{Connection, Protocol, Stream, Turn};
 use crate::limits::Limits;
+use crate::metrics::{self, CONNECTIONS};
 use crate::session::Session;
+use crate::tls;
 use crate::told::{Known, Told};
 
 const WAKER: Token = Token(usize::MAX);
@@ -68,7 +73,8 @@ pub struct Listener {
 
 enum Socket {
     Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener, PathBuf),
+    /// Its path, where it is ours to remove.
+    Unix(std::os::unix::net::UnixListener, Option<PathBuf>),
 }
 
 /// What is spoken at a socket.
@@ -94,7 +100,7 @@ impl Listener {
             }
             let listener = std::os::unix::net::UnixListener::bind(path)?;
             listener.set_nonblocking(true)?;
-            let socket = Socket::Unix(listener, path.to_owned());
+            let socket = Socket::Unix(listener, Some(path.to_owned()));
             return Ok(Self { socket, speaks });
         }
         let listener = std::net::TcpListener::bind((host, port))?;
@@ -103,20 +109,52 @@ impl Listener {
         Ok(Self { socket, speaks })
     }
 
+    /// Takes over a socket that is listened at already.
+    pub fn handed(socket: RawFd, speaks: Speaks) -> Self {
+        // SAFETY: whoever started this process says that it is an open socket, and nobody else owns it.
+        let socket = unsafe {
+            match is_unix(socket) {
+                true => Socket::Unix(FromRawFd::from_raw_fd(socket), None),
+                false => Socket::Tcp(FromRawFd::from_raw_fd(socket)),
+            }
+        };
+        let _ = match &socket {
+            Socket::Unix(listener, _) => listener.set_nonblocking(true),
+            Socket::Tcp(listener) => listener.set_nonblocking(true),
+        };
+        Self { socket, speaks }
+    }
+
+    /// True if other machines reach it.
+    pub fn is_open_to_others(&self) -> bool {
+        match &self.socket {
+            Socket::Tcp(listener) => listener
+                .local_addr()
+                .is_ok_and(|address| !address.ip().to_canonical().is_loopback()),
+            Socket::Unix(..) => false,
+        }
+    }
+
     /// Where it is, for people.
-    pub fn place(&self) -> String {
+    pub fn place(&self, tls: bool) -> String {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let address = listener
                     .local_addr()
                     .map(|address: SocketAddr| address.to_string());
-                let scheme = match self.speaks {
-                    Speaks::Http => "http",
-                    Speaks::Resp => "redis",
+                let scheme = match (self.speaks, tls) {
+                    (Speaks::Http, false) => "http",
+                    (Speaks::Http, true) => "https",
+                    (Speaks::Resp, false) => "redis",
+                    (Speaks::Resp, true) => "rediss",
                 };
                 format!("{scheme}://{}", address.unwrap_or_default())
             }
-            Socket::Unix(_, path) => format!("unix:{}", path.display()),
+            Socket::Unix(listener, _) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                format!("unix:{}", path.unwrap_or(Path::new("")).display())
+            }
         }
     }
 
@@ -136,7 +174,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Socket::Unix(_, path) = &self.socket {
+        if let Socket::Unix(_, Some(path)) = &self.socket {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -161,13 +199,17 @@ impl Door {
         }
     }
 
-    fn accept(&self, shared: &Shared) -> io::Result<Connection> {
+    fn accept(&self, shared: &Shared, tls: Option<&Arc<ServerConfig>>) -> io::Result<Connection> {
         let (stream, peer) = match &self.opening {
             Opening::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
                 // An answer is one write: nothing is gained by waiting for more.
                 let _ = stream.set_nodelay(true);
-                (Stream::Tcp(stream), Some(peer.ip()))
+                let stream = match tls {
+                    Some(config) => Stream::Tls(tls::accepted(config, stream)?),
+                    None => Stream::Tcp(stream),
+                };
+                (stream, Some(peer.ip()))
             }
             Opening::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
         };
@@ -179,6 +221,21 @@ impl Door {
             }
         };
         Ok(Connection::new(stream, protocol))
+    }
+}
+
+/// Raises the number of descriptors that this process may have to what the machine allows.
+pub fn allow_connections() {
+    let mut most = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure is whole and outlives both calls.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut most) == 0 {
+            most.rlim_cur = most.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const most);
+        }
     }
 }
 
@@ -216,13 +273,15 @@ impl Loop {
     }
 
     /// Serves until it ends, and then what is under way.
-    pub fn run(mut self, shared: &Shared) {
+    pub fn run(mut self, shared: &Shared, number: usize) {
+        metrics::is_loop(number);
         let mut events = Events::with_capacity(1024);
         let mut room = vec![0; ROOM];
         let mut turn = shared.turn.load(Ordering::Acquire);
         let mut desk = Desk {
             limits: shared.limits(),
             known: Known::new(Arc::clone(&shared.told)),
+            ends: false,
         };
         let (mut more, mut swept) = (Vec::new(), Instant::now());
         let mut ends_at: Option<Instant> = None;
@@ -244,7 +303,7 @@ impl Loop {
                 match event.token() {
                     WAKER => {}
                     Token(number) if number >= MOST => {
-                        self.accept(number - MOST, shared, &mut ready, ends_at.is_some());
+                        self.accept(number - MOST, shared, &desk, &mut ready);
                     }
                     Token(number) => ready.push((number, event.is_read_closed())),
                 }
@@ -262,6 +321,7 @@ impl Loop {
             let now = Instant::now();
             if ends_at.is_none() && shared.ends.load(Ordering::Acquire) {
                 ends_at = Some(now + DRAIN);
+                desk.ends = true;
                 for door in &mut self.doors {
                     let _ = self.poll.registry().deregister(door.source());
                 }
@@ -277,15 +337,29 @@ impl Loop {
             if now.duration_since(swept) > SWEEP {
                 swept = now;
                 self.close_all(|connection| connection.is_idle(now));
+                // Descriptors may have run out when these came.
+                let mut ready = Vec::new();
+                let doors = if desk.ends { 0 } else { self.doors.len() };
+                for door in 0..doors {
+                    self.accept(door, shared, &desk, &mut ready);
+                }
+                more.append(&mut ready);
             }
         }
     }
 
-    fn accept(&mut self, door: usize, shared: &Shared, ready: &mut Vec<(usize, bool)>, ends: bool) {
-        while let Ok(mut connection) = self.doors[door].accept(shared) {
+    fn accept(
+        &mut self,
+        door: usize,
+        shared: &Shared,
+        desk: &Desk,
+        ready: &mut Vec<(usize, bool)>,
+    ) {
+        let tls = desk.limits.tls.as_ref();
+        while let Ok(mut connection) = self.doors[door].accept(shared, tls) {
             let number = self.free.last().copied().unwrap_or(self.connections.len());
             let both = Interest::READABLE | Interest::WRITABLE;
-            let watched = number < MOST && !ends;
+            let watched = number < MOST && !desk.ends;
             if !watched
                 || self
                     .poll
@@ -295,6 +369,7 @@ impl Loop {
             {
                 continue;
             }
+            CONNECTIONS.fetch_add(1, Ordering::Relaxed);
             match self.free.pop() {
                 Some(number) => self.connections[number] = Some(connection),
                 None => self.connections.push(Some(connection)),
@@ -307,6 +382,7 @@ impl Loop {
         if let Some(mut connection) = self.connections[number].take() {
             let _ = self.poll.registry().deregister(connection.stream.source());
             self.free.push(number);
+            CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

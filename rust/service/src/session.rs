@@ -3,6 +3,7 @@
 use crate::command::{Desk, Done, MOST_REPEATED, repeated};
 use crate::frame::{Words, integer};
 use crate::reply::Reply;
+use crate::routes::same;
 
 /// The version of Redis whose commands and errors these are.
 const REDIS: &str = "7.4.0";
@@ -12,6 +13,8 @@ pub struct Session {
     id: i64,
     pub version: u8,
     pub name: Vec<u8>,
+    /// The token that it told, which settings that are read again may change.
+    password: Vec<u8>,
     /// It is to be closed once it was answered.
     pub quits: bool,
 }
@@ -22,8 +25,17 @@ impl Session {
             id,
             version: 2,
             name: Vec::new(),
+            password: Vec::new(),
             quits: false,
         }
+    }
+
+    /// True if a client may send this command: without the token only those that tell it, or leave.
+    pub fn may_run(&self, command: &str, desk: &Desk) -> bool {
+        let token = desk.limits.token.as_ref();
+        token.is_none_or(|token| {
+            ["auth", "hello", "quit"].contains(&command) || same(&self.password, token.as_bytes())
+        })
     }
 
     fn take_name(&mut self, name: &[u8]) -> Result<(), String> {
@@ -44,30 +56,45 @@ pub fn ping(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<
     Ok(())
 }
 
-/// The default user has no password, so any is right; there is no other user.
-fn known(user: &[u8]) -> Done {
-    match user {
-        b"default" => Ok(()),
-        _ => Err("WRONGPASS invalid username-password pair or user is disabled.".to_owned()),
+/// There is one user: the default one, whose password is the token, or anything without one.
+fn known(session: &mut Session, desk: &Desk, user: &[u8], password: &[u8]) -> Done {
+    let token = desk.limits.token.as_ref();
+    let right = token.is_none_or(|token| same(password, token.as_bytes()));
+    if user != b"default" || !right {
+        return Err("WRONGPASS invalid username-password pair or user is disabled.".to_owned());
     }
+    session.password = token
+        .map(|token| token.clone().into_bytes())
+        .unwrap_or_default();
+    Ok(())
 }
 
-pub fn auth(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<'_>) -> Done {
-    let [_, user, _] = &words[..] else {
-        return Err(
-            "ERR AUTH <password> called without any password configured for the default user. \
-             Are you sure your configuration is correct?"
-                .to_owned(),
-        );
-    };
-    known(user)?;
+pub fn auth(
+    session: &mut Session,
+    desk: &mut Desk,
+    words: &Words<'_>,
+    reply: &mut Reply<'_>,
+) -> Done {
+    match &words[..] {
+        [_, user, password] => known(session, desk, user, password)?,
+        [_, password] if desk.limits.token.is_some() => {
+            known(session, desk, b"default", password)?;
+        }
+        _ => {
+            return Err(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?"
+                    .to_owned(),
+            );
+        }
+    }
     reply.simple("OK");
     Ok(())
 }
 
 pub fn hello(
     session: &mut Session,
-    _: &mut Desk,
+    desk: &mut Desk,
     words: &Words<'_>,
     reply: &mut Reply<'_>,
 ) -> Done {
@@ -88,8 +115,8 @@ pub fn hello(
                 name = Some(told);
                 after
             }
-            [user, _, after @ ..] if option.eq_ignore_ascii_case(b"auth") => {
-                known(user)?;
+            [user, password, after @ ..] if option.eq_ignore_ascii_case(b"auth") => {
+                known(session, desk, user, password)?;
                 after
             }
             _ => {
@@ -97,6 +124,14 @@ pub fn hello(
                 return Err(format!("ERR Syntax error in HELLO option '{option}'"));
             }
         };
+    }
+    if !session.may_run("", desk) {
+        return Err(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+             <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+             RESP protocol version at the same time"
+                .to_owned(),
+        );
     }
     if let Some(name) = name {
         session.take_name(name)?;

@@ -1,8 +1,11 @@
 //! Tables that decide together: those of a promise, and of a former one that is still in force.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rateproof_enforce::{Error, PATIENCE, Quota, Ruling, Table, hit_all, now_ns, peek_all};
+
+use crate::metrics::Meter;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -11,6 +14,7 @@ pub struct Tables {
     own: Vec<Arc<Table>>,
     /// Tables of quotas that left at a reload, and until when they stay in force.
     leaving: Vec<(Arc<Table>, u64)>,
+    meter: Option<Meter>,
 }
 
 impl Tables {
@@ -27,7 +31,35 @@ impl Tables {
             leaving.extend(former.own.iter().map(after));
             leaving.retain(|(table, _)| own.iter().all(|own| own.quota() != table.quota()));
         }
-        Self { own, leaving }
+        let meter = former.and_then(|former| former.meter.clone());
+        Self {
+            own,
+            leaving,
+            meter,
+        }
+    }
+
+    /// Has what is decided counted: by the meter of the former ones, if there were any.
+    pub fn counted(mut self, new: impl FnOnce() -> Meter, shadow: bool) -> Self {
+        let meter = self.meter.take().unwrap_or_else(new);
+        self.meter = Some(meter.of_shadow(shadow));
+        self
+    }
+
+    pub fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// The tables of the promise itself.
+    pub fn own(&self) -> &[Arc<Table>] {
+        &self.own
+    }
+
+    /// True if every table can be used.
+    pub fn can_decide(&self) -> bool {
+        self.own
+            .iter()
+            .all(|table| table.census(None, 0, 1).is_ok())
     }
 
     /// The most admissions at once.
@@ -38,7 +70,12 @@ impl Tables {
 
     /// Takes `cost` admissions of a key in all tables, or in none.
     pub fn hit(&self, key: &[u8], cost: u64) -> Result<Option<Ruling>, Error> {
-        self.together(|tables| hit_all(tables, key, cost, None, PATIENCE))
+        let began = Instant::now();
+        let ruling = self.together(|tables| hit_all(tables, key, cost, None, PATIENCE));
+        if let Some(meter) = &self.meter {
+            meter.count(&ruling, key, began);
+        }
+        ruling
     }
 
     /// What a hit would say, changing nothing.

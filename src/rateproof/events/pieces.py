@@ -1,6 +1,6 @@
 """A log in files by key, which are judged one after the other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,6 +12,7 @@ from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
 from rateproof.events.judged import Answer, Tally, answers
 from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
+from rateproof.events.progress import Progress
 
 __all__ = ["WHERE", "Facts", "Pieces"]
 
@@ -35,15 +36,20 @@ class Pieces(EventLog):
         files: the pieces that have requests, by number.
         facts: what is known of the whole.
         metadata: of the whole, and of each piece.
+        say: tells people how far the judging is.
     """
 
-    __slots__ = ("_facts", "_last", "files", "of_whole")
+    __slots__ = ("_facts", "_last", "_say", "files", "of_whole")
 
     def __init__(
-        self, files: Mapping[int, Path], facts: "Facts", metadata: Mapping[str, Any]
+        self,
+        files: Mapping[int, Path],
+        facts: "Facts",
+        metadata: Mapping[str, Any],
+        say: Callable[[str], None],
     ) -> None:
         super().__init__(dict(metadata), _Elsewhere(), facts.rows)
-        self.files, self._facts = files, facts
+        self.files, self._facts, self._say = files, facts, say
         self._last: tuple[int, EventLog] | None = None
         self.of_whole: dict[str, Any] = {}
         """Metadata that each piece has to have, for it cannot be seen in the piece."""
@@ -54,7 +60,7 @@ class Pieces(EventLog):
 
     def noting(self, **metadata: Any) -> Self:
         """The same requests, of which this is true as well."""
-        return type(self)(self.files, self._facts, self.metadata | metadata)
+        return type(self)(self.files, self._facts, self.metadata | metadata, self._say)
 
     def same(self, name: str) -> Any:
         """The run of all requests; None of another column."""
@@ -73,6 +79,18 @@ class Pieces(EventLog):
     def most_rows(self) -> int:
         """Requests of the largest piece."""
         return max(self._facts.of_piece.values())
+
+    def each(self) -> Iterator[tuple[int, EventLog]]:
+        """Every piece, by number: one after the other, which people are told of.
+
+        Raises:
+            LogError: as of `piece`.
+        """
+        progress, judged = Progress("judging", len(self), self._say), 0
+        for number, rows in self._facts.of_piece.items():
+            yield number, self.piece(number)
+            judged += rows
+            progress.at(judged)
 
     def piece(self, number: int) -> EventLog:
         """The requests of one piece; the last one is kept.
@@ -147,3 +165,28 @@ class Facts:
         self.numbered |= not {0, NULL}.issuperset(log.extremes("sequence") or ())
         self.distinct["bytes"] |= log.distinct("bytes")
         self.undecided |= set(log.metadata.get("undecided_statuses", ()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "rows": self.rows,
+            "kinds": [[list(answer), list(tally)] for answer, tally in self.kinds.items()],
+            "run": self.run,
+            "numbered": self.numbered,
+            "distinct": {name: sorted(values) for name, values in self.distinct.items()},
+            "of_piece": list(self.of_piece.items()),
+            "undecided": sorted(self.undecided),
+        }
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Self:
+        """The facts from their plain data."""
+        return cls(
+            rows=data["rows"],
+            kinds={Answer(*answer): Tally(*tally) for answer, tally in data["kinds"]},
+            run=data["run"],
+            numbered=data["numbered"],
+            distinct={name: set(values) for name, values in data["distinct"].items()},
+            of_piece=dict(data["of_piece"]),
+            undecided=set(data["undecided"]),
+        )

@@ -1,8 +1,6 @@
 """A log that does not fit in memory, split by its keys into Parquet files that do."""
 
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from rateproof import linux
+from rateproof import __version__, linux
 from rateproof.core import required_native
 from rateproof.errors import CannotWrite, InvalidArgument
 from rateproof.events.impossible import refuse_impossible
@@ -19,6 +17,8 @@ from rateproof.events.log import COLUMNS, EventLog
 from rateproof.events.parquet import array_of, require_pyarrow
 from rateproof.events.parquet_reader import ParquetLog, opened
 from rateproof.events.pieces import WHERE, Facts, Pieces
+from rateproof.events.progress import Progress
+from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.output import printable
 
 __all__ = ["Splitter", "in_pieces", "pieces_needed", "split"]
@@ -33,7 +33,6 @@ _BASE: Final = 180_000_000
 _MOST_PIECES: Final = 256
 _DISK_A_ROW: Final = 40
 _MEGABYTE: Final = 1_000_000
-_TELL_EACH_S: Final = 10
 
 _COLUMNS: Final = [name for name in COLUMNS if name in JUDGED]
 
@@ -41,32 +40,49 @@ _COLUMNS: Final = [name for name in COLUMNS if name in JUDGED]
 @contextmanager
 def in_pieces(
     path: Path,
-    memory: int,
+    memory: int | None,
     prepared: Callable[[EventLog], EventLog],
     say: Callable[[str], None],
-    name: str,
+    settings: object = None,
+    *,
+    name: str | None = None,
 ) -> Iterator[Pieces | None]:
     """A Parquet log in pieces; None where it fits in memory. The pieces go at the end.
 
+    They stay where the process is killed, and the next one with the same log, memory and
+    settings goes on with them.
+
     Args:
         path: the log.
-        memory: bytes that may be taken.
+        memory: bytes that may be taken; None: half of what is free.
         prepared: what is made of the rows before they are judged.
         say: tells people what is being done.
-        name: of the log, for messages.
+        settings: what `prepared` does, as text.
+        name: of the log, for messages, where that is not its path.
 
     Raises:
         LogError: it cannot be read, or not be judged in pieces.
         CannotWrite: the disk has no room for the pieces.
     """
+    name = printable(str(path)) if name is None else name
+    free = linux.free_memory() if memory is None else None
+    if memory is None:
+        if free is None:
+            yield None
+            return
+        memory = free // 2
     with opened(path, to_judge=True) as log:
         if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
             yield None
             return
-        with tempfile.TemporaryDirectory(prefix="rateproof-") as folder:
-            count = pieces_needed(log.rows, memory, Path(folder), name, say)
-            splitter = Splitter(Path(folder), count, name)
-            pieces = split(log, splitter, (memory - _BASE) // _BYTES_TO_SPLIT, prepared, say)
+        identity = identity_of(path, __version__, settings)
+        with workplace(identity) as place:
+            pieces = _left(place, memory, say)
+            if pieces is None:
+                asked = log.rows, memory, place.folder, name
+                count = pieces_needed(*asked, say, half=free is not None)
+                splitter = Splitter(place, count, name)
+                pieces = split(log, splitter, (memory - _BASE) // _BYTES_TO_SPLIT, prepared, say)
             if (takes := _BASE + pieces.most_rows * _BYTES_A_ROW) > memory:
                 say(
                     "hint: some keys have very many requests, and stay together: judging the "
@@ -75,10 +91,43 @@ def in_pieces(
             yield pieces
 
 
+def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces | None:
+    """The pieces that a process left which was killed; None where there are none that fit."""
+    told = place.noted()
+    facts = None if told is None else Facts.read(told["facts"])
+    if (
+        told is None
+        or facts is None
+        or facts.rows * _BYTES_A_ROW > told["count"] * (memory - _BASE)
+    ):
+        return None
+    say(
+        f"{facts.rows:,} requests are in {len(facts.of_piece)} pieces in {place.folder} already, "
+        "from a check that was killed: it goes on there"
+    )
+    return Pieces(_files(place, facts), facts, told["metadata"], say)
+
+
+def _files(place: Workplace, facts: Facts) -> dict[int, Path]:
+    return {number: _file(place, number) for number in facts.of_piece}
+
+
+def _file(place: Workplace, number: int) -> Path:
+    return place.folder / f"{number}.parquet"
+
+
 def pieces_needed(
-    rows: int, memory: int, folder: Path, name: str, say: Callable[[str], None]
+    rows: int, memory: int, folder: Path, name: str, say: Callable[[str], None], *, half: bool
 ) -> int:
     """Return the number of pieces of a log of so many rows; what they take is said.
+
+    Args:
+        rows: of the log.
+        memory: bytes that may be taken.
+        folder: where the pieces go.
+        name: of the log, for messages.
+        say: tells people.
+        half: whether the memory is half of what is free, which nobody asked for.
 
     Raises:
         InvalidArgument: there is too little memory for as many as there can be.
@@ -94,8 +143,8 @@ def pieces_needed(
         )
     needs, free = rows * _DISK_A_ROW, shutil.disk_usage(folder).free
     say(
-        f"{rows:,} requests do not fit in {_size(memory)}: {count} pieces by key go to "
-        f"{folder}, at most {_size(needs)} in all, and are removed afterwards"
+        f"{rows:,} requests do not fit in {_size(memory)}{', half of what is free' if half else ''}"
+        f": {count} pieces by key go to {folder}, at most {_size(needs)} in all, and are removed afterwards"
     )
     if needs > free:
         raise CannotWrite(
@@ -122,18 +171,14 @@ def split(
         LogError: the log is damaged, or of several runs.
         CannotWrite: the disk is full.
     """
-    begun, told = time.monotonic(), 0.0
+    progress = Progress("splitting", log.rows, say)
     for groups in _turns(log.groups, most_rows):
         rows, first = log.read(groups, keys=False), splitter.rows
         name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
         refuse_impossible(rows, name, part=True)
         splitter.add(prepared(rows), log.keys(groups))
-        passed = time.monotonic() - begun
-        if passed - told >= _TELL_EACH_S and splitter.rows < log.rows:
-            told = passed
-            left = passed / splitter.rows * (log.rows - splitter.rows)
-            say(f"splitting: {100 * splitter.rows // log.rows} %, {left:.0f} s left")
-    return splitter.pieces(prepared(EventLog(log.metadata)).metadata)
+        progress.at(splitter.rows)
+    return splitter.pieces(prepared(EventLog(log.metadata)).metadata, say)
 
 
 def _turns(groups: list[int], most_rows: int) -> Iterator[range]:
@@ -150,14 +195,14 @@ class Splitter:
     """Splits the rows of a log into files of a folder, by a digest of their keys.
 
     Args:
-        folder: where the files go; it is the caller's, who removes it.
+        place: where the files go.
         count: number of pieces.
         name: of the log, for messages.
     """
 
-    def __init__(self, folder: Path, count: int, name: str) -> None:
+    def __init__(self, place: Workplace, count: int, name: str) -> None:
         self.name = name
-        self._folder, self._count, self._facts = folder, count, Facts()
+        self._place, self._count, self._facts = place, count, Facts()
         self._native, self._pa = required_native("splitting a log"), require_pyarrow()
         self._writers: dict[int, Any] = {}
 
@@ -181,7 +226,7 @@ class Splitter:
         self._facts.add(rows, self.name)
         self._write(lambda: self._share_out(rows, self._own(rows) if keys is None else keys, first))
 
-    def pieces(self, metadata: Mapping[str, Any]) -> Pieces:
+    def pieces(self, metadata: Mapping[str, Any], say: Callable[[str], None]) -> Pieces:
         """Return the whole log, once all rows were added.
 
         Raises:
@@ -190,22 +235,21 @@ class Splitter:
         for writer in self._writers.values():
             self._write(writer.close)
         self._pa.default_memory_pool().release_unused()
-        undecided = sorted(self._facts.undecided)
-        told = {**metadata, "undecided_statuses": undecided} if undecided else metadata
-        files = {number: self._file(number) for number in self._facts.of_piece}
-        return Pieces(files, self._facts, told)
+        facts, undecided = self._facts, sorted(self._facts.undecided)
+        told = {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
+        files = _files(self._place, facts)
+        note = {"count": self._count, "facts": facts.to_json(), "metadata": told}
+        self._write(lambda: self._place.note(files, note))
+        return Pieces(files, facts, told, say)
 
     def _write(self, work: Callable[[], None]) -> None:
         try:
             work()
         except OSError as error:
             raise CannotWrite(
-                f"cannot write to {printable(str(self._folder))}: {error.strerror or error}",
+                f"cannot write to {printable(str(self._place.folder))}: {error.strerror or error}",
                 "the log itself is as it was; TMPDIR names another disk",
             ) from error
-
-    def _file(self, number: int) -> Path:
-        return self._folder / f"{number}.parquet"
 
     def _own(self, rows: EventLog) -> Any:
         """The keys of rows that have them."""
@@ -262,7 +306,7 @@ class Splitter:
         if number not in self._writers:
             delta = [name for name in (*_COLUMNS, WHERE) if name.endswith("_ns")] + ["sequence"]
             self._writers[number] = self._pa.parquet.ParquetWriter(
-                str(self._file(number)),
+                str(_file(self._place, number)),
                 schema,
                 compression="lz4",
                 use_dictionary=[name for name in _COLUMNS if name not in {*delta, "key"}],

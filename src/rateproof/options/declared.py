@@ -239,6 +239,10 @@ _SERVICE = Verb(
             ),
             Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
+            Option("token", text(metavar="@FILE"), "what askers tell; @env:NAME, too"),
+            Option("tls_cert", text(metavar="FILE"), "speak TLS: a certificate with its chain"),
+            Option("tls_key", text(metavar="FILE"), "its key"),
+            Option("show_keys", flag(), "name clients on /metrics, not digests of them"),
         ),
         "the store": (
             Option("store", text(metavar="URL"), "memory:// or shm://NAME", "memory://"),

@@ -13,7 +13,7 @@ from rateproof.events.judged import answers, columns_of
 from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
 from rateproof.prove.headers import MOST_FINDINGS, FalseStatement, Headers, all_headers, headers_of
-from rateproof.prove.keys import Counts, KeyLog, marks_rejections
+from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe
 from rateproof.prove.power.pressure import (
     MOST_CALLS,
     ClosestCall,
@@ -26,6 +26,7 @@ from rateproof.prove.wrong_rejection.rules import Judgement
 
 __all__ = ["survey_of_pieces"]
 
+_KEPT_ROWS = 200_000
 _UNMARKED = 503
 _ORDERS = ("densest", "closest", "busiest")
 
@@ -43,18 +44,34 @@ def _longest_of(log: EventLog, *, marked: bool) -> int | None:
 
 @dataclass(slots=True)
 class _Keys:
-    """The requests of some keys of a piece, which is read again when they are asked for."""
+    """The requests of some keys of a piece, which is read again where they are not kept."""
 
     pieces: Pieces
     number: int
-    codes: list[int]
     marked: bool
+    kept: dict[int, KeyLog] = field(default_factory=dict)
+
+    def keep(self, codes: Sequence[int], room: int) -> int:
+        """Keep those of these keys that have room for their rows; the room that is left."""
+        log, native = self.pieces.piece(self.number), core.required_native("a log in pieces")
+        for code, found in zip(
+            codes, native.rows_of(log.stored("key"), len(log), codes), strict=True
+        ):
+            rows = memoryview(found).cast("q")
+            if len(rows) <= room:
+                room -= len(rows)
+                (key,) = observe(log, rows, marked=self.marked)
+                self.kept[code] = self._named(key)
+        return room
 
     def key_log(self, code: int, within: tuple[int, int] | None = None) -> KeyLog:
         """The requests of the key with this code, their rows named as those of the pieces are."""
-        log = self.pieces.piece(self.number)
-        rows = Rows(log, [code], marked=self.marked)
-        key = rows.key_log(code, within)
+        if within is None and code in self.kept:
+            return self.kept[code]
+        rows = Rows(self.pieces.piece(self.number), [code], marked=self.marked)
+        return self._named(rows.key_log(code, within))
+
+    def _named(self, key: KeyLog) -> KeyLog:
         name = partial(self.pieces.name_of, self.number)
         return replace(
             key,
@@ -103,9 +120,8 @@ def survey_of_pieces(
         "busiest": [],
     }
     figures: list[list[tuple[int, Any, bytes]]] = [[] for _ in policy.quotas]
-    statements = _Statements(pieces)
-    for number in pieces.files:
-        log = pieces.piece(number)
+    statements, room = _Statements(pieces), _KEPT_ROWS
+    for number, log in pieces.each():
         by_key = native.ByKey.of(columns_of(log))
         if by_key is None:
             raise LogError("the log cannot be judged in pieces: its times are too far apart")
@@ -134,7 +150,7 @@ def survey_of_pieces(
         named |= {code for code, *_ in found["suspects"]}
         named |= {of[-1] for of in found["pressure"] if of[-1] is not None}
         place, words = pieces.places(number, sorted(named)), log.words("key")
-        keys = _Keys(pieces, number, sorted(named), marked)
+        keys = _Keys(pieces, number, marked)
         for code, broken, *costs in found["suspects"]:
             load = partial(keys.key_log, code)
             narrow = None if broken is None else partial(load, broken)
@@ -146,6 +162,9 @@ def survey_of_pieces(
             ]
             known.sort(key=lambda leader: leader[:3])
             del known[MOST_CALLS:]
+        lead = (code for of in leaders.values() for *_, own, code, _ in of if own is keys)
+        asked = dict.fromkeys([*lead, *(code for code, *_ in found["suspects"])])
+        room = keys.keep([*asked], room)
         for quota, of in enumerate(found["pressure"]):
             if of[-1] is not None:
                 figures[quota].append((place[of[-1]], of, words[of[-1]]))

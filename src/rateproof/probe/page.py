@@ -17,8 +17,6 @@ from rateproof.probe.standing_keys import BUSY
 from rateproof.prove.diagnosis.statuses import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
-__all__ = ["describe", "headline", "second_quota", "would_tell"]
-
 _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
 _WIDTH = 14

@@ -10,8 +10,6 @@ from rateproof.probe.seen import Steps
 from rateproof.probe.standing_keys import always
 from rateproof.units import SECOND_NS
 
-__all__ = ["Refutation"]
-
 _STILL = 2
 _FEW_LEFT = 3  # families: predictions of one tell it from the others
 _PLENTY, _ROUND = 12, 4

@@ -11,8 +11,6 @@ from rateproof.probe.seen import History, Seen, Steps, volleys
 from rateproof.probe.sending import Sender
 from rateproof.units import SECOND_NS
 
-__all__ = ["LEAD_NS", "LEAST_ROUND_NS", "NEARLY", "Rounds", "known_of"]
-
 LEAD_NS = 150_000_000
 LEAST_ROUND_NS = 3 * SECOND_NS // 2
 NEARLY = 1.25

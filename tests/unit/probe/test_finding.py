@@ -1,4 +1,4 @@
-"""What a probe prints of what a server says."""
+"""The lines that a probe prints of what a server says."""
 
 from collections import Counter
 from dataclasses import replace

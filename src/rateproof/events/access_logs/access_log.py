@@ -13,16 +13,6 @@ from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.output import printable, say
 
-__all__ = [
-    "begun",
-    "beside",
-    "event_log",
-    "hosts_of",
-    "read_access_log",
-    "read_access_logs",
-    "together",
-]
-
 
 def read_access_log(pieces: Iterable[bytes], name: str, reading: Reading) -> EventLog:
     """Read a whole access log.

@@ -14,8 +14,6 @@ from rateproof.events.access_logs.scan import Chunk, File, Scan, chunks
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter
 
-__all__ = ["read_bounded"]
-
 _BYTES_A_ROW: Final = 640
 """Memory that reading a request takes, at most, if it goes to a file afterwards."""
 

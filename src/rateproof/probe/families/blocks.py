@@ -3,8 +3,6 @@
 from rateproof.probe.families.fixed_window import EMPTY, blocks
 from rateproof.probe.family import LimiterFamily
 
-__all__ = ["FAMILIES"]
-
 FAMILIES = tuple(
     LimiterFamily(
         f"blocks of 1/{number}", 20 + number, EMPTY, blocks(number), other="phase", number=number

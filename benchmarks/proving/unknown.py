@@ -252,6 +252,7 @@ def outcome(run: Run) -> bool:
         return True
     make = LIMITERS.get(kind.family.name)
     named_ns = kind.figure.window_ns * of // kind.figure.limit
+    named_ns += named_ns // (kind.family.number - 1) if kind.family.number > 1 else 0
     return make is not None and any(
         _same(run.limiter, make(kind.limit, each_ns, run.phase_ns), run)
         for each_ns in {named_ns, *([window_ns] if right else ())}

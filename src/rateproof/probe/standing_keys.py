@@ -123,7 +123,7 @@ def _in_parts(limit: int, early_ns: int, late_ns: int) -> Iterator[Steps]:
 
 
 def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:
-    """Ask when a key comes back, where that is not known closely: one key often, or several once if a denial puts it off.
+    """Ask when a key comes back, where that is not known closely: one key often, or several once if denials put it off.
 
     Of a clock's windows that are hardly known, two keys filled at different phases.
     """
@@ -139,7 +139,7 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         low_ns, high_ns = back_ns
         step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
         instants = [shift + at_ns for at_ns in range(low_ns + step_ns, high_ns, step_ns)]
-        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, 1),))
+        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, kind.limit),))
         if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
             chosen.append(((shift, kind.limit), *((at_ns, 1) for at_ns in instants)))
         else:

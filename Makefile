@@ -13,7 +13,7 @@ RUST := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name '
 # Times that `make league` runs every row.
 RUNS ?= 1
 
-.PHONY: env service demo league check test beside alone test-slow soak lint types imports test-python test-rust models fuzz \
+.PHONY: env service demo league partners check test beside alone test-slow soak lint types imports test-python test-rust models fuzz \
   wheel release-check lock clean
 
 env: $(STAMP)
@@ -60,6 +60,19 @@ unexport PYTHONDONTWRITEBYTECODE
 # Half of the tests wait most of their time, so two processes a core. What measures time runs alone.
 PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
+
+# Gateways before the service: their versions are those that the recipes were run with.
+PARTNERS := .partners
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends
+
+partners: env service
+	PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || { apt-get update -qq && $(APT) install haproxy; }
+	$(PIP) install -c constraints.txt --group partners
+	GOBIN=$(CURDIR)/$(PARTNERS)/bin go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
+	npm install --silent --no-audit --no-fund --prefix $(PARTNERS) express@5 ioredis@5
+	mkdir -p $(PARTNERS)/go && cd $(PARTNERS)/go && { test -f go.mod || go mod init partners; } && go get github.com/redis/go-redis/v9@v9.23.0
+	mvn -q -B -f tests/partners/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(PARTNERS)/jars
+	$(BIN)/pytest -q tests/partners
 
 # Property tests once more, with ten times the examples.
 test-slow: env models $(BUILD)
@@ -112,6 +125,8 @@ endef
 fuzz:
 	$(call fuzz,rust/simulate/fuzz,answers,rust/simulate/fuzz/corpus)
 	$(call fuzz,rust/access/fuzz,lines,tests/histories/access-logs)
+	$(call fuzz,rust/service/fuzz,frames,rust/service/fuzz/corpus)
+	$(call fuzz,rust/service/fuzz,requests,rust/service/fuzz/requests)
 
 lint: env
 	$(BIN)/ruff check .
@@ -142,4 +157,4 @@ lock: env
 	$(BIN)/python -m pip freeze --all --exclude-editable >constraints.txt
 
 clean:
-	rm -rf $(VENV) src/rateproof/bin .league build dist rust/target src/*.egg-info src/rateproof/_native*.so
+	rm -rf $(VENV) $(PARTNERS) src/rateproof/bin .league build dist rust/target src/*.egg-info src/rateproof/_native*.so

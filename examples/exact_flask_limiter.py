@@ -1,7 +1,7 @@
 """Flask-Limiter, exact in all worker processes: 5 requests per client in 5 seconds.
 
     gunicorn --workers 4 --pythonpath examples 'exact_flask_limiter:create_app()'
-    python tester.py http://127.0.0.1:8000 --iterations 1
+    python tester.py http://127.0.0.1:8000 --iterations 3
 
 With `storage_uri="memory://"` each of the four workers admits 5, so that a client
 gets up to 20.

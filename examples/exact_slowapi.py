@@ -1,7 +1,7 @@
 """slowapi (FastAPI), exact in all worker processes: 5 requests per client in 5 seconds.
 
     uvicorn --workers 4 --app-dir examples --factory exact_slowapi:create_app
-    python tester.py http://127.0.0.1:8000 --iterations 1
+    python tester.py http://127.0.0.1:8000 --iterations 3
 
 `STORAGE_URI=memory://` in the environment shows the difference.
 """

@@ -5,7 +5,7 @@ and lets up to nine requests through in less than 5 seconds; `moving-window`
 keeps the promise, in one process. See which is which:
 
     python examples/flask_limiter_app.py --strategy fixed-window --port 8081 &
-    python tester.py http://127.0.0.1:8081 --iterations 1
+    python tester.py http://127.0.0.1:8081 --iterations 3
 """
 
 import argparse

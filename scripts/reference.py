@@ -197,7 +197,7 @@ def fixture_page() -> str:
         for name, option in taken().items()
         if name != "policy"
         for default in [
-            str(ITERATIONS)
+            f"{ITERATIONS}, more for several quotas"
             if name == "iterations"
             else str(option.value())
             if option.switch

@@ -13,6 +13,7 @@ from rateproof.policy import Quota
 
 __all__ = [
     "AccessScanner",
+    "ByKey",
     "Counters",
     "Decider",
     "Decision",
@@ -26,7 +27,6 @@ __all__ = [
     "WsgiDesk",
     "WsgiKey",
     "answers",
-    "broken_promises",
     "by_part",
     "distinct",
     "extremes",
@@ -40,7 +40,6 @@ __all__ = [
     "program_trace",
     "request_widths",
     "rows_of",
-    "screen",
     "summed",
 ]
 
@@ -55,12 +54,6 @@ def feasible(
     stairs: Sequence[tuple[int, int, int, int, int]],
     budget: int,
 ) -> tuple[str, list[int], int]: ...
-
-# The twin of `prove.headers` over a whole log: statements that were judged, by rule; how many were
-# broken; and rule, said and seen of the first of these. None where the reference is to look.
-def broken_promises(
-    columns: Mapping[str, object], asked: Mapping[str, object]
-) -> tuple[list[int], int, list[tuple[int, int, int]]] | None: ...
 
 # What `prove.screen` makes a survey of. A figure of pressure is (attempts, possible, provable,
 # tightest_ns, stressed, code of the key); a leader is (code of its key, index of the quota,
@@ -86,9 +79,16 @@ class _Screened(TypedDict):
 
 # A number for all rows, or a buffer of int64, float64 or int32 codes in native byte order.
 # None: a log of more than 2**61 ns, 2**32 rows, or in which a request was sent at no time.
-def screen(
-    columns: Mapping[str, object], rules: Mapping[str, object], threads: int
-) -> _Screened | None: ...
+# The requests of a log by key; None where it is not one that can be looked at so.
+@final
+class ByKey:
+    @staticmethod
+    def of(columns: Mapping[str, object]) -> ByKey | None: ...
+    def screen(self, rules: Mapping[str, object], threads: int) -> _Screened: ...
+    # How many were judged, by rule; how many are broken; rule, row that says it, row that shows it.
+    def broken_promises(
+        self, asked: Mapping[str, object], threads: int
+    ) -> tuple[list[int], int, list[tuple[int, int, int]]]: ...
 
 # A format of access logs on lines: see `events.access_logs.reading` and `rust/access`. A step is
 # (kind, nanoseconds of its unit, what follows it); a group of steps becomes codes and words.
@@ -193,9 +193,7 @@ def first_repeated(run: int | Buffer, sequence: int | Buffer, rows: int) -> int 
 # The part of each word by its digest, as bytes of int32: Arrow's offsets and data. Then the rows
 # in the order of their parts, as bytes of int32, and how many each part has.
 def parts_of(offsets: Buffer, data: Buffer, parts: int) -> bytes: ...
-def by_part(
-    key: int | Buffer, rows: int, part_of: Buffer, parts: int
-) -> tuple[bytes, list[int]]: ...
+def by_part(part_of: Buffer, parts: int) -> tuple[bytes, list[int]]: ...
 
 # The rows that have each of these codes, as bytes of int64.
 def rows_of(key: int | Buffer, rows: int, wanted: Sequence[int]) -> list[bytes]: ...

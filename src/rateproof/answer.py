@@ -41,11 +41,13 @@ def answer(verdict: Verdict) -> tuple[str, ...]:
     if verdict.outcome == VIOLATED:
         return (f"VIOLATED: {_violation(verdict)}",)
     if verdict.outcome == INCONCLUSIVE:
+        reasons = [reason for reason in verdict.reasons if reason not in verdict.untested]
+        if any(one.startswith(f"{NOT_TESTED}: ") for one in reasons):
+            return tuple(reasons[:1])
         if untested and set(verdict.causes) <= _UNPRESSED:
             kept = [plain_quota(one.quota) for one in verdict.quotas if one.outcome == CONSISTENT]
             told = f"; {' and '.join(kept)} held" if kept else ": no client pressed far enough"
             return (f"{NOT_TESTED}: {', '.join(untested)}{told}",)
-        reasons = [reason for reason in verdict.reasons if reason not in verdict.untested]
         return (f"INCONCLUSIVE: {reasons[0] if reasons else ', '.join(verdict.causes)}",)
     requests = f"{verdict.counts.events:,} requests"
     held = [one for one in verdict.quotas if one.outcome == CONSISTENT]

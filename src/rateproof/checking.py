@@ -11,7 +11,6 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
-from rateproof import linux
 from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
@@ -29,7 +28,7 @@ from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.lines import open_lines
-from rateproof.events.pieces import in_pieces
+from rateproof.events.splitter import in_pieces
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say
@@ -65,11 +64,13 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("fail_fast", "metrics_port"):
         if getattr(arguments, option):
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
-    memory = linux.free_memory() if arguments.memory is None else 2 * arguments.memory
-    if memory is not None and Path(arguments.log[0]).suffix == ".parquet":
+    if Path(arguments.log[0]).suffix == ".parquet":
         path = Path(arguments.log[0])
         try:
-            with in_pieces(path, memory // 2, _prepared(arguments), say) as pieces:
+            asked = arguments.rejected_statuses, arguments.admitted_statuses
+            settings = [None if one is None else sorted(one) for one in asked]
+            given = path, arguments.memory, _prepared(arguments), say, settings
+            with in_pieces(*given) as pieces:
                 if pieces is not None:
                     return _check_log(arguments, pieces)
         except OSError as error:

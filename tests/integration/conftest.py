@@ -22,6 +22,7 @@ import pytest
 from rateproof.enforce.stores.location import remove
 from rateproof.simulate.target import Target
 from tests.integration.client_session import SERVER, Terminal
+from tests.service import LIMITS, Service
 
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -293,3 +294,18 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
     yield start
     for one in opened:
         one.close()
+
+
+@pytest.fixture
+def start_service(tmp_path):
+    """Start a service with these settings and words, ended with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(text=LIMITS, *words, **options):
+            service = Service(tmp_path, text, *words, **options)
+            stack.callback(service.process.stderr.close)
+            stack.callback(service.process.wait, 20)
+            stack.callback(service.process.kill)
+            return service
+
+        yield begin

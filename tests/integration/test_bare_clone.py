@@ -90,7 +90,7 @@ def test_the_client_runs_against_it(bare, free_port, wait_for_port):
 def test_the_tester_starts_a_server_and_proves_it_consistent(bare, clone, free_port):
     tester = bare(
         *("tester.py", f"http://127.0.0.1:{free_port}", "--self", "--policy", "5 per 1s"),
-        *("--worst-time", 0, "--iterations", 2, "--seed", 1, "--json"),
+        *("--worst-time", 0, "--iterations", 3, "--seed", 1, "--json"),
     )
     output, errors = tester.communicate(timeout=60)
     assert tester.returncode == 0, output + errors

@@ -175,7 +175,7 @@ def test_two_builds_of_one_commit_are_the_same_bytes(clone, built, tmp_path):
 
 SHOP = """
 def test_a_limit(rateproof):
-    rateproof.assert_holds("http://127.0.0.1:{port}", "5 per 1s", iterations=2, worst_time="0s")
+    rateproof.assert_holds("http://127.0.0.1:{port}", "5 per 1s", iterations=3, worst_time="0s")
 """
 
 
@@ -210,7 +210,7 @@ def test_with_the_extras_every_verb_the_plugin_and_the_programs_run(
                 )
                 run(environment, *client, *sending, env=bare, cwd=tmp_path)
                 tester = ["tester.py"] if of_program else ["-m", "rateproof", "test"]
-                length = ("--iterations", "2", "--worst-time", "0s", "--policy", "5 per 1s")
+                length = ("--iterations", "3", "--worst-time", "0s", "--policy", "5 per 1s")
                 run(environment, *tester, url, *length, env=bare, cwd=tmp_path)
                 if not of_program:
                     asked = (url, "--max-requests", "100", "--json")

@@ -65,7 +65,7 @@ def test_a_limiter_that_rejects_by_another_status_is_consistent_only_where_that_
 
 @pytest.mark.slow
 def test_what_the_hunt_draws_finds_nothing_against_it(run):
-    options = ("--policy", "5 per 1s", "--seed", 1, "--iterations", 1)
+    options = ("--policy", "5 per 1s", "--seed", 1, "--iterations", 3)
     with rejecting_by(403) as url:
         code, _, errors = run("test", url, *options, "--rejected", "403")
     assert code == 0, errors

@@ -1,6 +1,7 @@
 """Files that a test and a check leave: the page and the JUnit XML."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -42,12 +43,12 @@ def tags(path):
 
 
 def test_a_test_leaves_a_page_and_junit_of_its_verdict(tester, tmp_path):
-    process = tester("--iterations", 1)
+    process = tester("--iterations", 3)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, output + errors
     page = (tmp_path / "test_report.html").read_text()
-    assert "<h1>✓ CONSISTENT: never" in page
-    assert "1 of 1:" in page
+    assert "<h1>✓ CONSISTENT: n" in page
+    assert re.search(r"\b(\d) of \1:", page)
     passed = {OVER: None, "wrong-rejection": None, "server health": None}
     assert tags(tmp_path / "ci" / "junit.xml") == passed
 
@@ -63,13 +64,25 @@ def test_a_test_that_is_killed_leaves_no_pass_behind(tester, tmp_path):
     assert tags(path) == {OVER: "error", "wrong-rejection": "error"}
 
 
-def test_a_duration_ends_a_test_in_order(tester):
+@pytest.mark.parametrize(
+    ("more", "code", "tag", "line"),
+    [
+        ((), 2, "error", "many other clients; 5 per second held until the test ended (hint: "),
+        (("--allow-untested",), 0, None, "many other clients: the test ended before"),
+    ],
+)
+def test_a_duration_ends_a_test_in_order_and_what_it_cuts_off_is_not_tested(
+    tester, tmp_path, more, code, tag, line
+):
     began = time.monotonic()
-    process = tester("--duration", "1s")
+    process = tester("--duration", "2s", *more)
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, output + errors
-    assert 1 < time.monotonic() - began < 60
-    assert "total of" in output
+    assert process.returncode == code, output + errors
+    assert 2 < time.monotonic() - began < 60
+    last = output.splitlines()[-1]
+    assert last.startswith("NOT TESTED: ")
+    assert line in last
+    assert tags(tmp_path / "ci" / "junit.xml")[OVER] == tag
 
 
 def test_a_log_can_be_shown_on_a_page_of_its_own(spawn, tmp_path):

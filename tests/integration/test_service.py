@@ -1,12 +1,10 @@
 """The decision service over real sockets: HTTP, settings, keys, and tables shared with Python."""
 
-import contextlib
 import http.client
 import json
 import os
 import random
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -26,88 +24,11 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, Event
 from rateproof.prove import CONSISTENT
 from rateproof.units import UNIT_NS
-
-LIMITS = """
-[limits.api]
-policy = "5 per hour"
-key = "header:X-Api-Key|ip"
-"""
+from tests.service import LIMITS
 
 
-class Service:
-    """A running service; `say(text)` rewrites its file and has it read again."""
-
-    def __init__(self, folder, text, *words, wait=True):
-        assert PROGRAM.exists(), "make service builds it"
-        self.file = folder / "limits.toml"
-        self.file.write_text(text)
-        self.process = subprocess.Popen(
-            [PROGRAM, "--config", self.file, "--port", "0", *words],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        first = self.process.stderr.readline()
-        self.place = re.search(r"serving (http://|unix:)(\S+) from ", first)
-        assert self.place, first + self.process.stderr.read()
-        for _ in re.findall(r"^\[limits\.", text, re.MULTILINE) if wait else ():
-            self.process.stderr.readline()
-
-    @property
-    def port(self):
-        return int(self.place[2].rpartition(":")[2])
-
-    def said(self):
-        return self.process.stderr.readline()
-
-    def reload(self, text):
-        self.file.write_text(text)
-        self.process.send_signal(signal.SIGHUP)
-        return self.said()
-
-    def stop(self):
-        self.process.terminate()
-        code = self.process.wait(20)
-        self.process.stderr.close()
-        return code
-
-    def ask(self, path="/check/api", method="GET", **fields):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        with contextlib.closing(connection):
-            headers = {name.replace("_", "-"): value for name, value in fields.items()}
-            connection.request(method, path, headers=headers)
-            answer = connection.getresponse()
-            return (
-                answer.status,
-                {name.lower(): v for name, v in answer.getheaders()},
-                answer.read(),
-            )
-
-    def raw(self, data):
-        """All that comes back for these bytes until the connection is closed."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
-            sock.sendall(data)
-            found = b""
-            while more := sock.recv(65_536):
-                found += more
-        return found
-
-
-@pytest.fixture
-def start(tmp_path):
-    with contextlib.ExitStack() as stack:
-
-        def begin(text=LIMITS, *words, **options):
-            service = Service(tmp_path, text, *words, **options)
-            stack.callback(service.process.stderr.close)
-            stack.callback(service.process.wait, 20)
-            stack.callback(service.process.kill)
-            return service
-
-        yield begin
-
-
-def test_what_passes_is_200_and_what_does_not_is_429_with_what_a_client_needs(start):
-    service = start()
+def test_what_passes_is_200_and_what_does_not_is_429_with_what_a_client_needs(start_service):
+    service = start_service()
     told = [service.ask(X_Api_Key="a") for _ in range(6)]
     assert [status for status, _, _ in told] == [200] * 5 + [429]
     assert {fields["ratelimit-policy"] for _, fields, _ in told} == {'"api";q=5;w=3600'}
@@ -135,11 +56,13 @@ def test_what_passes_is_200_and_what_does_not_is_429_with_what_a_client_needs(st
         ("query:id+method", lambda name: ("/check/api?id=" + name, {})),
     ],
 )
-def test_a_key_of_any_place_is_that_of_python_applications_on_the_store(start, key, request_of):
+def test_a_key_of_any_place_is_that_of_python_applications_on_the_store(
+    start_service, key, request_of
+):
     """One counts what the other admitted: by the same bytes in the same tables."""
     name = f"service-{os.getpid()}-{key.translate({ord(c): '-' for c in ':+'})}"
     try:
-        service = start(
+        service = start_service(
             f'[limits.api]\npolicy = "5 per hour; token-bucket 9 per hour"\nkey = "{key}"\n',
             "--store", f"shm://{name}",
         )  # fmt: skip
@@ -156,8 +79,8 @@ def test_a_key_of_any_place_is_that_of_python_applications_on_the_store(start, k
         remove(name)
 
 
-def test_an_address_counts_behind_as_many_hops_as_are_trusted(start):
-    service = start('[limits.api]\npolicy = "1 per hour"\nkey = "ip"\n', "--proxies", "2")
+def test_an_address_counts_behind_as_many_hops_as_are_trusted(start_service):
+    service = start_service('[limits.api]\npolicy = "1 per hour"\nkey = "ip"\n', "--proxies", "2")
     for forwarded, status in [
         ("203.0.113.7, 10.0.0.1", 200),
         ("203.0.113.7:80, 10.0.0.2", 429),
@@ -168,8 +91,8 @@ def test_an_address_counts_behind_as_many_hops_as_are_trusted(start):
         assert service.ask(X_Forwarded_For=forwarded)[0] == status, forwarded
 
 
-def test_requests_in_one_write_are_answered_in_order_on_one_connection(start):
-    service = start()
+def test_requests_in_one_write_are_answered_in_order_on_one_connection(start_service):
+    service = start_service()
     one = b"POST /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nContent-Length: 3\r\n\r\nabc"
     last = one.replace(b"Content-Length", b"Connection: close\r\nContent-Length")
     found = service.raw(one * 6 + last)
@@ -182,8 +105,8 @@ def test_requests_in_one_write_are_answered_in_order_on_one_connection(start):
     assert answer.endswith(b"\r\n\r\n"), "the answer to HEAD has no body"
 
 
-def test_a_request_that_comes_byte_by_byte_is_a_request(start):
-    service = start()
+def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
+    service = start_service()
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"GET /check/api HTTP/1.1\r\nX-Api-Key: a\r\nConnection: close\r\n\r\n":
@@ -208,14 +131,16 @@ def test_a_request_that_comes_byte_by_byte_is_a_request(start):
         (b"GET /elsewhere HTTP/1.0\r\n\r\n", 404),
     ],
 )
-def test_what_is_malformed_too_large_or_unknown_is_refused_and_admits_nothing(start, data, status):
-    service = start()
+def test_what_is_malformed_too_large_or_unknown_is_refused_and_admits_nothing(
+    start_service, data, status
+):
+    service = start_service()
     assert service.raw(data).startswith(b"HTTP/1.1 %d " % status)
     assert service.ask(X_Api_Key="a")[1]["ratelimit"].startswith('"api";r=4')
 
 
-def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start):
-    service = start()
+def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_service):
+    service = start_service()
     assert [service.ask(X_Api_Key="a")[0] for _ in range(4)] == [200] * 4
     said = service.reload(LIMITS + '\n[limits.more]\npolicy = "5 per fortnight"\n')
     assert "kept the settings" in said
@@ -286,7 +211,7 @@ def enforced(text):
     return "; ".join(map(str, quotas))
 
 
-def test_policies_are_read_as_python_reads_them(start):
+def test_policies_are_read_as_python_reads_them(start_service):
     """The accepted ones in one file, which tells them back; each other one is refused."""
     rng = random.Random(1)
     texts = list(dict.fromkeys(written(rng) for _ in range(1_500)))
@@ -294,7 +219,7 @@ def test_policies_are_read_as_python_reads_them(start):
     refused = [text for text in texts if text not in accepted]
     assert len(accepted) > 150
     limits = [f"[limits.l{n:04}]\npolicy = '{text}'\n" for n, text in enumerate(accepted)]
-    service = start("".join(limits), "--capacity", "1", wait=False)
+    service = start_service("".join(limits), "--capacity", "1", wait=False)
     found = [service.said().partition(": ")[2].strip() for _ in accepted]
     assert found == list(accepted.values())
     for text in rng.sample(refused, 60):
@@ -323,9 +248,9 @@ def test_the_command_executes_the_program_and_names_what_builds_it(tmp_path):
     assert "make service" in done.stderr
 
 
-def test_a_unix_socket_is_served_and_removed(start, tmp_path):
+def test_a_unix_socket_is_served_and_removed(start_service, tmp_path):
     path = tmp_path / "service.sock"
-    service = start(LIMITS, "--host", f"unix:{path}")
+    service = start_service(LIMITS, "--host", f"unix:{path}")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(20)
         sock.connect(str(path))
@@ -373,10 +298,10 @@ def hammered(port, path, until_s, log, statuses):
 
 
 def test_two_flask_applications_and_two_services_never_admit_a_sixth_in_any_5_s(
-    start, spawn, store
+    start_service, spawn, store
 ):
     text = '[limits.api]\npolicy = "5 per 5s"\nkey = "header:X-Api-Key"\n'
-    services = [start(text, "--store", store) for _ in range(2)]
+    services = [start_service(text, "--store", store) for _ in range(2)]
     flasks = [spawn("-c", FLASK, store) for _ in range(2)]
     targets = [(service.port, "/check/api") for service in services]
     targets += [(int(flask.stdout.readline()), "/") for flask in flasks]

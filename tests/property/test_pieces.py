@@ -6,9 +6,10 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from rateproof.events import judged, open_log_writer, pieces
+from rateproof.events import judged, open_log_writer, pieces, splitter
 from rateproof.events.parquet_reader import opened, read_parquet
-from rateproof.events.pieces import Splitter
+from rateproof.events.splitter import Splitter, split
+from rateproof.events.workplace import Workplace
 from rateproof.prove import ALL_CLAIMS, CLAIMS, OVER_ADMISSION, WRONG_REJECTION, judge
 from tests.property.test_screen import random_log, random_policy
 from tests.samples import samples
@@ -20,7 +21,9 @@ pytest.importorskip("rateproof._native", reason="the native core is not built")
 def _every_log_is_long(monkeypatch):
     """Only long logs are judged in pieces; what is said of short ones is more."""
     monkeypatch.setattr(judged, "LONG", 0)
-    for refuse in ("refuse_impossible", "refuse_repeated"):  # times at random are impossible
+    # Times at random are impossible.
+    monkeypatch.setattr(splitter, "refuse_impossible", lambda *_, **__: None)
+    for refuse in ("refuse_repeated", "refuse_equal_rows"):
         monkeypatch.setattr(pieces, refuse, lambda *_: None)
 
 
@@ -29,8 +32,8 @@ def judged_in_pieces(path, count, rows_at_once, policy, **options):
     folder = path.with_suffix(f".{count}")
     folder.mkdir()
     with opened(path) as file:
-        splitter = Splitter(file, folder, count, "log")
-        log = splitter.split(rows_at_once, lambda rows: rows, print)
+        into = Splitter(Workplace(folder), count, "log")
+        log = split(file, into, rows_at_once, lambda rows: rows, print)
     return judge(log, policy, **options), len(log.files)
 
 

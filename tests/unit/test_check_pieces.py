@@ -1,22 +1,30 @@
 """`rateproof check --memory`: a log that does not fit is judged in pieces, and says so."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from rateproof import cli
+from rateproof import checking, cli, linux
 from rateproof.events import (
     ADMITTED,
     REJECTED,
     Event,
     EventLog,
     open_log_writer,
-    pieces,
     read_log,
+    splitter,
 )
 from rateproof.events.judged import LONG
+from rateproof.events.progress import Progress
+from rateproof.events.workplace import Workplace, identity_of, workplace
+from rateproof.prove import judge
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -61,7 +69,7 @@ def log(tmp_path_factory):
 
 @pytest.fixture
 def check(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(pieces.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def run(*words):
         code = cli.main(["check", *map(str, words)])
@@ -72,19 +80,22 @@ def check(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir()), "pieces were left behind"
 
 
-def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check, log):
+def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check, log, monkeypatch):
     code, whole, err = check(log, "--json", "--memory", "10GB")
     assert "pieces" not in err
     assert code == 1
     again, parted, err = check(log, "--json", *MEMORY)
     assert (again, json.loads(parted)) == (code, json.loads(whole))
     assert "200,406 requests do not fit in 190 MB: 4 pieces by key go to" in err
+    monkeypatch.setattr(linux, "free_memory", lambda: 380_000_000)
+    *_, err = check(log)
+    assert "do not fit in 190 MB, half of what is free: 4 pieces" in err
     assert "are removed afterwards" in err
 
 
 def test_a_disk_without_room_is_told_before_anything_is_written(check, log, monkeypatch):
     free = shutil.disk_usage("/")._replace(free=1_000_000)
-    monkeypatch.setattr(pieces.shutil, "disk_usage", lambda _: free)
+    monkeypatch.setattr(splitter.shutil, "disk_usage", lambda _: free)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (73, "")
     assert "has room for 1 MB" in err
@@ -96,7 +107,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
         raise OSError(28, "No space left on device")
 
     before = log.read_bytes()
-    monkeypatch.setattr(pieces.Splitter, "_share_out", full)
+    monkeypatch.setattr(splitter.Splitter, "_share_out", full)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (73, "")
     assert "No space left on device" in err
@@ -105,7 +116,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
 
 @pytest.mark.parametrize("harm", ["removed", "damaged", "cut"])
 def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm):
-    split = pieces.Splitter.split
+    split = splitter.split
 
     def harmed(*given):
         found = split(*given)
@@ -119,7 +130,7 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
             path.write_bytes(content[:middle] + rest)
         return found
 
-    monkeypatch.setattr(pieces.Splitter, "split", harmed)
+    monkeypatch.setattr(splitter, "split", harmed)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (65, "")
     assert "piece 1 of 4 that the log was split into was damaged or removed meanwhile" in err
@@ -171,3 +182,82 @@ def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):
     code, _, err = check(path, *MEMORY)
     assert code == 65
     assert "has several runs" in err
+
+
+KILLED = """
+import os, signal, sys
+from rateproof import checking, cli, linux
+checking.judge = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+cli.main(["check", *sys.argv[1:]])
+"""
+
+
+def test_a_check_that_is_killed_goes_on_with_the_pieces_it_had(check, log, tmp_path):
+    words = [sys.executable, "-c", KILLED, str(log), *MEMORY]
+    killed = subprocess.run(words, check=False, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    pieces = sorted(left.glob("*.parquet"))
+    before = [(piece, piece.stat().st_mtime_ns) for piece in pieces]
+    seen = []
+
+    def judged(*given, **named):
+        seen.extend((piece, piece.stat().st_mtime_ns) for piece in pieces)
+        return judge(*given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checking, "judge", judged)
+        code, out, err = check(log, "--json", *MEMORY)
+    assert seen == before, "they were split again"
+    assert "200,406 requests are in 4 pieces" in err
+    assert "it goes on there" in err
+    assert (code, out) == check(log, "--json", "--memory", "10GB")[:2]
+
+
+def test_what_is_noted_holds_while_its_files_are_as_they_were(tmp_path):
+    place, piece = Workplace(tmp_path), tmp_path / "2.parquet"
+    assert place.noted() is None
+    piece.write_bytes(b"rows")
+    place.note({2: piece}, {"rows": 1})
+    assert place.noted() == {"rows": 1}
+    piece.write_bytes(b"row")
+    assert place.noted() is None
+    piece.unlink()
+    assert place.noted() is None
+
+
+def test_a_log_that_changed_and_other_settings_are_another_work(tmp_path):
+    path = tmp_path / "log.parquet"
+    path.write_bytes(b"rows")
+    first = identity_of(path, "403")
+    assert identity_of(path, "403") == first
+    assert identity_of(path, "429") != first
+    os.utime(path, (1, 1))
+    assert identity_of(path, "403") != first
+
+
+def test_a_folder_that_another_process_has_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with workplace("a" * 64) as one:
+        with workplace("a" * 64) as other:
+            assert one.folder != other.folder
+        assert one.folder.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_others_may_write_to_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    planted = tmp_path / f"rateproof-{'a' * 16}"
+    planted.mkdir()
+    planted.chmod(0o777)
+    with workplace("a" * 64) as place:
+        assert place.folder != planted
+    assert list(tmp_path.iterdir()) == [planted]
+
+
+def test_progress_says_how_long_it_will_take():
+    now, said = iter([0, 4, 11, 12, 22, 40]), []
+    progress = Progress("splitting", 100, said.append, clock=lambda: next(now))
+    for done in (10, 25, 30, 50, 100):
+        progress.at(done)
+    assert said == ["splitting: 25 %, 33 s left", "splitting: 50 %, 22 s left"]

@@ -1,125 +1,153 @@
-//! The rows of a log by key and by answer: a counting sort of two passes.
+//! The rows of a log by key: a counting sort of two passes.
 
-use crate::seen::{Kind, Row, Seen, TIME_LIMIT};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-/// Rows by kind.
-pub(crate) type Counts = [usize; 3];
+use crate::seen::{Kind, NEVER, Request, Row, TIME_LIMIT};
 
-/// The first pass: how many rows each key has of each kind.
+/// Logs of so many rows are not grouped.
+pub const MOST_ROWS: usize = 1 << 30;
+
+/// Rows that a thread takes at a time.
+const ROWS: usize = 1 << 16;
+
+/// A request in memory that is zero when it is new, which costs nothing to get.
+type Packed = [i64; 3];
+
+/// The end of a request that is not known to have ended, before times are counted from the earliest.
+const NO_END: i64 = i64::MIN;
+
+/// The first pass: how many rows each key has.
 pub struct Counting {
-    of_code: Vec<Counts>,
+    of_code: Vec<u32>,
     order: Vec<usize>,
-    first_ns: i64,
-    last_ns: i64,
-    longest_ns: Option<i64>,
-    total: Counts,
-    backwards: bool,
 }
 
 impl Counting {
     /// For keys whose codes are below `codes`.
+    #[must_use]
     pub fn new(codes: usize) -> Self {
         Self {
-            of_code: vec![[0; 3]; codes],
+            of_code: vec![0; codes],
             order: Vec::new(),
-            first_ns: i64::MAX,
-            last_ns: i64::MIN,
-            longest_ns: None,
-            total: [0; 3],
-            backwards: false,
         }
     }
 
-    /// Counts one row; the same rows, in the same order, are to be placed.
-    pub fn count(&mut self, row: &Row) {
-        let counts = &mut self.of_code[row.key];
-        if *counts == [0; 3] {
-            self.order.push(row.key);
+    /// Counts one row; false where its key has no such code.
+    pub fn count(&mut self, key: usize) -> bool {
+        let Some(count) = self.of_code.get_mut(key) else {
+            return false;
+        };
+        if *count == 0 {
+            self.order.push(key);
         }
-        counts[row.kind as usize] += 1;
-        self.total[row.kind as usize] += 1;
-        let end_ns = row.end_ns.unwrap_or(row.sent_ns);
-        self.first_ns = self.first_ns.min(row.sent_ns).min(end_ns);
-        self.last_ns = self.last_ns.max(row.sent_ns).max(end_ns);
+        *count += 1;
+        true
+    }
+
+    /// Makes room for the rows, fewer than `MOST_ROWS`.
+    #[must_use]
+    pub fn room(self) -> Placing {
+        let mut next = self.of_code;
+        let mut ends = Vec::with_capacity(self.order.len());
+        let mut at = 0;
+        for &code in &self.order {
+            at += std::mem::replace(&mut next[code], at);
+            ends.push(at as usize);
+        }
+        Placing {
+            next,
+            placed: 0,
+            earliest_ns: i64::MAX,
+            latest_ns: i64::MIN,
+            longest_ns: None,
+            backwards: false,
+            groups: Groups {
+                codes: self.order,
+                ends,
+                requests: vec![[0; 3]; at as usize],
+                settled: false,
+                total: [0; 3],
+                first_ns: 0,
+                longest_ns: None,
+            },
+        }
+    }
+}
+
+/// The second pass: each row goes to its place.
+pub struct Placing {
+    next: Vec<u32>,
+    placed: u32,
+    earliest_ns: i64,
+    latest_ns: i64,
+    longest_ns: Option<i64>,
+    backwards: bool,
+    groups: Groups,
+}
+
+impl Placing {
+    /// Places the next row: those that were counted, in the same order. `said` is the number of
+    /// what its answer says, see `Sayings`.
+    #[inline]
+    pub fn place(&mut self, row: &Row, said: u32) {
+        let at = &mut self.next[row.key];
+        let mark = (said << 2 | row.kind as u32) as i64;
+        let end_ns = row.end_ns.unwrap_or(NO_END);
+        self.groups.requests[*at as usize] =
+            [row.sent_ns, end_ns, mark << 32 | i64::from(self.placed)];
+        *at += 1;
+        self.placed += 1;
+        self.groups.total[row.kind as usize] += 1;
+        let ended_ns = row.end_ns.unwrap_or(row.sent_ns);
+        self.earliest_ns = self.earliest_ns.min(row.sent_ns).min(ended_ns);
+        self.latest_ns = self.latest_ns.max(row.sent_ns).max(ended_ns);
         if row.kind != Kind::Unknown {
-            let took_ns = end_ns.saturating_sub(row.sent_ns);
+            let took_ns = ended_ns.saturating_sub(row.sent_ns);
             self.backwards |= row.end_ns.is_none() || took_ns < 0;
             self.longest_ns = self.longest_ns.max(Some(took_ns));
         }
     }
 
-    /// Makes room for what is kept of the rows; None where times are too far apart, or an answer
-    /// precedes its request.
-    pub fn place<T: Clone + Default>(self) -> Option<Groups<T>> {
-        let span_ns = i128::from(self.last_ns) - i128::from(self.first_ns);
+    /// The log by key; None where times are too far apart, or an answer precedes its request.
+    #[must_use]
+    pub fn groups(self) -> Option<Groups> {
+        let span_ns = i128::from(self.latest_ns) - i128::from(self.earliest_ns);
         if self.backwards || span_ns >= i128::from(TIME_LIMIT) {
             return None;
         }
-        let mut next = self.of_code;
-        let mut counts = Vec::with_capacity(self.order.len());
-        let mut at = 0;
-        for &code in &self.order {
-            counts.push(next[code]);
-            for place in &mut next[code] {
-                at += std::mem::replace(place, at);
-            }
-        }
-        let lost = self.total[Kind::Unknown as usize] > 0;
+        let lost = self.groups.total[Kind::Unknown as usize] > 0;
         Some(Groups {
-            next,
-            codes: self.order,
-            counts,
-            requests: vec![T::default(); at],
-            total: self.total,
-            first_ns: self.first_ns,
+            first_ns: self.earliest_ns,
             longest_ns: self.longest_ns.filter(|_| !lost),
+            ..self.groups
         })
     }
 }
 
-/// A log by key, in the order in which the keys appeared, and by kind in each key, once every row
-/// has been placed: the second pass.
-pub struct Groups<T> {
-    next: Vec<Counts>,
-    pub(crate) codes: Vec<usize>,
-    pub(crate) counts: Vec<Counts>,
-    pub(crate) requests: Vec<T>,
-    total: Counts,
+/// A log by key, in the order in which the keys appeared.
+pub struct Groups {
+    codes: Vec<usize>,
+    ends: Vec<usize>,
+    requests: Vec<Packed>,
+    /// True once times are counted from the earliest, and each key's requests are in order.
+    settled: bool,
+    total: [usize; 3],
     /// The earliest instant, from which times are counted here.
     pub first_ns: i64,
     /// The longest way from sending to answer; None where an answer was lost.
     pub(crate) longest_ns: Option<i64>,
 }
 
-/// The requests of consecutive keys, from number `first` on.
-pub(crate) struct Chunk<'a> {
-    pub first: usize,
-    pub codes: &'a [usize],
-    pub counts: &'a [Counts],
-    pub requests: &'a mut [Seen],
-}
-
-impl<T> Groups<T> {
-    /// Places what is kept of a row.
-    pub fn place(&mut self, row: &Row, kept: T) {
-        let at = &mut self.next[row.key][row.kind as usize];
-        self.requests[*at] = kept;
-        *at += 1;
-    }
-
-    /// The part that is kept of each key.
-    pub fn each(&mut self) -> impl Iterator<Item = &mut [T]> {
-        let mut rest = self.requests.as_mut_slice();
-        self.counts.iter().map(move |counts| {
-            let (kept, behind) = std::mem::take(&mut rest).split_at_mut(counts.iter().sum());
-            rest = behind;
-            kept
-        })
-    }
-
+impl Groups {
     /// Number of keys.
     pub fn keys(&self) -> usize {
         self.codes.len()
+    }
+
+    /// The code of a key, by its number in order of appearance.
+    pub(crate) fn code(&self, number: usize) -> usize {
+        self.codes[number]
     }
 
     /// Number of rows of a kind.
@@ -131,28 +159,121 @@ impl<T> Groups<T> {
     pub fn longest_ns(&self) -> Option<i64> {
         self.longest_ns
     }
-}
 
-impl Groups<Seen> {
-    /// Cuts the log between keys into parts of `rows` rows or a little more.
-    pub(crate) fn chunks(&mut self, rows: usize) -> Vec<Chunk<'_>> {
+    /// Shows every key, on at most so many threads: its number, its code and its requests by
+    /// sending time. Each thread has a viewer of its own, to which keys come in order.
+    pub(crate) fn each_key<V: Send>(
+        &mut self,
+        threads: usize,
+        viewer: impl Fn() -> V + Sync,
+        show: impl Fn(&mut V, [usize; 2], &[Request]) + Sync,
+    ) -> Vec<V> {
+        let origin = (!self.settled).then_some(self.first_ns);
+        let chunks = self.chunks();
+        let threads = threads.min(chunks.len());
+        let chunks = Mutex::new(chunks.into_iter());
+        let work = || {
+            let (mut viewer, mut requests) = (viewer(), Vec::new());
+            loop {
+                let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(chunk) = next else { return viewer };
+                let mut rest = chunk.requests;
+                let (mut number, mut begin) = (chunk.first, chunk.begin);
+                for (&code, &end) in chunk.codes.iter().zip(chunk.ends) {
+                    let (packed, behind) = rest.split_at_mut(end - begin);
+                    (rest, begin) = (behind, end);
+                    if let Some(first_ns) = origin {
+                        settle(packed, first_ns);
+                    }
+                    requests.clear();
+                    requests.extend(packed.iter().map(unpacked));
+                    show(&mut viewer, [number, code], &requests);
+                    number += 1;
+                }
+            }
+        };
+        let viewers = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut viewers = vec![work()];
+            viewers.extend(
+                (others.into_iter()).map(|other| other.join().expect("looking does not panic")),
+            );
+            viewers
+        });
+        self.settled = true;
+        viewers
+    }
+
+    /// Cuts the log between keys into parts of `ROWS` rows or a little more.
+    fn chunks(&mut self) -> Vec<Chunk<'_>> {
         let mut chunks = Vec::new();
         let mut rest = self.requests.as_mut_slice();
-        let (mut first, mut held) = (0, 0);
+        let (mut first, mut begin) = (0, 0);
         for key in 0..self.codes.len() {
-            held += self.counts[key].iter().sum::<usize>();
-            if held < rows && key + 1 < self.codes.len() {
+            let held = self.ends[key] - begin;
+            if held < ROWS && key + 1 < self.codes.len() {
                 continue;
             }
             let (requests, behind) = rest.split_at_mut(held);
             chunks.push(Chunk {
                 first,
+                begin,
                 codes: &self.codes[first..=key],
-                counts: &self.counts[first..=key],
+                ends: &self.ends[first..=key],
                 requests,
             });
-            (rest, first, held) = (behind, key + 1, 0);
+            (rest, first, begin) = (behind, key + 1, self.ends[key]);
         }
         chunks
+    }
+}
+
+/// The requests of consecutive keys, from number `first` on.
+struct Chunk<'a> {
+    first: usize,
+    /// Number of requests before it.
+    begin: usize,
+    codes: &'a [usize],
+    ends: &'a [usize],
+    requests: &'a mut [Packed],
+}
+
+/// Counts the times of a key's requests from an instant on, and puts them in order: by sending
+/// time, unknown ones last of those that are equal, then by end and by row. Logs nearly always
+/// have them so.
+fn settle(requests: &mut [Packed], first_ns: i64) {
+    let mut last = i64::MIN;
+    let mut in_order = true;
+    for [sent, end, _] in &mut *requests {
+        *sent -= first_ns;
+        *end = if *end == NO_END {
+            NEVER
+        } else {
+            *end - first_ns
+        };
+        in_order &= *sent > last;
+        last = *sent;
+    }
+    if !in_order {
+        requests.sort_by_key(|packed| {
+            let request = unpacked(packed);
+            let unknown = request.kind == Kind::Unknown;
+            (request.sent, unknown, request.end, request.row)
+        });
+    }
+}
+
+fn unpacked(&[sent, end, marked]: &Packed) -> Request {
+    let mark = (marked >> 32) as u32;
+    Request {
+        sent,
+        end,
+        row: marked as u32,
+        said: mark >> 2,
+        kind: match mark & 3 {
+            0 => Kind::Admitted,
+            1 => Kind::Rejected,
+            _ => Kind::Unknown,
+        },
     }
 }

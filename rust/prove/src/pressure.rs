@@ -53,22 +53,30 @@ impl Pressure {
             key: Some(key),
             ..Pressure::default()
         };
-        if asked.starts.len() > self.attempts {
+        if may_exceed(asked.starts, asked.ends, window, self.attempts) {
             figures.attempts = most_touching(asked.starts, asked.ends, window);
         }
         if !self.stressed {
             figures.stressed = may_climb(asked, stair);
         }
-        if asked.admitted.len() > self.possible {
-            let mut ends: Vec<i64> = asked.admitted.iter().map(|seen| seen.end).collect();
-            let starts: Vec<i64> = asked.admitted.iter().map(|seen| seen.sent).collect();
+        let admitted = asked.admitted;
+        let more = |most: usize, apart: fn(&Seen, &Seen) -> i64| {
+            // Without order in the ends, counting alone can tell.
+            let later = admitted.get(most..).unwrap_or_default();
+            let mut pairs = admitted.iter().zip(later);
+            !later.is_empty()
+                && (!asked.flat || pairs.any(|(first, later)| apart(first, later) < window))
+        };
+        if more(self.possible, |first, later| later.sent - first.end) {
+            let mut ends: Vec<i64> = admitted.iter().map(|seen| seen.end).collect();
+            let starts: Vec<i64> = admitted.iter().map(|seen| seen.sent).collect();
             if !asked.flat {
                 ends.sort_unstable();
             }
             figures.possible = most_touching(&starts, &ends, window);
         }
-        if asked.admitted.len() > self.provable {
-            figures.provable = most_nested(asked.admitted, asked.flat, window);
+        if more(self.provable, |first, later| later.end - first.sent) {
+            figures.provable = most_nested(admitted, asked.flat, window);
         }
         let tightest = tightest_nest(asked.admitted, asked.flat, stair.size(1));
         figures.tightest_ns = tightest.map(|(span, _)| span);
@@ -115,12 +123,19 @@ fn window(stair: &Stair, steps: usize) -> i64 {
     i64::try_from(stair.span_ns(steps)).map_or(TIME_LIMIT, |span| span.min(TIME_LIMIT))
 }
 
+/// True if more than so many lie in one window: see `most_touching`.
+fn may_exceed(starts: &[i64], ends: &[i64], window: i64, most: usize) -> bool {
+    let later = starts.get(most..).unwrap_or_default();
+    (ends.iter().zip(later)).any(|(&end, &start)| start < end + window)
+}
+
 /// True if the attempts may break the stair at any of its first steps.
 fn may_climb(asked: &Asked<'_>, stair: &Stair) -> bool {
     let last = if stair.lags() { STEPS } else { 1 };
     (1..=last)
         .take_while(|&steps| stair.size(steps) <= asked.starts.len())
         .any(|steps| {
-            most_touching(asked.starts, asked.ends, window(stair, steps)) >= stair.size(steps)
+            let fewer = stair.size(steps) - 1;
+            may_exceed(asked.starts, asked.ends, window(stair, steps), fewer)
         })
 }

@@ -1,25 +1,11 @@
 //! Statements of header fields that did not come true: the twin of `rateproof.prove.headers`.
 
 use crate::cursor::Cursor;
-use crate::seen::{Kind, Row, TIME_LIMIT};
+use crate::groups::Groups;
+use crate::seen::{Kind, Request, TIME_LIMIT};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const MILLION: i64 = 1_000_000;
-
-/// A request of a key.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Told {
-    /// Instant at which it was sent, in ns from the earliest instant of its log.
-    sent: i64,
-    /// Instant at which it was answered; `UNKNOWN_END` for a request of unknown outcome.
-    end: i64,
-    /// Its place in the log.
-    row: u32,
-    /// The kind of its answer.
-    kind: Kind,
-    /// True if its answer says anything; the others need not be asked what.
-    says: bool,
-}
 
 /// The fields of an answer; None for one that is missing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,22 +18,66 @@ pub struct Said {
     pub reset: Option<i64>,
 }
 
-impl Told {
-    /// The request of a row of a log with this earliest instant, and whether its answer says anything.
-    pub fn of(at: usize, row: &Row, first_ns: i64, says: bool) -> Self {
-        let known = row.end_ns.filter(|_| row.kind != Kind::Unknown);
+/// The fields of an answer as a log stores them.
+pub type Fields = [u64; 3];
+
+/// Statements that are told apart at once.
+const NEAR: u32 = 10;
+
+/// The different statements of a log's answers, by number from 1 on. One that comes back soon,
+/// as most do, is kept once.
+#[derive(Debug)]
+pub struct Sayings {
+    all: Vec<Said>,
+    near: Vec<(Fields, u32)>,
+}
+
+impl Default for Sayings {
+    fn default() -> Self {
         Self {
-            sent: row.sent_ns - first_ns,
-            end: known.map_or(UNKNOWN_END, |end_ns| end_ns - first_ns),
-            row: at as u32,
-            kind: row.kind,
-            says: known.is_some() && says,
+            all: Vec::new(),
+            near: vec![([0; 3], 0); 1 << NEAR],
         }
     }
 }
 
-/// The end of a request of unknown outcome.
-const UNKNOWN_END: i64 = i64::MAX;
+impl Sayings {
+    /// The number of a statement, which is read if it is not known.
+    #[inline]
+    pub fn number(&mut self, fields: Fields, read: impl FnOnce(Fields) -> Said) -> u32 {
+        let mixed = fields.iter().fold(0, |mixed: u64, &field| {
+            (mixed.rotate_left(23) ^ field).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        let (known, number) = &mut self.near[(mixed >> (64 - NEAR)) as usize];
+        if *number == 0 || *known != fields {
+            self.all.push(read(fields));
+            (*known, *number) = (fields, self.all.len() as u32);
+        }
+        *number
+    }
+
+    /// The meaning of each, by these terms.
+    fn by(&self, terms: Terms) -> Vec<Meaning> {
+        let meaning = |said: &Said| Meaning {
+            waited: said.retry_after.map(|wait| terms.at_most(wait)),
+            waiting: said.retry_after.map(|wait| terms.at_least(wait)),
+            remaining: said.remaining,
+            resetting: said.reset.map(|reset| terms.at_least(reset)),
+        };
+        self.all.iter().map(meaning).collect()
+    }
+}
+
+/// A statement in times of the log's own clock, in ns.
+struct Meaning {
+    /// The wait, at the most.
+    waited: Option<i64>,
+    /// The wait, at the least.
+    waiting: Option<i64>,
+    remaining: Option<i64>,
+    /// The time until the reset, at the least.
+    resetting: Option<i64>,
+}
 
 /// The terms by which statements are read.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +94,7 @@ pub struct Terms {
 
 impl Terms {
     /// True if a request may have used up the quota.
-    pub(crate) fn uses(&self, answer: &Told) -> bool {
+    fn uses(&self, answer: &Request) -> bool {
         answer.kind != Kind::Rejected || self.denied_count
     }
 
@@ -100,55 +130,90 @@ pub struct Broken {
     pub seen: u32,
 }
 
-/// The findings on some keys.
+/// The findings on a log.
 #[derive(Debug, Default)]
 pub struct Promises {
     /// Statements that later answers put to the test, by rule.
     pub judged: [u64; 4],
     /// Number of them that did not come true.
     pub broken: u64,
-    /// The first of those.
-    pub first: Vec<Broken>,
-    places: Places,
+    /// The first of those, each with the number of its key.
+    pub first: Vec<(usize, Broken)>,
+}
+
+/// The question asked of every key.
+#[derive(Clone, Copy, Debug)]
+pub struct Promised {
+    /// The terms of every statement.
+    pub terms: Terms,
+    /// How long after the first request of a key all those that are not in the log had been
+    /// decided; 0 if there were none, None if it is not known.
+    pub known_after: Option<i64>,
+    /// Broken statements that are told of.
+    pub most: usize,
+}
+
+/// Looks at what was said to every key, on at most so many threads, which changes nothing.
+pub fn promises(
+    groups: &mut Groups,
+    sayings: &Sayings,
+    asked: Promised,
+    threads: usize,
+) -> Promises {
+    let meanings = sayings.by(asked.terms);
+    let viewers = groups.each_key(
+        threads,
+        || (Promises::default(), Places::default()),
+        |(found, places), [number, _], requests| {
+            found.add(number, requests, &meanings, asked, places);
+        },
+    );
+    let mut all = Promises::default();
+    for (found, _) in viewers {
+        for (judged, more) in all.judged.iter_mut().zip(found.judged) {
+            *judged += more;
+        }
+        all.broken += found.broken;
+        all.first.extend(found.first);
+    }
+    all.first.sort_by_key(|(number, _)| *number);
+    all.first.truncate(asked.most);
+    all
 }
 
 impl Promises {
-    /// Adds what is found of a key; at most `most` statements are kept.
-    ///
-    /// `said`: what the answer of a row says. `known_after`: how long after the first request all
-    /// those that are not in the log had been decided; 0 if there were none, None if it is not known.
-    pub fn add(
+    /// Adds what is found of a key.
+    fn add(
         &mut self,
-        answers: &mut [Told],
-        said: impl Fn(u32) -> Said,
-        terms: Terms,
-        known_after: Option<i64>,
-        most: usize,
+        number: usize,
+        answers: &[Request],
+        meanings: &[Meaning],
+        asked: Promised,
+        places: &mut Places,
     ) {
-        if !answers.iter().any(|answer| answer.says) {
+        let says = |answer: &&Request| answer.said > 0 && answer.kind != Kind::Unknown;
+        let (Some(first), Some(last)) = (answers.first(), answers.last()) else {
+            return;
+        };
+        if !answers.iter().any(|answer| says(&answer)) {
             return;
         }
-        let sent = answers.iter().map(|answer| answer.sent);
-        let known = match known_after {
+        let known = match asked.known_after {
             Some(0) => None,
-            Some(after) => sent.min().map(|first| first + after.min(TIME_LIMIT)),
-            None => sent.max().map(|last| last + 1),
+            Some(after) => Some(first.sent + after.min(TIME_LIMIT)),
+            None => Some(last.sent + 1),
         };
-        answers.sort_unstable_by_key(|answer| (answer.sent, answer.end, answer.row));
-        self.places.rebuild(answers, terms);
-        let mut key = Key::new(answers, terms, known, &self.places);
-        for answer in answers.iter().filter(|answer| answer.says) {
-            let looked = key.looks(answer, &said(answer.row));
-            for (rule, look) in looked.into_iter().enumerate() {
+        places.rebuild(answers, asked.terms);
+        let mut key = Key::new(answers, asked.terms, known, places);
+        for answer in answers.iter().filter(says) {
+            let meaning = &meanings[answer.said as usize - 1];
+            for (rule, look) in key.looks(answer, meaning).into_iter().enumerate() {
                 let Some((seen, broken)) = look else { continue };
                 self.judged[rule] += 1;
                 self.broken += u64::from(broken);
-                if broken && self.first.len() < most {
-                    self.first.push(Broken {
-                        rule,
-                        said: answer.row,
-                        seen,
-                    });
+                if broken && self.first.len() < asked.most {
+                    let said = answer.row;
+                    self.first.push((number, Broken { rule, said, seen }));
                 }
             }
         }
@@ -182,7 +247,7 @@ struct Places {
 
 impl Places {
     /// Takes the requests of a key, by sending time.
-    fn rebuild(&mut self, all: &[Told], terms: Terms) {
+    fn rebuild(&mut self, all: &[Request], terms: Terms) {
         self.all.clear();
         self.used_ends.clear();
         self.admitted_ends.clear();
@@ -196,7 +261,7 @@ impl Places {
             self.all.push(place);
             if terms.uses(answer) {
                 place.used += 1;
-                if answer.end != UNKNOWN_END {
+                if answer.kind != Kind::Unknown {
                     self.used_ends.push(answer.end);
                 }
             }
@@ -231,7 +296,7 @@ type Look = Option<(u32, bool)>;
 
 /// The requests of a key by sending time, and where in them the last searches ended.
 struct Key<'a> {
-    all: &'a [Told],
+    all: &'a [Request],
     terms: Terms,
     known: Option<i64>,
     places: &'a Places,
@@ -243,7 +308,7 @@ struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    fn new(all: &'a [Told], terms: Terms, known: Option<i64>, places: &'a Places) -> Self {
+    fn new(all: &'a [Request], terms: Terms, known: Option<i64>, places: &'a Places) -> Self {
         Self {
             all,
             terms,
@@ -258,35 +323,38 @@ impl<'a> Key<'a> {
     }
 
     /// The outcome of each statement, by rule.
-    fn looks(&mut self, answer: &Told, said: &Said) -> [Look; 4] {
+    fn looks(&mut self, answer: &Request, said: &Meaning) -> [Look; 4] {
         let after = (self.answered).seek(self.all, |other| other.sent <= answer.end);
         let after = self.places.all[after];
         let complete = self.known.is_none_or(|known| answer.sent >= known);
-        let wait = (said.retry_after).filter(|_| answer.kind == Kind::Rejected);
+        let rejected = answer.kind == Kind::Rejected;
         let remaining = said.remaining;
         [
-            (wait.filter(|_| complete)).and_then(|wait| self.too_short(answer, wait)),
-            wait.and_then(|wait| self.too_long(answer, wait, after)),
+            (said.waited.filter(|_| rejected && complete))
+                .and_then(|wait| self.too_short(answer, wait)),
+            (said.waiting.filter(|_| rejected)).and_then(|wait| self.too_long(answer, wait, after)),
             (remaining.filter(|&remaining| remaining != 0 && complete))
                 .and_then(|remaining| self.too_high(answer, remaining, after)),
-            (remaining.zip(said.reset).filter(|_| self.terms.hard_reset))
-                .and_then(|(remaining, reset)| self.too_low(answer, remaining, reset, after)),
+            (remaining
+                .zip(said.resetting)
+                .filter(|_| self.terms.hard_reset))
+            .and_then(|(remaining, reset)| self.too_low(answer, remaining, reset, after)),
         ]
     }
 
     /// Number of others that may have used up the quota after the answer was decided.
-    fn since(&mut self, answer: &Told, until: i64) -> i64 {
+    fn since(&mut self, answer: &Request, until: i64) -> i64 {
         let sent = self.until.seek(self.all, |other| other.sent <= until);
         let gone = (self.gone).seek(&self.places.used_ends, |&end| end < answer.sent);
         let sent = i64::from(self.places.all[sent].used);
         sent - gone as i64 - i64::from(self.terms.uses(answer))
     }
 
-    fn too_short(&mut self, answer: &Told, wait: i64) -> Look {
-        let waited = answer.end + self.terms.at_most(wait);
+    fn too_short(&mut self, answer: &Request, wait: i64) -> Look {
+        let waited = answer.end + wait;
         let seen = self.waited.seek(self.all, |other| other.sent < waited);
         let seen = self.all.get(seen)?;
-        if seen.end == UNKNOWN_END
+        if seen.kind == Kind::Unknown
             || self.since(answer, seen.end) > i64::from(self.terms.uses(seen))
         {
             return None;
@@ -294,8 +362,8 @@ impl<'a> Key<'a> {
         Some((seen.row, seen.kind == Kind::Rejected))
     }
 
-    fn too_long(&self, answer: &Told, wait: i64, after: Place) -> Look {
-        let over = answer.sent + self.terms.at_least(wait);
+    fn too_long(&self, answer: &Request, wait: i64, after: Place) -> Look {
+        let over = answer.sent + wait;
         let before = |next| self.at(next).filter(|next| next.end < over);
         match (before(after.next_admitted), before(after.next_rejected)) {
             (Some(passed), _) => Some((passed.row, true)),
@@ -303,7 +371,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    fn too_high(&mut self, answer: &Told, remaining: i64, after: Place) -> Look {
+    fn too_high(&mut self, answer: &Request, remaining: i64, after: Place) -> Look {
         if let Some(denied) = self.at(after.next_rejected) {
             let own = i64::from(self.terms.denied_count);
             if self.since(answer, denied.end) - own < remaining {
@@ -314,8 +382,8 @@ impl<'a> Key<'a> {
             .map(|passed| (passed.row, false))
     }
 
-    fn too_low(&mut self, answer: &Told, remaining: i64, reset: i64, after: Place) -> Look {
-        let over = answer.sent + self.terms.at_least(reset);
+    fn too_low(&mut self, answer: &Request, remaining: i64, reset: i64, after: Place) -> Look {
+        let over = answer.sent + reset;
         let ended = self
             .over
             .seek(&self.places.admitted_ends, |&end| end < over);
@@ -327,7 +395,7 @@ impl<'a> Key<'a> {
         Some((first.row, passed > remaining))
     }
 
-    fn at(&self, place: u32) -> Option<&'a Told> {
+    fn at(&self, place: u32) -> Option<&'a Request> {
         self.all.get(place as usize)
     }
 }

@@ -4,50 +4,37 @@
 //! searches for over-admission would find nothing. What a screen does not clear is for
 //! `rateproof.prove` to look at, which is the specification and finds the evidence.
 
+use std::mem;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use crate::clearance::{clearance, in_turn};
 use crate::families::Clearance;
 use crate::fullness::{Full, Taken, any_wrong};
 use crate::gaps::Stair;
-use crate::groups::{Chunk, Counts, Groups};
+use crate::groups::Groups;
 use crate::leaders::Leader;
 use crate::pressure::{Asked, Pressure};
 use crate::report::{Rejections, Report, Rules, Suspect};
-use crate::seen::{NEVER, Seen, in_order};
+use crate::seen::{NEVER, Request, Seen};
 use crate::together::{Requests, explained};
 use crate::windows::tightest_nest;
 
-/// Rows that a thread takes at a time.
-const ROWS: usize = 1 << 16;
-
 /// Looks at every key, on at most so many threads; the report does not depend on how many.
-pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Report {
+pub fn screen(groups: &mut Groups, rules: &Rules, threads: usize) -> Report {
     let longest_ns = rules.longest_ns.unwrap_or(groups.longest_ns);
     let first_ns = groups.first_ns;
-    let chunks = groups.chunks(ROWS);
-    let threads = threads.min(chunks.len());
-    let chunks = Mutex::new(chunks.into_iter());
-    let work = || {
-        let mut examiner = Examiner::new(rules, longest_ns, first_ns);
-        loop {
-            let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(chunk) = next else {
-                return examiner.report;
-            };
-            examiner.examine(chunk);
-        }
-    };
-    let mut report = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut report = work();
-        for other in others {
-            report.join(other.join().expect("a screen does not panic"));
-        }
-        report
-    });
+    let examiners = groups.each_key(
+        threads,
+        || Examiner::new(rules, longest_ns, first_ns),
+        |examiner, key, requests| examiner.key(key, requests),
+    );
+    let mut report = (examiners.into_iter())
+        .map(|examiner| examiner.report)
+        .reduce(|mut report, other| {
+            report.join(other);
+            report
+        })
+        .expect("at least one looked");
     report
         .suspects
         .sort_unstable_by_key(|suspect| suspect.number);
@@ -55,7 +42,7 @@ pub fn screen(groups: &mut Groups<Seen>, rules: &Rules, threads: usize) -> Repor
         suspect.broken = (suspect.broken).map(|(from, to)| (first_ns + from, first_ns + to));
     }
     for pressure in &mut report.pressure {
-        pressure.key = pressure.key.map(|number| groups.codes[number]);
+        pressure.key = pressure.key.map(|number| groups.code(number));
     }
     report
 }
@@ -66,6 +53,8 @@ struct Examiner<'a> {
     longest_ns: Option<i64>,
     /// Instants of the log are counted from this one.
     first_ns: i64,
+    /// The requests of a key, by kind.
+    kinds: [Vec<Seen>; 3],
     starts: Vec<i64>,
     ends: Vec<i64>,
     jobs: Vec<Seen>,
@@ -78,6 +67,7 @@ impl<'a> Examiner<'a> {
             rules,
             longest_ns,
             first_ns,
+            kinds: Default::default(),
             starts: Vec::new(),
             ends: Vec::new(),
             jobs: Vec::new(),
@@ -88,25 +78,22 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    /// Looks at the keys of a chunk.
-    fn examine(&mut self, chunk: Chunk<'_>) {
-        let mut rest = chunk.requests;
-        for (at, counts) in chunk.counts.iter().enumerate() {
-            let (requests, behind) = rest.split_at_mut(counts.iter().sum());
-            rest = behind;
-            self.key(chunk.first + at, chunk.codes[at], requests, counts);
+    /// Looks at a key, whose requests are in order.
+    fn key(&mut self, [number, code]: [usize; 2], requests: &[Request]) {
+        let mut kinds = mem::take(&mut self.kinds);
+        for kind in &mut kinds {
+            kind.resize(kind.len().max(requests.len()), Seen::default());
         }
-    }
-
-    fn key(&mut self, number: usize, code: usize, requests: &mut [Seen], counts: &Counts) {
-        let first = requests.iter().map(|seen| seen.sent).min().unwrap_or(0);
-        let (admitted, rest) = requests.split_at_mut(counts[0]);
-        let (rejected, unknown) = rest.split_at_mut(counts[1]);
-        for kind in [&mut *admitted, rejected, unknown] {
-            in_order(kind);
+        // Nobody can foretell the kind of the next, so nothing hangs on it.
+        let mut lengths = [0; 3];
+        for request in requests {
+            let length = &mut lengths[request.kind as usize];
+            kinds[request.kind as usize][*length] = request.seen();
+            *length += 1;
         }
+        let [admitted, rejected, unknown] = [0, 1, 2].map(|kind| &kinds[kind][..lengths[kind]]);
         let flat = admitted.is_sorted_by_key(|seen| seen.end);
-        self.press([number, code], admitted, rejected, unknown, flat);
+        self.press([number, code], requests, admitted, flat);
         let mut suspect = Suspect {
             number,
             code,
@@ -125,6 +112,7 @@ impl<'a> Examiner<'a> {
         }
         if let Some(rules) = &self.rules.rejections {
             let since_ns = self.rules.since_ns.map(|since_ns| since_ns - self.first_ns);
+            let first = requests.first().map_or(0, |request| request.sent);
             let known_ns = since_ns.or(self.longest_ns.map(|longest_ns| first + longest_ns));
             let judged = self.judged(rejected, known_ns, rules);
             if !judged.is_empty() {
@@ -151,31 +139,26 @@ impl<'a> Examiner<'a> {
         if suspect.wrong || cleared != [Some(0); 4] {
             self.report.suspects.push(suspect);
         }
+        self.kinds = kinds;
     }
 
     fn press(
         &mut self,
         [number, code]: [usize; 2],
+        requests: &[Request],
         admitted: &[Seen],
-        rejected: &[Seen],
-        unknown: &[Seen],
         flat: bool,
     ) {
-        let all = || admitted.iter().chain(rejected).chain(unknown);
         self.starts.clear();
-        self.starts.extend(all().map(|seen| seen.sent));
+        (self.starts).extend(requests.iter().map(|request| request.sent));
         self.ends.clear();
         // An unknown request counts until it ended, or as it was sent.
-        let end = |seen: &Seen| {
-            if seen.end == NEVER {
-                seen.sent
-            } else {
-                seen.end
-            }
+        let end = |request: &Request| match request.end {
+            NEVER => request.sent,
+            end => end,
         };
-        self.ends.extend(all().map(end));
-        // Stable sorts merge the runs that they find.
-        self.starts.sort();
+        self.ends.extend(requests.iter().map(end));
+        // A stable sort merges the runs that it finds.
         self.ends.sort();
         let asked = Asked {
             starts: &self.starts,

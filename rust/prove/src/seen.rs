@@ -40,19 +40,27 @@ pub struct Seen {
     pub end: i64,
 }
 
-impl Seen {
-    /// The interval of a row of a log with this earliest instant.
-    pub fn of(row: &Row, first_ns: i64) -> Self {
-        Self {
-            sent: row.sent_ns - first_ns,
-            end: row.end_ns.map_or(NEVER, |end_ns| end_ns - first_ns),
-        }
-    }
+/// One request of a key, with its place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Instant at which it was sent.
+    pub sent: i64,
+    /// Instant at which it was answered or had failed, or `NEVER`.
+    pub end: i64,
+    /// The number of its row.
+    pub row: u32,
+    /// The number of what its answer says, 0 where it says nothing.
+    pub said: u32,
+    /// The kind of its answer.
+    pub kind: Kind,
 }
 
-/// Sorts by sending time; logs nearly always are.
-pub(crate) fn in_order(requests: &mut [Seen]) {
-    if !requests.is_sorted() {
-        requests.sort();
+impl Request {
+    /// Its interval.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            sent: self.sent,
+            end: self.end,
+        }
     }
 }

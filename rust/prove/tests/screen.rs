@@ -1,7 +1,7 @@
 //! The screen against plain counting, on random logs.
 
 use rateproof_prove::{
-    Answer, Counting, Full, Groups, Kind, Log, Model, Rejections, Report, Row, Rules, Seen, Stair,
+    Answer, Counting, Full, Groups, Kind, Log, Model, Rejections, Report, Row, Rules, Stair,
     feasible, screen,
 };
 
@@ -69,13 +69,12 @@ fn random_rows(random: &mut Random) -> Vec<Row> {
         .collect()
 }
 
-fn grouped(rows: &[Row], keys: usize) -> Option<Groups<Seen>> {
+fn grouped(rows: &[Row], keys: usize) -> Option<Groups> {
     let mut counting = Counting::new(keys);
-    rows.iter().for_each(|row| counting.count(row));
-    let mut groups = counting.place()?;
-    let first_ns = groups.first_ns;
-    (rows.iter()).for_each(|row| groups.place(row, Seen::of(row, first_ns)));
-    Some(groups)
+    assert!(rows.iter().all(|row| counting.count(row.key)));
+    let mut placing = counting.room();
+    rows.iter().for_each(|row| placing.place(row, 0));
+    placing.groups()
 }
 
 fn screened(rows: &[Row], threads: usize) -> Report {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pyo3::buffer::{Element, PyBuffer};
+use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -127,10 +127,10 @@ fn first_repeated(
 }
 
 /// FNV-1a, mixed once more: the same on every machine and in every version.
-fn digest(word: &[u8]) -> u64 {
+fn digest(word: &[ReadOnlyCell<u8>]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for &byte in word {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    for byte in word {
+        hash = (hash ^ u64::from(byte.get())).wrapping_mul(0x0100_0000_01b3);
     }
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
@@ -145,11 +145,12 @@ fn parts_of<'py>(
     data: PyBuffer<u8>,
     parts: u32,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let bytes = data.to_vec(py)?;
-    let ends = offsets.to_vec(py)?;
+    let (Some(bytes), Some(ends)) = (data.as_slice(py), offsets.as_slice(py)) else {
+        return Err(raise(py, "InvalidArgument", "words in pieces", None));
+    };
     let mut found = Vec::with_capacity(4 * ends.len());
     for pair in ends.windows(2) {
-        let word = bytes.get(pair[0] as usize..pair[1] as usize);
+        let word = bytes.get(pair[0].get() as usize..pair[1].get() as usize);
         let Some(word) = word else {
             return Err(raise(
                 py,
@@ -169,34 +170,25 @@ fn parts_of<'py>(
 #[pyfunction]
 fn by_part<'py>(
     py: Python<'py>,
-    key: Column<i32>,
-    rows: usize,
     part_of: PyBuffer<i32>,
     parts: usize,
 ) -> PyResult<(Bound<'py, PyBytes>, Vec<usize>)> {
-    let (codes, part_of) = (key.values(py, rows)?, part_of.to_vec(py)?);
-    let part = |row| {
-        let of = usize::try_from(codes.at(row))
-            .ok()
-            .and_then(|code| part_of.get(code));
-        of.map(|&part| part as usize).filter(|&part| part < parts)
-    };
-    let mut counts = vec![0; parts];
+    let rows = part_of.item_count();
+    let of = Column::Each(part_of);
+    let of = of.values(py, rows)?;
+    let mut counts = vec![0_usize; parts];
     for row in 0..rows {
-        let Some(part) = part(row) else {
-            return Err(raise(py, "InvalidArgument", "a code without a part", None));
+        let Some(count) = counts.get_mut(of.at(row) as u32 as usize) else {
+            return Err(raise(py, "InvalidArgument", "a row without a part", None));
         };
-        counts[part] += 1;
+        *count += 1;
     }
-    let mut next = Vec::with_capacity(parts);
-    let mut at = 0;
-    for count in &counts {
-        next.push(at);
-        at += count;
-    }
+    let mut next: Vec<usize> = (counts.iter())
+        .scan(0, |end, count| Some(std::mem::replace(end, *end + count)))
+        .collect();
     let mut order = vec![0_u8; 4 * rows];
     for row in 0..rows {
-        let at = &mut next[part(row).unwrap_or(0)];
+        let at = &mut next[of.at(row) as u32 as usize];
         order[4 * *at..4 * *at + 4].copy_from_slice(&(row as u32).to_ne_bytes());
         *at += 1;
     }

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod access;
 mod answers;
 mod ask;
+mod by_key;
 mod column_facts;
 mod counters;
 mod decider;
@@ -29,6 +30,7 @@ mod wsgi_key;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     access::register(module)?;
     answers::register(module)?;
+    by_key::register(module)?;
     column_facts::register(module)?;
     counters::register(module)?;
     decider::register(module)?;
@@ -42,7 +44,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     plan::register(module)?;
     program::register(module)?;
     tally::register(module)?;
-    promises::register(module)?;
     prove::register(module)?;
     screen::register(module)
 }

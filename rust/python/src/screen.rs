@@ -3,13 +3,13 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rateproof_prove::{
-    Clearance, Counting, Family, Full, Groups, Kind, Leaders, MAX_POSITIONS, Model, Rejections,
-    Row, Rules, Seen, screen as screen_groups,
+    Clearance, Family, Full, Groups, Kind, Leaders, Model, Rejections, Rules,
+    screen as screen_groups,
 };
 
 use crate::errors::raise;
 use crate::prove::{StairFigures, cut, logs, stair};
-use crate::seen_columns::{Column, Columns, Table};
+use crate::seen_columns::Column;
 
 /// algorithm, limit, window_ns, ppm, granularity_ns.
 type FamilyFigures = (String, usize, i64, i64, i64);
@@ -37,13 +37,12 @@ type Broken = Option<(i64, i64)>;
 
 /// Adds this file's functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(screen, module)?)?;
     module.add_function(wrap_pyfunction!(rows_of, module)?)
 }
 
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Asked {
+pub struct Asked {
     exact: ModelFigures,
     tolerated: Option<ModelFigures>,
     whole: bool,
@@ -135,7 +134,7 @@ impl AskedOfRejections {
 }
 
 #[derive(IntoPyObject)]
-struct Screened {
+pub struct Screened {
     keys: usize,
     admitted: usize,
     rejected: usize,
@@ -152,27 +151,16 @@ struct Screened {
     suspects: Vec<SuspectFigures>,
 }
 
-/// None where the log is not one that can be screened.
-#[pyfunction]
-fn screen(
+/// The findings of a screen, on at most so many threads.
+pub fn screen(
     py: Python<'_>,
-    columns: Columns,
+    groups: &mut Groups,
+    marked: bool,
     rules: Asked,
     threads: usize,
-) -> PyResult<Option<Screened>> {
+) -> PyResult<Screened> {
     let rules = rules.rules(py)?;
-    let table = columns.table(py)?;
-    let marked = table.marked;
-    let Some(mut groups) = grouped(py, &table, columns.keys, |_, row, first_ns| {
-        Seen::of(row, first_ns)
-    })?
-    else {
-        return Ok(None);
-    };
-    let (report, groups) = py.detach(|| {
-        let report = screen_groups(&mut groups, &rules, threads);
-        (report, groups)
-    });
+    let report = py.detach(|| screen_groups(groups, &rules, threads));
     let pressure = report.pressure.into_iter().map(|figures| {
         (
             figures.attempts,
@@ -194,7 +182,7 @@ fn screen(
             suspect.joint,
         )
     });
-    Ok(Some(Screened {
+    Ok(Screened {
         keys: groups.keys(),
         admitted: groups.total(Kind::Admitted),
         rejected: groups.total(Kind::Rejected),
@@ -209,37 +197,13 @@ fn screen(
         wrong_if_exact: report.wrong_if_exact,
         wrong_if_unknown: report.wrong_if_unknown,
         suspects: suspects.collect(),
-    }))
+    })
 }
 
 fn leaders(leaders: &Leaders) -> Vec<LeaderFigures> {
     (leaders.iter())
         .map(|leader| (leader.code, leader.quota, leader.rank))
         .collect()
-}
-
-/// The part that is kept of each row, by key; None where the log is not one that can be looked at here.
-pub fn grouped<T: Clone + Default>(
-    py: Python<'_>,
-    table: &Table<'_>,
-    keys: usize,
-    kept: impl Fn(usize, &Row, i64) -> T,
-) -> PyResult<Option<Groups<T>>> {
-    if table.rows >= MAX_POSITIONS {
-        return Ok(None);
-    }
-    let mut counting = Counting::new(keys);
-    if !table.each(py, keys, |_, row| counting.count(row))? {
-        return Ok(None);
-    }
-    let Some(mut groups) = counting.place() else {
-        return Ok(None);
-    };
-    let first_ns = groups.first_ns;
-    table.each(py, keys, |at, row| {
-        groups.place(row, kept(at, row, first_ns))
-    })?;
-    Ok(Some(groups))
 }
 
 /// The rows of each of the keys with these codes, as bytes of 64-bit integers.

@@ -2,7 +2,7 @@
 
 use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
 use pyo3::prelude::*;
-use rateproof_prove::{Kind, Row, Said};
+use rateproof_prove::{Fields, Kind, Row, Said, Sayings};
 
 use crate::errors::raise;
 
@@ -11,6 +11,12 @@ pub const BLOCK: usize = 1 << 16;
 
 /// Stand-in for None among integers; among floats it is NaN.
 pub const NULL: i64 = i64::MIN;
+
+/// The stand-in for None among the bits of floats.
+const NO_SECONDS: u64 = u64::MAX;
+
+/// The fields of an answer that has none.
+const SILENT: Fields = [NO_SECONDS, NULL as u64, NO_SECONDS];
 
 /// Longer than any log lasts.
 const LONGEST_NS: f64 = (1_i64 << 61) as f64;
@@ -136,47 +142,97 @@ impl Columns {
 }
 
 impl Table<'_> {
-    /// A row; None where it was sent at no time, or has a code without a word.
-    #[inline(always)] // It is half of what a screen costs, and returned through memory otherwise.
-    pub fn row(&self, row: usize, keys: usize) -> Option<Row> {
-        let sent_ns = self.sent_ns.at(row);
-        let received_ns = self.received_ns.at(row);
-        let key = self.key.at(row) as u32 as usize;
-        let mut kind = self.kind(row);
-        if received_ns == NULL || (self.marked && self.lacks_mark(row, kind)) {
-            kind = Kind::Unknown;
-        }
-        let end_ns = match received_ns {
-            NULL if self.refused.get(self.error.at(row) as u32 as usize) == Some(&1) => None,
-            NULL => Some(self.done_ns.at(row)).filter(|&end_ns| end_ns != NULL),
-            _ => Some(received_ns),
-        };
-        (key < keys && sent_ns != NULL).then_some(Row {
-            key,
-            kind,
-            sent_ns,
-            end_ns,
+    /// Shows the code of every row's key, or stops at the first that is none.
+    pub fn each_key(&self, py: Python<'_>, mut show: impl FnMut(usize) -> bool) -> PyResult<bool> {
+        self.in_blocks(py, |start, end| {
+            (start..end).all(|row| show(self.key.at(row) as u32 as usize))
         })
     }
 
-    /// Shows every row by number, or stops at the first that is none.
+    /// Shows every row and the number of what its answer says, or stops at the first that was
+    /// sent at no time.
     pub fn each(
         &self,
         py: Python<'_>,
-        keys: usize,
-        mut show: impl FnMut(usize, &Row),
+        sayings: &mut Sayings,
+        mut show: impl FnMut(&Row, u32),
+    ) -> PyResult<bool> {
+        let silent = matches!(
+            (self.retry_after_s, self.ratelimit_remaining),
+            (Values::Same(retry), Values::Same(NULL)) if retry.is_nan()
+        );
+        self.in_blocks(py, |start, end| {
+            for row in start..end {
+                let sent_ns = self.sent_ns.at(row);
+                if sent_ns == NULL {
+                    return false;
+                }
+                let fields = if silent { SILENT } else { self.fields(row) };
+                let says = fields[..2] != SILENT[..2];
+                let received_ns = self.received_ns.at(row);
+                let mut kind = self.kind(row);
+                let bare = self.marked
+                    & (kind == Kind::Rejected)
+                    & !says
+                    & (self.status.at(row) == UNAVAILABLE);
+                if (received_ns == NULL) | bare {
+                    kind = Kind::Unknown;
+                }
+                let seen = Row {
+                    key: self.key.at(row) as u32 as usize,
+                    kind,
+                    sent_ns,
+                    end_ns: self.end_ns(row, received_ns),
+                };
+                let said = if says {
+                    sayings.number(fields, said)
+                } else {
+                    0
+                };
+                show(&seen, said);
+            }
+            true
+        })
+    }
+
+    /// Instant at which a request was answered or had failed; None where nobody knows.
+    #[inline]
+    fn end_ns(&self, row: usize, received_ns: i64) -> Option<i64> {
+        match received_ns {
+            NULL if self.refused.get(self.error.at(row) as u32 as usize) == Some(&1) => None,
+            NULL => Some(self.done_ns.at(row)).filter(|&end_ns| end_ns != NULL),
+            _ => Some(received_ns),
+        }
+    }
+
+    /// Shows all rows, from one to another, for as long as they please.
+    fn in_blocks(
+        &self,
+        py: Python<'_>,
+        mut show: impl FnMut(usize, usize) -> bool,
     ) -> PyResult<bool> {
         for start in (0..self.rows).step_by(BLOCK) {
-            for at in start..self.rows.min(start + BLOCK) {
-                let Some(row) = self.row(at, keys) else {
-                    return Ok(false);
-                };
-                show(at, &row);
+            if !show(start, self.rows.min(start + BLOCK)) {
+                return Ok(false);
             }
             py.detach(|| ());
             py.check_signals()?;
         }
         Ok(true)
+    }
+
+    /// The header fields of an answer, as they are stored.
+    #[inline]
+    fn fields(&self, row: usize) -> Fields {
+        let bits = |seconds: f64| match seconds.is_nan() {
+            true => NO_SECONDS,
+            false => seconds.to_bits(),
+        };
+        [
+            bits(self.retry_after_s.at(row)),
+            self.ratelimit_remaining.at(row) as u64,
+            bits(self.ratelimit_reset_s.at(row)),
+        ]
     }
 
     /// The kind of a row's answer by itself, and how long it took: see `crate::answers`.
@@ -203,20 +259,6 @@ impl Table<'_> {
         !self.retry_after_s.at(row).is_nan() || self.ratelimit_remaining.at(row) != NULL
     }
 
-    /// The statements in the header fields of an answer.
-    pub fn said(&self, row: usize) -> Said {
-        let ns = |seconds: f64| {
-            let cut = (seconds.max(0.0) * 1e9).min(LONGEST_NS);
-            (!seconds.is_nan()).then(|| cut.round_ties_even() as i64)
-        };
-        let remaining = self.ratelimit_remaining.at(row);
-        Said {
-            retry_after: ns(self.retry_after_s.at(row)),
-            remaining: (remaining != NULL).then_some(remaining),
-            reset: ns(self.ratelimit_reset_s.at(row)),
-        }
-    }
-
     fn kind(&self, row: usize) -> Kind {
         match self.kinds.get(self.outcome.at(row) as u32 as usize) {
             Some(0) => Kind::Admitted,
@@ -224,9 +266,19 @@ impl Table<'_> {
             _ => Kind::Unknown,
         }
     }
+}
 
-    fn lacks_mark(&self, row: usize, kind: Kind) -> bool {
-        kind == Kind::Rejected && self.status.at(row) == UNAVAILABLE && !self.says(row)
+/// The statements in the header fields of an answer.
+fn said([retry, remaining, reset]: Fields) -> Said {
+    let ns = |bits: u64| {
+        let cut = (f64::from_bits(bits).max(0.0) * 1e9).min(LONGEST_NS);
+        (bits != NO_SECONDS).then(|| cut.round_ties_even() as i64)
+    };
+    let remaining = remaining as i64;
+    Said {
+        retry_after: ns(retry),
+        remaining: (remaining != NULL).then_some(remaining),
+        reset: ns(reset),
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Sources: draft-ietf-httpapi-ratelimit-headers-11, RFC 9110 (Retry-After), RFC 9457 (problem+json).
 
+use std::sync::atomic::Ordering;
+
 use crate::limits::{Decision, Limits, seconds_of};
+use crate::metrics::REFUSED;
 
 const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
 
@@ -57,7 +60,11 @@ fn reduced(out: &mut Vec<u8>, reason: &str, seconds: u64, ending: Ending) {
 
 /// Writes that a request cannot be answered as asked.
 pub fn refused(out: &mut Vec<u8>, status: u16, detail: &str, ending: Ending) {
+    REFUSED.fetch_add(1, Ordering::Relaxed);
     status_line(out, status, ending);
+    if status == 401 {
+        out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
+    }
     refusal(
         out,
         &problem(phrase(status), status, detail, None),
@@ -66,12 +73,15 @@ pub fn refused(out: &mut Vec<u8>, status: u16, detail: &str, ending: Ending) {
     );
 }
 
-/// Writes that all is well.
-pub fn healthy(out: &mut Vec<u8>, ending: Ending) {
-    status_line(out, 200, ending);
-    out.extend_from_slice(b"Content-Type: text/plain\r\nContent-Length: 3\r\n\r\n");
+/// Writes a text for those who run the service.
+pub fn text(out: &mut Vec<u8>, status: u16, text: &str, ending: Ending) {
+    status_line(out, status, ending);
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    let length = text.len();
+    let head = format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+    out.extend_from_slice(head.as_bytes());
     if !ending.bodiless {
-        out.extend_from_slice(b"ok\n");
+        out.extend_from_slice(text.as_bytes());
     }
 }
 

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpStream, UnixStream};
 
 use crate::answer::{self, Ending};
-use crate::limits::Limits;
+use crate::command::Desk;
 use crate::request::{Refused, Request};
+use crate::routes;
+use crate::session::Session;
+use crate::tls::TlsStream;
 
 /// The longest time without a whole request.
 const IDLE: Duration = Duration::from_secs(60);
@@ -17,9 +20,13 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Readings of one connection in a row, before others have their turn.
 const TURNS: usize = 16;
 
+/// Bytes of answers that are kept room for, and after which a client has to read first.
+const MOST_KEPT: usize = 256 * 1024;
+
 /// A connection by either kind of socket.
 pub enum Stream {
     Tcp(TcpStream),
+    Tls(Box<TlsStream>),
     Unix(UnixStream),
 }
 
@@ -27,6 +34,7 @@ macro_rules! each {
     ($stream:expr, $part:ident => $step:expr) => {
         match $stream {
             Stream::Tcp($part) => $step,
+            Stream::Tls($part) => $step,
             Stream::Unix($part) => $step,
         }
     };
@@ -35,7 +43,11 @@ macro_rules! each {
 impl Stream {
     /// What is to be watched.
     pub fn source(&mut self) -> &mut dyn mio::event::Source {
-        each!(self, part => part)
+        match self {
+            Self::Tcp(part) => part,
+            Self::Tls(part) => part.get_mut(),
+            Self::Unix(part) => part,
+        }
     }
 
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
@@ -46,10 +58,33 @@ impl Stream {
         each!(self, part => part.write(bytes))
     }
 
-    fn end_writing(&self) {
-        // It may be gone already.
-        let _ = each!(self, part => part.shutdown(Shutdown::Write));
+    /// Sends on what the stream itself still holds.
+    fn flush(&mut self) -> io::Result<()> {
+        each!(self, part => part.flush())
     }
+
+    fn end_writing(&mut self) {
+        // It may be gone already.
+        let _ = match self {
+            Self::Tcp(part) => part.shutdown(Shutdown::Write),
+            Self::Tls(part) => {
+                part.conn.send_close_notify();
+                let _ = part.flush();
+                part.get_ref().shutdown(Shutdown::Write)
+            }
+            Self::Unix(part) => part.shutdown(Shutdown::Write),
+        };
+    }
+}
+
+/// The protocol of a connection.
+pub enum Protocol {
+    Http {
+        peer: Option<IpAddr>,
+        /// Bytes of a body that are still to come.
+        skip: u64,
+    },
+    Resp(Session),
 }
 
 /// What becomes of a connection after its turn.
@@ -65,35 +100,39 @@ pub enum Turn {
 /// A connection.
 pub struct Connection {
     pub stream: Stream,
-    peer: Option<IpAddr>,
+    protocol: Protocol,
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
-    /// Bytes of a body that are still to come.
-    skip: u64,
+    /// The input may hold whole requests: the output of those before them was long.
+    held: bool,
     ending: bool,
     lingers: bool,
     since: Instant,
 }
 
 impl Connection {
-    pub fn new(stream: Stream, peer: Option<IpAddr>) -> Self {
+    pub fn new(stream: Stream, protocol: Protocol) -> Self {
         Self {
             stream,
-            peer,
+            protocol,
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
-            skip: 0,
+            held: false,
             ending: false,
             lingers: false,
             since: Instant::now(),
         }
     }
 
-    /// True if it has been without a whole request for too long.
+    /// True if it has been without a whole request for too long. Pools keep connections of RESP open: such
+    /// a one may be silent, but not within a command or an answer.
     pub fn is_idle(&self, now: Instant) -> bool {
-        now.duration_since(self.since) > if self.lingers { LINGER } else { IDLE }
+        let silent = self.input.is_empty() && self.output.is_empty();
+        let may_wait = silent && !self.lingers && matches!(self.protocol, Protocol::Resp(_));
+        let longest = if self.lingers { LINGER } else { IDLE };
+        !may_wait && now.duration_since(self.since) > longest
     }
 
     /// True if nothing of an answer is left to be sent.
@@ -101,22 +140,36 @@ impl Connection {
         self.output.is_empty()
     }
 
-    /// Reads, decides and answers as far as it goes.
-    pub fn serve(&mut self, limits: &Limits, room: &mut [u8]) -> Turn {
+    /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
+    pub fn serve(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
+        let mut drained = false;
         for _ in 0..TURNS {
             match self.flush() {
                 Ok(true) => {}
                 Ok(false) => return Turn::Waits,
                 Err(_) => return Turn::Over,
             }
+            if self.held {
+                self.took(desk, &[]);
+                continue;
+            }
             if self.ending && !self.lingers {
                 self.stream.end_writing();
                 (self.lingers, self.since) = (true, Instant::now());
             }
+            // Less than there was room for was all there is, and more will be told of.
+            if drained {
+                return Turn::Waits;
+            }
             match self.stream.read(room) {
                 Ok(0) => return Turn::Over,
-                Ok(_) if self.lingers => {}
-                Ok(count) => self.took(limits, &room[..count]),
+                Ok(count) => {
+                    drained =
+                        count < room.len() && !closing && !matches!(self.stream, Stream::Tls(_));
+                    if !self.lingers {
+                        self.took(desk, &room[..count]);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Waits,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Turn::Over,
@@ -136,81 +189,96 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        (self.written, self.output) = (0, Vec::new());
+        match self.stream.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            flushed => flushed?,
+        }
+        self.written = 0;
+        match self.output.capacity() {
+            ..=MOST_KEPT => self.output.clear(),
+            _ => self.output = Vec::new(),
+        }
         Ok(true)
     }
 
-    fn took(&mut self, limits: &Limits, bytes: &[u8]) {
+    fn took(&mut self, desk: &mut Desk, bytes: &[u8]) {
         let mut input = std::mem::take(&mut self.input);
         if input.is_empty() {
-            let rest = self.answer_all(limits, bytes);
+            let rest = self.answer_all(desk, bytes);
             self.input = bytes[rest..].to_vec();
         } else {
             input.extend_from_slice(bytes);
-            let rest = self.answer_all(limits, &input);
+            let rest = self.answer_all(desk, &input);
             input.drain(..rest);
             self.input = input;
         }
     }
 
-    /// Answers every whole request; returns where the rest begins.
-    fn answer_all(&mut self, limits: &Limits, bytes: &[u8]) -> usize {
-        let mut at = 0;
-        while !self.ending {
-            let skipped = self.skip.min((bytes.len() - at) as u64) as usize;
-            self.skip -= skipped as u64;
-            at += skipped;
-            if at == bytes.len() {
+    /// Answers every whole request, as long as the answers are not too long; returns where the rest begins.
+    fn answer_all(&mut self, desk: &mut Desk, bytes: &[u8]) -> usize {
+        let (mut at, begun) = (0, self.output.len());
+        self.held = false;
+        while !self.ending && at < bytes.len() {
+            if self.output.len() > MOST_KEPT {
+                self.held = true;
                 break;
             }
-            match Request::parse(&bytes[at..]) {
-                Ok(None) => break,
-                Ok(Some(request)) => {
-                    self.answer(limits, &request);
-                    self.skip = request.length;
-                    self.ending = !request.keeps_alive;
-                    self.since = Instant::now();
+            let rest = &bytes[at..];
+            match &mut self.protocol {
+                Protocol::Http { skip, .. } if *skip > 0 => {
+                    let skipped = (*skip).min(rest.len() as u64);
+                    *skip -= skipped;
+                    at += skipped as usize;
                 }
-                Err(Refused(status, detail)) => {
-                    let ending = Ending {
-                        keeps_alive: false,
-                        bodiless: false,
-                    };
-                    answer::refused(&mut self.output, status, detail, ending);
-                    self.ending = true;
+                Protocol::Http { peer, skip } => match Request::parse(rest) {
+                    Ok(None) => break,
+                    Ok(Some(request)) => {
+                        routes::answer(&mut self.output, desk, &request, *peer);
+                        *skip = request.length;
+                        self.ending = !request.keeps_alive;
+                    }
+                    Err(Refused(status, detail)) => {
+                        let ending = Ending {
+                            keeps_alive: false,
+                            bodiless: false,
+                        };
+                        answer::refused(&mut self.output, status, detail, ending);
+                        self.ending = true;
+                    }
+                },
+                Protocol::Resp(session) => {
+                    match session.answer(rest, desk, &mut self.output) {
+                        Some(length) => at += length,
+                        None => break,
+                    }
+                    self.ending = session.quits;
                 }
             }
         }
+        if at > 0 || self.output.len() > begun {
+            self.since = Instant::now();
+        }
         at
     }
+}
 
-    fn answer(&mut self, limits: &Limits, request: &Request<'_>) {
-        let ending = Ending {
-            keeps_alive: request.keeps_alive,
-            bodiless: request.method == b"HEAD",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_sent_no_whole_request_for_a_minute_is_idle_however_much_it_sends() {
+        let (stream, _other) = UnixStream::pair().expect("a machine has sockets");
+        let protocol = Protocol::Http {
+            peer: None,
+            skip: 0,
         };
-        let out = &mut self.output;
-        let Some(rest) = request.path.strip_prefix(b"/check/") else {
-            match request.path {
-                b"/healthz" => answer::healthy(out, ending),
-                _ => answer::refused(out, 404, "no such path; ask for /check/NAME", ending),
-            }
-            return;
-        };
-        let end = rest
-            .iter()
-            .position(|byte| *byte == b'/')
-            .unwrap_or(rest.len());
-        let (name, route) = rest.split_at(end);
-        let served = std::str::from_utf8(name)
-            .ok()
-            .and_then(|name| limits.by_name.get(name));
-        let Some(served) = served else {
-            let names: Vec<&str> = limits.by_name.keys().map(String::as_str).collect();
-            let detail = format!("no such limit; one of {}", names.join(", "));
-            return answer::refused(out, 404, &detail, ending);
-        };
-        let decision = served.decide(request, route, &limits.address, self.peer);
-        answer::decided(out, limits, &decision, ending);
+        let mut connection = Connection::new(Stream::Unix(stream), protocol);
+        let begun = connection.since;
+        connection.input = b"GET /check/api HTTP/1.1\r\nX-Slow: ".to_vec();
+        assert!(!connection.is_idle(begun + IDLE));
+        assert!(connection.is_idle(begun + IDLE + Duration::from_millis(1)));
+        connection.lingers = true;
+        assert!(connection.is_idle(begun + LINGER + Duration::from_millis(1)));
     }
 }

@@ -5,14 +5,18 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rateproof_enforce::{Answer, PATIENCE, Quota, Table, hit_all, now_ns};
+use rateproof_enforce::{Answer, Quota};
+use rustls::ServerConfig;
 
 use crate::address::ClientAddress;
 use crate::key::KeySpec;
+use crate::metrics::Meter;
 use crate::policy::Text;
 use crate::request::Request;
 use crate::settings::{Limit, Settings};
 use crate::store::Store;
+use crate::tables::Tables;
+use crate::tls;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -21,16 +25,21 @@ pub struct Limits {
     pub by_name: BTreeMap<String, Served>,
     pub address: ClientAddress,
     pub status: u16,
+    /// What whoever asks has to know.
+    pub token: Option<String>,
+    /// Keys are named on the page of figures.
+    pub show_keys: bool,
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// A limit.
 pub struct Served {
     key: KeySpec,
-    cost: u64,
-    shadow: bool,
-    tables: Vec<Arc<Table>>,
-    /// Tables of quotas that left at a reload, and until when they stay in force.
-    leaving: Vec<(Arc<Table>, u64)>,
+    /// Units that a request uses up.
+    pub cost: u64,
+    /// It lets everything pass.
+    pub shadow: bool,
+    pub tables: Tables,
     /// The quotas as text, and their names in RateLimit.
     texts: Vec<String>,
     names: Vec<String>,
@@ -54,21 +63,31 @@ impl Limits {
     /// admission then could matter, and a second.
     ///
     /// # Errors
-    /// The store cannot be used; nothing has changed then.
+    /// The store, the certificate or its key cannot be used; nothing has changed then.
     pub fn open(
         settings: &Settings,
         store: &mut Store,
         before: Option<&Self>,
     ) -> Result<Self, String> {
+        let tls = settings.tls.as_ref();
+        let tls = tls.map(|(certificate, key)| tls::config(certificate, key));
+        let tls = tls.transpose()?;
+        let meter = || Meter::new(settings.threads);
         let mut by_name = BTreeMap::new();
         for (name, limit) in &settings.limits {
             let former = before.and_then(|before| before.by_name.get(name));
-            by_name.insert(name.clone(), Served::open(name, limit, store, former)?);
+            by_name.insert(
+                name.clone(),
+                Served::open(name, limit, store, former, meter)?,
+            );
         }
         Ok(Self {
             by_name,
             address: settings.address.clone(),
             status: settings.status,
+            token: settings.token.clone(),
+            show_keys: settings.show_keys,
+            tls,
         })
     }
 }
@@ -79,28 +98,11 @@ impl Served {
         limit: &Limit,
         store: &mut Store,
         former: Option<&Self>,
+        meter: impl FnOnce() -> Meter,
     ) -> Result<Self, String> {
         let quotas = &limit.policy.quotas;
-        let tables = store.open(quotas)?;
-        let now = now_ns();
-        let mut leaving: Vec<(Arc<Table>, u64)> = Vec::new();
-        if let Some(former) = former {
-            leaving.extend(
-                former
-                    .leaving
-                    .iter()
-                    .filter(|(_, until)| now < *until)
-                    .cloned(),
-            );
-            let until = |quota: &Quota| now + longest_memory_ns(quota) + SECOND_NS;
-            leaving.extend(
-                former
-                    .tables
-                    .iter()
-                    .map(|table| (Arc::clone(table), until(table.quota()))),
-            );
-            leaving.retain(|(table, _)| !quotas.contains(table.quota()));
-        }
+        let tables = Tables::new(store.open(quotas)?, former.map(|former| &former.tables))
+            .counted(meter, limit.shadow);
         let texts: Vec<String> = quotas.iter().map(|quota| Text(quota).to_string()).collect();
         let names: Vec<String> = match texts.len() {
             1 => vec![name.to_owned()],
@@ -127,7 +129,6 @@ impl Served {
             cost: limit.cost,
             shadow: limit.shadow,
             tables,
-            leaving,
             texts,
             names,
             announced,
@@ -145,13 +146,7 @@ impl Served {
         let Some(key) = self.key.of(request, route, address, peer) else {
             return Decision::TooLong;
         };
-        let mut tables: Vec<&Table> = self.tables.iter().map(AsRef::as_ref).collect();
-        if !self.leaving.is_empty() {
-            let now = now_ns();
-            let held = self.leaving.iter().filter(|(_, until)| now < *until);
-            tables.extend(held.map(|(table, _)| table.as_ref()));
-        }
-        match hit_all(&tables, &key, self.cost, None, PATIENCE) {
+        match self.tables.hit(&key, self.cost) {
             Err(error) => {
                 eprintln!("rateproof: {error}");
                 Decision::Failed
@@ -205,14 +200,6 @@ impl Served {
             .unzip();
         (names, texts.join(" and "))
     }
-}
-
-/// No admission matters for longer: two windows of a counter or of a block, or a bucket's refill.
-fn longest_memory_ns(quota: &Quota) -> u64 {
-    let refill_ns = quota
-        .burst
-        .saturating_mul(quota.window_ns.div_ceil(quota.limit));
-    refill_ns.max(2 * quota.window_ns + quota.blocks)
 }
 
 /// Whole seconds of a wait, at least 1.

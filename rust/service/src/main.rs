@@ -1,20 +1,32 @@
-//! `rateproof service`: decisions over HTTP for every language, from the tables of Python applications.
+//! `rateproof service`: decisions over HTTP and RESP for every language, from the tables of Python
+//! applications.
 //!
 //! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
-//! tables, `limits` decides, `request` and `answer` are HTTP, `connection` is one client, `serving` the
-//! event loops, one a core.
+//! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
+//! `told` its policies; `connection` is one client, `serving` the event loops, one a core.
 
+mod activation;
 mod address;
 mod answer;
+mod command;
 mod connection;
+mod frame;
 mod key;
 mod limits;
+mod metrics;
 mod policy;
+mod reply;
 mod request;
+mod routes;
 mod serving;
+mod session;
 mod settings;
 mod signals;
 mod store;
+mod tables;
+mod throttle;
+mod tls;
+mod told;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,9 +35,10 @@ use std::thread;
 
 use limits::Limits;
 use policy::Text;
-use serving::{Listener, Loop, Shared};
+use serving::{Listener, Loop, Shared, Speaks};
 use settings::Settings;
 use store::Store;
+use told::Told;
 
 const USAGE: &str = "usage: rateproof-service [--config FILE] [--OPTION VALUE ...]";
 const BAD_ARGUMENTS: u8 = 64;
@@ -81,7 +94,7 @@ impl Arguments {
         for (name, text) in &self.told {
             settings.tell(name, text)?;
         }
-        Ok(settings)
+        settings.whole()
     }
 }
 
@@ -92,36 +105,49 @@ fn run() -> Result<(), Failure> {
     let mut store = Store::new(&settings.store, settings.capacity).map_err(bad)?;
     let limits = Limits::open(&settings, &mut store, None);
     let limits = limits.map_err(|message| (CANNOT_WRITE, message))?;
-    let taken = |error| {
-        let Settings { host, port, .. } = &settings;
-        (
-            UNREACHABLE,
-            format!("cannot listen at {host}, port {port}: {error}"),
-        )
+    let listen = |host: &str, port, speaks| {
+        let taken = |error| format!("cannot listen at {host}, port {port}: {error}");
+        Listener::bind(host, port, speaks).map_err(|error| (UNREACHABLE, taken(error)))
     };
-    let listener = Listener::bind(&settings.host, settings.port).map_err(taken)?;
-    let shared = Arc::new(Shared::new(limits));
-    let signals = signals::Signals::held();
-    let cores = thread::available_parallelism().map_or(1, Into::into);
-    let threads = if settings.threads == 0 {
-        cores
-    } else {
-        settings.threads
-    };
-    let mut loops = Vec::new();
-    for _ in 0..threads {
-        let (each, waker) = Loop::new(&listener).map_err(taken)?;
-        let shared = Arc::clone(&shared);
-        loops.push((thread::spawn(move || each.run(&shared)), waker));
+    let mut listeners = Vec::new();
+    for (socket, name) in activation::sockets() {
+        let speaks = match name.as_str() {
+            "resp" => Speaks::Resp,
+            _ => Speaks::Http,
+        };
+        listeners.push(Listener::handed(socket, speaks));
     }
-    say(&settings, &listener.place(), arguments.json);
+    if listeners.is_empty() {
+        listeners.push(listen(&settings.host, settings.port, Speaks::Http)?);
+        if let Some((host, port)) = &settings.resp {
+            listeners.push(listen(host, *port, Speaks::Resp)?);
+        }
+    }
+    let shared = Arc::new(Shared::new(limits, Told::new(store, settings.resp_tables)));
+    let signals = signals::Signals::held();
+    serving::allow_connections();
+    let mut loops = Vec::new();
+    for number in 0..settings.threads {
+        let made = Loop::new(&listeners);
+        let (each, waker) = made.map_err(|error| (UNREACHABLE, error.to_string()))?;
+        let shared = Arc::clone(&shared);
+        loops.push((thread::spawn(move || each.run(&shared, number)), waker));
+    }
+    let tls = settings.tls.is_some();
+    let places: Vec<String> = listeners.iter().map(|each| each.place(tls)).collect();
+    say(&settings, &places, arguments.json);
+    if settings.token.is_none() && listeners.iter().any(Listener::is_open_to_others) {
+        eprintln!("rateproof: WARNING: other machines may ask, and none needs a token");
+    }
     let wake = |loops: &[(thread::JoinHandle<()>, mio::Waker)]| {
         for (_, waker) in loops {
             let _ = waker.wake();
         }
     };
     while signals.asks_for_reload() {
-        match reloaded(&arguments, &settings, &mut store, &shared.limits()) {
+        let limits = shared.limits();
+        let again = |store: &mut Store| reloaded(&arguments, &settings, store, &limits);
+        match shared.told.with_store(again) {
             Ok(limits) => {
                 shared.replace(limits);
                 eprintln!("rateproof: settings read again");
@@ -134,9 +160,6 @@ fn run() -> Result<(), Failure> {
     wake(&loops);
     for (each, _) in loops {
         let _ = each.join();
-    }
-    if let Listener::Unix(_, path) = &listener {
-        let _ = std::fs::remove_file(path);
     }
     Ok(())
 }
@@ -156,21 +179,24 @@ fn reloaded(
             host,
             port,
             threads,
+            resp,
+            resp_tables,
             ..
         } = settings;
-        (store.clone(), *capacity, host.clone(), *port, *threads)
+        let sizes = (*capacity, *threads, *resp_tables);
+        (store.clone(), host.clone(), *port, resp.clone(), sizes)
     };
     if place(&settings) != place(before) {
-        return Err(
-            "store, capacity, host, port and threads change with a restart only".to_owned(),
-        );
+        let fixed = "store, capacity, host, port, resp, resp_tables and threads";
+        return Err(format!("{fixed} change with a restart only"));
     }
     Limits::open(&settings, store, Some(limits))
 }
 
-fn say(settings: &Settings, place: &str, json: bool) {
+fn say(settings: &Settings, places: &[String], json: bool) {
     let mut limits = Vec::new();
-    eprintln!("serving {place} from {}", settings.store);
+    let place = &places[0];
+    eprintln!("serving {} from {}", places.join(" and "), settings.store);
     for (name, limit) in &settings.limits {
         let quotas = limit
             .policy
@@ -183,6 +209,8 @@ fn say(settings: &Settings, place: &str, json: bool) {
     }
     if json {
         let (store, limits) = (&settings.store, limits.join(", "));
-        println!("{{\"url\": {place:?}, \"store\": {store:?}, \"limits\": {{{limits}}}}}");
+        let resp = places.get(1).map(|place| format!("\"resp\": {place:?}, "));
+        let resp = resp.unwrap_or_default();
+        println!("{{\"url\": {place:?}, {resp}\"store\": {store:?}, \"limits\": {{{limits}}}}}");
     }
 }

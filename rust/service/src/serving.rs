@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,30 +10,40 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::ServerConfig;
 
-use crate::connection::{Connection, Stream, Turn};
+use crate::activation::is_unix;
+use crate::command::Desk;
+use crate::connection::{Connection, Protocol, Stream, Turn};
 use crate::limits::Limits;
+use crate::metrics::{self, CONNECTIONS};
+use crate::session::Session;
+use crate::tls;
+use crate::told::{Known, Told};
 
-const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
-/// The most connections of one loop.
+const WAKER: Token = Token(usize::MAX);
+/// The most connections of one loop. Tokens from here on are doors.
 const MOST: usize = 10_000;
 const ROOM: usize = 64 * 1024;
 /// The longest time for the answers that are under way when it ends.
 const DRAIN: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// What all loops share: the limits in force, and whether it ends.
+/// What all loops share: the limits in force, the store, and whether it ends.
 pub struct Shared {
     limits: Mutex<Arc<Limits>>,
+    pub told: Arc<Told>,
+    clients: AtomicU64,
     turn: AtomicU64,
     ends: AtomicBool,
 }
 
 impl Shared {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, told: Told) -> Self {
         Self {
             limits: Mutex::new(Arc::new(limits)),
+            told: Arc::new(told),
+            clients: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             ends: AtomicBool::new(false),
         }
@@ -55,9 +66,22 @@ impl Shared {
 }
 
 /// A socket that is listened at.
-pub enum Listener {
+pub struct Listener {
+    socket: Socket,
+    speaks: Speaks,
+}
+
+enum Socket {
     Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener, PathBuf),
+    /// Its path, where it is ours to remove.
+    Unix(std::os::unix::net::UnixListener, Option<PathBuf>),
+}
+
+/// What is spoken at a socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    Http,
+    Resp,
 }
 
 impl Listener {
@@ -65,7 +89,7 @@ impl Listener {
     ///
     /// # Errors
     /// It is taken, or cannot be.
-    pub fn bind(host: &str, port: u16) -> io::Result<Self> {
+    pub fn bind(host: &str, port: u16, speaks: Speaks) -> io::Result<Self> {
         if let Some(path) = host.strip_prefix("unix:") {
             let path = Path::new(path);
             // What nobody listens at was left by one that died.
@@ -76,59 +100,141 @@ impl Listener {
             }
             let listener = std::os::unix::net::UnixListener::bind(path)?;
             listener.set_nonblocking(true)?;
-            return Ok(Self::Unix(listener, path.to_owned()));
+            let socket = Socket::Unix(listener, Some(path.to_owned()));
+            return Ok(Self { socket, speaks });
         }
         let listener = std::net::TcpListener::bind((host, port))?;
         listener.set_nonblocking(true)?;
-        Ok(Self::Tcp(listener))
+        let socket = Socket::Tcp(listener);
+        Ok(Self { socket, speaks })
+    }
+
+    /// Takes over a socket that is listened at already.
+    pub fn handed(socket: RawFd, speaks: Speaks) -> Self {
+        // SAFETY: whoever started this process says that it is an open socket, and nobody else owns it.
+        let socket = unsafe {
+            match is_unix(socket) {
+                true => Socket::Unix(FromRawFd::from_raw_fd(socket), None),
+                false => Socket::Tcp(FromRawFd::from_raw_fd(socket)),
+            }
+        };
+        let _ = match &socket {
+            Socket::Unix(listener, _) => listener.set_nonblocking(true),
+            Socket::Tcp(listener) => listener.set_nonblocking(true),
+        };
+        Self { socket, speaks }
+    }
+
+    /// True if other machines reach it.
+    pub fn is_open_to_others(&self) -> bool {
+        match &self.socket {
+            Socket::Tcp(listener) => listener
+                .local_addr()
+                .is_ok_and(|address| !address.ip().to_canonical().is_loopback()),
+            Socket::Unix(..) => false,
+        }
     }
 
     /// Where it is, for people.
-    pub fn place(&self) -> String {
-        match self {
-            Self::Tcp(listener) => {
+    pub fn place(&self, tls: bool) -> String {
+        match &self.socket {
+            Socket::Tcp(listener) => {
                 let address = listener
                     .local_addr()
                     .map(|address: SocketAddr| address.to_string());
-                format!("http://{}", address.unwrap_or_default())
+                let scheme = match (self.speaks, tls) {
+                    (Speaks::Http, false) => "http",
+                    (Speaks::Http, true) => "https",
+                    (Speaks::Resp, false) => "redis",
+                    (Speaks::Resp, true) => "rediss",
+                };
+                format!("{scheme}://{}", address.unwrap_or_default())
             }
-            Self::Unix(_, path) => format!("unix:{}", path.display()),
+            Socket::Unix(listener, _) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                format!("unix:{}", path.unwrap_or(Path::new("")).display())
+            }
         }
     }
 
     fn shared(&self) -> io::Result<Door> {
-        Ok(match self {
-            Self::Tcp(listener) => Door::Tcp(TcpListener::from_std(listener.try_clone()?)),
-            Self::Unix(listener, _) => Door::Unix(UnixListener::from_std(listener.try_clone()?)),
+        let opening = match &self.socket {
+            Socket::Tcp(listener) => Opening::Tcp(TcpListener::from_std(listener.try_clone()?)),
+            Socket::Unix(listener, _) => {
+                Opening::Unix(UnixListener::from_std(listener.try_clone()?))
+            }
+        };
+        Ok(Door {
+            opening,
+            speaks: self.speaks,
         })
     }
 }
 
-enum Door {
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Socket::Unix(_, Some(path)) = &self.socket {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A listener as one loop has it.
+struct Door {
+    opening: Opening,
+    speaks: Speaks,
+}
+
+enum Opening {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
 impl Door {
     fn source(&mut self) -> &mut dyn mio::event::Source {
-        match self {
-            Self::Tcp(listener) => listener,
-            Self::Unix(listener) => listener,
+        match &mut self.opening {
+            Opening::Tcp(listener) => listener,
+            Opening::Unix(listener) => listener,
         }
     }
 
-    fn accept(&self) -> io::Result<Connection> {
-        match self {
-            Self::Tcp(listener) => {
+    fn accept(&self, shared: &Shared, tls: Option<&Arc<ServerConfig>>) -> io::Result<Connection> {
+        let (stream, peer) = match &self.opening {
+            Opening::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
                 // An answer is one write: nothing is gained by waiting for more.
                 let _ = stream.set_nodelay(true);
-                Ok(Connection::new(Stream::Tcp(stream), Some(peer.ip())))
+                let stream = match tls {
+                    Some(config) => Stream::Tls(tls::accepted(config, stream)?),
+                    None => Stream::Tcp(stream),
+                };
+                (stream, Some(peer.ip()))
             }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept()?;
-                Ok(Connection::new(Stream::Unix(stream), None))
+            Opening::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
+        };
+        let protocol = match self.speaks {
+            Speaks::Http => Protocol::Http { peer, skip: 0 },
+            Speaks::Resp => {
+                let number = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
+                Protocol::Resp(Session::new(number as i64))
             }
+        };
+        Ok(Connection::new(stream, protocol))
+    }
+}
+
+/// Raises the number of descriptors that this process may have to what the machine allows.
+pub fn allow_connections() {
+    let mut most = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure is whole and outlives both calls.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut most) == 0 {
+            most.rlim_cur = most.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const most);
         }
     }
 }
@@ -136,25 +242,30 @@ impl Door {
 /// One event loop.
 pub struct Loop {
     poll: Poll,
-    door: Door,
+    doors: Vec<Door>,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
 }
 
 impl Loop {
-    /// A loop that accepts from the listener, and what wakes it.
+    /// A loop that accepts from the listeners, and what wakes it.
     ///
     /// # Errors
     /// The machine is out of descriptors.
-    pub fn new(listener: &Listener) -> io::Result<(Self, Waker)> {
+    pub fn new(listeners: &[Listener]) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let mut door = listener.shared()?;
-        poll.registry()
-            .register(door.source(), LISTENER, Interest::READABLE)?;
+        let mut doors = Vec::new();
+        for listener in listeners {
+            let mut door = listener.shared()?;
+            let token = Token(MOST + doors.len());
+            poll.registry()
+                .register(door.source(), token, Interest::READABLE)?;
+            doors.push(door);
+        }
         let made = Self {
             poll,
-            door,
+            doors,
             connections: Vec::new(),
             free: Vec::new(),
         };
@@ -162,10 +273,16 @@ impl Loop {
     }
 
     /// Serves until it ends, and then what is under way.
-    pub fn run(mut self, shared: &Shared) {
+    pub fn run(mut self, shared: &Shared, number: usize) {
+        metrics::is_loop(number);
         let mut events = Events::with_capacity(1024);
         let mut room = vec![0; ROOM];
-        let (mut limits, mut turn) = (shared.limits(), shared.turn.load(Ordering::Acquire));
+        let mut turn = shared.turn.load(Ordering::Acquire);
+        let mut desk = Desk {
+            limits: shared.limits(),
+            known: Known::new(Arc::clone(&shared.told)),
+            ends: false,
+        };
         let (mut more, mut swept) = (Vec::new(), Instant::now());
         let mut ends_at: Option<Instant> = None;
         loop {
@@ -179,30 +296,35 @@ impl Loop {
             }
             let now_turn = shared.turn.load(Ordering::Acquire);
             if now_turn != turn {
-                (limits, turn) = (shared.limits(), now_turn);
+                (desk.limits, turn) = (shared.limits(), now_turn);
             }
             let mut ready = std::mem::take(&mut more);
             for event in &events {
                 match event.token() {
-                    LISTENER => self.accept(&mut ready, ends_at.is_some()),
                     WAKER => {}
-                    Token(number) => ready.push(number),
+                    Token(number) if number >= MOST => {
+                        self.accept(number - MOST, shared, &desk, &mut ready);
+                    }
+                    Token(number) => ready.push((number, event.is_read_closed())),
                 }
             }
-            for number in ready {
+            for (number, closing) in ready {
                 let Some(Some(connection)) = self.connections.get_mut(number) else {
                     continue;
                 };
-                match connection.serve(&limits, &mut room) {
+                match connection.serve(&mut desk, &mut room, closing) {
                     Turn::Waits => {}
-                    Turn::More => more.push(number),
+                    Turn::More => more.push((number, closing)),
                     Turn::Over => self.close(number),
                 }
             }
             let now = Instant::now();
             if ends_at.is_none() && shared.ends.load(Ordering::Acquire) {
                 ends_at = Some(now + DRAIN);
-                let _ = self.poll.registry().deregister(self.door.source());
+                desk.ends = true;
+                for door in &mut self.doors {
+                    let _ = self.poll.registry().deregister(door.source());
+                }
             }
             if ends_at.is_some() {
                 self.close_all(Connection::is_still);
@@ -215,15 +337,29 @@ impl Loop {
             if now.duration_since(swept) > SWEEP {
                 swept = now;
                 self.close_all(|connection| connection.is_idle(now));
+                // Descriptors may have run out when these came.
+                let mut ready = Vec::new();
+                let doors = if desk.ends { 0 } else { self.doors.len() };
+                for door in 0..doors {
+                    self.accept(door, shared, &desk, &mut ready);
+                }
+                more.append(&mut ready);
             }
         }
     }
 
-    fn accept(&mut self, ready: &mut Vec<usize>, ends: bool) {
-        while let Ok(mut connection) = self.door.accept() {
+    fn accept(
+        &mut self,
+        door: usize,
+        shared: &Shared,
+        desk: &Desk,
+        ready: &mut Vec<(usize, bool)>,
+    ) {
+        let tls = desk.limits.tls.as_ref();
+        while let Ok(mut connection) = self.doors[door].accept(shared, tls) {
             let number = self.free.last().copied().unwrap_or(self.connections.len());
             let both = Interest::READABLE | Interest::WRITABLE;
-            let watched = number < MOST && !ends;
+            let watched = number < MOST && !desk.ends;
             if !watched
                 || self
                     .poll
@@ -233,11 +369,12 @@ impl Loop {
             {
                 continue;
             }
+            CONNECTIONS.fetch_add(1, Ordering::Relaxed);
             match self.free.pop() {
                 Some(number) => self.connections[number] = Some(connection),
                 None => self.connections.push(Some(connection)),
             }
-            ready.push(number);
+            ready.push((number, true));
         }
     }
 
@@ -245,6 +382,7 @@ impl Loop {
         if let Some(mut connection) = self.connections[number].take() {
             let _ = self.poll.registry().deregister(connection.stream.source());
             self.free.push(number);
+            CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

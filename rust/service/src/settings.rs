@@ -23,12 +23,18 @@ pub struct Limit {
 }
 
 /// The options, in the file and on the command line.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 15] = [
     "store",
     "capacity",
     "host",
     "port",
+    "resp",
+    "resp_tables",
     "status",
+    "token",
+    "tls_cert",
+    "tls_key",
+    "show_keys",
     "threads",
     "proxies",
     "proxy_header",
@@ -43,11 +49,22 @@ pub struct Settings {
     pub capacity: u64,
     pub host: String,
     pub port: u16,
+    /// Where RESP is served, and how many tables commands may open.
+    pub resp: Option<(String, u16)>,
+    pub resp_tables: usize,
     /// The status of a denial.
     pub status: u16,
     pub address: ClientAddress,
-    /// Event loops; 0: one a core.
+    /// Event loops.
     pub threads: usize,
+    /// What whoever asks has to know.
+    pub token: Option<String>,
+    /// The files of a certificate and of its key.
+    pub tls: Option<(String, String)>,
+    tls_cert: Option<String>,
+    tls_key: Option<String>,
+    /// Keys are named on the page of figures.
+    pub show_keys: bool,
 }
 
 impl Settings {
@@ -75,13 +92,20 @@ impl Settings {
             capacity: 65_536,
             host: "127.0.0.1".to_owned(),
             port: 8090,
+            resp: None,
+            resp_tables: 64,
             status: 429,
             address: ClientAddress {
                 proxies: 0,
                 header: "X-Forwarded-For".to_owned(),
                 ipv6_prefix: 128,
             },
-            threads: 0,
+            threads: std::thread::available_parallelism().map_or(1, Into::into),
+            token: None,
+            tls: None,
+            tls_cert: None,
+            tls_key: None,
+            show_keys: false,
         };
         // In pyproject.toml all of it is below [tool.rateproof].
         let tool = whole
@@ -114,6 +138,19 @@ impl Settings {
         Ok(found)
     }
 
+    /// Looks at what has to be told together, once all is told.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn whole(mut self) -> Result<Self, String> {
+        self.tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            _ => return Err("tls_cert and tls_key go together".to_owned()),
+        };
+        Ok(self)
+    }
+
     /// Takes the text of one of the options in [`OPTIONS`].
     ///
     /// # Errors
@@ -130,9 +167,19 @@ impl Settings {
             "store" => self.store = text.to_owned(),
             "host" => self.host = text.to_owned(),
             "port" => self.port = whole(0, 65_535)? as u16,
+            "resp" => self.resp = Some(place(text)?),
+            "resp_tables" => self.resp_tables = whole(0, 4096)? as usize,
             "status" => self.status = whole(400, 599)? as u16,
             "capacity" => self.capacity = whole(1, 1 << 26)?,
             "threads" => self.threads = whole(1, 256)? as usize,
+            "token" => self.token = Some(secret(text)?),
+            "tls_cert" => self.tls_cert = Some(text.to_owned()),
+            "tls_key" => self.tls_key = Some(text.to_owned()),
+            "show_keys" => {
+                let told = text.parse();
+                self.show_keys =
+                    told.map_err(|_| format!("show_keys is {text:?} (true or false)"))?;
+            }
             "proxies" => self.address.proxies = whole(0, 100)? as usize,
             "proxy_header" => self.address.header = text.to_owned(),
             "ipv6_prefix" => self.address.ipv6_prefix = whole(1, 128)? as u8,
@@ -151,13 +198,46 @@ impl Settings {
             let text = match value.get_ref() {
                 DeValue::String(text) => text.to_string(),
                 DeValue::Integer(number) => number.to_string(),
-                _ => return Err(reader.at(value.span(), "neither a text nor a number")),
+                DeValue::Boolean(told) => told.to_string(),
+                _ => return Err(reader.at(value.span(), "no text, number, true or false")),
             };
             let told = self.tell(name.get_ref(), &text);
             told.map_err(|error| reader.at(name.span(), &error))?;
         }
         Ok(())
     }
+}
+
+/// The secret that `@FILE` or `@env:NAME` tells: on a command line others could read it.
+fn secret(form: &str) -> Result<String, String> {
+    let found = match (form.strip_prefix("@env:"), form.strip_prefix('@')) {
+        (Some(name), _) => std::env::var(name).map_err(|error| format!("token {form}: {error}"))?,
+        (None, Some(file)) => {
+            std::fs::read_to_string(file).map_err(|error| format!("token {form}: {error}"))?
+        }
+        _ => return Err("token is told as @FILE or @env:NAME".to_owned()),
+    };
+    let found = found.trim_end_matches(['\r', '\n']);
+    let right = !found.is_empty() && found.bytes().all(|byte| byte.is_ascii_graphic());
+    let form = || format!("token {form} is not one word of visible ASCII");
+    right.then(|| found.to_owned()).ok_or_else(form)
+}
+
+/// The host and the port of an address; a Unix socket has a path and no port.
+fn place(text: &str) -> Result<(String, u16), String> {
+    let of_path = text.starts_with("unix:").then(|| (text.to_owned(), 0));
+    let of_host = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        Some((host.to_owned(), port.parse().ok()?))
+    };
+    let found = of_path
+        .or_else(of_host)
+        .filter(|(host, _)| !host.is_empty());
+    found.ok_or_else(|| format!("resp is {text:?} (HOST:PORT or unix:PATH)"))
 }
 
 fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<Limit, String> {

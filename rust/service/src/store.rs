@@ -53,6 +53,16 @@ impl Store {
         quotas.iter().map(|quota| self.table(*quota)).collect()
     }
 
+    /// True if the table of a quota is open.
+    pub fn is_open(&self, quota: &Quota) -> bool {
+        self.tables.iter().any(|table| table.quota() == quota)
+    }
+
+    /// How many tables are open.
+    pub fn open_tables(&self) -> usize {
+        self.tables.len()
+    }
+
     fn table(&mut self, quota: Quota) -> Result<Arc<Table>, String> {
         if let Some(table) = self.tables.iter().find(|table| *table.quota() == quota) {
             return Ok(Arc::clone(table));

@@ -15,7 +15,7 @@ from rateproof.events.judged import answers
 from rateproof.events.log import ADMITTED, COLUMNS, INT, REJECTED, EventLog
 from rateproof.events.outcomes import noted_statuses
 
-__all__ = ["TWO_LOGS", "refuse_impossible", "refuse_repeated"]
+__all__ = ["TWO_LOGS", "refuse_equal_rows", "refuse_impossible", "refuse_repeated"]
 
 TWO_LOGS: Final = "two logs in one file? check each by itself"
 
@@ -27,12 +27,13 @@ _COARSE_NS: Final = 1_000_000
 _FORM: Final = "sent_ns and received_ns are whole nanoseconds of one clock, from 0 on"
 
 
-def refuse_impossible(log: EventLog, name: str) -> None:
+def refuse_impossible(log: EventLog, name: str, *, part: bool = False) -> None:
     """Refuse a log with times or statuses that no client can have seen.
 
     Args:
         log: the events of a file.
         name: of the file, for messages, which count rows from 1.
+        part: whether these are some rows without their keys: none is known to be there twice.
 
     Raises:
         LogError: a time below 0; times more than 20 years apart, as those of a clock that
@@ -47,7 +48,8 @@ def refuse_impossible(log: EventLog, name: str) -> None:
         _refuse_statuses(log, name)
         _refuse_outcomes(log, name)
         _refuse_negative(log, name)
-        _refuse_equal_rows(log, name)
+        if not part:
+            refuse_equal_rows(log, name)
 
 
 def _refuse_times(log: EventLog, name: str) -> None:
@@ -130,8 +132,12 @@ def _first_below_0(log: EventLog, column: str) -> int | None:
     return row
 
 
-def _refuse_equal_rows(log: EventLog, name: str) -> None:
-    """Two requests of a client may be sent in one millisecond, but not in one nanosecond."""
+def refuse_equal_rows(log: EventLog, name: str) -> None:
+    """Refuse a row that is there twice: a client may send two in one millisecond, not in one ns.
+
+    Raises:
+        LogError: the second of them, where rows have no numbers and the clock is fine enough.
+    """
     if log.extremes("sequence") != (0, 0):
         return
     if not any(map(_COARSE_NS.__rmod__, log.ints("sent_ns"))):

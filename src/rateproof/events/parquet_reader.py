@@ -36,6 +36,7 @@ from rateproof.output import printable
 __all__ = ["ParquetLog", "opened", "read_parquet"]
 
 _ROWS_AT_ONCE = 262_144
+_BYTES_OF_LENGTH = 4
 _OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
 
 
@@ -95,6 +96,7 @@ def opened(path: Path, *, to_judge: bool = False) -> "Iterator[ParquetLog | None
                 for field in schema
                 if COLUMNS.get(field.name) in {TEXT, BINARY}
                 and _KINDS[BINARY](pa.types, field.type)
+                and _repeats(footer, field.name)
             ]
             with pa.parquet.ParquetFile(
                 raw, metadata=footer, page_checksum_verification=True, read_dictionary=repeat
@@ -125,14 +127,15 @@ class ParquetLog:
         self.rows = footer.num_rows
         self.groups = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
         """The rows of each row group."""
+        self._few_keys = _repeats(footer, "key")
         self._wanted = set(COLUMNS).intersection(schema.names)
         if to_judge and self.rows > LONG:
             self._wanted &= JUDGED
         if to_judge and not _lacks(footer, "received_ns"):
             self._wanted.discard("done_ns")  # asked for where no answer came
 
-    def read(self, groups: range | None = None) -> EventLog:
-        """The rows of these row groups, or of all.
+    def read(self, groups: range | None = None, *, keys: bool = True) -> EventLog:
+        """The rows of these row groups, or of all; without `keys` all have one key, of no bytes.
 
         Raises:
             LogError: damage, or a value that a column cannot hold.
@@ -147,8 +150,10 @@ class ParquetLog:
         columns = self._numbers(self._wanted.difference(repeating), groups, rows)
         outcome = None
         for name in repeating:
-            given = self._file.read_row_groups([*groups], [name]).column(0)
-            values = _values(pa, given, name, path)
+            if name == "key" and not keys:
+                columns[name] = memoryview(bytes(4 * rows)), [b""]
+                continue
+            values = self._text(name, groups)
             if name == "outcome":
                 outcome = values
             elif not _is_default(pa, values, name):
@@ -159,6 +164,25 @@ class ParquetLog:
             return EventLog.from_columns(columns, rows, self.metadata)
         except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
             raise LogError(f"{path}: {error.message}", error.hint) from error
+
+    def keys(self, groups: range) -> Any:
+        """The keys of the rows of these row groups: bytes, or a dictionary of those that repeat.
+
+        Raises:
+            LogError: as of `read`.
+        """
+        pa, values = self._pa, self._text("key", groups)
+        if not self._few_keys:
+            return pa.concat_arrays(values.cast(pa.binary()).chunks)
+        if not pa.types.is_dictionary(values.type):
+            values = values.dictionary_encode()
+        whole = pa.concat_arrays(values.unify_dictionaries().chunks)
+        codes, words = whole.indices.cast(pa.int32()), whole.dictionary.cast(pa.binary())
+        return pa.DictionaryArray.from_arrays(codes, words)
+
+    def _text(self, name: str, groups: range) -> Any:
+        given = self._file.read_row_groups([*groups], [name]).column(0)
+        return _values(self._pa, given, name, self._name)
 
     def _numbers(self, names: Collection[str], groups: range, rows: int) -> dict[str, Any]:
         """The columns of numbers, in the form that `EventLog.from_columns` takes.
@@ -181,6 +205,15 @@ class ParquetLog:
         if at != rows:
             raise LogError(f"{self._name} is damaged: it has {at:,} of {rows:,} rows")
         return {name: column.toreadonly() for name, column in filled.items()}
+
+
+def _repeats(footer: Any, name: str) -> bool:
+    """Tell whether a column of words is stored as few of them, and the numbers of these."""
+    at = footer.schema.names.index(name)
+    columns = [footer.row_group(group).column(at) for group in range(footer.num_row_groups)]
+    # A word that is stored itself has its length before it.
+    least = _BYTES_OF_LENGTH * sum(column.num_values for column in columns)
+    return bool(sum(column.total_uncompressed_size for column in columns) < least)
 
 
 def _lacks(footer: Any, name: str) -> bool:

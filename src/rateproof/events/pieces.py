@@ -1,43 +1,23 @@
-"""A log that does not fit in memory, split by its keys into Parquet files that do."""
+"""A log in files by key, which are judged one after the other."""
 
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 from rateproof.core import required_native
-from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.errors import LogError
 from rateproof.events.columns import NULL
-from rateproof.events.impossible import refuse_impossible, refuse_repeated
-from rateproof.events.judged import JUDGED, LONG, Answer, Tally, answers
-from rateproof.events.log import COLUMNS, Event, EventLog
-from rateproof.events.parquet import array_of, require_pyarrow, types_of
-from rateproof.events.parquet_reader import ParquetLog, opened, read_parquet
-from rateproof.output import printable
+from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
+from rateproof.events.judged import Answer, Tally, answers
+from rateproof.events.log import Event, EventLog
+from rateproof.events.parquet_reader import read_parquet
+from rateproof.events.progress import Progress
 
-__all__ = ["Pieces", "Splitter", "in_pieces"]
+__all__ = ["WHERE", "Facts", "Pieces"]
 
-_BYTES_A_ROW: Final = 120
-"""Memory that judging a request takes, at most; see `benchmarks/prove.py`."""
-
-_BYTES_TO_SPLIT: Final = 320
-_BASE: Final = 180_000_000
-"""Memory of the program itself."""
-
-_MOST_PIECES: Final = 256
-_DISK_A_ROW: Final = 40
-_MEGABYTE: Final = 1_000_000
-_TELL_EACH_S: Final = 10
-
-_WHERE: Final = "intended_ns"
+WHERE: Final = "intended_ns"
 """In a piece, the number of the row in the whole log: nobody asks there when it was to be sent."""
-
-_COLUMNS: Final = [name for name in COLUMNS if name in JUDGED]
 
 
 class _Elsewhere(dict[str, Any]):
@@ -56,15 +36,20 @@ class Pieces(EventLog):
         files: the pieces that have requests, by number.
         facts: what is known of the whole.
         metadata: of the whole, and of each piece.
+        say: tells people how far the judging is.
     """
 
-    __slots__ = ("_facts", "_last", "files", "of_whole")
+    __slots__ = ("_facts", "_last", "_say", "files", "of_whole")
 
     def __init__(
-        self, files: Mapping[int, Path], facts: "_Facts", metadata: Mapping[str, Any]
+        self,
+        files: Mapping[int, Path],
+        facts: "Facts",
+        metadata: Mapping[str, Any],
+        say: Callable[[str], None],
     ) -> None:
         super().__init__(dict(metadata), _Elsewhere(), facts.rows)
-        self.files, self._facts = files, facts
+        self.files, self._facts, self._say = files, facts, say
         self._last: tuple[int, EventLog] | None = None
         self.of_whole: dict[str, Any] = {}
         """Metadata that each piece has to have, for it cannot be seen in the piece."""
@@ -75,7 +60,7 @@ class Pieces(EventLog):
 
     def noting(self, **metadata: Any) -> Self:
         """The same requests, of which this is true as well."""
-        return type(self)(self.files, self._facts, self.metadata | metadata)
+        return type(self)(self.files, self._facts, self.metadata | metadata, self._say)
 
     def same(self, name: str) -> Any:
         """The run of all requests; None of another column."""
@@ -94,6 +79,18 @@ class Pieces(EventLog):
     def most_rows(self) -> int:
         """Requests of the largest piece."""
         return max(self._facts.of_piece.values())
+
+    def each(self) -> Iterator[tuple[int, EventLog]]:
+        """Every piece, by number: one after the other, which people are told of.
+
+        Raises:
+            LogError: as of `piece`.
+        """
+        progress, judged = Progress("judging", len(self), self._say), 0
+        for number, rows in self._facts.of_piece.items():
+            yield number, self.piece(number)
+            judged += rows
+            progress.at(judged)
 
     def piece(self, number: int) -> EventLog:
         """The requests of one piece; the last one is kept.
@@ -117,6 +114,7 @@ class Pieces(EventLog):
         if len(log) != self._facts.of_piece[number]:
             raise LogError(f"{name} has lost requests meanwhile", "check the log again")
         refuse_repeated(log, name)
+        refuse_equal_rows(log, name)
         return log.noting(**self.metadata, **self.of_whole)
 
     def name_of(self, number: int, row: int) -> int:
@@ -132,14 +130,14 @@ class Pieces(EventLog):
         log, native = self.piece(number), required_native("a log in pieces")
         rows = native.rows_of(log.stored("key"), len(log), codes)
         first = [memoryview(of).cast("q")[0] for of in rows]
-        return dict(zip(codes, log.column(_WHERE, first), strict=True))
+        return dict(zip(codes, log.column(WHERE, first), strict=True))
 
     def __getitem__(self, index: int) -> Event:
         return self.piece(index >> 40)[index & (1 << 40) - 1]
 
 
 @dataclass(slots=True)
-class _Facts:
+class Facts:
     """The facts of a whole log, known once each of its rows was seen."""
 
     rows: int = 0
@@ -168,170 +166,27 @@ class _Facts:
         self.distinct["bytes"] |= log.distinct("bytes")
         self.undecided |= set(log.metadata.get("undecided_statuses", ()))
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "rows": self.rows,
+            "kinds": [[list(answer), list(tally)] for answer, tally in self.kinds.items()],
+            "run": self.run,
+            "numbered": self.numbered,
+            "distinct": {name: sorted(values) for name, values in self.distinct.items()},
+            "of_piece": list(self.of_piece.items()),
+            "undecided": sorted(self.undecided),
+        }
 
-@contextmanager
-def in_pieces(
-    path: Path,
-    memory: int,
-    prepared: Callable[[EventLog], EventLog],
-    say: Callable[[str], None],
-) -> Iterator[Pieces | None]:
-    """A Parquet log in pieces; None where it fits in memory. The pieces go at the end.
-
-    Args:
-        path: the log.
-        memory: bytes that may be taken.
-        prepared: what is made of the rows before they are judged.
-        say: tells people what is being done.
-
-    Raises:
-        LogError: it cannot be read, or not be judged in pieces.
-        CannotWrite: the disk has no room for the pieces.
-    """
-    name = printable(str(path))
-    with opened(path, to_judge=True) as log, ExitStack() as stack:
-        if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
-            yield None
-            return
-        required_native("a log that does not fit in memory")
-        room = memory - _BASE
-        count = -(-log.rows * _BYTES_A_ROW * 5 // (4 * max(1, room)))
-        if count > _MOST_PIECES:
-            least = _BASE + log.rows * _BYTES_A_ROW * 5 // (4 * _MOST_PIECES)
-            raise InvalidArgument(
-                f"--memory {_size(memory)} is too little for {log.rows:,} requests",
-                f"at least {_size(least + _MEGABYTE)}",
-            )
-        if "complete_ns" in log.metadata:
-            raise LogError(f"{name} is of an access log, and does not fit in memory")
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rateproof-")))
-        needs, free = log.rows * _DISK_A_ROW, shutil.disk_usage(folder).free
-        say(
-            f"{log.rows:,} requests do not fit in {_size(memory)}: {count} pieces by key go to "
-            f"{folder}, at most {_size(needs)} in all, and are removed afterwards"
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Self:
+        """The facts from their plain data."""
+        return cls(
+            rows=data["rows"],
+            kinds={Answer(*answer): Tally(*tally) for answer, tally in data["kinds"]},
+            run=data["run"],
+            numbered=data["numbered"],
+            distinct={name: set(values) for name, values in data["distinct"].items()},
+            of_piece=dict(data["of_piece"]),
+            undecided=set(data["undecided"]),
         )
-        if needs > free:
-            raise CannotWrite(
-                f"{folder} has room for {_size(free)}, and {name} may need {_size(needs)} there",
-                "TMPDIR names another disk; with more --memory nothing is written",
-            )
-        splitter = Splitter(log, folder, count, name)
-        pieces = splitter.split(room // _BYTES_TO_SPLIT, prepared, say)
-        if (takes := _BASE + pieces.most_rows * _BYTES_A_ROW) > memory:
-            say(
-                f"hint: some keys have very many requests, and stay together: judging the largest "
-                f"piece may take {_size(takes)}"
-            )
-        yield pieces
-
-
-def _size(number: int) -> str:
-    return f"{number / _MEGABYTE:,.0f} MB"
-
-
-class Splitter:
-    """Splits a log that is open into files of a folder."""
-
-    def __init__(self, log: ParquetLog, folder: Path, count: int, name: str) -> None:
-        self._log, self._folder, self._count, self._name = log, folder, count, name
-        self._native, self._pa = required_native("splitting a log"), require_pyarrow()
-        types = types_of(self._pa)
-        names = [*_COLUMNS, _WHERE]
-        self._schema = self._pa.schema([(one, types[COLUMNS[one]]) for one in names])
-        self._writers: dict[int, Any] = {}
-
-    def split(
-        self, most_rows: int, prepared: Callable[[EventLog], EventLog], say: Callable[[str], None]
-    ) -> Pieces:
-        """Read so many rows at a time, or a row group, and share them out.
-
-        Raises:
-            LogError: the log is damaged, or of several runs.
-            CannotWrite: the disk is full.
-        """
-        facts, begun, told = _Facts(), time.monotonic(), 0.0
-        for groups in self._turns(most_rows):
-            first = facts.rows
-            rows = self._log.read(groups)
-            refuse_impossible(rows, f"{self._name}, of rows {first + 1:,} to {first + len(rows):,}")
-            rows = prepared(rows)
-            facts.add(rows, self._name)
-            self._write(partial(self._share_out, rows, first, facts))
-            passed = time.monotonic() - begun
-            if passed - told >= _TELL_EACH_S and facts.rows < self._log.rows:
-                told = passed
-                left = passed / facts.rows * (self._log.rows - facts.rows)
-                say(f"splitting: {100 * facts.rows // self._log.rows} %, {left:.0f} s left")
-        for writer in self._writers.values():
-            self._write(writer.close)
-        self._pa.default_memory_pool().release_unused()
-        metadata = prepared(EventLog(self._log.metadata)).metadata
-        if facts.undecided:
-            metadata["undecided_statuses"] = sorted(facts.undecided)
-        return Pieces({number: self._file(number) for number in facts.of_piece}, facts, metadata)
-
-    def _write(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except OSError as error:
-            raise CannotWrite(
-                f"cannot write to {printable(str(self._folder))}: {error.strerror or error}",
-                "the log itself is as it was; TMPDIR names another disk",
-            ) from error
-
-    def _turns(self, most_rows: int) -> Iterator[range]:
-        start, rows = 0, 0
-        for at, more in enumerate(self._log.groups):
-            if rows and rows + more > most_rows:
-                yield range(start, at)
-                start, rows = at, 0
-            rows += more
-        yield range(start, len(self._log.groups))
-
-    def _file(self, number: int) -> Path:
-        return self._folder / f"{number}.parquet"
-
-    def _share_out(self, rows: EventLog, first: int, facts: _Facts) -> None:
-        pa = self._pa
-        words = pa.array(rows.words("key")[: _known(rows)], pa.binary())
-        _, offsets, data = words.buffers()
-        offsets = memoryview(offsets).cast("B").cast("i")[: len(words) + 1]
-        text = memoryview(data or b"").cast("B")
-        parts = self._native.parts_of(offsets, text, self._count)
-        codes = rows.stored("key")
-        part_of = memoryview(parts).cast("i")
-        order, counts = self._native.by_part(codes, len(rows), part_of, self._count)
-        places = pa.Array.from_buffers(pa.uint32(), len(rows), [None, pa.py_buffer(order)])
-        columns = [array_of(pa, rows, name) for name in _COLUMNS]
-        at = 0
-        for number, count in enumerate(counts):
-            if not count:
-                continue
-            own = places.slice(at, count)
-            where = pa.compute.add(own.cast(pa.int64()), first)
-            table = pa.Table.from_arrays(
-                [*(column.take(own) for column in columns), where], schema=self._schema
-            )
-            self._writer(number).write_table(table, row_group_size=len(table))
-            facts.of_piece[number] = facts.of_piece.get(number, 0) + count
-            at += count
-
-    def _writer(self, number: int) -> Any:
-        if number not in self._writers:
-            delta = [name for name in (*_COLUMNS, _WHERE) if name.endswith("_ns")] + ["sequence"]
-            self._writers[number] = self._pa.parquet.ParquetWriter(
-                str(self._file(number)),
-                self._schema,
-                compression="lz4",
-                use_dictionary=[name for name in _COLUMNS if name not in delta],
-                column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
-                store_schema=False,
-                write_page_checksum=True,
-            )
-        return self._writers[number]
-
-
-def _known(rows: EventLog) -> int:
-    """Words of keys, without the None at the end that no row has."""
-    words = rows.words("key")
-    return len(words) - (bool(words) and words[-1] is None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from rateproof.events import ADMITTED, REJECTED, EventLog
+from rateproof.hunt.exploration.pace import SOUNDING, SOUNDING_NS
 from rateproof.hunt.exploration.traffic import Draw
 from rateproof.hunt.recipe import Phase
 from rateproof.hunt.rig import Rig
@@ -47,6 +48,7 @@ class Iteration:
         stopped: whether it was cut short.
         nemesis: what was done to the server on purpose, in order.
         known: whether the target had answered requests before.
+        lives: whether it answered, or accepted connections, afterwards.
     """
 
     draw: Draw
@@ -58,6 +60,7 @@ class Iteration:
     stopped: bool
     nemesis: tuple[Deed, ...] = ()
     known: bool = False
+    lives: bool = False
 
     @property
     def answered(self) -> bool:
@@ -82,12 +85,14 @@ class Iteration:
         counts = _failures(self.log, self.nemesis, known=self.known)
         if self.crashes or counts["refused"]:
             return Counter()
+        broken = Counter({kind: counts.get(kind, 0) for kind in _MAY_BE_IDLENESS})
+        if self.lives:
+            return broken
         columns = zip(*map(self.log.column, ("status", "sent_ns")), strict=True)
         last_ns = max((sent_ns for status, sent_ns in columns if status is not None), default=0)
         ends = _failures(self.log, self.nemesis, known=self.known, since_ns=last_ns)
-        broken = {kind: counts.get(kind, 0) for kind in _MAY_BE_IDLENESS}
         lives = any(count > ends.get(kind, 0) for kind, count in broken.items())
-        return Counter(broken if lives else {})
+        return broken if lives else Counter()
 
     @property
     def late(self) -> int:
@@ -151,6 +156,16 @@ def _failures(
     return counts
 
 
+def _lives(rig: Rig, log: EventLog) -> bool:
+    """Ask once more with fresh clients.
+
+    Where nothing may be sent, who answered before the end lives if it accepts a connection.
+    """
+    if rig.stop.is_set() or rig.keyring is not None:
+        return _answered(log) and rig.settings.target.accepts() is True
+    return _answered(rig.send(rig.scenario((SOUNDING,), SOUNDING_NS)))
+
+
 def run_iteration(
     rig: Rig,
     draw: Draw,
@@ -193,6 +208,9 @@ def run_iteration(
     iteration = Iteration(
         draw, log, summary, tuple(crashes), verdict, elapsed_s, stopped, tuple(deeds), known
     )
+    broken = not _MAY_BE_IDLENESS.isdisjoint(iteration.crash_counts)
+    if broken and iteration.answered and not crashes:
+        iteration = replace(iteration, lives=_lives(rig, log))
     if dropped := iteration.dropped.total():
         why = f"the server broke {dropped:,} of {counted(summary.connections, 'connection')} without an answer"
         iteration = iteration.doubted(f"{why}, and answered others", Cause.UNKNOWN_OUTCOMES)

@@ -12,7 +12,14 @@ from dataclasses import replace
 from rateproof.clock import Tolerance
 from rateproof.errors import Unreachable
 from rateproof.hunt.exploration.attacks import FAMILIES, Attack
-from rateproof.hunt.exploration.draw import LONGEST_NS, book_length, delayed, draw, filling
+from rateproof.hunt.exploration.draw import (
+    LONGEST_NS,
+    book_length,
+    book_words,
+    delayed,
+    draw,
+    filling,
+)
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
 from rateproof.hunt.exploration.leads import Lead, Leads
 from rateproof.hunt.exploration.pace import QUICK_NS, SOUNDING, SOUNDING_NS, Pace
@@ -33,14 +40,13 @@ from rateproof.hunt.worst.search import Worst, find_worst
 from rateproof.output import progress, say
 from rateproof.policy import Quota
 from rateproof.prove import OVER_ADMISSION, VIOLATED
-from rateproof.prove.power.weaknesses import WEAKNESSES, WORKERS
+from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, WORKERS
 from rateproof.units import SECOND_NS, counted
 
 __all__ = ["Hunt", "traffic"]
 
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
 _CALM_TRIES, _MOST_SHARE, _SOUNDINGS = 3, 0.8, 3
-_LONGER = "hint: more time to test"
 _HINT = "hint: more workers, a machine with less to do, or a smaller limit"
 
 
@@ -61,9 +67,9 @@ class Hunt:
         self.is_extra = False
         """True if the last iteration repeats attacks that came too spread out: it has no number."""
         self._is_broken = False
-        self._is_cut = False
         self._known = False
         self._draws = 0
+        self._tried = 0
         self._last: Draw | None = None
         self._shrunk: set[str] = set()
         self._told: set[str] = set()
@@ -112,6 +118,8 @@ class Hunt:
         self.forgetting.learn(drawn.attacks, iteration.log)
         self._is_broken |= iteration.verdict.outcome == VIOLATED
         self._see(drawn, iteration)
+        if not (iteration.stopped or self.is_extra or self.left):
+            self._tried = min(self._draws, settings.iterations or self._draws)
         return iteration
 
     def _sound(self) -> None:
@@ -139,15 +147,11 @@ class Hunt:
 
     def _see(self, drawn: Draw, iteration: Iteration) -> None:
         """Take in what the attacks of a run would have shown; if too little, the next are slower."""
-        if iteration.stopped and not (drawn.is_paced or drawn.shape == CALM):
+        if iteration.stopped:  # what it did not try is told in any case
             return
         missed, log = set(self._sight.missed), iteration.log
         self._sight.learn(drawn.attacks, log)
-        if not set(self._sight.missed) - missed:
-            return
-        if iteration.stopped:
-            self._is_cut = True
-        else:
+        if set(self._sight.missed) - missed:
             self._keep_to(Pace.of(log) if self._pace is None else self._pace.slower())
 
     @property
@@ -158,13 +162,40 @@ class Hunt:
     @property
     def unseen(self) -> str:
         """A sentence on those that attacks were sent for in vain; nothing if there are none."""
-        missed = self._sight.words(self._sight.missed)
+        missed = self._sight.words(self._missed)
         if not missed:
             return ""
         told = "" if self._pace is None else f", for {self._pace}"
-        if self._is_cut:
-            return f"{missed} would not have been seen: the test ended too early{told} ({_LONGER})"
         return f"{missed} would not have been seen: bursts came too spread out{told} ({_HINT})"
+
+    @property
+    def _missed(self) -> list[Aim]:
+        """The weaknesses that attacks were sent for in vain; of forgetting, also if no others came between."""
+        alone = self.forgetting.tried and not self.forgetting.reached
+        forgets = [aim for aim in self._sight.seen if alone and aim[1] is FORGETS]
+        return self._sight.missed + forgets
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """The attacks with which every test begins that this one has not sent whole, in plain words."""
+        settings = self.rig.settings
+        return () if settings.recipe else tuple(book_words(settings.policy, self._tried))
+
+    @property
+    def remedy(self) -> str:
+        """The means that a test which ended before all attacks had too little of."""
+        rig, most = self.rig, self.rig.settings.max_requests
+        if rig.keyring is not None and rig.keyring.spent:
+            return "more keys"
+        return (
+            "more requests" if most and rig.sent["requests"] >= most else "more time or iterations"
+        )
+
+    @property
+    def unwaited(self) -> tuple[int, ...]:
+        """The windows, in ns, that are too long for bursts around their ends."""
+        windows = (quota.window_ns for quota in self.rig.settings.policy.quotas)
+        return tuple(window_ns for window_ns in windows if window_ns > LONGEST_NS)
 
     def _calmly(self, number: int, aims: Sequence[Aim]) -> Draw | None:
         """Attacks for these weaknesses one client at a time, where that was not tried often enough."""
@@ -173,6 +204,8 @@ class Hunt:
             return None
         attacks = pace.calm(self.rig.settings.policy, aims, self._calmed[aims[0]])
         self._calmed.update(aims)
+        if not attacks:
+            return None
         return calm(self.rig.settings.seed, number, attacks, pace, self.rig.most_clients)
 
     def _may_calm(self, aim: Aim) -> bool:
@@ -190,7 +223,7 @@ class Hunt:
         return [
             (quota, weakness)
             for quota, weakness in aims
-            if (weakness is WORKERS or windows[quota] <= LONGEST_NS)
+            if (weakness in {WORKERS, FORGETS} or windows[quota] <= LONGEST_NS)
             and not self._calmed[quota, weakness]
         ]
 
@@ -201,7 +234,7 @@ class Hunt:
         if last is not None and self.left:
             drawn = continued(replace(last, left=self.left), number, rig.most_clients)
             drawn = paced(drawn, self._pace)
-        elif found := self._calmly(number, self._sight.missed):
+        elif found := self._calmly(number, self._missed):
             drawn, self.is_extra = found, True
         else:
             lead, others = self._leads.best(), self.forgetting.next
@@ -239,9 +272,11 @@ class Hunt:
     @property
     def done(self) -> bool:
         """True after the last iteration."""
-        most = self.most
+        settings, most = self.rig.settings, self.most
+        known = min(settings.iterations or 0, book_length(settings.policy))
         is_enough = most is not None and self._draws + self._firsts >= most
-        return is_enough and not self.left and not any(map(self._may_calm, self._sight.missed))
+        is_enough &= settings.recipe is not None or self._draws >= known
+        return is_enough and not self.left and not any(map(self._may_calm, self._missed))
 
     def _ends_unasked(self) -> bool:
         """Tell if the server that was started again ends without a request, too: that is no crash."""

@@ -140,6 +140,8 @@ def _iterate_until_done(
             totals.other_clients = hunt.forgetting.reached
             totals.tried_others = hunt.forgetting.tried
             totals.seen, totals.unseen = hunt.seen, hunt.unseen
+            totals.untried, totals.remedy = hunt.untried, hunt.remedy
+            totals.unwaited = hunt.unwaited
             totals.keys = hunt.keys_told
             if not is_part:
                 _record(iteration, path, reporters, consistent)

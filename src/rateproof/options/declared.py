@@ -163,9 +163,7 @@ _CONFIG = Option(
 )
 _LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
 _FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
-_ALLOW_UNTESTED = Option(
-    "allow_untested", flag(), "a quota that no client pressed does not fail it"
-)
+_ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
 
 _SERVE = Verb(
     "serve",
@@ -225,7 +223,7 @@ _SERVE = Verb(
 
 _SERVICE = Verb(
     "service",
-    "Decide for programs in any language: the limits of FILE, over HTTP, until Ctrl-C.",
+    "Decide for programs in any language: the limits of FILE, over HTTP and RESP, until Ctrl-C.",
     {
         PROMISE: (Option("status", whole(400, 599), "code of a denial", "429"),),
         "who a client is": (
@@ -236,7 +234,15 @@ _SERVICE = Verb(
             replace(_CONFIG, help="settings file, whose limits are read again on SIGHUP"),
             Option("host", text(metavar="HOST"), "address to listen on, or unix:PATH", "127.0.0.1"),
             Option("port", whole(0, 65_535), "0 picks a free one", "8090"),
+            Option(
+                "resp", text(metavar="ADDRESS"), "HOST:PORT or unix:PATH of RESP", otherwise="none"
+            ),
+            Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
+            Option("token", text(metavar="@FILE"), "what askers tell; @env:NAME, too"),
+            Option("tls_cert", text(metavar="FILE"), "speak TLS: a certificate with its chain"),
+            Option("tls_key", text(metavar="FILE"), "its key"),
+            Option("show_keys", flag(), "name clients on /metrics, not digests of them"),
         ),
         "the store": (
             Option("store", text(metavar="URL"), "memory:// or shm://NAME", "memory://"),

@@ -51,8 +51,8 @@ class LimiterFamily:
         alike: what behaves the same, in a sentence.
         other: the parameter beside limit and window: the `phase` of windows on a clock that
             all keys share, the phase of a `tick` of one second, for how long a denial is a
-            `block`, or a second `window` beside the first: looked at only where nothing
-            else is left.
+            `block`, or a second `window` beside the first; `own phase` where each key has
+            one, which is no parameter.
         at_first: what a fresh key is admitted at once; None: all of the limit.
         number: of equal blocks that make up a window.
         forgets: a key that was idle for long enough is as a fresh one.
@@ -64,7 +64,7 @@ class LimiterFamily:
     advance: Advance
     apart: str = ""
     alike: str = ""
-    other: Literal["", "phase", "tick", "block", "window"] = ""
+    other: Literal["", "phase", "own phase", "tick", "block", "window"] = ""
     at_first: int | None = None
     number: int = 1
     forgets: bool = True

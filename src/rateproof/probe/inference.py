@@ -328,6 +328,8 @@ def _all(
         first = max(1, held_ns // SECOND_NS)
         for seconds in range(first, since_ns // SECOND_NS + 3):
             yield Box(limit, seconds * SECOND_NS, seconds * SECOND_NS, 0, SECOND_NS)
+    elif family.other == "own phase":
+        yield Box(limit, held_ns, horizon_ns)
     elif family.other == "block":
         least_ns = min(max(_LEAST_BLOCKED_NS, _VOLLEYS * interval_ns), since_ns)
         yield Box(limit, least_ns, since_ns, held_ns // _LEAST_BLOCK, 2 * since_ns)

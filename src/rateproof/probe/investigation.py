@@ -56,7 +56,7 @@ def run_course(
         if not course.hypotheses.boxes or confirming.run(course.hypotheses):
             break
     if not course.hypotheses.boxes and not course.shared:
-        course.hypotheses = rounds.together()
+        course.hypotheses = rounds.unnamed()
     if course.surprises == SURPRISES or not course.hypotheses.boxes:
         course.proof = None
     return course

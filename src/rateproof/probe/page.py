@@ -8,6 +8,7 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.budget import Budget
 from rateproof.probe.confirmation import EXCLUDING
 from rateproof.probe.course import Round, wanted
+from rateproof.probe.families import UNNAMED
 from rateproof.probe.finding import Finding
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension
 from rateproof.probe.inference import Kind
@@ -163,12 +164,16 @@ def _tried(finding: Finding) -> Iterator[str]:
     if not finding.kinds:
         return
     reach = finding.reach
-    yield f"to {reach.requests} requests of a key, keys for up to {reach.watched_ns / SECOND_NS:.3g} s"
+    watched_s, idle_s = reach.watched_ns / SECOND_NS, reach.idle_ns / SECOND_NS
+    yield (
+        f"to {reach.requests} requests and {counted(reach.denied, 'denial')} of a key, "
+        f"in up to {watched_s:.3g} s, idle for up to {idle_s:.3g} s"
+    )
     yield f"a second quota behind it: {second_quota(finding)}"
     if not finding.course.shared:
         within_s = finding.kinds[0].least_ns / SECOND_NS
         together = counted(reach.together, "admission")
-        yield f"a limit on all keys together: none up to {together} in {within_s:.3g} s"
+        yield f"a limit on all keys together: none up to {together} in {within_s:.3g} s, on {counted(reach.keys, 'key')} at once"
 
 
 def second_quota(finding: Finding) -> str:
@@ -194,8 +199,8 @@ def would_tell(finding: Finding) -> str:
     """The budget with which a name can be expected, or that none helps."""
     if finding.named or not finding.course.limit:
         return ""
-    if finding.kinds and finding.kinds[0].beside:
-        return "two limits together are looked at where nothing else explains all answers: not confirmed"
+    if finding.kinds and finding.kinds[0].family in UNNAMED:
+        return "looked at where nothing else explains all answers: not confirmed"
     if finding.course.hypotheses is not None and not finding.kinds:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
     more, budget = wanted(finding.course), finding.budget

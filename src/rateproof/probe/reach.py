@@ -1,6 +1,7 @@
 """The reach of a name: what was tried, and so how far other limits may be excluded."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from rateproof.probe.seen import History
@@ -13,17 +14,23 @@ class Reach(NamedTuple):
 
     Args:
         requests: the most of one key.
+        denied: the most denials of one key.
         watched_ns: the longest that one key was asked.
+        idle_ns: the longest between two requests of one key.
         admitted: the most admissions of one key.
         admitted_ns: in how long they were.
         together: the most admissions of all keys within some window.
+        keys: the most that were asked side by side.
     """
 
     requests: int
+    denied: int
     watched_ns: int
+    idle_ns: int
     admitted: int
     admitted_ns: int
     together: int
+    keys: int
 
 
 def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
@@ -32,10 +39,15 @@ def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
     admitted, shortest_ns = max(map(_admitted, seen), default=(0, 0))
     return Reach(
         max((sum(each.admitted + each.denied for each in key) for key in seen), default=0),
+        max((sum(each.denied for each in key) for key in seen), default=0),
         max((key[-1].received_ns - key[0].sent_ns for key in seen), default=0),
+        max(
+            (two.sent_ns - one.received_ns for key in seen for one, two in pairwise(key)), default=0
+        ),
         admitted,
         -shortest_ns,
         _together(seen, window_ns),
+        _side_by_side(seen),
     )
 
 
@@ -63,5 +75,14 @@ def _together(keys: Sequence[History], window_ns: int) -> int:
             )
             for end_ns, _, _ in let
         ),
+        default=0,
+    )
+
+
+def _side_by_side(keys: Sequence[History]) -> int:
+    """The most keys of which each was asked before an instant and is asked again after it."""
+    spans = [(key[0].sent_ns, key[-1].received_ns) for key in keys]
+    return max(
+        (sum(first_ns <= at_ns <= last_ns for first_ns, last_ns in spans) for at_ns, _ in spans),
         default=0,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rateproof.probe.budget import Spending
 from rateproof.probe.course import Course
-from rateproof.probe.families import TOGETHER
+from rateproof.probe.families import UNNAMED
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import History, Seen, Steps, volleys
@@ -112,12 +112,12 @@ class Rounds:
                 break
         return found
 
-    def together(self) -> Hypotheses:
-        """Two limits together that explain everything, where nothing else does."""
+    def unnamed(self) -> Hypotheses:
+        """The limiters that explain so much that they are never named, where nothing else explains everything."""
         found = Hypotheses(
             self.recovery,
             self.spending.budget.time_ns,
-            (TOGETHER,),
+            UNNAMED,
             interval_ns=self.course.interval_ns,
         )
         found.learn(self.course.keys)

@@ -3,17 +3,16 @@
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import accumulate, islice
 from math import isnan
 from typing import Any, Final, NamedTuple
 
-from rateproof import core
+from rateproof import linux
 from rateproof.clock import Tolerance
 from rateproof.events import EventLog
 from rateproof.events.columns import NULL
-from rateproof.events.judged import columns_of
-from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import key_to_json, readable_key, seconds
 from rateproof.prove.keys import KeyLog, observe
@@ -306,6 +305,7 @@ def headers_of(
     *,
     known_after_ns: int | None,
     denied_count: bool = False,
+    by_key: Any = None,
 ) -> Headers | None:
     """Return what became of every statement in a log.
 
@@ -318,48 +318,21 @@ def headers_of(
             are not in the log had been decided; 0 where there are none, None
             where it is not known.
         denied_count: whether denied requests use up the quota too.
+        by_key: the log as the native core has it, which then looks.
 
     Returns:
         None where no answer carries the fields.
     """
-    if isinstance(log, Pieces):
-        asked: dict[str, Any] = {"known_after_ns": known_after_ns, "denied_count": denied_count}
-        return _of_pieces(log, policy, tolerance, asked)
     if not len(log) or all(
         _missing(log, name) for name in ("retry_after_s", "ratelimit_remaining")
     ):
         return None
     hard_reset = all(quota.record.hard_reset for quota in policy.quotas)
     terms = Terms(tolerance, denied_count, hard_reset)
-    found = _natively(log, terms, known_after_ns) or _by_reference(log, terms, known_after_ns)
-    judged, count, broken = found
+    looked = _by_reference if by_key is None else partial(_natively, by_key)
+    judged, count, broken = looked(log, terms, known_after_ns)
     findings = tuple(_finding(log, one) for one in broken)
     return Headers(tuple(judged), count, findings, assumed=known_after_ns != 0)
-
-
-def _of_pieces(
-    log: Pieces, policy: Policy, tolerance: Tolerance, asked: dict[str, Any]
-) -> Headers | None:
-    """As of the whole: findings in the order in which their keys appear, with its rows' numbers."""
-    several, findings = [], list[tuple[int, FalseStatement]]()
-    for number in log.files:
-        piece = log.piece(number)
-        told = headers_of(piece, policy, tolerance, **asked)
-        if told is None:
-            continue
-        several.append(told)
-        codes = {key: code for code, key in enumerate(piece.words("key"))}
-        place = log.places(number, sorted({codes[one.key] for one in told.findings}))
-        for one in told.findings:
-            numbered = one
-            if not log.numbered:
-                said, seen = piece.column("intended_ns", [one.said, one.seen])
-                numbered = replace(one, said=said, seen=seen)
-            findings.append((place[codes[one.key]], numbered))
-        findings.sort(key=lambda one: one[0])
-        del findings[MOST_FINDINGS:]
-    total = all_headers(several)
-    return total and replace(total, findings=tuple(one for _, one in findings))
 
 
 def _missing(log: EventLog, name: str) -> bool:
@@ -367,10 +340,7 @@ def _missing(log: EventLog, name: str) -> bool:
     return same == NULL or (isinstance(same, float) and isnan(same))
 
 
-def _natively(log: EventLog, terms: Terms, known_after_ns: int | None) -> _Found | None:
-    native = core.native()
-    if native is None:
-        return None
+def _natively(by_key: Any, _: EventLog, terms: Terms, known_after_ns: int | None) -> _Found:
     asked = {
         "ppm": terms.tolerance.ppm,
         "granularity_ns": terms.tolerance.granularity_ns,
@@ -379,10 +349,7 @@ def _natively(log: EventLog, terms: Terms, known_after_ns: int | None) -> _Found
         "known_after_ns": known_after_ns,
         "most": MOST_FINDINGS,
     }
-    found = native.broken_promises(columns_of(log), asked)
-    if found is None:
-        return None
-    judged, count, broken = found
+    judged, count, broken = by_key.broken_promises(asked, linux.processors())
     return judged, count, [Broken(*one) for one in broken]
 
 

@@ -12,20 +12,13 @@ from typing import Any
 
 from rateproof import core, linux
 from rateproof.clock import EXACT, Tolerance
-from rateproof.errors import LogError
-from rateproof.events import REJECTED, UNKNOWN, EventLog
-from rateproof.events.judged import answers, columns_of
-from rateproof.events.pieces import Pieces
+from rateproof.events import EventLog
+from rateproof.events.judged import columns_of
 from rateproof.policy import Policy
-from rateproof.prove.keys import (
-    Counts,
-    KeyLog,
-    marks_rejections,
-    observe,
-)
+from rateproof.prove.headers import Headers
+from rateproof.prove.keys import Counts, KeyLog, observe
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.pressure import (
-    MOST_CALLS,
     ClosestCall,
     Pressure,
     first_of_each,
@@ -35,10 +28,7 @@ from rateproof.prove.power.pressure import (
 )
 from rateproof.prove.wrong_rejection.rules import Judgement
 
-__all__ = ["Survey", "Suspect", "screened", "survey", "survey_of", "survey_of_pieces"]
-
-_UNMARKED = 503
-_ORDERS = ("densest", "closest", "busiest")
+__all__ = ["Rows", "Survey", "Suspect", "rules_of", "screened", "survey", "survey_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +77,8 @@ class Survey:
         closest: the keys that came closest to more than is allowed.
         pressed: give the requests of the keys that pressed hardest.
         suspected: the codes of the suspects; None where nothing is known of any key.
+        by_key: the log as the native core has it, for what else is asked of it.
+        headers: what became of the header fields, of a log in pieces.
     """
 
     counts: Counts
@@ -98,6 +90,8 @@ class Survey:
     closest: tuple[ClosestCall, ...] = ()
     pressed: Sequence[Callable[[], KeyLog]] = ()
     suspected: frozenset[int] | None = None
+    by_key: Any = None
+    headers: Headers | None = None
 
     def clears(self, key: KeyLog) -> bool:
         """Tell whether it is known that a search finds nothing against this key."""
@@ -159,19 +153,18 @@ def screened(
 
     Returns:
         None where there is no native core, or the log is not one for it (times
-        more than 2**61 ns apart, 2**32 rows or more).
+        more than 2**61 ns apart, 2**30 rows or more).
     """
     native = core.native()
-    if native is None or not len(log):
+    by_key = None if native is None or not len(log) else native.ByKey.of(columns_of(log))
+    if by_key is None:
         return None
-    rules = _rules(policy, tolerance, judgement, over_admission=over_admission)
-    found = native.screen(columns_of(log), rules, linux.processors())
-    if found is None:
-        return None
+    rules = rules_of(policy, tolerance, judgement, over_admission=over_admission)
+    found = by_key.screen(rules, linux.processors())
     suspects = [suspect[0] for suspect in found["suspects"]]
     orders = (found["densest"], found["closest"], found["busiest"])
     pressed = first_of_each(*([code for code, *_ in order] for order in orders))
-    rows = _Rows(log, list(dict.fromkeys([*suspects, *pressed])), marked=found["marked"])
+    rows = Rows(log, list(dict.fromkeys([*suspects, *pressed])), marked=found["marked"])
     words = log.words("key")
     return Survey(
         counts=Counts(
@@ -203,10 +196,11 @@ def screened(
         ),
         pressed=[partial(rows.key_log, code) for code in pressed],
         suspected=frozenset(suspects),
+        by_key=by_key,
     )
 
 
-def _rules(
+def rules_of(
     policy: Policy, tolerance: Tolerance, judgement: Judgement, *, over_admission: bool
 ) -> dict[str, Any]:
     """The rules of a screen as the native core takes them."""
@@ -258,7 +252,7 @@ def _pressure(total: Pressure, words: Sequence[bytes], figures: Sequence[Any]) -
     )
 
 
-class _Rows:
+class Rows:
     """The rows of some keys, sought when the first of them is looked at.
 
     The last key is kept: it is asked for again, and one may have most of the log.
@@ -292,141 +286,3 @@ class _Rows:
             rows = [r for r in rows if first_ns <= sent[r] and first_ns <= received[r] <= last_ns]
         (key_log,) = observe(self._log, rows, marked=self._marked)
         return key_log
-
-
-def _longest_of(log: EventLog, *, marked: bool) -> int | None:
-    """The longest way from sending to answer in a whole log; None where an answer was lost."""
-    longest = 0
-    for of, found in answers(log).items():
-        bare = marked and of.outcome == REJECTED and of.status == _UNMARKED and not of.marked
-        if of.outcome == UNKNOWN or bare or not of.answered:
-            return None
-        longest = max(longest, found.longest_ns or 0)
-    return longest
-
-
-@dataclass(slots=True)
-class _Keys:
-    """The requests of some keys of a piece, which is read again when they are asked for."""
-
-    pieces: Pieces
-    number: int
-    codes: list[int]
-    marked: bool
-
-    def key_log(self, code: int, within: tuple[int, int] | None = None) -> KeyLog:
-        """The requests of the key with this code, their rows named as those of the pieces are."""
-        log = self.pieces.piece(self.number)
-        rows = _Rows(log, [code], marked=self.marked)
-        key = rows.key_log(code, within)
-        name = partial(self.pieces.name_of, self.number)
-        return replace(
-            key,
-            admitted_rows=list(map(name, key.admitted_rows)),
-            rejected_rows=list(map(name, key.rejected_rows)),
-            unknown_rows=list(map(name, key.unknown_rows)),
-        )
-
-
-def survey_of_pieces(
-    pieces: Pieces,
-    policy: Policy,
-    tolerance: Tolerance,
-    judgement: Judgement,
-    *,
-    over_admission: bool,
-) -> Survey:
-    """Survey a log in pieces, one after the other, each on all processors.
-
-    What is first among equals is what appeared first in the whole log, so the survey is the same
-    in any number of pieces.
-
-    Raises:
-        LogError: a piece cannot be read.
-    """
-    native = core.required_native("a log in pieces")
-    marked = marks_rejections(pieces)
-    pieces.of_whole["marked_rejections"] = marked
-    longest_ns = _longest_of(pieces, marked=marked)
-    rules = _rules(policy, tolerance, judgement, over_admission=over_admission)
-    rules |= {"longest_ns": (longest_ns,)}
-    counts, wrong_if_exact, wrong_if_unknown = Counts(), False, False
-    suspects: list[Suspect] = []
-    leaders: dict[str, list[tuple[int, int, int, _Keys, int, bytes]]] = {
-        "closest": [],
-        "densest": [],
-        "busiest": [],
-    }
-    figures: list[list[tuple[int, Any, bytes]]] = [[] for _ in policy.quotas]
-    for number in pieces.files:
-        log = pieces.piece(number)
-        found = native.screen(columns_of(log), rules, linux.processors())
-        if found is None:
-            raise LogError("the log cannot be judged in pieces: its times are too far apart")
-        counts += Counts(
-            found["keys"],
-            len(log),
-            *(found[name] for name in ("admitted", "rejected", "unknown", "judged")),
-        )
-        wrong_if_exact |= found["wrong_if_exact"]
-        wrong_if_unknown |= found["wrong_if_unknown"]
-        named = {code for order in leaders for code, *_ in found[order]}
-        named |= {code for code, *_ in found["suspects"]}
-        named |= {of[-1] for of in found["pressure"] if of[-1] is not None}
-        place, words = pieces.places(number, sorted(named)), log.words("key")
-        keys = _Keys(pieces, number, sorted(named), marked)
-        for code, broken, *costs in found["suspects"]:
-            load = partial(keys.key_log, code)
-            narrow = None if broken is None else partial(load, broken)
-            suspects.append(replace(Suspect(load, narrow, *costs), number=place[code]))
-        for order, known in leaders.items():
-            known += [
-                (rank, place[code], quota, keys, code, words[code])
-                for code, quota, rank in found[order]
-            ]
-            known.sort(key=lambda leader: leader[:3])
-            del known[MOST_CALLS:]
-        for quota, of in enumerate(found["pressure"]):
-            if of[-1] is not None:
-                figures[quota].append((place[of[-1]], of, words[of[-1]]))
-    pressed = first_of_each(
-        *([(keys.number, code) for *_, keys, code, _ in leaders[order]] for order in _ORDERS)
-    )
-    loads = {
-        (keys.number, code): partial(keys.key_log, code)
-        for known in leaders.values()
-        for *_, keys, code, _ in known
-    }
-    return Survey(
-        counts=counts,
-        pressure=tuple(map(_hardest, unpressed(policy), figures)),
-        longest_ns=longest_ns,
-        suspects=suspects,
-        wrong_if_exact=wrong_if_exact,
-        wrong_if_unknown=wrong_if_unknown,
-        closest=tuple(
-            ClosestCall.of(word, policy, quota, margin_ns)
-            for margin_ns, _, quota, *_, word in leaders["closest"]
-        ),
-        pressed=[loads[one] for one in pressed],
-    )
-
-
-def _hardest(total: Pressure, pieces: Sequence[tuple[int, Any, bytes]]) -> Pressure:
-    """The most of each figure; the key is that which leads the whole."""
-    if not pieces:
-        return total
-    tightest = min((of[3] for _, of, _ in pieces if of[3] is not None), default=None)
-    lead = min(
-        pieces,
-        key=lambda one: (one[1][3] is None, -one[1][0] if one[1][3] is None else one[1][3], one[0]),
-    )
-    return replace(
-        total,
-        attempts=max(of[0] for _, of, _ in pieces),
-        possible=max(of[1] for _, of, _ in pieces),
-        provable=max(of[2] for _, of, _ in pieces),
-        margin_ns=None if tightest is None else tightest - total.window_ns,
-        stressed=any(of[4] for _, of, _ in pieces),
-        key=lead[2],
-    )

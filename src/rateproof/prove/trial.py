@@ -1,6 +1,6 @@
 """One log before one policy: what is found against each claim, key by key."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
@@ -21,14 +21,7 @@ from rateproof.prove.over_admission.families import Model
 from rateproof.prove.over_admission.gaps import Exhausted, Stair
 from rateproof.prove.power.doubts import Doubts
 from rateproof.prove.power.sensitivity import Sensitivity, sensitivity, unseen
-from rateproof.prove.screen import (
-    Survey,
-    Suspect,
-    screened,
-    survey,
-    survey_of,
-    survey_of_pieces,
-)
+from rateproof.prove.screen import Survey, Suspect, screened, survey, survey_of
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.prove.wrong_rejection.fullness import Rule, WindowRule
 from rateproof.prove.wrong_rejection.rules import Judgement, WrongRejection
@@ -155,6 +148,8 @@ class Trial:
     claims: InitVar[frozenset[str]]
     denied_count: bool = False
     only: InitVar[frozenset[int] | None] = None  # rows of the rejections to judge; None: all
+    with_headers: InitVar[bool] = False  # `headers` is going to be asked
+    parted: Callable[..., Survey] | None = None  # surveys a log in pieces
     survey: Survey = field(init=False)
     fresh: bool = field(init=False)
     cut_off: bool = field(init=False)
@@ -164,7 +159,9 @@ class Trial:
     _model: Model = field(init=False)
     _exhibits: Exhibits = field(init=False)
 
-    def __post_init__(self, claims: frozenset[str], only: frozenset[int] | None) -> None:
+    def __post_init__(
+        self, claims: frozenset[str], only: frozenset[int] | None, with_headers: bool
+    ) -> None:
         self.denied_count |= any(quota.record.counts_denied for quota in self.policy.quotas)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
@@ -178,8 +175,9 @@ class Trial:
         )
         asked = (self.log, self.policy, self.tolerance, judgement)
         over = OVER_ADMISSION in claims
-        if isinstance(self.log, Pieces):
-            self.survey = survey_of_pieces(self.log, *asked[1:], over_admission=over)
+        if self.parted is not None and isinstance(self.log, Pieces):
+            headers = with_headers and not self.cut_off
+            self.survey = self.parted(*asked, over_admission=over, headers=headers)
         else:
             self.survey = screened(*asked, over_admission=over) or survey(*asked)
         self.share = self.budget
@@ -202,14 +200,15 @@ class Trial:
 
     def headers(self) -> Headers | None:
         """Return what became of what the limiter said in header fields."""
-        if self.cut_off:
-            return None
+        if self.cut_off or isinstance(self.log, Pieces):
+            return self.survey.headers
         return headers_of(
             self.log,
             self.policy,
             self.tolerance,
             known_after_ns=0 if self.fresh else self.survey.longest_ns,
             denied_count=self.denied_count,
+            by_key=self.survey.by_key,
         )
 
     def over_admissions(self, doubts: Doubts) -> list[Evidence]:

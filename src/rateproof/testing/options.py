@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from rateproof.hunt import TestSettings
     from rateproof.options.kinds import Option
+    from rateproof.policy import Policy
 
 __all__ = ["ITERATIONS", "Options", "settings_of", "settings_of_endpoint", "taken"]
 
@@ -103,7 +104,7 @@ def settings_of(url: str, policy: str, folder: Path, options: Options) -> "TestS
     """Settings for `run_test`; raises as `RateproofFixture.assert_holds` does."""
     __tracebackhide__ = True
     values = _told(options) | {"policy": _read("policy", taken()["policy"], policy), "url": url}
-    return _settings({"iterations": ITERATIONS} | values, folder)
+    return _settings({"iterations": _enough(values["policy"])} | values, folder)
 
 
 def settings_of_endpoint(
@@ -129,8 +130,15 @@ def settings_of_endpoint(
     told["headers"] = merged(run.values["headers"], told.get("headers", ()))
     values = {**run.values, **told, "endpoint": name, "known": run.known}
     if values["iterations"] is None and values["duration_ns"] is None:
-        values["iterations"] = ITERATIONS
+        values["iterations"] = _enough(values["policy"])
     return _settings(values, folder)
+
+
+def _enough(policy: "Policy") -> int:
+    """The iterations in which every known attack is tried."""
+    from rateproof.hunt.exploration.draw import book_length
+
+    return max(ITERATIONS, book_length(policy))
 
 
 def _settings(values: dict[str, Any], folder: Path) -> "TestSettings":

@@ -145,9 +145,9 @@ def test_only_a_fresh_connection_that_breaks_shows_a_crash(error):
     assert iteration._failures(log_of(HEALTHY, used), [])[error] == 0
 
 
-def crashes_of(*rows):
+def crashes_of(*rows, lives=False):
     found = object.__new__(iteration.Iteration)
-    told = {"log": log_of(*rows), "nemesis": (), "known": False, "crashes": ()}
+    told = {"log": log_of(*rows), "nemesis": (), "known": False, "crashes": (), "lives": lives}
     for name, value in told.items():
         object.__setattr__(found, name, value)
     return found
@@ -162,6 +162,8 @@ def test_a_server_that_breaks_connections_and_answers_others_has_not_crashed(err
     assert (again.crash_counts, again.dropped.total()) == ({}, 2), "and once more at the end"
     dead = crashes_of(HEALTHY, broken)
     assert (dead.crash_counts, dead.dropped.total()) == ({error: 1}, 0)
+    asked = crashes_of(HEALTHY, broken, lives=True)
+    assert (asked.crash_counts, asked.dropped.total()) == ({}, 1), "answered when asked once more"
     refused = crashes_of(HEALTHY, broken, (3, "refused", 2.5, 2.5), after)
     assert refused.crash_counts == {error: 1, "refused": 1}, "nobody listened in between"
 

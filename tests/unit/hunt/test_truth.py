@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from rateproof.events import Event, EventLog
 from rateproof.hunt import iterations
 from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.iterations import Hunt
@@ -26,17 +27,22 @@ def server_that_is_there(monkeypatch):
     monkeypatch.setattr(Target, "accepts", lambda _: True)
 
 
-def hunted(send, seed, policy, stop=None):
+def hunted(send, seed, policy, stop=None, iterations=ITERATIONS):
     """The totals of a hunt that ends with its first violation."""
     settings = hunt_settings.TestSettings.told(
-        url="http://127.0.0.1:1", policy=Policy.parse(policy), seed=seed, claim="over-admission"
+        url="http://127.0.0.1:1",
+        policy=Policy.parse(policy),
+        seed=seed,
+        claim="over-admission",
+        iterations=iterations,
     )
     stop = stop or threading.Event()
     hunt = Hunt(Rig(settings, send, stop))
     totals = Totals(settings.claims)
-    for number in range(1, ITERATIONS + 1):
+    for number in range(1, iterations + 1):
         totals.add(hunt.iterate(number))
         totals.seen, totals.unseen = hunt.seen, hunt.unseen
+        totals.untried, totals.remedy = hunt.untried, hunt.remedy
         if totals.verdict == "violated" or stop.is_set():
             break
     return totals
@@ -88,8 +94,8 @@ def test_what_keeps_its_promise_is_consistent_in_each_of_ten_hunts(name, policy)
 
 
 ALL_KNOWN = (
-    "fixed windows, windows from the first request, sliding counters, token buckets "
-    "and a counter for each worker"
+    "fixed windows, windows from the first request, sliding counters, token buckets, "
+    "a counter for each worker and a store that forgets clients"
 )
 
 
@@ -100,6 +106,12 @@ def test_what_is_wrong_is_found_behind_one_slow_worker(name, takes):
     limiter = getattr(simulated, name)
     found = [hunted(one_worker(limiter(), takes), seed, "5 per 5s").verdict for seed in range(3)]
     assert found == ["violated"] * 3
+
+
+def test_a_slow_worker_that_forgets_clients_is_found():
+    """It remembers 20, and answers 38 between two bursts."""
+    totals = hunted(one_worker(simulated.Forgets(), 30 * MS), 1, "5 per 5s")
+    assert totals.verdict == "violated"
 
 
 @pytest.mark.parametrize("takes", [30 * MS, 300 * MS])
@@ -127,9 +139,72 @@ def test_a_stop_before_the_known_weaknesses_would_have_shown_is_no_reason_for_gr
 
     totals = hunted(stopped, 1, "5 per 5s", stop)
     assert (totals.iterations, totals.outcomes["consistent"]) == (1, 1)
-    unseen, _ = totals.unseen.split(" would not have been seen: the test ended too early, for ")
-    assert "windows from the first request" in unseen
-    assert totals.answer == (f"INCONCLUSIVE: {totals.unseen}",)
+    assert totals.answer == (NOTHING_TRIED,)
+
+
+NOTHING_TRIED = (
+    "NOT TESTED: bursts on many connections, bursts around a window's end, many other clients; "
+    "5 per 5 s held until the test ended (hint: more time or iterations, or --allow-untested)"
+)
+
+
+@pytest.mark.parametrize("name", ["Limiter", "FirstHit", "Knows1500"])
+@pytest.mark.parametrize("cut", [0.5])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_test_that_is_cut_anywhere_is_never_consistent(name, cut, at):
+    """In each of the iterations in which known attacks are tried, after a part of its requests."""
+    stop, send = threading.Event(), quickly(getattr(simulated, name)())
+    runs = []
+
+    def stopped(scenario, **options):
+        runs.append(scenario)
+        if len(runs) == 1 + at:  # the first measures the pace
+            stop.set()
+            scenario = replace(scenario, duration_ns=round(cut * scenario.duration_ns))
+        return send(scenario, **options)
+
+    totals = hunted(stopped, 1, "5 per 5s", stop)
+    assert totals.exit_code != 0
+    if totals.verdict != "violated":
+        assert totals.answer[0].startswith("NOT TESTED: ")
+        assert "many other clients" in totals.answer[0]
+
+
+def test_fewer_iterations_than_try_all_known_attacks_leave_the_rest_untested():
+    totals = hunted(quickly(Limiter()), 1, "5 per 5s", iterations=2)
+    assert totals.answer[0].startswith("NOT TESTED: many other clients; 5 per 5 s held until ")
+    totals.allow_untested = True
+    first, second = totals.answer
+    assert first.startswith("CONSISTENT (as far as tried): never more than 5 in 5 s")
+    assert second == "NOT TESTED: many other clients: the test ended before"
+    assert totals.exit_code == 0
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_connections_broken_at_the_end_are_a_crash_only_if_nothing_is_answered_afterwards(lives):
+    stop, send = threading.Event(), quickly(Limiter())
+    runs = []
+
+    def breaking(scenario, *, observe=None, **options):
+        runs.append(scenario)
+        log = send(scenario, observe=lambda _: None, **options)
+        if len(runs) == 2:
+            at = max(log.column("done_ns")) + MS
+            broken = {"received_ns": None, "status": None, "outcome": "unknown", "error": "reset"}
+            log.append(Event(key=b"last", sent_ns=at, done_ns=at, connection=999, **broken))
+        elif len(runs) == 3 and not lives:
+            log = EventLog(log.metadata)
+        if observe is not None:
+            observe(log)
+        return log
+
+    totals = hunted(breaking, 1, "5 per 5s", stop, iterations=1)
+    assert len(runs) == 3, "the pace, the attacks, and once more"
+    assert totals.crashes == ({} if lives else {"reset": 1})
+    assert totals.exit_code == (2 if lives else 1)
+    assert totals.answer[0].startswith(
+        "INCONCLUSIVE: the server broke 1 of " if lives else "CRASHED"
+    )
 
 
 def test_bursts_that_came_too_spread_out_are_no_reason_for_green(monkeypatch):

@@ -4,10 +4,10 @@ import random
 
 import pytest
 from proving import unknown
-from proving.simulated import bucket_and_window
+from proving.simulated import bucket_and_window, fixed_window
 
 from rateproof.probe.budget import Budget, needed
-from rateproof.probe.families import FAMILIES, TOGETHER
+from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
 from rateproof.probe.investigation import run_course
 from tests.samples import quick_first
@@ -171,9 +171,19 @@ def test_a_bucket_and_a_window_together_are_said_to_explain_all_answers_and_neve
     assert named_kind(course) is None
     (kind,) = course.hypotheses.kinds()
     least, most, low_ns, high_ns = kind.beside
-    assert (kind.family, kind.limit, least, most) == (TOGETHER, 5, 10, 10)
+    assert (kind.family.name, kind.limit) == ("token-bucket, and a window beside it", 5)
+    assert (least, most) == (10, 10)
     assert kind.low_ns <= S // 5 <= kind.high_ns
     assert low_ns <= 3 * S <= high_ns
+
+
+def test_a_clock_of_each_keys_own_is_said_to_explain_all_answers_and_never_named(simulated):
+    limiter = fixed_window(5, S, 1, per_key=True)
+    course, _ = _course(simulated, limiter, 1)
+    assert named_kind(course) is None
+    kind = course.hypotheses.kinds()[0]
+    assert (kind.family.other, kind.limit) == ("own phase", 5)
+    assert kind.low_ns <= S <= kind.high_ns
 
 
 def test_no_limit_takes_the_budget_and_no_more(simulated):

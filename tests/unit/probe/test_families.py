@@ -3,16 +3,16 @@
 import random
 
 import pytest
-from proving.simulated import bucket_and_window
+from proving.simulated import bucket_and_window, fixed_window
 
-from rateproof.probe.families import FAMILIES, TOGETHER
+from rateproof.probe.families import FAMILIES, UNNAMED
 from rateproof.probe.family import admissions, explains
 from rateproof.probe.inference import Hypotheses, Recovery
 from rateproof.probe.seen import GRANULARITY_NS, Box, Seen, volleys
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS = 10**15
-EVERY = (*FAMILIES, TOGETHER)
+EVERY = (*FAMILIES, *UNNAMED)
 NAMES = [family.name for family in EVERY]
 CASES = 60
 
@@ -28,23 +28,27 @@ def _case(family, seed, simulated):
         simulated.blocks(limit, window_ns, phase_ns, number=family.number)
         if family.number > 1
         else bucket_and_window(limit, window_ns)
-        if family is TOGETHER
+        if family.other == "window"
+        else fixed_window(limit, window_ns, phase_ns, per_key=True)
+        if family.other == "own phase"
         else simulated.make(family.name, limit, window_ns, phase_ns)
     )
     time_ns = window_ns // limit if family.refills else window_ns
     other_ns = {
         "": 0,
+        "own phase": 0,
         "phase": BEGIN_NS - (BEGIN_NS - phase_ns) % window_ns,
         "tick": phase_ns,
         "block": window_ns * 4 // 3,
         "window": 3 * window_ns,
     }[family.other]
-    second = 2 * limit if family is TOGETHER else 0
+    second = 2 * limit if family.other == "window" else 0
     box = Box(limit, time_ns, time_ns, other_ns, other_ns, second, second)
     return limiter(), box, window_ns, rng
 
 
-@pytest.mark.parametrize("family", EVERY, ids=NAMES)
+# When a phase begins that nobody knows cannot be foretold, so a number may be any of many.
+@pytest.mark.parametrize("family", [each for each in EVERY if each.other != "own phase"])
 def test_a_point_admits_as_the_limiter_itself_does(family, simulated):
     for seed in range(CASES):
         admits, point, window_ns, rng = _case(family, seed, simulated)
@@ -99,6 +103,20 @@ def test_another_limit_is_refuted_by_a_burst(family):
     for limit, right in ((4, False), (5, True), (6, False)):
         box = Box(limit, S, S, BEGIN_NS - MS, BEGIN_NS - MS)
         assert explains(family, box, [burst]) == right
+
+
+@pytest.mark.parametrize(("window_ns", "right"), [(S, True), (9 * S // 10, False)])
+def test_a_key_has_one_phase_for_good(window_ns, right):
+    """Edges at 400 ms of each second: full until 1.4 s and 2.4 s, whenever it was filled."""
+    family = next(family for family in UNNAMED if family.other == "own phase")
+    instants = ((0, 5, 1), (500, 5, 1), (1390, 0, 1), (1410, 5, 1), (2390, 0, 1), (2410, 5, 0))
+    key = [
+        Seen(BEGIN_NS + ms * MS, BEGIN_NS + (ms + 5) * MS, admitted, denied)
+        for ms, admitted, denied in instants
+    ]
+    assert explains(family, Box(5, window_ns, window_ns), [key]) == right
+    once_more = Seen(BEGIN_NS + 2500 * MS, BEGIN_NS + 2505 * MS, 1, 0)
+    assert not explains(family, Box(5, S, S), [[*key, once_more]])
 
 
 def test_answers_that_overlap_are_one_volley_and_later_ones_their_own():

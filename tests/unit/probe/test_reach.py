@@ -15,12 +15,19 @@ def test_admissions_are_told_with_the_time_of_the_key_that_got_them():
     busy = _key((0, 5, 1), (10, 5, 1), (20, 5, 9), (29, 0, 1))
     idle = _key((0, 1, 0), (70, 1, 0))
     reach = reach_of([busy, idle], 10)
-    assert (reach.requests, reach.watched_ns) == (27, 71)
+    assert (reach.requests, reach.denied) == (27, 12)
+    assert (reach.watched_ns, reach.idle_ns) == (71, 69)
     assert (reach.admitted, reach.admitted_ns) == (15, 21)
-    assert reach_of([], 10)[:4] == (0, 0, 0, 0)
+    assert reach_of([], 10)[:6] == (0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("window_ns", "most"), [(1, 0), (2, 5), (6, 8), (20, 12)])
 def test_of_all_keys_together_only_what_was_surely_within_a_window_counts(window_ns, most):
     keys = [_key((0, 5, 1)), _key((4, 3, 0), (9, 0, 7)), _key((17, 4, 0))]
     assert reach_of(keys, window_ns).together == most
+
+
+def test_keys_are_side_by_side_as_long_as_they_are_asked_again():
+    """A limiter that forgets whoever is asked least shows it only to more keys than it has room for."""
+    keys = [_key((0, 5, 1), (20, 1, 0)), _key((4, 3, 0), (9, 0, 7)), _key((15, 4, 0))]
+    assert reach_of(keys, 1).keys == 2

@@ -16,6 +16,7 @@ from rateproof.hunt.exploration.leads import Lead
 from rateproof.hunt.exploration.traffic import AFTER_NS, SCHEDULE, Draw, fitted, stream
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
+from rateproof.prove.evidence.wording import plain_quota
 from rateproof.simulate.behaviour import Behaviour
 from rateproof.simulate.behaviours.burst import Burst
 from rateproof.simulate.behaviours.constant import Constant
@@ -28,7 +29,7 @@ from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS, format_seconds
 
-__all__ = ["LONGEST_NS", "SHAPES", "book_length", "delayed", "draw", "filling"]
+__all__ = ["LONGEST_NS", "SHAPES", "book_length", "book_words", "delayed", "draw", "filling"]
 
 _CLIENTS = (2, 100)
 _RATE_PER_S = (10.0, 300.0)
@@ -53,6 +54,11 @@ _WIDE_EDGE_PARTS = 4  # counters that count denials show only between 1.2 and 2 
 _MOST_KEYS, _MOST_REQUESTS = 6, 600
 _MOST_FOLD = 16
 _FEW_OTHERS, _CLIMB_EVERY = 256, 4
+_PAGES = {
+    "races": "bursts on many connections",
+    "edges": "bursts around a window's end",
+    "many keys": "many other clients",
+}
 _OTHERS_SHARE = 0.4
 
 
@@ -320,6 +326,16 @@ def filling(seed: int, iteration: int, fill: Attack, keys: int | None = None) ->
 def book_length(policy: Policy) -> int:
     """Number of iterations before anything is drawn freely."""
     return len(_book(policy))
+
+
+def book_words(policy: Policy, first: int) -> list[str]:
+    """The attacks of these iterations in plain words, from a number on, which counts from 0."""
+    several = len(policy.quotas) > 1
+    return [
+        _PAGES[name]
+        + (f" ({plain_quota(str(policy.quotas[quota]))})" if several and name == "edges" else "")
+        for name, quota in _book(policy)[first:]
+    ]
 
 
 def _log_uniform(rng: Random, low: float, high: float) -> float:

@@ -9,7 +9,7 @@ from rateproof.hunt.exploration.attacks import Attack, attack
 from rateproof.hunt.exploration.sight import Aim
 from rateproof.hunt.recipe import Recipe
 from rateproof.policy import Policy, Quota
-from rateproof.prove.power.weaknesses import FIRST_HIT, WORKERS, Weakness
+from rateproof.prove.power.weaknesses import FIRST_HIT, FORGETS, WORKERS, Weakness
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
@@ -27,6 +27,7 @@ QUICK_NS: Final = 1_000_000
 
 _TOO_MUCH: Final = 2.0
 _LONGEST_NS, _LONGEST_BURST_NS = 30 * SECOND_NS, 4 * SECOND_NS
+_LONGEST_GAP_NS = 10 * SECOND_NS
 _CLIENTS, _PARTS, _WIDE = 4, 8, 4
 _MOST_AT_ONCE, _MOST_LANES = 5_000, 200
 
@@ -76,7 +77,9 @@ class Pace:
 
     def is_exceeded_by(self, attacks: Sequence[Attack], duration_ns: int) -> bool:
         """Tell if so many requests in that time would wait for each other."""
-        requests = sum(each.recipe.requests * len(each.starts) for each in attacks)
+        requests = sum(
+            each.recipe.requests * len(each.starts) + each.recipe.other_clients for each in attacks
+        )
         return requests > _TOO_MUCH * self.rate_per_s * duration_ns / SECOND_NS
 
     def spread(
@@ -135,7 +138,16 @@ class Pace:
             burst_ns = round(quota.limit / self.rate_per_s * SECOND_NS)
             fold = -(-_PARTS * quota.limit * self.answer_ns // window_ns) if turn % 2 else 1
             edge_ns = max(1, window_ns // (_WIDE if family == "opening" else 2))
+            if family == "forget":
+                edge_ns = max(edge_ns, window_ns - _LONGEST_GAP_NS)
             once = attack(family, policy, number, edge_ns, fold=max(1, min(fold, quota.limit)))
+            if family == "forget":
+                answered_ns = quota.limit * self.each_ns * 5 // 4
+                others = (once.recipe.span_ns - answered_ns) // 2 // self.each_ns
+                if others < 1:
+                    continue
+                crowd = Schedule(((answered_ns, others),))
+                once = replace(once, recipe=replace(once.recipe, others=crowd))
             if family == "race":
                 most = min(quota.limit + 1, _MOST_AT_ONCE)
                 once = replace(once, recipe=Recipe(Schedule(((0, most),)), min(most, _MOST_LANES)))
@@ -158,4 +170,4 @@ class Pace:
 
 def _gentle(weakness: Weakness) -> str:
     """The family of attacks that shows a weakness with the fewest requests at a time."""
-    return {FIRST_HIT: "opening", WORKERS: "race"}.get(weakness, "turn")
+    return {FIRST_HIT: "opening", WORKERS: "race", FORGETS: "forget"}.get(weakness, "turn")

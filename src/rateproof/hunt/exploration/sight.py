@@ -9,7 +9,7 @@ from rateproof.hunt.rig import keys_of, rows_of
 from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import plain_quota
 from rateproof.prove.over_admission.families import Model
-from rateproof.prove.power.weaknesses import WEAKNESSES, Asked, Weakness, shown
+from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, Asked, Weakness, shown
 
 __all__ = ["Aim", "Sight"]
 
@@ -68,6 +68,8 @@ class Sight:
     def _is_for(self, attack: Attack, aim: Aim) -> bool:
         """Tell if the attack, were it to come as planned, would show a weakness that none has shown."""
         _, weakness = aim
+        if weakness is FORGETS and not attack.recipe.other_clients:
+            return False
         unseen = self._unseen.setdefault(aim, set(weakness.phases))
         unplanned = self._unplanned.setdefault(aim, set(weakness.phases))
         if not unplanned and not unseen:

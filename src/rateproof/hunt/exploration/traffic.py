@@ -120,6 +120,7 @@ def calm(
     """The traffic of attacks that come one client at a time, with nobody beside them."""
     attacks, over = fitted(list(attacks), keys)
     clients = sum(len(each.starts) for each in attacks)
+    groups = [group for each in attacks for group in each.groups()]
     return Draw(
         seed,
         iteration,
@@ -127,7 +128,7 @@ def calm(
         clients,
         None,
         max(map(pace.end_ns, attacks)) + AFTER_NS,
-        tuple(group for each in attacks for group in each.groups()),
+        (*groups, *(group for each in attacks for group in each.crowd())),
         tuple(attacks),
         f"attack, one client at a time: {'; '.join(map(str, attacks))}",
         tuple(over),

@@ -88,7 +88,7 @@ _CRASHED: Final = Advice(
 _UNTESTED: Final = Advice(
     "Not tested",
     "What is named above was not pressed far enough for an excess to show. Let the test go on for "
-    "longer (--duration, --outer-time), allow more load (--max-rate), or accept it with "
+    "longer (--duration, --iterations, --outer-time), allow more load (--max-rate), or accept it with "
     "--allow-untested.",
 )
 _BY_DIAGNOSIS: Final = {
@@ -151,7 +151,7 @@ def _advice(totals: Totals) -> Iterator[Advice]:
         yield _HEADERS
     if totals.crashes:
         yield _CRASHED
-    if verdict.outcome == INCONCLUSIVE and verdict.untested and not known:
+    if verdict.outcome == INCONCLUSIVE and (verdict.untested or totals.untried) and not known:
         yield _UNTESTED
 
 

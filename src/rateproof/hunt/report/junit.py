@@ -148,7 +148,8 @@ def _names(claim: str, subject: Subject) -> list[str]:
 
 def _cases(subject: Subject, totals: Totals, details: dict[str, str]) -> list[Case]:
     cases = []
-    for claim, verdict in totals.claims.items():
+    for claim in totals.claims:
+        verdict = totals.of_claim(claim)
         told = details.get(claim, "") or (verdict.describe(pieces=_PIECES) if verdict else "")
         names = _names(claim, subject)
         if verdict is not None and len(verdict.quotas) == len(names) and claim == OVER_ADMISSION:

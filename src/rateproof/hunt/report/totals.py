@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from rateproof.answer import answer, too_many
+from rateproof.answer import NOT_TESTED, answer, too_many
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.prove import (
@@ -13,11 +13,13 @@ from rateproof.prove import (
     CONSISTENT,
     INCONCLUSIVE,
     OVER_ADMISSION,
+    UNTESTED,
     VIOLATED,
     Cause,
     Verdict,
     combine,
 )
+from rateproof.prove.evidence.wording import plain_quota, spaced
 from rateproof.units import counted
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ class Totals:
     not there; `other_clients` is how many
     came between two bursts of a client who was still denied then, None where nobody tried;
     `seen` is which known weaknesses would have been seen, and `unseen` a sentence on those that
-    would not, for the attacks on them arrived too spread out; `keys` is how keys of a file were used.
+    would not, for the attacks on them arrived too spread out; `untried` are the attacks that it ended
+    before, `remedy` is what it had too little of for them, and `unwaited` the windows whose end is not waited for; `keys` is how keys of a file were used.
     """
 
     def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
@@ -84,6 +87,9 @@ class Totals:
         self.other_clients: int | None = None
         self.tried_others = False
         self.seen = self.unseen = self.keys = ""
+        self.untried: tuple[str, ...] = ()
+        self.remedy = ""
+        self.unwaited: tuple[int, ...] = ()
         self.iterations = 0
         self.requests = 0
         self.statuses: Counter[str] = Counter()
@@ -117,9 +123,8 @@ class Totals:
         One that was cut short by a stop and so could not tell is neutral beside others:
         being stopped is the normal end of a test.
         """
-        neutral = (
-            stopped and verdict.outcome == INCONCLUSIVE and _OF_A_STOP.issuperset(verdict.causes)
-        )
+        neutral = stopped and verdict.outcome == INCONCLUSIVE
+        neutral &= not verdict.counts.events or _OF_A_STOP.issuperset(verdict.causes)
         if not (self._is_judged and neutral):
             self._combined = combine([self._combined, verdict]) if self._is_judged else verdict
         self._is_judged = True
@@ -132,10 +137,27 @@ class Totals:
 
     @property
     def combined(self) -> Verdict:
-        """On everything together; not consistent if attacks came too spread out to show anything."""
+        """On everything together; not consistent if known attacks were not tried, or came too spread out."""
         found = self._combined.allowing_untested() if self.allow_untested else self._combined
-        if self.unseen and (found.outcome == CONSISTENT or found.causes == (Cause.UNTESTED,)):
+        return self._whole(found) if OVER_ADMISSION in self.claims else found
+
+    def of_claim(self, claim: str) -> Verdict | None:
+        """The same on one claim; None where another one decided every iteration."""
+        found = self.claims[claim]
+        return self._whole(found) if found is not None and claim == OVER_ADMISSION else found
+
+    def _whole(self, found: Verdict) -> Verdict:
+        """A verdict on over-admission with the doubts that no single iteration has."""
+        if found.outcome != CONSISTENT and found.causes != (Cause.UNTESTED,):
+            return found
+        if self.unseen:
             return found.doubted(self.unseen, Cause.TOO_COARSE)
+        if self.untried and not self.allow_untested:
+            names = [one.quota for one in found.quotas if one.outcome == UNTESTED]
+            kept = [plain_quota(one.quota) for one in found.quotas if one.outcome == CONSISTENT]
+            missing = ", ".join([*map(plain_quota, names), *self.untried])
+            why = f"{NOT_TESTED}: {missing}; {' and '.join(kept)} held until the test ended (hint: {self.remedy}, or --allow-untested)"
+            return found.doubted(why, Cause.UNTESTED, first=True)
         return found
 
     @property
@@ -171,6 +193,17 @@ class Totals:
             return (f"{UNREACHABLE}: {self.absent}",)
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
+        if self.verdict == CONSISTENT and OVER_ADMISSION in self.claims:
+            if self.untried:
+                outcome, told = first.split(":", 1)
+                tried = "as far as tried)"
+                outcome = f"{outcome[:-1]}, {tried}" if rest else f"{outcome} ({tried}"
+                first = f"{outcome}:{told}"
+                rest.append(f"{NOT_TESTED}: {', '.join(self.untried)}: the test ended before")
+            far = " and ".join(map(spaced, self.unwaited))
+            first += f"; bursts around the end of {far} were not tried" if far else ""
+            if self.other_clients == 0 and not self.tried_others:
+                first += "; other clients between two bursts were not tried"
         if self.crashes:
             first = f"CRASHED: the server crashed ({counted_kinds(self.crashes)}); {first}"
         return (first, *rest)
@@ -225,6 +258,7 @@ class Totals:
             "reproductions": [each.to_json() for each in self.reproductions],
             "other_clients": self.other_clients,
             "weaknesses": {"seen": self.seen, "unseen": self.unseen},
+            "untried": list(self.untried),
             **({"keys": self.keys} if self.keys else {}),
             "worst": [each.to_json() for each in self.worst],
             "warnings": self.warnings,

@@ -7,7 +7,7 @@ are of none; how likely it is that one meets them; and how one of them goes on.
 from rateproof.probe.family import LimiterFamily
 from rateproof.registry import modules_in
 
-__all__ = ["FAMILIES", "TOGETHER"]
+__all__ = ["FAMILIES", "UNNAMED"]
 
 
 def _found() -> list[LimiterFamily]:
@@ -19,8 +19,8 @@ def _found() -> list[LimiterFamily]:
 
 _FOUND = sorted(_found(), key=lambda each: each.rank)
 
-FAMILIES: tuple[LimiterFamily, ...] = tuple(each for each in _FOUND if each.other != "window")
-"""Every family, the likelier first where nothing tells two of them apart."""
+UNNAMED = tuple(each for each in _FOUND if each.other in {"window", "own phase"})
+"""Families that explain so much that they are looked at only where no other explains everything: said, never named."""
 
-(TOGETHER,) = (each for each in _FOUND if each.other == "window")
-"""Two limits together: looked at where none of the families explains everything."""
+FAMILIES: tuple[LimiterFamily, ...] = tuple(each for each in _FOUND if each not in UNNAMED)
+"""Every other family, the likelier first where nothing tells two of them apart."""

@@ -10,6 +10,7 @@ from rateproof.prove.headers import Headers
 from rateproof.prove.judgement.ruling import verdict_of
 from rateproof.prove.judgement.runs import by_run, in_run, together
 from rateproof.prove.keys import Counts, taken_for_fresh
+from rateproof.prove.pieces import survey_of_pieces
 from rateproof.prove.terms import CLAIMS, HEADERS, OVER_ADMISSION, checked
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
 from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Cause, Verdict
@@ -64,14 +65,27 @@ def judge(
         if part is not None
     ]
     share = budget // max(1, len(parts))
-    trials = [Trial(part, policy, tolerance, share, asked, denied_count) for part, asked in parts]
+    told = claims != over
+    trials = [
+        Trial(
+            part,
+            policy,
+            tolerance,
+            share,
+            asked,
+            denied_count,
+            with_headers=told,
+            parted=survey_of_pieces,
+        )
+        for part, asked in parts
+    ]
     counts = sum((trial.survey.counts for trial in trials), Counts())
     missed = not_limited(log, counts) or failed_runs(log)
 
     def whole(trial: Trial) -> Verdict:
         findings = missed or diagnose(trial.log, trial.survey.pressure, counts)
-        told = None if claims == over else trial.headers()
-        return _held_to_headers(verdict_of(trial, limit, findings), told, claims)
+        headers = trial.headers() if told else None
+        return _held_to_headers(verdict_of(trial, limit, findings), headers, claims)
 
     if parts[-1][0] is log:
         return whole(trials[0])

@@ -152,7 +152,8 @@ def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, 
     over = frozenset({OVER_ADMISSION})
     outcomes = []
     for quota in policy.quotas:
-        alone = Trial(trial.log, Policy((quota,)), trial.tolerance, trial.left, over)
+        asked = trial.log, Policy((quota,)), trial.tolerance, trial.left, over
+        alone = Trial(*asked, parted=trial.parted)
         outcomes.append(verdict_of(alone, over, ()).outcome)
     return coverage(policy, pressure, shown, outcomes)
 

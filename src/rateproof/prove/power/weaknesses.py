@@ -19,7 +19,7 @@ from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.sensitivity import PHASES, admissions, too_many
 
-__all__ = ["FIRST_HIT", "WEAKNESSES", "WORKERS", "Asked", "Weakness", "shown"]
+__all__ = ["FIRST_HIT", "FORGETS", "WEAKNESSES", "WORKERS", "Asked", "Weakness", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Weakness:
 
     Args:
         words: its limiters, in plain words.
-        algorithm: that they keep; None: the one that was promised, by two workers who do not
+        algorithm: that they keep; None: the one that was promised, by two counters that do not
             know of each other.
         phases: eighths of a window by which its windows may begin earlier than on the clock.
     """
@@ -40,12 +40,14 @@ class Weakness:
 
 FIRST_HIT: Final = Weakness("windows from the first request", FIRST_HIT_WINDOW.name)
 WORKERS: Final = Weakness("a counter for each worker")
+FORGETS: Final = Weakness("a store that forgets clients")
 WEAKNESSES: Final = (
     Weakness("fixed windows", FIXED_WINDOW.name, PHASES),
     FIRST_HIT,
     Weakness("sliding counters", SLIDING_COUNTER.name, PHASES),
     Weakness("token buckets", TOKEN_BUCKET.name),
     WORKERS,
+    FORGETS,
 )
 
 
@@ -80,7 +82,8 @@ def shown(
     if weakness.algorithm is not None:
         own = quotas[quota]
         quotas[quota] = Quota(own.limit, own.window_ns, weakness.algorithm)
-    parts = [[one[:2] for one in requests]] if weakness.algorithm else _dealt(requests)
+    deal = {WORKERS: _dealt, FORGETS: _before_and_after}.get(weakness, _together)
+    parts = deal(requests)
     left = set(phases)
     for decided in _INSTANTS:
         ordered = [sorted(part, key=decided) for part in parts]
@@ -104,6 +107,20 @@ _INSTANTS: Final[tuple[Callable[[Interval], int], ...]] = (
     lambda request: sum(request) // 2,
     lambda request: request[1],
 )
+
+
+def _together(requests: Sequence[Asked]) -> list[list[Interval]]:
+    return [[one[:2] for one in requests]]
+
+
+def _before_and_after(requests: Sequence[Asked]) -> list[list[Interval]]:
+    """The requests on both sides of the longest pause, in which the client was forgotten."""
+    ended_ns, pause_ns, split = 0, -1, 0
+    for place, one in enumerate(requests):
+        if place and one.sent_ns - ended_ns > pause_ns:
+            pause_ns, split = one.sent_ns - ended_ns, place
+        ended_ns = max(ended_ns, one.received_ns)
+    return _together(requests[:split]) + _together(requests[split:])
 
 
 def _dealt(requests: Sequence[Asked]) -> list[list[Interval]]:

@@ -1,0 +1,151 @@
+"""Speed of the decision service, against other servers in the same run.
+
+    python benchmarks/service.py [PART ...] [--rounds N] [--seconds S] [--path FOLDER ...]
+
+The load has one processor, whoever serves another; 10,000 keys, which are all denied or all admitted.
+`http` is wrk with 64 connections, against nginx `limit_req`; `resp` is redis-benchmark with 50, against INCR
+of Redis and throttlecrab, unpipelined and 16 commands at a time; `threads` is the service on two processors.
+Prints one JSON object a line: name, value, unit, peer, ratio, wanted; the first says the machine and
+the method. Whoever is measured has a turn in each round, in an order that rotates; medians throughout. Beside
+the rates stands the processor time of whoever serves for each request: other work on the machine changes it less.
+A peer that is missing is named on stderr.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from statistics import median
+
+from enforcing.measuring import Figure, figure, ratios
+from serving.loads import Load, Resp, Turn, Wrk
+from serving.servers import Nginx, Redis, Service, Throttlecrab
+from simulating.machine import LOAD, SERVER, describe
+from simulating.programs import Missing
+
+OURS = "rateproof service"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default: 5)")
+    parser.add_argument("--seconds", type=int, default=4, help="of each turn (default: 4)")
+    parser.add_argument(
+        "--path", action="append", default=[], metavar="FOLDER", help="where peers are, before PATH"
+    )
+    asked = parser.parse_args()
+    for unknown in set(asked.parts) - set(PARTS):
+        parser.error(f"no part {unknown!r}; one of {', '.join(PARTS)}")
+    if len(os.sched_getaffinity(0)) < 2:
+        parser.error("two processors are needed: one for the server, one for the load")
+    os.environ["PATH"] = os.pathsep.join([*asked.path, os.environ["PATH"], "/usr/sbin"])
+    method = f"load on processor {LOAD}, servers on {SERVER}"
+    print(json.dumps({**describe(asked.rounds, asked.seconds), "method": method}), flush=True)
+    for part in asked.parts or PARTS:
+        try:
+            for each in PARTS[part](asked.rounds, asked.seconds):
+                print(json.dumps(each), flush=True)
+        except Missing as missing:
+            print(f"{part}: left out: {missing}", file=sys.stderr)
+
+
+def http(rounds: int, seconds: int) -> Iterator[Figure]:
+    """The HTTP check and nginx `limit_req`."""
+    with Service() as ours, Nginx() as nginx:
+        for kind in ("denied", "admitted"):
+            loads: dict[str, Load] = {
+                OURS: Wrk(ours, f"/check/{kind}"),
+                "nginx limit_req": Wrk(nginx, f"/{kind}"),
+            }
+            turns = in_turn(loads, rounds, seconds)
+            wanted = {"nginx limit_req": ">= 1.0" if kind == "denied" else None}
+            yield from compared(f"HTTP check, {kind}", turns, wanted)
+
+
+def resp(rounds: int, seconds: int) -> Iterator[Figure]:
+    """CL.THROTTLE, INCR of Redis, and throttlecrab's THROTTLE."""
+    with Service() as ours, Redis() as redis:
+        crab = Throttlecrab() if Throttlecrab.is_there() else None
+        try:
+            for at_once, wanted in ((1, (">= 0.9", ">= 1")), (16, (">= 0.8", ">= 10"))):
+                for kind, figures in (
+                    ("denied", ("0", "1", "3600")),
+                    ("admitted", ("999999", "1000000", "3600")),
+                ):
+                    key = "key:__rand_int__"
+                    loads: dict[str, Load] = {
+                        OURS: Resp(ours, at_once, ("CL.THROTTLE", key, *figures)),
+                        "Redis INCR": Resp(redis, at_once, ("INCR", key)),
+                    }
+                    if crab is not None:
+                        loads["throttlecrab"] = Resp(crab, at_once, ("THROTTLE", key, *figures))
+                    turns = in_turn(loads, rounds, seconds)
+                    peers = dict(zip(("Redis INCR", "throttlecrab"), wanted, strict=True))
+                    yield from compared(f"CL.THROTTLE by {at_once}, {kind}", turns, peers)
+        finally:
+            if crab is not None:
+                crab.stop()
+
+
+def threads(rounds: int, seconds: int) -> Iterator[Figure]:
+    """Processor time of a decision with two event loops, and with one."""
+    with Service() as one, Service(threads=2) as two:
+        command = ("CL.THROTTLE", "key:__rand_int__", "999999", "1000000", "3600")
+        loads: dict[str, Load] = {
+            "one": Resp(one, 16, command),
+            "two": Resp(two, 16, command),
+        }
+        turns = in_turn(loads, rounds, seconds)
+        costs = [[turn.cost_us for turn in turns[name]] for name in ("two", "one")]
+        yield figure(
+            "decision with two event loops", median(costs[0]), "us of processor time",
+            peer="with one", ratio=ratios(*costs), wanted="<= 1.1",
+        )  # fmt: skip
+
+
+PARTS: dict[str, Callable[[int, int], Iterator[Figure]]] = {
+    "http": http,
+    "resp": resp,
+    "threads": threads,
+}
+
+
+def in_turn(loads: dict[str, Load], rounds: int, seconds: int) -> dict[str, list[Turn]]:
+    """A turn of each in each round, after one that nobody counts."""
+    turns: dict[str, list[Turn]] = {name: [] for name in loads}
+    names = list(loads)
+    for name in names:
+        loads[name].turn(1)
+    for number in range(rounds):
+        first = number % len(names)
+        for name in (*names[first:], *names[:first]):
+            turns[name].append(loads[name].turn(seconds))
+    return turns
+
+
+def compared(
+    what: str, turns: dict[str, list[Turn]], wanted: dict[str, str | None]
+) -> Iterator[Figure]:
+    """Rates of ours beside those of each peer, and the processor time of a request."""
+    mine = turns[OURS]
+    for peer, theirs in turns.items():
+        rates = [[turn.rate for turn in each] for each in (mine, theirs)]
+        costs = [[turn.cost_us for turn in each] for each in (theirs, mine)]
+        if peer == OURS:
+            yield figure(what, median(rates[0]), "requests/s")
+            yield figure(f"{what}: processor time", median(costs[0]), "us/request")
+            continue
+        yield figure(
+            what, median(rates[1]), "requests/s of the peer",
+            peer=peer, ratio=ratios(*rates), wanted=wanted.get(peer),
+        )  # fmt: skip
+        yield figure(
+            f"{what}: processor time", median(costs[0]), "us/request of the peer",
+            peer=peer, ratio=ratios(*costs),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+//! Any bytes are requests of HTTP, in any pieces, and any text is settings.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../src/address.rs"]
+#[allow(dead_code)]
+mod address;
+#[path = "../../src/key.rs"]
+#[allow(dead_code)]
+mod key;
+#[path = "../../src/policy.rs"]
+#[allow(dead_code)]
+mod policy;
+#[path = "../../src/request.rs"]
+#[allow(dead_code)]
+mod request;
+#[path = "../../src/settings.rs"]
+#[allow(dead_code)]
+mod settings;
+
+use address::ClientAddress;
+use key::{KeySpec, MOST_KEY};
+use request::{MOST_HEAD, Refused, Request};
+use settings::Settings;
+
+const PLACES: [&str; 6] = [
+    "ip",
+    "path+method",
+    "path:2",
+    "query:id+header:x-id",
+    "cookie:id",
+    "header:forwarded|query:a|ip",
+];
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut at = 0;
+    while let Ok(Some(request)) = Request::parse(&bytes[at..]) {
+        assert!(0 < request.length);
+        let whole = bytes.len().min(at + request.length as usize);
+        has_keys(&request);
+        waits_for_the_rest(&bytes[at..whole]);
+        at = whole;
+        if at == bytes.len() {
+            break;
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = Settings::parse(text);
+    }
+});
+
+fn has_keys(request: &Request<'_>) {
+    for proxies in [0, 2] {
+        for header in ["X-Forwarded-For", "Forwarded"] {
+            let address = ClientAddress {
+                proxies,
+                header: header.to_owned(),
+                ipv6_prefix: 64,
+            };
+            for place in PLACES {
+                let spec = KeySpec::parse(place).expect("it is a place");
+                let key = spec.of(request, request.path, &address, None);
+                assert!(key.is_none_or(|key| key.len() <= 2 * (MOST_KEY + MOST_HEAD)));
+            }
+        }
+    }
+}
+
+/// What is cut off within the head is no other request, and is refused only as the whole would be.
+fn waits_for_the_rest(whole: &[u8]) {
+    let end = whole
+        .windows(2)
+        .position(|pair| pair == b"\n\n" || pair == b"\n\r");
+    for cut in 0..end.unwrap_or_default() {
+        match Request::parse(&whole[..cut]) {
+            Ok(None) | Err(Refused(431, _)) => {}
+            Ok(Some(_)) => panic!("a request of {cut} bytes"),
+            Err(Refused(status, why)) => panic!("{status}: {why}"),
+        }
+    }
+}

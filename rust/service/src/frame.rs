@@ -1,0 +1,258 @@
+//! Commands on the wire of RESP: arrays of bulk strings, or lines of words.
+//!
+//! Errors are worded as Redis words them. Nothing is kept of what is only half there, so a command
+//! is bounded: by [`MOST_BYTES`] and [`MOST_WORDS`].
+//!
+//! Source: the specification of RESP at redis.io; `networking.c` and `sds.c` of Redis 7 for errors
+//! and for the quotes of lines.
+
+use std::borrow::Cow;
+
+/// The longest command, in bytes.
+pub const MOST_BYTES: usize = 64 * 1024;
+/// The most words of a command.
+pub const MOST_WORDS: usize = 1024;
+/// The longest line that holds a length, in bytes.
+const MOST_DIGITS: usize = 32;
+
+/// The words of a command.
+pub type Words<'a> = Vec<Cow<'a, [u8]>>;
+
+/// Reads the command that these bytes begin with: its length, its words into `words`. A command without words asks
+/// for nothing. `None` where more of it has to come.
+///
+/// # Errors
+/// It is no command; where the next one begins cannot be told.
+pub fn command<'a>(bytes: &'a [u8], words: &mut Words<'a>) -> Result<Option<usize>, String> {
+    words.clear();
+    match bytes.first() {
+        None => Ok(None),
+        Some(b'*') => array(bytes, words),
+        Some(_) => line(bytes, words),
+    }
+}
+
+fn array<'a>(bytes: &'a [u8], words: &mut Words<'a>) -> Result<Option<usize>, String> {
+    let Some((count, mut at)) = length(bytes, 1, "mbulk count", "multibulk length")? else {
+        return Ok(None);
+    };
+    if count > MOST_WORDS as i64 {
+        return Err("invalid multibulk length".to_owned());
+    }
+    for _ in 0..count.max(0) {
+        match bytes.get(at) {
+            None => return Ok(None),
+            Some(b'$') => {}
+            Some(other) => return Err(format!("expected '$', got '{}'", other.escape_ascii())),
+        }
+        let Some((size, begin)) = length(bytes, at + 1, "bulk count", "bulk length")? else {
+            return Ok(None);
+        };
+        let size = usize::try_from(size).ok();
+        let size = size.filter(|size| begin + size + 2 <= MOST_BYTES);
+        let end = begin + size.ok_or("invalid bulk length")?;
+        match bytes.get(end..end + 2) {
+            None => return Ok(None),
+            Some(b"\r\n") => {}
+            Some(_) => return Err("expected CRLF behind a bulk string".to_owned()),
+        }
+        words.push(Cow::Borrowed(&bytes[begin..end]));
+        at = end + 2;
+    }
+    Ok(Some(at))
+}
+
+/// The number on the line that begins at `at`, and where the next line begins.
+fn length(
+    bytes: &[u8],
+    at: usize,
+    line: &str,
+    number: &str,
+) -> Result<Option<(i64, usize)>, String> {
+    let rest = &bytes[at..bytes.len().min(at + MOST_DIGITS)];
+    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+        return match rest.len() < MOST_DIGITS {
+            true => Ok(None),
+            false => Err(format!("too big {line} string")),
+        };
+    };
+    let digits = rest[..end].strip_suffix(b"\r");
+    let found = digits.and_then(integer);
+    let found = found.ok_or_else(|| format!("invalid {number}"))?;
+    Ok(Some((found, at + end + 1)))
+}
+
+/// A number in the one way in which Redis reads it: no sign but a minus, no zero before others.
+pub fn integer(digits: &[u8]) -> Option<i64> {
+    let bare = digits.strip_prefix(b"-").unwrap_or(digits);
+    let right = match bare {
+        [b'0'] => digits.len() == 1,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let text = std::str::from_utf8(digits).ok().filter(|_| right)?;
+    text.parse().ok()
+}
+
+fn line<'a>(bytes: &'a [u8], words: &mut Words<'a>) -> Result<Option<usize>, String> {
+    let Some(end) = bytes
+        .iter()
+        .take(MOST_BYTES)
+        .position(|byte| *byte == b'\n')
+    else {
+        return match bytes.len() < MOST_BYTES {
+            true => Ok(None),
+            false => Err("too big inline request".to_owned()),
+        };
+    };
+    if bytes[..end].contains(&0) {
+        return Err("NUL in inline request".to_owned());
+    }
+    let mut rest = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+    loop {
+        rest = rest.trim_ascii_start();
+        if rest.is_empty() {
+            return Ok(Some(end + 1));
+        }
+        if words.len() == MOST_WORDS {
+            return Err("too big inline request".to_owned());
+        }
+        let (word, after) = word(rest).ok_or("unbalanced quotes in request")?;
+        words.push(Cow::Owned(word));
+        rest = after;
+    }
+}
+
+/// The first word of a line, quotes and escapes resolved, and what is behind it.
+fn word(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (mut found, mut quote, mut rest) = (Vec::new(), None, line);
+    loop {
+        rest = match (quote, rest) {
+            (None, []) => return Some((found, rest)),
+            (None, [b' ' | b'\t' | b'\r' | b'\x0b' | b'\x0c', after @ ..]) => {
+                return Some((found, after));
+            }
+            (None, [open @ (b'"' | b'\''), after @ ..]) => {
+                quote = Some(*open);
+                after
+            }
+            (Some(_), []) => return None,
+            (Some(b'"'), [b'\\', b'x', high, low, after @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default();
+                found.push((digit(*high) * 16 + digit(*low)) as u8);
+                after
+            }
+            (Some(b'"'), [b'\\', escaped, after @ ..]) => {
+                found.push(match escaped {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => b'\x08',
+                    b'a' => b'\x07',
+                    other => *other,
+                });
+                after
+            }
+            (Some(b'\''), [b'\\', b'\'', after @ ..]) => {
+                found.push(b'\'');
+                after
+            }
+            (Some(open), [close, after @ ..]) if open == *close => {
+                return match after {
+                    [] => Some((found, after)),
+                    [next, ..] if next.is_ascii_whitespace() => Some((found, after)),
+                    _ => None,
+                };
+            }
+            (_, [byte, after @ ..]) => {
+                found.push(*byte);
+                after
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Read = Option<(usize, Vec<Vec<u8>>)>;
+
+    fn read(bytes: &[u8]) -> Result<Read, String> {
+        let mut words = Words::new();
+        let length = command(bytes, &mut words)?;
+        let words = words.into_iter().map(Cow::into_owned).collect();
+        Ok(length.map(|length| (length, words)))
+    }
+
+    #[test]
+    fn a_command_is_read_once_all_of_it_is_there() {
+        let whole = b"*3\r\n$6\r\nRP.HIT\r\n$0\r\n\r\n$4\r\n\r\n\0*\r\nPING\r\n";
+        let length = whole.len() - b"PING\r\n".len();
+        let words = ["RP.HIT", "", "\r\n\0*"].map(|word| word.as_bytes().to_vec());
+        for cut in 0..length {
+            assert_eq!(read(&whole[..cut]), Ok(None), "{cut}");
+        }
+        assert_eq!(read(whole), Ok(Some((length, words.to_vec()))));
+        assert_eq!(read(b"*0\r\n"), Ok(Some((4, vec![]))));
+        assert_eq!(read(b"*-1\r\n"), Ok(Some((5, vec![]))));
+    }
+
+    #[test]
+    fn a_line_is_split_at_spaces_with_quotes_as_of_a_shell() {
+        let split = |line: &[u8]| read(line).map(|found| found.unwrap().1);
+        assert_eq!(split(b"\r\n"), Ok(vec![]));
+        assert_eq!(
+            split(b" RP.HIT \"a \\x41\\n\\\"\" 'b \\' c'\n"),
+            Ok(vec![
+                b"RP.HIT".to_vec(),
+                b"a A\n\"".to_vec(),
+                b"b ' c".to_vec()
+            ])
+        );
+        for line in [&b"a \"b\n"[..], b"'a'b\n", b"\"a\"\"b\"\r\n"] {
+            assert_eq!(split(line), Err("unbalanced quotes in request".to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_or_larger_than_one_is_refused_as_redis_does() {
+        let digits = [b"*".to_vec(), vec![b'1'; 40]].concat();
+        let many = format!("*{}\r\n", MOST_WORDS + 1);
+        let large = format!("*1\r\n${MOST_BYTES}\r\n");
+        for (bytes, error) in [
+            (&b"*1\n$4\r\nPING\r\n"[..], "invalid multibulk length"),
+            (b"*x\r\n", "invalid multibulk length"),
+            (b"*+1\r\n", "invalid multibulk length"),
+            (b"*01\r\n", "invalid multibulk length"),
+            (b"*99999999999999999999\r\n", "invalid multibulk length"),
+            (many.as_bytes(), "invalid multibulk length"),
+            (&digits, "too big mbulk count string"),
+            (b"*1\r\n*1\r\n", "expected '$', got '*'"),
+            (b"*1\r\n\xff", "expected '$', got '\\xff'"),
+            (b"*1\r\n$-1\r\n", "invalid bulk length"),
+            (b"*1\r\n$9223372036854775807\r\n", "invalid bulk length"),
+            (large.as_bytes(), "invalid bulk length"),
+            (
+                b"*1\r\n$11111111111111111111111111111111",
+                "too big bulk count string",
+            ),
+            (b"*1\r\n$4\r\nPINGxx", "expected CRLF behind a bulk string"),
+            (b"PING a\0b\n", "NUL in inline request"),
+            (&[b'a'; MOST_BYTES], "too big inline request"),
+            (
+                &[b"a ".repeat(MOST_WORDS + 1), b"\n".to_vec()].concat(),
+                "too big inline request",
+            ),
+        ] {
+            assert_eq!(
+                read(bytes),
+                Err(error.to_owned()),
+                "{}",
+                bytes.escape_ascii()
+            );
+        }
+    }
+}

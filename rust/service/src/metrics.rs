@@ -1,0 +1,306 @@
+//! What was decided, for `/metrics`: the text format of Prometheus.
+//!
+//! Each event loop counts for itself, and whoever asks adds up: counting makes no core wait for another.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rateproof_enforce::{Error, Ruling};
+
+use crate::limits::Limits;
+use crate::policy::Text;
+
+/// Connections that are open, and what was refused before a limit was asked.
+pub static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+pub static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Upper ends of the histogram, in nanoseconds.
+const BOUNDS: [u64; 12] = [
+    500,
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
+const OUTCOMES: [&str; 5] = ["admitted", "denied", "shadow", "full", "error"];
+const DENIED: usize = 1;
+/// Keys that one loop keeps of an epoch, and those that are shown of all.
+const MOST_KEPT: usize = 256;
+const MOST_SHOWN: usize = 20;
+const EPOCH: Duration = Duration::from_secs(120);
+/// Slots that are looked at to tell how full a table is.
+const SAMPLE: u64 = 16_384;
+
+thread_local! {
+    static LOOP: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Tells which loop this thread is.
+pub fn is_loop(number: usize) {
+    LOOP.set(number);
+}
+
+/// What was decided about one limit; it outlives the settings.
+#[derive(Clone)]
+pub struct Meter {
+    shards: Arc<[Shard]>,
+    /// The limit lets everything pass.
+    shadow: bool,
+}
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard {
+    outcomes: [AtomicU64; OUTCOMES.len()],
+    took: [AtomicU64; BOUNDS.len() + 1],
+    took_ns: AtomicU64,
+    keys: Mutex<MostDenied>,
+}
+
+impl Meter {
+    pub fn new(loops: usize) -> Self {
+        let shards = (0..loops.max(1)).map(|_| Shard::default()).collect();
+        Self {
+            shards,
+            shadow: false,
+        }
+    }
+
+    pub fn of_shadow(self, shadow: bool) -> Self {
+        Self { shadow, ..self }
+    }
+
+    /// Counts a decision about a key.
+    pub fn count(&self, ruling: &Result<Option<Ruling>, Error>, key: &[u8], began: Instant) {
+        let outcome = match ruling {
+            Err(_) => 4,
+            Ok(None) => 3,
+            Ok(Some((true, _))) => 0,
+            Ok(Some(_)) if self.shadow => 2,
+            Ok(Some((_, answers))) if answers.iter().any(|answer| answer.full) => 3,
+            Ok(Some(_)) => DENIED,
+        };
+        let took_ns = began.elapsed().as_nanos() as u64;
+        let shard = &self.shards[LOOP.get() % self.shards.len()];
+        shard.outcomes[outcome].fetch_add(1, Relaxed);
+        shard.took[BOUNDS.partition_point(|bound| *bound < took_ns)].fetch_add(1, Relaxed);
+        shard.took_ns.fetch_add(took_ns, Relaxed);
+        if outcome == DENIED {
+            shard.most_denied().add(key, began);
+        }
+    }
+
+    fn sum(&self, each: impl Fn(&Shard) -> &AtomicU64) -> u64 {
+        self.shards
+            .iter()
+            .map(|shard| each(shard).load(Relaxed))
+            .sum()
+    }
+}
+
+impl Shard {
+    fn most_denied(&self) -> std::sync::MutexGuard<'_, MostDenied> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keys that were denied in this epoch and in the one before it: Misra and Gries, "Finding repeated
+/// elements" (1982). A count is too low by at most a 257th of all denials of its epoch.
+#[derive(Default)]
+struct MostDenied {
+    begun: Option<Instant>,
+    epochs: [HashMap<Box<[u8]>, u64>; 2],
+}
+
+impl MostDenied {
+    fn add(&mut self, key: &[u8], now: Instant) {
+        self.turn(now);
+        let [counts, _] = &mut self.epochs;
+        if let Some(count) = counts.get_mut(key) {
+            *count += 1;
+        } else if counts.len() < MOST_KEPT {
+            counts.insert(key.into(), 1);
+        } else {
+            counts.retain(|_, count| {
+                *count -= 1;
+                *count > 0
+            });
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(*self.begun.get_or_insert(now));
+        if age >= EPOCH {
+            self.begun = Some(now);
+            self.epochs.swap(0, 1);
+            self.epochs[0].clear();
+        }
+        if age >= 2 * EPOCH {
+            self.epochs[1].clear();
+        }
+    }
+}
+
+/// The page.
+pub fn page(limits: &Limits) -> String {
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    let mut page = Page(String::new());
+    let meters: Vec<(&str, &Meter)> = limits
+        .by_name
+        .iter()
+        .filter_map(|(name, served)| Some((name.as_str(), served.tables.meter()?)))
+        .collect();
+    page.family("decisions_total", "counter", "Decisions by outcome.");
+    for (name, meter) in &meters {
+        for (number, outcome) in OUTCOMES.iter().enumerate() {
+            let sum = meter.sum(|shard| &shard.outcomes[number]);
+            page.line(
+                "decisions_total",
+                &[("limit", name), ("outcome", outcome)],
+                sum,
+            );
+        }
+    }
+    page.family(
+        "decision_seconds",
+        "histogram",
+        "Time that a decision took.",
+    );
+    for (name, meter) in &meters {
+        let mut below = 0;
+        for number in 0..=BOUNDS.len() {
+            below += meter.sum(|shard| &shard.took[number]);
+            let end = BOUNDS
+                .get(number)
+                .map(|bound| (*bound as f64 / 1e9).to_string());
+            let end = end.unwrap_or_else(|| "+Inf".to_owned());
+            page.line(
+                "decision_seconds_bucket",
+                &[("limit", name), ("le", &end)],
+                below,
+            );
+        }
+        let seconds = meter.sum(|shard| &shard.took_ns) as f64 / 1e9;
+        page.line("decision_seconds_sum", &[("limit", name)], seconds);
+        page.line("decision_seconds_count", &[("limit", name)], below);
+    }
+    let fill = "Share of a table's places that count something, by a sample.";
+    page.family("table_fill", "gauge", fill);
+    let turn = TURN.fetch_add(1, Relaxed);
+    for (name, served) in &limits.by_name {
+        for table in served.tables.own() {
+            if let Ok(census) = table.census(None, turn, SAMPLE) {
+                let fill = census.live as f64 / census.slots.max(1) as f64;
+                let quota = Text(table.quota()).to_string();
+                page.line("table_fill", &[("limit", name), ("quota", &quota)], fill);
+            }
+        }
+    }
+    let most = "Keys that were denied most in the last 2 to 4 minutes, at least so often.";
+    page.family("most_denied", "gauge", most);
+    for (name, key, count) in most_denied(&meters) {
+        let shown = match limits.show_keys {
+            true => String::from_utf8_lossy(&key).into_owned(),
+            false => digest(&key),
+        };
+        page.line("most_denied", &[("limit", name), ("key", &shown)], count);
+    }
+    let refused = "Requests about which no limit was asked: malformed, too large, unknown.";
+    page.family("refused_total", "counter", refused);
+    page.line("refused_total", &[], REFUSED.load(Relaxed));
+    page.family("connections", "gauge", "Connections that are open.");
+    page.line("connections", &[], CONNECTIONS.load(Relaxed));
+    page.0
+}
+
+fn most_denied<'a>(meters: &[(&'a str, &Meter)]) -> Vec<(&'a str, Box<[u8]>, u64)> {
+    let mut found = Vec::new();
+    let now = Instant::now();
+    for (name, meter) in meters {
+        let mut counts: HashMap<Box<[u8]>, u64> = HashMap::new();
+        for shard in &meter.shards[..] {
+            let mut kept = shard.most_denied();
+            kept.turn(now);
+            for (key, count) in kept.epochs.iter().flatten() {
+                *counts.entry(key.clone()).or_default() += count;
+            }
+        }
+        found.extend(counts.into_iter().map(|(key, count)| (*name, key, count)));
+    }
+    found.sort_by(|one, two| (two.2, &one.1).cmp(&(one.2, &two.1)));
+    found.truncate(MOST_SHOWN);
+    found
+}
+
+/// What stands for a key: the same for as long as this process lives, and of no use elsewhere.
+fn digest(key: &[u8]) -> String {
+    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    format!("k-{:016x}", STATE.hash_one(key))
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let name = format!("rateproof_service_{name}");
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let _ = write!(self.0, "rateproof_service_{name}");
+        for (number, (label, text)) in labels.iter().enumerate() {
+            let before = if number == 0 { '{' } else { ',' };
+            let text = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            let _ = write!(self.0, "{before}{label}=\"{text}\"");
+        }
+        let end = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{end} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_that_is_denied_most_is_found_among_any_number_of_others() {
+        let (mut keys, now) = (MostDenied::default(), Instant::now());
+        for number in 0..100_000_u32 {
+            keys.add(&number.to_be_bytes(), now);
+            if number % 50 == 0 {
+                keys.add(b"often", now);
+            }
+        }
+        assert!(keys.epochs[0].len() <= MOST_KEPT);
+        let count = keys.epochs[0][&b"often"[..]];
+        assert!((2_000 - 102_000 / 257..=2_000).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn what_was_denied_minutes_ago_is_forgotten() {
+        let (mut keys, start) = (MostDenied::default(), Instant::now());
+        keys.add(b"a", start);
+        keys.turn(start + EPOCH);
+        assert_eq!(keys.epochs[1].len(), 1);
+        keys.turn(start + 2 * EPOCH);
+        assert!(keys.epochs.iter().all(HashMap::is_empty));
+        keys.add(b"a", start + 2 * EPOCH);
+        keys.turn(start + 9 * EPOCH);
+        assert!(keys.epochs.iter().all(HashMap::is_empty));
+    }
+}

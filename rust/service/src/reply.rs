@@ -1,0 +1,89 @@
+//! Answers on the wire of RESP 2 and 3.
+
+use std::io::Write;
+
+/// Where answers to one client are written.
+pub struct Reply<'a> {
+    pub out: &'a mut Vec<u8>,
+    /// The version of the protocol that the client asked for: 2 or 3.
+    pub version: u8,
+}
+
+impl Reply<'_> {
+    pub fn simple(&mut self, text: &str) {
+        self.line(b'+', text);
+    }
+
+    /// An error; its first word is a code. Of text that a client gave, no line breaks are left.
+    pub fn error(&mut self, text: &str) {
+        let break_of = |letter: char| letter.is_control();
+        self.line(b'-', &text.replace(break_of, " "));
+    }
+
+    pub fn integer(&mut self, number: i64) {
+        self.number(b':', number);
+    }
+
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.number(b'$', bytes.len() as i64);
+        self.out.extend_from_slice(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    pub fn null(&mut self) {
+        let text: &[u8] = if self.version == 3 {
+            b"_\r\n"
+        } else {
+            b"$-1\r\n"
+        };
+        self.out.extend_from_slice(text);
+    }
+
+    /// Text for people.
+    pub fn text(&mut self, text: &str) {
+        if self.version < 3 {
+            return self.bulk(text.as_bytes());
+        }
+        self.number(b'=', text.len() as i64 + 4);
+        self.line(b't', &format!("xt:{text}"));
+    }
+
+    /// So many answers follow, which are one.
+    pub fn array(&mut self, count: usize) {
+        self.number(b'*', count as i64);
+    }
+
+    /// So many pairs of answers follow.
+    pub fn map(&mut self, count: usize) {
+        match self.version {
+            3 => self.number(b'%', count as i64),
+            _ => self.array(2 * count),
+        }
+    }
+
+    /// Numbers, as one answer.
+    pub fn integers(&mut self, numbers: &[i64]) {
+        self.array(numbers.len());
+        for number in numbers {
+            self.integer(*number);
+        }
+    }
+
+    fn line(&mut self, kind: u8, text: &str) {
+        self.out.push(kind);
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn number(&mut self, kind: u8, number: i64) {
+        match number {
+            0..=9 => self
+                .out
+                .extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']),
+            _ => {
+                // Writing to a vector cannot fail.
+                let _ = write!(self.out, "{}{number}\r\n", char::from(kind));
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The paths that are answered: a check, and what those who run the service ask for.
+
+use std::net::IpAddr;
+
+use crate::answer::{self, Ending};
+use crate::command::Desk;
+use crate::metrics;
+use crate::request::Request;
+
+/// Writes the answer to a request.
+pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Option<IpAddr>) {
+    let limits = &desk.limits;
+    let ending = Ending {
+        keeps_alive: request.keeps_alive && !desk.ends,
+        bodiless: request.method == b"HEAD",
+    };
+    match request.path {
+        b"/healthz" => return answer::text(out, 200, "ok\n", ending),
+        b"/readyz" => {
+            let mut served = limits.by_name.values();
+            return match !desk.ends && served.all(|served| served.tables.can_decide()) {
+                true => answer::text(out, 200, "ready\n", ending),
+                false => answer::text(out, 503, "not ready\n", ending),
+            };
+        }
+        _ => {}
+    }
+    if let Some(token) = &limits.token {
+        let told = request.field("authorization");
+        let told = told.strip_prefix(b"Bearer ").unwrap_or_default();
+        if !same(told, token.as_bytes()) {
+            let detail = "Authorization: Bearer TOKEN is wanted";
+            return answer::refused(out, 401, detail, ending);
+        }
+    }
+    let Some(rest) = request.path.strip_prefix(b"/check/") else {
+        return match request.path {
+            b"/metrics" => answer::text(out, 200, &metrics::page(limits), ending),
+            _ => answer::refused(out, 404, "no such path; ask for /check/NAME", ending),
+        };
+    };
+    let end = rest
+        .iter()
+        .position(|byte| *byte == b'/')
+        .unwrap_or(rest.len());
+    let (name, route) = rest.split_at(end);
+    let served = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| limits.by_name.get(name));
+    let Some(served) = served else {
+        let names: Vec<&str> = limits.by_name.keys().map(String::as_str).collect();
+        let detail = format!("no such limit; one of {}", names.join(", "));
+        return answer::refused(out, 404, &detail, ending);
+    };
+    let decision = served.decide(request, route, &limits.address, peer);
+    answer::decided(out, limits, &decision, ending);
+}
+
+/// True if both are the same, in a time that tells nothing of where they differ.
+pub fn same(told: &[u8], secret: &[u8]) -> bool {
+    let differences = told.iter().zip(secret).map(|(one, two)| one ^ two);
+    differences.fold(0, |all, each| all | each) == 0 && told.len() == secret.len()
+}

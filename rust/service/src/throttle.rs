@@ -1,0 +1,165 @@
+//! Commands that decide.
+//!
+//! `CL.THROTTLE` is that of redis-cell (github.com/brandur/redis-cell): arguments and answer. Each
+//! burst, count and period is a table of its own, exact to the nanosecond.
+
+use rateproof_enforce::{Algorithm, Error, ErrorKind, Quota, Ruling};
+
+use crate::command::{Desk, Done};
+use crate::frame::{Words, integer};
+use crate::key::MOST_KEY;
+use crate::limits::seconds_of;
+use crate::policy::Policy;
+use crate::reply::Reply;
+use crate::session::Session;
+use crate::tables::Tables;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+pub fn throttle(
+    _: &mut Session,
+    desk: &mut Desk,
+    words: &Words<'_>,
+    reply: &mut Reply<'_>,
+) -> Done {
+    let quantity = words.get(5).map_or(Ok(1), |word| whole(word))?;
+    let key = key_of(words)?;
+    // No text of a policy: those are UTF-8.
+    let figures = [&b"\xff"[..], &words[2], b" ", &words[3], b" ", &words[4]].concat();
+    let tables = desk.known.tables(&figures, || {
+        let (burst, count, period) = (whole(&words[2])?, whole(&words[3])?, whole(&words[4])?);
+        if count == 0 || period == 0 {
+            return Err("ERR Zero rates are not supported".to_owned());
+        }
+        let window_ns = period.saturating_mul(SECOND_NS);
+        let quota = Quota {
+            burst: burst.saturating_add(1),
+            ..Quota::new(Algorithm::TOKEN_BUCKET, count, window_ns)
+        };
+        let checked = quota.check().map_err(|error| format!("ERR {error}"));
+        checked.map(|()| vec![quota])
+    })?;
+    let burst = tables.burst();
+    // Nothing, or more than there ever is, is no reason to take anything.
+    let asked = (1..=burst).contains(&quantity);
+    let call = if asked { Tables::hit } else { Tables::peek };
+    let (admitted, answers) = ruled(call(tables, key, if asked { quantity } else { 1 }))?;
+    let Some(answer) = answers.first() else {
+        return Err("ERR no quota".to_owned());
+    };
+    let limited = match asked {
+        true => !admitted,
+        false => quantity > 0,
+    };
+    let wait = if limited && asked {
+        seconds_of_cell(answer.retry_after_ns).max(1)
+    } else {
+        -1
+    };
+    reply.integers(&[
+        i64::from(limited),
+        burst as i64,
+        answer.remaining as i64,
+        wait,
+        seconds_of_cell(answer.reset_after_ns),
+    ]);
+    Ok(())
+}
+
+/// Seconds as redis-cell rounds them: up, from a thousandth on.
+fn seconds_of_cell(wait_ns: u64) -> i64 {
+    let (seconds, rest) = (wait_ns / SECOND_NS, wait_ns % SECOND_NS);
+    (seconds + u64::from(rest >= SECOND_NS / 1_000)) as i64
+}
+
+/// RP.HIT and RP.PEEK: limited or not, the most at once, what is left, and in milliseconds until the same
+/// passes (-1: it did) and until all is free.
+pub fn decide(
+    desk: &mut Desk,
+    words: &Words<'_>,
+    reply: &mut Reply<'_>,
+    call: impl FnOnce(&Tables, &[u8], u64) -> Result<Option<Ruling>, Error>,
+) -> Done {
+    let key = key_of(words)?;
+    let cost = words.get(3).map(|word| whole(word)).transpose()?;
+    let (tables, usual, shadow) = promised(desk, &words[2])?;
+    let (admitted, answers) = ruled(call(tables, key, cost.unwrap_or(usual)))?;
+    let passes = admitted || shadow;
+    let millis = |wait_ns: Option<u64>| wait_ns.unwrap_or_default().div_ceil(1_000_000) as i64;
+    let left = answers.iter().map(|answer| answer.remaining).min();
+    let wait = millis(answers.iter().map(|answer| answer.retry_after_ns).max());
+    reply.integers(&[
+        i64::from(!passes),
+        tables.burst() as i64,
+        left.unwrap_or_default() as i64,
+        if passes { -1 } else { wait },
+        millis(answers.iter().map(|answer| answer.reset_after_ns).max()),
+    ]);
+    Ok(())
+}
+
+pub fn reset(_: &mut Session, desk: &mut Desk, words: &Words<'_>, reply: &mut Reply<'_>) -> Done {
+    let key = key_of(words)?;
+    let (tables, _, _) = promised(desk, &words[2])?;
+    match tables.reset(key).map_err(|error| failed(&error))? {
+        true => reply.simple("OK"),
+        false => return Err("ERR the table is locked by another process".to_owned()),
+    }
+    Ok(())
+}
+
+/// The tables of a limit's name or a policy's text, what a request costs, and shadow mode.
+fn promised<'a>(desk: &'a mut Desk, word: &[u8]) -> Result<(&'a Tables, u64, bool), String> {
+    let text = std::str::from_utf8(word);
+    let text = text.map_err(|_| "ERR a limit's name or a policy is UTF-8".to_owned())?;
+    if let Some(served) = desk.limits.by_name.get(text) {
+        return Ok((&served.tables, served.cost, served.shadow));
+    }
+    let tables = desk.known.tables(word, || {
+        let policy = Policy::parse(text).map_err(|error| {
+            let names: Vec<&str> = desk.limits.by_name.keys().map(String::as_str).collect();
+            format!("ERR no limit of that name ({}): {error}", names.join(", "))
+        })?;
+        Ok(policy.quotas)
+    })?;
+    Ok((tables, 1, false))
+}
+
+fn key_of<'a>(words: &'a Words<'_>) -> Result<&'a [u8], String> {
+    match &words[1] {
+        key if key.len() > MOST_KEY => Err("ERR the key is longer than 4 KiB".to_owned()),
+        key => Ok(key),
+    }
+}
+
+/// A number that is not negative.
+fn whole(word: &[u8]) -> Result<u64, String> {
+    let number = integer(word).ok_or("ERR value is not an integer or out of range")?;
+    u64::try_from(number).map_err(|_| "ERR value is out of range, must be positive".to_owned())
+}
+
+/// What the tables ruled, if they could count the key.
+fn ruled(ruling: Result<Option<Ruling>, Error>) -> Result<Ruling, String> {
+    let no_room = |wait_ns| {
+        let seconds = seconds_of(wait_ns);
+        format!("OOM the limiter has no room for another key; try again in {seconds} s")
+    };
+    let (admitted, answers) = ruling
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| no_room(0))?;
+    let full = answers.iter().filter(|answer| answer.full);
+    match full.map(|answer| answer.retry_after_ns).max() {
+        Some(wait_ns) => Err(no_room(wait_ns)),
+        None => Ok((admitted, answers)),
+    }
+}
+
+fn failed(error: &Error) -> String {
+    match error.kind {
+        ErrorKind::InvalidArgument | ErrorKind::NeverPossible => format!("ERR {error}"),
+        ErrorKind::StoreError | ErrorKind::StoreMismatch => {
+            eprintln!("rateproof: {error}");
+            "ERR the limiter's storage failed".to_owned()
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! TLS, of rustls: the certificate that the settings name, and a connection that speaks it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// A connection that speaks TLS.
+pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
+
+/// Reads a certificate with its chain, and its key.
+///
+/// # Errors
+/// A file cannot be read, or they do not belong together.
+pub fn config(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
+    let failed = |file: &str, error: &dyn std::fmt::Display| format!("TLS, {file}: {error}");
+    let chain = CertificateDer::pem_file_iter(Path::new(certificate))
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(certificate, &error))?;
+    if chain.is_empty() {
+        return Err(failed(certificate, &"no certificate (a PEM file)"));
+    }
+    let secret =
+        PrivateKeyDer::from_pem_file(Path::new(key)).map_err(|error| failed(key, &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(certificate, &error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| failed(certificate, &error))?;
+    Ok(Arc::new(config))
+}
+
+/// A connection that is about to shake hands.
+///
+/// # Errors
+/// The configuration cannot serve.
+pub fn accepted(config: &Arc<ServerConfig>, stream: TcpStream) -> io::Result<Box<TlsStream>> {
+    let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    Ok(Box::new(StreamOwned::new(session, stream)))
+}

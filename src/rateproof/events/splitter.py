@@ -1,0 +1,321 @@
+"""A log that does not fit in memory, split by its keys into Parquet files that do."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Final
+
+from rateproof import __version__, linux
+from rateproof.core import required_native
+from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.events.impossible import refuse_impossible
+from rateproof.events.judged import JUDGED, LONG
+from rateproof.events.log import COLUMNS, EventLog
+from rateproof.events.parquet import array_of, require_pyarrow
+from rateproof.events.parquet_reader import ParquetLog, opened
+from rateproof.events.pieces import WHERE, Facts, Pieces
+from rateproof.events.progress import Progress
+from rateproof.events.workplace import Workplace, identity_of, workplace
+from rateproof.output import printable
+
+__all__ = ["Splitter", "in_pieces", "pieces_needed", "split"]
+
+_BYTES_A_ROW: Final = 120
+"""Memory that judging a request takes, at most; see `benchmarks/prove.py`."""
+
+_BYTES_TO_SPLIT: Final = 320
+_BASE: Final = 180_000_000
+"""Memory of the program itself."""
+
+_MOST_PIECES: Final = 256
+_DISK_A_ROW: Final = 40
+_MEGABYTE: Final = 1_000_000
+
+_COLUMNS: Final = [name for name in COLUMNS if name in JUDGED]
+
+
+@contextmanager
+def in_pieces(
+    path: Path,
+    memory: int | None,
+    prepared: Callable[[EventLog], EventLog],
+    say: Callable[[str], None],
+    settings: object = None,
+) -> Iterator[Pieces | None]:
+    """A Parquet log in pieces; None where it fits in memory. The pieces go at the end.
+
+    They stay where the process is killed, and the next one with the same log, memory and
+    settings goes on with them.
+
+    Args:
+        path: the log.
+        memory: bytes that may be taken; None: half of what is free.
+        prepared: what is made of the rows before they are judged.
+        say: tells people what is being done.
+        settings: what `prepared` does, as text.
+
+    Raises:
+        LogError: it cannot be read, or not be judged in pieces.
+        CannotWrite: the disk has no room for the pieces.
+    """
+    name, free = printable(str(path)), linux.free_memory() if memory is None else None
+    if memory is None:
+        if free is None:
+            yield None
+            return
+        memory = free // 2
+    with opened(path, to_judge=True) as log:
+        if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
+            yield None
+            return
+        if "complete_ns" in log.metadata:
+            raise LogError(f"{name} is of an access log, and does not fit in memory")
+        identity = identity_of(path, __version__, settings)
+        with workplace(identity) as place:
+            pieces = _left(place, memory, say)
+            if pieces is None:
+                asked = log.rows, memory, place.folder, name
+                count = pieces_needed(*asked, say, half=free is not None)
+                splitter = Splitter(place, count, name)
+                pieces = split(log, splitter, (memory - _BASE) // _BYTES_TO_SPLIT, prepared, say)
+            if (takes := _BASE + pieces.most_rows * _BYTES_A_ROW) > memory:
+                say(
+                    "hint: some keys have very many requests, and stay together: judging the "
+                    f"largest piece may take {_size(takes)}"
+                )
+            yield pieces
+
+
+def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces | None:
+    """The pieces that a process left which was killed; None where there are none that fit."""
+    told = place.noted()
+    facts = None if told is None else Facts.read(told["facts"])
+    if (
+        told is None
+        or facts is None
+        or facts.rows * _BYTES_A_ROW > told["count"] * (memory - _BASE)
+    ):
+        return None
+    say(
+        f"{facts.rows:,} requests are in {len(facts.of_piece)} pieces in {place.folder} already, "
+        "from a check that was killed: it goes on there"
+    )
+    return Pieces(_files(place, facts), facts, told["metadata"], say)
+
+
+def _files(place: Workplace, facts: Facts) -> dict[int, Path]:
+    return {number: _file(place, number) for number in facts.of_piece}
+
+
+def _file(place: Workplace, number: int) -> Path:
+    return place.folder / f"{number}.parquet"
+
+
+def pieces_needed(
+    rows: int, memory: int, folder: Path, name: str, say: Callable[[str], None], *, half: bool
+) -> int:
+    """Return the number of pieces of a log of so many rows; what they take is said.
+
+    Args:
+        rows: of the log.
+        memory: bytes that may be taken.
+        folder: where the pieces go.
+        name: of the log, for messages.
+        say: tells people.
+        half: whether the memory is half of what is free, which nobody asked for.
+
+    Raises:
+        InvalidArgument: there is too little memory for as many as there can be.
+        CannotWrite: the disk has no room for the pieces.
+    """
+    required_native("a log that does not fit in memory")
+    count = -(-rows * _BYTES_A_ROW * 5 // (4 * max(1, memory - _BASE)))
+    if count > _MOST_PIECES:
+        least = _BASE + rows * _BYTES_A_ROW * 5 // (4 * _MOST_PIECES)
+        raise InvalidArgument(
+            f"--memory {_size(memory)} is too little for {rows:,} requests",
+            f"at least {_size(least + _MEGABYTE)}",
+        )
+    needs, free = rows * _DISK_A_ROW, shutil.disk_usage(folder).free
+    say(
+        f"{rows:,} requests do not fit in {_size(memory)}{', half of what is free' if half else ''}"
+        f": {count} pieces by key go to {folder}, at most {_size(needs)} in all, and are removed afterwards"
+    )
+    if needs > free:
+        raise CannotWrite(
+            f"{folder} has room for {_size(free)}, and {name} may need {_size(needs)} there",
+            "TMPDIR names another disk; with more --memory nothing is written",
+        )
+    return count
+
+
+def _size(number: int) -> str:
+    return f"{number / _MEGABYTE:,.0f} MB"
+
+
+def split(
+    log: ParquetLog,
+    splitter: "Splitter",
+    most_rows: int,
+    prepared: Callable[[EventLog], EventLog],
+    say: Callable[[str], None],
+) -> Pieces:
+    """Read so many rows at a time, or a row group, and share them out.
+
+    Raises:
+        LogError: the log is damaged, or of several runs.
+        CannotWrite: the disk is full.
+    """
+    progress = Progress("splitting", log.rows, say)
+    for groups in _turns(log.groups, most_rows):
+        rows, first = log.read(groups, keys=False), splitter.rows
+        name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
+        refuse_impossible(rows, name, part=True)
+        splitter.add(prepared(rows), log.keys(groups))
+        progress.at(splitter.rows)
+    return splitter.pieces(prepared(EventLog(log.metadata)).metadata, say)
+
+
+def _turns(groups: list[int], most_rows: int) -> Iterator[range]:
+    start, rows = 0, 0
+    for at, more in enumerate(groups):
+        if rows and rows + more > most_rows:
+            yield range(start, at)
+            start, rows = at, 0
+        rows += more
+    yield range(start, len(groups))
+
+
+class Splitter:
+    """Splits the rows of a log into files of a folder, by a digest of their keys.
+
+    Args:
+        place: where the files go.
+        count: number of pieces.
+        name: of the log, for messages.
+    """
+
+    def __init__(self, place: Workplace, count: int, name: str) -> None:
+        self.name = name
+        self._place, self._count, self._facts = place, count, Facts()
+        self._native, self._pa = required_native("splitting a log"), require_pyarrow()
+        self._writers: dict[int, Any] = {}
+
+    @property
+    def rows(self) -> int:
+        """Number of rows so far."""
+        return self._facts.rows
+
+    def add(self, rows: EventLog, keys: Any = None) -> None:
+        """Share out the rows that come next.
+
+        Args:
+            rows: what of them is judged.
+            keys: an Arrow array of their keys, as of `ParquetLog.keys`; None: their own.
+
+        Raises:
+            LogError: the log is of several runs.
+            CannotWrite: the disk is full.
+        """
+        first = self._facts.rows
+        self._facts.add(rows, self.name)
+        self._write(lambda: self._share_out(rows, self._own(rows) if keys is None else keys, first))
+
+    def pieces(self, metadata: Mapping[str, Any], say: Callable[[str], None]) -> Pieces:
+        """Return the whole log, once all rows were added.
+
+        Raises:
+            CannotWrite: the disk is full.
+        """
+        for writer in self._writers.values():
+            self._write(writer.close)
+        self._pa.default_memory_pool().release_unused()
+        facts, undecided = self._facts, sorted(self._facts.undecided)
+        told = {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
+        files = _files(self._place, facts)
+        note = {"count": self._count, "facts": facts.to_json(), "metadata": told}
+        self._write(lambda: self._place.note(files, note))
+        return Pieces(files, facts, told, say)
+
+    def _write(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except OSError as error:
+            raise CannotWrite(
+                f"cannot write to {printable(str(self._place.folder))}: {error.strerror or error}",
+                "the log itself is as it was; TMPDIR names another disk",
+            ) from error
+
+    def _own(self, rows: EventLog) -> Any:
+        """The keys of rows that have them."""
+        pa = self._pa
+        codes, words = rows.codes("key")
+        known = words[:-1] if words and words[-1] is None else words
+        numbers = pa.Array.from_buffers(pa.int32(), len(rows), [None, pa.py_buffer(codes)])
+        return pa.DictionaryArray.from_arrays(numbers, pa.array(known, pa.binary()))
+
+    def _share_out(self, rows: EventLog, keys: Any, first: int) -> None:
+        """Write each row to its piece, the pieces on all processors."""
+        pa = self._pa
+        order, counts = self._native.by_part(self._parts(keys), self._count)
+        places = pa.Array.from_buffers(pa.uint32(), len(rows), [None, pa.py_buffer(order)])
+        columns = [
+            (keys, False)
+            if name == "key"
+            else (array_of(pa, rows, name), rows.same(name) is not None)
+            for name in _COLUMNS
+        ]
+
+        def write(number: int, at: int) -> None:
+            own = places.slice(at, counts[number])
+            where = pa.compute.add(own.cast(pa.int64()), first)
+            table = pa.Table.from_arrays(
+                [*(_taken(column, own) for column in columns), where], names=[*_COLUMNS, WHERE]
+            )
+            self._writer(number, table.schema).write_table(table, row_group_size=len(table))
+
+        filled = [
+            (number, at)
+            for number, at in enumerate(accumulate([0, *counts[:-1]]))
+            if counts[number]
+        ]
+        for number, _ in filled:
+            self._facts.of_piece[number] = self._facts.of_piece.get(number, 0) + counts[number]
+        # What is written to one piece is written by one thread.
+        with ThreadPoolExecutor(linux.processors()) as threads:
+            list(threads.map(write, *zip(*filled, strict=True)))
+
+    def _parts(self, keys: Any) -> Any:
+        """The piece of each row, as int32."""
+        pa, several = self._pa, self._pa.types.is_dictionary(keys.type)
+        words = keys.dictionary if several else keys
+        _, offsets, text = words.buffers()
+        ends = memoryview(offsets).cast("B").cast("i")[words.offset :][: len(words) + 1]
+        parts = self._native.parts_of(ends, memoryview(text or b"").cast("B"), self._count)
+        if not several:
+            return memoryview(parts).cast("i")
+        numbers = pa.Array.from_buffers(pa.int32(), len(words), [None, pa.py_buffer(parts)])
+        return memoryview(numbers.take(keys.indices).buffers()[1]).cast("B").cast("i")[: len(keys)]
+
+    def _writer(self, number: int, schema: Any) -> Any:
+        if number not in self._writers:
+            delta = [name for name in (*_COLUMNS, WHERE) if name.endswith("_ns")] + ["sequence"]
+            self._writers[number] = self._pa.parquet.ParquetWriter(
+                str(_file(self._place, number)),
+                schema,
+                compression="lz4",
+                use_dictionary=[name for name in _COLUMNS if name not in {*delta, "key"}],
+                column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+                store_schema=False,
+                write_page_checksum=True,
+            )
+        return self._writers[number]
+
+
+def _taken(column: tuple[Any, bool], places: Any) -> Any:
+    """The values of a column at these places; of one that is the same everywhere, as many of it."""
+    values, same = column
+    return values.slice(0, len(places)) if same else values.take(places)

@@ -1,0 +1,259 @@
+"""What those who run the decision service need: figures, a token, TLS, sockets handed over, bounds."""
+
+import contextlib
+import http.client
+import os
+import re
+import resource
+import signal
+import socket
+import ssl
+import subprocess
+
+import pytest
+import redis
+import trustme
+
+from rateproof.enforce.service import PROGRAM
+from tests.service import LIMITS
+
+SHADOWED = LIMITS + '[limits.new]\npolicy = "1 per hour"\nkey = "header:X-Api-Key"\nshadow = true\n'
+
+
+def figures(service, **fields):
+    """The page of figures: each series, and its value."""
+    status, told, body = service.ask("/metrics", **fields)
+    assert (status, told["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+    return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_figures_tell_decisions_their_time_the_room_and_who_was_denied_most(start_service):
+    service = start_service(SHADOWED, "--show-keys", "true", "--capacity", "50")
+    for key, times in {"a": 8, "b": 6, 'quo"ted': 6}.items():
+        for _ in range(times):
+            service.ask(X_Api_Key=key)
+    for _ in range(3):
+        assert service.ask("/check/new", X_Api_Key="a")[0] == 200
+    service.ask("/check/unknown")
+    found = figures(service)
+    family = "rateproof_service_"
+    decisions = {
+        tuple(re.findall(r'"(\w+)"', series)): value
+        for series, value in found.items()
+        if series.startswith(family + "decisions_total") and value
+    }
+    assert decisions == {
+        ("api", "admitted"): 15,
+        ("api", "denied"): 5,
+        ("new", "admitted"): 1,
+        ("new", "shadow"): 2,
+    }
+    assert found[family + 'decision_seconds_count{limit="api"}'] == 20
+    assert found[family + 'decision_seconds_bucket{limit="api",le="+Inf"}'] == 20
+    assert found[family + 'decision_seconds_sum{limit="api"}'] > 0
+    assert 0 < found[family + 'table_fill{limit="api",quota="5 per 1h"}'] < 0.1
+    denied = {s: value for s, value in found.items() if "most_denied" in s}
+    assert denied == {
+        family + 'most_denied{limit="api",key="header:x-api-key=1:a"}': 3,
+        family + 'most_denied{limit="api",key="header:x-api-key=1:b"}': 1,
+        family + r'most_denied{limit="api",key="header:x-api-key=7:quo\"ted"}': 1,
+    }
+    assert found[family + "refused_total"] == 1
+    assert found[family + "connections"] >= 1
+
+
+def test_keys_are_digests_unless_they_are_asked_for_and_counts_outlive_a_reload(start_service):
+    service = start_service()
+    for _ in range(7):
+        service.ask(X_Api_Key="secret-name")
+    found = figures(service)
+    (series,) = (series for series in found if "most_denied" in series)
+    assert re.fullmatch(
+        r'rateproof_service_most_denied\{limit="api",key="k-[0-9a-f]{16}"\}', series
+    )
+    assert "read again" in service.reload(LIMITS.replace("5 per hour", "6 per hour"))
+    service.ask(X_Api_Key="secret-name")
+    assert figures(service)[series] == found[series] + 1
+    assert "secret-name" not in str(found)
+
+
+def test_at_most_20_denied_keys_are_told_however_many_there_are(start_service):
+    service = start_service(LIMITS.replace("5 per hour", "1 per hour"))
+    ask = b"".join(
+        b"GET /check/api HTTP/1.1\r\nX-Api-Key: %d\r\n\r\n" % number
+        for number in range(1_000)
+        for _ in range(2)
+    )
+    service.raw(ask + b"GET /healthz HTTP/1.0\r\n\r\n")
+    found = figures(service)
+    assert found['rateproof_service_decisions_total{limit="api",outcome="denied"}'] == 1_000
+    assert len([series for series in found if "most_denied" in series]) <= 20
+
+
+def test_it_is_ready_as_long_as_it_can_decide(start_service):
+    service = start_service()
+    assert [service.ask(path)[::2] for path in ("/healthz", "/readyz")] == [
+        (200, b"ok\n"),
+        (200, b"ready\n"),
+    ]
+
+
+def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("first-one\n")
+    service = start_service(LIMITS, "--token", f"@{secret}", "--resp", "127.0.0.1:0")
+    for wrong in ({}, {"Authorization": "Bearer first-on"}, {"Authorization": "first-one"}):
+        for path in ("/check/api", "/check/unknown", "/metrics", "/"):
+            status, fields, _ = service.ask(path, **wrong)
+            assert (status, fields["www-authenticate"]) == (401, "Bearer")
+    assert [service.ask(path)[0] for path in ("/healthz", "/readyz")] == [200, 200]
+    right = {"Authorization": "Bearer first-one"}
+    assert service.ask(X_Api_Key="a", **right)[1]["ratelimit"].startswith('"api";r=4')
+    for protocol in (2, 3):
+        for told in (None, "first-on", "first-one!"):
+            client = redis.Redis(port=service.resp_port, protocol=protocol, password=told)
+            with client, pytest.raises(redis.AuthenticationError):
+                client.execute_command("RP.HIT", "a", "api")
+        with redis.Redis(port=service.resp_port, protocol=protocol, password="first-one") as client:
+            assert client.execute_command("RP.PEEK", "a", "api")[2] == 5
+    secret.write_text("second-one")
+    assert "read again" in service.reload(LIMITS)
+    assert service.ask(**right)[0] == 401
+    assert service.ask(Authorization="Bearer second-one")[0] == 200
+    secret.write_text("")
+    assert "kept the settings" in service.reload(LIMITS)
+    assert service.ask(Authorization="Bearer second-one")[0] == 200
+
+
+def test_a_token_does_not_stand_on_a_command_line(tmp_path):
+    said = refused(tmp_path, "--token", "plain")
+    assert "token is told as @FILE or @env:NAME" in said
+    assert "plain" not in said
+
+
+def refused(folder, *words):
+    """What a service says that does not start."""
+    file = folder / "limits.toml"
+    file.write_text(LIMITS)
+    command = [PROGRAM, "--config", file, "--port", "0", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode in {64, 73}, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+def certified(authority, folder):
+    """A certificate and its key in a folder: the words that name them."""
+    made = authority.issue_cert("127.0.0.1")
+    with (folder / "cert.pem").open("wb") as file:
+        for each in made.cert_chain_pems:
+            file.write(each.bytes())
+    made.private_key_pem.write_to_path(folder / "key.pem")
+    return "--tls-cert", folder / "cert.pem", "--tls-key", folder / "key.pem"
+
+
+def over_tls(service, authority, path="/check/api"):
+    """The answer, and the number of the certificate by which the service showed itself."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    connection = http.client.HTTPSConnection("127.0.0.1", service.port, timeout=30, context=context)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"X-Api-Key": "a"})
+        number = connection.sock.getpeercert()["serialNumber"]
+        answer = connection.getresponse()
+        return answer.status, answer.read(), number
+
+
+def test_tls_is_spoken_and_a_new_certificate_is_taken_with_the_settings(
+    start_service, tmp_path, authority
+):
+    words = certified(authority, tmp_path)
+    service = start_service(LIMITS, *words, "--resp", "127.0.0.1:0")
+    told = [over_tls(service, authority) for _ in range(6)]
+    assert [status for status, _, _ in told] == [200] * 5 + [429]
+    authority_file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(authority_file)
+    with redis.Redis(
+        port=service.resp_port, host="127.0.0.1", ssl=True, ssl_ca_certs=str(authority_file)
+    ) as client:
+        assert client.execute_command("RP.PEEK", "x", "api")[2] == 5
+    # A page of many packets, and what is no TLS at all.
+    assert over_tls(service, authority, "/metrics")[1].count(b"\n") > 20
+    with contextlib.suppress(ConnectionError):
+        assert not service.raw(b"GET /check/api HTTP/1.0\r\n\r\n").startswith(b"HTTP/")
+    certified(authority, tmp_path)
+    assert "read again" in service.reload(LIMITS)
+    assert over_tls(service, authority)[2] != told[0][2]
+    (tmp_path / "key.pem").write_text("no key")
+    said = service.reload(LIMITS)
+    assert "kept the settings" in said
+    assert "key.pem" in said
+    assert over_tls(service, authority)[0] == 429
+
+
+def test_what_cannot_be_a_certificate_is_named(tmp_path, authority):
+    words = certified(authority, tmp_path)
+    assert "tls_cert and tls_key go together" in refused(tmp_path, *words[:2])
+    assert "/no/such" in refused(tmp_path, "--tls-cert", "/no/such", *words[2:])
+    (tmp_path / "cert.pem").write_text("")
+    assert "cert.pem: no certificate" in refused(tmp_path, *words)
+
+
+def test_a_socket_that_systemd_opened_is_served_and_left_there(tmp_path):
+    path = tmp_path / "handed.sock"
+    file = tmp_path / "limits.toml"
+    file.write_text(LIMITS)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"}
+        script = f'LISTEN_PID=$$ exec "$0" --config "$1" 3<&{listener.fileno()}'
+        process = subprocess.Popen(
+            ["bash", "-c", script, PROGRAM, file],
+            env=environment,
+            pass_fds=[listener.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr.readline() == f"serving unix:{path} from memory://\n"
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(30)
+                sock.connect(str(path))
+                sock.sendall(b"GET /check/api HTTP/1.0\r\n\r\n")
+                assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert path.exists(), "it is systemd's"
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+
+def test_it_says_when_other_machines_may_ask(start_service):
+    service = start_service(LIMITS, "--host", "0.0.0.0")
+    assert "WARNING: other machines may ask, and none needs a token" in service.said()
+
+
+def test_connections_that_find_no_descriptor_are_served_once_there_is_one(start_service):
+    service = start_service(LIMITS, "--threads", "1")
+    resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (24, 24))
+    crowd = [socket.create_connection(("127.0.0.1", service.port), 60) for _ in range(40)]
+    try:
+        crowd[-1].sendall(b"GET /check/api HTTP/1.0\r\n\r\n")
+        crowd[-1].settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            crowd[-1].recv(1)
+        for sock in crowd[:30]:
+            sock.close()
+        crowd[-1].settimeout(60)
+        assert crowd[-1].recv(100).startswith(b"HTTP/1.1 200 ")
+    finally:
+        for sock in crowd:
+            sock.close()

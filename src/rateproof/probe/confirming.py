@@ -198,8 +198,8 @@ class Confirming:
         drained = _drained(kind, Random(start_ns))
         requests = sum(count for _, count in drained) + spent + self._reserved
         in_time = start_ns + drained[-1][0] <= self._spending.end_ns
-        known = kind.limit > 1 and not kind.family.other
-        if known and in_time and requests <= self._rounds.spare(_CLOSER):
+        affordable = requests <= self._rounds.spare(_CLOSER)
+        if kind.limit > 1 and not kind.family.other and in_time and affordable:
             return [drained]
         return plan(
             [each for each in contenders(left) if each.family is kind.family],

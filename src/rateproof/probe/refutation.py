@@ -18,7 +18,6 @@ _PLENTY, _ROUND = 12, 4
 _SAVING, _LONGER = 2, 3  # recoveries that a key idles at first; times as long, each time
 _CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
 _SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
-_CHEAP_NS = 4 * SECOND_NS  # a round that takes no time to speak of
 _KEPT = 3  # windows, for predictions
 _BESIDE = 2  # requests for each of the limit: other keys of the same round
 _REFUTED, _STANDING = 0.45, 0.85
@@ -60,7 +59,6 @@ class Refutation:
             most_ns = max(LEAST_ROUND_NS, longer * 9 * window_ns // 4)
             if not known:  # denials may have put it off
                 most_ns = min(most_ns, max(LEAST_ROUND_NS, 5 * took_ns // 4))
-            floor_ns = _CHEAP_NS if known else 0  # a bucket may be as slow as that
             if known and self._spending.late(_SOON, course.limit, window_ns):
                 break
             standing = self._standing_of(left.kinds(), spare_ns) if known else []
@@ -72,7 +70,7 @@ class Refutation:
                     start_ns,
                     course.width_ns,
                     min(self._rounds.spare(_REFUTED), 64 + _ROUND * course.limit),
-                    min(max(most_ns, floor_ns), max(slowest_ns, floor_ns), spare_ns - kept_ns),
+                    min(most_ns, slowest_ns, spare_ns - kept_ns),
                 ),
                 most_schedules=1 if course.shared else None,
                 times=1 + (self._rounds.spare(_REFUTED) > _PLENTY * course.limit),

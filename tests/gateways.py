@@ -35,7 +35,7 @@ class Application(BaseHTTPRequestHandler):
 
 
 class Seen(ThreadingHTTPServer):
-    """What came to the application."""
+    """Requests that came to the application."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Application)

@@ -213,7 +213,7 @@ class Table:
         window_ns: int,
         burst: int,
         capacity: int,
-        blocks: int | None = None,
+        parameter: int | None = None,
     ) -> Table: ...
     # One that is there, whatever its quota and capacity.
     @staticmethod

@@ -25,8 +25,6 @@ from rateproof.prove.terms import (
 )
 from rateproof.prove.verdict import Cause, Verdict
 
-__all__ = ["NOT_TESTED", "answer", "of_quota", "too_many"]
-
 NOT_TESTED: Final = "NOT TESTED"
 _UNPRESSED: Final = {Cause.UNTESTED, Cause.NEVER_STRESSED}
 

@@ -39,8 +39,6 @@ from rateproof.prove.power.stamps import stamped
 from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
 from rateproof.units import format_duration
 
-__all__ = ["VERDICT_CODES", "check", "reading_of"]
-
 _LINES_AT_ONCE: Final = 1_000
 
 VERDICT_CODES: Final = {"consistent": 0, "violated": 1, "inconclusive": 2}

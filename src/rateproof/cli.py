@@ -20,8 +20,6 @@ from rateproof.errors import RateproofError
 from rateproof.options.arguments import parse
 from rateproof.output import emit, say
 
-__all__ = ["entry", "main"]
-
 INTERNAL_ERROR, INTERRUPTED = 70, 130
 
 

@@ -15,8 +15,6 @@ from types import ModuleType
 from rateproof import linux
 from rateproof.errors import InvalidArgument, RateproofError
 
-__all__ = ["INSTALL", "active_core", "first_remark", "lacking", "native", "required_native"]
-
 INSTALL = "`make env` builds it (needs Rust); elsewhere install a wheel of rateproof (`make wheel`)"
 """The remedy where the native core is missing."""
 

@@ -7,8 +7,6 @@ from typing import Final
 
 from rateproof.errors import Unreachable
 
-__all__ = ["CONTENT_TYPE", "Sample", "family", "served"]
-
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Sample = tuple[Mapping[str, str], int]

@@ -8,8 +8,6 @@ from rateproof.errors import InvalidArgument
 from rateproof.secret import content_of
 from rateproof.units import counted
 
-__all__ = ["MOST_KEYS", "KeyFile"]
-
 MOST_KEYS = 1_000_000
 """Keys in one file, at most."""
 

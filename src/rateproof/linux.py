@@ -14,28 +14,6 @@ from typing import Final
 
 from rateproof.errors import InvalidArgument
 
-__all__ = [
-    "SHARED_MEMORY",
-    "boot_id",
-    "check_system",
-    "children",
-    "clocksource",
-    "descriptors",
-    "free_memory",
-    "hold_process",
-    "listening_sockets",
-    "memory_file",
-    "outgoing_ports",
-    "path_of",
-    "processors",
-    "required",
-    "room",
-    "shows_processes",
-    "signal_process",
-    "sockets_of",
-    "time_namespace",
-]
-
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - what is ours in it is checked
 
 _LISTEN: Final = "0A"

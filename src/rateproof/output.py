@@ -13,8 +13,6 @@ from typing import Final, TextIO
 
 from rateproof.errors import CannotWrite
 
-__all__ = ["columns", "emit", "fold", "printable", "progress", "say"]
-
 _LEAST_COLUMNS: Final = 40
 _USUAL_COLUMNS: Final = 80
 

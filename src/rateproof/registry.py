@@ -5,8 +5,6 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-__all__ = ["modules_in", "names_in"]
-
 
 def names_in(package: str) -> list[str]:
     """The names of the files in a folder, with `-` for `_`, in their order; none is imported.

@@ -6,8 +6,6 @@ from typing import Self
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["MOST_BYTES", "Secret", "bytes_of", "content_of", "lines_of", "revealed"]
-
 MOST_BYTES = 1 << 20
 """Bytes of one value, at most."""
 

@@ -5,15 +5,6 @@ from fractions import Fraction
 
 from rateproof.errors import InvalidArgument
 
-__all__ = [
-    "MAX_DURATION_NS",
-    "UNIT_NS",
-    "counted",
-    "format_duration",
-    "format_seconds",
-    "parse_duration",
-]
-
 SECOND_NS = 1_000_000_000
 
 # A table's stamps are clock readings plus 2**62, in 64 bits: this leaves room

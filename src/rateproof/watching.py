@@ -29,8 +29,6 @@ from rateproof.prove import Verdict, combine, judge, judge_keys
 from rateproof.prove.keys import Counts
 from rateproof.prove.verdict import VIOLATED
 
-__all__ = ["Watch", "follow"]
-
 _WAIT_S: Final = 0.2
 _LAST_BLOCKS: Final = 64
 _EACH_S: Final = 1.0

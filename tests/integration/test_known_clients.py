@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +131,28 @@ def test_fixed_windows_are_found_violated_and_nothing_shows_a_key(
     assert SECRET not in json.dumps(log.metadata)
     assert all(key.startswith(b"k-") for key in log.column("key"))
     assert log.metadata["fresh_keys"] is True
+
+
+def test_a_test_whose_keys_run_out_says_so_and_is_not_consistent(
+    scripted: Callable[..., Any], keys: Callable[[int], Path], tmp_path: Path
+) -> None:
+    """Windows of an hour are not waited for, so each key is used once."""
+    lock, given = threading.Lock(), Counter[bytes]()
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        with lock:
+            given[client := head.partition(b"Bearer ")[2].partition(b"\r")[0]] += 1
+            said = b"200 OK" if given[client] <= 5 else b"429 Too Many Requests"
+        connection.sendall(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")
+
+    words = ("--keys", keys(12), "--fresh-keys", "--policy", "5 per 1h", "--json")
+    code, said = test(scripted(script).target().url, *words, folder=tmp_path)
+    totals = json.loads(next(line for line in said.splitlines() if '"type": "totals"' in line))
+    assert code == 2, said
+    assert totals["answer"].startswith(("NOT TESTED: ", "INCONCLUSIVE: "))
+    assert "many other clients" in totals["untried"]
+    assert "; they are used up" in totals["keys"]
+    assert sum(given.values()) == totals["requests"], "nothing was sent once they had run out"
 
 
 @pytest.mark.alone

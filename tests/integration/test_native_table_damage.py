@@ -23,7 +23,9 @@ KEYS = [b"key-%d" % n for n in range(12)]
 
 def opened(path: Path, algorithm: str) -> Table:
     quota = Quota(5, SECOND_NS, algorithm)
-    return Table(str(path), algorithm, quota.limit, quota.window_ns, quota.burst, 8, quota.blocks)
+    return Table(
+        str(path), algorithm, quota.limit, quota.window_ns, quota.burst, 8, quota.parameter
+    )
 
 
 def calls(tables: list[Table], chance: random.Random) -> list[Callable[[], object]]:

@@ -328,7 +328,7 @@ except StoreMismatch as error:
 
 @pytest.mark.parametrize("ahead_s", [0, 1000])
 def test_a_table_is_shared_by_those_who_read_one_clock_and_refused_to_others(path, ahead_s):
-    """Where namespaces of time are forbidden, the other one is written into the table."""
+    """Namespaces of time may be forbidden: the other one is written into the table."""
     sliding_log(path, 5, HOUR_NS, 100).hit(b"a", 1, None)
     command = ["unshare", "--time", "--monotonic", str(ahead_s), "--fork"]
     try:

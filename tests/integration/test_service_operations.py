@@ -13,10 +13,13 @@ import subprocess
 import pytest
 import redis
 import trustme
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from rateproof.enforce.service import PROGRAM
 from tests.service import LIMITS
 
+ONCE = Retry(NoBackoff(), 0)
 SHADOWED = LIMITS + '[limits.new]\npolicy = "1 per hour"\nkey = "header:X-Api-Key"\nshadow = true\n'
 
 
@@ -112,7 +115,9 @@ def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
     assert service.ask(X_Api_Key="a", **right)[1]["ratelimit"].startswith('"api";r=4')
     for protocol in (2, 3):
         for told in (None, "first-on", "first-one!"):
-            client = redis.Redis(port=service.resp_port, protocol=protocol, password=told)
+            client = redis.Redis(
+                port=service.resp_port, protocol=protocol, password=told, retry=ONCE
+            )
             with client, pytest.raises(redis.AuthenticationError):
                 client.execute_command("RP.HIT", "a", "api")
         with redis.Redis(port=service.resp_port, protocol=protocol, password="first-one") as client:

@@ -273,7 +273,7 @@ def listening_port():
 
 @pytest.fixture
 def tls_port(listening_port):
-    """Where a server speaks TLS, and then HTTP."""
+    """A port where a server speaks TLS, and then HTTP."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
 

@@ -21,8 +21,8 @@ def quota_of(algorithm, limit, burst):
     window_ns = 4000 + limit if algorithm == "first-hit-window" else 20
     if algorithm == "token-bucket":
         return Quota(limit, 1000 * limit + 3, algorithm, burst)
-    blocks = 4 if ALGORITHMS[algorithm].blocks else 0
-    return Quota(limit, window_ns, algorithm, blocks=blocks)
+    blocks = 4 if ALGORITHMS[algorithm].parameter.most else 0
+    return Quota(limit, window_ns, algorithm, parameter=blocks)
 
 
 class Run:

@@ -18,7 +18,7 @@ RULE = RULES[NAME]
 laws = settings(max_examples=samples(100))
 attempts = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), min_size=5, max_size=60)
 quotas = st.builds(
-    lambda limit, window_ns, blocks: Quota(limit, window_ns, NAME, blocks=blocks),
+    lambda limit, window_ns, blocks: Quota(limit, window_ns, NAME, parameter=blocks),
     st.integers(1, 9),
     st.integers(20, 120),
     st.integers(1, 12),
@@ -64,7 +64,7 @@ def test_what_is_denied_a_log_a_block_longer_has_no_room_for(quota, attempts):
 @laws
 def test_no_shorter_memory_would_do(quota):
     """Admitted as a block begins, a permit is away for the whole of the memory."""
-    begin = 100 * quota.memory_ns // (quota.blocks + 1)
+    begin = 100 * quota.memory_ns // (quota.parameter + 1)
     state = RULE.charged(quota, (0,) * RULE.width(quota), begin, quota.limit)
     assert RULE.retry_after_ns(quota, state, begin + quota.memory_ns - 1, 1) == 1
     assert RULE.retry_after_ns(quota, state, begin + quota.memory_ns, 1) == 0
@@ -72,7 +72,7 @@ def test_no_shorter_memory_would_do(quota):
 
 @pytest.mark.parametrize("blocks", [1, 4, 60])
 def test_who_takes_all_that_there_is_gets_k_of_k_and_one_of_the_rate(blocks):
-    quota = Quota(1_000, 60 * S, NAME, blocks=blocks)
+    quota = Quota(1_000, 60 * S, NAME, parameter=blocks)
     state, now, admitted = (0,) * RULE.width(quota), 0, 0
     while now < 1_000 * 60 * S:
         free = RULE.remaining(quota, state, now)
@@ -96,7 +96,7 @@ def test_where_the_numbers_of_blocks_and_totals_begin_again_nothing_changes(
     blocks, turns, early, attempts
 ):
     """A limit of 10**9 has 30 bits of total, and 33 of index: a multiple of blocks + 1 below."""
-    quota = Quota(10**9, 1_000 * blocks, NAME, blocks=blocks)
+    quota = Quota(10**9, 1_000 * blocks, NAME, parameter=blocks)
     table = Table(None, NAME, 10**9, quota.window_ns, 10**9, 1, blocks)
     state = (0,) * RULE.width(quota)
     indices = 2**33 - 2**33 % (blocks + 1)

@@ -46,8 +46,8 @@ def quotas(draw, algorithm):
     if algorithm == "token-bucket":
         window_ns = 1000 * limit + draw(st.integers(0, 999))
         return Quota(limit, window_ns, algorithm, draw(st.integers(1, 9)))
-    blocks = 4 if ALGORITHMS[algorithm].blocks else 0
-    return Quota(limit, draw(st.sampled_from([4001, 5000, 9999])), algorithm, blocks=blocks)
+    blocks = 4 if ALGORITHMS[algorithm].parameter.most else 0
+    return Quota(limit, draw(st.sampled_from([4001, 5000, 9999])), algorithm, parameter=blocks)
 
 
 def admissions(limiter, clock, arrivals):

@@ -255,7 +255,7 @@ def test_leaving_out_admissions_never_breaks_a_fixed_window_or_a_sliding_counter
 
 
 def test_every_job_of_a_core_is_needed():
-    """Where one may leave out jobs at all; else the core is every job up to the one at fault."""
+    """Jobs may be left out at all; else the core is every job up to the one at fault."""
     rng = random.Random(5)
     minimal = 0
     for jobs, family in twin_instances(rng, 600):

@@ -62,8 +62,8 @@ def fits_counter(quota, admitted, now, cost):
 
 
 def fits_blocks(quota, admitted, now, cost):
-    block = -(-quota.window_ns // quota.blocks)
-    oldest = now // block - quota.blocks
+    block = -(-quota.window_ns // quota.parameter)
+    oldest = now // block - quota.parameter
     return cost + sum(t // block >= oldest for t in admitted) <= quota.limit
 
 
@@ -139,7 +139,7 @@ QUOTAS = {name: small(name) for name in RULES} | {
     ),
     "sliding-blocks": st.builds(
         lambda limit, blocks, rest: Quota(
-            limit, 1000 * blocks + rest, "sliding-blocks", blocks=blocks
+            limit, 1000 * blocks + rest, "sliding-blocks", parameter=blocks
         ),
         st.integers(1, 7),
         st.integers(1, 5),

@@ -37,7 +37,7 @@ def is_kept(quota):
 def quotas_of(algorithm, limits, windows):
     record = ALGORITHMS[algorithm]
     bursts = limits if record.has_burst else st.just(0)
-    blocks = st.integers(1, 4) | st.just(60) if record.blocks else st.just(0)
+    blocks = st.integers(1, 4) | st.just(60) if record.parameter.most else st.just(0)
     drawn = st.tuples(limits, windows, st.just(algorithm), bursts, blocks)
     drawn = drawn.map(lambda drawn: Quota(*drawn))
     return drawn.filter(is_kept)
@@ -76,7 +76,9 @@ laws = settings(max_examples=samples(50))
 
 
 def opened(quota):
-    return Table(None, quota.algorithm, quota.limit, quota.window_ns, quota.burst, 1, quota.blocks)
+    return Table(
+        None, quota.algorithm, quota.limit, quota.window_ns, quota.burst, 1, quota.parameter
+    )
 
 
 class Rules:

@@ -146,7 +146,7 @@ def large_quotas(draw):
     if algorithm == "sliding-blocks":
         blocks = draw(st.sampled_from([1, 7, 60, 1000]))
         window_ns = draw(st.integers(1, 3600 * SECOND_US)) * blocks * 1000
-        return Quota(limit, window_ns, algorithm, blocks=blocks)
+        return Quota(limit, window_ns, algorithm, parameter=blocks)
     if algorithm != "token-bucket":
         return Quota(limit, draw(st.integers(1, 3600 * SECOND_US)) * 1000, algorithm)
     window_ns = draw(st.integers(1, 4 * SECOND_US)) * limit * 1000

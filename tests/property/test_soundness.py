@@ -264,7 +264,7 @@ def test_a_window_opened_by_its_first_hit_is_violated_with_six_or_seven_requests
 
 @pytest.mark.parametrize("logs", [60, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_limiter_that_lets_one_more_pass_is_always_caught(logs):
-    """Where requests come in one burst that is short against the window."""
+    """Requests in one burst that is short against the window."""
     for seed in range(logs):
         rng = random.Random(seed)
         limit = rng.randint(1, 20)

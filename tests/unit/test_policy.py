@@ -27,7 +27,7 @@ blocks = st.builds(
     limit=st.integers(1, 50),
     window_ns=st.integers(1, 100),
     algorithm=st.just("sliding-blocks"),
-    blocks=st.integers(0, 1000),
+    parameter=st.integers(0, 1000),
 )
 policies = st.lists(quotas | buckets | blocks, min_size=1, max_size=3).map(
     lambda q: Policy(tuple(q))

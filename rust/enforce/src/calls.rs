@@ -334,7 +334,7 @@ fn in_order<'a>(tables: &[&'a Table]) -> Result<Each<&'a Table>, Error> {
 
 /// Without the locks: the answers when one of the quotas denies, which is all it takes.
 ///
-/// What fits at a time just before seems to fit: only for what does not is the clock read again,
+/// A cost that fits at a time just before seems to fit: only for what does not is the clock read again,
 /// after each state.
 fn deny(
     tables: &[&Table],

@@ -6,7 +6,7 @@
 use crate::answer::Survey;
 use crate::error::Error;
 use crate::kernel::{Figures, Kernel, Rule};
-use crate::quota::{Algorithm, MAX_LIMIT, Quota, Spec};
+use crate::quota::{Algorithm, MAX_LIMIT, Parameter, Quota, Spec};
 
 /// The share of a window that rounding its end up may add: one part in so many.
 const PRECISION: u64 = 1_000;
@@ -17,7 +17,7 @@ impl Algorithm {
         name: "first-hit-window",
         max_limit: MAX_LIMIT,
         own_burst: false,
-        blocks: 0,
+        parameter: Parameter::NONE,
         check,
         kernel: Kernel::Word(Rule { take, survey }),
     });

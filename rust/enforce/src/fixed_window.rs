@@ -5,7 +5,7 @@
 
 use crate::answer::Survey;
 use crate::kernel::{Figures, Kernel, Rule, STATE_BITS};
-use crate::quota::{Algorithm, MAX_LIMIT, Spec};
+use crate::quota::{Algorithm, MAX_LIMIT, Parameter, Spec};
 
 impl Algorithm {
     /// Windows that begin at the multiples of their length.
@@ -13,7 +13,7 @@ impl Algorithm {
         name: "fixed-window",
         max_limit: MAX_LIMIT,
         own_burst: false,
-        blocks: 0,
+        parameter: Parameter::NONE,
         check: |_| Ok(()),
         kernel: Kernel::Word(Rule { take, survey }),
     });

@@ -25,7 +25,7 @@ const WORD_ALGORITHM: usize = 11;
 const WORD_BURST: usize = 12;
 const WORD_NAMESPACE: usize = 13;
 const WORD_OFFSET: usize = 14;
-const WORD_BLOCKS: usize = 15;
+const WORD_PARAMETER: usize = 15;
 /// The lock, on a cache line of its own, and how many numbers processes have asked for.
 pub(crate) const WORD_LOCK: usize = 16;
 pub(crate) const WORD_NUMBERS: usize = 17;
@@ -108,7 +108,7 @@ pub(crate) fn kept(page: &[u64; HEADER_WORDS]) -> Option<(Quota, u64)> {
         limit: page[WORD_LIMIT],
         window_ns: page[WORD_WINDOW],
         burst: page[WORD_BURST],
-        blocks: page[WORD_BLOCKS],
+        parameter: page[WORD_PARAMETER],
     };
     Some((quota, page[WORD_CAPACITY]))
 }
@@ -121,7 +121,7 @@ pub(crate) fn write(words: &[AtomicU64], shape: &Shape, seed: Seed, here: &Origi
     put(WORD_LIMIT, shape.quota.limit);
     put(WORD_WINDOW, shape.quota.window_ns);
     put(WORD_BURST, shape.quota.burst);
-    put(WORD_BLOCKS, shape.quota.blocks);
+    put(WORD_PARAMETER, shape.quota.parameter);
     put(WORD_CAPACITY, shape.capacity);
     put(WORD_SEED, seed.0);
     put(WORD_SEED + 1, seed.1);

@@ -26,7 +26,7 @@ const AFTER: u64 = 30 * W;
 fn table(algorithm: Algorithm) -> Table {
     let quota = Quota::new(algorithm, N, W);
     let quota = Quota {
-        blocks: quota.blocks.min(4),
+        parameter: quota.parameter.min(4),
         ..quota
     };
     Table::open(None, quota, 1).expect("a table in memory")

@@ -199,7 +199,7 @@ pub use census::Census;
 pub use clock::{MAX_NOW_NS, MAX_WINDOW_NS, PATIENCE, now_ns};
 pub use counters::{COUNTS, Counters};
 pub use error::{Error, ErrorKind};
-pub use quota::{Algorithm, MAX_LIMIT, Quota};
+pub use quota::{Algorithm, MAX_LIMIT, Parameter, Quota};
 pub use shape::{MAX_BYTES, MAX_CAPACITY};
 pub use sys::effective_user;
 pub use table::Table;

@@ -21,12 +21,32 @@ pub(crate) struct Spec {
     pub(crate) max_limit: u64,
     /// True if a quota may have a burst other than its limit.
     pub(crate) own_burst: bool,
-    /// Blocks of a window, if nobody says how many; 0: it does not count in blocks.
-    pub(crate) blocks: u64,
+    /// The number that it wants of a quota beside these.
+    pub(crate) parameter: Parameter,
     /// Refuses figures that it cannot keep.
     pub(crate) check: fn(&Quota) -> Result<(), Error>,
     /// The layout of its tables.
     pub(crate) kernel: Kernel,
+}
+
+/// A number of its own that an algorithm wants of a quota, from 1 to `most`; see `rateproof.policy`.
+#[derive(Clone, Copy)]
+pub struct Parameter {
+    /// Its name in the text of a policy.
+    pub word: &'static str,
+    /// Taken if nobody says more.
+    pub default: u64,
+    /// The largest; 0: it has none.
+    pub most: u64,
+}
+
+impl Parameter {
+    /// Of an algorithm that has none.
+    pub(crate) const NONE: Self = Self {
+        word: "parameter",
+        default: 0,
+        most: 0,
+    };
 }
 
 impl Algorithm {
@@ -42,10 +62,10 @@ impl Algorithm {
         self.0.max_limit
     }
 
-    /// Blocks of a window, if nobody says how many; 0: it does not count in blocks.
+    /// The number that it wants of a quota beside limit, window and burst.
     #[must_use]
-    pub fn blocks(self) -> u64 {
-        self.0.blocks
+    pub fn parameter(self) -> Parameter {
+        self.0.parameter
     }
 }
 
@@ -74,12 +94,12 @@ pub struct Quota {
     pub window_ns: u64,
     /// The most admissions at once: the size of a token bucket, else the limit.
     pub burst: u64,
-    /// Blocks that a window is divided into; 0 of an algorithm that does not count in blocks.
-    pub blocks: u64,
+    /// The algorithm's own number, such as that of blocks; 0 of one that has none.
+    pub parameter: u64,
 }
 
 impl Quota {
-    /// At most `limit` in a window, with the burst and the blocks that it has if nobody says more.
+    /// At most `limit` in a window, with the burst and the parameter that it has if nobody says more.
     #[must_use]
     pub fn new(algorithm: Algorithm, limit: u64, window_ns: u64) -> Self {
         Self {
@@ -87,7 +107,7 @@ impl Quota {
             limit,
             window_ns,
             burst: limit,
-            blocks: algorithm.blocks(),
+            parameter: algorithm.parameter().default,
         }
     }
 
@@ -99,13 +119,20 @@ impl Quota {
         within("limit", self.limit, self.algorithm.max_limit())?;
         within("window_ns", self.window_ns, MAX_WINDOW_NS)?;
         within("burst", self.burst, MAX_LIMIT)?;
-        (self.algorithm.0.check)(self)?;
-        if self.algorithm.0.blocks == 0 && self.blocks != 0 {
+        let own = self.algorithm.0.parameter;
+        if own.most > 0 {
+            within(own.word, self.parameter, own.most)?;
+        } else if self.parameter != 0 {
             return Err(Error::invalid(
-                format!("blocks is {} with {}", self.blocks, self.algorithm.name()),
-                "0: it does not count in blocks",
+                format!(
+                    "parameter is {} with {}",
+                    self.parameter,
+                    self.algorithm.name()
+                ),
+                "0: it has none",
             ));
         }
+        (self.algorithm.0.check)(self)?;
         if self.algorithm.0.own_burst || self.burst == self.limit {
             return Ok(());
         }
@@ -124,8 +151,8 @@ impl Quota {
             limit: self.limit,
             window_ns: self.window_ns,
             bits,
-            block_ns: self.window_ns.div_ceil(self.blocks.max(1)),
-            indices: indices - indices % (self.blocks + 1),
+            block_ns: self.window_ns.div_ceil(self.parameter.max(1)),
+            indices: indices - indices % (self.parameter + 1),
             token_ns,
             burst_ns: self.burst.wrapping_mul(token_ns),
             kernel: self.algorithm.0.kernel,
@@ -140,15 +167,15 @@ impl fmt::Display for Quota {
             limit,
             window_ns,
             burst,
-            blocks,
+            parameter,
         } = self;
         write!(
             out,
             "algorithm {algorithm:?}, limit {limit}, window_ns {window_ns}, burst {burst}"
         )?;
-        match blocks {
+        match parameter {
             0 => Ok(()),
-            blocks => write!(out, ", blocks {blocks}"),
+            number => write!(out, ", {} {number}", algorithm.0.parameter.word),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Shape {
         within("capacity", capacity, MAX_CAPACITY)?;
         let words = match quota.algorithm.0.kernel {
             Kernel::Ring => 1 + quota.limit,
-            Kernel::Blocks => 2 + quota.blocks,
+            Kernel::Blocks => 2 + quota.parameter,
             Kernel::Word(_) => 1,
         };
         let stride = if words > 1 {

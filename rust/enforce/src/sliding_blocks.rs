@@ -48,7 +48,7 @@ use crate::clock::Reading;
 use crate::error::{Error, damaged};
 use crate::hold::{FROZEN, Hold, mark, swap};
 use crate::kernel::{Figures, Kernel};
-use crate::quota::{Algorithm, MAX_LIMIT, Quota, Spec, within};
+use crate::quota::{Algorithm, MAX_LIMIT, Parameter, Quota, Spec};
 use crate::sync::{AtomicU64, Ordering};
 
 impl Algorithm {
@@ -57,26 +57,27 @@ impl Algorithm {
         name: "sliding-blocks",
         max_limit: MAX_LIMIT,
         own_burst: false,
-        blocks: 60,
+        parameter: Parameter {
+            word: "blocks",
+            default: 60,
+            most: 1_000,
+        },
         check,
         kernel: Kernel::Blocks,
     });
 }
 
-/// The most blocks of a window.
-const MAX_BLOCKS: u64 = 1_000;
 /// The least W/K in ns: rounding a block up adds less than a thousandth to the window.
 const LEAST_BLOCK_NS: u64 = 1_000;
 
 fn check(quota: &Quota) -> Result<(), Error> {
-    within("blocks", quota.blocks, MAX_BLOCKS)?;
-    if quota.window_ns / quota.blocks >= LEAST_BLOCK_NS {
+    if quota.window_ns / quota.parameter >= LEAST_BLOCK_NS {
         return Ok(());
     }
     Err(Error::invalid(
         format!(
             "window_ns {} is too short for {} blocks",
-            quota.window_ns, quota.blocks
+            quota.window_ns, quota.parameter
         ),
         format!("blocks of at least {LEAST_BLOCK_NS} ns"),
     ))

@@ -7,7 +7,7 @@
 
 use crate::answer::Survey;
 use crate::kernel::{Figures, Kernel, Rule, STATE_BITS};
-use crate::quota::{Algorithm, Spec};
+use crate::quota::{Algorithm, Parameter, Spec};
 
 impl Algorithm {
     /// A fixed window and the share of the one before that still lies within W.
@@ -15,7 +15,7 @@ impl Algorithm {
         name: "sliding-counter",
         max_limit: MAX_LIMIT,
         own_burst: false,
-        blocks: 0,
+        parameter: Parameter::NONE,
         check: |_| Ok(()),
         kernel: Kernel::Word(Rule { take, survey }),
     });

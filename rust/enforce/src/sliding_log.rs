@@ -15,7 +15,7 @@ use crate::clock::Reading;
 use crate::error::damaged;
 use crate::hold::{FROZEN, Hold, mark, swap};
 use crate::kernel::Kernel;
-use crate::quota::{Algorithm, Quota, Spec};
+use crate::quota::{Algorithm, Parameter, Quota, Spec};
 use crate::sync::{AtomicU64, Ordering, Step, without};
 
 impl Algorithm {
@@ -24,7 +24,7 @@ impl Algorithm {
         name: "sliding-log",
         max_limit: MAX_LIMIT,
         own_burst: false,
-        blocks: 0,
+        parameter: Parameter::NONE,
         check: |_| Ok(()),
         kernel: Kernel::Ring,
     });

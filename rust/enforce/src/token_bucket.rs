@@ -8,7 +8,7 @@ use crate::answer::Survey;
 use crate::clock::MAX_WINDOW_NS;
 use crate::error::Error;
 use crate::kernel::{Figures, Kernel, Rule};
-use crate::quota::{Algorithm, MAX_LIMIT, Quota, Spec};
+use crate::quota::{Algorithm, MAX_LIMIT, Parameter, Quota, Spec};
 
 impl Algorithm {
     /// A bucket of `burst` tokens that gains `limit` a window.
@@ -16,7 +16,7 @@ impl Algorithm {
         name: "token-bucket",
         max_limit: MAX_LIMIT,
         own_burst: true,
-        blocks: 0,
+        parameter: Parameter::NONE,
         check,
         kernel: Kernel::Word(Rule { take, survey }),
     });

@@ -121,15 +121,15 @@ fn hit_all_wants_one_or_more_tables_each_once() {
 }
 
 #[test]
-fn blocks_out_of_bounds_and_blocks_of_what_has_none_are_named() {
-    let refused = |algorithm, blocks| {
+fn a_parameter_out_of_bounds_and_one_of_what_has_none_are_named() {
+    let refused = |algorithm, parameter| {
         let quota = Quota {
-            blocks,
+            parameter,
             ..Quota::new(algorithm, 5, 1 << 50)
         };
         refused(quota, 1)
     };
     assert!(refused(Algorithm::SLIDING_BLOCKS, 0).starts_with("blocks is 0"));
     assert!(refused(Algorithm::SLIDING_BLOCKS, 1_001).starts_with("blocks is 1001"));
-    assert!(refused(Algorithm::FIXED_WINDOW, 2).starts_with("blocks is 2 with "));
+    assert!(refused(Algorithm::FIXED_WINDOW, 2).starts_with("parameter is 2 with "));
 }

@@ -146,7 +146,7 @@ pub struct Promises {
 pub struct Promised {
     /// The terms of every statement.
     pub terms: Terms,
-    /// How long after the first request of a key all those that are not in the log had been
+    /// The time after the first request of a key by which all those that are not in the log had been
     /// decided; 0 if there were none, None if it is not known.
     pub known_after: Option<i64>,
     /// Broken statements that are told of.

@@ -54,7 +54,7 @@ impl ByKey {
         screen::screen(py, &mut self.groups, self.marked, rules, threads)
     }
 
-    /// What became of the statements in header fields.
+    /// Outcomes of the statements in header fields.
     fn broken_promises(&mut self, py: Python<'_>, asked: promises::Asked, threads: usize) -> Found {
         promises::broken(py, &mut self.groups, &self.sayings, &asked, threads)
     }

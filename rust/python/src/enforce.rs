@@ -26,7 +26,7 @@ pub struct Table(pub(crate) Arc<core::Table>);
 #[pymethods]
 impl Table {
     #[new]
-    #[pyo3(signature = (path, algorithm, limit, window_ns, burst, capacity, blocks=None))]
+    #[pyo3(signature = (path, algorithm, limit, window_ns, burst, capacity, parameter=None))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the figures of a quota, by name in Python"
@@ -39,7 +39,7 @@ impl Table {
         window_ns: &Bound<'_, PyAny>,
         burst: &Bound<'_, PyAny>,
         capacity: &Bound<'_, PyAny>,
-        blocks: Option<u64>,
+        parameter: Option<u64>,
     ) -> PyResult<Self> {
         let algorithm: core::Algorithm = algorithm.parse().map_err(|error| failed(py, &error))?;
         let quota = core::Quota {
@@ -47,7 +47,7 @@ impl Table {
             limit: whole(limit, "limit", algorithm.max_limit())?,
             window_ns: whole(window_ns, "window_ns", core::MAX_WINDOW_NS)?,
             burst: whole(burst, "burst", core::MAX_LIMIT)?,
-            blocks: blocks.unwrap_or(algorithm.blocks()),
+            parameter: parameter.unwrap_or(algorithm.parameter().default),
         };
         let capacity = whole(capacity, "capacity", core::MAX_CAPACITY)?;
         py.detach(|| core::Table::open(path.as_deref(), quota, capacity))

@@ -92,21 +92,27 @@ fn parse_quota(text: &str) -> Result<Quota, Option<String>> {
             found => Ok(Some(found)),
         }
     };
-    let (burst, blocks) = (figure("burst")?, figure("blocks")?);
+    let burst = figure("burst")?;
+    if name.is_empty() {
+        name = Algorithm::SLIDING_LOG.name();
+    }
+    let algorithm = name.parse::<Algorithm>();
+    let own = algorithm.as_ref().map(|known| known.parameter());
+    let parameter = match own {
+        Ok(own) if own.most > 0 => figure(own.word)?,
+        _ => None,
+    };
     if unit.is_empty() || !rest.is_empty() {
         return Err(None);
     }
     let unit_ns = unit_ns(unit).ok_or_else(|| Some(format!("'{unit}' is not a unit of time")))?;
-    if name.is_empty() {
-        name = Algorithm::SLIDING_LOG.name();
-    }
-    let algorithm: Algorithm = name.parse().map_err(|error| Some(format!("{error}")))?;
+    let algorithm = algorithm.map_err(|error| Some(format!("{error}")))?;
     let window_ns = multiple.checked_mul(unit_ns);
     let window_ns = window_ns.ok_or_else(|| Some("a window of 73 years or more".to_owned()))?;
     let usual = Quota::new(algorithm, limit, window_ns);
     let quota = Quota {
         burst: burst.unwrap_or(usual.burst),
-        blocks: blocks.unwrap_or(usual.blocks),
+        parameter: parameter.unwrap_or(usual.parameter),
         ..usual
     };
     quota.check().map_err(|error| Some(error.to_string()))?;
@@ -177,8 +183,9 @@ impl fmt::Display for Text<'_> {
         if quota.burst != usual.burst {
             write!(out, " burst {}", quota.burst)?;
         }
-        if quota.blocks != usual.blocks {
-            write!(out, " blocks {}", quota.blocks)?;
+        if quota.parameter != usual.parameter {
+            let word = quota.algorithm.parameter().word;
+            write!(out, " {word} {}", quota.parameter)?;
         }
         Ok(())
     }
@@ -191,15 +198,15 @@ pub fn table_file(quota: &Quota) -> String {
         limit,
         window_ns,
         burst,
-        blocks,
+        parameter,
         ..
     } = quota;
     let mut name = format!("{}-{limit}-{window_ns}", quota.algorithm.name());
     if burst != limit {
         name += &format!("-{burst}");
     }
-    if *blocks > 0 {
-        name += &format!("-blocks-{blocks}");
+    if *parameter > 0 {
+        name += &format!("-{}-{parameter}", quota.algorithm.parameter().word);
     }
     name + ".native"
 }

@@ -110,5 +110,5 @@ fn longest_memory_ns(quota: &Quota) -> u64 {
     let refill_ns = quota
         .burst
         .saturating_mul(quota.window_ns.div_ceil(quota.limit));
-    refill_ns.max(2 * quota.window_ns + quota.blocks)
+    refill_ns.max(2 * quota.window_ns + quota.parameter)
 }

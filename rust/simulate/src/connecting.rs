@@ -18,7 +18,7 @@ use crate::worker::Worker;
 impl Worker {
     /// Begins the next request of a lane, or queues it for a connection.
     ///
-    /// What came on its connection while nobody asked would pass for the answer: then, and where
+    /// Bytes that came on its connection while nobody asked would pass for the answer: then, and where
     /// the peer has ended it, another is opened.
     pub(crate) fn begin(&mut self, lane: u32, elapsed_ns: i64) {
         let place = self.lanes[lane as usize].connection;

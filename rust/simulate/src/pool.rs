@@ -46,7 +46,7 @@ pub struct Connection {
     pub stream: Stream,
     /// Its number in the run.
     pub number: i64,
-    /// Whose it is.
+    /// The owner.
     pub lane: u32,
     /// Its present occupation.
     pub phase: Phase,

@@ -52,7 +52,7 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, String> {
         .map_err(|_| format!("no certificate can bear the host name {host:?}"))
 }
 
-/// Whose certificates are good.
+/// The authorities whose certificates are good.
 #[derive(Debug)]
 struct Trusted {
     authorities: Arc<WebPkiServerVerifier>,

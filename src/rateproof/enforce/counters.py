@@ -6,8 +6,6 @@ from typing import Protocol
 
 from rateproof.policy import Quota
 
-__all__ = ["Count", "DecisionCounters", "Stats"]
-
 
 class Count(IntEnum):
     """Events that are counted, in the order in which they are stored.

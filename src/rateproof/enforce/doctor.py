@@ -18,8 +18,6 @@ from rateproof.core import INSTALL, active_core, lacking
 from rateproof.enforce.stores.location import directory_of
 from rateproof.output import emit
 
-__all__ = ["EXTRAS", "Finding", "examine", "run_doctor"]
-
 EXTRAS: Final = {
     "server": (("flask", "granian"), "rateproof serve"),
     "load": (("requests", "pyarrow"), "event logs in Parquet, and sending without the native core"),

@@ -7,8 +7,6 @@ from rateproof.enforce.stores import Ledger
 from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy, Quota
 
-__all__ = ["EnforcedPolicy", "PolicyLike", "policy_of"]
-
 PolicyLike: TypeAlias = str | Quota | Policy
 
 _ERROR_WAIT_NS = 1_000_000_000

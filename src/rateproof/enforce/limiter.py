@@ -37,8 +37,6 @@ else:
         return method
 
 
-__all__ = ["Key", "Limiter"]
-
 Key: TypeAlias = str | bytes
 Exempt: TypeAlias = Collection[Key] | Callable[[bytes], bool]
 

@@ -27,8 +27,6 @@ from rateproof.policy.first_hit_window import FIRST_HIT_WINDOW
 from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.policy.sliding_log import SLIDING_LOG
 
-__all__ = ["LimitsTables", "counting_limit"]
-
 _SECOND_NS = 1_000_000_000
 
 

@@ -27,8 +27,6 @@ from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.units import MAX_DURATION_NS
 
-__all__ = ["Room", "of_addresses"]
-
 _SAMPLE: Final = 1024
 _SHARE: Final = 1000
 _LOOKS: Final = 256
@@ -137,4 +135,4 @@ class Room:
 
 def _held_ns(quota: Quota) -> int:
     """The time for which one admission binds: of a token bucket, until its token is back."""
-    return quota.record.memory_ns(quota.limit, quota.window_ns, 1, quota.blocks)
+    return quota.record.memory_ns(quota.limit, quota.window_ns, 1, quota.parameter)

@@ -12,8 +12,6 @@ from typing import Final, NoReturn
 import rateproof
 from rateproof.errors import InvalidArgument, RateproofError
 
-__all__ = ["PROGRAM", "run_service"]
-
 PROGRAM: Final = Path(rateproof.__file__).parent / "bin" / "rateproof-service"
 
 

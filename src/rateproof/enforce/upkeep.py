@@ -10,8 +10,6 @@ from rateproof.errors import InvalidArgument
 from rateproof.output import emit, say
 from rateproof.units import counted
 
-__all__ = ["keep_stores"]
-
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 

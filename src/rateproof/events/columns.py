@@ -8,8 +8,6 @@ from typing import Any, ClassVar, Final, Self
 
 from rateproof import core
 
-__all__ = ["NULL", "Column", "Floats", "Ints", "Words"]
-
 NULL: Final = -(2**63)
 """The integer that stands for None; among floats it is NaN."""
 

@@ -22,8 +22,6 @@ from rateproof.output import printable
 if TYPE_CHECKING:
     from rateproof.events.access_logs import Reading
 
-__all__ = ["is_access_log", "open_log_writer", "read_lines", "read_log"]
-
 _OTHERS = (".jsonl", ".json", ".ndjson", ".csv", ".bin", ".gob")
 _FORM = "a log is named *.parquet or *.jsonl, or - for JSON lines"
 

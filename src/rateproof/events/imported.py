@@ -11,8 +11,6 @@ from urllib.parse import parse_qsl, urlsplit
 from rateproof.errors import LogError
 from rateproof.keyspec import KeySpec, Part
 
-__all__ = ["DEFAULT_KEY", "identity_of", "in_range", "instant_ns", "object_or_empty"]
-
 DEFAULT_KEY = KeySpec.parse("query:clientId")
 
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")

@@ -15,8 +15,6 @@ from rateproof.events.judged import answers
 from rateproof.events.log import ADMITTED, COLUMNS, INT, REJECTED, EventLog
 from rateproof.events.outcomes import noted_statuses
 
-__all__ = ["TWO_LOGS", "refuse_equal_rows", "refuse_impossible", "refuse_repeated"]
-
 TWO_LOGS: Final = "two logs in one file? check each by itself"
 
 _YEAR_NS: Final = 365 * 86_400 * 1_000_000_000

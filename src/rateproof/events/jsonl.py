@@ -31,8 +31,6 @@ from rateproof.events.outcomes import noted_statuses
 from rateproof.events.rows import ROW_FORM, json_object, table_of
 from rateproof.events.writer import LogWriter
 
-__all__ = ["JsonlWriter", "read_jsonl"]
-
 _HEADER = "rateproof_log"
 _VERSION = 1
 _LINES_A_WRITE = 4_096

@@ -8,8 +8,6 @@ from rateproof import core
 from rateproof.events.columns import NULL
 from rateproof.events.log import ADMITTED, REJECTED, EventLog
 
-__all__ = ["JUDGED", "LONG", "Answer", "Tally", "answers", "columns_of", "is_long", "marks_told"]
-
 LONG: Final = 200_000
 """Rows beyond which a log is not looked at client by client for what its target does instead."""
 

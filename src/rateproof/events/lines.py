@@ -13,8 +13,6 @@ from typing import IO, Any, Final
 from rateproof.errors import LogError
 from rateproof.output import printable
 
-__all__ = ["Lines", "open_lines"]
-
 _MOST_LINE: Final = 16_000_000
 _BLOCK: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"

@@ -13,19 +13,6 @@ from rateproof.events.columns import NULL, Column, Floats, Ints, Words
 if TYPE_CHECKING:
     from array import array
 
-__all__ = [
-    "ADMITTED",
-    "COLUMNS",
-    "DEFAULTS",
-    "REJECTED",
-    "REJECTED_STATUSES",
-    "UNKNOWN",
-    "Event",
-    "EventLog",
-    "absent",
-    "outcome_of",
-]
-
 ADMITTED: Final = "admitted"
 REJECTED: Final = "rejected"
 UNKNOWN: Final = "unknown"

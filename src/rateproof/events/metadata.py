@@ -6,8 +6,6 @@ from typing import Any, Final
 from rateproof.errors import LogError
 from rateproof.events.impossible import TWO_LOGS
 
-__all__ = ["add_metadata"]
-
 _FLAGS: Final = ("complete", "fresh_keys", "marked_rejections", "valid")
 _OF_ONE_RUN: Final = ("clock", "scenario", "policy", "fresh_keys")
 

@@ -14,16 +14,6 @@ from rateproof.events.log import (
     outcome_of,
 )
 
-__all__ = [
-    "declines",
-    "derived",
-    "known_clients_only",
-    "listed",
-    "noted_statuses",
-    "outcomes",
-    "rejected_statuses",
-]
-
 _OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 
 

@@ -14,15 +14,6 @@ from rateproof.events.reserved import ReservedFile
 from rateproof.events.writer import LogWriter
 from rateproof.output import printable
 
-__all__ = [
-    "METADATA_KEY",
-    "ParquetWriter",
-    "array_of",
-    "available",
-    "require_pyarrow",
-    "types_of",
-]
-
 METADATA_KEY = b"rateproof_log"
 _ROWS_A_GROUP = 262_144
 _LEAST_ROWS = 4_096

@@ -33,8 +33,6 @@ from rateproof.events.outcomes import noted_statuses
 from rateproof.events.parquet import METADATA_KEY, require_pyarrow, types_of
 from rateproof.output import printable
 
-__all__ = ["ParquetLog", "opened", "read_parquet"]
-
 _ROWS_AT_ONCE = 262_144
 _BYTES_OF_LENGTH = 4
 _OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)

@@ -8,8 +8,6 @@ from typing import Any, Self
 from rateproof.core import required_native
 from rateproof.errors import CannotWrite
 
-__all__ = ["Partitions"]
-
 
 class Partitions:
     """Rows of columns of fixed widths; all rows of a key lie in one part. To be used in a `with`.

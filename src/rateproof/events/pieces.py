@@ -14,8 +14,6 @@ from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.progress import Progress
 
-__all__ = ["WHERE", "Facts", "Pieces"]
-
 WHERE: Final = "intended_ns"
 """In a piece, the number of the row in the whole log: nobody asks there when it was to be sent."""
 

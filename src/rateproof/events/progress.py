@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["Progress"]
-
 _TELL_EACH_S: Final = 10
 
 

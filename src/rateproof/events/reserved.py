@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 
-__all__ = ["ReservedFile"]
-
 _BUFFER = 1 << 20
 _WITHOUT = {errno.EOPNOTSUPP, errno.ENODEV, errno.ESPIPE, errno.EINVAL}
 

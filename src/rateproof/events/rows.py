@@ -27,8 +27,6 @@ from rateproof.events.log import (
     outcome_of,
 )
 
-__all__ = ["ROW_FORM", "json_object", "table_of"]
-
 ROW_FORM = f"each line is a JSON object with at least {', '.join(REQUIRED)}"
 
 _HELD = {INT: "whole numbers", FLOAT: "numbers", TEXT: "text", BINARY: "bytes"}

@@ -21,8 +21,6 @@ from rateproof.events.progress import Progress
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.output import printable
 
-__all__ = ["Splitter", "in_pieces", "pieces_needed", "split"]
-
 _BYTES_A_ROW: Final = 120
 """Memory that judging a request takes, at most; see `benchmarks/prove.py`."""
 

@@ -15,8 +15,6 @@ from typing import Any, Final
 from rateproof.errors import CannotWrite
 from rateproof.output import printable
 
-__all__ = ["Workplace", "identity_of", "workplace"]
-
 _NOTE: Final = "split.json"
 _LOCK: Final = "in-use"
 

@@ -6,8 +6,6 @@ from typing import Any, Self
 
 from rateproof.events.log import EventLog
 
-__all__ = ["LogWriter"]
-
 
 class LogWriter(ABC):
     """Appends events to a file as they come; closed at the end of a `with` block.

@@ -13,8 +13,6 @@ from rateproof.hunt.settings import TestSettings
 from rateproof.options.declared import JUDGING, REQUEST, UNDER_TEST, VERBS
 from rateproof.simulate.request import shown_header
 
-__all__ = ["command_line", "repeat_command", "started"]
-
 # Told otherwise, only sometimes, or again by whoever repeats it.
 _ELSEWHERE = {"url", "yes", "nemesis", "no_start", "config", "endpoint", "fresh_keys"}
 _HEADER, _QUERY = "--header", "--query"

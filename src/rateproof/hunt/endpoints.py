@@ -17,8 +17,6 @@ from rateproof.hunt.signals import Signals
 from rateproof.output import emit, say
 from rateproof.simulate.consent import allow_target
 
-__all__ = ["run_tests"]
-
 _WORDS: Final = {
     1: "VIOLATED",
     Unreachable.exit_code: UNREACHABLE,

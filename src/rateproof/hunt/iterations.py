@@ -43,8 +43,6 @@ from rateproof.prove import OVER_ADMISSION, VIOLATED
 from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, WORKERS
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["Hunt", "traffic"]
-
 _PATIENCE_S, _PATIENCE_TRIES, _UNASKED_TRIES = 0.5, 20, 6
 _CALM_TRIES, _MOST_SHARE, _SOUNDINGS = 3, 0.8, 3
 _HINT = "hint: more workers, a machine with less to do, or a smaller limit"
@@ -157,7 +155,7 @@ class Hunt:
     @property
     def seen(self) -> str:
         """The known weaknesses that would have been seen, in plain words."""
-        return self._sight.words(self._sight.seen)
+        return self._sight.words([aim for aim in self._sight.seen if aim not in self._missed])
 
     @property
     def unseen(self) -> str:
@@ -170,8 +168,11 @@ class Hunt:
 
     @property
     def _missed(self) -> list[Aim]:
-        """The weaknesses that attacks were sent for in vain; of forgetting, also if no others came between."""
-        alone = self.forgetting.tried and not self.forgetting.reached
+        """The weaknesses that attacks were sent for in vain; of forgetting, also if no others came between.
+
+        What keys of a file are too few for is told of them.
+        """
+        alone = self.forgetting.tried and not self.forgetting.reached and not self.rig.keyring
         forgets = [aim for aim in self._sight.seen if alone and aim[1] is FORGETS]
         return self._sight.missed + forgets
 
@@ -204,14 +205,14 @@ class Hunt:
             return None
         attacks = pace.calm(self.rig.settings.policy, aims, self._calmed[aims[0]])
         self._calmed.update(aims)
-        if not attacks:
-            return None
         return calm(self.rig.settings.seed, number, attacks, pace, self.rig.most_clients)
 
     def _may_calm(self, aim: Aim) -> bool:
         """Tell if attacks for a weakness, one client at a time, may show more than is known."""
         pace, quota = self._pace, self.rig.settings.policy.quotas[aim[0]]
         if self._is_broken or pace is None:
+            return False
+        if aim[1] is FORGETS and pace.between(quota) is None:
             return False
         return self._calmed[aim] < _CALM_TRIES and pace.reaches(quota)
 
@@ -225,6 +226,7 @@ class Hunt:
             for quota, weakness in aims
             if (weakness in {WORKERS, FORGETS} or windows[quota] <= LONGEST_NS)
             and not self._calmed[quota, weakness]
+            and (quota, weakness) not in self._sight.seen
         ]
 
     def _next(self, number: int) -> tuple[Draw, Phase | None]:

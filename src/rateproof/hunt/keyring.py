@@ -14,8 +14,6 @@ from rateproof.policy import Policy
 from rateproof.simulate.tokens import Tokens
 from rateproof.units import SECOND_NS, format_seconds
 
-__all__ = ["Keyring", "idle_ns"]
-
 _MS_NS: Final = 1_000_000
 _PATIENCE_NS: Final = 120 * SECOND_NS
 """Longer windows are not waited for: each key is used once, and nobody knows how it began."""

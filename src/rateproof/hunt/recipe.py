@@ -14,8 +14,6 @@ from rateproof.simulate.programs.steps import RENAME, ask, compiled, repeat, wai
 from rateproof.simulate.scenario import Group
 from rateproof.units import format_seconds, parse_duration
 
-__all__ = ["Crowd", "Phase", "Recipe"]
-
 _MOST_CONNECTIONS = 10_000
 _MOST_OTHERS = 1_000_000
 _CROWD_LANES, _CROWD_AT_ONCE = 16, 64

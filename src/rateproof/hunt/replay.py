@@ -18,8 +18,6 @@ from rateproof.hunt.shrinking.reproduction import (
 from rateproof.prove import VIOLATED, Cause
 from rateproof.units import SECOND_NS
 
-__all__ = ["LATE", "outcome_of", "scheduled", "told_if_cut_short"]
-
 _MOST_SPREAD_NS = 60 * SECOND_NS
 LATE = "the phase of the schedule lies beyond --shrink-time: it begins at once"
 

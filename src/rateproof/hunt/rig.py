@@ -22,9 +22,6 @@ from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["Rig", "alone", "keys_of", "rows_of"]
-
-
 _SHARED = ("clock", "admitted_statuses", "fresh_keys")
 
 
@@ -114,8 +111,10 @@ class Rig:
 
         No more than these are sent. Where it begins later, that is said.
         """
-        most = self.settings.max_requests
-        if most is not None:
+        most, keyring = self.settings.max_requests, self.keyring
+        if keyring is not None and keyring.spent:  # its keys are others' that were used
+            scenario = replace(scenario, max_requests=0)
+        elif most is not None:
             scenario = replace(scenario, max_requests=max(0, most - self.sent["requests"]))
         wait_ns = (scenario.start_ns or 0) - time.monotonic_ns()
         if wait_ns > SECOND_NS:
@@ -130,7 +129,6 @@ class Rig:
 
         log = self.transport(scenario, control=Control(self.stop), observe=count)
         log.metadata["admitted_statuses"] = sorted(self.settings.admitted_statuses or ())
-        keyring = self.keyring
         if keyring is not None and scenario.tokens is not None:
             log = known_clients_only(log)
             if keyring.spent:

@@ -32,8 +32,6 @@ from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import default_name, named
 from rateproof.units import SECOND_NS, format_duration
 
-__all__ = ["rigged", "run_test", "subject_of", "tested"]
-
 
 def run_test(
     settings: TestSettings,

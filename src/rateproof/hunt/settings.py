@@ -17,8 +17,6 @@ from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group, Scenario, fresh_seed
 from rateproof.simulate.sending import Sending
 
-__all__ = ["TestSettings"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TestSettings(Sending):

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["NO_VERDICT", "Signals"]
-
 NO_VERDICT = "interrupted before there was a verdict"
 
 

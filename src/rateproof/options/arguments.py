@@ -11,8 +11,6 @@ from rateproof.options.sources import Sources
 from rateproof.options.verb import Verb
 from rateproof.output import emit, fold
 
-__all__ = ["EXIT_CODES", "parse"]
-
 EXIT_CODES = """\
 exit codes: 0 nothing wrong found, 1 violated or the server crashed, 2 inconclusive,
 64 bad arguments, 65 unreadable log, 69 unreachable or port taken, 70 internal error,

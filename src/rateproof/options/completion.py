@@ -6,8 +6,6 @@ from rateproof.options.declared import VERBS
 from rateproof.options.kinds import Option
 from rateproof.options.verb import Verb
 
-__all__ = ["completion"]
-
 _TO_FILE: Final = {
     "bash": "~/.local/share/bash-completion/completions/rateproof",
     "zsh": "~/.rateproof.zsh, and let ~/.zshrc read it after compinit",

@@ -44,20 +44,6 @@ from rateproof.options.kinds import (
 from rateproof.options.verb import Verb
 from rateproof.registry import names_in
 
-__all__ = [
-    "CLAIMS",
-    "DEFAULT_POLICY",
-    "DEFAULT_URL",
-    "JUDGING",
-    "LENGTH",
-    "PROMISE",
-    "REQUEST",
-    "SETTINGS_FILES",
-    "TRANSPORTS",
-    "UNDER_TEST",
-    "VERBS",
-]
-
 PROMISE: Final = "what is promised"
 REQUEST: Final = "the request"
 LENGTH: Final = "how long"

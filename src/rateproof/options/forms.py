@@ -15,38 +15,6 @@ from rateproof.policy import Policy
 from rateproof.secret import MOST_BYTES, Secret, bytes_of, lines_of, revealed
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
-__all__ = [
-    "BODY",
-    "FILE",
-    "FOLDER",
-    "FRAMING",
-    "HEADER",
-    "IN_TOML",
-    "KEY",
-    "KEYS",
-    "KEY_OF_LOG",
-    "KEY_TO_WRITE",
-    "METHOD",
-    "MOST_DATA",
-    "NAME",
-    "NETWORKS",
-    "NEW_FILE",
-    "PATHS",
-    "POLICY",
-    "PROXIES",
-    "QUERY",
-    "RATE",
-    "SHARE",
-    "SIZE",
-    "STATUSES",
-    "TOLERANCE",
-    "URL",
-    "URL_OR_PATH",
-    "WINDOWS",
-    "Data",
-    "merged",
-]
-
 MOST_DATA: Final = MOST_BYTES
 """Bytes of a body, at most."""
 

@@ -11,23 +11,6 @@ from rateproof.errors import InvalidArgument, told_by
 from rateproof.secret import revealed
 from rateproof.units import UNIT_NS, format_duration, parse_duration
 
-__all__ = [
-    "Kind",
-    "Leaf",
-    "Option",
-    "Pairs",
-    "Section",
-    "Series",
-    "Tables",
-    "any_case",
-    "choice",
-    "duration",
-    "flag",
-    "number",
-    "text",
-    "whole",
-]
-
 _TYPES = {
     bool: "true or false",
     int: "a whole number",

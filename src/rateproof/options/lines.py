@@ -3,8 +3,6 @@
 import re
 import tomllib
 
-__all__ = ["Path", "line_of", "lines_of", "write_path"]
-
 Path = tuple[str | int, ...]
 """Keys and indices from the top of the document to a value."""
 

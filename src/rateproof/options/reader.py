@@ -23,8 +23,6 @@ from rateproof.options.lines import Path as Place
 from rateproof.options.lines import line_of, lines_of, write_path
 from rateproof.secret import content_of
 
-__all__ = ["BAD", "Reader"]
-
 _MAX_BYTES: Final = 1 << 22
 _UNKNOWN: Final = "unknown key"
 _SWITCH: Final = flag()

@@ -26,8 +26,6 @@ from rateproof.output import say
 if TYPE_CHECKING:
     from rateproof.options.settings_file import SettingsFile
 
-__all__ = ["Known", "Run", "Sources"]
-
 _PREFIX: Final = "RATEPROOF_"
 _FILE: Final = "config"
 _PAIRS: Final = frozenset({"headers", "query"})

@@ -8,8 +8,6 @@ from rateproof.options.forms import NAME, URL_OR_PATH
 from rateproof.options.kinds import Option, Section, Series, Tables, whole
 from rateproof.options.verb import Verb
 
-__all__ = ["ENDPOINTS", "LIMITS"]
-
 _OF_A_LIMIT: Final = ("key", "shadow", "exempt")
 _SERVED: Final = {each.name: each for each in VERBS["serve"].options}
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from rateproof.options.kinds import Option
 
-__all__ = ["Verb"]
-
 
 @dataclass(frozen=True, slots=True)
 class Verb:

@@ -15,8 +15,6 @@ from rateproof.plan.traffic import Span, Traffic, drifted
 from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
-__all__ = ["Bounds", "Replayed", "gates", "replayed"]
-
 _TIMELINE: Final = 240
 Gate = tuple[int, int, int, int]
 
@@ -72,7 +70,7 @@ def _gate(quota: Quota) -> Gate:
     else:
         width, lag, _ = quota.stair
         least_ns, most_ns, figures = quota.window_ns, quota.memory_ns, (width, lag)
-        if record.least_window_ns(quota.limit, quota.blocks) > 1:
+        if record.least_window_ns(quota.limit, quota.parameter) > 1:
             most_ns += most_ns // 1_000  # its ends are rounded
     return (*figures, *drifted(least_ns, most_ns))
 

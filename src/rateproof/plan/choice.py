@@ -6,8 +6,6 @@ from typing import Final
 
 from rateproof.plan.traffic import Peaks
 
-__all__ = ["SHARES", "Choice", "choose", "limits_to_try"]
-
 SHARES: Final = (0.99, 0.999, 1.0)
 """Parts of clients of which nothing is to be rejected."""
 

@@ -10,8 +10,6 @@ from typing import Any, Final
 from rateproof.output import printable
 from rateproof.plan.traffic import Peaks
 
-__all__ = ["Beyond", "Names", "beyond", "told_of"]
-
 _MOST: Final = 20
 _MANY: Final = 5
 """From so many user agents on an address is likely to be that of several people."""

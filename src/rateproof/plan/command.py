@@ -23,8 +23,6 @@ from rateproof.plan.traffic import COLUMNS, Traffic
 from rateproof.policy import ALGORITHMS, Policy, Quota
 from rateproof.policy.sliding_log import SLIDING_LOG
 
-__all__ = ["plan"]
-
 _USUAL_WINDOW_NS: Final = 60 * 10**9
 _ALGORITHMS: Final = sorted(
     (record for record in ALGORITHMS.values() if not record.delays),

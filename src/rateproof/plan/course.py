@@ -7,8 +7,6 @@ from typing import Final
 
 from rateproof.events.access_logs.scan import File
 
-__all__ = ["Course"]
-
 _PASSES: Final = 2
 _AFTER: Final = 0.5
 """Time of the passes over the parts, in that of reading: an estimate until the first has begun."""

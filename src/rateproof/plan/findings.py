@@ -13,8 +13,6 @@ from rateproof.plan.pasting import Setting
 from rateproof.policy import Quota
 from rateproof.units import counted, format_duration
 
-__all__ = ["SHARE_NAMES", "Findings", "Settled", "share", "span"]
-
 SHARE_NAMES: Final = ("99 %", "99.9 %", "100 %")
 
 

@@ -16,8 +16,6 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import spaced
 from rateproof.units import format_duration
 
-__all__ = ["write_page"]
-
 
 def write_page(path: Path, found: Findings) -> None:
     """Write the page.

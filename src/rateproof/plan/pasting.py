@@ -14,8 +14,6 @@ from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.units import UNIT_NS, format_duration
 
-__all__ = ["Setting", "settings_for"]
-
 _SECOND_NS: Final = UNIT_NS["s"]
 _UNITS: Final = {"second": "s", "minute": "m", "hour": "h", "day": "d"}
 

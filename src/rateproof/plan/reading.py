@@ -15,8 +15,6 @@ from rateproof.output import say
 from rateproof.plan.course import Course
 from rateproof.plan.traffic import Span, Traffic
 
-__all__ = ["read_traffic"]
-
 _HASHED: Final = (("header:user-agent",), ("path", "request"))
 _Ends = tuple[int | None, int | None]
 _CHUNK: Final = 1 << 24

@@ -13,8 +13,6 @@ from rateproof.core import required_native
 from rateproof.events.partitions import Partitions
 from rateproof.plan.course import Course
 
-__all__ = ["COLUMNS", "Peaks", "Span", "Traffic", "drifted"]
-
 COLUMNS: Final = (8, 4, 4, 4)
 """Bytes of a request's earliest instant, of its width, and of the hashes of user agent and path."""
 

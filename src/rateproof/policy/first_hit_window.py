@@ -2,8 +2,6 @@
 
 from rateproof.policy.record import Algorithm
 
-__all__ = ["FIRST_HIT_WINDOW"]
-
 
 def _least_window_ns(limit: int, _: int) -> int:
     """A window ends at a multiple of a unit, so that its count and its end fit one word."""

@@ -2,8 +2,6 @@
 
 from rateproof.policy.record import Algorithm
 
-__all__ = ["FIXED_WINDOW"]
-
 FIXED_WINDOW = Algorithm(
     name="fixed-window",
     # m admissions touch at least ceil(m/N) windows; all but the two at the ends are spanned.

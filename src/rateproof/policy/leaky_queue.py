@@ -2,8 +2,6 @@
 
 from rateproof.policy.record import Algorithm
 
-__all__ = ["LEAKY_QUEUE"]
-
 LEAKY_QUEUE = Algorithm(
     name="leaky-queue",
     # Its length delays, and forbids nothing more of when requests leave it.

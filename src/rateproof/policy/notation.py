@@ -5,19 +5,19 @@ written for Flask-Limiter mean the same here, but for limits and windows of 0
 and windows of 73 years and more, which are refused:
 
     policy    = quota *( (";" / "," / "|") quota )       all must pass
-    quota     = [algorithm] limit ("per" / "/") [multiple] unit ["burst" number] ["blocks" number]
+    quota     = [algorithm] limit ("per" / "/") [multiple] unit ["burst" number] [parameter number]
     algorithm = "sliding-log" / "sliding-blocks" / "token-bucket" / "fixed-window"
               / "first-hit-window" / "sliding-counter" / "leaky-queue"
+    parameter = "blocks"                                 of the algorithm that has it
     unit      = ns us ms s m h d, or second, minute, hour, day, month, year (s)
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from rateproof.errors import InvalidArgument, InvalidPolicy
-from rateproof.policy.record import MAX_BLOCKS, MAX_LIMIT, Algorithm
+from rateproof.policy.record import MAX_LIMIT, Algorithm
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.registry import modules_in
 from rateproof.units import MAX_DURATION_NS, UNIT_NS, format_duration, unit_ns
@@ -28,12 +28,6 @@ __all__ = ["ALGORITHMS", "MAX_LIMIT", "Policy", "Quota"]
 _CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
 
 _SEPARATORS = re.compile(r"[;,|]")
-_QUOTA = re.compile(
-    r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,20})\s*(?:/|per)\s*"
-    r"(?P<multiple>\d{1,20})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,20}))?"
-    r"(?:\s+blocks\s+(?P<blocks>\d{1,20}))?\s*",
-    re.IGNORECASE | re.ASCII,
-)
 _FORM = "a policy reads like '5 per 5s', '100/minute' or '5 per 5s; 1000 per hour'"
 
 
@@ -43,6 +37,14 @@ ALGORITHMS: dict[str, Algorithm] = {
     if name not in {"notation", "record"}
 }
 """The known algorithms by name. All are judged; those that do not delay are enforced."""
+
+_WORDS = {record.parameter.word for record in ALGORITHMS.values() if record.parameter.most}
+_QUOTA = re.compile(
+    r"\s*(?:(?P<algorithm>[a-z][a-z-]*)\s+)?(?P<limit>\d{1,20})\s*(?:/|per)\s*"
+    r"(?P<multiple>\d{1,20})?\s*(?P<unit>[a-z]+)(?:\s+burst\s+(?P<burst>\d{1,20}))?"
+    rf"(?:\s+(?P<word>{'|'.join(sorted(_WORDS))})\s+(?P<parameter>\d{{1,20}}))?\s*",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Quota:
             most `limit` in *any* window.
         burst: the size of a token bucket, or how many a leaky queue holds;
             `limit` if not given, and always `limit` for the other algorithms.
-        blocks: into how many blocks the window is divided where an algorithm counts in
-            blocks, 1 to 1,000; what its record says if not given. Always 0 for the others.
+        parameter: the algorithm's own number, such as the blocks of `sliding-blocks`; what
+            its record says if not given. Always 0 for those that have none.
 
     Raises:
         InvalidPolicy: a value out of these bounds.
@@ -68,10 +70,10 @@ class Quota:
     window_ns: int
     algorithm: str = SLIDING_LOG.name
     burst: int = 0
-    blocks: int = 0
+    parameter: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("limit", "window_ns", "burst", "blocks"):
+        for name in ("limit", "window_ns", "burst", "parameter"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} is {type(value).__name__}, not int")
@@ -87,19 +89,21 @@ class Quota:
             raise InvalidPolicy(
                 f"window {self.window_ns} ns", "a window is above 0 and below 73 years"
             )
-        self._settle("burst", self.limit, MAX_LIMIT, lambda record: record.has_burst)
-        self._settle("blocks", self.record.blocks, MAX_BLOCKS, lambda record: record.blocks > 0)
-
-    def _settle(self, name: str, default: int, most: int, has: Callable[[Algorithm], bool]) -> None:
-        """Check a figure that only some algorithms have, and set it where it was not given."""
-        value = getattr(self, name)
-        if value not in {0, default} and not has(self.record):
-            names = " and a ".join(record.name for record in ALGORITHMS.values() if has(record))
+        own = self.record.parameter
+        if self.burst not in {0, self.limit} and not self.record.has_burst:
+            names = " and a ".join(each.name for each in ALGORITHMS.values() if each.has_burst)
             raise InvalidPolicy(
-                f"{name} {value} with {self.algorithm}", f"{name} of a {names} only"
+                f"burst {self.burst} with {self.algorithm}", f"burst of a {names} only"
             )
+        self._settle("burst", "burst", self.limit, MAX_LIMIT)
+        self._settle("parameter", own.word, own.default, own.most)
+
+    def _settle(self, name: str, word: str, default: int, most: int) -> None:
+        """Check a number that not all algorithms have, and set it where it was not given."""
+        value = getattr(self, name)
         if not 0 <= value <= most:
-            raise InvalidPolicy(f"{name} {value}", f"{name} is 1 to {most}")
+            hint = f"{word} is 1 to {most}" if most else f"a {self.algorithm} has none"
+            raise InvalidPolicy(f"{word} {value} with {self.algorithm}", hint)
         if value == 0:
             object.__setattr__(self, name, default)
 
@@ -116,7 +120,7 @@ class Quota:
     @property
     def memory_ns(self) -> int:
         """Time for which an admission can matter to a later decision; see `Algorithm`."""
-        return self.record.memory_ns(self.limit, self.window_ns, self.burst, self.blocks)
+        return self.record.memory_ns(self.limit, self.window_ns, self.burst, self.parameter)
 
     def gap(self, m: int) -> int:
         """The least time in ns that `m` consecutive admissions may span.
@@ -135,8 +139,9 @@ class Quota:
     def __str__(self) -> str:
         prefix = "" if self.record is SLIDING_LOG else f"{self.algorithm} "
         burst = "" if self.burst == self.limit else f" burst {self.burst}"
-        blocks = "" if self.blocks == self.record.blocks else f" blocks {self.blocks}"
-        return f"{prefix}{self.limit} per {format_duration(self.window_ns)}{burst}{blocks}"
+        own = self.record.parameter
+        named = "" if self.parameter == own.default else f" {own.word} {self.parameter}"
+        return f"{prefix}{self.limit} per {format_duration(self.window_ns)}{burst}{named}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +217,20 @@ def _parse_quota(part: str, text: str) -> Quota:
             f"{match['unit']!r} in {text!r} is not a unit of time",
             "ns, us, ms, s, m, h, d, or second, minute, hour, day, month, year",
         )
-    for name, most in (("burst", MAX_LIMIT), ("blocks", MAX_BLOCKS)):
-        if match[name] is not None and int(match[name]) == 0:
-            raise InvalidPolicy(f"{name} 0 in {text!r}", f"{name} is 1 to {most}")
+    algorithm = (match["algorithm"] or SLIDING_LOG.name).lower()
+    word = (match["word"] or "").lower()
+    if word and algorithm in ALGORITHMS and word != ALGORITHMS[algorithm].parameter.word:
+        raise InvalidPolicy(f"{word} with {algorithm} in {text!r}", f"a {algorithm} has none")
+    for name, number in (("burst", match["burst"]), (word, match["parameter"])):
+        if number is not None and int(number) == 0:
+            raise InvalidPolicy(f"{name} 0 in {text!r}", "1 or more, or leave it out")
     try:
         return Quota(
             limit=int(match["limit"]),
             window_ns=int(match["multiple"] or 1) * unit_length,
-            algorithm=(match["algorithm"] or SLIDING_LOG.name).lower(),
+            algorithm=algorithm,
             burst=int(match["burst"] or 0),
-            blocks=int(match["blocks"] or 0),
+            parameter=int(match["parameter"] or 0),
         )
     except InvalidPolicy as error:
         raise InvalidPolicy(f"{error.message} in {text!r}", error.hint) from None

@@ -8,15 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MAX_BLOCKS", "MAX_LIMIT", "Algorithm"]
-
 MAX_LIMIT = 1_000_000_000
-MAX_BLOCKS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number of its own that an algorithm wants of a quota, 1 to `most`.
+
+    Args:
+        word: what stands before it in the text of a policy.
+        default: what it is where the text does not name it.
+        most: the largest; 0: the algorithm has no such number, and it is 0.
+    """
+
+    word: str = "parameter"
+    default: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """One way to keep "N per W". Below, N is the limit, W the window in ns, B the burst.
+    """One way to keep "N per W". Below, N is the limit, W the window in ns, B the burst, K the parameter.
 
     Args:
         name: in the text of a policy.
@@ -25,8 +37,7 @@ class Algorithm:
         memory_ns: of (N, W, B, K) how long an admission can matter to a later decision. A
             denial depends on nothing older, an old policy stays in force as long as this
             beside a new one, and a slot without an admission for as long binds nothing.
-        blocks: into how many equal blocks of a clock its windows are divided, unless the text
-            names another number, K. 0: into none, and K is 0.
+        parameter: what K is.
         has_burst: what is free comes back one by one, one in W/N, up to a burst that the
             text may name. Otherwise B is N.
         windows: where its windows begin, if these make more wrong than its gap says: at
@@ -45,7 +56,7 @@ class Algorithm:
     name: str
     stair: Callable[[int, int], tuple[int, int, int]]
     memory_ns: Callable[[int, int, int, int], int]
-    blocks: int = 0
+    parameter: Parameter = Parameter()
     has_burst: bool = False
     windows: Literal["clock", "hit"] | None = None
     weighs: bool = False

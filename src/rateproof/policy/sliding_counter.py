@@ -2,8 +2,6 @@
 
 from rateproof.policy.record import Algorithm
 
-__all__ = ["SLIDING_COUNTER"]
-
 SLIDING_COUNTER = Algorithm(
     name="sliding-counter",
     # As for the fixed window: no window of the clock holds more than N.

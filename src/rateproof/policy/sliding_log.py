@@ -2,8 +2,6 @@
 
 from rateproof.policy.record import Algorithm
 
-__all__ = ["SLIDING_LOG"]
-
 SLIDING_LOG = Algorithm(
     name="sliding-log",
     stair=lambda limit, _: (limit, 0, 1),

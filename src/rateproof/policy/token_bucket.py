@@ -2,8 +2,6 @@
 
 from rateproof.policy.record import Algorithm
 
-__all__ = ["TOKEN_BUCKET"]
-
 TOKEN_BUCKET = Algorithm(
     name="token-bucket",
     stair=lambda limit, burst: (1, burst - 1, limit),

@@ -5,8 +5,6 @@ from math import ceil, log, prod
 
 from rateproof.probe.seen import History
 
-__all__ = ["LONGEST", "enough_gaps", "longest_blocks"]
-
 LONGEST = 4
 """Parts of a window: longer blocks are families of their own."""
 _CHANCE = 0.01

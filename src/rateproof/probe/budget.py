@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from rateproof.probe.sending import Sender
 from rateproof.units import SECOND_NS
 
-__all__ = ["Budget", "Spending", "needed"]
-
 _AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 
 

@@ -16,19 +16,6 @@ from rateproof.probe.family import LimiterFamily, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.seen import Box, History, Seen
 
-__all__ = [
-    "BOXES",
-    "EDGES",
-    "EDGES_OF_LOG",
-    "EXCLUDING",
-    "PREDICTIONS",
-    "Confirmation",
-    "alone",
-    "count_excluded",
-    "count_predictions",
-    "rivals",
-]
-
 PREDICTIONS = 12
 EXCLUDING = 3
 EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8

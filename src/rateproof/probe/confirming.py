@@ -20,8 +20,6 @@ from rateproof.probe.several import Hit
 from rateproof.probe.standing_keys import FINELY, closely, edges_needed, measuring
 from rateproof.units import SECOND_NS
 
-__all__ = ["Confirming"]
-
 _THOROUGH = 3  # looks at what is left beside a candidate
 _IDLE = 3  # windows of one key between denials and the next request
 _CONFIRMING, _MEASURING = 10, 4  # rounds

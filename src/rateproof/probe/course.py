@@ -10,8 +10,6 @@ from rateproof.probe.inference import Hypotheses
 from rateproof.probe.seen import GRANULARITY_NS, History, Seen, Steps
 from rateproof.probe.several import Several
 
-__all__ = ["SURPRISES", "Course", "Round", "wanted"]
-
 SURPRISES = 2
 """Wrong predictions after which nothing is named."""
 

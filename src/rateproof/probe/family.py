@@ -17,18 +17,6 @@ from typing import Any, Literal, TypeAlias
 from rateproof.policy import Algorithm
 from rateproof.probe.seen import Box, History, Seen
 
-__all__ = [
-    "NEVER",
-    "Advance",
-    "LimiterFamily",
-    "State",
-    "admissions",
-    "explains",
-    "foreseen",
-    "indices",
-    "windows_of",
-]
-
 State: TypeAlias = Any
 Advance: TypeAlias = Callable[[State, Seen, Box], list[State] | None]
 

@@ -12,8 +12,6 @@ from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, Dimension
 from rateproof.probe.inference import Kind
 from rateproof.probe.reach import Reach, reach_of
 
-__all__ = ["Finding", "named_kind"]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -75,7 +73,7 @@ class Finding:
 
     @property
     def reach(self) -> Reach:
-        """What was tried, of one key and of all within the least window that is possible."""
+        """The reach: what was tried, of one key and of all within the least window that is possible."""
         window_ns = min((kind.least_ns for kind in self.kinds[:1]), default=0)
         return reach_of(self.course.keys, window_ns)
 

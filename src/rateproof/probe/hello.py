@@ -14,8 +14,6 @@ from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 
-__all__ = ["Hello", "say_hello"]
-
 _POLICY = re.compile(r";[ \t]*w[ \t]*=[ \t]*(\d{1,9})(?!\d)", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 _TELLING = ("ratelimit-policy", "ratelimit", "retry-after")

@@ -15,16 +15,6 @@ from rateproof.probe.hello import say_hello
 from rateproof.probe.sender import HttpSender
 from rateproof.simulate.scenario import Scenario
 
-__all__ = [
-    "IN_KEY",
-    "NOT_IN_KEY",
-    "UNTOLD",
-    "UNTRIED",
-    "Dimension",
-    "dimensions",
-    "most_of_a_dimension",
-]
-
 IN_KEY, NOT_IN_KEY, UNTOLD = "in the key", "not in the key", "could not be told"
 UNTRIED: Final = "not tried"
 OTHER_ADDRESS: Final = "127.0.0.2"

@@ -16,8 +16,6 @@ from rateproof.probe.roundness import Figure, rate_in, window_in
 from rateproof.probe.seen import GRANULARITY_NS, Box, History
 from rateproof.units import SECOND_NS
 
-__all__ = ["Hypotheses", "Kind", "Recovery", "spread"]
-
 T = TypeVar("T")
 
 _TRIES, _LEAST_TRIES = 800, 40

@@ -17,8 +17,6 @@ from rateproof.probe.rounds import Rounds
 from rateproof.probe.seen import Seen
 from rateproof.probe.sending import Sender
 
-__all__ = ["run_course"]
-
 
 def run_course(
     sender: Sender,

@@ -11,8 +11,6 @@ from rateproof.probe.sending import Sender
 from rateproof.probe.several import Hit, Several, several
 from rateproof.units import SECOND_NS
 
-__all__ = ["LimitSearch", "delays"]
-
 _FIRST_DELAY_NS = 10_000_000
 _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
 _PARTS = 8  # of what one connection was admitted, one by one: finer tells no more

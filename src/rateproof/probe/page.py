@@ -17,8 +17,6 @@ from rateproof.probe.standing_keys import BUSY
 from rateproof.prove.diagnosis.statuses import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
-__all__ = ["describe", "headline", "second_quota", "would_tell"]
-
 _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
 _WIDTH = 14
@@ -59,7 +57,7 @@ def headline(finding: Finding) -> str:
         return f"several counters, together {_together(several)}: each request meets any of them"
     if finding.named:
         return _named(finding.named, finding)
-    if finding.kinds:
+    if finding.kinds and finding.kinds[0].family not in UNNAMED:
         return f"not named: about {_named(finding.kinds[0], finding)}{_why_not(finding)}"
     return _unexplained(finding)
 
@@ -80,7 +78,8 @@ def _unexplained(finding: Finding) -> str:
     """Say what was seen, where no policy explains it."""
     course = finding.course
     if course.hypotheses is not None:
-        return f"not named: {course.limit} at once, by a rule that is not known here"
+        such = "".join(f", such as {_named(kind, finding)}" for kind in finding.kinds[:1])
+        return f"not named: {course.limit} at once, by a rule that is not known here{such}"
     if course.limit:
         return (
             f"{course.limit} at once, and none for the next {course.held_ns / SECOND_NS:.3g} s: "

@@ -5,8 +5,6 @@ from typing import Any
 from rateproof.probe.finding import Finding
 from rateproof.probe.page import headline, second_quota, would_tell
 
-__all__ = ["to_json"]
-
 
 def to_json(finding: Finding) -> dict[str, Any]:
     """Plain data, for `--json`."""

@@ -15,18 +15,6 @@ from rateproof.probe.family import LimiterFamily, admissions
 from rateproof.probe.inference import Hypotheses, spread
 from rateproof.probe.seen import Box, Steps
 
-__all__ = [
-    "Contender",
-    "Outcomes",
-    "Room",
-    "beyond",
-    "contenders",
-    "disjoint",
-    "plan",
-    "random_schedules",
-    "recovery",
-]
-
 Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
 

@@ -11,8 +11,6 @@ from rateproof.probe.plan import Outcomes, Room, disjoint, random_schedules
 from rateproof.probe.seen import Box, History, Seen, Steps
 from rateproof.probe.standing_keys import edges as edges_of
 
-__all__ = ["schedules_for"]
-
 _DRAWN, _POLLED = 24, 6
 _SLOW_NS = 5_000_000_000
 _LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key

@@ -27,8 +27,6 @@ from rateproof.simulate.sending import Sending
 from rateproof.simulate.transports import default_name, named
 from rateproof.units import format_duration
 
-__all__ = ["ProbeSettings", "probe", "run_probe"]
-
 _REFUSED = 2
 _DIMENSIONS = 8
 

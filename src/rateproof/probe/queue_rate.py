@@ -8,8 +8,6 @@ from rateproof.probe.inference import Hypotheses, Recovery
 from rateproof.probe.seen import Box
 from rateproof.probe.sending import Sender
 
-__all__ = ["find_rate"]
-
 _DELAY_SLACK_NS = 60_000_000
 _LEAST_QUEUE, _QUEUED, _WIDEST = 2, 16, 256
 _KEYS = 4  # that are foretold: of so many the last answer is not late each time

@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 from rateproof.probe.seen import History
 
-__all__ = ["Reach", "reach_of"]
-
 
 class Reach(NamedTuple):
-    """What was tried.
+    """The reach of a probe.
 
     Args:
         requests: the most of one key.
@@ -34,7 +32,7 @@ class Reach(NamedTuple):
 
 
 def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
-    """What was tried of keys, and of all of them together within a window."""
+    """The reach of its keys, and of all of them together within a window."""
     seen = [key for key in keys if key]
     admitted, shortest_ns = max(map(_admitted, seen), default=(0, 0))
     return Reach(

@@ -9,8 +9,6 @@ from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, know
 from rateproof.probe.seen import Steps
 from rateproof.units import SECOND_NS
 
-__all__ = ["Refutation"]
-
 _STILL = 2
 _FEW_LEFT = 3  # families: predictions of one tell it from the others
 _PLENTY, _ROUND = 12, 4

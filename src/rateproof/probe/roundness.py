@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from rateproof.units import UNIT_NS
 
-__all__ = ["Figure", "rate_in", "window_in"]
-
 _MS, _S, _M, _H, _D = (UNIT_NS[name] for name in ("ms", "s", "m", "h", "d"))
 _MOST_RANK = 2
 _MOST_PER_UNIT = 1_000

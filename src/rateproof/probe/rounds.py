@@ -12,8 +12,6 @@ from rateproof.probe.sending import Sender
 from rateproof.probe.standing_keys import always
 from rateproof.units import SECOND_NS
 
-__all__ = ["LEAD_NS", "LEAST_ROUND_NS", "NEARLY", "Rounds", "known_of", "serves"]
-
 LEAD_NS = 150_000_000
 LEAST_ROUND_NS = 3 * SECOND_NS // 2
 NEARLY = 1.25

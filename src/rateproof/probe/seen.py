@@ -4,19 +4,6 @@ from collections.abc import Sequence
 from math import isqrt
 from typing import NamedTuple, TypeAlias
 
-__all__ = [
-    "GRANULARITY_NS",
-    "Box",
-    "History",
-    "Seen",
-    "Steps",
-    "condensed",
-    "decided",
-    "volleys",
-    "widened",
-]
-
-
 GRANULARITY_NS = 1_500_000
 """The coarsest clock of a limiter: intervals are taken for so much longer at both ends."""
 

@@ -23,8 +23,6 @@ from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
 from rateproof.units import counted
 
-__all__ = ["HttpSender"]
-
 _SLOW_NS = 20_000_000
 _SLOWER = 5
 _SLOW_ANSWERS = 2  # in a row: two keys more say if it is a queue

@@ -6,8 +6,6 @@ from typing import Protocol
 from rateproof.probe.seen import Seen, Steps
 from rateproof.probe.several import Hit
 
-__all__ = ["Sender"]
-
 
 class Sender(Protocol):
     """Carries requests to a server, or to a limiter that is simulated."""

@@ -14,8 +14,6 @@ from itertools import accumulate, pairwise, takewhile
 from rateproof.probe.roundness import Figure, window_in
 from rateproof.probe.seen import Seen
 
-__all__ = ["Hit", "Several", "several"]
-
 _RUN = 16
 """Denials in a row after which all counters are taken for full: of 4 counters one is missed in 100."""
 _RENEWALS = 2  # a clock's windows give one, at a boundary

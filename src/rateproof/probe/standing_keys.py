@@ -9,8 +9,6 @@ from rateproof.probe.plan import recovery
 from rateproof.probe.seen import Steps
 from rateproof.units import SECOND_NS
 
-__all__ = ["BUSY", "FINELY", "always", "closely", "edges", "edges_needed", "measuring"]
-
 BUSY = 3
 """Fillings of a key that is busy, one after the other; more where they cost little."""
 _BUSY_NS, _BUSY_REQUESTS = 4 * SECOND_NS, 24

@@ -9,19 +9,6 @@ from rateproof.clock import Interval
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
 from rateproof.events.judged import answers, marks_told
 
-__all__ = [
-    "Counts",
-    "KeyLog",
-    "covered",
-    "cut_off",
-    "fresh",
-    "marks_rejections",
-    "observe",
-    "observe_each",
-    "requests_missing",
-    "taken_for_fresh",
-]
-
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error")
 _UNMARKED = [503, None, None]

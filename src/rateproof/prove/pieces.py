@@ -24,8 +24,6 @@ from rateproof.prove.power.pressure import (
 from rateproof.prove.screen import Rows, Survey, Suspect, rules_of
 from rateproof.prove.wrong_rejection.rules import Judgement
 
-__all__ = ["survey_of_pieces"]
-
 _KEPT_ROWS = 200_000
 _UNMARKED = 503
 _ORDERS = ("densest", "closest", "busiest")

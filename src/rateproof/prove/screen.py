@@ -28,8 +28,6 @@ from rateproof.prove.power.pressure import (
 )
 from rateproof.prove.wrong_rejection.rules import Judgement
 
-__all__ = ["Rows", "Survey", "Suspect", "rules_of", "screened", "survey", "survey_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Suspect:

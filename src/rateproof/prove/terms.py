@@ -4,22 +4,6 @@ from typing import Final
 
 from rateproof.errors import InvalidArgument
 
-__all__ = [
-    "ALL_CLAIMS",
-    "CLAIMS",
-    "CLAIM_SETS",
-    "CONSISTENT",
-    "HEADERS",
-    "INCONCLUSIVE",
-    "OVER_ADMISSION",
-    "TRIED_PASTS",
-    "UNTESTED",
-    "VIOLATED",
-    "WRONG_REJECTION",
-    "Cause",
-    "checked",
-]
-
 CONSISTENT: Final = "consistent"
 VIOLATED: Final = "violated"
 INCONCLUSIVE: Final = "inconclusive"

@@ -5,8 +5,6 @@ from typing import Any
 from rateproof.simulate.histogram import Histogram
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["Audit", "judgement"]
-
 SATURATED = 0.9
 """A generator on one core has none to spare above this share of it."""
 

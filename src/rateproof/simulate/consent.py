@@ -6,8 +6,6 @@ from rateproof.errors import InvalidArgument
 from rateproof.output import say
 from rateproof.simulate.target import Target
 
-__all__ = ["allow_target", "allowed_rate", "ask", "confirm", "has_terminal"]
-
 OFF_LOOPBACK_RATE = 100.0
 """Requests a second to another machine, unless told otherwise."""
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["Control"]
-
 
 class Control:
     """Stops, pauses and steers a run from any thread; a transport obeys within 50 ms.

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["SUB_BUCKETS", "Histogram", "bucket_of"]
-
 SUB_BUCKETS = 1_024
 """Buckets to an octave: each is at most 1/1,024 as wide as the values in it."""
 

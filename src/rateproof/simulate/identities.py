@@ -10,8 +10,6 @@ from rateproof.keyspec import PLACES, Part
 from rateproof.options.forms import FRAMING
 from rateproof.simulate.target import Target
 
-__all__ = ["IDENTITY_BYTES", "Placed", "check_place", "identity_of", "place_identity"]
-
 IDENTITY_BYTES = 18
 """Length of every identity."""
 

@@ -12,12 +12,6 @@ from rateproof.secret import Secret
 from rateproof.simulate.identities import IDENTITY_BYTES, place_identity
 from rateproof.simulate.target import Target
 
-__all__ = [
-    "RequestTemplate",
-    "check_headers",
-    "shown_header",
-]
-
 MAX_HEADERS = 100
 _MAX_HEADER_BYTES = 8_192
 

@@ -9,8 +9,6 @@ from rateproof import linux
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 
-__all__ = ["clock_identity", "control_metadata", "run_metadata", "start_metadata"]
-
 
 def clock_identity() -> dict[str, Any]:
     """The clock that the times are readings of.

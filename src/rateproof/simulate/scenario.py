@@ -23,8 +23,6 @@ from rateproof.simulate.target import Target, check_trust
 from rateproof.simulate.tokens import Tokens
 from rateproof.units import MAX_DURATION_NS, SECOND_NS, format_duration
 
-__all__ = ["MAX_CLIENTS", "Client", "Group", "Scenario", "fresh_seed"]
-
 MAX_CLIENTS = 1_000_000
 """At most as many clients, and connections, in one scenario."""
 

@@ -11,8 +11,6 @@ from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 from rateproof.units import SECOND_NS
 
-__all__ = ["Sending"]
-
 # What is judged is what was sent, whenever that was: only a generator that hardly
 # ran is worth a warning, not a busy machine.
 _LAG_TOLERANCE_NS = SECOND_NS

@@ -9,8 +9,6 @@ from rateproof.simulate.histogram import Histogram
 from rateproof.simulate.tally import COLUMNS, LATENCY, RESPONSE, new_tally
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["PERCENTILES", "Summary"]
-
 PERCENTILES = (50, 90, 99, 100)
 OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
 

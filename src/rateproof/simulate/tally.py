@@ -7,8 +7,6 @@ from typing import Any, Final
 from rateproof.core import native
 from rateproof.simulate.histogram import Histogram
 
-__all__ = ["COLUMNS", "LATENCY", "NULL", "RESPONSE", "PlainTally", "new_tally"]
-
 COLUMNS: Final = (
     "sent_ns",
     "received_ns",

@@ -11,8 +11,6 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 
 from rateproof.errors import InvalidArgument
 
-__all__ = ["Target", "check_trust"]
-
 _FORM = "a URL is http://HOST[:PORT][/PATH] (https:// too)"
 _PEM = "a readable file of certificates in PEM (-----BEGIN CERTIFICATE-----)"
 _PORTS = {"http": 80, "https": 443}

@@ -12,8 +12,6 @@ from urllib.parse import quote
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 
-__all__ = ["SALT", "Tokens"]
-
 SALT: Final = secrets.token_bytes(16)
 """Begins what the recorded names are digests of: written down nowhere, and another in each process.
 

@@ -93,13 +93,13 @@ def draw_quotas(draw: random.Random, algorithms: Sequence[str], step_ns: int) ->
 def _draw_quota(draw: random.Random, algorithm: str, step_ns: int) -> Quota:
     limit = draw.randint(1, 9)
     record = ALGORITHMS[algorithm]
-    blocks = draw.randint(1, 9) if record.blocks else 0
-    least = record.least_window_ns(limit, blocks)
+    parameter = draw.randint(1, 9) if record.parameter.most else 0
+    least = record.least_window_ns(limit, parameter)
     steps = least + draw.choice([draw.randint(0, 12), draw.randint(0, 10**6), 10**9])
     if step_ns > 1:
-        steps *= blocks or limit  # so that a block and what a bucket refills are whole steps
+        steps *= parameter or limit  # so that a block and what a bucket refills are whole steps
     burst = draw.randint(1, 9) if record.has_burst else limit
-    return Quota(limit, steps * step_ns, algorithm, burst, blocks)
+    return Quota(limit, steps * step_ns, algorithm, burst, parameter)
 
 
 def draw_calls(

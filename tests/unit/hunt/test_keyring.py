@@ -229,6 +229,26 @@ def test_others_take_what_is_fresh_and_never_the_key_of_a_client() -> None:
     assert ring._ready == deque([(2 * SECOND, 0), (2 * SECOND, 1)])
 
 
+def test_once_the_keys_of_a_file_are_used_up_nothing_is_sent() -> None:
+    """One request was, with the file's first key: a right limiter was called violated for it."""
+    told = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=Policy.parse("3 per 1h"), keys=keys_of(3), fresh_keys=True
+    )
+    sent: list[int | None] = []
+
+    def transport(scenario: Scenario, **_: object) -> EventLog:
+        sent.append(scenario.max_requests)
+        return EventLog({"scenario": {"namespace": scenario.namespace}})
+
+    rig = Rig(told, transport, threading.Event(), keyring=Keyring.of(told))
+    for _ in range(2):
+        rig.send(rig.scenario((Group(Schedule(((0, 4),)), 2),), SECOND))
+    assert sent == [None, 0]
+    assert rig.stop.is_set()
+    assert rig.keyring is not None
+    assert rig.keyring.told.endswith("each used once; they are used up")
+
+
 def test_keys_are_unused_before_the_first_endpoint_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

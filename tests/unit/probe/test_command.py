@@ -1,4 +1,4 @@
-"""How the command line takes a probe, and how it ends."""
+"""The command line of a probe, and its ends."""
 
 import pytest
 

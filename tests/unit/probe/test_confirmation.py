@@ -1,4 +1,4 @@
-"""What counts as evidence for a name, and what does not."""
+"""Evidence for a name, and what is none."""
 
 import random
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from proving import unknown
-from proving.simulated import bucket_and_window, fixed_window
+from proving.simulated import LIMITERS, bucket_and_window, fixed_window
 
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.confirmation import Confirmation
@@ -164,6 +164,24 @@ def test_what_a_key_does_that_is_not_full_or_idle_or_denied_often_tells_limiters
 ):
     course, _ = _course(simulated, unknown.UNKNOWN[name](5, S, 0), seed=1)
     assert named_kind(course) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a log whose window wavers by 1 %",
+        "a window that wavers by 1 %",
+        "a window that each denial makes a thousandth longer",
+        "a log, and 20 times as many of all keys together",
+        "a log, and 7 times as many in ten windows",
+    ],
+)
+def test_what_is_said_of_a_name_leaves_room_for_what_was_not_reached(name):
+    """By how much its window may vary, and up to where other limits were looked for."""
+    number = [*LIMITERS, *unknown.UNKNOWN].index(name)
+    told = unknown.tell(number, 3, cheap=True)
+    assert not told.wrong, told
 
 
 @pytest.mark.slow

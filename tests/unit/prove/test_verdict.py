@@ -270,7 +270,7 @@ def test_a_quota_that_was_used_up_before_the_log_is_named():
     "slower", ["token-bucket 2 per 3s", "first-hit-window 2 per 3s", "sliding-counter 2 per 3s"]
 )
 def test_behind_a_slower_bucket_of_a_key_used_before_no_excess_is_promised(slower):
-    """Where in its filling such a quota is, is unknown, and so when it lets an excess by."""
+    """Nobody knows how full such a quota is, nor when it lets an excess by."""
     rows = [(at, 429) for at in range(0, 12_000, 100)]
     policy = Policy.parse(f"1 per 1s; {slower}")
     over = frozenset({"over-admission"})

@@ -16,7 +16,7 @@ TEXT = "1 at 0 s, 4 at 4.9 s, 2 at 5.1 s"
 
 
 def instants(schedule: Schedule, connection: int = 0, connections: int = 1) -> list[int]:
-    """When a connection sends, with answers that come at once."""
+    """Times at which a connection sends, with answers that come at once."""
     plan = schedule.program().plan(Rng("1"), connection, connections)
     found: list[int] = []
     with contextlib.suppress(StopIteration):

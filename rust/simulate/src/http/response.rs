@@ -89,7 +89,7 @@ impl Parser {
 
     /// Number of status codes that have arrived, all three digits, interim ones included.
     ///
-    /// Whether a status is the final one is known only some bytes later. The time of the piece
+    /// Only some bytes later it is known if a status is the final one. The time of the piece
     /// that raised this figure last is the arrival of the final status, once there is a reply.
     pub fn statuses(&self) -> u32 {
         self.statuses

@@ -15,8 +15,6 @@ window that is over. So nothing is charged until the last number is stored.
 
 from rateproof.policy import Quota
 
-__all__ = ["charged", "count", "remaining", "reset_after_ns", "retry_after_ns", "width"]
-
 
 def width(_: Quota) -> int:
     """The count, and the end of its window."""

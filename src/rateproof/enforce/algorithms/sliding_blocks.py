@@ -27,12 +27,10 @@ from collections.abc import Iterator
 
 from rateproof.policy import Quota
 
-__all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "width"]
-
 
 def width(quota: Quota) -> int:
     """The counts of the open block and of those before it, and the index of the latest."""
-    return quota.blocks + 2
+    return quota.parameter + 2
 
 
 def retry_after_ns(quota: Quota, state: tuple[int, ...], now_ns: int, cost: int) -> int:
@@ -43,13 +41,13 @@ def retry_after_ns(quota: Quota, state: tuple[int, ...], now_ns: int, cost: int)
         if lacking <= 0:
             break
         lacking -= count
-        end_ns = (block + quota.blocks + 1) * _block_ns(quota)
+        end_ns = (block + quota.parameter + 1) * _block_ns(quota)
     return end_ns - now_ns
 
 
 def charged(quota: Quota, state: tuple[int, ...], now_ns: int, cost: int) -> tuple[int, ...]:
     """Count `cost` in the block of `now_ns`, and nothing in those since the latest."""
-    counts = [0] * (quota.blocks + 1)
+    counts = [0] * (quota.parameter + 1)
     for block, count in _counting(quota, state, now_ns):
         counts[block % len(counts)] = count
     index = now_ns // _block_ns(quota)
@@ -70,11 +68,11 @@ def reset_after_ns(quota: Quota, state: tuple[int, ...], now_ns: int) -> int:
 def _counting(quota: Quota, state: tuple[int, ...], now_ns: int) -> Iterator[tuple[int, int]]:
     """The blocks that count at `now_ns`, and how many they admitted; the oldest first."""
     *counts, latest = state
-    oldest = now_ns // _block_ns(quota) - quota.blocks
+    oldest = now_ns // _block_ns(quota) - quota.parameter
     for block in range(max(0, oldest), latest + 1):
         if count := counts[block % len(counts)]:
             yield block, count
 
 
 def _block_ns(quota: Quota) -> int:
-    return -(-quota.window_ns // quota.blocks)
+    return -(-quota.window_ns // quota.parameter)

@@ -25,8 +25,6 @@ keeps its place. So nothing is charged until the last number is stored.
 
 from rateproof.policy import Quota
 
-__all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "width"]
-
 
 def width(_: Quota) -> int:
     """The counts of even and odd windows, and the index of the latest."""

@@ -19,8 +19,6 @@ section 2 of docs/theory.md.
 
 from rateproof.policy import Quota
 
-__all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "width"]
-
 
 def width(quota: Quota) -> int:
     """One for each cell."""

@@ -20,8 +20,6 @@ Source: the generic cell rate algorithm, virtual scheduling form, ITU-T I.371.
 
 from rateproof.policy import Quota
 
-__all__ = ["charged", "remaining", "reset_after_ns", "retry_after_ns", "width"]
-
 
 def width(_: Quota) -> int:
     """The instant at which the bucket is full again."""

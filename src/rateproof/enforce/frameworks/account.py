@@ -19,8 +19,6 @@ from rateproof.enforce.http.flooding import Flooding
 from rateproof.enforce.limiter import Limiter
 from rateproof.policy import Policy, Quota
 
-__all__ = ["Account", "SharedLimiter"]
-
 R = TypeVar("R")
 _NOTHING = Announcement((), (), "")
 

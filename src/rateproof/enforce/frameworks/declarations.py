@@ -24,8 +24,6 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.errors import InvalidArgument, NeverPossible
 from rateproof.policy import Policy
 
-__all__ = ["Charge", "Extension", "ExtensionOptions", "Limit", "LimiterOptions", "PolicySource"]
-
 D = TypeVar("D")
 R = TypeVar("R")
 read_policy = lru_cache(1024)(policy_of)

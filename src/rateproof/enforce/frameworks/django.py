@@ -41,16 +41,6 @@ from rateproof.enforce.stores.tables import check_quota
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Policy
 
-__all__ = [
-    "DjangoMiddleware",
-    "DjangoRateLimit",
-    "arguments",
-    "current",
-    "limit",
-    "shared_limit",
-    "user",
-]
-
 T = TypeVar("T", bound=Callable[..., Any])
 DjangoLimit = Limit[HttpRequest]
 Declaration = Callable[["DjangoRateLimit"], DjangoLimit]

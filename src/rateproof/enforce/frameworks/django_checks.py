@@ -10,8 +10,6 @@ from rateproof.enforce.enforced_policy import policy_of
 from rateproof.enforce.frameworks.django import DjangoRateLimit, arguments
 from rateproof.errors import InvalidArgument
 
-__all__ = ["check_deployment", "check_settings"]
-
 _CLOCK, _POLICY = "such as ManualClock()", "such as '10/s; 1000/day'"
 
 

@@ -26,8 +26,6 @@ from rateproof.enforce.http.views import AsgiRequest, Scope
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Policy
 
-__all__ = ["FastApiDenied", "FastApiRateLimit"]
-
 Dependency = Callable[[HTTPConnection], Awaitable[None]]
 
 _ACCOUNT = "rateproof.account"

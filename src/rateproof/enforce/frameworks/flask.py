@@ -25,8 +25,6 @@ from rateproof.enforce.http.views import WsgiRequest
 from rateproof.errors import StoreError
 from rateproof.policy import Policy
 
-__all__ = ["FlaskDenied", "FlaskRateLimit"]
-
 T = TypeVar("T", bound=Callable[..., Any] | Blueprint)
 FlaskLimit = Limit[flask.Request]
 

@@ -9,8 +9,6 @@ from rateproof.enforce.frameworks.django import current
 from rateproof.enforce.http.answers import Refusal
 from rateproof.enforce.http.views import WsgiRequest
 
-__all__ = ["AnonRateThrottle", "RateThrottle", "ScopedRateThrottle", "UserRateThrottle"]
-
 
 class RateThrottle(throttling.SimpleRateThrottle):  # type: ignore[misc]  # it has no types
     """A throttle to derive from; `get_cache_key` says whose a request is, None: not limited.

@@ -1,4 +1,4 @@
-"""Whose address does a request count under, where proxies stand in front?
+"""The address that a request counts under, where proxies stand in front.
 
 Each proxy appends the address that it was connected from to a header field, so
 the last entries were written by those who are trusted and the first by anybody.
@@ -21,8 +21,6 @@ from ipaddress import (
 from rateproof.enforce.http.validation import checked_token, checked_whole, is_whole
 from rateproof.enforce.http.views import RequestView
 from rateproof.errors import InvalidArgument
-
-__all__ = ["DIRECT", "ClientAddress", "Networks"]
 
 _UNIX = "unix:"
 _MAPPED_BITS = 96

@@ -16,19 +16,6 @@ from rateproof.enforce.decision import Decision, QuotaState
 from rateproof.enforce.http.validation import checked_name
 from rateproof.policy import Policy
 
-__all__ = [
-    "Announcement",
-    "Fields",
-    "Refusal",
-    "announcement",
-    "denial",
-    "joined",
-    "limit_fields",
-    "retry_after_s",
-    "wants_json",
-    "x_ratelimit_fields",
-]
-
 Fields = list[tuple[str, str]]
 
 _SECOND_NS = 1_000_000_000

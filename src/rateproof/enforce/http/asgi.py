@@ -8,15 +8,6 @@ from rateproof.enforce.http.middleware import Middleware
 from rateproof.enforce.http.views import AsgiRequest, Scope
 from rateproof.errors import StoreError
 
-__all__ = [
-    "TRY_AGAIN_LATER",
-    "AsgiApplication",
-    "AsgiRateLimitMiddleware",
-    "Receive",
-    "Send",
-    "announcing",
-]
-
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]

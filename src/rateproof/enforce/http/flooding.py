@@ -1,4 +1,4 @@
-"""Whose new keys take the places of a limiter: by the address that a request counts under."""
+"""New keys that take the places of a limiter, by the address that a request counts under."""
 
 import logging
 from collections import Counter
@@ -14,8 +14,6 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.room import Room
 from rateproof.errors import StoreError
 from rateproof.policy import Policy
-
-__all__ = ["FORWARDED", "Flooding", "check_flood_exempt"]
 
 R = TypeVar("R")
 Lacking: TypeAlias = tuple[Room, int]

@@ -1,4 +1,4 @@
-"""Whose request is it? The key that a `KeySpec` finds in a request.
+"""The client of a request: the key that a `KeySpec` finds in a request.
 
 A key is the concatenation of the parts of the chosen alternative, each written
 as a netstring under the place it was found in:
@@ -24,8 +24,6 @@ from rateproof.keyspec import KeySpec, Part
 
 if TYPE_CHECKING:
     from rateproof._native import WsgiKey
-
-__all__ = ["KeyLike", "key_of", "key_reader", "part", "plain_reader"]
 
 R = TypeVar("R")
 KeyLike: TypeAlias = str | KeySpec | Callable[[R], str | bytes | int | None]

@@ -22,8 +22,6 @@ from rateproof.enforce.http.views import RequestView
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import StoreError
 
-__all__ = ["Failures", "Middleware", "WholeRefusal"]
-
 A = TypeVar("A")
 R = TypeVar("R")
 WholeRefusal: TypeAlias = tuple[Refusal, tuple[tuple[str, str], ...]]

@@ -10,19 +10,6 @@ from typing import Any, ParamSpec, TypeGuard, TypeVar
 
 from rateproof.errors import InvalidArgument
 
-__all__ = [
-    "checked_flag",
-    "checked_methods",
-    "checked_name",
-    "checked_status",
-    "checked_texts",
-    "checked_token",
-    "checked_whole",
-    "function_name",
-    "is_whole",
-    "without_waiting",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

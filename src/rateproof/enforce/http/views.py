@@ -12,8 +12,6 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIEnvironment
 
-__all__ = ["AsgiRequest", "RequestView", "Scope", "WsgiRequest", "cgi_variable"]
-
 Scope: TypeAlias = MutableMapping[str, Any]
 
 _log = logging.getLogger("rateproof")

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from rateproof._native import WsgiDesk
 
-__all__ = ["RateLimitMiddleware"]
-
 
 class RateLimitMiddleware(Middleware[WSGIApplication, WSGIEnvironment]):
     """A WSGI application that asks a limiter before each request to another one.

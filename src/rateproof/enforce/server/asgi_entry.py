@@ -16,8 +16,6 @@ from rateproof.enforce.http.asgi import Receive, Send
 from rateproof.enforce.http.views import Scope, cgi_variable
 from rateproof.enforce.server.bodies import BODY_BYTES, has_body
 
-__all__ = ["AsgiEntry"]
-
 
 class AsgiEntry:
     """An ASGI application that asks a WSGI one, which reads no bodies.

@@ -8,8 +8,6 @@ from typing import Final
 from rateproof import linux
 from rateproof.enforce.server.settings import ServerSettings
 
-__all__ = ["Board"]
-
 _LENGTH_BITS: Final = 24  # of the head; the bits above say where the notice lies
 
 

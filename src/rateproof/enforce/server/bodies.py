@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BODY_BYTES", "BodyReader", "has_body"]
-
 BODY_BYTES: Final = 1 << 20
 """Of a longer body the rest is left unread, and the connection is closed."""
 

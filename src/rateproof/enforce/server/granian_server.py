@@ -24,8 +24,6 @@ from rateproof.enforce.server.bodies import BodyReader
 from rateproof.enforce.server.listening import accepts
 from rateproof.errors import RateproofError
 
-__all__ = ["run"]
-
 _log = logging.getLogger("rateproof")
 
 _START_S = 30.0

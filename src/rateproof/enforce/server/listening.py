@@ -6,8 +6,6 @@ import socket
 
 from rateproof.errors import Unreachable
 
-__all__ = ["accepts", "bound_socket", "url_of"]
-
 _PLAIN = {
     errno.EADDRINUSE: ("is already in use", "stop what listens there, or choose another port"),
     errno.EADDRNOTAVAIL: ("is not an address of this machine", "use 127.0.0.1 or 0.0.0.0"),

@@ -19,8 +19,6 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.exposition import CONTENT_TYPE, family
 from rateproof.policy import Policy
 
-__all__ = ["MetricsPage", "exposition"]
-
 _FORWARDED = frozenset(map(cgi_variable, FORWARDED))
 _LOOPBACK = Networks(("127.0.0.0/8", "::1/128"), "loopback")
 _OUTCOMES = (Count.ADMITTED, Count.DENIED)

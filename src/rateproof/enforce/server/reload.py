@@ -13,8 +13,6 @@ from rateproof.enforce.server.worker import limiter_of
 from rateproof.errors import RateproofError
 from rateproof.output import say
 
-__all__ = ["Reloader", "warn_of_names"]
-
 _SECOND_NS = 1_000_000_000
 _IDENTITY = frozenset({"key", "proxies", "proxy_header", "ipv6_prefix"})
 

@@ -23,8 +23,6 @@ from rateproof.enforce.server.worker import Worker, greeting, limiter_of
 from rateproof.enforce.stores import NETWORK_SCHEMES, remove
 from rateproof.output import emit, say
 
-__all__ = ["serve"]
-
 _FOLLOW_S = 0.5
 
 

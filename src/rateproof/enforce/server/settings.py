@@ -12,8 +12,6 @@ from rateproof.keyspec import KeySpec
 from rateproof.options.declared import VERBS
 from rateproof.policy import Policy
 
-__all__ = ["ServerSettings"]
-
 _MAX_WORKERS = 256
 _LASTING = ("host", "port", "workers", "store", "capacity", "on_error")
 

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Policy, Quota
 
-__all__ = ["LAG_NS", "MAX_LEAVING", "Succession"]
-
 LAG_NS = 1_000_000_000
 """A decision that began under the policy before has ended this long after the change."""
 

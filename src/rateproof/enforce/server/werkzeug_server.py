@@ -17,8 +17,6 @@ from werkzeug.test import run_wsgi_app
 
 from rateproof.enforce.server.bodies import BODY_BYTES
 
-__all__ = ["run"]
-
 _log = logging.getLogger("rateproof")
 
 _BACKLOG = 1024

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from flask import Flask
 
-__all__ = ["Worker", "greeting", "limiter_of"]
-
 _MS_NS = 1_000_000
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 

@@ -93,6 +93,6 @@ def distinct_quotas(policy: Policy) -> list[Quota]:
             quota.limit,
             quota.algorithm,
             quota.burst,
-            quota.blocks,
+            quota.parameter,
         ),
     )

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-__all__ = ["in_children"]
-
 T = TypeVar("T")
 
 _all: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()

@@ -16,8 +16,6 @@ from rateproof.enforce.stores.location import (
 )
 from rateproof.errors import InvalidArgument, RateproofError, StoreError
 
-__all__ = ["StoreFacts", "StoredTable", "facts_of", "remove_unused", "stored_names", "users_of"]
-
 
 class StoredTable(NamedTuple):
     """A table of a store.

@@ -4,7 +4,7 @@
         lock                                  locked while anything is opened or removed
         sliding-log-5-5000000000.native       a quota's table: algorithm, limit, window in ns
         token-bucket-1-1000000000-5.native    ... and the burst, where it is not the limit
-        sliding-blocks-9-1000000000-blocks-60.native    ... and the blocks, where it has some
+        sliding-blocks-9-1000000000-blocks-60.native    ... and a parameter, where it has one
         counters.native                       what was decided, how often
 
 The lock is a `flock`: it belongs to a file that was opened for this one use, so that it excludes
@@ -29,17 +29,6 @@ from rateproof.enforce.stores.tables import fingerprint
 from rateproof.errors import InvalidArgument, StoreError
 from rateproof.policy import Quota
 
-__all__ = [
-    "COUNTERS_FILE",
-    "directory_of",
-    "locked_folder",
-    "parse_url",
-    "remove",
-    "shown_url",
-    "stored_quotas",
-    "table_file",
-]
-
 PATIENCE_S: Final = 1.0
 """The longest wait for the lock of a folder, which is held for milliseconds."""
 
@@ -48,7 +37,7 @@ COUNTERS_FILE: Final = "counters.native"
 _PAUSE_S: Final = 1e-3
 _MEMORY = "memory://"
 _SHM = "shm://"
-_TABLE = re.compile(r"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?(?:-blocks-(\d+))?\.native")
+_TABLE = re.compile(r"([a-z-]+)-(\d+)-(\d+)(?:-(\d+))?(?:-[a-z]+-(\d+))?\.native")
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _SCHEME = re.compile(r"[A-Za-z0-9+.-]*://")
 _ACCEPTED = "memory://, shm://NAME or redis://HOST"
@@ -114,8 +103,8 @@ def stored_quotas(name: str) -> list[Quota]:
             match = _TABLE.fullmatch(file.name)
             if match and file.stat().st_size:  # empty is what found no room
                 algorithm, *figures = match.groups(default="0")
-                limit, window_ns, burst, blocks = map(int, figures)
-                found.append(Quota(limit, window_ns, algorithm, burst, blocks))
+                limit, window_ns, burst, parameter = map(int, figures)
+                found.append(Quota(limit, window_ns, algorithm, burst, parameter))
     return found
 
 

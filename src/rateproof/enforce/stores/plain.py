@@ -24,8 +24,6 @@ from rateproof.enforce.stores.tables import check_quota, ruling_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
 
-__all__ = ["PlainLedger", "PlainStore"]
-
 _CLOSED = ("the limiter is closed", "open another one")
 _FORKED = (
     "memory:// was opened before this process was forked, and is not shared with it",

@@ -7,8 +7,6 @@ from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Ruling
 from rateproof.policy import Quota
 
-__all__ = ["Ledger", "Store", "Tables", "at_once"]
-
 T = TypeVar("T")
 
 

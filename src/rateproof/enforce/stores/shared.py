@@ -22,8 +22,6 @@ from rateproof.policy import Quota
 if TYPE_CHECKING:
     from rateproof._native import Table
 
-__all__ = ["NativeLedger", "NativeStore"]
-
 PATIENCE_S = 0.1
 """Time that closing waits for another thread: as long as a decision for another process."""
 
@@ -124,7 +122,7 @@ class NativeStore:
             quota.window_ns,
             quota.burst,
             self._capacity,
-            quota.blocks,
+            quota.parameter,
         )
         return table
 

@@ -9,8 +9,6 @@ from rateproof.policy import Quota
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 
-__all__ = ["check_quota", "fingerprint", "ruling_of"]
-
 MAX_WINDOW_NS = 2**59
 MAX_ADMISSIONS = 2**32
 
@@ -37,7 +35,7 @@ def check_quota(quota: Quota, capacity: int) -> None:
             f"the window of {str(quota)!r} is longer than a store remembers",
             "a window of at most 18 years (2**59 ns)",
         )
-    least_ns = record.least_window_ns(quota.limit, quota.blocks)
+    least_ns = record.least_window_ns(quota.limit, quota.parameter)
     if quota.window_ns < least_ns:
         raise InvalidArgument(
             f"the window of {str(quota)!r} is too short for its limit",
@@ -47,7 +45,7 @@ def check_quota(quota: Quota, capacity: int) -> None:
         raise InvalidArgument(
             f"{str(quota)!r} takes longer than 18 years to refill", "a smaller burst"
         )
-    words = record.words(quota.limit, quota.blocks)
+    words = record.words(quota.limit, quota.parameter)
     if capacity * words > MAX_ADMISSIONS:
         raise InvalidArgument(
             f"capacity {capacity} for {str(quota)!r} counts more than 2**32 admissions",
@@ -58,8 +56,8 @@ def check_quota(quota: Quota, capacity: int) -> None:
 def fingerprint(quota: Quota) -> str:
     """The name of the quota's table in a store, or of a client's state in Redis: equal quotas share it."""
     burst = "" if quota.burst == quota.limit else f"-{quota.burst}"
-    blocks = f"-blocks-{quota.blocks}" if quota.blocks else ""
-    return f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}{blocks}"
+    own = f"-{quota.record.parameter.word}-{quota.parameter}" if quota.parameter else ""
+    return f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}{own}"
 
 
 def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - one word with its subject

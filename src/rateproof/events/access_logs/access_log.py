@@ -13,8 +13,6 @@ from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.output import printable, say
 
-__all__ = ["event_log", "hosts_of", "read_access_log", "read_access_logs"]
-
 _ALL: Final = 1 << 62
 
 

@@ -14,8 +14,6 @@ from rateproof.events.access_logs.pattern import (
     pattern,
 )
 
-__all__ = ["FORMATS", "named", "recognised", "w3c"]
-
 _COMMON = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'
 _COMBINED = f'{_COMMON} "$http_referer" "$http_user_agent"'
 _EITHER_TIME = {

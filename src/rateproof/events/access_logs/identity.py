@@ -11,8 +11,6 @@ from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs.pattern import Format
 from rateproof.keyspec import KeySpec, Part
 
-__all__ = ["Place", "View", "identities", "place_of", "unescaped"]
-
 _ESCAPE: Final = re.compile(rb"\\(x[0-9A-Fa-f]{2}|u00[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _LETTERS: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"v": b"\v", b"f": b"\f"}
 Read = Callable[[Sequence[bytes]], bytes]

@@ -15,8 +15,6 @@ from rateproof.events.access_logs.pattern import (
     pattern,
 )
 
-__all__ = ["NGINX", "apache", "mapped", "nginx", "of_text"]
-
 _NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _TIMES: Final = {"sec": "s", "msec": "ms", "usec": "us"}
 

@@ -9,8 +9,6 @@ from typing import Final, Self
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 
-__all__ = ["EITHER", "END", "START", "Field", "Format", "object_of", "path_of", "pattern"]
-
 END: Final = "end"
 START: Final = "start"
 EITHER: Final = "start or end"

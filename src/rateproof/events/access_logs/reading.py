@@ -9,8 +9,6 @@ from rateproof.events.access_logs.pattern import EITHER, END, START, Format
 from rateproof.events.access_logs.where import Where
 from rateproof.keyspec import KeySpec
 
-__all__ = ["CLOCK_LAG_NS", "LONGEST_NS", "Reading", "scanned", "scanner_of"]
-
 LONGEST_NS: Final = 5_000_000_000
 """The longest that a request lasts, where the log does not say it and nobody does."""
 

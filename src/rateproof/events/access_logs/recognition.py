@@ -10,8 +10,6 @@ from rateproof.events.access_logs.pattern import EITHER, Format
 from rateproof.events.access_logs.reading import Reading, scanned
 from rateproof.output import printable
 
-__all__ = ["first_stamp_ns", "format_of", "introduction", "of_a_known_format", "shown"]
-
 
 def format_of(begun: Sequence[bytes], name: str) -> Format:
     """The first format that understands the first line that any of them understands.

@@ -13,8 +13,6 @@ from rateproof.events.access_logs.scan import File, begun_of
 from rateproof.events.lines import open_lines
 from rateproof.output import printable, say
 
-__all__ = ["found", "hosts", "in_order", "is_pattern", "pieces_of"]
-
 _ROTATED: Final = re.compile(r"(?:[.-](\d+))?(?:\.(?:gz|zst))?$")
 
 

@@ -17,8 +17,6 @@ from rateproof.keyspec import Part
 from rateproof.output import printable, say
 from rateproof.units import format_duration
 
-__all__ = ["UNDECIDED", "Chunk", "File", "Scan", "begin", "chunks"]
-
 _TRIED_ON: Final = 50
 _MOST_BEGUN: Final = 5 << 20  # above the longest line
 _JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour

@@ -12,8 +12,6 @@ from typing import Final
 from rateproof.errors import LogError
 from rateproof.output import printable
 
-__all__ = ["ROTATED", "TRUNCATED", "Tail"]
-
 ROTATED: Final = "rotated"
 """The file was renamed and another one made: lines are lost only if that happened twice at once."""
 

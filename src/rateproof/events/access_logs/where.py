@@ -10,8 +10,6 @@ from rateproof.events.access_logs.identity import Place, place_of
 from rateproof.events.access_logs.pattern import Format
 from rateproof.keyspec import KeySpec, Part
 
-__all__ = ["FORM", "Where"]
-
 FORM: Final = (
     "a FIELD (ip, path, method, status, header:NAME, query:NAME ...), one of = != ~ !~, "
     "and a value, joined by and, or, not and parentheses"

@@ -15,8 +15,6 @@ from rateproof.events.log import Event, EventLog, outcome_of
 from rateproof.events.rows import json_object
 from rateproof.keyspec import KeySpec
 
-__all__ = ["read", "recognises"]
-
 _DURATION, _SENDING = "http_req_duration", "http_req_sending"
 _FORM = "lines as k6 run --out json=FILE writes them, with the system tags url and status"
 _KINDS = {"1050": "timeout", "1211": "timeout", "1212": "refused", "1220": "reset"}

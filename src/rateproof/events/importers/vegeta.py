@@ -19,8 +19,6 @@ from rateproof.events.log import Event, EventLog, outcome_of
 from rateproof.events.rows import json_object
 from rateproof.keyspec import KeySpec
 
-__all__ = ["read", "recognises"]
-
 _FORM = "lines as vegeta encode --to json writes them"
 _CSV_FORM = "lines as vegeta encode --to csv writes them, of 12 columns"
 _CSV_COLUMNS = 12

@@ -18,8 +18,6 @@ from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import counted, format_seconds
 
-__all__ = ["FAMILIES", "TICK_NS", "Attack", "attack"]
-
 TICK_NS: Final = 400_000_000
 """The edge for clocks of whole seconds, by which a window may be over almost one early."""
 

@@ -29,8 +29,6 @@ from rateproof.simulate.programs.arrivals import Exponential, Uniform
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS, format_seconds
 
-__all__ = ["LONGEST_NS", "SHAPES", "book_length", "book_words", "delayed", "draw", "filling"]
-
 _CLIENTS = (2, 100)
 _RATE_PER_S = (10.0, 300.0)
 _BOOK_RATE_PER_S = (10.0, 60.0)

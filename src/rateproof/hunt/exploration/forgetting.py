@@ -7,8 +7,6 @@ from rateproof.events import REJECTED, UNKNOWN, EventLog
 from rateproof.hunt.exploration.attacks import Attack
 from rateproof.hunt.rig import keys_of, rows_of
 
-__all__ = ["FIRST_OTHERS", "Forgetting"]
-
 FIRST_OTHERS: Final = 2_048
 """So many come at the end of the fixed iterations, where the rate allows; after it twice as many, and so on."""
 

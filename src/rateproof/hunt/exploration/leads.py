@@ -10,8 +10,6 @@ from rateproof.policy import Policy
 from rateproof.prove import OVER_ADMISSION, VIOLATED, judge
 from rateproof.units import format_seconds
 
-__all__ = ["FINEST_NS", "Lead", "Leads"]
-
 FINEST_NS = 1_000_000
 """No edge is finer: below, latency decides when a request arrives."""
 

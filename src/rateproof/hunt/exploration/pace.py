@@ -14,8 +14,6 @@ from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["QUICK_NS", "SOUNDING", "SOUNDING_NS", "Pace"]
-
 SOUNDING: Final = Group(Schedule(((0, 1),)), 16)
 """Fresh clients with a request each, all at once: their answers tell the pace."""
 
@@ -125,6 +123,12 @@ class Pace:
         """Tell if the target answers more within a window than its limit."""
         return (quota.limit + 1) * self.each_ns < quota.window_ns
 
+    def between(self, quota: Quota) -> Schedule | None:
+        """The other clients that it answers between two bursts of one; None if there is no time."""
+        answered_ns = quota.limit * self.each_ns * 5 // 4
+        others = (_gap_ns(quota) - answered_ns) // 2 // self.each_ns
+        return Schedule(((answered_ns, others),)) if others > 0 else None
+
     def calm(self, policy: Policy, aims: Sequence[Aim], turn: int) -> list[Attack]:
         """Attacks for some weaknesses, each client after the bursts of the last one.
 
@@ -138,16 +142,11 @@ class Pace:
             burst_ns = round(quota.limit / self.rate_per_s * SECOND_NS)
             fold = -(-_PARTS * quota.limit * self.answer_ns // window_ns) if turn % 2 else 1
             edge_ns = max(1, window_ns // (_WIDE if family == "opening" else 2))
-            if family == "forget":
-                edge_ns = max(edge_ns, window_ns - _LONGEST_GAP_NS)
+            others = self.between(quota) if family == "forget" else None
+            if others is not None:
+                edge_ns = window_ns - _gap_ns(quota)
             once = attack(family, policy, number, edge_ns, fold=max(1, min(fold, quota.limit)))
-            if family == "forget":
-                answered_ns = quota.limit * self.each_ns * 5 // 4
-                others = (once.recipe.span_ns - answered_ns) // 2 // self.each_ns
-                if others < 1:
-                    continue
-                crowd = Schedule(((answered_ns, others),))
-                once = replace(once, recipe=replace(once.recipe, others=crowd))
+            once = replace(once, recipe=replace(once.recipe, others=others))
             if family == "race":
                 most = min(quota.limit + 1, _MOST_AT_ONCE)
                 once = replace(once, recipe=Recipe(Schedule(((0, most),)), min(most, _MOST_LANES)))
@@ -166,6 +165,11 @@ class Pace:
     def __str__(self) -> str:
         took = f"{self.answer_ns / 1e6:.0f} ms" if self.answer_ns >= 1_000_000 else "1 ms or less"
         return f"answers took {took}, and {self.answers_per_s:,.0f} came in a second"
+
+
+def _gap_ns(quota: Quota) -> int:
+    """The time between two bursts of a client among others."""
+    return min(quota.window_ns // 2, _LONGEST_GAP_NS)
 
 
 def _gentle(weakness: Weakness) -> str:

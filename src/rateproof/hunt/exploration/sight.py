@@ -11,8 +11,6 @@ from rateproof.prove.evidence.wording import plain_quota
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, Asked, Weakness, shown
 
-__all__ = ["Aim", "Sight"]
-
 Aim = tuple[int, Weakness]
 """The number of a quota, and a way in which it may be kept that admits too much."""
 

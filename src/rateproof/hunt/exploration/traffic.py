@@ -14,8 +14,6 @@ from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["AFTER_NS", "CALM", "SCHEDULE", "Draw", "calm", "continued", "fitted", "paced", "stream"]
-
 AFTER_NS = 200_000_000
 """An iteration lasts so much longer than its last request is due."""
 

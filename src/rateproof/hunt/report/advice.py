@@ -11,8 +11,6 @@ from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.prove import INCONCLUSIVE, OVER_ADMISSION, VIOLATED, WRONG_REJECTION, Evidence
 from rateproof.prove.diagnosis.hypotheses import Diagnosis
 
-__all__ = ["Advice", "advice"]
-
 
 class Advice(NamedTuple):
     """A cause, and the remedy for it."""

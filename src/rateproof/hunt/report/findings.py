@@ -15,8 +15,6 @@ from rateproof.prove import CONSISTENT, Evidence, Verdict
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS
 
-__all__ = ["Findings", "Incident", "Row"]
-
 _MOST_INCIDENTS = 200
 _LAST_ROWS, _TELLING_ROWS = 50, 50
 

@@ -18,8 +18,6 @@ from rateproof.hunt.report.totals import Totals
 from rateproof.output import printable, say
 from rateproof.prove import VIOLATED
 
-__all__ = ["GitHubReport", "on_github", "tell_github"]
-
 _MOST_WARNINGS = 10
 _PIECES = 3
 _TICKS = re.compile("`+")

@@ -27,8 +27,6 @@ from rateproof.policy import Policy
 from rateproof.prove import CLAIMS, CONSISTENT, OVER_ADMISSION, UNTESTED, VIOLATED
 from rateproof.prove.evidence.wording import plain_quota
 
-__all__ = ["Case", "JUnitReport", "Suite", "junit_xml", "write_junit"]
-
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST_CRASHES = 50
 _PIECES = 3

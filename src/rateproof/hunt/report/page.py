@@ -32,8 +32,6 @@ from rateproof.prove.evidence.wording import readable_key, spaced
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["NAME", "HtmlReport", "page", "rendered", "require_jinja", "write_page"]
-
 NAME = "test_report.html"
 
 _HINT = "pip install jinja2"
@@ -190,7 +188,7 @@ def _meaning(verdict: Verdict) -> str:
 
 def _headline(answer: str) -> tuple[str, str]:
     """The answer's line in two: that of a doubt goes on after its first clause in smaller letters."""
-    found = re.match("INCONCLUSIVE: (?:[^:;(]|[(][^)]*[)])*[:;]", answer)
+    found = re.match("(?:INCONCLUSIVE|NOT TESTED): (?:[^:;(]|[(][^)]*[)])*[:;]", answer)
     end = len(answer) if found is None else found.end()
     return answer[:end], answer[end:]
 

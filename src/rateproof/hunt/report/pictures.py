@@ -11,8 +11,6 @@ from rateproof.prove.evidence.wording import brief
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS
 
-__all__ = ["BINS", "Bar", "Curve", "Rates", "Timeline", "latency_curves"]
-
 BINS: Final = 120
 """Bins over time at most; when time runs out of them, they merge by twos."""
 

@@ -13,8 +13,6 @@ from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.hunt.worst.search import Worst
 from rateproof.output import printable
 
-__all__ = ["Reporter", "write_whole"]
-
 
 class Reporter:
     """Called in this order, whatever ends the test. Each call may raise `CannotWrite`.

@@ -9,8 +9,6 @@ from rateproof import __version__
 from rateproof.core import active_core
 from rateproof.hunt.commands import command_line, started
 
-__all__ = ["Subject"]
-
 _INDENT = "  "
 
 

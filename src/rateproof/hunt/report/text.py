@@ -21,8 +21,6 @@ from rateproof.output import columns, emit, fold, printable, say
 from rateproof.prove import ALL_CLAIMS, CONSISTENT
 from rateproof.prove.evidence import DRAWING_WIDTH
 
-__all__ = ["KEPT_LOGS", "NAME", "Console", "SummaryFile", "describe"]
-
 NAME = "test_summary.txt"
 
 KEPT_LOGS = 3

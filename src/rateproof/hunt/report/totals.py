@@ -25,8 +25,6 @@ from rateproof.units import counted
 if TYPE_CHECKING:
     from rateproof.hunt.worst.search import Worst
 
-__all__ = ["UNREACHABLE", "Totals", "counted_kinds", "of_claim"]
-
 UNREACHABLE: Final = "UNREACHABLE"
 
 
@@ -202,7 +200,7 @@ class Totals:
                 rest.append(f"{NOT_TESTED}: {', '.join(self.untried)}: the test ended before")
             far = " and ".join(map(spaced, self.unwaited))
             first += f"; bursts around the end of {far} were not tried" if far else ""
-            if self.other_clients == 0 and not self.tried_others:
+            if self.other_clients == 0:
                 first += "; other clients between two bursts were not tried"
         if self.crashes:
             first = f"CRASHED: the server crashed ({counted_kinds(self.crashes)}); {first}"
@@ -223,7 +221,7 @@ class Totals:
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *(told for told in self.combined.untested if told not in self.answer),
                 *([f"known     would have been seen: {self.seen}"] if self.seen else []),
-                *([f"unknown   {self.unseen}"] if self.unseen else []),
+                *([f"unknown   {self.unseen}"] if self.unseen and self.verdict != VIOLATED else []),
                 *self._forgetting(),
                 *([f"keys      {self.keys}"] if self.keys else []),
                 *(line for each in findings for line in each.describe().splitlines()),

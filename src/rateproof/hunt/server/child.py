@@ -25,8 +25,6 @@ from rateproof.output import printable, say
 from rateproof.policy import Policy
 from rateproof.simulate.target import Target
 
-__all__ = ["ChildServer", "server_for"]
-
 _START_S = 20.0
 _STOP_S = 5.0
 _LOOK_S = 0.05

@@ -11,8 +11,6 @@ from rateproof.simulate.behaviours.constant import Constant
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["DEEDS", "Deed", "Stroke", "aftermath_ns", "parse_deeds", "plan", "witnesses"]
-
 DEEDS = ("kill", "pause", "restart")
 """kill -9 of a worker; a worker stopped and resumed; kill -9 of all, and a new start."""
 

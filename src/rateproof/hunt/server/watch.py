@@ -15,8 +15,6 @@ from rateproof.units import SECOND_NS
 if TYPE_CHECKING:
     from rateproof.hunt.server.workers import WorkerProcess
 
-__all__ = ["Crash", "Watch"]
-
 _TICK_S = 0.05
 _LOOK_NS = SECOND_NS // 4
 

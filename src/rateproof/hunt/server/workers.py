@@ -9,8 +9,6 @@ from contextlib import suppress
 
 from rateproof import linux
 
-__all__ = ["WorkerProcess", "Workers"]
-
 _SETTLING_S = 10.0  # a worker listens some time after it was started
 
 

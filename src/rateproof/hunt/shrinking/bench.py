@@ -10,8 +10,6 @@ from rateproof.hunt.shrinking.reproduction import Tries
 from rateproof.simulate.scenario import Group
 from rateproof.units import SECOND_NS
 
-__all__ = ["Bench"]
-
 _RATE_PER_S = 500.0
 _MOST_TOGETHER = 64
 _FEWEST = 3  # recipes at a time, where clients are few

@@ -22,8 +22,6 @@ from rateproof.output import say
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS
 
-__all__ = ["Crashes", "shrunk_crash", "suspects"]
-
 _TRIES = 2
 _BURSTS_NS = (10_000_000, 100_000_000, 3_600 * SECOND_NS)
 _MOST_STEPS = 200

@@ -9,8 +9,6 @@ from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS
 
-__all__ = ["GRIDS", "Draft", "Edit", "bulk", "edits", "grain_ns", "size"]
-
 GRIDS = (50, 100, 1_000)
 """Into how many parts a window is divided where instants are rounded, coarse to fine."""
 

@@ -9,16 +9,6 @@ from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.settings import TestSettings
 
-__all__ = [
-    "CONFIRMATIONS",
-    "CRASH",
-    "NO_VIOLATION",
-    "Oracle",
-    "Reproduction",
-    "Shrunk",
-    "Tries",
-]
-
 CRASH: Final = "crash"
 """The kind of a schedule of which the server dies."""
 

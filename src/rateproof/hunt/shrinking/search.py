@@ -15,8 +15,6 @@ from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.shrinking.edits import Draft, Edit, bulk, edits, size
 from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, Oracle, Shrunk, Tries
 
-__all__ = ["shrink"]
-
 _MOST_ROUNDS = 12
 _MOST_CANDIDATES = 40
 

@@ -14,8 +14,6 @@ from rateproof.prove import OVER_ADMISSION, Evidence, Verdict
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.identities import identity_of
 
-__all__ = ["Trace", "book", "retrace"]
-
 _BURST_PARTS = 100
 _OTHERS_PARTS = 100
 _MOST_STEPS = 400

@@ -14,8 +14,6 @@ from rateproof.output import say
 from rateproof.prove import VIOLATED
 from rateproof.units import SECOND_NS, counted
 
-__all__ = ["shrunk_violations"]
-
 _MOST_SPREAD_NS = 5 * SECOND_NS
 _ANSWERS_NS = SECOND_NS  # until the last requests are answered and judged
 

@@ -8,8 +8,6 @@ from rateproof.policy import Quota
 from rateproof.prove.keys import observe
 from rateproof.prove.over_admission.windows import most_nested, most_touching
 
-__all__ = ["Count", "count"]
-
 
 @dataclass(frozen=True, slots=True)
 class Count:

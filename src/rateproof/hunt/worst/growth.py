@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 from rateproof.hunt.worst.counts import Count
 from rateproof.units import counted
 
-__all__ = ["CONSTANT", "Step", "by_connections", "by_load", "by_others"]
-
 CONSTANT: Final = (
     "constant: it grows neither with connections nor with other clients, as far as tried"
 )

@@ -25,8 +25,6 @@ from rateproof.prove.evidence.wording import spaced
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.units import SECOND_NS
 
-__all__ = ["Worst", "find_worst"]
-
 _RATE_PER_S: Final = 500.0
 _MOST_AT_ONCE: Final = 2_000
 _MOST_RACED: Final = 200

@@ -5,8 +5,6 @@ from rateproof.probe.families.sliding_log import log
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["FAMILIES"]
-
 
 def _blocking(advance: Advance, *, extended: bool) -> Advance:
     """The state: that of the limiter, and between which instants the block ends."""

@@ -7,8 +7,6 @@ from rateproof.policy.sliding_blocks import SLIDING_BLOCKS
 from rateproof.probe.families.fixed_window import EMPTY, blocks
 from rateproof.probe.family import LimiterFamily
 
-__all__ = ["FAMILIES"]
-
 FAMILIES = tuple(
     LimiterFamily(SLIDING_BLOCKS, 20 + number, EMPTY, blocks(number), other="phase", number=number)
     for number in (2, 3, 4)

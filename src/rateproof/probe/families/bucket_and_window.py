@@ -9,8 +9,6 @@ from rateproof.probe.families.token_bucket import bucket
 from rateproof.probe.family import NEVER, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["FAMILY"]
-
 _BUCKET = bucket(empty=False)
 
 

@@ -4,8 +4,6 @@ from rateproof.probe.families.fixed_window import counted
 from rateproof.probe.family import NEVER, LimiterFamily, State, indices
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["FAMILY"]
-
 
 def _advance(state: State, seen: Seen, box: Box) -> list[State]:
     """The state: when the first window began, the last admission, and the counts; None if not known."""

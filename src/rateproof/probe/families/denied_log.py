@@ -4,8 +4,6 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.families.sliding_log import log
 from rateproof.probe.family import LimiterFamily
 
-__all__ = ["FAMILY"]
-
 FAMILY = LimiterFamily(
     f"{SLIDING_LOG.name} that counts denied requests",
     6,

@@ -4,8 +4,6 @@ from rateproof.policy.first_hit_window import FIRST_HIT_WINDOW
 from rateproof.probe.family import Advance, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["FAMILY", "opened"]
-
 
 def opened(*, by_admitted: bool = False, by_denied: bool = False) -> Advance:
     """N in a window that the first request opens, and later ones may push on.

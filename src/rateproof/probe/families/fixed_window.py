@@ -4,8 +4,6 @@ from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State, windows_of
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["EMPTY", "FAMILY", "blocks", "counted"]
-
 EMPTY = (NEVER, ())
 """No admission yet, nothing counted."""
 

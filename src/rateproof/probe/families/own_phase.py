@@ -11,8 +11,6 @@ from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.probe.family import NEVER, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["FAMILY"]
-
 _MOST_EDGES = 3  # at which a volley may be: else the phase is looked for anew
 
 

@@ -4,8 +4,6 @@ from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.probe.families.sliding_counter import EMPTY, counter
 from rateproof.probe.family import LimiterFamily
 
-__all__ = ["FAMILIES"]
-
 FAMILIES = tuple(
     LimiterFamily(
         SLIDING_COUNTER,

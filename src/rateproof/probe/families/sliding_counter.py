@@ -4,8 +4,6 @@ from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State, windows_of
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["EMPTY", "FAMILY", "counter"]
-
 EMPTY = (NEVER, NEVER, 0, 0, 0, 0)
 """No admission, no window, nothing before, nothing counted."""
 

@@ -4,8 +4,6 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.family import Advance, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["FAMILY", "log"]
-
 
 def log(*, counts_denied: bool) -> Advance:
     """At most N counted requests in any window; the state is what was counted, in runs."""

@@ -4,8 +4,6 @@ from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 
-__all__ = ["FAMILY", "bucket"]
-
 
 def bucket(*, empty: bool) -> Advance:
     """Tokens come back one in a time; the state bounds the instant at which all are back.

@@ -4,8 +4,6 @@ from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.probe.families.token_bucket import bucket
 from rateproof.probe.family import NEVER, LimiterFamily
 
-__all__ = ["FAMILY"]
-
 FAMILY = LimiterFamily(
     TOKEN_BUCKET,
     9,

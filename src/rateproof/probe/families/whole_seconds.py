@@ -10,8 +10,6 @@ from rateproof.probe.family import NEVER, Advance, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 from rateproof.units import SECOND_NS
 
-__all__ = ["FAMILIES"]
-
 
 def _ticking(advance: Advance) -> Advance:
     """The state: the tick of the last denial, None if not known, and that of the limiter."""

@@ -3,8 +3,6 @@
 from rateproof.probe.families.first_hit_window import opened
 from rateproof.probe.family import LimiterFamily
 
-__all__ = ["FAMILY"]
-
 FAMILY = LimiterFamily(
     "window that each denial pushes on", 10, (0, 0, 0, 0), opened(by_denied=True)
 )

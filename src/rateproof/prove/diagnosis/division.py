@@ -19,8 +19,6 @@ from rateproof.prove.keys import KeyLog, observe
 from rateproof.prove.over_admission.windows import most_nested
 from rateproof.prove.power.pressure import Pressure
 
-__all__ = ["divided"]
-
 _LEAST_BURSTS = 2
 _PARTS = 4
 

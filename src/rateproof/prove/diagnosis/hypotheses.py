@@ -26,16 +26,6 @@ from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 from rateproof.units import counted
 
-__all__ = [
-    "MOST_OF_ANY",
-    "Diagnosis",
-    "Hypothesis",
-    "diagnose",
-    "failed_runs",
-    "known_since_ns",
-    "not_limited",
-]
-
 MOST_OF_ANY = 2
 """Times N in less than W, for any one counter: see the table of families in docs/theory.md."""
 

@@ -8,19 +8,6 @@ from rateproof.events import REJECTED, EventLog, declines, listed, rejected_stat
 from rateproof.events.judged import answers
 from rateproof.prove.keys import Counts
 
-__all__ = [
-    "UNANSWERED",
-    "doubted_rejections",
-    "failing_throughout",
-    "if_rejected",
-    "oddly_admitted",
-    "only_elsewhere",
-    "perhaps_rejected",
-    "statuses",
-    "why_elsewhere",
-    "why_nothing_admitted",
-]
-
 UNANSWERED = {
     "refused": "nothing listens there",
     "dns": "the name of the host is not known",

@@ -19,8 +19,6 @@ from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.evidence.wording import spaced
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION
 
-__all__ = ["FORMAT", "Document", "is_document", "to_document"]
-
 FORMAT: Final = "rateproof-evidence/1"
 _FAMILY: Final = "rateproof-evidence/"
 

@@ -10,8 +10,6 @@ from typing import Final, Self, TypeVar
 from rateproof.prove.evidence.wording import brief, seconds, spaced
 from rateproof.prove.terms import WRONG_REJECTION
 
-__all__ = ["DRAWING_WIDTH", "Drawing", "Witness"]
-
 DRAWING_WIDTH: Final = 78
 """Characters a line of a drawing in text, where nobody says how many there are."""
 

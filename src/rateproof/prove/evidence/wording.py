@@ -11,17 +11,6 @@ from itertools import pairwise
 
 from rateproof.units import format_duration
 
-__all__ = [
-    "brief",
-    "key_to_json",
-    "names",
-    "ordinal",
-    "plain_quota",
-    "readable_key",
-    "seconds",
-    "spaced",
-]
-
 _KEY_WIDTH = 40
 _READABLE = 4
 _SECOND = Decimal(1_000_000_000)

@@ -19,9 +19,6 @@ from rateproof.prove.terms import CLAIMS, HEADERS, OVER_ADMISSION, checked
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
 from rateproof.prove.verdict import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, KeyVerdict, Verdict
 
-__all__ = ["judge_keys"]
-
-
 _LEAST_BUDGET = 10_000
 
 

@@ -15,8 +15,6 @@ from rateproof.prove.terms import CLAIMS, HEADERS, OVER_ADMISSION, checked
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
 from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Cause, Verdict
 
-__all__ = ["judge"]
-
 
 def judge(
     log: EventLog,

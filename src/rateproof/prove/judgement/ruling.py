@@ -30,8 +30,6 @@ from rateproof.prove.verdict import (
     Verdict,
 )
 
-__all__ = ["verdict_of"]
-
 
 def verdict_of(
     trial: Trial, claims: frozenset[str], findings: Sequence[Hypothesis], *, whole: bool = True

@@ -10,9 +10,6 @@ from rateproof.prove.keys import cut_off, marks_rejections
 from rateproof.prove.terms import INCONCLUSIVE, OVER_ADMISSION, WRONG_REJECTION, Cause
 from rateproof.prove.verdict import Verdict, combine
 
-__all__ = ["APART", "by_run", "in_run", "together"]
-
-
 APART: Final = (
     "keys are in more than one run: of these each run was judged by itself, and no rejection, "
     "for requests of another run may be its reason"

@@ -9,9 +9,6 @@ from rateproof.prove.terms import OVER_ADMISSION, Cause
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
 from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Verdict
 
-__all__ = ["verify"]
-
-
 _INCOMPLETE: Final = (
     "these requests do not show it: a rejection is wrong only if nothing else used up the quota, and "
     "complete is false"

@@ -15,8 +15,6 @@ from rateproof.prove.over_admission.feasible import feasible, segments
 from rateproof.prove.over_admission.gaps import Exhausted, Explained, Feasible, Infeasible
 from rateproof.prove.over_admission.windows import tightest_nests
 
-__all__ = ["MOST_EFFORT", "Breach", "Core", "find_breach", "minimal_core"]
-
 # Effort beyond the decision itself, spent on making evidence readable.
 _NEST_WORK: Final = 2_000_000
 _MEASURED_CORE: Final = 200

@@ -21,8 +21,6 @@ from rateproof import core
 from rateproof.clock import Interval
 from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible, Stair, earliest_of
 
-__all__ = ["feasible", "segments"]
-
 
 def feasible(
     jobs: Sequence[Interval], stairs: Sequence[Stair], budget: int

@@ -14,8 +14,6 @@ from math import gcd
 from rateproof.clock import EXACT, MILLION, Tolerance
 from rateproof.policy import Quota
 
-__all__ = ["Earliest", "Exhausted", "Explained", "Feasible", "Infeasible", "Stair", "earliest_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Feasible:

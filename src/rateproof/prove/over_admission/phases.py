@@ -16,18 +16,6 @@ from typing import Final
 from rateproof.clock import EXACT, MILLION, Interval, Tolerance
 from rateproof.policy import ALGORITHMS, Quota
 
-__all__ = [
-    "ClockLimiter",
-    "Family",
-    "Found",
-    "Readings",
-    "Spent",
-    "Stuck",
-    "Work",
-    "each_piece",
-    "overfull",
-]
-
 MOST_JOBS: Final = 1024
 """In a piece. Each of them may make the phases be tried once more, so this bounds the work."""
 

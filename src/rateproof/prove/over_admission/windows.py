@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from rateproof.clock import Interval
 from rateproof.prove.over_admission.gaps import Stair
 
-__all__ = ["Nest", "most_nested", "most_touching", "tightest_nests"]
-
 
 @dataclass(frozen=True, slots=True)
 class Nest:

@@ -11,8 +11,6 @@ from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
 from rateproof.prove.terms import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED
 
-__all__ = ["Pressing", "QuotaVerdict", "coverage", "merged", "pressing", "tested"]
-
 
 @dataclass(frozen=True, slots=True)
 class Pressing:

@@ -12,8 +12,6 @@ from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION, Cause
 from rateproof.prove.wrong_rejection.rules import has_rule
 
-__all__ = ["Doubts", "causes_of", "left_out"]
-
 
 @dataclass(slots=True)
 class Doubts:

@@ -18,21 +18,6 @@ from rateproof.prove.over_admission.windows import (
 )
 from rateproof.units import counted
 
-__all__ = [
-    "MOST_CALLS",
-    "MOST_PRESSED",
-    "ClosestCall",
-    "Figures",
-    "Pressure",
-    "closest_of",
-    "first_of_each",
-    "hardest",
-    "measure",
-    "of_few",
-    "rank",
-    "unpressed",
-]
-
 # Steps of a staircase beyond the first are tried too: for a sliding log the
 # first decides, for the others it nearly always does.
 _STEPS = 16

@@ -26,13 +26,11 @@ from rateproof.prove.over_admission.feasible import feasible
 from rateproof.prove.over_admission.gaps import Earliest, Infeasible, Stair
 from rateproof.prove.over_admission.windows import most_nested
 
-__all__ = ["PHASES", "Sensitivity", "admissions", "best", "sensitivity", "too_many", "unseen"]
-
 _MOST_REQUESTS: Final = 1_000
 """Of one key, around where it asked most densely; more where a limit is not exceeded by fewer."""
 
 _MOST_LIMIT: Final = 20_000
-"""Whose excess is looked for."""
+"""Keys whose excess is looked for."""
 
 _BUDGET: Final = 20_000
 _STEPS_OF_A_WINDOW: Final = 2_048

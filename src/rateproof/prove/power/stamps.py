@@ -8,8 +8,6 @@ from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import plain_quota, spaced
 from rateproof.prove.over_admission.gaps import Stair
 
-__all__ = ["stamped"]
-
 _STEPS: Final = {1_000_000_000: "whole-second stamps", 1_000_000: "whole-millisecond stamps"}
 
 

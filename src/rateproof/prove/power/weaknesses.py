@@ -19,8 +19,6 @@ from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.sensitivity import PHASES, admissions, too_many
 
-__all__ = ["FIRST_HIT", "FORGETS", "WEAKNESSES", "WORKERS", "Asked", "Weakness", "shown"]
-
 
 @dataclass(frozen=True, slots=True)
 class Weakness:

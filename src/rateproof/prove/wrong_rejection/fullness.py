@@ -18,8 +18,6 @@ from functools import cached_property, lru_cache
 from rateproof.clock import EXACT, MILLION, Tolerance
 from rateproof.policy import Policy, Quota
 
-__all__ = ["BucketRule", "Occupancy", "Peaks", "Rule", "WindowRule", "rules_of"]
-
 Taken = Sequence[tuple[int, int | None]]
 
 

@@ -29,8 +29,6 @@ from rateproof.prove.over_admission.gaps import (
     Stair,
 )
 
-__all__ = ["Episode", "Log", "OrderSearch", "explain", "logs_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Log:

@@ -14,8 +14,6 @@ from rateproof.prove.keys import KeyLog
 from rateproof.prove.wrong_rejection.fullness import BucketRule, Rule, rules_of
 from rateproof.prove.wrong_rejection.orders import Log, logs_of
 
-__all__ = ["Judgement", "WrongRejection", "covered_from_ns", "has_rule"]
-
 
 @dataclass(frozen=True, slots=True)
 class WrongRejection:

@@ -17,8 +17,6 @@ from rateproof.prove.keys import KeyLog
 from rateproof.prove.over_admission.gaps import Exhausted, Feasible, Infeasible
 from rateproof.prove.wrong_rejection.orders import Episode, Log, explain
 
-__all__ = ["Excerpt", "cut_out", "find_together", "pieces"]
-
 # Rejections that are explained together, at most.
 _MOST = 32
 

@@ -11,8 +11,6 @@ from rateproof.simulate.programs.parameters import check_parameters, count, dura
 from rateproof.simulate.programs.steps import ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS, format_duration
 
-__all__ = ["Boundary"]
-
 DEFAULT_EDGES = 50
 
 

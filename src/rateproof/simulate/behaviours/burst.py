@@ -10,8 +10,6 @@ from rateproof.simulate.programs.parameters import Checked, count, duration
 from rateproof.simulate.programs.steps import ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS
 
-__all__ = ["Burst"]
-
 
 @dataclass(frozen=True, slots=True)
 class Burst(Checked):

@@ -9,8 +9,6 @@ from rateproof.simulate.programs.parameters import INTERVAL, Checked, duration
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 
-__all__ = ["Drip"]
-
 
 @dataclass(frozen=True, slots=True)
 class Drip(Checked):

@@ -11,8 +11,6 @@ from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import Checked, count, duration
 from rateproof.units import SECOND_NS
 
-__all__ = ["Herd"]
-
 
 @dataclass(frozen=True, slots=True)
 class Herd(Checked):

@@ -9,8 +9,6 @@ from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.simulate.programs.steps import ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 
-__all__ = ["Poisson"]
-
 
 @dataclass(frozen=True, slots=True)
 class Poisson(Checked):

@@ -10,8 +10,6 @@ from rateproof.simulate.programs.parameters import INTERVAL, Checked
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, honour, wait, when
 from rateproof.units import SECOND_NS
 
-__all__ = ["Polite"]
-
 
 @dataclass(frozen=True, slots=True)
 class Polite(Checked):

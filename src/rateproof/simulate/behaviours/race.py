@@ -9,8 +9,6 @@ from rateproof.simulate.behaviours.burst import Burst
 from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.units import SECOND_NS
 
-__all__ = ["Race"]
-
 
 @dataclass(frozen=True, slots=True)
 class Race(Checked):

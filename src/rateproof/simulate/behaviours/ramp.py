@@ -12,8 +12,6 @@ from rateproof.simulate.programs.parameters import check_parameters, duration, o
 from rateproof.simulate.programs.steps import ask, compiled, forever, ramp_on
 from rateproof.units import SECOND_NS
 
-__all__ = ["Ramp"]
-
 _RATE = of_kind(number(0, 1e6))
 
 

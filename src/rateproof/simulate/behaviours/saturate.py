@@ -9,8 +9,6 @@ from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import Checked, duration
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait, when
 
-__all__ = ["Saturate"]
-
 
 @dataclass(frozen=True, slots=True)
 class Saturate(Checked):

@@ -11,8 +11,6 @@ from rateproof.simulate.programs.parameters import TIMETABLE, check_parameters
 from rateproof.simulate.programs.steps import Step, ask, compiled, share_out, wait
 from rateproof.simulate.programs.timetable import Timed, Timetable
 
-__all__ = ["Schedule"]
-
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

@@ -9,8 +9,6 @@ from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
 from rateproof.units import SECOND_NS
 
-__all__ = ["Storm"]
-
 
 @dataclass(frozen=True, slots=True)
 class Storm(Checked):

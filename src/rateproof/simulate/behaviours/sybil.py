@@ -10,8 +10,6 @@ from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
 from rateproof.simulate.programs.steps import RENAME, RESUME, ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS
 
-__all__ = ["Sybil"]
-
 
 @dataclass(frozen=True, slots=True)
 class Sybil(Checked):

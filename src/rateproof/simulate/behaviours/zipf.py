@@ -10,8 +10,6 @@ from rateproof.simulate.programs.parameters import Checked, count, duration, of_
 from rateproof.simulate.programs.steps import ask, compiled, forever, pick, wait
 from rateproof.units import SECOND_NS
 
-__all__ = ["Zipf"]
-
 
 @dataclass(frozen=True, slots=True)
 class Zipf(Checked):

@@ -22,8 +22,6 @@ from rateproof.simulate.consent import ask
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import MAX_CLIENTS
 
-__all__ = ["BOUND", "HELP", "Attention", "act", "ask_clients"]
-
 BOUND = "+-bBpP?"
 """Keys that do something; every other one ends the run."""
 

@@ -12,8 +12,6 @@ from rateproof.simulate.summary import Summary
 from rateproof.simulate.tally import NULL
 from rateproof.units import SECOND_NS
 
-__all__ = ["FAILED", "LEGEND", "MARK_OF", "Figures", "Glimpse"]
-
 _RECENT = 1_000
 _RATE_SPAN_NS = 2 * SECOND_NS
 _SECONDS = 60

@@ -10,8 +10,6 @@ from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load
 from rateproof.simulate.transports import Transport, default_name, named
 
-__all__ = ["ClientSettings"]
-
 _WITHOUT_FILE = ScenarioFile(Path(), (GroupPlan(Think.name, 1, 1, None, {}),), {})
 
 

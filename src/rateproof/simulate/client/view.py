@@ -18,8 +18,6 @@ from rateproof.simulate.scenario import Scenario
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-__all__ = ["View"]
-
 _TICK_S = 0.1
 _SAID_S = 3.0
 _BARS = " ▁▂▃▄▅▆▇█"

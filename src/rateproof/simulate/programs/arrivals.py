@@ -15,17 +15,6 @@ from rateproof.simulate.programs.parameters import DURATION, Checked, check_para
 from rateproof.simulate.programs.rng import Rng
 from rateproof.units import MAX_DURATION_NS
 
-__all__ = [
-    "INTERVALS",
-    "RATE_SCALE",
-    "Exponential",
-    "Fixed",
-    "Interval",
-    "LogNormal",
-    "Uniform",
-    "ramp_gap",
-]
-
 MAX_INTERVAL_NS = MAX_DURATION_NS - 1
 MAX_SIGMA = 10.0
 

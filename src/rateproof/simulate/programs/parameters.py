@@ -14,19 +14,6 @@ from rateproof.options.kinds import Leaf
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.units import MAX_DURATION_NS
 
-__all__ = [
-    "DURATION",
-    "INTERVAL",
-    "TIMETABLE",
-    "Checked",
-    "check_parameters",
-    "count",
-    "duration",
-    "kind_of",
-    "meanings",
-    "of_kind",
-]
-
 _ARGUMENT = re.compile(r"^ {8}(\w+): (.*(?:\n {12,}.*)*)", re.MULTILINE)  # Google style
 
 

@@ -24,19 +24,6 @@ from rateproof.simulate.programs.arrivals import (
 from rateproof.simulate.programs.ranks import ZipfRanks
 from rateproof.simulate.programs.rng import Rng
 
-__all__ = [
-    "COUNTERS",
-    "JUMPS",
-    "NEVER_NS",
-    "OUTCOMES",
-    "Instruction",
-    "Op",
-    "Plan",
-    "Program",
-    "Reply",
-    "Send",
-]
-
 COUNTERS = 4
 """So deep may loops with a count be nested."""
 

@@ -4,8 +4,6 @@ import math
 
 from rateproof.simulate.programs.rng import Rng
 
-__all__ = ["ZipfRanks"]
-
 _LEAST = math.nextafter(-1.0, 0.0)
 _SMALL = 1e-8
 

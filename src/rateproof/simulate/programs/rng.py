@@ -2,8 +2,6 @@
 
 from hashlib import blake2b
 
-__all__ = ["Rng"]
-
 _MASK = (1 << 64) - 1
 _UNIT_BITS = 52
 _GAMMA = 0x9E37_79B9_7F4A_7C15

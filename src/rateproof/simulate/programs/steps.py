@@ -18,26 +18,6 @@ from rateproof.simulate.programs.program import (
     Program,
 )
 
-__all__ = [
-    "AGAIN",
-    "FRESH",
-    "RENAME",
-    "RESUME",
-    "Step",
-    "ask",
-    "back_off",
-    "compiled",
-    "forever",
-    "honour",
-    "pick",
-    "ramp_on",
-    "repeat",
-    "share_out",
-    "wait",
-    "when",
-    "while_",
-]
-
 Step = tuple[Instruction, ...]
 """A part of what a client does."""
 

@@ -9,8 +9,6 @@ from rateproof.errors import InvalidArgument
 from rateproof.options.kinds import duration, whole
 from rateproof.units import format_seconds, parse_duration
 
-__all__ = ["Timed", "Timetable"]
-
 _STEPS = whole(1, 10_000)
 _INSTANT = duration(0)
 _REQUESTS = whole(1, 1_000_000)

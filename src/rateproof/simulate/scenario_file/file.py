@@ -20,8 +20,6 @@ from rateproof.simulate.target import Target, check_trust
 from rateproof.simulate.tokens import Tokens
 from rateproof.units import counted
 
-__all__ = ["DEFAULT_URL", "SCENARIO", "ScenarioFile", "load"]
-
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 _GUIDE = "the format: docs/simulate/scenarios.md, and scenario.schema.json for editors"

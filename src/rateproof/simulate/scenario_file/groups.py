@@ -15,8 +15,6 @@ from rateproof.simulate.programs.parameters import kind_of, meanings
 from rateproof.simulate.scenario import CLIENTS as COUNT
 from rateproof.simulate.scenario import Group
 
-__all__ = ["CLIENTS", "INTERVAL", "GroupPlan"]
-
 _DEFAULT_BEHAVIOUR = "think"
 
 # Equal to no default, so that what they determine shows.

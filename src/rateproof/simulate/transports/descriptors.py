@@ -7,8 +7,6 @@ from contextlib import suppress
 from rateproof.errors import InvalidArgument
 from rateproof.linux import descriptors
 
-__all__ = ["ensure_descriptors", "spare_descriptors"]
-
 _SPARE = 64
 
 

@@ -10,8 +10,6 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.run_metadata import control_metadata, start_metadata
 from rateproof.simulate.scenario import Scenario
 
-__all__ = ["LOOK_S", "bound_clients", "drive"]
-
 LOOK_S = 0.02
 """From one look at the control to the next, and at what was recorded."""
 

@@ -5,8 +5,6 @@ import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-__all__ = ["parse_ratelimit", "parse_retry_after"]
-
 _SECONDS = re.compile(r"\s*(\d{1,15})(\.\d{1,9})?\s*", re.ASCII)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _PARAMETER = re.compile(r";[ \t]*([rt])[ \t]*=[ \t]*(\d{1,15})(?![\d.])", re.ASCII)

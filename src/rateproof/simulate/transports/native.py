@@ -21,8 +21,6 @@ from rateproof.simulate.target import Target
 from rateproof.simulate.transports.descriptors import ensure_descriptors, spare_descriptors
 from rateproof.simulate.transports.driving import bound_clients, drive
 
-__all__ = ["check", "run"]
-
 MAX_LOOPS = 256
 
 _A_LOOP_HAS = 4  # its queue, alarm and waker, and one to spare

@@ -18,8 +18,6 @@ from rateproof.simulate.target import Target
 from rateproof.simulate.transports.limit_fields import parse_ratelimit, parse_retry_after
 from rateproof.units import SECOND_NS
 
-__all__ = ["MAX_BODY", "Requester", "RequestsConnection"]
-
 MAX_BODY = 1 << 20
 """A longer body is given up: error `oversized`."""
 

@@ -27,8 +27,6 @@ from rateproof.simulate.transports.driving import LOOK_S, bound_clients, drive
 from rateproof.simulate.transports.over_requests import Requester, RequestsConnection
 from rateproof.units import SECOND_NS
 
-__all__ = ["MAX_CONNECTIONS", "check", "run"]
-
 MAX_CONNECTIONS = 10_000
 """At most as many connections, each with a thread of its own."""
 

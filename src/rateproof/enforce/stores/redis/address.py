@@ -17,8 +17,6 @@ from rateproof.enforce.stores.location import shown_url
 from rateproof.errors import InvalidArgument
 from rateproof.units import parse_duration
 
-__all__ = ["Address", "parse_address"]
-
 DEFAULT_TIMEOUT: Final = "250ms"
 """Above the 200 ms after which TCP sends a lost packet again."""
 

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from math import inf
 from typing import Any
 
-__all__ = ["bounded", "one_call"]
-
 
 class _Call(threading.local):
     """The call that a thread makes: it is over at `until_s` of the monotonic clock.

@@ -10,8 +10,6 @@ from rateproof.enforce.stores.redis.command import Command, Mode
 from rateproof.enforce.stores.redis.loops import LoopClients
 from rateproof.enforce.stores.redis.outages import Breaker
 
-__all__ = ["Cluster"]
-
 _SHARE: Final = 0.85
 """Of what is left of a call, one wait gets: then there is time to ask other nodes who has the key.
 

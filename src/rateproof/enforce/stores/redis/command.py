@@ -11,8 +11,6 @@ from rateproof.enforce.stores.redis.scripts import LAYOUT, figures, script_for
 from rateproof.enforce.stores.tables import fingerprint
 from rateproof.policy import Quota
 
-__all__ = ["Command", "Mode", "digest_of", "pack"]
-
 Mode: TypeAlias = Literal["hit", "peek"]
 
 _digest = partial(blake2b, digest_size=16)

@@ -16,8 +16,6 @@ from typing import Final
 from rateproof.enforce.decision import Answer
 from rateproof.enforce.stores.redis.command import digest_of
 
-__all__ = ["CAPACITY", "Denials"]
-
 CAPACITY: Final = 65_536
 """Denials that are remembered at most: the oldest is forgotten for a new one."""
 

@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-__all__ = ["AT_ONCE", "LoopClients"]
-
 AT_ONCE: Final = 64
 """Coroutines of one loop that wait for the server at once; the others wait for them."""
 

@@ -7,8 +7,6 @@ from typing import Any, Final
 from rateproof.enforce.stores.redis.address import Address
 from rateproof.errors import StoreError, StoreUnreachable
 
-__all__ = ["FAILURES", "REST_NS", "Breaker", "store_error"]
-
 FAILURES: Final = 3
 """So many failures in a row open a breaker."""
 

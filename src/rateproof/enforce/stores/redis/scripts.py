@@ -16,8 +16,6 @@ from typing import Final, NamedTuple
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
 
-__all__ = ["EXACT", "LAYOUT", "Script", "figures", "script_for"]
-
 LAYOUT: Final = 1
 """Of the states: another, when the script would misread what an earlier one wrote."""
 
@@ -63,9 +61,7 @@ def figures(quota: Quota) -> tuple[int, int, int]:
         while quota.limit * -(-window // unit) > EXACT:
             unit *= 2
         return quota.limit, -(-window // unit) * unit, unit
-    if quota.blocks:
-        return quota.limit, -(-window // quota.blocks), quota.blocks
-    return quota.limit, window, 0
+    return quota.limit, window, quota.parameter
 
 
 def _rate(quota: Quota, window: int) -> tuple[int, int]:

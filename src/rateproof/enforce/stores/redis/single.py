@@ -19,8 +19,6 @@ from rateproof.enforce.stores.redis.command import Command, Mode, pack
 from rateproof.enforce.stores.redis.loops import LoopClients
 from rateproof.enforce.stores.redis.outages import Breaker
 
-__all__ = ["RESTED_NS", "Server"]
-
 RESTED_NS: Final = 10_000_000
 """A connection that was good so long ago may have been closed by a server that restarted."""
 

@@ -27,8 +27,6 @@ from rateproof.policy import Quota
 if TYPE_CHECKING:
     from rateproof import _native
 
-__all__ = ["RedisLedger", "RedisStore"]
-
 Link: TypeAlias = Server | Cluster
 
 _STUMBLES: Final = (

@@ -18,8 +18,6 @@ from rateproof.clock import Interval
 from rateproof.policy import Quota
 from rateproof.prove.over_admission.phases import Family, Found, Spent, Work
 
-__all__ = ["limiter", "search"]
-
 State = tuple[int, int, tuple[int, ...]]
 """Number decided, number sent by then, and those of these that are not decided."""
 

@@ -14,8 +14,6 @@ from rateproof.prove.over_admission.phases import (
     overfull,
 )
 
-__all__ = ["harmless", "limiter", "search"]
-
 
 def search(jobs: list[Interval], family: Family, budget: int) -> Iterator[Found]:
     """Look for jobs, by sending time, that fit no windows of any phase."""

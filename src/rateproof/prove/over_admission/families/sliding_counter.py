@@ -25,8 +25,6 @@ from rateproof.prove.over_admission.phases import (
     overfull,
 )
 
-__all__ = ["earliest", "harmless", "limiter", "search"]
-
 Waiting = tuple[tuple[int, int], ...]
 """(latest reading, job) of the jobs left to the next window, the most urgent first."""
 

@@ -1,7 +1,8 @@
 -- The latest block that admitted anything, counted from 1970, and how many were admitted since the
 -- oldest that it counted beside began; then for each of blocks + 1, in turn, how many were before it.
-algorithms["sliding-blocks"] = function(key, limit, block, blocks)
+algorithms["sliding-blocks"] = function(key, limit, window, blocks)
   local places = blocks + 1
+  local block = math.ceil(window / blocks)
   local state = redis.call("GET", key)
   local index, total = 0, 0
   if state then index, total = struct.unpack(">I8I8", state) end

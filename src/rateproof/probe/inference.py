@@ -183,7 +183,7 @@ class Kind(NamedTuple):
             return Quota(figure.limit, figure.window_ns, name, burst=burst)
         record = self.family.record or SLIDING_LOG
         blocks = self.family.number - 1
-        return Quota(self.limit, figure.window_ns, record.name, blocks=blocks)
+        return Quota(self.limit, figure.window_ns, record.name, parameter=blocks)
 
 
 class Hypotheses:

@@ -416,7 +416,6 @@ def test_a_place_that_the_server_does_not_look_at_is_told(probe, start):
         "token-bucket 5 per 1s",
         "fixed-window 5 per 1s",
         "sliding-counter 5 per 1s",
-        "sliding-blocks 5 per 1s blocks 2",
     ],
 )
 def test_every_algorithm_of_our_server_is_found_out(policy, named, start):

@@ -121,8 +121,8 @@ def read_report(printed: str, *, needless: str = "", headers: str = "") -> Judge
 def _schedule(reproductions: list[dict[str, Any]]) -> dict[str, Any]:
     """The first that happened again with most of the fresh clients that tried it."""
     for each in reproductions:
-        if each["kind"] == _CLAIM and 2 * each["reproduced"] > each["tries"]:
-            text = each["schedule"]
+        text = each["schedule"]
+        if text and each["kind"] == _CLAIM and 2 * each["reproduced"] > each["tries"]:
             if each["connections"] > 1:
                 text += f"; on {each['connections']} connections"
             if each["others"]:

@@ -1,4 +1,4 @@
-"""The recipes of docs/enforce/gateways.md, as they stand there, in front of a real application."""
+"""The recipes in examples/gateways, as they stand there, in front of a real application."""
 
 import http.client
 import re
@@ -12,7 +12,8 @@ import pytest
 
 from tests.service import Service
 
-PAGE = Path(__file__).parents[1] / "docs/enforce/gateways.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/enforce/gateways.md"
 
 
 class Application(BaseHTTPRequestHandler):
@@ -51,11 +52,9 @@ class Front:
     def __init__(self, service, application, port):
         self.service, self.application, self.port = service, application, port
 
-    def recipe(self, gateway, kind):
-        """A recipe of the page, for the ports of this one."""
-        section = PAGE.read_text().partition(f"\n## {gateway}\n")[2].partition("\n## ")[0]
-        text = re.search(rf"^```{kind}\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)[1]
-        return self.with_ports(text)
+    def recipe(self, name):
+        """A recipe, for the ports of this one."""
+        return self.with_ports((ROOT / "examples/gateways" / name).read_text())
 
     def with_ports(self, text):
         """A text in which the page's ports become those of this one."""

@@ -10,7 +10,7 @@ from tests.gateways import check_that_it_limits, front
 def test_users_of_nginx_see_429_and_when_to_come_back(tmp_path, unused_port):
     port = unused_port()
     with front(tmp_path, port, "status = 403") as it:
-        lines = it.recipe("nginx", "nginx")
+        lines = it.recipe("nginx.conf")
         with nginx.running(tmp_path, unused_port(), http=lines) as running:
             it.until_ready(running.process)
             check_that_it_limits(it)

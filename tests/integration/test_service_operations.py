@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rateproof.enforce.service import PROGRAM
+from rateproof.enforce.stores.location import directory_of
 from tests.service import LIMITS
 
 ONCE = Retry(NoBackoff(), 0)
@@ -262,3 +263,14 @@ def test_connections_that_find_no_descriptor_are_served_once_there_is_one(start_
     finally:
         for sock in crowd:
             sock.close()
+
+
+def test_a_table_of_another_layout_is_named_and_left_as_it_is(start_service, store, tmp_path):
+    words = ("--store", store, "--capacity", "10")
+    assert start_service(LIMITS, *words).stop() == 0
+    (table,) = directory_of(store.removeprefix("shm://")).glob("sliding-log-*")
+    other = bytearray(table.read_bytes())
+    other[:8] = b"another!"
+    table.write_bytes(other)
+    assert str(table) in refused(tmp_path, *words)
+    assert table.read_bytes() == other

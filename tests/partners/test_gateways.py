@@ -45,21 +45,21 @@ def behind(tmp_path, unused_port):
 
 
 def test_haproxy(behind, tmp_path):
-    for kind, name in {"lua": "limits.lua", "haproxy": "haproxy.cfg"}.items():
-        (tmp_path / name).write_text(behind.recipe("HAProxy", kind))
+    for name in ("limits.lua", "haproxy.cfg"):
+        (tmp_path / name).write_text(behind.recipe(name))
     with gateway(behind, tmp_path, "haproxy", "-f", "haproxy.cfg"):
         check_that_it_limits(behind)
 
 
 def test_caddy(behind, tmp_path):
     options = "{\n\tadmin off\n}\n"
-    (tmp_path / "Caddyfile").write_text(options + behind.recipe("Caddy", "caddy"))
+    (tmp_path / "Caddyfile").write_text(options + behind.recipe("Caddyfile"))
     with gateway(behind, tmp_path, "caddy", "run"):
         check_that_it_limits(behind, tells_what_is_left=False)
 
 
 def test_envoy(behind, tmp_path):
-    (tmp_path / "envoy.yaml").write_text(behind.recipe("Envoy", "yaml"))
+    (tmp_path / "envoy.yaml").write_text(behind.recipe("envoy.yaml"))
     words = ("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn")
     with gateway(behind, tmp_path, "envoy", "-c", "envoy.yaml", *words):
         check_that_it_limits(behind)
@@ -67,7 +67,7 @@ def test_envoy(behind, tmp_path):
 
 def test_express(behind, tmp_path):
     (tmp_path / "node_modules").symlink_to(PARTNERS / "node_modules")
-    shop = behind.with_ports(SHOP).replace("LIMITS", behind.recipe("Express", "js"))
+    shop = behind.with_ports(SHOP).replace("LIMITS", behind.recipe("express.js"))
     (tmp_path / "shop.mjs").write_text(shop)
     with gateway(behind, tmp_path, "node", "shop.mjs"):
         check_that_it_limits(behind)

@@ -195,7 +195,8 @@ class Hunt:
     @property
     def unwaited(self) -> tuple[int, ...]:
         """The windows, in ns, that are too long for bursts around their ends."""
-        windows = (quota.window_ns for quota in self.rig.settings.policy.quotas)
+        settings = self.rig.settings
+        windows = () if settings.recipe else (one.window_ns for one in settings.policy.quotas)
         return tuple(window_ns for window_ns in windows if window_ns > LONGEST_NS)
 
     def _calmly(self, number: int, aims: Sequence[Aim]) -> Draw | None:

@@ -135,7 +135,7 @@ def _iterate_until_done(
         path = settings.out / f"{prefix}_{number:06}.{suffix}"
         with signals.held():
             totals.add(iteration, numbered=not is_part)
-            totals.other_clients = hunt.forgetting.reached
+            totals.other_clients = None if settings.recipe else hunt.forgetting.reached
             totals.tried_others = hunt.forgetting.tried
             totals.seen, totals.unseen = hunt.seen, hunt.unseen
             totals.untried, totals.remedy = hunt.untried, hunt.remedy

@@ -42,7 +42,7 @@ def hunted(send, seed, policy, stop=None, iterations=ITERATIONS):
     for number in range(1, iterations + 1):
         totals.add(hunt.iterate(number))
         totals.seen, totals.unseen = hunt.seen, hunt.unseen
-        totals.untried, totals.remedy = hunt.untried, hunt.remedy
+        totals.untried, totals.remedy, totals.unwaited = hunt.untried, hunt.remedy, hunt.unwaited
         if totals.verdict == "violated" or stop.is_set():
             break
     return totals
@@ -168,6 +168,16 @@ def test_a_test_that_is_cut_anywhere_is_never_consistent(name, cut, at):
     if totals.verdict != "violated":
         assert totals.answer[0].startswith("NOT TESTED: ")
         assert "many other clients" in totals.answer[0]
+
+
+def test_a_window_whose_end_is_not_waited_for_is_told_in_the_answer():
+    class Hourly(Limiter):
+        def since(self, now):
+            return now - 3_600 * simulated.S
+
+    totals = hunted(quickly(Hourly()), 1, "5 per 1h", iterations=2)
+    assert totals.answer[0].startswith("CONSISTENT: never more than 5 in 1 h in ")
+    assert totals.answer[0].endswith("; bursts around the end of 1 h were not tried")
 
 
 def test_fewer_iterations_than_try_all_known_attacks_leave_the_rest_untested():

@@ -61,6 +61,10 @@ def schedule_of(*reproductions):
     return read_report(printed(iteration("violated", 6), report)).schedule
 
 
+def test_a_whole_iteration_that_happened_again_is_no_schedule():
+    assert schedule_of(reproduction(schedule=None, connections=None)) == ""
+
+
 def test_a_schedule_is_one_that_happened_again_with_most_clients():
     assert schedule_of() == ""
     assert schedule_of(reproduction()) == "1 at 0s, 6 at 1s"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rateproof.answer import NOT_TESTED, answer, too_many
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.shrinking.reproduction import Reproduction
+from rateproof.policy import Policy
 from rateproof.prove import (
     CLAIMS,
     CONSISTENT,
@@ -198,7 +199,9 @@ class Totals:
                 outcome = f"{outcome[:-1]}, {tried}" if rest else f"{outcome} ({tried}"
                 first = f"{outcome}:{told}"
                 rest.append(f"{NOT_TESTED}: {', '.join(self.untried)}: the test ended before")
-            far = " and ".join(map(spaced, self.unwaited))
+            held = (one.quota for one in self.combined.quotas if one.outcome == CONSISTENT)
+            windows = [quota.window_ns for text in held for quota in Policy.parse(text).quotas]
+            far = " and ".join(spaced(ns) for ns in windows if ns in self.unwaited)
             first += f"; bursts around the end of {far} were not tried" if far else ""
             if self.other_clients == 0:
                 first += "; other clients between two bursts were not tried"

@@ -128,7 +128,7 @@ class Redis(Server):
 class Throttlecrab(Server):
     """The peer that also speaks RESP; its command is THROTTLE."""
 
-    HOW = "cargo install throttlecrab-server"
+    HOW = "cargo install throttlecrab-server; needs protoc"
 
     def __init__(self) -> None:
         path = program("throttlecrab-server", self.HOW)

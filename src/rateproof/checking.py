@@ -5,12 +5,15 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from rateproof import linux
 from rateproof.answer import answer
 from rateproof.clock import Tolerance
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
@@ -21,13 +24,17 @@ from rateproof.events.access_logs import (
     Where,
     is_pattern,
     named,
-    read_access_logs,
 )
+from rateproof.events.access_logs.access_log import hosts_of
+from rateproof.events.access_logs.bounded import read_bounded
+from rateproof.events.access_logs.rotation import live
+from rateproof.events.access_logs.scan import File
 from rateproof.events.files import is_access_log, read_lines, read_log
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.lines import open_lines
+from rateproof.events.parquet import available
 from rateproof.events.splitter import in_pieces
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
@@ -35,6 +42,7 @@ from rateproof.output import columns, emit, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
 from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
+from rateproof.prove.keys import first_late
 from rateproof.prove.power.stamps import stamped
 from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
 from rateproof.units import format_duration
@@ -62,19 +70,33 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("fail_fast", "metrics_port"):
         if getattr(arguments, option):
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
-    if Path(arguments.log[0]).suffix == ".parquet":
-        path = Path(arguments.log[0])
-        try:
-            asked = arguments.rejected_statuses, arguments.admitted_statuses
-            settings = [None if one is None else sorted(one) for one in asked]
-            given = path, arguments.memory, _prepared(arguments), say, settings
-            with in_pieces(*given) as pieces:
-                if pieces is not None:
-                    return _check_log(arguments, pieces)
-        except OSError as error:
-            raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+    with ExitStack() as stack:
+        free = linux.free_memory()
+        memory = arguments.memory or (free and free // 2)
+        room = _Room(memory if arguments.memory is not None or available() else None, stack)
+        found = _read(arguments.log, arguments.key, reading_of(arguments), room)
+        if isinstance(found, Path):
+            return _check_parquet(arguments, found, name)
+    return _check_found(arguments, found, name)
+
+
+def _check_parquet(arguments: argparse.Namespace, path: Path, name: str) -> int:
+    """Judge a log in Parquet, in pieces if it does not fit in memory."""
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
-    found = _read(arguments.log, arguments.key, reading_of(arguments), to_judge=not shown)
+    asked = arguments.rejected_statuses, arguments.admitted_statuses
+    settings = [None if one is None else sorted(one) for one in asked]
+    given = path, arguments.memory, _prepared(arguments), say, settings
+    try:
+        with in_pieces(*given, name=name) as pieces:
+            if pieces is not None:
+                return _check_log(arguments, pieces)
+        log = read_log(path, to_judge=not shown)
+    except OSError as error:
+        raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+    return _check_found(arguments, log, name)
+
+
+def _check_found(arguments: argparse.Namespace, found: EventLog | dict[str, Any], name: str) -> int:
     of_access_log = isinstance(found, EventLog) and "access_log" in found.metadata
     chosen = [each for each in ("where", "since", "until") if getattr(arguments, each) is not None]
     if chosen and not of_access_log:
@@ -89,18 +111,48 @@ def check(arguments: argparse.Namespace) -> int:
 def _prepared(arguments: argparse.Namespace) -> Callable[[EventLog], EventLog]:
     """Return how rows are made ready to be judged, of a log that is read bit by bit."""
     turns = count()
+    late: list[int] = []
 
     def prepared(log: EventLog) -> EventLog:
-        told = next(turns) > 0
-        for option in ("by_key", "report", "where", "since", "until"):
+        told, metadata = next(turns) > 0, log.metadata
+        chosen = () if "access_log" in metadata else ("where", "since", "until")
+        for option in ("by_key", "report", *chosen):
             if getattr(arguments, option):
                 raise InvalidArgument(
                     f"--{option.replace('_', '-')} with a log that does not fit in memory",
                     "more --memory, if there is any",
                 )
-        return known_clients_only(_by_statuses(arguments, log, told=told))
+        log = known_clients_only(_by_statuses(arguments, log, told=told))
+        if "complete_ns" in metadata:
+            since_ns, until_ns = metadata["complete_ns"]
+            late.extend(one for one in [first_late(log, until_ns)] if one is not None)
+            log = log.noting(complete_ns=[since_ns, until_ns, min(late, default=None)])
+        return log
 
     return prepared
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Room for an access log: so many bytes of memory, or a file that goes at the end.
+
+    Args:
+        memory: None: all of it, for nobody knows how much there is, or there is no pyarrow.
+        stack: what goes at the end.
+    """
+
+    memory: int | None
+    stack: ExitStack
+
+    def read(self, logs: Iterable[tuple[Iterable[File], str]], reading: Reading) -> EventLog | Path:
+        """Read access logs into it."""
+        return read_bounded(logs, reading, self.memory, self._place)
+
+    def _place(self) -> Path:
+        folder = self.stack.enter_context(TemporaryDirectory(prefix="rateproof-"))
+        size = f"{(self.memory or 0) / 1_000_000:,.0f} MB"
+        say(f"the log does not fit in {size}: it goes to {folder} as it is read")
+        return Path(folder, "access.parquet")
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:
@@ -147,15 +199,19 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _read(
-    names: Sequence[str], key: KeySpec | None, reading: Reading, *, to_judge: bool
-) -> EventLog | dict[str, Any]:
-    """A log, or the plain data of a piece of evidence: the content says which it is."""
+    names: Sequence[str], key: KeySpec | None, reading: Reading, room: _Room
+) -> EventLog | Path | dict[str, Any]:
+    """A log, or the plain data of a piece of evidence: the content says which it is.
+
+    A path is that of a log in Parquet.
+    """
     path, *others = names
+    reading = reading if key is None else replace(reading, key=key)
     if others or reading.skew_ns is not None or is_pattern(path):
-        return read_access_logs(names, reading if key is None else replace(reading, key=key))
+        return room.read(hosts_of(names, reading), reading)
     if Path(path).suffix == ".parquet":
         _hint_of(key)
-        return read_log(path, key, to_judge=to_judge)
+        return Path(path)
     with open_lines(path) as (lines, name):
         begun = []
         for line in lines:
@@ -172,9 +228,11 @@ def _read(
                 raise LogError(f"{name}: more follows the evidence", "one document in a file")
             return data
         first = begun[0] if begun else b""
-        if begun and not is_access_log(first, name, reading) and importer_of(first, name) is None:
-            _hint_of(key)
         lines.put_back(begun)
+        if is_access_log(first, name, reading):
+            return room.read([([(name, lines.blocks())], name)], reading)
+        if begun and importer_of(first, name) is None:
+            _hint_of(key)
         return read_lines(lines, name, key, reading)
 
 
@@ -267,9 +325,12 @@ def _follow(arguments: argparse.Namespace) -> int:
     from rateproof.hunt.signals import Signals
     from rateproof.watching import Watch, follow
 
-    path, *others = arguments.log
-    if others or is_pattern(path):
-        raise InvalidArgument("--follow takes one file", "the one that the server writes to, or -")
+    paths = live(arguments.log)
+    if len(paths) > 1 and arguments.skew_ns is None:
+        raise InvalidArgument(
+            f"--follow of {len(paths)} files without --skew",
+            "the one that the server writes to; or --skew 50ms of hosts whose clocks differ so much",
+        )
     for option in ("evidence", "report", "junit", "by_key", "fresh_keys"):
         if getattr(arguments, option):
             flag = f"--{option.replace('_', '-')}"
@@ -285,11 +346,17 @@ def _follow(arguments: argparse.Namespace) -> int:
             stop.set()
 
     policy = _policy(arguments.policy, None)
-    watch = Watch(policy, _judging(arguments), lambda log: _by_statuses(arguments, log), found)
+    watch = Watch(
+        policy,
+        _judging(arguments),
+        lambda log: _by_statuses(arguments, log),
+        found,
+        logs=len(paths),
+    )
     reading = reading_of(arguments)
     reading = reading if arguments.key is None else replace(reading, key=arguments.key)
     with Signals(stop, "what was read is judged").handled():
-        verdict = follow(path, reading, watch, stop, metrics_port=arguments.metrics_port)
+        verdict = follow(paths, reading, watch, stop, metrics_port=arguments.metrics_port)
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
     say("\n".join([*answer(verdict), *verdict.reasons]))

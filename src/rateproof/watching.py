@@ -10,7 +10,8 @@ import json
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import compress
@@ -19,7 +20,7 @@ from typing import Any, Final
 from rateproof.errors import LogError
 from rateproof.events import EventLog
 from rateproof.events.access_logs import Reading
-from rateproof.events.access_logs.access_log import event_log
+from rateproof.events.access_logs.access_log import event_log, together
 from rateproof.events.access_logs.scan import Chunk, Scan, begun_of
 from rateproof.events.access_logs.tail import Tail
 from rateproof.exposition import family, served
@@ -27,13 +28,17 @@ from rateproof.output import say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, combine, judge, judge_keys
 from rateproof.prove.keys import Counts
-from rateproof.prove.verdict import VIOLATED
+from rateproof.prove.verdict import VIOLATED, KeyVerdict
 
 _WAIT_S: Final = 0.2
 _LAST_BLOCKS: Final = 64
 _EACH_S: Final = 1.0
 _LEAST_ROWS: Final = 100_000
 _SHARE: Final = 4  # of the time, judging takes at most one part in so many and one
+_BEGUN_BY: Final = 50  # lines
+_MOST_NAMES: Final = 200_000
+"""Clients that violate whose names are kept: of others it may be told again."""
+
 _COLUMNS: Final = ("sent_ns", "received_ns", "status", "line")
 
 
@@ -50,7 +55,7 @@ class _Piece:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def add(self, chunk: Chunk, left_out: set[bytes]) -> None:
+    def add(self, chunk: Chunk, left_out: Container[bytes]) -> None:
         """Add the requests of a chunk, but for those of some clients."""
         kept = bytes(word not in left_out for word in chunk.words)
         rows = bytes(map(kept.__getitem__, chunk.keys))
@@ -62,7 +67,7 @@ class _Piece:
         for name, column in self.columns.items():
             column.extend(compress(getattr(chunk, name), rows))
 
-    def drop(self, before_ns: int, left_out: set[bytes]) -> None:
+    def drop(self, before_ns: int, left_out: Container[bytes]) -> None:
         """Forget what was decided before an instant, and some clients."""
         words = list(self.code_of)
         held = _Piece()
@@ -86,7 +91,7 @@ class _Piece:
 
 
 class Watch:
-    """The judging of a log that grows.
+    """The judging of logs that grow, of one host each.
 
     Args:
         policy: what is promised.
@@ -94,6 +99,7 @@ class Watch:
         finish: what becomes of a piece before it is judged.
         found: is told of each client that violates, once, as a line of JSON.
         clock: seconds, of a clock that nobody sets.
+        logs: how many; no rejection is judged before all of them have requests.
     """
 
     def __init__(
@@ -103,19 +109,23 @@ class Watch:
         finish: Callable[[EventLog], EventLog],
         found: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        logs: int = 1,
     ) -> None:
+        self._logs, self._scans, self._gaps, self._quiet = logs, *(list[Scan]() for _ in range(3))
         self._policy, self._judging, self._finish, self._found = policy, judging, finish, found
         self._clock = clock
         self._piece = _Piece()
         self._since_ns = 0
-        self._fresh = 0
+        self._fresh = self._rows = 0
         self._next_s = clock()
         self._memory_ns = max(quota.memory_ns for quota in policy.quotas)
         self._verdict: Verdict | None = None
         self._counts = Counts()
-        self.violating: set[bytes] = set()
-        self.gap = False
-        """True if requests may be missing before the next one."""
+        self.violating: dict[bytes, None] = {}
+        """Clients that violate, the last ones: their requests are left out."""
+        self.told = 0
+        """Clients of which was told that they violate."""
 
     @property
     def held(self) -> int:
@@ -128,33 +138,58 @@ class Watch:
         return self._counts
 
     def add(self, chunk: Chunk, scan: Scan) -> None:
-        """Take requests, and judge what there is if there are enough."""
+        """Take requests of a log, and judge what there is if there are enough."""
         if not len(chunk.keys):
             return
-        if self.gap:
-            self._since_ns, self.gap = chunk.received_ns[0] + scan.found["back_ns"], False
+        if scan not in self._scans:
+            self._scans.append(scan)
+        if scan in self._gaps:
+            self._gaps.remove(scan)
+            since_ns = chunk.received_ns[0] + scan.found["back_ns"]
+            self._since_ns = max(self._since_ns, since_ns)
         before = self.held
+        if self._logs > 1:
+            first, self._rows = self._rows + 1, self._rows + len(chunk.keys)
+            chunk = replace(chunk, line=array("q", range(first, self._rows + 1)))
         self._piece.add(chunk, self.violating)
         self._fresh += self.held - before
         if self._fresh >= max(_LEAST_ROWS, self.held // 2):
-            self.judge(scan)
+            self.judge()
 
-    def idle(self, scan: Scan) -> None:
+    def idle(self) -> None:
         """Judge what there is, where nothing more is there and the last time was long enough ago."""
         if self._fresh and self._clock() >= self._next_s:
-            self.judge(scan)
+            self.judge()
 
-    def start_over(self) -> None:
-        """Forget the requests that are held: their clock was set back."""
-        self._piece, self._fresh, self.gap = _Piece(), 0, True
+    def quiet(self, scan: Scan, *, now: bool) -> None:
+        """Note whether nothing comes of a log: for it no requests are held."""
+        if now is not (scan in self._quiet):
+            (self._quiet.append if now else self._quiet.remove)(scan)
 
-    def judge(self, scan: Scan) -> None:
+    def lost(self, scan: Scan) -> None:
+        """Note that requests may be missing before the next one of this log."""
+        if scan not in self._gaps:
+            self._gaps.append(scan)
+
+    def start_over(self, scan: Scan, fresh: Scan) -> None:
+        """Forget the requests that are held: the clock of a log was set back, and it is read anew."""
+        self._piece, self._fresh = _Piece(), 0
+        for known in (self._scans, self._gaps, self._quiet):
+            if scan in known:
+                known.remove(scan)
+        self._gaps.append(fresh)
+        reach = (one.found["done_ns"] + one.longest_ns() + one.slack_ns() for one in self._scans)
+        self._since_ns = max(reach, default=0)
+
+    def judge(self) -> None:
         """Judge the piece, tell of the clients that violate, and forget what is not needed again."""
         if not self._fresh:
             return
         begun = self._clock()
-        metadata = scan.metadata()
+        metadata = dict(together([scan.metadata() for scan in self._scans]))
         since_ns, until_ns = metadata["complete_ns"]
+        if len(self._scans) < self._logs:
+            until_ns = 0
         metadata["complete_ns"] = [max(since_ns, self._since_ns), until_ns]
         log = self._finish(event_log(self._piece.chunk(), metadata))
         verdict = judge(log, self._policy, **self._judging)
@@ -163,20 +198,36 @@ class Watch:
             for key in judge_keys(log, self._policy, **self._judging):
                 if key.verdict.outcome != VIOLATED:
                     break  # those that violate are the first
-                self.violating.add(key.key)
-                claims = list(dict.fromkeys(piece.claim for piece in key.verdict.evidence))
-                first_ns = key.verdict.evidence[0].events[0].sent_ns
-                told = {**key.to_json(), "claims": claims, "from": _instant(first_ns)}
-                self._found(json.dumps({**told, "evidence": key.verdict.evidence[0].sentence()}))
+                self._tell(key)
         told_so_far = [] if self._verdict is None else [self._verdict]
         self._verdict = combine([*told_so_far, verdict])
-        reach_ns = scan.longest_ns() + 2 * scan.slack_ns() + scan.found["back_ns"]
-        needed_ns = until_ns - 2 * self._memory_ns - reach_ns
-        self._since_ns = max(self._since_ns, needed_ns)
+        self._since_ns = max(self._since_ns, self._needed_ns())
         self._piece.drop(self._since_ns, self.violating)
         self._fresh = 0
         now = self._clock()
         self._next_s = now + max(_EACH_S, _SHARE * (now - begun))
+
+    def _needed_ns(self) -> int:
+        """From when on requests may be needed again: no log that has stopped keeps more."""
+        scans = self._scans
+        back_ns = max(scan.found["back_ns"] for scan in scans)
+        longest_ns = max(scan.longest_ns() for scan in scans)
+        reach_ns: int = longest_ns + 2 * max(scan.slack_ns() for scan in scans) + back_ns
+        until = [(scan in self._quiet, scan.complete_ns()[1]) for scan in scans]
+        busy = [until_ns for quiet, until_ns in until if not quiet]
+        newest_ns = min(busy, default=max(until_ns for _, until_ns in until))
+        return newest_ns - 2 * self._memory_ns - reach_ns
+
+    def _tell(self, key: KeyVerdict) -> None:
+        """Tell of a client that violates, and leave it out from now on."""
+        self.violating[key.key] = None
+        self.told += 1
+        while len(self.violating) > _MOST_NAMES:
+            del self.violating[next(iter(self.violating))]
+        claims = list(dict.fromkeys(piece.claim for piece in key.verdict.evidence))
+        first_ns = key.verdict.evidence[0].events[0].sent_ns
+        told = {**key.to_json(), "claims": claims, "from": _instant(first_ns)}
+        self._found(json.dumps({**told, "evidence": key.verdict.evidence[0].sentence()}))
 
     def verdict(self) -> Verdict:
         """The verdict on all that was judged."""
@@ -193,83 +244,151 @@ class Watch:
 
 
 def follow(
-    path: str, reading: Reading, watch: Watch, stop: threading.Event, *, metrics_port: int | None
+    paths: Sequence[str],
+    reading: Reading,
+    watch: Watch,
+    stop: threading.Event,
+    *,
+    metrics_port: int | None,
 ) -> Verdict:
-    """Judge a log that grows until it is told to stop, or standard input ends.
+    """Judge logs that grow until it is told to stop, or standard input ends.
 
     Args:
-        path: of the file; `-` is standard input.
-        reading: how it is to be read.
-        watch: judges it.
+        paths: of the files, of a host each; `-` alone is standard input.
+        reading: how they are to be read.
+        watch: judges them.
         stop: ends it.
         metrics_port: of a page `/metrics` on the loopback; None: there is none.
 
     Raises:
-        LogError: the file cannot be read, or is of no known format.
+        LogError: a file cannot be read, or is of no known format.
     """
-    tail = Tail(path)
-    try:
-        return _Reader(tail, reading, watch, stop).run(metrics_port)
-    finally:
-        tail.close()
+    with ExitStack() as stack:
+        sources = []
+        for path in paths:
+            tail = Tail(path)
+            stack.callback(tail.close)
+            sources.append(_Source(tail, reading, watch))
+        return _Reader(sources, watch, stop).run(metrics_port)
+
+
+class _Source:
+    """A log that grows: what it shows is passed on to what judges it."""
+
+    def __init__(self, tail: Tail, reading: Reading, watch: Watch) -> None:
+        self.tail, self._reading, self._watch = tail, reading, watch
+        self.scan: Scan | None = None
+        self._head = b""
+
+    @property
+    def newest_ns(self) -> int:
+        """The latest instant at which a request had ended."""
+        return 0 if self.scan is None else self.scan.found.get("done_ns", 0)
+
+    def step(self) -> bool:
+        """Take what is there next; False if there is nothing."""
+        block = self.tail.read()
+        if self.scan is not None:
+            self._watch.quiet(self.scan, now=not block)
+            if block:
+                self._take(self.scan, block)
+            return bool(block)
+        self._head += block
+        if block and self._head.count(b"\n") < _BEGUN_BY:
+            return True
+        if b"\n" in self._head or (self.tail.over and self._head):
+            self._begin()
+            return True
+        if self.tail.over:
+            raise LogError(f"{self.tail.name} has no events", "a log needs a request")
+        return False
+
+    def pause(self) -> bool:
+        """See to it that there will be more; True if there is another file."""
+        turned = self.tail.turned()
+        if turned and self.scan is not None:
+            self.scan.end(self.tail.name)
+            self._watch.add(self.scan.take(), self.scan)
+            say(f"{self.tail.name} was {turned}: going on with the new one")
+            # Renamed too: a file of two quick rotations, or lines of a worker that opens late.
+            self._watch.lost(self.scan)
+        return bool(turned)
+
+    def drain(self) -> None:
+        """Read what was there when it was told to stop."""
+        if self.scan is not None and not any(not self.step() for _ in range(_LAST_BLOCKS)):
+            say(f"hint: {self.tail.name} grows faster than it is read: the rest is left out")
+        if self.scan is not None:
+            self.scan.end(self.tail.name)
+            self._watch.add(self.scan.take(), self.scan)
+
+    def _begin(self) -> None:
+        """Begin with the lines that show the format."""
+        scan = Scan(begun_of(iter([self._head])), self.tail.name, self._reading)
+        say(scan.introduction)
+        say(f"following {self.tail.name}: each client that violates is a line on stdout")
+        self._reading = replace(self._reading, format=scan.format)
+        self.scan = scan
+        self._take(scan, self._head)
+        self._head = b""
+
+    def _take(self, scan: Scan, block: bytes) -> None:
+        scan.feed(block)
+        chunk = scan.take()
+        if scan.was_set_back():
+            say(f"hint: {scan.set_back()}: judging starts over behind it")
+            self.scan = Scan([], self.tail.name, self._reading)
+            self._watch.start_over(scan, self.scan)
+            return
+        self._watch.add(chunk, scan)
+        if scan.found["lines"] >= 1_000:
+            scan.refuse_strange()
 
 
 class _Reader:
-    """Passes on what a file shows to what judges it."""
+    """Passes on what files show to what judges them."""
 
-    def __init__(self, tail: Tail, reading: Reading, watch: Watch, stop: threading.Event) -> None:
-        self._tail, self._reading, self._watch, self._stop = tail, reading, watch, stop
-        self._scan: Scan | None = None
-        self._back = 0
+    def __init__(self, sources: Sequence[_Source], watch: Watch, stop: threading.Event) -> None:
+        self._sources, self._watch, self._stop = sources, watch, stop
 
     def run(self, metrics_port: int | None) -> Verdict:
         """Read until it is stopped."""
         with served(self.page, metrics_port):
-            scan = self._scan = self._begun()
-            while scan is not None and not self._stop.is_set():
-                block = self._tail.read()
-                if block:
-                    self._take(block)
-                elif self._tail.over:
+            while not self._stop.is_set():
+                behind = sorted(self._sources, key=lambda source: source.newest_ns)
+                if any(source.step() for source in behind):
+                    continue  # one was read, as far behind as there is
+                if all(source.tail.over for source in self._sources):
                     break
-                else:
-                    self._pause()
-            self._drain()
-            if self._scan is not None:
-                self._scan.end(self._tail.name)
-                self._watch.add(self._scan.take(), self._scan)
-                self._watch.judge(self._scan)
-                self._scan.refuse()
+                turned = [source.pause() for source in self._sources]
+                if not any(turned):
+                    self._watch.idle()
+                    self._sources[0].tail.wait(self._stop, _WAIT_S)
+            for source in self._sources:
+                source.drain()
+            self._watch.judge()
+            for source in self._sources:
+                if source.scan is not None:
+                    source.scan.refuse()
         return self._watch.verdict()
-
-    def _drain(self) -> None:
-        """Read what was there when it was told to stop."""
-        for _ in range(_LAST_BLOCKS):
-            block = self._tail.read()
-            if not block:
-                break
-            self._take(block)
 
     def page(self) -> str:
         """The metrics."""
-        scan, watch = self._scan, self._watch
-        found = {} if scan is None else scan.found
-        counts = watch.counts
+        watch, counts = self._watch, self._watch.counts
+        found = [{} if one.scan is None else one.scan.found for one in self._sources]
         outcomes = {name: getattr(counts, name) for name in ("admitted", "rejected", "unknown")}
         by_outcome = [({"outcome": name}, count) for name, count in outcomes.items()]
-        newest_s = max(0, found.get("done_ns", 0)) // 10**9
+        lines, strange = (sum(one.get(name, 0) for one in found) for name in ("lines", "strange"))
+        newest_s = max(0, min(one.newest_ns for one in self._sources)) // 10**9
+        rotations = sum(one.tail.rotations for one in self._sources)
+        newest = "The latest stamp of the log that is most behind."
         figures = (
-            ("lines_total", "counter", "Lines that were read.", found.get("lines", 0)),
-            (
-                "lines_strange_total",
-                "counter",
-                "Of these, of no such format.",
-                found.get("strange", 0),
-            ),
-            ("violating_keys", "gauge", "Clients that violate the policy.", len(watch.violating)),
+            ("lines_total", "counter", "Lines that were read.", lines),
+            ("lines_strange_total", "counter", "Of these, of no such format.", strange),
+            ("violating_keys", "gauge", "Clients that violate the policy.", watch.told),
             ("requests_held", "gauge", "Requests in memory.", watch.held),
-            ("rotations_total", "counter", "Times that another file began.", self._tail.rotations),
-            ("newest_timestamp_seconds", "gauge", "The latest stamp of the log.", newest_s),
+            ("rotations_total", "counter", "Times that another file began.", rotations),
+            ("newest_timestamp_seconds", "gauge", newest, newest_s),
         )
         requests = "Requests judged, by outcome."
         return "".join(
@@ -281,57 +400,6 @@ class _Reader:
                 ),
             )
         )
-
-    def _begun(self) -> Scan | None:
-        """The scan, once there are lines that show the format; None if it was stopped before."""
-        head = b""
-        while not self._stop.is_set():
-            block = self._tail.read()
-            head += block
-            if block and head.count(b"\n") < 50:
-                continue
-            if b"\n" in head or (self._tail.over and head):
-                scan = Scan(begun_of(iter([head])), self._tail.name, self._reading)
-                say(scan.introduction)
-                say(f"following {self._tail.name}: each client that violates is a line on stdout")
-                self._reading = replace(self._reading, format=scan.format)
-                self._scan = scan
-                self._take(head)
-                return self._scan
-            if self._tail.over:
-                raise LogError(f"{self._tail.name} has no events", "a log needs a request")
-            self._tail.turned()
-            self._tail.wait(self._stop, _WAIT_S)
-        return None
-
-    def _take(self, block: bytes) -> None:
-        scan = self._scan
-        if scan is None:
-            return
-        scan.feed(block)
-        chunk = scan.take()
-        if scan.was_set_back():
-            say(f"hint: {scan.set_back()}: judging starts over behind it")
-            self._watch.start_over()
-            self._scan = Scan([], self._tail.name, self._reading)
-            return
-        self._watch.add(chunk, scan)
-        if scan.found["lines"] >= 1_000:
-            scan.refuse_strange()
-
-    def _pause(self) -> None:
-        """Do what is to be done while nothing is there to read."""
-        turned = self._tail.turned()
-        if turned and self._scan is not None:
-            self._scan.end(self._tail.name)
-            self._watch.add(self._scan.take(), self._scan)
-            say(f"{self._tail.name} was {turned}: going on with the new one")
-            # Renamed too: a file of two quick rotations, or lines of a worker that opens late.
-            self._watch.gap = True
-        elif self._scan is not None:
-            self._watch.idle(self._scan)
-        if not turned:
-            self._tail.wait(self._stop, _WAIT_S)
 
 
 def _instant(ns: int) -> str:

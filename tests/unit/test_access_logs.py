@@ -215,7 +215,7 @@ def test_pieces_cut_anywhere_give_the_chunks_of_the_whole():
     for keep in (False, True):
         scan, files = begin([("access.log", iter(pieces))], "access.log", reading)
         rows, words = [], []
-        for chunk in chunks(scan, files, 5_000, keep=keep):
+        for chunk in chunks(scan, files, size=5_000, keep=keep):
             words = [*words, *chunk.words] if keep else chunk.words
             rows += zip(chunk.line, chunk.sent_ns, map(words.__getitem__, chunk.keys), strict=True)
         assert rows == [(event.sequence, event.sent_ns, event.key) for event in whole]
@@ -461,7 +461,17 @@ BURST = [b"burst"] * 8 + [b"a", b"b", b"c", b"d&e"]
             "ip+header:user-agent+field:ServiceName|path",
             [b'["198.51.100.7", "Mozilla/5.0", "bk-bk@docker"]', b"/dav/"],
         ),
-        ("envoy-json", None, "header:x-forwarded-for|ip", [b"10.244.0.11", b"198.51.100.9"]),
+        (
+            "envoy-json",
+            None,
+            "header:x-forwarded-for|header:user-agent",
+            [
+                *[b"burst/1"] * 8,
+                b'quoted "agent" \\ back',
+                b"198.51.100.7, 2001:db8::1",
+                "\xe4\xf6/1".encode(),
+            ],
+        ),
     ],
 )
 def test_what_a_real_program_wrote_is_understood_to_the_last_line(name, text, key, keys, capsys):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 
 import flask
 import flask_limiter
@@ -126,6 +127,45 @@ def test_a_policy_of_two_quotas_is_pasted_whole_or_said_to_be_the_first(log, cap
     assert 'policy = "3 per 5s; 10 per 1m"' in ours["text"]
     assert ours["rejected"] == found["policy"]["rejected"]
     assert all(one["remark"].endswith("the first quota only") for one in others)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit", "limit"),
+    [
+        ("100 per 10s", "second", 10),
+        ("3 per 5s", "minute", 36),  # less than one a second
+        ("7 per 1m", "minute", 7),
+        ("90 per 90m", "hour", 60),
+        ("5 per 2h", "hour", 2),
+        ("1 per 30d", "day", 1),
+    ],
+)
+def test_the_unit_for_envoy_is_the_longest_that_the_window_has(policy, unit, limit):
+    [setting] = [
+        one
+        for one in settings_for(Policy.parse(policy), KeySpec.parse("ip"))
+        if one.limiter.startswith("Envoy")
+    ]
+    assert f"unit: {unit}\n      requests_per_unit: {limit}" in setting.text
+
+
+def test_what_haproxy_denies_is_at_least_what_a_counter_would(log, capsys):
+    """It counts what it denies, so nobody knows how long a client stays denied."""
+    assert main(["plan", str(log), "--format", FORMAT, "--policy", "10 per 10s"]) == 0
+    [said] = re.findall("HAProxy.*\n  (.*)", capsys.readouterr().out)
+    assert re.fullmatch(r"would have rejected about \d+ requests \(.*\) or more, an estimate", said)
+
+
+def test_one_request_is_one_request(tmp_path, capsys):
+    path = tmp_path / "access.log"
+    stamp = "[30/Nov/2026:12:00:00 +0000]"
+    path.write_text(f'192.0.2.1 - - {stamp} "GET / HTTP/1.1" 200 1 "-" "curl"\n' * 2)
+    page = tmp_path / "plan.html"
+    asked = ["--format", "nginx", "--policy", "1 per 1m", "--report", str(page)]
+    assert main(["plan", str(path), *asked]) == 0
+    said = capsys.readouterr().out + page.read_text()
+    assert not re.search(r"(?<![\d,])1 (requests|clients)\b", said)
+    assert "1 request " in said
 
 
 def test_a_limit_that_is_too_large_for_some_limiter_has_the_settings_of_others(log, capsys):

@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rateproof.cli import main
+from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs import Reading, named
+from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import Scan
 from rateproof.events.access_logs.tail import Tail
 from rateproof.policy import Policy
@@ -34,7 +37,7 @@ def watched(pieces, policy, **told):
     for piece in pieces:
         scan.feed(piece)
         watch.add(scan.take(), scan)
-        watch.judge(scan)
+        watch.judge()
         most = max(most, watch.held)
     return found, watch, most
 
@@ -91,14 +94,96 @@ def test_requests_that_copytruncate_may_have_lost_explain_a_rejection():
         watch = Watch(Policy.parse("5 per 10s"), {}, lambda log: log, found.append)
         scan = Scan([], "access.log", NGINX)
         for at, piece in enumerate([b"".join(early), late, *rest]):
-            watch.gap |= gap and at == 1
+            if gap and at == 1:
+                watch.lost(scan)
             scan.feed(piece)
             watch.add(scan.take(), scan)
-            watch.judge(scan)
+            watch.judge()
         return found
 
     assert told(gap=False)
     assert not told(gap=True)
+
+
+def of_hosts(*turns, policy="5 per 10s"):
+    """Judge lines of two hosts, given in turns; the lines that were told, and the watch."""
+    found = []
+    watch = Watch(
+        Policy.parse(policy), {}, lambda log: log, lambda one: found.append(json.loads(one)), logs=2
+    )
+    scans = [Scan([], name, replace(NGINX, skew_ns=0)) for name in ("a.log", "b.log")]
+    for host, piece in turns:
+        scans[host].feed(piece)
+        watch.add(scans[host].take(), scans[host])
+        watch.judge()
+    return found, watch, scans
+
+
+def test_an_excess_over_two_hosts_is_found_in_their_logs_together():
+    found, watch, _ = of_hosts((0, line(0) + line(1)), (1, line(0) + line(1)), policy="3 per 1m")
+    assert [one["claims"] for one in found] == [["over-admission"]]
+    assert watch.counts.admitted == 4
+
+
+def test_no_rejection_is_judged_while_another_host_is_silent():
+    """Its lines may come later, and have what explains the rejection."""
+    rows = [
+        *((t, 200) for t in range(0, 100, 10)),
+        (150, 429),
+        *((t, 200) for t in range(200, 300, 9)),
+    ]
+    first, *rest = [line(t, status=status) for t, status in rows]
+    for other in (b"", b"".join(map(line, range(0, 120, 10)))):
+        found, _, _ = of_hosts((0, first), (1, other), (0, b"".join(rest)))
+        assert not found
+    other = b"".join(line(t, ip="192.0.2.9") for t in (0, 290))
+    found, _, _ = of_hosts((0, first), (1, other), (0, b"".join(rest)))
+    assert [one["claims"] for one in found] == [["wrong-rejection"]]
+
+
+def test_a_host_that_is_silent_keeps_nothing_in_memory():
+    _, watch, scans = of_hosts((1, line(0)))
+    watch.quiet(scans[1], now=True)
+    for t in range(0, 6_000, 300):
+        scans[0].feed(b"".join(map(line, range(t, t + 300, 3))))
+        watch.add(scans[0].take(), scans[0])
+        watch.judge()
+        assert watch.held < 150
+
+
+def test_a_clock_of_one_host_that_is_set_back_explains_rejections_of_the_other():
+    lines = b"".join(map(line, range(0, 100, 10)))
+    _, watch, scans = of_hosts((0, lines), (1, lines))
+    fresh = Scan([], "a.log", replace(NGINX, skew_ns=0))
+    watch.start_over(scans[0], fresh)
+    assert watch.held == 0
+    fresh.feed(b"".join(line(t, status=429 if t == 40 else 200) for t in range(-3_000, 95, 10)))
+    watch.add(fresh.take(), fresh)
+    watch.judge()
+    assert watch.verdict().outcome != "violated"
+
+
+def test_the_names_of_clients_that_violate_are_bounded(monkeypatch):
+    monkeypatch.setattr("rateproof.watching._MOST_NAMES", 10)
+    lines = b"".join(line(t, ip=f"192.0.2.{client}") for client in range(30) for t in (1, 1, 1))
+    found, watch, _ = watched([lines], "2 per 1m")
+    assert (len(found), watch.told, len(watch.violating)) == (30, 30, 10)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(["access.log*"], ["access.log"]), (["access.log", "x.log"], ["access.log", "x.log"])],
+)
+def test_of_a_pattern_the_files_that_no_rotation_named_are_followed(
+    names, expected, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("access.log", "access.log.1", "access.log-20261130.gz", "x.log"):
+        Path(name).touch()
+    assert live(names) == expected
+    Path("access.log").unlink()
+    with pytest.raises(InvalidArgument, match="renamed by a rotation"):
+        live(["access.log*"])
 
 
 def test_a_file_of_two_quick_rotations_may_have_what_explains_a_rejection(tmp_path, monkeypatch):
@@ -129,7 +214,7 @@ def test_a_file_of_two_quick_rotations_may_have_what_explains_a_rejection(tmp_pa
                 path.with_suffix(".new").write_bytes(b"".join(late))
                 path.with_suffix(".new").rename(path)
 
-    verdict = follow(str(path), NGINX, watch, Stop, metrics_port=None)
+    verdict = follow([str(path)], NGINX, watch, Stop, metrics_port=None)
     assert verdict.counts.events == 10 + 13
     assert verdict.outcome != "violated"
 
@@ -158,7 +243,7 @@ def test_a_clock_that_was_set_back_starts_over(tmp_path, capsys):
                 with path.open("ab") as file:
                     file.write(text)
 
-    verdict = follow(str(path), NGINX, watch, Stop, metrics_port=None)
+    verdict = follow([str(path)], NGINX, watch, Stop, metrics_port=None)
     assert "judging starts over" in capsys.readouterr().err
     assert verdict.outcome == "violated"
     assert json.loads(found[0])["requests"] == 4
@@ -215,7 +300,7 @@ def test_memory_does_not_grow_with_the_log():
     [
         (["--follow", "--by-key"], "--by-key with --follow"),
         (["--follow", "--claim", "all"], "--claim all with --follow"),
-        (["--follow", "other.log"], "--follow takes one file"),
+        (["--follow", "other.log"], "--follow of 2 files without --skew"),
         (["--fail-fast"], "--fail-fast without --follow"),
         (["--metrics-port", "9"], "--metrics-port without --follow"),
     ],

@@ -50,14 +50,14 @@ impl Helper {
         }
         first.take_over(&mut self.scanner, &mut self.codes);
         if self.scanner.most_words() > MOST_WORDS {
-            self.forget();
+            self.forget(0);
         }
     }
 
-    /// Forgets all words, as the first scanner does.
-    pub fn forget(&mut self) {
-        self.scanner.forget();
-        self.codes.iter_mut().for_each(Vec::clear);
+    /// Forgets words, as the first scanner does.
+    pub fn forget(&mut self, from: usize) {
+        self.scanner.forget(from);
+        self.codes.iter_mut().skip(from).for_each(Vec::clear);
     }
 
     /// Two parts of whole lines, if there is something for both. Columns that turn are noticed in
@@ -121,8 +121,9 @@ mod tests {
                 one.feed(piece);
                 two.feed(piece);
                 if number % 50 == 49 {
-                    one.forget();
-                    two.forget();
+                    let from = number / 50 % 2;
+                    one.forget(from);
+                    two.forget(from);
                 }
             }
             one.end();

@@ -145,13 +145,19 @@ impl Scanner {
         self.words[group].iter().skip(self.taken[group])
     }
 
-    /// Forgets all words: those to come are numbered anew.
-    pub fn forget(&mut self) {
-        self.words.fill_with(Words::default);
-        self.taken.fill(0);
+    /// Forgets the words of this group and of those behind it: words to come are numbered anew.
+    pub fn forget(&mut self, from: usize) {
+        let groups = self.words.iter_mut().zip(&mut self.taken).skip(from);
+        groups.for_each(|(words, taken)| (*words, *taken) = (Words::default(), 0));
         if let Some(helper) = &mut self.helper {
-            helper.forget();
+            helper.forget(from);
         }
+    }
+
+    /// Rows that were found since they were last taken.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.found.sent.len()
     }
 
     /// Takes over what another scanner found in the bytes behind; `codes` are those of its words
@@ -396,7 +402,7 @@ mod tests {
                     .iter()
                     .map(|&code| known[code as usize].to_vec()),
             );
-            pieces.forget();
+            pieces.forget(0);
         }
         assert_eq!(pieces.words(0).count(), 0);
         pieces.end();

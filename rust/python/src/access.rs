@@ -105,8 +105,13 @@ impl AccessScanner {
         self.scanner.number()
     }
 
-    /// Gives what was found since the last time; `keep`: words keep their codes, and only new ones
-    /// are given.
+    /// Rows since they were last taken.
+    fn held(&self) -> usize {
+        self.scanner.held()
+    }
+
+    /// Gives what was found since the last time; `keep`: words of the first group keep their codes,
+    /// and only new ones are given.
     fn take<'py>(&mut self, py: Python<'py>, keep: bool) -> Scanned<'py> {
         let found = self.scanner.take();
         let words = |group| {
@@ -118,11 +123,8 @@ impl AccessScanner {
         let groups = (found.groups.iter().enumerate())
             .map(|(group, codes)| (column(py, codes), words(group)))
             .collect();
-        if keep {
-            self.scanner.pass_on();
-        } else {
-            self.scanner.forget();
-        }
+        self.scanner.pass_on();
+        self.scanner.forget(usize::from(keep));
         let shown = |(number, line): &rateproof_access::Line| (*number, PyBytes::new(py, line));
         Scanned {
             sent_ns: column(py, &found.sent),

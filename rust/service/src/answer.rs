@@ -2,6 +2,8 @@
 //!
 //! Sources: draft-ietf-httpapi-ratelimit-headers-11, RFC 9110 (Retry-After), RFC 9457 (problem+json).
 
+use std::fmt;
+use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use crate::limits::{Decision, Limits, seconds_of};
@@ -29,16 +31,14 @@ pub fn decided(out: &mut Vec<u8>, limits: &Limits, decision: &Decision<'_>, endi
             let longest = answers.iter().map(|answer| answer.retry_after_ns).max();
             let seconds = seconds_of(longest.unwrap_or(0));
             let (names, texts) = served.denying(answers);
-            let reason = match texts.is_empty() {
-                true => "a former limit is still in force".to_owned(),
-                false => format!("at most {texts}"),
-            };
             status_line(out, limits.status, ending);
             served.write_fields(out, answers);
-            let detail = format!("{reason}; try again in {seconds} s");
-            let violated = format!("[\"{}\"]", names.join("\", \""));
-            let violated = if names.is_empty() { "[]" } else { &violated };
-            let body = problem("Quota Exceeded", limits.status, &detail, Some(violated));
+            let detail = match texts.is_empty() {
+                true => format_args!("a former limit is still in force"),
+                false => format_args!("at most {texts}"),
+            };
+            let detail = format_args!("{detail}; try again in {seconds} s");
+            let body = problem(&QUOTA_EXCEEDED, limits.status, detail, &names);
             refusal(out, &body, Some(seconds), ending);
         }
         Decision::Full(seconds) => {
@@ -52,9 +52,9 @@ pub fn decided(out: &mut Vec<u8>, limits: &Limits, decision: &Decision<'_>, endi
 
 /// Writes that nobody could decide, which is not the client's fault.
 fn reduced(out: &mut Vec<u8>, reason: &str, seconds: u64, ending: Ending) {
-    let detail = format!("{reason}; try again in {seconds} s");
+    let detail = format_args!("{reason}; try again in {seconds} s");
     status_line(out, 503, ending);
-    let body = problem("Temporary Reduced Capacity", 503, &detail, Some("[]"));
+    let body = problem(&REDUCED_CAPACITY, 503, detail, &[]);
     refusal(out, &body, Some(seconds), ending);
 }
 
@@ -65,12 +65,12 @@ pub fn refused(out: &mut Vec<u8>, status: u16, detail: &str, ending: Ending) {
     if status == 401 {
         out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
     }
-    refusal(
-        out,
-        &problem(phrase(status), status, detail, None),
-        None,
-        ending,
-    );
+    let kind = Kind {
+        slug: None,
+        title: phrase(status),
+    };
+    let body = problem(&kind, status, format_args!("{detail}"), &[]);
+    refusal(out, &body, None, ending);
 }
 
 /// Writes a text for those who run the service.
@@ -78,49 +78,82 @@ pub fn text(out: &mut Vec<u8>, status: u16, text: &str, ending: Ending) {
     status_line(out, status, ending);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     let length = text.len();
-    let head = format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
-    out.extend_from_slice(head.as_bytes());
+    put(
+        out,
+        format_args!("Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"),
+    );
     if !ending.bodiless {
         out.extend_from_slice(text.as_bytes());
     }
 }
 
 fn status_line(out: &mut Vec<u8>, status: u16, ending: Ending) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.to_string().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(phrase(status).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    put(
+        out,
+        format_args!("HTTP/1.1 {status} {}\r\n", phrase(status)),
+    );
     if !ending.keeps_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     }
 }
 
-fn refusal(out: &mut Vec<u8>, body: &str, seconds: Option<u64>, ending: Ending) {
+fn refusal(out: &mut Vec<u8>, body: &[u8], seconds: Option<u64>, ending: Ending) {
     let length = body.len();
-    let head = format!(
-        "Content-Type: application/problem+json\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n"
+    put(
+        out,
+        format_args!(
+            "Content-Type: application/problem+json\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n"
+        ),
     );
-    out.extend_from_slice(head.as_bytes());
     if let Some(seconds) = seconds {
-        out.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+        put(out, format_args!("Retry-After: {seconds}\r\n"));
     }
     out.extend_from_slice(b"\r\n");
     if !ending.bodiless {
-        out.extend_from_slice(body.as_bytes());
+        out.extend_from_slice(body);
     }
 }
 
-fn problem(title: &str, status: u16, detail: &str, violated: Option<&str>) -> String {
-    let kind = match violated {
-        Some(_) => format!("{PROBLEMS}{}", title.to_ascii_lowercase().replace(' ', "-")),
-        None => "about:blank".to_owned(),
-    };
-    let policies = violated.map(|names| format!(", \"violated-policies\": {names}"));
-    format!(
-        "{{\"type\": \"{kind}\", \"title\": \"{title}\", \"status\": {status}, \"detail\": \"{detail}\"{}}}\n",
-        policies.unwrap_or_default()
-    )
+/// A kind of problem; without a slug it says no more than the status.
+struct Kind {
+    slug: Option<&'static str>,
+    title: &'static str,
+}
+
+const QUOTA_EXCEEDED: Kind = Kind {
+    slug: Some("quota-exceeded"),
+    title: "Quota Exceeded",
+};
+const REDUCED_CAPACITY: Kind = Kind {
+    slug: Some("temporary-reduced-capacity"),
+    title: "Temporary Reduced Capacity",
+};
+
+fn problem(kind: &Kind, status: u16, detail: fmt::Arguments<'_>, violated: &[&str]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(256);
+    match kind.slug {
+        Some(slug) => put(&mut body, format_args!("{{\"type\": \"{PROBLEMS}{slug}\"")),
+        None => body.extend_from_slice(b"{\"type\": \"about:blank\""),
+    }
+    let title = kind.title;
+    let rest =
+        format_args!(", \"title\": \"{title}\", \"status\": {status}, \"detail\": \"{detail}\"");
+    put(&mut body, rest);
+    if kind.slug.is_some() {
+        body.extend_from_slice(b", \"violated-policies\": [");
+        for (number, name) in violated.iter().enumerate() {
+            let before = if number == 0 { "" } else { ", " };
+            put(&mut body, format_args!("{before}\"{name}\""));
+        }
+        body.push(b']');
+    }
+    body.extend_from_slice(b"}\n");
+    body
+}
+
+fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    // Writing to a vector cannot fail.
+    let _ = out.write_fmt(text);
 }
 
 fn phrase(status: u16) -> &'static str {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rateproof_enforce::{Answer, Quota};
+use rateproof_enforce::{Answer, Answers, Quota};
 use rustls::ServerConfig;
 
 use crate::address::ClientAddress;
@@ -48,8 +49,8 @@ pub struct Served {
 
 /// What became of a request.
 pub enum Decision<'a> {
-    Admitted(&'a Served, Vec<Answer>),
-    Denied(&'a Served, Vec<Answer>),
+    Admitted(&'a Served, Answers),
+    Denied(&'a Served, Answers),
     /// No room for the key, or no lock in time; seconds until it makes sense to try again.
     Full(u64),
     /// The table is gone or damaged.
@@ -160,8 +161,8 @@ impl Served {
                 }
                 // A quota that is about to leave denies, but is not announced.
                 match admitted || self.shadow {
-                    true => Decision::Admitted(self, answers.into_vec()),
-                    false => Decision::Denied(self, answers.into_vec()),
+                    true => Decision::Admitted(self, answers),
+                    false => Decision::Denied(self, answers),
                 }
             }
         }
@@ -172,22 +173,19 @@ impl Served {
         out.extend_from_slice(b"RateLimit-Policy: ");
         out.extend_from_slice(self.announced.as_bytes());
         out.extend_from_slice(b"\r\nRateLimit: ");
-        let mut text = String::new();
-        for (name, answer) in self.names.iter().zip(answers) {
+        for (number, (name, answer)) in self.names.iter().zip(answers).enumerate() {
             let wait = match answer.retry_after_ns {
                 0 => answer.reset_after_ns,
                 wait => wait,
             };
             let least = u64::from(answer.remaining == 0);
-            let before = if text.is_empty() { "" } else { ", " };
+            let before = if number == 0 { "" } else { ", " };
             let seconds = wait.div_ceil(SECOND_NS).max(least);
-            let _ = write!(
-                text,
-                "{before}\"{name}\";r={};t={seconds}",
-                answer.remaining
-            );
+            let left = answer.remaining;
+            // Writing to a vector cannot fail.
+            let _ =
+                io::Write::write_fmt(out, format_args!("{before}\"{name}\";r={left};t={seconds}"));
         }
-        out.extend_from_slice(text.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 

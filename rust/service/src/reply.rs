@@ -81,8 +81,9 @@ impl Reply<'_> {
                 .out
                 .extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']),
             _ => {
+                self.out.push(kind);
                 // Writing to a vector cannot fail.
-                let _ = write!(self.out, "{}{number}\r\n", char::from(kind));
+                let _ = write!(self.out, "{number}\r\n");
             }
         }
     }

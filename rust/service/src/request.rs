@@ -58,28 +58,28 @@ impl<'a> Request<'a> {
             keeps_alive: parsed.version == Some(1),
             length: head as u64,
         };
-        let connection = request.field("connection").to_ascii_lowercase();
         let says = |word: &str| {
-            connection
-                .split(|byte| *byte == b',')
-                .any(|each| each.trim_ascii() == word.as_bytes())
+            let mut options = request
+                .lines("connection")
+                .flat_map(|line| line.split(|byte| *byte == b','));
+            options.any(|each| each.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
         };
-        request.keeps_alive = !says("close") && (request.keeps_alive || says("keep-alive"));
+        let keeps_alive = !says("close") && (request.keeps_alive || says("keep-alive"));
+        request.keeps_alive = keeps_alive;
         request.length += request.body()?;
         Ok(Some(request))
     }
 
     /// Bytes of the body.
     fn body(&self) -> Result<u64, Refused> {
-        if !self.field("transfer-encoding").is_empty() {
+        if self.lines("transfer-encoding").any(|line| !line.is_empty()) {
             return Err(Refused(411, "a body needs a Content-Length"));
         }
-        let lengths: Vec<&[u8]> = self.lines("content-length").collect();
-        let [length] = lengths[..] else {
-            return match lengths.is_empty() {
-                true => Ok(0),
-                false => Err(Refused(400, "more than one Content-Length")),
-            };
+        let mut lengths = self.lines("content-length");
+        let length = match (lengths.next(), lengths.next()) {
+            (None, _) => return Ok(0),
+            (Some(length), None) => length,
+            _ => return Err(Refused(400, "more than one Content-Length")),
         };
         let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
         let number = std::str::from_utf8(length).ok().filter(|_| digits);

@@ -26,11 +26,13 @@ def _told(name: str) -> Iterator[None]:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         problem = f"{name} is compressed, and damaged or cut off: {error}"
-        raise LogError(problem, f"zcat {name} | rateproof check - reads what is whole") from error
+        raise LogError(
+            problem, f"zcat {name} gives what is whole: pipe it in, and read - instead"
+        ) from error
     except OSError as error:
         if error.errno is None:  # pyarrow's, of zstd
             problem = f"{name} is compressed, and damaged or cut off: {error}"
-            hint = f"zstd -dc {name} | rateproof check - reads what is whole"
+            hint = f"zstd -dc {name} gives what is whole: pipe it in, and read - instead"
             raise LogError(problem, hint) from error
         problem = f"cannot read {name}: {error.strerror or error}"
         raise LogError(problem) from error

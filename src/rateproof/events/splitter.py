@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rateproof import __version__, linux
 from rateproof.core import required_native
-from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.errors import CannotWrite, InvalidArgument
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import JUDGED, LONG
 from rateproof.events.log import COLUMNS, EventLog
@@ -42,6 +42,8 @@ def in_pieces(
     prepared: Callable[[EventLog], EventLog],
     say: Callable[[str], None],
     settings: object = None,
+    *,
+    name: str | None = None,
 ) -> Iterator[Pieces | None]:
     """A Parquet log in pieces; None where it fits in memory. The pieces go at the end.
 
@@ -54,12 +56,14 @@ def in_pieces(
         prepared: what is made of the rows before they are judged.
         say: tells people what is being done.
         settings: what `prepared` does, as text.
+        name: of the log, for messages, where that is not its path.
 
     Raises:
         LogError: it cannot be read, or not be judged in pieces.
         CannotWrite: the disk has no room for the pieces.
     """
-    name, free = printable(str(path)), linux.free_memory() if memory is None else None
+    name = printable(str(path)) if name is None else name
+    free = linux.free_memory() if memory is None else None
     if memory is None:
         if free is None:
             yield None
@@ -69,8 +73,6 @@ def in_pieces(
         if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
             yield None
             return
-        if "complete_ns" in log.metadata:
-            raise LogError(f"{name} is of an access log, and does not fit in memory")
         identity = identity_of(path, __version__, settings)
         with workplace(identity) as place:
             pieces = _left(place, memory, say)

@@ -473,7 +473,7 @@ _CHECK = Verb(
             Option(
                 "memory",
                 SIZE,
-                "beyond which a Parquet log is split by key on disk",
+                "beyond which a log in Parquet or of a server is split by key on disk",
                 otherwise="half of what is free",
             ),
         ),

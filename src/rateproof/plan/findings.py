@@ -32,7 +32,11 @@ class Settled:
 
     def did(self) -> str:
         """Return what it would have rejected, as text."""
-        of = f"{span(*self.bounds.rejected)} requests ({span(*self.bounds.clients)} of the clients)"
+        least, most = self.bounds.rejected
+        clients = f"({span(*self.bounds.clients)} of the clients)"
+        if self.setting.counts_denied:
+            return f"about {requests(least, least)} {clients} or more, an estimate"
+        of = f"{requests(least, most)} {clients}"
         return of if self.setting.exact else f"about {of}, an estimate"
 
 
@@ -83,10 +87,14 @@ class Findings:
     def answer(self) -> str:
         """Return the line that says it all."""
         if self.asked is not None:
-            did = f"{share(self.asked)} of {self.requests:,} requests"
+            did = f"{share(self.asked)} of {requests(self.requests, self.requests)}"
             return f"{self.asked.policy} would have rejected {did}"
         least, most = self.algorithms[0].clients
-        felt = f"{span(least, most)} of {self.clients:,} clients" if most else "no client"
+        felt = (
+            f"{span(least, most)} of {self.clients:,} client{'s' * (self.clients != 1)}"
+            if most
+            else "no client"
+        )
         return f"{self.quota} would have rejected requests of {felt}"
 
     def shown(self) -> list[Bounds]:
@@ -94,12 +102,19 @@ class Findings:
         rows = [*([self.asked] if self.asked else []), *self.algorithms]
         return list({one.policy: one for one in rows}.values())
 
+    def model(self) -> str:
+        """Return what becomes of rejected requests in the model."""
+        first, again = self.retried
+        late = f"{requests(first, first)} {'is' if first == 1 else 'are'} late"
+        lost = f"{again:,} never {'gets' if again == 1 else 'get'} through"
+        return f"if each honours Retry-After once, {late} and {lost}"
+
     def lines(self) -> Iterator[str]:
         """Return all of it, as text."""
         yield self.answer()
         begun, ended = (_instant(ns) for ns in (self.since_ns, self.until_ns))
-        requests, clients = ("s" * (one != 1) for one in (self.requests, self.clients))
-        of = f"{self.requests:,} request{requests} of {self.clients:,} client{clients}"
+        clients = f"{self.clients:,} client{'s' * (self.clients != 1)}"
+        of = f"{requests(self.requests, self.requests)} of {clients}"
         yield f"{of} ({self.key}), {begun} to {ended}"
         yield from (f"this assumes that {one}" for one in self.assumptions)
         yield ""
@@ -125,11 +140,7 @@ class Findings:
                 for one in self.shown()
             ),
         )
-        first, again = self.retried
-        yield (
-            f"model, no bound: if each honours Retry-After once, {first:,} requests are late "
-            f"and {again:,} never get through"
-        )
+        yield f"model, no bound: {self.model()}"
         yield ""
         if self.beyond:
             told = counted(self.all_beyond, "client")
@@ -243,6 +254,11 @@ def _plain(one: Bounds) -> dict[str, Any]:
 def span(least: int, most: int) -> str:
     """Return bounds as text."""
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def requests(least: int, most: int) -> str:
+    """Return bounds on a number of requests as text."""
+    return f"{span(least, most)} request{'s' * (most != 1)}"
 
 
 def share(one: Bounds) -> str:

@@ -11,7 +11,7 @@ from rateproof.hunt.report.page import rendered
 from rateproof.hunt.report.reporter import write_whole
 from rateproof.plan.bounds import Bounds
 from rateproof.plan.choice import Choice, limits_to_try
-from rateproof.plan.findings import SHARE_NAMES, Findings, share, span
+from rateproof.plan.findings import SHARE_NAMES, Findings, requests, share, span
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import spaced
 from rateproof.units import format_duration
@@ -43,6 +43,7 @@ def write_page(path: Path, found: Findings) -> None:
         bin_time=f"{length_ns / 10**9:,.3g} s",
         since=_instant(found.since_ns),
         until=_instant(found.until_ns),
+        requests=requests,
         span=span,
         share=share,
     )
@@ -83,7 +84,7 @@ def _cell(choice: Choice, limit: int, one: Bounds | None) -> dict[str, Any]:
     return {
         "heat": round(heat),
         "text": f"{100 * most:.2g} %",
-        "title": f"{one.policy}: {share(one)}, {span(*one.clients)} clients",
+        "title": f"{one.policy}: {share(one)}, {span(*one.clients)} client{'s' * (one.clients[1] != 1)}",
     }
 
 
@@ -104,7 +105,7 @@ def _curve(window_ns: int, told: Sequence[tuple[int, int]]) -> dict[str, Any]:
                 "left": 100 * place / count,
                 "width": 96 / count,
                 "height": max(1.0, 100 * clients / most),
-                "title": f"{2**place:,} to {2 ** (place + 1) - 1:,} in {format_duration(window_ns)}: {clients:,} clients",
+                "title": f"{2**place:,} to {2 ** (place + 1) - 1:,} in {format_duration(window_ns)}: {clients:,} client{'s' * (clients != 1)}",
             }
             for place, clients in sorted(columns.items())
         ],

@@ -28,6 +28,7 @@ class Setting:
         policy: what it keeps, as a policy of ours.
         remark: what else to know.
         exact: it keeps just that policy, so that bounds hold for it; else they are an estimate.
+        counts_denied: it counts what it denies too, so that it rejects more.
     """
 
     limiter: str
@@ -35,6 +36,7 @@ class Setting:
     policy: Policy
     remark: str = ""
     exact: bool = True
+    counts_denied: bool = False
 
     def admits(self, window_ns: int) -> int:
         """Return the most that it lets through in any window of this length."""
@@ -119,14 +121,19 @@ def _haproxy(quota: Quota, key: KeySpec) -> Setting:
         kept,
         "it counts what it denies too: who does not wait stays denied",
         exact=False,
+        counts_denied=True,
     )
 
 
 def _envoy(quota: Quota, key: KeySpec) -> Setting:
-    unit, letter = next(
-        ((unit, letter) for unit, letter in _UNITS.items() if UNIT_NS[letter] >= quota.window_ns),
-        ("day", "d"),
-    )
+    # The longest unit that is no longer than the window and still has a request; else the next one.
+    fitting = [
+        (unit, letter)
+        for unit, letter in _UNITS.items()
+        if UNIT_NS[letter] <= quota.window_ns <= quota.limit * UNIT_NS[letter]
+    ]
+    longer = [each for each in _UNITS.items() if UNIT_NS[each[1]] >= quota.window_ns]
+    unit, letter = (fitting[-1:] or longer or [("day", "d")])[0]
     limit = max(1, quota.limit * UNIT_NS[letter] // quota.window_ns)
     entry = {"ip": "remote_address"}.get(_part(key)[0], "your_key")
     text = (

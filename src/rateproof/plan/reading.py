@@ -41,7 +41,7 @@ def read_traffic(
         codes = _Codes(keys, shared=number > 0)
         with ThreadPoolExecutor(1) as pool:  # while the next chunk is read
             adding: Future[_Ends] | None = None
-            for chunk in chunks(scan, files, _CHUNK, keep=True):
+            for chunk in chunks(scan, files, size=_CHUNK, keep=True):
                 told = codes.of(chunk)
                 requests += len(told)
                 if adding is not None:

@@ -192,11 +192,18 @@ def covered(log: EventLog) -> dict[str, int | None]:
     told = log.metadata.get("complete_ns")
     if not isinstance(told, list):
         return {}
-    since_ns, until_ns = told
+    since_ns, until_ns, *late_ns = told
+    if late_ns:
+        return {"since_ns": since_ns, "until_ns": late_ns[0]}
+    return {"since_ns": since_ns, "until_ns": first_late(log, until_ns)}
+
+
+def first_late(log: EventLog, until_ns: int) -> int | None:
+    """Return when the first request was sent of those rejected after the log is complete."""
     (outcomes, words), sent = log.codes("outcome"), log.ints("sent_ns")
     late = compress(count(), map(until_ns.__lt__, log.ints("received_ns")))
     rejected = (sent[row] for row in late if words[outcomes[row]] == REJECTED)
-    return {"since_ns": since_ns, "until_ns": min(rejected, default=None)}
+    return min(rejected, default=None)
 
 
 def taken_for_fresh(log: EventLog) -> EventLog:

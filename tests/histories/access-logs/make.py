@@ -89,6 +89,33 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
               path: {folder}/envoy.log
+          - name: envoy.access_loggers.file
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: {folder}/envoy-json.log
+              log_format:
+                json_format: # Istio's default, without the fields of its certificates
+                  authority: "%REQ(:AUTHORITY)%"
+                  bytes_received: "%BYTES_RECEIVED%"
+                  bytes_sent: "%BYTES_SENT%"
+                  downstream_local_address: "%DOWNSTREAM_LOCAL_ADDRESS%"
+                  downstream_remote_address: "%DOWNSTREAM_REMOTE_ADDRESS%"
+                  duration: "%DURATION%"
+                  method: "%REQ(:METHOD)%"
+                  path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
+                  protocol: "%PROTOCOL%"
+                  request_id: "%REQ(X-REQUEST-ID)%"
+                  requested_server_name: "%REQUESTED_SERVER_NAME%"
+                  response_code: "%RESPONSE_CODE%"
+                  response_code_details: "%RESPONSE_CODE_DETAILS%"
+                  response_flags: "%RESPONSE_FLAGS%"
+                  route_name: "%ROUTE_NAME%"
+                  start_time: "%START_TIME%"
+                  upstream_cluster: "%UPSTREAM_CLUSTER%"
+                  upstream_host: "%UPSTREAM_HOST%"
+                  upstream_service_time: "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"
+                  user_agent: "%REQ(USER-AGENT)%"
+                  x_forwarded_for: "%REQ(X-FORWARDED-FOR)%"
           http_filters:
           - name: envoy.filters.http.router
             typed_config:

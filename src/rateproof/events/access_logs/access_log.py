@@ -3,17 +3,15 @@
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.rotation import found, hosts, in_order, pieces_of
-from rateproof.events.access_logs.scan import UNDECIDED, Chunk, File, begin, chunks
+from rateproof.events.access_logs.scan import UNDECIDED, Chunk, File, Scan, begin, chunks
 from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.output import printable, say
-
-_ALL: Final = 1 << 62
 
 
 def read_access_log(pieces: Iterable[bytes], name: str, reading: Reading) -> EventLog:
@@ -46,7 +44,7 @@ def read_access_logs(names: Sequence[str], reading: Reading) -> EventLog:
         LogError: as for `read_access_log`.
     """
     logs = [_read(files, name, reading) for files, name in hosts_of(names, reading)]
-    return logs[0] if len(logs) == 1 else _beside(logs)
+    return logs[0] if len(logs) == 1 else beside(logs)
 
 
 def hosts_of(names: Sequence[str], reading: Reading) -> Iterator[tuple[Iterator[File], str]]:
@@ -60,8 +58,8 @@ def hosts_of(names: Sequence[str], reading: Reading) -> Iterator[tuple[Iterator[
         yield pieces_of(ordered), "standard input" if name == "-" else printable(name)
 
 
-def _beside(logs: Sequence[EventLog]) -> EventLog:
-    """One log of those of several hosts, complete where all of them are."""
+def beside(logs: Sequence[EventLog]) -> EventLog:
+    """One log of those of several hosts."""
     columns: dict[str, Any] = {
         name: array("q", chain.from_iterable(log.ints(name) for log in logs))
         for name in ("sent_ns", "received_ns", "status")
@@ -76,34 +74,38 @@ def _beside(logs: Sequence[EventLog]) -> EventLog:
         columns[name] = codes, list(code_of)
     rows = len(columns["status"])
     columns["sequence"] = array("q", range(1, rows + 1))
-    metadata = [log.metadata for log in logs]
+    return EventLog.from_columns(columns, rows, together([log.metadata for log in logs]))
+
+
+def together(metadata: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The metadata of several hosts' logs together: complete where all of them are."""
+    first, *others = metadata
+    if not others:
+        return first
     complete = [one["complete_ns"] for one in metadata]
     assumptions = dict.fromkeys(each for one in metadata for each in one["assumptions"])
-    return EventLog.from_columns(
-        columns,
-        rows,
-        metadata[0]
-        | {
-            "assumptions": list(assumptions),
-            "complete_ns": [
-                max(since for since, _ in complete),
-                min(until for _, until in complete),
-            ],
-            "access_log": max(
-                (one["access_log"] for one in metadata), key=lambda of: of["width_ns"]
-            ),
-        },
-    )
+    return {
+        **first,
+        "assumptions": list(assumptions),
+        "complete_ns": [max(since for since, _ in complete), min(until for _, until in complete)],
+        "access_log": max((one["access_log"] for one in metadata), key=lambda of: of["width_ns"]),
+    }
 
 
-def _read(files: Iterable[File], name: str, reading: Reading) -> EventLog:
+def begun(files: Iterable[File], name: str, reading: Reading) -> tuple[Scan, Iterator[File]]:
+    """Begin to read a log that is to be judged: see `begin`; it has to have statuses."""
     scan, files = begin(files, name, reading)
     if all(field.kind != "status" for field, _ in scan.format.fields):
         raise InvalidArgument(
             f"format {scan.format.name!r} has no status", "such as $status or %>s"
         )
     say(scan.introduction)
-    [chunk] = chunks(scan, files, _ALL)
+    return scan, files
+
+
+def _read(files: Iterable[File], name: str, reading: Reading) -> EventLog:
+    scan, files = begun(files, name, reading)
+    [chunk] = chunks(scan, files)
     scan.refuse()
     return event_log(chunk, scan.metadata())
 

@@ -176,7 +176,7 @@ FORMATS: Final[dict[str, Format]] = {
             ),
             START,
             source="istio.io/latest/docs/tasks/observability/logs/access-log, default JSON",
-            sample="fields of the document",
+            sample="Envoy",
         ),
     )
 }

@@ -38,6 +38,29 @@ def found(names: Sequence[str]) -> list[str]:
     return list(paths)
 
 
+def live(names: Sequence[str]) -> list[str]:
+    """The files of these names that are still written to: of a pattern, those that no rotation named.
+
+    Raises:
+        InvalidArgument: a pattern fits no such file; as for `found`.
+    """
+    paths: dict[str, None] = {}
+    for name in names:
+        fitting = found([name])
+        if is_pattern(name):
+            fitting = [path for path in fitting if not _rotated(path)]
+            if not fitting:
+                problem = f"all files that fit {name!r} were renamed by a rotation"
+                raise InvalidArgument(problem, "name the file that the server writes to")
+        paths.update(dict.fromkeys(fitting))
+    return found(list(paths))
+
+
+def _rotated(path: str) -> bool:
+    told = _ROTATED.search(Path(path).name)
+    return told is not None and bool(told[0])
+
+
 def is_pattern(name: str) -> bool:
     """True if a name is that of no file, and one that several files may fit."""
     return any(mark in name for mark in "*?[") and not Path(name).exists()

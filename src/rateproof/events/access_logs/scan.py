@@ -57,22 +57,6 @@ class Chunk:
     hashes: tuple[Sequence[int], ...] = ()
 
 
-class _Values:
-    """The values that are read of each word of a group of fields."""
-
-    def __init__(self, read: Callable[[list[bytes]], Any]) -> None:
-        self._read = read
-        self._of: list[Any] = []
-
-    def of(self, words: Iterable[bytes], *, keep: bool) -> list[Any]:
-        """Values by code, of these words behind those that are kept."""
-        if not keep:
-            self._of = []
-        read = self._read
-        self._of += [read(word.split(b"\n")) for word in words]
-        return self._of
-
-
 class Scan:
     """A log that is being read.
 
@@ -102,11 +86,11 @@ class Scan:
         self.format = found.reaching([*parts, *_parts_of(reading)])
         self.introduction = introduction(self.format, begun, reading)
         place = identities(reading.key, self.format, reading.address, reading.header)
-        groups, self._holds = [place.fields], None
+        groups = [place.fields]
+        self._holds: Callable[[Sequence[bytes]], bool] | None = None
         if reading.where is not None:
-            fields, test = reading.where.place(self.format, reading.address, reading.header)
+            fields, self._holds = reading.where.place(self.format, reading.address, reading.header)
             groups.append(fields)
-            self._holds = _Values(test)
         self._code_of = {b"": -1}
         self._new: list[bytes] = []
         self._nameless = False
@@ -130,6 +114,12 @@ class Scan:
     def feed(self, piece: bytes) -> None:
         """Read the next bytes, cut anywhere."""
         self._scanner.feed(piece)
+
+    @property
+    def held(self) -> int:
+        """Requests since the last chunk."""
+        rows: int = self._scanner.held()
+        return rows
 
     def end(self, name: str) -> None:
         """End a file, of which all has been read."""
@@ -165,8 +155,9 @@ class Scan:
         self._note(columns[0], columns[1], columns[2])
         hashes = [memoryview(one).cast("I") for one in found["hashes"]]
         kept: Sequence[int] = range(len(keys))
-        for codes, words in others:
-            holds = self._holds.of(words, keep=keep) if self._holds is not None else []
+        if self._holds is not None:
+            [(codes, words)] = others
+            holds = [self._holds(word.split(b"\n")) for word in words]
             kept = [row for row, code in enumerate(memoryview(codes).cast("i")) if holds[code]]
         kept = self._within(kept, columns[0], columns[1])
         self.rows += len(keys)
@@ -413,8 +404,22 @@ def _head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return head, chain([head], pieces)
 
 
-def chunks(scan: Scan, files: Iterable[File], size: int, *, keep: bool = False) -> Iterator[Chunk]:
-    """Read files to their end, a chunk for about so many bytes; the last may have no rows.
+def chunks(
+    scan: Scan,
+    files: Iterable[File],
+    *,
+    size: int | None = None,
+    rows: int | None = None,
+    keep: bool = False,
+) -> Iterator[Chunk]:
+    """Read files to their end, in chunks; the last may have no rows.
+
+    Args:
+        scan: has begun with them.
+        files: in order.
+        size: the bytes of which a chunk is made, about; None: all.
+        rows: a chunk ends after so many, or some more; None: it does not.
+        keep: see `Scan.take`.
 
     Raises:
         LogError: the columns change, or a file cannot be read.
@@ -424,7 +429,7 @@ def chunks(scan: Scan, files: Iterable[File], size: int, *, keep: bool = False) 
         for piece in pieces:
             scan.feed(piece)
             fed += len(piece)
-            if fed >= size:
+            if (size is not None and fed >= size) or (rows is not None and scan.held >= rows):
                 fed = 0
                 yield scan.take(keep=keep)
         scan.end(name)

@@ -153,6 +153,7 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
             "a window that is longer if it was filled at once",
             "a log that blocks after 5 denials",
             "a log that idle keys reset",
+            "a window in whose last tenth nobody is admitted",
             "a log whose window wavers by 2 %",
             "a bucket whose last quarter is slower",
             "a bucket in which 20 denials cost a token",

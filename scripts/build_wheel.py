@@ -83,6 +83,14 @@ def made_plain(sdist: Path, epoch: int) -> None:
         packed.write(raw.getvalue())
 
 
+def written_now(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """A member as the filter `data` has it, of the time of its extraction.
+
+    Cargo compiles what is newer than what it has: a commit's time is older than any build.
+    """
+    return tarfile.data_filter(member, folder).replace(mtime=None, deep=False)  # type: ignore[arg-type]
+
+
 def linker(folder: Path) -> Path:
     """A program that links, and compiles C, for the old libc."""
     path = folder / "zig-cc"
@@ -167,7 +175,7 @@ def build(out: Path, target_folder: Path) -> tuple[Path, Path]:
         made_plain(sdist, epoch)
         # From the source distribution, which so has everything that a build needs.
         with tarfile.open(sdist) as archive:
-            archive.extractall(fresh, filter="data")
+            archive.extractall(fresh, filter=written_now)
         (source,) = fresh.iterdir()
         with_service(source, target_folder, environment)
         wheel = built("wheel", source, wheel_out, environment)

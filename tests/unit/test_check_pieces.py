@@ -297,3 +297,10 @@ def test_progress_says_how_long_it_will_take():
     for done in (10, 25, 30, 50, 100):
         progress.at(done)
     assert said == ["splitting: 25 %, 33 s left", "splitting: 50 %, 22 s left"]
+
+
+def test_several_logs_in_parquet_are_refused_by_name(check, log):
+    code, out, err = check(log, log)
+    assert (code, out) == (64, "")
+    assert f"{log} is one of 2 logs" in err
+    assert "check each log by itself" in err

@@ -85,13 +85,13 @@ def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
 
 @pytest.mark.slow
 def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated):
-    """Blocks of 20 ms: a key comes back after 180 to 200 ms. Finer ones of 50 ms are named."""
+    """Blocks of 20 ms: a key comes back after 180 to 200 ms. Finer ones of 1/100 are named."""
     blocks = []
     for limit, window_ns, number, seed in (
         (1, S // 5, 10, 4),
         (1, S // 5, 10, 8),
-        (5, 2 * S, 40, 1),
-        (5, 2 * S, 40, 2),
+        (5, 2 * S, 100, 1),
+        (5, 2 * S, 100, 2),
     ):
         limiter = simulated.blocks(limit, window_ns, 7777777 * seed, number=number)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
@@ -99,7 +99,7 @@ def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated)
             assert kind.low_ns <= window_ns <= kind.high_ns + course.proof.blocks_ns
             assert course.proof.blocks_ns >= window_ns // number
             blocks.append(number)
-    assert 40 in blocks
+    assert 100 in blocks
 
 
 @pytest.mark.slow

@@ -89,13 +89,14 @@ def write(path: Path, keys: int, requests: int) -> None:
         write_page_checksum=True,
     ) as writer:
         at, together = 0, max(1, _ROWS_A_GROUP // block)
+        count = pa.array(range(together * block), pa.int64())
         for turn in range(requests):
             own = [of.slice(turn * block, block) for of in columns.values()]
             for first in range(0, len(names), together):
                 some = names[first : first + together]
                 rows = len(some) * block
                 told = [pa.concat_arrays([one] * len(some)) for one in own]
-                numbers = pa.array(range(at, at + rows), pa.int64())
+                numbers = pa.compute.add(count.slice(0, rows), at)
                 arrays = [pa.concat_arrays(some), *told, numbers]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema), rows)
                 at += rows

@@ -13,6 +13,7 @@ __all__ = [
     "Limiter",
     "blocked",
     "bucket_and_window",
+    "closed_after",
     "forgetting_log",
     "from_first",
     "generous",
@@ -177,6 +178,25 @@ def growing(limit: int, window_ns: int, _phase_ns: int = 0, *, by_ns: int) -> Li
                 length_ns = length_ns + by_ns if soon else window_ns
                 since_ns, count = now_ns, 0
             admitted = count < limit
+            count += admitted
+            return admitted
+
+        return admits
+
+    return fresh
+
+
+def closed_after(limit: int, window_ns: int, _phase_ns: int = 0) -> Limiter:
+    """N from the first request on; in the last tenth of the time until the next, nobody is admitted."""
+
+    def fresh() -> Admits:
+        since_ns, count = -window_ns, 0
+
+        def admits(now_ns: int) -> bool:
+            nonlocal since_ns, count
+            if now_ns >= since_ns + window_ns:
+                since_ns, count = now_ns, 0
+            admitted = count < limit and now_ns < since_ns + window_ns * 9 // 10
             count += admitted
             return admitted
 

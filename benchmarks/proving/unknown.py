@@ -14,6 +14,7 @@ from proving.simulated import (
     Limiter,
     blocked,
     blocks,
+    closed_after,
     first_hit,
     fixed_window,
     forgetting_log,
@@ -97,6 +98,7 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "a window every third of which admits one more": lambda *of: generous(*of, every=3),
     "windows that grow while a key is busy": lambda *of: growing(*of, by_ns=of[1] // 20),
     "a window that is longer if it was filled at once": slow_if_filled,
+    "a window in whose last tenth nobody is admitted": closed_after,
     "a log that idle keys reset": lambda *of: reset_when_idle(sliding_log(*of), of[1] // 2),
     "a log that blocks after 5 denials": lambda *of: blocked(
         sliding_log(*of), of[1] // 2, extended=False, after=5
@@ -252,6 +254,7 @@ def outcome(run: Run) -> bool:
         return True
     make = LIMITERS.get(kind.family.name)
     named_ns = kind.figure.window_ns * of // kind.figure.limit
+    named_ns += named_ns // (kind.family.number - 1) if kind.family.number > 1 else 0
     return make is not None and any(
         _same(run.limiter, make(kind.limit, each_ns, run.phase_ns), run)
         for each_ns in {named_ns, *([window_ns] if right else ())}

@@ -70,6 +70,7 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("fail_fast", "metrics_port"):
         if getattr(arguments, option):
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
+    _refuse_several(arguments.log)
     with ExitStack() as stack:
         free = linux.free_memory()
         memory = arguments.memory or (free and free // 2)
@@ -191,6 +192,13 @@ def _instant_of(option: str, text: str | None) -> int | None:
     except LogError:
         hint = "such as 2030-01-31T12:00:00+01:00 or 2030-01-31T11:00:00Z: with the zone"
         raise InvalidArgument(f"--{option} {text!r} is not an instant", hint) from None
+
+
+def _refuse_several(names: Sequence[str]) -> None:
+    parquet = [name for name in names if Path(name).suffix == ".parquet"]
+    if parquet and len(names) > 1:
+        hint = "only access logs are read from several files: check each log by itself"
+        raise InvalidArgument(f"{printable(parquet[0])} is one of {len(names)} logs", hint)
 
 
 def _named(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from array import array
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def log(tmp_path_factory):
                 received_ns=sent + MS // 2,
                 status=429 if extra > 3 else 200,
                 outcome=REJECTED if extra > 3 else ADMITTED,
+                retry_after_s=5.0 if extra > 3 else None,
             )
         )
     assert len(rows) > LONG
@@ -84,6 +86,7 @@ def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check
     code, whole, err = check(log, "--json", "--memory", "10GB")
     assert "pieces" not in err
     assert code == 1
+    assert json.loads(whole)["headers"]["broken"] > 0
     again, parted, err = check(log, "--json", *MEMORY)
     assert (again, json.loads(parted)) == (code, json.loads(whole))
     assert "200,406 requests do not fit in 190 MB: 4 pieces by key go to" in err
@@ -143,10 +146,41 @@ def test_too_little_memory_is_told_how_much_it_takes(check, log):
     assert "at least 181 MB" in err
 
 
-def test_keys_that_stay_together_beyond_the_memory_are_told_of(check, log):
-    code, _, err = check(log, "--memory", "181MB")
-    assert code == 1
-    assert "hint: some keys have very many requests, and stay together" in err
+def test_a_piece_that_does_not_fit_is_split_again(check, log, monkeypatch):
+    needed = splitter.pieces_needed
+    monkeypatch.setattr(splitter, "pieces_needed", lambda *a, **k: min(3, needed(*a, **k)))
+    _, whole, _ = check(log, "--json", "--memory", "10GB")
+    code, parted, _ = check(log, "--json", "--memory", "184MB")
+    assert (code, json.loads(parted)) == (1, json.loads(whole))
+
+
+def test_a_client_that_does_not_fit_is_not_judged_and_the_verdict_says_so(check, tmp_path_factory):
+    rows, own = 260_000, 100_000
+    sent = array("q", range(S, S + rows * MS, MS))
+    numbers = [row if row < own else own + row % 1_000 for row in range(rows)]
+    codes = array("i", [0 if number < own else number - own + 1 for number in numbers])
+    columns = {
+        "key": (codes, [b"busy", *(b"%d" % n for n in range(1_000))]),
+        "sent_ns": sent,
+        "received_ns": array("q", [one + MS // 2 for one in sent]),
+        "status": array("q", [200]) * rows,
+        "sequence": array("q", range(rows)),
+        "outcome": (array("i", [0]) * rows, [ADMITTED]),
+    }
+    path = tmp_path_factory.mktemp("busy") / "busy.parquet"
+    with open_log_writer(path, {"fresh_keys": True}) as writer:
+        writer.write(EventLog.from_columns(columns, rows, {"fresh_keys": True}))
+    asked = "--policy", "200 per 1s", "--json"
+    code, out, _ = check(path, *asked, "--memory", "190MB")
+    found = json.loads(out)
+    assert code == 2
+    assert "too-large" in found["causes"]
+    (reason,) = (reason for reason in found["reasons"] if "not judged" in reason)
+    assert reason.startswith("100,000 requests were not judged: they are of clients")
+    assert reason.endswith("--memory 193MB has room")
+    assert found["counts"]["events"] == 160_000
+    code, out, _ = check(path, *asked, "--memory", "10GB")
+    assert code == 1, "the busy client got 1,000 in a second"
 
 
 def test_a_request_that_is_there_twice_is_found_in_its_piece(check, log, tmp_path_factory):
@@ -205,6 +239,8 @@ def test_a_check_that_is_killed_goes_on_with_the_pieces_it_had(check, log, tmp_p
         seen.extend((piece, piece.stat().st_mtime_ns) for piece in pieces)
         return judge(*given, **named)
 
+    less = splitter._left(Workplace(left), 183_000_000, print)
+    assert less is None, "a piece would not fit"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checking, "judge", judged)
         code, out, err = check(log, "--json", *MEMORY)
@@ -261,3 +297,10 @@ def test_progress_says_how_long_it_will_take():
     for done in (10, 25, 30, 50, 100):
         progress.at(done)
     assert said == ["splitting: 25 %, 33 s left", "splitting: 50 %, 22 s left"]
+
+
+def test_several_logs_in_parquet_are_refused_by_name(check, log):
+    code, out, err = check(log, log)
+    assert (code, out) == (64, "")
+    assert f"{log} is one of 2 logs" in err
+    assert "check each log by itself" in err

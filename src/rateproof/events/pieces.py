@@ -78,14 +78,31 @@ class Pieces(EventLog):
         """Requests of the largest piece."""
         return max(self._facts.of_piece.values())
 
+    def leave_out(self, most_rows: int, hint: str) -> None:
+        """Leave out the pieces with more rows than that; `hint` says what would have room."""
+        self._facts.most_rows, self._facts.hint = most_rows, hint
+
+    @property
+    def unjudged(self) -> str | None:
+        """The requests that are left out, in a sentence; None where none are."""
+        rows = sum(of for of in self._facts.of_piece.values() if not self._facts.fits(of))
+        if not rows:
+            return None
+        return (
+            f"{rows:,} requests were not judged: they are of clients with so many that these do "
+            f"not fit in memory; {self._facts.hint}"
+        )
+
     def each(self) -> Iterator[tuple[int, EventLog]]:
-        """Every piece, by number: one after the other, which people are told of.
+        """Every piece that is not left out, by number: one after the other, as people are told.
 
         Raises:
             LogError: as of `piece`.
         """
         progress, judged = Progress("judging", len(self), self._say), 0
         for number, rows in self._facts.of_piece.items():
+            if not self._facts.fits(rows):
+                continue
             yield number, self.piece(number)
             judged += rows
             progress.at(judged)
@@ -145,6 +162,12 @@ class Facts:
     distinct: dict[str, set[int]] = field(default_factory=lambda: {"bytes": set()})
     of_piece: dict[int, int] = field(default_factory=dict)
     undecided: set[int] = field(default_factory=set)
+    most_rows: int | None = None  # of a piece that is judged
+    hint: str = ""
+
+    def fits(self, rows: int) -> bool:
+        """Tell whether a piece of so many rows is judged."""
+        return self.most_rows is None or rows <= self.most_rows
 
     def add(self, log: EventLog, name: str) -> None:
         """Take in the rows that come next."""

@@ -1,9 +1,11 @@
 """A log that does not fit in memory, split by its keys into Parquet files that do."""
 
 import shutil
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -79,39 +81,37 @@ def in_pieces(
             if pieces is None:
                 asked = log.rows, memory, place.folder, name
                 count = pieces_needed(*asked, say, half=free is not None)
-                splitter = Splitter(place, count, name)
-                pieces = split(log, splitter, (memory - _BASE) // _BYTES_TO_SPLIT, prepared, say)
-            if (takes := _BASE + pieces.most_rows * _BYTES_A_ROW) > memory:
-                say(
-                    "hint: some keys have very many requests, and stay together: judging the "
-                    f"largest piece may take {_size(takes)}"
-                )
+                splitter = Splitter(place, count, name, memory)
+                pieces = split(log, splitter, _turn(memory), prepared, say)
+            takes = _BASE + pieces.most_rows * _BYTES_A_ROW + _MEGABYTE
+            pieces.leave_out(_fitting(memory), f"--memory {takes // _MEGABYTE}MB has room")
             yield pieces
+
+
+def _fitting(memory: int) -> int:
+    """Rows that can be judged at a time."""
+    return (memory - _BASE) // _BYTES_A_ROW
+
+
+def _turn(memory: int) -> int:
+    """Rows that can be shared out at a time."""
+    return (memory - _BASE) // _BYTES_TO_SPLIT
 
 
 def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces | None:
     """The pieces that a process left which was killed; None where there are none that fit."""
     told = place.noted()
-    facts = None if told is None else Facts.read(told["facts"])
-    if (
-        told is None
-        or facts is None
-        or facts.rows * _BYTES_A_ROW > told["count"] * (memory - _BASE)
-    ):
+    if told is None:
         return None
+    facts, most = Facts.read(told["facts"]), told["most"]
+    if any(_fitting(memory) < rows <= most for rows in facts.of_piece.values()):
+        return None  # what is larger than that is of one key
     say(
         f"{facts.rows:,} requests are in {len(facts.of_piece)} pieces in {place.folder} already, "
         "from a check that was killed: it goes on there"
     )
-    return Pieces(_files(place, facts), facts, told["metadata"], say)
-
-
-def _files(place: Workplace, facts: Facts) -> dict[int, Path]:
-    return {number: _file(place, number) for number in facts.of_piece}
-
-
-def _file(place: Workplace, number: int) -> Path:
-    return place.folder / f"{number}.parquet"
+    files = {number: place.folder / name for number, name in enumerate(told["files"])}
+    return Pieces(files, facts, told["metadata"], say)
 
 
 def pieces_needed(
@@ -196,11 +196,22 @@ class Splitter:
         place: where the files go.
         count: number of pieces.
         name: of the log, for messages.
+        memory: bytes that may be taken: a piece that does not fit is split again; None: it is not.
+        prefix: of the names of files.
     """
 
-    def __init__(self, place: Workplace, count: int, name: str) -> None:
-        self.name = name
-        self._place, self._count, self._facts = place, count, Facts()
+    def __init__(
+        self,
+        place: Workplace,
+        count: int,
+        name: str,
+        memory: int | None = None,
+        *,
+        prefix: str = "",
+    ) -> None:
+        self.name, self._prefix = name, prefix
+        self._place, self._count, self._memory, self._facts = place, count, memory, Facts()
+        self._rows: dict[int, int] = {}
         self._native, self._pa = required_native("splitting a log"), require_pyarrow()
         self._writers: dict[int, Any] = {}
 
@@ -222,7 +233,12 @@ class Splitter:
         """
         first = self._facts.rows
         self._facts.add(rows, self.name)
-        self._write(lambda: self._share_out(rows, self._own(rows) if keys is None else keys, first))
+
+        def where(places: Any) -> Any:
+            return self._pa.compute.add(places.cast(self._pa.int64()), first)
+
+        own = self._own(rows) if keys is None else keys
+        self.share_out(rows, own, self._parts(own), where)
 
     def pieces(self, metadata: Mapping[str, Any], say: Callable[[str], None]) -> Pieces:
         """Return the whole log, once all rows were added.
@@ -230,15 +246,55 @@ class Splitter:
         Raises:
             CannotWrite: the disk is full.
         """
-        for writer in self._writers.values():
-            self._write(writer.close)
+        rows = dict(fit for piece in self.closed() for fit in self._that_fit(*piece))
         self._pa.default_memory_pool().release_unused()
         facts, undecided = self._facts, sorted(self._facts.undecided)
+        facts.of_piece = dict(enumerate(rows.values()))
         told = {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
-        files = _files(self._place, facts)
-        note = {"count": self._count, "facts": facts.to_json(), "metadata": told}
+        files = dict(enumerate(rows))
+        note = {
+            "most": facts.rows if self._memory is None else _fitting(self._memory),
+            "files": [path.name for path in rows],
+            "facts": facts.to_json(),
+            "metadata": told,
+        }
         self._write(lambda: self._place.note(files, note))
         return Pieces(files, facts, told, say)
+
+    def closed(self) -> list[tuple[Path, int]]:
+        """The files, whole now, and the rows of each."""
+        for writer in self._writers.values():
+            self._write(writer.close)
+        return [(self._file(number), rows) for number, rows in sorted(self._rows.items())]
+
+    def _that_fit(self, path: Path, rows: int) -> list[tuple[Path, int]]:
+        """A piece that fits in memory, or what it is split into: none with two keys is larger."""
+        if self._memory is None or rows <= _fitting(self._memory):
+            return [(path, rows)]
+        with opened(path) as log:
+            found = [] if log is None else self._split_again(log, path.stem, self._memory)
+        path.unlink()
+        return found
+
+    def _split_again(self, log: ParquetLog, name: str, memory: int) -> list[tuple[Path, int]]:
+        """Put as many keys of a piece together as fit; one that does not fit is alone."""
+        pa, most, turns = self._pa, _fitting(memory), list(_turns(log.groups, _turn(memory)))
+        each = [log.keys(groups).cast(pa.binary()).value_counts() for groups in turns]
+        counted = pa.concat_tables(map(pa.Table.from_struct_array, each)).group_by("values")
+        known = counted.aggregate([("counts", "sum")])
+        parts, held = array("i"), 0
+        for count in known["counts_sum"].to_pylist():
+            begin = not parts or held + count > most
+            parts.append((parts[-1] if parts else -1) + begin)
+            held = count if begin else held + count
+        finer = Splitter(self._place, parts[-1] + 1, self.name, prefix=f"{name}-")
+        part_of = pa.Array.from_buffers(pa.int32(), len(parts), [None, pa.py_buffer(parts)])
+        for groups in turns:
+            rows, keys = log.read(groups, keys=False), log.keys(groups)
+            own = pa.compute.index_in(keys.cast(pa.binary()), known["values"].combine_chunks())
+            of = _numbers(part_of.take(own))
+            finer.share_out(rows, keys, of, array_of(pa, rows, WHERE).take)
+        return finer.closed()
 
     def _write(self, work: Callable[[], None]) -> None:
         try:
@@ -249,6 +305,9 @@ class Splitter:
                 "the log itself is as it was; TMPDIR names another disk",
             ) from error
 
+    def _file(self, number: int) -> Path:
+        return self._place.folder / f"{self._prefix}{number}.parquet"
+
     def _own(self, rows: EventLog) -> Any:
         """The keys of rows that have them."""
         pa = self._pa
@@ -257,10 +316,27 @@ class Splitter:
         numbers = pa.Array.from_buffers(pa.int32(), len(rows), [None, pa.py_buffer(codes)])
         return pa.DictionaryArray.from_arrays(numbers, pa.array(known, pa.binary()))
 
-    def _share_out(self, rows: EventLog, keys: Any, first: int) -> None:
-        """Write each row to its piece, the pieces on all processors."""
+    def share_out(
+        self, rows: EventLog, keys: Any, parts: memoryview, where: Callable[[Any], Any]
+    ) -> None:
+        """Write each row to its piece, the pieces on all processors.
+
+        Args:
+            rows: what of them is judged.
+            keys: their keys.
+            parts: the piece of each, as int32.
+            where: gives the numbers, in the whole log, of the rows at these places.
+
+        Raises:
+            CannotWrite: the disk is full.
+        """
+        self._write(partial(self._share_out, rows, keys, parts, where))
+
+    def _share_out(
+        self, rows: EventLog, keys: Any, parts: memoryview, where: Callable[[Any], Any]
+    ) -> None:
         pa = self._pa
-        order, counts = self._native.by_part(self._parts(keys), self._count)
+        order, counts = self._native.by_part(parts, self._count)
         places = pa.Array.from_buffers(pa.uint32(), len(rows), [None, pa.py_buffer(order)])
         columns = [
             (keys, False)
@@ -271,10 +347,8 @@ class Splitter:
 
         def write(number: int, at: int) -> None:
             own = places.slice(at, counts[number])
-            where = pa.compute.add(own.cast(pa.int64()), first)
-            table = pa.Table.from_arrays(
-                [*(_taken(column, own) for column in columns), where], names=[*_COLUMNS, WHERE]
-            )
+            arrays = [*(_taken(column, own) for column in columns), where(own)]
+            table = pa.Table.from_arrays(arrays, names=[*_COLUMNS, WHERE])
             self._writer(number, table.schema).write_table(table, row_group_size=len(table))
 
         filled = [
@@ -283,13 +357,13 @@ class Splitter:
             if counts[number]
         ]
         for number, _ in filled:
-            self._facts.of_piece[number] = self._facts.of_piece.get(number, 0) + counts[number]
+            self._rows[number] = self._rows.get(number, 0) + counts[number]
         # What is written to one piece is written by one thread.
         with ThreadPoolExecutor(linux.processors()) as threads:
             list(threads.map(write, *zip(*filled, strict=True)))
 
-    def _parts(self, keys: Any) -> Any:
-        """The piece of each row, as int32."""
+    def _parts(self, keys: Any) -> memoryview:
+        """The piece of each row, by a digest of its key."""
         pa, several = self._pa, self._pa.types.is_dictionary(keys.type)
         words = keys.dictionary if several else keys
         _, offsets, text = words.buffers()
@@ -298,13 +372,13 @@ class Splitter:
         if not several:
             return memoryview(parts).cast("i")
         numbers = pa.Array.from_buffers(pa.int32(), len(words), [None, pa.py_buffer(parts)])
-        return memoryview(numbers.take(keys.indices).buffers()[1]).cast("B").cast("i")[: len(keys)]
+        return _numbers(numbers.take(keys.indices))
 
     def _writer(self, number: int, schema: Any) -> Any:
         if number not in self._writers:
             delta = [name for name in (*_COLUMNS, WHERE) if name.endswith("_ns")] + ["sequence"]
             self._writers[number] = self._pa.parquet.ParquetWriter(
-                str(_file(self._place, number)),
+                str(self._file(number)),
                 schema,
                 compression="lz4",
                 use_dictionary=[name for name in _COLUMNS if name not in {*delta, "key"}],
@@ -319,3 +393,8 @@ def _taken(column: tuple[Any, bool], places: Any) -> Any:
     """The values of a column at these places; of one that is the same everywhere, as many of it."""
     values, same = column
     return values.slice(0, len(places)) if same else values.take(places)
+
+
+def _numbers(values: Any) -> memoryview:
+    """The memory of an array of int32 without nulls."""
+    return memoryview(values.buffers()[1]).cast("B").cast("i")[: len(values)]

@@ -60,17 +60,15 @@ def _bound(gaps: Iterable[tuple[int, int]]) -> int | None:
 def _gaps(limit: int, keys: Sequence[History]) -> Iterator[tuple[int, int, int]]:
     """Of each filled key: when, when it began, and how far apart at most its last denial and next admission are."""
     for history in keys:
-        begun = history[0]
-        # All of the limit at once after other requests: those do not count any more.
-        full = [n for n, seen in enumerate(history[:2]) if seen.admitted >= limit]
-        if not full:
-            continue
-        before = filled = history[full[-1]]
-        for after in history[full[-1] + 1 :]:
-            if after.admitted:
-                if before is not filled:
-                    width_ns = filled.received_ns - filled.sent_ns
-                    gap_ns = after.received_ns - before.sent_ns + width_ns
-                    yield filled.sent_ns, begun.sent_ns, gap_ns
-                break
-            before = after
+        for number, filled in enumerate(history):
+            if filled.admitted < limit:  # all at once: nothing that was before counts any more
+                continue
+            before = filled
+            for after in history[number + 1 :]:
+                if after.admitted:
+                    if before is not filled:
+                        width_ns = filled.received_ns - filled.sent_ns
+                        gap_ns = after.received_ns - before.sent_ns + width_ns
+                        yield filled.sent_ns, history[0].sent_ns, gap_ns
+                    break
+                before = after

@@ -1,6 +1,7 @@
 """Confirming: rounds of predictions, until the candidate may be named or is refuted."""
 
 from collections.abc import Sequence
+from random import Random
 
 from rateproof.probe.budget import needed
 from rateproof.probe.confirmation import (
@@ -13,17 +14,20 @@ from rateproof.probe.confirmation import (
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import Room, beyond, contenders, plan
 from rateproof.probe.predicting import schedules_for
-from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of
+from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import History, Seen, Steps, volleys
 from rateproof.probe.several import Hit
-from rateproof.probe.standing_keys import FINELY, always, closely, edges_needed, measuring
+from rateproof.probe.standing_keys import FINELY, closely, edges_needed, measuring
+from rateproof.units import SECOND_NS
 
 _THOROUGH = 3  # looks at what is left beside a candidate
 _IDLE = 3  # windows of one key between denials and the next request
 _CONFIRMING, _MEASURING = 10, 4  # rounds
-_WIDE, _LESS_WIDE, _FINER = 10, 16, 50
+_WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 """Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
+_DEAR_NS = 3 * SECOND_NS  # a window for which another round takes too long
 _FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
+_DRAINED = 4  # times that it is asked for all of a bucket
 _CLOSER, _CONFIRMED = 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to the key."""
 
@@ -85,31 +89,30 @@ class Confirming:
         self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
     ) -> list[Steps]:
         """The schedules of the next round, and some that tell more of the window."""
-        roughly = _roughly(kind)
-        first = [] if self._rounds.stood(kind) or not roughly else always(kind)
-        most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
-        width_ns, edges = self._course.width_ns, proof.missing_edges
-        measured, closest = list[Steps](), list[Steps]()
-        if proof.measured < _MEASURING and roughly:
-            measured = measuring(kind, start_ns, width_ns, _FINER)
+        roughly, only = _roughly(kind), alone(proof, left)
+        sure = only or kind.whole_ns > _DEAR_NS
+        sure |= all(serves(kind, other) for other in left.kinds())
+        missing = self._rounds.to_stand(kind) if roughly and sure else []
+        width_ns, measured = self._course.width_ns, list[Steps]()
+        if proof.measured < _MEASURING and (roughly or only):
+            finer = _FINER if kind.whole_ns > _DEAR_NS else _FINEST
+            measured = measuring(kind, start_ns, width_ns, finer)
             proof.measured += bool(measured)
-        if not self._predictable(proof, left, kind):
-            edges = 0
-        elif measuring(kind, start_ns, width_ns, _WIDE if kind.family.other else _LESS_WIDE):
-            edges = 0  # nothing could be foretold closely
-        elif edges or not proof.closely:
-            if proof.blocks_ns is None:  # those before were not close, or at one phase
-                edges = max(edges, edges_needed(kind, width_ns))
-            if not proof.closely:
-                closest = closely(kind, start_ns, width_ns)
-                edges -= bool(closest)
-        if first and len(closest) > 1:  # filled anew once the edge is told
-            row = closest.pop()
+        requests = sum(count for steps in measured for _, count in steps)
+        if kind.whole_ns < _DEAR_NS and 0 < requests <= self._rounds.spare(_CONFIRMED):
+            return measured  # the next round foretells more closely
+        edges, closest = self._foretold(proof, left, kind, start_ns)
+        if missing and missing[0][0] == 0 and len(closest) > 1:  # filled anew once the edge is told
+            row, (_, busy) = closest.pop(), missing[0]
             from_ns = row[-1][0] + kind.high_ns * kind.timeless
-            later = (step for step in first[0] if step[1] > kind.limit and step[0] > from_ns)
-            first[0] = (*row, *later)
-            closest.append(first.pop(0))
-        longest_ns = max((steps[-1][0] for steps in (*measured, *closest, *first)), default=0)
+            later = (step for step in busy if step[1] > kind.limit and step[0] > from_ns)
+            missing[0] = (0, (*row, *later))
+        first = [*measured, *closest, *(steps for _, steps in missing)]
+        requests = sum(count for steps in first for _, count in steps) + self._reserved
+        while only and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more():
+            pass  # a part of them says nothing
+        most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
+        longest_ns = max((steps[-1][0] for steps in first), default=0)
         most_ns = max(5 * kind.middle_ns // 2 + LEAST_ROUND_NS, longest_ns)
         most_ns = min(self._spending.end_ns - start_ns, most_ns)
         schedules = schedules_for(
@@ -117,18 +120,36 @@ class Confirming:
             left,
             kind,
             Room(start_ns, width_ns, most_requests, most_ns),
-            [*measured, *closest, *first],
+            first,
             edges_wanted=edges,
             missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
             predictable=self._predictable(proof, left, kind),
         )
         sent = {*schedules}
+        self._rounds.standing |= {number: kind for number, steps in missing if steps in sent}
+        if closest and missing and missing[0][0] == 0:
+            closest.append(missing[0][1])
         proof.closely |= bool(closest) and sent >= {*closest}
-        if first and sent >= {*first, *closest}:
-            self._rounds.standing = kind
-        if not schedules and not proof.done and alone(proof, left) and self._rounds.more():
+        if not schedules and not proof.done and only and self._rounds.more():
             return self._next(proof, left, kind, start_ns)
         return schedules + self._closer(left, kind, start_ns, schedules)
+
+    def _foretold(
+        self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
+    ) -> tuple[int, list[Steps]]:
+        """Count the edges that are to be foretold; the keys that are asked just before and after one."""
+        width_ns, edges = self._course.width_ns, proof.missing_edges
+        wide = _WIDE if kind.family.other else _LESS_WIDE
+        closest: list[Steps] = []
+        if not self._predictable(proof, left, kind) or measuring(kind, start_ns, width_ns, wide):
+            return 0, closest  # nothing could be foretold closely
+        if edges or not proof.closely:
+            if proof.blocks_ns is None:  # those before were not close, or at one phase
+                edges = max(edges, edges_needed(kind, width_ns))
+            if not proof.closely:
+                closest = closely(kind, start_ns, width_ns)
+                edges -= bool(closest) + (bool(closest) and kind.timeless)  # filled twice, some
+        return edges, closest
 
     def _predictable(self, proof: Confirmation, left: Hypotheses, kind: Kind) -> bool:
         """Tell if predictions of the candidate are worth their requests: it is alone, or they are cheaper than time."""
@@ -169,8 +190,15 @@ class Confirming:
             return []
         if not kind.family.refills:
             keys = [] if before else measuring(kind, start_ns, self._course.width_ns, FINELY)
+            keys = [steps for steps in keys if start_ns + steps[-1][0] <= self._spending.end_ns]
             requests = sum(count for steps in keys for _, count in steps)
             return keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved else []
+        drained = _drained(kind, Random(start_ns))
+        requests = sum(count for _, count in drained) + spent + self._reserved
+        in_time = start_ns + drained[-1][0] <= self._spending.end_ns
+        affordable = requests <= self._rounds.spare(_CLOSER)
+        if kind.limit > 1 and not kind.family.other and in_time and affordable:
+            return [drained]
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
@@ -182,6 +210,12 @@ class Confirming:
             ),
             most_schedules=3,
         )
+
+
+def _drained(kind: Kind, random: Random) -> Steps:
+    """Asked for all of a bucket before all is back, time and again: what comes back in all tells its rate."""
+    apart_ns = int(kind.whole_ns * random.uniform(0.75, 0.9))
+    return tuple((number * apart_ns, kind.limit) for number in range(_DRAINED + 1))
 
 
 def _roughly(kind: Kind) -> bool:

@@ -64,7 +64,9 @@ class LimiterFamily:
 
     @property
     def name(self) -> str:
-        """The algorithm of our notation, with what that has no word for."""
+        """The algorithm of our notation, with what that has no word for; of blocks, how many there are."""
+        if self.number > 1:
+            return f"blocks of 1/{self.number}"
         name = self.of if isinstance(self.of, str) else self.of.name
         return f"{name}, {self.apart}" if self.apart else name
 

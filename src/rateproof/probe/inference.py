@@ -83,7 +83,14 @@ class Kind(NamedTuple):
     def figure(self) -> Figure:
         """The round window, or rate, that is possible, if there is one."""
         of = rate_in if self.family.refills else window_in
-        return of(self.low_ns, self.high_ns, self.interval_ns)
+        return of(*self.bounds_ns, self.interval_ns)
+
+    @property
+    def bounds_ns(self) -> tuple[int, int]:
+        """The least and the largest window, as our notation counts it: without the block that is open."""
+        number = self.family.number
+        blocks = max(1, number - 1)
+        return self.low_ns * blocks // number, -(-self.high_ns * blocks // number)
 
     @property
     def block_ns(self) -> tuple[()] | tuple[int, int]:
@@ -175,7 +182,8 @@ class Kind(NamedTuple):
                 name, burst = LEAKY_QUEUE.name, max(1, self.limit - 1)
             return Quota(figure.limit, figure.window_ns, name, burst=burst)
         record = self.family.record or SLIDING_LOG
-        return Quota(self.limit, figure.window_ns, record.name)
+        blocks = self.family.number - 1
+        return Quota(self.limit, figure.window_ns, record.name, parameter=blocks)
 
 
 class Hypotheses:
@@ -311,7 +319,7 @@ def _all(
     elif family.refills:
         yield from _refilling(family, recovery)
     elif family.other == "phase":
-        hard = family.record is None or family.record.hard_reset
+        hard = family.record is None or family.record.hard_reset or family.number > 1
         low_ns = held_ns if hard else held_ns // 2
         yield Box(limit, low_ns, horizon_ns, denied_ns if hard else filled_ns, admitted_ns)
     elif family.other == "tick":

@@ -201,6 +201,9 @@ class LimitSearch:
         """Find out whether the requests of one key meet several counters."""
         sender, course = self._sender, self._course
         before = sender.requests
+        if not sender.reconnecting and self._one():
+            self._spending.scattered = sender.requests - before
+            return
         most = min(self._spending.left // 2, _SCATTERED * course.limit + _SCATTERING)
         searched = sender.search(most // 2, [*[1] * _AT_ONCE, *self._delays_ns])
         if any(seen.denied for seen in searched) and searched[0].admitted:
@@ -208,6 +211,18 @@ class LimitSearch:
             hit = sender.hitter(fresh=True)
             course.several, _ = several(hit, searched, most, self._spending.end_ns, self._delays_ns)
         self._spending.scattered = sender.requests - before
+
+    def _one(self) -> bool:
+        """Tell if a key that is asked until every counter has denied gets no more than one, but for what comes back."""
+        course = self._course
+        limit = min(course.limit, course.alone)
+        size = course.limit + _ALL_FULL
+        if self._spending.left < 2 * size:
+            return False
+        _, seen = self._burst(size)
+        took_ns = seen[-1].received_ns - seen[0].sent_ns
+        back = took_ns // max(course.held_ns, course.back_ns // 2)
+        return sum(each.admitted for each in seen) <= limit + 1 + back
 
     def soon(self, recovery: Recovery) -> bool:
         """Tell if the key that was filled at once came back at once, and may not have filled every counter."""

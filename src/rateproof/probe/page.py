@@ -143,7 +143,7 @@ def _window(finding: Finding) -> Iterator[str]:
         yield f"not known: the first key was admitted again after {again}"
     for kind in finding.kinds[:1]:
         what = "one token in" if kind.family.refills else "from"
-        yield f"{what} {_between(kind.low_ns, kind.high_ns)}"
+        yield f"{what} {_between(*kind.bounds_ns)}"
 
 
 def _predictions(finding: Finding) -> Iterator[str]:
@@ -189,7 +189,7 @@ def _left(finding: Finding) -> Iterator[str]:
     if finding.named or finding.course.several or not finding.course.limit:
         return
     for kind in finding.kinds:
-        yield f"{_named(kind, finding)}, {_between(kind.low_ns, kind.high_ns)}"
+        yield f"{_named(kind, finding)}, {_between(*kind.bounds_ns)}"
     yield f"{finding.course.limit} by a rule that is not known here"
     yield would_tell(finding)
 

@@ -19,8 +19,8 @@ def to_json(finding: Finding) -> dict[str, Any]:
             {
                 "family": kind.family.name,
                 "policy": str(kind.quota(delaying=finding.delaying)),
-                "window_low_ns": kind.low_ns,
-                "window_high_ns": kind.high_ns,
+                "window_low_ns": kind.bounds_ns[0],
+                "window_high_ns": kind.bounds_ns[1],
                 "close": kind.close,
                 "block_ns": list(kind.block_ns),
             }

@@ -125,10 +125,17 @@ def _as_long(left: Hypotheses, kind: Kind, family: LimiterFamily) -> bool:
     """Tell if the windows of a family that are possible still are among those of the candidate."""
     kinds = [other for other in left.kinds() if other.family is family]
     return not kinds or any(
-        other.whole_ns * other.low_ns <= kind.whole_ns * other.high_ns
-        and kind.whole_ns * kind.low_ns <= other.whole_ns * kind.high_ns
+        low_ns <= other_high_ns and other_low_ns <= high_ns
         for other in kinds
+        for other_low_ns, other_high_ns in _spans(other)
+        for low_ns, high_ns in _spans(kind)
     )
+
+
+def _spans(kind: Kind) -> list[tuple[int, int]]:
+    """The bounds of its window; of blocks with the one that is open, and without."""
+    whole = kind.whole_ns * kind.low_ns // kind.high_ns, kind.whole_ns
+    return [whole, kind.bounds_ns] if kind.family.number > 1 else [whole]
 
 
 def _against(proof: Confirmation, left: Hypotheses, kind: Kind) -> list[_Rival]:

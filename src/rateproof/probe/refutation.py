@@ -5,9 +5,8 @@ from math import isqrt
 
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import Room, beyond, contenders, plan
-from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of
+from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import Steps
-from rateproof.probe.standing_keys import always
 from rateproof.units import SECOND_NS
 
 _STILL = 2
@@ -60,7 +59,7 @@ class Refutation:
                 most_ns = min(most_ns, max(LEAST_ROUND_NS, 5 * took_ns // 4))
             if known and self._spending.late(_SOON, course.limit, window_ns):
                 break
-            standing = self._standing_of(left.kinds(), spare_ns)
+            standing = self._standing_of(left.kinds(), spare_ns) if known else []
             kept_ns = min(_KEPT * window_ns, self._spending.budget.time_ns // 2)
             schedules = plan(
                 contenders(left),
@@ -110,22 +109,17 @@ class Refutation:
     def _standing_of(self, kinds: Sequence[Kind], most_ns: int) -> list[Steps]:
         """The keys that every name has to stand, where they fit: they take the longest."""
         kind = kinds[0]
-        alike = [
-            each
-            for each in kinds
-            if each.whole_ns * kind.low_ns <= kind.whole_ns * each.high_ns
-            and kind.whole_ns * each.low_ns <= each.whole_ns * kind.high_ns
-        ]
-        enough = len(kinds) if kind.limit > _CHEAP else len(kinds) / 2
-        if self._course.shared or len(alike) < enough:
-            return []
-        if kind.high_ns > NEARLY * kind.low_ns:
+        if self._course.shared or kind.high_ns > NEARLY * kind.low_ns:
             return []
         kind = kind._replace(high_ns=isqrt(kind.low_ns * kind.high_ns))
-        schedules = always(kind)
-        requests = sum(count for steps in schedules for _, count in steps) + _BESIDE * kind.limit
-        long = any(steps[-1][0] > most_ns for steps in schedules)
-        if self._rounds.stood(kind) or long or requests > self._rounds.spare(_STANDING):
+        dear = kind.limit <= _CHEAP and kind.whole_ns > _SLOW_NS
+        alike = [each for each in kinds if serves(kind, each)]
+        if len(alike) < (len(kinds) / 2 if dear else len(kinds)):
             return []
-        self._rounds.standing = kind
-        return schedules
+        missing = self._rounds.to_stand(kind)
+        requests = sum(count for _, steps in missing for _, count in steps) + _BESIDE * kind.limit
+        long = any(steps[-1][0] > most_ns for _, steps in missing)
+        if long or requests > self._rounds.spare(_STANDING):
+            return []
+        self._rounds.standing |= dict.fromkeys((number for number, _ in missing), kind)
+        return [steps for _, steps in missing]

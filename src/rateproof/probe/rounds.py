@@ -9,6 +9,7 @@ from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import History, Seen, Steps, volleys
 from rateproof.probe.sending import Sender
+from rateproof.probe.standing_keys import always
 from rateproof.units import SECOND_NS
 
 LEAD_NS = 150_000_000
@@ -30,7 +31,7 @@ class Rounds:
 
     Attributes:
         recovery: the same, with what a key was seen to save.
-        standing: the limiter for which keys were sent that every name has to stand.
+        standing: the limiter for which each of the keys was sent that every name has to stand.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Rounds:
         self.course = course
         self.spending = spending
         self.recovery = recovery
-        self.standing: Kind | None = None
+        self.standing: dict[int, Kind] = {}
         self._families = families
 
     def spare(self, share: float) -> int:
@@ -120,18 +121,30 @@ class Rounds:
         found.learn(self.course.keys)
         return found
 
+    def to_stand(self, kind: Kind) -> list[tuple[int, Steps]]:
+        """The keys that a name has to stand still, with their places in the list of all of them."""
+        return [
+            (number, steps)
+            for number, steps in enumerate(always(kind))
+            if number not in self.standing or not serves(self.standing[number], kind)
+        ]
+
     def stood(self, kind: Kind) -> bool:
         """Tell if keys that every name has to stand were sent for such a limit and window, as far as it is known."""
-        sent, whole_ns = self.standing, kind.middle_ns
-        return (
-            sent is not None
-            and (sent.limit, sent.family.forgets) == (kind.limit, kind.family.forgets)
-            and 87 * whole_ns < 100 * sent.whole_ns < 125 * whole_ns
-        )
+        return not self.to_stand(kind)
 
     def _joint(self) -> History:
         """All keys as one: they share a count."""
         return volleys([seen for history in self.course.keys for seen in history])
+
+
+def serves(sent: Kind, kind: Kind) -> bool:
+    """Tell if keys that were sent for one limiter say as much of another."""
+    whole_ns = kind.middle_ns
+    return (sent.limit, sent.family.forgets) == (
+        kind.limit,
+        kind.family.forgets,
+    ) and 87 * whole_ns < 100 * sent.whole_ns < 125 * whole_ns
 
 
 def known_of(left: Hypotheses) -> list[tuple[str, int, int, int]]:

@@ -88,8 +88,7 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
         chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
     if kind.timeless:
-        filled = _in_parts(limit, early_ns, late_ns)
-        chosen += [(*parts, (early_ns, 1), (late_ns, more)) for parts in filled]
+        chosen += [(*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns)]
     if kind.family.refills and kind.family.at_first is None:
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
         chosen.append(((0, limit), (whole_ns, limit + 1)))
@@ -110,18 +109,22 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
 
 
 def _in_parts(limit: int, early_ns: int, late_ns: int) -> Iterator[Steps]:
-    """Filled in three parts, two of them close to each other: they may be one, or all may wait for the last."""
+    """Filled in three parts, two of them close to each other, the last as late as it may be.
+
+    The two may be one, all may wait for the last, or a key that is not full be denied so late.
+    """
     close_ns, far_ns = max(late_ns // _PARTS_APART, 2 * (late_ns - early_ns)), 3 * early_ns // 5
     part = limit // 3
     if part:
-        yield (0, part), (close_ns, part), (far_ns, limit - 2 * part)
+        yield (0, part), (close_ns, part), (early_ns, limit - 2 * part)
     elif limit > 1:
-        yield (0, 1), (close_ns, 1)
-        yield (0, 1), (far_ns, 1)
+        yield (0, 1), (close_ns, 1), (early_ns, 1)
+        yield (0, 1), (far_ns, 1), (early_ns, 1)
+        yield (0, 1), (early_ns, 1)
 
 
 def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:
-    """Ask when a key comes back, where that is not known closely: one key often, or several once if a denial puts it off.
+    """Ask when a key comes back, where that is not known closely: one key often, or several once if denials put it off.
 
     Of a clock's windows that are hardly known, two keys filled at different phases.
     """
@@ -137,7 +140,7 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         low_ns, high_ns = back_ns
         step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
         instants = [shift + at_ns for at_ns in range(low_ns + step_ns, high_ns, step_ns)]
-        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, 1),))
+        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, kind.limit),))
         if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
             chosen.append(((shift, kind.limit), *((at_ns, 1) for at_ns in instants)))
         else:

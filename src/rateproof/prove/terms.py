@@ -45,6 +45,7 @@ class Cause:
         UNTESTED: a quota was not tested.
         INVALID_RUN: the load was not sent as planned.
         LOG_CUT_OFF: requests are missing: one may be the reason of a rejection, or an excess.
+        TOO_LARGE: clients with more requests than fit in memory were not judged: `--memory`.
         NO_RUN: nothing was sent.
         NOTHING_ADMITTED: no answer comes from a limiter that admits anything.
         ONLY_ELSEWHERE: but for rejections only redirects and client errors were answered.
@@ -64,6 +65,7 @@ class Cause:
     UNTESTED: Final = "untested-quota"
     INVALID_RUN: Final = "invalid-run"
     LOG_CUT_OFF: Final = "log-cut-off"
+    TOO_LARGE: Final = "too-large"
     NO_RUN: Final = "no-run"
     NOTHING_ADMITTED: Final = "nothing-admitted"
     ONLY_ELSEWHERE: Final = "only-elsewhere"

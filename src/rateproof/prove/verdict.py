@@ -115,7 +115,7 @@ class Verdict:
             ),
         )
 
-    def _of_the_tested(self) -> "Verdict":
+    def of_the_tested(self) -> "Verdict":
         """The verdict before `demanding_tests`."""
         causes = tuple(cause for cause in self.causes if cause != Cause.UNTESTED)
         reasons = tuple(reason for reason in self.reasons if reason not in self.untested)
@@ -173,7 +173,7 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
     if not verdicts:
         return Verdict(INCONCLUSIVE, ("no run was judged",), causes=(Cause.NO_RUN,))
     counts = sum((verdict.counts for verdict in verdicts), Counts())
-    runs = [verdict._of_the_tested() for verdict in verdicts]  # noqa: SLF001 - its own class
+    runs = [verdict.of_the_tested() for verdict in verdicts]
     telling = [v for v in runs if not v.causes or set(v.causes) - _SILENT] or runs
     for outcome in (VIOLATED, INCONCLUSIVE, CONSISTENT):
         decisive = [verdict for verdict in telling if verdict.outcome == outcome]

@@ -7,9 +7,12 @@ from proving import unknown
 from proving.simulated import LIMITERS, bucket_and_window, fixed_window
 
 from rateproof.probe.budget import Budget, needed
+from rateproof.probe.confirmation import Confirmation
+from rateproof.probe.confirming import Confirming
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
 from rateproof.probe.investigation import run_course
+from rateproof.probe.refutation import Refutation
 from tests.samples import quick_first
 
 S, MS = 1_000_000_000, 1_000_000
@@ -49,6 +52,27 @@ def test_limit_window_and_family_are_named(name, simulated):
     assert sender.requests <= Budget().requests
 
 
+@pytest.mark.parametrize(("wrong", "rounds"), [(0, 1), (1, 2), (2, 2)])
+def test_a_first_surprise_leads_back_to_refutation_and_a_second_forbids_any_name(
+    wrong, rounds, simulated, monkeypatch
+):
+    refuted, predicted = [], []
+
+    def confirm(confirming, left):
+        course = confirming._course
+        predicted.append(left)
+        course.proof = Confirmation((left.kinds()[0].family, left.limit))
+        course.surprises += len(predicted) <= wrong
+        return len(predicted) > wrong
+
+    monkeypatch.setattr(Refutation, "run", lambda _, left: refuted.append(left))
+    monkeypatch.setattr(Confirming, "run", confirm)
+    course, _ = _course(simulated, simulated.make("sliding-log", 5, S), seed=1)
+    assert len(refuted) == len(predicted) == rounds
+    assert course.surprises == wrong
+    assert (course.proof is None) == (wrong == 2)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
@@ -61,13 +85,13 @@ def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
 
 @pytest.mark.slow
 def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated):
-    """Blocks of 20 ms: a key comes back after 180 to 200 ms. Finer ones of 50 ms are named."""
+    """Blocks of 20 ms: a key comes back after 180 to 200 ms. Finer ones of 1/100 are named."""
     blocks = []
     for limit, window_ns, number, seed in (
         (1, S // 5, 10, 4),
         (1, S // 5, 10, 8),
-        (5, 2 * S, 40, 1),
-        (5, 2 * S, 40, 2),
+        (5, 2 * S, 100, 1),
+        (5, 2 * S, 100, 2),
     ):
         limiter = simulated.blocks(limit, window_ns, 7777777 * seed, number=number)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
@@ -75,7 +99,7 @@ def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated)
             assert kind.low_ns <= window_ns <= kind.high_ns + course.proof.blocks_ns
             assert course.proof.blocks_ns >= window_ns // number
             blocks.append(number)
-    assert 40 in blocks
+    assert 100 in blocks
 
 
 @pytest.mark.slow
@@ -129,6 +153,7 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
             "a window that is longer if it was filled at once",
             "a log that blocks after 5 denials",
             "a log that idle keys reset",
+            "a window in whose last tenth nobody is admitted",
             "a log whose window wavers by 2 %",
             "a bucket whose last quarter is slower",
             "a bucket in which 20 denials cost a token",

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from rateproof.policy import Policy
 from rateproof.probe.budget import Budget
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.course import Course
@@ -283,3 +284,18 @@ def test_what_the_requests_did_not_suffice_for_is_said():
     text = describe(replace(finding(Hello(200)), dimensions=dimensions))
     assert "not by address" in text
     assert "not tried for lack of requests: query:clientId, path" in text
+
+
+@pytest.mark.parametrize(("number", "policy"), [(2, "1500ms blocks 1"), (3, "2s blocks 2")])
+def test_blocks_are_named_as_sliding_blocks_whose_window_is_all_but_the_one_that_is_open(
+    number, policy
+):
+    """K + 1 blocks of 1 s together are K in which no more than N are admitted."""
+    blocks = [family for family in FAMILIES if family.number == number]
+    found = confirmed(finding(Hello(200)), 5, blocks, window_ns=3 * SECOND_NS, edges=4)
+    first, *_ = describe(found).splitlines()
+    assert first == f"sliding-blocks 5 per {policy}"
+    told = to_json(found)
+    assert told["policy"] == first
+    (candidate,) = told["candidates"]
+    assert candidate["window_low_ns"] == Policy.parse(first).quotas[0].window_ns

@@ -72,6 +72,7 @@ def test_a_limiter_of_the_family_stands_all_of_them(name, limit):
         ("a bucket in which 20 denials cost a token", "token-bucket", 1),
         ("a window that each denial makes a little longer", "first-hit-window", 1),
         ("a log whose window wavers by 2 %", "sliding-log", 1),
+        ("a window in whose last tenth nobody is admitted", "first-hit-window", 1),
     ],
 )
 def test_a_limiter_that_is_in_no_list_does_not_stand_them_as_its_neighbour(name, family, times):

@@ -10,7 +10,7 @@ from rateproof.enforce.http.answers import Refusal
 from rateproof.enforce.http.views import WsgiRequest
 
 
-class RateThrottle(throttling.SimpleRateThrottle):  # type: ignore[misc]  # it has no types
+class RateThrottle(throttling.SimpleRateThrottle):
     """A throttle to derive from; `get_cache_key` says whose a request is, None: not limited.
 
     A rate is a policy, such as `100/day` or `10/s; 1000/day`.
@@ -53,19 +53,19 @@ class RateThrottle(throttling.SimpleRateThrottle):  # type: ignore[misc]  # it h
         return self._wait_s
 
 
-class AnonRateThrottle(throttling.AnonRateThrottle, RateThrottle):  # type: ignore[misc]
+class AnonRateThrottle(throttling.AnonRateThrottle, RateThrottle):
     """Those who are not logged in, by their address."""
 
 
-class UserRateThrottle(throttling.UserRateThrottle, RateThrottle):  # type: ignore[misc]
+class UserRateThrottle(throttling.UserRateThrottle, RateThrottle):
     """Users, and by their address those who are not logged in."""
 
 
-class ScopedRateThrottle(throttling.ScopedRateThrottle, RateThrottle):  # type: ignore[misc]
+class ScopedRateThrottle(throttling.ScopedRateThrottle, RateThrottle):
     """As `UserRateThrottle`, by the `throttle_scope` of a view."""
 
 
-class _Refused(exceptions.APIException):  # type: ignore[misc]
+class _Refused(exceptions.APIException):
     """A denial that is answered otherwise than by 429."""
 
     def __init__(self, refusal: Refusal, wait_s: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rateproof.events import EventLog
+from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.statuses import doubted_rejections, perhaps_rejected
 from rateproof.prove.evidence.wording import spaced
@@ -39,6 +40,8 @@ def causes_of(
     causes = {}
     if log.metadata.get("valid") is False:
         causes[Cause.INVALID_RUN] = "the run was not valid: the load was not sent as planned"
+    if isinstance(log, Pieces) and log.unjudged is not None:
+        causes[Cause.TOO_LARGE] = log.unjudged
     if requests_missing(log) or (cut_off(log) and WRONG_REJECTION in claims):
         lost = ["no rejection was judged"] if WRONG_REJECTION in claims else []
         if OVER_ADMISSION in claims:

@@ -71,7 +71,7 @@ class RequestsConnection:
         pool: Any = urllib3.connection_from_url(target.url, **requester.trust)
         outer = self
 
-        class Connection(pool.ConnectionCls):  # type: ignore[misc]
+        class Connection(pool.ConnectionCls):
             def connect(self) -> None:
                 outer._sock, outer.number = None, next(requester.numbers)
                 super().connect()

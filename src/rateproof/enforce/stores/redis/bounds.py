@@ -34,7 +34,7 @@ def one_call(timeout_s: float, share: float = 1.0) -> Iterator[None]:
 def bounded(connection: Any) -> Any:
     """A class of connections like this one of redis-py, whose waits end with the call."""
 
-    class Bounded(connection):  # type: ignore[misc]
+    class Bounded(connection):
         """Connects to one address after the other, and reads one piece after the other, in time."""
 
         @property

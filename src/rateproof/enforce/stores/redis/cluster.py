@@ -92,7 +92,7 @@ class Cluster:
         """A client for threads, all of whose connections wait no longer than a call."""
         redis = self._redis
 
-        class Frugal(redis.cluster.RedisCluster):  # type: ignore[misc, name-defined]
+        class Frugal(redis.cluster.RedisCluster):  # type: ignore[name-defined]
             """Reads the list of all commands when it first needs it, not before it can decide."""
 
             def command(self) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def resp(rounds: int, seconds: int) -> Iterator[Figure]:
         try:
             for at_once, wanted in ((1, (">= 0.9", ">= 1")), (16, (">= 0.8", ">= 10"))):
                 for kind, figures in (
-                    ("denied", ("0", "1", "3600")),
+                    ("denied", ("1", "1", "3600")),
                     ("admitted", ("999999", "1000000", "3600")),
                 ):
                     key = "key:__rand_int__"

@@ -32,7 +32,7 @@ class Turn:
 
 
 class Load(Protocol):
-    """What can be run for a while."""
+    """A load that can be run for a while."""
 
     def turn(self, seconds: int) -> Turn:
         """Run it for about so long."""

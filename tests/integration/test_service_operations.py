@@ -1,4 +1,4 @@
-"""What those who run the decision service need: figures, a token, TLS, sockets handed over, bounds."""
+"""Needs of those who run the decision service: figures, a token, TLS, sockets handed over, bounds."""
 
 import contextlib
 import http.client
@@ -139,7 +139,7 @@ def test_a_token_does_not_stand_on_a_command_line(tmp_path):
 
 
 def refused(folder, *words):
-    """What a service says that does not start."""
+    """The words of a service that does not start."""
     file = folder / "limits.toml"
     file.write_text(LIMITS)
     command = [PROGRAM, "--config", file, "--port", "0", *words]

@@ -56,7 +56,7 @@ fn neighbours(table: &Table, now_ns: u64) -> Vec<[u8; 2]> {
 /// The state before the operation, and the one that it has to leave.
 struct Case {
     name: &'static str,
-    /// When, and how much, the key was charged before.
+    /// The charges of the key before: when, and how much.
     charged: Option<(u64, u64)>,
     /// A stranger, long idle, has the slot that the key is to get.
     stranger: bool,

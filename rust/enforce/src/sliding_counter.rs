@@ -64,7 +64,7 @@ fn free(figures: &Figures, counts: &Counts) -> u64 {
     figures.limit.saturating_sub(weight + counts.current)
 }
 
-/// When `cost` more fit, if nothing else is admitted; `cost` does not fit as of `counts`.
+/// The instant at which `cost` more fit, if nothing else is admitted; `cost` does not fit as of `counts`.
 fn available_at(figures: &Figures, counts: &Counts, cost: u64) -> u64 {
     let &Counts { index, current, .. } = counts;
     let (spare, previous, index) = match figures.limit.checked_sub(current + cost) {

@@ -37,7 +37,7 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// Where no window of this length has more than so many requests, none is rejected.
+    /// A bound: where no window of this length has more than so many requests, none is rejected.
     ///
     /// A bucket is never stricter than the log of its burst in the time in which it fills.
     #[must_use]

@@ -10,7 +10,7 @@ const LONGEST: usize = 45;
 /// The way to the address of a client.
 #[derive(Debug, Clone)]
 pub struct ClientAddress {
-    /// How many hops are trusted, counted from here.
+    /// The number of hops that are trusted, counted from here.
     pub proxies: usize,
     /// The field that they append to.
     pub header: String,

@@ -1,4 +1,4 @@
-//! What is answered: heads and bodies, as `answers.py` has them.
+//! Answers: heads and bodies, as `answers.py` has them.
 //!
 //! Sources: draft-ietf-httpapi-ratelimit-headers-11, RFC 9110 (Retry-After), RFC 9457 (problem+json).
 

@@ -78,7 +78,7 @@ const COMMANDS: [Command; 14] = [
     }),
 ];
 
-/// What an event loop decides by.
+/// All that an event loop decides by.
 pub struct Desk {
     pub limits: Arc<Limits>,
     pub known: Known,

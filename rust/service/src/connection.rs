@@ -15,7 +15,7 @@ use crate::tls::TlsStream;
 
 /// The longest time without a whole request.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long what a client still sends after a refusal is read past.
+/// The time for which all that a client still sends after a refusal is read past.
 const LINGER: Duration = Duration::from_secs(2);
 /// Readings of one connection in a row, before others have their turn.
 const TURNS: usize = 16;
@@ -41,7 +41,7 @@ macro_rules! each {
 }
 
 impl Stream {
-    /// What is to be watched.
+    /// The events that are to be watched.
     pub fn source(&mut self) -> &mut dyn mio::event::Source {
         match self {
             Self::Tcp(part) => part,
@@ -87,7 +87,7 @@ pub enum Protocol {
     Resp(Session),
 }
 
-/// What becomes of a connection after its turn.
+/// The state of a connection after its turn.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Nothing to do until it is ready again.

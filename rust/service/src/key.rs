@@ -16,7 +16,7 @@ pub const MOST_KEY: usize = 4096;
 struct Part {
     kind: Kind,
     name: String,
-    /// What its value is written under.
+    /// The name that its value is written under.
     label: String,
 }
 

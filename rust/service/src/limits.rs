@@ -26,7 +26,7 @@ pub struct Limits {
     pub by_name: BTreeMap<String, Served>,
     pub address: ClientAddress,
     pub status: u16,
-    /// What whoever asks has to know.
+    /// The facts that whoever asks has to know.
     pub token: Option<String>,
     /// Keys are named on the page of figures.
     pub show_keys: bool,
@@ -47,7 +47,7 @@ pub struct Served {
     announced: String,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub enum Decision<'a> {
     Admitted(&'a Served, Answers),
     Denied(&'a Served, Answers),

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What was said on the command line.
+/// All that was said on the command line.
 struct Arguments {
     config: PathBuf,
     told: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! What was decided, for `/metrics`: the text format of Prometheus.
+//! Decisions, counted for `/metrics`: the text format of Prometheus.
 //!
 //! Each event loop counts for itself, and whoever asks adds up: counting makes no core wait for another.
 
@@ -52,7 +52,7 @@ pub fn is_loop(number: usize) {
     LOOP.set(number);
 }
 
-/// What was decided about one limit; it outlives the settings.
+/// The decisions about one limit; it outlives the settings.
 #[derive(Clone)]
 pub struct Meter {
     shards: Arc<[Shard]>,
@@ -244,7 +244,7 @@ fn most_denied<'a>(meters: &[(&'a str, &Meter)]) -> Vec<(&'a str, Box<[u8]>, u64
     found
 }
 
-/// What stands for a key: the same for as long as this process lives, and of no use elsewhere.
+/// A digest that stands for a key: the same for as long as this process lives, and of no use elsewhere.
 fn digest(key: &[u8]) -> String {
     static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     format!("k-{:016x}", STATE.hash_one(key))

@@ -40,7 +40,7 @@ impl Policy {
     /// Reads the text form.
     ///
     /// # Errors
-    /// What could not be read, and what would be accepted.
+    /// The text that could not be read, and what would be accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut quotas: Vec<Quota> = Vec::new();
         for part in text.split([';', ',', '|']) {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-/// Where answers to one client are written.
+/// The buffer into which answers to one client are written.
 pub struct Reply<'a> {
     pub out: &'a mut Vec<u8>,
     /// The version of the protocol that the client asked for: 2 or 3.

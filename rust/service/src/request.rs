@@ -21,7 +21,7 @@ pub struct Request<'a> {
     pub length: u64,
 }
 
-/// Why a request cannot be answered as asked: the status, and what was wrong. The connection ends.
+/// The reason why a request cannot be answered as asked: the status, and what was wrong. The connection ends.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused(pub u16, pub &'static str);
 

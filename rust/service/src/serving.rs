@@ -29,7 +29,7 @@ const ROOM: usize = 64 * 1024;
 const DRAIN: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// What all loops share: the limits in force, the store, and whether it ends.
+/// All that the loops share: the limits in force, the store, and whether it ends.
 pub struct Shared {
     limits: Mutex<Arc<Limits>>,
     pub told: Arc<Told>,
@@ -77,7 +77,7 @@ enum Socket {
     Unix(std::os::unix::net::UnixListener, Option<PathBuf>),
 }
 
-/// What is spoken at a socket.
+/// The protocol that is spoken at a socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Speaks {
     Http,
@@ -135,7 +135,7 @@ impl Listener {
         }
     }
 
-    /// Where it is, for people.
+    /// Its place, for people.
     pub fn place(&self, tls: bool) -> String {
         match &self.socket {
             Socket::Tcp(listener) => {

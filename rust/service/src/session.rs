@@ -8,7 +8,7 @@ use crate::routes::same;
 /// The version of Redis whose commands and errors these are.
 const REDIS: &str = "7.4.0";
 
-/// What one client said of itself.
+/// All that one client said of itself.
 pub struct Session {
     id: i64,
     pub version: u8,

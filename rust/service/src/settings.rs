@@ -11,7 +11,7 @@ use crate::address::ClientAddress;
 use crate::key::KeySpec;
 use crate::policy::Policy;
 
-/// What one limit says.
+/// The settings of one limit.
 #[derive(Debug, Clone)]
 pub struct Limit {
     pub policy: Policy,
@@ -49,7 +49,7 @@ pub struct Settings {
     pub capacity: u64,
     pub host: String,
     pub port: u16,
-    /// Where RESP is served, and how many tables commands may open.
+    /// The address at which RESP is served, and how many tables commands may open.
     pub resp: Option<(String, u16)>,
     pub resp_tables: usize,
     /// The status of a denial.
@@ -57,7 +57,7 @@ pub struct Settings {
     pub address: ClientAddress,
     /// Event loops.
     pub threads: usize,
-    /// What whoever asks has to know.
+    /// The facts that whoever asks has to know.
     pub token: Option<String>,
     /// The files of a certificate and of its key.
     pub tls: Option<(String, String)>,
@@ -71,7 +71,7 @@ impl Settings {
     /// Reads a file.
     ///
     /// # Errors
-    /// What is wrong, with its line.
+    /// The mistake, with its line.
     pub fn read(path: &PathBuf) -> Result<Self, String> {
         let named = |error| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
@@ -81,7 +81,7 @@ impl Settings {
     /// Reads the text of a file; tables of other verbs are theirs.
     ///
     /// # Errors
-    /// What is wrong, with its line.
+    /// The mistake, with its line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let reader = Reader(text);
         let whole = DeTable::parse(text)
@@ -141,7 +141,7 @@ impl Settings {
     /// Looks at what has to be told together, once all is told.
     ///
     /// # Errors
-    /// What is missing.
+    /// The name of what is missing.
     pub fn whole(mut self) -> Result<Self, String> {
         self.tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
@@ -154,7 +154,7 @@ impl Settings {
     /// Takes the text of one of the options in [`OPTIONS`].
     ///
     /// # Errors
-    /// What would be accepted.
+    /// The form that would be accepted.
     pub fn tell(&mut self, name: &str, text: &str) -> Result<(), String> {
         let whole = |least: u64, most: u64| {
             let number = text

@@ -15,7 +15,7 @@ use crate::policy::table_file;
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Where tables are, and those that are open.
+/// The place of tables, and those that are open.
 pub struct Store {
     folder: Option<PathBuf>,
     capacity: u64,
@@ -58,7 +58,7 @@ impl Store {
         self.tables.iter().any(|table| table.quota() == quota)
     }
 
-    /// How many tables are open.
+    /// The number of open tables.
     pub fn open_tables(&self) -> usize {
         self.tables.len()
     }

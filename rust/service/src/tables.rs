@@ -78,7 +78,7 @@ impl Tables {
         ruling
     }
 
-    /// What a hit would say, changing nothing.
+    /// The answer that a hit would get, changing nothing.
     pub fn peek(&self, key: &[u8], cost: u64) -> Result<Option<Ruling>, Error> {
         self.together(|tables| peek_all(tables, key, cost, None, PATIENCE))
     }

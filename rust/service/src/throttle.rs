@@ -138,7 +138,7 @@ fn whole(word: &[u8]) -> Result<u64, String> {
     u64::try_from(number).map_err(|_| "ERR value is out of range, must be positive".to_owned())
 }
 
-/// What the tables ruled, if they could count the key.
+/// The ruling of the tables, if they could count the key.
 fn ruled(ruling: Result<Option<Ruling>, Error>) -> Result<Ruling, String> {
     let no_room = |wait_ns| {
         let seconds = seconds_of(wait_ns);

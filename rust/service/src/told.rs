@@ -49,7 +49,7 @@ impl Told {
     }
 }
 
-/// What an event loop remembers of them.
+/// All that an event loop remembers of them.
 pub struct Known {
     told: Arc<Told>,
     by_text: HashMap<Vec<u8>, Arc<Tables>>,

@@ -125,7 +125,7 @@ impl Worker {
 
     /// Ends a lane with the run, and counts what it had to send before that and did not.
     ///
-    /// What a closed plan wants at the very instant of an answer is not due before the end, unless
+    /// A request that a closed plan wants at the very instant of an answer is not due before the end, unless
     /// the loop has left it lying for long.
     pub(crate) fn drop(&mut self, lane: u32, elapsed_ns: i64) {
         let settings = &self.shared.settings;

@@ -12,7 +12,7 @@ pub const NEVER_NS: i64 = 1 << 62;
 /// A request that a plan asks for; `intended_ns` in the past means at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Send {
-    /// When, in ns since the client's start.
+    /// The instant, in ns since the client's start.
     pub intended_ns: i64,
     /// Under which identity of the client; 0 is its own.
     pub alias: u32,

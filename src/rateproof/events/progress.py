@@ -1,4 +1,4 @@
-"""How far a long piece of work is, for people who wait."""
+"""The progress of a long piece of work, for people who wait."""
 
 import time
 from collections.abc import Callable

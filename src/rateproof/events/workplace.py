@@ -41,7 +41,7 @@ class Workplace:
         unfinished.replace(self.folder / _NOTE)
 
     def noted(self) -> dict[str, Any] | None:
-        """What was noted; None where nothing was, or a file is not there as it was."""
+        """The note; None where nothing was, or a file is not there as it was."""
         try:
             note = json.loads((self.folder / _NOTE).read_bytes())
             same = all(

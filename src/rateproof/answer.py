@@ -1,11 +1,12 @@
 """The answer's line: a verdict in plain words with the one number that tells how bad or how sure.
 
     VIOLATED: 20 let through in 5 s, 5 promised (4 times)
-    CONSISTENT: never more than 5 in 5 s in 4,548 requests; a 6th would have been seen
+    CONSISTENT: no client certainly got more than 5 in 5 s in 4,548 requests; a 6th would have been seen
     INCONCLUSIVE: every answer was 503: it never admits anything
     NOT TESTED: 100 per hour; 5 per 5 s held
 
-It is first in files, pages, JUnit messages and JSON, and last on the terminal.
+Where the instants of all decisions leave no doubt, it is `never more than 5 in 5 s`. It is first in
+files, pages, JUnit messages and JSON, and last on the terminal, behind what was not tested.
 """
 
 from collections.abc import Sequence

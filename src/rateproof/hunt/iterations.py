@@ -154,8 +154,15 @@ class Hunt:
 
     @property
     def seen(self) -> str:
-        """The known weaknesses that would have been seen, in plain words."""
-        return self._sight.words([aim for aim in self._sight.seen if aim not in self._missed])
+        """The known weaknesses that would have been seen, and after what pauses, in plain words.
+
+        Of forgetting nothing is known before the last of the attacks with which every test begins.
+        """
+        aims = [aim for aim in self._sight.seen if aim not in self._missed]
+        words = self._sight.words(
+            [aim for aim in aims if aim[1] is not FORGETS or not self.untried]
+        )
+        return words and f"{words}; {self._sight.reach}"
 
     @property
     def unseen(self) -> str:

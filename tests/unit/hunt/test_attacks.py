@@ -107,6 +107,7 @@ def worst(limiter, made, start=0):
         ("turn", bucket, 9),
         ("drip", bucket, 9),
         ("idle", credit_without_bound, 10),
+        ("rest", credit_without_bound, 10),
         ("late", spaced_with_one_saved, 6),
         ("chain", chained_after_a_first_that_holds, 9),
     ],

@@ -98,7 +98,7 @@ def test_after_the_book_some_clients_race_and_some_press_the_edge_that_can_be_wa
         assert families == {"forget"}
     else:
         chains = {"chain"} if policy.quotas[0].window_ns < 3.5 * SECOND else set()
-        assert families == (FAMILIES.keys() - {"chain"}) | chains
+        assert families == (FAMILIES.keys() - {"chain", "rest"}) | chains
 
 
 @given(seeds)
@@ -111,6 +111,23 @@ def test_the_opening_book_covers_every_family_of_faults_in_three_iterations(seed
     durations = [draw(seed, number, POLICY).duration_ns for number in (1, 2, 3)]
     assert durations[0] <= 1.5 * SECOND
     assert sum(durations) <= 15 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("window", "pauses"),
+    [("100ms", 4.25), ("1s", 4.25), ("2s", 2.5), ("2500ms", None), ("1h", None)],
+)
+def test_of_short_windows_the_opening_book_lets_a_key_rest_for_several(window, pauses):
+    policy = Policy.parse(f"5 per {window}")
+    drawn = [draw(1, number, policy) for number in (1, 2, 3)]
+    spans = [
+        each.recipe.span_ns / policy.quotas[0].window_ns
+        for iteration in drawn
+        for each in iteration.attacks
+        if each.family == "rest"
+    ]
+    assert spans == ([] if pauses is None else [pauses])
+    assert window == "1h" or max(each.duration_ns for each in drawn) < 5.5 * SECOND
 
 
 @given(seeds)

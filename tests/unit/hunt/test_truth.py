@@ -3,6 +3,7 @@
 Time is computed, so that neither load nor luck of the machine decides.
 """
 
+import re
 import threading
 from dataclasses import replace
 
@@ -118,7 +119,50 @@ def test_a_slow_worker_that_forgets_clients_is_found():
 def test_one_slow_worker_is_consistent_once_every_known_weakness_would_have_shown(takes):
     totals = hunted(one_worker(Limiter(), takes), 1, "5 per 5s")
     assert (totals.verdict, totals.unseen) == ("consistent", "")
-    assert totals.seen == ALL_KNOWN
+    seen, _, reach = totals.seen.partition("; ")
+    assert seen == ALL_KNOWN
+    assert (longest := re.fullmatch(PAUSES, reach))
+    assert 4 <= float(longest[1]) <= 10
+
+
+PAUSES = r"pauses of a client longer than ([0-9.]+) s were not tried"
+
+
+class Rewards(Limiter):
+    """5 in any second, and a sixth for who kept quiet for long enough."""
+
+    def __init__(self, windows):
+        super().__init__()
+        self.quiet, self.last = windows * simulated.S, {}
+
+    def since(self, now):
+        return now - simulated.S
+
+    def passes(self, client, connection, now):
+        quiet, self.last[client] = now - self.last.get(client, now), now
+        passed = super().passes(client, connection, now)
+        if passed and quiet > self.quiet:
+            self.seen[client].pop()
+        return passed
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("windows", [2, 4])
+def test_one_more_after_a_pause_of_several_short_windows_is_found_by_the_known_attacks(
+    windows, seed
+):
+    assert hunted(quickly(Rewards(windows)), seed, "5 per 1s", iterations=3).verdict == "violated"
+
+
+def test_the_longest_pause_is_told_as_it_came_and_what_is_kept_after_longer_ones_is_not_claimed():
+    """It lies beyond what any known attack waits for."""
+    totals = hunted(quickly(Rewards(5)), 1, "5 per 1s", iterations=3)
+    assert (totals.verdict, totals.unseen) == ("consistent", "")
+    told = re.search(PAUSES, totals.seen)
+    assert told
+    assert 4.2 <= float(told[1]) <= 4.3
+    assert told[0] in totals.describe()
+    assert told[0] in totals.to_json()["weaknesses"]["seen"]
 
 
 @pytest.mark.parametrize("name", ["Limiter", "OnClock", "FirstHit"])
@@ -183,6 +227,8 @@ def test_a_window_whose_end_is_not_waited_for_is_told_in_the_answer():
 def test_fewer_iterations_than_try_all_known_attacks_leave_the_rest_untested():
     totals = hunted(quickly(Limiter()), 1, "5 per 5s", iterations=2)
     assert totals.answer[0].startswith("NOT TESTED: many other clients; 5 per 5 s held until ")
+    assert "token buckets" in totals.seen
+    assert "forgets" not in totals.seen, "many other clients are among what was not tried"
     totals.allow_untested = True
     first, second = totals.answer
     assert first.startswith("CONSISTENT (as far as tried): never more than 5 in 5 s")

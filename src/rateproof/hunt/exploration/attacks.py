@@ -21,6 +21,9 @@ from rateproof.units import counted, format_seconds
 TICK_NS: Final = 400_000_000
 """The edge for clocks of whole seconds, by which a window may be over almost one early."""
 
+REST_NS: Final = 5_000_000_000
+"""No pause is longer, but where a window makes it so."""
+
 _MOST_AT_ONCE = 5_000
 _MOST_CONNECTIONS = 200
 _MOST_DRIPS = 32
@@ -111,6 +114,12 @@ def _idle(aim: _Aim) -> Steps:
     return [(0, 1), *aim.after(aim.window_ns * 5 // 4, 2 * aim.limit)]
 
 
+def _rest(aim: _Aim) -> Steps:
+    """The same after the silence of more than four windows, as far as there is time for it."""
+    pause_ns = max(aim.window_ns * 5 // 4, min(aim.window_ns * 17 // 4, REST_NS))
+    return [(0, 1), *aim.after(pause_ns, 2 * aim.limit)]
+
+
 def _chain(aim: _Aim) -> Steps:
     """One opens a window and one the next; the rest press on both sides of that one's end."""
     end_ns = 2 * aim.window_ns
@@ -164,6 +173,7 @@ FAMILIES: Final = {
     "turn": _Family(_turn, "two bursts within a window", edged=True),
     "drip": _Family(_drip, "a burst, then one as each permit returns", edged=True),
     "idle": _Family(_idle, "twice the limit after a pause"),
+    "rest": _Family(_rest, "twice the limit after a pause of several windows"),
     "race": _Family(_race, "all at once"),
     "late race": _Family(_late_race, "all at once as a window ends", edged=True),
     "forget": _Family(_turn, "two bursts within a window", edged=True),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from rateproof.hunt.exploration.attacks import FAMILIES, TICK_NS, Attack, attack
+from rateproof.hunt.exploration.attacks import FAMILIES, REST_NS, TICK_NS, Attack, attack
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS
 from rateproof.hunt.exploration.leads import Lead
 from rateproof.hunt.exploration.traffic import AFTER_NS, SCHEDULE, Draw, fitted, stream
@@ -196,7 +196,8 @@ class _Hand:
         if self.chains:
             edges = (*edges, ("chain", _FIRST_EDGE_PARTS))
         placed = [self._placed(family, max(1, window_ns // parts)) for family, parts in edges]
-        return [*placed, *map(self._edged, ("tick", "late"))]
+        rests = [self._placed("rest", keys=2)] if 2 * self.pressed.window_ns < REST_NS else []
+        return [*placed, *map(self._edged, ("tick", "late")), *rests]
 
     @property
     def chains(self) -> bool:
@@ -223,7 +224,8 @@ class _Hand:
         Of windows too long to be waited for, only what needs no waiting.
         """
         races = self._placed("race", spread_ns=_DRAWN_RACES_NS, fold=self.rng.randint(1, 4))
-        family = self.rng.choice([each for each in FAMILIES if each != "chain" or self.chains])
+        unfit = {"rest"} if self.chains else {"rest", "chain"}
+        family = self.rng.choice([each for each in FAMILIES if each not in unfit])
         if self.pressed.window_ns > LONGEST_NS:
             return [races, *([self.forgetting(FIRST_OTHERS)] if family == "forget" else [])]
         return [races, *map(self._edged, ("opening", family))]

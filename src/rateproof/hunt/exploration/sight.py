@@ -1,15 +1,19 @@
 """Sight: which known weaknesses the attacks would have shown, as they were planned and as they came."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from rateproof.clock import Tolerance
 from rateproof.events import ADMITTED, REJECTED, EventLog
 from rateproof.hunt.exploration.attacks import Attack
 from rateproof.hunt.rig import keys_of, rows_of
-from rateproof.policy import Policy
+from rateproof.policy import Policy, Quota
 from rateproof.prove.evidence.wording import plain_quota
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, Asked, Weakness, shown
+from rateproof.units import format_seconds
+
+_TENTH_NS: Final = 100_000_000
 
 Aim = tuple[int, Weakness]
 """The number of a quota, and a way in which it may be kept that admits too much."""
@@ -28,6 +32,7 @@ class Sight:
         self._model = Model.of(policy, tolerance)
         self._unplanned = dict[Aim, set[int]]()
         self._unseen = dict[Aim, set[int]]()
+        self._paused_ns = 0
 
     @property
     def missed(self) -> list[Aim]:
@@ -40,6 +45,13 @@ class Sight:
         return [
             aim for aim, phases in self._unseen.items() if not phases and not self._unplanned[aim]
         ]
+
+    @property
+    def reach(self) -> str:
+        """The longest pause after which a client came as often as shows that it gets too much, in words."""
+        tenths = -(-self._paused_ns // _TENTH_NS)
+        longer = f" longer than {format_seconds(tenths * _TENTH_NS)}" if tenths else ""
+        return f"pauses of a client{longer} were not tried"
 
     def words(self, aims: Sequence[Aim]) -> str:
         """Some of them in plain words."""
@@ -55,11 +67,14 @@ class Sight:
         last = 0
         for attack in attacks:
             first, last = last, last + len(attack.starts)
-            if self._policy.quotas[attack.quota].record.delays:
+            quota = self._policy.quotas[attack.quota]
+            asked = list(_asked(log, first, last))
+            self._paused_ns = max([self._paused_ns, *(_paused_ns(one, quota) for one in asked)])
+            if quota.record.delays:
                 continue  # late answers are what it promises
             aims = [(attack.quota, weakness) for weakness in WEAKNESSES]
             aims = [aim for aim in aims if self._is_for(attack, aim)]
-            for requests in _asked(log, first, last) if aims else ():
+            for requests in asked if aims else ():
                 for aim in aims:
                     self._unseen[aim] -= self._shown(requests, aim, self._unseen[aim])
 
@@ -91,6 +106,27 @@ def _intended(attack: Attack, start_ns: int) -> list[Asked]:
         for at_ns, count in attack.recipe.schedule.steps
         for turn in range(count)
     ]
+
+
+def _paused_ns(requests: Sequence[Asked], quota: Quota) -> int:
+    """The longest pause that more requests than the limit were answered after, all within a window.
+
+    Those that lie in the same window before it count, too.
+    """
+    longest_ns, ended_ns = 0, requests[0].sent_ns if requests else 0
+    for place, one in enumerate(requests):
+        if one.sent_ns - ended_ns > longest_ns and any(
+            last.received_ns - first.sent_ns <= quota.window_ns
+            for first, last in zip(
+                requests[max(0, place - quota.limit) :],
+                requests[max(place, quota.limit) :],
+                strict=False,
+            )
+            if last.sent_ns - one.sent_ns <= quota.window_ns
+        ):
+            longest_ns = one.sent_ns - ended_ns
+        ended_ns = max(ended_ns, one.received_ns)
+    return longest_ns
 
 
 def _asked(log: EventLog, first: int, last: int) -> Iterator[list[Asked]]:

@@ -76,7 +76,7 @@ class Console(Reporter):
                 totals = self._totals.describe(found=not seen)
                 if self._subject.endpoint:
                     totals = f"endpoint {self._subject.endpoint}\n{totals}"
-                emit("\n".join([totals, *self._totals.answer]), sentences=True)
+                emit("\n".join([totals, *reversed(self._totals.answer)]), sentences=True)
 
     def _emit(self, what: str, data: dict[str, Any]) -> None:
         if self._json:

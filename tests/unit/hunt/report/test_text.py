@@ -123,6 +123,23 @@ def test_the_answer_is_last_on_the_terminal_and_first_in_the_file(
     assert last.startswith(line)
 
 
+def test_what_was_not_tested_stands_before_the_answer_on_the_terminal_and_after_it_in_the_file(
+    subject, capsys, tmp_path
+):
+    totals = Totals(allow_untested=True)
+    totals.judge(Verdict(CONSISTENT))
+    totals.untried = ("many other clients",)
+    answer, untested = totals.answer
+    assert answer.startswith("CONSISTENT (as far as tried): ")
+    with SummaryFile(tmp_path) as file:
+        for reporter in (file, console := Console(json=False)):
+            reporter.begin(subject, totals)
+        file.end()
+        console.end()
+    assert capsys.readouterr().out.splitlines()[-2:] == [untested, answer]
+    assert f"\n{answer}\n{untested}\n" in (tmp_path / NAME).read_text()
+
+
 def test_a_crash_is_never_behind_a_green_word(log_of, iteration_of):
     totals = Totals()
     totals.add(iteration_of(log_of(*KEPT, rejected=[0.6]), crashes=["died"]))

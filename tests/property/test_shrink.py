@@ -283,6 +283,19 @@ def test_what_only_may_happen_is_given_for_what_may_but_not_for_what_always_does
     assert shrink([Recipe(seconds((0, 10)))], mostly, window_ns=W).recipe.requests == least
 
 
+def test_what_had_no_room_beside_the_others_is_tried_after_them_if_they_do_nothing():
+    large, small = Recipe(seconds((0, 5), (4.9, 900))), Recipe(seconds((0, 5)))
+
+    def oracle(recipes, tries):
+        rest = [None if recipe == large else recipe.requests > N for recipe in recipes[1:]]
+        seen = [recipes[0].requests > N, *rest]
+        return [None if each is None else Tries(tries * each, tries) for each in seen]
+
+    shrunk = shrink([large, small], oracle, window_ns=W)
+    assert shrunk.recipe.requests == N + 1
+    assert shrunk.tries.always
+
+
 def test_an_end_of_time_leaves_the_smallest_so_far_confirmed():
     start = Recipe(seconds((0, 1), (4.9, 4), (5.1, 9)))
     oracle = Simulated(FirstHit, 1)

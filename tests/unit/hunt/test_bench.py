@@ -1,6 +1,7 @@
 """Recipes side by side: who has a seat, when each begins, and what came of each."""
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +73,10 @@ def test_the_first_has_a_seat_whatever_its_size():
 def test_what_saturating_clients_sent_leaves_room_for_what_may_do_the_same():
     huge = Recipe(Schedule(tuple((at * SECOND // 20, 900) for at in range(20))))
     assert Bench.of([huge, FIVE, FIVE], 6).owners == (0, 1, 2) * 6
+    assert Bench.of([FIVE, huge, FIVE], 6).owners == (0, 2) * 6
+    phase = Phase(0, SECOND)
+    bound = [replace(recipe, phase=phase) for recipe in (FIVE, huge, FIVE)]
+    assert set(Bench.of(bound, 6).owners) == {0, 2}
 
 
 def test_others_come_once_with_all_the_clients():

@@ -14,7 +14,7 @@ from rateproof.events import parquet
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
-from rateproof.hunt.report.totals import Totals, counted_kinds
+from rateproof.hunt.report.totals import Totals, counted_kinds, without_counts
 from rateproof.hunt.shrinking.reproduction import Reproduction
 from rateproof.hunt.worst.search import Worst
 from rateproof.output import columns, emit, fold, printable, say
@@ -190,8 +190,7 @@ def describe(
 
 def _told_before(reason: str, iteration: int, told: dict[str, int]) -> str:
     """A reason in few words, if one that begins so was told of an iteration before; else nothing."""
-    plain = re.sub(r" \([^)]*: \d+[^)]*\)", "", reason)  # without how often each answer came
-    what = re.split("[:;,] ", plain, maxsplit=1)[0]
+    what = re.split("[:;,] ", without_counts(reason), maxsplit=1)[0]
     first = told.setdefault(what, iteration)
     return "" if first == iteration or what in ALL_CLAIMS else f"{what}, as in iteration {first}"
 

@@ -1,5 +1,6 @@
 """All iterations of a test together, and one verdict over them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from rateproof.prove import (
     Verdict,
     combine,
 )
+from rateproof.prove.diagnosis.statuses import ODDLY_ADMITTED
 from rateproof.prove.evidence.wording import plain_quota, spaced
 from rateproof.units import counted
 
@@ -62,6 +64,11 @@ def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
 def counted_kinds(counts: Mapping[str, int]) -> str:
     """Each kind with its count, or `none`."""
     return ", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "none"
+
+
+def without_counts(reason: str) -> str:
+    """A reason without how often each answer came, which differs from run to run."""
+    return re.sub(r" \([^)]*: \d+[^)]*\)", "", reason)
 
 
 class Totals:
@@ -165,6 +172,12 @@ class Totals:
         return [told for (outcome, _), told in self._diagnosis.items() if outcome == self.verdict]
 
     @property
+    def _remarks(self) -> dict[str, None]:
+        """Sentences on answers that may not lie behind the limiter, though it held."""
+        odd = (one for one in self.combined.reasons if one.startswith(ODDLY_ADMITTED))
+        return dict.fromkeys(map(without_counts, odd))
+
+    @property
     def verdict(self) -> str:
         """Violated if any was."""
         return self.combined.outcome
@@ -222,6 +235,7 @@ class Totals:
                 f"verdicts  {counted_kinds(self.outcomes)}",
                 f"verdict   {self.verdict}",
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
+                *(f"remark    {sentence}" for sentence in self._remarks),
                 *(told for told in self.combined.untested if told not in self.answer),
                 *([f"known     would have been seen: {self.seen}"] if self.seen else []),
                 *([f"unknown   {self.unseen}"] if self.unseen and self.verdict != VIOLATED else []),

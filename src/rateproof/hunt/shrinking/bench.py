@@ -128,14 +128,14 @@ def _uneven_ns(least_s: float, part_ns: int, parts: int) -> int:
 
 
 def _roomy(recipes: Sequence[Recipe], numbers: Sequence[int], tries: int, most: float) -> list[int]:
-    """As many of some recipes as have so many requests at most, and the first in any case."""
+    """Those of some recipes that fit into so many requests, one after the other; the first in any case."""
     chosen: list[int] = []
     together = 0
     for number in numbers:
-        together += tries * recipes[number].largest
-        if chosen and together > most:
-            break
-        chosen.append(number)
+        largest = tries * recipes[number].largest
+        if not chosen or together + largest <= most:
+            chosen.append(number)
+            together += largest
     return chosen
 
 

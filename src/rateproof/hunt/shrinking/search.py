@@ -83,10 +83,12 @@ class _Search:
         best = seen = _Kept(Draft.of(starts[0]), starts[0], Tries(0, 0))
         without = [replace(start, others=None) for start in starts]
         for some in [without, *([start] for start in starts if start.others is not None)]:
-            free = [replace(start, phase=None) for start in reversed(some)]
+            some.sort(key=lambda start: start.requests)  # those with many may leave others no room
+            free = [replace(start, phase=None) for start in some]
             candidates = list(dict.fromkeys([*free, *(() if some[0].others else book), *some]))
-            results = zip(candidates, self._tried(candidates), strict=True)
-            tried = [_Kept(Draft.of(recipe), recipe, each) for recipe, each in results if each]
+            tried, left = self._seated(candidates)
+            if left and not any(each.tries.accepted for each in tried):
+                tried += self._seated(left)[0]
             best = min(tried, key=self._rank, default=best)
             loose = [each for each in tried if each.recipe.phase is None and each.tries.accepted]
             loose = [each for each in loose if not each.tries.rarer(best.tries)]
@@ -97,6 +99,12 @@ class _Search:
                 best = next((each for each in tried if each.recipe == seen.recipe), seen)
         self.trail = [best]
         return best
+
+    def _seated(self, candidates: Sequence[Recipe]) -> tuple[list[_Kept], list[Recipe]]:
+        """Those that were tried, and those for which there was no room."""
+        results = list(zip(candidates, self._tried(candidates), strict=True))
+        tried = [_Kept(Draft.of(recipe), recipe, each) for recipe, each in results if each]
+        return tried, [recipe for recipe, each in results if each is None]
 
     def _needs_no_others(self, best: _Kept, starts: Sequence[Recipe]) -> bool:
         """Try it without the clients of other candidates, who may have been the others it needs."""

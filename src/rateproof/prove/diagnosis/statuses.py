@@ -8,6 +8,9 @@ from rateproof.events import REJECTED, EventLog, declines, listed, rejected_stat
 from rateproof.events.judged import answers
 from rateproof.prove.keys import Counts
 
+ODDLY_ADMITTED = "some answers that count as admitted were redirects or client errors"
+"""The beginning of the sentence of `oddly_admitted`."""
+
 UNANSWERED = {
     "refused": "nothing listens there",
     "dns": "the name of the host is not known",
@@ -131,9 +134,7 @@ def oddly_admitted(log: EventLog) -> list[str]:
     if not odd:
         return []
     told = _tally(_of(odd, log))
-    return [
-        f"some answers that count as admitted were redirects or client errors ({told}); {_if_behind(odd)}"
-    ]
+    return [f"{ODDLY_ADMITTED} ({told}); {_if_behind(odd)}"]
 
 
 def _declining(log: EventLog) -> frozenset[int]:

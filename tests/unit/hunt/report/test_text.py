@@ -45,6 +45,15 @@ def test_a_reason_is_told_once_and_then_in_few_words(log_of, iteration_of):
     assert all("over-admission: 1 key was admitted too often" in text for text in (one, two, three))
 
 
+def test_the_totals_of_what_held_remark_once_on_redirects_and_client_errors():
+    odd = "some answers that count as admitted were redirects or client errors"
+    totals, rest = Totals(), "if that is what lies behind the limiter: --admitted 404"
+    for counts in ("404: 49", "404: 7, 200: 5"):
+        totals.judge(Verdict(CONSISTENT, (f"{odd} ({counts}); {rest}", "something else")))
+    remarks = [line for line in totals.describe().splitlines() if line.startswith("  remark ")]
+    assert remarks == [f"  remark    {odd}; {rest}"]
+
+
 def test_an_inconclusive_iteration_says_why_once(log_of, iteration_of):
     told = {}
     first, then = (

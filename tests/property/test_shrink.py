@@ -283,6 +283,13 @@ def test_what_only_may_happen_is_given_for_what_may_but_not_for_what_always_does
     assert shrink([Recipe(seconds((0, 10)))], mostly, window_ns=W).recipe.requests == least
 
 
+def test_what_was_tried_before_others_were_is_told_as_tried():
+    start = Recipe(seconds((0, N + 1)))
+    among = replace(start, others=Schedule(((0, 200),)))
+    shrunk = shrink([start, among], Simulated(Log, 1), window_ns=W)
+    assert (shrunk.recipe, shrunk.tries) == (start, Tries(0, 6))
+
+
 def test_what_had_no_room_beside_the_others_is_tried_after_them_if_they_do_nothing():
     large, small = Recipe(seconds((0, 5), (4.9, 900))), Recipe(seconds((0, 5)))
 

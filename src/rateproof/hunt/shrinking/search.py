@@ -96,7 +96,7 @@ class _Search:
             if best.tries.accepted and (some is not without or self._needs_no_others(best, starts)):
                 break
             if best.tries.reproduced == 0:  # what was seen, not one of the book
-                best = next((each for each in tried if each.recipe == seen.recipe), seen)
+                best = replace(seen, chosen=self.seen[seen.recipe])
         self.trail = [best]
         return best
 

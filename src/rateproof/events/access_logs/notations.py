@@ -91,7 +91,7 @@ def mapped(text: str) -> Format:
     Raises:
         InvalidArgument: it is none.
     """
-    fields = []
+    fields: list[tuple[Field, str]] = []
     for pair in filter(None, map(str.strip, text.removeprefix(_OBJECT).split(","))):
         name, equals, path = pair.partition("=")
         what, colon, unit = name.rpartition(":")

@@ -219,6 +219,8 @@ class Scan:
         few = self.found["strange"] * _MOST_STRANGE <= self.found["lines"]
         if not few and not self.reading.skip_bad:
             hint = "two formats in one file? --format names one, --skip-bad leaves these lines out"
+            if self.found["strange"] == self.found["lines"]:
+                hint = "no line is: leave --format out, and the lines show a known one"
             raise LogError(f"{self.name}: {self._strange()}", hint)
 
     def was_set_back(self) -> bool:

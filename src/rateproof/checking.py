@@ -28,7 +28,7 @@ from rateproof.events.access_logs import (
 from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.bounded import read_bounded
 from rateproof.events.access_logs.rotation import live
-from rateproof.events.access_logs.scan import File
+from rateproof.events.access_logs.scan import LIMITERS_503, File
 from rateproof.events.files import is_access_log, read_lines, read_log
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
@@ -74,7 +74,8 @@ def check(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         free = linux.free_memory()
         memory = arguments.memory or (free and free // 2)
-        room = _Room(memory if arguments.memory is not None or available() else None, stack)
+        asked = arguments.memory is not None
+        room = _Room(memory if asked or available() else None, stack, asked=asked)
         found = _read(arguments.log, arguments.key, reading_of(arguments), room)
         if isinstance(found, Path):
             return _check_parquet(arguments, found, name)
@@ -140,14 +141,23 @@ class _Room:
     Args:
         memory: None: all of it, for nobody knows how much there is, or there is no pyarrow.
         stack: what goes at the end.
+        asked: somebody said how much.
     """
 
     memory: int | None
     stack: ExitStack
+    asked: bool
 
     def read(self, logs: Iterable[tuple[Iterable[File], str]], reading: Reading) -> EventLog | Path:
         """Read access logs into it."""
         return read_bounded(logs, reading, self.memory, self._place)
+
+    def is_not_for(self, name: str) -> None:
+        """Say that a log of another kind is read whole, if somebody said how much there is."""
+        if self.asked:
+            say(
+                f"hint: --memory plays no part: {name} is read whole, as all but Parquet and access logs are"
+            )
 
     def _place(self) -> Path:
         folder = self.stack.enter_context(TemporaryDirectory(prefix="rateproof-"))
@@ -241,6 +251,7 @@ def _read(
             return room.read([([(name, lines.blocks())], name)], reading)
         if begun and importer_of(first, name) is None:
             _hint_of(key)
+        room.is_not_for(name)
         return read_lines(lines, name, key, reading)
 
 
@@ -265,6 +276,9 @@ def _rejecting(log: EventLog, rejected: frozenset[int], *, told: bool) -> EventL
             f"hint: the log was made with {listed(noted)} for rejections, and is judged with "
             f"{listed(rejected)}"
         )
+    assumptions = log.metadata.get("assumptions")
+    if 503 not in rejected and isinstance(assumptions, list):
+        log = log.noting(assumptions=[one for one in assumptions if one != LIMITERS_503])
     return derived(log, rejected)
 
 

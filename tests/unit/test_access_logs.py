@@ -254,6 +254,7 @@ def test_nginx_json_lines_are_read_by_their_log_format():
         ("json:ip=a", "has no time"),
         ("json:ip=a,time", "'time' is not a field of a JSON object"),
         ("json:ip=a,time:h=b", "'time:h=b' is not a field"),
+        ("json:ip=a,ip=b,time=c,status=d", "has the field ip twice"),
     ],
 )
 def test_a_map_that_cannot_be_is_refused(text, problem):
@@ -367,6 +368,12 @@ def test_lines_of_workers_out_of_order_are_read():
 def test_a_format_that_cannot_be_is_refused(text, problem):
     with pytest.raises(InvalidArgument, match=problem):
         named(text)
+
+
+def test_a_format_of_which_no_line_is_is_said_to_be_the_wrong_one():
+    with pytest.raises(LogError, match="3 of 3 lines are not of the format") as refused:
+        read([line(at) for at in range(3)], text="%h %{usec}t %s")
+    assert "leave --format out" in refused.value.hint
 
 
 def test_a_format_without_a_status_is_judged_by_nothing():

@@ -304,3 +304,14 @@ def test_several_logs_in_parquet_are_refused_by_name(check, log):
     assert (code, out) == (64, "")
     assert f"{log} is one of 2 logs" in err
     assert "check each log by itself" in err
+
+
+def test_a_log_that_no_memory_bounds_is_said_to_be_one(check, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "log.jsonl"
+    path.write_text('{"key": "a", "sent_ns": 1, "received_ns": 2000000, "status": 200}\n')
+    told = f"hint: --memory plays no part: {path} is read whole"
+    assert told in check(path, "--memory", "1GB")[2]
+    assert "--memory" not in check(path)[2]
+    served = path.with_name("access.log")
+    served.write_text('192.0.2.1 - - [30/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 6\n')
+    assert "--memory" not in check(served, "--memory", "1GB")[2]

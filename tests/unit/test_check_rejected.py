@@ -191,4 +191,4 @@ def test_a_keys_reason_does_not_count_the_doubted_rejections_of_others():
     keys = {one.key: one.verdict for one in judge_keys(log, Policy.parse("5 per 1s"))}
     assert keys[b"a"].counts.unknown == 1
     (told,) = keys[b"a"].reasons
-    assert told.startswith("1 requests of unknown outcome decide")
+    assert told.startswith("1 request of unknown outcome decides")

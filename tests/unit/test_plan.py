@@ -129,6 +129,26 @@ def test_a_policy_of_two_quotas_is_pasted_whole_or_said_to_be_the_first(log, cap
     assert all(one["remark"].endswith("the first quota only") for one in others)
 
 
+def test_who_is_beyond_the_second_quota_alone_is_shown(log, capsys):
+    _, found = planned(log, capsys, "--policy", "50 per 1s; 10 per 1m", "--show-keys")
+    [office] = found["beyond"]
+    assert office["client"] == "198.51.100.1"
+    assert office["rejected"] == found["policy"]["rejected"] == [30, 30]
+    assert found["all_beyond"] == 1
+
+
+def test_the_burst_of_a_bucket_is_that_of_nginx():
+    [setting] = [
+        one
+        for one in settings_for(
+            Policy.parse("token-bucket 10 per 1s burst 50"), KeySpec.parse("ip")
+        )
+        if one.limiter == "nginx"
+    ]
+    assert "burst=49 nodelay" in setting.text
+    assert setting.admits(10**9) == 59
+
+
 @pytest.mark.parametrize(
     ("policy", "unit", "limit"),
     [

@@ -80,7 +80,7 @@ def _found(
     asked: Policy | None = arguments.policy
     windows_ns = set(arguments.windows)
     if asked is not None:
-        windows_ns.add(asked.quotas[0].window_ns)
+        windows_ns.update(one.window_ns for one in asked.quotas)
     peaks, timeline = traffic.peaks(sorted(windows_ns))
     choices = [choose(one) for one in peaks]
     usual = max(
@@ -88,7 +88,9 @@ def _found(
         default=choices[0],
         key=lambda one: one.window_ns,
     )
-    quota = Quota(usual.limits[1], usual.window_ns) if asked is None else asked.quotas[0]
+    quotas = [Quota(usual.limits[1], usual.window_ns)] if asked is None else asked.quotas
+    of_window = {one.window_ns: one for one in peaks}
+    quota = max(quotas, key=lambda one: of_window[one.window_ns].beyond(one.limit))
     by_algorithm = [
         Policy((Quota(quota.limit, quota.window_ns, record.name),)) for record in _ALGORITHMS
     ]
@@ -106,7 +108,7 @@ def _found(
     ]
     told = [asked or by_algorithm[0], *by_algorithm, *(one.policy for one in settings), *tries]
     distinct = list(dict.fromkeys(told))
-    [peak] = [one for one in peaks if one.window_ns == quota.window_ns]
+    peak = of_window[quota.window_ns]
     top = beyond(peak, quota.limit)
     replay = replayed(traffic, distinct, top)
     found = dict(zip(distinct, replay.bounds, strict=True))
@@ -126,7 +128,7 @@ def _found(
         algorithms=[found[one] for one in by_algorithm],
         retried=replay.retried,
         beyond=told_of(top, peak, replay.clients, lambda code: names.of(traffic.keys[code])),
-        all_beyond=sum(one > quota.limit for one in peak.most),
+        all_beyond=peak.beyond(quota.limit),
         settings=[Settled(one, one.admits(quota.window_ns), found[one.policy]) for one in settings],
         timeline=timeline,
         distribution=[one.distribution() for one in peaks],

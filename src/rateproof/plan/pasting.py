@@ -93,9 +93,9 @@ def _nginx(quota: Quota, key: KeySpec) -> Setting:
         thousandths = max(1, rate * 1_000 // 60)
     text = (
         f"limit_req_zone {variable} zone=api:10m rate={rate}r/{unit};\n"
-        f"limit_req zone=api burst={quota.limit - 1} nodelay;\nlimit_req_status 429;"
+        f"limit_req zone=api burst={quota.burst - 1} nodelay;\nlimit_req_status 429;"
     )
-    kept = Policy((Quota(thousandths, 1_000 * _SECOND_NS, TOKEN_BUCKET.name, quota.limit),))
+    kept = Policy((Quota(thousandths, 1_000 * _SECOND_NS, TOKEN_BUCKET.name, quota.burst),))
     return Setting("nginx", text, kept, "it counts in milliseconds", exact=False)
 
 

@@ -9,7 +9,7 @@ from rateproof.core import required_native
 from rateproof.errors import LogError
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.access_log import hosts_of
-from rateproof.events.access_logs.scan import UNDECIDED, Chunk, begin, chunks
+from rateproof.events.access_logs.scan import LIMITERS_503, UNDECIDED, Chunk, begin, chunks
 from rateproof.events.partitions import Partitions
 from rateproof.output import say
 from rateproof.plan.course import Course
@@ -86,7 +86,7 @@ class _Codes:
 
 def _assumed(told: Sequence[str]) -> list[str]:
     """Return the assumptions, but for that on rejections: here they are requests like others."""
-    return [one for one in told if not one.startswith("a 503")]
+    return [one for one in told if one != LIMITERS_503]
 
 
 def _add(partitions: Partitions, chunk: Chunk, codes: Sequence[int]) -> _Ends:

@@ -69,6 +69,10 @@ class Peaks:
     most: "array[int]"
     places: int
 
+    def beyond(self, limit: int) -> int:
+        """Return how many clients may be above a limit."""
+        return sum(one > limit for one in self.most)
+
     def distribution(self) -> list[tuple[int, int]]:
         """Return how many clients have each peak at most, from the smallest on."""
         counts = Counter(self.most)

@@ -91,7 +91,7 @@ def mapped(text: str) -> Format:
     Raises:
         InvalidArgument: it is none.
     """
-    fields = []
+    fields: list[tuple[Field, str]] = []
     for pair in filter(None, map(str.strip, text.removeprefix(_OBJECT).split(","))):
         name, equals, path = pair.partition("=")
         what, colon, unit = name.rpartition(":")
@@ -105,6 +105,8 @@ def mapped(text: str) -> Format:
         else:
             kind = "status" if what == "status" else "text"
             field = Field(what.lower() if what.startswith("header:") else what, kind)
+        if field.kind != "instant" and field.name in {known.name for known, _ in fields}:
+            raise InvalidArgument(f"{text!r} has the field {field.name} twice", _OF_OBJECT)
         fields.append((field, path))
     return object_of(text, fields, EITHER)
 

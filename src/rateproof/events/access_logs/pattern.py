@@ -153,7 +153,8 @@ def _one_stamp(name: str, told: list[Field]) -> tuple[list[Field], str]:
     stamps = [field for field in told if field.kind in _STAMPS]
     if not stamps:
         raise InvalidArgument(
-            f"format {name!r} has no time", "such as $time_local, $msec, %t or %{usec}t"
+            f"format {name!r} has no time",
+            "such as $time_local, $msec, %t or %{usec}t, or time=PATH of an object",
         )
     finest = min(stamps, key=lambda field: _STAMPS.index(field.kind))
     durations = [field for field in told if field.kind == "duration"]

@@ -27,6 +27,11 @@ UNDECIDED: Final = (400, 408, 413, 414, 421, 431, 444, 494, 495, 496, 497, 499)
 """Statuses of requests that may have ended before any limiter saw them: not understood, too large,
 not whole, dropped (nginx: 444), or given up by the client (nginx: 494 to 499)."""
 
+LIMITERS_503: Final = (
+    "a 503 taken for a rejection is the limiter's, no failing server's (else --rejected 429)"
+)
+"""The assumption on rejections, where no answer is 429 and nobody says what a rejection is."""
+
 _ROWS: Final = {"sent_ns", "received_ns", "status", "line", "groups", "hashes"}
 _SPLIT: Final = "split the file there, and judge each part by itself"
 
@@ -214,6 +219,8 @@ class Scan:
         few = self.found["strange"] * _MOST_STRANGE <= self.found["lines"]
         if not few and not self.reading.skip_bad:
             hint = "two formats in one file? --format names one, --skip-bad leaves these lines out"
+            if self.found["strange"] == self.found["lines"]:
+                hint = "no line is: leave --format out, and the lines show a known one"
             raise LogError(f"{self.name}: {self._strange()}", hint)
 
     def was_set_back(self) -> bool:
@@ -267,8 +274,7 @@ class Scan:
             counted = f"the policy counts requests where {reading.where}, and no others"
             assumptions.append(counted)
         if 503 in self._statuses and 429 not in self._statuses:
-            taken = "a 503 taken for a rejection is the limiter's, no failing server's (else --rejected 429)"
-            assumptions.append(taken)
+            assumptions.append(LIMITERS_503)
         if len(reading.key.alternatives) > 1:
             assumptions.append(f"no client sent - for a part of {reading.key}")
         metadata: dict[str, Any] = {

@@ -172,10 +172,13 @@ class Totals:
         return [told for (outcome, _), told in self._diagnosis.items() if outcome == self.verdict]
 
     @property
-    def _remarks(self) -> dict[str, None]:
-        """Sentences on answers that may not lie behind the limiter, though it held."""
-        odd = (one for one in self.combined.reasons if one.startswith(ODDLY_ADMITTED))
-        return dict.fromkeys(map(without_counts, odd))
+    def reasons(self) -> list[str]:
+        """The reasons each once, also where only the counts of a remark differ; none that the answer says."""
+        told = dict.fromkeys(
+            without_counts(one) if one.startswith(ODDLY_ADMITTED) else one
+            for one in self.combined.reasons
+        )
+        return [one for one in told if not any(line.endswith(one) for line in self.answer)]
 
     @property
     def verdict(self) -> str:
@@ -235,7 +238,7 @@ class Totals:
                 f"verdicts  {counted_kinds(self.outcomes)}",
                 f"verdict   {self.verdict}",
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
-                *(f"remark    {sentence}" for sentence in self._remarks),
+                *(f"remark    {one}" for one in self.reasons if one.startswith(ODDLY_ADMITTED)),
                 *(told for told in self.combined.untested if told not in self.answer),
                 *([f"known     would have been seen: {self.seen}"] if self.seen else []),
                 *([f"unknown   {self.unseen}"] if self.unseen and self.verdict != VIOLATED else []),

@@ -12,6 +12,7 @@ from rateproof.prove.keys import Counts, cut_off, requests_missing
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.terms import OVER_ADMISSION, WRONG_REJECTION, Cause
 from rateproof.prove.wrong_rejection.rules import has_rule
+from rateproof.units import counted
 
 
 @dataclass(slots=True)
@@ -63,8 +64,9 @@ def causes_of(
         )
     if doubts.unknowns:
         causes[Cause.UNKNOWN_OUTCOMES] = (
-            f"{counts.unknown} requests of unknown outcome{doubted_rejections(log, counts)} "
-            "decide whether this is a violation"
+            f"{counted(counts.unknown, 'request')} of unknown outcome"
+            f"{doubted_rejections(log, counts)} decide{'s' * (counts.unknown == 1)} "
+            "whether this is a violation"
             f"{perhaps_rejected(log, counts)}"
         )
     if claims == {WRONG_REJECTION} and not counts.judged:

@@ -188,3 +188,14 @@ def test_of_two_quotas_the_violated_one_fails(path, subject, log_of):
     found = tags(path)
     assert found[OVER] == "failure"
     assert found["over-admission, 100 per hour"] == "error"
+
+
+def test_a_quota_whose_bursts_came_too_spread_out_never_passes(path, subject, log_of, iteration_of):
+    totals = Totals()
+    totals.add(iteration_of(log_of(*BREACH[:5], rejected=[0.6])))
+    write_junit(path, subject, totals)
+    assert tags(path)[OVER] is None
+    totals.unseen = "bursts came too spread out"
+    write_junit(path, subject, totals)
+    assert tags(path)[OVER] == "error"
+    assert "bursts came too spread out" in path.read_text()

@@ -52,6 +52,7 @@ def test_the_totals_of_what_held_remark_once_on_redirects_and_client_errors():
         totals.judge(Verdict(CONSISTENT, (f"{odd} ({counts}); {rest}", "something else")))
     remarks = [line for line in totals.describe().splitlines() if line.startswith("  remark ")]
     assert remarks == [f"  remark    {odd}; {rest}"]
+    assert totals.reasons == [f"{odd}; {rest}", "something else"]
 
 
 def test_an_inconclusive_iteration_says_why_once(log_of, iteration_of):

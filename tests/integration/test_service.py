@@ -105,6 +105,18 @@ def test_requests_in_one_write_are_answered_in_order_on_one_connection(start_ser
     assert answer.endswith(b"\r\n\r\n"), "the answer to HEAD has no body"
 
 
+@pytest.mark.parametrize("before", [b"http://x:80", b"HTTPS://x"])
+def test_a_target_may_have_a_scheme_and_an_authority(start_service, before):
+    key = '[limits.api]\npolicy = "1 per hour"\nkey = "query:id"\n'
+    service = start_service(key)
+    statuses = [
+        service.raw(b"GET %s/check/api?id=a HTTP/1.0\r\n\r\n" % target)[:13]
+        for target in (before, b"", before)
+    ]
+    assert statuses == [b"HTTP/1.1 200 ", b"HTTP/1.1 429 ", b"HTTP/1.1 429 "]
+    assert service.raw(before + b" HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 4")
+
+
 def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
     service = start_service()
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as sock:
@@ -155,6 +167,21 @@ def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_s
     assert "read again" in service.reload(LIMITS.replace("5 per hour", "9 per hour"))
     assert service.ask(X_Api_Key="a")[0] == 429
     assert service.ask(X_Api_Key="c")[0] == 200
+
+
+def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service):
+    service = start_service()
+    assert service.ask(X_Api_Key="a")[0] == 200
+    wider = LIMITS.replace("5 per hour", "9 per hour")
+    assert "read again" in service.reload(wider + "cost = 7\n")
+    status, fields, body = service.ask(X_Api_Key="a")
+    assert status == 429
+    assert 3600 < int(fields["retry-after"]) <= 7201
+    assert b"a former limit is still in force" in body
+    assert fields["ratelimit"].startswith('"api";r=9')
+    # What is not above it is decided by both.
+    assert "read again" in service.reload(wider)
+    assert [service.ask(X_Api_Key="a")[0] for _ in range(5)] == [200] * 4 + [429]
 
 
 @pytest.mark.parametrize(

@@ -138,13 +138,13 @@ def test_a_token_does_not_stand_on_a_command_line(tmp_path):
     assert "plain" not in said
 
 
-def refused(folder, *words):
+def refused(folder, *words, code=64):
     """The words of a service that does not start."""
     file = folder / "limits.toml"
     file.write_text(LIMITS)
     command = [PROGRAM, "--config", file, "--port", "0", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode in {64, 73}, done.stderr
+    assert done.returncode == code, done.stderr
     return done.stderr
 
 
@@ -242,6 +242,43 @@ def test_a_socket_that_systemd_opened_is_served_and_left_there(tmp_path):
             process.stderr.close()
 
 
+def test_a_place_that_is_taken_is_named_before_a_table_is_made(tmp_path, store):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refused(tmp_path, "--store", store, "--port", port, code=69)
+    assert f"cannot listen at 127.0.0.1, port {port}: " in said
+    assert not directory_of(store.removeprefix("shm://")).exists()
+    said = refused(tmp_path, "--host", "unix:/no/such/x.sock", code=69)
+    assert "cannot listen at unix:/no/such/x.sock: " in said
+
+
+def test_a_large_table_is_spoken_of_before_it_is_made(tmp_path, store):
+    """The file system refuses it, so that none is made here."""
+    file = tmp_path / "limits.toml"
+    file.write_text(LIMITS.replace("5 per hour", "1000 per hour"))
+    script = 'ulimit -f 1024; exec "$0" "$@"'
+    words = ("--config", file, "--port", "0", "--store", store)
+    done = subprocess.run(
+        ["bash", "-c", script, PROGRAM, *words],
+        restore_signals=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    first, *rest = done.stderr.splitlines()
+    assert first == "rateproof: making a table of 926 MB for 1000 per 1h"
+    assert (done.returncode, len(rest)) == (73, 1), done.stderr
+
+
+def test_a_limit_that_lets_everything_pass_is_named_as_such(start_service):
+    service = start_service(SHADOWED, wait=False)
+    assert [service.said(), service.said()] == [
+        "  /check/api: 5 per 1h\n",
+        "  /check/new: 1 per 1h (shadow)\n",
+    ]
+
+
 def test_it_says_when_other_machines_may_ask(start_service):
     service = start_service(LIMITS, "--host", "0.0.0.0")
     assert "WARNING: other machines may ask, and none needs a token" in service.said()
@@ -272,5 +309,5 @@ def test_a_table_of_another_layout_is_named_and_left_as_it_is(start_service, sto
     other = bytearray(table.read_bytes())
     other[:8] = b"another!"
     table.write_bytes(other)
-    assert str(table) in refused(tmp_path, *words)
+    assert str(table) in refused(tmp_path, *words, code=73)
     assert table.read_bytes() == other

@@ -200,6 +200,25 @@ def test_policies_told_as_text_open_so_many_tables_and_known_ones_go_on(start_se
         assert hit("RP.HIT", "a", "1 per hour")[0] == 1
 
 
+def test_a_policy_told_as_text_opens_no_large_table(start_service):
+    """While one is made, no event loop decides."""
+    service = start_service(LIMITS + '[limits.b]\npolicy = "2500 per hour"\n', *RESP)
+    with connected(service) as client:
+        hit = client.execute_command
+        with pytest.raises(redis.ResponseError, match=r"table of 2\.3 GB: .* at most 64 MB"):
+            hit("RP.HIT", "a", "5 per hour; 2501 per hour")
+        assert hit("RP.HIT", "a", "sliding-blocks 2501 per hour")[0] == 0
+        assert hit("RP.HIT", "a", "b")[0] == 0
+        assert hit("RP.HIT", "a", "2500 per hour")[2] == 2498
+        assert hit("CL.THROTTLE", "a", 10**6, 10**6, 3600)[0] == 0
+    # A bucket is the smallest table of a capacity.
+    service = start_service(LIMITS, *RESP, "--capacity", str(2**22))
+    with connected(service) as client:
+        assert client.execute_command("CL.THROTTLE", "a", 5, 1, 60)[0] == 0
+        with pytest.raises(redis.ResponseError, match="at most 118 MB"):
+            client.execute_command("RP.HIT", "a", "6 per hour")
+
+
 def test_a_thousand_connections_are_admitted_five_times_together(start_service):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))

@@ -56,6 +56,14 @@ impl Table {
         Self::of(shape, opened?)
     }
 
+    /// The bytes that a table takes.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: the quota or the capacity is out of bounds.
+    pub fn bytes(quota: Quota, capacity: u64) -> Result<u64, Error> {
+        Ok(Shape::new(quota, capacity)?.bytes)
+    }
+
     fn of(shape: Shape, (backing, mapping): (Backing, Mapping)) -> Result<Self, Error> {
         let seed = header::seed(mapping.words());
         let seen_until = if backing.path.is_some() { 0 } else { u64::MAX };

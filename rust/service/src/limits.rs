@@ -17,7 +17,6 @@ use crate::request::Request;
 use crate::settings::{Limit, Settings};
 use crate::store::Store;
 use crate::tables::Tables;
-use crate::tls;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -64,15 +63,13 @@ impl Limits {
     /// admission then could matter, and a second.
     ///
     /// # Errors
-    /// The store, the certificate or its key cannot be used; nothing has changed then.
+    /// The store cannot be used; nothing has changed then.
     pub fn open(
         settings: &Settings,
+        tls: Option<Arc<ServerConfig>>,
         store: &mut Store,
         before: Option<&Self>,
     ) -> Result<Self, String> {
-        let tls = settings.tls.as_ref();
-        let tls = tls.map(|(certificate, key)| tls::config(certificate, key));
-        let tls = tls.transpose()?;
         let meter = || Meter::new(settings.threads);
         let mut by_name = BTreeMap::new();
         for (name, limit) in &settings.limits {

@@ -102,12 +102,15 @@ fn run() -> Result<(), Failure> {
     let bad = |message| (BAD_ARGUMENTS, message);
     let arguments = Arguments::read(std::env::args().skip(1)).map_err(bad)?;
     let settings = arguments.settings().map_err(bad)?;
+    let tls = tls::told(&settings).map_err(bad)?;
     let mut store = Store::new(&settings.store, settings.capacity).map_err(bad)?;
-    let limits = Limits::open(&settings, &mut store, None);
-    let limits = limits.map_err(|message| (CANNOT_WRITE, message))?;
     let listen = |host: &str, port, speaks| {
-        let taken = |error| format!("cannot listen at {host}, port {port}: {error}");
-        Listener::bind(host, port, speaks).map_err(|error| (UNREACHABLE, taken(error)))
+        let place = match host.starts_with("unix:") {
+            true => host.to_owned(),
+            false => format!("{host}, port {port}"),
+        };
+        let taken = |error| (UNREACHABLE, format!("cannot listen at {place}: {error}"));
+        Listener::bind(host, port, speaks).map_err(taken)
     };
     let mut listeners = Vec::new();
     for (socket, name) in activation::sockets() {
@@ -123,6 +126,9 @@ fn run() -> Result<(), Failure> {
             listeners.push(listen(host, *port, Speaks::Resp)?);
         }
     }
+    // Tables may take long to make: a place that is taken is known before.
+    let limits = Limits::open(&settings, tls, &mut store, None);
+    let limits = limits.map_err(|message| (CANNOT_WRITE, message))?;
     let shared = Arc::new(Shared::new(limits, Told::new(store, settings.resp_tables)));
     let signals = signals::Signals::held();
     serving::allow_connections();
@@ -190,7 +196,7 @@ fn reloaded(
         let fixed = "store, capacity, host, port, resp, resp_tables and threads";
         return Err(format!("{fixed} change with a restart only"));
     }
-    Limits::open(&settings, store, Some(limits))
+    Limits::open(&settings, tls::told(&settings)?, store, Some(limits))
 }
 
 fn say(settings: &Settings, places: &[String], json: bool) {
@@ -204,7 +210,8 @@ fn say(settings: &Settings, places: &[String], json: bool) {
             .iter()
             .map(|quota| Text(quota).to_string());
         let policy = quotas.collect::<Vec<_>>().join("; ");
-        eprintln!("  /check/{name}: {policy}");
+        let shadow = if limit.shadow { " (shadow)" } else { "" };
+        eprintln!("  /check/{name}: {policy}{shadow}");
         limits.push(format!("{name:?}: {policy:?}"));
     }
     if json {

@@ -25,6 +25,21 @@ pub struct Request<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused(pub u16, pub &'static str);
 
+/// A target without the scheme and the authority that RFC 9112, 3.2.2 lets it have.
+fn origin_form(target: &[u8]) -> &[u8] {
+    let schemes = [&b"http://"[..], b"https://"];
+    let begins = |scheme: &&[u8]| {
+        let told = target.get(..scheme.len());
+        told.is_some_and(|told| told.eq_ignore_ascii_case(scheme))
+    };
+    let Some(scheme) = schemes.into_iter().find(begins) else {
+        return target;
+    };
+    let rest = &target[scheme.len()..];
+    let end = rest.iter().position(|byte| b"/?".contains(byte));
+    &rest[end.unwrap_or(rest.len())..]
+}
+
 impl<'a> Request<'a> {
     /// Reads a head; `None` where more of it has to come.
     ///
@@ -41,7 +56,7 @@ impl<'a> Request<'a> {
             }
             Err(_) => return Err(Refused(400, "not a request of HTTP/1")),
         };
-        let target = parsed.path.unwrap_or_default().as_bytes();
+        let target = origin_form(parsed.path.unwrap_or_default().as_bytes());
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
             Some(at) => (&target[..at], &target[at + 1..]),
             None => (target, &b""[..]),

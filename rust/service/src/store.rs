@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use rateproof_enforce::{Quota, Table, effective_user};
 
-use crate::policy::table_file;
+use crate::policy::{Text, table_file};
 
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The largest table that is made without a word, in bytes.
+const MOST_SILENT: u64 = 256_000_000;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The place of tables, and those that are open.
@@ -58,6 +60,14 @@ impl Store {
         self.tables.iter().any(|table| table.quota() == quota)
     }
 
+    /// Bytes of the table of a quota.
+    ///
+    /// # Errors
+    /// There can be no such table.
+    pub fn bytes(&self, quota: &Quota) -> Result<u64, String> {
+        Table::bytes(*quota, self.capacity).map_err(|error| error.to_string())
+    }
+
     /// The number of open tables.
     pub fn open_tables(&self) -> usize {
         self.tables.len()
@@ -71,10 +81,25 @@ impl Store {
             .folder
             .as_ref()
             .map(|folder| folder.join(table_file(&quota)));
+        if path.as_deref().is_some_and(|path| !path.exists()) {
+            let bytes = self.bytes(&quota)?;
+            if bytes > MOST_SILENT {
+                let (size, policy) = (size(bytes), Text(&quota));
+                eprintln!("rateproof: making a table of {size} for {policy}");
+            }
+        }
         let table = Table::open(path.as_deref(), quota, self.capacity);
         let table = Arc::new(table.map_err(|error| error.to_string())?);
         self.tables.push(Arc::clone(&table));
         Ok(table)
+    }
+}
+
+/// A size, for people.
+pub fn size(bytes: u64) -> String {
+    match bytes.div_ceil(1_000_000) {
+        megabytes @ ..1000 => format!("{megabytes} MB"),
+        megabytes => format!("{:.1} GB", megabytes as f64 / 1e3),
     }
 }
 

@@ -1,13 +1,16 @@
 //! Tables that decide together: those of a promise, and of a former one that is still in force.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rateproof_enforce::{Error, PATIENCE, Quota, Ruling, Table, hit_all, now_ns, peek_all};
+use rateproof_enforce::{Answer, Error, PATIENCE, Quota, Ruling, Table, hit_all, now_ns, peek_all};
 
 use crate::metrics::Meter;
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// [`hit_all`] or [`peek_all`].
+type Call = fn(&[&Table], &[u8], u64, Option<u64>, Duration) -> Result<Option<Ruling>, Error>;
 
 /// The tables of a promise.
 pub struct Tables {
@@ -71,7 +74,7 @@ impl Tables {
     /// Takes `cost` admissions of a key in all tables, or in none.
     pub fn hit(&self, key: &[u8], cost: u64) -> Result<Option<Ruling>, Error> {
         let began = Instant::now();
-        let ruling = self.together(|tables| hit_all(tables, key, cost, None, PATIENCE));
+        let ruling = self.decide(key, cost, hit_all);
         if let Some(meter) = &self.meter {
             meter.count(&ruling, key, began);
         }
@@ -80,7 +83,7 @@ impl Tables {
 
     /// The answer that a hit would get, changing nothing.
     pub fn peek(&self, key: &[u8], cost: u64) -> Result<Option<Ruling>, Error> {
-        self.together(|tables| peek_all(tables, key, cost, None, PATIENCE))
+        self.decide(key, cost, peek_all)
     }
 
     /// Frees the whole quota of a key; false if a table could not be locked in time.
@@ -89,6 +92,30 @@ impl Tables {
             let reset = |all, table: &&Table| Ok(table.reset(key, PATIENCE)? && all);
             tables.iter().try_fold(true, reset)
         })
+    }
+
+    fn decide(&self, key: &[u8], cost: u64, call: Call) -> Result<Option<Ruling>, Error> {
+        let wait = |(table, until): &(Arc<Table>, u64)| {
+            let never = table.quota().burst < cost;
+            never.then(|| until.saturating_sub(now_ns()))
+        };
+        let wait_ns = self.leaving.iter().filter_map(wait).max().unwrap_or(0);
+        if wait_ns == 0 {
+            return self.together(|tables| call(tables, key, cost, None, PATIENCE));
+        }
+        // A former quota can never let it pass: denied until that has left.
+        let own: Vec<&Table> = self.own.iter().map(AsRef::as_ref).collect();
+        let ruling = peek_all(&own, key, cost, None, PATIENCE)?;
+        Ok(ruling.map(|(_, mut answers)| {
+            answers.push(Answer {
+                admitted: false,
+                full: false,
+                remaining: 0,
+                retry_after_ns: wait_ns,
+                reset_after_ns: wait_ns,
+            });
+            (false, answers)
+        }))
     }
 
     fn together<T>(&self, call: impl FnOnce(&[&Table]) -> T) -> T {

@@ -9,14 +9,23 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::settings::Settings;
+
 /// A connection that speaks TLS.
 pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
 
-/// Reads a certificate with its chain, and its key.
+/// Reads the certificate with its chain, and its key, that the settings name.
 ///
 /// # Errors
 /// A file cannot be read, or they do not belong together.
-pub fn config(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
+pub fn told(settings: &Settings) -> Result<Option<Arc<ServerConfig>>, String> {
+    let files = settings.tls.as_ref();
+    files
+        .map(|(certificate, key)| config(certificate, key))
+        .transpose()
+}
+
+fn config(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
     let failed = |file: &str, error: &dyn std::fmt::Display| format!("TLS, {file}: {error}");
     let chain = CertificateDer::pem_file_iter(Path::new(certificate))
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -4,13 +4,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rateproof_enforce::Quota;
+use rateproof_enforce::{Algorithm, Quota};
 
-use crate::store::Store;
+use crate::policy::Text;
+use crate::store::{Store, size};
 use crate::tables::Tables;
 
 /// The most texts that one event loop remembers; many may mean the same policy.
 const MOST_TEXTS: usize = 1024;
+/// The largest table that a text opens, in bytes: while it is made, no event loop decides.
+const MOST_BYTES: u64 = 64_000_000;
 
 /// The store, and how many of its tables were opened for a text.
 pub struct Told {
@@ -35,8 +38,11 @@ impl Told {
         let mut guard = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let (store, opened) = &mut *guard;
         let before = store.open_tables();
-        let new = quotas.iter().filter(|quota| !store.is_open(quota)).count();
-        if *opened + new > self.most {
+        let new: Vec<&Quota> = quotas.iter().filter(|each| !store.is_open(each)).collect();
+        for quota in &new {
+            bounded(store, quota).map_err(|error| format!("ERR {error}"))?;
+        }
+        if *opened + new.len() > self.most {
             let most = self.most;
             return Err(format!(
                 "ERR {opened} tables are open for policies told as text: at most {most} (resp_tables)"
@@ -47,6 +53,21 @@ impl Told {
         let found = found.map_err(|error| format!("ERR {error}"))?;
         Ok(Arc::new(Tables::new(found, None)))
     }
+}
+
+/// Refuses a quota whose table is too large to be made for a text.
+fn bounded(store: &Store, quota: &Quota) -> Result<(), String> {
+    // No table is smaller than a bucket's, however large the capacity.
+    let least = store.bytes(&Quota::new(Algorithm::TOKEN_BUCKET, 1, 1_000_000_000))?;
+    let (bytes, most) = (store.bytes(quota)?, least.max(MOST_BYTES));
+    if bytes <= most {
+        return Ok(());
+    }
+    let (bytes, most, policy) = (size(bytes), size(most), Text(quota));
+    Err(format!(
+        "{policy} takes a table of {bytes}: told as text at most {most}; sliding-blocks takes \
+         less, and a limit with a name ([limits]) is not bound"
+    ))
 }
 
 /// All that an event loop remembers of them.

@@ -65,7 +65,7 @@ class Iteration:
     @property
     def answered(self) -> bool:
         """True if the target has ever answered a request."""
-        return self.known or _answered(self.log)
+        return self.known or has_answer(self.log)
 
     @property
     def crash_counts(self) -> dict[str, int]:
@@ -128,7 +128,8 @@ class Iteration:
         }
 
 
-def _answered(log: EventLog) -> bool:
+def has_answer(log: EventLog) -> bool:
+    """Tell if any request of a log has an answer."""
     return any(status is not None for status in log.column("status"))
 
 
@@ -139,7 +140,7 @@ def _failures(
 
     None that were seen before `since_ns` are counted.
     """
-    kinds = CRASH_ERRORS if known or _answered(log) else ("refused",)
+    kinds = CRASH_ERRORS if known or has_answer(log) else ("refused",)
     counts = dict.fromkeys((*kinds, _LATE), 0)
     spans = [(deed.at_ns, deed.until_ns and deed.until_ns + _AFTER_NS) for deed in deeds]
     healthy: dict[int, int] = {}
@@ -162,8 +163,8 @@ def _lives(rig: Rig, log: EventLog) -> bool:
     Where nothing may be sent, who answered before the end lives if it accepts a connection.
     """
     if rig.stop.is_set() or rig.keyring is not None:
-        return _answered(log) and rig.settings.target.accepts() is True
-    return _answered(rig.send(rig.scenario((SOUNDING,), SOUNDING_NS)))
+        return has_answer(log) and rig.settings.target.accepts() is True
+    return has_answer(rig.send(rig.scenario((SOUNDING,), SOUNDING_NS)))
 
 
 def run_iteration(

@@ -22,10 +22,10 @@ from rateproof.hunt.exploration.draw import (
 )
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS, Forgetting
 from rateproof.hunt.exploration.leads import Lead, Leads
-from rateproof.hunt.exploration.pace import QUICK_NS, SOUNDING, SOUNDING_NS, Pace
+from rateproof.hunt.exploration.pace import ALONE, QUICK_NS, SOUNDING, SOUNDING_NS, Pace
 from rateproof.hunt.exploration.sight import Aim, Sight
 from rateproof.hunt.exploration.traffic import CALM, SCHEDULE, Draw, calm, continued, paced
-from rateproof.hunt.iteration import Iteration, run_iteration
+from rateproof.hunt.iteration import Iteration, has_answer, run_iteration
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.report.totals import of_claim
@@ -129,13 +129,23 @@ class Hunt:
             scenario = rig.scenario((SOUNDING,), SOUNDING_NS)
             scenario = replace(scenario, timeout_ns=min(scenario.timeout_ns, SOUNDING_NS))
             with nullcontext() if rig.child is None else Watch(rig.child):
-                found = Pace.of(rig.send(scenario))
+                log = rig.send(scenario)
+            found = Pace.of(log)
+            if found is not None and None in log.column("status"):
+                self._outwait()
             self._keep_to(
                 min(filter(None, (found, self._pace)), key=lambda pace: pace.each_ns, default=None)
             )
             self._known |= found is not None
             if found is None or found.each_ns < QUICK_NS or rig.stop.is_set():
                 break
+
+    def _outwait(self) -> None:
+        """Wait until what nobody waits for any more is worked off: else the next would wait for it."""
+        for _ in range(_SOUNDINGS):
+            rig = self.rig
+            if rig.stop.is_set() or has_answer(rig.send(rig.scenario((ALONE,), SOUNDING_NS))):
+                return
 
     def _keep_to(self, pace: Pace | None) -> None:
         """Send no faster from now on, nor what repeats a finding."""

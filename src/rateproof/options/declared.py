@@ -236,7 +236,10 @@ _SERVICE = Verb(
         ),
         OUTPUT: (replace(_JSON, help="where and what it serves as JSON on stdout"),),
     },
-    ("service --store shm://api", "service --config limits.toml --port 9000"),
+    (
+        "service --config rateproof.toml --store shm://api",
+        "service --config limits.toml --port 9000",
+    ),
     environment=True,
     config=True,
     unfiled="config json",

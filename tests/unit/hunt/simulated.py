@@ -173,12 +173,13 @@ def transport(limiter, jitter=0, takes=MS):
     return send
 
 
-def one_worker(limiter, takes):
+def one_worker(limiter, takes, *, patient=True):
     """A transport in which time is computed: one request after the other is answered, each after so long.
 
-    So requests that meet wait for each other, and bursts come late and spread out.
+    So requests that meet wait for each other, and bursts come late and spread out. Whoever is
+    not patient goes away when the scenario says so, and what was sent is worked off.
     """
-    clock = [0]
+    clock, busy = [0], [0]
 
     def send(scenario, *, observe, **_):
         start, number, lanes, log = clock[0], 0, [], EventLog()
@@ -204,7 +205,7 @@ def one_worker(limiter, takes):
                 number += 1
         queue = [(requests[0][0], at, 0) for at, requests in enumerate(lanes) if requests]
         heapq.heapify(queue)
-        free = 0
+        free, ended = max(0, busy[0] - start), 0
         while queue:
             sent, at, turn = heapq.heappop(queue)
             if sent >= scenario.duration_ns:
@@ -213,17 +214,24 @@ def one_worker(limiter, takes):
             now = max(sent, free)
             free = now + takes
             passed = limiter.passes(client, lane, start + now)
-            done = start + free
+            end = free if patient else min(free, sent + scenario.timeout_ns)
+            ended = max(ended, end)
+            answer = {"status": None, "received_ns": None, "error": "timeout", "outcome": "unknown"}
+            if end == free:
+                answer = {
+                    "status": 200 if passed else 429,
+                    "outcome": "admitted" if passed else "rejected",
+                    "received_ns": start + end,
+                }
             log.append(
                 Event(
-                    key=client, sent_ns=start + sent, received_ns=done, connection=lane,
-                    done_ns=done,
-                    status=200 if passed else 429, outcome="admitted" if passed else "rejected",
+                    key=client, sent_ns=start + sent, connection=lane, done_ns=start + end, **answer
                 )
             )  # fmt: skip
             if turn + 1 < len(lanes[at]):
-                heapq.heappush(queue, (max(free, lanes[at][turn + 1][0]), at, turn + 1))
-        clock[0] = start + max(20 * S, free + S) + 123 * MS
+                heapq.heappush(queue, (max(end, lanes[at][turn + 1][0]), at, turn + 1))
+        busy[0] = start + free
+        clock[0] = start + max(20 * S if patient or ended > 2 * S else 0, ended + S) + 123 * MS
         log.metadata["scenario"] = {"namespace": scenario.namespace}
         observe(log)
         return log

@@ -165,6 +165,18 @@ def test_the_longest_pause_is_told_as_it_came_and_what_is_kept_after_longer_ones
     assert told[0] in totals.to_json()["weaknesses"]["seen"]
 
 
+def test_nothing_is_sent_behind_what_the_measuring_of_the_pace_left_to_do():
+    """At 500 ms an answer most of those first requests are given up; the rest would wait over 10 s for them."""
+    worker = one_worker(Limiter(), 500 * MS, patient=False)
+    totals = hunted(worker, 1, "5 per 5s", iterations=3)
+    assert totals.requests > 0
+    assert not totals.errors
+    assert totals.seen == ALL_KNOWN.replace(
+        ", token buckets, a counter for each worker and a store that forgets clients",
+        ", token buckets and a counter for each worker",
+    )
+
+
 @pytest.mark.parametrize("name", ["Limiter", "OnClock", "FirstHit"])
 def test_a_worker_too_slow_to_break_its_limit_is_never_consistent(name):
     """It answers 5 requests in 6 s."""

@@ -17,6 +17,9 @@ from rateproof.units import SECOND_NS
 SOUNDING: Final = Group(Schedule(((0, 1),)), 16)
 """Fresh clients with a request each, all at once: their answers tell the pace."""
 
+ALONE: Final = Group(Schedule(((0, 1),)), 1)
+"""A fresh client with one request."""
+
 SOUNDING_NS: Final = 2 * SECOND_NS
 """The time that they wait for their answers at most."""
 

@@ -87,7 +87,7 @@ def test_each_endpoint_has_its_verdict_suite_and_section_and_the_worst_is_the_co
     assert code == 1, out + err
     assert err.startswith("settings  rateproof.toml\n")
     kept, broken, worst = out.splitlines()[-3:]
-    assert kept.startswith("endpoint kept: CONSISTENT: ")
+    assert kept.startswith("endpoint kept: CONSISTENT (as far as tried): ")
     assert broken.startswith("endpoint broken: VIOLATED: ")
     assert worst == "VIOLATED: 1 of 2 endpoints"
     assert suites(tmp_path) == {"rateproof.kept": set(), "rateproof.broken": {"failure"}}

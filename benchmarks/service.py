@@ -11,9 +11,7 @@ the rates stands the processor time of whoever serves for each request: other wo
 A peer that is missing is named on stderr.
 """
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from statistics import median
@@ -21,29 +19,17 @@ from statistics import median
 from enforcing.measuring import Figure, figure, ratios
 from serving.loads import Load, Resp, Turn, Wrk
 from serving.servers import Nginx, Redis, Service, Throttlecrab
-from simulating.machine import LOAD, SERVER, describe
+from simulating.machine import LOAD, SERVER, describe, told
 from simulating.programs import Missing
 
 OURS = "rateproof service"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default: 5)")
-    parser.add_argument("--seconds", type=int, default=4, help="of each turn (default: 4)")
-    parser.add_argument(
-        "--path", action="append", default=[], metavar="FOLDER", help="where peers are, before PATH"
-    )
-    asked = parser.parse_args()
-    for unknown in set(asked.parts) - set(PARTS):
-        parser.error(f"no part {unknown!r}; one of {', '.join(PARTS)}")
-    if len(os.sched_getaffinity(0)) < 2:
-        parser.error("two processors are needed: one for the server, one for the load")
-    os.environ["PATH"] = os.pathsep.join([*asked.path, os.environ["PATH"], "/usr/sbin"])
+    asked = told(__doc__, PARTS)
     method = f"load on processor {LOAD}, servers on {SERVER}"
     print(json.dumps({**describe(asked.rounds, asked.seconds), "method": method}), flush=True)
-    for part in asked.parts or PARTS:
+    for part in asked.parts:
         try:
             for each in PARTS[part](asked.rounds, asked.seconds):
                 print(json.dumps(each), flush=True)

@@ -9,14 +9,12 @@ an order that rotates; medians throughout. Where a peer is named, `ratio` is how
 we compare with it, round by round. A peer that is missing is named on stderr.
 """
 
-import argparse
 import json
-import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from simulating.machine import describe
+from simulating.machine import describe, told
 from simulating.programs import Missing
 
 if TYPE_CHECKING:
@@ -26,21 +24,9 @@ PARTS = ("closed", "clients", "arrivals", "log")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default: 5)")
-    parser.add_argument("--seconds", type=int, default=4, help="of each turn (default: 4)")
-    parser.add_argument(
-        "--path", action="append", default=[], metavar="FOLDER", help="where peers are, before PATH"
-    )
-    asked = parser.parse_args()
-    for unknown in set(asked.parts) - set(PARTS):
-        parser.error(f"no part {unknown!r}; one of {', '.join(PARTS)}")
-    if len(os.sched_getaffinity(0)) < 2:
-        parser.error("two processors are needed: one for the server, one for the load")
-    os.environ["PATH"] = os.pathsep.join([*asked.path, os.environ["PATH"]])
+    asked = told(__doc__, PARTS)
     print(json.dumps(describe(asked.rounds, asked.seconds)), flush=True)
-    for part in asked.parts or PARTS:
+    for part in asked.parts:
         measure: Callable[[int, int], Iterator[dict[str, object]]]
         measure = import_module(f"simulating.{part}").measure
         try:

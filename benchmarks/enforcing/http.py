@@ -1,7 +1,6 @@
 """Requests a second of one worker on one core, with the load from another core (wrk)."""
 
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+from ports import free_port, listens
 
 from enforcing.measuring import Figure, figure, pin, program, ratios
 
@@ -49,7 +50,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     gunicorn = program(str(Path(sys.executable).with_name("gunicorn")), "pip install gunicorn")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         servers = [*_granian("bare", "same", "denying", "plain", "admitting")]
-        port = _free_port()
+        port = free_port()
         servers.append(Server("flask-limiter", port, [
             gunicorn, "--worker-class=gthread", "--threads=8", "--workers=1", "--log-level=error",
             "--keep-alive=60", f"--bind=127.0.0.1:{port}", "enforcing.apps:rival",
@@ -93,12 +94,12 @@ def _granian(*apps: str) -> Iterator[Server]:
         "--http=1", "--no-ws", "--log-level=error", "--backpressure=1024",
     ]  # fmt: skip
     for app in apps:
-        port = _free_port()
+        port = free_port()
         yield Server(app, port, [*command, f"--port={port}", f"enforcing.apps:{app}"])
 
 
 def _nginx(path: str, folder: Path) -> Server:
-    port = _free_port()
+    port = free_port()
     (folder / "index.html").write_text("hello\n", encoding="ascii")
     folder.chmod(0o755)
     settings = folder / "nginx.conf"
@@ -111,7 +112,7 @@ def _run(server: Server) -> Iterator[None]:
     process = subprocess.Popen(server.command, cwd=HERE, preexec_fn=lambda: pin(0))  # noqa: PLW1509
     try:
         deadline = time.monotonic() + 20
-        while not _listens(server.port):
+        while not listens(server.port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise LookupError(f"{server.name} does not start: {' '.join(server.command)}")
             time.sleep(0.05)
@@ -129,14 +130,3 @@ def _load(wrk: str, server: Server) -> float:
     if found is None:
         raise LookupError(f"wrk said nothing of a rate: {said}")
     return float(found[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 
-from proving.limiters import free_port, running
+from ports import free_port
+
+from proving.limiters import running
 
 __all__ = ["nginx"]
 

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree, which
 
+from ports import free_port
+
 __all__ = [
     "ALGORITHMS",
     "STRATEGIES",
     "flask_limiter",
-    "free_port",
     "nginx",
     "our_server",
     "running",
@@ -122,12 +123,6 @@ def nginx(limit: int, window_ms: int, *, delay: bool) -> Iterator[str]:
     with running(port, program, "-p", str(folder), "-c", str(folder / "nginx.conf")):
         yield _url(port)
     rmtree(folder)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _url(port: int) -> str:

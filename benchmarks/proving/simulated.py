@@ -263,9 +263,8 @@ def wavering_log(limit: int, window_ns: int, phase_ns: int = 0, *, percent: int)
     return fresh
 
 
-def wavering_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: int) -> Limiter:
-    """N from the first request on, in a window that is another each time, by so much at most."""
-    rng = random.Random(phase_ns)
+def _until(limit: int, end_ns: Callable[[int], int]) -> Limiter:
+    """N from the first request on, until the end that this has at that instant."""
 
     def fresh() -> Admits:
         until_ns, count = -1, 0
@@ -273,7 +272,7 @@ def wavering_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: i
         def admits(now_ns: int) -> bool:
             nonlocal until_ns, count
             if now_ns >= until_ns:
-                until_ns = now_ns + int(window_ns * (1 + rng.uniform(-percent, percent) / 100))
+                until_ns = end_ns(now_ns)
                 count = 0
             admitted = count < limit
             count += admitted
@@ -282,6 +281,15 @@ def wavering_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: i
         return admits
 
     return fresh
+
+
+def wavering_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: int) -> Limiter:
+    """N from the first request on, in a window that is another each time, by so much at most."""
+    rng = random.Random(phase_ns)
+
+    return _until(
+        limit, lambda now_ns: now_ns + int(window_ns * (1 + rng.uniform(-percent, percent) / 100))
+    )
 
 
 def uneven_bucket(limit: int, window_ns: int, _phase_ns: int = 0) -> Limiter:
@@ -458,21 +466,9 @@ def grouped_log(
 def rounded_up(limit: int, window_ns: int, phase_ns: int = 0, *, tick_ns: int) -> Limiter:
     """N from the first request on, until the first tick of a clock after a window."""
 
-    def fresh() -> Admits:
-        until_ns, count = -1, 0
-
-        def admits(now_ns: int) -> bool:
-            nonlocal until_ns, count
-            if now_ns >= until_ns:
-                until_ns = phase_ns - (phase_ns - now_ns - window_ns) // tick_ns * tick_ns
-                count = 0
-            admitted = count < limit
-            count += admitted
-            return admitted
-
-        return admits
-
-    return fresh
+    return _until(
+        limit, lambda now_ns: phase_ns - (phase_ns - now_ns - window_ns) // tick_ns * tick_ns
+    )
 
 
 def greater_counter(limit: int, window_ns: int, phase_ns: int = 0) -> Limiter:

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Self
 
+from ports import free_port, listens
 from simulating.machine import LOAD, SERVER
 from simulating.programs import Missing, program
 
@@ -55,7 +55,7 @@ class Server:
         )
         deadline = time.monotonic() + 60
         for port in ports:
-            while not _listens(port):
+            while not listens(port):
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.stop()
                     raise Missing(f"{Path(command[0]).name} does not start")
@@ -85,7 +85,7 @@ class Service(Server):
     def __init__(self, threads: int = 1) -> None:
         if not PROGRAM.exists():
             raise Missing("the service is not built (make service)")
-        ports = (_free_port(), _free_port())
+        ports = (free_port(), free_port())
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write(LIMITS)
             file.flush()
@@ -104,7 +104,7 @@ class Nginx(Server):
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         folder.chmod(0o755)
-        port = _free_port()
+        port = free_port()
         settings = folder / "nginx.conf"
         settings.write_text(NGINX.format(folder=folder, port=port), encoding="ascii")
         super().__init__(path, "-c", str(settings), ports=(port,))
@@ -120,7 +120,7 @@ class Redis(Server):
 
     def __init__(self) -> None:
         path = shutil.which("valkey-server") or program("redis-server", "apt install redis")
-        port = _free_port()
+        port = free_port()
         words = ("--port", str(port), "--save", "", "--appendonly", "no")
         super().__init__(path, *words, ports=(port,))
 
@@ -132,7 +132,7 @@ class Throttlecrab(Server):
 
     def __init__(self) -> None:
         path = program("throttlecrab-server", self.HOW)
-        port = _free_port()
+        port = free_port()
         words = ("--redis", "--redis-host", "127.0.0.1", "--redis-port", str(port))
         super().__init__(path, *words, ports=(port,))
 
@@ -143,14 +143,3 @@ class Throttlecrab(Server):
             os.write(2, f"resp: throttlecrab is left out ({cls.HOW})\n".encode())
             return False
         return True
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,8 +1,10 @@
 """The machine: processors and their uses, and what else a reader of the figures must know."""
 
+import argparse
 import os
 import platform
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from enforcing.measuring import Figure
@@ -27,3 +29,21 @@ def describe(rounds: int, seconds: int) -> Figure:
         f"{rounds} rounds in rotated order, {seconds} s a turn; medians; processor time of whole "
         "programs, their start included",
     }
+
+
+def told(description: str | None, parts: Iterable[str]) -> argparse.Namespace:
+    """What the command line asks for; peers are looked for in its folders first."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    names = list(parts)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default: 5)")
+    parser.add_argument("--seconds", type=int, default=4, help="of each turn (default: 4)")
+    parser.add_argument(
+        "--path", action="append", default=[], metavar="FOLDER", help="where peers are, before PATH"
+    )
+    asked = parser.parse_args()
+    for unknown in set(asked.parts) - set(names):
+        parser.error(f"no part {unknown!r}; one of {', '.join(names)}")
+    asked.parts = asked.parts or names
+    os.environ["PATH"] = os.pathsep.join([*asked.path, os.environ["PATH"], "/usr/sbin"])
+    return asked

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ports import free_port
+
 from simulating.machine import SERVER
 from simulating.programs import Missing, program
 
@@ -55,7 +57,7 @@ def serving() -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        port = _free_port()
+        port = free_port()
         settings = folder / "nginx.conf"
         text = SETTINGS.format(folder=folder, port=port, mask=1 << SERVER)
         settings.write_text(text, encoding="ascii")
@@ -77,9 +79,3 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise Missing("nginx does not start")
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

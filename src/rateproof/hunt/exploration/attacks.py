@@ -173,7 +173,6 @@ FAMILIES: Final = {
     "turn": _Family(_turn, "two bursts within a window", edged=True),
     "drip": _Family(_drip, "a burst, then one as each permit returns", edged=True),
     "idle": _Family(_idle, "twice the limit after a pause"),
-    "rest": _Family(_rest, "twice the limit after a pause of several windows"),
     "race": _Family(_race, "all at once"),
     "late race": _Family(_late_race, "all at once as a window ends", edged=True),
     "forget": _Family(_turn, "two bursts within a window", edged=True),
@@ -181,6 +180,7 @@ FAMILIES: Final = {
     "late": _Family(_late, "a pause, one late, then one as each permit returns"),
     "chain": _Family(_chain, "bursts around the end of the second window", edged=True),
     "fill": _Family(_fill, "until the quota is full"),
+    "rest": _Family(_rest, "twice the limit after a pause of several windows"),
 }
 """Every family by its name; `forget` has others in between."""
 

@@ -17,7 +17,7 @@ from rateproof.simulate.identities import identity_of
 _BURST_PARTS = 100
 _OTHERS_PARTS = 100
 _MOST_STEPS = 400
-_AS_SHORT_AS_SEEN = {"chain", "late", "rest", "tick"}
+_AS_SHORT_AS_SEEN = {"chain", "late", "tick"}
 _EDGE_PARTS = 50
 _DRIP_PARTS = 10  # its edge is shared by as many drips as the limit, and is to be above latency
 

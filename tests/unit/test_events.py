@@ -234,6 +234,21 @@ def test_a_file_with_damage_anywhere_is_read_or_refused(tmp_path_factory, suffix
         read_log(path)
 
 
+def test_damage_in_what_a_footer_says_of_a_column_is_refused(tmp_path):
+    """The library ended the process where it was asked for such a column directly."""
+    content = write(tmp_path / "run.parquet", [EVENT] * 50).read_bytes()
+    path, refused = tmp_path / "damaged.parquet", 0
+    for back in range(9, int.from_bytes(content[-8:-4], "little"), 7):
+        damaged = bytearray(content)
+        damaged[-back] = 61
+        path.write_bytes(damaged)
+        try:
+            read_log(path)
+        except LogError:
+            refused += 1
+    assert refused > 50
+
+
 def test_a_flipped_bit_in_the_footer_of_a_parquet_file_loses_no_rows(tmp_path):
     """Pages of a damaged footer may come out empty, without a word from the library."""
     content = write(tmp_path / "run.parquet", [EVENT] * 50).read_bytes()

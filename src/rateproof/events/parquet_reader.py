@@ -89,13 +89,14 @@ def opened(path: Path, *, to_judge: bool = False) -> "Iterator[ParquetLog | None
             # A path would have to be UTF-8 to be opened by pyarrow.
             footer = pa.parquet.read_metadata(raw)
             schema = footer.schema.to_arrow_schema()
-            repeat = [
+            words = [
                 field.name
                 for field in schema
                 if COLUMNS.get(field.name) in {TEXT, BINARY}
                 and _KINDS[BINARY](pa.types, field.type)
-                and _repeats(footer, field.name)
             ]
+            _check(pa, raw, footer, {*words, "key", "received_ns"}.intersection(schema.names))
+            repeat = [name for name in words if _repeats(footer, name)]
             with pa.parquet.ParquetFile(
                 raw, metadata=footer, page_checksum_verification=True, read_dictionary=repeat
             ) as file:
@@ -203,6 +204,16 @@ class ParquetLog:
         if at != rows:
             raise LogError(f"{self._name} is damaged: it has {at:,} of {rows:,} rows")
         return {name: column.toreadonly() for name, column in filled.items()}
+
+
+def _check(pa: Any, raw: Any, footer: Any, names: Collection[str]) -> None:
+    """Have the library read a row of these columns in each row group, which finds damage in the footer.
+
+    Asked for what the footer says of a damaged column it ends the process.
+    """
+    file = pa.parquet.ParquetFile(raw, metadata=footer, page_checksum_verification=True)
+    for group in range(footer.num_row_groups):
+        next(file.iter_batches(1, [group], [*names]), None)
 
 
 def _repeats(footer: Any, name: str) -> bool:

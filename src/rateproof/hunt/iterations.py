@@ -187,11 +187,12 @@ class Hunt:
     def _missed(self) -> list[Aim]:
         """The weaknesses that attacks were sent for in vain; of forgetting, also if no others came between.
 
-        What keys of a file are too few for is told of them.
+        What keys of a file are too few for is told of them, and what has not been tried is told to be so.
         """
         alone = self.forgetting.tried and not self.forgetting.reached and not self.rig.keyring
         forgets = [aim for aim in self._sight.seen if alone and aim[1] is FORGETS]
-        return self._sight.missed + forgets
+        missed = self._sight.missed + forgets
+        return [aim for aim in missed if not (self.untried and aim[1] is FORGETS)]
 
     @property
     def untried(self) -> tuple[str, ...]:

@@ -49,7 +49,8 @@ def test_the_least_traffic_that_crashes_the_server_is_found_and_repeats_it(
     crash = crash_of(lines)
     assert crash["schedule"] == schedule, errors
     assert crash["connections"] == connections
-    assert (crash["reproduced"], crash["tries"]) == (6, 6)
+    assert crash["tries"] == 6
+    assert crash["reproduced"] >= (6 if connections == 1 else 5), "at once is a matter of luck"
     assert "shrinking the crash: server exited with code 7" in errors
     _, *words = shlex.split(crash["repeat"])
     assert words[:3] == ["-m", "rateproof", "test"], "as it was started"

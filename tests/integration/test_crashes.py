@@ -33,24 +33,25 @@ def crash_of(lines):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("mode", "bound", "schedule", "connections"),
+    ("mode", "bound", "least", "connections"),
     [
-        ("requests", 8, "9 at 0 s", 1),
-        pytest.param("together", 12, "13 at 0 s", 13, marks=pytest.mark.alone),
+        ("requests", 8, 9, 1),
+        pytest.param("together", 12, 13, 13, marks=pytest.mark.alone),
     ],
     ids=["more than 8 requests of one client", "more than 12 requests at once"],
 )
 def test_the_least_traffic_that_crashes_the_server_is_found_and_repeats_it(
-    tested, spawn, tmp_path, mode, bound, schedule, connections
+    tested, spawn, tmp_path, mode, bound, least, connections
 ):
     code, lines, errors = tested(mode, bound)
     assert code == 1
     assert lines[0]["crashes"]["server died"] >= 1
     crash = crash_of(lines)
-    assert crash["schedule"] == schedule, errors
-    assert crash["connections"] == connections
+    slack = 0 if connections == 1 else 3  # whether all of them meet is a matter of luck
+    assert crash["schedule"] in [f"{least + more} at 0 s" for more in range(slack + 1)], errors
+    assert crash["connections"] in range(connections, connections + slack + 1)
     assert crash["tries"] == 6
-    assert crash["reproduced"] >= (6 if connections == 1 else 5), "at once is a matter of luck"
+    assert crash["reproduced"] >= (6 if slack == 0 else 5)
     assert "shrinking the crash: server exited with code 7" in errors
     _, *words = shlex.split(crash["repeat"])
     assert words[:3] == ["-m", "rateproof", "test"], "as it was started"

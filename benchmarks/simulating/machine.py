@@ -32,7 +32,7 @@ def describe(rounds: int, seconds: int) -> Figure:
 
 
 def told(description: str | None, parts: Iterable[str]) -> argparse.Namespace:
-    """What the command line asks for; peers are looked for in its folders first."""
+    """Read the command line; peers are looked for in its folders first."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     names = list(parts)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))

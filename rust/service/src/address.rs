@@ -1,4 +1,4 @@
-//! Whose address a request counts under, where proxies stand in front: as `addresses.py` has it.
+//! The address that a request counts under, where proxies stand in front: as `addresses.py` has it.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! Whose request it is: the key that a specification finds, byte for byte that of `keys.py`, so that
+//! The key of a request: the one that a specification finds, byte for byte that of `keys.py`, so that
 //! one client is one key for the service and for the Python applications on a store.
 
 use std::net::IpAddr;

@@ -24,7 +24,7 @@ from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.output import printable
 
 _BYTES_A_ROW: Final = 120
-"""Memory that judging a request takes, at most; see `benchmarks/prove.py`."""
+"""Memory that judging a request takes, see `benchmarks/prove.py`; keys that are there once take about twice that."""
 
 _BYTES_TO_SPLIT: Final = 320
 _BASE: Final = 180_000_000

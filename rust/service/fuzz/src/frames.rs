@@ -33,7 +33,7 @@ fn read(bytes: &[u8]) -> Result<Option<(usize, Owned)>, String> {
     Ok(length.map(|length| (length, words)))
 }
 
-/// What is cut off waits for the rest: it is neither another command nor an error.
+/// A command that is cut off waits for the rest: it is neither another command nor an error.
 fn is_the_same_in_pieces(whole: &[u8], words: &Owned) {
     for cut in (0..whole.len()).step_by(1 + whole.len() / 64) {
         assert_eq!(read(&whole[..cut]), Ok(None));

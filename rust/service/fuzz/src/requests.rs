@@ -68,7 +68,7 @@ fn has_keys(request: &Request<'_>) {
     }
 }
 
-/// What is cut off within the head is no other request, and is refused only as the whole would be.
+/// A request that is cut off within the head is no other request, and is refused only as the whole would be.
 fn waits_for_the_rest(whole: &[u8]) {
     let end = whole
         .windows(2)

@@ -89,7 +89,8 @@ def test_decisions_are_counted_with_those_of_python_on_the_store(start_service, 
     text = (
         f'[limits.api]\npolicy = "9 per hour; 11 per day"\nkey = "header:X-Id"\nshadow = {shadow}\n'
     )
-    service = start_service(text.lower(), "--store", store, "--capacity", "8")
+    words = ("--store", store, "--capacity", "8", "--resp", "127.0.0.1:0")
+    service = start_service(text.lower(), *words)
     with (
         Limiter("9 per hour; 11 per day", store=store, capacity=8, shadow=shadow) as shared,
         Limiter("9 per hour; 11 per day", capacity=8, shadow=shadow) as alone,
@@ -110,6 +111,13 @@ def test_decisions_are_counted_with_those_of_python_on_the_store(start_service, 
         assert shadow or statuses.count(503) == counts[Count.FULL]
         assert not shadow or statuses == [200] * 60
         assert sum(counts[each] for each in (Count.ADMITTED, Count.DENIED)) == 210
+    with service.resp() as client:
+        told = (
+            [client.execute_command("RP.HIT", f"more-{n}", "api")[0] for n in range(60)]
+            if shadow
+            else []
+        )
+    assert set(told) <= {0}, "it lets everything pass, room or not"
 
 
 def test_commands_are_counted_for_all_who_share_the_store(start_service, store):

@@ -2,10 +2,9 @@
 //!
 //! Sources: draft-ietf-httpapi-ratelimit-headers-11, RFC 9110 (Retry-After), RFC 9457 (problem+json).
 
-use std::fmt;
-use std::io::Write;
 use std::sync::atomic::Ordering;
 
+use crate::decimal::{Decimal, put};
 use crate::limits::{Decision, Limits, seconds_of};
 use crate::metrics::REFUSED;
 
@@ -29,17 +28,24 @@ pub fn decided(out: &mut Vec<u8>, limits: &Limits, decision: &Decision<'_>, endi
         }
         Decision::Denied(served, answers) => {
             let longest = answers.iter().map(|answer| answer.retry_after_ns).max();
-            let seconds = seconds_of(longest.unwrap_or(0));
-            let (names, texts) = served.denying(answers);
+            let seconds = Decimal::of(seconds_of(longest.unwrap_or(0)));
             status_line(out, limits.status, ending);
             served.write_fields(out, answers);
-            let detail = match texts.is_empty() {
-                true => format_args!("a former limit is still in force"),
-                false => format_args!("at most {texts}"),
+            let denying = || served.denying(answers);
+            let before = if denying().next().is_some() {
+                "at most "
+            } else {
+                "a former limit is still in force"
             };
-            let detail = format_args!("{detail}; try again in {seconds} s");
-            let body = problem(&QUOTA_EXCEEDED, limits.status, detail, &names);
-            refusal(out, &body, Some(seconds), ending);
+            let texts = denying().enumerate().flat_map(|(number, (_, text))| {
+                let before = if number == 0 { "" } else { " and " };
+                [before, text]
+            });
+            let after = ["; try again in ", seconds.text(), " s"];
+            let detail = [before].into_iter().chain(texts).chain(after);
+            let names = denying().map(|(name, _)| name);
+            let body = problem(&QUOTA_EXCEEDED, limits.status, detail, names);
+            refusal(out, &body, Some(seconds.text()), ending);
         }
         Decision::Full(seconds) => {
             let detail = "the limiter has no room for another client";
@@ -52,10 +58,11 @@ pub fn decided(out: &mut Vec<u8>, limits: &Limits, decision: &Decision<'_>, endi
 
 /// Writes that nobody could decide, which is not the client's fault.
 pub fn reduced(out: &mut Vec<u8>, reason: &str, seconds: u64, ending: Ending) {
-    let detail = format_args!("{reason}; try again in {seconds} s");
+    let seconds = Decimal::of(seconds);
+    let detail = [reason, "; try again in ", seconds.text(), " s"];
     status_line(out, 503, ending);
-    let body = problem(&REDUCED_CAPACITY, 503, detail, &[]);
-    refusal(out, &body, Some(seconds), ending);
+    let body = problem(&REDUCED_CAPACITY, 503, detail, []);
+    refusal(out, &body, Some(seconds.text()), ending);
 }
 
 /// Writes that a request cannot be answered as asked.
@@ -69,18 +76,17 @@ pub fn refused(out: &mut Vec<u8>, status: u16, detail: &str, ending: Ending) {
         slug: None,
         title: phrase(status),
     };
-    let body = problem(&kind, status, format_args!("{detail}"), &[]);
+    let body = problem(&kind, status, [detail], []);
     refusal(out, &body, None, ending);
 }
 
 /// Writes a text for those who run the service.
 pub fn text(out: &mut Vec<u8>, status: u16, text: &str, ending: Ending) {
     status_line(out, status, ending);
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    let length = text.len();
+    let kind = "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: ";
     put(
         out,
-        format_args!("Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"),
+        &[kind, Decimal::of(text.len() as u64).text(), "\r\n\r\n"],
     );
     if !ending.bodiless {
         out.extend_from_slice(text.as_bytes());
@@ -88,25 +94,25 @@ pub fn text(out: &mut Vec<u8>, status: u16, text: &str, ending: Ending) {
 }
 
 fn status_line(out: &mut Vec<u8>, status: u16, ending: Ending) {
+    let number = Decimal::of(status.into());
     put(
         out,
-        format_args!("HTTP/1.1 {status} {}\r\n", phrase(status)),
+        &["HTTP/1.1 ", number.text(), " ", phrase(status), "\r\n"],
     );
     if !ending.keeps_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     }
 }
 
-fn refusal(out: &mut Vec<u8>, body: &[u8], seconds: Option<u64>, ending: Ending) {
-    let length = body.len();
+fn refusal(out: &mut Vec<u8>, body: &[u8], seconds: Option<&str>, ending: Ending) {
+    let length = Decimal::of(body.len() as u64);
+    let kind = "Content-Type: application/problem+json\r\nContent-Length: ";
     put(
         out,
-        format_args!(
-            "Content-Type: application/problem+json\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n"
-        ),
+        &[kind, length.text(), "\r\nCache-Control: no-store\r\n"],
     );
     if let Some(seconds) = seconds {
-        put(out, format_args!("Retry-After: {seconds}\r\n"));
+        put(out, &["Retry-After: ", seconds, "\r\n"]);
     }
     out.extend_from_slice(b"\r\n");
     if !ending.bodiless {
@@ -129,31 +135,40 @@ const REDUCED_CAPACITY: Kind = Kind {
     title: "Temporary Reduced Capacity",
 };
 
-fn problem(kind: &Kind, status: u16, detail: fmt::Arguments<'_>, violated: &[&str]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(256);
+fn problem<'a>(
+    kind: &Kind,
+    status: u16,
+    detail: impl IntoIterator<Item = &'a str>,
+    violated: impl IntoIterator<Item = &'a str>,
+) -> Vec<u8> {
+    let mut body = Vec::with_capacity(512);
+    let status = Decimal::of(status.into());
     match kind.slug {
-        Some(slug) => put(&mut body, format_args!("{{\"type\": \"{PROBLEMS}{slug}\"")),
-        None => body.extend_from_slice(b"{\"type\": \"about:blank\""),
+        Some(slug) => put(&mut body, &["{\"type\": \"", PROBLEMS, slug]),
+        None => body.extend_from_slice(b"{\"type\": \"about:blank"),
     }
-    let title = kind.title;
-    let rest =
-        format_args!(", \"title\": \"{title}\", \"status\": {status}, \"detail\": \"{detail}\"");
-    put(&mut body, rest);
+    let title = [
+        "\", \"title\": \"",
+        kind.title,
+        "\", \"status\": ",
+        status.text(),
+    ];
+    put(&mut body, &title);
+    body.extend_from_slice(b", \"detail\": \"");
+    for piece in detail {
+        body.extend_from_slice(piece.as_bytes());
+    }
+    body.push(b'"');
     if kind.slug.is_some() {
         body.extend_from_slice(b", \"violated-policies\": [");
-        for (number, name) in violated.iter().enumerate() {
-            let before = if number == 0 { "" } else { ", " };
-            put(&mut body, format_args!("{before}\"{name}\""));
+        for (number, name) in violated.into_iter().enumerate() {
+            let before = if number == 0 { "\"" } else { ", \"" };
+            put(&mut body, &[before, name, "\""]);
         }
         body.push(b']');
     }
     body.extend_from_slice(b"}\n");
     body
-}
-
-fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
-    // Writing to a vector cannot fail.
-    let _ = out.write_fmt(text);
 }
 
 fn phrase(status: u16) -> &'static str {

@@ -87,16 +87,21 @@ pub struct Desk {
 }
 
 impl Session {
-    /// Answers the command that these bytes begin with; its length, or `None` where more of it has to come.
-    pub fn answer(&mut self, bytes: &[u8], desk: &mut Desk, out: &mut Vec<u8>) -> Option<usize> {
-        let mut words = Words::new();
+    /// Answers the command that these bytes begin with, whose `words` are kept there; its length, or `None` where more of it has to come.
+    pub fn answer<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        words: &mut Words<'a>,
+        desk: &mut Desk,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
         let version = self.version;
-        let read = frame::command(bytes, &mut words);
+        let read = frame::command(bytes, words);
         let mut reply = Reply { out, version };
         match read {
             Ok(Some(length)) => {
                 if !words.is_empty() {
-                    self.run(desk, &words, &mut reply);
+                    self.run(desk, words, &mut reply);
                 }
                 Some(length)
             }

@@ -9,6 +9,7 @@ use mio::net::{TcpStream, UnixStream};
 
 use crate::answer::{self, Ending};
 use crate::command::Desk;
+use crate::frame::Words;
 use crate::metrics::REFUSED;
 use crate::request::{Refused, Request};
 use crate::routes;
@@ -244,7 +245,7 @@ impl Connection {
 
     /// Answers every whole request, as long as the answers are not too long; returns where the rest begins.
     fn answer_all(&mut self, desk: &mut Desk, bytes: &[u8]) -> usize {
-        let (mut at, begun) = (0, self.output.len());
+        let (mut at, begun, mut words) = (0, self.output.len(), Words::new());
         self.held = false;
         while !self.ending && at < bytes.len() {
             if self.output.len() > MOST_KEPT {
@@ -275,7 +276,7 @@ impl Connection {
                     }
                 },
                 Protocol::Resp(session) => {
-                    match session.answer(rest, desk, &mut self.output) {
+                    match session.answer(rest, &mut words, desk, &mut self.output) {
                         Some(length) => at += length,
                         None => break,
                     }

@@ -84,14 +84,19 @@ fn length(
 
 /// A number in the one way in which Redis reads it: no sign but a minus, no zero before others.
 pub fn integer(digits: &[u8]) -> Option<i64> {
-    let bare = digits.strip_prefix(b"-").unwrap_or(digits);
-    let right = match bare {
-        [b'0'] => digits.len() == 1,
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
+    let (bare, sign) = match digits {
+        [b'-', bare @ ..] => (bare, -1),
+        bare => (bare, 1),
     };
-    let text = std::str::from_utf8(digits).ok().filter(|_| right)?;
-    text.parse().ok()
+    match bare {
+        [b'0'] if sign == 1 => return Some(0),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
+    }
+    bare.iter().try_fold(0_i64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(sign * digit)
+    })
 }
 
 fn line<'a>(bytes: &'a [u8], words: &mut Words<'a>) -> Result<Option<usize>, String> {

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::address::ClientAddress;
+use crate::decimal::{Decimal, put};
 use crate::request::Request;
 
 const FORM: &str =
@@ -126,8 +127,8 @@ impl Part {
 
 /// One part of a key, such as `query:clientId=1:a`.
 fn write(key: &mut Vec<u8>, label: &str, value: &[u8]) {
-    key.extend_from_slice(label.as_bytes());
-    key.extend_from_slice(format!("={}:", value.len()).as_bytes());
+    let length = Decimal::of(value.len() as u64);
+    put(key, &[label, "=", length.text(), ":"]);
     key.extend_from_slice(value);
 }
 

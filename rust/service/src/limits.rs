@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use rateproof_enforce::{Answer, Answers, Quota};
 use rustls::ServerConfig;
 
 use crate::address::ClientAddress;
+use crate::decimal::{Decimal, put};
 use crate::key::KeySpec;
 use crate::metrics::Meter;
 use crate::policy::Text;
@@ -184,33 +184,32 @@ impl Served {
 
     /// RateLimit-Policy and RateLimit, as fields of a head.
     pub fn write_fields(&self, out: &mut Vec<u8>, answers: &[Answer]) {
-        out.extend_from_slice(b"RateLimit-Policy: ");
-        out.extend_from_slice(self.announced.as_bytes());
-        out.extend_from_slice(b"\r\nRateLimit: ");
+        put(
+            out,
+            &["RateLimit-Policy: ", &self.announced, "\r\nRateLimit: "],
+        );
         for (number, (name, answer)) in self.names.iter().zip(answers).enumerate() {
             let wait = match answer.retry_after_ns {
                 0 => answer.reset_after_ns,
                 wait => wait,
             };
             let least = u64::from(answer.remaining == 0);
-            let before = if number == 0 { "" } else { ", " };
-            let seconds = wait.div_ceil(SECOND_NS).max(least);
-            let left = answer.remaining;
-            // Writing to a vector cannot fail.
-            let _ =
-                io::Write::write_fmt(out, format_args!("{before}\"{name}\";r={left};t={seconds}"));
+            let before = if number == 0 { "\"" } else { ", \"" };
+            let seconds = Decimal::of(wait.div_ceil(SECOND_NS).max(least));
+            let left = Decimal::of(answer.remaining);
+            put(
+                out,
+                &[before, name, "\";r=", left.text(), ";t=", seconds.text()],
+            );
         }
         out.extend_from_slice(b"\r\n");
     }
 
-    /// The names and the texts of the quotas that deny.
-    pub fn denying(&self, answers: &[Answer]) -> (Vec<&str>, String) {
+    /// The name and the text of each quota that denies.
+    pub fn denying(&self, answers: &[Answer]) -> impl Iterator<Item = (&str, &str)> {
         let told = self.names.iter().zip(&self.texts).zip(answers);
-        let denying = told.filter(|(_, answer)| answer.retry_after_ns > 0);
-        let (names, texts): (Vec<&str>, Vec<&str>) = denying
+        told.filter(|(_, answer)| answer.retry_after_ns > 0)
             .map(|((name, text), _)| (name.as_str(), text.as_str()))
-            .unzip();
-        (names, texts.join(" and "))
     }
 }
 

@@ -10,6 +10,7 @@ mod address;
 mod answer;
 mod command;
 mod connection;
+mod decimal;
 mod frame;
 mod key;
 mod limits;

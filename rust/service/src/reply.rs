@@ -1,6 +1,6 @@
 //! Answers on the wire of RESP 2 and 3.
 
-use std::io::Write;
+use crate::decimal::Decimal;
 
 /// The buffer into which answers to one client are written.
 pub struct Reply<'a> {
@@ -82,8 +82,12 @@ impl Reply<'_> {
                 .extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']),
             _ => {
                 self.out.push(kind);
-                // Writing to a vector cannot fail.
-                let _ = write!(self.out, "{number}\r\n");
+                if number < 0 {
+                    self.out.push(b'-');
+                }
+                let digits = Decimal::of(number.unsigned_abs());
+                self.out.extend_from_slice(digits.text().as_bytes());
+                self.out.extend_from_slice(b"\r\n");
             }
         }
     }

@@ -1,6 +1,8 @@
 //! A request as far as a key may ask for it, and its bytes on the wire.
 
-use httparse::{EMPTY_HEADER, Status};
+use std::mem::MaybeUninit;
+
+use httparse::Status;
 
 /// The longest head, in bytes, and the most header fields.
 pub const MOST_HEAD: usize = 32 * 1024;
@@ -46,9 +48,9 @@ impl<'a> Request<'a> {
     /// # Errors
     /// It is no request of HTTP/1, or larger than what is accepted.
     pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Refused> {
-        let mut room = [EMPTY_HEADER; MOST_FIELDS];
-        let mut parsed = httparse::Request::new(&mut room);
-        let head = match parsed.parse(bytes) {
+        let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
+        let head = match parsed.parse_with_uninit_headers(bytes, &mut room) {
             Ok(Status::Complete(head)) if head <= MOST_HEAD => head,
             Ok(Status::Partial) if bytes.len() < MOST_HEAD => return Ok(None),
             Ok(_) | Err(httparse::Error::TooManyHeaders) => {

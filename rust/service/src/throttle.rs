@@ -3,7 +3,7 @@
 //! `CL.THROTTLE` is that of redis-cell (github.com/brandur/redis-cell): arguments and answer. Each
 //! burst, count and period is a table of its own, exact to the nanosecond.
 
-use rateproof_enforce::{Algorithm, Error, ErrorKind, Quota, Ruling};
+use rateproof_enforce::{Algorithm, Answer, Answers, Error, ErrorKind, Quota, Ruling};
 
 use crate::command::{Desk, Done};
 use crate::frame::{Words, integer};
@@ -25,7 +25,7 @@ pub fn throttle(
     let quantity = words.get(5).map_or(Ok(1), |word| whole(word))?;
     let key = key_of(words)?;
     // No text of a policy: those are UTF-8.
-    let figures = [&b"\xff"[..], &words[2], b" ", &words[3], b" ", &words[4]].concat();
+    let figures: [&[u8]; 6] = [b"\xff", &words[2], b" ", &words[3], b" ", &words[4]];
     let tables = desk.known.tables(&figures, || {
         let (burst, count, period) = (whole(&words[2])?, whole(&words[3])?, whole(&words[4])?);
         if count == 0 || period == 0 {
@@ -43,7 +43,7 @@ pub fn throttle(
     // Nothing, or more than there ever is, is no reason to take anything.
     let asked = (1..=burst).contains(&quantity);
     let call = if asked { Tables::hit } else { Tables::peek };
-    let (admitted, answers) = ruled(call(tables, key, if asked { quantity } else { 1 }))?;
+    let (admitted, answers) = ruled(call(tables, key, if asked { quantity } else { 1 }), false)?;
     let Some(answer) = answers.first() else {
         return Err("ERR no quota".to_owned());
     };
@@ -83,7 +83,7 @@ pub fn decide(
     let key = key_of(words)?;
     let cost = words.get(3).map(|word| whole(word)).transpose()?;
     let (tables, usual, shadow) = promised(desk, &words[2])?;
-    let (admitted, answers) = ruled(call(tables, key, cost.unwrap_or(usual)))?;
+    let (admitted, answers) = ruled(call(tables, key, cost.unwrap_or(usual)), shadow)?;
     let passes = admitted || shadow;
     let millis = |wait_ns: Option<u64>| wait_ns.unwrap_or_default().div_ceil(1_000_000) as i64;
     let left = answers.iter().map(|answer| answer.remaining).min();
@@ -115,7 +115,7 @@ fn promised<'a>(desk: &'a mut Desk, word: &[u8]) -> Result<(&'a Tables, u64, boo
     if let Some(served) = desk.limits.by_name.get(text) {
         return Ok((&served.tables, served.cost, served.shadow));
     }
-    let tables = desk.known.tables(word, || {
+    let tables = desk.known.tables(&[word], || {
         let policy = Policy::parse(text).map_err(|error| {
             let names: Vec<&str> = desk.limits.by_name.keys().map(String::as_str).collect();
             format!("ERR no limit of that name ({}): {error}", names.join(", "))
@@ -138,19 +138,19 @@ fn whole(word: &[u8]) -> Result<u64, String> {
     u64::try_from(number).map_err(|_| "ERR value is out of range, must be positive".to_owned())
 }
 
-/// The ruling of the tables, if they could count the key.
-fn ruled(ruling: Result<Option<Ruling>, Error>) -> Result<Ruling, String> {
-    let no_room = |wait_ns| {
-        let seconds = seconds_of(wait_ns);
-        format!("OOM the limiter has no room for another key; try again in {seconds} s")
-    };
-    let (admitted, answers) = ruling
-        .map_err(|error| failed(&error))?
-        .ok_or_else(|| no_room(0))?;
+/// The ruling of the tables, if they could count the key, or need not.
+fn ruled(ruling: Result<Option<Ruling>, Error>, shadow: bool) -> Result<Ruling, String> {
+    let busy = || (false, Answers::from_elem(Answer::busy(), 1));
+    let ruling = ruling.map_err(|error| failed(&error))?;
+    let (admitted, answers) = ruling.unwrap_or_else(busy);
     let full = answers.iter().filter(|answer| answer.full);
     match full.map(|answer| answer.retry_after_ns).max() {
-        Some(wait_ns) => Err(no_room(wait_ns)),
-        None => Ok((admitted, answers)),
+        Some(wait_ns) if !shadow => {
+            let seconds = seconds_of(wait_ns);
+            let error = "OOM the limiter has no room for another key; try again in";
+            Err(format!("{error} {seconds} s"))
+        }
+        _ => Ok((admitted, answers)),
     }
 }
 

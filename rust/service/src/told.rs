@@ -95,6 +95,8 @@ fn bounded(store: &Store, quota: &Quota) -> Result<(), String> {
 pub struct Known {
     told: Arc<Told>,
     by_text: HashMap<Vec<u8>, Arc<Tables>>,
+    /// The text that was met last: mostly it is the next one, too.
+    last: Option<(Vec<u8>, Arc<Tables>)>,
 }
 
 impl Known {
@@ -102,26 +104,39 @@ impl Known {
         Self {
             told,
             by_text: HashMap::new(),
+            last: None,
         }
     }
 
-    /// The tables of a text, which `read` reads if it was not met before.
+    /// The tables of a text in pieces, which `read` reads if it was not met before.
     ///
     /// # Errors
     /// It cannot be read, the store cannot be used, or too many tables are open.
     pub fn tables(
         &mut self,
-        text: &[u8],
+        pieces: &[&[u8]],
         read: impl FnOnce() -> Result<Vec<Quota>, String>,
     ) -> Result<&Tables, String> {
-        if !self.by_text.contains_key(text) {
-            let tables = self.told.tables(&read()?)?;
+        let is_text = |(text, _): &(Vec<u8>, Arc<Tables>)| {
+            let mut pieces = pieces.iter();
+            let rest = pieces.try_fold(&text[..], |rest, piece| rest.strip_prefix(*piece));
+            rest.is_some_and(<[u8]>::is_empty)
+        };
+        if !self.last.as_ref().is_some_and(is_text) {
+            let text = pieces.concat();
+            let tables = match self.by_text.get(&text) {
+                Some(tables) => Arc::clone(tables),
+                None => self.told.tables(&read()?)?,
+            };
             if self.by_text.len() == MOST_TEXTS {
                 self.by_text.clear();
             }
-            self.by_text.insert(text.to_vec(), tables);
+            self.by_text.insert(text.clone(), Arc::clone(&tables));
+            self.last = Some((text, tables));
         }
-        let found = self.by_text.get(text);
-        found.map(AsRef::as_ref).ok_or_else(String::new)
+        let found = self.last.as_ref();
+        found
+            .map(|(_, tables)| tables.as_ref())
+            .ok_or_else(String::new)
     }
 }

@@ -43,6 +43,10 @@ const OPTIONS: [&str; 17] = [
     "connections",
 ];
 
+/// The file in which all is below `[tool.rateproof]`, and tables that are of other verbs.
+const PROJECT: &str = "pyproject.toml";
+const OTHERS: [&str; 3] = ["probe", "serve", "test"];
+
 /// All that the service is told by its file.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -78,14 +82,16 @@ impl Settings {
     pub fn read(path: &PathBuf) -> Result<Self, String> {
         let named = |error| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
-        Self::parse(&text).map_err(named)
+        let of_project = path.file_name().is_some_and(|name| name == PROJECT);
+        Self::parse(&text, of_project).map_err(named)
     }
 
-    /// Reads the text of a file; tables of other verbs are theirs.
+    /// Reads the text of a file, of a project's below `[tool.rateproof]`; tables of other verbs are
+    /// theirs.
     ///
     /// # Errors
     /// The mistake, with its line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str, of_project: bool) -> Result<Self, String> {
         let reader = Reader(text);
         let whole = DeTable::parse(text)
             .map_err(|error| reader.at(error.span().unwrap_or_default(), error.message()))?;
@@ -112,21 +118,23 @@ impl Settings {
             tls_key: None,
             show_keys: false,
         };
-        // In pyproject.toml all of it is below [tool.rateproof].
-        let tool = whole
-            .get_ref()
-            .get("tool")
-            .and_then(|tool| tool.get_ref().as_table());
-        let nested = tool.and_then(|tool| tool.get("rateproof")?.get_ref().as_table());
-        for (name, value) in nested.unwrap_or(whole.get_ref()) {
+        let mut top = whole.get_ref();
+        for name in ["tool", "rateproof"].iter().filter(|_| of_project) {
+            let below = top.get(*name).and_then(|below| below.get_ref().as_table());
+            top = below.ok_or("no table [tool.rateproof]")?;
+        }
+        for (name, value) in top {
+            let table = reader.table(name.get_ref(), value);
             match name.get_ref().as_ref() {
-                "service" => found.service(reader, reader.table(name.get_ref(), value)?)?,
+                "service" => found.service(reader, table?)?,
                 "limits" => {
-                    for (name, value) in reader.table("limits", value)? {
+                    for (name, value) in table? {
                         let known =
                             |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-                        if !name.get_ref().bytes().all(known) {
-                            let form = "a limit has a name of letters, digits, dots, hyphens and underscores";
+                        let length = name.get_ref().len();
+                        if !(1..=64).contains(&length) || !name.get_ref().bytes().all(known) {
+                            let form = "a limit has a name of letters, digits, dots, hyphens and \
+                                        underscores, at most 64";
                             return Err(reader.at(name.span(), form));
                         }
                         let limit =
@@ -134,7 +142,12 @@ impl Settings {
                         found.limits.insert(name.get_ref().to_string(), limit);
                     }
                 }
-                _ => {}
+                other if OTHERS.contains(&other) => drop(table?),
+                other => {
+                    let known = OTHERS.join(", ");
+                    let error = format!("no table '{other}' (one of limits, service, {known})");
+                    return Err(reader.at(name.span(), &error));
+                }
             }
         }
         if found.limits.is_empty() {
@@ -161,13 +174,7 @@ impl Settings {
     /// # Errors
     /// The form that would be accepted.
     pub fn tell(&mut self, name: &str, text: &str) -> Result<(), String> {
-        let whole = |least: u64, most: u64| {
-            let number = text
-                .parse()
-                .ok()
-                .filter(|number| (least..=most).contains(number));
-            number.ok_or_else(|| format!("{name} is {text:?} ({least} to {most})"))
-        };
+        let whole = |least, most| whole(name, text, least, most);
         match name {
             "store" => self.store = text.to_owned(),
             "host" => self.host = text.to_owned(),
@@ -180,13 +187,16 @@ impl Settings {
             "token" => self.token = Some(secret(text)?),
             "tls_cert" => self.tls_cert = Some(text.to_owned()),
             "tls_key" => self.tls_key = Some(text.to_owned()),
-            "show_keys" => {
-                let told = text.parse();
-                self.show_keys =
-                    told.map_err(|_| format!("show_keys is {text:?} (true or false)"))?;
-            }
+            "show_keys" => self.show_keys = flag(name, text)?,
             "proxies" => self.address.proxies = whole(0, 100)? as usize,
-            "proxy_header" => self.address.header = text.to_owned(),
+            "proxy_header" => {
+                let known =
+                    |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+                if text.is_empty() || !text.bytes().all(known) {
+                    return Err(format!("proxy_header is {text:?} (the name of a field)"));
+                }
+                self.address.header = text.to_owned();
+            }
             "flood_exempt" => {
                 let told = Networks::parse(text);
                 self.address.flood_exempt =
@@ -206,17 +216,26 @@ impl Settings {
 
     fn service(&mut self, reader: Reader<'_>, table: &DeTable<'_>) -> Result<(), String> {
         for (name, value) in table {
-            let text = match value.get_ref() {
-                DeValue::String(text) => text.to_string(),
-                DeValue::Integer(number) => number.to_string(),
-                DeValue::Boolean(told) => told.to_string(),
-                _ => return Err(reader.at(value.span(), "no text, number, true or false")),
-            };
+            let text = reader.text(name.get_ref(), value)?;
             let told = self.tell(name.get_ref(), &text);
             told.map_err(|error| reader.at(name.span(), &error))?;
         }
         Ok(())
     }
+}
+
+fn flag(name: &str, text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("{name} is {text:?} (true or false)")),
+    }
+}
+
+fn whole(name: &str, text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let number = text.parse().ok();
+    let found = number.filter(|number| (least..=most).contains(number));
+    found.ok_or_else(|| format!("{name} is {text:?} ({least} to {most})"))
 }
 
 /// The secret that `@FILE` or `@env:NAME` tells: on a command line others could read it.
@@ -266,13 +285,16 @@ fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<
                 ));
             }
             "key" => (key, key_at) = (reader.text("key", value)?, at),
-            "cost" => cost = reader.whole("cost", value, 1..=1_000_000)?,
-            "shadow" => match value.get_ref().as_bool() {
-                Some(told) => shadow = told,
-                None => return Err(reader.at(at, "shadow is true or false")),
-            },
+            "cost" => {
+                let told = whole("cost", &reader.text("cost", value)?, 1, 1_000_000);
+                cost = told.map_err(|error| reader.at(at, &error))?;
+            }
+            "shadow" => {
+                let told = flag("shadow", &reader.text("shadow", value)?);
+                shadow = told.map_err(|error| reader.at(at, &error))?;
+            }
             // Paths of the server's own.
-            "exempt" => {}
+            "exempt" => drop(reader.text("exempt", value)?),
             other => {
                 let known = "policy, key, cost, shadow, exempt";
                 return Err(reader.at(name.span(), &format!("no option '{other}' ({known})")));
@@ -293,6 +315,14 @@ fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<
             at,
             &format!("cost {cost} is above the limit: at most {most}"),
         ));
+    }
+    // Else who counts requests could not say how many are let through.
+    let figures = policy
+        .quotas
+        .iter()
+        .flat_map(|quota| [quota.limit, quota.burst]);
+    if let Some(figure) = figures.into_iter().find(|figure| figure % cost > 0) {
+        return Err(reader.at(at, &format!("cost {cost} does not divide {figure}")));
     }
     let key = KeySpec::parse(&key).map_err(|error| reader.at(key_at, &error))?;
     Ok(Limit {
@@ -322,21 +352,24 @@ impl Reader<'_> {
         found.ok_or_else(|| self.at(value.span(), &format!("{name} is not a table")))
     }
 
+    /// The text of a value: of a number, too, and of an array of texts, as `_as_text` in `reader.py`.
     fn text(self, name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
-        let found = value.get_ref().as_str().map(str::to_owned);
+        let found = match value.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Boolean(told) => Some(told.to_string()),
+            DeValue::Integer(told) => i64::from_str_radix(told.as_str(), told.radix())
+                .ok()
+                .map(|number| number.to_string()),
+            DeValue::Array(items) => {
+                let one = |item: &Spanned<DeValue<'_>>| {
+                    let text = item.get_ref().as_str().filter(|text| !text.contains(','));
+                    text.map(str::to_owned)
+                };
+                let texts: Option<Vec<String>> = items.iter().map(one).collect();
+                texts.map(|texts| texts.join(","))
+            }
+            _ => None,
+        };
         found.ok_or_else(|| self.at(value.span(), &format!("{name} is not a text")))
-    }
-
-    fn whole(
-        self,
-        name: &str,
-        value: &Spanned<DeValue<'_>>,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> Result<u64, String> {
-        let told = value.get_ref().as_integer();
-        let number = told.and_then(|told| u64::from_str_radix(told.as_str(), told.radix()).ok());
-        let form = || format!("{name} is {} to {}", range.start(), range.end());
-        let found = number.filter(|number| range.contains(number));
-        found.ok_or_else(|| self.at(value.span(), &form()))
     }
 }

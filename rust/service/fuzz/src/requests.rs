@@ -7,6 +7,9 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../src/address.rs"]
 #[allow(dead_code)]
 mod address;
+#[path = "../../src/decimal.rs"]
+#[allow(dead_code)]
+mod decimal;
 #[path = "../../src/key.rs"]
 #[allow(dead_code)]
 mod key;
@@ -20,7 +23,7 @@ mod request;
 #[allow(dead_code)]
 mod settings;
 
-use address::ClientAddress;
+use address::{ClientAddress, Networks};
 use key::{KeySpec, MOST_KEY};
 use request::{MOST_HEAD, Refused, Request};
 use settings::Settings;
@@ -47,7 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = Settings::parse(text);
+        let _ = Settings::parse(text, text.len() % 2 == 0);
     }
 });
 
@@ -58,7 +61,9 @@ fn has_keys(request: &Request<'_>) {
                 proxies,
                 header: header.to_owned(),
                 ipv6_prefix: 64,
+                flood_exempt: Some(Networks::default()),
             };
+            let _ = address.taker(request);
             for place in PLACES {
                 let spec = KeySpec::parse(place).expect("it is a place");
                 let key = spec.of(request, request.path, &address, None);

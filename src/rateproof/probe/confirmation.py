@@ -134,14 +134,10 @@ def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) 
         told = [list(foreseen(kind.family, box, history)) for box in boxes]
         asked = accumulate(seen.admitted + seen.denied for seen in history)
         outcomes = zip(asked, *told, strict=False)
-        certain = [total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes]
+        certain = [total > kind.fresh and len({*chain(*each)}) == 1 for total, *each in outcomes]
         true = sum(certain)
-        proof.edges += any(
-            sure and also and _edge(kind, before, after)
-            for (sure, also), (before, after) in zip(
-                pairwise(certain), pairwise(history), strict=False
-            )
-        )
+        foretold = [seen for sure, seen in zip(certain, history, strict=False) if sure]
+        proof.edges += any(_edge(kind, before, after) for before, after in pairwise(foretold))
         proof.true += true
         proof.keys += bool(true)
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rateproof.probe.budget import Budget, needed
+from rateproof.probe.budget import AT_MOST, Budget, needed
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.inference import Hypotheses
 from rateproof.probe.seen import GRANULARITY_NS, History, Seen, Steps
@@ -94,6 +94,7 @@ class Course:
 
 
 def wanted(course: Course) -> Budget:
-    """The budget that naming the longest window still possible takes."""
+    """The budget that naming the longest window still possible takes, at most."""
     kinds = course.hypotheses.kinds() if course.hypotheses else []
-    return needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
+    most = needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
+    return Budget(AT_MOST * most.requests, most.time_ns)

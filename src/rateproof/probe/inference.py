@@ -1,9 +1,10 @@
 """Limiters that explain everything seen: boxes of parameters, refuted and cut in halves."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from math import isqrt
+from math import ceil, isqrt
 from typing import NamedTuple, TypeVar
 
 from rateproof.policy import Quota
@@ -35,6 +36,7 @@ _FAR, _SLICES = (
     2,
     24,
 )  # windows from where a phase is measured; parts in which windows are taken anew
+_QUARTERS = 4
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -128,6 +130,11 @@ class Kind(NamedTuple):
     def tight(self) -> bool:
         """True if it is known so closely that no more requests are spent on it."""
         return self._within(200, 3) or (self._within(100, 3) and self.figure.round)
+
+    @property
+    def fresh(self) -> int:
+        """The requests that a fresh key admits at once."""
+        return self.family.at_first or self.limit
 
     @property
     def whole_ns(self) -> int:
@@ -381,6 +388,26 @@ def _anchored(boxes: Sequence[Box], at_ns: int) -> list[Box]:
                 joined.append((first_ns, last_ns))
         found += [Box(boxes[0].limit, low_ns, high_ns, *phase) for phase in joined]
     return found
+
+
+def _halves(family: LimiterFamily, box: Box) -> tuple[Box, Box]:
+    """Cut in two; tokens that a clock of whole seconds counts, where one tick more is waited for from there on."""
+    if family.refills and family.other == "tick" and box.high_ns - box.low_ns > _QUARTERS:
+        quarter_ns = (box.high_ns - box.low_ns) // _QUARTERS
+        low, high = (
+            Fraction(ns, SECOND_NS) for ns in (box.low_ns + quarter_ns, box.high_ns - quarter_ns)
+        )
+        cut_ns = int(_simplest(low, high) * SECOND_NS)
+        return box._replace(high_ns=cut_ns), box._replace(low_ns=cut_ns + 1)
+    return box.halves(box.limit if family.refills else 1)
+
+
+def _simplest(low: Fraction, high: Fraction) -> Fraction:
+    """The fraction of the least denominator between two bounds, both included."""
+    whole = ceil(low)
+    if whole <= high:
+        return Fraction(whole)
+    return whole - 1 + 1 / _simplest(1 / (high - whole + 1), 1 / (low - whole + 1))
 
 
 def _points(box: Box) -> Iterator[Box]:

@@ -51,7 +51,9 @@ def run_course(
     course.hypotheses = rounds.hypotheses()
     while course.hypotheses.boxes and course.surprises < SURPRISES:
         refutation.run(course.hypotheses)
-        if not course.hypotheses.boxes or confirming.run(course.hypotheses):
+        if not course.hypotheses.boxes or refutation.saves_more(course.hypotheses):
+            break  # a longer idle time comes first: it takes more time than there is
+        if confirming.run(course.hypotheses):
             break
     if not course.hypotheses.boxes and not course.shared:
         course.hypotheses = rounds.unnamed()

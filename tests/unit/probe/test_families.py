@@ -119,6 +119,35 @@ def test_a_key_has_one_phase_for_good(window_ns, right):
     assert not explains(family, Box(5, S, S), [[*key, once_more]])
 
 
+@pytest.mark.parametrize(
+    ("first", "limit"), [("token-bucket", 50), ("of which a fresh key has one", 1)]
+)
+def test_the_first_token_of_a_drained_bucket_is_foretold_as_closely_as_one_token(first, limit):
+    """All 50 are back after 45 to 55 s, the first of them after 0.9 to 1.1 s."""
+    bucket = next(family for family in FAMILIES if family.name.endswith(first))
+    steps = [(BEGIN_NS, limit), (BEGIN_NS + 800 * MS, 1), (BEGIN_NS + 1200 * MS, 1)]
+    told = admissions(bucket, Box(50, 900 * MS, 1100 * MS), steps, 20 * MS)
+    assert told == ((limit,), (0,), (1,))
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(5.0, True), (5.1, False)])
+def test_ticks_at_which_tokens_may_come_back_are_refuted_where_a_token_is_a_whole_second(
+    seconds, left
+):
+    """One a nanosecond later than 5 s comes back a tick later: no box has both."""
+    ticking = next(family for family in FAMILIES if family.refills and family.other == "tick")
+    tick_ns, back_ns = S if left else 1, int(seconds * S)
+    keys = []
+    for phase_ns in (0, 300 * MS, 500 * MS, 900 * MS):
+        at_ns = BEGIN_NS + phase_ns
+        end_ns = (at_ns // tick_ns + back_ns // tick_ns) * tick_ns
+        polls = [(at_ns, 1), (end_ns - 60 * MS, 0), (end_ns + 20 * MS, 1)]
+        keys.append([Seen(ns, ns + 40 * MS, one, 1 - one) for ns, one in polls])
+    found = Hypotheses(Recovery(1, 0, 0, 4 * S, 6 * S), 10 * S, [ticking])
+    found.learn(keys, careful=1)
+    assert (ticking in found.boxes) == left
+
+
 def test_answers_that_overlap_are_one_volley_and_later_ones_their_own():
     alone = Seen(40 * MS, 50 * MS, 0, 1)
     seen = [Seen(0, 10 * MS, 1, 0), Seen(2 * MS, 30 * MS, 1, 0), Seen(4 * MS, 9 * MS, 0, 1), alone]

@@ -1,9 +1,10 @@
 """A log in files by key, which are judged one after the other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from rateproof.core import required_native
 from rateproof.errors import LogError
@@ -16,6 +17,19 @@ from rateproof.events.progress import Progress
 
 WHERE: Final = "intended_ns"
 """In a piece, the number of the row in the whole log: nobody asks there when it was to be sent."""
+
+
+Found = TypeVar("Found")
+Run = Callable[[Callable[[int], Any], Sequence[int]], Iterable[tuple[int, Any]]]
+"""Does a work on every piece of these numbers, in any order, here or elsewhere."""
+
+
+def _in_turn(work: Callable[[int], Found], numbers: Sequence[int]) -> Iterator[tuple[int, Found]]:
+    for number in numbers:
+        yield number, work(number)
+
+
+def _silent(_: str) -> None: ...
 
 
 class _Elsewhere(dict[str, Any]):
@@ -31,23 +45,25 @@ class Pieces(EventLog):
     A row is named by its piece and its place there.
 
     Args:
-        files: the pieces that have requests, by number.
+        files: the files of each piece that has requests, by its number: one or more, in order.
         facts: what is known of the whole.
         metadata: of the whole, and of each piece.
         say: tells people how far the judging is.
+        run: gives each number with the result of a work on its piece.
     """
 
-    __slots__ = ("_facts", "_last", "_say", "files", "of_whole")
+    __slots__ = ("_facts", "_last", "_say", "files", "of_whole", "run")
 
     def __init__(
         self,
-        files: Mapping[int, Path],
+        files: Mapping[int, Sequence[Path]],
         facts: "Facts",
         metadata: Mapping[str, Any],
-        say: Callable[[str], None],
+        say: Callable[[str], None] = _silent,
+        run: Run = _in_turn,
     ) -> None:
         super().__init__(dict(metadata), _Elsewhere(), facts.rows)
-        self.files, self._facts, self._say = files, facts, say
+        self.files, self._facts, self._say, self.run = files, facts, say, run
         self._last: tuple[int, EventLog] | None = None
         self.of_whole: dict[str, Any] = {}
         """Metadata that each piece has to have, for it cannot be seen in the piece."""
@@ -58,7 +74,7 @@ class Pieces(EventLog):
 
     def noting(self, **metadata: Any) -> Self:
         """The same requests, of which this is true as well."""
-        return type(self)(self.files, self._facts, self.metadata | metadata, self._say)
+        return type(self)(self.files, self._facts, self.metadata | metadata, self._say, self.run)
 
     def same(self, name: str) -> Any:
         """The run of all requests; None of another column."""
@@ -93,19 +109,28 @@ class Pieces(EventLog):
             f"not fit in memory; {self._facts.hint}"
         )
 
-    def each(self) -> Iterator[tuple[int, EventLog]]:
-        """Every piece that is not left out, by number: one after the other, as people are told.
+    def spread(self, work: "Callable[[Pieces, int], Found]") -> Iterator[Found]:
+        """The results of a work on every piece that is not left out, in any order, as people are told.
 
         Raises:
             LogError: as of `piece`.
         """
-        progress, judged = Progress("judging", len(self), self._say), 0
-        for number, rows in self._facts.of_piece.items():
-            if not self._facts.fits(rows):
-                continue
-            yield number, self.piece(number)
-            judged += rows
-            progress.at(judged)
+        progress, done = Progress("judging", len(self), self._say), 0
+        for number, found in self.run(partial(work, self), [*self.judged]):
+            yield found
+            done += self.judged[number]
+            progress.at(done)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: it says nothing, and works on pieces itself."""
+        return type(self), (self.files, self._facts, self.metadata)
+
+    @property
+    def judged(self) -> dict[int, int]:
+        """The requests of each piece that is not left out, by its number."""
+        return {
+            number: rows for number, rows in self._facts.of_piece.items() if self._facts.fits(rows)
+        }
 
     def piece(self, number: int) -> EventLog:
         """The requests of one piece; the last one is kept.
@@ -121,7 +146,7 @@ class Pieces(EventLog):
     def _read(self, number: int) -> EventLog:
         name = f"piece {number} of {len(self.files)} that the log was split into"
         try:
-            log = read_parquet(self.files[number])
+            log = read_parquet(*self.files[number])
         except (OSError, LogError) as error:
             told = error.message if isinstance(error, LogError) else error.strerror
             problem = f"{name} was damaged or removed meanwhile: {told}"
@@ -169,10 +194,26 @@ class Facts:
         """Tell whether a piece of so many rows is judged."""
         return self.most_rows is None or rows <= self.most_rows
 
-    def add(self, log: EventLog, name: str) -> None:
-        """Take in the rows that come next."""
-        self.rows += len(log)
-        for answer, (times, longest_ns) in answers(log).items():
+    @classmethod
+    def of(cls, log: EventLog) -> Self:
+        """The facts of some rows."""
+        told = answers(log)
+        return cls(
+            rows=len(log),
+            kinds=dict(told),
+            numbered=not {0, NULL}.issuperset(log.extremes("sequence") or ()),
+            distinct={"bytes": set(log.distinct("bytes"))},
+            undecided=set(log.metadata.get("undecided_statuses", ())),
+        )
+
+    def add(self, more: Self, name: str) -> None:
+        """Take in the facts of the rows that come next.
+
+        Raises:
+            LogError: the log is of several runs.
+        """
+        self.rows += more.rows
+        for answer, (times, longest_ns) in more.kinds.items():
             known, longest = self.kinds.get(answer, Tally(0, None))
             both = [one for one in (longest, longest_ns) if one is not None]
             self.kinds[answer] = Tally(known + times, max(both, default=None))
@@ -183,9 +224,14 @@ class Facts:
                 "a log that is judged in pieces is of one run; or give it more --memory",
             )
         (self.run,) = runs
-        self.numbered |= not {0, NULL}.issuperset(log.extremes("sequence") or ())
-        self.distinct["bytes"] |= log.distinct("bytes")
-        self.undecided |= set(log.metadata.get("undecided_statuses", ()))
+        self.numbered |= more.numbered
+        self.distinct["bytes"] |= more.distinct["bytes"]
+        self.undecided |= more.undecided
+
+    def noted(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """The metadata of the whole log, with what rows showed of it."""
+        undecided = sorted(self.undecided)
+        return {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

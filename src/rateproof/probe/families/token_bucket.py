@@ -1,5 +1,7 @@
 """Tokens that come back one in a time, up to a burst."""
 
+from collections.abc import Iterator
+
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
@@ -20,37 +22,50 @@ def bucket(*, empty: bool) -> Advance:
 
     def advance(state: State, seen: Seen, box: Box) -> list[State]:
         sent_ns, received_ns, admitted, denied = seen
-        limit, least_ns, most_ns, *_ = box
-        taken, low_ns, high_ns = state
         if not admitted and not denied:
             return [state]
-        if empty and low_ns == NEVER:
+        if empty and state[1] == NEVER:
             if not admitted:
                 return []
-            taken, low_ns, high_ns = limit - 1, sent_ns, received_ns
-        after: list[State] = []
-        lacking = taken + admitted - limit  # when the last of them came
-        first_ns = max(sent_ns, low_ns + taken * least_ns)
-        if admitted and first_ns <= received_ns:  # it was full at one of them
-            beyond_ns = max(0, admitted - limit) * least_ns
-            # Less than all were admitted: who was denied came before it was full.
-            before = high_ns + (lacking + 1) * (most_ns if lacking >= 0 else least_ns) > sent_ns
-            before = before and received_ns - sent_ns >= (limit - 1) * least_ns
-            if first_ns + beyond_ns <= received_ns and (not denied or admitted >= limit or before):
-                after.append((admitted, first_ns, received_ns - beyond_ns))
-        if high_ns + taken * most_ns > sent_ns:  # it was not
-            low_ns = max(low_ns, sent_ns - taken * most_ns)
-            if admitted:
-                part_ns = lacking * (least_ns if lacking > 0 else most_ns)
-                high_ns = min(high_ns, received_ns - part_ns)
-            if denied:
-                part_ns = (lacking + 1) * (most_ns if lacking >= 0 else least_ns)
-                low_ns = max(low_ns, sent_ns - part_ns + 1)
-            if low_ns <= high_ns:
-                after.append((taken + admitted, low_ns, high_ns))
-        return after
+            state = box.limit - 1, sent_ns, received_ns
+        return [*_full(state, seen, box), *_lacking(state, seen, box)]
 
     return advance
+
+
+def _full(state: State, seen: Seen, box: Box) -> Iterator[State]:
+    """The state after a volley at one of whose admissions it was full."""
+    sent_ns, received_ns, admitted, denied = seen
+    limit, least_ns, most_ns, *_ = box
+    taken, low_ns, high_ns = state
+    first_ns = max(sent_ns, low_ns + taken * least_ns)
+    beyond_ns = max(0, admitted - limit) * least_ns
+    if not admitted or first_ns + beyond_ns > received_ns:
+        return
+    if denied and admitted < limit:  # who was denied came before it was full
+        lacking = taken + admitted - limit + 1
+        lacked_ns = high_ns + lacking * (most_ns if lacking > 0 else least_ns)
+        if lacked_ns <= sent_ns or received_ns - sent_ns < (limit - 1) * least_ns:
+            return
+    yield admitted, first_ns, received_ns - beyond_ns
+
+
+def _lacking(state: State, seen: Seen, box: Box) -> Iterator[State]:
+    """The state after a volley at none of whose requests it was full."""
+    sent_ns, received_ns, admitted, denied = seen
+    limit, least_ns, most_ns, *_ = box
+    taken, low_ns, high_ns = state
+    if high_ns + taken * most_ns <= sent_ns:
+        return
+    low_ns = max(low_ns, sent_ns - taken * most_ns)
+    lacking = taken + admitted - limit  # when the last of them came
+    if admitted:
+        high_ns = min(high_ns, received_ns - lacking * (least_ns if lacking > 0 else most_ns))
+    lacking += 1
+    if denied:
+        low_ns = max(low_ns, sent_ns - lacking * (most_ns if lacking > 0 else least_ns) + 1)
+    if low_ns <= high_ns:
+        yield taken + admitted, low_ns, high_ns
 
 
 FAMILY = LimiterFamily(

@@ -36,7 +36,7 @@ _FAR, _SLICES = (
     2,
     24,
 )  # windows from where a phase is measured; parts in which windows are taken anew
-_QUARTERS = 4
+_NARROW = 50  # parts of a token's time
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -276,7 +276,7 @@ class Hypotheses:
         heapify(pending)
         while pending and pending[0][0] < -finest and tries > 0 and len(pending) < _MOST_BOXES:
             _, box = heappop(pending)
-            for half in box.halves(box.limit if family.refills else 1):
+            for half in _halves(family, box):
                 tries -= 1
                 if self._explains(family, half):
                     heappush(pending, (-_width(half), half))
@@ -391,14 +391,13 @@ def _anchored(boxes: Sequence[Box], at_ns: int) -> list[Box]:
 
 
 def _halves(family: LimiterFamily, box: Box) -> tuple[Box, Box]:
-    """Cut in two; tokens that a clock of whole seconds counts, where one tick more is waited for from there on."""
-    if family.refills and family.other == "tick" and box.high_ns - box.low_ns > _QUARTERS:
-        quarter_ns = (box.high_ns - box.low_ns) // _QUARTERS
-        low, high = (
-            Fraction(ns, SECOND_NS) for ns in (box.low_ns + quarter_ns, box.high_ns - quarter_ns)
-        )
-        cut_ns = int(_simplest(low, high) * SECOND_NS)
-        return box._replace(high_ns=cut_ns), box._replace(low_ns=cut_ns + 1)
+    """Cut in two; where a clock of whole seconds counts tokens, beside the rate above which a tick more is waited for."""
+    narrow = 0 < box.high_ns - box.low_ns < box.low_ns // _NARROW
+    if family.refills and family.other == "tick" and narrow:
+        cut = _simplest(Fraction(box.low_ns, SECOND_NS), Fraction(box.high_ns - 1, SECOND_NS))
+        if cut.denominator <= box.limit:
+            cut_ns = int(cut * SECOND_NS)
+            return box._replace(high_ns=cut_ns), box._replace(low_ns=cut_ns + 1)
     return box.halves(box.limit if family.refills else 1)
 
 

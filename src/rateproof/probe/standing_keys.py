@@ -188,7 +188,7 @@ def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[
             continue
         for part in (200, 100, 50):
             margin_ns = _margin(kind, part)
-            early_ns = back_ns[0] - margin_ns - min(width_ns, kind.interval_ns)  # one is asked
+            early_ns = back_ns[0] - margin_ns - width_ns
             late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
             if late_ns < 2 * early_ns:
                 parts = _between(kind, late_ns - early_ns, width_ns)
@@ -204,8 +204,8 @@ def edge_of(kind: Kind, steps: Steps) -> tuple[int, int]:
 
 
 def _between(kind: Kind, apart_ns: int, width_ns: int) -> int:
-    """Count the parts in which an edge is looked for between two instants, where denials change nothing."""
-    return max(1, min(_PARTS, apart_ns // (width_ns + 1))) if kind.timeless else 1
+    """Count the parts in which an edge is looked for between two instants, where denials change nothing, and one is left."""
+    return max(1, min(_PARTS, kind.limit, apart_ns // (width_ns + 1))) if kind.timeless else 1
 
 
 def _margin(kind: Kind, part: int) -> int:

@@ -1,9 +1,10 @@
 """A log in files by key, which are judged one after the other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from rateproof.core import required_native
 from rateproof.errors import LogError
@@ -16,6 +17,19 @@ from rateproof.events.progress import Progress
 
 WHERE: Final = "intended_ns"
 """In a piece, the number of the row in the whole log: nobody asks there when it was to be sent."""
+
+
+Found = TypeVar("Found")
+Run = Callable[[Callable[[int], Any], Sequence[int]], Iterable[tuple[int, Any]]]
+"""Does a work on every piece of these numbers, in any order, here or elsewhere."""
+
+
+def _in_turn(work: Callable[[int], Found], numbers: Sequence[int]) -> Iterator[tuple[int, Found]]:
+    for number in numbers:
+        yield number, work(number)
+
+
+def _silent(_: str) -> None: ...
 
 
 class _Elsewhere(dict[str, Any]):
@@ -35,19 +49,21 @@ class Pieces(EventLog):
         facts: what is known of the whole.
         metadata: of the whole, and of each piece.
         say: tells people how far the judging is.
+        run: gives each number with the result of a work on its piece.
     """
 
-    __slots__ = ("_facts", "_last", "_say", "files", "of_whole")
+    __slots__ = ("_facts", "_last", "_say", "files", "of_whole", "run")
 
     def __init__(
         self,
         files: Mapping[int, Path],
         facts: "Facts",
         metadata: Mapping[str, Any],
-        say: Callable[[str], None],
+        say: Callable[[str], None] = _silent,
+        run: Run = _in_turn,
     ) -> None:
         super().__init__(dict(metadata), _Elsewhere(), facts.rows)
-        self.files, self._facts, self._say = files, facts, say
+        self.files, self._facts, self._say, self.run = files, facts, say, run
         self._last: tuple[int, EventLog] | None = None
         self.of_whole: dict[str, Any] = {}
         """Metadata that each piece has to have, for it cannot be seen in the piece."""
@@ -58,7 +74,7 @@ class Pieces(EventLog):
 
     def noting(self, **metadata: Any) -> Self:
         """The same requests, of which this is true as well."""
-        return type(self)(self.files, self._facts, self.metadata | metadata, self._say)
+        return type(self)(self.files, self._facts, self.metadata | metadata, self._say, self.run)
 
     def same(self, name: str) -> Any:
         """The run of all requests; None of another column."""
@@ -93,19 +109,28 @@ class Pieces(EventLog):
             f"not fit in memory; {self._facts.hint}"
         )
 
-    def each(self) -> Iterator[tuple[int, EventLog]]:
-        """Every piece that is not left out, by number: one after the other, as people are told.
+    def spread(self, work: "Callable[[Pieces, int], Found]") -> Iterator[Found]:
+        """The results of a work on every piece that is not left out, in any order, as people are told.
 
         Raises:
             LogError: as of `piece`.
         """
-        progress, judged = Progress("judging", len(self), self._say), 0
-        for number, rows in self._facts.of_piece.items():
-            if not self._facts.fits(rows):
-                continue
-            yield number, self.piece(number)
-            judged += rows
-            progress.at(judged)
+        progress, done = Progress("judging", len(self), self._say), 0
+        for number, found in self.run(partial(work, self), [*self.judged]):
+            yield found
+            done += self.judged[number]
+            progress.at(done)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: it says nothing, and works on pieces itself."""
+        return type(self), (self.files, self._facts, self.metadata)
+
+    @property
+    def judged(self) -> dict[int, int]:
+        """The requests of each piece that is not left out, by its number."""
+        return {
+            number: rows for number, rows in self._facts.of_piece.items() if self._facts.fits(rows)
+        }
 
     def piece(self, number: int) -> EventLog:
         """The requests of one piece; the last one is kept.

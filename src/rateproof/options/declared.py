@@ -21,6 +21,7 @@ from rateproof.options.forms import (
     NAME,
     NETWORKS,
     NEW_FILE,
+    ON,
     PATHS,
     POLICY,
     PROXIES,
@@ -148,6 +149,12 @@ _CONFIG = Option(
     otherwise=f"{SETTINGS_FILES[0]}, or {SETTINGS_FILES[1]} with [tool.rateproof]",
 )
 _LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
+_ON = Option(
+    "on",
+    ON,
+    "who does the work: dask (processes on this machine), or a scheduler such as tcp://HOST:8786",
+    otherwise="this process",
+)
 _FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
 _ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
 

@@ -1,16 +1,18 @@
-"""The survey of a log in pieces, which are looked at one after the other."""
+"""The survey of a log in pieces: each is asked the same question, wherever that is done."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from itertools import chain
+from operator import itemgetter
+from typing import Any, Self
 
 from rateproof import core, linux
 from rateproof.clock import Tolerance
 from rateproof.errors import LogError
 from rateproof.events import REJECTED, UNKNOWN, EventLog
 from rateproof.events.judged import answers, columns_of
-from rateproof.events.pieces import Pieces
+from rateproof.events.pieces import WHERE, Pieces
 from rateproof.policy import Policy
 from rateproof.prove.headers import MOST_FINDINGS, FalseStatement, Headers, all_headers, headers_of
 from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe
@@ -40,43 +42,86 @@ def _longest_of(log: EventLog, *, marked: bool) -> int | None:
     return longest
 
 
-@dataclass(slots=True)
-class _Keys:
-    """The requests of some keys of a piece, which is read again where they are not kept."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The question that is put to every piece of a log; it can be sent to another process.
 
-    pieces: Pieces
-    number: int
+    Args:
+        policy: what was promised.
+        tolerance: what clocks may disagree on.
+        judgement: what concerns all keys, with the longest time of the whole log.
+        marked: whether the limiter is seen to mark its rejections, anywhere in the log.
+        over_admission: whether to look for it.
+        headers: whether to look at header fields too.
+    """
+
+    policy: Policy
+    tolerance: Tolerance
+    judgement: Judgement
     marked: bool
-    kept: dict[int, KeyLog] = field(default_factory=dict)
+    over_admission: bool
+    headers: bool
 
-    def keep(self, codes: Sequence[int], room: int) -> int:
-        """Keep those of these keys that have room for their rows; the room that is left."""
-        log, native = self.pieces.piece(self.number), core.required_native("a log in pieces")
-        for code, found in zip(
-            codes, native.rows_of(log.stored("key"), len(log), codes), strict=True
-        ):
-            rows = memoryview(found).cast("q")
-            if len(rows) <= room:
-                room -= len(rows)
-                (key,) = observe(log, rows, marked=self.marked)
-                self.kept[code] = self._named(key)
-        return room
+    @classmethod
+    def of(
+        cls,
+        pieces: Pieces,
+        policy: Policy,
+        tolerance: Tolerance,
+        judgement: Judgement,
+        *,
+        over_admission: bool = True,
+        headers: bool = False,
+    ) -> Self:
+        """The question, with what has to be known of the whole log."""
+        marked = marks_rejections(pieces)
+        whole = replace(judgement, longest_ns=_longest_of(pieces, marked=marked))
+        return cls(policy, tolerance, whole, marked, over_admission, headers)
 
-    def key_log(self, code: int, within: tuple[int, int] | None = None) -> KeyLog:
-        """The requests of the key with this code, their rows named as those of the pieces are."""
-        if within is None and code in self.kept:
-            return self.kept[code]
-        rows = Rows(self.pieces.piece(self.number), [code], marked=self.marked)
-        return self._named(rows.key_log(code, within))
 
-    def _named(self, key: KeyLog) -> KeyLog:
-        name = partial(self.pieces.name_of, self.number)
-        return replace(
-            key,
-            admitted_rows=list(map(name, key.admitted_rows)),
-            rejected_rows=list(map(name, key.rejected_rows)),
-            unknown_rows=list(map(name, key.unknown_rows)),
-        )
+@dataclass(frozen=True, slots=True)
+class PlacedKey:
+    """A key of a piece.
+
+    Args:
+        place: the row of the whole log that has it first.
+        code: of the key in the piece.
+        key: the client's identity.
+    """
+
+    place: int
+    code: int
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PieceSurvey:
+    """The findings on one piece of a log, which `joined` puts together with those on the others.
+
+    Args:
+        number: of the piece.
+        counts: what is in it.
+        wrong_if_exact: see `Survey`.
+        wrong_if_unknown: see `Survey`.
+        suspects: keys, from when to when the windows reach that were broken, and the costs of
+            searches.
+        leaders: the first keys of each order: rank, key, quota.
+        pressure: for each quota its figures, and the key that leads.
+        headers: what became of the header fields.
+        stated: the key of each finding among these.
+        kept: requests of keys that are going to be looked at, by code, as far as there was room.
+    """
+
+    number: int
+    counts: Counts
+    wrong_if_exact: bool
+    wrong_if_unknown: bool
+    suspects: Sequence[tuple[PlacedKey, tuple[int, int] | None, tuple[Any, ...]]]
+    leaders: Mapping[str, Sequence[tuple[int, PlacedKey, int]]]
+    pressure: Sequence[tuple[Any, PlacedKey | None]]
+    headers: Headers | None
+    stated: Sequence[PlacedKey]
+    kept: Mapping[int, KeyLog]
 
 
 def survey_of_pieces(
@@ -88,7 +133,7 @@ def survey_of_pieces(
     over_admission: bool,
     headers: bool,
 ) -> Survey:
-    """Survey a log in pieces, one after the other, the keys of each on all processors.
+    """Survey a log in pieces, as `Pieces.spread` has them looked at.
 
     What is first among equals is what appeared first in the whole log, so the survey is the same
     in any number of pieces.
@@ -104,138 +149,211 @@ def survey_of_pieces(
     Raises:
         LogError: a piece cannot be read.
     """
-    native = core.required_native("a log in pieces")
-    marked = marks_rejections(pieces)
-    pieces.of_whole["marked_rejections"] = marked
-    longest_ns = _longest_of(pieces, marked=marked)
-    rules = rules_of(policy, tolerance, judgement, over_admission=over_admission)
-    rules |= {"longest_ns": (longest_ns,)}
-    counts, wrong_if_exact, wrong_if_unknown = Counts(), False, False
-    suspects: list[Suspect] = []
-    leaders: dict[str, list[tuple[int, int, int, _Keys, int, bytes]]] = {
-        "closest": [],
-        "densest": [],
-        "busiest": [],
-    }
-    figures: list[list[tuple[int, Any, bytes]]] = [[] for _ in policy.quotas]
-    statements, room = _Statements(pieces), _KEPT_ROWS
-    for number, log in pieces.each():
-        by_key = native.ByKey.of(columns_of(log))
-        if by_key is None:
-            raise LogError("the log cannot be judged in pieces: its times are too far apart")
-        found = by_key.screen(rules, linux.processors())
-        if headers:
-            statements.add(
-                number,
-                headers_of(
-                    log,
-                    policy,
-                    tolerance,
-                    known_after_ns=0 if judgement.fresh else longest_ns,
-                    denied_count=judgement.denied_count,
-                    by_key=by_key,
-                ),
-            )
-        del by_key
-        counts += Counts(
+    asked = pieces, policy, tolerance, judgement
+    question = Question.of(*asked, over_admission=over_admission, headers=headers)
+    return joined(pieces, question, pieces.spread(partial(survey_piece, question=question)))
+
+
+def survey_piece(
+    pieces: Pieces, number: int, question: Question, threads: int | None = None
+) -> PieceSurvey:
+    """Survey one piece of a log.
+
+    Args:
+        pieces: the log.
+        number: of the piece.
+        question: what is asked of it.
+        threads: those that look at keys at a time; None: one for each processor.
+
+    Raises:
+        LogError: the piece cannot be read, or its times are too far apart.
+    """
+    pieces.of_whole["marked_rejections"] = question.marked
+    log, judgement = pieces.piece(number), question.judgement
+    by_key = core.required_native("a log in pieces").ByKey.of(columns_of(log))
+    if by_key is None:
+        raise LogError("the log cannot be judged in pieces: its times are too far apart")
+    asked = question.policy, question.tolerance, judgement
+    rules = rules_of(*asked, over_admission=question.over_admission)
+    rules |= {"longest_ns": (judgement.longest_ns,)}
+    found = by_key.screen(rules, threads or linux.processors())
+    told: Headers | None = None
+    if question.headers:
+        told = headers_of(
+            log,
+            question.policy,
+            question.tolerance,
+            known_after_ns=0 if judgement.fresh else judgement.longest_ns,
+            denied_count=judgement.denied_count,
+            by_key=by_key,
+        )
+    del by_key
+    words, stated = log.words("key"), list[int]()
+    if told is not None and told.findings:
+        codes = {key: code for code, key in enumerate(words)}
+        stated = [codes[one.key] for one in told.findings]
+        told = replace(told, findings=tuple(_placed(pieces, log, one) for one in told.findings))
+    leading = [code for order in _ORDERS for code, *_ in found[order]]
+    looked_at = dict.fromkeys([*leading, *(code for code, *_ in found["suspects"])])
+    pressing = [of[-1] for of in found["pressure"] if of[-1] is not None]
+    places = pieces.places(number, sorted({*looked_at, *pressing, *stated}))
+    keys = {code: PlacedKey(place, code, words[code]) for code, place in places.items()}
+    return PieceSurvey(
+        number,
+        Counts(
             found["keys"],
             len(log),
             *(found[name] for name in ("admitted", "rejected", "unknown", "judged")),
-        )
-        wrong_if_exact |= found["wrong_if_exact"]
-        wrong_if_unknown |= found["wrong_if_unknown"]
-        named = {code for order in leaders for code, *_ in found[order]}
-        named |= {code for code, *_ in found["suspects"]}
-        named |= {of[-1] for of in found["pressure"] if of[-1] is not None}
-        place, words = pieces.places(number, sorted(named)), log.words("key")
-        keys = _Keys(pieces, number, marked)
-        for code, broken, *costs in found["suspects"]:
-            load = partial(keys.key_log, code)
-            narrow = None if broken is None else partial(load, broken)
-            suspects.append(replace(Suspect(load, narrow, *costs), number=place[code]))
-        for order, known in leaders.items():
-            known += [
-                (rank, place[code], quota, keys, code, words[code])
-                for code, quota, rank in found[order]
-            ]
-            known.sort(key=lambda leader: leader[:3])
-            del known[MOST_CALLS:]
-        lead = (code for of in leaders.values() for *_, own, code, _ in of if own is keys)
-        asked = dict.fromkeys([*lead, *(code for code, *_ in found["suspects"])])
-        room = keys.keep([*asked], room)
-        for quota, of in enumerate(found["pressure"]):
-            if of[-1] is not None:
-                figures[quota].append((place[of[-1]], of, words[of[-1]]))
-    pressed = first_of_each(
-        *([(keys.number, code) for *_, keys, code, _ in leaders[order]] for order in _ORDERS)
-    )
-    loads = {
-        (keys.number, code): partial(keys.key_log, code)
-        for known in leaders.values()
-        for *_, keys, code, _ in known
-    }
-    return Survey(
-        counts=counts,
-        pressure=tuple(map(_hardest, unpressed(policy), figures)),
-        longest_ns=longest_ns,
-        suspects=suspects,
-        wrong_if_exact=wrong_if_exact,
-        wrong_if_unknown=wrong_if_unknown,
-        closest=tuple(
-            ClosestCall.of(word, policy, quota, margin_ns)
-            for margin_ns, _, quota, *_, word in leaders["closest"]
         ),
-        pressed=[loads[one] for one in pressed],
-        headers=statements.headers(),
+        found["wrong_if_exact"],
+        found["wrong_if_unknown"],
+        [(keys[code], broken, tuple(costs)) for code, broken, *costs in found["suspects"]],
+        {
+            order: [(rank, keys[code], quota) for code, quota, rank in found[order]]
+            for order in _ORDERS
+        },
+        [(of, None if of[-1] is None else keys[of[-1]]) for of in found["pressure"]],
+        told,
+        [keys[code] for code in stated],
+        _kept(pieces, number, [*looked_at], marked=question.marked),
     )
 
 
-@dataclass(slots=True)
-class _Statements:
-    """The statements of header fields, piece by piece."""
+def _placed(pieces: Pieces, log: EventLog, one: FalseStatement) -> FalseStatement:
+    """A finding on a piece, whose rows get the numbers that they have in the whole log."""
+    if pieces.numbered:
+        return one
+    said, seen = log.column(WHERE, [one.said, one.seen])
+    return replace(one, said=said, seen=seen)
+
+
+def _kept(pieces: Pieces, number: int, codes: Sequence[int], *, marked: bool) -> dict[int, KeyLog]:
+    """The requests of those of these keys that have room for their rows."""
+    log, native = pieces.piece(number), core.required_native("a log in pieces")
+    room, kept = _KEPT_ROWS // len(pieces.files), dict[int, KeyLog]()
+    found = native.rows_of(log.stored("key"), len(log), codes)
+    for code, rows in zip(codes, (memoryview(one).cast("q") for one in found), strict=True):
+        if len(rows) <= room:
+            room -= len(rows)
+            (key,) = observe(log, rows, marked=marked)
+            kept[code] = _named(pieces, number, key)
+    return kept
+
+
+def _named(pieces: Pieces, number: int, key: KeyLog) -> KeyLog:
+    """The requests of a key of a piece, their rows named as those of all pieces are."""
+    name = partial(pieces.name_of, number)
+    return replace(
+        key,
+        admitted_rows=list(map(name, key.admitted_rows)),
+        rejected_rows=list(map(name, key.rejected_rows)),
+        unknown_rows=list(map(name, key.unknown_rows)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The requests of some keys, whose piece is read again where they were not kept."""
 
     pieces: Pieces
-    several: list[Headers] = field(default_factory=list)
-    findings: list[tuple[int, FalseStatement]] = field(default_factory=list)
+    marked: bool
+    kept: Mapping[tuple[int, int], KeyLog]
 
-    def add(self, number: int, told: Headers | None) -> None:
-        """Add what was found of a piece: rows get the numbers that they have in the whole."""
-        if told is None:
-            return
-        piece = self.pieces.piece(number)
-        self.several.append(told)
-        codes = {key: code for code, key in enumerate(piece.words("key"))} if told.findings else {}
-        place = self.pieces.places(number, sorted({codes[one.key] for one in told.findings}))
-        for one in told.findings:
-            numbered = one
-            if not self.pieces.numbered:
-                said, seen = piece.column("intended_ns", [one.said, one.seen])
-                numbered = replace(one, said=said, seen=seen)
-            self.findings.append((place[codes[one.key]], numbered))
-        self.findings.sort(key=lambda one: one[0])
-        del self.findings[MOST_FINDINGS:]
-
-    def headers(self) -> Headers | None:
-        """As of the whole: findings in the order in which their keys appear."""
-        total = all_headers(self.several)
-        return total and replace(total, findings=tuple(one for _, one in self.findings))
+    def key_log(self, number: int, code: int, within: tuple[int, int] | None = None) -> KeyLog:
+        if within is None and (number, code) in self.kept:
+            return self.kept[number, code]
+        rows = Rows(self.pieces.piece(number), [code], marked=self.marked)
+        return _named(self.pieces, number, rows.key_log(code, within))
 
 
-def _hardest(total: Pressure, pieces: Sequence[tuple[int, Any, bytes]]) -> Pressure:
+def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -> Survey:
+    """The survey of a whole log from those of all its pieces, in any order."""
+    policy, several = question.policy, sorted(surveys, key=lambda one: one.number)
+    pieces.of_whole["marked_rejections"] = question.marked
+    leaders = {
+        order: sorted(
+            (
+                (rank, key.place, quota, one.number, key)
+                for one in several
+                for rank, key, quota in one.leaders[order]
+            ),
+            key=itemgetter(0, 1, 2),
+        )[:MOST_CALLS]
+        for order in _ORDERS
+    }
+    leading = {(number, key.code) for of in leaders.values() for *_, number, key in of}
+    suspected = {(one.number, key.code) for one in several for key, *_ in one.suspects}
+    kept = {
+        (one.number, code): key
+        for one in several
+        for code, key in one.kept.items()
+        if (one.number, code) in leading or (one.number, code) in suspected
+    }
+    key_log = _Keys(pieces, question.marked, kept).key_log
+    pressed = first_of_each(
+        *([(number, key.code) for *_, number, key in leaders[order]] for order in _ORDERS)
+    )
+    return Survey(
+        counts=sum((one.counts for one in several), Counts()),
+        pressure=tuple(
+            _hardest(total, [one.pressure[quota] for one in several])
+            for quota, total in enumerate(unpressed(policy))
+        ),
+        longest_ns=question.judgement.longest_ns,
+        suspects=[
+            replace(
+                Suspect(
+                    partial(key_log, one.number, key.code),
+                    None if broken is None else partial(key_log, one.number, key.code, broken),
+                    *costs,
+                ),
+                number=key.place,
+            )
+            for one in several
+            for key, broken, costs in one.suspects
+        ],
+        wrong_if_exact=any(one.wrong_if_exact for one in several),
+        wrong_if_unknown=any(one.wrong_if_unknown for one in several),
+        closest=tuple(
+            ClosestCall.of(key.key, policy, quota, margin_ns)
+            for margin_ns, _, quota, _, key in leaders["closest"]
+        ),
+        pressed=[partial(key_log, number, code) for number, code in pressed],
+        headers=_all_headers(several),
+    )
+
+
+def _all_headers(several: Sequence[PieceSurvey]) -> Headers | None:
+    """As of the whole: findings in the order in which their keys appear."""
+    told = [(one.headers, one.stated) for one in several if one.headers is not None]
+    total = all_headers([headers for headers, _ in told])
+    findings = chain.from_iterable(
+        zip(headers.findings, stated, strict=True) for headers, stated in told
+    )
+    found = sorted(findings, key=lambda one: one[1].place)[:MOST_FINDINGS]
+    return total and replace(total, findings=tuple(one for one, _ in found))
+
+
+def _hardest(total: Pressure, pieces: Sequence[tuple[Any, PlacedKey | None]]) -> Pressure:
     """The most of each figure; the key is that which leads the whole."""
-    if not pieces:
+    known = [(of, key) for of, key in pieces if key is not None]
+    if not known:
         return total
-    tightest = min((of[3] for _, of, _ in pieces if of[3] is not None), default=None)
-    lead = min(
-        pieces,
-        key=lambda one: (one[1][3] is None, -one[1][0] if one[1][3] is None else one[1][3], one[0]),
+    tightest = min((of[3] for of, _ in known if of[3] is not None), default=None)
+    _, lead = min(
+        known,
+        key=lambda one: (
+            one[0][3] is None,
+            -one[0][0] if one[0][3] is None else one[0][3],
+            one[1].place,
+        ),
     )
     return replace(
         total,
-        attempts=max(of[0] for _, of, _ in pieces),
-        possible=max(of[1] for _, of, _ in pieces),
-        provable=max(of[2] for _, of, _ in pieces),
+        attempts=max(of[0] for of, _ in known),
+        possible=max(of[1] for of, _ in known),
+        provable=max(of[2] for of, _ in known),
         margin_ns=None if tightest is None else tightest - total.window_ns,
-        stressed=any(of[4] for _, of, _ in pieces),
-        key=lead[2],
+        stressed=any(of[4] for of, _ in known),
+        key=lead.key,
     )

@@ -96,6 +96,9 @@ class Shard(NamedTuple):
         return own, max(0, -(-(first + count - own) // self.of))
 
 
+WHOLE: Final = Shard(0, 1)
+
+
 class Client(NamedTuple):
     """One client of a scenario.
 
@@ -190,7 +193,7 @@ class Scenario:
     insecure: bool = False
     lag_tolerance_ns: int = 10_000_000
     start_ns: int | None = None
-    shard: Shard = Shard(0, 1)
+    shard: Shard = WHOLE
     written: tuple[bytes, ...] = field(default=(), init=False, repr=False)
     """The keys of `tokens` as they stand in a request."""
 

@@ -138,9 +138,7 @@ def _check_machine(connections: int, loops: int, addresses: list[tuple[str, int]
         )
 
 
-def _settings(
-    scenario: Scenario, addresses: list[tuple[str, int]], loops: int
-) -> dict[str, Any]:
+def _settings(scenario: Scenario, addresses: list[tuple[str, int]], loops: int) -> dict[str, Any]:
     template = scenario.template()
     target = scenario.target
     tls = None

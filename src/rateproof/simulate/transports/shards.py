@@ -167,8 +167,9 @@ class _Worker:
         until_s, asked = time.monotonic() + LOST_S, None
         while True:
             try:
-                asked = ask() if asked is None else asked
-                return asked.result(timeout=_LOOK_S)
+                with self._cluster.client.as_current():  # whom an actor looks for
+                    asked = ask() if asked is None else asked
+                    return asked.result(timeout=_LOOK_S)
             except TimeoutError as error:
                 if time.monotonic() > until_s or not self._is_there():
                     raise _Gone from error
@@ -187,19 +188,20 @@ class Shards:
     Args:
         cluster: its workers each get a shard, as far as there are clients.
         scenario: the whole.
+        threads: event loops of each; None: as many as the worker has threads.
 
     Raises:
         InvalidArgument, Unreachable: a worker cannot run its shard, or is lost before it began.
     """
 
-    def __init__(self, cluster: Cluster, scenario: Scenario) -> None:
-        there = _spread(cluster, scenario)
+    def __init__(self, cluster: Cluster, scenario: Scenario, threads: int | None) -> None:
+        there = _spread(cluster, scenario, threads)
         self.workers = [_Worker(cluster, address, shard) for address, _, shard in there]
         self._wishes = Wishes()
         self._given: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._audits, self._failures = list[Audit](), list[Exception]()
         self._going = len(there)
-        self._each(_Worker.prepare, [threads for _, threads, _ in there])
+        self._each(_Worker.prepare, [loops for _, loops, _ in there])
         way_ns = max(worker.away_ns for worker in self.workers)
         begins_ns = time.monotonic_ns() + _MARGIN_NS + 4 * way_ns
         self.start_ns = max(begins_ns, scenario.start_ns or 0)
@@ -208,9 +210,9 @@ class Shards:
             threading.Thread(target=self._follow, args=[worker], daemon=True).start()
 
     def _each(self, work: Callable[[_Worker, int], None], given: Sequence[int]) -> None:
-        with ThreadPoolExecutor(len(self.workers)) as threads:
+        with ThreadPoolExecutor(len(self.workers)) as pool:
             try:
-                list(threads.map(work, self.workers, given))
+                list(pool.map(work, self.workers, given))
             except _Gone as error:
                 problem = "a worker was lost before the run began"
                 raise Unreachable(problem, "nothing was sent: start it again") from error
@@ -297,16 +299,18 @@ class Shards:
         return told
 
 
-def _spread(cluster: Cluster, scenario: Scenario) -> list[tuple[str, int, Scenario]]:
-    """Workers of a cluster, their threads, and the shard of each: none without a client."""
+def _spread(
+    cluster: Cluster, scenario: Scenario, threads: int | None
+) -> list[tuple[str, int, Scenario]]:
+    """Workers of a cluster, the event loops of each, and its shard: none without a client."""
     there = [*cluster.workers().items()][: scenario.client_count]
     return [
-        (address, threads, replace(scenario, shard=Shard(number, len(there))))
-        for number, (address, threads) in enumerate(there)
+        (address, threads or own, replace(scenario, shard=Shard(number, len(there))))
+        for number, (address, own) in enumerate(there)
     ]
 
 
-def check(cluster: Cluster, scenario: Scenario) -> None:
+def check(scenario: Scenario, *, cluster: Cluster, threads: int | None = None) -> None:
     """Make sure that the workers of a cluster can run a scenario; nothing is sent.
 
     Raises:
@@ -323,14 +327,15 @@ def check(cluster: Cluster, scenario: Scenario) -> None:
             f"max_requests is {scenario.max_requests}, on several workers",
             "they count apart: bound the duration, or --max-rate, which each client has its share of",
         )
-    there = _spread(cluster, scenario)
+    there = _spread(cluster, scenario, threads)
     most = scenario.max_connections
     if most is not None and most < len(there):
         raise InvalidArgument(
-            f"max_connections is {most}, on {counted(len(there), 'worker')}", "at least one for each"
+            f"max_connections is {most}, on {counted(len(there), 'worker')}",
+            "at least one for each",
         )
     asked = [
-        cluster.submit(can_run, shard, threads, worker=address) for address, threads, shard in there
+        cluster.submit(can_run, shard, loops, worker=address) for address, loops, shard in there
     ]
     for number, found in cluster.results(asked):
         address = there[number][0]
@@ -351,6 +356,7 @@ def run(
     run_number: int = 0,
     keep: bool = True,
     cluster: Cluster,
+    threads: int | None = None,
 ) -> EventLog:
     """Run a scenario on the workers of a cluster; see `Transport` for the rest of the contract.
 
@@ -359,7 +365,7 @@ def run(
     Raises:
         InvalidArgument, Unreachable: see `check`.
     """
-    shards = Shards(cluster, scenario)
+    shards = Shards(cluster, scenario, threads)
     bound_clients(scenario, control, MAX_CLIENTS - scenario.connection_count)
     log = EventLog(run_metadata(scenario, "native"))
     log.metadata["clock"]["boot_id"] = None  # exact within a shard only

@@ -37,15 +37,17 @@ type OfRow = fn(&Row) -> i64;
 fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
     let refused = |why: String| raise(run.py(), "InvalidArgument", &why, None);
     let groups: Vec<(Vec<Code>, u32, u32, u32)> = told(run, "groups")?;
-    let groups = groups.into_iter().map(|(code, first, clients, connections)| {
-        let program = Arc::new(Program::new(&code).map_err(refused)?);
-        Ok(Group {
-            program,
-            first,
-            clients,
-            connections,
-        })
-    });
+    let groups = groups
+        .into_iter()
+        .map(|(code, first, clients, connections)| {
+            let program = Arc::new(Program::new(&code).map_err(refused)?);
+            Ok(Group {
+                program,
+                first,
+                clients,
+                connections,
+            })
+        });
     let addresses: Vec<(IpAddr, u16)> = told(run, "addresses")?;
     let tls = told::<Option<Tls>>(run, "tls")?.map(|(ca_file, insecure, name)| {
         Ok((

@@ -92,7 +92,10 @@ class Rounds:
     def hypotheses(self) -> Hypotheses:
         """Find the limiters that explain everything so far, from the start."""
         course = self.course
-        limits = [course.limit, course.limit + course.shared]  # one before the burst may have counted
+        limits = [
+            course.limit,
+            course.limit + course.shared,
+        ]  # one before the burst may have counted
         for limit in dict.fromkeys(limits):
             found = self._explaining(self.recovery._replace(limit=limit), self._families)
             if found.boxes:

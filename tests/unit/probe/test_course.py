@@ -56,7 +56,6 @@ def test_limit_window_and_family_are_named(name, simulated):
     ("name", "limit", "window_ns"),
     [
         ("token-bucket", 2, S // 5),
-        ("token-bucket, of which a fresh key has one", 12, 3 * S),
         pytest.param("first-hit-window", 17, S, marks=pytest.mark.slow),
         pytest.param("sliding-log", 20, 5 * S, marks=pytest.mark.slow),
     ],
@@ -75,6 +74,17 @@ def test_a_bucket_that_saved_all_of_an_idle_time_is_not_named(simulated):
     limiter = simulated.make("token-bucket, of which a fresh key has one", 200, 20 * S)
     course, _ = _course(simulated, limiter, 1, Budget(2100, 15 * S))
     assert course.proof is None
+    assert course.surprises == 0
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_key_that_saves_what_it_does_not_use_is_left_alone_until_it_saves_no_more(
+    seed, simulated
+):
+    """Fresh keys have one permit of 5: a limit of 1 at first sight."""
+    name = "token-bucket, of which a fresh key has one"
+    course, _ = _course(simulated, simulated.make(name, 5, 2 * S), seed)
+    assert _named(course) == (name, 5, 400)
     assert course.surprises == 0
 
 

@@ -13,7 +13,8 @@ _STILL = 2
 _FEW_LEFT = 3  # families: predictions of one tell it from the others
 _PLENTY, _ROUND = 12, 4
 """Requests for each of the limit: left where two keys are sent for one, and of a round."""
-_SAVING, _LONGER = 2, 3  # recoveries that a key idles at first; times as long, each time
+_SAVING, _LONGER = 2.125, 3
+"""Recoveries that a key idles at first, for two and a little; times as long, each time."""
 _CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
 _SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
 _KEPT = 3  # windows, for predictions
@@ -95,7 +96,7 @@ class Refutation:
         course, recovery = self._course, self._rounds.recovery
         if course.limit > 1 or course.shared:
             return []
-        idle_ns = _SAVING * (recovery.admitted_ns - recovery.filled_ns)
+        idle_ns = int(_SAVING * (recovery.admitted_ns - recovery.filled_ns))
         requests = beyond(1)
         if self._idled_ns:
             if not (kinds := self._unsaved(left)):

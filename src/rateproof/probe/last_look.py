@@ -4,21 +4,16 @@ When such a key comes back nobody can foretell before it did once. So keys are a
 until they do, and windows later again: from then on what they admit is foretold.
 """
 
-from rateproof.probe.confirmation import (
-    Confirmation,
-    alone,
-    count_excluded,
-    count_predictions,
-)
+from collections.abc import Sequence
+
+from rateproof.probe.confirmation import Confirmation, alone, count_excluded, count_predictions
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.rounds import LEAD_NS, Rounds
-from rateproof.probe.seen import Seen, volleys
+from rateproof.probe.seen import History, Seen, volleys
 
 _ROUNDS = 3
-_FIRST, _LATER = (
-    16,
-    6,
-)  # polls until a key comes back, of a window, and of what is known of the next
+_FIRST = 16  # polls of a window, until a key comes back
+_LATER = 6  # the same of what is known of a later one
 _IDLE, _ROW = 3, 20  # windows; denials
 _FORETOLD = 2  # times that it is asked just before and after it comes back
 
@@ -56,12 +51,12 @@ class LastLook:
             count_predictions(proof, kind, keys)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._rounds.stood(kind)
-            proof.closely |= bool(keys)
+            proof.closely = proof.edges > 0
             if proof.done and kind.narrow and alone(proof, left):
                 break
         return left
 
-    def _standing(self, kind: Kind) -> list[list[Seen]]:
+    def _standing(self, kind: Kind) -> Sequence[History]:
         """Send the keys that every name has to stand."""
         start_ns, missing = self._sender.now_ns() + LEAD_NS, self._rounds.to_stand(kind)
         schedules = [steps for _, steps in missing]
@@ -72,7 +67,7 @@ class LastLook:
         self._rounds.standing |= dict.fromkeys((number for number, _ in missing), kind)
         return self._rounds.send(schedules, start_ns, kind.whole_ns)
 
-    def _walked(self, kind: Kind) -> list[list[Seen]]:
+    def _walked(self, kind: Kind) -> Sequence[History]:
         """Follow one key: when it comes back is looked for, ever more closely, then foretold, after denials too."""
         sender, limit, low_ns, high_ns = self._sender, kind.limit, kind.low_ns, kind.high_ns
         most = (4 + _FORETOLD) * (limit + 2) + _FIRST + 2 * _LATER + _ROW
@@ -93,6 +88,8 @@ class LastLook:
             return first_ns, last_ns
 
         key += hit(limit + 1, sender.now_ns(), limit + 1)
+        if not key:
+            return []
         early_ns, late_ns = back(key[-1].received_ns, key[-1].received_ns + high_ns, _FIRST)
         for windows in (1, _IDLE):
             key += hit(limit, late_ns + (windows - 1) * high_ns + high_ns // 4, limit)
@@ -108,9 +105,8 @@ class LastLook:
             early_ns, late_ns = early_ns + low_ns, late_ns + high_ns
             key += hit(1, early_ns - margin_ns, 1)
             key += hit(limit + 1, late_ns + margin_ns, limit + 1)
-        found = volleys(key)
-        self._course.keys.append(found)
-        return [found]
+        self._course.follow(volleys(key))
+        return self._course.keys[-1:]
 
 
 def _own_phase(left: Hypotheses) -> Kind | None:

@@ -10,7 +10,6 @@ from proving.simulated import (
     blocked,
     blocks,
     first_hit,
-    fixed_window,
     of_each_key,
     several_counters,
     sliding_log,
@@ -329,7 +328,6 @@ def leaky(limiter: Limiter, share: float, seed: int = 0) -> Limiter:
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/5": lambda *of: blocks(*of, number=5),
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
-    "fixed windows with a phase a key": lambda *of: fixed_window(*of, per_key=True),
     "a bucket and a window": lambda limit, window_ns, _: together(
         token_bucket(limit, window_ns), sliding_log(2 * limit, 6 * window_ns)
     ),

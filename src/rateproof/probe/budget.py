@@ -6,7 +6,7 @@ from rateproof.probe.sending import Sender
 from rateproof.units import SECOND_NS
 
 AT_MOST = 2
-"""Times the requests that naming takes, where it takes more."""
+"""Times what naming takes, where it takes more."""
 _STEP = 0.5
 
 

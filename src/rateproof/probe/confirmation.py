@@ -84,8 +84,8 @@ class Confirmation:
         """Edges that are to be foretold still, where a clock's phase, or chance, might explain any one of them."""
         family, _ = self.candidate
         needed = EDGES if family.other in _CLOCKS or self.slow else 0
-        # Blocks of another number come back near the same edges, now and then.
-        if self.coarse or family.number > 1:
+        # Blocks of another number come back near the same edges, now and then; what has no ticks, near theirs.
+        if self.coarse or family.number > 1 or family.other == "tick":
             needed = EDGES_OF_LOG
         return max(self.blocks_ns is None, needed - self.edges)
 

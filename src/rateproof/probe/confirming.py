@@ -25,7 +25,8 @@ _IDLE = 3  # windows of one key between denials and the next request
 _CONFIRMING, _MEASURING = 10, 4  # rounds
 _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 """Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
-_DEAR_NS = 3 * SECOND_NS  # a window for which another round takes too long
+_DEAR_NS, _LONG_NS = 3 * SECOND_NS, 8 * SECOND_NS
+"""Windows for which another round takes too long, and for which requests cost less than time."""
 _FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
 _DRAINED, _TOKENS = (
     4,
@@ -99,7 +100,7 @@ class Confirming:
         missing = self._rounds.to_stand(kind) if roughly else []
         # The busy one goes on where an edge is told, and so costs little; else it takes long.
         busy = [steps for number, steps in missing if number == 0]
-        later = kind.limit > _CHEAP or kind.whole_ns < _DEAR_NS
+        later = kind.whole_ns < (_LONG_NS if kind.limit > _CHEAP else _DEAR_NS)
         missing = [(number, steps) for number, steps in missing if sure and (number or not later)]
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):

@@ -103,4 +103,4 @@ def wanted(course: Course) -> Budget:
     """The budget that naming the longest window still possible takes, at most."""
     kinds = course.hypotheses.kinds() if course.hypotheses else []
     most = needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
-    return Budget(AT_MOST * most.requests, most.time_ns)
+    return Budget(AT_MOST * most.requests, AT_MOST * most.time_ns)

@@ -154,7 +154,8 @@ class Kind(NamedTuple):
     @property
     def grain_ns(self) -> int:
         """The time between two instants of a clock at which something comes back."""
-        return self.high_ns // self.family.number
+        grain_ns = self.high_ns // self.family.number
+        return min(grain_ns, SECOND_NS) if self.family.other == "tick" else grain_ns
 
     @property
     def timeless(self) -> bool:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from rateproof.probe.sending import Sender
 from rateproof.units import SECOND_NS
 
-AT_MOST = 2
-"""Times what naming takes, where it takes more."""
-_STEP = 0.5
+_AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Spending:
     def more(self, limit: int) -> bool:
         """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""
         known = self.times * needed(limit).requests
-        if self.times == AT_MOST or known >= self.budget.requests:
+        if self.times == _AT_MOST or known >= self.budget.requests:
             return False
-        self.times = min(AT_MOST, self.times + _STEP)
+        self.times = min(_AT_MOST, self.times + _STEP)
         return True

@@ -207,7 +207,7 @@ def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
 
 def test_exit_2_says_which_budget_would_tell_more():
     found = confirmed(finding(Hello(200)), 200, true=0)
-    assert "--max-requests 7700 --max-time" in describe(found)
+    assert "--max-requests 3850 --max-time" in describe(found)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_the_budget_that_was_used_up_is_not_advised_again(spent, words):
 def test_a_window_beyond_the_time_asks_for_more_time():
     course = Course(limit=5, held_ns=30 * SECOND_NS)
     text = describe(replace(finding(Hello(200)), course=course))
-    assert "--max-requests 2100 --max-time 520s" in text
+    assert "--max-requests 2100 --max-time 260s" in text
 
 
 def test_of_an_unknown_rule_it_is_said_when_a_key_came_back():

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpStream, UnixStream};
 
 use crate::answer::{self, Ending};
+use crate::calls::Calls;
 use crate::command::Desk;
 use crate::request::{Refused, Request};
 use crate::routes;
@@ -21,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const TURNS: usize = 16;
 
 /// Bytes of answers that are kept room for, and after which a client has to read first.
-const MOST_KEPT: usize = 256 * 1024;
+pub const MOST_KEPT: usize = 256 * 1024;
 
 /// A connection by either kind of socket.
 pub enum Stream {
@@ -85,6 +86,7 @@ pub enum Protocol {
         skip: u64,
     },
     Resp(Session),
+    Grpc(Box<Calls>),
 }
 
 /// The state of a connection after its turn.
@@ -126,11 +128,16 @@ impl Connection {
         }
     }
 
-    /// True if it has been without a whole request for too long. Pools keep connections of RESP open: such
+    /// True if it has been without a whole request for too long. Pools keep connections of RESP and gRPC open: such
     /// a one may be silent, but not within a command or an answer.
     pub fn is_idle(&self, now: Instant) -> bool {
         let silent = self.input.is_empty() && self.output.is_empty();
-        let may_wait = silent && !self.lingers && matches!(self.protocol, Protocol::Resp(_));
+        let pooled = match &self.protocol {
+            Protocol::Http { .. } => false,
+            Protocol::Resp(_) => true,
+            Protocol::Grpc(calls) => calls.is_still(),
+        };
+        let may_wait = silent && !self.lingers && pooled;
         let longest = if self.lingers { LINGER } else { IDLE };
         !may_wait && now.duration_since(self.since) > longest
     }
@@ -218,6 +225,13 @@ impl Connection {
     fn answer_all(&mut self, desk: &mut Desk, bytes: &[u8]) -> usize {
         let (mut at, begun) = (0, self.output.len());
         self.held = false;
+        if let Protocol::Grpc(calls) = &mut self.protocol {
+            if calls.answer(bytes, desk, &mut self.output) > 0 {
+                self.since = Instant::now();
+            }
+            (self.held, self.ending) = (calls.is_held(), calls.over);
+            return bytes.len();
+        }
         while !self.ending && at < bytes.len() {
             if self.output.len() > MOST_KEPT {
                 self.held = true;
@@ -253,6 +267,7 @@ impl Connection {
                     }
                     self.ending = session.quits;
                 }
+                Protocol::Grpc(_) => break,
             }
         }
         if at > 0 || self.output.len() > begun {

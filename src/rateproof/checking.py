@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from typing import Any, Final
 from rateproof import linux
 from rateproof.answer import answer
 from rateproof.clock import Tolerance
+from rateproof.cluster import connected
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
 from rateproof.events.access_logs import (
@@ -29,12 +31,14 @@ from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.bounded import read_bounded
 from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import LIMITERS_503, File
-from rateproof.events.files import is_access_log, read_lines, read_log
+from rateproof.events.files import is_access_log, read_files, read_lines, read_log
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.lines import open_lines
 from rateproof.events.parquet import available
+from rateproof.events.places import path_of
+from rateproof.events.shares import pieces_on
 from rateproof.events.splitter import in_pieces
 from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
@@ -70,6 +74,8 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("fail_fast", "metrics_port"):
         if getattr(arguments, option):
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
+    if arguments.on is not None:
+        return _check_on(arguments, name)
     _refuse_several(arguments.log)
     with ExitStack() as stack:
         free = linux.free_memory()
@@ -87,7 +93,8 @@ def _check_parquet(arguments: argparse.Namespace, path: Path, name: str) -> int:
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
     asked = arguments.rejected_statuses, arguments.admitted_statuses
     settings = [None if one is None else sorted(one) for one in asked]
-    given = path, arguments.memory, _prepared(arguments), say, settings
+    prepared = _prepared(arguments, "a log that does not fit in memory")
+    given = path, arguments.memory, prepared, say, settings
     try:
         with in_pieces(*given, name=name) as pieces:
             if pieces is not None:
@@ -96,6 +103,28 @@ def _check_parquet(arguments: argparse.Namespace, path: Path, name: str) -> int:
     except OSError as error:
         raise LogError(f"cannot read {name}: {error.strerror or error}") from error
     return _check_found(arguments, log, name)
+
+
+def _check_on(arguments: argparse.Namespace, name: str) -> int:
+    """Judge a log in Parquet, whose files all workers of a cluster can read."""
+    others = [one for one in arguments.log if not one.endswith(".parquet")]
+    if others:
+        hint = "it takes logs in Parquet; `rateproof plan --on` takes access logs"
+        raise InvalidArgument(f"--on {arguments.on} with {printable(others[0])}", hint)
+    _hint_of(arguments.key)
+    asked = argparse.Namespace(
+        rejected_statuses=arguments.rejected_statuses, admitted_statuses=arguments.admitted_statuses
+    )
+    prepared = _prepared(arguments, "--on"), partial(_prepared_rows, asked, told=True)
+    with connected(arguments.on) as cluster:
+        paths = list(map(path_of, arguments.log))
+        try:
+            with pieces_on(cluster, paths, arguments.memory, prepared, say, name=name) as pieces:
+                if pieces is not None:
+                    return _check_log(arguments, pieces)
+        except OSError as error:
+            raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+    return _check_found(arguments, read_files(paths, name), name)
 
 
 def _check_found(arguments: argparse.Namespace, found: EventLog | dict[str, Any], name: str) -> int:
@@ -110,7 +139,11 @@ def _check_found(arguments: argparse.Namespace, found: EventLog | dict[str, Any]
     return _check_evidence(arguments, found, name)
 
 
-def _prepared(arguments: argparse.Namespace) -> Callable[[EventLog], EventLog]:
+def _prepared_rows(arguments: argparse.Namespace, log: EventLog, *, told: bool) -> EventLog:
+    return known_clients_only(_by_statuses(arguments, log, told=told))
+
+
+def _prepared(arguments: argparse.Namespace, with_what: str) -> Callable[[EventLog], EventLog]:
     """Return how rows are made ready to be judged, of a log that is read bit by bit."""
     turns = count()
     late: list[int] = []
@@ -120,12 +153,12 @@ def _prepared(arguments: argparse.Namespace) -> Callable[[EventLog], EventLog]:
         chosen = () if "access_log" in metadata else ("where", "since", "until")
         for option in ("by_key", "report", *chosen):
             if getattr(arguments, option):
-                raise InvalidArgument(
-                    f"--{option.replace('_', '-')} with a log that does not fit in memory",
-                    "more --memory, if there is any",
-                )
-        log = known_clients_only(_by_statuses(arguments, log, told=told))
+                flag = f"--{option.replace('_', '-')}"
+                raise InvalidArgument(f"{flag} with {with_what}", "it takes the whole log")
+        log = _prepared_rows(arguments, log, told=told)
         if "complete_ns" in metadata:
+            if arguments.on is not None:  # what each worker found would have to be gathered
+                raise InvalidArgument("--on with rows of an access log", "check them without it")
             since_ns, until_ns = metadata["complete_ns"]
             late.extend(one for one in [first_late(log, until_ns)] if one is not None)
             log = log.noting(complete_ns=[since_ns, until_ns, min(late, default=None)])
@@ -353,7 +386,7 @@ def _follow(arguments: argparse.Namespace) -> int:
             f"--follow of {len(paths)} files without --skew",
             "the one that the server writes to; or --skew 50ms of hosts whose clocks differ so much",
         )
-    for option in ("evidence", "report", "junit", "by_key", "fresh_keys"):
+    for option in ("on", "evidence", "report", "junit", "by_key", "fresh_keys"):
         if getattr(arguments, option):
             flag = f"--{option.replace('_', '-')}"
             raise InvalidArgument(f"{flag} with --follow", "check the file once it is whole")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -41,13 +42,21 @@ class Cluster:
     Args:
         client: Dask's client of it, for what is not here.
         name: of the cluster, for messages.
+        folder: one of this machine, which goes with a cluster that was started here; None: it
+            was not.
         without_worker_s: seconds without any worker after which it is given up.
     """
 
     def __init__(
-        self, client: Any, name: str, *, without_worker_s: float = _WITHOUT_WORKER_S
+        self,
+        client: Any,
+        name: str,
+        folder: Path | None = None,
+        *,
+        without_worker_s: float = _WITHOUT_WORKER_S,
     ) -> None:
-        self.client, self._name, self._without_worker_s = client, name, without_worker_s
+        self.client, self.folder = client, folder
+        self._name, self._without_worker_s = name, without_worker_s
         self._placed: dict[str, str] = {}
 
     def workers(self) -> dict[str, int]:
@@ -176,22 +185,23 @@ def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
         ) from error
     with ExitStack() as stack:
         asked: Any = on
+        folder = None
         if on == HERE:
-            asked = stack.enter_context(_started(workers or linux.processors()))
+            folder, asked = stack.enter_context(_started(workers or linux.processors()))
         else:
             _ask(on)
         client = stack.enter_context(
             distributed.Client(asked, timeout=_CONNECT_S, set_as_default=False)
         )
-        cluster = Cluster(client, client.scheduler.address)
+        cluster = Cluster(client, client.scheduler.address, folder)
         cluster.workers()
         _compare(client.run(version, "rateproof", on_error="return"))
         yield cluster
 
 
 @contextmanager
-def _started(workers: int) -> Iterator[Any]:
-    """A cluster of processes of one thread; each task sees to the memory that it takes."""
+def _started(workers: int) -> Iterator[tuple[Path, Any]]:
+    """A folder, and a cluster of processes of one thread; each task sees to the memory that it takes."""
     from distributed import LocalCluster
 
     with (
@@ -205,7 +215,7 @@ def _started(workers: int) -> Iterator[Any]:
             silence_logs=logging.CRITICAL,
         ) as cluster,
     ):
-        yield cluster
+        yield Path(folder), cluster
 
 
 def _ask(address: str) -> None:

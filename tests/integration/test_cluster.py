@@ -73,6 +73,7 @@ def test_a_worker_that_is_killed_changes_nothing(two, tmp_path):
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.slow
 def test_work_for_a_worker_that_is_gone_is_lost_and_named(two, tmp_path):
     first = next(iter(two.workers()))
     began, ended = tmp_path / "began", tmp_path / "ended"

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from array import array
-from pathlib import Path
 
 import pytest
 
@@ -123,7 +122,7 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
 
     def harmed(*given):
         found = split(*given)
-        path = Path(found.files[1])
+        (path,) = found.files[1]
         content = path.read_bytes()
         if harm == "removed":
             path.unlink()
@@ -254,7 +253,7 @@ def test_what_is_noted_holds_while_its_files_are_as_they_were(tmp_path):
     place, piece = Workplace(tmp_path), tmp_path / "2.parquet"
     assert place.noted() is None
     piece.write_bytes(b"rows")
-    place.note({2: piece}, {"rows": 1})
+    place.note([piece], {"rows": 1})
     assert place.noted() == {"rows": 1}
     piece.write_bytes(b"row")
     assert place.noted() is None

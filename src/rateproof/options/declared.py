@@ -498,6 +498,7 @@ _CHECK = Verb(
                 "beyond which a log in Parquet or of a server is split by key on disk",
                 otherwise="half of what is free",
             ),
+            _ON,
         ),
         "access logs": _ACCESS_LOGS,
         "a log that grows": (

@@ -1,9 +1,10 @@
-//! `rateproof service`: decisions over HTTP and RESP for every language, from the tables of Python
+//! `rateproof service`: decisions over HTTP, RESP and gRPC for every language, from the tables of Python
 //! applications.
 //!
 //! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
 //! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
-//! `told` its policies; `connection` is one client, `serving` the event loops, one a core.
+//! `told` its policies; `rules`, `domains` and `messages` are Envoy's rate limit service, over the `calls`
+//! of gRPC; `connection` is one client, `serving` the event loops, one a core.
 
 mod activation;
 mod address;

@@ -126,9 +126,9 @@ impl Calls {
         }
     }
 
-    /// True if the client owes nothing: no greeting, and no message of a call.
-    pub fn is_still(&self) -> bool {
-        self.open.is_empty() && matches!(self.state, State::Open(_))
+    /// True if no call is under way.
+    pub fn owes_nothing(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// True if bytes of the client wait until it has read what goes there.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rateproof_enforce::{Quota, Ruling};
+use rateproof_enforce::{Answer, Error, Quota, Ruling};
 
 use crate::key::{self, MOST_KEY};
 use crate::limits::seconds_of;
@@ -79,8 +79,8 @@ impl Domains {
                 tables.push(None);
                 continue;
             };
-            let own = Tables::new(store.open(&[quota])?, former(&rule.path));
-            tables.push(Some(Arc::new(own.counted(&meter, rule.shadow))));
+            let own = Tables::new(store.open(&[quota])?, store.counters()?, former(&rule.path));
+            tables.push(Some(Arc::new(own.metered(&meter, rule.shadow))));
         }
         Ok(Self {
             rules: rules.clone(),
@@ -263,19 +263,18 @@ impl Asked<'_> {
         }
         let fits = (1..=tables.burst()).contains(&self.cost);
         if takes && fits {
-            return self.told(tables.hit(&self.key, self.cost), true);
+            return self.told(tables.hit(&self.key, self.cost));
         }
         let began = Instant::now();
-        let ruling = tables.peek(&self.key, if fits { self.cost } else { 1 });
+        let mut ruling = tables.peek(&self.key, if fits { self.cost } else { 1 });
         let passes = fits || self.cost == 0;
-        let denied = matches!(&ruling, Ok(Some((admitted, _))) if !(*admitted && passes));
-        if let (true, Some(meter)) = (denied, tables.meter()) {
-            let denial = ruling
-                .clone()
-                .map(|ruling| ruling.map(|(_, each)| (false, each)));
-            meter.count(&denial, &self.key, began);
+        if let Ok(Some((admitted, _))) = &mut ruling {
+            *admitted &= passes;
+            if !*admitted {
+                tables.count(&ruling, &self.key, Some(began));
+            }
         }
-        let mut told = self.told(ruling, passes)?;
+        let mut told = self.told(ruling)?;
         if !passes {
             // No wait would ever let it pass.
             told.retry_after_ns = 0;
@@ -283,11 +282,7 @@ impl Asked<'_> {
         Ok(told)
     }
 
-    fn told(
-        &self,
-        ruling: Result<Option<Ruling>, rateproof_enforce::Error>,
-        passes: bool,
-    ) -> Result<Told, Failure> {
+    fn told(&self, ruling: Result<Option<Ruling>, Error>) -> Result<Told, Failure> {
         let no_room = || {
             (
                 UNAVAILABLE,
@@ -303,10 +298,10 @@ impl Asked<'_> {
         if !admitted && !self.shadow && answers.iter().any(|answer| answer.full) {
             return Err(no_room());
         }
-        let most = |of: fn(&rateproof_enforce::Answer) -> u64| answers.iter().map(of).max();
+        let most = |of: fn(&Answer) -> u64| answers.iter().map(of).max();
         let least = answers.iter().map(|answer| answer.remaining).min();
         Ok(Told {
-            admitted: admitted && passes,
+            admitted,
             remaining: least.unwrap_or(0),
             retry_after_ns: most(|answer| answer.retry_after_ns).unwrap_or(0),
             reset_after_ns: most(|answer| answer.reset_after_ns).unwrap_or(0),

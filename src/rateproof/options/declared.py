@@ -142,6 +142,7 @@ _ADDRESS = (
     Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
     Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
 )
+_FLOOD_EXEMPT = Option("flood_exempt", NETWORKS, "whose new clients get room without end", "")
 _CONFIG = Option(
     "config",
     IN_TOML,
@@ -194,7 +195,7 @@ _SERVE = Verb(
             ),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
             Option("on_full", choice("deny", "admit"), "when it has no room for a client", "deny"),
-            Option("flood_exempt", NETWORKS, "whose new clients get room without end", ""),
+            _FLOOD_EXEMPT,
             Option(
                 "on_error", choice("deny", "admit", "local"), "while it is out of reach", "deny"
             ),
@@ -244,6 +245,7 @@ _SERVICE = Verb(
                 otherwise="none",
             ),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
+            Option("connections", whole(1, 2**20), "most that are open at once", "10000"),
             Option("token", text(metavar="@FILE"), "what askers tell; @env:NAME, too"),
             Option("tls_cert", text(metavar="FILE"), "speak TLS: a certificate with its chain"),
             Option("tls_key", text(metavar="FILE"), "its key"),
@@ -252,6 +254,7 @@ _SERVICE = Verb(
         "the store": (
             Option("store", text(metavar="URL"), "memory:// or shm://NAME", "memory://"),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
+            _FLOOD_EXEMPT,
         ),
         OUTPUT: (replace(_JSON, help="where and what it serves as JSON on stdout"),),
     },

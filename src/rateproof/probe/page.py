@@ -6,7 +6,7 @@ from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.budget import Budget
-from rateproof.probe.confirmation import EXCLUDING
+from rateproof.probe.confirmation import EXCLUDING, PREDICTIONS
 from rateproof.probe.course import Round, wanted
 from rateproof.probe.families import LAST, UNNAMED
 from rateproof.probe.finding import Finding
@@ -69,9 +69,16 @@ def _why_not(finding: Finding) -> str:
         return ", but predictions were wrong"
     if others:
         return f", or one of {others} other families"
-    if finding.course.proof and finding.course.proof.done:
+    proof = finding.course.proof
+    if proof and proof.done:
         return ", but the window is not known closely enough"
-    return ", but too few predictions could be made" if finding.kinds[0].close else ""
+    if not finding.kinds[0].close:
+        return ""
+    if proof is None or proof.true < PREDICTIONS:
+        return ", but too few predictions could be made"
+    if proof.open:
+        return f", but too few keys speak against {', '.join(each.name for each in proof.open)}"
+    return ", but too few keys were asked just before and after they come back"
 
 
 def _unexplained(finding: Finding) -> str:

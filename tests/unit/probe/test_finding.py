@@ -188,6 +188,19 @@ def test_a_window_that_is_not_known_closely_is_said_to_be_why_nothing_is_named()
     assert "the window is not known closely enough" in describe(found).splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("lacking", "words"),
+    [
+        ({"true": 11}, "but too few predictions could be made"),
+        ({"excluded": {FAMILIES[1]: 2}}, f"but too few keys speak against {FAMILIES[1].name}"),
+        ({"blocks_ns": None}, "but too few keys were asked just before and after they come back"),
+    ],
+)
+def test_what_a_name_lacks_still_is_said(lacking, words):
+    found = confirmed(finding(Hello(200)), 5, **lacking)
+    assert describe(found).splitlines()[0] == f"not named: about 5 per 5s, {words}"
+
+
 def test_a_second_quota_was_looked_for_as_far_as_one_key_was_filled_anew():
     found = confirmed(finding(Hello(200)), 5)
     filled = [Seen(at_ns, at_ns + 1, 5, 1) for at_ns in range(0, 18 * SECOND_NS, 6 * SECOND_NS)]

@@ -211,7 +211,8 @@ def would_tell(finding: Finding) -> str:
             "a larger budget would tell no more: a log beside a bucket and a window from the "
             "first request admit the same on 19 keys of 20, so it is not confirmed which it is"
         )
-    if finding.course.hypotheses is not None and not finding.kinds:
+    known = any(kind.close or kind.family not in LAST for kind in finding.kinds)
+    if finding.course.hypotheses is not None and not known:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
     more, budget = wanted(finding.course), finding.budget
     requests, time_ns = max(more.requests, budget.requests), max(more.time_ns, budget.time_ns)

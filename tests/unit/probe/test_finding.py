@@ -176,6 +176,13 @@ def test_a_family_that_explains_so_much_is_an_instance_of_a_rule_that_is_not_kno
     assert any(words in line for line in rest)
 
 
+def test_a_phase_for_each_key_of_windows_of_any_length_is_worth_no_larger_budget():
+    (family,) = (each for each in LAST if each.other == "own phase")
+    text = describe(confirmed(finding(Hello(200)), 5, (family,), most_ns=90 * SECOND_NS, true=0))
+    assert text.splitlines()[0] == "not named: 5 at once, by a rule that is not known here"
+    assert "a larger budget would tell no more" in text
+
+
 def test_where_several_counters_answer_no_budget_is_said_to_tell_more():
     course = Course(limit=5, several=Several(5, 20))
     found = replace(finding(Hello(200)), course=course)

@@ -6,7 +6,7 @@ from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.budget import Budget
-from rateproof.probe.confirmation import EXCLUDING, PREDICTIONS
+from rateproof.probe.confirmation import EXCLUDING, PREDICTIONS, Confirmation
 from rateproof.probe.course import Round, wanted
 from rateproof.probe.families import LAST, UNNAMED
 from rateproof.probe.finding import Finding
@@ -69,10 +69,14 @@ def _why_not(finding: Finding) -> str:
         return ", but predictions were wrong"
     if others:
         return f", or one of {others} other families"
-    proof = finding.course.proof
+    return _lacking(finding.course.proof, finding.kinds[0])
+
+
+def _lacking(proof: Confirmation | None, kind: Kind) -> str:
+    """Say what a proof lacks; nothing where the window is hardly known."""
     if proof and proof.done:
         return ", but the window is not known closely enough"
-    if not finding.kinds[0].close:
+    if not kind.close:
         return ""
     if proof is None or proof.true < PREDICTIONS:
         return ", but too few predictions could be made"

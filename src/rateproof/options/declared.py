@@ -156,6 +156,7 @@ _ON = Option(
     "who does the work: dask (processes on this machine), or a scheduler such as tcp://HOST:8786",
     otherwise="this process",
 )
+_SENT_ON = replace(_ON, help=f"who sends: {_ON.help.partition(': ')[2]}")
 _FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
 _ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
 
@@ -292,6 +293,7 @@ _SIMULATE = Verb(
             replace(_SEED, help="of the schedule"),
             Option("max_connections", _COUNT, "open at once, of all clients together"),
             Option("threads", whole(1, 256), "that send natively", otherwise="one a core"),
+            _SENT_ON,
         ),
         PROMISE: (
             replace(
@@ -321,7 +323,7 @@ _SIMULATE = Verb(
         "simulate http://127.0.0.1:5000/login -X POST -H 'Accept: */*' --behaviour race",
     ),
     waits=True,
-    unfiled="scenario clients connections behaviour rate threads transport yes log plain json",
+    unfiled="scenario clients connections behaviour rate threads on transport yes log plain json",
 )
 
 _TEST = Verb(
@@ -332,6 +334,7 @@ _TEST = Verb(
         REQUEST: (
             replace(_URL, default=None, otherwise=f"{DEFAULT_URL}, or there a server of our own"),
             *_SENDING[1:],
+            _SENT_ON,
         ),
         LENGTH: (
             Option(
@@ -547,6 +550,7 @@ _PLAN = Verb(
                 required=True,
             ),
             replace(_KEY, kind=KEY_OF_LOG, help="what tells clients apart", default="ip"),
+            _ON,
         ),
         "access logs": _ACCESS_LOGS,
         "what to try": (

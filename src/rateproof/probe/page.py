@@ -6,9 +6,9 @@ from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.budget import Budget
-from rateproof.probe.confirmation import EXCLUDING
+from rateproof.probe.confirmation import EXCLUDING, PREDICTIONS, Confirmation
 from rateproof.probe.course import Round, wanted
-from rateproof.probe.families import UNNAMED
+from rateproof.probe.families import LAST, UNNAMED
 from rateproof.probe.finding import Finding
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension
 from rateproof.probe.inference import Kind
@@ -57,7 +57,7 @@ def headline(finding: Finding) -> str:
         return f"several counters, together {_together(several)}: each request meets any of them"
     if finding.named:
         return _named(finding.named, finding)
-    if finding.kinds and finding.kinds[0].family not in UNNAMED:
+    if finding.kinds and finding.kinds[0].family not in LAST:
         return f"not named: about {_named(finding.kinds[0], finding)}{_why_not(finding)}"
     return _unexplained(finding)
 
@@ -69,16 +69,28 @@ def _why_not(finding: Finding) -> str:
         return ", but predictions were wrong"
     if others:
         return f", or one of {others} other families"
-    if finding.course.proof and finding.course.proof.done:
+    return _lacking(finding.course.proof, finding.kinds[0])
+
+
+def _lacking(proof: Confirmation | None, kind: Kind) -> str:
+    """Say what a proof lacks; nothing where the window is hardly known."""
+    if proof and proof.done:
         return ", but the window is not known closely enough"
-    return ", but too few predictions could be made" if finding.kinds[0].close else ""
+    if not kind.close:
+        return ""
+    if proof is None or proof.true < PREDICTIONS:
+        return ", but too few predictions could be made"
+    if proof.open:
+        return f", but too few keys speak against {', '.join(each.name for each in proof.open)}"
+    return ", but too few keys were asked just before and after they come back"
 
 
 def _unexplained(finding: Finding) -> str:
     """Say what was seen, where no policy explains it."""
     course = finding.course
     if course.hypotheses is not None:
-        such = "".join(f", such as {_named(kind, finding)}" for kind in finding.kinds[:1])
+        told = [kind for kind in finding.kinds[:1] if kind.close]
+        such = "".join(f", such as {_named(kind, finding)}" for kind in told)
         return f"not named: {course.limit} at once, by a rule that is not known here{such}"
     if course.limit:
         return (
@@ -196,11 +208,15 @@ def _left(finding: Finding) -> Iterator[str]:
 
 def would_tell(finding: Finding) -> str:
     """The budget with which a name can be expected, or that none helps."""
-    if finding.named or not finding.course.limit:
+    if finding.named or finding.course.several or not finding.course.limit:
         return ""
     if finding.kinds and finding.kinds[0].family in UNNAMED:
-        return "looked at where nothing else explains all answers: not confirmed"
-    if finding.course.hypotheses is not None and not finding.kinds:
+        return (
+            "a larger budget would tell no more: a log beside a bucket and a window from the "
+            "first request admit the same on 19 keys of 20, so it is not confirmed which it is"
+        )
+    known = any(kind.close or kind.family not in LAST for kind in finding.kinds)
+    if finding.course.hypotheses is not None and not known:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
     more, budget = wanted(finding.course), finding.budget
     requests, time_ns = max(more.requests, budget.requests), max(more.time_ns, budget.time_ns)

@@ -126,7 +126,7 @@ impl Part {
 }
 
 /// One part of a key, such as `query:clientId=1:a`.
-fn write(key: &mut Vec<u8>, label: &str, value: &[u8]) {
+pub fn write(key: &mut Vec<u8>, label: &str, value: &[u8]) {
     let length = Decimal::of(value.len() as u64);
     put(key, &[label, "=", length.text(), ":"]);
     key.extend_from_slice(value);

@@ -116,7 +116,7 @@ impl Known {
         &mut self,
         pieces: &[&[u8]],
         read: impl FnOnce() -> Result<Vec<Quota>, String>,
-    ) -> Result<&Tables, String> {
+    ) -> Result<&Arc<Tables>, String> {
         let is_text = |(text, _): &(Vec<u8>, Arc<Tables>)| {
             let mut pieces = pieces.iter();
             let rest = pieces.try_fold(&text[..], |rest, piece| rest.strip_prefix(*piece));
@@ -124,19 +124,17 @@ impl Known {
         };
         if !self.last.as_ref().is_some_and(is_text) {
             let text = pieces.concat();
-            let tables = match self.by_text.get(&text) {
-                Some(tables) => Arc::clone(tables),
-                None => self.told.tables(&read()?)?,
-            };
-            if self.by_text.len() == MOST_TEXTS {
-                self.by_text.clear();
+            if !self.by_text.contains_key(&text) {
+                let tables = self.told.tables(&read()?)?;
+                if self.by_text.len() == MOST_TEXTS {
+                    self.by_text.clear();
+                }
+                self.by_text.insert(text.clone(), tables);
             }
-            self.by_text.insert(text.clone(), Arc::clone(&tables));
-            self.last = Some((text, tables));
+            let found = self.by_text.get(&text).map(Arc::clone);
+            self.last = found.map(|tables| (text, tables));
         }
-        let found = self.last.as_ref();
-        found
-            .map(|(_, tables)| tables.as_ref())
-            .ok_or_else(String::new)
+        let last = self.last.as_ref().map(|(_, tables)| tables);
+        last.ok_or_else(String::new)
     }
 }

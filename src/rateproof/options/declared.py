@@ -156,6 +156,7 @@ _ON = Option(
     "who does the work: dask (processes on this machine), or a scheduler such as tcp://HOST:8786",
     otherwise="this process",
 )
+_SENT_ON = replace(_ON, help=f"who sends: {_ON.help.partition(': ')[2]}")
 _FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
 _ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
 
@@ -217,7 +218,7 @@ _SERVE = Verb(
 
 _SERVICE = Verb(
     "service",
-    "Decide for programs in any language: the limits of FILE, over HTTP and RESP, until Ctrl-C.",
+    "Decide for programs in any language: the limits of FILE, over HTTP, RESP and Envoy's RLS, until Ctrl-C.",
     {
         PROMISE: (Option("status", whole(400, 599), "code of a denial", "429"),),
         "who a client is": (
@@ -232,6 +233,18 @@ _SERVICE = Verb(
                 "resp", text(metavar="ADDRESS"), "HOST:PORT or unix:PATH of RESP", otherwise="none"
             ),
             Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
+            Option(
+                "rls",
+                text(metavar="ADDRESS"),
+                "HOST:PORT or unix:PATH of Envoy's rate limit service",
+                otherwise="none",
+            ),
+            Option(
+                "rls_config",
+                text(metavar="PATH"),
+                "its rules: YAML of envoyproxy/ratelimit, or a folder",
+                otherwise="none",
+            ),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
             Option("connections", whole(1, 2**20), "most that are open at once", "10000"),
             Option("token", text(metavar="@FILE"), "what askers tell; @env:NAME, too"),
@@ -280,6 +293,7 @@ _SIMULATE = Verb(
             replace(_SEED, help="of the schedule"),
             Option("max_connections", _COUNT, "open at once, of all clients together"),
             Option("threads", whole(1, 256), "that send natively", otherwise="one a core"),
+            _SENT_ON,
         ),
         PROMISE: (
             replace(
@@ -309,7 +323,7 @@ _SIMULATE = Verb(
         "simulate http://127.0.0.1:5000/login -X POST -H 'Accept: */*' --behaviour race",
     ),
     waits=True,
-    unfiled="scenario clients connections behaviour rate threads transport yes log plain json",
+    unfiled="scenario clients connections behaviour rate threads on transport yes log plain json",
 )
 
 _TEST = Verb(
@@ -320,6 +334,7 @@ _TEST = Verb(
         REQUEST: (
             replace(_URL, default=None, otherwise=f"{DEFAULT_URL}, or there a server of our own"),
             *_SENDING[1:],
+            _SENT_ON,
         ),
         LENGTH: (
             Option(
@@ -535,6 +550,7 @@ _PLAN = Verb(
                 required=True,
             ),
             replace(_KEY, kind=KEY_OF_LOG, help="what tells clients apart", default="ip"),
+            _ON,
         ),
         "access logs": _ACCESS_LOGS,
         "what to try": (

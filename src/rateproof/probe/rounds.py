@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rateproof.probe.budget import Spending
 from rateproof.probe.course import Course
-from rateproof.probe.families import UNNAMED
+from rateproof.probe.families import LAST
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import History, Seen, Steps, volleys
@@ -47,7 +47,8 @@ class Rounds:
         self.spending = spending
         self.recovery = recovery
         self.standing: dict[int, Kind] = {}
-        self._families = families
+        self._families = [family for family in families if family not in LAST]
+        self._last = [family for family in families if family in LAST]
 
     def spare(self, share: float) -> int:
         """The requests that are left of a share of what naming the limit takes."""
@@ -92,33 +93,30 @@ class Rounds:
     def hypotheses(self) -> Hypotheses:
         """Find the limiters that explain everything so far, from the start."""
         course = self.course
-        keys: list[History] = course.keys
-        limits = [course.limit]
-        if course.shared:
-            keys = [self._joint()]
-            limits.append(course.limit + 1)  # a request before the burst may have counted
-        for limit in limits:
-            found = Hypotheses(
-                self.recovery._replace(limit=limit),
-                self.spending.budget.time_ns,
-                self._families,
-                interval_ns=course.interval_ns,
-            )
-            found.learn(keys)
+        limits = [
+            course.limit,
+            course.limit + course.shared,
+        ]  # one before the burst may have counted
+        for limit in dict.fromkeys(limits):
+            found = self._explaining(self.recovery._replace(limit=limit), self._families)
             if found.boxes:
                 course.limit = limit
                 break
         return found
 
-    def unnamed(self) -> Hypotheses:
-        """The limiters that explain so much that they are never named, where nothing else explains everything."""
+    def last(self) -> Hypotheses:
+        """The limiters that explain so much that they are looked at only where nothing else explains everything."""
+        return self._explaining(self.recovery, self._last)
+
+    def _explaining(self, recovery: Recovery, families: Sequence[LimiterFamily]) -> Hypotheses:
+        """The limiters of some families that explain everything so far, from the start."""
         found = Hypotheses(
-            self.recovery,
+            recovery,
             self.spending.budget.time_ns,
-            UNNAMED,
+            families,
             interval_ns=self.course.interval_ns,
         )
-        found.learn(self.course.keys)
+        found.learn([self._joint()] if self.course.shared else self.course.keys)
         return found
 
     def to_stand(self, kind: Kind) -> list[tuple[int, Steps]]:

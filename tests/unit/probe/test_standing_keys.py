@@ -4,13 +4,14 @@ import random
 
 import pytest
 from proving import simulated
-from proving.unknown import UNKNOWN
+from proving.unlisted import UNKNOWN, grouped_log
 
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
 from rateproof.probe.inference import Kind
 from rateproof.probe.seen import Box, volleys, widened
 from rateproof.probe.standing_keys import always, closely
+from rateproof.simulate.behaviours.schedule import Schedule
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS, WIDTH_NS = 10**15, 4 * MS
@@ -55,6 +56,13 @@ def test_a_limiter_of_the_family_stands_all_of_them(name, limit):
     assert _unexplained(limiter, kind) == 0
 
 
+@pytest.mark.parametrize("name", ["sliding-log", "token-bucket", "fixed-window"])
+def test_answers_that_take_as_long_as_the_window_leave_no_instant_just_before_its_end(name):
+    for window_ns in range(4 * MS, 120 * MS, 4 * MS):
+        for steps in closely(_kind(name, 5, window_ns), BEGIN_NS, 60 * MS):
+            Schedule(steps)  # raises where an instant is negative or out of order
+
+
 @pytest.mark.parametrize(
     ("name", "family", "times"),
     [
@@ -83,7 +91,7 @@ def test_a_limiter_that_is_in_no_list_does_not_stand_them_as_its_neighbour(name,
 @pytest.mark.parametrize("part", [8, 24])
 @pytest.mark.parametrize("newest", [False, True])
 def test_requests_that_are_close_are_not_one_group(part, newest):
-    limiter = simulated.grouped_log(5, S, apart_ns=S // part, newest=newest)
+    limiter = grouped_log(5, S, apart_ns=S // part, newest=newest)
     assert _unexplained(limiter, _kind("sliding-log", 5, S))
 
 

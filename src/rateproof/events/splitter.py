@@ -4,7 +4,7 @@ import shutil
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -20,13 +20,17 @@ from rateproof.events.parquet import array_of, require_pyarrow
 from rateproof.events.parquet_reader import ParquetLog, opened
 from rateproof.events.pieces import WHERE, Facts, Pieces
 from rateproof.events.progress import Progress
+from rateproof.events.reading_ahead import ahead
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.output import printable
 
 _BYTES_A_ROW: Final = 120
 """Memory that judging a request takes, see `benchmarks/prove.py`; keys that are there once take about twice that."""
 
-_BYTES_TO_SPLIT: Final = 320
+_BYTES_IN_TURN: Final = 170
+"""The same while the next piece is read."""
+
+_BYTES_TO_SPLIT: Final = 360
 _BASE: Final = 180_000_000
 """Memory of the program itself."""
 
@@ -83,14 +87,14 @@ def in_pieces(
                 count = pieces_needed(*asked, say, half=free is not None)
                 splitter = Splitter(place, count, name, memory)
                 pieces = split(log, splitter, _turn(memory), prepared, say)
-            takes = _BASE + pieces.most_rows * _BYTES_A_ROW + _MEGABYTE
+            takes = _BASE + pieces.most_rows * _BYTES_IN_TURN + _MEGABYTE
             pieces.leave_out(_fitting(memory), f"--memory {takes // _MEGABYTE}MB has room")
             yield pieces
 
 
 def _fitting(memory: int) -> int:
     """Rows that can be judged at a time."""
-    return (memory - _BASE) // _BYTES_A_ROW
+    return (memory - _BASE) // _BYTES_IN_TURN
 
 
 def _turn(memory: int) -> int:
@@ -132,9 +136,9 @@ def pieces_needed(
         CannotWrite: the disk has no room for the pieces.
     """
     required_native("a log that does not fit in memory")
-    count = -(-rows * _BYTES_A_ROW * 5 // (4 * max(1, memory - _BASE)))
+    count = -(-rows * _BYTES_IN_TURN * 5 // (4 * max(1, memory - _BASE)))
     if count > _MOST_PIECES:
-        least = _BASE + rows * _BYTES_A_ROW * 5 // (4 * _MOST_PIECES)
+        least = _BASE + rows * _BYTES_IN_TURN * 5 // (4 * _MOST_PIECES)
         raise InvalidArgument(
             f"--memory {_size(memory)} is too little for {rows:,} requests",
             f"at least {_size(least + _MEGABYTE)}",
@@ -170,12 +174,15 @@ def split(
         CannotWrite: the disk is full.
     """
     progress = Progress("splitting", log.rows, say)
-    for groups in _turns(log.groups, most_rows):
-        rows, first = log.read(groups, keys=False), splitter.rows
-        name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
-        refuse_impossible(rows, name, part=True)
-        splitter.add(prepared(rows), log.keys(groups))
-        progress.at(splitter.rows)
+    turns = ((log.read(turn, keys=False), log.keys(turn)) for turn in _turns(log.groups, most_rows))
+    with closing(ahead(turns)) as read:
+        for rows, keys in read:
+            first = splitter.rows
+            name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
+            refuse_impossible(rows, name, part=True)
+            splitter.add(prepared(rows), keys)
+            progress.at(splitter.rows)
+            del rows, keys
     return splitter.pieces(prepared(EventLog(log.metadata)).metadata, say)
 
 
@@ -381,6 +388,7 @@ class Splitter:
                 str(self._file(number)),
                 schema,
                 compression="lz4",
+                write_statistics=False,
                 use_dictionary=[name for name in _COLUMNS if name not in {*delta, "key"}],
                 column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
                 store_schema=False,
